@@ -1,1 +1,70 @@
-//! Placeholder.
+//! What the host and the guest agent say to each other, sans I/O.
+//!
+//! The agent serves HTTP/1.1 on vsock port [`AGENT_PORT`]. It speaks first: when its listener is bound it connects to
+//! the host's port [`KNOCK_PORT`] and sends one [`Hello`] as a line of JSON; only then does the host dial. (A host
+//! that dials earlier can wedge QEMU's vsock device for good.) The host answers by `POST` [`routes::CONFIGURE`] with
+//! a [`Configure`]; the response to that request is the pushed [`Ready`].
+//!
+//! | route | body in | body out |
+//! |---|---|---|
+//! | `GET /v1/health` | | [`Health`] |
+//! | `POST /v1/configure` | [`Configure`] | [`Ready`] or [`Failure`] |
+//! | `POST /v1/exec` with `Upgrade: stdio_mux_v1` | [`Exec`] | 101, then frames (see [`frame`]) |
+//! | `PUT /v1/tree` with a tar as body | query [`TreeQuery`] | [`TreeDone`] |
+//! | `POST /v1/shutdown` | [`Shutdown`] | 202, then the machine goes away |
+//! | `GET /v1/events` | | lines of [`Event`], the current state first |
+//!
+//! Errors are a [`Failure`] with a status of 4xx or 5xx.
+
+pub mod configure;
+pub mod event;
+pub mod exec;
+pub mod frame;
+pub mod tree;
+
+pub use configure::{Clock, Configure, Disks, Handover, Health, Hello, InitKind, Ready, Root, Shutdown};
+pub use event::{Event, InitState};
+pub use exec::{Control, Exec, ExitStatus, TerminalSize, Tty};
+pub use frame::{Channel, Decoder, Frame, FrameError};
+pub use tree::{TreeDone, TreeQuery};
+
+use serde::{Deserialize, Serialize};
+
+/// The version of this protocol. Host and guest refuse each other when theirs differ.
+pub const PROTOCOL: u32 = 1;
+
+/// The vsock port on which the agent serves.
+pub const AGENT_PORT: u32 = 1024;
+
+/// The vsock port of the host (CID 2) on which the guest says [`Hello`].
+pub const KNOCK_PORT: u32 = 1025;
+
+/// The token of the `Upgrade` header for framed streams.
+pub const STDIO_MUX: &str = "stdio_mux_v1";
+
+/// Paths of the agent's routes.
+pub mod routes {
+    /// Liveness and identity.
+    pub const HEALTH: &str = "/v1/health";
+    /// The one configuration of a boot.
+    pub const CONFIGURE: &str = "/v1/configure";
+    /// Runs a command.
+    pub const EXEC: &str = "/v1/exec";
+    /// Writes a tree of files.
+    pub const TREE: &str = "/v1/tree";
+    /// Powers the guest off.
+    pub const SHUTDOWN: &str = "/v1/shutdown";
+    /// What happens in the guest, as it happens.
+    pub const EVENTS: &str = "/v1/events";
+}
+
+/// Why the agent could not do what was asked. The agent names operation and object; nothing is swallowed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What failed, in one sentence.
+    pub message: String,
+    /// Deeper causes, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+}

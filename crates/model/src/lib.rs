@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The values and decisions that every part of banger shares.
+//!
+//! Nothing here reads a clock, a file or a socket, or starts a process: what goes in is data, what comes out is
+//! data or a refusal. That is why all of it can be tested by properties.
+
+mod defaults;
+mod error;
+mod id;
+mod lifecycle;
+mod name;
+mod size;
+mod spec;
+mod stage;
+
+pub use defaults::{HostSize, VmDefaults};
+pub use error::ErrorCode;
+pub use id::{ParseVmIdError, VmId};
+pub use lifecycle::{Denied, Event, Phase};
+pub use name::{ImageName, InvalidName, KernelName, VmName};
+pub use size::{ByteSize, ParseSizeError};
+pub use spec::{InvalidSpec, VmSpec, VmmChoice, VmmKind, WaitFor};
+pub use stage::Stage;

@@ -1,0 +1,139 @@
+//! The boot conversation: hello, configure, ready, shutdown.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The guest's first word, one line of JSON on the knock connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`crate::PROTOCOL`] of the agent.
+    pub protocol: u32,
+    /// The agent's version.
+    pub agent: String,
+    /// Milliseconds since the guest kernel started (`CLOCK_BOOTTIME`).
+    pub uptime_ms: u64,
+}
+
+/// Everything the guest needs to become the VM it is meant to be. Sent once a boot; a second one is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configure {
+    /// [`crate::PROTOCOL`] of the host.
+    pub protocol: u32,
+    /// Host name, also written to the guest's `/etc/hostname` and `/etc/hosts`.
+    pub hostname: String,
+    /// The machine id (32 hexadecimal digits) that the guest's `/etc/machine-id` gets when the image has none.
+    pub machine_id: String,
+    /// Which disks make the root.
+    pub disks: Disks,
+    /// Variables for every command, over the image's own.
+    pub env: BTreeMap<String, String>,
+    /// What the host's clock says now.
+    pub clock: Clock,
+    /// Who runs the guest after this.
+    pub handover: Handover,
+    /// Random bytes (hexadecimal) mixed into the guest's pool, so that guests of one image differ from the start.
+    pub entropy: String,
+}
+
+/// How the root file system is put together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disks {
+    /// What the root is made of.
+    pub root: Root,
+    /// A writable ext4 disk to mount at `/root`, if the image brings a work seed.
+    pub work: Option<String>,
+}
+
+/// What the root is made of. Devices are guest paths such as `/dev/vda`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Root {
+    /// An overlay: read-only ext4 layers, the lowest first, under a writable ext4 disk.
+    Overlay {
+        /// Devices of the layers, the lowest first. Never empty.
+        layers: Vec<String>,
+        /// Device of the writable disk.
+        writable: String,
+    },
+    /// The agent's own file system is the root already: the fake backend.
+    Existing,
+}
+
+/// The host's wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clock {
+    /// Seconds since the epoch.
+    pub secs: i64,
+    /// Nanoseconds of the second.
+    pub nanos: u32,
+}
+
+/// Who runs the guest after the root is mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Handover {
+    /// The image's init when it has one, else the agent.
+    #[default]
+    Auto,
+    /// The agent, even when the image has an init.
+    Agent,
+}
+
+/// The init that runs the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InitKind {
+    /// systemd.
+    Systemd,
+    /// OpenRC's own init, or one of busybox or sysvinit that starts OpenRC.
+    OpenRc,
+    /// runit.
+    Runit,
+    /// sysvinit or busybox init.
+    SysV,
+    /// Another program at `/sbin/init`.
+    Other,
+    /// The agent itself.
+    Agent,
+}
+
+/// The guest's pushed readiness: the root is mounted and commands run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// The init that takes over.
+    pub init: InitKind,
+    /// The guest kernel's release.
+    pub kernel: String,
+    /// `PRETTY_NAME` of the image's os-release, if it has one.
+    pub os: Option<String>,
+    /// Milliseconds since the guest kernel started, at which each phase ended: `init`, `modules`, `listening`,
+    /// `configured`, `mounted`, `ready`.
+    pub phases_ms: BTreeMap<String, u64>,
+}
+
+/// Liveness and identity of the agent's server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// [`crate::PROTOCOL`] of the agent.
+    pub protocol: u32,
+    /// The agent's version.
+    pub agent: String,
+    /// Process id of the server, which changes when it was restarted.
+    pub pid: u32,
+    /// Milliseconds since the guest kernel started.
+    pub uptime_ms: u64,
+    /// Commands that run now.
+    pub running: u32,
+}
+
+/// A clean power-off: the init's, then sync, then the machine's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long the guest's init and its services may take, in milliseconds, before the agent ends it.
+    pub grace_ms: u64,
+}

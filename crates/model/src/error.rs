@@ -1,0 +1,73 @@
+//! The closed set of error codes that the API speaks.
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of failure an API error is. Scripts match on it; the message is for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The request breaks a rule: a name, a size, a combination of options.
+    InvalidRequest,
+    /// No object of that name.
+    NotFound,
+    /// An object of that name exists.
+    AlreadyExists,
+    /// The object is used by another, which the message names.
+    InUse,
+    /// The VM is in a phase in which this cannot happen.
+    WrongPhase,
+    /// The backend or the kernel cannot do what was asked.
+    Unsupported,
+    /// Something on this host is missing or broken; `banger doctor` tells more.
+    Host,
+    /// The VMM refused, failed or died.
+    Vmm,
+    /// The guest refused, failed or died.
+    Guest,
+    /// An archive, file system or kernel file is malformed.
+    BadInput,
+    /// A deadline passed.
+    Timeout,
+    /// The request was cancelled by its caller.
+    Cancelled,
+    /// Client and daemon are of different versions.
+    VersionMismatch,
+    /// A defect of banger.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code.
+    pub const ALL: [Self; 14] = [
+        Self::InvalidRequest,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::InUse,
+        Self::WrongPhase,
+        Self::Unsupported,
+        Self::Host,
+        Self::Vmm,
+        Self::Guest,
+        Self::BadInput,
+        Self::Timeout,
+        Self::Cancelled,
+        Self::VersionMismatch,
+        Self::Internal,
+    ];
+
+    /// The HTTP status that carries this code (RFC 9110).
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::InvalidRequest | Self::BadInput => 400,
+            Self::NotFound => 404,
+            Self::AlreadyExists | Self::InUse | Self::WrongPhase => 409,
+            Self::Unsupported => 422,
+            Self::VersionMismatch => 426,
+            Self::Cancelled => 499,
+            Self::Internal => 500,
+            Self::Vmm | Self::Guest => 502,
+            Self::Host => 503,
+            Self::Timeout => 504,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What a VM is made of: the part of its record that does not change by itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ByteSize, ImageName, KernelName, VmId, VmName};
+
+/// The virtual machine monitor that runs a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VmmKind {
+    /// Firecracker, on KVM.
+    Firecracker,
+    /// QEMU's `microvm` machine, on KVM or with TCG emulation.
+    Qemu,
+    /// The real agent as a host process, without a machine: for tests of everything else.
+    Fake,
+}
+
+impl VmmKind {
+    /// The VMM as a word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Firecracker => "firecracker",
+            Self::Qemu => "qemu",
+            Self::Fake => "fake",
+        }
+    }
+}
+
+impl std::fmt::Display for VmmKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Which VMM the user asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VmmChoice {
+    /// Firecracker where the host can run it, else QEMU, saying why.
+    #[default]
+    Auto,
+    /// Firecracker or an error.
+    Firecracker,
+    /// QEMU or an error.
+    Qemu,
+    /// The fake, which only tests ask for.
+    Fake,
+}
+
+impl std::str::FromStr for VmmChoice {
+    type Err = InvalidSpec;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSpec> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "firecracker" => Ok(Self::Firecracker),
+            "qemu" => Ok(Self::Qemu),
+            "fake" => Ok(Self::Fake),
+            _ => Err(InvalidSpec::Vmm(text.to_owned())),
+        }
+    }
+}
+
+/// How far a start goes before it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitFor {
+    /// The agent pushed `Ready`: commands run.
+    #[default]
+    Agent,
+    /// The image's init reached its default target.
+    Init,
+    /// The image's SSH server listens.
+    Ssh,
+}
+
+impl std::str::FromStr for WaitFor {
+    type Err = InvalidSpec;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSpec> {
+        match text {
+            "agent" => Ok(Self::Agent),
+            "init" => Ok(Self::Init),
+            "ssh" => Ok(Self::Ssh),
+            _ => Err(InvalidSpec::Wait(text.to_owned())),
+        }
+    }
+}
+
+/// What a VM is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VmSpec {
+    /// Identity.
+    pub id: VmId,
+    /// Name, unique among the user's VMs.
+    pub name: VmName,
+    /// The image it boots, as it was named.
+    pub image: ImageName,
+    /// The kernel it boots.
+    pub kernel: KernelName,
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Memory.
+    pub memory: ByteSize,
+    /// Size of the writable disk.
+    pub disk_size: ByteSize,
+    /// The VMM that was asked for.
+    pub vmm: VmmChoice,
+    /// Variables that every command in the guest gets.
+    pub env: BTreeMap<String, String>,
+    /// The user's labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A specification that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSpec {
+    /// No such VMM.
+    #[error("`{0}` is not a VMM: use auto, firecracker or qemu")]
+    Vmm(String),
+    /// No such readiness.
+    #[error("`{0}` is nothing to wait for: use agent, init or ssh")]
+    Wait(String),
+    /// A number of vCPUs outside what the VMMs take.
+    #[error("{0} vCPUs are not possible: use 1 to 32")]
+    Vcpus(u32),
+    /// Memory below what a guest boots with, or beyond what is sane.
+    #[error("{0} of memory is not possible: use 128M to 1T")]
+    Memory(ByteSize),
+    /// A disk too small for a file system, or beyond the format.
+    #[error("a disk of {0} is not possible: use 64M to 16T")]
+    Disk(ByteSize),
+    /// A variable whose name no shell could hold.
+    #[error("`{0}` is not the name of an environment variable")]
+    Env(String),
+}
+
+impl VmSpec {
+    /// Checks every number and variable of the specification.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn validate(&self) -> Result<(), InvalidSpec> {
+        if !(1..=32).contains(&self.vcpus) {
+            return Err(InvalidSpec::Vcpus(self.vcpus));
+        }
+        if self.memory < ByteSize::mib(128) || self.memory > ByteSize::gib(1024) {
+            return Err(InvalidSpec::Memory(self.memory));
+        }
+        if self.disk_size < ByteSize::mib(64) || self.disk_size > ByteSize::gib(16 << 10) {
+            return Err(InvalidSpec::Disk(self.disk_size));
+        }
+        match self
+            .env
+            .keys()
+            .find(|name| name.is_empty() || name.contains(['=', '\0']))
+        {
+            Some(name) => Err(InvalidSpec::Env(name.clone())),
+            None => Ok(()),
+        }
+    }
+}
