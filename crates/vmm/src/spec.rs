@@ -1,0 +1,63 @@
+//! What a machine is launched from, and what is kept to find it again.
+
+use std::path::PathBuf;
+
+use banger_model::{ByteSize, VmId, VmmKind};
+use serde::{Deserialize, Serialize};
+
+use crate::ProcessId;
+
+/// Everything a backend needs to launch a machine.
+#[derive(Debug, Clone)]
+pub struct LaunchSpec {
+    /// The VM, for process names and logs.
+    pub id: VmId,
+    /// A directory of the machine's own, mode 0700, that exists. Sockets, logs and whatever the backend needs live
+    /// in it. Its path is short enough for a Unix socket's address (108 bytes) with 24 bytes to spare.
+    pub dir: PathBuf,
+    /// The kernel.
+    pub kernel: KernelFiles,
+    /// The initial RAM file system.
+    pub initrd: PathBuf,
+    /// Boot arguments of banger and of the kernel's record. The backend adds its own (console, reboot, clock).
+    pub boot_args: Vec<String>,
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Memory.
+    pub memory: ByteSize,
+    /// Disks, in the order of the guest's `/dev/vda`, `/dev/vdb`, ….
+    pub disks: Vec<Disk>,
+}
+
+/// A kernel in the forms that VMMs take.
+#[derive(Debug, Clone)]
+pub struct KernelFiles {
+    /// The uncompressed ELF.
+    pub vmlinux: PathBuf,
+    /// The compressed boot image, where there is one.
+    pub vmlinuz: Option<PathBuf>,
+}
+
+/// One block device.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    /// The backing file, a raw image.
+    pub path: PathBuf,
+    /// Whether the guest may write to it.
+    pub writable: bool,
+}
+
+/// What is stored of a machine, so that another process can adopt it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineRecord {
+    /// The backend that runs it.
+    pub vmm: VmmKind,
+    /// How it accelerates: `kvm`, `tcg` or `none`.
+    pub acceleration: String,
+    /// The machine's directory.
+    pub dir: PathBuf,
+    /// The process whose end is the machine's end.
+    pub process: ProcessId,
+    /// Processes that serve it and end with it.
+    pub companions: Vec<ProcessId>,
+}
