@@ -1,1 +1,52 @@
-//! Placeholder.
+//! What clients and `bangerd` say to each other: HTTP/1.1 with JSON over the Unix socket of [`Paths::socket`].
+//!
+//! | method and path | in | out |
+//! |---|---|---|
+//! | `GET /v1/version` | | [`Version`] |
+//! | `GET /v1/doctor` | | [`DoctorReport`] |
+//! | `POST /v1/daemon/stop` | | 202; machines keep running |
+//! | `GET /v1/kernels`, `GET`, `DELETE /v1/kernels/{name}` | | [`Kernel`] |
+//! | `POST /v1/kernels` | [`KernelImport`] | events, then [`Kernel`] |
+//! | `GET /v1/images`, `GET`, `DELETE /v1/images/{name}` | | [`Image`] |
+//! | `POST /v1/images` | [`ImageImport`] | events, then [`Image`] |
+//! | `PUT /v1/images/{name}` with a tar as body | query [`ImageUpload`] | events, then [`Image`] |
+//! | `POST /v1/images/register` | [`ImageRegister`] | [`Image`] |
+//! | `POST /v1/images/{name}/promote` | | events, then [`Image`] |
+//! | `GET /v1/vms` | | list of [`Vm`] |
+//! | `POST /v1/vms` | [`VmCreate`] | events, then [`Vm`] |
+//! | `GET`, `PATCH`, `DELETE /v1/vms/{name}` | [`VmSet`] for `PATCH` | [`Vm`]; 204 for `DELETE` |
+//! | `POST /v1/vms/{name}/start` | [`VmStart`] | events, then [`Vm`] |
+//! | `POST /v1/vms/{name}/stop` | [`VmStop`] | [`Vm`] |
+//! | `POST /v1/vms/{name}/kill` | | [`Vm`] |
+//! | `POST /v1/vms/{name}/restart` | [`VmRestart`] | events, then [`Vm`] |
+//! | `POST /v1/vms/{name}/exec`, `Upgrade: stdio_mux_v1` | [`stream::Exec`] | 101, then frames |
+//! | `GET /v1/vms/{name}/logs` | query [`LogQuery`] | text |
+//! | `POST /v1/vms/{name}/workspace` | [`WorkspaceRequest`] | events, then [`WorkspaceReport`] |
+//! | `POST /v1/workspace/plan` | [`WorkspaceRequest`] | [`WorkspacePlan`] |
+//! | `POST /v1/vms/prune` | [`Prune`] | [`Pruned`] |
+//!
+//! "Events" are server-sent events (the WHATWG HTML standard) of [`Progress`], ended by one of name
+//! [`EVENT_DONE`] with the result or [`EVENT_ERROR`] with an [`ErrorBody`]. Dropping such a request cancels the work
+//! and undoes it; what had already finished stays. Every failure with a status of 4xx or 5xx has an [`ErrorBody`].
+
+mod daemon;
+mod error;
+mod image;
+mod kernel;
+mod paths;
+mod progress;
+mod vm;
+mod workspace;
+
+#[cfg(feature = "client")]
+pub mod client;
+
+pub use banger_guest_api as stream;
+pub use daemon::{Check, CheckStatus, DoctorReport, Version};
+pub use error::ErrorBody;
+pub use image::{Image, ImageImport, ImageRegister, ImageUpload};
+pub use kernel::{Kernel, KernelImport, KernelSource};
+pub use paths::{Paths, PathsError};
+pub use progress::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, Progress};
+pub use vm::{LogQuery, LogSource, Machine, Prune, Pruned, Vm, VmCreate, VmRestart, VmSet, VmStart, VmStop};
+pub use workspace::{WorkspaceEntry, WorkspaceOmission, WorkspacePlan, WorkspaceReport, WorkspaceRequest};

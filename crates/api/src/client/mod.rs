@@ -1,0 +1,1 @@
+//! A client of the daemon's API over its Unix socket.

@@ -1,0 +1,200 @@
+//! VMs over the API.
+
+use std::collections::BTreeMap;
+
+use banger_model::{ByteSize, ImageName, KernelName, Phase, VmName, VmmChoice, VmmKind, WaitFor};
+use serde::{Deserialize, Serialize};
+
+use crate::ErrorBody;
+
+/// A VM as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Vm {
+    /// Its identity, sixteen hexadecimal digits.
+    pub id: String,
+    /// Its name.
+    #[schema(value_type = String)]
+    pub name: VmName,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// The image it boots.
+    #[schema(value_type = String)]
+    pub image: ImageName,
+    /// The kernel it boots.
+    #[schema(value_type = String)]
+    pub kernel: KernelName,
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Memory in bytes.
+    #[schema(value_type = u64)]
+    pub memory: ByteSize,
+    /// Size of the writable disk in bytes.
+    #[schema(value_type = u64)]
+    pub disk_size: ByteSize,
+    /// Bytes that the writable disk takes on the host.
+    #[schema(value_type = u64)]
+    pub disk_used: ByteSize,
+    /// The VMM that was asked for.
+    pub vmm: VmmChoice,
+    /// The machine, while there is one.
+    pub machine: Option<Machine>,
+    /// Variables of every command.
+    pub env: BTreeMap<String, String>,
+    /// The user's labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it was created, as RFC 3339.
+    pub created: String,
+    /// Why the last start failed or the last machine ended badly.
+    pub last_error: Option<ErrorBody>,
+}
+
+/// The machine that runs a VM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Machine {
+    /// Its VMM.
+    pub vmm: VmmKind,
+    /// `kvm`, `tcg` or `none`.
+    pub acceleration: String,
+    /// Why this VMM and not Firecracker, when `auto` fell back.
+    pub fallback: Option<String>,
+    /// Process id of the VMM.
+    pub pid: i32,
+    /// When it started, as RFC 3339.
+    pub started: String,
+    /// The guest's operating system, once it told.
+    pub os: Option<String>,
+    /// The guest's kernel release, once it told.
+    pub kernel_release: Option<String>,
+    /// The init that runs the guest, once it told: `systemd`, `agent`, ….
+    pub init: Option<String>,
+    /// `booting`, `up` or `degraded`, once it told.
+    pub init_state: Option<String>,
+    /// Microseconds that each stage of the start took, by name.
+    pub stages_micros: BTreeMap<String, u64>,
+}
+
+/// Creates a VM and, unless told otherwise, starts it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmCreate {
+    /// Its name; a generated one when absent.
+    #[schema(value_type = Option<String>)]
+    pub name: Option<VmName>,
+    /// The image; the default image when absent.
+    #[schema(value_type = Option<String>)]
+    pub image: Option<ImageName>,
+    /// The kernel; the image's, else the default, when absent.
+    #[schema(value_type = Option<String>)]
+    pub kernel: Option<KernelName>,
+    /// Virtual CPUs.
+    pub vcpus: Option<u32>,
+    /// Memory in bytes, or a text such as `4G`.
+    #[schema(value_type = Option<u64>)]
+    pub memory: Option<ByteSize>,
+    /// Size of the writable disk.
+    #[schema(value_type = Option<u64>)]
+    pub disk_size: Option<ByteSize>,
+    /// The VMM; the configuration's when absent.
+    pub vmm: Option<VmmChoice>,
+    /// Only make the record and the disk.
+    pub no_start: bool,
+    /// How far the start goes before the request returns.
+    pub wait: WaitFor,
+    /// Variables of every command.
+    pub env: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Starts a stopped VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmStart {
+    /// How far the start goes before the request returns.
+    pub wait: WaitFor,
+}
+
+/// Powers a VM off: the guest's init, then sync, then the VMM, then a kill, each within its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmStop {
+    /// Milliseconds that the guest's init may take.
+    pub grace_ms: u64,
+}
+
+impl Default for VmStop {
+    fn default() -> Self {
+        Self { grace_ms: 30_000 }
+    }
+}
+
+/// Stops and starts a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmRestart {
+    /// How it is stopped.
+    pub stop: VmStop,
+    /// How far the start goes.
+    pub wait: WaitFor,
+}
+
+/// Changes a VM. What is absent stays. Sizes need it stopped; a disk only grows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmSet {
+    /// Virtual CPUs.
+    pub vcpus: Option<u32>,
+    /// Memory.
+    #[schema(value_type = Option<u64>)]
+    pub memory: Option<ByteSize>,
+    /// Size of the writable disk.
+    #[schema(value_type = Option<u64>)]
+    pub disk_size: Option<ByteSize>,
+    /// The VMM.
+    pub vmm: Option<VmmChoice>,
+    /// The kernel.
+    #[schema(value_type = Option<String>)]
+    pub kernel: Option<KernelName>,
+    /// Variables to set; an empty value removes one.
+    pub env: BTreeMap<String, String>,
+    /// Labels to set; an empty value removes one.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Which log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// The guest's console.
+    #[default]
+    Console,
+    /// The VMM's own words.
+    Vmm,
+}
+
+/// The query of a VM's logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogQuery {
+    /// Which log.
+    pub source: LogSource,
+    /// Go on as more is written, until the machine ends or the client leaves.
+    pub follow: bool,
+}
+
+/// Removes VMs that do not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prune {
+    /// Only tell what would be removed.
+    pub dry_run: bool,
+}
+
+/// What a prune removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Pruned {
+    /// Names of the VMs.
+    pub vms: Vec<String>,
+    /// Bytes that their disks took.
+    pub bytes: u64,
+}
