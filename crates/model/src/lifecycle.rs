@@ -1,16 +1,14 @@
 //! The life of a VM, as one pure transition function.
 //!
 //! ```text
-//!               Start             Ready              Pause
-//!   Stopped ───────────▶ Starting ───────▶ Running ─────────▶ Paused
-//!    ▲  ▲                   │  │            │  ▲ │             │  │
-//!    │  │      StartFailed  │  │ Stop       │  └─┼── Resume ───┘  │
-//!    │  │  Failed ◀─────────┘  │            │    │                │
-//!    │  │    │ │               ▼     Stop   │    │ Exited         │ Stop
-//!    │  │    │ └─ Start ─▶ Stopping ◀───────┘    ▼                │
-//!    │  │    └──── Exited     │  ▲            Stopped            │
-//!    │  └─────────────────────┘  └────────────────────────────────┘
-//!    └──────────────────────────────────────────── Exited ─────────
+//!                Start               Ready               Pause
+//!  Stopped ────────────▶ Starting ─────────▶ Running ◀─────────▶ Paused
+//!     ▲                   │   │                 │       Resume     │
+//!     │       StartFailed │   │ Stop            │ Stop             │ Stop
+//!     │                   ▼   └────────┐        ▼                  │
+//!     │   Start ◀─────  Failed         └───▶ Stopping ◀────────────┘
+//!     │  (as Stopped)                           │
+//!     └──────────── Exited ─────────────────────┘  (also from Running and Paused)
 //! ```
 //!
 //! Only the daemon's task for a VM applies events; everyone else reads the phase it publishes.
