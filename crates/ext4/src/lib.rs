@@ -1,1 +1,28 @@
-//! Placeholder.
+//! Writes ext4 file systems into ordinary files, without root and without mounting anything.
+//!
+//! Three things are made here:
+//!
+//! * *images* ([`ImageWriter`]): file trees without a journal, just as large as they need to be, meant to be mounted
+//!   read-only. File content goes to its final blocks as it arrives; everything else (directories, inodes, extent
+//!   trees, bitmaps, descriptors) is written when the tree is complete.
+//! * *blank disks* ([`blank_disk`], [`grow`]): empty, journalled, writable file systems that take milliseconds and
+//!   almost no space, because whatever may be zero is left as a hole.
+//! * *answers* ([`probe`]): what file system a file holds.
+//!
+//! The format is the one that the Linux kernel's documentation describes under `filesystems/ext4`, with 4 KiB blocks,
+//! 256-byte inodes, extents, 64-bit block numbers and crc32c metadata checksums. Nothing here reads a clock or a
+//! random source: the same calls give the same bytes.
+
+mod blank;
+mod error;
+mod grow;
+mod meta;
+mod probe;
+mod writer;
+
+pub use blank::blank_disk;
+pub use error::{Error, PathFault};
+pub use grow::grow;
+pub use meta::{DeviceKind, Kind, Meta, Segment, Timestamp, Xattr};
+pub use probe::{Info, probe};
+pub use writer::{ImageWriter, Options, Summary};
