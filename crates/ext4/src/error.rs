@@ -20,8 +20,8 @@ pub enum Error {
         /// The path as given.
         path: Vec<u8>,
     },
-    /// The root is a directory and cannot be replaced or removed.
-    #[error("the root directory cannot be replaced or removed")]
+    /// The root is a directory and stays one, under this one name.
+    #[error("the root directory cannot be removed, replaced or linked")]
     Root,
     /// The data reader failed.
     #[error("cannot read the content of `{}`", path.escape_ascii())]
@@ -243,7 +243,4 @@ pub enum PathFault {
     /// There is a NUL byte.
     #[error("it contains a NUL byte")]
     Nul,
-    /// Nothing is left after `.` and `/`, where a name is needed.
-    #[error("it names nothing")]
-    Empty,
 }

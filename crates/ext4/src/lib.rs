@@ -13,12 +13,30 @@
 //! 256-byte inodes, extents, 64-bit block numbers and crc32c metadata checksums. Nothing here reads a clock or a
 //! random source: the same calls give the same bytes.
 
+mod alloc;
 mod blank;
+mod checksum;
+mod content;
+mod dirs;
 mod error;
+mod extents;
+mod fields;
+mod finish;
+mod group;
+mod group_tables;
 mod grow;
+mod image_file;
+mod inode;
+mod layout;
 mod meta;
+mod name_hash;
+mod path;
 mod probe;
+mod sink;
+mod superblock;
+mod tree;
 mod writer;
+mod xattr;
 
 pub use blank::blank_disk;
 pub use error::{Error, PathFault};

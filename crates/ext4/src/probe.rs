@@ -1,6 +1,9 @@
 //! Tells what file system a file holds.
-use crate::Error;
+
 use std::fs::File;
+
+use crate::Error;
+use crate::superblock::{Superblock, feature};
 
 /// What a superblock says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +28,25 @@ pub struct Info {
     pub read_only_compatible: u32,
 }
 
-/// Reads the superblock; [`Error::NotExt4`] if there is none.
-pub fn probe(_file: &File) -> Result<Info, Error> {
-    Err(Error::NotExt4)
+/// Reads the superblock of an ext2, ext3 or ext4 file system.
+///
+/// # Errors
+/// [`Error::NotExt4`] if there is none, [`Error::Damaged`] if its checksum is wrong.
+pub fn probe(file: &File) -> Result<Info, Error> {
+    let superblock = Superblock::read(file)?;
+    let (compatible, incompatible, read_only_compatible) = superblock.features();
+    Ok(Info {
+        label: superblock.label().to_vec(),
+        uuid: superblock.uuid(),
+        size: superblock
+            .geometry()
+            .blocks
+            .saturating_mul(superblock.block_bytes()),
+        has_journal: compatible & feature::HAS_JOURNAL != 0,
+        needs_recovery: incompatible & feature::RECOVER != 0,
+        clean: superblock.fault().is_none(),
+        compatible,
+        incompatible,
+        read_only_compatible,
+    })
 }

@@ -1,7 +1,20 @@
-//! Temporary.
-use crate::{DeviceKind, Error, Kind, Meta, Segment};
+//! The writer's public face: entries come in, their content goes to the image at once.
+
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+
+use crate::alloc::Allocator;
+use crate::content::{Content, keep_nonzero};
+use crate::extents::Extent;
+use crate::finish;
+use crate::image_file;
+use crate::layout::{BLOCK, BLOCK_BYTES, Geometry, INODES_PER_BLOCK, MAX_BYTES, MAX_LINKS};
+use crate::path::Components;
+use crate::sink::BlockSink;
+use crate::superblock::{Identity, Superblock};
+use crate::tree::{Attributes, Body, Freed, NodeId, Tree};
+use crate::{DeviceKind, Error, Kind, Meta, Segment};
 
 /// How an image is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +25,7 @@ pub struct Options {
     pub uuid: [u8; 16],
     /// The secret that orders the names of indexed directories.
     pub hash_seed: [u8; 16],
-    /// The largest size that the image may reach; room for its group descriptors is kept at the front.
+    /// The largest size that the image may reach, at most 16 TiB; 8 bytes in 16 KiB of it are set aside at once.
     pub max_bytes: u64,
 }
 
@@ -24,6 +37,14 @@ impl Options {
             uuid,
             hash_seed: uuid,
             max_bytes: 64 << 30,
+        }
+    }
+
+    pub(crate) fn identity(&self) -> Identity<'_> {
+        Identity {
+            label: &self.label,
+            uuid: self.uuid,
+            hash_seed: self.hash_seed,
         }
     }
 }
@@ -39,7 +60,7 @@ pub struct Summary {
     pub free_blocks: u64,
     /// How many blocks hold file content.
     pub data_blocks: u64,
-    /// Inodes in use, lost+found included, the ten reserved ones not.
+    /// Inodes in use, lost+found included, the reserved ones not.
     pub inodes: u64,
     /// Regular files; hard links count once.
     pub files: u64,
@@ -52,22 +73,83 @@ pub struct Summary {
 }
 
 /// Writes one image.
+///
+/// Entries may come in any order. A path that is given again replaces what was there, with all below it, as in a tar
+/// archive or a stack of layers; only a directory that is given again stays and gets the new [`Meta`]. Missing parent
+/// directories are made, owned by root with mode 0755. Symbolic links are never followed. After an error the writer
+/// is as it was before the call, except that missing parents may have been made; only an error that says that the image
+/// file could not be written ends it.
 #[derive(Debug)]
 pub struct ImageWriter {
-    _file: File,
+    tree: Tree,
+    allocator: Allocator,
+    sink: BlockSink,
+    options: Options,
 }
 
-#[allow(unused_variables, missing_docs)]
 impl ImageWriter {
+    /// Starts an image in an empty file that can be written at any offset.
+    ///
+    /// # Errors
+    /// If the file is not empty, the label too long or the limit impossible.
     pub fn create(file: File, options: Options) -> Result<Self, Error> {
-        Ok(Self { _file: file })
+        let len = image_file::length(&file)?;
+        if len != 0 {
+            return Err(Error::NotEmpty { len });
+        }
+        let size = options.max_bytes;
+        let min = 64 * BLOCK_BYTES;
+        if !(min..=MAX_BYTES).contains(&size) {
+            return Err(Error::InvalidSize {
+                size,
+                min,
+                max: MAX_BYTES,
+            });
+        }
+        let largest = Geometry {
+            blocks: size / BLOCK_BYTES,
+            inodes_per_group: INODES_PER_BLOCK,
+        };
+        Superblock::new(&options.identity(), largest)?;
+        let first = 1 + largest.descriptor_blocks();
+        let allocator = Allocator::new(first, largest.blocks);
+        Ok(Self {
+            tree: Tree::new(),
+            allocator,
+            sink: BlockSink::new(file),
+            options,
+        })
     }
+
+    /// Adds a directory, or gives an existing one a new `meta`. The root is `""` or `"/"`.
+    ///
+    /// # Errors
+    /// If the path or an attribute is refused.
     pub fn directory(&mut self, path: &[u8], meta: Meta) -> Result<(), Error> {
-        Err(Error::Root)
+        let components = Components::new(path)?;
+        let attributes = Attributes::new(&meta, path)?;
+        match self.tree.find(&components) {
+            Some(id) if self.tree.children(id).is_some() => {
+                self.tree.node_mut(id).attributes = attributes;
+                Ok(())
+            }
+            _ => self.insert(&components, attributes, Body::Directory(BTreeMap::new())),
+        }
     }
+
+    /// Adds a regular file of `size` bytes, read from `data`. Blocks of zeros become holes.
+    ///
+    /// # Errors
+    /// If the path or an attribute is refused, `data` fails or ends early, or the image is full.
     pub fn file(&mut self, path: &[u8], meta: Meta, size: u64, data: &mut dyn Read) -> Result<(), Error> {
-        Err(Error::Root)
+        self.file_segments(path, meta, size, &[Segment { offset: 0, len: size }], data)
     }
+
+    /// Adds a sparse file of `size` bytes. `data` gives the bytes of all segments, one after the other; everything
+    /// else is holes. Segments are in order, do not overlap, and need not be aligned.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file), and if the segments are not as described.
     pub fn file_segments(
         &mut self,
         path: &[u8],
@@ -76,14 +158,67 @@ impl ImageWriter {
         segments: &[Segment],
         data: &mut dyn Read,
     ) -> Result<(), Error> {
-        Err(Error::Root)
+        let components = Components::new(path)?;
+        components.last().ok_or(Error::Root)?;
+        let attributes = Attributes::new(&meta, path)?;
+        if size > u64::from(u32::MAX) * BLOCK_BYTES {
+            return Err(Error::FileTooLarge {
+                path: path.to_vec(),
+                size,
+            });
+        }
+        self.tree.parent_of(&components)?;
+        let mut content = Content::new(path, size, segments, data)?;
+        let extents = self.store(&mut content)?;
+        self.insert(&components, attributes, Body::File { size, extents })
     }
+
+    /// Adds a symbolic link. Its target, 1 to 4095 bytes, is any bytes but NUL.
+    ///
+    /// # Errors
+    /// If the path, the target or an attribute is refused.
     pub fn symlink(&mut self, path: &[u8], target: &[u8], meta: Meta) -> Result<(), Error> {
-        Err(Error::Root)
+        if target.is_empty() || target.len() >= BLOCK || target.contains(&0) {
+            return Err(Error::InvalidTarget {
+                path: path.to_vec(),
+                len: target.len(),
+            });
+        }
+        self.add(path, &meta, Body::Symlink(target.into()))
     }
+
+    /// Gives the existing entry at `existing`, which is not a directory, another name.
+    ///
+    /// # Errors
+    /// If there is nothing at `existing`, or a directory, or an inode with 65000 names.
     pub fn hard_link(&mut self, path: &[u8], existing: &[u8]) -> Result<(), Error> {
-        Err(Error::Root)
+        let components = Components::new(path)?;
+        let name = components.last().ok_or(Error::Root)?;
+        let wrong = |error: fn(Vec<u8>, Vec<u8>) -> Error| error(path.to_vec(), existing.to_vec());
+        let id = self
+            .tree
+            .find(&Components::new(existing)?)
+            .ok_or_else(|| wrong(|path, existing| Error::MissingLinkTarget { path, existing }))?;
+        if self.tree.find(&components) == Some(id) {
+            return Ok(());
+        }
+        let node = self.tree.node(id);
+        if node.body.kind() == Kind::Directory {
+            return Err(wrong(|path, existing| Error::LinkToDirectory { path, existing }));
+        }
+        if node.links >= MAX_LINKS {
+            return Err(wrong(|path, existing| Error::TooManyLinks { path, existing }));
+        }
+        let parent = self.tree.parent_of(&components)?;
+        let freed = self.tree.link(parent, name, id);
+        self.release(freed);
+        Ok(())
     }
+
+    /// Adds a device node: a major number below 4096, a minor one below 1048576.
+    ///
+    /// # Errors
+    /// If the path, a number or an attribute is refused.
     pub fn device(
         &mut self,
         path: &[u8],
@@ -92,30 +227,136 @@ impl ImageWriter {
         minor: u32,
         meta: Meta,
     ) -> Result<(), Error> {
-        Err(Error::Root)
+        if major >= 1 << 12 || minor >= 1 << 20 {
+            return Err(Error::InvalidDevice {
+                path: path.to_vec(),
+                major,
+                minor,
+            });
+        }
+        self.add(path, &meta, Body::Device { kind, major, minor })
     }
+
+    /// Adds a named pipe.
+    ///
+    /// # Errors
+    /// If the path or an attribute is refused.
     pub fn fifo(&mut self, path: &[u8], meta: Meta) -> Result<(), Error> {
-        Err(Error::Root)
+        self.add(path, &meta, Body::Fifo)
     }
+
+    /// Adds a socket.
+    ///
+    /// # Errors
+    /// If the path or an attribute is refused.
     pub fn socket(&mut self, path: &[u8], meta: Meta) -> Result<(), Error> {
-        Err(Error::Root)
+        self.add(path, &meta, Body::Socket)
     }
-    /// Removes the entry and all below it; tells whether there was one.
+
+    /// Removes an entry with all below it and tells whether there was one. Its blocks are used again or become holes.
+    ///
+    /// # Errors
+    /// If the path is refused or is the root.
     pub fn remove(&mut self, path: &[u8]) -> Result<bool, Error> {
-        Err(Error::Root)
+        let components = Components::new(path)?;
+        let name = components.last().ok_or(Error::Root)?;
+        let parent = components.parents().try_fold(NodeId::ROOT, |id, name| {
+            self.tree
+                .children(id)
+                .and_then(|children| children.get(name))
+                .copied()
+        });
+        let freed = parent.and_then(|parent| self.tree.remove(parent, name));
+        let existed = freed.is_some();
+        self.release(freed.unwrap_or_default());
+        Ok(existed)
     }
+
+    /// What is at a path; nothing at an invalid one.
     pub fn lookup(&self, path: &[u8]) -> Option<Kind> {
-        None
+        self.find(path).map(|id| self.tree.node(id).body.kind())
     }
-    /// A symbolic link's target.
+
+    /// The target of the symbolic link at a path.
     pub fn link_target(&self, path: &[u8]) -> Option<&[u8]> {
-        None
+        match &self.tree.node(self.find(path)?).body {
+            Body::Symlink(target) => Some(target),
+            _ => None,
+        }
     }
-    /// The names in a directory, sorted; nothing if it is not a directory.
+
+    /// The names in the directory at a path, sorted; none if there is no directory.
     pub fn names(&self, path: &[u8]) -> Vec<Vec<u8>> {
-        Vec::new()
+        let children = self.find(path).and_then(|id| self.tree.children(id));
+        children
+            .map(|children| children.keys().map(|name| name.to_vec()).collect())
+            .unwrap_or_default()
     }
+
+    /// Writes everything but file content. The file is not synced; keep another handle to it to do that.
+    ///
+    /// # Errors
+    /// If the image is full, or has more entries than ext4 can number.
     pub fn finish(self) -> Result<Summary, Error> {
-        Err(Error::Root)
+        finish::finish(self.tree, self.allocator, self.sink, &self.options)
+    }
+
+    fn find(&self, path: &[u8]) -> Option<NodeId> {
+        self.tree.find(&Components::new(path).ok()?)
+    }
+
+    fn add(&mut self, path: &[u8], meta: &Meta, body: Body) -> Result<(), Error> {
+        let attributes = Attributes::new(meta, path)?;
+        self.insert(&Components::new(path)?, attributes, body)
+    }
+
+    fn insert(&mut self, path: &Components<'_>, attributes: Attributes, body: Body) -> Result<(), Error> {
+        let name = path.last().ok_or(Error::Root)?;
+        let parent = self.tree.parent_of(path)?;
+        let id = self.tree.add(attributes, body);
+        let freed = self.tree.link(parent, name, id);
+        self.release(freed);
+        Ok(())
+    }
+
+    fn release(&mut self, freed: Freed) {
+        for extent in freed.iter().flatten() {
+            self.allocator
+                .release(extent.physical..extent.physical + u64::from(extent.blocks));
+        }
+    }
+
+    /// Copies content to the image and tells where it is. The blocks are taken only when all of it came.
+    fn store(&mut self, content: &mut Content<'_>) -> Result<Box<[Extent]>, Error> {
+        let spans = content.spans();
+        if spans.is_empty() {
+            return Ok(Box::default());
+        }
+        let run = self
+            .allocator
+            .open(spans.iter().map(|(first, end)| end - first).sum());
+        let mut used = 0;
+        let mut extents = Vec::new();
+        self.sink.seek(run.start())?;
+        for (first, end) in spans {
+            let mut logical = first;
+            while logical < end {
+                let room = self.sink.room()?;
+                let blocks = (end - logical)
+                    .min((room.len() / BLOCK) as u64)
+                    .min(run.room() - used);
+                if blocks == 0 {
+                    return Err(self.allocator.full());
+                }
+                let bytes = &mut room[..blocks as usize * BLOCK];
+                content.fill(logical * BLOCK_BYTES, bytes)?;
+                let kept = keep_nonzero(bytes, logical as u32, run.start() + used, &mut extents);
+                self.sink.accept(kept);
+                used += kept as u64;
+                logical += blocks;
+            }
+        }
+        self.allocator.close(&run, used);
+        Ok(extents.into())
     }
 }
