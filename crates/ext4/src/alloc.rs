@@ -83,6 +83,16 @@ impl Allocator {
         Ok(run.start)
     }
 
+    /// Takes blocks at the frontier, passing over free ranges, and tells the first.
+    pub(crate) fn take_above(&mut self, blocks: u64) -> Result<u64, Error> {
+        let start = self.frontier;
+        if self.limit - start < blocks {
+            return Err(self.full());
+        }
+        self.frontier += blocks;
+        Ok(start)
+    }
+
     /// Gives blocks back.
     pub(crate) fn release(&mut self, range: Range<u64>) {
         let Range { mut start, mut end } = range;

@@ -46,7 +46,7 @@ pub(crate) fn write(contents: Contents, options: &Options, mut summary: Summary)
             max_bytes: options.max_bytes,
         })?;
     let places = Places::new(start, geometry);
-    allocator.take(places.end() - start)?;
+    allocator.take_above(places.end() - start)?;
     let free = free_ranges(&allocator, geometry, most_blocks);
     let mut superblock = Superblock::new(&options.identity(), geometry)?;
     let seed = superblock.seed();
@@ -114,7 +114,11 @@ fn settle(start: u64, inodes: u64) -> Option<Geometry> {
     loop {
         let per_group = inodes.div_ceil(groups).next_multiple_of(INODES_PER_BLOCK.into());
         let tables = groups * (2 + per_group / u64::from(INODES_PER_BLOCK));
-        let least = (groups - 1) * GROUP_BLOCKS + SHORTEST_GROUP;
+        let least = if groups > 1 {
+            (groups - 1) * GROUP_BLOCKS + SHORTEST_GROUP
+        } else {
+            0
+        };
         let geometry = Geometry {
             blocks: (start + tables).max(least),
             inodes_per_group: per_group.try_into().ok()?,
