@@ -222,6 +222,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The image's file could not be brought to stable storage.
+    #[error("cannot sync the image file")]
+    SyncImage {
+        /// Why.
+        source: io::Error,
+    },
     /// The image's file could not be asked for its length.
     #[error("cannot tell the length of the image file")]
     GetLength {

@@ -66,3 +66,8 @@ pub(crate) fn clear_blocks(file: &File, first: u64, count: u64) -> Result<(), Er
         }),
     }
 }
+
+/// Waits until the file's content is on stable storage.
+pub(crate) fn sync(file: &File) -> Result<(), Error> {
+    file.sync_data().map_err(|source| Error::SyncImage { source })
+}

@@ -203,11 +203,6 @@ impl Superblock {
         put32(&mut self.raw, 0x10, inodes);
     }
 
-    /// Free blocks and inodes.
-    pub(crate) fn free(&self) -> (u64, u32) {
-        (get_split64(&self.raw, 0x0C, 0x158), get32(&self.raw, 0x10))
-    }
-
     /// Names the journal's inode and keeps the copy of its block map and size that recovery tools use.
     pub(crate) fn set_journal(&mut self, inode: u32, block_map: &[u8; 60], size: u64) {
         put32(&mut self.raw, 0xE0, inode);

@@ -97,6 +97,16 @@ pub fn debugfs(image: &Path, request: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// A check that writes: resize2fs wants one first. It must find nothing to mend.
+pub fn check_for_resize(disk: &Path) {
+    let output = run("e2fsck", &["-fp".as_ref(), disk.as_os_str()]);
+    assert!(
+        output.status.success(),
+        "e2fsck -fp: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
+
 /// Runs resize2fs on a disk.
 pub fn resize2fs(image: &Path) -> String {
     let output = run("resize2fs", &[image.as_os_str()]);
@@ -151,6 +161,18 @@ impl Mounted {
         self.point.path()
     }
 
+    /// The loop device below the mount.
+    pub fn device(&self) -> PathBuf {
+        let output = run(
+            "findmnt",
+            &["-no".as_ref(), "SOURCE".as_ref(), self.path().as_os_str()],
+        );
+        let device = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        // The loop device has the file's length from when it was set up.
+        run("losetup", &["-c".as_ref(), device.as_os_str()]);
+        device
+    }
+
     pub fn unmount(self) {}
 }
 
@@ -161,6 +183,19 @@ impl Drop for Mounted {
             panic!("umount: {}", String::from_utf8_lossy(&output.stderr));
         }
     }
+}
+
+/// Copies a file without filling its holes.
+pub fn copy_sparse(from: &Path, to: &Path) {
+    let output = run(
+        "cp",
+        &["--sparse=always".as_ref(), from.as_os_str(), to.as_os_str()],
+    );
+    assert!(
+        output.status.success(),
+        "cp: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// What a mounted entry looks like.
