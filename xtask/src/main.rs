@@ -1,1 +1,30 @@
-fn main() {}
+//! `cargo xtask`: work on the repository itself that is more than a line of make.
+
+mod arrows;
+mod repository;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Work on the repository itself.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check that the crates depend on each other in the one allowed direction
+    Arrows,
+    /// Write docs/openapi.json from the daemon's own description of its API
+    Openapi,
+}
+
+fn main() -> Result<()> {
+    match Args::parse().task {
+        Task::Arrows => arrows::check(),
+        Task::Openapi => repository::write_openapi(),
+    }
+}

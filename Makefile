@@ -1,0 +1,71 @@
+# The commands a person types. `make help` lists them.
+
+ARCH      := $(shell uname -m)
+MUSL      := $(ARCH)-unknown-linux-musl
+AGENT     := target/$(MUSL)/agent/banger-vsock-agent
+PREFIX    ?= $(if $(filter 0,$(shell id -u)),/usr/local,$(HOME)/.local)
+DESTDIR   ?=
+
+# Firecracker's stories need a kernel that this host's KVM can run. Beside a checkout there may be one.
+TEST_KERNEL_ZST := $(wildcard ../shared/kvm-pvm/vmlinux-6.12-r3.zst)
+TEST_KERNEL     := target/e2e/vmlinux-test
+ifneq ($(TEST_KERNEL_ZST),)
+BANGER_TEST_KERNEL ?= $(CURDIR)/$(TEST_KERNEL)
+endif
+export BANGER_TEST_KERNEL
+
+.PHONY: help build agent release sandbox test test-binaries check bench install uninstall clean \
+        setup-build setup-test setup-sandbox test-kernel
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: setup-build release ## Build banger, bangerd and the guest agent
+
+sandbox: setup-sandbox release ## A shell in a real guest that holds this checkout (CMD="..." runs a command)
+	@scripts/sandbox.sh
+
+test: setup-test test-binaries test-kernel ## Install what is missing, then every test, real guests included
+	cargo test --workspace
+
+check: setup-build ## Format, clippy with warnings as errors, dependency direction, docs
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo xtask arrows
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+bench: setup-test release test-kernel ## The figures, to target/bench/figures.jsonl (NAMES="..." for some)
+	cargo xtask bench $(NAMES)
+
+install: build ## Install below PREFIX (default /usr/local for root, else ~/.local)
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/banger"
+	install -m 755 target/release/banger target/release/bangerd "$(DESTDIR)$(PREFIX)/bin/"
+	install -m 755 $(AGENT) "$(DESTDIR)$(PREFIX)/lib/banger/"
+	@echo "installed banger, bangerd and the guest agent below $(DESTDIR)$(PREFIX)"
+
+uninstall: ## Remove what install installed
+	rm -f "$(DESTDIR)$(PREFIX)/bin/banger" "$(DESTDIR)$(PREFIX)/bin/bangerd"
+	rm -f "$(DESTDIR)$(PREFIX)/lib/banger/banger-vsock-agent"
+	-rmdir "$(DESTDIR)$(PREFIX)/lib/banger" 2>/dev/null
+
+clean: ## Remove everything that was built
+	cargo clean
+
+release: agent
+	cargo build --release -p banger -p bangerd
+
+agent:
+	cargo build --profile agent --target $(MUSL) -p banger-vsock-agent --bin banger-vsock-agent
+
+# What the stories of e2e/ run: the programs as a developer builds them, and the agent as it ships.
+test-binaries: agent
+	cargo build --workspace --bins
+
+test-kernel: $(if $(TEST_KERNEL_ZST),$(TEST_KERNEL))
+
+$(TEST_KERNEL): $(TEST_KERNEL_ZST)
+	@mkdir -p $(@D)
+	zstd -q -d -f $< -o $@
+
+setup-build setup-test setup-sandbox: setup-%:
+	@scripts/setup.sh $*

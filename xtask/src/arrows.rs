@@ -1,0 +1,141 @@
+//! The direction of dependencies between the workspace's crates, as ARCHITECTURE.md draws it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::repository;
+
+/// Which crates of the workspace a crate may use, tests included.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("banger-model", &[]),
+    ("banger-guest-api", &[]),
+    ("banger-ext4", &[]),
+    ("banger-api", &["banger-guest-api", "banger-model"]),
+    ("banger-image", &["banger-ext4", "banger-model"]),
+    ("banger-vmm", &["banger-model"]),
+    ("banger-vsock-agent", &["banger-guest-api"]),
+    (
+        "bangerd",
+        &[
+            "banger-api",
+            "banger-guest-api",
+            "banger-image",
+            "banger-model",
+            "banger-vmm",
+        ],
+    ),
+    ("banger", &["banger-api", "banger-model"]),
+    // Outside the crates, nothing is used by anything that ships.
+    ("banger-e2e", &["banger-api"]),
+    ("xtask", &["banger-api", "banger-ext4", "banger-guest-api"]),
+];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// Set for dependencies inside the repository only.
+    path: Option<String>,
+}
+
+/// Fails with every arrow that ARCHITECTURE.md does not draw.
+pub(crate) fn check() -> Result<()> {
+    let output = repository::cargo()
+        .args(["metadata", "--no-deps", "--format-version=1", "--offline"])
+        .output()
+        .context("run `cargo metadata`")?;
+    ensure!(
+        output.status.success(),
+        "`cargo metadata` failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Metadata =
+        serde_json::from_slice(&output.stdout).context("read the output of `cargo metadata`")?;
+    let wrong = wrong_arrows(&metadata);
+    if wrong.is_empty() {
+        println!(
+            "arrows: {} crates, every dependency as drawn",
+            metadata.packages.len()
+        );
+        return Ok(());
+    }
+    bail!(
+        "dependencies that ARCHITECTURE.md does not allow:\n  {}",
+        wrong.join("\n  ")
+    )
+}
+
+fn wrong_arrows(metadata: &Metadata) -> Vec<String> {
+    let allowed: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for package in &metadata.packages {
+        let Some(may_use) = allowed.get(package.name.as_str()) else {
+            wrong.push(format!(
+                "{} is not in the table of xtask/src/arrows.rs",
+                package.name
+            ));
+            continue;
+        };
+        let inside = package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.path.is_some());
+        for dependency in inside.filter(|dependency| !may_use.contains(&dependency.name.as_str())) {
+            wrong.push(format!("{} -> {}", package.name, dependency.name));
+        }
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, uses: &[&str]) -> Package {
+        let dependencies = uses
+            .iter()
+            .map(|name| Dependency {
+                name: (*name).to_owned(),
+                path: Some("/somewhere".to_owned()),
+            })
+            .collect();
+        Package {
+            name: name.to_owned(),
+            dependencies,
+        }
+    }
+
+    #[test]
+    fn this_workspace_keeps_its_arrows() {
+        check().unwrap();
+    }
+
+    #[test]
+    fn a_wrong_arrow_and_an_unknown_crate_are_named() {
+        let metadata = Metadata {
+            packages: vec![
+                package("banger-vmm", &["banger-model", "bangerd"]),
+                package("banger-new", &[]),
+            ],
+        };
+        assert_eq!(
+            wrong_arrows(&metadata),
+            [
+                "banger-vmm -> bangerd",
+                "banger-new is not in the table of xtask/src/arrows.rs"
+            ]
+        );
+    }
+}
