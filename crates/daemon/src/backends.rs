@@ -1,0 +1,172 @@
+//! Which VMM runs a VM, and why.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use banger_image::KernelRecord;
+use banger_model::{ErrorCode, VmmChoice, VmmKind};
+use banger_vmm::Backend;
+use banger_vmm::fake::Fake;
+use banger_vmm::firecracker::Firecracker;
+use banger_vmm::probe::{self, Kvm};
+use banger_vmm::qemu::Qemu;
+
+use crate::database::Verdict;
+use crate::error::Describe;
+
+/// The VMMs of this host. Programs are looked for at every start, so that what was installed a moment ago is found;
+/// KVM is proved once.
+#[derive(Debug, Default)]
+pub(crate) struct Backends {
+    kvm: OnceLock<Kvm>,
+}
+
+/// The VMM that was chosen for a start.
+#[derive(Debug, Clone)]
+pub(crate) struct Choice {
+    /// It.
+    pub(crate) backend: Arc<dyn Backend>,
+    /// Why it is not Firecracker on KVM, when nobody asked for another.
+    pub(crate) fallback: Option<String>,
+    /// Whether another may be tried when this one cannot boot the kernel.
+    pub(crate) may_fall_back: bool,
+}
+
+/// No VMM for a VM.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The VMM that was asked for is not usable.
+    #[error("{0} cannot run VMs on this host")]
+    Unusable(VmmKind, #[source] banger_vmm::Error),
+    /// The VMM that was asked for needs KVM.
+    #[error("{0} needs KVM, which does not work on this host: {1}")]
+    NoKvm(VmmKind, String),
+    /// No VMM at all.
+    #[error("no VMM can run VMs on this host: {why}")]
+    Nothing {
+        why: String,
+        #[source]
+        source: banger_vmm::Error,
+    },
+    /// The fake is only there in a build tree.
+    #[error("the fake VMM needs {}, which is only built for tests", .0.display())]
+    NoFake(PathBuf),
+}
+
+impl Backends {
+    /// What was found out about KVM.
+    pub(crate) fn kvm(&self) -> &Kvm {
+        self.kvm.get_or_init(probe::kvm)
+    }
+
+    /// The VMM for a VM that asks for `choice` and boots `kernel`, of which earlier boots have shown `verdict` under
+    /// Firecracker.
+    pub(crate) fn choose(
+        &self,
+        choice: VmmChoice,
+        kernel: &KernelRecord,
+        verdict: Option<&Verdict>,
+    ) -> Result<Choice, Error> {
+        match choice {
+            VmmChoice::Auto => self.automatic(kernel, verdict),
+            VmmChoice::Firecracker => self.firecracker().map(|backend| asked_for(Arc::new(backend))),
+            VmmChoice::Qemu => {
+                let backend = self.qemu().map_err(|source| Error::Unusable(VmmKind::Qemu, source))?;
+                Ok(asked_for(Arc::new(backend)))
+            }
+            VmmChoice::Fake => fake().map(|backend| asked_for(Arc::new(backend))),
+        }
+    }
+
+    /// QEMU, in place of a Firecracker that `why` did not do.
+    pub(crate) fn fall_back(&self, why: String) -> Result<Choice, Error> {
+        match self.qemu() {
+            Ok(backend) => Ok(Choice {
+                backend: Arc::new(backend),
+                fallback: Some(why),
+                may_fall_back: false,
+            }),
+            Err(source) => Err(Error::Nothing { why, source }),
+        }
+    }
+
+    /// The backend that can adopt machines of `kind`.
+    pub(crate) fn adopter(&self, kind: VmmKind) -> Result<Arc<dyn Backend>, Error> {
+        let unusable = |source| Error::Unusable(kind, source);
+        Ok(match kind {
+            VmmKind::Firecracker => Arc::new(Firecracker::find().map_err(unusable)?),
+            VmmKind::Qemu => Arc::new(self.qemu().map_err(unusable)?),
+            VmmKind::Fake => Arc::new(fake()?),
+        })
+    }
+
+    fn automatic(&self, kernel: &KernelRecord, verdict: Option<&Verdict>) -> Result<Choice, Error> {
+        let backend = match Firecracker::find() {
+            Ok(backend) => backend,
+            Err(error) => return self.fall_back(format!("Firecracker is not here ({error})")),
+        };
+        let name = &kernel.name;
+        let why = match (self.kvm(), verdict) {
+            (Kvm::Unusable(why), _) => format!("KVM does not work here ({why})"),
+            (_, Some(Verdict::Fails(why))) => format!("kernel {name} did not boot under Firecracker here ({why})"),
+            (Kvm::Software(why), None) => format!("KVM is emulated here, and kernel {name} is not known to boot under it ({why})"),
+            (Kvm::Hardware, _) | (Kvm::Software(_), Some(Verdict::Boots)) => {
+                return Ok(Choice {
+                    backend: Arc::new(backend),
+                    fallback: None,
+                    may_fall_back: true,
+                });
+            }
+        };
+        self.fall_back(why)
+    }
+
+    fn firecracker(&self) -> Result<Firecracker, Error> {
+        let backend = Firecracker::find().map_err(|source| Error::Unusable(VmmKind::Firecracker, source))?;
+        match self.kvm() {
+            Kvm::Hardware | Kvm::Software(_) => Ok(backend),
+            Kvm::Unusable(why) => Err(Error::NoKvm(VmmKind::Firecracker, why.clone())),
+        }
+    }
+
+    fn qemu(&self) -> Result<Qemu, banger_vmm::Error> {
+        Qemu::find(matches!(self.kvm(), Kvm::Hardware))
+    }
+}
+
+fn asked_for(backend: Arc<dyn Backend>) -> Choice {
+    Choice {
+        backend,
+        fallback: None,
+        may_fall_back: false,
+    }
+}
+
+fn fake() -> Result<Fake, Error> {
+    let program = crate::programs::beside_us("banger-fake-guest");
+    if program.exists() {
+        Ok(Fake::new(program))
+    } else {
+        Err(Error::NoFake(program))
+    }
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Host
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let mut hints = match self {
+            Self::Unusable(_, source) | Self::Nothing { source, .. } => source.hints(),
+            Self::NoKvm(..) => vec!["use `--vmm qemu`, or `--vmm auto`, which falls back to it".to_owned()],
+            Self::NoFake(_) => Vec::new(),
+        };
+        hints.push("`banger doctor` tells what this host can run".to_owned());
+        hints
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}

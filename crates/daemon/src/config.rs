@@ -1,0 +1,143 @@
+//! The configuration file: what a user may set for all VMs.
+
+use std::path::{Path, PathBuf};
+
+use banger_api::Paths;
+use banger_model::{ByteSize, ErrorCode, HostSize, ImageName, KernelName, VmDefaults, VmmChoice};
+use serde::Deserialize;
+
+use crate::error::Describe;
+
+/// `config.toml`. Every key may be absent; a key that does not exist is an error.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Which VMM runs VMs that do not name one.
+    pub(crate) vmm: VmmChoice,
+    /// The image of VMs that do not name one.
+    pub(crate) default_image: Option<ImageName>,
+    /// The kernel of VMs whose image names none.
+    pub(crate) default_kernel: Option<KernelName>,
+    /// Sizes of VMs that do not name them.
+    pub(crate) vm_defaults: Sizes,
+}
+
+/// `[vm_defaults]`. What is absent follows the host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Sizes {
+    vcpus: Option<u32>,
+    memory: Option<ByteSize>,
+    disk_size: Option<ByteSize>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The file exists but cannot be read.
+    #[error("read the configuration {}", .path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or a value or key is wrong.
+    #[error("understand the configuration {}", .path.display())]
+    Parse {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+}
+
+impl Config {
+    /// Reads the configuration of `paths`; without a file, the default one.
+    pub(crate) fn load(paths: &Paths) -> Result<Self, Error> {
+        let path = paths.config_file();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&path, &text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(Error::Read { path, source }),
+        }
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|source| Error::Parse {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// The sizes of a VM that names none, on a host of this size.
+    pub(crate) fn sizes(&self, host: HostSize) -> VmDefaults {
+        let derived = VmDefaults::for_host(host);
+        let set = self.vm_defaults;
+        VmDefaults {
+            vcpus: set.vcpus.unwrap_or(derived.vcpus),
+            memory: set.memory.unwrap_or(derived.memory),
+            disk_size: set.disk_size.unwrap_or(derived.disk_size),
+        }
+    }
+}
+
+/// The size of the host this runs on.
+pub(crate) fn host_size() -> HostSize {
+    let info = rustix::system::sysinfo();
+    let memory = u64::try_from(info.totalram).unwrap_or(u64::MAX) * u64::from(info.mem_unit);
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    HostSize {
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+        memory: ByteSize::bytes(memory),
+    }
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Host
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Read { .. } => Vec::new(),
+            Self::Parse { source, .. } => suggestion(source.message()).into_iter().collect(),
+        }
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}
+
+/// serde lists what it expected in place of an unknown key; the nearest of those is probably what was meant.
+fn suggestion(message: &str) -> Option<String> {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let unknown = message.starts_with("unknown field").then(|| quoted.next())??;
+    let near = crate::near::nearest(unknown, quoted)?;
+    Some(format!("did you mean `{near}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, Error> {
+        Config::parse(Path::new("config.toml"), text)
+    }
+
+    #[test]
+    fn sizes_come_from_the_file_and_then_from_the_host() {
+        let config = parse("vmm = \"qemu\"\n[vm_defaults]\nmemory = \"2G\"\n").unwrap();
+        let sizes = config.sizes(HostSize {
+            cpus: 8,
+            memory: ByteSize::gib(64),
+        });
+        assert_eq!((sizes.vcpus, sizes.memory), (2, ByteSize::gib(2)));
+        assert_eq!(config.vmm, VmmChoice::Qemu);
+    }
+
+    #[test]
+    fn a_misspelt_key_is_an_error_with_a_suggestion() {
+        let error = parse("[vm_defaults]\nmemmory = \"2G\"\n").unwrap_err();
+        assert_eq!(error.hints(), ["did you mean `memory`?"]);
+    }
+}

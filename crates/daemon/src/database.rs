@@ -1,0 +1,394 @@
+//! The database: which VMs there are, which machines run, and what is known of kernels on this host.
+//!
+//! One SQLite file in WAL mode. The daemon is its one writer (it holds a lock on its socket directory), so a mutex
+//! is all the concurrency there is; a statement takes microseconds, so it is called from async code directly.
+//!
+//! A machine's row is the *intent*: it is stored before anything of the machine exists and deleted when nothing of
+//! it is left. So whatever a daemon that dies leaves behind, its successor finds a row that tells where to look.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use banger_api::ErrorBody;
+use banger_model::{ErrorCode, VmId, VmSpec, VmmKind};
+use banger_vmm::MachineRecord;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Describe;
+
+/// The migrations, in order. `PRAGMA user_version` counts those that were applied.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE vm (
+        id         TEXT PRIMARY KEY,
+        name       TEXT NOT NULL UNIQUE,
+        spec       TEXT NOT NULL,
+        image      TEXT NOT NULL,
+        created    TEXT NOT NULL,
+        complete   INTEGER NOT NULL DEFAULT 0,
+        last_error TEXT
+    ) STRICT;
+    CREATE TABLE machine (
+        vm     TEXT PRIMARY KEY REFERENCES vm(id),
+        dir    TEXT NOT NULL,
+        record TEXT,
+        facts  TEXT
+    ) STRICT;
+    CREATE TABLE boot_verdict (
+        vmm    TEXT NOT NULL,
+        kernel TEXT NOT NULL,
+        reason TEXT,
+        PRIMARY KEY (vmm, kernel)
+    ) STRICT;
+"];
+
+/// A VM as it is stored.
+#[derive(Debug, Clone)]
+pub(crate) struct VmRow {
+    /// What it is made of.
+    pub(crate) spec: VmSpec,
+    /// The generation of the image it boots, which stays when the image's name moves on.
+    pub(crate) image: ImageRef,
+    /// When it was created.
+    pub(crate) created: jiff::Timestamp,
+    /// Why its last start failed or its last machine ended badly.
+    pub(crate) last_error: Option<ErrorBody>,
+}
+
+/// The files of the image generation that a VM boots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ImageRef {
+    /// The generation's id.
+    pub(crate) id: String,
+    /// Its read-only layers, the lowest first.
+    pub(crate) layers: Vec<PathBuf>,
+    /// Whether VMs of it have a second writable disk at `/root`.
+    pub(crate) work: bool,
+}
+
+/// A machine, or the intent to have one.
+#[derive(Debug, Clone)]
+pub(crate) struct MachineRow<F> {
+    /// Whose it is.
+    pub(crate) vm: VmId,
+    /// Its directory.
+    pub(crate) dir: PathBuf,
+    /// What is needed to adopt it; absent until it was launched.
+    pub(crate) record: Option<MachineRecord>,
+    /// What is told of it; absent until its guest was ready.
+    pub(crate) facts: Option<F>,
+}
+
+/// Whether a kernel boots under a VMM on this host, as a real boot has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It boots.
+    Boots,
+    /// It does not, for this reason.
+    Fails(String),
+}
+
+/// The database could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The file could not be opened or prepared.
+    #[error("open the database {}", .path.display())]
+    Open {
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A newer banger wrote it.
+    #[error("the database {} is of a newer banger (schema {found}, this one knows {known})", .path.display())]
+    Newer { path: PathBuf, found: usize, known: usize },
+    /// A statement failed.
+    #[error("{what} in the database")]
+    Statement {
+        what: &'static str,
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+/// The open database.
+#[derive(Debug)]
+pub(crate) struct Database {
+    connection: Mutex<Connection>,
+}
+
+impl Database {
+    /// Opens the database at `path`, makes it when absent, and brings it to the current schema.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let open = |source| Error::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let mut connection = Connection::open(path).map_err(open)?;
+        // With WAL, `NORMAL` loses nothing when this process dies, and only the newest rows when the host does; after
+        // that no machine runs, and files without a row are swept.
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")
+            .map_err(open)?;
+        migrate(&mut connection, path)?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A panic in the middle of a statement left no transaction open: they roll back when dropped.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn execute(&self, what: &'static str, sql: &str, values: impl rusqlite::Params) -> Result<usize, Error> {
+        self.connection()
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(values))
+            .map_err(|source| Error::Statement { what, source })
+    }
+
+    /// Stores a VM that is about to get its disks. `Ok(false)` when the name is taken.
+    pub(crate) fn insert_vm(&self, row: &VmRow) -> Result<bool, Error> {
+        let added = self.execute(
+            "store a VM",
+            "INSERT INTO vm (id, name, spec, image, created) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+            params![
+                row.spec.id.to_string(),
+                row.spec.name.as_str(),
+                to_json(&row.spec),
+                to_json(&row.image),
+                row.created.to_string(),
+            ],
+        )?;
+        Ok(added == 1)
+    }
+
+    /// Marks a VM's disks as made: from now on it is a VM and not an attempt.
+    pub(crate) fn complete_vm(&self, id: VmId) -> Result<(), Error> {
+        self.execute("complete a VM", "UPDATE vm SET complete = 1 WHERE id = ?1", params![id.to_string()])
+            .map(drop)
+    }
+
+    /// Replaces what a VM is made of.
+    pub(crate) fn update_spec(&self, spec: &VmSpec) -> Result<(), Error> {
+        self.execute(
+            "change a VM",
+            "UPDATE vm SET spec = ?2 WHERE id = ?1",
+            params![spec.id.to_string(), to_json(spec)],
+        )
+        .map(drop)
+    }
+
+    /// Stores why a VM failed, or that it no longer does.
+    pub(crate) fn set_last_error(&self, id: VmId, error: Option<&ErrorBody>) -> Result<(), Error> {
+        self.execute(
+            "store a VM's failure",
+            "UPDATE vm SET last_error = ?2 WHERE id = ?1",
+            params![id.to_string(), error.map(to_json)],
+        )
+        .map(drop)
+    }
+
+    /// Forgets a VM, of which nothing is left.
+    pub(crate) fn delete_vm(&self, id: VmId) -> Result<(), Error> {
+        self.execute("forget a VM", "DELETE FROM vm WHERE id = ?1", params![id.to_string()])
+            .map(drop)
+    }
+
+    /// All VMs, and the ids of those that a daemon died making.
+    pub(crate) fn vms(&self) -> Result<(Vec<VmRow>, Vec<VmId>), Error> {
+        let what = "read the VMs";
+        let statement_error = |source| Error::Statement { what, source };
+        let connection = self.connection();
+        let mut statement = connection
+            .prepare("SELECT spec, image, created, last_error, complete FROM vm ORDER BY name")
+            .map_err(statement_error)?;
+        let rows = statement
+            .query_map([], |row| Ok((vm_row(row)?, row.get::<_, bool>(4)?)))
+            .map_err(statement_error)?;
+        let mut whole = Vec::new();
+        let mut attempts = Vec::new();
+        for row in rows {
+            match row.map_err(statement_error)? {
+                (row, true) => whole.push(row),
+                (row, false) => attempts.push(row.spec.id),
+            }
+        }
+        Ok((whole, attempts))
+    }
+
+    /// Stores the intent to have a machine with this directory.
+    pub(crate) fn intend_machine(&self, vm: VmId, dir: &Path) -> Result<(), Error> {
+        self.execute(
+            "store the intent of a machine",
+            "INSERT INTO machine (vm, dir) VALUES (?1, ?2)
+             ON CONFLICT (vm) DO UPDATE SET dir = excluded.dir, record = NULL, facts = NULL",
+            params![vm.to_string(), dir.to_string_lossy()],
+        )
+        .map(drop)
+    }
+
+    /// Stores how to find a launched machine again.
+    pub(crate) fn record_machine(&self, vm: VmId, record: &MachineRecord) -> Result<(), Error> {
+        self.execute(
+            "store a machine",
+            "UPDATE machine SET record = ?2 WHERE vm = ?1",
+            params![vm.to_string(), to_json(record)],
+        )
+        .map(drop)
+    }
+
+    /// Stores what is told of a machine whose guest is ready.
+    pub(crate) fn describe_machine<F: Serialize>(&self, vm: VmId, facts: &F) -> Result<(), Error> {
+        self.execute(
+            "store a machine's facts",
+            "UPDATE machine SET facts = ?2 WHERE vm = ?1",
+            params![vm.to_string(), to_json(facts)],
+        )
+        .map(drop)
+    }
+
+    /// Forgets a machine, of which nothing is left.
+    pub(crate) fn forget_machine(&self, vm: VmId) -> Result<(), Error> {
+        self.execute("forget a machine", "DELETE FROM machine WHERE vm = ?1", params![vm.to_string()])
+            .map(drop)
+    }
+
+    /// All machines and intents.
+    pub(crate) fn machines<F: DeserializeOwned>(&self) -> Result<Vec<MachineRow<F>>, Error> {
+        let what = "read the machines";
+        let connection = self.connection();
+        let mut statement = connection
+            .prepare("SELECT vm, dir, record, facts FROM machine")
+            .map_err(|source| Error::Statement { what, source })?;
+        statement
+            .query_map([], |row| {
+                Ok(MachineRow {
+                    vm: parsed(row, 0)?,
+                    dir: PathBuf::from(row.get::<_, String>(1)?),
+                    record: optional_json(row, 2)?,
+                    facts: optional_json(row, 3)?,
+                })
+            })
+            .and_then(Iterator::collect)
+            .map_err(|source| Error::Statement { what, source })
+    }
+
+    /// What a boot has shown of this kernel under this VMM.
+    pub(crate) fn verdict(&self, vmm: VmmKind, kernel: &str) -> Result<Option<Verdict>, Error> {
+        let reason: Option<Option<String>> = self
+            .connection()
+            .prepare_cached("SELECT reason FROM boot_verdict WHERE vmm = ?1 AND kernel = ?2")
+            .and_then(|mut statement| {
+                statement
+                    .query_row(params![vmm.as_str(), kernel], |row| row.get(0))
+                    .optional()
+            })
+            .map_err(|source| Error::Statement {
+                what: "read what a boot has shown",
+                source,
+            })?;
+        Ok(reason.map(|reason| reason.map_or(Verdict::Boots, Verdict::Fails)))
+    }
+
+    /// Keeps what a boot has shown.
+    pub(crate) fn set_verdict(&self, vmm: VmmKind, kernel: &str, verdict: &Verdict) -> Result<(), Error> {
+        let reason = match verdict {
+            Verdict::Boots => None,
+            Verdict::Fails(reason) => Some(reason),
+        };
+        self.execute(
+            "store what a boot has shown",
+            "INSERT INTO boot_verdict (vmm, kernel, reason) VALUES (?1, ?2, ?3)
+             ON CONFLICT (vmm, kernel) DO UPDATE SET reason = excluded.reason",
+            params![vmm.as_str(), kernel, reason],
+        )
+        .map(drop)
+    }
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let open = |source| Error::Open {
+        path: path.to_owned(),
+        source,
+    };
+    let found: usize = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(open)?;
+    let known = MIGRATIONS.len();
+    if found > known {
+        return Err(Error::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        });
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(found) {
+        let transaction = connection.transaction().map_err(open)?;
+        transaction.execute_batch(migration).map_err(open)?;
+        transaction
+            .pragma_update(None, "user_version", index + 1)
+            .map_err(open)?;
+        transaction.commit().map_err(open)?;
+    }
+    Ok(())
+}
+
+fn vm_row(row: &Row<'_>) -> rusqlite::Result<VmRow> {
+    Ok(VmRow {
+        spec: json(row, 0)?,
+        image: json(row, 1)?,
+        created: parsed(row, 2)?,
+        last_error: optional_json(row, 3)?,
+    })
+}
+
+fn to_json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("stored values have only string keys")
+}
+
+fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(&row.get::<_, String>(column)?).map_err(|error| unreadable(column, error))
+}
+
+fn optional_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| serde_json::from_str(&text).map_err(|error| unreadable(column, error)))
+        .transpose()
+}
+
+fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    row.get::<_, String>(column)?
+        .parse()
+        .map_err(|error| unreadable(column, error))
+}
+
+fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Open { .. } => ErrorCode::Host,
+            Self::Newer { .. } => ErrorCode::VersionMismatch,
+            Self::Statement { .. } => ErrorCode::Internal,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Open { .. } => vec!["see whether the disk is full or read-only: `banger doctor`".to_owned()],
+            Self::Newer { .. } => vec!["install that banger again, or set BANGER_HOME to another directory".to_owned()],
+            Self::Statement { .. } => Vec::new(),
+        }
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,287 @@
+//! Speaking to the agent in a guest: HTTP/1.1 over a dialed vsock connection, one connection a request.
+
+use std::sync::Arc;
+
+use banger_guest_api::{AGENT_PORT, Configure, Event, Exec, Failure, Ready, STDIO_MUX, Shutdown, TreeDone, TreeQuery, routes};
+use banger_model::ErrorCode;
+use banger_vmm::Machine;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Describe;
+
+/// The body of a request to the agent.
+pub(crate) type RequestBody = BoxBody<Bytes, std::io::Error>;
+
+/// The agent of a running machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Guest {
+    machine: Arc<dyn Machine>,
+}
+
+/// The agent could not be asked, or refused. `asked` says for what.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// No connection to the agent.
+    #[error("reach the guest's agent to {asked}")]
+    Dial {
+        asked: &'static str,
+        #[source]
+        source: banger_vmm::Error,
+    },
+    /// The connection broke, or what came was not HTTP.
+    #[error("ask the guest's agent to {asked}")]
+    Http {
+        asked: &'static str,
+        #[source]
+        source: hyper::Error,
+    },
+    /// The agent refused or failed, in its own words.
+    #[error("the guest could not {asked}")]
+    Refused {
+        asked: &'static str,
+        #[source]
+        source: Refusal,
+    },
+    /// The agent's answer is not of this protocol.
+    #[error("understand the guest's answer when asked to {asked}")]
+    Answer {
+        asked: &'static str,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The agent did not switch to frames.
+    #[error("the guest's agent did not open a stream to {asked}: it answered {status}")]
+    NoUpgrade { asked: &'static str, status: StatusCode },
+}
+
+/// The agent's own words for why it did not do something.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.message)]
+pub(crate) struct Refusal(Failure, #[source] Option<Cause>);
+
+/// A deeper cause that the agent named.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct Cause {
+    text: String,
+    #[source]
+    deeper: Option<Box<Cause>>,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        let mut cause = None;
+        for text in failure.causes.iter().rev() {
+            let deeper = cause.take().map(Box::new);
+            cause = Some(Cause {
+                text: text.clone(),
+                deeper,
+            });
+        }
+        Self(failure, cause)
+    }
+}
+
+impl Guest {
+    /// The agent of `machine`, which has knocked.
+    pub(crate) fn new(machine: Arc<dyn Machine>) -> Self {
+        Self { machine }
+    }
+
+    /// Sends the one configuration of a boot, and waits until the guest is ready.
+    pub(crate) async fn configure(&self, configure: &Configure) -> Result<Ready, Error> {
+        let asked = "configure itself";
+        let request = json(Method::POST, routes::CONFIGURE, configure);
+        self.answer(asked, request).await
+    }
+
+    /// Asks for a clean power-off; returns once the agent has taken the request.
+    pub(crate) async fn shutdown(&self, grace_ms: u64) -> Result<(), Error> {
+        let request = json(Method::POST, routes::SHUTDOWN, &Shutdown { grace_ms });
+        self.send("power off", request).await.map(drop)
+    }
+
+    /// The TCP ports that something in the guest listens on.
+    pub(crate) async fn ports(&self) -> Result<Vec<banger_guest_api::Listener>, Error> {
+        let request = Request::get(routes::PORTS).body(empty()).expect("a constant request");
+        self.answer("list its listening ports", request).await
+    }
+
+    /// Writes a tar into the guest as it comes.
+    pub(crate) async fn put_tree(&self, query: &TreeQuery, tar: RequestBody) -> Result<TreeDone, Error> {
+        let uri = tree_uri(query);
+        let request = Request::put(uri).body(tar).expect("an encoded query");
+        self.answer("write files", request).await
+    }
+
+    /// Starts a command; what comes back carries its frames.
+    pub(crate) async fn exec(&self, exec: &Exec) -> Result<Upgraded, Error> {
+        let asked = "run a command";
+        let mut request = json(Method::POST, routes::EXEC, exec);
+        let headers = request.headers_mut();
+        headers.insert(header::CONNECTION, header::HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, header::HeaderValue::from_static(STDIO_MUX));
+        let response = self.send(asked, request).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let status = response.status();
+            return Err(Error::NoUpgrade { asked, status });
+        }
+        hyper::upgrade::on(response)
+            .await
+            .map_err(|source| Error::Http { asked, source })
+    }
+
+    /// What happens in the guest, from its current state on.
+    pub(crate) async fn events(&self) -> Result<Events, Error> {
+        let request = Request::get(routes::EVENTS).body(empty()).expect("a constant request");
+        let response = self.send("tell its events", request).await?;
+        Ok(Events {
+            body: response.into_body(),
+            buffer: Vec::new(),
+        })
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, asked: &'static str, request: Request<RequestBody>) -> Result<T, Error> {
+        let response = self.send(asked, request).await?;
+        let body = collect(asked, response).await?;
+        serde_json::from_slice(&body).map_err(|source| Error::Answer { asked, source })
+    }
+
+    /// Sends a request and gives the response, unless it is a refusal.
+    async fn send(&self, asked: &'static str, mut request: Request<RequestBody>) -> Result<Response<Incoming>, Error> {
+        let stream = self.machine.dial(AGENT_PORT).await.map_err(|source| Error::Dial { asked, source })?;
+        let http = |source| Error::Http { asked, source };
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
+        // The connection lives as long as its request, response and upgrade do; its errors come out of those.
+        tokio::spawn(connection.with_upgrades());
+        request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("guest"));
+        let response = sender.send_request(request).await.map_err(http)?;
+        let status = response.status();
+        if !status.is_client_error() && !status.is_server_error() {
+            return Ok(response);
+        }
+        let body = collect(asked, response).await?;
+        let failure = serde_json::from_slice::<Failure>(&body).unwrap_or_else(|_| Failure {
+            message: format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(512)])),
+            causes: Vec::new(),
+        });
+        Err(Error::Refused {
+            asked,
+            source: failure.into(),
+        })
+    }
+}
+
+/// The most bytes of an answer that is held whole; a guest does not decide how much memory the daemon takes.
+const MAX_ANSWER: usize = 1 << 20;
+
+async fn collect(asked: &'static str, response: Response<Incoming>) -> Result<Vec<u8>, Error> {
+    let mut body = response.into_body();
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|source| Error::Http { asked, source })?;
+        let Ok(data) = frame.into_data() else { continue };
+        let room = MAX_ANSWER - bytes.len();
+        bytes.extend_from_slice(&data[..data.len().min(room)]);
+        if bytes.len() == MAX_ANSWER {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
+/// The events of a guest, as they come.
+#[derive(Debug)]
+pub(crate) struct Events {
+    body: Incoming,
+    buffer: Vec<u8>,
+}
+
+impl Events {
+    /// The next event; `None` when the guest's agent is gone, or speaks nonsense.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return serde_json::from_slice(&line).ok();
+            }
+            if self.buffer.len() > MAX_ANSWER {
+                return None;
+            }
+            let frame = self.body.frame().await?.ok()?;
+            if let Ok(data) = frame.into_data() {
+                self.buffer.extend_from_slice(&data);
+            }
+        }
+    }
+}
+
+fn json<T: Serialize>(method: Method, path: &str, body: &T) -> Request<RequestBody> {
+    let bytes = serde_json::to_vec(body).expect("messages have only string keys");
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed())
+        .expect("a constant request")
+}
+
+fn empty() -> RequestBody {
+    Full::new(Bytes::new()).map_err(|never| match never {}).boxed()
+}
+
+fn tree_uri(query: &TreeQuery) -> String {
+    let mut uri = format!("{}?path={}&replace={}", routes::TREE, percent(&query.path), query.replace);
+    if let Some(owner) = &query.owner {
+        uri.push_str("&owner=");
+        uri.push_str(&percent(owner));
+    }
+    uri
+}
+
+/// Percent-encodes all but unreserved characters (RFC 3986, section 2.3).
+fn percent(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Dial { .. } | Self::Http { .. } | Self::Refused { .. } => ErrorCode::Guest,
+            Self::Answer { .. } | Self::NoUpgrade { .. } => ErrorCode::VersionMismatch,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Dial { .. } | Self::Http { .. } => {
+                vec!["look at the guest's console with `banger vm logs`".to_owned()]
+            }
+            Self::Answer { .. } | Self::NoUpgrade { .. } => {
+                vec!["the guest runs an agent of another version: `banger vm restart` gives it this one".to_owned()]
+            }
+            Self::Refused { .. } => Vec::new(),
+        }
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,114 @@
+//! The guest's first word: where the host waits for it.
+
+use std::path::{Path, PathBuf};
+
+use banger_guest_api::{Hello, KNOCK_PORT, PROTOCOL};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::UnixListener;
+
+/// A bound knock socket of one machine. It exists before the machine starts, so that no knock is missed, and its
+/// file goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Knock {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// The guest did not introduce itself as it should.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The socket could not be made.
+    #[error("listen at {} for the guest", .path.display())]
+    Bind {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The connection broke.
+    #[error("hear the guest's first word")]
+    Hear(#[source] std::io::Error),
+    /// The first word is not of this protocol.
+    #[error("the guest's first word is not an agent's: `{0}`")]
+    Nonsense(String),
+    /// The agent speaks another version.
+    #[error("the guest's agent speaks protocol {found}, this daemon {PROTOCOL}")]
+    Protocol { found: u32 },
+}
+
+/// Longer than any hello; a guest does not decide how much memory the daemon takes.
+const MAX_HELLO: u64 = 4096;
+
+impl Knock {
+    /// Listens in the machine's directory. Call it in the runtime, before the launch.
+    pub(crate) fn bind(machine_dir: &Path) -> Result<Self, Error> {
+        let path = machine_dir.join(format!("vsock.sock_{KNOCK_PORT}"));
+        let listener = UnixListener::bind(&path).map_err(|source| Error::Bind {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self { listener, path })
+    }
+
+    /// Waits for the guest, without a deadline of its own.
+    pub(crate) async fn heard(&self) -> Result<Hello, Error> {
+        let (stream, _) = self.listener.accept().await.map_err(Error::Hear)?;
+        let mut line = String::new();
+        BufReader::new(stream.take(MAX_HELLO))
+            .read_line(&mut line)
+            .await
+            .map_err(Error::Hear)?;
+        let hello: Hello = serde_json::from_str(&line).map_err(|_| Error::Nonsense(printable(&line)))?;
+        if hello.protocol != PROTOCOL {
+            let found = hello.protocol;
+            return Err(Error::Protocol { found });
+        }
+        Ok(hello)
+    }
+}
+
+impl Drop for Knock {
+    fn drop(&mut self) {
+        // The directory goes as a whole later; a file that is already gone is no loss.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn printable(line: &str) -> String {
+    line.chars().filter(|c| !c.is_control()).take(120).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::UnixStream;
+
+    async fn say(word: &str) -> Result<Hello, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let knock = Knock::bind(dir.path()).unwrap();
+        let mut guest = UnixStream::connect(dir.path().join("vsock.sock_1025")).await.unwrap();
+        guest.write_all(word.as_bytes()).await.unwrap();
+        drop(guest);
+        knock.heard().await
+    }
+
+    #[tokio::test]
+    async fn an_agent_of_this_protocol_is_heard() {
+        let hello = say("{\"protocol\":1,\"agent\":\"0.1.0\",\"uptime_ms\":5}\n").await.unwrap();
+        assert_eq!(hello.uptime_ms, 5);
+    }
+
+    #[tokio::test]
+    async fn another_protocol_and_nonsense_are_told_apart() {
+        let other = say("{\"protocol\":9,\"agent\":\"9\",\"uptime_ms\":5}\n").await.unwrap_err();
+        assert!(matches!(other, Error::Protocol { found: 9 }));
+        let nonsense = say("SSH-2.0-x\r\n").await.unwrap_err();
+        assert!(matches!(nonsense, Error::Nonsense(word) if word == "SSH-2.0-x"));
+    }
+
+    #[tokio::test]
+    async fn an_endless_first_word_ends_somewhere() {
+        let error = say(&"x".repeat(100_000)).await;
+        assert!(error.is_err());
+    }
+}

@@ -1,0 +1,377 @@
+//! From a stored VM to a guest that is ready: the chain of steps, each of which owns its undo.
+//!
+//! ```text
+//!  Plan ──▶ Disks ──▶ Launch ──▶ Kernel ──▶ Configure ──▶ ready
+//!            │          │
+//!            │          └ undo: kill the machine
+//!            └ undo: keep the logs, remove the directory, then forget the intent
+//! ```
+//!
+//! The intent is stored before anything of the machine exists, and goes last.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use banger_image::{KernelRecord, initrd};
+use banger_model::{Stage, VmmKind, WaitFor};
+use banger_vmm::{Backend, Disk, KernelFiles, LaunchSpec, Machine};
+use tokio_util::sync::CancellationToken;
+
+use super::disks::Files;
+use super::guest_config::{self, boot_args};
+use super::progress::Reporter;
+use super::state::Facts;
+use super::undo::Undo;
+use super::{Context, Error, machine_dir};
+use crate::backends::Choice;
+use crate::database::{Verdict, VmRow};
+use crate::error::chain;
+use crate::guest::Guest;
+use crate::knock::Knock;
+use crate::programs;
+
+/// One start that was asked for.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// When it was asked for.
+    pub(crate) since: Instant,
+    /// How far it goes, for what the backend can do.
+    pub(crate) wait: WaitFor,
+    /// Who is told.
+    pub(crate) progress: Reporter,
+    /// Ends it when its caller leaves.
+    pub(crate) cancel: CancellationToken,
+}
+
+/// A machine whose guest is ready.
+#[derive(Debug)]
+pub(crate) struct Booted {
+    /// The machine.
+    pub(crate) machine: Arc<dyn Machine>,
+    /// What is told of it.
+    pub(crate) facts: Facts,
+}
+
+/// A start that failed and was taken back.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// Why.
+    pub(crate) error: Error,
+    /// What could not be taken back, as sentences.
+    pub(crate) left: Vec<String>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            left: Vec::new(),
+        }
+    }
+}
+
+/// Boots the VM of `row`. When it fails, nothing of the machine is left.
+pub(crate) async fn boot(context: &Arc<Context>, row: &VmRow, start: &Start) -> Result<Booted, Failed> {
+    let kernel = context.kernel(&row.spec.kernel)?;
+    let choice = choose(context, row, &kernel)?;
+    let first = attempt(context, row, start, &kernel, choice.clone()).await;
+    let failed = match first {
+        Ok(booted) => {
+            remember(context, &booted, &kernel, &Verdict::Boots);
+            return Ok(booted);
+        }
+        Err(failed) if choice.may_fall_back && failed.error.may_be_the_vmm() && failed.left.is_empty() => failed,
+        Err(failed) => return Err(failed),
+    };
+    let why = format!("kernel {} did not boot under Firecracker: {}", kernel.name, chain(&failed.error));
+    let second = context.backends.fall_back(why.clone()).map_err(Error::Backend)?;
+    start.progress.note(format!("{why}; trying QEMU"));
+    let booted = attempt(context, row, start, &kernel, second).await?;
+    // Only now is it known that the VMM was to blame and not the VM.
+    let fails = Verdict::Fails(chain(&failed.error));
+    if let Err(error) = context.database.set_verdict(VmmKind::Firecracker, &kernel.id, &fails) {
+        tracing::warn!(error = %chain(&error), "could not keep what a boot has shown");
+    }
+    Ok(booted)
+}
+
+fn choose(context: &Context, row: &VmRow, kernel: &KernelRecord) -> Result<Choice, Error> {
+    let verdict = context
+        .database
+        .verdict(VmmKind::Firecracker, &kernel.id)
+        .map_err(|source| Error::Database {
+            name: row.spec.name.clone(),
+            source,
+        })?;
+    context
+        .backends
+        .choose(row.spec.vmm, kernel, verdict.as_ref())
+        .map_err(Error::Backend)
+}
+
+fn remember(context: &Context, booted: &Booted, kernel: &KernelRecord, verdict: &Verdict) {
+    let vmm = booted.machine.record().vmm;
+    if vmm != VmmKind::Firecracker {
+        return;
+    }
+    if let Err(error) = context.database.set_verdict(vmm, &kernel.id, verdict) {
+        tracing::warn!(error = %chain(&error), "could not keep what a boot has shown");
+    }
+}
+
+async fn attempt(
+    context: &Arc<Context>,
+    row: &VmRow,
+    start: &Start,
+    kernel: &KernelRecord,
+    choice: Choice,
+) -> Result<Booted, Failed> {
+    let name = &row.spec.name;
+    refuse_impossible(row, kernel, &*choice.backend, start.wait)?;
+    if let Some(why) = &choice.fallback {
+        start.progress.note(format!("using QEMU: {why}"));
+    }
+    let mut undo = Undo::default();
+    let steps = Steps {
+        context,
+        row,
+        start,
+        kernel,
+        dir: machine_dir(&context.paths, row.spec.id),
+        stages: BTreeMap::new(),
+    };
+    let result = tokio::select! {
+        biased;
+        () = start.cancel.cancelled() => Err(Error::Cancelled(name.clone())),
+        result = steps.run(&choice, &mut undo) => result,
+    };
+    match result {
+        Ok(booted) => Ok(booted),
+        Err(error) => {
+            let left = undo.run().await;
+            Err(Failed { error, left })
+        }
+    }
+}
+
+fn refuse_impossible(row: &VmRow, kernel: &KernelRecord, backend: &dyn Backend, wait: WaitFor) -> Result<(), Error> {
+    let spec = &row.spec;
+    let too_many = kernel
+        .max_vcpus
+        .filter(|&most| spec.vcpus > most)
+        .map(|most| format!("kernel {} takes at most {most} vCPUs, not {}", kernel.name, spec.vcpus));
+    match too_many.or_else(|| backend.capabilities().refusal(spec.vcpus, wait)) {
+        Some(reason) => Err(Error::Unsupported {
+            name: spec.name.clone(),
+            reason,
+        }),
+        None => Ok(()),
+    }
+}
+
+struct Steps<'a> {
+    context: &'a Arc<Context>,
+    row: &'a VmRow,
+    start: &'a Start,
+    kernel: &'a KernelRecord,
+    dir: PathBuf,
+    stages: BTreeMap<Stage, u64>,
+}
+
+impl Steps<'_> {
+    async fn run(mut self, choice: &Choice, undo: &mut Undo) -> Result<Booted, Error> {
+        self.ended(Stage::Plan, self.start.since);
+
+        let since = Instant::now();
+        self.intend(undo)?;
+        let initrd = self.initrd().await?;
+        let knock = Knock::bind(&self.dir).map_err(|source| self.knock_error(source))?;
+        self.ended(Stage::Disks, since);
+
+        let since = Instant::now();
+        let started = jiff::Timestamp::now();
+        let machine = self.launch(&*choice.backend, initrd, undo).await?;
+        self.ended(Stage::Launch, since);
+
+        let since = Instant::now();
+        self.until(Stage::Kernel, &machine, async { knock.heard().await.map_err(|source| self.knock_error(source)) })
+            .await?;
+        self.ended(Stage::Kernel, since);
+
+        let since = Instant::now();
+        let configure = guest_config::configure(&self.row.spec, &self.row.image)?;
+        let guest = Guest::new(Arc::clone(&machine));
+        let ready = self
+            .until(Stage::Configure, &machine, async {
+                guest.configure(&configure).await.map_err(|source| Error::Guest {
+                    name: self.row.spec.name.clone(),
+                    source,
+                    console: console_tail(&self.dir),
+                })
+            })
+            .await?;
+        self.ended(Stage::Configure, since);
+
+        let facts = Facts {
+            fallback: choice.fallback.clone(),
+            started,
+            ready,
+            stages: self.stages.clone(),
+        };
+        self.context
+            .database
+            .describe_machine(self.row.spec.id, &facts)
+            .map_err(|source| self.database_error(source))?;
+        Ok(Booted { machine, facts })
+    }
+
+    fn ended(&mut self, stage: Stage, since: Instant) {
+        let micros = self.start.progress.stage(stage, since);
+        self.stages.insert(stage, micros);
+    }
+
+    /// Stores the intent and makes the machine's directory.
+    fn intend(&self, undo: &mut Undo) -> Result<(), Error> {
+        let id = self.row.spec.id;
+        let (context, dir) = (Arc::clone(self.context), self.dir.clone());
+        undo.push("remove what the machine left", async move {
+            super::teardown::remove_traces(&context, id, &dir).map_err(|error| chain(&error))
+        });
+        self.context
+            .database
+            .intend_machine(id, &self.dir)
+            .map_err(|source| self.database_error(source))?;
+        std::fs::create_dir_all(&self.dir).map_err(|source| Error::File {
+            what: "make the machine's directory",
+            path: self.dir.clone(),
+            source,
+        })
+    }
+
+    async fn initrd(&self) -> Result<PathBuf, Error> {
+        let (kernel, cache) = (self.kernel.clone(), self.context.paths.cache.clone());
+        tokio::task::spawn_blocking(move || initrd::build(&kernel, &programs::agent(), &cache))
+            .await
+            .map_err(|_| Error::Defect("making the initrd panicked"))?
+            .map_err(|source| Error::Store {
+                what: "the initrd",
+                source,
+            })
+    }
+
+    async fn launch(&self, backend: &dyn Backend, initrd: PathBuf, undo: &mut Undo) -> Result<Arc<dyn Machine>, Error> {
+        let spec = self.launch_spec(initrd);
+        let machine: Arc<dyn Machine> = backend
+            .launch(&spec)
+            .await
+            .map_err(|source| self.machine_error("launch", source))?
+            .into();
+        let victim = Arc::clone(&machine);
+        undo.push("end the machine", async move { victim.kill().await.map_err(|error| chain(&error)) });
+        self.context
+            .database
+            .record_machine(self.row.spec.id, machine.record())
+            .map_err(|source| self.database_error(source))?;
+        Ok(machine)
+    }
+
+    fn launch_spec(&self, initrd: PathBuf) -> LaunchSpec {
+        let VmRow { spec, image, .. } = self.row;
+        let files = Files::of(&self.context.paths.state, spec.id);
+        let layers = image.layers.iter().map(|path| Disk {
+            path: path.clone(),
+            writable: false,
+        });
+        let own = [Some(files.disk()), image.work.then(|| files.work())];
+        let own = own.into_iter().flatten().map(|path| Disk { path, writable: true });
+        LaunchSpec {
+            id: spec.id,
+            dir: self.dir.clone(),
+            kernel: KernelFiles {
+                vmlinux: self.kernel.vmlinux.clone(),
+                vmlinuz: self.kernel.vmlinuz.clone(),
+            },
+            initrd,
+            boot_args: boot_args(&self.kernel.append),
+            vcpus: spec.vcpus,
+            memory: spec.memory,
+            disks: layers.chain(own).collect(),
+        }
+    }
+
+    /// Waits for `what`, but not beyond the machine's end or the stage's deadline.
+    async fn until<T>(
+        &self,
+        stage: Stage,
+        machine: &Arc<dyn Machine>,
+        what: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let name = &self.row.spec.name;
+        let deadline = deadline(stage, &machine.record().acceleration);
+        let mut exited = machine.exited();
+        let ended = exited.wait_for(Option::is_some);
+        tokio::select! {
+            result = what => result,
+            ended = ended => Err(Error::Ended {
+                name: name.clone(),
+                stage,
+                how: ended.ok().and_then(|ended| ended.as_ref().map(super::teardown::how_it_ended)).unwrap_or_default(),
+                console: console_tail(&self.dir),
+            }),
+            () = tokio::time::sleep(deadline) => Err(Error::Silent {
+                name: name.clone(),
+                stage,
+                after: deadline,
+                console: console_tail(&self.dir),
+            }),
+        }
+    }
+
+    fn knock_error(&self, source: crate::knock::Error) -> Error {
+        Error::Knock {
+            name: self.row.spec.name.clone(),
+            source,
+            console: console_tail(&self.dir),
+        }
+    }
+
+    fn machine_error(&self, what: &'static str, source: banger_vmm::Error) -> Error {
+        Error::Machine {
+            what,
+            name: self.row.spec.name.clone(),
+            source,
+        }
+    }
+
+    fn database_error(&self, source: crate::database::Error) -> Error {
+        Error::Database {
+            name: self.row.spec.name.clone(),
+            source,
+        }
+    }
+}
+
+/// How long a stage may take. Generous: they are for machines that hang, not for slow ones.
+fn deadline(stage: Stage, acceleration: &str) -> Duration {
+    let seconds = match (stage, acceleration) {
+        (Stage::Kernel, "tcg") => 240,
+        (Stage::Kernel, "kvm") => 30,
+        (_, "tcg") => 120,
+        _ => 20,
+    };
+    Duration::from_secs(seconds)
+}
+
+/// The end of a machine's console, as printable text.
+pub(crate) fn console_tail(dir: &Path) -> Option<String> {
+    const TAIL: usize = 3000;
+    let bytes = std::fs::read(dir.join("console.log")).ok()?;
+    let tail = &bytes[bytes.len().saturating_sub(TAIL)..];
+    let text: String = String::from_utf8_lossy(tail)
+        .chars()
+        .filter(|c| *c == '\n' || !c.is_control())
+        .collect();
+    (!text.trim().is_empty()).then_some(text)
+}

@@ -1,0 +1,205 @@
+//! From a request to a stored VM with its disks.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use banger_api::{ErrorBody, Progress, VmCreate};
+use banger_image::ImageRecord;
+use banger_model::{ByteSize, ImageName, KernelName, VmId, VmName, VmSpec};
+
+use super::{Context, Error, Files, Handle, Reporter, State, Vms};
+use crate::config::host_size;
+use crate::database::{ImageRef, VmRow};
+use crate::error::{body, chain};
+
+/// How many generated names are tried before giving up.
+const NAME_ATTEMPTS: u32 = 64;
+
+impl Vms {
+    /// Creates a VM and, unless told otherwise, starts it. When anything fails, or the future is dropped before the
+    /// guest is ready, nothing of the VM is left.
+    pub(crate) async fn create(
+        self: &Arc<Self>,
+        request: VmCreate,
+        progress: &Reporter,
+        since: Instant,
+    ) -> Result<Handle, ErrorBody> {
+        let (no_start, wait) = (request.no_start, request.wait);
+        let (row, image) = self.plan(request).map_err(|error| body(&error))?;
+        progress.say(Progress::Planned {
+            vm: Box::new(State::at_rest(row.clone()).view(&Files::of(&self.context.paths.state, row.spec.id).disk())),
+        });
+        let handle = self.store(row, image).await.map_err(|error| body(&error))?;
+        if no_start {
+            return Ok(handle);
+        }
+        let attempt = Attempt {
+            vms: Arc::clone(self),
+            name: Some(handle.state().spec.name),
+        };
+        match handle.start(wait, progress, since).await {
+            Ok(()) => {
+                attempt.keep();
+                Ok(handle)
+            }
+            // A guest that is ready stays, even if what it was waited for did not come.
+            Err(error) if handle.live().is_ok() => {
+                attempt.keep();
+                Err(error)
+            }
+            Err(error) => Err(attempt.give_up(error).await),
+        }
+    }
+
+    /// Decides everything about a VM and takes nothing yet.
+    fn plan(&self, request: VmCreate) -> Result<(VmRow, ImageRecord), Error> {
+        let context = &self.context;
+        let image = context.default_image(request.image)?;
+        let kernel = context.default_kernel(request.kernel.or_else(|| image.kernel.clone()))?;
+        let sizes = context.config.sizes(host_size());
+        let spec = VmSpec {
+            id: VmId::from_bytes(crate::random::bytes()?),
+            name: request.name.map_or_else(|| self.free_name(), Ok)?,
+            image: image.name.clone(),
+            kernel,
+            vcpus: request.vcpus.unwrap_or(sizes.vcpus),
+            memory: request.memory.map_or(sizes.memory, whole_mib),
+            disk_size: request.disk_size.unwrap_or(sizes.disk_size),
+            vmm: request.vmm.unwrap_or(context.config.vmm),
+            env: request.env,
+            labels: request.labels,
+        };
+        spec.validate().map_err(Error::Invalid)?;
+        let row = VmRow {
+            spec,
+            image: ImageRef {
+                id: image.id.clone(),
+                layers: image.layers.clone(),
+                work: image.work_seed.is_some(),
+            },
+            created: jiff::Timestamp::now(),
+            last_error: None,
+        };
+        Ok((row, image))
+    }
+
+    /// A generated name that no VM has. Two creates at once may find the same; then the second one is told.
+    fn free_name(&self) -> Result<VmName, Error> {
+        for _ in 0..NAME_ATTEMPTS {
+            let name = VmName::generated(u64::from_ne_bytes(crate::random::bytes()?));
+            if self.find(name.as_str()).is_err() {
+                return Ok(name);
+            }
+        }
+        Err(Error::NoFreeName)
+    }
+
+    /// Stores the VM and makes its disks. The row comes first and is marked when the disks are whole.
+    async fn store(self: &Arc<Self>, row: VmRow, image: ImageRecord) -> Result<Handle, Error> {
+        let name = row.spec.name.clone();
+        let vms = Arc::clone(self);
+        // In one piece on its own thread, so that dropping the request cannot leave half a VM.
+        let made = tokio::task::spawn_blocking(move || vms.store_now(&row, &image).map(|()| row));
+        let row = made.await.map_err(|_| Error::Defect("storing a VM panicked"))??;
+        if !self.adopt(State::at_rest(row)) {
+            return Err(Error::Exists(name));
+        }
+        self.find(name.as_str())
+    }
+
+    fn store_now(&self, row: &VmRow, image: &ImageRecord) -> Result<(), Error> {
+        let spec = &row.spec;
+        let database = |source| Error::Database {
+            name: spec.name.clone(),
+            source,
+        };
+        let context = &self.context;
+        if !context.database.insert_vm(row).map_err(database)? {
+            return Err(Error::Exists(spec.name.clone()));
+        }
+        let files = Files::of(&context.paths.state, spec.id);
+        files
+            .create(spec.id, spec.disk_size, image.work_seed.as_deref())
+            .and_then(|()| context.database.complete_vm(spec.id).map_err(database))
+            .inspect_err(|_| {
+                // What was wanted cannot be had; what is left of it goes, the record last.
+                let undone = files.remove().and_then(|()| context.database.delete_vm(spec.id).map_err(database));
+                if let Err(error) = undone {
+                    tracing::error!(vm = %spec.name, error = %chain(&error), "could not undo a create");
+                }
+            })
+    }
+}
+
+impl Context {
+    /// The image that was named, or the default: the configured one, or the only one.
+    fn default_image(&self, named: Option<ImageName>) -> Result<ImageRecord, Error> {
+        let store = |source| Error::Store {
+            what: "the image",
+            source,
+        };
+        if let Some(name) = named.or_else(|| self.config.default_image.clone()) {
+            return self.images.get(&name).map_err(store);
+        }
+        let mut images = self.images.list().map_err(store)?;
+        match images.len() {
+            1 => Ok(images.remove(0)),
+            _ => Err(Error::NoDefault("image")),
+        }
+    }
+
+    /// The kernel that was named, or the default: the configured one, or the only one.
+    fn default_kernel(&self, named: Option<KernelName>) -> Result<KernelName, Error> {
+        if let Some(name) = named.or_else(|| self.config.default_kernel.clone()) {
+            return self.kernel(&name).map(|kernel| kernel.name);
+        }
+        let mut kernels = self.kernels.list().map_err(|source| Error::Store {
+            what: "the kernel",
+            source,
+        })?;
+        match kernels.len() {
+            1 => Ok(kernels.remove(0).name),
+            _ => Err(Error::NoDefault("kernel")),
+        }
+    }
+}
+
+/// VMMs take memory in whole MiB.
+fn whole_mib(size: ByteSize) -> ByteSize {
+    ByteSize::mib(size.as_mib())
+}
+
+/// A VM that exists only if its first start succeeds.
+struct Attempt {
+    vms: Arc<Vms>,
+    name: Option<VmName>,
+}
+
+impl Attempt {
+    fn keep(mut self) {
+        self.name = None;
+    }
+
+    /// Removes the VM; its own failure is added to why it is removed.
+    async fn give_up(mut self, mut why: ErrorBody) -> ErrorBody {
+        if let Some(name) = self.name.take()
+            && let Err(error) = self.vms.delete(name.as_str()).await
+        {
+            why.causes.push(format!("could not remove the VM again: {}", chain(&error)));
+        }
+        why
+    }
+}
+
+impl Drop for Attempt {
+    /// The request was dropped in the middle of the start: the caller went away.
+    fn drop(&mut self) {
+        let Some(name) = self.name.take() else { return };
+        let vms = Arc::clone(&self.vms);
+        tokio::spawn(async move {
+            if let Err(error) = vms.delete(name.as_str()).await {
+                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM whose start was cancelled");
+            }
+        });
+    }
+}

@@ -1,0 +1,241 @@
+//! Why something could not be done with a VM.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use banger_model::{ByteSize, Denied, ErrorCode, InvalidSpec, Phase, Stage, VmName};
+
+use crate::error::Describe;
+use crate::{backends, database, guest, knock};
+
+/// A failure about one VM.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// No VM of that name.
+    #[error("there is no VM `{name}`")]
+    NotFound { name: String, near: Option<String> },
+    /// The name is taken.
+    #[error("a VM `{0}` exists already")]
+    Exists(VmName),
+    /// All generated names that were tried are taken.
+    #[error("find a free name for the VM")]
+    NoFreeName,
+    /// The VM is in a phase in which this cannot happen.
+    #[error("VM `{name}`")]
+    Denied {
+        name: VmName,
+        #[source]
+        source: Denied,
+    },
+    /// It takes a running VM.
+    #[error("VM `{name}` is {phase}, not running")]
+    NotRunning { name: VmName, phase: Phase },
+    /// It takes a VM without a machine.
+    #[error("VM `{name}` is {phase}: {what} can only change while it is stopped")]
+    NeedsStopped {
+        name: VmName,
+        phase: Phase,
+        what: &'static str,
+    },
+    /// Disks only grow.
+    #[error("the disk of VM `{name}` has {now} and cannot shrink to {wanted}")]
+    Shrink {
+        name: VmName,
+        now: ByteSize,
+        wanted: ByteSize,
+    },
+    /// A number or name of the request breaks a rule.
+    #[error("specify the VM")]
+    Invalid(#[source] InvalidSpec),
+    /// Nothing says which image or kernel to boot.
+    #[error("no {0} is named, and there is no default")]
+    NoDefault(&'static str),
+    /// The image or kernel store failed.
+    #[error("prepare {what}")]
+    Store {
+        what: &'static str,
+        #[source]
+        source: banger_image::Error,
+    },
+    /// The kernel or VMM cannot run such a VM.
+    #[error("VM `{name}` cannot run like this: {reason}")]
+    Unsupported { name: VmName, reason: String },
+    /// No VMM.
+    #[error("choose a VMM")]
+    Backend(#[source] backends::Error),
+    /// The database failed.
+    #[error("keep the state of VM `{name}`")]
+    Database {
+        name: VmName,
+        #[source]
+        source: database::Error,
+    },
+    /// A machine's row could not be deleted.
+    #[error("forget the machine")]
+    Forget(#[source] database::Error),
+    /// A file or directory of the VM.
+    #[error("{what} {}", .path.display())]
+    File {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// A disk of the VM.
+    #[error("{what} the disk {}", .path.display())]
+    Disk {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: banger_image::DiskError,
+    },
+    /// The VMM failed.
+    #[error("{what} the machine of VM `{name}`")]
+    Machine {
+        what: &'static str,
+        name: VmName,
+        #[source]
+        source: banger_vmm::Error,
+    },
+    /// The guest's first word.
+    #[error("boot VM `{name}`")]
+    Knock {
+        name: VmName,
+        #[source]
+        source: knock::Error,
+        console: Option<String>,
+    },
+    /// The machine ended before its guest was ready.
+    #[error("the machine of VM `{name}` ended in stage {stage}: {how}")]
+    Ended {
+        name: VmName,
+        stage: Stage,
+        how: String,
+        console: Option<String>,
+    },
+    /// A running machine ended badly.
+    #[error("the machine of VM `{name}` died: {how}")]
+    Died {
+        name: VmName,
+        how: String,
+        console: Option<String>,
+    },
+    /// The guest said nothing in time.
+    #[error("the guest of VM `{name}` said nothing for {} s in stage {stage}", .after.as_secs())]
+    Silent {
+        name: VmName,
+        stage: Stage,
+        after: Duration,
+        console: Option<String>,
+    },
+    /// The agent refused or is gone.
+    #[error("speak to the guest of VM `{name}`")]
+    Guest {
+        name: VmName,
+        #[source]
+        source: guest::Error,
+        console: Option<String>,
+    },
+    /// Nothing listens on the guest's SSH port.
+    #[error("VM `{0}` runs, but no SSH server listens in it")]
+    NoSsh(VmName),
+    /// The caller went away or something ended the VM.
+    #[error("the start of VM `{0}` was cancelled")]
+    Cancelled(VmName),
+    /// The VM's task is gone: it was deleted.
+    #[error("VM `{0}` was deleted meanwhile")]
+    Gone(VmName),
+    /// The system's source of randomness failed.
+    #[error("get random bytes from the system")]
+    Random(#[source] std::io::Error),
+    /// A thread of blocking work panicked.
+    #[error("{0} (a defect of banger: see the daemon's log)")]
+    Defect(&'static str),
+}
+
+impl Error {
+    /// Whether the VMM or the host's KVM, and not the VM, may be why it did not boot: another VMM is worth a try.
+    pub(crate) fn may_be_the_vmm(&self) -> bool {
+        match self {
+            Self::Machine { .. } => true,
+            Self::Ended { stage, .. } | Self::Silent { stage, .. } => {
+                matches!(stage, Stage::Launch | Stage::Kernel)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotFound { .. } => ErrorCode::NotFound,
+            Self::Exists(_) => ErrorCode::AlreadyExists,
+            Self::Denied { .. } | Self::NotRunning { .. } | Self::NeedsStopped { .. } | Self::Gone(_) => {
+                ErrorCode::WrongPhase
+            }
+            Self::Shrink { .. } | Self::Invalid(_) | Self::NoDefault(_) | Self::NoFreeName => ErrorCode::InvalidRequest,
+            Self::Store { source, .. } => source.kind(),
+            Self::Unsupported { .. } => ErrorCode::Unsupported,
+            Self::Backend(source) => source.code(),
+            Self::Database { source, .. } | Self::Forget(source) => source.code(),
+            Self::File { .. } | Self::Disk { .. } | Self::Random(_) => ErrorCode::Host,
+            Self::Machine { .. } | Self::Ended { .. } | Self::Died { .. } => ErrorCode::Vmm,
+            Self::Knock { .. } | Self::NoSsh(_) => ErrorCode::Guest,
+            Self::Silent { .. } => ErrorCode::Timeout,
+            Self::Guest { source, .. } => source.code(),
+            Self::Cancelled(_) => ErrorCode::Cancelled,
+            Self::Defect(_) => ErrorCode::Internal,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::NotFound { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            Self::NotFound { near: None, .. } => "`banger vm list` names them all".to_owned(),
+            Self::Exists(name) => format!("choose another name, or remove it with `banger vm delete {name}`"),
+            Self::NotRunning { name, .. } => format!("start it with `banger vm start {name}`"),
+            Self::NeedsStopped { name, .. } => format!("stop it first: `banger vm stop {name}`"),
+            Self::NoDefault(what) => no_default(what),
+            Self::NoSsh(name) => {
+                format!("install one in the image, or use `banger vm shell {name}`, which needs none")
+            }
+            Self::Silent { name, .. } => {
+                format!("`banger vm create --vmm qemu` tells whether VM `{name}` boots under another VMM")
+            }
+            Self::Unsupported { .. } => "`banger kernel show` and `banger doctor` tell what is possible".to_owned(),
+            Self::Store { source, .. } => return source.hints(),
+            Self::Backend(source) => return source.hints(),
+            Self::Database { source, .. } | Self::Forget(source) => return source.hints(),
+            Self::Machine { source, .. } => return source.hints(),
+            Self::Guest { source, .. } => return source.hints(),
+            _ => return Vec::new(),
+        };
+        vec![hint]
+    }
+
+    fn log(&self) -> Option<String> {
+        match self {
+            Self::Knock { console, .. }
+            | Self::Ended { console, .. }
+            | Self::Died { console, .. }
+            | Self::Silent { console, .. }
+            | Self::Guest { console, .. } => console.clone(),
+            Self::Machine { source, .. } => source.log().map(str::to_owned),
+            _ => None,
+        }
+    }
+}
+
+fn no_default(what: &str) -> String {
+    match what {
+        "kernel" => {
+            "import one: `banger kernel import debian --package linux-image-cloud-amd64`, or name one with `--kernel`"
+        }
+        _ => {
+            "import one: `mmdebstrap --variant=minbase bookworm - | banger image import --name debian-bookworm -`, \
+             or name one with `--image`"
+        }
+    }
+    .to_owned()
+}

@@ -1,0 +1,53 @@
+//! What a guest is told: boot arguments and the one `Configure`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use banger_guest_api::{Clock, Configure, Disks, Handover, PROTOCOL, Root};
+use banger_model::VmSpec;
+
+use super::Error;
+use crate::database::ImageRef;
+
+/// The boot arguments of every guest, then the kernel's own. The backend adds console and clock.
+///
+/// `fstab=no`: an image's fstab names disks of the machine it was made for. The masked unit would wait for a terminal
+/// device that a guest without udev never announces.
+pub(crate) fn boot_args(append: &[String]) -> Vec<String> {
+    const ARGS: [&str; 7] = [
+        "rdinit=/banger/agent",
+        "quiet",
+        "panic=-1",
+        "fstab=no",
+        "systemd.firstboot=off",
+        "systemd.mask=serial-getty@ttyS0.service",
+        "systemd.show_status=no",
+    ];
+    ARGS.iter().map(|arg| (*arg).to_owned()).chain(append.iter().cloned()).collect()
+}
+
+/// The configuration of the guest of `spec`. Disks are known by their order.
+pub(crate) fn configure(spec: &VmSpec, image: &ImageRef) -> Result<Configure, Error> {
+    let device = |index: usize| format!("/dev/vd{}", char::from(b'a' + u8::try_from(index).unwrap_or(25)));
+    let layers = image.layers.len();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Configure {
+        protocol: PROTOCOL,
+        hostname: spec.name.to_string(),
+        // Derived from the VM, so that it stays over restarts and differs between VMs of one image.
+        machine_id: format!("{0}{0}", spec.id),
+        disks: Disks {
+            root: Root::Overlay {
+                layers: (0..layers).map(device).collect(),
+                writable: device(layers),
+            },
+            work: image.work.then(|| device(layers + 1)),
+        },
+        env: spec.env.clone(),
+        clock: Clock {
+            secs: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+            nanos: now.subsec_nanos(),
+        },
+        handover: Handover::Auto,
+        entropy: crate::random::hex::<32>()?,
+    })
+}

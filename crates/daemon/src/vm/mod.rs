@@ -1,0 +1,229 @@
+//! The VMs of this daemon: a registry of tasks, one per VM.
+//!
+//! Only a VM's own task ([`driver`]) changes that VM; the registry makes tasks, finds them by name, and hands
+//! commands to them.
+
+mod boot;
+mod change;
+mod create;
+mod disks;
+mod driver;
+mod error;
+mod guest_config;
+mod guest_events;
+mod progress;
+mod recover;
+mod state;
+mod teardown;
+mod undo;
+mod wait;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use banger_api::{self as api, ErrorBody, Paths, VmSet};
+use banger_image::{ImageStore, KernelRecord, KernelStore};
+use banger_model::{KernelName, Phase, VmId, VmName, WaitFor};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::boot::Start;
+pub(crate) use self::disks::Files;
+pub(crate) use self::error::Error;
+pub(crate) use self::progress::Reporter;
+pub(crate) use self::state::{Live, State, space_used};
+pub(crate) use self::teardown::LOGS;
+
+use self::driver::{Command, Driver, Reply};
+use crate::backends::Backends;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::body;
+
+/// What all VMs share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Where things are kept.
+    pub(crate) paths: Paths,
+    /// What the user configured.
+    pub(crate) config: Config,
+    /// The durable state.
+    pub(crate) database: Database,
+    /// Images.
+    pub(crate) images: ImageStore,
+    /// Kernels.
+    pub(crate) kernels: KernelStore,
+    /// VMMs.
+    pub(crate) backends: Backends,
+}
+
+impl Context {
+    fn kernel(&self, name: &KernelName) -> Result<KernelRecord, Error> {
+        self.kernels.get(name).map_err(|source| Error::Store {
+            what: "the kernel",
+            source,
+        })
+    }
+}
+
+/// The directory of a VM's machine: its sockets have short paths there, and all of it goes with the machine.
+fn machine_dir(paths: &Paths, id: VmId) -> PathBuf {
+    paths.runtime.join("m").join(id.to_string())
+}
+
+/// One VM of the registry.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle {
+    commands: mpsc::Sender<Command>,
+    state: watch::Receiver<State>,
+}
+
+/// The registry.
+#[derive(Debug)]
+pub(crate) struct Vms {
+    context: Arc<Context>,
+    vms: RwLock<BTreeMap<VmName, Handle>>,
+}
+
+impl Vms {
+    /// What all VMs share.
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Every VM, by name.
+    pub(crate) fn list(&self) -> Vec<Handle> {
+        let vms = self.vms.read().unwrap_or_else(PoisonError::into_inner);
+        vms.values().cloned().collect()
+    }
+
+    /// The VM of this name.
+    pub(crate) fn find(&self, name: &str) -> Result<Handle, Error> {
+        let vms = self.vms.read().unwrap_or_else(PoisonError::into_inner);
+        let found = name.parse::<VmName>().ok().and_then(|name| vms.get(&name).cloned());
+        found.ok_or_else(|| Error::NotFound {
+            name: name.to_owned(),
+            near: crate::near::nearest(name, vms.keys().map(VmName::as_str)).map(str::to_owned),
+        })
+    }
+
+    /// How many machines there are.
+    pub(crate) fn machines(&self) -> usize {
+        self.list().iter().filter(|handle| handle.state().live.is_some()).count()
+    }
+
+    /// The names of the VMs that boot this image generation.
+    pub(crate) fn users_of_image(&self, id: &str) -> Vec<String> {
+        self.names_where(|state| state.image.id == id)
+    }
+
+    /// The names of the VMs that boot this kernel.
+    pub(crate) fn users_of_kernel(&self, name: &KernelName) -> Vec<String> {
+        self.names_where(|state| state.spec.kernel == *name)
+    }
+
+    fn names_where(&self, holds: impl Fn(&State) -> bool) -> Vec<String> {
+        let states = self.list().into_iter().map(|handle| handle.state());
+        states.filter(holds).map(|state| state.spec.name.to_string()).collect()
+    }
+
+    /// The image generations that any VM boots.
+    pub(crate) fn images_in_use(&self) -> BTreeSet<String> {
+        self.list().iter().map(|handle| handle.state().image.id).collect()
+    }
+
+    /// Ends, removes and forgets a VM.
+    pub(crate) async fn delete(&self, name: &str) -> Result<(), ErrorBody> {
+        let handle = self.find(name).map_err(|error| body(&error))?;
+        handle.ask(Command::Delete).await?;
+        let name = handle.state().spec.name;
+        self.vms.write().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        Ok(())
+    }
+
+    /// Starts the task of a VM that is in `state`. False when the name is taken.
+    fn adopt(&self, state: State) -> bool {
+        let name = state.spec.name.clone();
+        let mut vms = self.vms.write().unwrap_or_else(PoisonError::into_inner);
+        if vms.contains_key(&name) {
+            return false;
+        }
+        let (commands, queue) = mpsc::channel(16);
+        let (publish, state) = watch::channel(state);
+        tokio::spawn(Driver::new(Arc::clone(&self.context), queue, publish).run());
+        vms.insert(name, Handle { commands, state });
+        true
+    }
+}
+
+impl Handle {
+    /// The VM now.
+    pub(crate) fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// The VM as clients see it.
+    pub(crate) fn view(&self, context: &Context) -> api::Vm {
+        let state = self.state();
+        let files = Files::of(&context.paths.state, state.spec.id);
+        state.view(&files.disk())
+    }
+
+    /// The machine, when the guest is ready.
+    pub(crate) fn live(&self) -> Result<Live, Error> {
+        let state = self.state();
+        match (state.phase, state.live) {
+            (Phase::Running, Some(live)) => Ok(live),
+            (phase, _) => Err(Error::NotRunning {
+                name: state.spec.name,
+                phase,
+            }),
+        }
+    }
+
+    /// Starts the VM and waits as far as `wait` says. Dropping the future cancels a start that has not succeeded.
+    pub(crate) async fn start(&self, wait: WaitFor, progress: &Reporter, since: Instant) -> Result<(), ErrorBody> {
+        let cancel = CancellationToken::new();
+        let guard = cancel.clone().drop_guard();
+        let start = Start {
+            since,
+            wait,
+            progress: progress.clone(),
+            cancel,
+        };
+        self.ask(|reply| Command::Start(start, reply)).await?;
+        guard.disarm();
+        wait::until(self, wait, progress).await.map_err(|error| body(&error))
+    }
+
+    /// Powers the VM off; the guest's init gets this long.
+    pub(crate) async fn stop(&self, grace: Duration) -> Result<(), ErrorBody> {
+        self.ask(|reply| Command::Stop(grace, reply)).await
+    }
+
+    /// Ends the machine now.
+    pub(crate) async fn kill(&self) -> Result<(), ErrorBody> {
+        self.ask(Command::Kill).await
+    }
+
+    /// Changes what the VM is made of.
+    pub(crate) async fn set(&self, set: VmSet) -> Result<(), ErrorBody> {
+        self.ask(|reply| Command::Set(Box::new(set), reply)).await
+    }
+
+    /// Returns when the machine that runs now, if any, has ended.
+    pub(crate) async fn ended(&self) {
+        let mut state = self.state.clone();
+        // An error means that the VM was deleted, and its machine with it.
+        let _ = state.wait_for(|state| state.live.is_none()).await;
+    }
+
+    async fn ask(&self, command: impl FnOnce(Reply) -> Command) -> Result<(), ErrorBody> {
+        let (reply, outcome) = oneshot::channel();
+        let gone = || body(&Error::Gone(self.state().spec.name));
+        self.commands.send(command(reply)).await.map_err(|_| gone())?;
+        outcome.await.map_err(|_| gone())?
+    }
+}

@@ -1,0 +1,39 @@
+//! Telling a client what goes on, whether or not it still listens.
+
+use std::time::Instant;
+
+use banger_api::Progress;
+use banger_model::Stage;
+use tokio::sync::mpsc;
+
+/// Where the words of one request's progress go.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reporter {
+    to: Option<mpsc::UnboundedSender<Progress>>,
+}
+
+impl Reporter {
+    /// Reports to `to`.
+    pub(crate) fn to(to: mpsc::UnboundedSender<Progress>) -> Self {
+        Self { to: Some(to) }
+    }
+
+    /// Says one thing. A client that went away is not told; its request is cancelled elsewhere.
+    pub(crate) fn say(&self, progress: Progress) {
+        if let Some(to) = &self.to {
+            let _ = to.send(progress);
+        }
+    }
+
+    /// Says a sentence.
+    pub(crate) fn note(&self, text: impl Into<String>) {
+        self.say(Progress::Note { text: text.into() });
+    }
+
+    /// Says that a stage has ended, which began at `since`; gives the microseconds it took.
+    pub(crate) fn stage(&self, stage: Stage, since: Instant) -> u64 {
+        let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.say(Progress::Stage { stage, micros });
+        micros
+    }
+}

@@ -1,0 +1,130 @@
+//! What a daemon does at its start with what an earlier one left: running machines are adopted, everything that is
+//! half made or half removed is removed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+use banger_guest_api::InitState;
+use banger_model::{Phase, VmId};
+use banger_vmm::Machine;
+
+use super::state::Facts;
+use super::teardown::remove_traces;
+use super::{Context, Files, Live, State, Vms, machine_dir};
+use crate::database::{self, MachineRow};
+use crate::error::chain;
+use crate::orphans;
+
+impl Vms {
+    /// The VMs that the database knows, with their machines.
+    pub(crate) async fn recover(context: Arc<Context>) -> Result<Arc<Self>, database::Error> {
+        let (rows, attempts) = context.database.vms()?;
+        let mut machines: BTreeMap<VmId, MachineRow<Facts>> =
+            context.database.machines()?.into_iter().map(|row| (row.vm, row)).collect();
+        let vms = Arc::new(Self {
+            context: Arc::clone(&context),
+            vms: RwLock::default(),
+        });
+        let known: BTreeSet<VmId> = rows.iter().map(|row| row.spec.id).collect();
+        for row in rows {
+            let id = row.spec.id;
+            let mut state = State::at_rest(row);
+            let live = match machines.remove(&id) {
+                Some(row) => reclaim(&context, row).await,
+                None => None,
+            };
+            if let Some(live) = live {
+                tracing::info!(vm = %state.spec.name, pid = live.machine.record().process.pid, "adopted");
+                state.phase = Phase::Running;
+                state.live = Some(live);
+            }
+            vms.adopt(state);
+        }
+        // What is left belongs to VMs that a daemon died making.
+        for row in machines.into_values() {
+            end(&context, row.vm, None).await;
+        }
+        for id in attempts {
+            forget(&context, id);
+        }
+        sweep(&context, &known);
+        Ok(vms)
+    }
+}
+
+/// The machine of a row if it runs and its guest had been ready; else nothing of it is left.
+async fn reclaim(context: &Context, row: MachineRow<Facts>) -> Option<Live> {
+    let machine = match &row.record {
+        Some(record) => match adopt(context, record).await {
+            Ok(machine) => machine,
+            Err(why) => {
+                tracing::error!(vm = %row.vm, why, "could not adopt a machine");
+                None
+            }
+        },
+        None => None,
+    };
+    match (machine, row.facts) {
+        (Some(machine), Some(facts)) => Some(Live {
+            machine,
+            facts: Arc::new(facts),
+            init: InitState::Booting,
+        }),
+        // A start that a daemon died in the middle of: its client is gone, so it is taken back.
+        (machine, _) => {
+            end(context, row.vm, machine).await;
+            None
+        }
+    }
+}
+
+async fn adopt(context: &Context, record: &banger_vmm::MachineRecord) -> Result<Option<Arc<dyn Machine>>, String> {
+    let backend = context.backends.adopter(record.vmm).map_err(|error| chain(&error))?;
+    let machine = backend.adopt(record).await.map_err(|error| chain(&error))?;
+    Ok(machine.map(Arc::from))
+}
+
+/// Ends what may be left of a machine and forgets it.
+async fn end(context: &Context, id: VmId, machine: Option<Arc<dyn Machine>>) {
+    if let Some(machine) = machine
+        && let Err(error) = machine.kill().await
+    {
+        tracing::error!(vm = %id, error = %chain(&error), "could not end a machine");
+    }
+    let dir = machine_dir(&context.paths, id);
+    // Between the launch of a process and its record a daemon can die; such a process works in that directory.
+    orphans::end_all_in(&dir);
+    if let Err(error) = remove_traces(context, id, &dir) {
+        tracing::error!(vm = %id, error = %chain(&error), "could not remove what a machine left");
+    }
+}
+
+/// Removes a VM whose making a daemon did not finish.
+fn forget(context: &Context, id: VmId) {
+    let removed = Files::of(&context.paths.state, id).remove().map_err(|error| chain(&error));
+    let forgotten = removed.and_then(|()| context.database.delete_vm(id).map_err(|error| chain(&error)));
+    if let Err(error) = forgotten {
+        tracing::error!(vm = %id, error, "could not remove a VM that was never whole");
+    }
+}
+
+/// Removes directories of VMs and machines that no row knows.
+fn sweep(context: &Context, known: &BTreeSet<VmId>) {
+    for parent in [context.paths.state.join("vms"), context.paths.runtime.join("m")] {
+        for id in ids_in(&parent).filter(|id| !known.contains(id)) {
+            let path = parent.join(id.to_string());
+            tracing::warn!(path = %path.display(), "removing what no VM owns");
+            orphans::end_all_in(&path);
+            if let Err(error) = std::fs::remove_dir_all(&path) {
+                tracing::error!(path = %path.display(), %error, "could not remove it");
+            }
+        }
+    }
+}
+
+/// The names in a directory that are VM ids; nothing else there is ours to touch.
+fn ids_in(parent: &Path) -> impl Iterator<Item = VmId> {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}

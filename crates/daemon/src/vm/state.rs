@@ -1,0 +1,153 @@
+//! What is known of a VM at an instant, as its task publishes it.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use banger_api::{self as api, ErrorBody};
+use banger_guest_api::{InitKind, InitState, Ready};
+use banger_model::{ByteSize, Phase, Stage, VmSpec};
+use banger_vmm::Machine;
+use serde::{Deserialize, Serialize};
+
+use crate::database::{ImageRef, VmRow};
+use crate::guest::Guest;
+
+/// A VM at an instant.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    /// What it is made of.
+    pub(crate) spec: VmSpec,
+    /// The image generation it boots.
+    pub(crate) image: ImageRef,
+    /// When it was created.
+    pub(crate) created: jiff::Timestamp,
+    /// Where it is in its life.
+    pub(crate) phase: Phase,
+    /// Its machine, from the guest's readiness on.
+    pub(crate) live: Option<Live>,
+    /// Why the last start failed or the last machine ended badly.
+    pub(crate) last_error: Option<ErrorBody>,
+}
+
+/// A machine whose guest is ready.
+#[derive(Debug, Clone)]
+pub(crate) struct Live {
+    /// The machine.
+    pub(crate) machine: Arc<dyn Machine>,
+    /// What is told of it.
+    pub(crate) facts: Arc<Facts>,
+    /// How far the guest's init has come.
+    pub(crate) init: InitState,
+}
+
+impl Live {
+    /// Its agent.
+    pub(crate) fn guest(&self) -> Guest {
+        Guest::new(Arc::clone(&self.machine))
+    }
+}
+
+/// What is told of a machine, and stored so that the next daemon can tell it too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// Why this VMM and not Firecracker, when nobody asked for it.
+    pub(crate) fallback: Option<String>,
+    /// When the machine started.
+    pub(crate) started: jiff::Timestamp,
+    /// What the guest told when it was ready.
+    pub(crate) ready: Ready,
+    /// Microseconds that each stage of the start took.
+    pub(crate) stages: BTreeMap<Stage, u64>,
+}
+
+impl State {
+    /// A VM as it was stored, without a machine.
+    pub(crate) fn at_rest(row: VmRow) -> Self {
+        let phase = if row.last_error.is_some() { Phase::Failed } else { Phase::Stopped };
+        Self {
+            spec: row.spec,
+            image: row.image,
+            created: row.created,
+            phase,
+            live: None,
+            last_error: row.last_error,
+        }
+    }
+
+    /// The VM as clients see it. `disk` is its writable disk.
+    pub(crate) fn view(&self, disk: &Path) -> api::Vm {
+        let spec = &self.spec;
+        api::Vm {
+            id: spec.id.to_string(),
+            name: spec.name.clone(),
+            phase: self.phase,
+            image: spec.image.clone(),
+            kernel: spec.kernel.clone(),
+            vcpus: spec.vcpus,
+            memory: spec.memory,
+            disk_size: spec.disk_size,
+            disk_used: space_used(disk),
+            vmm: spec.vmm,
+            machine: self.live.as_ref().map(Live::view),
+            env: spec.env.clone(),
+            labels: spec.labels.clone(),
+            created: self.created.to_string(),
+            last_error: self.last_error.clone(),
+        }
+    }
+}
+
+impl Live {
+    fn view(&self) -> api::Machine {
+        let record = self.machine.record();
+        let Facts {
+            fallback,
+            started,
+            ready,
+            stages,
+        } = &*self.facts;
+        api::Machine {
+            vmm: record.vmm,
+            acceleration: record.acceleration.clone(),
+            fallback: fallback.clone(),
+            pid: record.process.pid,
+            started: started.to_string(),
+            os: ready.os.clone(),
+            kernel_release: Some(ready.kernel.clone()),
+            init: Some(init_name(ready.init).to_owned()),
+            init_state: Some(init_state_name(&self.init).to_owned()),
+            stages_micros: stages
+                .iter()
+                .map(|(stage, micros)| (stage.to_string(), *micros))
+                .collect(),
+        }
+    }
+}
+
+/// Bytes that a sparse file takes; nothing when it cannot be seen.
+pub(crate) fn space_used(path: &Path) -> ByteSize {
+    let blocks = std::fs::metadata(path).map_or(0, |metadata| metadata.blocks());
+    ByteSize::bytes(blocks * 512)
+}
+
+const fn init_name(init: InitKind) -> &'static str {
+    match init {
+        InitKind::Systemd => "systemd",
+        InitKind::OpenRc => "openrc",
+        InitKind::Runit => "runit",
+        InitKind::SysV => "sysvinit",
+        InitKind::Other => "other",
+        InitKind::Agent => "agent",
+    }
+}
+
+const fn init_state_name(state: &InitState) -> &'static str {
+    match state {
+        InitState::Configuring => "configuring",
+        InitState::Booting => "booting",
+        InitState::Up => "up",
+        InitState::Degraded { .. } => "degraded",
+    }
+}
