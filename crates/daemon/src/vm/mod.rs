@@ -69,7 +69,7 @@ impl Context {
 }
 
 /// The directory of a VM's machine: its sockets have short paths there, and all of it goes with the machine.
-fn machine_dir(paths: &Paths, id: VmId) -> PathBuf {
+pub(crate) fn machine_dir(paths: &Paths, id: VmId) -> PathBuf {
     paths.runtime.join("m").join(id.to_string())
 }
 

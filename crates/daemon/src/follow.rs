@@ -1,0 +1,39 @@
+//! Noticing that a file grew, by inotify(7).
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A watch on one file.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    events: AsyncFd<OwnedFd>,
+}
+
+impl Follow {
+    /// Watches `path` from now on. Call it in the runtime.
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+        let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        inotify::add_watch(&events, path, WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF)?;
+        Ok(Self {
+            events: AsyncFd::with_interest(events, Interest::READABLE)?,
+        })
+    }
+
+    /// Returns when the file was written to, moved or removed since the last call.
+    pub(crate) async fn changed(&mut self) -> io::Result<()> {
+        self.events
+            .async_io(Interest::READABLE, |events| {
+                // What happened does not matter, only that something did: take all that is there.
+                let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 4096];
+                let (read, _) = rustix::io::read(events, &mut buffer)?;
+                if read.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+            })
+            .await
+    }
+}

@@ -1,0 +1,132 @@
+//! Bodies in and errors out.
+
+use axum::Json;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use banger_api::ErrorBody;
+use banger_model::ErrorCode;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Describe, body};
+
+/// A failed request.
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) ErrorBody);
+
+impl<E: Describe> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self(body(&error))
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Json(self.0)).into_response()
+    }
+}
+
+/// A request that is not of this API.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadRequest {
+    /// The body is not what the route takes.
+    #[error("understand the request's body")]
+    Body(#[source] serde_json::Error),
+    /// The body did not come whole.
+    #[error("read the request's body")]
+    Read(#[source] BytesRejection),
+    /// The query is not what the route takes.
+    #[error("understand the request's query")]
+    Query(#[source] QueryRejection),
+    /// A name in the path breaks the rule of its kind.
+    #[error("name the object")]
+    Name(#[source] banger_model::InvalidName),
+    /// No such route.
+    #[error("this daemon has no {method} {path}")]
+    NoRoute { method: Method, path: String },
+    /// A stream was asked for without an upgrade.
+    #[error("this request needs `Upgrade: {}`", banger_api::stream::STDIO_MUX)]
+    NoUpgrade,
+    /// A thread of blocking work panicked.
+    #[error("{0} panicked (a defect of banger: see the daemon's log)")]
+    Defect(&'static str),
+}
+
+impl Describe for BadRequest {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoRoute { .. } => ErrorCode::VersionMismatch,
+            Self::Defect(_) => ErrorCode::Internal,
+            _ => ErrorCode::InvalidRequest,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::NoRoute { .. } => vec!["client and daemon may be of different versions: `banger version`".to_owned()],
+            _ => Vec::new(),
+        }
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Answers what no route takes.
+pub(crate) async fn no_route(method: Method, uri: Uri) -> Refused {
+    BadRequest::NoRoute {
+        method,
+        path: uri.path().to_owned(),
+    }
+    .into()
+}
+
+/// A JSON body. An empty one is taken as `{}`, so that `POST` without options needs none.
+#[derive(Debug)]
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+        let bytes = bytes::Bytes::from_request(request, state).await.map_err(BadRequest::Read)?;
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        Ok(Self(serde_json::from_slice(text).map_err(BadRequest::Body)?))
+    }
+}
+
+/// A query string.
+#[derive(Debug)]
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let Query(query) = Query::from_request_parts(parts, state).await.map_err(BadRequest::Query)?;
+        Ok(Self(query))
+    }
+}
+
+/// A name of the path, as its type.
+pub(crate) fn named<T>(text: &str) -> Result<T, Refused>
+where
+    T: std::str::FromStr<Err = banger_model::InvalidName>,
+{
+    Ok(text.parse().map_err(BadRequest::Name)?)
+}
+
+/// Does blocking work on a thread for it.
+pub(crate) async fn blocking<T: Send + 'static, E: Describe + Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, Refused> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(BadRequest::Defect(what).into()),
+    }
+}

@@ -1,0 +1,230 @@
+//! Images over HTTP.
+
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Json;
+use axum::body::Body as RequestBody;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use banger_api::{ErrorBody, Image, ImageImport, ImageRegister, ImageUpload, KernelImport, Progress};
+use banger_image::{ImageRecord, ImportOptions, ImportSource};
+use banger_model::{ErrorCode, ImageName};
+use futures_util::TryStreamExt;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use super::answer::{Asked, Body, Refused, blocking, named};
+use super::{App, events, kernels};
+use crate::error::{Describe, body};
+use crate::vm::{Context, Reporter, Vms};
+
+/// An image cannot be removed.
+#[derive(Debug, thiserror::Error)]
+#[error("image `{name}` is used by {}", .by.join(", "))]
+struct Used {
+    name: ImageName,
+    by: Vec<String>,
+}
+
+pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Image>>, Refused> {
+    let context = Arc::clone(app.vms.context());
+    let records = blocking("reading the images", move || context.images.list()).await?;
+    let only = records.len() == 1;
+    Ok(Json(records.into_iter().map(|record| view(&app.vms, record, only)).collect()))
+}
+
+pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Image>, Refused> {
+    let name: ImageName = named(&name)?;
+    let context = Arc::clone(app.vms.context());
+    let (record, only) = blocking("reading an image", move || {
+        let only = context.images.list()?.len() == 1;
+        context.images.get(&name).map(|record| (record, only))
+    })
+    .await?;
+    Ok(Json(view(&app.vms, record, only)))
+}
+
+pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Refused> {
+    let name: ImageName = named(&name)?;
+    let context = Arc::clone(app.vms.context());
+    let vms = Arc::clone(&app.vms);
+    blocking("removing an image", move || {
+        let record = context.images.get(&name).map_err(|error| body(&error))?;
+        let by = vms.users_of_image(&record.id);
+        if !by.is_empty() {
+            return Err(body(&Used { name, by }));
+        }
+        context.images.delete(&name).map_err(|error| body(&error))?;
+        sweep(&vms);
+        Ok(())
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn import(State(app): State<App>, Body(request): Body<ImageImport>) -> Response {
+    events::respond(|say| async move {
+        let ImageImport {
+            name,
+            path,
+            kernel,
+            force,
+        } = request;
+        let options = ImportOptions { kernel, force };
+        let vms = Arc::clone(&app.vms);
+        import_with(&vms, say, move |context, progress| {
+            let source = if path.is_dir() {
+                ImportSource::Directory(&path)
+            } else {
+                ImportSource::File(&path)
+            };
+            context.images.import(&name, source, &options, progress)
+        })
+        .await
+    })
+}
+
+pub(crate) async fn upload(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Asked(query): Asked<ImageUpload>,
+    tar: RequestBody,
+) -> Result<Response, Refused> {
+    let name: ImageName = named(&name)?;
+    let options = ImportOptions {
+        kernel: query.kernel,
+        force: query.force,
+    };
+    let stream = StreamReader::new(tar.into_data_stream().map_err(std::io::Error::other));
+    // The bridge needs the runtime it is made in.
+    let mut tar = SyncIoBridge::new(stream);
+    Ok(events::respond(|say| async move {
+        let vms = Arc::clone(&app.vms);
+        import_with(&vms, say, move |context, progress| {
+            let source = ImportSource::Stream(&mut tar as &mut dyn Read);
+            context.images.import(&name, source, &options, progress)
+        })
+        .await
+    }))
+}
+
+pub(crate) async fn register(
+    State(app): State<App>,
+    Body(request): Body<ImageRegister>,
+) -> Result<Json<Image>, Refused> {
+    let context = Arc::clone(app.vms.context());
+    let record = blocking("registering an image", move || register_now(&context, request)).await?;
+    Ok(Json(view(&app.vms, record, false)))
+}
+
+fn register_now(context: &Context, request: ImageRegister) -> Result<ImageRecord, banger_image::Error> {
+    let kernel = match (request.kernel_ref, request.kernel) {
+        (_, Some(source)) => {
+            let import = KernelImport {
+                name: request.name.as_str().parse().expect("images and kernels have the same rule for names"),
+                source,
+                append: Vec::new(),
+                max_vcpus: None,
+                force: false,
+            };
+            Some(kernels::import_now(context, import, &Reporter::default())?.name)
+        }
+        (Some(name), None) => Some(context.kernels.get(&name)?.name),
+        (None, None) => None,
+    };
+    let seed = request.work_seed.as_deref();
+    context.images.register(&request.name, &request.rootfs, seed, kernel, false)
+}
+
+pub(crate) async fn promote(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Refused> {
+    let name: ImageName = named(&name)?;
+    Ok(events::respond(|say| async move {
+        let vms = Arc::clone(&app.vms);
+        import_with(&vms, say, move |context, progress| context.images.promote(&name, progress)).await
+    }))
+}
+
+type OnProgress<'a> = &'a mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>;
+
+/// Runs an import on a thread of its own. Dropping the future makes the import stop at its next word of progress, and
+/// it leaves nothing then.
+async fn import_with(
+    vms: &Arc<Vms>,
+    say: Reporter,
+    work: impl FnOnce(&Context, OnProgress<'_>) -> Result<ImageRecord, banger_image::Error> + Send + 'static,
+) -> Result<Image, ErrorBody> {
+    let left = Arc::new(AtomicBool::new(false));
+    let _leaving = SetOnDrop(Arc::clone(&left));
+    let on_thread = Arc::clone(vms);
+    let record = blocking("importing an image", move || {
+        let mut progress = |done, total| {
+            say.say(Progress::Bytes {
+                what: "importing".to_owned(),
+                done,
+                total,
+            });
+            if left.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let record = work(on_thread.context(), &mut progress)?;
+        // An image that this one replaced may be used by no VM.
+        sweep(&on_thread);
+        Ok::<_, banger_image::Error>(record)
+    })
+    .await
+    .map_err(|refused| refused.0)?;
+    Ok(view(vms, record, false))
+}
+
+struct SetOnDrop(Arc<AtomicBool>);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Removes the files of images that have no name and no VM any more.
+fn sweep(vms: &Vms) {
+    if let Err(error) = vms.context().images.sweep(&vms.images_in_use()) {
+        tracing::warn!(error = %crate::error::chain(&error), "could not remove unused images");
+    }
+}
+
+/// The image as clients see it; `only` says that it is the only one, and so the default.
+fn view(vms: &Vms, record: ImageRecord, only: bool) -> Image {
+    let configured = vms.context().config.default_image.as_ref();
+    Image {
+        used_by: vms.users_of_image(&record.id),
+        default: configured.map_or(only, |name| *name == record.name),
+        name: record.name,
+        managed: record.managed,
+        layers: record.layers,
+        work_seed: record.work_seed,
+        kernel: record.kernel,
+        os: record.os,
+        init: record.init,
+        created: i64::try_from(record.created)
+            .ok()
+            .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+            .unwrap_or_default()
+            .to_string(),
+        bytes: record.bytes,
+    }
+}
+
+impl Describe for Used {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InUse
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec![format!("delete those VMs first: `banger vm delete {}`", self.by.join(" "))]
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,66 @@
+//! The HTTP API on the daemon's socket: routes to handlers, and nothing else.
+
+mod answer;
+mod daemon;
+mod events;
+mod exec;
+mod images;
+mod kernels;
+mod listener;
+mod logs;
+mod openapi;
+mod vms;
+mod workspaces;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post, put};
+use tokio::sync::watch;
+
+use crate::vm::Vms;
+
+pub(crate) use listener::OwnersOnly;
+pub(crate) use openapi::document;
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    /// The VMs.
+    pub(crate) vms: Arc<Vms>,
+    /// Set to true, it ends the daemon.
+    pub(crate) stop: watch::Sender<bool>,
+    /// What tells this build from others.
+    pub(crate) build: Arc<str>,
+}
+
+/// Every route of the API, as the table in `banger-api` has them.
+pub(crate) fn router(app: App) -> Router {
+    Router::new()
+        .route("/v1/version", get(daemon::version))
+        .route("/v1/doctor", get(daemon::doctor))
+        .route("/v1/openapi.json", get(openapi::get))
+        .route("/v1/daemon/stop", post(daemon::stop))
+        .route("/v1/kernels", get(kernels::list).post(kernels::import))
+        .route("/v1/kernels/{name}", get(kernels::show).delete(kernels::delete))
+        .route("/v1/images", get(images::list).post(images::import))
+        .route("/v1/images/register", post(images::register))
+        .route(
+            "/v1/images/{name}",
+            put(images::upload).get(images::show).delete(images::delete),
+        )
+        .route("/v1/images/{name}/promote", post(images::promote))
+        .route("/v1/vms", get(vms::list).post(vms::create))
+        .route("/v1/vms/prune", post(vms::prune))
+        .route("/v1/vms/{name}", get(vms::show).patch(vms::set).delete(vms::delete))
+        .route("/v1/vms/{name}/start", post(vms::start))
+        .route("/v1/vms/{name}/stop", post(vms::stop))
+        .route("/v1/vms/{name}/kill", post(vms::kill))
+        .route("/v1/vms/{name}/restart", post(vms::restart))
+        .route("/v1/vms/{name}/exec", post(exec::exec))
+        .route("/v1/vms/{name}/logs", get(logs::logs))
+        .route("/v1/vms/{name}/workspace", post(workspaces::place))
+        .route("/v1/workspace/plan", post(workspaces::plan))
+        .fallback(answer::no_route)
+        .with_state(app)
+}

@@ -1,0 +1,119 @@
+//! VMs over HTTP.
+
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use banger_api::{Prune, Pruned, Vm, VmCreate, VmRestart, VmSet, VmStart, VmStop};
+
+use super::App;
+use super::answer::{Body, Refused};
+use super::events;
+use crate::error::body;
+use crate::vm::{Files, Handle, space_used};
+
+type Answer = Result<Json<Vm>, Refused>;
+
+impl App {
+    fn find(&self, name: &str) -> Result<Handle, Refused> {
+        Ok(self.vms.find(name)?)
+    }
+
+    fn view(&self, handle: &Handle) -> Vm {
+        handle.view(self.vms.context())
+    }
+}
+
+pub(crate) async fn list(State(app): State<App>) -> Json<Vec<Vm>> {
+    Json(app.vms.list().iter().map(|handle| app.view(handle)).collect())
+}
+
+pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Answer {
+    Ok(Json(app.view(&app.find(&name)?)))
+}
+
+pub(crate) async fn create(State(app): State<App>, Body(request): Body<VmCreate>) -> Response {
+    let since = Instant::now();
+    events::respond(|say| async move {
+        let handle = app.vms.create(request, &say, since).await?;
+        Ok(app.view(&handle))
+    })
+}
+
+pub(crate) async fn start(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Body(request): Body<VmStart>,
+) -> Result<Response, Refused> {
+    let since = Instant::now();
+    let handle = app.find(&name)?;
+    Ok(events::respond(|say| async move {
+        handle.start(request.wait, &say, since).await?;
+        Ok(app.view(&handle))
+    }))
+}
+
+pub(crate) async fn stop(State(app): State<App>, Path(name): Path<String>, Body(request): Body<VmStop>) -> Answer {
+    let handle = app.find(&name)?;
+    handle.stop(Duration::from_millis(request.grace_ms)).await?;
+    Ok(Json(app.view(&handle)))
+}
+
+pub(crate) async fn kill(State(app): State<App>, Path(name): Path<String>) -> Answer {
+    let handle = app.find(&name)?;
+    handle.kill().await?;
+    Ok(Json(app.view(&handle)))
+}
+
+pub(crate) async fn restart(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Body(request): Body<VmRestart>,
+) -> Result<Response, Refused> {
+    let handle = app.find(&name)?;
+    Ok(events::respond(|say| async move {
+        handle.stop(Duration::from_millis(request.stop.grace_ms)).await?;
+        handle.start(request.wait, &say, Instant::now()).await?;
+        Ok(app.view(&handle))
+    }))
+}
+
+pub(crate) async fn set(State(app): State<App>, Path(name): Path<String>, Body(request): Body<VmSet>) -> Answer {
+    let handle = app.find(&name)?;
+    handle.set(request).await?;
+    Ok(Json(app.view(&handle)))
+}
+
+pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Refused> {
+    app.vms.delete(&name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn prune(State(app): State<App>, Body(request): Body<Prune>) -> Result<Json<Pruned>, Refused> {
+    let mut pruned = Pruned::default();
+    let mut failure = None;
+    let state_dir = &app.vms.context().paths.state;
+    for handle in app.vms.list() {
+        let state = handle.state();
+        if state.phase.may_have_machine() {
+            continue;
+        }
+        let bytes = space_used(&Files::of(state_dir, state.spec.id).disk()).as_bytes();
+        let name = state.spec.name.to_string();
+        if !request.dry_run
+            && let Err(error) = app.vms.delete(&name).await
+        {
+            // One VM that cannot be removed does not keep the others.
+            failure.get_or_insert(error);
+            continue;
+        }
+        pruned.vms.push(name);
+        pruned.bytes += bytes;
+    }
+    match failure {
+        Some(error) => Err(Refused(body(&error))),
+        None => Ok(Json(pruned)),
+    }
+}
