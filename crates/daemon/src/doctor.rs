@@ -1,0 +1,277 @@
+//! `banger doctor`: what this host has, what it lacks, and the one command that mends each. Changes nothing.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use banger_api::{Check, CheckStatus, DoctorReport, Paths};
+use banger_image::{ImageStore, KernelStore};
+use banger_vmm::firecracker::Firecracker;
+use banger_vmm::probe::{self, Kvm};
+use banger_vmm::qemu::Qemu;
+
+use crate::config::Config;
+use crate::error::{Describe, chain};
+use crate::programs;
+
+/// Free space below which images and disks soon do not fit.
+const LITTLE_SPACE: u64 = 5 << 30;
+
+/// Examines the host.
+pub(crate) fn examine(paths: &Paths) -> DoctorReport {
+    let kvm = probe::kvm();
+    let firecracker = Firecracker::find();
+    let qemu = Qemu::find(matches!(kvm, Kvm::Hardware));
+    let (verdict, usable) = verdict(&kvm, firecracker.is_ok(), qemu.is_ok());
+    let mut checks = vec![
+        check_kvm(&kvm, qemu.is_ok()),
+        check_firecracker(&firecracker, qemu.is_ok()),
+        check_qemu(&qemu, firecracker.is_ok() && matches!(kvm, Kvm::Hardware)),
+        check_agent(),
+        check_git(),
+        check_config(paths),
+    ];
+    checks.extend(check_directories(paths));
+    checks.push(check_space(paths));
+    checks.push(check_kernels(paths));
+    checks.push(check_images(paths));
+    checks.push(check_daemon(paths));
+    let usable = usable && !checks.iter().any(|check| check.status == CheckStatus::Failed);
+    DoctorReport {
+        verdict,
+        usable,
+        checks,
+    }
+}
+
+/// Which VMM `auto` picks.
+fn verdict(kvm: &Kvm, firecracker: bool, qemu: bool) -> (String, bool) {
+    let qemu_or_nothing = |why: String| {
+        if qemu {
+            (format!("VMs run under QEMU's emulation, which is slow: {why}"), true)
+        } else {
+            (format!("no VM can run: {why}, and QEMU is not here either"), false)
+        }
+    };
+    match kvm {
+        Kvm::Hardware if firecracker => ("VMs run under Firecracker on KVM".to_owned(), true),
+        Kvm::Hardware if qemu => ("VMs run under QEMU on KVM: Firecracker is not here".to_owned(), true),
+        Kvm::Hardware => ("no VM can run: neither Firecracker nor QEMU is here".to_owned(), false),
+        Kvm::Software(why) => qemu_or_nothing(format!("KVM is emulated here and boots special kernels only ({why})")),
+        Kvm::Unusable(why) => qemu_or_nothing(format!("KVM does not work ({why})")),
+    }
+}
+
+fn check_kvm(kvm: &Kvm, fallback: bool) -> Check {
+    match kvm {
+        Kvm::Hardware => ok("kvm", "a virtual CPU ran on the hardware"),
+        Kvm::Software(why) => warning(
+            "kvm",
+            format!("a virtual CPU ran, but not on hardware: {why}"),
+            "banger vm create --vmm firecracker  # tries whether your kernel boots all the same",
+        ),
+        Kvm::Unusable(why) => {
+            let mut check = warning("kvm", why.clone(), "sudo usermod -aG kvm $USER  # then log in again");
+            if !Path::new("/dev/kvm").exists() {
+                check.fix = Some("sudo modprobe kvm_intel || sudo modprobe kvm_amd".to_owned());
+            }
+            if !fallback {
+                check.status = CheckStatus::Failed;
+            }
+            check
+        }
+    }
+}
+
+fn check_firecracker(found: &Result<Firecracker, banger_vmm::Error>, fallback: bool) -> Check {
+    match found {
+        Ok(_) => ok("firecracker", "found"),
+        Err(error) if fallback => warning("firecracker", chain(error), "install Firecracker 1.16.1 or later on PATH"),
+        Err(error) => failed("firecracker", chain(error), "install Firecracker 1.16.1 or later on PATH"),
+    }
+}
+
+fn check_qemu(found: &Result<Qemu, banger_vmm::Error>, needless: bool) -> Check {
+    match found {
+        Ok(_) => ok("qemu", "found, with its vsock device"),
+        Err(error) => {
+            let fix = error.hints().into_iter().next();
+            let status = if needless { CheckStatus::Ok } else { CheckStatus::Warning };
+            Check {
+                name: "qemu".to_owned(),
+                status,
+                message: format!("{}, which is only the fallback", chain(error)),
+                fix,
+            }
+        }
+    }
+}
+
+fn check_agent() -> Check {
+    let path = programs::agent();
+    if path.is_file() {
+        ok("agent", format!("the guest agent is {}", path.display()))
+    } else {
+        failed("agent", format!("the guest agent is not at {}", path.display()), "make build")
+    }
+}
+
+fn check_git() -> Check {
+    match std::process::Command::new("git").arg("--version").output() {
+        Ok(output) if output.status.success() => ok("git", String::from_utf8_lossy(&output.stdout).trim()),
+        _ => warning("git", "git does not run, so no repository can go into a guest", "sudo apt-get install git"),
+    }
+}
+
+fn check_config(paths: &Paths) -> Check {
+    match Config::load(paths) {
+        Ok(_) => ok("config", format!("{} is fine or absent", paths.config_file().display())),
+        Err(error) => Check {
+            name: "config".to_owned(),
+            status: CheckStatus::Failed,
+            message: chain(&error),
+            fix: error.hints().into_iter().next(),
+        },
+    }
+}
+
+/// Directories that exist must be the user's own; those that do not are made by the daemon.
+fn check_directories(paths: &Paths) -> Vec<Check> {
+    let us = rustix::process::geteuid().as_raw();
+    let dirs = [
+        ("state", &paths.state),
+        ("data", &paths.data),
+        ("cache", &paths.cache),
+        ("runtime", &paths.runtime),
+    ];
+    dirs.into_iter()
+        .filter_map(|(name, dir)| {
+            let metadata = std::fs::metadata(dir).ok()?;
+            let shown = dir.display();
+            if metadata.uid() != us {
+                return Some(failed(
+                    name,
+                    format!("{shown} belongs to user {}, not to you", metadata.uid()),
+                    format!("sudo chown -R $USER {shown}"),
+                ));
+            }
+            let open = name == "runtime" && metadata.mode() & 0o077 != 0;
+            open.then(|| warning(name, format!("{shown} can be entered by others"), format!("chmod 700 {shown}")))
+        })
+        .collect()
+}
+
+fn check_space(paths: &Paths) -> Check {
+    let existing = paths.data.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
+    match rustix::fs::statvfs(existing) {
+        Ok(stat) => {
+            let free = stat.f_bavail * stat.f_frsize;
+            let text = format!("{} free for images and disks", banger_model::ByteSize::bytes(free));
+            if free < LITTLE_SPACE {
+                warning("space", text, "banger vm prune")
+            } else {
+                ok("space", text)
+            }
+        }
+        Err(error) => warning("space", format!("cannot tell the free space of {}: {error}", existing.display()), "df -h"),
+    }
+}
+
+fn check_kernels(paths: &Paths) -> Check {
+    let fix = "banger kernel import debian --package linux-image-cloud-amd64";
+    if !paths.data.join("kernels").exists() {
+        return warning("kernels", "there is no kernel yet", fix);
+    }
+    match KernelStore::open(&paths.data, &paths.cache).and_then(|store| store.list()) {
+        Ok(kernels) if kernels.is_empty() => warning("kernels", "there is no kernel yet", fix),
+        Ok(kernels) => ok("kernels", format!("{} in the store", kernels.len())),
+        Err(error) => failed("kernels", chain(&error), fix),
+    }
+}
+
+fn check_images(paths: &Paths) -> Check {
+    let fix = "mmdebstrap --variant=minbase bookworm - | banger image import --name debian-bookworm -";
+    if !paths.data.join("images").exists() {
+        return warning("images", "there is no image yet", fix);
+    }
+    match ImageStore::open(&paths.data).and_then(|store| store.list()) {
+        Ok(images) if images.is_empty() => warning("images", "there is no image yet", fix),
+        Ok(images) => ok("images", format!("{} in the store", images.len())),
+        Err(error) => failed("images", chain(&error), fix),
+    }
+}
+
+fn check_daemon(paths: &Paths) -> Check {
+    match std::os::unix::net::UnixStream::connect(paths.socket()) {
+        Ok(_) => ok("daemon", format!("answers at {}", paths.socket().display())),
+        Err(_) => ok("daemon", "does not run; `banger` starts it when needed"),
+    }
+}
+
+fn ok(name: &str, message: impl Into<String>) -> Check {
+    Check {
+        name: name.to_owned(),
+        status: CheckStatus::Ok,
+        message: message.into(),
+        fix: None,
+    }
+}
+
+fn warning(name: &str, message: impl Into<String>, fix: impl Into<String>) -> Check {
+    Check {
+        name: name.to_owned(),
+        status: CheckStatus::Warning,
+        message: message.into(),
+        fix: Some(fix.into()),
+    }
+}
+
+fn failed(name: &str, message: impl Into<String>, fix: impl Into<String>) -> Check {
+    Check {
+        status: CheckStatus::Failed,
+        ..warning(name, message, fix)
+    }
+}
+
+/// A report as plain text, for when `banger` is not at hand.
+pub(crate) fn text(report: &DoctorReport) -> String {
+    let mut text = String::new();
+    for check in &report.checks {
+        let mark = match check.status {
+            CheckStatus::Ok => "ok  ",
+            CheckStatus::Warning => "warn",
+            CheckStatus::Failed => "FAIL",
+        };
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{mark} {:<12} {}", check.name, check.message);
+        if let Some(fix) = &check.fix {
+            let _ = writeln!(text, "     {:<12} mend: {fix}", "");
+        }
+    }
+    let _ = writeln!(text, "{}", report.verdict);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_never_falls_back_without_a_reason() {
+        let emulated = Kvm::Software("no vmx".to_owned());
+        let (text, usable) = verdict(&emulated, true, true);
+        assert!(usable && text.contains("emulation") && text.contains("no vmx"), "{text}");
+        let (text, usable) = verdict(&Kvm::Unusable("no /dev/kvm".to_owned()), true, false);
+        assert!(!usable && text.contains("no /dev/kvm"), "{text}");
+        assert!(verdict(&Kvm::Hardware, true, false).1);
+    }
+
+    #[test]
+    fn a_look_at_a_new_host_changes_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let report = examine(&Paths::below(home.path()));
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+        let mended = report.checks.iter().filter(|check| check.status != CheckStatus::Ok);
+        assert!(mended.clone().count() > 0 && mended.clone().all(|check| check.fix.is_some()));
+    }
+}

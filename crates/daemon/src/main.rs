@@ -1,0 +1,95 @@
+//! `bangerd`: owns the state of a user's VMs and serves the API on a Unix socket.
+//!
+//! It is started by `banger` when none runs. It may be killed at any instant: machines run on, and the next daemon
+//! adopts them.
+
+mod backends;
+mod config;
+mod database;
+mod doctor;
+mod error;
+mod follow;
+mod guest;
+mod http;
+mod knock;
+mod near;
+mod orphans;
+mod programs;
+mod random;
+mod serve;
+mod vm;
+mod workspace;
+
+use std::io::Write;
+use std::os::fd::RawFd;
+use std::process::ExitCode;
+
+use banger_api::{ErrorBody, Paths};
+use clap::{Parser, Subcommand};
+
+/// banger's daemon: owns the state of your VMs and serves the API on a Unix socket.
+///
+/// `banger` starts it when needed. It can be stopped or killed at any time; VMs run on.
+#[derive(Debug, Parser)]
+#[command(name = "bangerd", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Write a byte to this file descriptor when requests are taken, and close it
+    #[arg(long, value_name = "FD")]
+    ready_fd: Option<RawFd>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Examine this host and print a report; changes nothing
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the OpenAPI document of the API
+    Openapi,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let outcome = match args.command {
+        Some(Command::Doctor { json }) => examine(json),
+        Some(Command::Openapi) => print(&http::document()),
+        None => serve::run(args.ready_fd),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn examine(json: bool) -> Result<(), ErrorBody> {
+    let paths = Paths::from_env().map_err(|error| error::body(&serve::Error::Paths(error)))?;
+    let report = doctor::examine(&paths);
+    if json {
+        let text = serde_json::to_string_pretty(&report).expect("a report has only string keys");
+        return print(&text);
+    }
+    print(&doctor::text(&report))
+}
+
+fn print(text: &str) -> Result<(), ErrorBody> {
+    // A reader that has seen enough closes the pipe; that is no failure of ours.
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    Ok(())
+}
+
+fn report(error: &ErrorBody) {
+    eprintln!("error: {}", error.message);
+    for cause in &error.causes {
+        eprintln!("caused by: {cause}");
+    }
+    for hint in &error.hints {
+        eprintln!("hint: {hint}");
+    }
+}
