@@ -11,16 +11,21 @@
 //!   machine's directory, and [`Machine::dial`] reaches the guest's listeners;
 //! - the guest's reboot ends the machine with [`Ended::Clean`].
 
+pub mod console;
 pub mod fake;
 pub mod firecracker;
 pub mod probe;
 pub mod qemu;
 
-mod console;
+mod descriptor;
 mod error;
 mod hybrid;
+mod inotify;
 mod machine;
+mod path;
 mod process;
+mod running;
+mod spawn;
 mod spec;
 
 pub use error::Error;

@@ -29,7 +29,10 @@ impl Capabilities {
     pub fn refusal(&self, vcpus: u32, wait: WaitFor) -> Option<String> {
         let vmm = self.vmm;
         if vcpus > self.max_vcpus {
-            return Some(format!("{vmm} takes at most {} vCPUs here, not {vcpus}", self.max_vcpus));
+            return Some(format!(
+                "{vmm} takes at most {} vCPUs here, not {vcpus}",
+                self.max_vcpus
+            ));
         }
         (wait != WaitFor::Agent && !self.guest_init).then(|| format!("a {vmm} guest has no init to wait for"))
     }

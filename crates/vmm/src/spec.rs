@@ -27,6 +27,8 @@ pub struct LaunchSpec {
     pub memory: ByteSize,
     /// Disks, in the order of the guest's `/dev/vda`, `/dev/vdb`, ….
     pub disks: Vec<Disk>,
+    /// A program that, run as `PROGRAM console-sink DIR`, calls [`crate::console::sink`] on its standard input.
+    pub console_sink: PathBuf,
 }
 
 /// A kernel in the forms that VMMs take.
@@ -58,6 +60,6 @@ pub struct MachineRecord {
     pub dir: PathBuf,
     /// The process whose end is the machine's end.
     pub process: ProcessId,
-    /// Processes that serve it and end with it.
+    /// Processes that serve it and end with it; the console's is the last.
     pub companions: Vec<ProcessId>,
 }

@@ -1,0 +1,139 @@
+//! The client of Firecracker's API: HTTP/1.1 on a Unix socket, one connection.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Method, Request, header};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::net::UnixStream;
+use tokio::time::{sleep, timeout};
+
+use super::requests::Resource;
+use crate::Error;
+
+/// How long Firecracker may take to answer. A full snapshot of a large machine takes this long.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// A connection to the API.
+#[derive(Debug)]
+pub(super) struct Client {
+    sender: SendRequest<Full<Bytes>>,
+}
+
+/// Firecracker's words for why it refused.
+#[derive(Debug, Deserialize)]
+struct Fault {
+    fault_message: String,
+}
+
+impl Client {
+    /// Connects to the API's socket, which exists.
+    pub(super) async fn connect(socket: &Path) -> Result<Self, Error> {
+        let stream = connect(socket)
+            .await
+            .map_err(|source| failed("connect".to_owned(), source))?;
+        let (sender, connection) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(|source| failed("connect".to_owned(), source))?;
+        // What goes wrong on the connection comes out of the request that it goes wrong in.
+        tokio::spawn(connection);
+        Ok(Self { sender })
+    }
+
+    /// Makes a resource.
+    pub(super) async fn put(&mut self, resource: &impl Resource) -> Result<(), Error> {
+        self.send(Method::PUT, resource).await
+    }
+
+    /// Changes a resource.
+    pub(super) async fn patch(&mut self, resource: &impl Resource) -> Result<(), Error> {
+        self.send(Method::PATCH, resource).await
+    }
+
+    async fn send(&mut self, method: Method, resource: &impl Resource) -> Result<(), Error> {
+        let body = serde_json::to_vec(resource).expect("requests have only string keys");
+        let request = Request::builder()
+            .method(method)
+            .uri(resource.path())
+            .header(header::HOST, "localhost")
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .expect("paths of the API are valid");
+        let answered = timeout(ANSWER, self.sender.send_request(request)).await;
+        let response = answered
+            .map_err(|_| failed(resource.what(), std::io::Error::from(ErrorKind::TimedOut)))?
+            .map_err(|source| failed(resource.what(), source))?;
+        let status = response.status();
+        let body = response.into_body().collect().await;
+        let body = body.map_err(|source| failed(resource.what(), source))?.to_bytes();
+        if status.is_success() {
+            return Ok(());
+        }
+        let words = serde_json::from_slice::<Fault>(&body).map_or_else(
+            |_| String::from_utf8_lossy(&body).into_owned(),
+            |fault| fault.fault_message,
+        );
+        Err(Error::Refused {
+            vmm: "Firecracker",
+            what: resource.what(),
+            words,
+        })
+    }
+}
+
+/// A socket's file appears in the instant between bind(2) and listen(2), of which nothing tells the end.
+async fn connect(socket: &Path) -> std::io::Result<UnixStream> {
+    let mut pause = Duration::from_micros(100);
+    loop {
+        match UnixStream::connect(socket).await {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused && pause < Duration::from_secs(1) => {
+                sleep(pause).await;
+                pause *= 2;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn failed(what: String, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Request {
+        vmm: "Firecracker",
+        what,
+        source: Box::new(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::requests::Vsock;
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    #[tokio::test]
+    async fn firecrackers_own_words_reach_the_user() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("api");
+        let listener = UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let _ = stream.read(&mut request).await.unwrap();
+            let body = r#"{"fault_message":"The vsock is taken."}"#;
+            let answer = format!("HTTP/1.1 400 \r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let mut client = Client::connect(&socket).await.unwrap();
+        let error = client.put(&Vsock::at("v")).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Firecracker refused to add the vsock device: The vsock is taken."
+        );
+    }
+}

@@ -1,0 +1,155 @@
+//! The command lines, as pure functions of what is launched.
+
+use std::path::Path;
+
+use crate::LaunchSpec;
+
+/// How QEMU runs the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Acceleration {
+    /// By the hardware.
+    Kvm,
+    /// By translation.
+    Tcg,
+}
+
+impl Acceleration {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+}
+
+/// The arguments of `vhost-device-vsock`, which works in the machine's directory.
+pub(super) fn vsock(hybrid: &str, vhost: &str) -> [String; 2] {
+    [
+        "--vm".to_owned(),
+        format!("guest-cid=3,socket={vhost},uds-path={hybrid}"),
+    ]
+}
+
+/// The arguments of QEMU, which works in the machine's directory and has the console on its standard output.
+pub(super) fn qemu(spec: &LaunchSpec, acceleration: Acceleration, vhost: &str, qmp: &str) -> Vec<String> {
+    let memory = spec.memory.as_mib();
+    let (machine, cpu) = match acceleration {
+        Acceleration::Kvm => ("microvm,accel=kvm,pit=off,pic=off,rtc=on", "host"),
+        // Emulated guests keep time by the devices that hardware guests do without.
+        Acceleration::Tcg => ("microvm,accel=tcg,rtc=on", "max"),
+    };
+    let kernel = spec.kernel.vmlinuz.as_ref().unwrap_or(&spec.kernel.vmlinux);
+    let mut args = Vec::new();
+    let mut add = |option: &str, value: String| args.extend([option.to_owned(), value]);
+    add("-name", format!("banger-{}", spec.id));
+    add("-machine", format!("{machine},memory-backend=ram"));
+    add("-cpu", cpu.to_owned());
+    add("-smp", spec.vcpus.to_string());
+    add("-m", format!("{memory}M"));
+    // The vsock device is another process, which must see the guest's memory.
+    add(
+        "-object",
+        format!("memory-backend-memfd,id=ram,size={memory}M,share=on"),
+    );
+    add("-kernel", quoted(kernel));
+    add("-initrd", quoted(&spec.initrd));
+    add("-append", boot_args(&spec.boot_args, acceleration));
+    add("-chardev", "stdio,id=console,signal=off".to_owned());
+    add("-serial", "chardev:console".to_owned());
+    add("-chardev", format!("socket,id=vsock,path={vhost}"));
+    add("-device", "vhost-user-vsock-device,chardev=vsock".to_owned());
+    add("-device", "virtio-rng-device".to_owned());
+    for (index, disk) in spec.disks.iter().enumerate() {
+        let path = quoted(&disk.path).replace(',', ",,");
+        let access = if disk.writable { "off" } else { "on" };
+        add(
+            "-drive",
+            format!("id=disk{index},if=none,format=raw,readonly={access},discard=unmap,file={path}"),
+        );
+    }
+    // The guest finds the devices of a microvm in reverse: the last one first.
+    for index in (0..spec.disks.len()).rev() {
+        add("-device", format!("virtio-blk-device,drive=disk{index}"));
+    }
+    add("-qmp", format!("unix:{qmp},server=on,wait=off"));
+    for flag in ["-nodefaults", "-no-user-config", "-no-reboot"] {
+        args.push(flag.to_owned());
+    }
+    args.extend(["-display".to_owned(), "none".to_owned()]);
+    args
+}
+
+fn boot_args(given: &[String], acceleration: Acceleration) -> String {
+    let mut args = vec!["console=ttyS0", "reboot=t"];
+    if acceleration == Acceleration::Tcg {
+        // Calibration against emulated clocks sometimes never ends.
+        args.extend(["tsc_early_khz=2000000", "no_timer_check", "lpj=4000000"]);
+    }
+    args.extend(given.iter().map(String::as_str));
+    args.join(" ")
+}
+
+/// Paths are UTF-8 here: QEMU's options cannot carry others, and the daemon's directories are.
+fn quoted(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Disk, KernelFiles};
+    use banger_model::{ByteSize, VmId};
+
+    fn spec() -> LaunchSpec {
+        LaunchSpec {
+            id: VmId::from_bytes([1; 8]),
+            dir: "/run/m".into(),
+            kernel: KernelFiles {
+                vmlinux: "/k/vmlinux".into(),
+                vmlinuz: Some("/k/vmlinuz".into()),
+            },
+            initrd: "/c/initrd".into(),
+            boot_args: vec!["quiet".to_owned()],
+            vcpus: 2,
+            memory: ByteSize::mib(512),
+            disks: vec![
+                Disk {
+                    path: "/i/a,b.ext4".into(),
+                    writable: false,
+                },
+                Disk {
+                    path: "/v/disk.ext4".into(),
+                    writable: true,
+                },
+            ],
+            console_sink: "/bin/bangerd".into(),
+        }
+    }
+
+    #[test]
+    fn disks_are_attached_in_reverse_and_named_in_order() {
+        let args = qemu(&spec(), Acceleration::Tcg, "v", "q");
+        let devices: Vec<_> = args.iter().filter(|arg| arg.starts_with("virtio-blk")).collect();
+        assert_eq!(
+            devices,
+            ["virtio-blk-device,drive=disk1", "virtio-blk-device,drive=disk0"]
+        );
+        assert!(
+            args.iter()
+                .any(|arg| arg.contains("readonly=on") && arg.ends_with("file=/i/a,,b.ext4"))
+        );
+        assert!(
+            args.iter()
+                .any(|arg| arg.contains("readonly=off") && arg.ends_with("file=/v/disk.ext4"))
+        );
+    }
+
+    #[test]
+    fn only_emulated_guests_are_told_the_clock() {
+        assert!(boot_args(&[], Acceleration::Tcg).contains("tsc_early_khz"));
+        assert_eq!(
+            boot_args(&["quiet".to_owned()], Acceleration::Kvm),
+            "console=ttyS0 reboot=t quiet"
+        );
+    }
+}

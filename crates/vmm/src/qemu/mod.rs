@@ -1,0 +1,174 @@
+//! QEMU's `microvm` machine: hardware acceleration where KVM works, emulation (TCG) where it does not.
+//!
+//! QEMU has no vsock device that works without root on the host; `vhost-device-vsock` gives it one of Firecracker's
+//! hybrid kind, as a vhost-user device. It is the machine's companion.
+
+mod command;
+mod qmp;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use async_trait::async_trait;
+use banger_model::VmmKind;
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+use self::command::Acceleration;
+use self::qmp::Monitor;
+use crate::inotify::Created;
+use crate::running::Running;
+use crate::spawn::{Output, Starting, console_sink};
+use crate::{Backend, Capabilities, Ended, Error, LaunchSpec, Machine, MachineRecord, hybrid, path};
+
+const PROGRAM: &str = if cfg!(target_arch = "aarch64") {
+    "qemu-system-aarch64"
+} else {
+    "qemu-system-x86_64"
+};
+const VSOCK_PROGRAM: &str = "vhost-device-vsock";
+
+/// The vsock device's and the monitor's sockets.
+const VHOST: &str = "vhost.sock";
+const QMP: &str = "qmp.sock";
+const SOCKETS: &[&str] = &[hybrid::SOCKET, VHOST, QMP];
+
+/// The backend.
+#[derive(Debug, Clone)]
+pub struct Qemu {
+    qemu: PathBuf,
+    vsock: PathBuf,
+    acceleration: Acceleration,
+}
+
+impl Qemu {
+    /// Finds QEMU and its vsock device; `hardware` says whether KVM works.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] with how to get what is missing.
+    pub fn find(hardware: bool) -> Result<Self, Error> {
+        let qemu = path::find(PROGRAM).ok_or(Error::Missing {
+            program: PROGRAM,
+            hint: "sudo apt-get install qemu-system-x86",
+        })?;
+        let vsock = path::find(VSOCK_PROGRAM).ok_or(Error::Missing {
+            program: VSOCK_PROGRAM,
+            hint: "cargo install --locked vhost-device-vsock",
+        })?;
+        Ok(Self {
+            qemu,
+            vsock,
+            acceleration: if hardware {
+                Acceleration::Kvm
+            } else {
+                Acceleration::Tcg
+            },
+        })
+    }
+
+    /// Where QEMU is.
+    pub fn program(&self) -> &Path {
+        &self.qemu
+    }
+}
+
+#[async_trait]
+impl Backend for Qemu {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            vmm: VmmKind::Qemu,
+            acceleration: self.acceleration.as_str(),
+            max_vcpus: 32,
+            pause: true,
+            snapshot: false,
+            guest_init: true,
+        }
+    }
+
+    async fn launch(&self, spec: &LaunchSpec) -> Result<Box<dyn Machine>, Error> {
+        let dir = &spec.dir;
+        let made = Created::watch(dir, VHOST)?;
+        let args = command::vsock(hybrid::SOCKET, VHOST);
+        let vsock = Starting::spawn(VSOCK_PROGRAM, &self.vsock, args, dir, Stdio::null(), Output::Log)?;
+        vsock.until_created(made, "socket").await?;
+        let (console, pipe) = console_sink(&spec.console_sink, dir)?;
+        let made = Created::watch(dir, QMP)?;
+        let args = command::qemu(spec, self.acceleration, VHOST, QMP);
+        let qemu = Starting::spawn("QEMU", &self.qemu, args, dir, Stdio::null(), Output::To(pipe))?;
+        qemu.until_created(made, "monitor socket").await?;
+        let monitor = async {
+            Monitor::connect(&dir.join(QMP))
+                .await?
+                .execute("query-status")
+                .await
+        };
+        qemu.unless_it_dies(monitor).await?;
+        let (vmm, companions) = (qemu.release()?, vec![vsock.release()?, console.release()?]);
+        let record = MachineRecord {
+            vmm: VmmKind::Qemu,
+            acceleration: self.acceleration.as_str().to_owned(),
+            dir: dir.clone(),
+            process: vmm.id(),
+            companions: companions.iter().map(crate::process::Handle::id).collect(),
+        };
+        Ok(Box::new(Emulated(Running::watch(
+            record, vmm, companions, SOCKETS,
+        ))))
+    }
+
+    async fn adopt(&self, record: &MachineRecord) -> Result<Option<Box<dyn Machine>>, Error> {
+        let running = Running::adopt(record, SOCKETS).await?;
+        Ok(running.map(|running| Box::new(Emulated(running)) as Box<dyn Machine>))
+    }
+}
+
+/// A running QEMU.
+#[derive(Debug)]
+struct Emulated(Running);
+
+impl Emulated {
+    async fn execute(&self, command: &'static str) -> Result<(), Error> {
+        Monitor::connect(&self.record().dir.join(QMP))
+            .await?
+            .execute(command)
+            .await
+    }
+}
+
+#[async_trait]
+impl Machine for Emulated {
+    fn record(&self) -> &MachineRecord {
+        self.0.record()
+    }
+
+    async fn dial(&self, port: u32) -> Result<UnixStream, Error> {
+        hybrid::dial(&self.record().dir.join(hybrid::SOCKET), port).await
+    }
+
+    async fn pause(&self) -> Result<(), Error> {
+        self.execute("stop").await
+    }
+
+    async fn resume(&self) -> Result<(), Error> {
+        self.execute("cont").await
+    }
+
+    async fn snapshot(&self, _dir: &Path) -> Result<(), Error> {
+        Err(Error::Unsupported {
+            vmm: "QEMU",
+            what: "make snapshots of a microvm",
+        })
+    }
+
+    async fn shutdown(&self) -> Result<(), Error> {
+        self.execute("quit").await
+    }
+
+    async fn kill(&self) -> Result<(), Error> {
+        self.0.kill().await
+    }
+
+    fn exited(&self) -> watch::Receiver<Option<Ended>> {
+        self.0.exited()
+    }
+}
