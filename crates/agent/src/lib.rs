@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The guest's side of banger: everything that happens in a guest before, beside and instead of its init.
+//!
+//! ```text
+//!  PID 1 ─ boot: modules, vsock, knock ─▶ Configure ─▶ mounts, root ─▶ Ready ─▶ the image's init, or stays as init
+//!    └─ supervisor: holds the listener; starts the server again when it dies
+//!         └─ server: HTTP; hands each command's connection to a shim
+//!              └─ shim: one command, its pipes or terminal, and its connection
+//! ```
+//!
+//! Each is a process of its own, so that killing the server loses no command: a command's connection belongs to its
+//! shim. `banger-fake-guest` runs the same server and shims on the host, for tests.
+
+pub mod boot;
+pub mod exec;
+pub mod power;
+pub mod server;
+pub mod socket;
+pub mod supervisor;
+
+mod events;
+mod failure;
+mod ports;
+mod systemd;
+mod tree;

@@ -126,7 +126,7 @@ pub struct Health {
     pub pid: u32,
     /// Milliseconds since the guest kernel started.
     pub uptime_ms: u64,
-    /// Commands that run now.
+    /// Commands that run now, of those that this server process started.
     pub running: u32,
 }
 

@@ -13,6 +13,7 @@
 //! | `PUT /v1/tree` with a tar as body | query [`TreeQuery`] | [`TreeDone`] |
 //! | `POST /v1/shutdown` | [`Shutdown`] | 202, then the machine goes away |
 //! | `GET /v1/events` | | lines of [`Event`], the current state first |
+//! | `GET /v1/ports` | | list of [`Listener`] |
 //!
 //! Errors are a [`Failure`] with a status of 4xx or 5xx.
 
@@ -20,12 +21,14 @@ pub mod configure;
 pub mod event;
 pub mod exec;
 pub mod frame;
+pub mod port;
 pub mod tree;
 
 pub use configure::{Clock, Configure, Disks, Handover, Health, Hello, InitKind, Ready, Root, Shutdown};
 pub use event::{Event, InitState};
 pub use exec::{Control, Exec, ExitStatus, TerminalSize, Tty};
 pub use frame::{Channel, Decoder, Frame, FrameError};
+pub use port::Listener;
 pub use tree::{TreeDone, TreeQuery};
 
 use serde::{Deserialize, Serialize};
@@ -56,6 +59,8 @@ pub mod routes {
     pub const SHUTDOWN: &str = "/v1/shutdown";
     /// What happens in the guest, as it happens.
     pub const EVENTS: &str = "/v1/events";
+    /// What listens in the guest.
+    pub const PORTS: &str = "/v1/ports";
 }
 
 /// Why the agent could not do what was asked. The agent names operation and object; nothing is swallowed.

@@ -1,0 +1,157 @@
+//! `banger-fake-guest DIR`: the real agent library as a process of the host, for tests of everything but guests.
+//!
+//! It listens at `DIR/vsock.sock` as a VMM with hybrid vsock does, knocks at `DIR/vsock.sock_1025`, and takes `DIR/root`
+//! for its `/`. Commands are the host's, run in that directory. `BANGER_FAKE_FAULT` makes it fail as guests do:
+//! `no-knock`, `bad-hello`, `configure-fails`, `exit-before-ready`.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use banger_guest_api::{
+    AGENT_PORT, Configure, Failure, Hello, InitKind, InitState, KNOCK_PORT, PROTOCOL, Ready, Shutdown,
+};
+use banger_vsock_agent::boot::uptime_ms;
+use banger_vsock_agent::exec::{Shims, Surroundings, shim_main};
+use banger_vsock_agent::server::{Configured, Guest, Server};
+use banger_vsock_agent::socket::{Listener, Socket};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+fn main() -> ExitCode {
+    match std::env::args_os().nth(1) {
+        Some(mode) if mode == "shim" => {
+            shim_main();
+            ExitCode::SUCCESS
+        }
+        Some(dir) => run(&PathBuf::from(dir)).map_or_else(
+            |error| {
+                eprintln!("banger-fake-guest: {error}");
+                ExitCode::FAILURE
+            },
+            |()| ExitCode::SUCCESS,
+        ),
+        None => {
+            eprintln!("usage: banger-fake-guest DIR");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(dir: &Path) -> io::Result<()> {
+    let fault = std::env::var("BANGER_FAKE_FAULT").unwrap_or_default();
+    let root = dir.join("root");
+    std::fs::create_dir_all(root.join("root"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let listener = StdListener::bind(dir.join("vsock.sock"))?;
+        let listener = Listener::new(OwnedFd::from(listener))?;
+        knock(dir, &fault)?;
+        if fault == "exit-before-ready" {
+            return Ok(());
+        }
+        println!("banger-fake-guest: up");
+        let guest = Fake {
+            root,
+            fails: fault == "configure-fails",
+        };
+        let server = Arc::new(Server::new(guest, Shims::ending_with_us()?));
+        tokio::select! {
+            served = serve(server, &listener) => served,
+            _ = terminate.recv() => Ok(()),
+        }
+    })
+}
+
+fn knock(dir: &Path, fault: &str) -> io::Result<()> {
+    use std::io::Write;
+    if fault == "no-knock" {
+        return Ok(());
+    }
+    let hello = Hello {
+        protocol: if fault == "bad-hello" {
+            PROTOCOL + 1
+        } else {
+            PROTOCOL
+        },
+        agent: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_ms: uptime_ms(),
+    };
+    let mut host = StdStream::connect(dir.join(format!("vsock.sock_{KNOCK_PORT}")))?;
+    writeln!(host, "{}", serde_json::to_string(&hello)?)
+}
+
+async fn serve(server: Arc<Server<Fake>>, listener: &Listener) -> io::Result<()> {
+    loop {
+        let socket = listener.accept().await?;
+        let server = Arc::clone(&server);
+        tokio::spawn(async move {
+            if let Ok(socket) = handshake(socket).await {
+                let _ = server.serve_one(socket).await;
+            }
+        });
+    }
+}
+
+/// The VMM's part: `CONNECT PORT`, answered by `OK` and a number.
+async fn handshake(mut socket: Socket) -> io::Result<Socket> {
+    let mut line = Vec::new();
+    while line.last() != Some(&b'\n') && line.len() < 32 {
+        line.push(socket.read_u8().await?);
+    }
+    if line != format!("CONNECT {AGENT_PORT}\n").as_bytes() {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    socket.write_all(b"OK 1\n").await?;
+    Ok(socket)
+}
+
+struct Fake {
+    root: PathBuf,
+    fails: bool,
+}
+
+impl Guest for Fake {
+    fn configure(
+        &self,
+        configure: Configure,
+    ) -> Pin<Box<dyn Future<Output = Result<Configured, Failure>> + Send + '_>> {
+        Box::pin(async move {
+            if self.fails {
+                return Err(Failure {
+                    message: "mount /dev/vda".to_owned(),
+                    causes: vec!["a fault that a test asked for".to_owned()],
+                });
+            }
+            Ok(Configured {
+                ready: Ready {
+                    init: InitKind::Agent,
+                    kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+                    os: None,
+                    phases_ms: [("ready".to_owned(), uptime_ms())].into(),
+                },
+                surroundings: Surroundings {
+                    env: configure.env,
+                    root: self.root.clone(),
+                },
+                init: watch::channel(InitState::Up).1,
+            })
+        })
+    }
+
+    fn shutdown(&self, _: Shutdown) {
+        // The answer to the request is still to be sent.
+        tokio::spawn(async {
+            tokio::task::yield_now().await;
+            std::process::exit(0);
+        });
+    }
+}

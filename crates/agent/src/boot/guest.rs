@@ -1,0 +1,217 @@
+//! A real guest, before and after it is configured.
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::pin::Pin;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use banger_guest_api::{Configure, Failure, Handover as Wish, InitKind, InitState, Ready, Shutdown};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{oneshot, watch};
+
+use super::{Phases, clock, ended, identity, init, mounts, os, reap, root};
+use crate::exec::{Shims, Surroundings};
+use crate::failure::{During, refused};
+use crate::server::{Configured, Guest, Server};
+use crate::socket::Listener;
+use crate::{power, supervisor, systemd};
+
+/// What a guest's servers know of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GuestState {
+    surroundings: Surroundings,
+    init: InitKind,
+}
+
+/// The abstract socket (unix(7)) at which systemd says that it has reached its default target.
+const NOTIFY: &str = "banger/notify";
+
+/// PID 1 before the host has said what it shall become.
+pub(super) struct Unconfigured {
+    /// Taken when the guest is configured: the first attempt is the only one.
+    parts: Mutex<Option<Parts>>,
+}
+
+struct Parts {
+    listener: OwnedFd,
+    phases: Phases,
+    handover: oneshot::Sender<Handover>,
+}
+
+/// What PID 1 does once the host was told that the guest is ready.
+pub(super) struct Handover {
+    init: Option<init::Init>,
+}
+
+impl Unconfigured {
+    pub(super) fn new(listener: OwnedFd, phases: Phases) -> (Self, oneshot::Receiver<Handover>) {
+        let (sender, handover) = oneshot::channel();
+        let parts = Parts {
+            listener,
+            phases,
+            handover: sender,
+        };
+        let parts = Mutex::new(Some(parts));
+        (Self { parts }, handover)
+    }
+
+    fn become_guest(&self, configure: &Configure) -> Result<Configured, Failure> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut parts = parts.ok_or_else(|| refused("this guest failed to be configured already"))?;
+        ended(&mut parts.phases, "configured");
+        clock::set(configure.clock).during("set the clock")?;
+        clock::mix_entropy(&configure.entropy).during("mix the host's randomness in")?;
+        root::mount_and_enter(&configure.disks)?;
+        ended(&mut parts.phases, "mounted");
+        let here = Path::new("/");
+        identity::assume(configure, here)?;
+        let found = init::find(here).filter(|_| configure.handover == Wish::Auto);
+        let kind = found.as_ref().map_or(InitKind::Agent, |init| init.kind);
+        match kind {
+            InitKind::Agent => mounts::control_groups(),
+            InitKind::Systemd => systemd::prepare().during("prepare systemd")?,
+            InitKind::OpenRc | InitKind::Runit | InitKind::SysV | InitKind::Other => {}
+        }
+        let state = GuestState {
+            surroundings: Surroundings {
+                env: configure.env.clone(),
+                root: "".into(),
+            },
+            init: kind,
+        };
+        start_supervisor(parts.listener, &state).during("start the agent's server")?;
+        ended(&mut parts.phases, "ready");
+        let ready = Ready {
+            init: kind,
+            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            os: os::pretty_name(here),
+            phases_ms: parts.phases,
+        };
+        // PID 1 waits for it.
+        let _ = parts.handover.send(Handover { init: found });
+        Ok(Configured {
+            ready,
+            surroundings: state.surroundings,
+            init: watch::channel(InitState::Booting).1,
+        })
+    }
+}
+
+impl Guest for Unconfigured {
+    fn configure(
+        &self,
+        configure: Configure,
+    ) -> Pin<Box<dyn Future<Output = Result<Configured, Failure>> + Send + '_>> {
+        Box::pin(async move { self.become_guest(&configure) })
+    }
+
+    fn shutdown(&self, _: Shutdown) {
+        // Nothing runs yet that would need time.
+        power::end_machine()
+    }
+}
+
+/// Starts the supervisor with the listener and, for systemd, its notifications.
+fn start_supervisor(listener: OwnedFd, state: &GuestState) -> std::io::Result<()> {
+    let mut inherited = vec![listener];
+    if state.init == InitKind::Systemd {
+        let address = SocketAddr::from_abstract_name(NOTIFY)?;
+        inherited.push(UnixDatagram::bind_addr(&address)?.into());
+    }
+    for descriptor in &inherited {
+        rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty())?;
+    }
+    Command::new("/proc/self/exe")
+        .arg0("@banger-supervisor")
+        .arg("supervise")
+        .args(
+            inherited
+                .iter()
+                .map(|descriptor| descriptor.as_raw_fd().to_string()),
+        )
+        .env_clear()
+        .env(supervisor::STATE, serde_json::to_string(state)?)
+        .process_group(0)
+        .spawn()
+        .map(drop)
+}
+
+impl Handover {
+    /// Becomes the image's init, or stays as the guest's.
+    pub(super) fn take_place(self) -> Result<std::convert::Infallible, Failure> {
+        let Some(init) = self.init else {
+            reap::stay_as_init()
+        };
+        let mut command = Command::new(&init.program);
+        command
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .env("TERM", "linux");
+        if init.kind == InitKind::Systemd {
+            command.env("NOTIFY_SOCKET", format!("@{NOTIFY}"));
+        }
+        Err(command.exec()).during(format!("execute {}", init.program.display()))
+    }
+}
+
+/// A guest that is configured, as its server sees it.
+struct Running {
+    init: InitKind,
+}
+
+impl Guest for Running {
+    fn configure(
+        &self,
+        _: Configure,
+    ) -> Pin<Box<dyn Future<Output = Result<Configured, Failure>> + Send + '_>> {
+        Box::pin(async { Err(refused("this guest is configured already")) })
+    }
+
+    fn shutdown(&self, shutdown: Shutdown) {
+        let init = self.init;
+        // On a thread: the answer to the request is still to be sent.
+        std::thread::spawn(move || power::off(init, Duration::from_millis(shutdown.grace_ms)));
+    }
+}
+
+/// Runs the server on inherited descriptors: the listener and, for systemd, its notifications.
+///
+/// # Errors
+/// When the descriptors or the state are not what a supervisor gives.
+pub fn serve(descriptors: &[RawFd], state: &str, again: bool) -> Result<(), Failure> {
+    let state: GuestState = serde_json::from_str(state).during("read the guest's state")?;
+    // SAFETY: the supervisor passes these descriptors to this process for this purpose alone.
+    let mut inherited = descriptors
+        .iter()
+        .map(|&number| unsafe { OwnedFd::from_raw_fd(number) });
+    let listener = inherited
+        .next()
+        .ok_or_else(|| refused("the server was given no listener"))?;
+    let notifications = inherited.next();
+    for descriptor in [Some(&listener), notifications.as_ref()].into_iter().flatten() {
+        rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC).during("keep a descriptor")?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .during("start the runtime")?;
+    runtime.block_on(async {
+        let listener = Listener::new(listener).during("accept connections")?;
+        let init = match (state.init, notifications) {
+            (InitKind::Systemd, Some(notifications)) => systemd::watch(notifications, again),
+            _ => watch::channel(InitState::Up).1,
+        };
+        let guest = Running { init: state.init };
+        let shims = Shims::new().during("start a process for commands")?;
+        let server = Arc::new(Server::configured(guest, shims, state.surroundings, init));
+        server.serve(&listener).await.during("accept a connection")
+    })
+}

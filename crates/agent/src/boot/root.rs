@@ -1,0 +1,96 @@
+//! The guest's root: the image's layers, read-only, under the VM's own disk.
+
+use std::fs::create_dir_all;
+use std::path::{Path, PathBuf};
+
+use banger_guest_api::{Disks, Failure, Root};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount, mount_move};
+
+use crate::failure::{During, refused};
+
+/// Where the parts are mounted; invisible after the switch.
+const BASE: &str = "/banger";
+
+/// Mounts the root as `disks` says and makes it this process's `/`.
+pub(super) fn mount_and_enter(disks: &Disks) -> Result<(), Failure> {
+    let Root::Overlay { layers, writable } = &disks.root else {
+        return Err(refused("only the fake guest has its root already"));
+    };
+    let base = Path::new(BASE);
+    let mut lower = Vec::new();
+    for (index, device) in layers.iter().enumerate() {
+        let target = base.join("layers").join(index.to_string());
+        mount_disk(device, &target, MountFlags::RDONLY)?;
+        lower.push(target);
+    }
+    let own = base.join("own");
+    mount_disk(writable, &own, MountFlags::NOATIME)?;
+    let (upper, work) = (own.join("upper"), own.join("work"));
+    for dir in [&upper, &work] {
+        create_dir_all(dir).during("prepare the VM's disk")?;
+    }
+    let root = base.join("root");
+    create_dir_all(&root).during("make the root's directory")?;
+    let options = options(&lower, &upper, &work);
+    mount("overlay", &root, "overlay", MountFlags::empty(), Some(&*options)).during("mount the overlay")?;
+    if let Some(device) = &disks.work {
+        mount_disk(device, &root.join("root"), MountFlags::NOATIME)?;
+    }
+    enter(&root)
+}
+
+fn mount_disk(device: &str, target: &Path, flags: MountFlags) -> Result<(), Failure> {
+    create_dir_all(target).during(format!("make {}", target.display()))?;
+    mount(device, target, "ext4", flags, None).during(format!("mount {device}"))
+}
+
+/// The overlay's options (the kernel's `filesystems/overlayfs`). The uppermost layer comes first there.
+fn options(layers: &[PathBuf], upper: &Path, work: &Path) -> std::ffi::CString {
+    let lower: Vec<_> = layers
+        .iter()
+        .rev()
+        .map(|layer| layer.display().to_string())
+        .collect();
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        lower.join(":"),
+        upper.display(),
+        work.display()
+    );
+    std::ffi::CString::new(options).expect("our own paths have no zero bytes")
+}
+
+/// Takes the kernel's file systems along and makes `root` the `/` of this process and its later children. The first
+/// root is the kernel's own and cannot be unmounted, so it is covered.
+fn enter(root: &Path) -> Result<(), Failure> {
+    for name in ["dev", "proc", "run", "sys"] {
+        let target = root.join(name);
+        match std::fs::create_dir(&target) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(error).during(format!("make /{name} in the image"));
+            }
+            _ => {}
+        }
+        match mount_move(Path::new("/").join(name), &target) {
+            Ok(()) | Err(Errno::INVAL) => {}
+            Err(error) => return Err(error).during(format!("move /{name}")),
+        }
+    }
+    rustix::process::chdir(root).during("enter the root")?;
+    mount_move(".", "/").during("move the root")?;
+    rustix::process::chroot(".").during("change the root")?;
+    rustix::process::chdir("/").during("enter the root")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_uppermost_layer_comes_first() {
+        let layers = [PathBuf::from("/l/0"), PathBuf::from("/l/1")];
+        let options = options(&layers, Path::new("/u"), Path::new("/w"));
+        assert_eq!(options.to_str(), Ok("lowerdir=/l/1:/l/0,upperdir=/u,workdir=/w"));
+    }
+}

@@ -1,0 +1,187 @@
+//! From a request to a process that is ready to be started.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use banger_guest_api::{Control, Exec, Failure};
+
+use super::Surroundings;
+use super::account::{self, Account};
+use crate::failure::{failed, refused};
+
+/// What a shell finds when nobody says otherwise.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A command that cannot run, with the code that shells give it.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    failure: Failure,
+    exit_code: i32,
+}
+
+impl Refusal {
+    /// The last frame of its stream.
+    pub(super) fn control(self) -> Control {
+        Control::Error {
+            failure: self.failure,
+            exit_code: self.exit_code,
+        }
+    }
+
+    /// The program could not be executed.
+    pub(super) fn of_spawn(program: &str, cwd: &Path, error: io::Error) -> Self {
+        let missing_dir = error.kind() == io::ErrorKind::NotFound && !cwd.is_dir();
+        let (what, exit_code) = match error.kind() {
+            _ if missing_dir => (format!("there is no directory {}", cwd.display()), 125),
+            io::ErrorKind::NotFound => (
+                format!("`{program}` needs an interpreter or loader that is not there"),
+                127,
+            ),
+            _ => (format!("cannot execute `{program}`"), 126),
+        };
+        Self {
+            failure: failed(what, error),
+            exit_code,
+        }
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            exit_code: 125,
+        }
+    }
+}
+
+/// A command, ready but for its streams.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) command: Command,
+    pub(super) program: String,
+    pub(super) cwd: PathBuf,
+}
+
+/// Prepares the command of `exec`.
+pub(super) fn prepare(exec: &Exec, surroundings: &Surroundings) -> Result<Prepared, Refusal> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let mut account = account::find(exec.user.as_deref(), &read("/etc/passwd"), &read("/etc/group"))?;
+    if !surroundings.is_real() {
+        // The host's user plays the guest's root.
+        account.home = surroundings.path("/root").to_string_lossy().into_owned();
+    }
+    let env = environment(exec, surroundings, &account);
+    let cwd = match &exec.cwd {
+        Some(cwd) => surroundings.path(cwd),
+        None => Some(PathBuf::from(&account.home))
+            .filter(|home| home.is_dir())
+            .unwrap_or_else(|| "/".into()),
+    };
+    let (program, argv0, args) = match exec.argv.split_first() {
+        Some((program, args)) => (program.clone(), OsString::from(program), args.to_vec()),
+        None => login_shell(&account),
+    };
+    let found = find(&program, env.get("PATH").map_or(PATH, String::as_str), &cwd)?;
+    let mut command = Command::new(found);
+    command
+        .arg0(argv0)
+        .args(args)
+        .env_clear()
+        .envs(&env)
+        .current_dir(&cwd);
+    become_account(&mut command, account, surroundings.is_real());
+    Ok(Prepared {
+        command,
+        program,
+        cwd,
+    })
+}
+
+/// Under everything the account's own, then the VM's, then the command's.
+fn environment(exec: &Exec, surroundings: &Surroundings, account: &Account) -> BTreeMap<String, String> {
+    let shell = account.shell.as_deref().unwrap_or("/bin/sh");
+    let base = [
+        ("PATH", PATH),
+        ("LANG", "C.UTF-8"),
+        ("HOME", &account.home),
+        ("USER", &account.name),
+        ("LOGNAME", &account.name),
+        ("SHELL", shell),
+    ];
+    let mut env: BTreeMap<_, _> = base
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    if let Some(tty) = &exec.tty {
+        env.insert("TERM".to_owned(), tty.term.clone());
+    }
+    env.extend(surroundings.env.clone());
+    env.extend(exec.env.clone());
+    env
+}
+
+/// A login shell has a name that begins with `-` (POSIX sh has no word for it; every shell does).
+fn login_shell(account: &Account) -> (String, OsString, Vec<String>) {
+    let listed = account.shell.clone().filter(|shell| Path::new(shell).exists());
+    let shell = listed.unwrap_or_else(|| "/bin/sh".to_owned());
+    let name = shell.rsplit('/').next().unwrap_or("sh");
+    let argv0 = OsString::from(format!("-{name}"));
+    (shell, argv0, Vec::new())
+}
+
+/// Looks a program up as execvp(3) does, with the command's own PATH.
+fn find(program: &str, path: &str, cwd: &Path) -> Result<PathBuf, Refusal> {
+    if program.contains('/') {
+        let found = cwd.join(program);
+        return if found.exists() {
+            Ok(found)
+        } else {
+            Err(not_found(program))
+        };
+    }
+    let candidates = path.split(':').map(|dir| cwd.join(dir).join(program));
+    candidates
+        .filter(|candidate| candidate.is_file())
+        .find(|candidate| rustix::fs::access(candidate, rustix::fs::Access::EXEC_OK).is_ok())
+        .ok_or_else(|| not_found(program))
+}
+
+fn not_found(program: &str) -> Refusal {
+    Refusal {
+        failure: refused(format!("there is no program `{program}`")),
+        exit_code: 127,
+    }
+}
+
+fn become_account(command: &mut Command, account: Account, real: bool) {
+    let switch = real && rustix::process::geteuid().is_root();
+    let become_it = move || {
+        if !real {
+            // A fake guest's commands end with it, as a real guest's do.
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        }
+        if switch {
+            let groups: Vec<_> = account
+                .groups
+                .iter()
+                .copied()
+                .map(rustix::process::Gid::from_raw)
+                .collect();
+            rustix::thread::set_thread_groups(&groups)?;
+            rustix::thread::set_thread_gid(rustix::process::Gid::from_raw(account.gid))?;
+            rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(account.uid))?;
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec there is one thread, so switching the thread switches the process. The vector of
+    // groups is allocated there; that is sound because the shim that forks has no other thread yet that could hold
+    // the allocator's lock.
+    unsafe {
+        command.pre_exec(become_it);
+    }
+}

@@ -1,0 +1,56 @@
+//! Commands: who runs them, with what, and how their streams are framed.
+//!
+//! The server hands a command's connection to a *shim*, a process of its own that was started beforehand: so a command
+//! costs no more than its own fork and exec, and outlives the server that took its request.
+
+mod account;
+mod command;
+mod pool;
+mod pump;
+mod session;
+mod shim;
+mod terminal;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use banger_guest_api::Exec;
+use serde::{Deserialize, Serialize};
+
+pub use pool::Shims;
+pub use shim::main as shim_main;
+
+/// What every command in this guest gets, whoever asks for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// Variables of the VM.
+    pub env: BTreeMap<String, String>,
+    /// Where the guest's `/` is: only the fake guest has it elsewhere.
+    pub root: PathBuf,
+}
+
+impl Surroundings {
+    /// Where an absolute path of the guest is. In a real guest, there.
+    pub(crate) fn path(&self, guest: &str) -> PathBuf {
+        let relative = guest.trim_start_matches('/');
+        if self.root.as_os_str().is_empty() {
+            PathBuf::from("/").join(relative)
+        } else {
+            self.root.join(relative)
+        }
+    }
+
+    /// Whether this is a guest and not a directory that plays one.
+    pub(crate) fn is_real(&self) -> bool {
+        self.root.as_os_str().is_empty()
+    }
+}
+
+/// What the server tells a shim, beside the connection.
+#[derive(Debug, Serialize, Deserialize)]
+struct Order {
+    exec: Exec,
+    surroundings: Surroundings,
+    /// What the client had already sent after its request.
+    sent: Vec<u8>,
+}

@@ -1,0 +1,275 @@
+//! One command from its start to its last frame, in a process of its own.
+
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use banger_guest_api::{Channel, Control, Decoder, Exec, ExitStatus, FrameError};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::Order;
+use super::command::{Prepared, Refusal, prepare};
+use super::pump::{Sender, pump};
+use super::terminal::Terminal;
+use crate::socket::Blocking;
+
+/// Bytes read from the client at once.
+const CHUNK: usize = 128 << 10;
+
+/// The byte that ends input on a terminal in its usual mode: Ctrl-D.
+const END_OF_INPUT: u8 = 4;
+
+/// How long a client may go on sending after it was told the end.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Runs the ordered command on `connection`, and returns when the last frame is sent.
+pub(super) fn run(connection: Blocking, order: Order) {
+    let connection = Arc::new(connection);
+    let sender = Sender::new(&connection);
+    match start(&order) {
+        Ok(running) => running.attend(&connection, &sender, order.sent),
+        Err(refusal) => {
+            // A client that is gone does not hear it; the command is over all the same.
+            let _ = sender.control(&refusal.control());
+            connection.end();
+        }
+    }
+}
+
+/// A started command and our ends of its streams.
+struct Running {
+    child: Child,
+    group: Pid,
+    input: Option<Input>,
+    terminal: Option<Terminal>,
+    outputs: Vec<(Channel, OwnedFd)>,
+}
+
+enum Input {
+    Pipe(ChildStdin),
+    Terminal(OwnedFd),
+}
+
+fn start(order: &Order) -> Result<Running, Refusal> {
+    let mut prepared = prepare(&order.exec, &order.surroundings)?;
+    let spawned = spawn(&order.exec, &mut prepared);
+    let Prepared { program, cwd, .. } = prepared;
+    let (child, terminal, outputs, input) =
+        spawned.map_err(|error| Refusal::of_spawn(&program, &cwd, error))?;
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    Ok(Running {
+        group: group.expect("a child's id is a positive number"),
+        child,
+        input,
+        terminal,
+        outputs,
+    })
+}
+
+type Streams = (Child, Option<Terminal>, Vec<(Channel, OwnedFd)>, Option<Input>);
+
+fn spawn(exec: &Exec, prepared: &mut Prepared) -> io::Result<Streams> {
+    let command = &mut prepared.command;
+    if let Some(tty) = &exec.tty {
+        let terminal = Terminal::open(command, tty.size)?;
+        let child = command.spawn()?;
+        // Our copies of the command's side must go, or its end would never be seen.
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let output = rustix::io::fcntl_dupfd_cloexec(&terminal.0, 3)?;
+        let input = rustix::io::fcntl_dupfd_cloexec(&terminal.0, 3)?;
+        return Ok((
+            child,
+            Some(terminal),
+            vec![(Channel::Stdout, output)],
+            Some(Input::Terminal(input)),
+        ));
+    }
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // SAFETY: setsid(2) is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| rustix::process::setsid().map(drop).map_err(Into::into));
+    }
+    let mut child = command.spawn()?;
+    let input = child.stdin.take().map(Input::Pipe);
+    let stdout = child
+        .stdout
+        .take()
+        .map(|pipe| (Channel::Stdout, OwnedFd::from(pipe)));
+    let stderr = child
+        .stderr
+        .take()
+        .map(|pipe| (Channel::Stderr, OwnedFd::from(pipe)));
+    Ok((child, None, stdout.into_iter().chain(stderr).collect(), input))
+}
+
+impl Running {
+    /// Moves bytes and signals until the command has ended, its output is sent, and the client was told.
+    fn attend(mut self, connection: &Arc<Blocking>, sender: &Sender<'_>, sent: Vec<u8>) {
+        let pid = self.child.id();
+        let _ = sender.control(&Control::Started { pid });
+        let hands = Arc::new(Hands {
+            group: self.group,
+            state: Mutex::new(State {
+                input: self.input,
+                over: false,
+            }),
+            terminal: self.terminal,
+        });
+        let (listening, silent) = mpsc::channel::<()>();
+        let (ears, heard) = (Arc::clone(&hands), Arc::clone(connection));
+        std::thread::spawn(move || {
+            ears.listen(&heard, &sent);
+            drop(listening);
+        });
+        let status = output_and_end(&mut self.child, &self.outputs, sender);
+        hands.over();
+        let _ = sender.control(&Control::Exit { status });
+        connection.end();
+        // What the client still sends is taken until it hangs up: on a connection that is closed with something
+        // unread, the last frames may be lost.
+        let _ = silent.recv_timeout(FAREWELL);
+    }
+}
+
+/// Sends the command's output and waits for its end.
+fn output_and_end(child: &mut Child, outputs: &[(Channel, OwnedFd)], sender: &Sender<'_>) -> ExitStatus {
+    let lost = ExitStatus::Signal(Signal::KILL.as_raw());
+    let Ok((alive, ended)) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC) else {
+        return lost;
+    };
+    let alive = &alive;
+    let status = std::thread::scope(|scope| {
+        for (channel, from) in outputs {
+            scope.spawn(move || pump(from, *channel, sender, alive));
+        }
+        let status = child.wait();
+        drop(ended);
+        status
+    });
+    let Ok(status) = status else { return lost };
+    let signal = || ExitStatus::Signal(status.signal().unwrap_or_default());
+    status.code().map_or_else(signal, ExitStatus::Code)
+}
+
+/// What the client's frames can move.
+struct Hands {
+    group: Pid,
+    state: Mutex<State>,
+    terminal: Option<Terminal>,
+}
+
+struct State {
+    input: Option<Input>,
+    /// The command has ended: its process group's number may be another's soon.
+    over: bool,
+}
+
+impl Hands {
+    /// Does what the client's frames say, until there are no more; then the command is hung up on.
+    fn listen(&self, connection: &Blocking, sent: &[u8]) {
+        let mut decoder = Decoder::new();
+        let mut buffer = vec![0; CHUNK];
+        decoder.extend(sent);
+        // A stream that is not of frames cannot be understood again: as good as closed.
+        while self.obey(&mut decoder).is_ok() {
+            match (&mut &*connection).read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => decoder.extend(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        self.lock().input.take();
+        self.signal(Signal::HUP);
+    }
+
+    /// The command has ended; nothing reaches it any more.
+    fn over(&self) {
+        // A listener that is stuck in giving input to what the command left behind holds the lock.
+        if let Ok(mut state) = self.state.try_lock() {
+            *state = State {
+                input: None,
+                over: true,
+            };
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if !self.lock().over {
+            let _ = kill_process_group(self.group, signal);
+        }
+    }
+
+    fn obey(&self, decoder: &mut Decoder) -> Result<(), FrameError> {
+        while let Some(frame) = decoder.next_frame()? {
+            match frame.channel {
+                Channel::Stdin => self.feed(frame.payload),
+                Channel::Control => self.control(frame.payload),
+                // Only we send these; a client that does so is ignored.
+                Channel::Stdout | Channel::Stderr => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the command input. No more of it is read from the client until the command took this, so that it piles
+    /// up nowhere. An empty frame is the end of input.
+    fn feed(&self, bytes: &[u8]) {
+        let input = &mut self.lock().input;
+        let fed = match input {
+            None => return,
+            Some(Input::Pipe(_)) if bytes.is_empty() => Err(io::ErrorKind::WriteZero.into()),
+            Some(Input::Pipe(pipe)) => io::Write::write_all(pipe, bytes),
+            Some(Input::Terminal(terminal)) if bytes.is_empty() => write_all(terminal, &[END_OF_INPUT]),
+            Some(Input::Terminal(terminal)) => write_all(terminal, bytes),
+        };
+        // The end, or a command that reads no more: the pipe is closed.
+        if fed.is_err() {
+            input.take();
+        }
+    }
+
+    fn control(&self, payload: &[u8]) {
+        match serde_json::from_slice(payload) {
+            Ok(Control::Resize { size }) => {
+                if let Some(terminal) = &self.terminal {
+                    let _ = terminal.resize(size);
+                }
+            }
+            Ok(Control::Signal { signal }) => {
+                if let Some(signal) = Signal::from_named_raw(signal) {
+                    self.signal(signal);
+                }
+            }
+            // The guest's own words, and words of a newer host: nothing to do.
+            Ok(
+                Control::Started { .. } | Control::Exit { .. } | Control::Gap { .. } | Control::Error { .. },
+            )
+            | Err(_) => {}
+        }
+    }
+}
+
+fn write_all(to: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(to, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! The agent's HTTP server: routes to what does the work.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use banger_guest_api::{
+    Configure, Event, Exec, Failure, Health, InitState, PROTOCOL, Ready, STDIO_MUX, Shutdown, TreeQuery,
+    routes,
+};
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::AsyncRead;
+use tokio::sync::watch;
+
+use crate::exec::{Shims, Surroundings};
+use crate::failure::{During, refused};
+use crate::socket::{Listener, Socket};
+use crate::{events, ports, tree};
+
+/// What kind of guest the server serves.
+pub trait Guest: Send + Sync + 'static {
+    /// Becomes the VM that the host describes. Called at most once at a time.
+    fn configure(
+        &self,
+        configure: Configure,
+    ) -> Pin<Box<dyn Future<Output = Result<Configured, Failure>> + Send + '_>>;
+
+    /// Powers the guest off, after the request was answered.
+    fn shutdown(&self, shutdown: Shutdown);
+}
+
+/// A guest that is ready.
+#[derive(Debug)]
+pub struct Configured {
+    /// What the host is told.
+    pub ready: Ready,
+    /// What commands get from now on.
+    pub surroundings: Surroundings,
+    /// How far the guest's init has come.
+    pub init: watch::Receiver<InitState>,
+}
+
+/// The server.
+#[derive(Debug)]
+pub struct Server<G> {
+    guest: G,
+    shims: Shims,
+    /// Absent until the guest is configured.
+    serving: RwLock<Option<Serving>>,
+}
+
+#[derive(Debug, Clone)]
+struct Serving {
+    surroundings: Surroundings,
+    init: watch::Receiver<InitState>,
+}
+
+/// Longer than any request but a tree.
+const MAX_REQUEST: usize = 8 << 20;
+
+type Answer = Response<BoxBody<Bytes, io::Error>>;
+
+impl<G: Guest> Server<G> {
+    /// A server of a guest that is to be configured.
+    pub fn new(guest: G, shims: Shims) -> Self {
+        Self {
+            guest,
+            shims,
+            serving: RwLock::new(None),
+        }
+    }
+
+    /// A server of a guest that has been configured.
+    pub fn configured(
+        guest: G,
+        shims: Shims,
+        surroundings: Surroundings,
+        init: watch::Receiver<InitState>,
+    ) -> Self {
+        Self {
+            guest,
+            shims,
+            serving: RwLock::new(Some(Serving { surroundings, init })),
+        }
+    }
+
+    /// Serves every connection of `listener`, for ever.
+    ///
+    /// # Errors
+    /// When the listener is broken.
+    pub async fn serve(self: Arc<Self>, listener: &Listener) -> io::Result<()> {
+        loop {
+            let socket = listener.accept().await?;
+            let server = Arc::clone(&self);
+            // A connection that breaks is its client's business.
+            tokio::spawn(async move { server.serve_one(socket).await });
+        }
+    }
+
+    /// Serves one connection to its end.
+    ///
+    /// # Errors
+    /// When the connection broke, or what came was not HTTP.
+    pub async fn serve_one(self: Arc<Self>, socket: Socket) -> hyper::Result<()> {
+        let service = service_fn(move |request| {
+            let server = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        });
+        // One request a connection: PID 1 has to know when its answer has been taken.
+        let connection = http1::Builder::new()
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(socket), service);
+        connection.with_upgrades().await
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        let route = (request.method().clone(), request.uri().path().to_owned());
+        let answered = match (route.0, route.1.as_str()) {
+            (Method::GET, routes::HEALTH) => Ok(json(StatusCode::OK, &self.health())),
+            (Method::POST, routes::CONFIGURE) => self.configure(request).await,
+            (Method::POST, routes::EXEC) => self.exec(request).await,
+            (Method::PUT, routes::TREE) => self.tree(request).await,
+            (Method::POST, routes::SHUTDOWN) => self.shutdown(request).await,
+            (Method::GET, routes::EVENTS) => self.events(),
+            (Method::GET, routes::PORTS) => ports::listening().map(|ports| json(StatusCode::OK, &ports)),
+            (method, path) => {
+                return json(
+                    StatusCode::NOT_FOUND,
+                    &refused(format!("this agent has no {method} {path}")),
+                );
+            }
+        };
+        answered.unwrap_or_else(|failure| json(StatusCode::BAD_REQUEST, &failure))
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            protocol: PROTOCOL,
+            agent: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_ms: crate::boot::uptime_ms(),
+            running: self.shims.running(),
+        }
+    }
+
+    async fn configure(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
+        let configure: Configure = body(request).await?;
+        if configure.protocol != PROTOCOL {
+            let theirs = configure.protocol;
+            return Err(refused(format!(
+                "the host speaks protocol {theirs}, this agent {PROTOCOL}"
+            )));
+        }
+        if self
+            .serving
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+        {
+            return Err(refused("this guest is configured already"));
+        }
+        let Configured {
+            ready,
+            surroundings,
+            init,
+        } = self.guest.configure(configure).await?;
+        *self.serving.write().unwrap_or_else(PoisonError::into_inner) = Some(Serving { surroundings, init });
+        Ok(json(StatusCode::OK, &ready))
+    }
+
+    fn serving(&self) -> Result<Serving, Failure> {
+        let serving = self.serving.read().unwrap_or_else(PoisonError::into_inner);
+        serving
+            .clone()
+            .ok_or_else(|| refused("this guest is not configured yet"))
+    }
+
+    async fn exec(self: Arc<Self>, mut request: Request<Incoming>) -> Result<Answer, Failure> {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let surroundings = self.serving()?.surroundings;
+        let exec: Exec = body(request).await?;
+        tokio::spawn(async move {
+            // A client that asked for a stream and left needs none.
+            let Ok(upgraded) = upgrade.await else { return };
+            let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>() else {
+                return;
+            };
+            let sent = parts.read_buf.to_vec();
+            let handed = parts
+                .io
+                .into_inner()
+                .into_blocking()
+                .and_then(|socket| self.shims.hand_over(socket, exec, surroundings, sent));
+            if let Err(error) = handed.and_then(|()| self.shims.refill()) {
+                eprintln!("banger: start a command: {error}");
+            }
+        });
+        let mut answer = Response::new(empty());
+        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        answer
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        answer
+            .headers_mut()
+            .insert(UPGRADE, HeaderValue::from_static(STDIO_MUX));
+        Ok(answer)
+    }
+
+    async fn tree(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
+        let query: TreeQuery = tree::query(request.uri().query().unwrap_or_default())?;
+        let base = self.serving()?.surroundings.path(&query.path);
+        let stream = BodyReader::new(request.into_body());
+        let done = tree::unpack(stream, base, query).await?;
+        Ok(json(StatusCode::OK, &done))
+    }
+
+    async fn shutdown(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
+        let shutdown: Shutdown = body(request).await?;
+        self.guest.shutdown(shutdown);
+        Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))
+    }
+
+    fn events(&self) -> Result<Answer, Failure> {
+        let init = self.serving()?.init;
+        let lines = events::lines(init.clone(), |state| line(&Event::Init { state }));
+        Ok(Response::new(BodyExt::boxed(lines)))
+    }
+}
+
+fn line(event: &Event) -> Bytes {
+    let mut line = serde_json::to_vec(event).expect("events have only string keys");
+    line.push(b'\n');
+    line.into()
+}
+
+async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Failure> {
+    let body = Limited::new(request.into_body(), MAX_REQUEST).collect().await;
+    let bytes = body
+        .map_err(|error| refused(format!("read the request: {error}")))?
+        .to_bytes();
+    serde_json::from_slice(&bytes).during("understand the request")
+}
+
+fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
+    let bytes = serde_json::to_vec(value).expect("messages have only string keys");
+    let mut answer = Response::new(
+        Full::new(Bytes::from(bytes))
+            .map_err(|never| match never {})
+            .boxed(),
+    );
+    *answer.status_mut() = status;
+    answer
+}
+
+fn empty() -> BoxBody<Bytes, io::Error> {
+    Full::new(Bytes::new()).map_err(|never| match never {}).boxed()
+}
+
+/// A request's body as a reader.
+struct BodyReader {
+    body: Incoming,
+    rest: Bytes,
+}
+
+impl BodyReader {
+    fn new(body: Incoming) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+        }
+    }
+}
+
+impl AsyncRead for BodyReader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        use hyper::body::Body;
+        use std::task::Poll;
+        while self.rest.is_empty() {
+            match std::task::ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                None => return Poll::Ready(Ok(())),
+                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
+            }
+        }
+        let taken = self.rest.len().min(buffer.remaining());
+        buffer.put_slice(&self.rest.split_to(taken));
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,57 @@
+//! Keeping a server: it is started again whenever it ends, on the same listener, so that no connection is refused
+//! meanwhile; it only waits.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A server that ends sooner than this after its start is not started again at once.
+const TOO_SOON: Duration = Duration::from_millis(500);
+
+/// The variable that carries a guest's state to its servers.
+pub const STATE: &str = "BANGER_GUEST";
+
+/// The variable that tells a server that it is not the first.
+pub const AGAIN: &str = "BANGER_GUEST_AGAIN";
+
+/// Runs servers for ever: this executable with `serve` and the numbers of the inherited descriptors.
+pub fn run(inherited: &[OwnedFd], state: &str) -> ! {
+    ignore_endings();
+    for descriptor in inherited {
+        // They are open; this cannot fail.
+        let _ = rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty());
+    }
+    let mut first = true;
+    loop {
+        let since = Instant::now();
+        let mut server = Command::new("/proc/self/exe");
+        server.arg0("@banger-agent").arg("serve").env(STATE, state);
+        server.args(
+            inherited
+                .iter()
+                .map(|descriptor| descriptor.as_raw_fd().to_string()),
+        );
+        if !first {
+            server.env(AGAIN, "1");
+        }
+        first = false;
+        match server.spawn().and_then(|mut server| server.wait()) {
+            Ok(status) => eprintln!("banger: the agent's server ended ({status}); starting it again"),
+            Err(error) => eprintln!("banger: start the agent's server: {error}"),
+        }
+        if since.elapsed() < TOO_SOON {
+            std::thread::sleep(TOO_SOON);
+        }
+    }
+}
+
+/// The guest's power-off signals every process to end; the server is needed to the last.
+fn ignore_endings() {
+    for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
+        // SAFETY: ignoring a signal installs no handler.
+        unsafe {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+    }
+}
