@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Images and kernels: the stores that hold them, and what imports into them.
+//!
+//! An image becomes an ext4 file system without a mount and without root: the archive's content goes straight into its
+//! blocks ([`banger_ext4`]). Nothing of an archive is ever unpacked on the host's file system. A kernel is kept in the
+//! forms that VMMs take, with the modules that a guest needs to find its disks; [`initrd`] packs these with the agent.
+//!
+//! Everything here blocks; a caller that must not gives it a thread.
+
+pub mod disk;
+pub mod initrd;
+
+mod error;
+mod files;
+mod images;
+mod import;
+mod kernel;
+
+pub use banger_ext4::Error as DiskError;
+pub use error::Error;
+pub use images::{ImageRecord, ImageStore, ImportOptions, Progress};
+pub use import::ImportSource;
+pub use kernel::{KernelOptions, KernelRecord, KernelStore, Source};

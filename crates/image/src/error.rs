@@ -1,0 +1,236 @@
+//! Why an image or a kernel could not be had.
+
+use std::path::PathBuf;
+
+use banger_model::ErrorCode;
+
+/// A failure of a store or an import.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing has this name.
+    #[error("there is no {kind} `{name}`")]
+    NotFound {
+        /// `image` or `kernel`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The names there are.
+        present: Vec<String>,
+    },
+    /// The name is taken.
+    #[error("a {kind} `{name}` exists already")]
+    Exists {
+        /// `image` or `kernel`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A file or directory.
+    #[error("{what} {}", .path.display())]
+    File {
+        /// What was done.
+        what: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A record of the store is not readable.
+    #[error("understand the record {}", .path.display())]
+    Record {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The archive cannot be read on: truncated, damaged, or no archive.
+    #[error("read the archive after {entries} entries")]
+    Archive {
+        /// Entries that were read before.
+        entries: u64,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The archive has no end: something is missing.
+    #[error("the archive ends after {entries} entries without its end mark: it is truncated")]
+    Truncated {
+        /// Entries that were read.
+        entries: u64,
+    },
+    /// The archive holds nothing.
+    #[error("the archive has no entries")]
+    Empty,
+    /// An entry that cannot go into an image.
+    #[error("entry `{entry}` {fault}")]
+    Entry {
+        /// Its name.
+        entry: String,
+        /// What is wrong with it.
+        fault: EntryFault,
+    },
+    /// The image cannot take an entry.
+    #[error("write entry `{entry}`")]
+    Write {
+        /// Its name.
+        entry: String,
+        /// Why.
+        #[source]
+        source: banger_ext4::Error,
+    },
+    /// The image could not be begun or completed.
+    #[error("{what} the image")]
+    Image {
+        /// What was done.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: banger_ext4::Error,
+    },
+    /// More entries than any image has.
+    #[error("the archive has more than {0} entries")]
+    TooMany(u64),
+    /// A file that shall be an image is none.
+    #[error("take {} as an image", .path.display())]
+    NoImage {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: banger_ext4::Error,
+    },
+    /// A relative path, which would mean another file for another process.
+    #[error("`{}` is not an absolute path", .0.display())]
+    Relative(PathBuf),
+    /// A file is not a kernel that can be booted.
+    #[error("{} is not a kernel: {fault}", .path.display())]
+    NoKernel {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// The kernel lacks what banger needs.
+    #[error("the kernel lacks {}", .missing.join(", "))]
+    Lacks {
+        /// Its configuration options, with why each is needed.
+        missing: Vec<String>,
+    },
+    /// The kernel has an option as a module, and the module is not there.
+    #[error("the kernel has {option} as module `{module}`, which is not among its modules")]
+    NoModule {
+        /// The option.
+        option: &'static str,
+        /// The module.
+        module: String,
+    },
+    /// A package is not what it should be.
+    #[error("read the package {}: {fault}", .path.display())]
+    Package {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+    /// A program of the package manager failed.
+    #[error("{program} could not {what}: {words}")]
+    Program {
+        /// The program.
+        program: &'static str,
+        /// What it was asked for.
+        what: String,
+        /// Its words.
+        words: String,
+    },
+    /// The host's kernel is not where kernels are.
+    #[error("find the running kernel: there is no {}", .0.display())]
+    NoHostKernel(PathBuf),
+    /// No file was named.
+    #[error("name a kernel: `--vmlinux` or `--vmlinuz`")]
+    NoKernelFile,
+    /// The caller does not want it any more.
+    #[error("the import was cancelled")]
+    Cancelled,
+}
+
+/// What is wrong with an archive's entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EntryFault {
+    /// It begins with a slash.
+    #[error("has an absolute path")]
+    Absolute,
+    /// It has `..` in it, or leads out by symbolic links.
+    #[error("leads out of the image")]
+    Escapes,
+    /// Its parents are symbolic links that lead nowhere or in a circle.
+    #[error("lies behind symbolic links that lead nowhere")]
+    Lost,
+    /// A link without a target.
+    #[error("is a link without a target")]
+    NoTarget,
+    /// A field of its header is not what the format says.
+    #[error("has a damaged header: {0}")]
+    Header(String),
+    /// A kind of entry that no image holds.
+    #[error("is of kind `{0}`, which cannot be in an image")]
+    Kind(String),
+}
+
+impl Error {
+    /// The kind of failure.
+    pub const fn kind(&self) -> ErrorCode {
+        match self {
+            Self::NotFound { .. } => ErrorCode::NotFound,
+            Self::Exists { .. } => ErrorCode::AlreadyExists,
+            Self::File { .. } | Self::Record { .. } | Self::Image { .. } => ErrorCode::Host,
+            Self::Archive { .. }
+            | Self::Truncated { .. }
+            | Self::Empty
+            | Self::Entry { .. }
+            | Self::Write { .. }
+            | Self::TooMany(_)
+            | Self::NoImage { .. }
+            | Self::NoKernel { .. }
+            | Self::Package { .. } => ErrorCode::BadInput,
+            Self::Relative(_) | Self::NoKernelFile => ErrorCode::InvalidRequest,
+            Self::Lacks { .. } | Self::NoModule { .. } => ErrorCode::Unsupported,
+            Self::Program { .. } | Self::NoHostKernel(_) => ErrorCode::Host,
+            Self::Cancelled => ErrorCode::Cancelled,
+        }
+    }
+
+    /// What to do next.
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::NotFound { kind, present, .. } if present.is_empty() => {
+                format!("there is none yet: `banger {kind} import --help` tells how to get one")
+            }
+            Self::NotFound { present, .. } => format!("there are: {}", present.join(", ")),
+            Self::Exists { kind, .. } => format!("choose another name, or replace it with `banger {kind} import --force`"),
+            Self::Truncated { .. } | Self::Archive { .. } => {
+                "make the archive again; if it came through a pipe, look at what its maker said".to_owned()
+            }
+            Self::Empty => "was its maker given anything to pack?".to_owned(),
+            Self::Entry {
+                fault: EntryFault::Absolute,
+                ..
+            } => "pack it with relative paths: `tar -C DIR -c .`".to_owned(),
+            Self::NoImage { .. } => "`image register` takes ext4; a tar or directory goes to `image import`".to_owned(),
+            Self::Lacks { .. } => {
+                "take a kernel with these, such as `banger kernel import debian --package linux-image-cloud-amd64`"
+                    .to_owned()
+            }
+            Self::NoModule { .. } => "name its modules with `--modules /lib/modules/VERSION`".to_owned(),
+            Self::Program { program, .. } if program.starts_with("apt") => {
+                "refresh the package lists: `sudo apt-get update`".to_owned()
+            }
+            Self::NoHostKernel(_) => {
+                "import a package instead: `banger kernel import NAME --package linux-image-cloud-amd64`".to_owned()
+            }
+            _ => return Vec::new(),
+        };
+        vec![hint]
+    }
+}

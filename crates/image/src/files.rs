@@ -1,0 +1,180 @@
+//! Files that appear whole or not at all.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Error;
+
+/// Adds to a result of the file system what was done to which path.
+pub(crate) trait OfFile<T> {
+    fn of(self, what: &'static str, path: &Path) -> Result<T, Error>;
+}
+
+impl<T, E: Into<io::Error>> OfFile<T> for Result<T, E> {
+    fn of(self, what: &'static str, path: &Path) -> Result<T, Error> {
+        self.map_err(|source| Error::File {
+            what,
+            path: path.to_owned(),
+            source: source.into(),
+        })
+    }
+}
+
+/// Makes a directory with its parents, for its owner alone.
+pub(crate) fn make_dir(path: &Path) -> Result<(), Error> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .of("make the directory", path)
+}
+
+/// Makes a new file, for its owner alone.
+pub(crate) fn make_file(path: &Path) -> Result<File, Error> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .of("make", path)
+}
+
+/// Puts `bytes` on stable storage at `path`, in place of what was there.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let beside = path.with_extension("new");
+    let _ = std::fs::remove_file(&beside);
+    let mut file = make_file(&beside)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .of("write", &beside)?;
+    std::fs::rename(&beside, path).of("put in place", path)?;
+    sync_parent(path)
+}
+
+/// Makes what appeared or went in the directory of `path` durable.
+pub(crate) fn sync_parent(path: &Path) -> Result<(), Error> {
+    let parent = path.parent().unwrap_or(path);
+    File::open(parent)
+        .and_then(|dir| dir.sync_all())
+        .of("sync", parent)
+}
+
+/// Reads a record, or nothing when there is none.
+pub(crate) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    let bytes = match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes.of("read", path)?,
+    };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|source| Error::Record {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// A record as it is stored.
+pub(crate) fn record<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("records have only string keys")
+}
+
+/// Sixteen random hexadecimal digits.
+pub(crate) fn random_id() -> Result<String, Error> {
+    let mut bytes = [0_u8; 8];
+    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    // Requests of this size are never cut short (getrandom(2)).
+    got.of("read", Path::new("/dev/urandom"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A directory in which something is being made. It goes when this is dropped, unless it was put in place; what a
+/// killed process leaves is found by [`sweep`], because nothing holds its lock.
+#[derive(Debug)]
+pub(crate) struct Making {
+    path: PathBuf,
+    placed: bool,
+    _lock: File,
+}
+
+const LOCK: &str = "making.lock";
+
+impl Making {
+    /// A new directory `name` in `parent`.
+    pub(crate) fn begin(parent: &Path, name: &str) -> Result<Self, Error> {
+        let path = parent.join(name);
+        make_dir(&path)?;
+        let lock = make_file(&path.join(LOCK))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).of("lock", &path)?;
+        Ok(Self {
+            path,
+            placed: false,
+            _lock: lock,
+        })
+    }
+
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts the directory in place, where nothing is, with all that is in it on stable storage.
+    pub(crate) fn place(mut self, at: &Path) -> Result<(), Error> {
+        let _ = std::fs::remove_file(self.path.join(LOCK));
+        File::open(&self.path)
+            .and_then(|dir| dir.sync_all())
+            .of("sync", &self.path)?;
+        std::fs::rename(&self.path, at).of("put in place", at)?;
+        self.placed = true;
+        sync_parent(at)
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        if !self.placed {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Removes the directories in `parent` that nobody is making any more.
+pub(crate) fn sweep(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let held = match File::open(path.join(LOCK)) {
+            Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
+            // Its maker is between making the directory and its lock, or was killed there; the next sweep tells.
+            Err(_) => is_young(&path),
+        };
+        if !held {
+            let _ = std::fs::remove_dir_all(&path);
+        }
+    }
+}
+
+fn is_young(path: &Path) -> bool {
+    let age = std::fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .map(|time| time.elapsed());
+    matches!(age, Ok(Ok(age)) if age.as_secs() < 60)
+}
+
+/// An exclusive lock on a store, held while names change.
+pub(crate) fn lock(path: &Path) -> Result<File, Error> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .of("open the lock", path)?;
+    flock(&file, FlockOperation::LockExclusive).of("lock", path)?;
+    Ok(file)
+}

@@ -1,0 +1,356 @@
+//! The image store.
+//!
+//! ```text
+//!  images/names/NAME.json    the record of the generation that the name means
+//!  images/g/ID/record.json   a generation: what one import made, never written to again
+//!  images/g/ID/rootfs.ext4
+//!  images/tmp/ID/            an import that goes on
+//! ```
+//!
+//! A name can move on to another generation while VMs boot the old one; [`ImageStore::sweep`] removes generations that
+//! have neither name nor VM.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use banger_model::{ImageName, KernelName};
+use serde::{Deserialize, Serialize};
+
+use crate::files::{self, Making, OfFile};
+use crate::import::{self, ImportSource};
+use crate::{Error, disk};
+
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    /// Its name.
+    pub name: ImageName,
+    /// The generation: random, and new for every import.
+    pub id: String,
+    /// Whether the store owns its files.
+    pub managed: bool,
+    /// Absolute paths of its read-only layers, the lowest first.
+    pub layers: Vec<PathBuf>,
+    /// The work seed, if it has one.
+    pub work_seed: Option<PathBuf>,
+    /// The kernel that its VMs boot, if it names one.
+    pub kernel: Option<KernelName>,
+    /// `PRETTY_NAME` of its os-release.
+    pub os: Option<String>,
+    /// The init found in it: `systemd`, `openrc`, `runit`, `sysvinit`.
+    pub init: Option<String>,
+    /// When it was made, in seconds since the epoch.
+    pub created: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+/// How an image is imported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// The kernel that its VMs boot.
+    pub kernel: Option<KernelName>,
+    /// Take the name over from an image that has it.
+    pub force: bool,
+}
+
+/// Is told the bytes of input that were read, and of how many if that is known; `Break` cancels.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>;
+
+/// The store. Several processes may use it at once.
+#[derive(Debug, Clone)]
+pub struct ImageStore {
+    dir: PathBuf,
+}
+
+const ROOTFS: &str = "rootfs.ext4";
+const WORK_SEED: &str = "work-seed.ext4";
+const RECORD: &str = "record.json";
+
+impl ImageStore {
+    /// The store in `data_dir/images`, made when absent.
+    ///
+    /// # Errors
+    /// When its directories cannot be made.
+    pub fn open(data_dir: &Path) -> Result<Self, Error> {
+        let dir = data_dir.join("images");
+        for part in ["names", "g", "tmp"] {
+            files::make_dir(&dir.join(part))?;
+        }
+        files::sweep(&dir.join("tmp"));
+        Ok(Self { dir })
+    }
+
+    /// Makes an image. On failure nothing of it is left.
+    ///
+    /// # Errors
+    /// When the name is taken, the source is malformed, or files cannot be written.
+    pub fn import(
+        &self,
+        name: &ImageName,
+        source: ImportSource<'_>,
+        options: &ImportOptions,
+        progress: Progress<'_>,
+    ) -> Result<ImageRecord, Error> {
+        self.refuse_taken(name, options.force)?;
+        let making = self.begin()?;
+        let path = making.path().join(ROOTFS);
+        let file = files::make_file(&path)?;
+        let handle = file.try_clone().of("open", &path)?;
+        let facts = import::into_image(file, source, progress)?;
+        handle.sync_all().of("sync", &path)?;
+        let draft = Draft {
+            kernel: options.kernel.clone(),
+            os: facts.os,
+            init: facts.init,
+            managed: true,
+            ..Draft::default()
+        };
+        self.publish(name, making, draft, options.force)
+    }
+
+    /// Takes existing ext4 files, where they lie, as an image. Paths are absolute.
+    ///
+    /// # Errors
+    /// When the name is taken, or a file is not ext4.
+    pub fn register(
+        &self,
+        name: &ImageName,
+        rootfs: &Path,
+        work_seed: Option<&Path>,
+        kernel: Option<KernelName>,
+        force: bool,
+    ) -> Result<ImageRecord, Error> {
+        self.refuse_taken(name, force)?;
+        for path in [Some(rootfs), work_seed].into_iter().flatten() {
+            if !path.is_absolute() {
+                return Err(Error::Relative(path.to_owned()));
+            }
+            let file = File::open(path).of("open", path)?;
+            banger_ext4::probe(&file).map_err(|source| Error::NoImage {
+                path: path.to_owned(),
+                source,
+            })?;
+        }
+        let draft = Draft {
+            kernel,
+            layers: vec![rootfs.to_owned()],
+            work_seed: work_seed.map(Path::to_owned),
+            ..Draft::default()
+        };
+        self.publish(name, self.begin()?, draft, force)
+    }
+
+    /// Copies a registered image's files into the store, so that it no longer depends on where they lay.
+    ///
+    /// # Errors
+    /// When there is no such image, or files cannot be copied.
+    pub fn promote(&self, name: &ImageName, progress: Progress<'_>) -> Result<ImageRecord, Error> {
+        let record = self.get(name)?;
+        if record.managed {
+            return Ok(record);
+        }
+        let making = self.begin()?;
+        let mut done = 0;
+        for (from, to) in record
+            .layers
+            .iter()
+            .map(|path| (path, ROOTFS))
+            .chain(record.work_seed.iter().map(|path| (path, WORK_SEED)))
+        {
+            if progress(done, Some(record.bytes)).is_break() {
+                return Err(Error::Cancelled);
+            }
+            let to = making.path().join(to);
+            disk::copy_sparse(from, &to)?;
+            File::open(&to).and_then(|file| file.sync_all()).of("sync", &to)?;
+            done += used(&to);
+        }
+        let draft = Draft {
+            kernel: record.kernel,
+            os: record.os,
+            init: record.init,
+            managed: true,
+            has_seed: record.work_seed.is_some(),
+            ..Draft::default()
+        };
+        self.publish(name, making, draft, true)
+    }
+
+    /// Every image, by name.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn list(&self) -> Result<Vec<ImageRecord>, Error> {
+        self.names()?
+            .into_iter()
+            .map(|name| self.read(&name))
+            .filter_map(Result::transpose)
+            .collect()
+    }
+
+    /// The image of this name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], which tells the names there are.
+    pub fn get(&self, name: &ImageName) -> Result<ImageRecord, Error> {
+        match self.read(name.as_str())? {
+            Some(record) => Ok(record),
+            None => Err(Error::NotFound {
+                kind: "image",
+                name: name.to_string(),
+                present: self.names()?,
+            }),
+        }
+    }
+
+    /// Takes an image's name away. Its files go with [`sweep`](Self::sweep).
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub fn delete(&self, name: &ImageName) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        self.get(name)?;
+        let path = self.name_file(name.as_str());
+        std::fs::remove_file(&path).of("remove", &path)?;
+        files::sync_parent(&path)
+    }
+
+    /// Removes the generations that have no name and are not among `in_use`, and what killed imports left. Gives the
+    /// bytes that this freed.
+    ///
+    /// # Errors
+    /// When the store cannot be read or something cannot be removed.
+    pub fn sweep(&self, in_use: &BTreeSet<String>) -> Result<u64, Error> {
+        let _lock = self.lock()?;
+        files::sweep(&self.dir.join("tmp"));
+        let named: BTreeSet<String> = self.list()?.into_iter().map(|record| record.id).collect();
+        let parent = self.dir.join("g");
+        let mut freed = 0;
+        for entry in std::fs::read_dir(&parent).of("list", &parent)?.flatten() {
+            let id = entry.file_name().to_string_lossy().into_owned();
+            if named.contains(&id) || in_use.contains(&id) {
+                continue;
+            }
+            freed += used(&entry.path().join(ROOTFS));
+            std::fs::remove_dir_all(entry.path()).of("remove", &entry.path())?;
+        }
+        Ok(freed)
+    }
+
+    fn begin(&self) -> Result<Making, Error> {
+        Making::begin(&self.dir.join("tmp"), &files::random_id()?)
+    }
+
+    /// Puts a generation in place and gives it the name.
+    fn publish(
+        &self,
+        name: &ImageName,
+        making: Making,
+        draft: Draft,
+        force: bool,
+    ) -> Result<ImageRecord, Error> {
+        let id = making
+            .path()
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let place = self.dir.join("g").join(&id);
+        let record = draft.record(name, id, &place, making.path());
+        files::replace(&making.path().join(RECORD), &files::record(&record))?;
+        let _lock = self.lock()?;
+        // Another import of this name may have been faster.
+        self.refuse_taken(name, force)?;
+        making.place(&place)?;
+        files::replace(&self.name_file(name.as_str()), &files::record(&record))?;
+        Ok(record)
+    }
+
+    fn refuse_taken(&self, name: &ImageName, force: bool) -> Result<(), Error> {
+        match self.read(name.as_str())? {
+            Some(_) if !force => Err(Error::Exists {
+                kind: "image",
+                name: name.to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self, name: &str) -> Result<Option<ImageRecord>, Error> {
+        files::read_record(&self.name_file(name))
+    }
+
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let dir = self.dir.join("names");
+        let entries = std::fs::read_dir(&dir).of("list", &dir)?.flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".json")?.to_owned()))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn name_file(&self, name: &str) -> PathBuf {
+        self.dir.join("names").join(format!("{name}.json"))
+    }
+
+    fn lock(&self) -> Result<File, Error> {
+        files::lock(&self.dir.join("lock"))
+    }
+}
+
+/// What is known of a generation before it has its place.
+#[derive(Default)]
+struct Draft {
+    managed: bool,
+    has_seed: bool,
+    layers: Vec<PathBuf>,
+    work_seed: Option<PathBuf>,
+    kernel: Option<KernelName>,
+    os: Option<String>,
+    init: Option<String>,
+}
+
+impl Draft {
+    fn record(self, name: &ImageName, id: String, place: &Path, making: &Path) -> ImageRecord {
+        let (layers, work_seed) = if self.managed {
+            (
+                vec![place.join(ROOTFS)],
+                self.has_seed.then(|| place.join(WORK_SEED)),
+            )
+        } else {
+            (self.layers, self.work_seed)
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let parts = layers.iter().chain(&work_seed);
+        // Managed files are still where they are made.
+        let here = |path: &Path| {
+            if self.managed {
+                making.join(path.file_name().unwrap_or_default())
+            } else {
+                path.to_owned()
+            }
+        };
+        ImageRecord {
+            name: name.clone(),
+            id,
+            managed: self.managed,
+            bytes: parts.map(|path| used(&here(path))).sum(),
+            layers,
+            work_seed,
+            kernel: self.kernel,
+            os: self.os,
+            init: self.init,
+            created: now.as_secs(),
+        }
+    }
+}
+
+fn used(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.blocks() * 512)
+}

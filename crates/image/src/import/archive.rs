@@ -1,0 +1,236 @@
+//! Tar archives: POSIX ustar and pax (IEEE 1003.1, `pax`), and GNU's.
+
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+
+use banger_ext4::{DeviceKind, Meta, Timestamp, Xattr};
+use tar::{Archive, Entry, EntryType};
+
+use super::tree::{Tree, shown};
+use crate::Error;
+use crate::error::EntryFault;
+
+/// pax keywords of extended attributes, as star and GNU tar write them.
+const XATTR: &str = "SCHILY.xattr.";
+
+/// Adds every entry of an archive. `step` is called before each; `Break` cancels.
+pub(super) fn add(
+    tree: &mut Tree,
+    tar: impl Read,
+    step: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<(), Error> {
+    let mut archive = Archive::new(Watched::new(tar));
+    archive.set_ignore_zeros(false);
+    let mut read = 0;
+    let failed = |entries| move |source| Error::Archive { entries, source };
+    for entry in archive.entries().map_err(failed(0))? {
+        if step().is_break() {
+            return Err(Error::Cancelled);
+        }
+        let mut entry = entry.map_err(failed(read))?;
+        one(tree, &mut entry).map_err(|error| on_reading(error, read))?;
+        read += 1;
+    }
+    // The rest of a last file may not have been asked for yet; the end mark is two blocks of zeros.
+    let watched = archive.into_inner();
+    if watched.ended && !watched.last_was_zeros {
+        return Err(Error::Truncated {
+            entries: tree.entries(),
+        });
+    }
+    Ok(())
+}
+
+/// A file whose data ended early is a truncated archive, and not a fault of the image.
+fn on_reading(error: Error, entries: u64) -> Error {
+    match error {
+        Error::Write { source, .. } if is_early_end(&source) => Error::Truncated { entries },
+        other => other,
+    }
+}
+
+fn is_early_end(error: &banger_ext4::Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && io.kind() == io::ErrorKind::UnexpectedEof
+        {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn one(tree: &mut Tree, entry: &mut Entry<'_, impl Read>) -> Result<(), Error> {
+    let name = entry.path_bytes().into_owned();
+    let fault = |fault| Error::Entry {
+        entry: shown(&name),
+        fault,
+    };
+    let kind = entry.header().entry_type();
+    if kind == EntryType::XGlobalHeader {
+        return Ok(());
+    }
+    let (meta, sparse) = meta(entry).map_err(|error| fault(EntryFault::Header(error.to_string())))?;
+    if sparse {
+        return Err(fault(EntryFault::Kind("pax sparse file".to_owned())));
+    }
+    let target = |entry: &Entry<'_, _>| {
+        let target = entry.link_name_bytes().map(std::borrow::Cow::into_owned);
+        target.filter(|target| !target.is_empty())
+    };
+    match kind {
+        EntryType::Directory => tree.directory(&name, meta),
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+            // Old archives mark directories by a slash alone.
+            if name.ends_with(b"/") {
+                return tree.directory(&name, meta);
+            }
+            let size = entry.size();
+            tree.file(&name, meta, size, entry)
+        }
+        EntryType::Symlink => {
+            let target = target(entry).ok_or_else(|| fault(EntryFault::NoTarget))?;
+            tree.symlink(&name, &target, meta)
+        }
+        EntryType::Link => {
+            let target = target(entry).ok_or_else(|| fault(EntryFault::NoTarget))?;
+            tree.hard_link(&name, &target)
+        }
+        EntryType::Char | EntryType::Block => {
+            let device = if kind == EntryType::Char {
+                DeviceKind::Char
+            } else {
+                DeviceKind::Block
+            };
+            let number = number(entry).map_err(|error| fault(EntryFault::Header(error.to_string())))?;
+            tree.device(&name, device, number, meta)
+        }
+        EntryType::Fifo => tree.fifo(&name, meta),
+        other => Err(fault(EntryFault::Kind(format!("{other:?}")))),
+    }
+}
+
+fn number(entry: &Entry<'_, impl Read>) -> io::Result<(u32, u32)> {
+    let header = entry.header();
+    Ok((
+        header.device_major()?.unwrap_or_default(),
+        header.device_minor()?.unwrap_or_default(),
+    ))
+}
+
+/// Owner, mode, time and attributes: the header's, or what pax records say instead. Tells also whether pax records
+/// say that the content is that of a sparse file, with a map in front.
+fn meta(entry: &mut Entry<'_, impl Read>) -> io::Result<(Meta, bool)> {
+    let header = entry.header();
+    let time = Timestamp {
+        secs: i64::try_from(header.mtime()?).unwrap_or_default(),
+        nanos: 0,
+    };
+    let mut meta = Meta::new((header.mode()? & 0o7777) as u16, time);
+    meta.uid = id(header.uid()?)?;
+    meta.gid = id(header.gid()?)?;
+    let mut sparse = false;
+    let Some(records) = entry.pax_extensions()? else {
+        return Ok((meta, sparse));
+    };
+    for record in records {
+        let record = record?;
+        let value = record.value_bytes();
+        let key = record.key().map_err(io::Error::other)?;
+        match key {
+            "mtime" => meta.mtime = timestamp(value).ok_or_else(|| invalid("mtime"))?,
+            "uid" => meta.uid = id(decimal(value).ok_or_else(|| invalid("uid"))?)?,
+            "gid" => meta.gid = id(decimal(value).ok_or_else(|| invalid("gid"))?)?,
+            _ if key.starts_with("GNU.sparse.") => sparse = true,
+            _ => {
+                if let Some(name) = key.strip_prefix(XATTR) {
+                    meta.xattrs.push(Xattr {
+                        name: name.as_bytes().to_vec(),
+                        value: value.to_vec(),
+                    });
+                }
+            }
+        }
+    }
+    Ok((meta, sparse))
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("its {what} is no number"))
+}
+
+fn id(id: u64) -> io::Result<u32> {
+    u32::try_from(id)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("owner {id} is out of range")))
+}
+
+fn decimal(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// A pax time: seconds with a fraction, negative before 1970.
+fn timestamp(value: &[u8]) -> Option<Timestamp> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let secs: i64 = whole.parse().ok()?;
+    let digits = &fraction[..fraction.len().min(9)];
+    let nanos = if digits.is_empty() {
+        0
+    } else {
+        digits.parse::<u32>().ok()? * 10_u32.pow(9 - u32::try_from(digits.len()).ok()?)
+    };
+    // The fraction counts away from zero, ours from the second below.
+    if whole.starts_with('-') && nanos > 0 {
+        return Some(Timestamp {
+            secs: secs.checked_sub(1)?,
+            nanos: 1_000_000_000 - nanos,
+        });
+    }
+    Some(Timestamp { secs, nanos })
+}
+
+/// A reader that remembers how it ended.
+struct Watched<R> {
+    from: R,
+    ended: bool,
+    last_was_zeros: bool,
+}
+
+impl<R> Watched<R> {
+    const fn new(from: R) -> Self {
+        Self {
+            from,
+            ended: false,
+            last_was_zeros: false,
+        }
+    }
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        if read == 0 && !buffer.is_empty() {
+            self.ended = true;
+        } else {
+            self.last_was_zeros = buffer[..read].iter().all(|&byte| byte == 0);
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pax_times_are_exact_on_both_sides_of_1970() {
+        let time = |text: &str| timestamp(text.as_bytes()).map(|time| (time.secs, time.nanos));
+        assert_eq!(time("1700000000.123456789"), Some((1_700_000_000, 123_456_789)));
+        assert_eq!(time("12.5"), Some((12, 500_000_000)));
+        assert_eq!(time("-1.25"), Some((-2, 750_000_000)));
+        assert_eq!(time("-0.25"), Some((-1, 750_000_000)));
+        assert_eq!(time("x"), None);
+    }
+}

@@ -1,0 +1,72 @@
+//! Compressed streams, known by their first bytes and unpacked on a thread.
+
+use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Scope;
+
+/// Bytes of a chunk, and how many may wait: what a slow writer costs in memory.
+const CHUNK: usize = 1 << 20;
+const WAITING: usize = 4;
+
+/// The content of `stream`, unpacked by a thread of `scope`. The thread ends with the reader.
+pub(crate) fn decompressed<'scope, R: Read + Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    stream: R,
+) -> io::Result<impl Read + use<R>> {
+    let mut stream = BufReader::with_capacity(CHUNK, stream);
+    let mut magic = Vec::new();
+    (&mut stream).take(6).read_to_end(&mut magic)?;
+    let whole = Cursor::new(magic.clone()).chain(stream);
+    let (sender, receiver) = sync_channel(WAITING);
+    scope.spawn(move || forward(&magic, whole, &sender));
+    Ok(Chunks {
+        receiver,
+        chunk: Cursor::new(Vec::new()),
+    })
+}
+
+type Whole<R> = Chain<Cursor<Vec<u8>>, BufReader<R>>;
+
+fn forward<R: Read>(magic: &[u8], whole: Whole<R>, to: &SyncSender<io::Result<Vec<u8>>>) {
+    let mut unpacked: Box<dyn Read + '_> = match magic {
+        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(whole)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => match zstd::Decoder::new(whole) {
+            Ok(decoder) => Box::new(decoder),
+            Err(error) => return drop(to.send(Err(error))),
+        },
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Box::new(liblzma::read::XzDecoder::new_multi_decoder(whole)),
+        _ => Box::new(whole),
+    };
+    loop {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let read = unpacked.by_ref().take(CHUNK as u64).read_to_end(&mut chunk);
+        let last = match read {
+            Ok(0) => return,
+            Ok(_) => to.send(Ok(chunk)),
+            Err(error) => return drop(to.send(Err(error))),
+        };
+        // Nobody reads any more: the import has failed.
+        if last.is_err() {
+            return;
+        }
+    }
+}
+
+struct Chunks {
+    receiver: Receiver<io::Result<Vec<u8>>>,
+    chunk: Cursor<Vec<u8>>,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.chunk.read(buffer)? {
+                0 if !buffer.is_empty() => match self.receiver.recv() {
+                    Ok(chunk) => self.chunk = Cursor::new(chunk?),
+                    Err(_) => return Ok(0),
+                },
+                read => return Ok(read),
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! From an archive or a directory to an image, in one pass.
+
+mod archive;
+mod compression;
+mod directory;
+mod facts;
+mod tree;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use banger_ext4::{ImageWriter, Options};
+
+use crate::Error;
+use crate::files::OfFile;
+use crate::images::Progress;
+
+use self::facts::Facts;
+use self::tree::Tree;
+
+pub(crate) use compression::decompressed;
+
+/// Where an image comes from.
+pub enum ImportSource<'a> {
+    /// A tar, plain or compressed with gzip, zstd or xz.
+    File(&'a Path),
+    /// A directory, whose files are taken as they are.
+    Directory(&'a Path),
+    /// A tar as it comes.
+    Stream(&'a mut (dyn Read + Send)),
+}
+
+/// The label of images, and their UUID: fixed, so that the same input gives the same bytes.
+const LABEL: &str = "banger-image";
+const UUID: [u8; 16] = *b"banger\x80\x01\x80image\0\x01";
+
+/// Writes an image of `source` into an empty file.
+pub(crate) fn into_image(
+    file: File,
+    source: ImportSource<'_>,
+    progress: Progress<'_>,
+) -> Result<Facts, Error> {
+    let options = Options::new(LABEL, UUID);
+    let writer = ImageWriter::create(file, options).map_err(|source| Error::Image {
+        what: "begin",
+        source,
+    })?;
+    let mut tree = Tree::new(writer);
+    match source {
+        ImportSource::Directory(path) => directory::add(&mut tree, path, progress)?,
+        ImportSource::File(path) => {
+            let file = File::open(path).of("open", path)?;
+            let total = file
+                .metadata()
+                .ok()
+                .map(|metadata| metadata.len())
+                .filter(|&len| len > 0);
+            from_stream(&mut tree, &mut &file, total, progress)?;
+        }
+        ImportSource::Stream(stream) => from_stream(&mut tree, stream, None, progress)?,
+    }
+    tree.finish()
+}
+
+/// The input is read and decompressed on a thread of its own, beside the writing of the image.
+fn from_stream(
+    tree: &mut Tree,
+    stream: &mut (dyn Read + Send),
+    total: Option<u64>,
+    progress: Progress<'_>,
+) -> Result<(), Error> {
+    let read = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        let counted = Counted { stream, read: &read };
+        let tar = decompressed(scope, counted).map_err(|source| Error::Archive { entries: 0, source })?;
+        archive::add(tree, tar, &mut || progress(read.load(Ordering::Relaxed), total))
+    })
+}
+
+struct Counted<'a, R: ?Sized> {
+    stream: &'a mut R,
+    read: &'a AtomicU64,
+}
+
+impl<R: Read + ?Sized> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}

@@ -1,0 +1,224 @@
+//! The image being written, as an importer sees it: names are checked, links on the way are followed inside the image,
+//! and what is worth knowing is noted.
+
+use std::io::{Cursor, Read};
+
+use banger_ext4::{DeviceKind, ImageWriter, Kind, Meta, Segment};
+
+use super::facts::{self, Facts};
+use crate::Error;
+use crate::error::EntryFault;
+
+/// The most entries of an image.
+const MAX_ENTRIES: u64 = 20_000_000;
+
+/// How many symbolic links are followed on the way to one entry, as Linux does (path_resolution(7)).
+const MAX_LINKS: u32 = 40;
+
+/// The image with its names.
+pub(super) struct Tree {
+    writer: ImageWriter,
+    os: Option<String>,
+    entries: u64,
+    /// The last parent directory that was asked for, and where it really is.
+    last_parent: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Tree {
+    pub(super) fn new(writer: ImageWriter) -> Self {
+        Self {
+            writer,
+            os: None,
+            entries: 0,
+            last_parent: None,
+        }
+    }
+
+    /// Entries so far.
+    pub(super) fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// Completes the image.
+    pub(super) fn finish(self) -> Result<Facts, Error> {
+        if self.entries == 0 {
+            return Err(Error::Empty);
+        }
+        let init = facts::init(&self.writer);
+        let os = self.os;
+        self.writer.finish().map_err(|source| Error::Image {
+            what: "complete",
+            source,
+        })?;
+        Ok(Facts { os, init })
+    }
+
+    pub(super) fn directory(&mut self, name: &[u8], meta: Meta) -> Result<(), Error> {
+        self.add(name, |writer, path| writer.directory(path, meta))
+    }
+
+    pub(super) fn file(
+        &mut self,
+        name: &[u8],
+        meta: Meta,
+        size: u64,
+        data: &mut dyn Read,
+    ) -> Result<(), Error> {
+        let path = self.locate(name)?;
+        if facts::is_os_release(&path) && size < facts::LONGEST {
+            let mut content = Vec::new();
+            data.take(size)
+                .read_to_end(&mut content)
+                .map_err(|source| Error::Archive {
+                    entries: self.entries,
+                    source,
+                })?;
+            self.os = facts::pretty_name(&content).or(self.os.take());
+            return self.put(name, &path, |writer, path| {
+                writer.file(path, meta, size, &mut Cursor::new(content))
+            });
+        }
+        self.put(name, &path, |writer, path| writer.file(path, meta, size, data))
+    }
+
+    pub(super) fn sparse_file(
+        &mut self,
+        name: &[u8],
+        meta: Meta,
+        size: u64,
+        segments: &[Segment],
+        data: &mut dyn Read,
+    ) -> Result<(), Error> {
+        self.add(name, |writer, path| {
+            writer.file_segments(path, meta, size, segments, data)
+        })
+    }
+
+    pub(super) fn symlink(&mut self, name: &[u8], target: &[u8], meta: Meta) -> Result<(), Error> {
+        self.last_parent = None;
+        self.add(name, |writer, path| writer.symlink(path, target, meta))
+    }
+
+    pub(super) fn hard_link(&mut self, name: &[u8], existing: &[u8]) -> Result<(), Error> {
+        let existing = self.locate(existing)?;
+        self.add(name, |writer, path| writer.hard_link(path, &existing))
+    }
+
+    pub(super) fn device(
+        &mut self,
+        name: &[u8],
+        kind: DeviceKind,
+        number: (u32, u32),
+        meta: Meta,
+    ) -> Result<(), Error> {
+        self.add(name, |writer, path| {
+            writer.device(path, kind, number.0, number.1, meta)
+        })
+    }
+
+    pub(super) fn fifo(&mut self, name: &[u8], meta: Meta) -> Result<(), Error> {
+        self.add(name, |writer, path| writer.fifo(path, meta))
+    }
+
+    fn add(
+        &mut self,
+        name: &[u8],
+        write: impl FnOnce(&mut ImageWriter, &[u8]) -> Result<(), banger_ext4::Error>,
+    ) -> Result<(), Error> {
+        let path = self.locate(name)?;
+        self.put(name, &path, write)
+    }
+
+    fn put(
+        &mut self,
+        name: &[u8],
+        path: &[u8],
+        write: impl FnOnce(&mut ImageWriter, &[u8]) -> Result<(), banger_ext4::Error>,
+    ) -> Result<(), Error> {
+        if self.entries == MAX_ENTRIES {
+            return Err(Error::TooMany(MAX_ENTRIES));
+        }
+        write(&mut self.writer, path).map_err(|source| Error::Write {
+            entry: shown(name),
+            source,
+        })?;
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// Where an entry goes: its name without `.` parts, its parents with symbolic links followed inside the image.
+    fn locate(&mut self, name: &[u8]) -> Result<Vec<u8>, Error> {
+        let fault = |fault| Error::Entry {
+            entry: shown(name),
+            fault,
+        };
+        if name.first() == Some(&b'/') {
+            return Err(fault(EntryFault::Absolute));
+        }
+        let parts: Vec<&[u8]> = parts(name).collect();
+        if parts.contains(&&b".."[..]) {
+            return Err(fault(EntryFault::Escapes));
+        }
+        let Some((last, parents)) = parts.split_last() else {
+            return Ok(Vec::new());
+        };
+        let asked = parents.join(&b'/');
+        let mut path = match &self.last_parent {
+            Some((known, real)) if *known == asked => real.clone(),
+            _ => {
+                let real = follow(&self.writer, parents).map_err(fault)?;
+                self.last_parent = Some((asked, real.clone()));
+                real
+            }
+        };
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(last);
+        Ok(path)
+    }
+}
+
+/// An entry's name as text.
+pub(super) fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(300)
+        .collect()
+}
+
+fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/')
+        .filter(|part| !part.is_empty() && *part != b".")
+}
+
+/// The directory that `path` leads to. A directory that does not exist yet is where its name says.
+pub(super) fn follow(writer: &ImageWriter, path: &[&[u8]]) -> Result<Vec<u8>, EntryFault> {
+    let mut ahead: Vec<Vec<u8>> = path.iter().rev().map(|part| part.to_vec()).collect();
+    let mut at: Vec<Vec<u8>> = Vec::new();
+    let mut links = 0;
+    while let Some(part) = ahead.pop() {
+        if part == b".." {
+            // Above the image's root there is the root.
+            at.pop();
+            continue;
+        }
+        at.push(part);
+        let here = at.join(&b'/');
+        if writer.lookup(&here) != Some(Kind::Symlink) {
+            continue;
+        }
+        links += 1;
+        let target = writer
+            .link_target(&here)
+            .filter(|_| links <= MAX_LINKS)
+            .ok_or(EntryFault::Lost)?;
+        at.pop();
+        if target.first() == Some(&b'/') {
+            at.clear();
+        }
+        ahead.extend(parts(target).rev().map(<[u8]>::to_vec));
+    }
+    Ok(at.join(&b'/'))
+}

@@ -1,0 +1,165 @@
+//! What a kernel must have to be a guest's, by the names of its configuration options.
+
+use std::collections::BTreeMap;
+
+use crate::Error;
+
+/// A kernel's configuration.
+#[derive(Debug)]
+pub(super) struct Config(BTreeMap<String, Setting>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Setting {
+    BuiltIn,
+    Module,
+}
+
+/// An option, the module that it is when it is one, and what needs it.
+struct Need {
+    option: &'static str,
+    module: Option<&'static str>,
+    why: &'static str,
+}
+
+const fn need(option: &'static str, module: Option<&'static str>, why: &'static str) -> Need {
+    Need { option, module, why }
+}
+
+const NEEDS: [Need; 12] = [
+    need("CONFIG_BLK_DEV_INITRD", None, "the agent comes in an initrd"),
+    need("CONFIG_DEVTMPFS", None, "devices"),
+    need("CONFIG_TMPFS", None, "/run"),
+    need("CONFIG_PROC_FS", None, "/proc"),
+    need("CONFIG_SYSFS", None, "/sys"),
+    need("CONFIG_UNIX", Some("unix"), "the agent's own sockets"),
+    need("CONFIG_VIRTIO_MMIO", Some("virtio_mmio"), "the VMM's devices"),
+    need("CONFIG_VIRTIO_BLK", Some("virtio_blk"), "disks"),
+    need("CONFIG_EXT4_FS", Some("ext4"), "images and disks"),
+    need(
+        "CONFIG_OVERLAY_FS",
+        Some("overlay"),
+        "the root, over a shared image",
+    ),
+    need(
+        "CONFIG_VSOCKETS",
+        Some("vsock"),
+        "the agent's connection to the host",
+    ),
+    need(
+        "CONFIG_VIRTIO_VSOCKETS",
+        Some("vmw_vsock_virtio_transport"),
+        "the agent's connection to the host",
+    ),
+];
+
+/// Modules that are taken when they are there: ext4 asks for its checksum by name and not by symbol, and guests are
+/// glad of a network and of randomness.
+pub(super) const WELCOME: [&str; 4] = ["crc32c_generic", "crc32c_intel", "virtio_net", "virtio_rng"];
+
+impl Config {
+    /// Reads a `.config`.
+    pub(super) fn parse(text: &str) -> Self {
+        let setting = |line: &str| {
+            let (option, value) = line.split_once('=')?;
+            let setting = match value.trim() {
+                "y" => Setting::BuiltIn,
+                "m" => Setting::Module,
+                _ => return None,
+            };
+            Some((option.trim().to_owned(), setting))
+        };
+        Self(text.lines().filter_map(setting).collect())
+    }
+
+    fn get(&self, option: &str) -> Option<Setting> {
+        self.0.get(option).copied()
+    }
+
+    /// What else is worth telling.
+    pub(super) fn supports(&self) -> Vec<String> {
+        let telling = [
+            ("CONFIG_SMP", "smp"),
+            ("CONFIG_ACPI", "acpi"),
+            ("CONFIG_CGROUPS", "cgroups"),
+            ("CONFIG_NF_TABLES", "nftables"),
+            ("CONFIG_FUSE_FS", "fuse"),
+            ("CONFIG_VIRTIO_NET", "virtio-net"),
+        ];
+        let present = telling
+            .into_iter()
+            .filter(|(option, _)| self.get(option).is_some());
+        present.map(|(_, word)| word.to_owned()).collect()
+    }
+}
+
+/// A module to take, and the option that it is for.
+pub(super) struct Wanted {
+    pub(super) option: &'static str,
+    pub(super) module: &'static str,
+}
+
+/// The modules that a guest with this kernel needs. Without a configuration everything that could be a module is
+/// looked for among the modules, if there are any.
+pub(super) fn wanted(config: Option<&Config>, has_modules: bool) -> Result<Vec<Wanted>, Error> {
+    let Some(config) = config else {
+        let maybe = NEEDS.iter().filter(|_| has_modules);
+        return Ok(maybe
+            .filter_map(|need| {
+                Some(Wanted {
+                    option: need.option,
+                    module: need.module?,
+                })
+            })
+            .collect());
+    };
+    let mut missing = Vec::new();
+    let mut wanted = Vec::new();
+    for need in &NEEDS {
+        match (config.get(need.option), need.module) {
+            (Some(Setting::BuiltIn), _) => {}
+            (Some(Setting::Module), Some(module)) => wanted.push(Wanted {
+                option: need.option,
+                module,
+            }),
+            (Some(Setting::Module) | None, _) => missing.push(format!("{} ({})", need.option, need.why)),
+        }
+    }
+    if missing.is_empty() {
+        Ok(wanted)
+    } else {
+        Err(Error::Lacks { missing })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(setting: &str) -> String {
+        NEEDS
+            .iter()
+            .map(|need| format!("{}={}\n", need.option, setting))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_its_reason() {
+        let text = all("y").replace("CONFIG_OVERLAY_FS=y\n", "# CONFIG_OVERLAY_FS is not set\n");
+        let error = wanted(Some(&Config::parse(&text)), false).err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "the kernel lacks CONFIG_OVERLAY_FS (the root, over a shared image)"
+        );
+    }
+
+    #[test]
+    fn only_modules_are_wanted() {
+        assert!(wanted(Some(&Config::parse(&all("y"))), true).unwrap().is_empty());
+        let text = all("y").replace("CONFIG_EXT4_FS=y", "CONFIG_EXT4_FS=m");
+        let wanted = wanted(Some(&Config::parse(&text)), true).unwrap();
+        assert_eq!(
+            wanted.iter().map(|wanted| wanted.module).collect::<Vec<_>>(),
+            ["ext4"]
+        );
+    }
+}

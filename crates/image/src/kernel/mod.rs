@@ -1,0 +1,268 @@
+//! The kernel store.
+//!
+//! ```text
+//!  kernels/NAME/record.json
+//!  kernels/NAME/vmlinux          the ELF that Firecracker boots
+//!  kernels/NAME/vmlinuz          the compressed image it came from, if it did
+//!  kernels/NAME/initrd           one to run before banger's, if there is one
+//!  kernels/NAME/modules/NN-*.ko  what banger's initrd loads, in order
+//! ```
+
+mod config;
+mod deb;
+mod modules;
+mod source;
+mod vmlinux;
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use banger_model::KernelName;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::files::{self, Making, OfFile};
+
+pub use source::Source;
+
+use config::Config;
+use source::Found;
+
+/// A kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelRecord {
+    /// Its name.
+    pub name: KernelName,
+    /// Random, and new for every import.
+    pub id: String,
+    /// Its release, such as `6.1.0-56-cloud-amd64`.
+    pub version: String,
+    /// Where it came from, in words.
+    pub source: String,
+    /// The uncompressed ELF.
+    pub vmlinux: PathBuf,
+    /// The compressed boot image, where there is one.
+    pub vmlinuz: Option<PathBuf>,
+    /// An initrd to run before banger's own.
+    pub initrd: Option<PathBuf>,
+    /// File names of the modules that a guest loads, in that order, below [`modules_dir`](Self::modules_dir).
+    pub modules: Vec<String>,
+    /// Where they are.
+    pub modules_dir: PathBuf,
+    /// Boot arguments that it needs.
+    pub append: Vec<String>,
+    /// The most virtual CPUs it takes, if there is a bound.
+    pub max_vcpus: Option<u32>,
+    /// What it was found to support: `pvh`, `smp`, …; `unchecked` when its configuration is not known.
+    pub supports: Vec<String>,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// When it was imported, in seconds since the epoch.
+    pub created: u64,
+}
+
+/// How a kernel is imported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KernelOptions {
+    /// Boot arguments that it needs.
+    pub append: Vec<String>,
+    /// The most virtual CPUs it takes.
+    pub max_vcpus: Option<u32>,
+    /// Replace a kernel of the same name.
+    pub force: bool,
+}
+
+/// The store. Several processes may use it at once.
+#[derive(Debug, Clone)]
+pub struct KernelStore {
+    dir: PathBuf,
+    making: PathBuf,
+}
+
+const RECORD: &str = "record.json";
+
+impl KernelStore {
+    /// The store in `data_dir/kernels`, made when absent. `cache_dir` is where downloads go while they are needed.
+    ///
+    /// # Errors
+    /// When its directories cannot be made.
+    pub fn open(data_dir: &Path, cache_dir: &Path) -> Result<Self, Error> {
+        let dir = data_dir.join("kernels");
+        let making = dir.join(".making");
+        files::make_dir(&making)?;
+        files::make_dir(cache_dir)?;
+        files::sweep(&making);
+        Ok(Self { dir, making })
+    }
+
+    /// Imports a kernel: unpacks it, checks that it has what banger needs, and takes the modules that it needs. `note`
+    /// is told what goes on. On failure nothing of it is left.
+    ///
+    /// # Errors
+    /// When the name is taken, the source is not there or malformed, or the kernel lacks something.
+    pub fn import(
+        &self,
+        name: &KernelName,
+        source: &Source,
+        options: &KernelOptions,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<KernelRecord, Error> {
+        self.refuse_taken(name, options.force)?;
+        let id = files::random_id()?;
+        let scratch = Making::begin(&self.making, &format!("{id}-source"))?;
+        let found = source.find(scratch.path(), note)?;
+        let making = Making::begin(&self.making, &id)?;
+        let place = self.dir.join(name.as_str());
+        let record = build(name, id, &found, options, making.path(), &place, note)?;
+        files::replace(&making.path().join(RECORD), &files::record(&record))?;
+        let _lock = files::lock(&self.dir.join(".lock"))?;
+        self.refuse_taken(name, options.force)?;
+        if place.exists() {
+            let old = self.making.join(format!("{}-old", record.id));
+            std::fs::rename(&place, &old).of("put away", &place)?;
+            making.place(&place)?;
+            std::fs::remove_dir_all(&old).of("remove", &old)?;
+        } else {
+            making.place(&place)?;
+        }
+        Ok(record)
+    }
+
+    /// Every kernel, by name.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn list(&self) -> Result<Vec<KernelRecord>, Error> {
+        self.names()?
+            .into_iter()
+            .map(|name| self.read(&name))
+            .filter_map(Result::transpose)
+            .collect()
+    }
+
+    /// The kernel of this name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], which tells the names there are.
+    pub fn get(&self, name: &KernelName) -> Result<KernelRecord, Error> {
+        match self.read(name.as_str())? {
+            Some(record) => Ok(record),
+            None => Err(Error::NotFound {
+                kind: "kernel",
+                name: name.to_string(),
+                present: self.names()?,
+            }),
+        }
+    }
+
+    /// Removes a kernel.
+    ///
+    /// # Errors
+    /// When there is no such kernel, or it cannot be removed.
+    pub fn remove(&self, name: &KernelName) -> Result<(), Error> {
+        let _lock = files::lock(&self.dir.join(".lock"))?;
+        let record = self.get(name)?;
+        let (place, old) = (
+            self.dir.join(name.as_str()),
+            self.making.join(format!("{}-old", record.id)),
+        );
+        // Gone at once for everybody, and then piece by piece.
+        std::fs::rename(&place, &old).of("remove", &place)?;
+        std::fs::remove_dir_all(&old).of("remove", &old)
+    }
+
+    fn refuse_taken(&self, name: &KernelName, force: bool) -> Result<(), Error> {
+        match self.read(name.as_str())? {
+            Some(_) if !force => Err(Error::Exists {
+                kind: "kernel",
+                name: name.to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self, name: &str) -> Result<Option<KernelRecord>, Error> {
+        files::read_record(&self.dir.join(name).join(RECORD))
+    }
+
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let entries = std::fs::read_dir(&self.dir).of("list", &self.dir)?.flatten();
+        let named = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        // Names of kernels never begin with a dot.
+        let mut names: Vec<String> = named.filter(|name| !name.starts_with('.')).collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Puts the kernel's files into `dir` and tells what they are once that is `place`.
+fn build(
+    name: &KernelName,
+    id: String,
+    found: &Found,
+    options: &KernelOptions,
+    dir: &Path,
+    place: &Path,
+    note: &mut dyn FnMut(&str),
+) -> Result<KernelRecord, Error> {
+    let elf = vmlinux::read(&found.kernel)?;
+    if elf.compressed {
+        copy(&found.kernel, &dir.join("vmlinuz"))?;
+    }
+    files::replace(&dir.join("vmlinux"), &elf.bytes)?;
+    if let Some(initrd) = &found.initrd {
+        copy(initrd, &dir.join("initrd"))?;
+    }
+    let known = match &found.config {
+        Some(path) => Some(std::fs::read_to_string(path).of("read", path)?),
+        None => vmlinux::embedded_config(&elf.bytes),
+    };
+    let config = known.as_deref().map(Config::parse);
+    let wanted = config::wanted(config.as_ref(), found.modules.is_some())?;
+    let mut supports = vmlinux::supports(&elf.bytes);
+    match &config {
+        Some(config) => supports.extend(config.supports()),
+        None => {
+            note(
+                "this kernel's configuration is not known: whether it has what banger needs shows when it boots",
+            );
+            supports.push("unchecked".to_owned());
+        }
+    }
+    let modules = modules::take(&wanted, found.modules.as_deref(), &dir.join("modules"))?;
+    let file = |name: &str| dir.join(name).exists().then(|| place.join(name));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(KernelRecord {
+        name: name.clone(),
+        id,
+        version: vmlinux::version(&elf.bytes).unwrap_or_else(|| "unknown".to_owned()),
+        source: found.words.clone(),
+        vmlinux: place.join("vmlinux"),
+        vmlinuz: file("vmlinuz"),
+        initrd: file("initrd"),
+        modules,
+        modules_dir: place.join("modules"),
+        append: options.append.clone(),
+        max_vcpus: options.max_vcpus,
+        supports,
+        bytes: bytes_in(dir),
+        created: now.as_secs(),
+    })
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let mut target = files::make_file(to)?;
+    let mut source = std::fs::File::open(from).of("open", from)?;
+    std::io::copy(&mut source, &mut target).of("copy to", to)?;
+    target.sync_all().of("sync", to)
+}
+
+fn bytes_in(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_in(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
