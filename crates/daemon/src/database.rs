@@ -313,9 +313,10 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
         path: path.to_owned(),
         source,
     };
-    let found: usize = connection
+    let found: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(open)?;
+    let found = usize::try_from(found).unwrap_or_default();
     let known = MIGRATIONS.len();
     if found > known {
         return Err(Error::Newer {
@@ -328,7 +329,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
         let transaction = connection.transaction().map_err(open)?;
         transaction.execute_batch(migration).map_err(open)?;
         transaction
-            .pragma_update(None, "user_version", index + 1)
+            .pragma_update(None, "user_version", index as i64 + 1)
             .map_err(open)?;
         transaction.commit().map_err(open)?;
     }

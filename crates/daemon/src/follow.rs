@@ -21,7 +21,8 @@ impl Follow {
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         inotify::add_watch(&events, path, WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF)?;
         Ok(Self {
-            events: AsyncFd::with_interest(events, Interest::READABLE)?,
+            // SAFETY: an `OwnedFd` is one open description for as long as it lives, and the `AsyncFd` owns it.
+            events: unsafe { AsyncFd::register_with_interest(events, Interest::READABLE) }?,
         })
     }
 

@@ -22,6 +22,7 @@ mod workspace;
 
 use std::io::Write;
 use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use banger_api::{ErrorBody, Paths};
@@ -50,6 +51,12 @@ enum Command {
     },
     /// Print the OpenAPI document of the API
     Openapi,
+    /// Keep the console of the machine in DIR; machines run this
+    #[command(hide = true)]
+    ConsoleSink {
+        /// The machine's directory
+        dir: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -57,6 +64,7 @@ fn main() -> ExitCode {
     let outcome = match args.command {
         Some(Command::Doctor { json }) => examine(json),
         Some(Command::Openapi) => print(&http::document()),
+        Some(Command::ConsoleSink { dir }) => keep_console(&dir),
         None => serve::run(args.ready_fd),
     };
     match outcome {
@@ -76,6 +84,10 @@ fn examine(json: bool) -> Result<(), ErrorBody> {
         return print(&text);
     }
     print(&doctor::text(&report))
+}
+
+fn keep_console(dir: &Path) -> Result<(), ErrorBody> {
+    banger_vmm::console::sink(std::io::stdin().lock(), dir).map_err(|source| error::body(&serve::Error::Console(source)))
 }
 
 fn print(text: &str) -> Result<(), ErrorBody> {

@@ -48,6 +48,9 @@ pub(crate) enum Error {
     /// The image or kernel store.
     #[error("start the daemon")]
     Store(#[source] banger_image::Error),
+    /// A machine's console broke.
+    #[error("keep the console")]
+    Console(#[source] io::Error),
     /// Threads, signals or the ready descriptor.
     #[error("{0}")]
     System(&'static str, #[source] io::Error),
@@ -194,7 +197,7 @@ impl Describe for Error {
             Self::Database(source) => source.code(),
             Self::Store(source) => source.kind(),
             Self::Running => ErrorCode::AlreadyExists,
-            Self::Paths(_) | Self::File { .. } | Self::System(..) => ErrorCode::Host,
+            Self::Paths(_) | Self::File { .. } | Self::Console(_) | Self::System(..) => ErrorCode::Host,
         }
     }
 
@@ -204,7 +207,7 @@ impl Describe for Error {
             Self::Database(source) => source.hints(),
             Self::Store(source) => source.hints(),
             Self::Running => vec!["`banger daemon status` tells about it".to_owned()],
-            Self::Paths(_) | Self::File { .. } | Self::System(..) => Vec::new(),
+            Self::Paths(_) | Self::File { .. } | Self::Console(_) | Self::System(..) => Vec::new(),
         }
     }
 

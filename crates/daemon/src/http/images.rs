@@ -1,6 +1,5 @@
 //! Images over HTTP.
 
-use std::io::Read;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,7 +103,7 @@ pub(crate) async fn upload(
     Ok(events::respond(|say| async move {
         let vms = Arc::clone(&app.vms);
         import_with(&vms, say, move |context, progress| {
-            let source = ImportSource::Stream(&mut tar as &mut dyn Read);
+            let source = ImportSource::Stream(&mut tar);
             context.images.import(&name, source, &options, progress)
         })
         .await

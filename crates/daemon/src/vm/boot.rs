@@ -298,6 +298,8 @@ impl Steps<'_> {
             vcpus: spec.vcpus,
             memory: spec.memory,
             disks: layers.chain(own).collect(),
+            // Looked up by the child before it becomes another program, so it is this one, even when it was replaced.
+            console_sink: PathBuf::from("/proc/self/exe"),
         }
     }
 

@@ -51,9 +51,8 @@ impl Files {
         let file = new_file(&path)?;
         disk::blank(&file, size, disk_uuid(id), "banger").map_err(disk_error)?;
         match work_seed {
-            Some(seed) => disk::copy_sparse(seed, &self.work()).map_err(|source| Error::Disk {
-                what: "copy the work seed to",
-                path: self.work(),
+            Some(seed) => disk::copy_sparse(seed, &self.work()).map_err(|source| Error::Store {
+                what: "the work disk",
                 source,
             }),
             None => Ok(()),

@@ -108,10 +108,7 @@ impl Driver {
         let exited = self.state.borrow().live.as_ref().map(|live| live.machine.exited());
         let exited = async move {
             match exited {
-                Some(mut exited) => match exited.wait_for(Option::is_some).await {
-                    Ok(ended) => ended.clone().unwrap_or(Ended::Killed),
-                    Err(_) => std::future::pending().await,
-                },
+                Some(mut exited) => end_of(&mut exited).await,
                 None => std::future::pending().await,
             }
         };
@@ -356,6 +353,16 @@ impl Driver {
 
     fn dir(&self) -> std::path::PathBuf {
         machine_dir(&self.context.paths, self.state.borrow().spec.id)
+    }
+}
+
+/// How a machine ended, once it has.
+async fn end_of(exited: &mut watch::Receiver<Option<Ended>>) -> Ended {
+    let ended = exited.wait_for(Option::is_some).await.ok().and_then(|ended| ended.clone());
+    match ended {
+        Some(ended) => ended,
+        // Nobody watches it any more: the runtime ends.
+        None => std::future::pending().await,
     }
 }
 

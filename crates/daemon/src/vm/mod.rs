@@ -34,7 +34,6 @@ pub(crate) use self::disks::Files;
 pub(crate) use self::error::Error;
 pub(crate) use self::progress::Reporter;
 pub(crate) use self::state::{Live, State, space_used};
-pub(crate) use self::teardown::LOGS;
 
 use self::driver::{Command, Driver, Reply};
 use crate::backends::Backends;

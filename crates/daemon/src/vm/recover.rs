@@ -11,7 +11,7 @@ use banger_vmm::Machine;
 
 use super::state::Facts;
 use super::teardown::remove_traces;
-use super::{Context, Files, Live, State, Vms, machine_dir};
+use super::{Context, Files, Live, State, Vms};
 use crate::database::{self, MachineRow};
 use crate::error::chain;
 use crate::orphans;
@@ -43,7 +43,7 @@ impl Vms {
         }
         // What is left belongs to VMs that a daemon died making.
         for row in machines.into_values() {
-            end(&context, row.vm, None).await;
+            end(&context, row.vm, &row.dir, None).await;
         }
         for id in attempts {
             forget(&context, id);
@@ -73,7 +73,7 @@ async fn reclaim(context: &Context, row: MachineRow<Facts>) -> Option<Live> {
         }),
         // A start that a daemon died in the middle of: its client is gone, so it is taken back.
         (machine, _) => {
-            end(context, row.vm, machine).await;
+            end(context, row.vm, &row.dir, machine).await;
             None
         }
     }
@@ -86,16 +86,15 @@ async fn adopt(context: &Context, record: &banger_vmm::MachineRecord) -> Result<
 }
 
 /// Ends what may be left of a machine and forgets it.
-async fn end(context: &Context, id: VmId, machine: Option<Arc<dyn Machine>>) {
+async fn end(context: &Context, id: VmId, dir: &Path, machine: Option<Arc<dyn Machine>>) {
     if let Some(machine) = machine
         && let Err(error) = machine.kill().await
     {
         tracing::error!(vm = %id, error = %chain(&error), "could not end a machine");
     }
-    let dir = machine_dir(&context.paths, id);
     // Between the launch of a process and its record a daemon can die; such a process works in that directory.
-    orphans::end_all_in(&dir);
-    if let Err(error) = remove_traces(context, id, &dir) {
+    orphans::end_all_in(dir);
+    if let Err(error) = remove_traces(context, id, dir) {
         tracing::error!(vm = %id, error = %chain(&error), "could not remove what a machine left");
     }
 }

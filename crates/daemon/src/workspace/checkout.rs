@@ -1,5 +1,6 @@
 //! A repository of the guest's own, made beside the user's: HEAD's commit, and the index as it is.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use banger_api::WorkspaceRequest;
@@ -63,29 +64,25 @@ impl Checkout {
 
     /// Brings one commit with its files; history stays on the host.
     fn fetch(&self, own: Git<'_>, source: &Path, commit: &str) -> Result<(), Error> {
-        let url = file_url(source);
-        own.run(
-            "copy the commit",
-            [
-                "-c",
-                "protocol.file.allow=always",
-                "fetch",
-                "--quiet",
-                "--depth=1",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--no-recurse-submodules",
-                &url,
-                commit,
-            ],
-        )
-        .map(drop)
+        let options = [
+            "-c",
+            "protocol.file.allow=always",
+            "fetch",
+            "--quiet",
+            "--depth=1",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+        ];
+        let mut args: Vec<OsString> = options.map(OsString::from).into();
+        args.extend([file_url(source), commit.into()]);
+        own.run("copy the commit", args).map(drop)
     }
 }
 
 /// `file://` makes git speak its protocol to the source, which a plain path would bypass with `--depth`.
-fn file_url(path: &Path) -> std::ffi::OsString {
-    let mut url = std::ffi::OsString::from("file://");
+fn file_url(path: &Path) -> OsString {
+    let mut url = OsString::from("file://");
     url.push(path);
     url
 }
