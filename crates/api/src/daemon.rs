@@ -24,7 +24,12 @@ impl Version {
     pub fn build_of(executable: &std::path::Path) -> std::io::Result<String> {
         use std::os::unix::fs::MetadataExt;
         let metadata = std::fs::metadata(executable)?;
-        let facts = [metadata.len(), metadata.ino(), metadata.mtime().cast_unsigned(), metadata.mtime_nsec().cast_unsigned()];
+        let facts = [
+            metadata.len(),
+            metadata.ino(),
+            metadata.mtime().cast_unsigned(),
+            metadata.mtime_nsec().cast_unsigned(),
+        ];
         let bytes = facts.iter().flat_map(|fact| fact.to_le_bytes());
         let digest = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
             (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -1,1 +1,45 @@
-fn main() {}
+//! `banger`: a real virtual machine for your repository in one command.
+//!
+//! A command line is parsed, the daemon is asked, and what it says is printed. Results go to standard output; progress,
+//! notes and errors go to standard error.
+
+mod ask;
+mod commands;
+mod complete;
+mod connection;
+mod exit;
+mod failure;
+mod many;
+mod print;
+mod progress;
+mod session;
+mod terminal;
+mod values;
+mod work;
+
+use clap::{CommandFactory, Parser};
+use clap_complete::CompleteEnv;
+
+use crate::commands::Cli;
+
+fn main() -> ! {
+    // Answers the shell and ends, when it was a shell that asked.
+    CompleteEnv::with_factory(Cli::command).complete();
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let code = match runtime {
+        Ok(runtime) => match runtime.block_on(commands::run(cli)) {
+            Ok(code) => code,
+            Err(failure) => failure.report(),
+        },
+        Err(error) => {
+            eprintln!("error: start threads: {error}");
+            exit::FAILED
+        }
+    };
+    // Without waiting for a thread that reads standard input, which may never come.
+    std::process::exit(code)
+}

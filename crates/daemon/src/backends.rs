@@ -71,7 +71,9 @@ impl Backends {
             VmmChoice::Auto => self.automatic(kernel, verdict),
             VmmChoice::Firecracker => self.firecracker().map(|backend| asked_for(Arc::new(backend))),
             VmmChoice::Qemu => {
-                let backend = self.qemu().map_err(|source| Error::Unusable(VmmKind::Qemu, source))?;
+                let backend = self
+                    .qemu()
+                    .map_err(|source| Error::Unusable(VmmKind::Qemu, source))?;
                 Ok(asked_for(Arc::new(backend)))
             }
             VmmChoice::Fake => fake().map(|backend| asked_for(Arc::new(backend))),
@@ -108,8 +110,12 @@ impl Backends {
         let name = &kernel.name;
         let why = match (self.kvm(), verdict) {
             (Kvm::Unusable(why), _) => format!("KVM does not work here ({why})"),
-            (_, Some(Verdict::Fails(why))) => format!("kernel {name} did not boot under Firecracker here ({why})"),
-            (Kvm::Software(why), None) => format!("KVM is emulated here, and kernel {name} is not known to boot under it ({why})"),
+            (_, Some(Verdict::Fails(why))) => {
+                format!("kernel {name} did not boot under Firecracker here ({why})")
+            }
+            (Kvm::Software(why), None) => {
+                format!("KVM is emulated here, and kernel {name} is not known to boot under it ({why})")
+            }
             (Kvm::Hardware, _) | (Kvm::Software(_), Some(Verdict::Boots)) => {
                 return Ok(Choice {
                     backend: Arc::new(backend),

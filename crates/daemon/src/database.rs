@@ -101,7 +101,11 @@ pub(crate) enum Error {
     },
     /// A newer banger wrote it.
     #[error("the database {} is of a newer banger (schema {found}, this one knows {known})", .path.display())]
-    Newer { path: PathBuf, found: usize, known: usize },
+    Newer {
+        path: PathBuf,
+        found: usize,
+        known: usize,
+    },
     /// A statement failed.
     #[error("{what} in the database")]
     Statement {
@@ -128,7 +132,9 @@ impl Database {
         // With WAL, `NORMAL` loses nothing when this process dies, and only the newest rows when the host does; after
         // that no machine runs, and files without a row are swept.
         connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;",
+            )
             .map_err(open)?;
         migrate(&mut connection, path)?;
         Ok(Self {
@@ -166,8 +172,12 @@ impl Database {
 
     /// Marks a VM's disks as made: from now on it is a VM and not an attempt.
     pub(crate) fn complete_vm(&self, id: VmId) -> Result<(), Error> {
-        self.execute("complete a VM", "UPDATE vm SET complete = 1 WHERE id = ?1", params![id.to_string()])
-            .map(drop)
+        self.execute(
+            "complete a VM",
+            "UPDATE vm SET complete = 1 WHERE id = ?1",
+            params![id.to_string()],
+        )
+        .map(drop)
     }
 
     /// Replaces what a VM is made of.
@@ -192,8 +202,12 @@ impl Database {
 
     /// Forgets a VM, of which nothing is left.
     pub(crate) fn delete_vm(&self, id: VmId) -> Result<(), Error> {
-        self.execute("forget a VM", "DELETE FROM vm WHERE id = ?1", params![id.to_string()])
-            .map(drop)
+        self.execute(
+            "forget a VM",
+            "DELETE FROM vm WHERE id = ?1",
+            params![id.to_string()],
+        )
+        .map(drop)
     }
 
     /// All VMs, and the ids of those that a daemon died making.
@@ -251,8 +265,12 @@ impl Database {
 
     /// Forgets a machine, of which nothing is left.
     pub(crate) fn forget_machine(&self, vm: VmId) -> Result<(), Error> {
-        self.execute("forget a machine", "DELETE FROM machine WHERE vm = ?1", params![vm.to_string()])
-            .map(drop)
+        self.execute(
+            "forget a machine",
+            "DELETE FROM machine WHERE vm = ?1",
+            params![vm.to_string()],
+        )
+        .map(drop)
     }
 
     /// All machines and intents.
@@ -383,8 +401,12 @@ impl Describe for Error {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Open { .. } => vec!["see whether the disk is full or read-only: `banger doctor`".to_owned()],
-            Self::Newer { .. } => vec!["install that banger again, or set BANGER_HOME to another directory".to_owned()],
+            Self::Open { .. } => {
+                vec!["see whether the disk is full or read-only: `banger doctor`".to_owned()]
+            }
+            Self::Newer { .. } => {
+                vec!["install that banger again, or set BANGER_HOME to another directory".to_owned()]
+            }
             Self::Statement { .. } => Vec::new(),
         }
     }

@@ -48,16 +48,30 @@ pub(crate) fn examine(paths: &Paths) -> DoctorReport {
 fn verdict(kvm: &Kvm, firecracker: bool, qemu: bool) -> (String, bool) {
     let qemu_or_nothing = |why: String| {
         if qemu {
-            (format!("VMs run under QEMU's emulation, which is slow: {why}"), true)
+            (
+                format!("VMs run under QEMU's emulation, which is slow: {why}"),
+                true,
+            )
         } else {
-            (format!("no VM can run: {why}, and QEMU is not here either"), false)
+            (
+                format!("no VM can run: {why}, and QEMU is not here either"),
+                false,
+            )
         }
     };
     match kvm {
         Kvm::Hardware if firecracker => ("VMs run under Firecracker on KVM".to_owned(), true),
-        Kvm::Hardware if qemu => ("VMs run under QEMU on KVM: Firecracker is not here".to_owned(), true),
-        Kvm::Hardware => ("no VM can run: neither Firecracker nor QEMU is here".to_owned(), false),
-        Kvm::Software(why) => qemu_or_nothing(format!("KVM is emulated here and boots special kernels only ({why})")),
+        Kvm::Hardware if qemu => (
+            "VMs run under QEMU on KVM: Firecracker is not here".to_owned(),
+            true,
+        ),
+        Kvm::Hardware => (
+            "no VM can run: neither Firecracker nor QEMU is here".to_owned(),
+            false,
+        ),
+        Kvm::Software(why) => qemu_or_nothing(format!(
+            "KVM is emulated here and boots special kernels only ({why})"
+        )),
         Kvm::Unusable(why) => qemu_or_nothing(format!("KVM does not work ({why})")),
     }
 }
@@ -71,7 +85,11 @@ fn check_kvm(kvm: &Kvm, fallback: bool) -> Check {
             "banger vm create --vmm firecracker  # tries whether your kernel boots all the same",
         ),
         Kvm::Unusable(why) => {
-            let mut check = warning("kvm", why.clone(), "sudo usermod -aG kvm $USER  # then log in again");
+            let mut check = warning(
+                "kvm",
+                why.clone(),
+                "sudo usermod -aG kvm $USER  # then log in again",
+            );
             if !Path::new("/dev/kvm").exists() {
                 check.fix = Some("sudo modprobe kvm_intel || sudo modprobe kvm_amd".to_owned());
             }
@@ -86,8 +104,16 @@ fn check_kvm(kvm: &Kvm, fallback: bool) -> Check {
 fn check_firecracker(found: &Result<Firecracker, banger_vmm::Error>, fallback: bool) -> Check {
     match found {
         Ok(_) => ok("firecracker", "found"),
-        Err(error) if fallback => warning("firecracker", chain(error), "install Firecracker 1.16.1 or later on PATH"),
-        Err(error) => failed("firecracker", chain(error), "install Firecracker 1.16.1 or later on PATH"),
+        Err(error) if fallback => warning(
+            "firecracker",
+            chain(error),
+            "install Firecracker 1.16.1 or later on PATH",
+        ),
+        Err(error) => failed(
+            "firecracker",
+            chain(error),
+            "install Firecracker 1.16.1 or later on PATH",
+        ),
     }
 }
 
@@ -96,7 +122,11 @@ fn check_qemu(found: &Result<Qemu, banger_vmm::Error>, needless: bool) -> Check 
         Ok(_) => ok("qemu", "found, with its vsock device"),
         Err(error) => {
             let fix = error.hints().into_iter().next();
-            let status = if needless { CheckStatus::Ok } else { CheckStatus::Warning };
+            let status = if needless {
+                CheckStatus::Ok
+            } else {
+                CheckStatus::Warning
+            };
             Check {
                 name: "qemu".to_owned(),
                 status,
@@ -112,20 +142,31 @@ fn check_agent() -> Check {
     if path.is_file() {
         ok("agent", format!("the guest agent is {}", path.display()))
     } else {
-        failed("agent", format!("the guest agent is not at {}", path.display()), "make build")
+        failed(
+            "agent",
+            format!("the guest agent is not at {}", path.display()),
+            "make build",
+        )
     }
 }
 
 fn check_git() -> Check {
     match std::process::Command::new("git").arg("--version").output() {
         Ok(output) if output.status.success() => ok("git", String::from_utf8_lossy(&output.stdout).trim()),
-        _ => warning("git", "git does not run, so no repository can go into a guest", "sudo apt-get install git"),
+        _ => warning(
+            "git",
+            "git does not run, so no repository can go into a guest",
+            "sudo apt-get install git",
+        ),
     }
 }
 
 fn check_config(paths: &Paths) -> Check {
     match Config::load(paths) {
-        Ok(_) => ok("config", format!("{} is fine or absent", paths.config_file().display())),
+        Ok(_) => ok(
+            "config",
+            format!("{} is fine or absent", paths.config_file().display()),
+        ),
         Err(error) => Check {
             name: "config".to_owned(),
             status: CheckStatus::Failed,
@@ -156,24 +197,41 @@ fn check_directories(paths: &Paths) -> Vec<Check> {
                 ));
             }
             let open = name == "runtime" && metadata.mode() & 0o077 != 0;
-            open.then(|| warning(name, format!("{shown} can be entered by others"), format!("chmod 700 {shown}")))
+            open.then(|| {
+                warning(
+                    name,
+                    format!("{shown} can be entered by others"),
+                    format!("chmod 700 {shown}"),
+                )
+            })
         })
         .collect()
 }
 
 fn check_space(paths: &Paths) -> Check {
-    let existing = paths.data.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
+    let existing = paths
+        .data
+        .ancestors()
+        .find(|dir| dir.exists())
+        .unwrap_or(Path::new("/"));
     match rustix::fs::statvfs(existing) {
         Ok(stat) => {
             let free = stat.f_bavail * stat.f_frsize;
-            let text = format!("{} free for images and disks", banger_model::ByteSize::bytes(free));
+            let text = format!(
+                "{} free for images and disks",
+                banger_model::ByteSize::bytes(free)
+            );
             if free < LITTLE_SPACE {
                 warning("space", text, "banger vm prune")
             } else {
                 ok("space", text)
             }
         }
-        Err(error) => warning("space", format!("cannot tell the free space of {}: {error}", existing.display()), "df -h"),
+        Err(error) => warning(
+            "space",
+            format!("cannot tell the free space of {}: {error}", existing.display()),
+            "df -h",
+        ),
     }
 }
 
@@ -260,7 +318,10 @@ mod tests {
     fn the_verdict_never_falls_back_without_a_reason() {
         let emulated = Kvm::Software("no vmx".to_owned());
         let (text, usable) = verdict(&emulated, true, true);
-        assert!(usable && text.contains("emulation") && text.contains("no vmx"), "{text}");
+        assert!(
+            usable && text.contains("emulation") && text.contains("no vmx"),
+            "{text}"
+        );
         let (text, usable) = verdict(&Kvm::Unusable("no /dev/kvm".to_owned()), true, false);
         assert!(!usable && text.contains("no /dev/kvm"), "{text}");
         assert!(verdict(&Kvm::Hardware, true, false).1);
@@ -271,7 +332,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let report = examine(&Paths::below(home.path()));
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
-        let mended = report.checks.iter().filter(|check| check.status != CheckStatus::Ok);
+        let mended = report
+            .checks
+            .iter()
+            .filter(|check| check.status != CheckStatus::Ok);
         assert!(mended.clone().count() > 0 && mended.clone().all(|check| check.fix.is_some()));
     }
 }

@@ -19,7 +19,11 @@ impl Follow {
     /// Watches `path` from now on. Call it in the runtime.
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        inotify::add_watch(&events, path, WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF)?;
+        inotify::add_watch(
+            &events,
+            path,
+            WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF,
+        )?;
         Ok(Self {
             // SAFETY: an `OwnedFd` is one open description for as long as it lives, and the `AsyncFd` owns it.
             events: unsafe { AsyncFd::register_with_interest(events, Interest::READABLE) }?,
@@ -33,7 +37,11 @@ impl Follow {
                 // What happened does not matter, only that something did: take all that is there.
                 let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 4096];
                 let (read, _) = rustix::io::read(events, &mut buffer)?;
-                if read.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+                if read.is_empty() {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                } else {
+                    Ok(())
+                }
             })
             .await
     }

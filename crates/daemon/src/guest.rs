@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use banger_guest_api::{AGENT_PORT, Configure, Event, Exec, Failure, Ready, STDIO_MUX, Shutdown, TreeDone, TreeQuery, routes};
+use banger_guest_api::{
+    AGENT_PORT, Configure, Event, Exec, Failure, Ready, STDIO_MUX, Shutdown, TreeDone, TreeQuery, routes,
+};
 use banger_model::ErrorCode;
 use banger_vmm::Machine;
 use bytes::Bytes;
@@ -112,7 +114,9 @@ impl Guest {
 
     /// The TCP ports that something in the guest listens on.
     pub(crate) async fn ports(&self) -> Result<Vec<banger_guest_api::Listener>, Error> {
-        let request = Request::get(routes::PORTS).body(empty()).expect("a constant request");
+        let request = Request::get(routes::PORTS)
+            .body(empty())
+            .expect("a constant request");
         self.answer("list its listening ports", request).await
     }
 
@@ -142,7 +146,9 @@ impl Guest {
 
     /// What happens in the guest, from its current state on.
     pub(crate) async fn events(&self) -> Result<Events, Error> {
-        let request = Request::get(routes::EVENTS).body(empty()).expect("a constant request");
+        let request = Request::get(routes::EVENTS)
+            .body(empty())
+            .expect("a constant request");
         let response = self.send("tell its events", request).await?;
         Ok(Events {
             body: response.into_body(),
@@ -150,20 +156,34 @@ impl Guest {
         })
     }
 
-    async fn answer<T: DeserializeOwned>(&self, asked: &'static str, request: Request<RequestBody>) -> Result<T, Error> {
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        asked: &'static str,
+        request: Request<RequestBody>,
+    ) -> Result<T, Error> {
         let response = self.send(asked, request).await?;
         let body = collect(asked, response).await?;
         serde_json::from_slice(&body).map_err(|source| Error::Answer { asked, source })
     }
 
     /// Sends a request and gives the response, unless it is a refusal.
-    async fn send(&self, asked: &'static str, mut request: Request<RequestBody>) -> Result<Response<Incoming>, Error> {
-        let stream = self.machine.dial(AGENT_PORT).await.map_err(|source| Error::Dial { asked, source })?;
+    async fn send(
+        &self,
+        asked: &'static str,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Error> {
+        let stream = self
+            .machine
+            .dial(AGENT_PORT)
+            .await
+            .map_err(|source| Error::Dial { asked, source })?;
         let http = |source| Error::Http { asked, source };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
         // The connection lives as long as its request, response and upgrade do; its errors come out of those.
         tokio::spawn(connection.with_upgrades());
-        request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("guest"));
+        request
+            .headers_mut()
+            .insert(header::HOST, header::HeaderValue::from_static("guest"));
         let response = sender.send_request(request).await.map_err(http)?;
         let status = response.status();
         if !status.is_client_error() && !status.is_server_error() {
@@ -171,7 +191,10 @@ impl Guest {
         }
         let body = collect(asked, response).await?;
         let failure = serde_json::from_slice::<Failure>(&body).unwrap_or_else(|_| Failure {
-            message: format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(512)])),
+            message: format!(
+                "{status}: {}",
+                String::from_utf8_lossy(&body[..body.len().min(512)])
+            ),
             causes: Vec::new(),
         });
         Err(Error::Refused {
@@ -231,7 +254,11 @@ fn json<T: Serialize>(method: Method, path: &str, body: &T) -> Request<RequestBo
         .method(method)
         .uri(path)
         .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed())
+        .body(
+            Full::new(Bytes::from(bytes))
+                .map_err(|never| match never {})
+                .boxed(),
+        )
         .expect("a constant request")
 }
 
@@ -240,7 +267,12 @@ fn empty() -> RequestBody {
 }
 
 fn tree_uri(query: &TreeQuery) -> String {
-    let mut uri = format!("{}?path={}&replace={}", routes::TREE, percent(&query.path), query.replace);
+    let mut uri = format!(
+        "{}?path={}&replace={}",
+        routes::TREE,
+        percent(&query.path),
+        query.replace
+    );
     if let Some(owner) = &query.owner {
         uri.push_str("&owner=");
         uri.push_str(&percent(owner));
@@ -275,7 +307,10 @@ impl Describe for Error {
                 vec!["look at the guest's console with `banger vm logs`".to_owned()]
             }
             Self::Answer { .. } | Self::NoUpgrade { .. } => {
-                vec!["the guest runs an agent of another version: `banger vm restart` gives it this one".to_owned()]
+                vec![
+                    "the guest runs an agent of another version: `banger vm restart` gives it this one"
+                        .to_owned(),
+                ]
             }
             Self::Refused { .. } => Vec::new(),
         }

@@ -86,7 +86,9 @@ mod tests {
     async fn say(word: &str) -> Result<Hello, Error> {
         let dir = tempfile::tempdir().unwrap();
         let knock = Knock::bind(dir.path()).unwrap();
-        let mut guest = UnixStream::connect(dir.path().join("vsock.sock_1025")).await.unwrap();
+        let mut guest = UnixStream::connect(dir.path().join("vsock.sock_1025"))
+            .await
+            .unwrap();
         guest.write_all(word.as_bytes()).await.unwrap();
         drop(guest);
         knock.heard().await
@@ -94,13 +96,17 @@ mod tests {
 
     #[tokio::test]
     async fn an_agent_of_this_protocol_is_heard() {
-        let hello = say("{\"protocol\":1,\"agent\":\"0.1.0\",\"uptime_ms\":5}\n").await.unwrap();
+        let hello = say("{\"protocol\":1,\"agent\":\"0.1.0\",\"uptime_ms\":5}\n")
+            .await
+            .unwrap();
         assert_eq!(hello.uptime_ms, 5);
     }
 
     #[tokio::test]
     async fn another_protocol_and_nonsense_are_told_apart() {
-        let other = say("{\"protocol\":9,\"agent\":\"9\",\"uptime_ms\":5}\n").await.unwrap_err();
+        let other = say("{\"protocol\":9,\"agent\":\"9\",\"uptime_ms\":5}\n")
+            .await
+            .unwrap_err();
         assert!(matches!(other, Error::Protocol { found: 9 }));
         let nonsense = say("SSH-2.0-x\r\n").await.unwrap_err();
         assert!(matches!(nonsense, Error::Nonsense(word) if word == "SSH-2.0-x"));

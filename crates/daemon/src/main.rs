@@ -21,7 +21,6 @@ mod vm;
 mod workspace;
 
 use std::io::Write;
-use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -36,9 +35,9 @@ use clap::{Parser, Subcommand};
 struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Write a byte to this file descriptor when requests are taken, and close it
-    #[arg(long, value_name = "FD")]
-    ready_fd: Option<RawFd>,
+    /// Leave the caller's session, and write a line to standard output when requests are taken
+    #[arg(long)]
+    background: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,7 +64,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor { json }) => examine(json),
         Some(Command::Openapi) => print(&http::document()),
         Some(Command::ConsoleSink { dir }) => keep_console(&dir),
-        None => serve::run(args.ready_fd),
+        None => serve::run(args.background),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,7 +86,8 @@ fn examine(json: bool) -> Result<(), ErrorBody> {
 }
 
 fn keep_console(dir: &Path) -> Result<(), ErrorBody> {
-    banger_vmm::console::sink(std::io::stdin().lock(), dir).map_err(|source| error::body(&serve::Error::Console(source)))
+    banger_vmm::console::sink(std::io::stdin().lock(), dir)
+        .map_err(|source| error::body(&serve::Error::Console(source)))
 }
 
 fn print(text: &str) -> Result<(), ErrorBody> {

@@ -10,7 +10,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 /// Kills every process of ours whose working directory is `dir`, or that was given a path in it. Such a directory
 /// has a VM's random id in its name, so nothing else works there by chance.
 pub(crate) fn end_all_in(dir: &Path) {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return };
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return;
+    };
     let pids = entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
@@ -40,7 +42,8 @@ fn working_in(pid: i32, dir: &Path) -> Option<OwnedFd> {
 /// Whether an argument is, or ends in, a path below `dir`: `path`, `--option=path`, `unix:path,server`.
 fn names_path_in(arg: &[u8], dir: &Path) -> bool {
     let needle = dir.as_os_str().as_bytes();
-    arg.windows(needle.len()).any(|window| OsStr::from_bytes(window) == dir.as_os_str())
+    arg.windows(needle.len())
+        .any(|window| OsStr::from_bytes(window) == dir.as_os_str())
 }
 
 #[cfg(test)]
@@ -54,7 +57,12 @@ mod tests {
         let other = tempfile::tempdir().unwrap();
         let sleep = |cwd: &Path| {
             let mut command = Command::new("sleep");
-            command.arg("60").current_dir(cwd).stdout(Stdio::null()).spawn().unwrap()
+            command
+                .arg("60")
+                .current_dir(cwd)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
         };
         let (mut inside, mut outside) = (sleep(dir.path()), sleep(other.path()));
         end_all_in(dir.path());

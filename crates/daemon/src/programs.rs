@@ -15,7 +15,11 @@ pub(crate) fn agent() -> PathBuf {
     }
     let here = directory();
     let musl = format!("../{}-unknown-linux-musl/agent", std::env::consts::ARCH);
-    let places = [here.join("../lib/banger").join(NAME), here.join(musl).join(NAME), here.join(NAME)];
+    let places = [
+        here.join("../lib/banger").join(NAME),
+        here.join(musl).join(NAME),
+        here.join(NAME),
+    ];
     let found = places.iter().find(|path| path.is_file());
     found.unwrap_or(&places[0]).clone()
 }

@@ -2,7 +2,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,10 +55,14 @@ pub(crate) enum Error {
     System(&'static str, #[source] io::Error),
 }
 
-/// Serves until it is told to stop.
-pub(crate) fn run(ready_fd: Option<RawFd>) -> Result<(), ErrorBody> {
+/// Serves until it is told to stop. `background` is for a caller that waits for a line on our standard output.
+pub(crate) fn run(background: bool) -> Result<(), ErrorBody> {
     // Whatever is made from here on is the user's alone, sockets included, from the instant it exists.
     rustix::process::umask(Mode::from_bits_truncate(0o077));
+    if background {
+        // It fails for the leader of a process group, who has left its session already.
+        let _ = rustix::process::setsid();
+    }
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("BANGER_LOG").unwrap_or_else(|_| "info".into()),
@@ -72,13 +75,13 @@ pub(crate) fn run(ready_fd: Option<RawFd>) -> Result<(), ErrorBody> {
         .enable_all()
         .build()
         .map_err(|source| body(&Error::System("start threads", source)))?;
-    let served = runtime.block_on(serve(ready_fd));
+    let served = runtime.block_on(serve(background));
     // Blocking imports notice at their next step; they leave nothing.
     runtime.shutdown_background();
     served.map_err(|error| body(&error))
 }
 
-async fn serve(ready_fd: Option<RawFd>) -> Result<(), Error> {
+async fn serve(background: bool) -> Result<(), Error> {
     let paths = Paths::from_env().map_err(Error::Paths)?;
     for dir in [&paths.state, &paths.data, &paths.cache, &paths.runtime] {
         make_private(dir)?;
@@ -86,7 +89,8 @@ async fn serve(ready_fd: Option<RawFd>) -> Result<(), Error> {
     let Some(_lock) = lock(&paths)? else {
         return Err(Error::Running);
     };
-    let build = Version::build_of(Path::new("/proc/self/exe")).map_err(|source| Error::System("identify this build", source))?;
+    let build = Version::build_of(Path::new("/proc/self/exe"))
+        .map_err(|source| Error::System("identify this build", source))?;
     let context = Context {
         config: Config::load(&paths).map_err(Error::Config)?,
         database: Database::open(&paths.state.join("banger.db")).map_err(Error::Database)?,
@@ -104,9 +108,13 @@ async fn serve(ready_fd: Option<RawFd>) -> Result<(), Error> {
         stop,
         build: build.into(),
     };
-    let mut terminate = signal(SignalKind::terminate()).map_err(|source| Error::System("take signals", source))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|source| Error::System("take signals", source))?;
-    tell_ready(ready_fd)?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|source| Error::System("take signals", source))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(|source| Error::System("take signals", source))?;
+    if background {
+        tell_ready()?;
+    }
     tracing::info!(socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "serving");
     let server = axum::serve(OwnersOnly(listener), http::router(app));
     tokio::select! {
@@ -176,18 +184,12 @@ fn bind(path: &Path) -> Result<UnixListener, Error> {
     UnixListener::bind(path).map_err(|source| file_error("listen at", source))
 }
 
-/// Tells whoever started us that requests are taken.
-fn tell_ready(fd: Option<RawFd>) -> Result<(), Error> {
-    let Some(fd) = fd else { return Ok(()) };
-    if fd <= 2 {
-        return Err(Error::System("use the ready descriptor", io::ErrorKind::InvalidInput.into()));
-    }
-    // SAFETY: the caller of this program passes a descriptor for this purpose alone, and this is its only use. A
-    // number that is no open descriptor makes the write fail.
-    let pipe = unsafe { OwnedFd::from_raw_fd(fd) };
-    rustix::io::write(&pipe, b"\n")
-        .map(drop)
-        .map_err(|source| Error::System("tell that the daemon is ready", source.into()))
+/// Tells whoever started us that requests are taken, and lets go of their pipe.
+fn tell_ready() -> Result<(), Error> {
+    let failed = |source: rustix::io::Errno| Error::System("tell that the daemon is ready", source.into());
+    rustix::io::write(rustix::stdio::stdout(), b"ready\n").map_err(failed)?;
+    let nowhere = File::open("/dev/null").map_err(|source| Error::System("open /dev/null", source))?;
+    rustix::stdio::dup2_stdout(nowhere).map_err(failed)
 }
 
 impl Describe for Error {

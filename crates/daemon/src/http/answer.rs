@@ -24,7 +24,8 @@ impl<E: Describe> From<E> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, Json(self.0)).into_response()
     }
 }
@@ -66,7 +67,9 @@ impl Describe for BadRequest {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoRoute { .. } => vec!["client and daemon may be of different versions: `banger version`".to_owned()],
+            Self::NoRoute { .. } => {
+                vec!["client and daemon may be of different versions: `banger version`".to_owned()]
+            }
             _ => Vec::new(),
         }
     }
@@ -93,7 +96,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
-        let bytes = bytes::Bytes::from_request(request, state).await.map_err(BadRequest::Read)?;
+        let bytes = bytes::Bytes::from_request(request, state)
+            .await
+            .map_err(BadRequest::Read)?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         Ok(Self(serde_json::from_slice(text).map_err(BadRequest::Body)?))
     }
@@ -107,7 +112,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
-        let Query(query) = Query::from_request_parts(parts, state).await.map_err(BadRequest::Query)?;
+        let Query(query) = Query::from_request_parts(parts, state)
+            .await
+            .map_err(BadRequest::Query)?;
         Ok(Self(query))
     }
 }

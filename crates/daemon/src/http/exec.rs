@@ -25,16 +25,23 @@ pub(crate) async fn exec(
     Path(name): Path<String>,
     mut request: Request,
 ) -> Result<Response, Refused> {
-    let client = request.extensions_mut().remove::<OnUpgrade>().ok_or(BadRequest::NoUpgrade)?;
+    let client = request
+        .extensions_mut()
+        .remove::<OnUpgrade>()
+        .ok_or(BadRequest::NoUpgrade)?;
     let handle = app.vms.find(&name)?;
     let live = handle.live()?;
     let exec = read(request).await?;
     let exec = with_variables(exec, &handle.state().spec.env);
-    let agent = live.guest().exec(&exec).await.map_err(|source| vm::Error::Guest {
-        name: handle.state().spec.name,
-        source,
-        console: None,
-    })?;
+    let agent = live
+        .guest()
+        .exec(&exec)
+        .await
+        .map_err(|source| vm::Error::Guest {
+            name: handle.state().spec.name,
+            source,
+            console: None,
+        })?;
     tokio::spawn(async move {
         let client = match client.await {
             Ok(client) => client,
@@ -42,7 +49,9 @@ pub(crate) async fn exec(
         };
         let (mut client, mut agent) = (TokioIo::new(client), TokioIo::new(agent));
         // Either side may leave at any time; that ends the command or its watcher, and is no failure of ours.
-        if let Err(error) = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut agent, BUFFER, BUFFER).await {
+        if let Err(error) =
+            tokio::io::copy_bidirectional_with_sizes(&mut client, &mut agent, BUFFER, BUFFER).await
+        {
             tracing::debug!(%error, "a stream ended early");
         }
     });

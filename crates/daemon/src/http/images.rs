@@ -32,7 +32,12 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Image>>, Ref
     let context = Arc::clone(app.vms.context());
     let records = blocking("reading the images", move || context.images.list()).await?;
     let only = records.len() == 1;
-    Ok(Json(records.into_iter().map(|record| view(&app.vms, record, only)).collect()))
+    Ok(Json(
+        records
+            .into_iter()
+            .map(|record| view(&app.vms, record, only))
+            .collect(),
+    ))
 }
 
 pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Image>, Refused> {
@@ -123,7 +128,11 @@ fn register_now(context: &Context, request: ImageRegister) -> Result<ImageRecord
     let kernel = match (request.kernel_ref, request.kernel) {
         (_, Some(source)) => {
             let import = KernelImport {
-                name: request.name.as_str().parse().expect("images and kernels have the same rule for names"),
+                name: request
+                    .name
+                    .as_str()
+                    .parse()
+                    .expect("images and kernels have the same rule for names"),
                 source,
                 append: Vec::new(),
                 max_vcpus: None,
@@ -135,14 +144,19 @@ fn register_now(context: &Context, request: ImageRegister) -> Result<ImageRecord
         (None, None) => None,
     };
     let seed = request.work_seed.as_deref();
-    context.images.register(&request.name, &request.rootfs, seed, kernel, false)
+    context
+        .images
+        .register(&request.name, &request.rootfs, seed, kernel, false)
 }
 
 pub(crate) async fn promote(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Refused> {
     let name: ImageName = named(&name)?;
     Ok(events::respond(|say| async move {
         let vms = Arc::clone(&app.vms);
-        import_with(&vms, say, move |context, progress| context.images.promote(&name, progress)).await
+        import_with(&vms, say, move |context, progress| {
+            context.images.promote(&name, progress)
+        })
+        .await
     }))
 }
 
@@ -165,7 +179,11 @@ async fn import_with(
                 done,
                 total,
             });
-            if left.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if left.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         let record = work(on_thread.context(), &mut progress)?;
         // An image that this one replaced may be used by no VM.
@@ -220,7 +238,10 @@ impl Describe for Used {
     }
 
     fn hints(&self) -> Vec<String> {
-        vec![format!("delete those VMs first: `banger vm delete {}`", self.by.join(" "))]
+        vec![format!(
+            "delete those VMs first: `banger vm delete {}`",
+            self.by.join(" ")
+        )]
     }
 
     fn log(&self) -> Option<String> {

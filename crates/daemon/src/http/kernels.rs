@@ -28,7 +28,12 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Kernel>>, Re
     let context = Arc::clone(app.vms.context());
     let records = blocking("reading the kernels", move || context.kernels.list()).await?;
     let only = records.len() == 1;
-    Ok(Json(records.into_iter().map(|record| view(&app.vms, record, only)).collect()))
+    Ok(Json(
+        records
+            .into_iter()
+            .map(|record| view(&app.vms, record, only))
+            .collect(),
+    ))
 }
 
 pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Kernel>, Refused> {
@@ -125,11 +130,13 @@ impl Describe for Used {
     }
 
     fn hints(&self) -> Vec<String> {
-        vec![format!("delete those VMs first: `banger vm delete {}`", self.by.join(" "))]
+        vec![format!(
+            "delete those VMs first: `banger vm delete {}`",
+            self.by.join(" ")
+        )]
     }
 
     fn log(&self) -> Option<String> {
         None
     }
 }
-

@@ -33,7 +33,10 @@ pub(crate) async fn logs(
         LogSource::Vmm => &["vmm.log"],
     };
     let files = Files::of(&paths.state, state.spec.id);
-    let dir = state.phase.may_have_machine().then(|| machine_dir(paths, state.spec.id));
+    let dir = state
+        .phase
+        .may_have_machine()
+        .then(|| machine_dir(paths, state.spec.id));
     let log: Vec<PathBuf> = names
         .iter()
         .map(|name| dir.as_ref().map_or_else(|| files.log(name), |dir| dir.join(name)))
@@ -52,7 +55,9 @@ pub(crate) async fn logs(
 type Chunks = mpsc::Sender<io::Result<Bytes>>;
 
 async fn send(log: &[PathBuf], follow: bool, handle: &Handle, to: &Chunks) -> io::Result<()> {
-    let Some((last, earlier)) = log.split_last() else { return Ok(()) };
+    let Some((last, earlier)) = log.split_last() else {
+        return Ok(());
+    };
     for path in earlier {
         if let Some(mut file) = open(path).await? {
             copy(&mut file, to).await?;
@@ -60,7 +65,9 @@ async fn send(log: &[PathBuf], follow: bool, handle: &Handle, to: &Chunks) -> io
     }
     // Watching begins before reading, so that nothing written in between is missed.
     let mut follow = if follow { Some(Follow::new(last)?) } else { None };
-    let Some(mut file) = open(last).await? else { return Ok(()) };
+    let Some(mut file) = open(last).await? else {
+        return Ok(());
+    };
     copy(&mut file, to).await?;
     while let Some(change) = &mut follow {
         tokio::select! {

@@ -52,7 +52,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/images/{name}/promote", post(images::promote))
         .route("/v1/vms", get(vms::list).post(vms::create))
         .route("/v1/vms/prune", post(vms::prune))
-        .route("/v1/vms/{name}", get(vms::show).patch(vms::set).delete(vms::delete))
+        .route(
+            "/v1/vms/{name}",
+            get(vms::show).patch(vms::set).delete(vms::delete),
+        )
         .route("/v1/vms/{name}/start", post(vms::start))
         .route("/v1/vms/{name}/stop", post(vms::stop))
         .route("/v1/vms/{name}/kill", post(vms::kill))

@@ -11,18 +11,47 @@ use utoipa::openapi::{
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "bangerd", description = "banger's daemon, on its Unix socket. Long work answers with server-sent \
-        events: `progress`, then `done` with the result or `error` with an ErrorBody."),
+    info(
+        title = "bangerd",
+        description = "banger's daemon, on its Unix socket. Long work answers with server-sent \
+        events: `progress`, then `done` with the result or `error` with an ErrorBody."
+    ),
     components(schemas(
-        banger_api::Check, banger_api::CheckStatus, banger_api::DoctorReport, banger_api::ErrorBody,
-        banger_api::Image, banger_api::ImageImport, banger_api::ImageRegister, banger_api::ImageUpload,
-        banger_api::Kernel, banger_api::KernelImport, banger_api::KernelSource, banger_api::LogQuery,
-        banger_api::LogSource, banger_api::Machine, banger_api::Progress, banger_api::Prune, banger_api::Pruned,
-        banger_api::Version, banger_api::Vm, banger_api::VmCreate, banger_api::VmRestart, banger_api::VmSet,
-        banger_api::VmStart, banger_api::VmStop, banger_api::WorkspaceEntry, banger_api::WorkspaceOmission,
-        banger_api::WorkspacePlan, banger_api::WorkspaceReport, banger_api::WorkspaceRequest,
-        banger_model::ErrorCode, banger_model::Phase, banger_model::Stage, banger_model::VmmChoice,
-        banger_model::VmmKind, banger_model::WaitFor,
+        banger_api::Check,
+        banger_api::CheckStatus,
+        banger_api::DoctorReport,
+        banger_api::ErrorBody,
+        banger_api::Image,
+        banger_api::ImageImport,
+        banger_api::ImageRegister,
+        banger_api::ImageUpload,
+        banger_api::Kernel,
+        banger_api::KernelImport,
+        banger_api::KernelSource,
+        banger_api::LogQuery,
+        banger_api::LogSource,
+        banger_api::Machine,
+        banger_api::Progress,
+        banger_api::Prune,
+        banger_api::Pruned,
+        banger_api::Version,
+        banger_api::Vm,
+        banger_api::VmCreate,
+        banger_api::VmRestart,
+        banger_api::VmSet,
+        banger_api::VmStart,
+        banger_api::VmStop,
+        banger_api::WorkspaceEntry,
+        banger_api::WorkspaceOmission,
+        banger_api::WorkspacePlan,
+        banger_api::WorkspaceReport,
+        banger_api::WorkspaceRequest,
+        banger_model::ErrorCode,
+        banger_model::Phase,
+        banger_model::Stage,
+        banger_model::VmmChoice,
+        banger_model::VmmKind,
+        banger_model::WaitFor,
     ))
 )]
 struct Document;
@@ -42,34 +71,172 @@ type Route = (HttpMethod, &'static str, &'static str, Option<&'static str>, Out)
 fn routes() -> Vec<Route> {
     use HttpMethod::{Delete, Get, Patch, Post, Put};
     vec![
-        (Get, "/v1/version", "Which daemon answers", None, Out::Json("Version")),
-        (Get, "/v1/doctor", "Examine the host", None, Out::Json("DoctorReport")),
-        (Post, "/v1/daemon/stop", "End the daemon; machines run on", None, Out::Nothing("202")),
+        (
+            Get,
+            "/v1/version",
+            "Which daemon answers",
+            None,
+            Out::Json("Version"),
+        ),
+        (
+            Get,
+            "/v1/doctor",
+            "Examine the host",
+            None,
+            Out::Json("DoctorReport"),
+        ),
+        (
+            Post,
+            "/v1/daemon/stop",
+            "End the daemon; machines run on",
+            None,
+            Out::Nothing("202"),
+        ),
         (Get, "/v1/kernels", "List kernels", None, Out::Json("Kernel")),
-        (Post, "/v1/kernels", "Import a kernel", Some("KernelImport"), Out::Events("Kernel")),
-        (Get, "/v1/kernels/{name}", "Show a kernel", None, Out::Json("Kernel")),
-        (Delete, "/v1/kernels/{name}", "Remove a kernel", None, Out::Nothing("204")),
+        (
+            Post,
+            "/v1/kernels",
+            "Import a kernel",
+            Some("KernelImport"),
+            Out::Events("Kernel"),
+        ),
+        (
+            Get,
+            "/v1/kernels/{name}",
+            "Show a kernel",
+            None,
+            Out::Json("Kernel"),
+        ),
+        (
+            Delete,
+            "/v1/kernels/{name}",
+            "Remove a kernel",
+            None,
+            Out::Nothing("204"),
+        ),
         (Get, "/v1/images", "List images", None, Out::Json("Image")),
-        (Post, "/v1/images", "Import a tar or directory", Some("ImageImport"), Out::Events("Image")),
-        (Post, "/v1/images/register", "Take an ext4 file as an image", Some("ImageRegister"), Out::Json("Image")),
-        (Put, "/v1/images/{name}", "Import a tar that is the body", None, Out::Events("Image")),
-        (Get, "/v1/images/{name}", "Show an image", None, Out::Json("Image")),
-        (Delete, "/v1/images/{name}", "Remove an image", None, Out::Nothing("204")),
-        (Post, "/v1/images/{name}/promote", "Copy a registered image into the store", None, Out::Events("Image")),
+        (
+            Post,
+            "/v1/images",
+            "Import a tar or directory",
+            Some("ImageImport"),
+            Out::Events("Image"),
+        ),
+        (
+            Post,
+            "/v1/images/register",
+            "Take an ext4 file as an image",
+            Some("ImageRegister"),
+            Out::Json("Image"),
+        ),
+        (
+            Put,
+            "/v1/images/{name}",
+            "Import a tar that is the body",
+            None,
+            Out::Events("Image"),
+        ),
+        (
+            Get,
+            "/v1/images/{name}",
+            "Show an image",
+            None,
+            Out::Json("Image"),
+        ),
+        (
+            Delete,
+            "/v1/images/{name}",
+            "Remove an image",
+            None,
+            Out::Nothing("204"),
+        ),
+        (
+            Post,
+            "/v1/images/{name}/promote",
+            "Copy a registered image into the store",
+            None,
+            Out::Events("Image"),
+        ),
         (Get, "/v1/vms", "List VMs", None, Out::Json("Vm")),
-        (Post, "/v1/vms", "Create a VM", Some("VmCreate"), Out::Events("Vm")),
-        (Post, "/v1/vms/prune", "Remove VMs that do not run", Some("Prune"), Out::Json("Pruned")),
+        (
+            Post,
+            "/v1/vms",
+            "Create a VM",
+            Some("VmCreate"),
+            Out::Events("Vm"),
+        ),
+        (
+            Post,
+            "/v1/vms/prune",
+            "Remove VMs that do not run",
+            Some("Prune"),
+            Out::Json("Pruned"),
+        ),
         (Get, "/v1/vms/{name}", "Show a VM", None, Out::Json("Vm")),
-        (Patch, "/v1/vms/{name}", "Change a VM", Some("VmSet"), Out::Json("Vm")),
-        (Delete, "/v1/vms/{name}", "End and remove a VM", None, Out::Nothing("204")),
-        (Post, "/v1/vms/{name}/start", "Start a VM", Some("VmStart"), Out::Events("Vm")),
-        (Post, "/v1/vms/{name}/stop", "Power a VM off", Some("VmStop"), Out::Json("Vm")),
-        (Post, "/v1/vms/{name}/kill", "End a VM's machine now", None, Out::Json("Vm")),
-        (Post, "/v1/vms/{name}/restart", "Stop and start a VM", Some("VmRestart"), Out::Events("Vm")),
-        (Post, "/v1/vms/{name}/exec", "Run a command (Upgrade: stdio_mux_v1)", None, Out::Frames),
+        (
+            Patch,
+            "/v1/vms/{name}",
+            "Change a VM",
+            Some("VmSet"),
+            Out::Json("Vm"),
+        ),
+        (
+            Delete,
+            "/v1/vms/{name}",
+            "End and remove a VM",
+            None,
+            Out::Nothing("204"),
+        ),
+        (
+            Post,
+            "/v1/vms/{name}/start",
+            "Start a VM",
+            Some("VmStart"),
+            Out::Events("Vm"),
+        ),
+        (
+            Post,
+            "/v1/vms/{name}/stop",
+            "Power a VM off",
+            Some("VmStop"),
+            Out::Json("Vm"),
+        ),
+        (
+            Post,
+            "/v1/vms/{name}/kill",
+            "End a VM's machine now",
+            None,
+            Out::Json("Vm"),
+        ),
+        (
+            Post,
+            "/v1/vms/{name}/restart",
+            "Stop and start a VM",
+            Some("VmRestart"),
+            Out::Events("Vm"),
+        ),
+        (
+            Post,
+            "/v1/vms/{name}/exec",
+            "Run a command (Upgrade: stdio_mux_v1)",
+            None,
+            Out::Frames,
+        ),
         (Get, "/v1/vms/{name}/logs", "Read a VM's log", None, Out::Text),
-        (Post, "/v1/vms/{name}/workspace", "Place a git checkout", Some("WorkspaceRequest"), Out::Events("WorkspaceReport")),
-        (Post, "/v1/workspace/plan", "Tell what would be placed", Some("WorkspaceRequest"), Out::Json("WorkspacePlan")),
+        (
+            Post,
+            "/v1/vms/{name}/workspace",
+            "Place a git checkout",
+            Some("WorkspaceRequest"),
+            Out::Events("WorkspaceReport"),
+        ),
+        (
+            Post,
+            "/v1/workspace/plan",
+            "Tell what would be placed",
+            Some("WorkspaceRequest"),
+            Out::Json("WorkspacePlan"),
+        ),
     ]
 }
 
@@ -78,27 +245,52 @@ pub(crate) fn document() -> String {
     let mut document = Document::openapi();
     let mut paths = PathsBuilder::new();
     for (method, path, summary, body_in, out) in routes() {
-        paths = paths.path(path, PathItem::new(method, operation(path, summary, body_in, &out)));
+        paths = paths.path(
+            path,
+            PathItem::new(method, operation(path, summary, body_in, &out)),
+        );
     }
     document.paths = paths.build();
-    document.to_pretty_json().expect("the document has only string keys")
+    document
+        .to_pretty_json()
+        .expect("the document has only string keys")
 }
 
-fn operation(path: &str, summary: &str, body_in: Option<&str>, out: &Out) -> utoipa::openapi::path::Operation {
+fn operation(
+    path: &str,
+    summary: &str,
+    body_in: Option<&str>,
+    out: &Out,
+) -> utoipa::openapi::path::Operation {
     let mut operation = OperationBuilder::new().summary(Some(summary));
     if path.contains("{name}") {
-        let name = ParameterBuilder::new().name("name").parameter_in(ParameterIn::Path).required(Required::True);
+        let name = ParameterBuilder::new()
+            .name("name")
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True);
         operation = operation.parameter(name);
     }
     if let Some(schema) = body_in {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
-        operation = operation.request_body(Some(RequestBodyBuilder::new().content("application/json", content).build()));
+        let content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name(schema)))
+            .build();
+        operation = operation.request_body(Some(
+            RequestBodyBuilder::new()
+                .content("application/json", content)
+                .build(),
+        ));
     }
     let (status, response) = match out {
         Out::Json(schema) => ("200", content("application/json", schema)),
         Out::Events(schema) => ("200", content("text/event-stream", schema)),
-        Out::Text => ("200", ResponseBuilder::new().content("text/plain", ContentBuilder::new().build())),
-        Out::Frames => ("101", ResponseBuilder::new().description("frames of stdio_mux_v1 follow")),
+        Out::Text => (
+            "200",
+            ResponseBuilder::new().content("text/plain", ContentBuilder::new().build()),
+        ),
+        Out::Frames => (
+            "101",
+            ResponseBuilder::new().description("frames of stdio_mux_v1 follow"),
+        ),
         Out::Nothing(status) => (*status, ResponseBuilder::new()),
     };
     let responses = ResponsesBuilder::new()
@@ -108,7 +300,12 @@ fn operation(path: &str, summary: &str, body_in: Option<&str>, out: &Out) -> uto
 }
 
 fn content(kind: &str, schema: &str) -> ResponseBuilder {
-    ResponseBuilder::new().content(kind, ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build())
+    ResponseBuilder::new().content(
+        kind,
+        ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name(schema)))
+            .build(),
+    )
 }
 
 pub(crate) async fn get() -> impl IntoResponse {
@@ -122,6 +319,9 @@ mod tests {
     #[test]
     fn the_document_in_the_repository_is_this_one() {
         let kept = include_str!("../../../../docs/openapi.json");
-        assert!(kept == document() + "\n", "run `cargo xtask openapi` and commit docs/openapi.json");
+        assert!(
+            kept == document() + "\n",
+            "run `cargo xtask openapi` and commit docs/openapi.json"
+        );
     }
 }

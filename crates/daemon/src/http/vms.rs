@@ -55,7 +55,11 @@ pub(crate) async fn start(
     }))
 }
 
-pub(crate) async fn stop(State(app): State<App>, Path(name): Path<String>, Body(request): Body<VmStop>) -> Answer {
+pub(crate) async fn stop(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Body(request): Body<VmStop>,
+) -> Answer {
     let handle = app.find(&name)?;
     handle.stop(Duration::from_millis(request.grace_ms)).await?;
     Ok(Json(app.view(&handle)))
@@ -80,7 +84,11 @@ pub(crate) async fn restart(
     }))
 }
 
-pub(crate) async fn set(State(app): State<App>, Path(name): Path<String>, Body(request): Body<VmSet>) -> Answer {
+pub(crate) async fn set(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Body(request): Body<VmSet>,
+) -> Answer {
     let handle = app.find(&name)?;
     handle.set(request).await?;
     Ok(Json(app.view(&handle)))
@@ -91,7 +99,10 @@ pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> 
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(crate) async fn prune(State(app): State<App>, Body(request): Body<Prune>) -> Result<Json<Pruned>, Refused> {
+pub(crate) async fn prune(
+    State(app): State<App>,
+    Body(request): Body<Prune>,
+) -> Result<Json<Pruned>, Refused> {
     let mut pruned = Pruned::default();
     let mut failure = None;
     let state_dir = &app.vms.context().paths.state;

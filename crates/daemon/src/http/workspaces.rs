@@ -11,7 +11,9 @@ use crate::error::body;
 use crate::workspace;
 
 pub(crate) async fn plan(Body(request): Body<WorkspaceRequest>) -> Result<Json<WorkspacePlan>, Refused> {
-    Ok(Json(blocking("planning a workspace", move || workspace::preview(&request)).await?))
+    Ok(Json(
+        blocking("planning a workspace", move || workspace::preview(&request)).await?,
+    ))
 }
 
 pub(crate) async fn place(
@@ -22,6 +24,8 @@ pub(crate) async fn place(
     let guest = app.vms.find(&name)?.live()?.guest();
     let scratch = app.vms.context().paths.cache.join("workspaces");
     Ok(events::respond(|_| async move {
-        workspace::place(&guest, request, scratch).await.map_err(|error| body(&error))
+        workspace::place(&guest, request, scratch)
+            .await
+            .map_err(|error| body(&error))
     }))
 }

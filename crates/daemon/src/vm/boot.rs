@@ -82,16 +82,25 @@ pub(crate) async fn boot(context: &Arc<Context>, row: &VmRow, start: &Start) -> 
             remember(context, &booted, &kernel, &Verdict::Boots);
             return Ok(booted);
         }
-        Err(failed) if choice.may_fall_back && failed.error.may_be_the_vmm() && failed.left.is_empty() => failed,
+        Err(failed) if choice.may_fall_back && failed.error.may_be_the_vmm() && failed.left.is_empty() => {
+            failed
+        }
         Err(failed) => return Err(failed),
     };
-    let why = format!("kernel {} did not boot under Firecracker: {}", kernel.name, chain(&failed.error));
+    let why = format!(
+        "kernel {} did not boot under Firecracker: {}",
+        kernel.name,
+        chain(&failed.error)
+    );
     let second = context.backends.fall_back(why.clone()).map_err(Error::Backend)?;
     start.progress.note(format!("{why}; trying QEMU"));
     let booted = attempt(context, row, start, &kernel, second).await?;
     // Only now is it known that the VMM was to blame and not the VM.
     let fails = Verdict::Fails(chain(&failed.error));
-    if let Err(error) = context.database.set_verdict(VmmKind::Firecracker, &kernel.id, &fails) {
+    if let Err(error) = context
+        .database
+        .set_verdict(VmmKind::Firecracker, &kernel.id, &fails)
+    {
         tracing::warn!(error = %chain(&error), "could not keep what a boot has shown");
     }
     Ok(booted)
@@ -156,12 +165,19 @@ async fn attempt(
     }
 }
 
-fn refuse_impossible(row: &VmRow, kernel: &KernelRecord, backend: &dyn Backend, wait: WaitFor) -> Result<(), Error> {
+fn refuse_impossible(
+    row: &VmRow,
+    kernel: &KernelRecord,
+    backend: &dyn Backend,
+    wait: WaitFor,
+) -> Result<(), Error> {
     let spec = &row.spec;
-    let too_many = kernel
-        .max_vcpus
-        .filter(|&most| spec.vcpus > most)
-        .map(|most| format!("kernel {} takes at most {most} vCPUs, not {}", kernel.name, spec.vcpus));
+    let too_many = kernel.max_vcpus.filter(|&most| spec.vcpus > most).map(|most| {
+        format!(
+            "kernel {} takes at most {most} vCPUs, not {}",
+            kernel.name, spec.vcpus
+        )
+    });
     match too_many.or_else(|| backend.capabilities().refusal(spec.vcpus, wait)) {
         Some(reason) => Err(Error::Unsupported {
             name: spec.name.clone(),
@@ -196,8 +212,10 @@ impl Steps<'_> {
         self.ended(Stage::Launch, since);
 
         let since = Instant::now();
-        self.until(Stage::Kernel, &machine, async { knock.heard().await.map_err(|source| self.knock_error(source)) })
-            .await?;
+        self.until(Stage::Kernel, &machine, async {
+            knock.heard().await.map_err(|source| self.knock_error(source))
+        })
+        .await?;
         self.ended(Stage::Kernel, since);
 
         let since = Instant::now();
@@ -261,7 +279,12 @@ impl Steps<'_> {
             })
     }
 
-    async fn launch(&self, backend: &dyn Backend, initrd: PathBuf, undo: &mut Undo) -> Result<Arc<dyn Machine>, Error> {
+    async fn launch(
+        &self,
+        backend: &dyn Backend,
+        initrd: PathBuf,
+        undo: &mut Undo,
+    ) -> Result<Arc<dyn Machine>, Error> {
         let spec = self.launch_spec(initrd);
         let machine: Arc<dyn Machine> = backend
             .launch(&spec)
@@ -269,7 +292,9 @@ impl Steps<'_> {
             .map_err(|source| self.machine_error("launch", source))?
             .into();
         let victim = Arc::clone(&machine);
-        undo.push("end the machine", async move { victim.kill().await.map_err(|error| chain(&error)) });
+        undo.push("end the machine", async move {
+            victim.kill().await.map_err(|error| chain(&error))
+        });
         self.context
             .database
             .record_machine(self.row.spec.id, machine.record())
@@ -285,7 +310,10 @@ impl Steps<'_> {
             writable: false,
         });
         let own = [Some(files.disk()), image.work.then(|| files.work())];
-        let own = own.into_iter().flatten().map(|path| Disk { path, writable: true });
+        let own = own
+            .into_iter()
+            .flatten()
+            .map(|path| Disk { path, writable: true });
         LaunchSpec {
             id: spec.id,
             dir: self.dir.clone(),

@@ -16,7 +16,10 @@ pub(crate) fn changed(spec: &VmSpec, phase: Phase, set: &VmSet) -> Result<VmSpec
         (set.vmm.is_some(), "the VMM"),
         (set.kernel.is_some(), "the kernel"),
     ];
-    if let Some((_, what)) = needs_rest.into_iter().find(|(asked, _)| *asked && phase.may_have_machine()) {
+    if let Some((_, what)) = needs_rest
+        .into_iter()
+        .find(|(asked, _)| *asked && phase.may_have_machine())
+    {
         return Err(Error::NeedsStopped {
             name: spec.name.clone(),
             phase,
@@ -92,12 +95,21 @@ mod tests {
             ..VmSet::default()
         };
         let refused = changed(&spec(), Phase::Running, &memory).unwrap_err();
-        assert_eq!(refused.to_string(), "VM `web` is running: memory can only change while it is stopped");
-        assert_eq!(changed(&spec(), Phase::Stopped, &memory).unwrap().memory, ByteSize::gib(1));
+        assert_eq!(
+            refused.to_string(),
+            "VM `web` is running: memory can only change while it is stopped"
+        );
+        assert_eq!(
+            changed(&spec(), Phase::Stopped, &memory).unwrap().memory,
+            ByteSize::gib(1)
+        );
         let smaller = VmSet {
             disk_size: Some(ByteSize::gib(4)),
             ..VmSet::default()
         };
-        assert!(matches!(changed(&spec(), Phase::Stopped, &smaller), Err(Error::Shrink { .. })));
+        assert!(matches!(
+            changed(&spec(), Phase::Stopped, &smaller),
+            Err(Error::Shrink { .. })
+        ));
     }
 }

@@ -27,7 +27,9 @@ impl Vms {
         let (no_start, wait) = (request.no_start, request.wait);
         let (row, image) = self.plan(request).map_err(|error| body(&error))?;
         progress.say(Progress::Planned {
-            vm: Box::new(State::at_rest(row.clone()).view(&Files::of(&self.context.paths.state, row.spec.id).disk())),
+            vm: Box::new(
+                State::at_rest(row.clone()).view(&Files::of(&self.context.paths.state, row.spec.id).disk()),
+            ),
         });
         let handle = self.store(row, image).await.map_err(|error| body(&error))?;
         if no_start {
@@ -123,7 +125,9 @@ impl Vms {
             .and_then(|()| context.database.complete_vm(spec.id).map_err(database))
             .inspect_err(|_| {
                 // What was wanted cannot be had; what is left of it goes, the record last.
-                let undone = files.remove().and_then(|()| context.database.delete_vm(spec.id).map_err(database));
+                let undone = files
+                    .remove()
+                    .and_then(|()| context.database.delete_vm(spec.id).map_err(database));
                 if let Err(error) = undone {
                     tracing::error!(vm = %spec.name, error = %chain(&error), "could not undo a create");
                 }
@@ -185,7 +189,8 @@ impl Attempt {
         if let Some(name) = self.name.take()
             && let Err(error) = self.vms.delete(name.as_str()).await
         {
-            why.causes.push(format!("could not remove the VM again: {}", chain(&error)));
+            why.causes
+                .push(format!("could not remove the VM again: {}", chain(&error)));
         }
         why
     }

@@ -62,11 +62,15 @@ impl Files {
     /// Grows the writable disk to `size` bytes.
     pub(crate) fn grow(&self, size: ByteSize) -> Result<(), Error> {
         let path = self.disk();
-        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(|source| Error::File {
-            what: "open the disk",
-            path: path.clone(),
-            source,
-        })?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(|source| Error::File {
+                what: "open the disk",
+                path: path.clone(),
+                source,
+            })?;
         disk::grow(&file, size).map_err(|source| Error::Disk {
             what: "grow",
             path,

@@ -68,7 +68,11 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// A driver for a VM in the state that `state` holds, which may have an adopted machine.
-    pub(crate) fn new(context: Arc<Context>, commands: mpsc::Receiver<Command>, state: watch::Sender<State>) -> Self {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        commands: mpsc::Receiver<Command>,
+        state: watch::Sender<State>,
+    ) -> Self {
         let files = Files::of(&context.paths.state, state.borrow().spec.id);
         let mut driver = Self {
             context,
@@ -105,7 +109,12 @@ impl Driver {
         if let Some(command) = self.pending.pop_front() {
             return Some(Next::Command(command));
         }
-        let exited = self.state.borrow().live.as_ref().map(|live| live.machine.exited());
+        let exited = self
+            .state
+            .borrow()
+            .live
+            .as_ref()
+            .map(|live| live.machine.exited());
         let exited = async move {
             match exited {
                 Some(mut exited) => end_of(&mut exited).await,
@@ -205,7 +214,12 @@ impl Driver {
         }
         self.apply(Event::Stop).map_err(|error| body(&error))?;
         self.deafen();
-        let machine = self.state.borrow().live.as_ref().map(|live| Arc::clone(&live.machine));
+        let machine = self
+            .state
+            .borrow()
+            .live
+            .as_ref()
+            .map(|live| Arc::clone(&live.machine));
         if let Some(machine) = machine {
             let hurry = CancellationToken::new();
             if now {
@@ -257,7 +271,12 @@ impl Driver {
         };
         tracing::info!(vm = %self.name(), how = how_it_ended(ended), "its machine ended");
         self.deafen();
-        let machine = self.state.borrow().live.as_ref().map(|live| Arc::clone(&live.machine));
+        let machine = self
+            .state
+            .borrow()
+            .live
+            .as_ref()
+            .map(|live| Arc::clone(&live.machine));
         // A dead machine has companions and sockets yet.
         if let Some(machine) = machine
             && let Err(error) = machine.kill().await
@@ -358,7 +377,11 @@ impl Driver {
 
 /// How a machine ended, once it has.
 async fn end_of(exited: &mut watch::Receiver<Option<Ended>>) -> Ended {
-    let ended = exited.wait_for(Option::is_some).await.ok().and_then(|ended| ended.clone());
+    let ended = exited
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|ended| ended.clone());
     match ended {
         Some(ended) => ended,
         // Nobody watches it any more: the runtime ends.

@@ -174,7 +174,9 @@ impl Describe for Error {
             Self::Denied { .. } | Self::NotRunning { .. } | Self::NeedsStopped { .. } | Self::Gone(_) => {
                 ErrorCode::WrongPhase
             }
-            Self::Shrink { .. } | Self::Invalid(_) | Self::NoDefault(_) | Self::NoFreeName => ErrorCode::InvalidRequest,
+            Self::Shrink { .. } | Self::Invalid(_) | Self::NoDefault(_) | Self::NoFreeName => {
+                ErrorCode::InvalidRequest
+            }
             Self::Store { source, .. } => source.kind(),
             Self::Unsupported { .. } => ErrorCode::Unsupported,
             Self::Backend(source) => source.code(),
@@ -203,7 +205,9 @@ impl Describe for Error {
             Self::Silent { name, .. } => {
                 format!("`banger vm create --vmm qemu` tells whether VM `{name}` boots under another VMM")
             }
-            Self::Unsupported { .. } => "`banger kernel show` and `banger doctor` tell what is possible".to_owned(),
+            Self::Unsupported { .. } => {
+                "`banger kernel show` and `banger doctor` tell what is possible".to_owned()
+            }
             Self::Store { source, .. } => return source.hints(),
             Self::Backend(source) => return source.hints(),
             Self::Database { source, .. } | Self::Forget(source) => return source.hints(),

@@ -22,7 +22,10 @@ pub(crate) fn boot_args(append: &[String]) -> Vec<String> {
         "systemd.mask=serial-getty@ttyS0.service",
         "systemd.show_status=no",
     ];
-    ARGS.iter().map(|arg| (*arg).to_owned()).chain(append.iter().cloned()).collect()
+    ARGS.iter()
+        .map(|arg| (*arg).to_owned())
+        .chain(append.iter().cloned())
+        .collect()
 }
 
 /// The configuration of the guest of `spec`. Disks are known by their order.

@@ -101,7 +101,10 @@ impl Vms {
     /// The VM of this name.
     pub(crate) fn find(&self, name: &str) -> Result<Handle, Error> {
         let vms = self.vms.read().unwrap_or_else(PoisonError::into_inner);
-        let found = name.parse::<VmName>().ok().and_then(|name| vms.get(&name).cloned());
+        let found = name
+            .parse::<VmName>()
+            .ok()
+            .and_then(|name| vms.get(&name).cloned());
         found.ok_or_else(|| Error::NotFound {
             name: name.to_owned(),
             near: crate::near::nearest(name, vms.keys().map(VmName::as_str)).map(str::to_owned),
@@ -110,7 +113,10 @@ impl Vms {
 
     /// How many machines there are.
     pub(crate) fn machines(&self) -> usize {
-        self.list().iter().filter(|handle| handle.state().live.is_some()).count()
+        self.list()
+            .iter()
+            .filter(|handle| handle.state().live.is_some())
+            .count()
     }
 
     /// The names of the VMs that boot this image generation.
@@ -125,7 +131,10 @@ impl Vms {
 
     fn names_where(&self, holds: impl Fn(&State) -> bool) -> Vec<String> {
         let states = self.list().into_iter().map(|handle| handle.state());
-        states.filter(holds).map(|state| state.spec.name.to_string()).collect()
+        states
+            .filter(holds)
+            .map(|state| state.spec.name.to_string())
+            .collect()
     }
 
     /// The image generations that any VM boots.
@@ -138,7 +147,10 @@ impl Vms {
         let handle = self.find(name).map_err(|error| body(&error))?;
         handle.ask(Command::Delete).await?;
         let name = handle.state().spec.name;
-        self.vms.write().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        self.vms
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&name);
         Ok(())
     }
 
@@ -183,7 +195,12 @@ impl Handle {
     }
 
     /// Starts the VM and waits as far as `wait` says. Dropping the future cancels a start that has not succeeded.
-    pub(crate) async fn start(&self, wait: WaitFor, progress: &Reporter, since: Instant) -> Result<(), ErrorBody> {
+    pub(crate) async fn start(
+        &self,
+        wait: WaitFor,
+        progress: &Reporter,
+        since: Instant,
+    ) -> Result<(), ErrorBody> {
         let cancel = CancellationToken::new();
         let guard = cancel.clone().drop_guard();
         let start = Start {
@@ -194,7 +211,9 @@ impl Handle {
         };
         self.ask(|reply| Command::Start(start, reply)).await?;
         guard.disarm();
-        wait::until(self, wait, progress).await.map_err(|error| body(&error))
+        wait::until(self, wait, progress)
+            .await
+            .map_err(|error| body(&error))
     }
 
     /// Powers the VM off; the guest's init gets this long.

@@ -20,8 +20,12 @@ impl Vms {
     /// The VMs that the database knows, with their machines.
     pub(crate) async fn recover(context: Arc<Context>) -> Result<Arc<Self>, database::Error> {
         let (rows, attempts) = context.database.vms()?;
-        let mut machines: BTreeMap<VmId, MachineRow<Facts>> =
-            context.database.machines()?.into_iter().map(|row| (row.vm, row)).collect();
+        let mut machines: BTreeMap<VmId, MachineRow<Facts>> = context
+            .database
+            .machines()?
+            .into_iter()
+            .map(|row| (row.vm, row))
+            .collect();
         let vms = Arc::new(Self {
             context: Arc::clone(&context),
             vms: RwLock::default(),
@@ -79,8 +83,14 @@ async fn reclaim(context: &Context, row: MachineRow<Facts>) -> Option<Live> {
     }
 }
 
-async fn adopt(context: &Context, record: &banger_vmm::MachineRecord) -> Result<Option<Arc<dyn Machine>>, String> {
-    let backend = context.backends.adopter(record.vmm).map_err(|error| chain(&error))?;
+async fn adopt(
+    context: &Context,
+    record: &banger_vmm::MachineRecord,
+) -> Result<Option<Arc<dyn Machine>>, String> {
+    let backend = context
+        .backends
+        .adopter(record.vmm)
+        .map_err(|error| chain(&error))?;
     let machine = backend.adopt(record).await.map_err(|error| chain(&error))?;
     Ok(machine.map(Arc::from))
 }
@@ -101,7 +111,9 @@ async fn end(context: &Context, id: VmId, dir: &Path, machine: Option<Arc<dyn Ma
 
 /// Removes a VM whose making a daemon did not finish.
 fn forget(context: &Context, id: VmId) {
-    let removed = Files::of(&context.paths.state, id).remove().map_err(|error| chain(&error));
+    let removed = Files::of(&context.paths.state, id)
+        .remove()
+        .map_err(|error| chain(&error));
     let forgotten = removed.and_then(|()| context.database.delete_vm(id).map_err(|error| chain(&error)));
     if let Err(error) = forgotten {
         tracing::error!(vm = %id, error, "could not remove a VM that was never whole");

@@ -65,7 +65,11 @@ pub(crate) struct Facts {
 impl State {
     /// A VM as it was stored, without a machine.
     pub(crate) fn at_rest(row: VmRow) -> Self {
-        let phase = if row.last_error.is_some() { Phase::Failed } else { Phase::Stopped };
+        let phase = if row.last_error.is_some() {
+            Phase::Failed
+        } else {
+            Phase::Stopped
+        };
         Self {
             spec: row.spec,
             image: row.image,

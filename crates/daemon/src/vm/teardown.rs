@@ -26,7 +26,11 @@ pub(crate) const LOGS: [&str; 3] = ["console.log", "console.log.1", "vmm.log"];
 
 /// Ends a machine: the guest's init and sync, then the VMM, then a kill, each with its own deadline. `hurry` skips to
 /// the kill. Returns what went wrong on the way; the machine is gone all the same unless the kill itself failed.
-pub(crate) async fn power_off(machine: &Arc<dyn Machine>, grace: Duration, hurry: &CancellationToken) -> Vec<String> {
+pub(crate) async fn power_off(
+    machine: &Arc<dyn Machine>,
+    grace: Duration,
+    hurry: &CancellationToken,
+) -> Vec<String> {
     let mut troubles = Vec::new();
     tokio::select! {
         biased;
@@ -53,10 +57,16 @@ async fn ask(machine: &Arc<dyn Machine>, grace: Duration, troubles: &mut Vec<Str
             if ended(grace + AGENT_SYNC).await {
                 return;
             }
-            troubles.push(format!("the guest did not power off within {} s", (grace + AGENT_SYNC).as_secs()));
+            troubles.push(format!(
+                "the guest did not power off within {} s",
+                (grace + AGENT_SYNC).as_secs()
+            ));
         }
         Ok(Err(error)) => troubles.push(chain(&error)),
-        Err(_) => troubles.push(format!("the guest's agent did not answer within {} s", AGENT_ANSWER.as_secs())),
+        Err(_) => troubles.push(format!(
+            "the guest's agent did not answer within {} s",
+            AGENT_ANSWER.as_secs()
+        )),
     }
     match machine.shutdown().await {
         Ok(()) => {
@@ -102,7 +112,10 @@ pub(crate) fn how_it_ended(ended: &Ended) -> String {
         Ended::Clean => "the guest rebooted or powered off".to_owned(),
         Ended::Panicked(line) => format!("the guest's kernel panicked: {line}"),
         Ended::Failed { code, words } => {
-            let code = code.map_or_else(|| "with an unknown status".to_owned(), |code| format!("with status {code}"));
+            let code = code.map_or_else(
+                || "with an unknown status".to_owned(),
+                |code| format!("with status {code}"),
+            );
             let words = words.trim();
             if words.is_empty() {
                 format!("the VMM exited {code}")

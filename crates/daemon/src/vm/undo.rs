@@ -14,7 +14,11 @@ pub(crate) struct Undo {
 
 impl Undo {
     /// Remembers how to take a step back. `what` completes "could not …".
-    pub(crate) fn push(&mut self, what: &'static str, work: impl Future<Output = Result<(), String>> + Send + 'static) {
+    pub(crate) fn push(
+        &mut self,
+        what: &'static str,
+        work: impl Future<Output = Result<(), String>> + Send + 'static,
+    ) {
         self.steps.push((what, Box::pin(work)));
     }
 
@@ -33,7 +37,9 @@ impl Undo {
 
 impl fmt::Debug for Undo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.steps.iter().map(|(what, _)| what)).finish()
+        f.debug_list()
+            .entries(self.steps.iter().map(|(what, _)| what))
+            .finish()
     }
 }
 
@@ -46,14 +52,25 @@ mod tests {
     async fn everything_is_taken_back_in_reverse_whatever_fails() {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let mut undo = Undo::default();
-        for (step, fails) in [("release the disk", false), ("stop the machine", true), ("forget it", false)] {
+        for (step, fails) in [
+            ("release the disk", false),
+            ("stop the machine", true),
+            ("forget it", false),
+        ] {
             let seen = Arc::clone(&seen);
             undo.push(step, async move {
                 seen.lock().unwrap().push(step);
-                if fails { Err("it is stuck".to_owned()) } else { Ok(()) }
+                if fails {
+                    Err("it is stuck".to_owned())
+                } else {
+                    Ok(())
+                }
             });
         }
         assert_eq!(undo.run().await, ["could not stop the machine: it is stuck"]);
-        assert_eq!(*seen.lock().unwrap(), ["forget it", "stop the machine", "release the disk"]);
+        assert_eq!(
+            *seen.lock().unwrap(),
+            ["forget it", "stop the machine", "release the disk"]
+        );
     }
 }

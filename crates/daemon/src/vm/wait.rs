@@ -31,7 +31,10 @@ async fn init(handle: &Handle, progress: &Reporter) -> Result<(), Error> {
     };
     let name = handle.state().spec.name;
     let live = {
-        let state = states.wait_for(settled).await.map_err(|_| Error::Gone(name.clone()))?;
+        let state = states
+            .wait_for(settled)
+            .await
+            .map_err(|_| Error::Gone(name.clone()))?;
         state.live.clone()
     };
     let Some(live) = live else {
@@ -42,7 +45,10 @@ async fn init(handle: &Handle, progress: &Reporter) -> Result<(), Error> {
     };
     progress.stage(Stage::Init, since);
     if let InitState::Degraded { failed } = live.init {
-        progress.note(format!("the guest's init reports failures: {}", failed.join(", ")));
+        progress.note(format!(
+            "the guest's init reports failures: {}",
+            failed.join(", ")
+        ));
     }
     Ok(())
 }
@@ -50,11 +56,16 @@ async fn init(handle: &Handle, progress: &Reporter) -> Result<(), Error> {
 /// An image's SSH server listens once its init has started it; so it is asked once, then.
 async fn ssh(handle: &Handle) -> Result<(), Error> {
     let name = handle.state().spec.name;
-    let listeners = handle.live()?.guest().ports().await.map_err(|source| Error::Guest {
-        name: name.clone(),
-        source,
-        console: None,
-    })?;
+    let listeners = handle
+        .live()?
+        .guest()
+        .ports()
+        .await
+        .map_err(|source| Error::Guest {
+            name: name.clone(),
+            source,
+            console: None,
+        })?;
     if listeners.iter().any(|listener| listener.port == SSH_PORT) {
         Ok(())
     } else {

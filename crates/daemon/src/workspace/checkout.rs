@@ -45,12 +45,24 @@ impl Checkout {
         let branch = request.branch.clone().or_else(|| plan.branch.clone());
         let named = branch.as_deref().unwrap_or("main");
         // Without a template there are no hooks that the user did not choose for this repository.
-        own.run("make the guest's repository", ["init", "--quiet", "--template=", &format, "-b", named])?;
+        own.run(
+            "make the guest's repository",
+            ["init", "--quiet", "--template=", &format, "-b", named],
+        )?;
         if let Some(head) = &plan.head {
             self.fetch(own, &plan.root, head)?;
             let point = match &branch {
-                Some(branch) => vec!["update-ref".to_owned(), format!("refs/heads/{branch}"), head.clone()],
-                None => vec!["update-ref".to_owned(), "--no-deref".to_owned(), "HEAD".to_owned(), head.clone()],
+                Some(branch) => vec![
+                    "update-ref".to_owned(),
+                    format!("refs/heads/{branch}"),
+                    head.clone(),
+                ],
+                None => vec![
+                    "update-ref".to_owned(),
+                    "--no-deref".to_owned(),
+                    "HEAD".to_owned(),
+                    head.clone(),
+                ],
             };
             own.run("set the guest's HEAD", point)?;
         }
@@ -58,7 +70,8 @@ impl Checkout {
         if plan.as_is {
             copy_index(source, own, plan.head.is_some())
         } else {
-            own.run("check the commit out", ["reset", "--quiet", "--hard"]).map(drop)
+            own.run("check the commit out", ["reset", "--quiet", "--hard"])
+                .map(drop)
         }
     }
 
@@ -95,15 +108,20 @@ fn copy_origin(source: Git<'_>, own: Git<'_>) -> Result<(), Error> {
     if url.is_empty() {
         return Ok(());
     }
-    own.run("set the guest's origin", ["remote", "add", "origin", &without_password(&url)])
-        .map(drop)
+    own.run(
+        "set the guest's origin",
+        ["remote", "add", "origin", &without_password(&url)],
+    )
+    .map(drop)
 }
 
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    let (authority, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
+    let (authority, path) = rest
+        .split_once('/')
+        .map_or((rest, None), |(host, path)| (host, Some(path)));
     let host = match authority.rsplit_once('@') {
         // A user name alone is part of how SSH addresses are written; a token is not.
         Some((user, host)) if scheme == "ssh" => {
@@ -124,11 +142,19 @@ fn copy_index(source: Git<'_>, own: Git<'_>, has_head: bool) -> Result<(), Error
     let listed = source.run("list the index", ["ls-files", "--stage", "-z"])?;
     let staged = staged_objects(source, &listed, has_head)?;
     if !staged.is_empty() {
-        let pack = source.feed("pack staged files", ["pack-objects", "--quiet", "--stdout"], &staged)?;
+        let pack = source.feed(
+            "pack staged files",
+            ["pack-objects", "--quiet", "--stdout"],
+            &staged,
+        )?;
         own.feed("unpack staged files", ["unpack-objects", "-q"], &pack)?;
     }
-    own.feed("write the guest's index", ["update-index", "-z", "--index-info"], &listed)
-        .map(drop)
+    own.feed(
+        "write the guest's index",
+        ["update-index", "-z", "--index-info"],
+        &listed,
+    )
+    .map(drop)
 }
 
 /// Objects of the index that HEAD does not have, a line each.
@@ -136,7 +162,18 @@ fn staged_objects(source: Git<'_>, listed: &[u8], has_head: bool) -> Result<Vec<
     let what = "compare the index";
     let mut objects = std::collections::BTreeSet::new();
     if has_head {
-        let raw = source.run(what, ["diff-index", "--cached", "--raw", "--no-abbrev", "-z", "--no-renames", "HEAD"])?;
+        let raw = source.run(
+            what,
+            [
+                "diff-index",
+                "--cached",
+                "--raw",
+                "--no-abbrev",
+                "-z",
+                "--no-renames",
+                "HEAD",
+            ],
+        )?;
         // :<mode> <mode> <object> <object> <status>, then the path as a record of its own
         for record in records(&raw).filter(|record| record.starts_with(b":")) {
             let fields: Vec<_> = record.split(|&byte| byte == b' ').collect();

@@ -24,14 +24,27 @@ impl<'a> Git<'a> {
         let mut command = Command::new("git");
         command
             .current_dir(self.dir)
-            .args(["-c", "core.fsmonitor=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false"])
+            .args([
+                "-c",
+                "core.fsmonitor=false",
+                "-c",
+                "gc.auto=0",
+                "-c",
+                "maintenance.auto=false",
+            ])
             .args(args)
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::null());
         // What surrounds the daemon must not redirect git to another repository.
-        for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"] {
+        for variable in [
+            "GIT_DIR",
+            "GIT_WORK_TREE",
+            "GIT_INDEX_FILE",
+            "GIT_OBJECT_DIRECTORY",
+            "GIT_PREFIX",
+        ] {
             command.env_remove(variable);
         }
         command
@@ -43,7 +56,10 @@ impl<'a> Git<'a> {
         what: &'static str,
         args: impl IntoIterator<Item = S>,
     ) -> Result<Vec<u8>, Error> {
-        let output = self.command(args).output().map_err(|source| Error::Run { what, source })?;
+        let output = self
+            .command(args)
+            .output()
+            .map_err(|source| Error::Run { what, source })?;
         printed(what, output)
     }
 
@@ -53,7 +69,10 @@ impl<'a> Git<'a> {
         what: &'static str,
         args: impl IntoIterator<Item = S>,
     ) -> Result<Option<String>, Error> {
-        let output = self.command(args).output().map_err(|source| Error::Run { what, source })?;
+        let output = self
+            .command(args)
+            .output()
+            .map_err(|source| Error::Run { what, source })?;
         if !output.status.success() && output.stderr.is_empty() {
             return Ok(None);
         }
@@ -97,5 +116,7 @@ fn printed(what: &'static str, output: Output) -> Result<Vec<u8>, Error> {
 
 /// The parts of output that `-z` separates.
 pub(crate) fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
-    output.split(|&byte| byte == 0).filter(|record| !record.is_empty())
+    output
+        .split(|&byte| byte == 0)
+        .filter(|record| !record.is_empty())
 }

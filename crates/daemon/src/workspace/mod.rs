@@ -83,14 +83,20 @@ pub(crate) fn preview(request: &WorkspaceRequest) -> Result<WorkspacePlan, Error
 }
 
 /// Places a workspace in the guest. Dropping the future stops it; the guest then has a part of the files.
-pub(crate) async fn place(guest: &Guest, request: WorkspaceRequest, scratch: PathBuf) -> Result<WorkspaceReport, Error> {
+pub(crate) async fn place(
+    guest: &Guest,
+    request: WorkspaceRequest,
+    scratch: PathBuf,
+) -> Result<WorkspaceReport, Error> {
     let guest_path = request.guest_path.clone();
     let prepared = tokio::task::spawn_blocking(move || {
         let plan = Plan::make(&request)?;
         let checkout = checkout::Checkout::make(&plan, &request, &scratch)?;
         Ok::<_, Error>((plan, checkout))
     });
-    let (plan, checkout) = prepared.await.map_err(|_| Error::Defect("preparing a workspace"))??;
+    let (plan, checkout) = prepared
+        .await
+        .map_err(|_| Error::Defect("preparing a workspace"))??;
     let omitted = plan.omissions();
     let (body, trouble) = stream::tar(plan, checkout);
     let query = TreeQuery {

@@ -93,7 +93,10 @@ impl Plan {
 
     fn add_tracked(&mut self, git: Git<'_>) -> Result<(), Error> {
         let staged = match &self.head {
-            Some(_) => paths(git.run("compare the index", ["diff-index", "--cached", "--name-only", "-z", "HEAD"])?),
+            Some(_) => paths(git.run(
+                "compare the index",
+                ["diff-index", "--cached", "--name-only", "-z", "HEAD"],
+            )?),
             None => BTreeSet::new(),
         };
         let modified = paths(git.run("compare the work tree", ["diff-files", "--name-only", "-z"])?);
@@ -101,7 +104,10 @@ impl Plan {
         for record in records(&listed) {
             let what = "list the index";
             // <mode> <object> <stage>\t<path>
-            let tab = record.iter().position(|&byte| byte == b'\t').ok_or(Error::Answer { what })?;
+            let tab = record
+                .iter()
+                .position(|&byte| byte == b'\t')
+                .ok_or(Error::Answer { what })?;
             let (mode, path) = (&record[..record.len().min(6)], &record[tab + 1..]);
             if mode == GITLINK.as_bytes() {
                 self.omitted.insert(path.to_vec(), "is a submodule".to_owned());
@@ -126,7 +132,8 @@ impl Plan {
         )?;
         for path in records(&listed) {
             if path.ends_with(b"/") {
-                self.omitted.insert(path.to_vec(), "is a repository of its own".to_owned());
+                self.omitted
+                    .insert(path.to_vec(), "is a repository of its own".to_owned());
             } else if let Some(why) = secrets::suspicion(path) {
                 self.omitted.insert(path.to_vec(), why);
             } else {
@@ -145,7 +152,8 @@ impl Plan {
             let bytes = metadata.len();
             self.files.insert(path.to_vec(), File { why, bytes });
         } else {
-            self.omitted.insert(path.to_vec(), "is no file or symbolic link".to_owned());
+            self.omitted
+                .insert(path.to_vec(), "is no file or symbolic link".to_owned());
         }
     }
 
@@ -155,7 +163,10 @@ impl Plan {
         let listed = git.run(what, ["ls-tree", "-r", "-z", "--long", "--full-tree", &head])?;
         for record in records(&listed) {
             // <mode> <type> <object> <size, right-aligned>\t<path>
-            let tab = record.iter().position(|&byte| byte == b'\t').ok_or(Error::Answer { what })?;
+            let tab = record
+                .iter()
+                .position(|&byte| byte == b'\t')
+                .ok_or(Error::Answer { what })?;
             let (facts, path) = (String::from_utf8_lossy(&record[..tab]), &record[tab + 1..]);
             if facts.starts_with(GITLINK) {
                 self.omitted.insert(path.to_vec(), "is a submodule".to_owned());
@@ -178,7 +189,11 @@ fn top_of(path: &Path) -> Result<PathBuf, Error> {
         path: path.to_owned(),
         source,
     })?;
-    let dir = if metadata.is_dir() { path } else { path.parent().unwrap_or(path) };
+    let dir = if metadata.is_dir() {
+        path
+    } else {
+        path.parent().unwrap_or(path)
+    };
     match Git::in_dir(dir).line("find the repository", ["rev-parse", "--show-toplevel"]) {
         Ok(Some(top)) if !top.is_empty() => Ok(PathBuf::from(top)),
         Ok(_) => Err(Error::NoRepository(path.to_owned())),
@@ -191,7 +206,10 @@ fn top_of(path: &Path) -> Result<PathBuf, Error> {
 
 fn commit(git: Git<'_>, name: &str) -> Result<Option<String>, Error> {
     let revision = format!("{name}^{{commit}}");
-    git.line("find the commit", ["rev-parse", "--verify", "--quiet", "--end-of-options", &revision])
+    git.line(
+        "find the commit",
+        ["rev-parse", "--verify", "--quiet", "--end-of-options", &revision],
+    )
 }
 
 fn paths(listed: Vec<u8>) -> BTreeSet<Vec<u8>> {

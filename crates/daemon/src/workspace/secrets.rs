@@ -23,7 +23,19 @@ const NAMES: [&str; 17] = [
 
 /// Endings of key and secret stores.
 const ENDINGS: [&str; 13] = [
-    ".pem", ".key", ".p12", ".pfx", ".jks", ".keystore", ".kdbx", ".ppk", ".asc.key", ".tfstate", ".ovpn", ".age", ".gpg",
+    ".pem",
+    ".key",
+    ".p12",
+    ".pfx",
+    ".jks",
+    ".keystore",
+    ".kdbx",
+    ".ppk",
+    ".asc.key",
+    ".tfstate",
+    ".ovpn",
+    ".age",
+    ".gpg",
 ];
 
 /// Stems of files that hold secrets in any of the usual formats.
@@ -37,7 +49,10 @@ const EXAMPLES: [&str; 6] = ["example", "sample", "template", "dist", "defaults"
 pub(crate) fn suspicion(path: &[u8]) -> Option<String> {
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-    if EXAMPLES.iter().any(|example| name.ends_with(&format!(".{example}"))) {
+    if EXAMPLES
+        .iter()
+        .any(|example| name.ends_with(&format!(".{example}")))
+    {
         return None;
     }
     let whole = NAMES.contains(&name.as_str());
@@ -65,7 +80,14 @@ mod tests {
         ] {
             assert!(suspicion(path.as_bytes()).is_some(), "{path}");
         }
-        for path in [".env.example", "env", "src/secret.rs", "keys.txt", "id_ed25519.pub", "README.md"] {
+        for path in [
+            ".env.example",
+            "env",
+            "src/secret.rs",
+            "keys.txt",
+            "id_ed25519.pub",
+            "README.md",
+        ] {
             assert!(suspicion(path.as_bytes()).is_none(), "{path}");
         }
     }

@@ -31,7 +31,10 @@ pub(crate) fn tar(plan: Plan, checkout: Checkout) -> (RequestBody, JoinHandle<Op
                 to: sender.clone(),
             }),
         };
-        match tree.workspace(&plan, &checkout).and_then(|()| tree.end(&plan.root)) {
+        match tree
+            .workspace(&plan, &checkout)
+            .and_then(|()| tree.end(&plan.root))
+        {
             Ok(()) => None,
             // The guest stopped taking: its own answer says why.
             Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => None,
@@ -63,7 +66,10 @@ impl Tree {
 
     fn directory(&mut self, dir: &Path, under: &[u8]) -> Result<(), Error> {
         let read = |source| file_error("read", dir, source);
-        let mut entries = std::fs::read_dir(dir).map_err(read)?.collect::<Result<Vec<_>, _>>().map_err(read)?;
+        let mut entries = std::fs::read_dir(dir)
+            .map_err(read)?
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(read)?;
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let mut path = under.to_vec();
@@ -95,7 +101,8 @@ impl Tree {
             self.tar.append_data(&mut header, name, io::empty())
         } else {
             let file = File::open(from).map_err(|source| file_error("open", from, source))?;
-            self.tar.append_data(&mut header, name, Exactly::new(file, metadata.len()))
+            self.tar
+                .append_data(&mut header, name, Exactly::new(file, metadata.len()))
         };
         written.map_err(|source| file_error("copy", from, source))
     }
@@ -146,7 +153,10 @@ impl Read for Exactly {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
         if read == 0 && self.file.limit() > 0 && !buffer.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it changed while it was being copied"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "it changed while it was being copied",
+            ));
         }
         Ok(read)
     }

@@ -1,0 +1,256 @@
+//! The API's routes as methods.
+
+use banger_guest_api::{Exec, STDIO_MUX};
+use bytes::Bytes;
+use futures_util::Stream;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{Method, StatusCode, header};
+
+use super::{Client, ClientError, Session, build, request, segment, streamed};
+use crate::{
+    DoctorReport, Image, ImageImport, ImageRegister, ImageUpload, Kernel, KernelImport, LogQuery, LogSource,
+    Progress, Prune, Pruned, Version, Vm, VmCreate, VmRestart, VmSet, VmStart, VmStop, WorkspacePlan,
+    WorkspaceReport, WorkspaceRequest,
+};
+
+type Result<T> = std::result::Result<T, ClientError>;
+
+/// Every method fails with [`ClientError`]; with [`ClientError::Api`] when the daemon refuses.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "the same for all of them, told once above"
+)]
+impl Client {
+    /// Which daemon answers.
+    pub async fn version(&self) -> Result<Version> {
+        self.get("/v1/version").await
+    }
+
+    /// What the daemon finds out about its host.
+    pub async fn doctor(&self) -> Result<DoctorReport> {
+        self.get("/v1/doctor").await
+    }
+
+    /// Ends the daemon; machines run on.
+    pub async fn stop_daemon(&self) -> Result<()> {
+        self.order(Method::POST, "/v1/daemon/stop").await
+    }
+
+    /// Every kernel.
+    pub async fn kernels(&self) -> Result<Vec<Kernel>> {
+        self.get("/v1/kernels").await
+    }
+
+    /// One kernel.
+    pub async fn kernel(&self, name: &str) -> Result<Kernel> {
+        self.get(&format!("/v1/kernels/{}", segment(name))).await
+    }
+
+    /// Imports a kernel.
+    pub async fn import_kernel(
+        &self,
+        import: &KernelImport,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<Kernel> {
+        self.follow(request(Method::POST, "/v1/kernels", Some(import)), on_progress)
+            .await
+    }
+
+    /// Removes a kernel.
+    pub async fn delete_kernel(&self, name: &str) -> Result<()> {
+        self.order(Method::DELETE, &format!("/v1/kernels/{}", segment(name)))
+            .await
+    }
+
+    /// Every image.
+    pub async fn images(&self) -> Result<Vec<Image>> {
+        self.get("/v1/images").await
+    }
+
+    /// One image.
+    pub async fn image(&self, name: &str) -> Result<Image> {
+        self.get(&format!("/v1/images/{}", segment(name))).await
+    }
+
+    /// Imports a tar or directory that the daemon reads.
+    pub async fn import_image(
+        &self,
+        import: &ImageImport,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<Image> {
+        self.follow(request(Method::POST, "/v1/images", Some(import)), on_progress)
+            .await
+    }
+
+    /// Imports a tar that is sent as it comes.
+    pub async fn upload_image(
+        &self,
+        name: &str,
+        query: &ImageUpload,
+        tar: impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<Image> {
+        let mut path = format!("/v1/images/{}?force={}", segment(name), query.force);
+        if let Some(kernel) = &query.kernel {
+            path.push_str(&format!("&kernel={}", segment(kernel.as_str())));
+        }
+        self.follow(build(Method::PUT, &path, streamed(tar)), on_progress)
+            .await
+    }
+
+    /// Takes an ext4 file as an image.
+    pub async fn register_image(&self, register: &ImageRegister) -> Result<Image> {
+        self.call(Method::POST, "/v1/images/register", Some(register))
+            .await
+    }
+
+    /// Copies a registered image into the store.
+    pub async fn promote_image(&self, name: &str, on_progress: impl FnMut(Progress)) -> Result<Image> {
+        let path = format!("/v1/images/{}/promote", segment(name));
+        self.follow(request::<()>(Method::POST, &path, None), on_progress)
+            .await
+    }
+
+    /// Removes an image.
+    pub async fn delete_image(&self, name: &str) -> Result<()> {
+        self.order(Method::DELETE, &format!("/v1/images/{}", segment(name)))
+            .await
+    }
+
+    /// Every VM.
+    pub async fn vms(&self) -> Result<Vec<Vm>> {
+        self.get("/v1/vms").await
+    }
+
+    /// One VM.
+    pub async fn vm(&self, name: &str) -> Result<Vm> {
+        self.get(&vm(name, "")).await
+    }
+
+    /// Creates a VM.
+    pub async fn create_vm(&self, create: &VmCreate, on_progress: impl FnMut(Progress)) -> Result<Vm> {
+        self.follow(request(Method::POST, "/v1/vms", Some(create)), on_progress)
+            .await
+    }
+
+    /// Starts a VM.
+    pub async fn start_vm(
+        &self,
+        name: &str,
+        start: &VmStart,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<Vm> {
+        self.follow(
+            request(Method::POST, &vm(name, "/start"), Some(start)),
+            on_progress,
+        )
+        .await
+    }
+
+    /// Powers a VM off.
+    pub async fn stop_vm(&self, name: &str, stop: &VmStop) -> Result<Vm> {
+        self.call(Method::POST, &vm(name, "/stop"), Some(stop)).await
+    }
+
+    /// Ends a VM's machine now.
+    pub async fn kill_vm(&self, name: &str) -> Result<Vm> {
+        self.call::<(), _>(Method::POST, &vm(name, "/kill"), None).await
+    }
+
+    /// Stops and starts a VM.
+    pub async fn restart_vm(
+        &self,
+        name: &str,
+        restart: &VmRestart,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<Vm> {
+        self.follow(
+            request(Method::POST, &vm(name, "/restart"), Some(restart)),
+            on_progress,
+        )
+        .await
+    }
+
+    /// Changes a VM.
+    pub async fn set_vm(&self, name: &str, set: &VmSet) -> Result<Vm> {
+        self.call(Method::PATCH, &vm(name, ""), Some(set)).await
+    }
+
+    /// Ends and removes a VM.
+    pub async fn delete_vm(&self, name: &str) -> Result<()> {
+        self.order(Method::DELETE, &vm(name, "")).await
+    }
+
+    /// Removes VMs that do not run.
+    pub async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        self.call(Method::POST, "/v1/vms/prune", Some(prune)).await
+    }
+
+    /// Starts a command in a VM.
+    pub async fn exec(&self, name: &str, exec: &Exec) -> Result<Session> {
+        let mut request = request(Method::POST, &vm(name, "/exec"), Some(exec));
+        let headers = request.headers_mut();
+        headers.insert(header::CONNECTION, header::HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, header::HeaderValue::from_static(STDIO_MUX));
+        let response = self.send(request).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(ClientError::Status(response.status().as_u16()));
+        }
+        let upgraded = hyper::upgrade::on(response).await.map_err(ClientError::Http)?;
+        Ok(Session::new(upgraded))
+    }
+
+    /// A VM's log; it goes on as long as the query says.
+    pub async fn logs(&self, name: &str, query: &LogQuery) -> Result<Log> {
+        let source = match query.source {
+            LogSource::Console => "console",
+            LogSource::Vmm => "vmm",
+        };
+        let path = format!("{}?source={source}&follow={}", vm(name, "/logs"), query.follow);
+        let response = self.send(request::<()>(Method::GET, &path, None)).await?;
+        Ok(Log(response.into_body()))
+    }
+
+    /// What placing a workspace would place.
+    pub async fn plan_workspace(&self, request: &WorkspaceRequest) -> Result<WorkspacePlan> {
+        self.call(Method::POST, "/v1/workspace/plan", Some(request)).await
+    }
+
+    /// Places a workspace in a VM.
+    pub async fn place_workspace(
+        &self,
+        name: &str,
+        workspace: &WorkspaceRequest,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<WorkspaceReport> {
+        self.follow(
+            request(Method::POST, &vm(name, "/workspace"), Some(workspace)),
+            on_progress,
+        )
+        .await
+    }
+}
+
+fn vm(name: &str, part: &str) -> String {
+    format!("/v1/vms/{}{part}", segment(name))
+}
+
+/// A log as it comes.
+#[derive(Debug)]
+pub struct Log(Incoming);
+
+impl Log {
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        while let Some(frame) = self.0.frame().await {
+            if let Ok(data) = frame.map_err(ClientError::Http)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+}

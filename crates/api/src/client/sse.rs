@@ -1,0 +1,124 @@
+//! Server-sent events (the WHATWG HTML standard, section 9.2), as far as the daemon sends them.
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+
+use super::ClientError;
+use crate::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, ErrorBody, Progress};
+
+/// The events of one response.
+pub(super) struct Events {
+    body: Incoming,
+    parser: Parser,
+}
+
+impl Events {
+    pub(super) fn new(body: Incoming) -> Self {
+        Self {
+            body,
+            parser: Parser::default(),
+        }
+    }
+
+    /// Tells of progress until the work has ended, and gives how.
+    pub(super) async fn outcome<T: DeserializeOwned>(
+        mut self,
+        mut on_progress: impl FnMut(Progress),
+    ) -> Result<T, ClientError> {
+        loop {
+            while let Some(event) = self.parser.next() {
+                match event.name.as_str() {
+                    // A newer daemon may tell more than we know; that is no failure.
+                    EVENT_PROGRESS => serde_json::from_str(&event.data)
+                        .into_iter()
+                        .for_each(&mut on_progress),
+                    EVENT_DONE => return serde_json::from_str(&event.data).map_err(ClientError::Answer),
+                    EVENT_ERROR => {
+                        let body: ErrorBody =
+                            serde_json::from_str(&event.data).map_err(ClientError::Answer)?;
+                        return Err(ClientError::Api(Box::new(body)));
+                    }
+                    _ => {}
+                }
+            }
+            let frame = self.body.frame().await.ok_or(ClientError::Ended)?;
+            // A connection that breaks in the middle means that the daemon was killed.
+            let frame = frame.map_err(|_| ClientError::Ended)?;
+            if let Ok(data) = frame.into_data() {
+                self.parser.feed(&data);
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Event {
+    name: String,
+    data: String,
+}
+
+/// Cuts a byte stream into events.
+#[derive(Debug, Default)]
+struct Parser {
+    buffer: Vec<u8>,
+}
+
+impl Parser {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole event. Comments, which keep the connection alive, are none.
+    fn next(&mut self) -> Option<Event> {
+        loop {
+            let end = self.buffer.windows(2).position(|pair| pair == b"\n\n")?;
+            let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+            let text = String::from_utf8_lossy(&block);
+            let mut event = Event {
+                name: String::new(),
+                data: String::new(),
+            };
+            for line in text.lines() {
+                let (field, value) = line.split_once(':').unwrap_or((line, ""));
+                let value = value.strip_prefix(' ').unwrap_or(value);
+                match field {
+                    "event" => event.name = value.to_owned(),
+                    "data" if event.data.is_empty() => event.data = value.to_owned(),
+                    "data" => event.data = format!("{}\n{value}", event.data),
+                    _ => {}
+                }
+            }
+            if !event.name.is_empty() {
+                return Some(event);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_found_however_they_are_cut() {
+        let text = b": alive\n\nevent: progress\ndata: {\"a\":1}\n\nevent: done\ndata: x\ndata: y\n\n";
+        for cut in 1..text.len() {
+            let mut parser = Parser::default();
+            let mut seen = Vec::new();
+            for chunk in text.chunks(cut) {
+                parser.feed(chunk);
+                seen.extend(std::iter::from_fn(|| parser.next()));
+            }
+            let names: Vec<_> = seen
+                .iter()
+                .map(|event| (event.name.as_str(), event.data.as_str()))
+                .collect();
+            assert_eq!(
+                names,
+                [("progress", "{\"a\":1}"), ("done", "x\ny")],
+                "cut at {cut}"
+            );
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `banger doctor`
+
+use anstyle::{AnsiColor, Style};
+use banger_api::{CheckStatus, DoctorReport};
+use tokio::process::Command;
+
+use crate::failure::Failure;
+use crate::{connection, exit, print};
+
+/// Examine this host: what is missing, and the command that mends it
+///
+/// Changes nothing and starts nothing. Exits with 5 when no VM can run here.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let program = connection::program()?;
+    // By the daemon's program, which knows, and not by a daemon, of which this would start one.
+    let output = Command::new(&program)
+        .args(["doctor", "--json"])
+        .output()
+        .await
+        .map_err(|error| Failure::during(format!("run {}", program.display()), &error))?;
+    let report: DoctorReport = serde_json::from_slice(&output.stdout).map_err(|error| {
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        Failure::during(format!("understand {}", program.display()), &error).with_log(words)
+    })?;
+    if args.json {
+        print::json(&report)?;
+    } else {
+        show(&report);
+    }
+    Ok(if report.usable { exit::OK } else { exit::HOST })
+}
+
+fn show(report: &DoctorReport) {
+    for check in &report.checks {
+        let (mark, color) = match check.status {
+            CheckStatus::Ok => ("ok  ", AnsiColor::Green),
+            CheckStatus::Warning => ("warn", AnsiColor::Yellow),
+            CheckStatus::Failed => ("FAIL", AnsiColor::Red),
+        };
+        let style = Style::new().fg_color(Some(color.into()));
+        anstream::println!("{style}{mark}{style:#} {:<12} {}", check.name, check.message);
+        if let Some(fix) = &check.fix {
+            anstream::println!("     {:<12} mend: {fix}", "");
+        }
+    }
+    anstream::println!("\n{}", report.verdict);
+}

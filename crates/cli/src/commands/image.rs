@@ -1,0 +1,291 @@
+//! `banger image`
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use banger_api::client::Client;
+use banger_api::{Image, ImageImport, ImageRegister, ImageUpload, KernelSource};
+use banger_model::{ImageName, KernelName};
+use bytes::Bytes;
+use clap::Subcommand;
+use tokio::sync::mpsc;
+
+use super::kernel::absolute;
+use crate::failure::Failure;
+use crate::progress::{Display, bytes};
+use crate::work::interruptible;
+use crate::{complete, connection, exit, many, print};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Import(Import),
+    Register(Register),
+    /// List images
+    #[command(visible_alias = "ls")]
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one image
+    Show {
+        #[arg(add = complete::images())]
+        name: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove images that no VM uses
+    #[command(visible_alias = "rm")]
+    Delete {
+        #[arg(required = true, add = complete::images())]
+        names: Vec<String>,
+    },
+    /// Copy a registered image's files into banger's store, so that they may go where they lie
+    Promote {
+        #[arg(add = complete::images())]
+        name: String,
+    },
+}
+
+/// Make a bootable image of a tar or a directory
+///
+/// The tar may be plain or compressed with gzip, zstd or xz. It is written straight into an ext4 file system: no root,
+/// no mount, and nothing of it is unpacked on this host.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  mmdebstrap --variant=minbase --include=git bookworm - | banger image import --name debian-bookworm -
+  banger image import --name alpine ./alpine-minirootfs.tar.gz
+  banger image import --name mine ./rootfs")]
+pub(crate) struct Import {
+    /// A tar, a directory, or `-` for a tar on standard input
+    source: PathBuf,
+    /// The name it gets
+    #[arg(long)]
+    name: ImageName,
+    /// The kernel that its VMs boot
+    #[arg(long, add = complete::kernels())]
+    kernel: Option<KernelName>,
+    /// Replace an image of the same name; VMs that use the old one keep it
+    #[arg(long, short)]
+    force: bool,
+    /// Print the image as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Take an existing ext4 file system as an image, where it lies
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger image register --name mine --rootfs ./rootfs.ext4 --kernel-ref debian
+  banger image register --name mine --rootfs ./rootfs.ext4 --kernel ./vmlinux --initrd ./initrd --modules ./modules")]
+pub(crate) struct Register {
+    /// The name it gets
+    #[arg(long)]
+    name: ImageName,
+    /// The root file system; VMs never write to it
+    #[arg(long, value_name = "FILE")]
+    rootfs: PathBuf,
+    /// A second ext4 file system, of which each VM gets a writable copy at /root
+    #[arg(long, value_name = "FILE")]
+    work_seed: Option<PathBuf>,
+    /// The kernel that its VMs boot, by name
+    #[arg(long, conflicts_with = "kernel", add = complete::kernels())]
+    kernel_ref: Option<KernelName>,
+    /// Or a kernel's file (ELF or bzImage), which is imported under the image's name
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// That kernel's initrd
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    initrd: Option<PathBuf>,
+    /// That kernel's modules
+    #[arg(long, value_name = "DIR", requires = "kernel")]
+    modules: Option<PathBuf>,
+    /// Print the image as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(command: Command) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    match command {
+        Command::Import(args) => {
+            let json = args.json;
+            let image = interruptible(import(&client, args)).await?;
+            tell(&image, json)?;
+        }
+        Command::Register(args) => {
+            let json = args.json;
+            let image = client.register_image(&args.request()?).await?;
+            tell(&image, json)?;
+        }
+        Command::List { json } => list(&client.images().await?, json)?,
+        Command::Show { name, json } => show(&client.image(&name).await?, json)?,
+        Command::Delete { names } => {
+            let delete = async |name: String| {
+                client.delete_image(&name).await?;
+                Ok(name)
+            };
+            return Ok(many::each(&names, delete).await);
+        }
+        Command::Promote { name } => {
+            let mut display = Display::new("");
+            let image = client
+                .promote_image(&name, |progress| display.show(&progress))
+                .await?;
+            drop(display);
+            tell(&image, false)?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+async fn import(client: &Client, args: Import) -> Result<Image, Failure> {
+    let Import {
+        source,
+        name,
+        kernel,
+        force,
+        ..
+    } = args;
+    let mut display = Display::new("");
+    display.now("importing the image");
+    if source.as_os_str() == "-" {
+        let query = ImageUpload { kernel, force };
+        let tar = standard_input();
+        return Ok(client
+            .upload_image(name.as_str(), &query, tar, |progress| display.show(&progress))
+            .await?);
+    }
+    let import = ImageImport {
+        name,
+        path: absolute(source)?,
+        kernel,
+        force,
+    };
+    Ok(client
+        .import_image(&import, |progress| display.show(&progress))
+        .await?)
+}
+
+/// Standard input in chunks, read by a thread that is never more than two ahead.
+fn standard_input() -> impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + Sync {
+    const CHUNK: usize = 1 << 20;
+    let (sender, mut receiver) = mpsc::channel(2);
+    std::thread::spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        loop {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            let read = (&mut stdin).take(CHUNK as u64).read_to_end(&mut chunk);
+            let chunk = match read {
+                Ok(0) => return,
+                Ok(_) => Ok(Bytes::from(chunk)),
+                Err(error) => Err(error),
+            };
+            if sender.blocking_send(chunk).is_err() {
+                return;
+            }
+        }
+    });
+    futures_util::stream::poll_fn(move |context| receiver.poll_recv(context))
+}
+
+impl Register {
+    fn request(self) -> Result<ImageRegister, Failure> {
+        let kernel = match self.kernel {
+            Some(kernel) => Some(KernelSource::Files {
+                // A file in the other form is known by its content.
+                vmlinux: None,
+                vmlinuz: Some(absolute(kernel)?),
+                initrd: self.initrd.map(absolute).transpose()?,
+                modules: self.modules.map(absolute).transpose()?,
+                config: None,
+            }),
+            None => None,
+        };
+        Ok(ImageRegister {
+            name: self.name,
+            rootfs: absolute(self.rootfs)?,
+            work_seed: self.work_seed.map(absolute).transpose()?,
+            kernel_ref: self.kernel_ref,
+            kernel,
+        })
+    }
+}
+
+fn tell(image: &Image, json: bool) -> Result<(), Failure> {
+    if json {
+        return print::json(image);
+    }
+    let os = image.os.as_deref().unwrap_or("no os-release");
+    let init = image.init.as_deref().unwrap_or("no init: the agent is its init");
+    print::line(&format!("{}: {os}, {init}, {}", image.name, bytes(image.bytes)));
+    Ok(())
+}
+
+fn list(images: &[Image], json: bool) -> Result<(), Failure> {
+    if json {
+        return print::json(images);
+    }
+    let rows = images.iter().map(|image| {
+        vec![
+            image.name.to_string(),
+            image.os.clone().unwrap_or_else(|| "-".to_owned()),
+            image.init.clone().unwrap_or_else(|| "-".to_owned()),
+            bytes(image.bytes),
+            print::age(&image.created),
+            image.used_by.len().to_string(),
+            if image.default {
+                "default".to_owned()
+            } else {
+                String::new()
+            },
+        ]
+    });
+    print::table(&["NAME", "OS", "INIT", "SIZE", "AGE", "VMS", ""], rows);
+    Ok(())
+}
+
+fn show(image: &Image, json: bool) -> Result<(), Failure> {
+    if json {
+        return print::json(image);
+    }
+    let layers: Vec<_> = image
+        .layers
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    print::facts(&[
+        ("name", image.name.to_string()),
+        ("os", image.os.clone().unwrap_or_default()),
+        ("init", image.init.clone().unwrap_or_default()),
+        (
+            "kernel",
+            image.kernel.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ),
+        ("layers", layers.join(" ")),
+        (
+            "work seed",
+            image
+                .work_seed
+                .as_ref()
+                .map(|path| path.display().to_string())
+                .unwrap_or_default(),
+        ),
+        (
+            "owned",
+            if image.managed {
+                "by banger"
+            } else {
+                "where it was registered"
+            }
+            .to_owned(),
+        ),
+        ("size", bytes(image.bytes)),
+        ("created", image.created.clone()),
+        ("used by", image.used_by.join(", ")),
+    ]);
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! `banger kernel`
+
+use std::path::PathBuf;
+
+use banger_api::{Kernel, KernelImport, KernelSource};
+use banger_model::KernelName;
+use clap::Subcommand;
+
+use crate::failure::Failure;
+use crate::progress::{Display, bytes};
+use crate::work::interruptible;
+use crate::{complete, connection, exit, many, print};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Import(Import),
+    /// List kernels
+    #[command(visible_alias = "ls")]
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one kernel
+    Show {
+        #[arg(add = complete::kernels())]
+        name: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove kernels that no VM uses
+    #[command(visible_alias = "delete")]
+    Rm {
+        #[arg(required = true, add = complete::kernels())]
+        names: Vec<String>,
+    },
+}
+
+/// Import a kernel
+///
+/// It is unpacked into the form that Firecracker boots, checked for what banger needs, and kept with the modules that
+/// a guest needs to find its disks.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger kernel import debian --package linux-image-cloud-amd64
+  banger kernel import mine --deb ./linux-image-6.12_amd64.deb
+  banger kernel import host --host
+  banger kernel import built --vmlinux ./vmlinux --config ./.config --append no_timer_check --max-vcpus 1")]
+#[command(group = clap::ArgGroup::new("source").required(true).multiple(true).args(["package", "deb", "host", "vmlinux", "vmlinuz"]))]
+pub(crate) struct Import {
+    /// The name it gets
+    name: KernelName,
+    /// Download this package of the host's package manager; it is not installed
+    #[arg(long, conflicts_with_all = ["deb", "host", "vmlinux", "vmlinuz"])]
+    package: Option<String>,
+    /// Take a Debian package file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "vmlinux", "vmlinuz"])]
+    deb: Option<PathBuf>,
+    /// Take the kernel that this host runs
+    #[arg(long, conflicts_with_all = ["vmlinux", "vmlinuz"])]
+    host: bool,
+    /// Take an uncompressed ELF kernel
+    #[arg(long, value_name = "FILE")]
+    vmlinux: Option<PathBuf>,
+    /// Take a bzImage
+    #[arg(long, value_name = "FILE")]
+    vmlinuz: Option<PathBuf>,
+    /// An initrd to run before banger's own
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["package", "deb", "host"])]
+    initrd: Option<PathBuf>,
+    /// Its modules: a directory like /lib/modules/VERSION
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["package", "deb", "host"])]
+    modules: Option<PathBuf>,
+    /// Its configuration, by which it is checked
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["package", "deb", "host"])]
+    config: Option<PathBuf>,
+    /// A boot argument that it needs; may be repeated, or hold several
+    #[arg(long, value_name = "ARGS")]
+    append: Vec<String>,
+    /// The most vCPUs it takes
+    #[arg(long, value_name = "N")]
+    max_vcpus: Option<u32>,
+    /// Replace a kernel of the same name
+    #[arg(long, short)]
+    force: bool,
+    /// Print the kernel as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(command: Command) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    match command {
+        Command::Import(args) => {
+            let json = args.json;
+            let import = args.request()?;
+            let mut display = Display::new("");
+            display.now("importing the kernel");
+            let kernel = interruptible(async {
+                Ok(client
+                    .import_kernel(&import, |progress| display.show(&progress))
+                    .await?)
+            })
+            .await?;
+            drop(display);
+            if json {
+                print::json(&kernel)?
+            } else {
+                print::line(&told(&kernel))
+            }
+        }
+        Command::List { json } => list(&client.kernels().await?, json)?,
+        Command::Show { name, json } => show(&client.kernel(&name).await?, json)?,
+        Command::Rm { names } => {
+            let remove = async |name: String| {
+                client.delete_kernel(&name).await?;
+                Ok(name)
+            };
+            return Ok(many::each(&names, remove).await);
+        }
+    }
+    Ok(exit::OK)
+}
+
+impl Import {
+    fn request(self) -> Result<KernelImport, Failure> {
+        let source = if let Some(package) = self.package {
+            KernelSource::Package(package)
+        } else if let Some(deb) = self.deb {
+            KernelSource::Deb(absolute(deb)?)
+        } else if self.host {
+            KernelSource::Host
+        } else {
+            KernelSource::Files {
+                vmlinux: self.vmlinux.map(absolute).transpose()?,
+                vmlinuz: self.vmlinuz.map(absolute).transpose()?,
+                initrd: self.initrd.map(absolute).transpose()?,
+                modules: self.modules.map(absolute).transpose()?,
+                config: self.config.map(absolute).transpose()?,
+            }
+        };
+        let append = self
+            .append
+            .iter()
+            .flat_map(|args| args.split_whitespace())
+            .map(str::to_owned);
+        Ok(KernelImport {
+            name: self.name,
+            source,
+            append: append.collect(),
+            max_vcpus: self.max_vcpus,
+            force: self.force,
+        })
+    }
+}
+
+/// A path as the daemon can use it, which has another working directory.
+pub(crate) fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
+    std::path::absolute(&path).map_err(|error| Failure::during(format!("find {}", path.display()), &error))
+}
+
+fn told(kernel: &Kernel) -> String {
+    format!(
+        "{}: {} from {}, {} modules, {}",
+        kernel.name,
+        kernel.version,
+        kernel.source,
+        kernel.modules.len(),
+        bytes(kernel.bytes)
+    )
+}
+
+fn list(kernels: &[Kernel], json: bool) -> Result<(), Failure> {
+    if json {
+        return print::json(kernels);
+    }
+    let rows = kernels.iter().map(|kernel| {
+        vec![
+            kernel.name.to_string(),
+            kernel.version.clone(),
+            bytes(kernel.bytes),
+            kernel.supports.join(","),
+            kernel.used_by.len().to_string(),
+            if kernel.default {
+                "default".to_owned()
+            } else {
+                String::new()
+            },
+        ]
+    });
+    print::table(&["NAME", "VERSION", "SIZE", "SUPPORTS", "VMS", ""], rows);
+    Ok(())
+}
+
+fn show(kernel: &Kernel, json: bool) -> Result<(), Failure> {
+    if json {
+        return print::json(kernel);
+    }
+    print::facts(&[
+        ("name", kernel.name.to_string()),
+        ("version", kernel.version.clone()),
+        ("source", kernel.source.clone()),
+        ("supports", kernel.supports.join(", ")),
+        ("append", kernel.append.join(" ")),
+        (
+            "max vCPUs",
+            kernel.max_vcpus.map(|most| most.to_string()).unwrap_or_default(),
+        ),
+        ("modules", kernel.modules.join(" ")),
+        (
+            "own initrd",
+            if kernel.initrd {
+                "yes".to_owned()
+            } else {
+                String::new()
+            },
+        ),
+        ("size", bytes(kernel.bytes)),
+        ("used by", kernel.used_by.join(", ")),
+    ]);
+    Ok(())
+}

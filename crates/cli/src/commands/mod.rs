@@ -1,0 +1,109 @@
+//! The command line: one file per command, whose `Args` doc comment is its help.
+
+mod completion;
+mod daemon;
+mod doctor;
+mod image;
+mod kernel;
+mod version;
+mod vm;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit;
+use crate::failure::Failure;
+
+/// A real virtual machine for your repository, in one command
+///
+/// `cd my-repo && banger vm run` ends in a shell inside a microVM that holds your repository, as a real git
+/// checkout at /root/repo. Nothing in there reaches your files.
+#[derive(Debug, Parser)]
+#[command(name = "banger", version, after_help = after_help(), max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create, run, enter and remove VMs
+    #[command(subcommand)]
+    Vm(vm::Command),
+    /// List VMs that run
+    Ps(vm::list::Args),
+    /// Import, list and remove images: what VMs have in them
+    #[command(subcommand)]
+    Image(image::Command),
+    /// Import, list and remove kernels: what VMs boot
+    #[command(subcommand)]
+    Kernel(kernel::Command),
+    /// Start, stop and look at the daemon, which `banger` otherwise does by itself
+    #[command(subcommand)]
+    Daemon(daemon::Command),
+    /// Examine this host: what is missing, and the command that mends it
+    Doctor(doctor::Args),
+    /// Tell the versions of banger and of the daemon that runs
+    Version(version::Args),
+    /// Print a script that completes banger's command lines
+    Completion(completion::Args),
+}
+
+fn after_help() -> String {
+    format!(
+        "\
+The first time:
+  banger doctor                                          what this host can run
+  banger kernel import debian --package linux-image-cloud-amd64
+  mmdebstrap --variant=minbase --include=git bookworm - |
+      banger image import --name debian-bookworm -
+
+Every day:
+  cd my-repo && banger vm run                            a shell beside your code
+  banger vm run --rm -- make test                        a command, its exit code, and nothing left
+  banger vm create --name web && banger vm exec web -- uname -a
+  banger vm list
+
+{}",
+        exit::TABLE
+    )
+}
+
+/// Runs a command line and gives its exit code.
+pub(crate) async fn run(cli: Cli) -> Result<i32, Failure> {
+    match cli.command {
+        Command::Vm(command) => vm::run(command).await,
+        Command::Ps(args) => vm::list::run(args, true).await,
+        Command::Image(command) => image::run(command).await,
+        Command::Kernel(command) => kernel::run(command).await,
+        Command::Daemon(command) => daemon::run(command).await,
+        Command::Doctor(args) => doctor::run(args).await,
+        Command::Version(args) => version::run(args).await,
+        Command::Completion(args) => completion::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_teaches() {
+        let help = Cli::command().term_width(100).render_long_help().to_string();
+        insta::assert_snapshot!(help);
+    }
+
+    #[test]
+    fn every_command_of_vm_has_help() {
+        let mut cli = Cli::command().term_width(100);
+        let vm = cli.find_subcommand_mut("vm").unwrap();
+        insta::assert_snapshot!(vm.render_help().to_string());
+        let run = vm.find_subcommand_mut("run").unwrap();
+        insta::assert_snapshot!(run.render_long_help().to_string());
+    }
+}

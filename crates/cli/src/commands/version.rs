@@ -1,0 +1,32 @@
+//! `banger version`
+
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::{connection, exit, print};
+
+/// Tell the versions of banger and of the daemon that runs
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let ours = env!("CARGO_PKG_VERSION");
+    let (_, daemon) = connection::look().await?;
+    if args.json {
+        print::json(&json!({ "banger": ours, "daemon": daemon }))?;
+        return Ok(exit::OK);
+    }
+    print::line(&format!("banger {ours}"));
+    match daemon {
+        Some(daemon) => print::line(&format!(
+            "bangerd {} (build {}, process {})",
+            daemon.version, daemon.build, daemon.pid
+        )),
+        None => print::line("bangerd does not run"),
+    }
+    Ok(exit::OK)
+}

@@ -1,0 +1,55 @@
+//! `banger vm create`
+
+use banger_model::WaitFor;
+
+use super::shape::Shape;
+use crate::failure::Failure;
+use crate::progress::Display;
+use crate::work::interruptible;
+use crate::{connection, exit, print};
+
+/// Create a VM and start it
+///
+/// Prints its name. When the start fails, nothing of it is left. What is not said comes from the configuration, or
+/// from the size of this host.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm create                                     a name is found
+  banger vm create --name web --memory 4G --vcpu 2
+  banger vm create --image alpine --wait init --json")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    shape: Shape,
+    /// Only make it
+    #[arg(long)]
+    no_start: bool,
+    /// Wait until commands run (agent), the image's init is up (init), or its SSH server listens (ssh)
+    #[arg(long, default_value = "agent", value_name = "STATE", value_parser = str::parse::<WaitFor>)]
+    wait: WaitFor,
+    /// Print the VM as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let mut request = args.shape.request();
+    request.no_start = args.no_start;
+    request.wait = args.wait;
+    let mut display = Display::new("");
+    let created = interruptible(async {
+        Ok(client
+            .create_vm(&request, |progress| display.show(&progress))
+            .await?)
+    })
+    .await;
+    drop(display);
+    let vm = created?;
+    if args.json {
+        print::json(&vm)?
+    } else {
+        print::line(vm.name.as_str())
+    }
+    Ok(exit::OK)
+}

@@ -1,0 +1,53 @@
+//! `banger vm exec`
+
+use banger_api::stream::Exec;
+
+use crate::failure::Failure;
+use crate::values::assignment;
+use crate::{complete, connection, session, terminal};
+
+/// Run a command in a VM
+///
+/// Standard input, output and error are the command's, byte for byte; its exit code is ours. Signals to end go to the
+/// command.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm exec web -- uname -a
+  banger vm exec web -w /srv -e DEBUG=1 -u www-data -- ./serve
+  tar c . | banger vm exec web -- tar x -C /srv
+  banger vm exec -t web -- vim /etc/hosts")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    name: String,
+    /// Give the command a terminal
+    #[arg(long, short)]
+    tty: bool,
+    /// Its working directory; the user's home when absent
+    #[arg(long, short, value_name = "DIR")]
+    workdir: Option<String>,
+    /// Who runs it: a name or number, and perhaps a group, as USER[:GROUP]; root when absent
+    #[arg(long, short)]
+    user: Option<String>,
+    /// A variable; NAME alone takes its value here
+    #[arg(long, short, value_name = "NAME=VALUE", value_parser = assignment)]
+    env: Vec<(String, String)>,
+    /// Give the command no input
+    #[arg(long)]
+    no_stdin: bool,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await.map_err(Failure::before_command)?;
+    let exec = Exec {
+        argv: args.command,
+        env: args.env.into_iter().collect(),
+        cwd: args.workdir,
+        user: args.user,
+        tty: args.tty.then(terminal::tty),
+    };
+    session::run(&client, &args.name, &exec, !args.no_stdin).await
+}

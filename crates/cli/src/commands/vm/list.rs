@@ -1,0 +1,51 @@
+//! `banger vm list` and `banger ps`
+
+use banger_api::Vm;
+
+use crate::failure::Failure;
+use crate::{connection, exit, print};
+
+/// List VMs
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Names alone
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(crate) async fn run(args: Args, only_running: bool) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let mut vms = client.vms().await?;
+    vms.retain(|vm| !only_running || vm.phase.may_have_machine());
+    if args.json {
+        print::json(&vms)?;
+    } else if args.quiet {
+        vms.iter().for_each(|vm| print::line(vm.name.as_str()));
+    } else {
+        print::table(
+            &["NAME", "PHASE", "IMAGE", "VCPUS", "MEMORY", "DISK", "VMM", "AGE"],
+            vms.iter().map(row),
+        );
+    }
+    Ok(exit::OK)
+}
+
+fn row(vm: &Vm) -> Vec<String> {
+    let vmm = vm
+        .machine
+        .as_ref()
+        .map(|machine| format!("{} ({})", machine.vmm, machine.acceleration));
+    vec![
+        vm.name.to_string(),
+        vm.phase.to_string(),
+        vm.image.to_string(),
+        vm.vcpus.to_string(),
+        vm.memory.to_string(),
+        format!("{} of {}", vm.disk_used, vm.disk_size),
+        vmm.unwrap_or_else(|| "-".to_owned()),
+        print::age(&vm.created),
+    ]
+}

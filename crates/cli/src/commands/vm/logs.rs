@@ -1,0 +1,47 @@
+//! `banger vm logs`
+
+use std::io::Write;
+
+use banger_api::{LogQuery, LogSource};
+
+use crate::failure::Failure;
+use crate::{complete, connection, exit};
+
+/// Print what a VM's guest wrote to its console
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm logs web
+  banger vm logs -f web              go on until it stops
+  banger vm logs --vmm web           what the VMM itself said")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    name: String,
+    /// Go on as more is written
+    #[arg(long, short)]
+    follow: bool,
+    /// What the VMM itself said, in place of the console
+    #[arg(long)]
+    vmm: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let query = LogQuery {
+        source: if args.vmm {
+            LogSource::Vmm
+        } else {
+            LogSource::Console
+        },
+        follow: args.follow,
+    };
+    let mut log = client.logs(&args.name, &query).await?;
+    let mut stdout = std::io::stdout();
+    while let Some(bytes) = log.next().await? {
+        // Who reads has seen enough.
+        if stdout.write_all(&bytes).and_then(|()| stdout.flush()).is_err() {
+            break;
+        }
+    }
+    Ok(exit::OK)
+}

@@ -1,0 +1,60 @@
+//! `banger vm`
+
+mod create;
+mod delete;
+mod exec;
+mod kill;
+pub(crate) mod list;
+mod logs;
+mod prune;
+mod restart;
+mod run;
+mod set;
+mod shape;
+mod shell;
+mod show;
+mod start;
+mod stop;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(run::Args),
+    Create(create::Args),
+    Start(start::Args),
+    Stop(stop::Args),
+    Kill(kill::Args),
+    Restart(restart::Args),
+    #[command(visible_alias = "rm")]
+    Delete(delete::Args),
+    #[command(visible_alias = "ls")]
+    List(list::Args),
+    Show(show::Args),
+    Exec(exec::Args),
+    Shell(shell::Args),
+    Logs(logs::Args),
+    Set(set::Args),
+    Prune(prune::Args),
+}
+
+pub(super) async fn run(command: Command) -> Result<i32, Failure> {
+    match command {
+        Command::Run(args) => run::run(args).await,
+        Command::Create(args) => create::run(args).await,
+        Command::Start(args) => start::run(args).await,
+        Command::Stop(args) => stop::run(args).await,
+        Command::Kill(args) => kill::run(args).await,
+        Command::Restart(args) => restart::run(args).await,
+        Command::Delete(args) => delete::run(args).await,
+        Command::List(args) => list::run(args, false).await,
+        Command::Show(args) => show::run(args).await,
+        Command::Exec(args) => exec::run(args).await,
+        Command::Shell(args) => shell::run(args).await,
+        Command::Logs(args) => logs::run(args).await,
+        Command::Set(args) => set::run(args).await,
+        Command::Prune(args) => prune::run(args).await,
+    }
+}

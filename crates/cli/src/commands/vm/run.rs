@@ -1,0 +1,179 @@
+//! `banger vm run`
+
+use std::path::PathBuf;
+
+use banger_api::client::Client;
+use banger_api::stream::Exec;
+use banger_api::{Vm, WorkspaceOmission, WorkspacePlan, WorkspaceRequest};
+
+use super::shape::Shape;
+use crate::commands::kernel::absolute;
+use crate::failure::Failure;
+use crate::progress::{Display, bytes};
+use crate::work::interruptible;
+use crate::{connection, exit, print, session, terminal};
+
+/// The label that names a VM's workspace, for `vm shell`.
+pub(super) const WORKSPACE: &str = "banger.workspace";
+
+/// Where a repository goes in the guest.
+const GUEST_PATH: &str = "/root/repo";
+
+/// Put your repository into a new VM, and a shell or a command beside it
+///
+/// Finds the git repository around PATH and makes a real checkout of it at /root/repo in a new VM: HEAD, what is staged,
+/// what is changed, and untracked files that are not ignored. Untracked files that look like secrets stay here and are
+/// named. Your repository is never written to. Without a repository it is a plain VM.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm run                               a shell beside the repository around here
+  banger vm run --rm -- make test             a command, its exit code, and nothing left
+  banger vm run --branch fix --from v1.2 -d   a new branch from a tag, left running
+  banger vm run --dry-run                     which files would go")]
+pub(crate) struct Args {
+    /// A path in the repository
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    #[command(flatten)]
+    shape: Shape,
+    /// Make this branch in the guest's checkout
+    #[arg(long)]
+    branch: Option<String>,
+    /// Take this commit, without changes, in place of the working tree
+    #[arg(long, value_name = "REF")]
+    from: Option<String>,
+    /// Leave untracked files here
+    #[arg(long)]
+    no_untracked: bool,
+    /// Remove the VM in the end
+    #[arg(long, conflicts_with = "detach")]
+    rm: bool,
+    /// Only set it up, and leave it running
+    #[arg(long, short)]
+    detach: bool,
+    /// Only tell which files would go
+    #[arg(long)]
+    dry_run: bool,
+    /// The command and its arguments; a shell when absent
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    go(args).await.map_err(Failure::unless_of_guest)
+}
+
+async fn go(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let workspace = WorkspaceRequest {
+        path: absolute(args.path)?,
+        guest_path: GUEST_PATH.to_owned(),
+        branch: args.branch,
+        from: args.from,
+        no_untracked: args.no_untracked,
+    };
+    let plan = client.plan_workspace(&workspace).await?;
+    if args.dry_run {
+        tell_plan(&plan);
+        return Ok(exit::OK);
+    }
+    let workspace = plan.root.is_some().then_some(workspace);
+    if workspace.is_none() {
+        eprintln!("note: there is no git repository here, so this is a plain VM");
+    }
+    let mut request = args.shape.request();
+    if workspace.is_some() {
+        request.labels.insert(WORKSPACE.to_owned(), GUEST_PATH.to_owned());
+    }
+    let mut display = Display::new("");
+    let created = interruptible(async {
+        Ok(client
+            .create_vm(&request, |progress| display.show(&progress))
+            .await?)
+    })
+    .await;
+    drop(display);
+    let vm = created?;
+    let outcome = use_vm(&client, &vm, workspace, args.command, args.detach).await;
+    if args.rm {
+        client.delete_vm(vm.name.as_str()).await?;
+    } else if !args.detach {
+        eprintln!(
+            "VM {0} runs on: `banger vm shell {0}` enters it, `banger vm delete -f {0}` removes it",
+            vm.name
+        );
+    }
+    outcome
+}
+
+/// Places the workspace and runs what was asked for.
+async fn use_vm(
+    client: &Client,
+    vm: &Vm,
+    workspace: Option<WorkspaceRequest>,
+    command: Vec<String>,
+    detach: bool,
+) -> Result<i32, Failure> {
+    let name = vm.name.as_str();
+    let cwd = workspace.as_ref().map(|workspace| workspace.guest_path.clone());
+    if let Some(workspace) = workspace {
+        let display = Display::new("");
+        display.now("placing the repository");
+        let placed =
+            interruptible(async { Ok(client.place_workspace(name, &workspace, |_| {}).await?) }).await;
+        drop(display);
+        let report = placed?;
+        eprintln!(
+            "{}: {} files, {} at {}",
+            vm.name,
+            report.files,
+            bytes(report.bytes),
+            report.guest_path
+        );
+        tell_omitted(&report.omitted);
+    }
+    if detach && command.is_empty() {
+        print::line(name);
+        eprintln!("enter it with `banger vm shell {name}`");
+        return Ok(exit::OK);
+    }
+    let shell = command.is_empty();
+    let exec = Exec {
+        argv: command,
+        cwd,
+        tty: (shell && terminal::is_interactive()).then(terminal::tty),
+        ..Exec::default()
+    };
+    session::run(client, name, &exec, true).await
+}
+
+fn tell_plan(plan: &WorkspacePlan) {
+    let Some(root) = &plan.root else {
+        print::line("there is no git repository here: the VM would be a plain one");
+        return;
+    };
+    let rows = plan
+        .files
+        .iter()
+        .map(|file| vec![file.why.clone(), bytes(file.bytes), file.path.clone()]);
+    print::table(&["WHY", "SIZE", "PATH"], rows);
+    let head = plan
+        .head
+        .as_deref()
+        .map_or("no commit yet", |head| &head[..head.len().min(12)]);
+    let branch = plan.branch.as_deref().unwrap_or("no branch");
+    eprintln!(
+        "{} files, {}, from {} ({branch}, {head})",
+        plan.files.len(),
+        bytes(plan.bytes),
+        root.display()
+    );
+    tell_omitted(&plan.omitted);
+}
+
+fn tell_omitted(omitted: &[WorkspaceOmission]) {
+    for omission in omitted {
+        eprintln!("note: {} stays here: it {}", omission.path, omission.why);
+    }
+}

@@ -1,0 +1,39 @@
+//! `banger vm shell`
+
+use banger_api::stream::Exec;
+
+use super::run::WORKSPACE;
+use crate::failure::Failure;
+use crate::{complete, connection, session, terminal};
+
+/// Open a shell in a VM
+///
+/// It is the user's login shell, in the repository if `vm run` put one there.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  banger vm shell web")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    name: String,
+    /// Whose shell; root's when absent
+    #[arg(long, short)]
+    user: Option<String>,
+    /// The directory to begin in
+    #[arg(long, short, value_name = "DIR")]
+    workdir: Option<String>,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await.map_err(Failure::before_command)?;
+    let vm = client
+        .vm(&args.name)
+        .await
+        .map_err(|error| Failure::from(error).before_command())?;
+    let exec = Exec {
+        cwd: args.workdir.or_else(|| vm.labels.get(WORKSPACE).cloned()),
+        user: args.user,
+        // Without a terminal here, the shell reads a script.
+        tty: terminal::is_interactive().then(terminal::tty),
+        ..Exec::default()
+    };
+    session::run(&client, &args.name, &exec, true).await
+}

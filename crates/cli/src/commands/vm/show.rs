@@ -1,0 +1,91 @@
+//! `banger vm show`
+
+use std::collections::BTreeMap;
+
+use banger_api::{Machine, Vm};
+use banger_model::Stage;
+
+use crate::failure::Failure;
+use crate::print::micros;
+use crate::{complete, connection, exit, print};
+
+/// Show everything about a VM
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    name: String,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let vm = client.vm(&args.name).await?;
+    if args.json {
+        print::json(&vm)?;
+    } else {
+        show(&vm);
+    }
+    Ok(exit::OK)
+}
+
+fn show(vm: &Vm) {
+    let error = vm.last_error.as_ref().map(|error| {
+        let parts = std::iter::once(&error.message).chain(&error.causes);
+        parts.map(String::as_str).collect::<Vec<_>>().join(": ")
+    });
+    print::facts(&[
+        ("name", vm.name.to_string()),
+        ("id", vm.id.clone()),
+        ("phase", vm.phase.to_string()),
+        ("image", vm.image.to_string()),
+        ("kernel", vm.kernel.to_string()),
+        ("vcpus", vm.vcpus.to_string()),
+        ("memory", vm.memory.to_string()),
+        ("disk", format!("{} of {}", vm.disk_used, vm.disk_size)),
+        ("env", pairs(&vm.env)),
+        ("labels", pairs(&vm.labels)),
+        ("created", vm.created.clone()),
+        ("failure", error.unwrap_or_default()),
+    ]);
+    if let Some(machine) = &vm.machine {
+        show_machine(machine);
+    }
+}
+
+fn show_machine(machine: &Machine) {
+    let of = |text: &Option<String>| text.clone().unwrap_or_default();
+    print::facts(&[
+        ("vmm", format!("{} ({})", machine.vmm, machine.acceleration)),
+        ("because", of(&machine.fallback)),
+        ("process", machine.pid.to_string()),
+        ("started", machine.started.clone()),
+        ("guest", of(&machine.os)),
+        ("release", of(&machine.kernel_release)),
+        (
+            "init",
+            format!("{} ({})", of(&machine.init), of(&machine.init_state)),
+        ),
+        ("start took", stages(&machine.stages_micros)),
+    ]);
+}
+
+fn stages(took: &BTreeMap<String, u64>) -> String {
+    let order = [
+        Stage::Plan,
+        Stage::Disks,
+        Stage::Launch,
+        Stage::Kernel,
+        Stage::Configure,
+    ];
+    let known = order
+        .iter()
+        .filter_map(|stage| Some(format!("{stage} {}", micros(*took.get(stage.as_str())?))));
+    known.collect::<Vec<_>>().join(", ")
+}
+
+fn pairs(pairs: &BTreeMap<String, String>) -> String {
+    let pairs = pairs.iter().map(|(name, value)| format!("{name}={value}"));
+    pairs.collect::<Vec<_>>().join(" ")
+}

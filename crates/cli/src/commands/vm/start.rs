@@ -1,0 +1,36 @@
+//! `banger vm start`
+
+use banger_api::VmStart;
+use banger_model::WaitFor;
+
+use crate::failure::Failure;
+use crate::progress::Display;
+use crate::work::interruptible;
+use crate::{complete, connection, many};
+
+/// Start VMs
+///
+/// Several are started side by side; one that fails does not stop the others.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  banger vm start web db --wait init")]
+pub(crate) struct Args {
+    #[arg(required = true, add = complete::vms())]
+    names: Vec<String>,
+    /// Wait until commands run (agent), the image's init is up (init), or its SSH server listens (ssh)
+    #[arg(long, default_value = "agent", value_name = "STATE", value_parser = str::parse::<WaitFor>)]
+    wait: WaitFor,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let start = VmStart { wait: args.wait };
+    let several = args.names.len() > 1;
+    let one = async |name: String| {
+        let mut display = Display::new(if several { name.as_str() } else { "" });
+        client
+            .start_vm(&name, &start, |progress| display.show(&progress))
+            .await?;
+        Ok(name)
+    };
+    interruptible(async { Ok(many::each(&args.names, one).await) }).await
+}

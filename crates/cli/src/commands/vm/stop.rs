@@ -1,0 +1,35 @@
+//! `banger vm stop`
+
+use std::time::Duration;
+
+use banger_api::VmStop;
+
+use crate::failure::Failure;
+use crate::values::duration;
+use crate::{complete, connection, many};
+
+/// Power VMs off
+///
+/// The guest's init is asked first; then everything is synced; then the VMM is asked, and killed. What a guest has
+/// synced is never lost.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  banger vm stop web db --grace 5s")]
+pub(crate) struct Args {
+    #[arg(required = true, add = complete::vms())]
+    names: Vec<String>,
+    /// How long the guest's init may take
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
+    grace: Duration,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let stop = VmStop {
+        grace_ms: u64::try_from(args.grace.as_millis()).unwrap_or(u64::MAX),
+    };
+    let one = async |name: String| {
+        client.stop_vm(&name, &stop).await?;
+        Ok(name)
+    };
+    Ok(many::each(&args.names, one).await)
+}

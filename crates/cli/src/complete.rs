@@ -1,0 +1,56 @@
+//! Names that a shell completes, from a daemon that runs. None is started for it.
+
+use std::ffi::OsStr;
+
+use banger_api::Paths;
+use banger_api::client::Client;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+
+/// Names of VMs.
+pub(crate) fn vms() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        names(current, async |client| {
+            let vms = client.vms().await.unwrap_or_default();
+            vms.into_iter().map(|vm| vm.name.to_string()).collect()
+        })
+    })
+}
+
+/// Names of images.
+pub(crate) fn images() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        names(current, async |client| {
+            let images = client.images().await.unwrap_or_default();
+            images.into_iter().map(|image| image.name.to_string()).collect()
+        })
+    })
+}
+
+/// Names of kernels.
+pub(crate) fn kernels() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        names(current, async |client| {
+            let kernels = client.kernels().await.unwrap_or_default();
+            kernels
+                .into_iter()
+                .map(|kernel| kernel.name.to_string())
+                .collect()
+        })
+    })
+}
+
+fn names(current: &OsStr, ask: impl AsyncFnOnce(Client) -> Vec<String>) -> Vec<CompletionCandidate> {
+    let Ok(paths) = Paths::from_env() else {
+        return Vec::new();
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Vec::new();
+    };
+    let current = current.to_string_lossy();
+    let names = runtime.block_on(ask(Client::new(paths.socket())));
+    names
+        .into_iter()
+        .filter(|name| name.starts_with(&*current))
+        .map(CompletionCandidate::new)
+        .collect()
+}

@@ -1,0 +1,52 @@
+//! The exit codes of `banger`, all of them.
+
+use banger_model::ErrorCode;
+
+/// Everything went well.
+pub(crate) const OK: i32 = 0;
+/// Something failed; the message says what.
+pub(crate) const FAILED: i32 = 1;
+/// There is no object of that name.
+pub(crate) const NOT_FOUND: i32 = 3;
+/// The object exists already, is used, or is in a phase in which this cannot happen.
+pub(crate) const CONFLICT: i32 = 4;
+/// This host cannot run VMs.
+pub(crate) const HOST: i32 = 5;
+/// `vm exec` or `vm run` failed before there was an exit code of the guest.
+pub(crate) const NO_COMMAND: i32 = 125;
+/// Interrupted.
+pub(crate) const INTERRUPTED: i32 = 130;
+
+/// The table, for help texts.
+pub(crate) const TABLE: &str = "\
+Exit codes:
+  0    everything went well
+  1    something failed; the message says what
+  2    the command line is wrong
+  3    there is no object of that name
+  4    the object exists already, is used, or is in the wrong phase
+  5    this host cannot run VMs: see `banger doctor`
+  125  `vm exec`, `vm shell` or `vm run` failed before the guest's command ran
+  126  the guest's command could not be executed
+  127  the guest has no such command
+  130  interrupted
+`vm exec`, `vm shell` and `vm run` otherwise exit as the guest's command did, with 128 and the
+signal's number when a signal ended it.";
+
+/// The code for a kind of failure.
+pub(crate) const fn code(of: ErrorCode) -> i32 {
+    match of {
+        ErrorCode::NotFound => NOT_FOUND,
+        ErrorCode::AlreadyExists | ErrorCode::InUse | ErrorCode::WrongPhase => CONFLICT,
+        ErrorCode::Host => HOST,
+        ErrorCode::Cancelled => INTERRUPTED,
+        ErrorCode::InvalidRequest
+        | ErrorCode::Unsupported
+        | ErrorCode::Vmm
+        | ErrorCode::Guest
+        | ErrorCode::BadInput
+        | ErrorCode::Timeout
+        | ErrorCode::VersionMismatch
+        | ErrorCode::Internal => FAILED,
+    }
+}

@@ -1,0 +1,85 @@
+//! Results on standard output: tables for people, JSON for scripts.
+
+use std::io::{self, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// Prints a line. A reader that has seen enough and left is no failure: the command ends.
+pub(crate) fn line(text: &str) {
+    if writeln!(io::stdout(), "{text}").is_err() {
+        std::process::exit(crate::exit::OK);
+    }
+}
+
+/// Prints a value as JSON.
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::during("write JSON", &error))?;
+    line(&text);
+    Ok(())
+}
+
+/// Prints rows under a header, without borders.
+pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for row in table.to_string().lines() {
+        line(row.trim_end());
+    }
+}
+
+/// Prints names and values, a line each.
+pub(crate) fn facts(facts: &[(&str, String)]) {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+        line(&format!("{name:width$}  {value}"));
+    }
+}
+
+/// How long ago a time was, in one unit.
+pub(crate) fn age(rfc3339: &str) -> String {
+    let Ok(then) = rfc3339.parse::<jiff::Timestamp>() else {
+        return "?".to_owned();
+    };
+    let seconds = jiff::Timestamp::now().as_second() - then.as_second();
+    match seconds {
+        ..60 => format!("{}s", seconds.max(0)),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86400),
+    }
+}
+
+/// A time in microseconds, as people read it.
+pub(crate) fn micros(micros: u64) -> String {
+    match micros {
+        ..1000 => format!("{micros} µs"),
+        1000..100_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
+        100_000..1_000_000 => format!("{} ms", micros / 1000),
+        _ => format!("{:.2} s", micros as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::micros;
+
+    #[test]
+    fn times_have_a_readable_unit() {
+        assert_eq!(micros(999), "999 µs");
+        assert_eq!(micros(1_500), "1.5 ms");
+        assert_eq!(micros(250_000), "250 ms");
+        assert_eq!(micros(12_345_678), "12.35 s");
+    }
+}

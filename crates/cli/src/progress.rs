@@ -1,0 +1,128 @@
+//! What goes on, on standard error: live on a terminal, in plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use banger_api::{Progress, Vm};
+use banger_model::{ByteSize, Stage};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::print::micros;
+
+/// How often a live line is drawn.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The progress of one request. What is live disappears when this is dropped.
+pub(crate) struct Display {
+    bar: Option<ProgressBar>,
+    label: String,
+}
+
+impl Display {
+    /// A display; with a `label` when several go on side by side.
+    pub(crate) fn new(label: impl Into<String>) -> Self {
+        let live = std::io::stderr().is_terminal();
+        Self {
+            bar: live.then(ProgressBar::new_spinner),
+            label: label.into(),
+        }
+    }
+
+    /// Shows one word of progress.
+    pub(crate) fn show(&mut self, progress: &Progress) {
+        match progress {
+            Progress::Planned { vm } => {
+                self.say(&planned(vm));
+                self.now("preparing");
+            }
+            Progress::Stage { stage, micros: took } => {
+                if self.bar.is_some() {
+                    self.say(&format!("  {:<10} {}", stage.as_str(), micros(*took)));
+                }
+                if let Some(next) = next(*stage) {
+                    self.now(next);
+                }
+            }
+            Progress::Bytes { what, done, total } => self.bytes(what, *done, *total),
+            Progress::Note { text } => self.say(&format!("note: {text}")),
+        }
+    }
+
+    /// Says what is being done.
+    pub(crate) fn now(&self, what: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_style(style("{spinner} {msg} {elapsed}"));
+            bar.set_message(what.to_owned());
+            bar.enable_steady_tick(TICK);
+        }
+    }
+
+    fn say(&self, text: &str) {
+        let text = if self.label.is_empty() {
+            text.to_owned()
+        } else {
+            format!("{}: {text}", self.label)
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn bytes(&self, what: &str, done: u64, total: Option<u64>) {
+        let Some(bar) = &self.bar else { return };
+        match total {
+            Some(total) => {
+                bar.set_length(total);
+                bar.set_style(style("{msg} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}"));
+            }
+            None => bar.set_style(style("{spinner} {msg} {bytes} {binary_bytes_per_sec}")),
+        }
+        bar.set_message(what.to_owned());
+        bar.set_position(done);
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// What a VM gets, in one line.
+fn planned(vm: &Vm) -> String {
+    let Vm {
+        name,
+        image,
+        kernel,
+        vcpus,
+        memory,
+        disk_size,
+        ..
+    } = vm;
+    let cpus = if *vcpus == 1 { "vCPU" } else { "vCPUs" };
+    format!("{name}: image {image}, kernel {kernel}, {vcpus} {cpus}, {memory} memory, {disk_size} disk")
+}
+
+/// What goes on once a stage has ended.
+const fn next(ended: Stage) -> Option<&'static str> {
+    match ended {
+        Stage::Plan => Some("preparing disks"),
+        Stage::Disks => Some("starting the VMM"),
+        Stage::Launch => Some("booting the kernel"),
+        Stage::Kernel => Some("configuring the guest"),
+        Stage::Configure => Some("waiting for the guest's init"),
+        Stage::Init => None,
+    }
+}
+
+/// A size as people read it.
+pub(crate) fn bytes(bytes: u64) -> String {
+    ByteSize::bytes(bytes).to_string()
+}
