@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banger_api::{ErrorBody, VmSet};
-use banger_guest_api::InitState;
+use banger_guest_api::{InitKind, InitState};
 use banger_model::{Event, VmName};
 use banger_vmm::Ended;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -195,10 +195,15 @@ impl Driver {
 
     fn ready(&mut self, booted: Booted) {
         tracing::info!(vm = %self.name(), vmm = %booted.machine.record().vmm, "ready");
+        // The agent as init has nothing more to bring up; others tell when they have.
+        let init = match booted.facts.ready.init {
+            InitKind::Agent => InitState::Up,
+            _ => InitState::Booting,
+        };
         let live = Live {
             machine: booted.machine,
             facts: Arc::new(booted.facts),
-            init: InitState::Booting,
+            init,
         };
         self.publish(|state| state.live = Some(live));
         let _ = self.apply(Event::Ready);

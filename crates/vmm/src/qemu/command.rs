@@ -66,9 +66,7 @@ pub(super) fn qemu(spec: &LaunchSpec, acceleration: Acceleration, vhost: &str, q
             "-drive",
             format!("id=disk{index},if=none,format=raw,readonly={access},discard=unmap,file={path}"),
         );
-    }
-    // The guest finds the devices of a microvm in reverse: the last one first.
-    for index in (0..spec.disks.len()).rev() {
+        // The guest finds them in this order.
         add("-device", format!("virtio-blk-device,drive=disk{index}"));
     }
     add("-qmp", format!("unix:{qmp},server=on,wait=off"));
@@ -127,12 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn disks_are_attached_in_reverse_and_named_in_order() {
+    fn disks_keep_their_order_and_access() {
         let args = qemu(&spec(), Acceleration::Tcg, "v", "q");
         let devices: Vec<_> = args.iter().filter(|arg| arg.starts_with("virtio-blk")).collect();
         assert_eq!(
             devices,
-            ["virtio-blk-device,drive=disk1", "virtio-blk-device,drive=disk0"]
+            ["virtio-blk-device,drive=disk0", "virtio-blk-device,drive=disk1"]
         );
         assert!(
             args.iter()
