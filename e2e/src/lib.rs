@@ -1,1 +1,13 @@
-//! Placeholder.
+//! What the stories of `tests/` are told with: the real programs in a home of their own, and guests that really boot.
+
+mod backend;
+mod home;
+mod output;
+mod store;
+mod terminal;
+
+pub use backend::Backend;
+pub use home::Home;
+pub use output::Output;
+pub use store::Image;
+pub use terminal::Terminal;

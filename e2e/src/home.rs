@@ -1,0 +1,264 @@
+//! A home of banger's for one story, which checks at its end that nothing is left.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use banger_api::Vm;
+
+use crate::output::Output;
+use crate::store::{self, Image};
+use crate::Backend;
+
+/// A directory that is `BANGER_HOME` for one story. Images and kernels are shared; everything else is its own.
+#[derive(Debug)]
+pub struct Home {
+    dir: tempfile::TempDir,
+    programs: PathBuf,
+    /// Variables of every program.
+    env: Vec<(String, String)>,
+}
+
+/// Where the programs are that are tested: `target/debug`, as `make test` builds them.
+pub(crate) fn programs() -> Result<PathBuf> {
+    // This test is target/debug/deps/stories-….
+    let us = std::env::current_exe()?;
+    let dir = us.ancestors().nth(2).context("find the target directory")?;
+    ensure!(
+        dir.join("bangerd").exists(),
+        "{} has no bangerd: `make test` builds what this tests",
+        dir.display()
+    );
+    Ok(dir.to_owned())
+}
+
+impl Home {
+    /// A new home that has `images`, and the kernels that VMs of stories boot.
+    ///
+    /// # Errors
+    /// When something cannot be made.
+    pub fn new(images: &[Image]) -> Result<Self> {
+        let home = Self::bare()?;
+        let shared = store::shared()?.join("data");
+        std::fs::create_dir_all(&shared)?;
+        std::os::unix::fs::symlink(&shared, home.path().join("data"))?;
+        store::prepare_kernels(&home)?;
+        for image in images {
+            store::prepare_image(&home, *image)?;
+        }
+        Ok(home)
+    }
+
+    /// A new home that shares nothing and has nothing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn bare() -> Result<Self> {
+        Ok(Self {
+            // Short, because paths of sockets have to be.
+            dir: tempfile::Builder::new().prefix("bg-").tempdir_in("/tmp")?,
+            programs: programs()?,
+            env: Vec::new(),
+        })
+    }
+
+    /// The same home with programs that lie in `dir`.
+    #[must_use]
+    pub fn with_programs(mut self, dir: &Path) -> Self {
+        self.programs = dir.to_owned();
+        self
+    }
+
+    /// The same home with a variable for every program.
+    #[must_use]
+    pub fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A `banger` with these arguments, to be started.
+    pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(self.programs.join("banger"));
+        command
+            .args(args)
+            .env("BANGER_HOME", self.path())
+            .envs(self.env.iter().cloned())
+            .env_remove("BANGER_DAEMON")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs `banger` to its end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn banger<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<Output> {
+        finish(self.command(args))
+    }
+
+    /// Runs `banger` with `input`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn banger_with<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>, input: Vec<u8>) -> Result<Output> {
+        let mut command = self.command(args);
+        let line = shown(&command);
+        let mut child = command.stdin(Stdio::piped()).spawn().context("start banger")?;
+        let mut stdin = child.stdin.take().context("its input")?;
+        // A program may end without reading all.
+        let writing = std::thread::spawn(move || stdin.write_all(&input));
+        let output = collect(line, child)?;
+        let _ = writing.join();
+        Ok(output)
+    }
+
+    /// Creates a VM that runs, under this backend and with this image.
+    ///
+    /// # Errors
+    /// When it is not created.
+    pub fn create(&self, backend: Backend, image: Image, name: &str, more: &[&str]) -> Result<()> {
+        let mut args = vec!["vm", "create", "--name", name, "--image", image.name(), "--memory", "512M"];
+        args.extend(backend.options());
+        args.extend(more);
+        self.banger(args)?.ok().map(drop)
+    }
+
+    /// Runs a command in a VM.
+    ///
+    /// # Errors
+    /// When `banger` cannot be started.
+    pub fn exec(&self, name: &str, command: &[&str]) -> Result<Output> {
+        self.banger(["vm", "exec", name, "--"].iter().chain(command))
+    }
+
+    /// Runs a line of shell in a VM, which must succeed, and gives what it prints.
+    ///
+    /// # Errors
+    /// When it does not succeed.
+    pub fn sh(&self, name: &str, line: &str) -> Result<String> {
+        Ok(self.exec(name, &["sh", "-c", line])?.ok()?.text())
+    }
+
+    /// A VM as the daemon tells it.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn vm(&self, name: &str) -> Result<Vm> {
+        let shown = self.banger(["vm", "show", "--json", name])?.ok()?;
+        Ok(serde_json::from_slice(&shown.stdout)?)
+    }
+
+    /// Process id of the daemon.
+    ///
+    /// # Errors
+    /// When none runs.
+    pub fn daemon_pid(&self) -> Result<i32> {
+        let status = self.banger(["daemon", "status", "--json"])?.ok()?;
+        let status: banger_api::Version = serde_json::from_slice(&status.stdout)?;
+        Ok(i32::try_from(status.pid)?)
+    }
+
+    /// What is left of VMs: directories, sockets, records, processes. A story ends with nothing.
+    ///
+    /// # Errors
+    /// When it cannot be looked for.
+    pub fn leftovers(&self) -> Result<Vec<String>> {
+        let mut left = Vec::new();
+        for dir in ["state/vms", "run/m", "cache/workspaces"] {
+            for entry in std::fs::read_dir(self.path().join(dir)).into_iter().flatten().flatten() {
+                left.push(entry.path().display().to_string());
+            }
+        }
+        let listed = self.banger(["vm", "list", "--quiet"])?.ok()?.text();
+        left.extend(listed.lines().map(|name| format!("record of {name}")));
+        let daemon = self.daemon_pid()?;
+        left.extend(self.processes()?.into_iter().filter(|(pid, _)| *pid != daemon).map(|(pid, line)| format!("process {pid}: {line}")));
+        Ok(left)
+    }
+
+    /// Removes every VM, stops the daemon, and checks that nothing is left.
+    ///
+    /// # Errors
+    /// When something is left, or cannot be removed.
+    pub fn end(self) -> Result<()> {
+        let names = self.banger(["vm", "list", "--quiet"])?.ok()?.text();
+        if !names.is_empty() {
+            self.banger(["vm", "delete", "-f"].into_iter().chain(names.lines()))?.ok()?;
+        }
+        let left = self.leftovers()?;
+        self.banger(["daemon", "stop"])?.ok()?;
+        ensure!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
+        ensure!(self.processes()?.is_empty(), "left running: {:?}", self.processes()?);
+        Ok(())
+    }
+
+    /// Processes that were given a path below this home, or work there.
+    fn processes(&self) -> Result<Vec<(i32, String)>> {
+        let home = self.path().to_string_lossy().into_owned();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc")?.flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            let env = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+            let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+            let ours = line.contains(&home) || cwd.starts_with(self.path()) || String::from_utf8_lossy(&env).contains(&home);
+            // What has ended and was not waited for yet has no command line.
+            if ours && !line.is_empty() {
+                found.push((pid, line));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Drop for Home {
+    /// A story that failed leaves processes; they are this home's own.
+    fn drop(&mut self) {
+        for (pid, _) in self.processes().unwrap_or_default() {
+            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+    }
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) fn finish(mut command: Command) -> Result<Output> {
+    let line = shown(&command);
+    let child = command.spawn().with_context(|| format!("start `{line}`"))?;
+    collect(line, child)
+}
+
+fn collect(line: String, child: Child) -> Result<Output> {
+    let output = child.wait_with_output()?;
+    let status = output.status;
+    let Some(code) = status.code().or_else(|| status.signal().map(|signal| 128 + signal)) else {
+        bail!("`{line}` ended in an unknown way");
+    };
+    Ok(Output {
+        line,
+        code,
+        stdout: output.stdout,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+fn shown(command: &Command) -> String {
+    let words = command.get_args().map(|arg| arg.to_string_lossy());
+    format!("banger {}", words.collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,56 @@
+//! What a program printed, and checks that say what it was when it is not as expected.
+
+use anyhow::{Result, ensure};
+
+/// How a program ended and what it printed.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// The command line, for messages.
+    pub line: String,
+    /// Its exit code; 128 and more for a signal.
+    pub code: i32,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Its standard output as text, without the last newline.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).trim_end().to_owned()
+    }
+
+    /// Itself, if it exited with `code`.
+    ///
+    /// # Errors
+    /// With everything it printed, if not.
+    pub fn exited(self, code: i32) -> Result<Self> {
+        ensure!(
+            self.code == code,
+            "`{}` exited with {} and not {code}\nstdout: {}\nstderr: {}",
+            self.line,
+            self.code,
+            self.text(),
+            self.stderr
+        );
+        Ok(self)
+    }
+
+    /// Itself, if it succeeded.
+    ///
+    /// # Errors
+    /// As [`Output::exited`].
+    pub fn ok(self) -> Result<Self> {
+        self.exited(0)
+    }
+
+    /// Itself, if it printed these words to its standard error.
+    ///
+    /// # Errors
+    /// With what it printed, if not.
+    pub fn saying(self, words: &str) -> Result<Self> {
+        ensure!(self.stderr.contains(words), "`{}` did not say `{words}` but: {}", self.line, self.stderr);
+        Ok(self)
+    }
+}

@@ -1,0 +1,120 @@
+//! Kernels and images for stories: made once in `target/e2e`, and shared by all homes.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::backend::test_kernel;
+use crate::home::{Home, programs};
+
+/// An image that stories boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Image {
+    /// busybox and nothing else: a shell and no init.
+    Busybox,
+    /// One static program, which is the only file.
+    OneProgram,
+    /// Debian with systemd.
+    Systemd,
+}
+
+impl Image {
+    /// Its name in the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Busybox => "busybox",
+            Self::OneProgram => "one-program",
+            Self::Systemd => "systemd",
+        }
+    }
+}
+
+/// Two stories must not make the same image.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// Where the shared store is.
+pub(crate) fn shared() -> Result<PathBuf> {
+    let target = programs()?.parent().map(Path::to_owned).context("find the target directory")?;
+    Ok(target.join("e2e"))
+}
+
+/// Makes sure of a kernel named `debian` and, where there is a test kernel, of `test`.
+pub(crate) fn prepare_kernels(home: &Home) -> Result<()> {
+    let _making = lock()?;
+    if home.banger(["kernel", "show", "debian"])?.code != 0 {
+        home.banger(["kernel", "import", "debian", "--package", "linux-image-cloud-amd64"])?.ok()?;
+    }
+    if let Ok(kernel) = test_kernel()
+        && home.banger(["kernel", "show", "test"])?.code != 0
+    {
+        let path = kernel.to_string_lossy().into_owned();
+        // Its README asks for these.
+        let options = ["--append", "no-kvmapf no-steal-acc", "--max-vcpus", "1"];
+        home.banger(["kernel", "import", "test", "--vmlinux", &path].into_iter().chain(options))?.ok()?;
+    }
+    Ok(())
+}
+
+/// Makes sure of an image.
+pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
+    let _making = lock()?;
+    if home.banger(["image", "show", image.name()])?.code == 0 {
+        return Ok(());
+    }
+    match image {
+        Image::Busybox => import_dir(home, image, |dir| {
+            std::fs::create_dir_all(dir.join("bin"))?;
+            std::fs::create_dir_all(dir.join("root"))?;
+            std::fs::copy("/bin/busybox", dir.join("bin/busybox"))?;
+            for name in applets()? {
+                std::os::unix::fs::symlink("busybox", dir.join("bin").join(name))?;
+            }
+            Ok(())
+        }),
+        Image::OneProgram => import_dir(home, image, |dir| {
+            std::fs::copy("/bin/busybox", dir.join("busybox"))?;
+            Ok(())
+        }),
+        Image::Systemd => {
+            let tar = shared()?.join("systemd.tar");
+            if !tar.exists() {
+                let making = tar.with_extension("making.tar");
+                let made = Command::new("mmdebstrap")
+                    .args(["--quiet", "--variant=minbase", "--include=systemd-sysv,dbus", "bookworm"])
+                    .arg(&making)
+                    .output()
+                    .context("run mmdebstrap")?;
+                ensure!(made.status.success(), "mmdebstrap: {}", String::from_utf8_lossy(&made.stderr));
+                std::fs::rename(&making, &tar)?;
+            }
+            let tar = tar.to_string_lossy().into_owned();
+            home.banger(["image", "import", "--name", image.name(), &tar])?.ok().map(drop)
+        }
+    }
+}
+
+fn import_dir(home: &Home, image: Image, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    fill(dir.path())?;
+    let path = dir.path().to_string_lossy().into_owned();
+    home.banger(["image", "import", "--name", image.name(), &path])?.ok().map(drop)
+}
+
+/// The names that busybox answers to, but its own.
+fn applets() -> Result<Vec<String>> {
+    let listed = Command::new("/bin/busybox").arg("--list").stdin(Stdio::null()).output()?;
+    let names = String::from_utf8(listed.stdout)?;
+    Ok(names.lines().filter(|name| *name != "busybox").map(str::to_owned).collect())
+}
+
+/// Against the other stories of this process and of other processes.
+fn lock() -> Result<(std::sync::MutexGuard<'static, ()>, File)> {
+    let guard = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let file = File::create(shared()?.join("lock"))?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    Ok((guard, file))
+}

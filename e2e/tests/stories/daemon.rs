@@ -1,0 +1,98 @@
+//! The daemon may end at any instant.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use banger_e2e::{Backend, Home, Image};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Story, everywhere, on_the_host};
+
+pub(crate) const STORIES: &[Story] = &[
+    everywhere("a_killed_daemon_loses_no_vm", a_killed_daemon),
+    on_the_host("an_upgrade_touches_no_vm", an_upgrade),
+    on_the_host("ten_commands_at_once_start_one_daemon", ten_commands_at_once),
+    on_the_host("a_machine_that_died_unseen_is_cleared_up", a_machine_that_died_unseen),
+    on_the_host("looking_starts_nothing", looking_starts_nothing),
+];
+
+fn kill(pid: i32) -> Result<()> {
+    let pid = Pid::from_raw(pid).context("a process id")?;
+    Ok(kill_process(pid, Signal::KILL)?)
+}
+
+fn a_killed_daemon(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let machine = home.vm("vm")?.machine.context("a machine")?;
+    home.sh("vm", "echo here > /tmp-file || true")?;
+    let first = home.daemon_pid()?;
+    kill(first)?;
+    // The next command starts another, which takes the machine over.
+    home.exec("vm", &["true"])?.ok()?;
+    ensure!(home.daemon_pid()? != first);
+    let now = home.vm("vm")?.machine.context("a machine after the kill")?;
+    ensure!((now.pid, now.started) == (machine.pid, machine.started), "another machine runs");
+    home.banger(["vm", "stop", "vm"])?.ok()?;
+    home.banger(["vm", "start", "vm"])?.ok()?;
+    home.end()
+}
+
+fn an_upgrade(backend: Backend) -> Result<()> {
+    let built = std::env::current_exe()?;
+    let built = built.ancestors().nth(2).context("the target directory")?;
+    let dir = tempfile::tempdir()?;
+    for name in ["banger", "bangerd", "banger-fake-guest", "banger-vsock-agent"] {
+        std::fs::copy(built.join(name), dir.path().join(name))?;
+    }
+    let home = Home::new(&[Image::Busybox])?.with_programs(dir.path());
+    // The home's preparation used another build.
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let (daemon, machine) = (home.daemon_pid()?, home.vm("vm")?.machine.context("a machine")?);
+    replace(&dir.path().join("bangerd"))?;
+    home.exec("vm", &["true"])?.ok()?.saying("restarting bangerd")?;
+    ensure!(home.daemon_pid()? != daemon);
+    ensure!(home.vm("vm")?.machine.context("a machine")?.pid == machine.pid);
+    home.end()
+}
+
+/// Puts the same program in place anew, as an installation does.
+fn replace(path: &Path) -> Result<()> {
+    let beside = path.with_extension("new");
+    std::fs::copy(path, &beside)?;
+    Ok(std::fs::rename(&beside, path)?)
+}
+
+fn ten_commands_at_once(_: Backend) -> Result<()> {
+    let home = Home::bare()?;
+    let children: Vec<_> = (0..10)
+        .map(|_| home.command(["vm", "list", "--json"]).stdin(Stdio::null()).spawn())
+        .collect::<Result<_, _>>()?;
+    for child in children {
+        let output = child.wait_with_output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    home.end()
+}
+
+fn a_machine_that_died_unseen(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let machine = home.vm("vm")?.machine.context("a machine")?;
+    kill(home.daemon_pid()?)?;
+    kill(machine.pid)?;
+    ensure!(home.vm("vm")?.phase.to_string() == "stopped");
+    home.banger(["vm", "start", "vm"])?.ok()?;
+    home.exec("vm", &["true"])?.ok()?;
+    home.end()
+}
+
+fn looking_starts_nothing(_: Backend) -> Result<()> {
+    let home = Home::bare()?;
+    home.banger(["version"])?.ok()?;
+    home.banger(["doctor"])?;
+    home.banger(["daemon", "status"])?.exited(1)?;
+    ensure!(std::fs::read_dir(home.path())?.count() == 0, "something was made");
+    Ok(())
+}

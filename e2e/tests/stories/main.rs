@@ -1,0 +1,76 @@
+//! Stories of banger's use, told with the real programs on every backend that can tell them.
+//!
+//! `cargo test -p banger-e2e -- tcg::` tells those that boot real kernels under emulation. A backend that is not here
+//! reports its stories as ignored, with the reason; `BANGER_REQUIRE=firecracker` makes that an error.
+
+mod commands;
+mod daemon;
+mod faults;
+mod images;
+mod lives;
+mod workspaces;
+
+use anyhow::Result;
+use banger_e2e::Backend;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// A story and the backends that can tell it.
+struct Story {
+    name: &'static str,
+    backends: &'static [Backend],
+    tell: fn(Backend) -> Result<()>,
+}
+
+/// A story that every backend tells.
+const fn everywhere(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
+    let backends = &Backend::ALL;
+    Story { name, backends, tell }
+}
+
+/// A story that needs a kernel.
+const fn in_guests(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
+    let backends = &[Backend::Tcg, Backend::Firecracker];
+    Story { name, backends, tell }
+}
+
+/// A story about the host's side alone.
+const fn on_the_host(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
+    let backends = &[Backend::Fake];
+    Story { name, backends, tell }
+}
+
+fn main() {
+    let args = Arguments::from_args();
+    let stories = [
+        workspaces::STORIES,
+        lives::STORIES,
+        commands::STORIES,
+        daemon::STORIES,
+        faults::STORIES,
+        images::STORIES,
+    ];
+    let mut trials = Vec::new();
+    for backend in Backend::ALL {
+        let absence = backend.absence();
+        if let Ok(Some(reason)) = &absence {
+            eprintln!("{}: its stories are ignored: {reason}", backend.name());
+        }
+        for story in stories.iter().copied().flatten().filter(|story| story.backends.contains(&backend)) {
+            trials.push(trial(backend, story, &absence));
+        }
+    }
+    libtest_mimic::run(&args, trials).exit();
+}
+
+fn trial(backend: Backend, story: &Story, absence: &Result<Option<String>>) -> Trial {
+    let name = format!("{}::{}", backend.name(), story.name);
+    let tell = story.tell;
+    match absence {
+        Ok(None) => Trial::test(name, move || tell(backend).map_err(|error| Failed::from(format!("{error:?}")))),
+        Ok(Some(_)) => Trial::test(name, || Ok(())).with_ignored_flag(true),
+        Err(error) => {
+            let why = error.to_string();
+            Trial::test(name, move || Err(Failed::from(why)))
+        }
+    }
+}
