@@ -51,7 +51,10 @@ impl Backend {
         let reason = match self {
             Self::Fake => None,
             Self::Tcg => {
-                ensure!(runs("qemu-system-x86_64"), "QEMU is not installed: `scripts/setup.sh test` does that");
+                ensure!(
+                    runs("qemu-system-x86_64"),
+                    "QEMU is not installed: `scripts/setup.sh test` does that"
+                );
                 None
             }
             Self::Firecracker if !runs("firecracker") => Some("no `firecracker` on PATH".to_owned()),
@@ -68,7 +71,10 @@ impl Backend {
 }
 
 fn runs(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+    Command::new(program)
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 /// The kernel that Firecracker boots in tests.
@@ -77,6 +83,10 @@ pub(crate) fn test_kernel() -> Result<PathBuf> {
         bail!("BANGER_TEST_KERNEL names no kernel");
     };
     let path = PathBuf::from(path);
-    ensure!(path.is_file(), "BANGER_TEST_KERNEL is {}, which does not exist", path.display());
+    ensure!(
+        path.is_file(),
+        "BANGER_TEST_KERNEL is {}, which does not exist",
+        path.display()
+    );
     Ok(path)
 }

@@ -9,9 +9,9 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use banger_api::Vm;
 
+use crate::Backend;
 use crate::output::Output;
 use crate::store::{self, Image};
-use crate::Backend;
 
 /// A directory that is `BANGER_HOME` for one story. Images and kernels are shared; everything else is its own.
 #[derive(Debug)]
@@ -111,7 +111,11 @@ impl Home {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn banger_with<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>, input: Vec<u8>) -> Result<Output> {
+    pub fn banger_with<S: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+        input: Vec<u8>,
+    ) -> Result<Output> {
         let mut command = self.command(args);
         let line = shown(&command);
         let mut child = command.stdin(Stdio::piped()).spawn().context("start banger")?;
@@ -128,7 +132,16 @@ impl Home {
     /// # Errors
     /// When it is not created.
     pub fn create(&self, backend: Backend, image: Image, name: &str, more: &[&str]) -> Result<()> {
-        let mut args = vec!["vm", "create", "--name", name, "--image", image.name(), "--memory", "512M"];
+        let mut args = vec![
+            "vm",
+            "create",
+            "--name",
+            name,
+            "--image",
+            image.name(),
+            "--memory",
+            "512M",
+        ];
         args.extend(backend.options());
         args.extend(more);
         self.banger(args)?.ok().map(drop)
@@ -176,14 +189,23 @@ impl Home {
     pub fn leftovers(&self) -> Result<Vec<String>> {
         let mut left = Vec::new();
         for dir in ["state/vms", "run/m", "cache/workspaces"] {
-            for entry in std::fs::read_dir(self.path().join(dir)).into_iter().flatten().flatten() {
+            for entry in std::fs::read_dir(self.path().join(dir))
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
                 left.push(entry.path().display().to_string());
             }
         }
         let listed = self.banger(["vm", "list", "--quiet"])?.ok()?.text();
         left.extend(listed.lines().map(|name| format!("record of {name}")));
         let daemon = self.daemon_pid()?;
-        left.extend(self.processes()?.into_iter().filter(|(pid, _)| *pid != daemon).map(|(pid, line)| format!("process {pid}: {line}")));
+        left.extend(
+            self.processes()?
+                .into_iter()
+                .filter(|(pid, _)| *pid != daemon)
+                .map(|(pid, line)| format!("process {pid}: {line}")),
+        );
         Ok(left)
     }
 
@@ -194,12 +216,17 @@ impl Home {
     pub fn end(self) -> Result<()> {
         let names = self.banger(["vm", "list", "--quiet"])?.ok()?.text();
         if !names.is_empty() {
-            self.banger(["vm", "delete", "-f"].into_iter().chain(names.lines()))?.ok()?;
+            self.banger(["vm", "delete", "-f"].into_iter().chain(names.lines()))?
+                .ok()?;
         }
         let left = self.leftovers()?;
         self.banger(["daemon", "stop"])?.ok()?;
         ensure!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
-        ensure!(self.processes()?.is_empty(), "left running: {:?}", self.processes()?);
+        ensure!(
+            self.processes()?.is_empty(),
+            "left running: {:?}",
+            self.processes()?
+        );
         Ok(())
     }
 
@@ -208,12 +235,16 @@ impl Home {
         let home = self.path().to_string_lossy().into_owned();
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc")?.flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
             let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
             let env = std::fs::read(entry.path().join("environ")).unwrap_or_default();
             let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
-            let ours = line.contains(&home) || cwd.starts_with(self.path()) || String::from_utf8_lossy(&env).contains(&home);
+            let ours = line.contains(&home)
+                || cwd.starts_with(self.path())
+                || String::from_utf8_lossy(&env).contains(&home);
             // What has ended and was not waited for yet has no command line.
             if ours && !line.is_empty() {
                 found.push((pid, line));
@@ -247,7 +278,10 @@ pub(crate) fn finish(mut command: Command) -> Result<Output> {
 fn collect(line: String, child: Child) -> Result<Output> {
     let output = child.wait_with_output()?;
     let status = output.status;
-    let Some(code) = status.code().or_else(|| status.signal().map(|signal| 128 + signal)) else {
+    let Some(code) = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+    else {
         bail!("`{line}` ended in an unknown way");
     };
     Ok(Output {

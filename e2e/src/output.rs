@@ -50,7 +50,12 @@ impl Output {
     /// # Errors
     /// With what it printed, if not.
     pub fn saying(self, words: &str) -> Result<Self> {
-        ensure!(self.stderr.contains(words), "`{}` did not say `{words}` but: {}", self.line, self.stderr);
+        ensure!(
+            self.stderr.contains(words),
+            "`{}` did not say `{words}` but: {}",
+            self.line,
+            self.stderr
+        );
         Ok(self)
     }
 }

@@ -38,7 +38,10 @@ static MAKING: Mutex<()> = Mutex::new(());
 
 /// Where the shared store is.
 pub(crate) fn shared() -> Result<PathBuf> {
-    let target = programs()?.parent().map(Path::to_owned).context("find the target directory")?;
+    let target = programs()?
+        .parent()
+        .map(Path::to_owned)
+        .context("find the target directory")?;
     Ok(target.join("e2e"))
 }
 
@@ -46,7 +49,14 @@ pub(crate) fn shared() -> Result<PathBuf> {
 pub(crate) fn prepare_kernels(home: &Home) -> Result<()> {
     let _making = lock()?;
     if home.banger(["kernel", "show", "debian"])?.code != 0 {
-        home.banger(["kernel", "import", "debian", "--package", "linux-image-cloud-amd64"])?.ok()?;
+        home.banger([
+            "kernel",
+            "import",
+            "debian",
+            "--package",
+            "linux-image-cloud-amd64",
+        ])?
+        .ok()?;
     }
     if let Ok(kernel) = test_kernel()
         && home.banger(["kernel", "show", "test"])?.code != 0
@@ -54,7 +64,12 @@ pub(crate) fn prepare_kernels(home: &Home) -> Result<()> {
         let path = kernel.to_string_lossy().into_owned();
         // Its README asks for these.
         let options = ["--append", "no-kvmapf no-steal-acc", "--max-vcpus", "1"];
-        home.banger(["kernel", "import", "test", "--vmlinux", &path].into_iter().chain(options))?.ok()?;
+        home.banger(
+            ["kernel", "import", "test", "--vmlinux", &path]
+                .into_iter()
+                .chain(options),
+        )?
+        .ok()?;
     }
     Ok(())
 }
@@ -84,15 +99,26 @@ pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
             if !tar.exists() {
                 let making = tar.with_extension("making.tar");
                 let made = Command::new("mmdebstrap")
-                    .args(["--quiet", "--variant=minbase", "--include=systemd-sysv,dbus", "bookworm"])
+                    .args([
+                        "--quiet",
+                        "--variant=minbase",
+                        "--include=systemd-sysv,dbus",
+                        "bookworm",
+                    ])
                     .arg(&making)
                     .output()
                     .context("run mmdebstrap")?;
-                ensure!(made.status.success(), "mmdebstrap: {}", String::from_utf8_lossy(&made.stderr));
+                ensure!(
+                    made.status.success(),
+                    "mmdebstrap: {}",
+                    String::from_utf8_lossy(&made.stderr)
+                );
                 std::fs::rename(&making, &tar)?;
             }
             let tar = tar.to_string_lossy().into_owned();
-            home.banger(["image", "import", "--name", image.name(), &tar])?.ok().map(drop)
+            home.banger(["image", "import", "--name", image.name(), &tar])?
+                .ok()
+                .map(drop)
         }
     }
 }
@@ -101,14 +127,23 @@ fn import_dir(home: &Home, image: Image, fill: impl FnOnce(&Path) -> Result<()>)
     let dir = tempfile::tempdir()?;
     fill(dir.path())?;
     let path = dir.path().to_string_lossy().into_owned();
-    home.banger(["image", "import", "--name", image.name(), &path])?.ok().map(drop)
+    home.banger(["image", "import", "--name", image.name(), &path])?
+        .ok()
+        .map(drop)
 }
 
 /// The names that busybox answers to, but its own.
 fn applets() -> Result<Vec<String>> {
-    let listed = Command::new("/bin/busybox").arg("--list").stdin(Stdio::null()).output()?;
+    let listed = Command::new("/bin/busybox")
+        .arg("--list")
+        .stdin(Stdio::null())
+        .output()?;
     let names = String::from_utf8(listed.stdout)?;
-    Ok(names.lines().filter(|name| *name != "busybox").map(str::to_owned).collect())
+    Ok(names
+        .lines()
+        .filter(|name| *name != "busybox")
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Against the other stories of this process and of other processes.

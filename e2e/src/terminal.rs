@@ -20,7 +20,10 @@ pub struct Terminal {
 }
 
 /// How long a program may be silent.
-const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 60,
+    tv_nsec: 0,
+};
 
 impl Terminal {
     /// Starts a program on a terminal of this many lines and columns.
@@ -32,7 +35,11 @@ impl Terminal {
         grantpt(&ours)?;
         unlockpt(&ours)?;
         let name = ptsname(&ours, Vec::new())?;
-        let theirs: OwnedFd = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+        let theirs: OwnedFd = rustix::fs::open(
+            name,
+            OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         let terminal = Self {
             ours: File::from(ours),
             child: {
@@ -69,7 +76,10 @@ impl Terminal {
         // is told by us.
         let pid = i32::try_from(self.child.id())?;
         let pid = rustix::process::Pid::from_raw(pid).context("its process id")?;
-        Ok(rustix::process::kill_process(pid, rustix::process::Signal::WINCH)?)
+        Ok(rustix::process::kill_process(
+            pid,
+            rustix::process::Signal::WINCH,
+        )?)
     }
 
     /// Waits until the program has written these words, after those that were waited for before.

@@ -49,6 +49,18 @@ pub struct ImageRecord {
     pub bytes: u64,
 }
 
+impl ImageRecord {
+    /// The record of an image whose managed files are in `place` now: a store may be moved.
+    fn at(mut self, place: &Path) -> Self {
+        if self.managed {
+            for path in self.layers.iter_mut().chain(&mut self.work_seed) {
+                *path = place.join(path.file_name().unwrap_or_default());
+            }
+        }
+        self
+    }
+}
+
 /// How an image is imported.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportOptions {
@@ -282,7 +294,11 @@ impl ImageStore {
     }
 
     fn read(&self, name: &str) -> Result<Option<ImageRecord>, Error> {
-        files::read_record(&self.name_file(name))
+        let record: Option<ImageRecord> = files::read_record(&self.name_file(name))?;
+        Ok(record.map(|record| {
+            let place = self.dir.join("g").join(&record.id);
+            record.at(&place)
+        }))
     }
 
     fn names(&self) -> Result<Vec<String>, Error> {

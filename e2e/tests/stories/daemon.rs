@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::{Story, everywhere, on_the_host};
 
@@ -13,13 +14,23 @@ pub(crate) const STORIES: &[Story] = &[
     everywhere("a_killed_daemon_loses_no_vm", a_killed_daemon),
     on_the_host("an_upgrade_touches_no_vm", an_upgrade),
     on_the_host("ten_commands_at_once_start_one_daemon", ten_commands_at_once),
-    on_the_host("a_machine_that_died_unseen_is_cleared_up", a_machine_that_died_unseen),
+    on_the_host(
+        "a_machine_that_died_unseen_is_cleared_up",
+        a_machine_that_died_unseen,
+    ),
     on_the_host("looking_starts_nothing", looking_starts_nothing),
 ];
 
 fn kill(pid: i32) -> Result<()> {
     let pid = Pid::from_raw(pid).context("a process id")?;
     Ok(kill_process(pid, Signal::KILL)?)
+}
+
+fn kill_and_wait(pid: i32) -> Result<()> {
+    let handle = pidfd_open(Pid::from_raw(pid).context("a process id")?, PidfdFlags::empty())?;
+    kill(pid)?;
+    poll(&mut [PollFd::new(&handle, PollFlags::IN)], None)?;
+    Ok(())
 }
 
 fn a_killed_daemon(backend: Backend) -> Result<()> {
@@ -33,7 +44,10 @@ fn a_killed_daemon(backend: Backend) -> Result<()> {
     home.exec("vm", &["true"])?.ok()?;
     ensure!(home.daemon_pid()? != first);
     let now = home.vm("vm")?.machine.context("a machine after the kill")?;
-    ensure!((now.pid, now.started) == (machine.pid, machine.started), "another machine runs");
+    ensure!(
+        (now.pid, now.started) == (machine.pid, machine.started),
+        "another machine runs"
+    );
     home.banger(["vm", "stop", "vm"])?.ok()?;
     home.banger(["vm", "start", "vm"])?.ok()?;
     home.end()
@@ -67,11 +81,19 @@ fn replace(path: &Path) -> Result<()> {
 fn ten_commands_at_once(_: Backend) -> Result<()> {
     let home = Home::bare()?;
     let children: Vec<_> = (0..10)
-        .map(|_| home.command(["vm", "list", "--json"]).stdin(Stdio::null()).spawn())
+        .map(|_| {
+            home.command(["vm", "list", "--json"])
+                .stdin(Stdio::null())
+                .spawn()
+        })
         .collect::<Result<_, _>>()?;
     for child in children {
         let output = child.wait_with_output()?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     home.end()
 }
@@ -81,7 +103,7 @@ fn a_machine_that_died_unseen(backend: Backend) -> Result<()> {
     home.create(backend, Image::Busybox, "vm", &[])?;
     let machine = home.vm("vm")?.machine.context("a machine")?;
     kill(home.daemon_pid()?)?;
-    kill(machine.pid)?;
+    kill_and_wait(machine.pid)?;
     ensure!(home.vm("vm")?.phase.to_string() == "stopped");
     home.banger(["vm", "start", "vm"])?.ok()?;
     home.exec("vm", &["true"])?.ok()?;

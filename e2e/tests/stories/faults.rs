@@ -10,18 +10,29 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{Story, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[
-    on_the_host("a_fault_at_each_step_of_a_create_leaves_nothing", a_fault_at_each_step),
+    on_the_host(
+        "a_fault_at_each_step_of_a_create_leaves_nothing",
+        a_fault_at_each_step,
+    ),
     on_the_host("a_start_that_fails_can_be_tried_again", a_start_that_fails),
-    on_the_host("a_create_that_is_interrupted_leaves_nothing", an_interrupted_create),
+    on_the_host(
+        "a_create_that_is_interrupted_leaves_nothing",
+        an_interrupted_create,
+    ),
     on_the_host("a_stop_ends_a_start_that_hangs", a_stop_ends_a_start),
-    on_the_host("a_daemon_killed_in_a_start_leaves_nothing", a_daemon_killed_in_a_start),
+    on_the_host(
+        "a_daemon_killed_in_a_start_leaves_nothing",
+        a_daemon_killed_in_a_start,
+    ),
 ];
 
 /// The variable by which the fake guest is told to fail.
 const FAULT: &str = "BANGER_FAKE_FAULT";
 
 fn create(home: &Home, name: &str) -> Result<banger_e2e::Output> {
-    let args = ["vm", "create", "--name", name, "--image", "busybox", "--memory", "512M"];
+    let args = [
+        "vm", "create", "--name", name, "--image", "busybox", "--memory", "512M",
+    ];
     home.banger(args.into_iter().chain(Backend::Fake.options()))
 }
 
@@ -46,13 +57,22 @@ fn a_fault_at_each_step(_: Backend) -> Result<()> {
     }
     // Before there is a machine: a kernel, an image, a VMM, a name.
     let home = Home::new(&[Image::Busybox])?;
-    let fails = |args: &[&str], code| home.banger(["vm", "create", "--vmm", "fake"].iter().chain(args))?.exited(code);
+    let fails = |args: &[&str], code| {
+        home.banger(["vm", "create", "--vmm", "fake"].iter().chain(args))?
+            .exited(code)
+    };
     fails(&["--image", "no-such", "--kernel", "debian"], 3)?.saying("there is no image `no-such`")?;
     fails(&["--image", "busybox", "--kernel", "no-such"], 3)?.saying("there is no kernel `no-such`")?;
     fails(&["--image", "busybox", "--kernel", "debian", "--vcpu", "99"], 1)?.saying("use 1 to 32")?;
-    fails(&["--image", "busybox", "--kernel", "debian", "--disk-size", "1M"], 1)?.saying("use 64M to 16T")?;
+    fails(
+        &["--image", "busybox", "--kernel", "debian", "--disk-size", "1M"],
+        1,
+    )?
+    .saying("use 64M to 16T")?;
     create(&home, "vm")?.ok()?;
-    create(&home, "vm")?.exited(4)?.saying("a VM `vm` exists already")?;
+    create(&home, "vm")?
+        .exited(4)?
+        .saying("a VM `vm` exists already")?;
     home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
     let left = home.leftovers()?;
     ensure!(left.is_empty(), "{left:?}");
@@ -64,7 +84,10 @@ fn a_start_that_fails(_: Backend) -> Result<()> {
     home.create(Backend::Fake, Image::Busybox, "vm", &["--no-start"])?;
     home.banger(["vm", "start", "vm"])?.exited(1)?;
     let vm = home.vm("vm")?;
-    ensure!(vm.phase.to_string() == "failed" && vm.last_error.is_some(), "{vm:?}");
+    ensure!(
+        vm.phase.to_string() == "failed" && vm.last_error.is_some(),
+        "{vm:?}"
+    );
     home.banger(["daemon", "stop"])?.ok()?;
     // Without the fault it starts, and the failure is forgotten.
     let home = home.with_env(FAULT, "");
@@ -85,7 +108,9 @@ fn an_interrupted_create(_: Backend) -> Result<()> {
 }
 
 fn start_create(home: &Home) -> Result<std::process::Child> {
-    let args = ["vm", "create", "--name", "vm", "--image", "busybox", "--memory", "512M"];
+    let args = [
+        "vm", "create", "--name", "vm", "--image", "busybox", "--memory", "512M",
+    ];
     let child = home
         .command(args.into_iter().chain(Backend::Fake.options()))
         .stdin(Stdio::null())
@@ -127,10 +152,16 @@ fn a_stop_ends_a_start(_: Backend) -> Result<()> {
 fn a_daemon_killed_in_a_start(_: Backend) -> Result<()> {
     let home = faulty("no-knock")?;
     let child = start_create(&home)?;
-    kill_process(Pid::from_raw(home.daemon_pid()?).ok_or_else(|| anyhow::anyhow!("no daemon"))?, Signal::KILL)?;
+    kill_process(
+        Pid::from_raw(home.daemon_pid()?).ok_or_else(|| anyhow::anyhow!("no daemon"))?,
+        Signal::KILL,
+    )?;
     let output = child.wait_with_output()?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.code() == Some(1) && said.contains("went away"), "{said}");
+    ensure!(
+        output.status.code() == Some(1) && said.contains("went away"),
+        "{said}"
+    );
     // The next daemon takes the start back. The VM itself had its disks, and stays.
     home.banger(["vm", "delete", "vm"])?.ok()?;
     settle(&home)?;

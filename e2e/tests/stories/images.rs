@@ -49,13 +49,24 @@ fn bad_archives(_: Backend) -> Result<()> {
         (broken, "read the archive"),
         (END.to_vec(), "no entries"),
         (b"this is no archive at all".to_vec(), "read the archive"),
-        (vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3], "read the archive"),
+        (
+            vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3],
+            "read the archive",
+        ),
     ] {
-        home.banger_with(["image", "import", "--name", "bad", "-"], bytes)?.exited(1)?.saying(words)?;
-        ensure!(files_in(&home.path().join("data/images"))? == ["lock"], "after `{words}`");
+        home.banger_with(["image", "import", "--name", "bad", "-"], bytes)?
+            .exited(1)?
+            .saying(words)?;
+        ensure!(
+            files_in(&home.path().join("data/images"))? == ["lock"],
+            "after `{words}`"
+        );
     }
-    home.banger_with(["image", "import", "--name", "good", "-"], whole("./a"))?.ok()?;
-    home.banger_with(["image", "import", "--name", "good", "-"], whole("./a"))?.exited(4)?.saying("--force")?;
+    home.banger_with(["image", "import", "--name", "good", "-"], whole("./a"))?
+        .ok()?;
+    home.banger_with(["image", "import", "--name", "good", "-"], whole("./a"))?
+        .exited(4)?
+        .saying("--force")?;
     home.end()
 }
 
@@ -76,7 +87,9 @@ fn files_in(dir: &Path) -> Result<Vec<String>> {
 
 fn kernel(home: &Home) -> Result<()> {
     // Any ELF is a kernel until it boots.
-    home.banger(["kernel", "import", "k", "--vmlinux", "/bin/busybox"])?.ok().map(drop)
+    home.banger(["kernel", "import", "k", "--vmlinux", "/bin/busybox"])?
+        .ok()
+        .map(drop)
 }
 
 fn an_image_in_use(_: Backend) -> Result<()> {
@@ -84,13 +97,20 @@ fn an_image_in_use(_: Backend) -> Result<()> {
     kernel(&home)?;
     let import = |force: &[&str], name: &str| {
         let tar = [&tar(name, b"content")[..], &END].concat();
-        home.banger_with(["image", "import", "--name", "i", "-"].iter().chain(force), tar)?.ok()
+        home.banger_with(["image", "import", "--name", "i", "-"].iter().chain(force), tar)?
+            .ok()
     };
     import(&[], "a")?;
-    home.banger(["vm", "create", "--name", "vm", "--no-start"])?.ok()?;
-    home.banger(["image", "delete", "i"])?.exited(4)?.saying("is used by vm")?;
-    home.banger(["kernel", "rm", "k"])?.exited(4)?.saying("is used by vm")?;
-    let generations = || -> Result<usize> { Ok(std::fs::read_dir(home.path().join("data/images/g"))?.count()) };
+    home.banger(["vm", "create", "--name", "vm", "--no-start"])?
+        .ok()?;
+    home.banger(["image", "delete", "i"])?
+        .exited(4)?
+        .saying("is used by vm")?;
+    home.banger(["kernel", "rm", "k"])?
+        .exited(4)?
+        .saying("is used by vm")?;
+    let generations =
+        || -> Result<usize> { Ok(std::fs::read_dir(home.path().join("data/images/g"))?.count()) };
     import(&["--force"], "b")?;
     ensure!(generations()? == 2, "the VM's files went");
     home.banger(["vm", "delete", "vm"])?.ok()?;
@@ -107,16 +127,33 @@ fn an_ext4_file(_: Backend) -> Result<()> {
     kernel(&home)?;
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("root.ext4");
-    let made = std::process::Command::new("mke2fs").args(["-q", "-t", "ext4"]).arg(&path).arg("8M").status()?;
+    let made = std::process::Command::new("mke2fs")
+        .args(["-q", "-t", "ext4"])
+        .arg(&path)
+        .arg("8M")
+        .status()?;
     ensure!(made.success(), "mke2fs");
     let path = path.to_string_lossy().into_owned();
-    home.banger(["image", "register", "--name", "r", "--rootfs", &path, "--kernel-ref", "k"])?.ok()?;
-    home.banger(["image", "register", "--name", "x", "--rootfs", "/bin/busybox"])?.exited(1)?.saying("as an image")?;
+    home.banger([
+        "image",
+        "register",
+        "--name",
+        "r",
+        "--rootfs",
+        &path,
+        "--kernel-ref",
+        "k",
+    ])?
+    .ok()?;
+    home.banger(["image", "register", "--name", "x", "--rootfs", "/bin/busybox"])?
+        .exited(1)?
+        .saying("as an image")?;
     home.banger(["image", "promote", "r"])?.ok()?;
     std::fs::remove_file(&path)?;
     let shown = home.banger(["image", "show", "r"])?.ok()?.text();
     ensure!(shown.contains("by banger"), "{shown}");
-    home.banger(["vm", "create", "--image", "r", "--name", "vm", "--no-start"])?.ok()?;
+    home.banger(["vm", "create", "--image", "r", "--name", "vm", "--no-start"])?
+        .ok()?;
     home.end()
 }
 
@@ -129,10 +166,22 @@ fn what_is_no_kernel(_: Backend) -> Result<()> {
         Ok(path.to_string_lossy().into_owned())
     };
     let text = file("text", "hello")?;
-    home.banger(["kernel", "import", "k", "--vmlinuz", &text])?.exited(1)?.saying("neither an ELF nor a bzImage")?;
-    home.banger(["kernel", "import", "k", "--deb", &text])?.exited(1)?.saying("Debian package")?;
+    home.banger(["kernel", "import", "k", "--vmlinuz", &text])?
+        .exited(1)?
+        .saying("neither an ELF nor a bzImage")?;
+    home.banger(["kernel", "import", "k", "--deb", &text])?
+        .exited(1)?
+        .saying("Debian package")?;
     let config = file("config", "CONFIG_UNIX=y\n")?;
-    let lacking = ["kernel", "import", "k", "--vmlinux", "/bin/busybox", "--config", &config];
+    let lacking = [
+        "kernel",
+        "import",
+        "k",
+        "--vmlinux",
+        "/bin/busybox",
+        "--config",
+        &config,
+    ];
     home.banger(lacking)?.exited(1)?.saying("CONFIG_VIRTIO_BLK")?;
     ensure!(home.banger(["kernel", "list", "--json"])?.ok()?.text() == "[]");
     home.end()

@@ -8,16 +8,28 @@ use banger_e2e::{Backend, Home, Image};
 use crate::{Story, everywhere, in_guests, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[
-    in_guests("systemd_reaches_its_default_target", systemd_reaches_its_default_target),
+    in_guests(
+        "systemd_reaches_its_default_target",
+        systemd_reaches_its_default_target,
+    ),
     in_guests("one_static_program_is_enough", one_static_program_is_enough),
     in_guests("stop_and_start_keep_the_data", stop_and_start_keep_the_data),
     in_guests("what_was_synced_survives_a_kill", what_was_synced_survives_a_kill),
     in_guests("two_vms_of_one_image_at_once", two_vms_of_one_image_at_once),
-    in_guests("a_guest_that_powers_itself_off_is_stopped", a_guest_that_powers_itself_off),
+    in_guests(
+        "a_guest_that_powers_itself_off_is_stopped",
+        a_guest_that_powers_itself_off,
+    ),
     in_guests("a_disk_grows_while_the_vm_is_stopped", a_disk_grows),
-    in_guests("a_guest_knows_its_name_and_the_time", a_guest_knows_its_name_and_the_time),
+    in_guests(
+        "a_guest_knows_its_name_and_the_time",
+        a_guest_knows_its_name_and_the_time,
+    ),
     everywhere("a_vm_is_created_stopped_started_and_deleted", a_whole_life),
-    on_the_host("many_names_go_side_by_side_and_one_bad_name_stops_none", many_names),
+    on_the_host(
+        "many_names_go_side_by_side_and_one_bad_name_stops_none",
+        many_names,
+    ),
     on_the_host("what_does_not_run_is_pruned", what_does_not_run_is_pruned),
 ];
 
@@ -25,14 +37,23 @@ fn systemd_reaches_its_default_target(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Systemd])?;
     home.create(backend, Image::Systemd, "sys", &["--wait", "init"])?;
     let state = home.exec("sys", &["systemctl", "is-system-running"])?;
-    let failed = home.exec("sys", &["systemctl", "--failed", "--plain", "--no-legend"])?.text();
+    let failed = home
+        .exec("sys", &["systemctl", "--failed", "--plain", "--no-legend"])?
+        .text();
     ensure!(state.text() == "running", "{}: {failed}", state.text());
     let machine = home.vm("sys")?.machine;
-    ensure!(machine.is_some_and(|machine| machine.init.as_deref() == Some("systemd")), "the init is not systemd");
+    ensure!(
+        machine.is_some_and(|machine| machine.init.as_deref() == Some("systemd")),
+        "the init is not systemd"
+    );
     // Through systemd's own power-off, well within its grace.
     let since = Instant::now();
     home.banger(["vm", "stop", "sys", "--grace", "60s"])?.ok()?;
-    ensure!(since.elapsed() < Duration::from_secs(50), "it took {:?}", since.elapsed());
+    ensure!(
+        since.elapsed() < Duration::from_secs(50),
+        "it took {:?}",
+        since.elapsed()
+    );
     home.end()
 }
 
@@ -41,7 +62,9 @@ fn one_static_program_is_enough(backend: Backend) -> Result<()> {
     home.create(backend, Image::OneProgram, "one", &[])?;
     let output = home.exec("one", &["/busybox", "echo", "hello"])?.ok()?;
     ensure!(output.text() == "hello", "{}", output.text());
-    home.exec("one", &["sh"])?.exited(127)?.saying("there is no program `sh`")?;
+    home.exec("one", &["sh"])?
+        .exited(127)?
+        .saying("there is no program `sh`")?;
     home.end()
 }
 
@@ -59,7 +82,10 @@ fn stop_and_start_keep_the_data(backend: Backend) -> Result<()> {
 fn what_was_synced_survives_a_kill(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "kill", &[])?;
-    home.sh("kill", "dd if=/dev/urandom of=/root/file bs=1M count=4 conv=fsync 2>/dev/null; sync")?;
+    home.sh(
+        "kill",
+        "dd if=/dev/urandom of=/root/file bs=1M count=4 conv=fsync 2>/dev/null; sync",
+    )?;
     let sum = home.sh("kill", "md5sum < /root/file")?;
     home.banger(["vm", "kill", "kill"])?.ok()?;
     home.banger(["vm", "start", "kill"])?.ok()?;
@@ -80,7 +106,10 @@ fn two_vms_of_one_image_at_once(backend: Backend) -> Result<()> {
     })?;
     home.sh("first", "echo mine > /root/file; sync")?;
     ensure!(home.sh("second", "ls /root")?.is_empty());
-    let ids = [home.sh("first", "cat /etc/machine-id")?, home.sh("second", "cat /etc/machine-id")?];
+    let ids = [
+        home.sh("first", "cat /etc/machine-id")?,
+        home.sh("second", "cat /etc/machine-id")?,
+    ];
     ensure!(ids[0] != ids[1], "both are {}", ids[0]);
     home.end()
 }
@@ -93,7 +122,10 @@ fn a_guest_that_powers_itself_off(backend: Backend) -> Result<()> {
     home.exec("off", &["poweroff"])?;
     log.wait_with_output()?;
     let vm = home.vm("off")?;
-    ensure!(vm.phase.to_string() == "stopped" && vm.last_error.is_none(), "{vm:?}");
+    ensure!(
+        vm.phase.to_string() == "stopped" && vm.last_error.is_none(),
+        "{vm:?}"
+    );
     home.end()
 }
 
@@ -102,7 +134,9 @@ fn a_disk_grows(backend: Backend) -> Result<()> {
     home.create(backend, Image::Busybox, "grow", &["--disk-size", "1G"])?;
     let size = "df -m / | tail -n 1 | awk '{print $2}'";
     let before: u32 = home.sh("grow", size)?.parse()?;
-    home.banger(["vm", "set", "grow", "--disk-size", "4G"])?.exited(4)?.saying("while it is stopped")?;
+    home.banger(["vm", "set", "grow", "--disk-size", "4G"])?
+        .exited(4)?
+        .saying("while it is stopped")?;
     home.banger(["vm", "stop", "grow"])?.ok()?;
     home.banger(["vm", "set", "grow", "--disk-size", "4G"])?.ok()?;
     home.banger(["vm", "start", "grow"])?.ok()?;
@@ -114,9 +148,13 @@ fn a_disk_grows(backend: Backend) -> Result<()> {
 fn a_guest_knows_its_name_and_the_time(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "named", &["--env", "COLOR=blue"])?;
-    ensure!(home.sh("named", "hostname; cat /etc/hostname; echo $COLOR $LANG")? == "named\nnamed\nblue C.UTF-8");
+    ensure!(
+        home.sh("named", "hostname; cat /etc/hostname; echo $COLOR $LANG")? == "named\nnamed\nblue C.UTF-8"
+    );
     let there: i64 = home.sh("named", "date +%s")?.parse()?;
-    let here = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let here = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)?
+        .as_secs();
     let apart = there - i64::try_from(here)?;
     ensure!(apart.abs() < 10, "its clock is {apart} s off");
     ensure!(home.sh("named", "ping -c 1 127.0.0.1 > /dev/null && echo up")? == "up");
@@ -126,17 +164,25 @@ fn a_guest_knows_its_name_and_the_time(backend: Backend) -> Result<()> {
 fn a_whole_life(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "life", &["--no-start"])?;
-    home.exec("life", &["true"])?.exited(125)?.saying("is stopped, not running")?;
+    home.exec("life", &["true"])?
+        .exited(125)?
+        .saying("is stopped, not running")?;
     home.banger(["vm", "start", "life"])?.ok()?;
-    home.banger(["vm", "start", "life"])?.exited(4)?.saying("a VM that is running cannot be started")?;
-    home.banger(["vm", "delete", "life"])?.exited(4)?.saying("banger vm delete -f life")?;
+    home.banger(["vm", "start", "life"])?
+        .exited(4)?
+        .saying("a VM that is running cannot be started")?;
+    home.banger(["vm", "delete", "life"])?
+        .exited(4)?
+        .saying("banger vm delete -f life")?;
     let listed = home.banger(["ps", "--quiet"])?.ok()?.text();
     ensure!(listed == "life", "{listed}");
     home.banger(["vm", "restart", "life"])?.ok()?;
     home.exec("life", &["true"])?.ok()?;
     home.banger(["vm", "stop", "life"])?.ok()?;
     home.banger(["vm", "delete", "life"])?.ok()?;
-    home.banger(["vm", "show", "life"])?.exited(3)?.saying("there is no VM `life`")?;
+    home.banger(["vm", "show", "life"])?
+        .exited(3)?
+        .saying("there is no VM `life`")?;
     home.end()
 }
 
@@ -148,7 +194,11 @@ fn many_names(backend: Backend) -> Result<()> {
     let started = home.banger(["vm", "start", "c", "nobody", "a", "b"])?.exited(1)?;
     ensure!(started.text() == "c\na\nb", "{}", started.text());
     let started = started.saying("there is no VM `nobody`")?;
-    ensure!(started.stderr.matches("error:").count() == 1, "{}", started.stderr);
+    ensure!(
+        started.stderr.matches("error:").count() == 1,
+        "{}",
+        started.stderr
+    );
     ensure!(home.banger(["ps", "--quiet"])?.ok()?.text() == "a\nb\nc");
     home.end()
 }
@@ -157,7 +207,9 @@ fn what_does_not_run_is_pruned(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "on", &[])?;
     home.create(backend, Image::Busybox, "off", &["--no-start"])?;
-    home.banger(["vm", "prune"])?.exited(1)?.saying("banger vm prune --yes")?;
+    home.banger(["vm", "prune"])?
+        .exited(1)?
+        .saying("banger vm prune --yes")?;
     ensure!(home.banger(["vm", "prune", "--dry-run"])?.ok()?.text() == "off");
     ensure!(home.banger(["vm", "prune", "--yes"])?.ok()?.text() == "off");
     ensure!(home.banger(["vm", "list", "--quiet"])?.ok()?.text() == "on");

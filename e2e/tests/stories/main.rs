@@ -55,7 +55,12 @@ fn main() {
         if let Ok(Some(reason)) = &absence {
             eprintln!("{}: its stories are ignored: {reason}", backend.name());
         }
-        for story in stories.iter().copied().flatten().filter(|story| story.backends.contains(&backend)) {
+        for story in stories
+            .iter()
+            .copied()
+            .flatten()
+            .filter(|story| story.backends.contains(&backend))
+        {
             trials.push(trial(backend, story, &absence));
         }
     }
@@ -66,7 +71,9 @@ fn trial(backend: Backend, story: &Story, absence: &Result<Option<String>>) -> T
     let name = format!("{}::{}", backend.name(), story.name);
     let tell = story.tell;
     match absence {
-        Ok(None) => Trial::test(name, move || tell(backend).map_err(|error| Failed::from(format!("{error:?}")))),
+        Ok(None) => Trial::test(name, move || {
+            tell(backend).map_err(|error| Failed::from(format!("{error:#}")))
+        }),
         Ok(Some(_)) => Trial::test(name, || Ok(())).with_ignored_flag(true),
         Err(error) => {
             let why = error.to_string();

@@ -11,18 +11,32 @@ use crate::{Story, everywhere, on_the_host};
 pub(crate) const STORIES: &[Story] = &[
     everywhere("run_a_repository", run_a_repository),
     on_the_host("a_plan_names_every_file_and_what_stays", a_plan_names_every_file),
-    on_the_host("a_new_branch_from_a_commit_has_no_changes", a_new_branch_from_a_commit),
+    on_the_host(
+        "a_new_branch_from_a_commit_has_no_changes",
+        a_new_branch_from_a_commit,
+    ),
     on_the_host("without_a_repository_it_is_a_plain_vm", without_a_repository),
     on_the_host("a_detached_vm_runs_on", a_detached_vm_runs_on),
 ];
 
 fn git(dir: &Path, args: &[&str]) -> Result<String> {
     let output = Command::new("git")
-        .args(["-c", "user.name=me", "-c", "user.email=me@here", "-c", "init.defaultBranch=main"])
+        .args([
+            "-c",
+            "user.name=me",
+            "-c",
+            "user.email=me@here",
+            "-c",
+            "init.defaultBranch=main",
+        ])
         .args(args)
         .current_dir(dir)
         .output()?;
-    ensure!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
 
@@ -63,13 +77,29 @@ fn run_a_repository(backend: Backend) -> Result<()> {
     command.current_dir(repository.path());
     let output = command.output()?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.code() == Some(7), "exit code {:?}: {said}", output.status.code());
+    ensure!(
+        output.status.code() == Some(7),
+        "exit code {:?}: {said}",
+        output.status.code()
+    );
     let printed = String::from_utf8(output.stdout)?;
-    ensure!(printed.starts_with("changed\nstaged\nnew\nchanged\n"), "{printed}");
-    ensure!(!printed.contains("ignored\n") || printed.contains(".gitignore"), "{printed}");
-    ensure!(!printed.lines().any(|line| line == ".env" || line == "ignored"), "{printed}");
+    ensure!(
+        printed.starts_with("changed\nstaged\nnew\nchanged\n"),
+        "{printed}"
+    );
+    ensure!(
+        !printed.contains("ignored\n") || printed.contains(".gitignore"),
+        "{printed}"
+    );
+    ensure!(
+        !printed.lines().any(|line| line == ".env" || line == "ignored"),
+        "{printed}"
+    );
     ensure!(said.contains(".env stays here"), "{said}");
-    ensure!(git(repository.path(), &["status", "--porcelain"])? == before, "the repository was touched");
+    ensure!(
+        git(repository.path(), &["status", "--porcelain"])? == before,
+        "the repository was touched"
+    );
     home.end()
 }
 
@@ -77,14 +107,25 @@ fn a_plan_names_every_file(_: Backend) -> Result<()> {
     let home = Home::bare()?;
     let repository = repository()?;
     let path = repository.path().to_string_lossy().into_owned();
-    let plan = home.banger(["vm", "run", "--dry-run", &path])?.ok()?.saying(".env stays here")?;
+    let plan = home
+        .banger(["vm", "run", "--dry-run", &path])?
+        .ok()?
+        .saying(".env stays here")?;
     let plan = plan.text();
-    for line in ["modified   8 B   a.txt", "staged     7 B   b.txt", "untracked  4 B   new.txt"] {
+    for line in [
+        "modified   8 B   a.txt",
+        "staged     7 B   b.txt",
+        "untracked  4 B   new.txt",
+    ] {
         ensure!(plan.contains(line), "no `{line}` in:\n{plan}");
     }
-    let plan = home.banger(["vm", "run", "--dry-run", "--no-untracked", &path])?.ok()?;
+    let plan = home
+        .banger(["vm", "run", "--dry-run", "--no-untracked", &path])?
+        .ok()?;
     ensure!(!plan.text().contains("new.txt"), "{}", plan.text());
-    home.banger(["vm", "run", "--dry-run", "--from", "v9", &path])?.exited(125)?.saying("`v9` names no commit")?;
+    home.banger(["vm", "run", "--dry-run", "--from", "v9", &path])?
+        .exited(125)?
+        .saying("`v9` names no commit")?;
     home.end()
 }
 
@@ -95,7 +136,18 @@ fn a_new_branch_from_a_commit(backend: Backend) -> Result<()> {
     let args = ["--name", "web", "-d", "--branch", "fix", "--from", "v1", &path];
     home.banger(run_args(backend, &args))?.ok()?;
     // The fake guest has the host's git, and its root in its own directory.
-    let status = home.banger(["vm", "exec", "web", "-w", "/root/repo", "--", "git", "status", "--short", "--branch"])?;
+    let status = home.banger([
+        "vm",
+        "exec",
+        "web",
+        "-w",
+        "/root/repo",
+        "--",
+        "git",
+        "status",
+        "--short",
+        "--branch",
+    ])?;
     ensure!(status.clone().ok()?.text() == "## fix", "{}", status.text());
     home.end()
 }
@@ -105,7 +157,10 @@ fn without_a_repository(backend: Backend) -> Result<()> {
     let nowhere = tempfile::tempdir()?;
     let path = nowhere.path().to_string_lossy().into_owned();
     let args = ["--rm", &path, "--", "echo", "plain"];
-    let output = home.banger(run_args(backend, &args))?.ok()?.saying("no git repository")?;
+    let output = home
+        .banger(run_args(backend, &args))?
+        .ok()?
+        .saying("no git repository")?;
     ensure!(output.text() == "plain", "{}", output.text());
     home.end()
 }
@@ -115,7 +170,10 @@ fn a_detached_vm_runs_on(backend: Backend) -> Result<()> {
     let repository = repository()?;
     let path = repository.path().to_string_lossy().into_owned();
     let name = home.banger(run_args(backend, &["-d", &path]))?.ok()?.text();
-    let shell = home.banger_with(["vm", "shell", &name], b"pwd; cat a.txt\n".to_vec())?.ok()?.text();
+    let shell = home
+        .banger_with(["vm", "shell", &name], b"pwd; cat a.txt\n".to_vec())?
+        .ok()?
+        .text();
     ensure!(shell.ends_with("/root/repo\nchanged"), "{shell}");
     home.end()
 }

@@ -23,6 +23,7 @@ use super::disks::Files;
 use super::guest_config::{self, boot_args};
 use super::progress::Reporter;
 use super::state::Facts;
+use super::teardown::how_it_ended;
 use super::undo::Undo;
 use super::{Context, Error, machine_dir};
 use crate::backends::Choice;
@@ -341,15 +342,25 @@ impl Steps<'_> {
         let name = &self.row.spec.name;
         let deadline = deadline(stage, &machine.record().acceleration);
         let mut exited = machine.exited();
-        let ended = exited.wait_for(Option::is_some);
-        tokio::select! {
-            result = what => result,
-            ended = ended => Err(Error::Ended {
+        let ended = async {
+            let how = exited.wait_for(Option::is_some).await.ok();
+            Error::Ended {
                 name: name.clone(),
                 stage,
-                how: ended.ok().and_then(|ended| ended.as_ref().map(super::teardown::how_it_ended)).unwrap_or_default(),
+                how: how
+                    .and_then(|how| how.as_ref().map(how_it_ended))
+                    .unwrap_or_default(),
                 console: console_tail(&self.dir),
-            }),
+            }
+        };
+        tokio::pin!(ended);
+        tokio::select! {
+            result = what => match result {
+                // A guest that cannot be reached may be one whose end is about to be told.
+                Err(error) => Err(tokio::time::timeout(LAST_WORD, ended).await.unwrap_or(error)),
+                value => value,
+            },
+            error = &mut ended => Err(error),
             () = tokio::time::sleep(deadline) => Err(Error::Silent {
                 name: name.clone(),
                 stage,
@@ -382,6 +393,9 @@ impl Steps<'_> {
         }
     }
 }
+
+/// How long the end of a machine may take to be told, when its guest cannot be reached.
+const LAST_WORD: Duration = Duration::from_millis(300);
 
 /// How long a stage may take. Generous: they are for machines that hang, not for slow ones.
 fn deadline(stage: Stage, acceleration: &str) -> Duration {

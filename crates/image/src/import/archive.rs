@@ -10,6 +10,9 @@ use super::tree::{Tree, shown};
 use crate::Error;
 use crate::error::EntryFault;
 
+/// Everything in a tar begins at a multiple of this.
+const BLOCK: u64 = 512;
+
 /// pax keywords of extended attributes, as star and GNU tar write them.
 const XATTR: &str = "SCHILY.xattr.";
 
@@ -19,9 +22,11 @@ pub(super) fn add(
     tar: impl Read,
     step: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<(), Error> {
-    let mut archive = Archive::new(Watched::new(tar));
+    let mut archive = Archive::new(Counted { from: tar, read: 0 });
     archive.set_ignore_zeros(false);
     let mut read = 0;
+    // Where the next header, or the end mark, begins.
+    let mut next = 0;
     let failed = |entries| move |source| Error::Archive { entries, source };
     for entry in archive.entries().map_err(failed(0))? {
         if step().is_break() {
@@ -29,14 +34,18 @@ pub(super) fn add(
         }
         let mut entry = entry.map_err(failed(read))?;
         one(tree, &mut entry).map_err(|error| on_reading(error, read))?;
+        let size = if entry.header().entry_type() == EntryType::GNUSparse {
+            entry.header().entry_size().map_err(failed(read))?
+        } else {
+            entry.size()
+        };
+        next = entry.raw_file_position() + size.next_multiple_of(BLOCK);
         read += 1;
     }
-    // The rest of a last file may not have been asked for yet; the end mark is two blocks of zeros.
-    let watched = archive.into_inner();
-    if watched.ended && !watched.last_was_zeros {
-        return Err(Error::Truncated {
-            entries: tree.entries(),
-        });
+    // The end mark is two blocks of zeros, of which some writers leave out the second.
+    if archive.into_inner().read < next + BLOCK && read > 0 {
+        let entries = tree.entries();
+        return Err(Error::Truncated { entries });
     }
     Ok(())
 }
@@ -44,22 +53,12 @@ pub(super) fn add(
 /// A file whose data ended early is a truncated archive, and not a fault of the image.
 fn on_reading(error: Error, entries: u64) -> Error {
     match error {
-        Error::Write { source, .. } if is_early_end(&source) => Error::Truncated { entries },
+        Error::Write {
+            source: banger_ext4::Error::Truncated { .. },
+            ..
+        } => Error::Truncated { entries },
         other => other,
     }
-}
-
-fn is_early_end(error: &banger_ext4::Error) -> bool {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if let Some(io) = error.downcast_ref::<io::Error>()
-            && io.kind() == io::ErrorKind::UnexpectedEof
-        {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }
 
 fn one(tree: &mut Tree, entry: &mut Entry<'_, impl Read>) -> Result<(), Error> {
@@ -191,31 +190,16 @@ fn timestamp(value: &[u8]) -> Option<Timestamp> {
     Some(Timestamp { secs, nanos })
 }
 
-/// A reader that remembers how it ended.
-struct Watched<R> {
+/// A reader that counts.
+struct Counted<R> {
     from: R,
-    ended: bool,
-    last_was_zeros: bool,
+    read: u64,
 }
 
-impl<R> Watched<R> {
-    const fn new(from: R) -> Self {
-        Self {
-            from,
-            ended: false,
-            last_was_zeros: false,
-        }
-    }
-}
-
-impl<R: Read> Read for Watched<R> {
+impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.from.read(buffer)?;
-        if read == 0 && !buffer.is_empty() {
-            self.ended = true;
-        } else {
-            self.last_was_zeros = buffer[..read].iter().all(|&byte| byte == 0);
-        }
+        self.read += read as u64;
         Ok(read)
     }
 }

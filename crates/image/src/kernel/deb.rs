@@ -34,7 +34,8 @@ fn seek_to_data(deb: &mut BufReader<File>, path: &Path) -> Result<u64, Error> {
         fault,
     };
     let mut magic = [0; 8];
-    deb.read_exact(&mut magic).map_err(|_| fault("it is too short"))?;
+    deb.read_exact(&mut magic)
+        .map_err(|_| fault("it is no Debian package"))?;
     if magic != MAGIC {
         return Err(fault("it is no Debian package"));
     }

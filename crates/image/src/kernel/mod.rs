@@ -61,6 +61,18 @@ pub struct KernelRecord {
     pub created: u64,
 }
 
+impl KernelRecord {
+    /// The record of a kernel whose files are in `place` now: a store may be moved.
+    fn at(mut self, place: &Path) -> Self {
+        let here = |path: &Path| place.join(path.file_name().unwrap_or_default());
+        self.vmlinux = here(&self.vmlinux);
+        self.vmlinuz = self.vmlinuz.as_deref().map(here);
+        self.initrd = self.initrd.as_deref().map(here);
+        self.modules_dir = here(&self.modules_dir);
+        self
+    }
+}
+
 /// How a kernel is imported.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KernelOptions {
@@ -182,7 +194,9 @@ impl KernelStore {
     }
 
     fn read(&self, name: &str) -> Result<Option<KernelRecord>, Error> {
-        files::read_record(&self.dir.join(name).join(RECORD))
+        let place = self.dir.join(name);
+        let record: Option<KernelRecord> = files::read_record(&place.join(RECORD))?;
+        Ok(record.map(|record| record.at(&place)))
     }
 
     fn names(&self) -> Result<Vec<String>, Error> {
