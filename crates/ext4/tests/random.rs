@@ -128,7 +128,7 @@ fn a_meta() -> impl Strategy<Value = Meta> {
         name: [b"security.", name.as_bytes()].concat(),
         value,
     });
-    let time = (-2_000_000_000i64..15_000_000_000, 0..1_000_000_000u32);
+    let time = (-2_000_000_000i64..10_000_000_000, 0..1_000_000_000u32);
     (0..0o10000u16, any::<u32>(), any::<u32>(), time, vec(xattr, 0..4)).prop_map(
         |(mode, uid, gid, (secs, nanos), mut xattrs)| {
             xattrs.sort_by(|one, other| one.name.cmp(&other.name));

@@ -19,12 +19,19 @@ pub fn blank(file: &File, size: ByteSize, uuid: [u8; 16], label: &str) -> Result
     banger_ext4::blank_disk(file, size.as_bytes(), uuid, label)
 }
 
-/// Grows a file system made by [`blank`] and its file to `size`. Nothing may have it mounted.
+/// Grows a file system made by [`blank`] and its file to `size`. Nothing may have it mounted. One whose journal is not
+/// empty, because its guest was killed or has an init that leaves it mounted, only gets the room: the guest's kernel
+/// grows it when the agent mounts it the next time.
 ///
 /// # Errors
-/// As [`banger_ext4::grow()`].
-pub fn grow(file: &File, size: ByteSize) -> Result<(), Error> {
-    banger_ext4::grow(file, size.as_bytes())
+/// As [`banger_ext4::grow()`], or when the file cannot grow.
+pub fn grow(file: &File, size: ByteSize) -> Result<(), crate::Error> {
+    match banger_ext4::grow(file, size.as_bytes()) {
+        Err(Error::Dirty { .. }) => file
+            .set_len(size.as_bytes())
+            .map_err(|source| crate::Error::Grow { source }),
+        grown => grown.map_err(|source| crate::Error::Image { what: "grow", source }),
+    }
 }
 
 /// Copies a file with its holes, sharing its blocks where the file system can. The copy is new and its owner's alone.

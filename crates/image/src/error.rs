@@ -89,6 +89,13 @@ pub enum Error {
         #[source]
         source: banger_ext4::Error,
     },
+    /// The file of a disk could not be made longer.
+    #[error("make the disk's file longer")]
+    Grow {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// More entries than any image has.
     #[error("the archive has more than {0} entries")]
     TooMany(u64),
@@ -184,7 +191,9 @@ impl Error {
         match self {
             Self::NotFound { .. } => ErrorCode::NotFound,
             Self::Exists { .. } => ErrorCode::AlreadyExists,
-            Self::File { .. } | Self::Record { .. } | Self::Image { .. } => ErrorCode::Host,
+            Self::File { .. } | Self::Record { .. } | Self::Image { .. } | Self::Grow { .. } => {
+                ErrorCode::Host
+            }
             Self::Archive { .. }
             | Self::Truncated { .. }
             | Self::Empty

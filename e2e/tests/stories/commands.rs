@@ -149,7 +149,7 @@ fn killing_the_agents_server(backend: Backend) -> Result<()> {
     let mut line = [0; 7];
     stdout.read_exact(&mut line)?;
     // The server is the process that was started as `@banger-agent serve`.
-    let find = "for p in /proc/[0-9]*; do grep -q '^@banger-agent.serve' $p/cmdline 2>/dev/null && echo ${p#/proc/}; done";
+    let find = "for p in /proc/[0-9]*; do grep -q '^@banger-agent.serve' $p/cmdline 2>/dev/null && echo ${p#/proc/}; done; true";
     let server = home.sh("vm", find)?;
     home.sh("vm", &format!("kill -9 {server}"))?;
     let since = Instant::now();

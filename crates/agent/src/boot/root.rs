@@ -7,6 +7,7 @@ use banger_guest_api::{Disks, Failure, Root};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_move};
 
+use super::grow;
 use crate::failure::{During, refused};
 
 /// Where the parts are mounted; invisible after the switch.
@@ -26,6 +27,7 @@ pub(super) fn mount_and_enter(disks: &Disks) -> Result<(), Failure> {
     }
     let own = base.join("own");
     mount_disk(writable, &own, MountFlags::NOATIME)?;
+    grow::to_device(&own, writable).during("grow the VM's disk")?;
     let (upper, work) = (own.join("upper"), own.join("work"));
     for dir in [&upper, &work] {
         create_dir_all(dir).during("prepare the VM's disk")?;

@@ -71,9 +71,8 @@ impl Files {
                 path: path.clone(),
                 source,
             })?;
-        disk::grow(&file, size).map_err(|source| Error::Disk {
-            what: "grow",
-            path,
+        disk::grow(&file, size).map_err(|source| Error::Store {
+            what: "the disk",
             source,
         })
     }
