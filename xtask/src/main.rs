@@ -1,6 +1,7 @@
 //! `cargo xtask`: work on the repository itself that is more than a line of make.
 
 mod arrows;
+mod bench;
 mod repository;
 
 use anyhow::Result;
@@ -18,6 +19,11 @@ struct Args {
 enum Task {
     /// Check that the crates depend on each other in the one allowed direction
     Arrows,
+    /// Measure the figures, all or these, into target/bench/figures.jsonl
+    Bench {
+        /// Names of figures, such as `create.ready_fc_ms`
+        names: Vec<String>,
+    },
     /// Write docs/openapi.json from the daemon's own description of its API
     Openapi,
 }
@@ -25,6 +31,7 @@ enum Task {
 fn main() -> Result<()> {
     match Args::parse().task {
         Task::Arrows => arrows::check(),
+        Task::Bench { names } => bench::run(&names),
         Task::Openapi => repository::write_openapi(),
     }
 }

@@ -1,0 +1,148 @@
+//! A figure: what was measured, and beside which bound.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::process::Command;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::repository;
+
+/// One figure, as a line of JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct Figure {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+    target: Option<f64>,
+    better: &'static str,
+    backend: &'static str,
+    runs: usize,
+    min: f64,
+    median: f64,
+    max: f64,
+    phases: BTreeMap<String, f64>,
+    host: String,
+    commit: String,
+}
+
+impl Figure {
+    /// A figure of which less is better: the median of `samples`.
+    pub(super) fn lower(
+        name: &'static str,
+        unit: &'static str,
+        target: Option<f64>,
+        samples: &[f64],
+    ) -> Self {
+        let mut sorted = samples.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+        let median = median(&sorted);
+        Self {
+            name,
+            value: median,
+            unit,
+            target,
+            better: "lower",
+            backend: "host",
+            runs: sorted.len(),
+            min: at(0),
+            median,
+            max: at(sorted.len().saturating_sub(1)),
+            phases: BTreeMap::new(),
+            host: host(),
+            commit: commit(),
+        }
+    }
+
+    /// The same, of which more is better.
+    pub(super) fn higher(
+        name: &'static str,
+        unit: &'static str,
+        target: Option<f64>,
+        samples: &[f64],
+    ) -> Self {
+        Self {
+            better: "higher",
+            ..Self::lower(name, unit, target, samples)
+        }
+    }
+
+    /// The same, measured under this backend.
+    pub(super) fn under(self, backend: &'static str) -> Self {
+        Self { backend, ..self }
+    }
+
+    /// The same, with a part told apart.
+    pub(super) fn phase(mut self, name: &str, value: f64) -> Self {
+        self.phases.insert(name.to_owned(), value);
+        self
+    }
+
+    /// A line of JSON.
+    pub(super) fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string(self)?)
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {:.3} {} ({}",
+            self.name, self.value, self.unit, self.backend
+        )?;
+        if self.runs > 1 {
+            write!(f, ", {} runs, {:.3} to {:.3}", self.runs, self.min, self.max)?;
+        }
+        if let Some(target) = self.target {
+            let met = if self.better == "lower" {
+                self.value <= target
+            } else {
+                self.value >= target
+            };
+            write!(f, ", target {target}: {}", if met { "met" } else { "MISSED" })?;
+        }
+        write!(f, ")")?;
+        for (name, value) in &self.phases {
+            write!(f, "\n    {name:<20} {value:.3}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The middle of sorted numbers.
+pub(super) fn median(sorted: &[f64]) -> f64 {
+    match sorted.len() {
+        0 => f64::NAN,
+        length if length % 2 == 1 => sorted[length / 2],
+        length => f64::midpoint(sorted[length / 2 - 1], sorted[length / 2]),
+    }
+}
+
+/// The middle of numbers in any order.
+pub(super) fn median_of(samples: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = samples.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    median(&sorted)
+}
+
+fn host() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    format!("{} x {}", cpus, model.map_or("CPU", |(_, model)| model))
+}
+
+fn commit() -> String {
+    let output = Command::new("git")
+        .args(["rev-parse", "--short", "HEAD"])
+        .current_dir(repository::root())
+        .output();
+    output
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default()
+}

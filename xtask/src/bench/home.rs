@@ -1,0 +1,148 @@
+//! A home of banger's for a measurement, with the release build.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use banger_api::Vm;
+
+use crate::repository;
+
+/// A `BANGER_HOME` of its own; its daemon is stopped and its VMs removed when this is dropped.
+pub(super) struct Home {
+    dir: tempfile::TempDir,
+}
+
+impl Home {
+    /// A home without anything.
+    pub(super) fn bare() -> Result<Self> {
+        ensure!(
+            program("bangerd").exists(),
+            "there is no release build: `make build`"
+        );
+        Ok(Self {
+            dir: tempfile::Builder::new().prefix("bb-").tempdir_in("/tmp")?,
+        })
+    }
+
+    /// A home with busybox as its image `busybox` (a shell and no init).
+    pub(super) fn with_image() -> Result<Self> {
+        let home = Self::bare()?;
+        let image = tempfile::tempdir()?;
+        let bin = image.path().join("bin");
+        std::fs::create_dir(&bin)?;
+        std::fs::create_dir(image.path().join("root"))?;
+        std::fs::copy("/bin/busybox", bin.join("busybox")).context("busybox-static is not installed")?;
+        for name in ["sh", "true", "cat", "sleep"] {
+            std::os::unix::fs::symlink("busybox", bin.join(name))?;
+        }
+        home.banger(&["image", "import", "--name", "busybox", text(image.path())?])?;
+        Ok(home)
+    }
+
+    /// The same with the kernel that Firecracker boots here, as `test`.
+    pub(super) fn with_test_kernel(self) -> Result<Self> {
+        let kernel = std::env::var("BANGER_TEST_KERNEL").unwrap_or_default();
+        ensure!(Path::new(&kernel).is_file(), "BANGER_TEST_KERNEL names no kernel");
+        ensure!(
+            Command::new("firecracker").arg("--version").output().is_ok(),
+            "no `firecracker` on PATH"
+        );
+        let append = ["--append", "no-kvmapf no-steal-acc", "--max-vcpus", "1"];
+        self.banger(&[&["kernel", "import", "test", "--vmlinux", &kernel], &append[..]].concat())?;
+        Ok(self)
+    }
+
+    /// The same with Debian's kernel, as `debian`.
+    pub(super) fn with_debian_kernel(self) -> Result<Self> {
+        self.banger(&[
+            "kernel",
+            "import",
+            "debian",
+            "--package",
+            "linux-image-cloud-amd64",
+        ])?;
+        Ok(self)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(super) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program("banger"));
+        command
+            .args(args)
+            .env("BANGER_HOME", self.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `banger`, which must succeed.
+    pub(super) fn banger(&self, args: &[&str]) -> Result<Output> {
+        let output = self.command(args).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "banger {}: {said}", args.join(" "));
+        Ok(output)
+    }
+
+    /// How long `banger` takes, which must succeed.
+    pub(super) fn time(&self, args: &[&str]) -> Result<(Duration, Output)> {
+        let since = Instant::now();
+        let output = self.banger(args)?;
+        Ok((since.elapsed(), output))
+    }
+
+    pub(super) fn vm(&self, name: &str) -> Result<Vm> {
+        let output = self.banger(&["vm", "show", "--json", name])?;
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Process id of the daemon.
+    pub(super) fn daemon(&self) -> Result<u32> {
+        let output = self.banger(&["daemon", "status", "--json"])?;
+        let version: banger_api::Version = serde_json::from_slice(&output.stdout)?;
+        Ok(version.pid)
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let listed = self.banger(&["vm", "list", "--quiet"]);
+        let names = listed
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            .unwrap_or_default();
+        for name in names.lines() {
+            let _ = self.banger(&["vm", "delete", "-f", name]);
+        }
+        let _ = self.banger(&["daemon", "stop"]);
+    }
+}
+
+/// A program of the release build.
+pub(super) fn program(name: &str) -> PathBuf {
+    repository::root().join("target/release").join(name)
+}
+
+/// A value in KiB from `/proc/PID/status`.
+pub(super) fn status_kib(pid: u32, field: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let Some(value) = line.and_then(|line| line.split_whitespace().next()) else {
+        bail!("no {field} of process {pid}");
+    };
+    Ok(value.parse()?)
+}
+
+/// A path as an argument.
+pub(super) fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a path that is no UTF-8")
+}
+
+/// Milliseconds, with fractions.
+pub(super) fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

@@ -1,0 +1,74 @@
+//! `cargo xtask bench`: the figures of the issues, each measured here and now, to `target/bench/figures.jsonl`.
+//!
+//! KVM and TCG are never compared, and cold and warm never mixed. What a host cannot measure is said and left out.
+
+mod agent;
+mod create;
+mod daemon;
+mod disk;
+mod exec;
+mod figure;
+mod home;
+mod import;
+mod run;
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+
+use self::figure::Figure;
+use crate::repository;
+
+/// Names, and what measures them.
+type Measurement = (&'static [&'static str], fn() -> Result<Vec<Figure>>);
+
+const MEASUREMENTS: &[Measurement] = &[
+    (&["agent.size_mib"], agent::measure),
+    (&["disk.create_8g_ms", "disk.create_64g_ms"], disk::measure),
+    (&["daemon.idle_mib"], daemon::measure),
+    (
+        &["import.vs_tar_mke2fs_ratio", "import.peak_mib"],
+        import::measure,
+    ),
+    (&["exec.over_echo_ms"], exec::measure),
+    (&["exec.warm_fc_ms"], exec::measure_firecracker),
+    (
+        &[
+            "create.ready_fc_ms",
+            "create.host_share_ms",
+            "create.vs_bare_vmm_ratio",
+        ],
+        create::measure,
+    ),
+    (&["run.true_fc_ms", "vm.delete_fc_ms"], run::measure_firecracker),
+    (&["run.cold_tcg_s"], run::measure_emulated),
+];
+
+/// Measures the figures of these names; all when there are none.
+pub(crate) fn run(names: &[String]) -> Result<()> {
+    let dir = repository::root().join("target/bench");
+    std::fs::create_dir_all(&dir)?;
+    let path = dir.join("figures.jsonl");
+    let mut out = std::fs::File::create(&path).with_context(|| format!("make {}", path.display()))?;
+    for (measured, measure) in MEASUREMENTS {
+        if !names.is_empty()
+            && !measured
+                .iter()
+                .any(|name| names.iter().any(|asked| asked == name))
+        {
+            continue;
+        }
+        match measure() {
+            Ok(figures) => {
+                for figure in figures {
+                    println!("{figure}");
+                    writeln!(out, "{}", figure.json()?)?;
+                }
+            }
+            // One that cannot be measured here does not keep the others from being measured.
+            Err(error) => println!("{}: not measured: {error:#}", measured.join(", ")),
+        }
+    }
+    println!("wrote {}", path.display());
+    Ok(())
+}
