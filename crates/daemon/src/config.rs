@@ -83,7 +83,7 @@ impl Config {
 /// The size of the host this runs on.
 pub(crate) fn host_size() -> HostSize {
     let info = rustix::system::sysinfo();
-    let memory = u64::try_from(info.totalram).unwrap_or(u64::MAX) * u64::from(info.mem_unit);
+    let memory = info.totalram * u64::from(info.mem_unit);
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     HostSize {
         cpus: u32::try_from(cpus).unwrap_or(u32::MAX),

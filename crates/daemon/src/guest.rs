@@ -51,7 +51,7 @@ pub(crate) enum Error {
     Refused {
         asked: &'static str,
         #[source]
-        source: Refusal,
+        source: Box<Refusal>,
     },
     /// The agent's answer is not of this protocol.
     #[error("understand the guest's answer when asked to {asked}")]
@@ -199,7 +199,7 @@ impl Guest {
         });
         Err(Error::Refused {
             asked,
-            source: failure.into(),
+            source: Box::new(failure.into()),
         })
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn divide(size: u64, existing: u64, inodes_per_group: u32) -> Result<
     };
     let last = geometry.groups() - 1;
     if last >= existing.max(1) {
-        let shares = last > existing && last % flex_groups() != 0;
+        let shares = last > existing && !last.is_multiple_of(flex_groups());
         let tables = if shares { 0 } else { 2 + geometry.table_blocks() };
         if geometry.group_blocks(last) < own_blocks(last) + tables + LEAST_USABLE {
             geometry.blocks = last * GROUP_BLOCKS;

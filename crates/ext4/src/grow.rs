@@ -79,7 +79,7 @@ fn check_ours(superblock: &Superblock) -> Result<(), Error> {
     } else if !superblock.has_our_sizes()
         || inodes == 0
         || inodes > MAX_GROUP_INODES
-        || inodes % INODES_PER_BLOCK != 0
+        || !inodes.is_multiple_of(INODES_PER_BLOCK)
     {
         "its blocks, groups or inodes have other sizes"
     } else {

@@ -235,7 +235,8 @@ fn attributes_of_all_sizes_and_namespaces_read_back() {
         ("system.posix_acl_access", ACL),
         ("system.posix_acl_default", ACL),
     ];
-    let cases: [(&str, &[(&str, &[u8])]); 4] = [
+    type Attributes<'a> = &'a [(&'a str, &'a [u8])];
+    let cases: [(&str, Attributes<'_>); 4] = [
         ("ping", &ping),
         ("many", &many),
         ("mixed", &mixed),

@@ -178,7 +178,7 @@ impl Read for Comb {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         for byte in buffer.iter_mut() {
             let block = self.at / 4096;
-            *byte = if block % 2 == 0 {
+            *byte = if block.is_multiple_of(2) {
                 (block % 251) as u8 + 1
             } else {
                 0

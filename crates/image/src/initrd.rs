@@ -204,6 +204,6 @@ mod tests {
             ..kernel(dir.path())
         };
         let bytes = std::fs::read(build(&kernel, &agent, dir.path()).unwrap()).unwrap();
-        assert!(bytes.starts_with(b"xyz\0070701"));
+        assert!(bytes.starts_with(b"xyz\x00070701"));
     }
 }

@@ -19,6 +19,7 @@ pub mod qemu;
 
 mod descriptor;
 mod error;
+mod fresh;
 mod hybrid;
 mod inotify;
 mod machine;

@@ -1,6 +1,6 @@
 //! Creating a VM under Firecracker, and what of the time is the host's.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -85,12 +85,12 @@ fn boot_bare(home: &Home) -> Result<f64> {
     let dir = tempfile::Builder::new().prefix("bv-").tempdir_in("/tmp")?;
     let at = |name: &str| dir.path().join(name);
     let disk = at("disk");
-    banger_ext4::blank_disk(
-        &File::create_new(&disk).and(File::options().read(true).write(true).open(&disk))?,
-        8 << 30,
-        [1; 16],
-        "bare",
-    )?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&disk)?;
+    banger_ext4::blank_disk(&file, 8 << 30, [1; 16], "bare")?;
     let config = json!({
         "boot-source": {
             "kernel_image_path": home.path().join("data/kernels/test/vmlinux"),

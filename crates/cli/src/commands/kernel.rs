@@ -13,7 +13,7 @@ use crate::{complete, connection, exit, many, print};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Import(Import),
+    Import(Box<Import>),
     /// List kernels
     #[command(visible_alias = "ls")]
     List {

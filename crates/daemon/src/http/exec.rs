@@ -39,7 +39,7 @@ pub(crate) async fn exec(
         .await
         .map_err(|source| vm::Error::Guest {
             name: handle.state().spec.name,
-            source,
+            source: Box::new(source),
             console: None,
         })?;
     tokio::spawn(async move {

@@ -226,7 +226,7 @@ impl Steps<'_> {
             .until(Stage::Configure, &machine, async {
                 guest.configure(&configure).await.map_err(|source| Error::Guest {
                     name: self.row.spec.name.clone(),
-                    source,
+                    source: Box::new(source),
                     console: console_tail(&self.dir),
                 })
             })

@@ -133,7 +133,7 @@ pub(crate) enum Error {
     Guest {
         name: VmName,
         #[source]
-        source: guest::Error,
+        source: Box<guest::Error>,
         console: Option<String>,
     },
     /// Nothing listens on the guest's SSH port.

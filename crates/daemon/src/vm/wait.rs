@@ -63,7 +63,7 @@ async fn ssh(handle: &Handle) -> Result<(), Error> {
         .await
         .map_err(|source| Error::Guest {
             name: name.clone(),
-            source,
+            source: Box::new(source),
             console: None,
         })?;
     if listeners.iter().any(|listener| listener.port == SSH_PORT) {

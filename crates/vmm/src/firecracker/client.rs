@@ -10,11 +10,10 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request, header};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::net::UnixStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::requests::Resource;
-use crate::Error;
+use crate::{Error, fresh};
 
 /// How long Firecracker may take to answer. A full snapshot of a large machine takes this long.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -34,7 +33,7 @@ struct Fault {
 impl Client {
     /// Connects to the API's socket, which exists.
     pub(super) async fn connect(socket: &Path) -> Result<Self, Error> {
-        let stream = connect(socket)
+        let stream = fresh::connect(socket)
             .await
             .map_err(|source| failed("connect".to_owned(), source))?;
         let (sender, connection) = handshake(TokioIo::new(stream))
@@ -84,20 +83,6 @@ impl Client {
             what: resource.what(),
             words,
         })
-    }
-}
-
-/// A socket's file appears in the instant between bind(2) and listen(2), of which nothing tells the end.
-async fn connect(socket: &Path) -> std::io::Result<UnixStream> {
-    let mut pause = Duration::from_micros(100);
-    loop {
-        match UnixStream::connect(socket).await {
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused && pause < Duration::from_secs(1) => {
-                sleep(pause).await;
-                pause *= 2;
-            }
-            result => return result,
-        }
     }
 }
 

@@ -6,11 +6,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-use crate::Error;
+use crate::{Error, fresh};
 
 /// How long QEMU may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -38,7 +37,7 @@ struct Refusal {
 impl Monitor {
     /// Connects and leaves the mode in which QEMU takes no commands.
     pub(super) async fn connect(socket: &Path) -> Result<Self, Error> {
-        let stream = UnixStream::connect(socket)
+        let stream = fresh::connect(socket)
             .await
             .map_err(|source| failed("connect", source))?;
         let (from, to) = stream.into_split();
