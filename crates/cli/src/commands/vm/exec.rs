@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// Its working directory; the user's home when absent
     #[arg(long, short, value_name = "DIR")]
     workdir: Option<String>,
-    /// Who runs it: a name or number, and perhaps a group, as USER[:GROUP]; root when absent
+    /// Who runs it: a name or number, and perhaps a group, as USER or USER:GROUP; root when absent
     #[arg(long, short)]
     user: Option<String>,
     /// A variable; NAME alone takes its value here
