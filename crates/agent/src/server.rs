@@ -55,7 +55,7 @@ pub struct Configured {
 #[derive(Debug)]
 pub struct Server<G> {
     guest: G,
-    shims: Shims,
+    shims: Arc<Shims>,
     /// Absent until the guest is configured.
     serving: RwLock<Option<Serving>>,
 }
@@ -76,7 +76,7 @@ impl<G: Guest> Server<G> {
     pub fn new(guest: G, shims: Shims) -> Self {
         Self {
             guest,
-            shims,
+            shims: Arc::new(shims),
             serving: RwLock::new(None),
         }
     }
@@ -90,7 +90,7 @@ impl<G: Guest> Server<G> {
     ) -> Self {
         Self {
             guest,
-            shims,
+            shims: Arc::new(shims),
             serving: RwLock::new(Some(Serving { surroundings, init })),
         }
     }
@@ -197,12 +197,11 @@ impl<G: Guest> Server<G> {
                 return;
             };
             let sent = parts.read_buf.to_vec();
-            let handed = parts
-                .io
-                .into_inner()
-                .into_blocking()
-                .and_then(|socket| self.shims.hand_over(socket, exec, surroundings, sent));
-            if let Err(error) = handed.and_then(|()| self.shims.refill()) {
+            let handed = match parts.io.into_inner().into_blocking() {
+                Ok(socket) => self.shims.hand_over(socket, exec, surroundings, sent).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = handed {
                 eprintln!("banger: start a command: {error}");
             }
         });

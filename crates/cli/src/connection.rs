@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use banger_api::client::Client;
+use banger_api::client::{Client, ClientError};
 use banger_api::{Paths, Version};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -39,7 +39,8 @@ pub(crate) async fn connect() -> Result<Client, Failure> {
             client.stop_daemon().await?;
             wait_for_end(&version).await?;
         }
-        Err(error) if error.is_absence() => {}
+        // One that was killed in this instant may have taken the connection and not the request.
+        Err(error) if error.is_absence() || matches!(error, ClientError::Http(_)) => {}
         Err(error) => return Err(error.into()),
     }
     start(&client, &paths, program).await?;

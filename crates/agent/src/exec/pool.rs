@@ -1,39 +1,52 @@
 //! Shims that wait for commands, as the server holds them.
+//!
+//! A shim that is done with a command waits for another one, so that a command costs its own fork and exec and no
+//! more. One is always in waiting, or about to be.
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use banger_guest_api::Exec;
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg,
     socketpair,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
 
 use super::shim::ORDERS;
 use super::{Order, Surroundings};
-use crate::socket::Blocking;
+use crate::socket::Socket;
 
-/// The shims of a server. One is always in waiting.
+/// Shims that wait at most; the others end.
+const MOST_WAITING: usize = 4;
+
+/// How long there may be none in waiting. Short commands bring theirs back by then, and starting one meanwhile would
+/// only slow them down.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The shims of a server.
 #[derive(Debug, Default)]
 pub struct Shims {
     end_with_us: bool,
-    waiting: Mutex<Option<Shim>>,
-    running: Arc<AtomicU32>,
+    waiting: Mutex<Vec<Shim>>,
+    running: AtomicU32,
 }
 
 #[derive(Debug)]
 struct Shim {
-    orders: OwnedFd,
-    process: std::process::Child,
+    orders: Socket,
+    /// Dropped, it is waited for by the runtime.
+    _process: Child,
 }
 
 impl Shims {
-    /// A pool with its first shim in waiting.
+    /// A pool with its first shim in waiting. Call it in the runtime.
     ///
     /// # Errors
     /// When no process can be started.
@@ -62,19 +75,18 @@ impl Shims {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// Hands a command and its connection over. `sent` is what the client sent after its request. Blocks for as long
-    /// as it takes to write the order into a socket.
+    /// Hands a command and its connection over, which blocks. `sent` is what the client sent after its request.
     ///
     /// # Errors
     /// When there is no shim in waiting and none can be started, or it died.
-    pub(crate) fn hand_over(
-        &self,
+    pub(crate) async fn hand_over(
+        self: &Arc<Self>,
         connection: OwnedFd,
         exec: Exec,
         surroundings: Surroundings,
         sent: Vec<u8>,
     ) -> io::Result<()> {
-        let waiting = self.lock().take();
+        let waiting = self.lock().pop();
         let mut shim = match waiting {
             Some(shim) => shim,
             None => Shim::start(self.end_with_us)?,
@@ -84,30 +96,34 @@ impl Shims {
             surroundings,
             sent,
         };
-        send(&shim.orders, &connection, &serde_json::to_vec(&order)?)?;
-        drop(shim.orders);
-        let running = Arc::clone(&self.running);
-        running.fetch_add(1, Ordering::Relaxed);
-        std::thread::spawn(move || {
-            let _ = shim.process.wait();
-            running.fetch_sub(1, Ordering::Relaxed);
-        });
-        Ok(())
+        shim.send(&connection, &serde_json::to_vec(&order)?).await?;
+        drop(connection);
+        self.running.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(Arc::clone(self).take_back(shim));
+        tokio::time::sleep(PATIENCE).await;
+        self.refill()
+    }
+
+    /// Waits until a shim is done; one that can take another command says so, the others end.
+    async fn take_back(self: Arc<Self>, mut shim: Shim) {
+        let done = shim.orders.read_u8().await;
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        let mut waiting = self.lock();
+        if done.is_ok() && waiting.len() < MOST_WAITING {
+            waiting.push(shim);
+        }
     }
 
     /// Puts a shim in waiting, if there is none.
-    ///
-    /// # Errors
-    /// When no process can be started.
-    pub(crate) fn refill(&self) -> io::Result<()> {
+    fn refill(&self) -> io::Result<()> {
         let mut waiting = self.lock();
-        if waiting.is_none() {
-            *waiting = Some(Shim::start(self.end_with_us)?);
+        if waiting.is_empty() {
+            waiting.push(Shim::start(self.end_with_us)?);
         }
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Shim>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Shim>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,8 +145,8 @@ impl Shim {
             .arg("shim")
             .env_clear()
             .stdin(Stdio::null());
-        // SAFETY: prctl(2) and dup2(2) are async-signal-safe; the source is open in the child, as it is close-on-exec and not yet
-        // executed, and the target belongs to nobody: the server's own descriptors end at the exec.
+        // SAFETY: prctl(2) and dup2(2) are async-signal-safe; the source is open in the child, as it is close-on-exec
+        // and not yet executed, and the target belongs to nobody: the server's own descriptors end at the exec.
         unsafe {
             command.pre_exec(move || {
                 if end_with_us {
@@ -144,25 +160,25 @@ impl Shim {
         }
         let process = command.spawn()?;
         Ok(Self {
-            orders: ours,
-            process,
+            orders: Socket::new(ours)?,
+            _process: process,
         })
     }
-}
 
-fn send(orders: &OwnedFd, connection: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
-    let descriptors = [connection.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    let sent = sendmsg(
-        orders,
-        &[IoSlice::new(bytes)],
-        &mut ancillary,
-        SendFlags::NOSIGNAL,
-    )?;
-    let rest = Blocking(orders.try_clone()?);
-    (&rest).write_all(&bytes[sent..])?;
-    rest.end();
-    Ok(())
+    /// Sends the order's length and the order, the connection beside the first bytes.
+    async fn send(&mut self, connection: &OwnedFd, order: &[u8]) -> io::Result<()> {
+        let descriptors = [connection.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let length = (order.len() as u64).to_be_bytes();
+        // The buffer of a socket that nothing was sent to takes eight bytes at once.
+        sendmsg(
+            &self.orders,
+            &[IoSlice::new(&length)],
+            &mut ancillary,
+            SendFlags::NOSIGNAL,
+        )?;
+        self.orders.write_all(order).await
+    }
 }

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -25,8 +26,9 @@ const END_OF_INPUT: u8 = 4;
 /// How long a client may go on sending after it was told the end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Runs the ordered command on `connection`, and returns when the last frame is sent.
-pub(super) fn run(connection: Blocking, order: Order) {
+/// Runs the ordered command on `connection`, and returns when the last frame is sent. False when something of it is
+/// still going on in this process, which must then end.
+pub(super) fn run(connection: Blocking, order: Order) -> bool {
     let connection = Arc::new(connection);
     let sender = Sender::new(&connection);
     match start(&order) {
@@ -35,6 +37,7 @@ pub(super) fn run(connection: Blocking, order: Order) {
             // A client that is gone does not hear it; the command is over all the same.
             let _ = sender.control(&refusal.control());
             connection.end();
+            true
         }
     }
 }
@@ -113,7 +116,7 @@ fn spawn(exec: &Exec, prepared: &mut Prepared) -> io::Result<Streams> {
 
 impl Running {
     /// Moves bytes and signals until the command has ended, its output is sent, and the client was told.
-    fn attend(mut self, connection: &Arc<Blocking>, sender: &Sender<'_>, sent: Vec<u8>) {
+    fn attend(mut self, connection: &Arc<Blocking>, sender: &Sender<'_>, sent: Vec<u8>) -> bool {
         let pid = self.child.id();
         let _ = sender.control(&Control::Started { pid });
         let hands = Arc::new(Hands {
@@ -136,7 +139,7 @@ impl Running {
         connection.end();
         // What the client still sends is taken until it hangs up: on a connection that is closed with something
         // unread, the last frames may be lost.
-        let _ = silent.recv_timeout(FAREWELL);
+        silent.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Disconnected)
     }
 }
 

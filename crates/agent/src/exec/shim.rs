@@ -1,6 +1,6 @@
-//! A shim's life: started beforehand, it waits for one connection and its order, runs the command, and ends.
+//! A shim's life: started beforehand, it waits for a connection and its order, runs the command, and waits again.
 
-use std::io::{self, IoSliceMut, Read};
+use std::io::{self, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
 
@@ -15,15 +15,22 @@ pub(super) const ORDERS: i32 = 3;
 /// Runs a shim, to its end.
 pub fn main() {
     take_endings();
-    // SAFETY: the server starts shims with the order's socket at this number, and this is its only use.
-    let orders = unsafe { OwnedFd::from_raw_fd(ORDERS) };
+    // SAFETY: the server starts shims with the orders' socket at this number, and this is its only use.
+    let orders = Blocking(unsafe { OwnedFd::from_raw_fd(ORDERS) });
     // Commands must not inherit it. It is open, so this cannot fail.
     let _ = rustix::io::fcntl_setfd(&orders, rustix::io::FdFlags::CLOEXEC);
-    match receive(orders) {
-        Ok(Some((connection, order))) => session::run(connection, order),
-        // The server ended before it had a command for us.
-        Ok(None) => {}
-        Err(error) => eprintln!("banger: a command's order was lost: {error}"),
+    loop {
+        match receive(&orders) {
+            Ok(Some((connection, order))) => {
+                let reusable = session::run(connection, order);
+                if !reusable || (&orders).write_all(b"1").is_err() {
+                    return;
+                }
+            }
+            // The server ended, or needs us no more.
+            Ok(None) => return,
+            Err(error) => return eprintln!("banger: a command's order was lost: {error}"),
+        }
     }
 }
 
@@ -37,18 +44,18 @@ fn take_endings() {
     }
 }
 
-/// The connection comes beside the first byte of the order; the order is all bytes until the end.
-fn receive(orders: OwnedFd) -> io::Result<Option<(Blocking, Order)>> {
+/// The length of the order, with the connection beside it; then the order.
+fn receive(orders: &Blocking) -> io::Result<Option<(Blocking, Order)>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut first = [0; 1];
+    let mut length = [0; 8];
     let received = recvmsg(
-        &orders,
-        &mut [IoSliceMut::new(&mut first)],
+        orders,
+        &mut [IoSliceMut::new(&mut length)],
         &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
+        RecvFlags::CMSG_CLOEXEC | RecvFlags::WAITALL,
     )?;
-    if received.bytes == 0 {
+    if received.bytes < length.len() {
         return Ok(None);
     }
     let connection = ancillary.drain().find_map(|message| match message {
@@ -56,7 +63,8 @@ fn receive(orders: OwnedFd) -> io::Result<Option<(Blocking, Order)>> {
         _ => None,
     });
     let connection = connection.ok_or_else(|| io::Error::other("no connection came with it"))?;
-    let mut bytes = first.to_vec();
-    (&mut &Blocking(orders)).read_to_end(&mut bytes)?;
-    Ok(Some((Blocking(connection), serde_json::from_slice(&bytes)?)))
+    let mut order = vec![0; usize::try_from(u64::from_be_bytes(length)).map_err(io::Error::other)?];
+    let mut from = orders;
+    from.read_exact(&mut order)?;
+    Ok(Some((Blocking(connection), serde_json::from_slice(&order)?)))
 }
