@@ -17,6 +17,9 @@ use crate::process::{Handle, ProcessId};
 /// How long a program may take to make its socket.
 const READY: Duration = Duration::from_secs(20);
 
+/// How long a process that fails may take to end.
+const LAST_WORD: Duration = Duration::from_millis(500);
+
 /// A process that is killed when this is dropped, unless it was [released](Starting::release).
 #[derive(Debug)]
 pub(crate) struct Starting {
@@ -92,7 +95,7 @@ impl Starting {
         }
     }
 
-    /// Waits for `what`, but not beyond the end of the process.
+    /// Waits for `what`, but not beyond the end of the process; when both fail, that it ended says more.
     pub(crate) async fn unless_it_dies<T>(
         &self,
         what: impl Future<Output = Result<T, Error>>,
@@ -100,10 +103,18 @@ impl Starting {
         let Some(handle) = &self.handle else {
             return Err(self.died(None));
         };
+        let ended = handle.ended();
+        tokio::pin!(ended);
         tokio::select! {
             biased;
-            result = what => result,
-            code = handle.ended() => Err(self.died(code)),
+            result = what => match result {
+                Err(error) => match tokio::time::timeout(LAST_WORD, ended).await {
+                    Ok(code) => Err(self.died(code)),
+                    Err(_) => Err(error),
+                },
+                done => done,
+            },
+            code = &mut ended => Err(self.died(code)),
         }
     }
 

@@ -93,9 +93,18 @@ pub(crate) async fn boot(context: &Arc<Context>, row: &VmRow, start: &Start) -> 
         kernel.name,
         chain(&failed.error)
     );
-    let second = context.backends.fall_back(why.clone()).map_err(Error::Backend)?;
-    start.progress.note(format!("{why}; trying QEMU"));
-    let booted = attempt(context, row, start, &kernel, second).await?;
+    let second = context.backends.fall_back(why).map_err(Error::Backend)?;
+    let booted = match attempt(context, row, start, &kernel, second).await {
+        Ok(booted) => booted,
+        Err(mut second) => {
+            // The first failure is the one to mend; the second says that QEMU is no way round it.
+            second
+                .left
+                .insert(0, format!("QEMU did not do instead: {}", chain(&second.error)));
+            second.error = failed.error;
+            return Err(second);
+        }
+    };
     // Only now is it known that the VMM was to blame and not the VM.
     let fails = Verdict::Fails(chain(&failed.error));
     if let Err(error) = context
@@ -173,13 +182,25 @@ fn refuse_impossible(
     wait: WaitFor,
 ) -> Result<(), Error> {
     let spec = &row.spec;
-    let too_many = kernel.max_vcpus.filter(|&most| spec.vcpus > most).map(|most| {
+    let capabilities = backend.capabilities();
+    let too_many = kernel.max_vcpus.filter(|&most| spec.vcpus > most);
+    let too_many = too_many.map(|most| {
         format!(
             "kernel {} takes at most {most} vCPUs, not {}",
             kernel.name, spec.vcpus
         )
     });
-    match too_many.or_else(|| backend.capabilities().refusal(spec.vcpus, wait)) {
+    let has_pvh = kernel.vmlinuz.is_some() || kernel.supports.iter().any(|feature| feature == "pvh");
+    let no_pvh = (capabilities.vmm == VmmKind::Qemu && !has_pvh).then(|| {
+        format!(
+            "QEMU boots kernel {} only as a bzImage: its ELF has no PVH note",
+            kernel.name
+        )
+    });
+    match too_many
+        .or(no_pvh)
+        .or_else(|| capabilities.refusal(spec.vcpus, wait))
+    {
         Some(reason) => Err(Error::Unsupported {
             name: spec.name.clone(),
             reason,
