@@ -199,12 +199,12 @@ impl ImageWriter {
             .tree
             .find(&Components::new(existing)?)
             .ok_or_else(|| wrong(|path, existing| Error::MissingLinkTarget { path, existing }))?;
-        if self.tree.find(&components) == Some(id) {
-            return Ok(());
-        }
         let node = self.tree.node(id);
         if node.body.kind() == Kind::Directory {
             return Err(wrong(|path, existing| Error::LinkToDirectory { path, existing }));
+        }
+        if self.tree.find(&components) == Some(id) {
+            return Ok(());
         }
         if node.links >= MAX_LINKS {
             return Err(wrong(|path, existing| Error::TooManyLinks { path, existing }));
