@@ -103,7 +103,7 @@ fn check_kvm(kvm: &Kvm, fallback: bool) -> Check {
 
 fn check_firecracker(found: &Result<Firecracker, banger_vmm::Error>, fallback: bool) -> Check {
     match found {
-        Ok(_) => ok("firecracker", "found"),
+        Ok(found) => ok("firecracker", version_of(found.program())),
         Err(error) if fallback => warning(
             "firecracker",
             chain(error),
@@ -119,7 +119,10 @@ fn check_firecracker(found: &Result<Firecracker, banger_vmm::Error>, fallback: b
 
 fn check_qemu(found: &Result<Qemu, banger_vmm::Error>, needless: bool) -> Check {
     match found {
-        Ok(_) => ok("qemu", "found, with its vsock device"),
+        Ok(found) => ok(
+            "qemu",
+            format!("{}, with its vsock device", version_of(found.program())),
+        ),
         Err(error) => {
             let fix = error.hints().into_iter().next();
             let status = if needless {
@@ -134,6 +137,18 @@ fn check_qemu(found: &Result<Qemu, banger_vmm::Error>, needless: bool) -> Check 
                 fix,
             }
         }
+    }
+}
+
+/// What a program says of its version, in its first line.
+fn version_of(program: &Path) -> String {
+    let said = std::process::Command::new(program).arg("--version").output();
+    let said = said
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
+    match said.lines().next() {
+        Some(line) => format!("{line} at {}", program.display()),
+        None => format!("{} does not tell its version", program.display()),
     }
 }
 
