@@ -11,22 +11,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use banger_api::{ErrorBody, Image, ImageImport, ImageRegister, ImageUpload, KernelImport, Progress};
 use banger_image::{ImageRecord, ImportOptions, ImportSource};
-use banger_model::{ErrorCode, ImageName};
+use banger_model::ImageName;
 use futures_util::TryStreamExt;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::answer::{Asked, Body, Refused, blocking, named};
-use super::{App, events, kernels};
-use crate::error::{Describe, body};
+use super::{App, events, in_use, kernels};
+use crate::error::body;
 use crate::vm::{Context, Reporter, Vms};
-
-/// An image cannot be removed.
-#[derive(Debug, thiserror::Error)]
-#[error("image `{name}` is used by {}", .by.join(", "))]
-struct Used {
-    name: ImageName,
-    by: Vec<String>,
-}
 
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Image>>, Refused> {
     let context = Arc::clone(app.vms.context());
@@ -57,13 +49,10 @@ pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> 
     let vms = Arc::clone(&app.vms);
     blocking("removing an image", move || {
         let record = context.images.get(&name).map_err(|error| body(&error))?;
-        let by = vms.users_of_image(&record.id);
-        if !by.is_empty() {
-            return Err(body(&Used { name, by }));
-        }
+        in_use::refuse("image", &name, vms.users_of_image(&record.id)).map_err(|error| body(&error))?;
         context.images.delete(&name).map_err(|error| body(&error))?;
         sweep(&vms);
-        Ok(())
+        Ok::<_, ErrorBody>(())
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
@@ -229,22 +218,5 @@ fn view(vms: &Vms, record: ImageRecord, only: bool) -> Image {
             .unwrap_or_default()
             .to_string(),
         bytes: record.bytes,
-    }
-}
-
-impl Describe for Used {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InUse
-    }
-
-    fn hints(&self) -> Vec<String> {
-        vec![format!(
-            "delete those VMs first: `banger vm delete {}`",
-            self.by.join(" ")
-        )]
-    }
-
-    fn log(&self) -> Option<String> {
-        None
     }
 }

@@ -8,21 +8,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use banger_api::{Kernel, KernelImport, KernelSource};
 use banger_image::{KernelOptions, KernelRecord, Source};
-use banger_model::{ErrorCode, KernelName};
+use banger_model::KernelName;
 
-use super::App;
 use super::answer::{Body, Refused, blocking, named};
-use super::events;
-use crate::error::Describe;
+use super::{App, events, in_use};
 use crate::vm::{Context, Reporter, Vms};
-
-/// A kernel cannot be removed.
-#[derive(Debug, thiserror::Error)]
-#[error("kernel `{name}` is used by {}", .by.join(", "))]
-struct Used {
-    name: KernelName,
-    by: Vec<String>,
-}
 
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Kernel>>, Refused> {
     let context = Arc::clone(app.vms.context());
@@ -49,10 +39,7 @@ pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Re
 
 pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Refused> {
     let name: KernelName = named(&name)?;
-    let by = app.vms.users_of_kernel(&name);
-    if !by.is_empty() {
-        return Err(Used { name, by }.into());
-    }
+    in_use::refuse("kernel", &name, app.vms.users_of_kernel(&name))?;
     let context = Arc::clone(app.vms.context());
     blocking("removing a kernel", move || context.kernels.remove(&name)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -121,22 +108,5 @@ fn view(vms: &Vms, record: KernelRecord, only: bool) -> Kernel {
         max_vcpus: record.max_vcpus,
         supports: record.supports,
         bytes: record.bytes,
-    }
-}
-
-impl Describe for Used {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InUse
-    }
-
-    fn hints(&self) -> Vec<String> {
-        vec![format!(
-            "delete those VMs first: `banger vm delete {}`",
-            self.by.join(" ")
-        )]
-    }
-
-    fn log(&self) -> Option<String> {
-        None
     }
 }

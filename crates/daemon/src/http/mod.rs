@@ -5,6 +5,7 @@ mod daemon;
 mod events;
 mod exec;
 mod images;
+mod in_use;
 mod kernels;
 mod listener;
 mod logs;

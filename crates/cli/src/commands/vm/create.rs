@@ -2,10 +2,8 @@
 
 use banger_model::WaitFor;
 
-use super::shape::Shape;
+use super::shape::{self, Shape};
 use crate::failure::Failure;
-use crate::progress::Display;
-use crate::work::interruptible;
 use crate::{connection, exit, print};
 
 /// Create a VM and start it
@@ -37,15 +35,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let mut request = args.shape.request();
     request.no_start = args.no_start;
     request.wait = args.wait;
-    let mut display = Display::new("");
-    let created = interruptible(async {
-        Ok(client
-            .create_vm(&request, |progress| display.show(&progress))
-            .await?)
-    })
-    .await;
-    drop(display);
-    let vm = created?;
+    let vm = shape::create(&client, &request).await?;
     if args.json {
         print::json(&vm)?
     } else {

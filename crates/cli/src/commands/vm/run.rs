@@ -6,7 +6,7 @@ use banger_api::client::Client;
 use banger_api::stream::Exec;
 use banger_api::{Vm, WorkspaceOmission, WorkspacePlan, WorkspaceRequest};
 
-use super::shape::Shape;
+use super::shape::{self, Shape};
 use crate::commands::kernel::absolute;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
@@ -86,15 +86,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
     if workspace.is_some() {
         request.labels.insert(WORKSPACE.to_owned(), GUEST_PATH.to_owned());
     }
-    let mut display = Display::new("");
-    let created = interruptible(async {
-        Ok(client
-            .create_vm(&request, |progress| display.show(&progress))
-            .await?)
-    })
-    .await;
-    drop(display);
-    let vm = created?;
+    let vm = shape::create(&client, &request).await?;
     let outcome = use_vm(&client, &vm, workspace, args.command, args.detach).await;
     if args.rm {
         client.delete_vm(vm.name.as_str()).await?;

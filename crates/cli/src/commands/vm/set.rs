@@ -1,8 +1,8 @@
 //! `banger vm set`
 
 use banger_api::VmSet;
-use banger_model::{ByteSize, KernelName, VmmChoice};
 
+use super::shape::Machine;
 use crate::failure::Failure;
 use crate::values::label;
 use crate::{complete, connection, exit, print};
@@ -20,21 +20,8 @@ Examples:
 pub(crate) struct Args {
     #[arg(add = complete::vms())]
     name: String,
-    /// Virtual CPUs
-    #[arg(long, visible_alias = "vcpus", value_name = "N")]
-    vcpu: Option<u32>,
-    /// Memory
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<ByteSize>,
-    /// Size of the writable disk
-    #[arg(long, value_name = "SIZE")]
-    disk_size: Option<ByteSize>,
-    /// What runs it: auto, firecracker or qemu
-    #[arg(long, value_name = "VMM")]
-    vmm: Option<VmmChoice>,
-    /// The kernel it boots
-    #[arg(long, add = complete::kernels())]
-    kernel: Option<KernelName>,
+    #[command(flatten)]
+    machine: Machine,
     /// A variable of every command in it
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = label)]
     env: Vec<(String, String)>,
@@ -46,11 +33,11 @@ pub(crate) struct Args {
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let set = VmSet {
-        vcpus: args.vcpu,
-        memory: args.memory,
-        disk_size: args.disk_size,
-        vmm: args.vmm,
-        kernel: args.kernel,
+        vcpus: args.machine.vcpu,
+        memory: args.machine.memory,
+        disk_size: args.machine.disk_size,
+        vmm: args.machine.vmm,
+        kernel: args.machine.kernel,
         env: args.env.into_iter().collect(),
         labels: args.label.into_iter().collect(),
     };

@@ -1,10 +1,34 @@
 //! What a VM is made of, as options that several commands take.
 
-use banger_api::VmCreate;
+use banger_api::client::Client;
+use banger_api::{Vm, VmCreate};
 use banger_model::{ByteSize, ImageName, KernelName, VmName, VmmChoice};
 
 use crate::complete;
+use crate::failure::Failure;
+use crate::progress::Display;
 use crate::values::{assignment, label};
+use crate::work::interruptible;
+
+/// How large a VM is, and what it boots and runs by.
+#[derive(Debug, clap::Args)]
+pub(super) struct Machine {
+    /// Virtual CPUs
+    #[arg(long, visible_alias = "vcpus", value_name = "N")]
+    pub(super) vcpu: Option<u32>,
+    /// Memory, such as 4G, 4GiB or 4096M
+    #[arg(long, value_name = "SIZE")]
+    pub(super) memory: Option<ByteSize>,
+    /// Size of the writable disk, which takes only what is written
+    #[arg(long, value_name = "SIZE")]
+    pub(super) disk_size: Option<ByteSize>,
+    /// What runs it: auto, firecracker or qemu
+    #[arg(long, value_name = "VMM")]
+    pub(super) vmm: Option<VmmChoice>,
+    /// The kernel it boots
+    #[arg(long, add = complete::kernels())]
+    pub(super) kernel: Option<KernelName>,
+}
 
 /// What a VM is made of.
 #[derive(Debug, clap::Args)]
@@ -15,21 +39,8 @@ pub(super) struct Shape {
     /// The image it boots
     #[arg(long, add = complete::images())]
     image: Option<ImageName>,
-    /// The kernel it boots
-    #[arg(long, add = complete::kernels())]
-    kernel: Option<KernelName>,
-    /// Virtual CPUs
-    #[arg(long, visible_alias = "vcpus", value_name = "N")]
-    vcpu: Option<u32>,
-    /// Memory, such as 4G, 4GiB or 4096M
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<ByteSize>,
-    /// Size of the writable disk, which takes only what is written
-    #[arg(long, value_name = "SIZE")]
-    disk_size: Option<ByteSize>,
-    /// What runs it: auto, firecracker or qemu
-    #[arg(long, value_name = "VMM")]
-    vmm: Option<VmmChoice>,
+    #[command(flatten)]
+    machine: Machine,
     /// A variable of every command in it; NAME alone takes its value here
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = assignment)]
     env: Vec<(String, String)>,
@@ -44,14 +55,25 @@ impl Shape {
         VmCreate {
             name: self.name,
             image: self.image,
-            kernel: self.kernel,
-            vcpus: self.vcpu,
-            memory: self.memory,
-            disk_size: self.disk_size,
-            vmm: self.vmm,
+            kernel: self.machine.kernel,
+            vcpus: self.machine.vcpu,
+            memory: self.machine.memory,
+            disk_size: self.machine.disk_size,
+            vmm: self.machine.vmm,
             env: self.env.into_iter().collect(),
             labels: self.label.into_iter().collect(),
             ..VmCreate::default()
         }
     }
+}
+
+/// Creates a VM and shows how it goes. An interrupt cancels it, and nothing is left.
+pub(super) async fn create(client: &Client, request: &VmCreate) -> Result<Vm, Failure> {
+    let mut display = Display::new("");
+    interruptible(async {
+        Ok(client
+            .create_vm(request, |progress| display.show(&progress))
+            .await?)
+    })
+    .await
 }

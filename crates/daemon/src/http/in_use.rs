@@ -1,0 +1,40 @@
+//! What VMs use cannot be removed.
+
+use banger_model::ErrorCode;
+
+use crate::error::Describe;
+
+/// An image or kernel cannot be removed.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind} `{name}` is used by {}", .by.join(", "))]
+pub(crate) struct InUse {
+    kind: &'static str,
+    name: String,
+    by: Vec<String>,
+}
+
+/// Refuses when there are VMs that use the `kind` of this name.
+pub(crate) fn refuse(kind: &'static str, name: impl ToString, by: Vec<String>) -> Result<(), InUse> {
+    if by.is_empty() {
+        return Ok(());
+    }
+    let name = name.to_string();
+    Err(InUse { kind, name, by })
+}
+
+impl Describe for InUse {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InUse
+    }
+
+    fn hints(&self) -> Vec<String> {
+        vec![format!(
+            "delete those VMs first: `banger vm delete {}`",
+            self.by.join(" ")
+        )]
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}
