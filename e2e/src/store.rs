@@ -18,6 +18,8 @@ pub enum Image {
     Busybox,
     /// One static program, which is the only file.
     OneProgram,
+    /// busybox with its own init, which starts what `/etc/inittab` says.
+    Init,
     /// Debian with systemd.
     Systemd,
 }
@@ -28,6 +30,7 @@ impl Image {
         match self {
             Self::Busybox => "busybox",
             Self::OneProgram => "one-program",
+            Self::Init => "init",
             Self::Systemd => "systemd",
         }
     }
@@ -81,13 +84,18 @@ pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
         return Ok(());
     }
     match image {
-        Image::Busybox => import_dir(home, image, |dir| {
-            std::fs::create_dir_all(dir.join("bin"))?;
-            std::fs::create_dir_all(dir.join("root"))?;
-            std::fs::copy("/bin/busybox", dir.join("bin/busybox"))?;
-            for name in applets()? {
-                std::os::unix::fs::symlink("busybox", dir.join("bin").join(name))?;
-            }
+        Image::Busybox => import_dir(home, image, fill_with_busybox),
+        Image::Init => import_dir(home, image, |dir| {
+            fill_with_busybox(dir)?;
+            std::fs::create_dir_all(dir.join("sbin"))?;
+            std::fs::create_dir_all(dir.join("etc"))?;
+            std::os::unix::fs::symlink("../bin/busybox", dir.join("sbin/init"))?;
+            std::fs::write(
+                dir.join("etc/inittab"),
+                "::sysinit:/bin/sh -c 'echo started >> /root/by-init'\n\
+                 ::respawn:/bin/sleep 1000\n\
+                 ::shutdown:/bin/sh -c 'echo stopped >> /root/by-init'\n",
+            )?;
             Ok(())
         }),
         Image::OneProgram => import_dir(home, image, |dir| {
@@ -121,6 +129,16 @@ pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
                 .map(drop)
         }
     }
+}
+
+fn fill_with_busybox(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir.join("bin"))?;
+    std::fs::create_dir_all(dir.join("root"))?;
+    std::fs::copy("/bin/busybox", dir.join("bin/busybox"))?;
+    for name in applets()? {
+        std::os::unix::fs::symlink("busybox", dir.join("bin").join(name))?;
+    }
+    Ok(())
 }
 
 fn import_dir(home: &Home, image: Image, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {

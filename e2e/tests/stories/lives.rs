@@ -12,6 +12,7 @@ pub(crate) const STORIES: &[Story] = &[
         "systemd_reaches_its_default_target",
         systemd_reaches_its_default_target,
     ),
+    in_guests("another_init_takes_over_and_ends_the_guest", another_init),
     in_guests("one_static_program_is_enough", one_static_program_is_enough),
     in_guests("stop_and_start_keep_the_data", stop_and_start_keep_the_data),
     in_guests("what_was_synced_survives_a_kill", what_was_synced_survives_a_kill),
@@ -54,6 +55,25 @@ fn systemd_reaches_its_default_target(backend: Backend) -> Result<()> {
         "it took {:?}",
         since.elapsed()
     );
+    home.end()
+}
+
+fn another_init(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Init])?;
+    home.create(backend, Image::Init, "init", &["--wait", "init"])?;
+    // busybox's init shortens its own name.
+    let first = home.sh("init", "cat /proc/1/cmdline | tr '\\0' ' '")?;
+    ensure!(first == "init" || first == "/sbin/init", "PID 1 is {first}");
+    let machine = home.vm("init")?.machine;
+    ensure!(
+        machine.is_some_and(|machine| machine.init.as_deref() == Some("sysvinit")),
+        "the init is another one"
+    );
+    home.banger(["vm", "stop", "init", "--grace", "60s"])?.ok()?;
+    home.banger(["vm", "start", "init"])?.ok()?;
+    // Started, stopped in good order, and started again.
+    let told = home.sh("init", "sleep 1; cat /root/by-init")?;
+    ensure!(told == "started\nstopped\nstarted", "{told}");
     home.end()
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
 use super::{Phases, clock, ended, identity, init, mounts, os, reap, root};
-use crate::exec::{Shims, Surroundings};
+use crate::exec::{PATH, Shims, Surroundings};
 use crate::failure::{During, refused};
 use crate::server::{Configured, Guest, Server};
 use crate::socket::Listener;
@@ -135,6 +135,7 @@ fn start_supervisor(listener: OwnedFd, state: &GuestState) -> std::io::Result<()
                 .map(|descriptor| descriptor.as_raw_fd().to_string()),
         )
         .env_clear()
+        .env("PATH", PATH)
         .env(supervisor::STATE, serde_json::to_string(state)?)
         .process_group(0)
         .spawn()
@@ -148,13 +149,7 @@ impl Handover {
             reap::stay_as_init()
         };
         let mut command = Command::new(&init.program);
-        command
-            .env_clear()
-            .env(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
-            .env("TERM", "linux");
+        command.env_clear().env("PATH", PATH).env("TERM", "linux");
         if init.kind == InitKind::Systemd {
             command.env("NOTIFY_SOCKET", format!("@{NOTIFY}"));
         }

@@ -9,12 +9,9 @@ use std::process::Command;
 
 use banger_guest_api::{Control, Exec, Failure};
 
-use super::Surroundings;
 use super::account::{self, Account};
+use super::{PATH, Surroundings};
 use crate::failure::{failed, refused};
-
-/// What a shell finds when nobody says otherwise.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A command that cannot run, with the code that shells give it.
 #[derive(Debug)]

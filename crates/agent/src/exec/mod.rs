@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 pub use pool::Shims;
 pub use shim::main as shim_main;
 
+/// Where programs are when nobody says otherwise.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// What every command in this guest gets, whoever asks for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Surroundings {
