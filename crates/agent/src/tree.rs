@@ -4,12 +4,12 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use banger_guest_api::{Failure, TreeDone, TreeQuery};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
-use tar::{Archive, Entry, EntryType};
+use tar::{Archive, Entry, EntryType, Header};
 use tokio::io::AsyncRead;
 use tokio_util::io::SyncIoBridge;
 
@@ -71,6 +71,7 @@ pub(crate) async fn unpack(
 
 struct Tree {
     base: PathBuf,
+    /// Instead of the archive's owners.
     owner: Option<(u32, u32)>,
     /// Directories get their times last: writing into them changes these.
     directories: Vec<(PathBuf, Timestamps)>,
@@ -83,6 +84,8 @@ impl Tree {
             std::fs::remove_dir_all(&base).during(format!("remove {}", query.path))?;
         }
         std::fs::create_dir_all(&base).during(format!("make {}", query.path))?;
+        // Links on the way to it are the guest's own; those below it are not followed.
+        let base = base.canonicalize().during(format!("find {}", query.path))?;
         let owner = query.owner.as_deref().map(|owner| {
             let ids = owner
                 .split_once(':')
@@ -91,10 +94,7 @@ impl Tree {
         });
         Ok(Self {
             base,
-            // Only root can give files away; the fake guest's files are its user's.
-            owner: owner
-                .transpose()?
-                .filter(|_| rustix::process::geteuid().is_root()),
+            owner: owner.transpose()?,
             directories: Vec::new(),
             done: TreeDone { entries: 0, bytes: 0 },
         })
@@ -113,7 +113,7 @@ impl Tree {
             self.done.entries += 1;
         }
         for (path, times) in self.directories.iter().rev() {
-            utimensat(CWD, path, times, AtFlags::empty())
+            utimensat(CWD, path, times, AtFlags::SYMLINK_NOFOLLOW)
                 .during(format!("set the times of {}", path.display()))?;
         }
         Ok(self.done)
@@ -145,13 +145,21 @@ impl Tree {
         let header = entry.header();
         let (kind, mode) = (header.entry_type(), header.mode()? & 0o7777);
         let times = times(header.mtime()?);
+        let owner = self.owner(header)?;
+        if kind != EntryType::Directory && path == self.base {
+            return Err(io::Error::other("only a directory can be the directory itself"));
+        }
         match kind {
             EntryType::Directory => {
+                // It would be another directory's mode that is set.
+                if path.is_symlink() {
+                    std::fs::remove_file(path)?;
+                }
                 match std::fs::create_dir(path) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
                     made => made?,
                 }
-                self.own(path)?;
+                own(path, owner)?;
                 std::fs::set_permissions(path, PermissionsExt::from_mode(mode))?;
                 self.directories.push((path.to_owned(), times));
                 return Ok(());
@@ -159,9 +167,7 @@ impl Tree {
             EntryType::Symlink => {
                 make_room(path)?;
                 symlink(target(entry)?, path)?;
-                if let Some((uid, gid)) = self.owner {
-                    lchown(path, Some(uid), Some(gid))?;
-                }
+                own(path, owner)?;
             }
             EntryType::Link => {
                 let existing = self.place(target(entry)?.as_os_str().as_bytes());
@@ -174,7 +180,7 @@ impl Tree {
                 let mut file = File::create_new(path)?;
                 self.done.bytes += io::copy(entry, &mut file)?;
                 drop(file);
-                self.own(path)?;
+                own(path, owner)?;
                 std::fs::set_permissions(path, PermissionsExt::from_mode(mode))?;
             }
             other => {
@@ -186,10 +192,19 @@ impl Tree {
         Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
-    fn own(&self, path: &Path) -> io::Result<()> {
-        self.owner
-            .map_or(Ok(()), |(uid, gid)| chown(path, Some(uid), Some(gid)))
+    /// Whose an entry becomes. Only root can give files away; the fake guest's files are its user's.
+    fn owner(&self, header: &Header) -> io::Result<Option<(u32, u32)>> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let id = |id: u64| u32::try_from(id).map_err(io::Error::other);
+        let archived = || Ok::<_, io::Error>((id(header.uid()?)?, id(header.gid()?)?));
+        self.owner.map_or_else(archived, Ok).map(Some)
     }
+}
+
+fn own(path: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
+    owner.map_or(Ok(()), |(uid, gid)| lchown(path, Some(uid), Some(gid)))
 }
 
 fn target(entry: &Entry<'_, impl Read>) -> io::Result<PathBuf> {
@@ -229,6 +244,8 @@ mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             header.set_mode(0o640);
+            header.set_uid(0);
+            header.set_gid(0);
             header.set_mtime(1_000_000_000);
             // By hand, because the crate refuses to write names that this must refuse to read.
             header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
@@ -269,6 +286,52 @@ mod tests {
         for name in ["../x", "/etc/x", "a/../../x", "link/x"] {
             assert!(write(dir.path(), &archive(&[(name, b"")])).is_err(), "{name}");
         }
+    }
+
+    fn one(name: &str, kind: EntryType, mode: u32, owner: (u64, u64)) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        header.set_mode(mode);
+        header.set_uid(owner.0);
+        header.set_gid(owner.1);
+        header.set_mtime(1_000_000_000);
+        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        builder.append(&header, &[][..]).unwrap();
+        builder.into_inner().unwrap()
+    }
+
+    #[test]
+    fn a_directory_takes_the_place_of_a_link_and_leaves_its_target_alone() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::set_permissions(other.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        symlink(other.path(), dir.path().join("link")).unwrap();
+        write(dir.path(), &one("link", EntryType::Directory, 0o777, (0, 0))).unwrap();
+        let mode = std::fs::metadata(other.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o700);
+        assert!(!dir.path().join("link").is_symlink());
+    }
+
+    #[test]
+    fn the_directory_itself_stays_one() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("kept"), "").unwrap();
+        assert!(write(dir.path(), &one(".", EntryType::Regular, 0o644, (0, 0))).is_err());
+        assert!(dir.path().join("kept").exists());
+    }
+
+    #[test]
+    fn root_gives_files_to_the_archives_owners() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &one("file", EntryType::Regular, 0o644, (12, 34))).unwrap();
+        let ours = std::fs::metadata(dir.path()).unwrap();
+        let root = rustix::process::geteuid().is_root();
+        let expected = if root { (12, 34) } else { (ours.uid(), ours.gid()) };
+        let file = std::fs::metadata(dir.path().join("file")).unwrap();
+        assert_eq!((file.uid(), file.gid()), expected);
     }
 
     #[test]
