@@ -11,6 +11,8 @@ use rustix::mount::{MountFlags, mount_remount};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::system::{RebootCommand, reboot};
 
+use crate::supervisor;
+
 /// systemd's signal for a reboot: `SIGRTMIN+5`, with the C library's `SIGRTMIN` of 34 (systemd(1)).
 const SYSTEMD_REBOOT: i32 = 39;
 
@@ -95,10 +97,16 @@ fn others() -> impl Iterator<Item = Pid> {
     ];
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
-    pids.filter(move |pid| !ours.contains(&Some(*pid)) && !is_kernels(*pid))
+    pids.filter(move |pid| !ours.contains(&Some(*pid)) && ends(*pid))
 }
 
-/// Threads of the kernel have no command line, and never end.
-fn is_kernels(pid: Pid) -> bool {
-    std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).is_ok_and(|line| line.is_empty())
+/// Whether a process ends when it is asked to. Threads of the kernel have no command line, and never end. The
+/// supervisor and its server ignore it; when PID 1 asks, they are not its parent and itself.
+fn ends(pid: Pid) -> bool {
+    let line = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero()));
+    line.is_ok_and(|line| {
+        let ours = [supervisor::NAME, supervisor::SERVER];
+        let name = line.split(|&byte| byte == 0).next().unwrap_or_default();
+        !line.is_empty() && !ours.iter().any(|ours| ours.as_bytes() == name)
+    })
 }

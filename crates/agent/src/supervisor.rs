@@ -9,6 +9,13 @@ use std::time::{Duration, Instant};
 /// A server that ends sooner than this after its start is not started again at once.
 const TOO_SOON: Duration = Duration::from_millis(500);
 
+/// What the supervisor is called. systemd spares root's processes with such a name to the last (its
+/// `ROOT_STORAGE_DAEMONS`).
+pub const NAME: &str = "@banger-supervisor";
+
+/// What its server is called.
+pub const SERVER: &str = "@banger-agent";
+
 /// The variable that carries a guest's state to its servers.
 pub const STATE: &str = "BANGER_GUEST";
 
@@ -26,7 +33,7 @@ pub fn run(inherited: &[OwnedFd], state: &str) -> ! {
     loop {
         let since = Instant::now();
         let mut server = Command::new("/proc/self/exe");
-        server.arg0("@banger-agent").arg("serve").env(STATE, state);
+        server.arg0(SERVER).arg("serve").env(STATE, state);
         server.args(
             inherited
                 .iter()

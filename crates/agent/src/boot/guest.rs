@@ -127,7 +127,7 @@ fn start_supervisor(listener: OwnedFd, state: &GuestState) -> std::io::Result<()
         rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty())?;
     }
     Command::new("/proc/self/exe")
-        .arg0("@banger-supervisor")
+        .arg0(supervisor::NAME)
         .arg("supervise")
         .args(
             inherited
