@@ -157,27 +157,35 @@ fn not_found(program: &str) -> Refusal {
 
 fn become_account(command: &mut Command, account: Account, real: bool) {
     let switch = real && rustix::process::geteuid().is_root();
+    let uid = rustix::process::Uid::from_raw(account.uid);
+    let gid = rustix::process::Gid::from_raw(account.gid);
+    let groups: Vec<_> = account
+        .groups
+        .into_iter()
+        .map(rustix::process::Gid::from_raw)
+        .collect();
     let become_it = move || {
         if !real {
             // A fake guest's commands end with it, as a real guest's do.
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
         }
         if switch {
-            let groups: Vec<_> = account
-                .groups
-                .iter()
-                .copied()
-                .map(rustix::process::Gid::from_raw)
-                .collect();
+            // The streams are root's until now; their user opens them by name too, as /dev/stdout or by tty(1).
+            for stream in [
+                rustix::stdio::stdin(),
+                rustix::stdio::stdout(),
+                rustix::stdio::stderr(),
+            ] {
+                rustix::fs::fchown(stream, Some(uid), None)?;
+            }
             rustix::thread::set_thread_groups(&groups)?;
-            rustix::thread::set_thread_gid(rustix::process::Gid::from_raw(account.gid))?;
-            rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(account.uid))?;
+            rustix::thread::set_thread_gid(gid)?;
+            rustix::thread::set_thread_uid(uid)?;
         }
         Ok(())
     };
-    // SAFETY: between fork and exec there is one thread, so switching the thread switches the process. The vector of
-    // groups is allocated there; that is sound because the shim that forks has no other thread yet that could hold
-    // the allocator's lock.
+    // SAFETY: only system calls, which are async-signal-safe; nothing is allocated. Between fork and exec there is one
+    // thread, so switching the thread switches the process.
     unsafe {
         command.pre_exec(become_it);
     }
