@@ -78,7 +78,7 @@ impl Shims {
     /// Hands a command and its connection over, which blocks. `sent` is what the client sent after its request.
     ///
     /// # Errors
-    /// When there is no shim in waiting and none can be started, or it died.
+    /// When no shim in waiting takes it, and none can be started.
     pub(crate) async fn hand_over(
         self: &Arc<Self>,
         connection: OwnedFd,
@@ -86,22 +86,32 @@ impl Shims {
         surroundings: Surroundings,
         sent: Vec<u8>,
     ) -> io::Result<()> {
-        let waiting = self.lock().pop();
-        let mut shim = match waiting {
-            Some(shim) => shim,
-            None => Shim::start(self.end_with_us)?,
-        };
         let order = Order {
             exec,
             surroundings,
             sent,
         };
-        shim.send(&connection, &serde_json::to_vec(&order)?).await?;
+        let shim = self.order(&connection, &serde_json::to_vec(&order)?).await?;
         drop(connection);
         self.running.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(Arc::clone(self).take_back(shim));
         tokio::time::sleep(PATIENCE).await;
         self.refill()
+    }
+
+    /// Gives the order to a shim, which says that it has it before it begins. One that was killed while it waited is
+    /// passed over; it has begun nothing, so no command runs twice.
+    async fn order(&self, connection: &OwnedFd, order: &[u8]) -> io::Result<Shim> {
+        loop {
+            let waiting = self.lock().pop();
+            let Some(mut shim) = waiting else { break };
+            if shim.send(connection, order).await.is_ok() {
+                return Ok(shim);
+            }
+        }
+        let mut shim = Shim::start(self.end_with_us)?;
+        shim.send(connection, order).await?;
+        Ok(shim)
     }
 
     /// Waits until a shim is done; one that can take another command says so, the others end.
@@ -165,7 +175,7 @@ impl Shim {
         })
     }
 
-    /// Sends the order's length and the order, the connection beside the first bytes.
+    /// Sends the order's length and the order, the connection beside the first bytes, and waits until the shim has it.
     async fn send(&mut self, connection: &OwnedFd, order: &[u8]) -> io::Result<()> {
         let descriptors = [connection.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -179,6 +189,7 @@ impl Shim {
             &mut ancillary,
             SendFlags::NOSIGNAL,
         )?;
-        self.orders.write_all(order).await
+        self.orders.write_all(order).await?;
+        self.orders.read_u8().await.map(drop)
     }
 }

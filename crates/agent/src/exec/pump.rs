@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use banger_guest_api::{Channel, Control, frame};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -19,6 +20,9 @@ const QUIET: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 50_000_000,
 };
+
+/// How long it may go on at all, if it is never quiet, beyond what the command itself left to be read.
+const LATEST: Duration = Duration::from_secs(2);
 
 /// The connection's sending side, shared by the pumps: a frame is written whole.
 #[derive(Debug)]
@@ -51,14 +55,14 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// Copies `from` to the connection until it ends, or is quiet after the command has ended: `alive` is the reading end
+/// Copies `from` to the connection until it ends, or is quiet or too late after the command has ended: `alive` is the reading end
 /// of a pipe that the command's end closes.
 ///
 /// When the client is gone, the rest is thrown away: a command that ignores the hang-up must not stand still for ever
 /// because nobody reads.
 pub(super) fn pump(from: &OwnedFd, channel: Channel, to: &Sender<'_>, alive: &OwnedFd) {
     let mut buffer = vec![0; CHUNK];
-    let mut ended = false;
+    let mut ended = None;
     let mut listening = true;
     while wait(from, alive, &mut ended) {
         let read = match rustix::io::read(from, &mut buffer) {
@@ -68,20 +72,33 @@ pub(super) fn pump(from: &OwnedFd, channel: Channel, to: &Sender<'_>, alive: &Ow
             Err(Errno::INTR | Errno::AGAIN) => continue,
             Err(_) => return,
         };
+        if let Some(rest) = &mut ended {
+            rest.owed = rest.owed.saturating_sub(read as u64);
+        }
         if listening && to.data(channel, &buffer[..read]).is_err() {
             listening = false;
         }
     }
 }
 
-/// Waits for output. False when there is none and the command has ended.
-fn wait(from: &OwnedFd, alive: &OwnedFd, ended: &mut bool) -> bool {
+/// What is left of a stream whose command has ended.
+struct Rest {
+    since: Instant,
+    /// Bytes that were there at the command's end, and are its own: a slow client must get them, however late.
+    owed: u64,
+}
+
+/// Waits for output. False when the command has ended and there is none, or only others' for too long.
+fn wait(from: &OwnedFd, alive: &OwnedFd, ended: &mut Option<Rest>) -> bool {
+    if matches!(ended, Some(rest) if rest.owed == 0 && rest.since.elapsed() > LATEST) {
+        return false;
+    }
     loop {
         let mut fds = [
             PollFd::new(from, PollFlags::IN),
             PollFd::from_borrowed_fd(alive.as_fd(), PollFlags::IN),
         ];
-        let (fds, timeout) = if *ended {
+        let (fds, timeout) = if ended.is_some() {
             (&mut fds[..1], Some(&QUIET))
         } else {
             (&mut fds[..], None)
@@ -92,9 +109,14 @@ fn wait(from: &OwnedFd, alive: &OwnedFd, ended: &mut bool) -> bool {
             Err(_) => return false,
             Ok(_) => {}
         }
-        if !fds[0].revents().is_empty() {
+        let readable = !fds[0].revents().is_empty();
+        if fds.get(1).is_none_or(|alive| alive.revents().is_empty()) && readable {
             return true;
         }
-        *ended = true;
+        *ended = Some(Rest {
+            since: Instant::now(),
+            // A terminal that cannot tell ends by itself: its hang-up fails whoever still writes.
+            owed: rustix::io::ioctl_fionread(from).unwrap_or_default(),
+        });
     }
 }

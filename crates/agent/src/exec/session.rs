@@ -1,14 +1,17 @@
 //! One command from its start to its last frame, in a process of its own.
 
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use banger_guest_api::{Channel, Control, Decoder, Exec, ExitStatus, FrameError};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::Order;
@@ -52,7 +55,7 @@ struct Running {
 }
 
 enum Input {
-    Pipe(ChildStdin),
+    Pipe(OwnedFd),
     Terminal(OwnedFd),
 }
 
@@ -86,6 +89,7 @@ fn spawn(exec: &Exec, prepared: &mut Prepared) -> io::Result<Streams> {
             .stderr(Stdio::null());
         let output = rustix::io::fcntl_dupfd_cloexec(&terminal.0, 3)?;
         let input = rustix::io::fcntl_dupfd_cloexec(&terminal.0, 3)?;
+        rustix::io::ioctl_fionbio(&input, true)?;
         return Ok((
             child,
             Some(terminal),
@@ -102,7 +106,12 @@ fn spawn(exec: &Exec, prepared: &mut Prepared) -> io::Result<Streams> {
         command.pre_exec(|| rustix::process::setsid().map(drop).map_err(Into::into));
     }
     let mut child = command.spawn()?;
-    let input = child.stdin.take().map(Input::Pipe);
+    let input = child.stdin.take().map(OwnedFd::from);
+    if let Some(input) = &input {
+        // Ours alone: the command's end of the pipe has flags of its own.
+        rustix::io::ioctl_fionbio(input, true)?;
+    }
+    let input = input.map(Input::Pipe);
     let stdout = child
         .stdout
         .take()
@@ -121,10 +130,8 @@ impl Running {
         let _ = sender.control(&Control::Started { pid });
         let hands = Arc::new(Hands {
             group: self.group,
-            state: Mutex::new(State {
-                input: self.input,
-                over: false,
-            }),
+            input: Mutex::new(self.input),
+            over: AtomicBool::new(false),
             terminal: self.terminal,
         });
         let (listening, silent) = mpsc::channel::<()>();
@@ -166,14 +173,10 @@ fn output_and_end(child: &mut Child, outputs: &[(Channel, OwnedFd)], sender: &Se
 /// What the client's frames can move.
 struct Hands {
     group: Pid,
-    state: Mutex<State>,
-    terminal: Option<Terminal>,
-}
-
-struct State {
-    input: Option<Input>,
+    input: Mutex<Option<Input>>,
     /// The command has ended: its process group's number may be another's soon.
-    over: bool,
+    over: AtomicBool,
+    terminal: Option<Terminal>,
 }
 
 impl Hands {
@@ -183,7 +186,7 @@ impl Hands {
         let mut buffer = vec![0; CHUNK];
         decoder.extend(sent);
         // A stream that is not of frames cannot be understood again: as good as closed.
-        while self.obey(&mut decoder).is_ok() {
+        while self.obey(&mut decoder, connection).is_ok() {
             match (&mut &*connection).read(&mut buffer) {
                 Ok(0) => break,
                 Ok(read) => decoder.extend(&buffer[..read]),
@@ -191,31 +194,29 @@ impl Hands {
                 Err(_) => break,
             }
         }
-        self.lock().input.take();
+        self.lock().take();
         self.signal(Signal::HUP);
     }
 
     /// The command has ended; nothing reaches it any more.
     fn over(&self) {
+        self.over.store(true, Ordering::SeqCst);
         // A listener that is stuck in giving input to what the command left behind holds the lock.
-        if let Ok(mut state) = self.state.try_lock() {
-            *state = State {
-                input: None,
-                over: true,
-            };
+        if let Ok(mut input) = self.input.try_lock() {
+            input.take();
         }
     }
 
     fn signal(&self, signal: Signal) {
-        if !self.lock().over {
+        if !self.over.load(Ordering::SeqCst) {
             let _ = kill_process_group(self.group, signal);
         }
     }
 
-    fn obey(&self, decoder: &mut Decoder) -> Result<(), FrameError> {
+    fn obey(&self, decoder: &mut Decoder, client: &Blocking) -> Result<(), FrameError> {
         while let Some(frame) = decoder.next_frame()? {
             match frame.channel {
-                Channel::Stdin => self.feed(frame.payload),
+                Channel::Stdin => self.feed(frame.payload, client),
                 Channel::Control => self.control(frame.payload),
                 // Only we send these; a client that does so is ignored.
                 Channel::Stdout | Channel::Stderr => {}
@@ -224,22 +225,22 @@ impl Hands {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Input>> {
+        self.input.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the command input. No more of it is read from the client until the command took this, so that it piles
     /// up nowhere. An empty frame is the end of input.
-    fn feed(&self, bytes: &[u8]) {
-        let input = &mut self.lock().input;
-        let fed = match input {
+    fn feed(&self, bytes: &[u8], client: &Blocking) {
+        let mut input = self.lock();
+        let fed = match &*input {
             None => return,
             Some(Input::Pipe(_)) if bytes.is_empty() => Err(io::ErrorKind::WriteZero.into()),
-            Some(Input::Pipe(pipe)) => io::Write::write_all(pipe, bytes),
-            Some(Input::Terminal(terminal)) if bytes.is_empty() => write_all(terminal, &[END_OF_INPUT]),
-            Some(Input::Terminal(terminal)) => write_all(terminal, bytes),
+            Some(Input::Pipe(pipe)) => give(pipe, bytes, client),
+            Some(Input::Terminal(terminal)) if bytes.is_empty() => give(terminal, &[END_OF_INPUT], client),
+            Some(Input::Terminal(terminal)) => give(terminal, bytes, client),
         };
-        // The end, or a command that reads no more: the pipe is closed.
+        // The end, a command that reads no more, or a client that is gone: the pipe is closed.
         if fed.is_err() {
             input.take();
         }
@@ -266,13 +267,32 @@ impl Hands {
     }
 }
 
-fn write_all(to: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
+/// Gives the command all of `bytes`, unless the client hangs up meanwhile: a command that reads nothing must not keep
+/// us from noticing.
+fn give(to: &OwnedFd, mut bytes: &[u8], client: &Blocking) -> io::Result<()> {
     while !bytes.is_empty() {
         match rustix::io::write(to, bytes) {
             Ok(written) => bytes = &bytes[written..],
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait_for_room(to, client)?,
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
+}
+
+fn wait_for_room(to: &OwnedFd, client: &Blocking) -> io::Result<()> {
+    let mut fds = [
+        PollFd::new(to, PollFlags::OUT),
+        PollFd::from_borrowed_fd(client.as_fd(), PollFlags::RDHUP),
+    ];
+    match poll(&mut fds, None) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if fds[1].revents().is_empty() {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
 }

@@ -22,6 +22,8 @@ pub fn main() {
     loop {
         match receive(&orders) {
             Ok(Some((connection, order))) => {
+                // The order is ours from here on, also when the server ended meanwhile and does not hear it.
+                let _ = (&orders).write_all(b"1");
                 let reusable = session::run(connection, order);
                 if !reusable || (&orders).write_all(b"1").is_err() {
                     return;
