@@ -105,7 +105,6 @@ fn boot_bare(home: &Home) -> Result<f64> {
               "cache_type": "Writeback" },
         ],
         "vsock": { "guest_cid": 3, "uds_path": "vsock.sock" },
-        "entropy": {},
     });
     std::fs::write(at("config.json"), config.to_string())?;
     let knock = UnixListener::bind(at("vsock.sock_1025"))?;

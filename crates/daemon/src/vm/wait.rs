@@ -1,10 +1,11 @@
 //! What a start may wait for once the guest is ready.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use banger_guest_api::InitState;
 use banger_model::{Stage, WaitFor};
 
+use super::boot::console_tail;
 use super::{Error, Handle, Reporter, State};
 
 /// The port of SSH (RFC 4253, section 4).
@@ -30,12 +31,20 @@ async fn init(handle: &Handle, progress: &Reporter) -> Result<(), Error> {
         None => true,
     };
     let name = handle.state().spec.name;
-    let live = {
-        let state = states
-            .wait_for(settled)
-            .await
-            .map_err(|_| Error::Gone(name.clone()))?;
-        state.live.clone()
+    let record = handle.live()?.machine.record().clone();
+    let after = deadline(&record.acceleration);
+    let settled = tokio::time::timeout(after, states.wait_for(settled)).await;
+    let live = match settled {
+        Ok(Ok(state)) => state.live.clone(),
+        Ok(Err(_)) => return Err(Error::Gone(name)),
+        Err(_) => {
+            return Err(Error::Silent {
+                name,
+                stage: Stage::Init,
+                after,
+                console: console_tail(&record.dir),
+            });
+        }
     };
     let Some(live) = live else {
         return Err(Error::NotRunning {
@@ -51,6 +60,11 @@ async fn init(handle: &Handle, progress: &Reporter) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// How long an init may take to bring everything up. systemd gives one service a minute and a half.
+fn deadline(acceleration: &str) -> Duration {
+    Duration::from_secs(if acceleration == "tcg" { 600 } else { 180 })
 }
 
 /// An image's SSH server listens once its init has started it; so it is asked once, then.

@@ -53,8 +53,8 @@ const NEEDS: [Need; 12] = [
 ];
 
 /// Modules that are taken when they are there: ext4 asks for its checksum by name and not by symbol, and guests are
-/// glad of a network and of randomness.
-pub(super) const WELCOME: [&str; 4] = ["crc32c_generic", "crc32c_intel", "virtio_net", "virtio_rng"];
+/// glad of a network.
+pub(super) const WELCOME: [&str; 3] = ["crc32c_generic", "crc32c_intel", "virtio_net"];
 
 impl Config {
     /// Reads a `.config`.

@@ -178,7 +178,7 @@ mod tests {
             zstd::encode_all(&b"ELF\0depends=\0"[..], 1).unwrap(),
         )
         .unwrap();
-        module("virtio-rng.ko", "");
+        module("virtio-net.ko", "");
         std::fs::write(
             dir.path().join("modules.builtin"),
             "kernel/fs/overlayfs/overlay.ko\n",
@@ -202,11 +202,11 @@ mod tests {
         for (dep, order) in [
             (
                 None,
-                ["00-jbd2.ko", "01-mbcache.ko", "02-ext4.ko", "03-virtio_rng.ko"],
+                ["00-jbd2.ko", "01-mbcache.ko", "02-ext4.ko", "03-virtio_net.ko"],
             ),
             (
                 Some(dep),
-                ["00-jbd2.ko", "01-mbcache.ko", "02-ext4.ko", "03-virtio_rng.ko"],
+                ["00-jbd2.ko", "01-mbcache.ko", "02-ext4.ko", "03-virtio_net.ko"],
             ),
         ] {
             let dir = modules(dep);

@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use self::client::Client;
-use self::requests::{Action, BootSource, Drive, Entropy, MachineConfig, SnapshotCreate, VmState, Vsock};
+use self::requests::{Action, BootSource, Drive, MachineConfig, SnapshotCreate, VmState, Vsock};
 use crate::inotify::Created;
 use crate::running::Running;
 use crate::spawn::{Output, Starting, console_sink};
@@ -137,7 +137,6 @@ async fn configure(api: &Path, spec: &LaunchSpec) -> Result<(), Error> {
         client.put(&Drive::of(index, disk)).await?;
     }
     client.put(&Vsock::at(hybrid::SOCKET)).await?;
-    client.put(&Entropy {}).await?;
     client.put(&Action::InstanceStart).await
 }
 

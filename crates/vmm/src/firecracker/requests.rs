@@ -103,10 +103,6 @@ impl Vsock {
     }
 }
 
-/// The random number device.
-#[derive(Debug, Serialize)]
-pub(super) struct Entropy {}
-
 /// Something that the machine does once.
 #[derive(Debug, Serialize)]
 #[serde(tag = "action_type")]
@@ -161,7 +157,6 @@ resource!(
 );
 resource!(BootSource, "/boot-source", "take the kernel");
 resource!(Vsock, "/vsock", "add the vsock device");
-resource!(Entropy, "/entropy", "add the random number device");
 resource!(Action, "/actions", "start the machine");
 resource!(VmState, "/vm", "pause or resume the machine");
 resource!(SnapshotCreate, "/snapshot/create", "make a snapshot");
@@ -199,7 +194,6 @@ mod tests {
             to_json(&Vsock::at("vsock.sock")),
             r#"{"guest_cid":3,"uds_path":"vsock.sock"}"#
         );
-        assert_eq!(to_json(&Entropy {}), "{}");
     }
 
     fn to_json(body: &impl Serialize) -> String {

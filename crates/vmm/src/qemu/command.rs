@@ -58,7 +58,6 @@ pub(super) fn qemu(spec: &LaunchSpec, acceleration: Acceleration, vhost: &str, q
     add("-serial", "chardev:console".to_owned());
     add("-chardev", format!("socket,id=vsock,path={vhost}"));
     add("-device", "vhost-user-vsock-device,chardev=vsock".to_owned());
-    add("-device", "virtio-rng-device".to_owned());
     for (index, disk) in spec.disks.iter().enumerate() {
         let path = quoted(&disk.path).replace(',', ",,");
         let access = if disk.writable { "off" } else { "on" };
