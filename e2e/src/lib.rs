@@ -9,5 +9,5 @@ mod terminal;
 pub use backend::Backend;
 pub use home::Home;
 pub use output::Output;
-pub use store::Image;
+pub use store::{Image, VARIABLE};
 pub use terminal::Terminal;

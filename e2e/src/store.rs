@@ -36,6 +36,9 @@ impl Image {
     }
 }
 
+/// What every kernel's command line has beside what the kernel needs, so that a story can look for it.
+pub const VARIABLE: &str = "FROM_THE_KERNEL=yes";
+
 /// Two stories must not make the same image.
 static MAKING: Mutex<()> = Mutex::new(());
 
@@ -58,6 +61,8 @@ pub(crate) fn prepare_kernels(home: &Home) -> Result<()> {
             "debian",
             "--package",
             "linux-image-cloud-amd64",
+            "--append",
+            VARIABLE,
         ])?
         .ok()?;
     }
@@ -65,13 +70,19 @@ pub(crate) fn prepare_kernels(home: &Home) -> Result<()> {
         && home.banger(["kernel", "show", "test"])?.code != 0
     {
         let path = kernel.to_string_lossy().into_owned();
-        // Its README asks for these.
-        let options = ["--append", "no-kvmapf no-steal-acc", "--max-vcpus", "1"];
-        home.banger(
-            ["kernel", "import", "test", "--vmlinux", &path]
-                .into_iter()
-                .chain(options),
-        )?
+        let append = std::env::var("BANGER_TEST_KERNEL_APPEND").unwrap_or_default();
+        let append = format!("{append} {VARIABLE}");
+        home.banger([
+            "kernel",
+            "import",
+            "test",
+            "--vmlinux",
+            &path,
+            "--append",
+            &append,
+            "--max-vcpus",
+            "1",
+        ])?
         .ok()?;
     }
     Ok(())

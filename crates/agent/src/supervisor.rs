@@ -6,8 +6,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A server that ends sooner than this after its start is not started again at once.
+/// A server that ends sooner than this after its start ended too soon.
 const TOO_SOON: Duration = Duration::from_millis(500);
+
+/// Servers that end too soon one after another and are started again at once; further ones wait.
+const AT_ONCE: u32 = 3;
 
 /// What the supervisor is called. systemd spares root's processes with such a name to the last (its
 /// `ROOT_STORAGE_DAEMONS`).
@@ -30,6 +33,7 @@ pub fn run(inherited: &[OwnedFd], state: &str) -> ! {
         let _ = rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty());
     }
     let mut first = true;
+    let mut too_soon = 0;
     loop {
         let since = Instant::now();
         let mut server = Command::new("/proc/self/exe");
@@ -47,7 +51,8 @@ pub fn run(inherited: &[OwnedFd], state: &str) -> ! {
             Ok(status) => eprintln!("banger: the agent's server ended ({status}); starting it again"),
             Err(error) => eprintln!("banger: start the agent's server: {error}"),
         }
-        if since.elapsed() < TOO_SOON {
+        too_soon = if since.elapsed() < TOO_SOON { too_soon + 1 } else { 0 };
+        if too_soon > AT_ONCE {
             std::thread::sleep(TOO_SOON);
         }
     }

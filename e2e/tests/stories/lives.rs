@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use banger_e2e::{Backend, Home, Image};
+use banger_e2e::{Backend, Home, Image, VARIABLE};
 
 use crate::{Story, everywhere, in_guests, on_the_host};
 
@@ -171,6 +171,9 @@ fn a_guest_knows_its_name_and_the_time(backend: Backend) -> Result<()> {
     ensure!(
         home.sh("named", "hostname; cat /etc/hostname; echo $COLOR $LANG")? == "named\nnamed\nblue C.UTF-8"
     );
+    if backend.is_real() {
+        ensure!(home.sh("named", "env")?.lines().any(|line| line == VARIABLE));
+    }
     let there: i64 = home.sh("named", "date +%s")?.parse()?;
     let here = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)?

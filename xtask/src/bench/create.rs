@@ -12,7 +12,7 @@ use banger_api::Vm;
 use serde_json::json;
 
 use super::figure::{Figure, median_of};
-use super::home::{Home, ms, text};
+use super::home::{Home, ms, test_kernel_append, text};
 
 const RUNS: usize = 10;
 
@@ -95,8 +95,11 @@ fn boot_bare(home: &Home) -> Result<f64> {
         "boot-source": {
             "kernel_image_path": home.path().join("data/kernels/test/vmlinux"),
             "initrd_path": newest(&home.path().join("cache/initrd"))?,
-            "boot_args": "console=ttyS0 reboot=k pci=off i8042.noaux i8042.nomux i8042.dumbkbd i8042.nopnp \
-                          rdinit=/banger/agent quiet panic=-1 no-kvmapf no-steal-acc",
+            "boot_args": format!(
+                "console=ttyS0 reboot=k pci=off i8042.noaux i8042.nomux i8042.dumbkbd i8042.nopnp \
+                 rdinit=/banger/agent quiet panic=-1 {}",
+                test_kernel_append()
+            ),
         },
         "machine-config": { "vcpu_count": 1, "mem_size_mib": 256 },
         "drives": [

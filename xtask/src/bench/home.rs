@@ -49,8 +49,18 @@ impl Home {
             Command::new("firecracker").arg("--version").output().is_ok(),
             "no `firecracker` on PATH"
         );
-        let append = ["--append", "no-kvmapf no-steal-acc", "--max-vcpus", "1"];
-        self.banger(&[&["kernel", "import", "test", "--vmlinux", &kernel], &append[..]].concat())?;
+        let append = test_kernel_append();
+        self.banger(&[
+            "kernel",
+            "import",
+            "test",
+            "--vmlinux",
+            &kernel,
+            "--append",
+            &append,
+            "--max-vcpus",
+            "1",
+        ])?;
         Ok(self)
     }
 
@@ -118,6 +128,11 @@ impl Drop for Home {
         }
         let _ = self.banger(&["daemon", "stop"]);
     }
+}
+
+/// What the test kernel needs on its command line.
+pub(super) fn test_kernel_append() -> String {
+    std::env::var("BANGER_TEST_KERNEL_APPEND").unwrap_or_default()
 }
 
 /// A program of the release build.

@@ -1,5 +1,6 @@
 //! A real guest, before and after it is configured.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -46,6 +47,17 @@ struct Parts {
 /// What PID 1 does once the host was told that the guest is ready.
 pub(super) struct Handover {
     init: Option<init::Init>,
+    variables: BTreeMap<String, String>,
+}
+
+/// The variables of the kernel's command line. The kernel gives them to its first process, which is us
+/// (admin-guide/kernel-parameters in its documentation); they are meant for the image's, and what that runs.
+fn variables() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        // The kernel's own.
+        .filter(|(name, _)| name != "HOME" && name != "TERM")
+        .collect()
 }
 
 impl Unconfigured {
@@ -77,11 +89,11 @@ impl Unconfigured {
             InitKind::Systemd => systemd::prepare().during("prepare systemd")?,
             InitKind::OpenRc | InitKind::Runit | InitKind::SysV | InitKind::Other => {}
         }
+        let variables = variables();
+        let mut env = variables.clone();
+        env.extend(configure.env.clone());
         let state = GuestState {
-            surroundings: Surroundings {
-                env: configure.env.clone(),
-                root: "".into(),
-            },
+            surroundings: Surroundings { env, root: "".into() },
             init: kind,
         };
         start_supervisor(parts.listener, &state).during("start the agent's server")?;
@@ -93,7 +105,10 @@ impl Unconfigured {
             phases_ms: parts.phases,
         };
         // PID 1 waits for it.
-        let _ = parts.handover.send(Handover { init: found });
+        let _ = parts.handover.send(Handover {
+            init: found,
+            variables,
+        });
         Ok(Configured {
             ready,
             surroundings: state.surroundings,
@@ -149,7 +164,11 @@ impl Handover {
             reap::stay_as_init()
         };
         let mut command = Command::new(&init.program);
-        command.env_clear().env("PATH", PATH).env("TERM", "linux");
+        command
+            .env_clear()
+            .env("PATH", PATH)
+            .env("TERM", "linux")
+            .envs(self.variables);
         if init.kind == InitKind::Systemd {
             command.env("NOTIFY_SOCKET", format!("@{NOTIFY}"));
         }

@@ -40,7 +40,7 @@ pub(super) fn run(connection: Blocking, order: Order) -> bool {
             // A client that is gone does not hear it; the command is over all the same.
             let _ = sender.control(&refusal.control());
             connection.end();
-            true
+            Listener::spawn(move || read_to_end(&connection, |_| true)).has_ended()
         }
     }
 }
@@ -134,19 +134,13 @@ impl Running {
             over: AtomicBool::new(false),
             terminal: self.terminal,
         });
-        let (listening, silent) = mpsc::channel::<()>();
         let (ears, heard) = (Arc::clone(&hands), Arc::clone(connection));
-        std::thread::spawn(move || {
-            ears.listen(&heard, &sent);
-            drop(listening);
-        });
+        let listener = Listener::spawn(move || ears.listen(&heard, &sent));
         let status = output_and_end(&mut self.child, &self.outputs, sender);
         hands.over();
         let _ = sender.control(&Control::Exit { status });
         connection.end();
-        // What the client still sends is taken until it hangs up: on a connection that is closed with something
-        // unread, the last frames may be lost.
-        silent.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Disconnected)
+        listener.has_ended()
     }
 }
 
@@ -170,6 +164,39 @@ fn output_and_end(child: &mut Child, outputs: &[(Channel, OwnedFd)], sender: &Se
     status.code().map_or_else(signal, ExitStatus::Code)
 }
 
+/// The thread that hears what the client sends. That goes on after the last frame, until the client hangs up: on a
+/// connection that is closed with something unread, the last frames may be lost.
+struct Listener(mpsc::Receiver<()>);
+
+impl Listener {
+    fn spawn(listen: impl FnOnce() + Send + 'static) -> Self {
+        let (listening, silent) = mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            listen();
+            drop(listening);
+        });
+        Self(silent)
+    }
+
+    /// Whether the client hung up in time.
+    fn has_ended(&self) -> bool {
+        self.0.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+/// Gives `hear` what the client sends, until it hangs up or `hear` says that it is enough.
+fn read_to_end(connection: &Blocking, mut hear: impl FnMut(&[u8]) -> bool) {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match (&mut &*connection).read(&mut buffer) {
+            Ok(0) => return,
+            Ok(read) if hear(&buffer[..read]) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
 /// What the client's frames can move.
 struct Hands {
     group: Pid,
@@ -183,16 +210,13 @@ impl Hands {
     /// Does what the client's frames say, until there are no more; then the command is hung up on.
     fn listen(&self, connection: &Blocking, sent: &[u8]) {
         let mut decoder = Decoder::new();
-        let mut buffer = vec![0; CHUNK];
         decoder.extend(sent);
         // A stream that is not of frames cannot be understood again: as good as closed.
-        while self.obey(&mut decoder, connection).is_ok() {
-            match (&mut &*connection).read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => decoder.extend(&buffer[..read]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break,
-            }
+        if self.obey(&mut decoder, connection).is_ok() {
+            read_to_end(connection, |bytes| {
+                decoder.extend(bytes);
+                self.obey(&mut decoder, connection).is_ok()
+            });
         }
         self.lock().take();
         self.signal(Signal::HUP);
