@@ -17,6 +17,7 @@ pub mod server;
 pub mod socket;
 pub mod supervisor;
 
+mod endings;
 mod events;
 mod failure;
 mod ports;

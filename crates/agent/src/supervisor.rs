@@ -6,6 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::endings;
+
 /// A server that ends sooner than this after its start ended too soon.
 const TOO_SOON: Duration = Duration::from_millis(500);
 
@@ -27,7 +29,8 @@ pub const AGAIN: &str = "BANGER_GUEST_AGAIN";
 
 /// Runs servers for ever: this executable with `serve` and the numbers of the inherited descriptors.
 pub fn run(inherited: &[OwnedFd], state: &str) -> ! {
-    ignore_endings();
+    // The server, which inherits it, is needed to the last.
+    endings::ignore();
     for descriptor in inherited {
         // They are open; this cannot fail.
         let _ = rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty());
@@ -51,19 +54,13 @@ pub fn run(inherited: &[OwnedFd], state: &str) -> ! {
             Ok(status) => eprintln!("banger: the agent's server ended ({status}); starting it again"),
             Err(error) => eprintln!("banger: start the agent's server: {error}"),
         }
-        too_soon = if since.elapsed() < TOO_SOON { too_soon + 1 } else { 0 };
+        too_soon = if since.elapsed() < TOO_SOON {
+            too_soon + 1
+        } else {
+            0
+        };
         if too_soon > AT_ONCE {
             std::thread::sleep(TOO_SOON);
-        }
-    }
-}
-
-/// The guest's power-off signals every process to end; the server is needed to the last.
-fn ignore_endings() {
-    for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
-        // SAFETY: ignoring a signal installs no handler.
-        unsafe {
-            libc::signal(signal, libc::SIG_IGN);
         }
     }
 }

@@ -217,3 +217,33 @@ fn commands_run_though_the_processes_that_waited_for_them_were_killed() {
     stream.started();
     assert_eq!(stream.exit(), ExitStatus::Code(0));
 }
+
+#[test]
+fn a_refusal_is_told_to_a_client_that_still_sends() {
+    let guest = Guest::start();
+    let mut stream = guest.exec(&["no-such-program"]);
+    assert!(matches!(stream.control(), Control::Error { exit_code: 127, .. }));
+    // A connection that is closed now would take the refusal with it on vsock.
+    std::thread::sleep(Duration::from_millis(50));
+    let connection = stream.0.get_mut();
+    connection.write_all(&encode(Channel::Stdin, b"")).unwrap();
+    connection.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(stream.0.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn a_power_off_lets_commands_tell_their_end() {
+    let guest = Guest::start();
+    let mut stream = guest.exec(&["sleep", "600"]);
+    let pid = stream.started();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    let shim = parent.trim().parse().unwrap();
+    for asked in [shim, pid] {
+        let asked = rustix::process::Pid::from_raw(i32::try_from(asked).unwrap()).unwrap();
+        rustix::process::kill_process(asked, rustix::process::Signal::TERM).unwrap();
+    }
+    assert_eq!(stream.exit(), ExitStatus::Signal(15));
+    drop(stream);
+    assert!(ends_within(shim, PATIENCE), "what waits for commands outlived them");
+}

@@ -11,6 +11,7 @@ use banger_guest_api::{Control, Exec, Failure};
 
 use super::account::{self, Account};
 use super::{PATH, Surroundings};
+use crate::endings;
 use crate::failure::{failed, refused};
 
 /// A command that cannot run, with the code that shells give it.
@@ -165,6 +166,7 @@ fn become_account(command: &mut Command, account: Account, real: bool) {
         .map(rustix::process::Gid::from_raw)
         .collect();
     let become_it = move || {
+        endings::release();
         if !real {
             // A fake guest's commands end with it, as a real guest's do.
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;

@@ -7,6 +7,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::{Order, session};
+use crate::endings::Held;
 use crate::socket::Blocking;
 
 /// The descriptor that a shim gets its order from.
@@ -14,7 +15,6 @@ pub(super) const ORDERS: i32 = 3;
 
 /// Runs a shim, to its end.
 pub fn main() {
-    take_endings();
     // SAFETY: the server starts shims with the orders' socket at this number, and this is its only use.
     let orders = Blocking(unsafe { OwnedFd::from_raw_fd(ORDERS) });
     // Commands must not inherit it. It is open, so this cannot fail.
@@ -22,9 +22,12 @@ pub fn main() {
     loop {
         match receive(&orders) {
             Ok(Some((connection, order))) => {
+                // The guest's power-off asks the command to end; we stay to tell how it did.
+                let held = Held::hold();
                 // The order is ours from here on, also when the server ended meanwhile and does not hear it.
                 let _ = (&orders).write_all(b"1");
                 let reusable = session::run(connection, order);
+                drop(held);
                 if !reusable || (&orders).write_all(b"1").is_err() {
                     return;
                 }
@@ -32,16 +35,6 @@ pub fn main() {
             // The server ended, or needs us no more.
             Ok(None) => return,
             Err(error) => return eprintln!("banger: a command's order was lost: {error}"),
-        }
-    }
-}
-
-/// The supervisor ignores what ends others, and what is ignored is inherited; commands must not ignore it.
-fn take_endings() {
-    for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
-        // SAFETY: the default action installs no handler.
-        unsafe {
-            libc::signal(signal, libc::SIG_DFL);
         }
     }
 }
