@@ -237,7 +237,10 @@ fn a_power_off_lets_commands_tell_their_end() {
     let mut stream = guest.exec(&["sleep", "600"]);
     let pid = stream.started();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    let parent = status
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:"))
+        .unwrap();
     let shim = parent.trim().parse().unwrap();
     for asked in [shim, pid] {
         let asked = rustix::process::Pid::from_raw(i32::try_from(asked).unwrap()).unwrap();
@@ -245,5 +248,8 @@ fn a_power_off_lets_commands_tell_their_end() {
     }
     assert_eq!(stream.exit(), ExitStatus::Signal(15));
     drop(stream);
-    assert!(ends_within(shim, PATIENCE), "what waits for commands outlived them");
+    assert!(
+        ends_within(shim, PATIENCE),
+        "what waits for commands outlived them"
+    );
 }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What `bangerd` exits with when another one serves the user: `EX_TEMPFAIL` of sysexits(3).
+pub const ANOTHER_RUNS: u8 = 75;
+
 /// Which daemon answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Version {

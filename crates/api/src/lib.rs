@@ -42,7 +42,7 @@ mod workspace;
 pub mod client;
 
 pub use banger_guest_api as stream;
-pub use daemon::{Check, CheckStatus, DoctorReport, Version};
+pub use daemon::{ANOTHER_RUNS, Check, CheckStatus, DoctorReport, Version};
 pub use error::ErrorBody;
 pub use image::{Image, ImageImport, ImageRegister, ImageUpload};
 pub use kernel::{Kernel, KernelImport, KernelSource};

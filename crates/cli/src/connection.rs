@@ -20,7 +20,8 @@ const END: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// How often a daemon that another command is starting in this instant is looked for, and at what interval.
+/// How often a daemon is looked for that another command is starting in this instant, or one is started in the place of
+/// one that is going, and at what interval.
 const ATTEMPTS: u32 = 50;
 const INTERVAL: Duration = Duration::from_millis(40);
 
@@ -106,26 +107,20 @@ pub(crate) async fn wait_for_end(version: &Version) -> Result<(), Failure> {
     ))
 }
 
-/// Starts a daemon and waits until it takes requests.
+/// Starts a daemon and waits until it takes requests, or until another one does.
 async fn start(client: &Client, paths: &Paths, program: PathBuf) -> Result<(), Failure> {
     let log = paths.daemon_log();
-    let started = {
-        let (program, log) = (program.clone(), log.clone());
-        tokio::task::spawn_blocking(move || spawn(&program, &log)).await
-    };
-    let failed = |error: &io::Error| Failure::during(format!("start {}", program.display()), error);
-    match started {
-        Ok(Ok(true)) => return Ok(()),
-        Ok(Err(error)) => return Err(failed(&error)),
-        Ok(Ok(false)) => {}
-        Err(_) => return Err(Failure::new("start bangerd", &[])),
-    }
-    // It ended without a word of being ready. That is well if another command was faster.
     for _ in 0..ATTEMPTS {
-        if client.version().await.is_ok() {
-            return Ok(());
+        let (program, to) = (program.clone(), log.clone());
+        let failed = format!("start {}", program.display());
+        let spawned = tokio::task::spawn_blocking(move || spawn(&program, &to)).await;
+        match spawned.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Err(error) => return Err(Failure::during(failed, &error)),
+            Ok(Spawned::Ready) => return Ok(()),
+            Ok(Spawned::Failed) => break,
+            Ok(Spawned::AnotherRuns) if client.version().await.is_ok() => return Ok(()),
+            Ok(Spawned::AnotherRuns) => tokio::time::sleep(INTERVAL).await,
         }
-        tokio::time::sleep(INTERVAL).await;
     }
     let words = std::fs::read_to_string(&log).unwrap_or_default();
     let failure = Failure::new(
@@ -135,8 +130,17 @@ async fn start(client: &Client, paths: &Paths, program: PathBuf) -> Result<(), F
     Err(failure.with_log(words))
 }
 
-/// Starts a daemon. True once it takes requests, false when it ended before.
-fn spawn(program: &Path, log: &Path) -> io::Result<bool> {
+/// What became of a daemon.
+enum Spawned {
+    /// It takes requests.
+    Ready,
+    /// Another one has its place. That one is on its way up, or was killed and is not gone yet.
+    AnotherRuns,
+    Failed,
+}
+
+/// Starts a daemon and waits until it says that it is ready, or ends.
+fn spawn(program: &Path, log: &Path) -> io::Result<Spawned> {
     if let Some(parent) = log.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
     }
@@ -154,10 +158,14 @@ fn spawn(program: &Path, log: &Path) -> io::Result<bool> {
         .spawn()?;
     let mut byte = [0; 1];
     if ready.read(&mut byte)? == 1 {
-        return Ok(true);
+        return Ok(Spawned::Ready);
     }
-    child.wait()?;
-    Ok(false)
+    let another_runs = child.wait()?.code() == Some(banger_api::ANOTHER_RUNS.into());
+    Ok(if another_runs {
+        Spawned::AnotherRuns
+    } else {
+        Spawned::Failed
+    })
 }
 
 fn open_log(path: &Path) -> io::Result<File> {

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use banger_api::{ErrorBody, Paths};
+use banger_model::ErrorCode;
 use clap::{Parser, Subcommand};
 
 /// banger's daemon: owns the state of your VMs and serves the API on a Unix socket.
@@ -70,7 +71,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
-            ExitCode::FAILURE
+            match error.code {
+                ErrorCode::AlreadyExists => ExitCode::from(banger_api::ANOTHER_RUNS),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -89,6 +89,14 @@ impl Handle {
         Ok(Some(Self { id, fd }))
     }
 
+    /// A handle on a child of ours that was not waited for. It may have ended, and its status is still to be taken.
+    pub(crate) fn of_child(pid: i32) -> io::Result<Self> {
+        let id = ProcessId::of(pid)?;
+        let child = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+        let fd = readable(pidfd_open(child, PidfdFlags::NONBLOCK)?)?;
+        Ok(Self { id, fd })
+    }
+
     pub(crate) const fn id(&self) -> ProcessId {
         self.id
     }
@@ -147,8 +155,20 @@ mod tests {
             .args(["-c", "sleep 0.1; exit 7"])
             .spawn()
             .unwrap();
-        let id = ProcessId::of(i32::try_from(child.id()).unwrap()).unwrap();
-        let handle = Handle::open(id).unwrap().unwrap();
+        let handle = Handle::of_child(i32::try_from(child.id()).unwrap()).unwrap();
+        assert_eq!(handle.ended().await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_has_ended_still_has_its_status() {
+        // Waited for by its handle.
+        #[expect(clippy::zombie_processes)]
+        let child = Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        while !is_zombie(pid) {
+            tokio::task::yield_now().await;
+        }
+        let handle = Handle::of_child(pid).unwrap();
         assert_eq!(handle.ended().await, Some(7));
     }
 }

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use crate::Error;
 use crate::inotify::Created;
-use crate::process::{Handle, ProcessId};
+use crate::process::Handle;
 
 /// How long a program may take to make its socket.
 const READY: Duration = Duration::from_secs(20);
@@ -69,10 +69,10 @@ impl Starting {
         // The child is waited for by its handle; std's own handle does nothing when dropped.
         let child = command.spawn().map_err(spawn_error)?;
         let pid = i32::try_from(child.id()).unwrap_or_default();
-        let handle = ProcessId::of(pid).and_then(Handle::open).map_err(spawn_error)?;
+        let handle = Handle::of_child(pid).map_err(spawn_error)?;
         Ok(Self {
             program: name,
-            handle,
+            handle: Some(handle),
             log,
         })
     }
