@@ -56,9 +56,13 @@ impl Created {
                 }
             }
         });
-        seen.await.map_err(|source| Error::File {
+        let seen = seen.await;
+        // The kernel ends a group of watches only after a grace period: its close(2) takes up to 25 ms.
+        let group = self.events.into_inner();
+        tokio::task::spawn_blocking(move || drop(group));
+        seen.map_err(|source| Error::File {
             what: "wait for",
-            path: self.path.clone(),
+            path: self.path,
             source,
         })
     }

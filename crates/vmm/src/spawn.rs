@@ -167,21 +167,19 @@ pub(crate) fn last_words(path: &Path) -> String {
     printable.trim().to_owned()
 }
 
-/// Starts the console's companion; what is written to the pipe goes into the console's log.
-pub(crate) fn console_sink(program: &Path, dir: &Path) -> Result<(Starting, Stdio), Error> {
+/// The pipe that a guest's console is written to: its end to read, for [`console_sink`], and its end to write.
+pub(crate) fn console_pipe(dir: &Path) -> Result<(Stdio, Stdio), Error> {
     let (from, to) = std::io::pipe().map_err(|source| Error::File {
         what: "make the console's pipe of",
         path: dir.to_owned(),
         source,
     })?;
+    Ok((from.into(), to.into()))
+}
+
+/// Starts the console's companion; what is written to the pipe goes into the console's log. The VMM is started before
+/// it, so that it comes up while the VMM does; the pipe holds what the guest says until then.
+pub(crate) fn console_sink(program: &Path, dir: &Path, from: Stdio) -> Result<Starting, Error> {
     let args = [OsStr::new("console-sink"), dir.as_os_str()];
-    let sink = Starting::spawn(
-        "the console's log",
-        program,
-        args,
-        dir,
-        Stdio::from(from),
-        Output::Log,
-    )?;
-    Ok((sink, Stdio::from(to)))
+    Starting::spawn("the console's log", program, args, dir, from, Output::Log)
 }

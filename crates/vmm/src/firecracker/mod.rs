@@ -16,7 +16,7 @@ use self::client::Client;
 use self::requests::{Action, BootSource, Drive, MachineConfig, SnapshotCreate, VmState, Vsock};
 use crate::inotify::Created;
 use crate::running::Running;
-use crate::spawn::{Output, Starting, console_sink};
+use crate::spawn::{Output, Starting, console_pipe, console_sink};
 use crate::{Backend, Capabilities, Ended, Error, LaunchSpec, Machine, MachineRecord, hybrid, path};
 
 const PROGRAM: &str = "firecracker";
@@ -96,7 +96,7 @@ impl Backend for Firecracker {
         let dir = &spec.dir;
         // Firecracker opens its log and does not make it.
         drop(crate::spawn::append(&dir.join("vmm.log"))?);
-        let (console, pipe) = console_sink(&spec.console_sink, dir)?;
+        let (from, to) = console_pipe(dir)?;
         let made = Created::watch(dir, API)?;
         let args = self.args(spec);
         let vmm = Starting::spawn(
@@ -105,8 +105,9 @@ impl Backend for Firecracker {
             args,
             dir,
             Stdio::null(),
-            Output::To(pipe),
+            Output::To(to),
         )?;
+        let console = console_sink(&spec.console_sink, dir, from)?;
         vmm.until_created(made, "API socket").await?;
         vmm.unless_it_dies(configure(&dir.join(API), spec)).await?;
         let (vmm, companions) = (vmm.release()?, vec![console.release()?]);

@@ -18,7 +18,7 @@ use self::command::Acceleration;
 use self::qmp::Monitor;
 use crate::inotify::Created;
 use crate::running::Running;
-use crate::spawn::{Output, Starting, console_sink};
+use crate::spawn::{Output, Starting, console_pipe, console_sink};
 use crate::{Backend, Capabilities, Ended, Error, LaunchSpec, Machine, MachineRecord, hybrid, path};
 
 const PROGRAM: &str = if cfg!(target_arch = "aarch64") {
@@ -91,10 +91,11 @@ impl Backend for Qemu {
         let args = command::vsock(hybrid::SOCKET, VHOST);
         let vsock = Starting::spawn(VSOCK_PROGRAM, &self.vsock, args, dir, Stdio::null(), Output::Log)?;
         vsock.until_created(made, "socket").await?;
-        let (console, pipe) = console_sink(&spec.console_sink, dir)?;
+        let (from, to) = console_pipe(dir)?;
         let made = Created::watch(dir, QMP)?;
         let args = command::qemu(spec, self.acceleration, VHOST, QMP);
-        let qemu = Starting::spawn("QEMU", &self.qemu, args, dir, Stdio::null(), Output::To(pipe))?;
+        let qemu = Starting::spawn("QEMU", &self.qemu, args, dir, Stdio::null(), Output::To(to))?;
+        let console = console_sink(&spec.console_sink, dir, from)?;
         qemu.until_created(made, "monitor socket").await?;
         let monitor = async {
             Monitor::connect(&dir.join(QMP))
