@@ -113,14 +113,15 @@ impl Backends {
             (_, Some(Verdict::Fails(why))) => {
                 format!("kernel {name} did not boot under Firecracker here ({why})")
             }
-            (Kvm::Software(why), None) => {
+            (Kvm::Software(why), None) if kernel.boots_under_qemu() => {
                 format!("KVM is emulated here, and kernel {name} is not known to boot under it ({why})")
             }
-            (Kvm::Hardware, _) | (Kvm::Software(_), Some(Verdict::Boots)) => {
+            // Where QEMU is no way round, Firecracker is tried even on an emulated KVM.
+            (Kvm::Hardware, _) | (Kvm::Software(_), Some(Verdict::Boots) | None) => {
                 return Ok(Choice {
                     backend: Arc::new(backend),
                     fallback: None,
-                    may_fall_back: true,
+                    may_fall_back: kernel.boots_under_qemu(),
                 });
             }
         };

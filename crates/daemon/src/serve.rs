@@ -91,8 +91,8 @@ async fn serve(background: bool) -> Result<(), Error> {
     };
     let build = Version::build_of(Path::new("/proc/self/exe"))
         .map_err(|source| Error::System("identify this build", source))?;
+    Config::load(&paths).map_err(Error::Config)?;
     let context = Context {
-        config: Config::load(&paths).map_err(Error::Config)?,
         database: Database::open(&paths.state.join("banger.db")).map_err(Error::Database)?,
         images: ImageStore::open(&paths.data).map_err(Error::Store)?,
         kernels: KernelStore::open(&paths.data, &paths.cache).map_err(Error::Store)?,

@@ -169,6 +169,9 @@ fn what_is_no_kernel(_: Backend) -> Result<()> {
     home.banger(["kernel", "import", "k", "--vmlinuz", &text])?
         .exited(1)?
         .saying("neither an ELF nor a bzImage")?;
+    home.banger(["kernel", "import", "k", "--vmlinux", "/bin/ls"])?
+        .exited(1)?
+        .saying("no Linux kernel")?;
     home.banger(["kernel", "import", "k", "--deb", &text])?
         .exited(1)?
         .saying("Debian package")?;

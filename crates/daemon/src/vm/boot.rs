@@ -190,8 +190,7 @@ fn refuse_impossible(
             kernel.name, spec.vcpus
         )
     });
-    let has_pvh = kernel.vmlinuz.is_some() || kernel.supports.iter().any(|feature| feature == "pvh");
-    let no_pvh = (capabilities.vmm == VmmKind::Qemu && !has_pvh).then(|| {
+    let no_pvh = (capabilities.vmm == VmmKind::Qemu && !kernel.boots_under_qemu()).then(|| {
         format!(
             "QEMU boots kernel {} only as a bzImage: its ELF has no PVH note",
             kernel.name

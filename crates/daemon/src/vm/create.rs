@@ -56,9 +56,11 @@ impl Vms {
     /// Decides everything about a VM and takes nothing yet.
     fn plan(&self, request: VmCreate) -> Result<(VmRow, ImageRecord), Error> {
         let context = &self.context;
-        let image = context.default_image(request.image)?;
-        let kernel = context.default_kernel(request.kernel.or_else(|| image.kernel.clone()))?;
-        let sizes = context.config.sizes(host_size());
+        let config = context.config()?;
+        let image = context.image_or_default(request.image.or_else(|| config.default_image.clone()))?;
+        let kernel = request.kernel.or_else(|| image.kernel.clone());
+        let kernel = context.kernel_or_default(kernel.or_else(|| config.default_kernel.clone()))?;
+        let sizes = config.sizes(host_size());
         let spec = VmSpec {
             id: VmId::from_bytes(crate::random::bytes()?),
             name: request.name.map_or_else(|| self.free_name(), Ok)?,
@@ -67,7 +69,7 @@ impl Vms {
             vcpus: request.vcpus.unwrap_or(sizes.vcpus),
             memory: request.memory.map_or(sizes.memory, whole_mib),
             disk_size: request.disk_size.unwrap_or(sizes.disk_size),
-            vmm: request.vmm.unwrap_or(context.config.vmm),
+            vmm: request.vmm.unwrap_or(config.vmm),
             env: request.env,
             labels: request.labels,
         };
@@ -136,25 +138,28 @@ impl Vms {
 }
 
 impl Context {
-    /// The image that was named, or the default: the configured one, or the only one.
-    fn default_image(&self, named: Option<ImageName>) -> Result<ImageRecord, Error> {
+    /// The image that was named, or the only one.
+    fn image_or_default(&self, named: Option<ImageName>) -> Result<ImageRecord, Error> {
         let store = |source| Error::Store {
             what: "the image",
             source,
         };
-        if let Some(name) = named.or_else(|| self.config.default_image.clone()) {
+        if let Some(name) = named {
             return self.images.get(&name).map_err(store);
         }
         let mut images = self.images.list().map_err(store)?;
         match images.len() {
             1 => Ok(images.remove(0)),
-            _ => Err(Error::NoDefault("image")),
+            _ => Err(Error::NoDefault {
+                kind: "image",
+                present: images.iter().map(|image| image.name.to_string()).collect(),
+            }),
         }
     }
 
-    /// The kernel that was named, or the default: the configured one, or the only one.
-    fn default_kernel(&self, named: Option<KernelName>) -> Result<KernelName, Error> {
-        if let Some(name) = named.or_else(|| self.config.default_kernel.clone()) {
+    /// The kernel that was named, or the only one.
+    fn kernel_or_default(&self, named: Option<KernelName>) -> Result<KernelName, Error> {
+        if let Some(name) = named {
             return self.kernel(&name).map(|kernel| kernel.name);
         }
         let mut kernels = self.kernels.list().map_err(|source| Error::Store {
@@ -163,7 +168,10 @@ impl Context {
         })?;
         match kernels.len() {
             1 => Ok(kernels.remove(0).name),
-            _ => Err(Error::NoDefault("kernel")),
+            _ => Err(Error::NoDefault {
+                kind: "kernel",
+                present: kernels.iter().map(|kernel| kernel.name.to_string()).collect(),
+            }),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use banger_model::{ByteSize, Denied, ErrorCode, InvalidSpec, Phase, Stage, VmName};
 
 use crate::error::Describe;
-use crate::{backends, database, guest, knock};
+use crate::{backends, config, database, guest, knock};
 
 /// A failure about one VM.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +48,16 @@ pub(crate) enum Error {
     #[error("specify the VM")]
     Invalid(#[source] InvalidSpec),
     /// Nothing says which image or kernel to boot.
-    #[error("no {0} is named, and there is no default")]
-    NoDefault(&'static str),
+    #[error("no {kind} is named, and there is no default")]
+    NoDefault {
+        /// `image` or `kernel`.
+        kind: &'static str,
+        /// The names there are.
+        present: Vec<String>,
+    },
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] config::Error),
     /// The image or kernel store failed.
     #[error("prepare {what}")]
     Store {
@@ -174,13 +182,14 @@ impl Describe for Error {
             Self::Denied { .. } | Self::NotRunning { .. } | Self::NeedsStopped { .. } | Self::Gone(_) => {
                 ErrorCode::WrongPhase
             }
-            Self::Shrink { .. } | Self::Invalid(_) | Self::NoDefault(_) | Self::NoFreeName => {
+            Self::Shrink { .. } | Self::Invalid(_) | Self::NoDefault { .. } | Self::NoFreeName => {
                 ErrorCode::InvalidRequest
             }
             Self::Store { source, .. } => source.kind(),
             Self::Unsupported { .. } => ErrorCode::Unsupported,
             Self::Backend(source) => source.code(),
             Self::Database { source, .. } | Self::Forget(source) => source.code(),
+            Self::Config(source) => source.code(),
             Self::File { .. } | Self::Disk { .. } | Self::Random(_) => ErrorCode::Host,
             Self::Machine { .. } | Self::Ended { .. } | Self::Died { .. } => ErrorCode::Vmm,
             Self::Knock { .. } | Self::NoSsh(_) => ErrorCode::Guest,
@@ -198,7 +207,7 @@ impl Describe for Error {
             Self::Exists(name) => format!("choose another name, or remove it with `banger vm delete {name}`"),
             Self::NotRunning { name, .. } => format!("start it with `banger vm start {name}`"),
             Self::NeedsStopped { name, .. } => format!("stop it first: `banger vm stop {name}`"),
-            Self::NoDefault(what) => no_default(what),
+            Self::NoDefault { kind, present } => no_default(kind, present),
             Self::NoSsh(name) => {
                 format!("install one in the image, or use `banger vm shell {name}`, which needs none")
             }
@@ -210,6 +219,7 @@ impl Describe for Error {
             }
             Self::Store { source, .. } => return source.hints(),
             Self::Backend(source) => return source.hints(),
+            Self::Config(source) => return source.hints(),
             Self::Database { source, .. } | Self::Forget(source) => return source.hints(),
             Self::Machine { source, .. } => return source.hints(),
             Self::Guest { source, .. } => return source.hints(),
@@ -231,15 +241,15 @@ impl Describe for Error {
     }
 }
 
-fn no_default(what: &str) -> String {
-    match what {
-        "kernel" => {
-            "import one: `banger kernel import debian --package linux-image-cloud-amd64`, or name one with `--kernel`"
-        }
-        _ => {
-            "import one: `mmdebstrap --variant=minbase bookworm - | banger image import --name debian-bookworm -`, \
-             or name one with `--image`"
-        }
+fn no_default(kind: &str, present: &[String]) -> String {
+    match (kind, present) {
+        ("kernel", []) => "import one: `banger kernel import debian --package linux-image-cloud-amd64`".to_owned(),
+        (_, []) => "import one: `mmdebstrap --variant=minbase bookworm - | \
+                    banger image import --name debian-bookworm -`"
+            .to_owned(),
+        (kind, present) => format!(
+            "there are: {}; name one with `--{kind}`, or for good with `default_{kind}` in the configuration",
+            present.join(", ")
+        ),
     }
-    .to_owned()
 }

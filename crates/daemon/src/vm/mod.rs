@@ -37,7 +37,7 @@ pub(crate) use self::state::{Live, State, space_used};
 
 use self::driver::{Command, Driver, Reply};
 use crate::backends::Backends;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::database::Database;
 use crate::error::body;
 
@@ -46,8 +46,6 @@ use crate::error::body;
 pub(crate) struct Context {
     /// Where things are kept.
     pub(crate) paths: Paths,
-    /// What the user configured.
-    pub(crate) config: Config,
     /// The durable state.
     pub(crate) database: Database,
     /// Images.
@@ -59,6 +57,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// What the user has configured now: a change counts from the next request on.
+    pub(crate) fn config(&self) -> Result<Config, config::Error> {
+        Config::load(&self.paths)
+    }
+
     fn kernel(&self, name: &KernelName) -> Result<KernelRecord, Error> {
         self.kernels.get(name).map_err(|source| Error::Store {
             what: "the kernel",

@@ -62,6 +62,11 @@ pub struct KernelRecord {
 }
 
 impl KernelRecord {
+    /// Whether QEMU can boot it: a bzImage, or an ELF with a PVH entry.
+    pub fn boots_under_qemu(&self) -> bool {
+        self.vmlinuz.is_some() || self.supports.iter().any(|feature| feature == "pvh")
+    }
+
     /// The record of a kernel whose files are in `place` now: a store may be moved.
     fn at(mut self, place: &Path) -> Self {
         let here = |path: &Path| place.join(path.file_name().unwrap_or_default());
@@ -249,7 +254,7 @@ fn build(
     Ok(KernelRecord {
         name: name.clone(),
         id,
-        version: vmlinux::version(&elf.bytes).unwrap_or_else(|| "unknown".to_owned()),
+        version: elf.version,
         source: found.words.clone(),
         vmlinux: place.join("vmlinux"),
         vmlinuz: file("vmlinuz"),

@@ -15,6 +15,8 @@ pub(super) struct Elf {
     pub(super) bytes: Vec<u8>,
     /// Whether it was in a bzImage.
     pub(super) compressed: bool,
+    /// Its release, such as `6.1.0-56-cloud-amd64`.
+    pub(super) version: String,
 }
 
 /// Reads a kernel in either form.
@@ -24,22 +26,22 @@ pub(super) fn read(path: &Path) -> Result<Elf, Error> {
         path: path.to_owned(),
         fault,
     };
-    let elf = if bytes.starts_with(ELF) {
-        Elf {
-            bytes,
-            compressed: false,
-        }
-    } else {
+    let compressed = !bytes.starts_with(ELF);
+    let bytes = if compressed {
         let payload = payload(&bytes).map_err(|why| fault(why.to_owned()))?;
-        let bytes =
-            unpack(payload).map_err(|error| fault(format!("its payload cannot be unpacked: {error}")))?;
-        Elf {
-            bytes,
-            compressed: true,
-        }
+        unpack(payload).map_err(|error| fault(format!("its payload cannot be unpacked: {error}")))?
+    } else {
+        bytes
     };
-    check(&elf.bytes).map_err(|why| fault(why.to_owned()))?;
-    Ok(elf)
+    check(&bytes).map_err(|why| fault(why.to_owned()))?;
+    // Every Linux kernel has its banner in it, and no other executable looks like one.
+    let version =
+        version(&bytes).ok_or_else(|| fault("it is an executable, and no Linux kernel".to_owned()))?;
+    Ok(Elf {
+        bytes,
+        compressed,
+        version,
+    })
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
@@ -134,7 +136,7 @@ fn check(elf: &[u8]) -> Result<(), &'static str> {
 }
 
 /// The release in the kernel's banner.
-pub(super) fn version(elf: &[u8]) -> Option<String> {
+fn version(elf: &[u8]) -> Option<String> {
     let banner = b"Linux version ";
     let at = find(elf, banner)? + banner.len();
     let release = elf[at..]
@@ -282,7 +284,7 @@ mod tests {
             std::fs::write(&path, image(&payload)).unwrap();
             let read = read(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(read.compressed && read.bytes == elf(), "{name}");
-            assert_eq!(version(&read.bytes).as_deref(), Some("6.1.0-test"), "{name}");
+            assert_eq!(read.version, "6.1.0-test", "{name}");
         }
     }
 
