@@ -18,7 +18,7 @@ pub enum Error {
         present: Vec<String>,
     },
     /// The name is taken.
-    #[error("a {kind} `{name}` exists already")]
+    #[error("{kind} `{name}` exists already")]
     Exists {
         /// `image` or `kernel`.
         kind: &'static str,
