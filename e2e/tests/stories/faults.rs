@@ -72,7 +72,7 @@ fn a_fault_at_each_step(_: Backend) -> Result<()> {
     create(&home, "vm")?.ok()?;
     create(&home, "vm")?
         .exited(4)?
-        .saying("a VM `vm` exists already")?;
+        .saying("VM `vm` exists already")?;
     home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
     let left = home.leftovers()?;
     ensure!(left.is_empty(), "{left:?}");

@@ -86,8 +86,13 @@ fn files_in(dir: &Path) -> Result<Vec<String>> {
 }
 
 fn kernel(home: &Home) -> Result<()> {
-    // Any ELF is a kernel until it boots.
-    home.banger(["kernel", "import", "k", "--vmlinux", "/bin/busybox"])?
+    // Any executable with a kernel's banner is a kernel until it boots.
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("vmlinux");
+    let program = std::fs::read("/bin/busybox")?;
+    std::fs::write(&path, [&program[..], b"Linux version 0 "].concat())?;
+    let path = path.to_string_lossy();
+    home.banger(["kernel", "import", "k", "--vmlinux", &path])?
         .ok()
         .map(drop)
 }
