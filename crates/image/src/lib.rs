@@ -7,6 +7,7 @@
 //! Everything here blocks; a caller that must not gives it a thread.
 
 pub mod disk;
+pub mod fetch;
 pub mod initrd;
 
 mod error;

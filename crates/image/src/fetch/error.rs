@@ -1,0 +1,151 @@
+//! Why a file could not be fetched.
+
+use std::time::Duration;
+
+use banger_model::ErrorCode;
+use reqwest::{StatusCode, Url};
+
+/// A failure to fetch. URLs are shown without what may be secret in them: user, password and query.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no client, for want of certificates perhaps.
+    #[error("prepare to fetch")]
+    Client(#[source] reqwest::Error),
+    /// There was no answer.
+    #[error("ask for {url}")]
+    Send {
+        /// Of what.
+        url: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Nothing came for too long.
+    #[error("{url} sent nothing for {} s, after {position} bytes", .stall.as_secs_f32())]
+    Stalled {
+        /// What was fetched.
+        url: String,
+        /// Bytes that had come.
+        position: u64,
+        /// How long nothing came.
+        stall: Duration,
+    },
+    /// The connection broke.
+    #[error("read {url} after {position} bytes")]
+    Broken {
+        /// What was fetched.
+        url: String,
+        /// Bytes that had come.
+        position: u64,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The end came too early.
+    #[error("{url} ended after {position} of {total} bytes")]
+    Cut {
+        /// What was fetched.
+        url: String,
+        /// Bytes that had come.
+        position: u64,
+        /// Bytes that there should be.
+        total: u64,
+    },
+    /// The server has it not.
+    #[error("there is no {url}")]
+    Absent {
+        /// What was fetched.
+        url: String,
+    },
+    /// The server answered with something else.
+    #[error("{url} was answered with {status}")]
+    Status {
+        /// What was fetched.
+        url: String,
+        /// The status.
+        status: StatusCode,
+    },
+    /// Its length is not what it has to be.
+    #[error("{url} has {said} bytes and not {expected}")]
+    Length {
+        /// What was fetched.
+        url: String,
+        /// What the server says, or sent.
+        said: u64,
+        /// What it should be.
+        expected: u64,
+    },
+    /// The answer to a request for a range has another.
+    #[error("{url} was answered with another part than was asked for")]
+    Range {
+        /// What was fetched.
+        url: String,
+    },
+    /// What was begun is no longer there.
+    #[error("{url} changed while it was read")]
+    Changed {
+        /// What was fetched.
+        url: String,
+    },
+    /// It is longer than anything of its kind.
+    #[error("{url} has more than {most} bytes")]
+    TooLong {
+        /// What was fetched.
+        url: String,
+        /// The bound.
+        most: u64,
+    },
+}
+
+impl Error {
+    /// The kind of failure.
+    pub const fn kind(&self) -> ErrorCode {
+        match self {
+            Self::Client(_) | Self::Send { .. } | Self::Broken { .. } | Self::Status { .. } => {
+                ErrorCode::Host
+            }
+            Self::Stalled { .. } => ErrorCode::Timeout,
+            Self::Absent { .. } => ErrorCode::NotFound,
+            Self::Cut { .. }
+            | Self::Length { .. }
+            | Self::Range { .. }
+            | Self::Changed { .. }
+            | Self::TooLong { .. } => ErrorCode::BadInput,
+        }
+    }
+
+    /// What to do next.
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Send { .. } => "is the network up, and a proxy set (HTTPS_PROXY) if it needs one?",
+            Self::Stalled { .. } => {
+                "a slow server may need a longer `stall_seconds` below [fetch] in config.toml"
+            }
+            Self::Cut { .. } | Self::Broken { .. } | Self::Changed { .. } => "try again",
+            _ => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
+
+    /// Whether another attempt may go better.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Send { source, .. } => !source.is_redirect() && !source.is_builder(),
+            Self::Stalled { .. } | Self::Broken { .. } | Self::Cut { .. } => true,
+            Self::Status { status, .. } => {
+                matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A URL without what may be secret in it.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // These fail for URLs that cannot have them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.to_string()
+}

@@ -1,0 +1,136 @@
+//! Files over HTTP and HTTPS, read as a stream that mends itself.
+//!
+//! ```text
+//!          ┌───────────── after a pause ─────────────┐
+//!          ▼                                         │ broken, stalled, cut, 429, 5xx:
+//!  ask (Range, If-Range) ──▶ read … read … read ─────┤ a bounded number of times without progress
+//!                                          │         └──▶ the last failure
+//!                                          └ all bytes ──▶ end
+//! ```
+//!
+//! Who reads hears nothing of repetitions. Nothing here knows what is fetched; what came is trusted by its digest or
+//! signature only, which is for the caller to check. Proxies are taken from the environment, as everywhere.
+
+mod download;
+mod error;
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use reqwest::blocking::Client;
+use reqwest::redirect::{Attempt, Policy};
+
+pub use download::Download;
+pub use error::Error;
+pub(crate) use error::shown;
+pub use reqwest::Url;
+
+/// How long and how often a fetch may try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Until a connection is there.
+    pub connect: Duration,
+    /// Until the next bytes.
+    pub stall: Duration,
+    /// Attempts without progress, before the last failure is told.
+    pub attempts: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            stall: Duration::from_secs(30),
+            attempts: 5,
+        }
+    }
+}
+
+/// The most redirections that are followed, as browsers do.
+const MOST_REDIRECTS: usize = 10;
+
+/// Fetches. Connections are kept while it is.
+#[derive(Debug)]
+pub struct Fetcher {
+    limits: Limits,
+    /// Made when first needed: it reads the host's certificates.
+    client: OnceCell<Client>,
+}
+
+impl Fetcher {
+    /// A fetcher with these limits.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            client: OnceCell::new(),
+        }
+    }
+
+    /// Begins to fetch `url`, which has `expected` bytes if that is known.
+    ///
+    /// # Errors
+    /// When there is no good answer, after as many attempts as the limits say, or one of another length.
+    pub fn open(&self, url: &Url, expected: Option<u64>) -> Result<Download<'_>, Error> {
+        Download::begin(self, url.clone(), expected)
+    }
+
+    /// Fetches all of a file that has at most `most` bytes.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when there is more.
+    pub fn small(&self, url: &Url, most: u64) -> Result<Vec<u8>, Error> {
+        let mut download = self.open(url, None)?;
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 1 << 14];
+        loop {
+            match download.read(&mut buffer)? {
+                0 => return Ok(bytes),
+                read => bytes.extend_from_slice(&buffer[..read]),
+            }
+            if bytes.len() as u64 > most {
+                let url = shown(url);
+                return Err(Error::TooLong { url, most });
+            }
+        }
+    }
+
+    fn client(&self) -> Result<&Client, Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        // Somebody else in this process may have installed one, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .user_agent(concat!("banger/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.limits.connect)
+            // Of the blocking client this bounds each operation, and not the whole.
+            .timeout(self.limits.stall)
+            .redirect(Policy::custom(redirect))
+            .build()
+            .map_err(Error::Client)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+}
+
+/// Follows redirections, but none that gives TLS up.
+fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    #[derive(Debug, thiserror::Error)]
+    enum Refused {
+        #[error("it leads from https to {0}")]
+        Downgrade(String),
+        #[error("there are more than {MOST_REDIRECTS} redirections")]
+        TooMany,
+    }
+    let was_safe = attempt
+        .previous()
+        .last()
+        .is_some_and(|url| url.scheme() == "https");
+    if was_safe && attempt.url().scheme() != "https" {
+        let scheme = attempt.url().scheme().to_owned();
+        return attempt.error(Refused::Downgrade(scheme));
+    }
+    if attempt.previous().len() > MOST_REDIRECTS {
+        return attempt.error(Refused::TooMany);
+    }
+    attempt.follow()
+}
