@@ -7,6 +7,12 @@
 //! | `POST /v1/daemon/stop` | | 202; machines keep running |
 //! | `GET /v1/kernels`, `GET`, `DELETE /v1/kernels/{name}` | | [`Kernel`] |
 //! | `POST /v1/kernels` | [`KernelImport`] | events, then [`Kernel`] |
+//! | `GET /v1/catalogs` | | list of [`Catalog`] |
+//! | `POST /v1/catalogs` | [`CatalogAdd`] | [`Catalog`] |
+//! | `DELETE /v1/catalogs/{name}` | | 204 |
+//! | `GET /v1/catalog/kernels` | | [`AvailableKernels`] |
+//! | `POST /v1/catalog/kernels/pull` | [`KernelPull`] | events, then [`KernelPulled`] |
+//! | `POST /v1/catalog/kernels/publish` | [`KernelPublish`] | events, then [`KernelsPublished`] |
 //! | `GET /v1/images`, `GET`, `DELETE /v1/images/{name}` | | [`Image`] |
 //! | `POST /v1/images` | [`ImageImport`] | events, then [`Image`] |
 //! | `PUT /v1/images/{name}` with a tar as body | query [`ImageUpload`] | events, then [`Image`] |
@@ -29,6 +35,7 @@
 //! [`EVENT_DONE`] with the result or [`EVENT_ERROR`] with an [`ErrorBody`]. Dropping such a request cancels the work
 //! and undoes it; what had already finished stays. Every failure with a status of 4xx or 5xx has an [`ErrorBody`].
 
+mod catalog;
 mod daemon;
 mod error;
 mod image;
@@ -42,6 +49,10 @@ mod workspace;
 pub mod client;
 
 pub use banger_guest_api as stream;
+pub use catalog::{
+    AvailableKernel, AvailableKernels, Catalog, CatalogAdd, CatalogFailure, CatalogKernel, KernelPublish,
+    KernelPull, KernelPulled, KernelsPublished, Presence, SigningKey,
+};
 pub use daemon::{ANOTHER_RUNS, Check, CheckStatus, DoctorReport, Version};
 pub use error::ErrorBody;
 pub use image::{Image, ImageImport, ImageRegister, ImageUpload};

@@ -84,6 +84,11 @@ impl Paths {
         self.config.join("config.toml")
     }
 
+    /// The catalogs that commands added. The configuration file is its user's own.
+    pub fn catalogs_file(&self) -> PathBuf {
+        self.config.join("catalogs.toml")
+    }
+
     /// The daemon's log.
     pub fn daemon_log(&self) -> PathBuf {
         self.state.join("bangerd.log")

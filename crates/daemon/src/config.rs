@@ -1,10 +1,16 @@
 //! The configuration file: what a user may set for all VMs.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use banger_api::Paths;
-use banger_model::{ByteSize, ErrorCode, HostSize, ImageName, KernelName, VmDefaults, VmmChoice};
-use serde::Deserialize;
+use banger_image::catalog::{Location, PublicKey};
+use banger_image::fetch::Limits;
+use banger_model::{
+    ByteSize, CatalogName, ErrorCode, HostSize, ImageName, KernelName, VmDefaults, VmmChoice,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Describe;
 
@@ -20,6 +26,31 @@ pub(crate) struct Config {
     pub(crate) default_kernel: Option<KernelName>,
     /// Sizes of VMs that do not name them.
     pub(crate) vm_defaults: Sizes,
+    /// Catalogs of kernels.
+    pub(crate) catalog: Vec<CatalogEntry>,
+    /// How long and how often to try to fetch.
+    pub(crate) fetch: FetchLimits,
+}
+
+/// A `[[catalog]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CatalogEntry {
+    /// What it is called here.
+    pub(crate) name: CatalogName,
+    /// Where it is.
+    pub(crate) location: Location,
+    /// Who vouches for it.
+    pub(crate) key: PublicKey,
+}
+
+/// `[fetch]`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FetchLimits {
+    connect_seconds: Option<NonZeroU32>,
+    stall_seconds: Option<NonZeroU32>,
+    attempts: Option<NonZeroU32>,
 }
 
 /// `[vm_defaults]`. What is absent follows the host.
@@ -76,6 +107,21 @@ impl Config {
             vcpus: set.vcpus.unwrap_or(derived.vcpus),
             memory: set.memory.unwrap_or(derived.memory),
             disk_size: set.disk_size.unwrap_or(derived.disk_size),
+        }
+    }
+}
+
+impl FetchLimits {
+    /// The limits, with defaults for those that are not set.
+    pub(crate) fn limits(self) -> Limits {
+        let seconds = |set: Option<NonZeroU32>, default| {
+            set.map_or(default, |seconds| Duration::from_secs(seconds.get().into()))
+        };
+        let default = Limits::default();
+        Limits {
+            connect: seconds(self.connect_seconds, default.connect),
+            stall: seconds(self.stall_seconds, default.stall),
+            attempts: self.attempts.map_or(default.attempts, NonZeroU32::get),
         }
     }
 }

@@ -71,3 +71,17 @@ impl Describe for banger_image::Error {
         None
     }
 }
+
+impl Describe for banger_image::catalog::Error {
+    fn code(&self) -> ErrorCode {
+        self.kind()
+    }
+
+    fn hints(&self) -> Vec<String> {
+        Self::hints(self)
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}

@@ -4,6 +4,7 @@
 //! adopts them.
 
 mod backends;
+mod catalogs;
 mod config;
 mod database;
 mod doctor;

@@ -2,10 +2,12 @@
 //!
 //! An image becomes an ext4 file system without a mount and without root: the archive's content goes straight into its
 //! blocks ([`banger_ext4`]). Nothing of an archive is ever unpacked on the host's file system. A kernel is kept in the
-//! forms that VMMs take, with the modules that a guest needs to find its disks; [`initrd`] packs these with the agent.
+//! forms that VMMs take, with the modules that a guest needs to find its disks; [`initrd`] packs these with the agent. A [`catalog`] is a signed
+//! list of kernels that can be pulled.
 //!
 //! Everything here blocks; a caller that must not gives it a thread.
 
+pub mod catalog;
 pub mod disk;
 pub mod fetch;
 pub mod initrd;

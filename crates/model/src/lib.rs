@@ -16,7 +16,7 @@ pub use defaults::{HostSize, VmDefaults};
 pub use error::ErrorCode;
 pub use id::{ParseVmIdError, VmId};
 pub use lifecycle::{Denied, Event, Phase};
-pub use name::{ImageName, InvalidName, KernelName, VmName};
+pub use name::{CatalogName, ImageName, InvalidName, KernelName, VmName};
 pub use size::{ByteSize, ParseSizeError};
 pub use spec::{InvalidSpec, VmSpec, VmmChoice, VmmKind, WaitFor};
 pub use stage::Stage;

@@ -84,6 +84,14 @@ name_type!(
     is_artifact_name
 );
 
+name_type!(
+    /// What a user calls a catalog.
+    CatalogName,
+    "a catalog",
+    ARTIFACT_RULE,
+    is_artifact_name
+);
+
 const ARTIFACT_RULE: &str =
     "up to 128 letters, digits, and inner `.`, `_` and `-`, beginning with a letter or digit";
 

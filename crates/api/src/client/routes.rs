@@ -9,7 +9,8 @@ use hyper::{Method, StatusCode, header};
 
 use super::{Client, ClientError, Session, build, request, segment, streamed};
 use crate::{
-    DoctorReport, Image, ImageImport, ImageRegister, ImageUpload, Kernel, KernelImport, LogQuery, LogSource,
+    AvailableKernels, Catalog, CatalogAdd, DoctorReport, Image, ImageImport, ImageRegister, ImageUpload,
+    Kernel, KernelImport, KernelPublish, KernelPull, KernelPulled, KernelsPublished, LogQuery, LogSource,
     Progress, Prune, Pruned, Version, Vm, VmCreate, VmRestart, VmSet, VmStart, VmStop, WorkspacePlan,
     WorkspaceReport, WorkspaceRequest,
 };
@@ -60,6 +61,49 @@ impl Client {
     /// Removes a kernel.
     pub async fn delete_kernel(&self, name: &str) -> Result<()> {
         self.order(Method::DELETE, &format!("/v1/kernels/{}", segment(name)))
+            .await
+    }
+
+    /// Every catalog.
+    pub async fn catalogs(&self) -> Result<Vec<Catalog>> {
+        self.get("/v1/catalogs").await
+    }
+
+    /// Adds a catalog.
+    pub async fn add_catalog(&self, add: &CatalogAdd) -> Result<Catalog> {
+        self.call(Method::POST, "/v1/catalogs", Some(add)).await
+    }
+
+    /// Removes a catalog.
+    pub async fn remove_catalog(&self, name: &str) -> Result<()> {
+        self.order(Method::DELETE, &format!("/v1/catalogs/{}", segment(name)))
+            .await
+    }
+
+    /// The kernels of every catalog.
+    pub async fn available_kernels(&self) -> Result<AvailableKernels> {
+        self.get("/v1/catalog/kernels").await
+    }
+
+    /// Pulls a kernel from a catalog.
+    pub async fn pull_kernel(
+        &self,
+        pull: &KernelPull,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<KernelPulled> {
+        let path = "/v1/catalog/kernels/pull";
+        self.follow(request(Method::POST, path, Some(pull)), on_progress)
+            .await
+    }
+
+    /// Makes a catalog of kernels.
+    pub async fn publish_kernels(
+        &self,
+        publish: &KernelPublish,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<KernelsPublished> {
+        let path = "/v1/catalog/kernels/publish";
+        self.follow(request(Method::POST, path, Some(publish)), on_progress)
             .await
     }
 

@@ -94,7 +94,7 @@ fn source(source: KernelSource) -> Source {
 }
 
 /// The kernel as clients see it; `only` says that it is the only one, and so the default.
-fn view(vms: &Vms, record: KernelRecord, only: bool) -> Kernel {
+pub(super) fn view(vms: &Vms, record: KernelRecord, only: bool) -> Kernel {
     // A listing does not fail for what is wrong in the configuration; `doctor` and what makes VMs tell it.
     let configured = vms
         .context()

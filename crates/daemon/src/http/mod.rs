@@ -1,6 +1,7 @@
 //! The HTTP API on the daemon's socket: routes to handlers, and nothing else.
 
 mod answer;
+mod catalogs;
 mod daemon;
 mod events;
 mod exec;
@@ -16,7 +17,7 @@ mod workspaces;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use tokio::sync::watch;
 
 use crate::vm::Vms;
@@ -44,6 +45,11 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/daemon/stop", post(daemon::stop))
         .route("/v1/kernels", get(kernels::list).post(kernels::import))
         .route("/v1/kernels/{name}", get(kernels::show).delete(kernels::delete))
+        .route("/v1/catalogs", get(catalogs::list).post(catalogs::add))
+        .route("/v1/catalogs/{name}", delete(catalogs::remove))
+        .route("/v1/catalog/kernels", get(catalogs::kernels))
+        .route("/v1/catalog/kernels/pull", post(catalogs::pull))
+        .route("/v1/catalog/kernels/publish", post(catalogs::publish))
         .route("/v1/images", get(images::list).post(images::import))
         .route("/v1/images/register", post(images::register))
         .route(

@@ -228,7 +228,7 @@ impl<'a> Download<'a> {
     }
 }
 
-/// The length that an answer says it has. The client keeps to it, so it hides it from us once it reads the body.
+/// The length that an answer says it has.
 fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -21,9 +21,11 @@ use banger_model::KernelName;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::catalog::Digest;
 use crate::files::{self, Making, OfFile};
 
 pub use source::Source;
+pub(crate) use vmlinux::arch_of;
 
 use config::Config;
 use source::Found;
@@ -55,6 +57,9 @@ pub struct KernelRecord {
     pub max_vcpus: Option<u32>,
     /// What it was found to support: `pvh`, `smp`, …; `unchecked` when its configuration is not known.
     pub supports: Vec<String>,
+    /// The artifact of a catalog that it was pulled as.
+    #[serde(default)]
+    pub artifact: Option<Digest>,
     /// Bytes on disk.
     pub bytes: u64,
     /// When it was imported, in seconds since the epoch.
@@ -68,7 +73,7 @@ impl KernelRecord {
     }
 
     /// The record of a kernel whose files are in `place` now: a store may be moved.
-    fn at(mut self, place: &Path) -> Self {
+    pub(crate) fn at(mut self, place: &Path) -> Self {
         let here = |path: &Path| place.join(path.file_name().unwrap_or_default());
         self.vmlinux = here(&self.vmlinux);
         self.vmlinuz = self.vmlinuz.as_deref().map(here);
@@ -96,7 +101,8 @@ pub struct KernelStore {
     making: PathBuf,
 }
 
-const RECORD: &str = "record.json";
+/// The name of a kernel's record.
+pub(crate) const RECORD: &str = "record.json";
 
 impl KernelStore {
     /// The store in `data_dir/kernels`, made when absent. `cache_dir` is where downloads go while they are needed.
@@ -129,20 +135,36 @@ impl KernelStore {
         let scratch = Making::begin(&self.making, &format!("{id}-source"))?;
         let found = source.find(scratch.path(), note)?;
         let making = Making::begin(&self.making, &id)?;
-        let place = self.dir.join(name.as_str());
+        let place = self.place(name);
         let record = build(name, id, &found, options, making.path(), &place, note)?;
-        files::replace(&making.path().join(RECORD), &files::record(&record))?;
-        let _lock = files::lock(&self.dir.join(".lock"))?;
-        self.refuse_taken(name, options.force)?;
-        if place.exists() {
-            let old = self.making.join(format!("{}-old", record.id));
-            std::fs::rename(&place, &old).of("put away", &place)?;
-            making.place(&place)?;
-            std::fs::remove_dir_all(&old).of("remove", &old)?;
-        } else {
-            making.place(&place)?;
-        }
+        self.install(making, &record, options.force)?;
         Ok(record)
+    }
+
+    /// A directory in which a kernel is made.
+    pub(crate) fn begin(&self) -> Result<Making, Error> {
+        Making::begin(&self.making, &files::random_id()?)
+    }
+
+    /// Where a kernel of this name is.
+    pub(crate) fn place(&self, name: &KernelName) -> PathBuf {
+        self.dir.join(name.as_str())
+    }
+
+    /// Puts a kernel that was made in its place, with its record.
+    pub(crate) fn install(&self, making: Making, record: &KernelRecord, force: bool) -> Result<(), Error> {
+        files::replace(&making.path().join(RECORD), &files::record(record))?;
+        let _lock = files::lock(&self.dir.join(".lock"))?;
+        // Another import of this name may have been faster.
+        self.refuse_taken(&record.name, force)?;
+        let place = self.place(&record.name);
+        if !place.exists() {
+            return making.place(&place);
+        }
+        let old = self.making.join(format!("{}-old", record.id));
+        std::fs::rename(&place, &old).of("put away", &place)?;
+        making.place(&place)?;
+        std::fs::remove_dir_all(&old).of("remove", &old)
     }
 
     /// Every kernel, by name.
@@ -188,7 +210,7 @@ impl KernelStore {
         std::fs::remove_dir_all(&old).of("remove", &old)
     }
 
-    fn refuse_taken(&self, name: &KernelName, force: bool) -> Result<(), Error> {
+    pub(crate) fn refuse_taken(&self, name: &KernelName, force: bool) -> Result<(), Error> {
         match self.read(name.as_str())? {
             Some(_) if !force => Err(Error::Exists {
                 kind: "kernel",
@@ -250,7 +272,6 @@ fn build(
     }
     let modules = modules::take(&wanted, found.modules.as_deref(), &dir.join("modules"))?;
     let file = |name: &str| dir.join(name).exists().then(|| place.join(name));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(KernelRecord {
         name: name.clone(),
         id,
@@ -264,9 +285,21 @@ fn build(
         append: options.append.clone(),
         max_vcpus: options.max_vcpus,
         supports,
+        artifact: None,
         bytes: bytes_in(dir),
-        created: now.as_secs(),
+        created: now(),
     })
+}
+
+/// Seconds since the epoch.
+pub(crate) fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
+}
+
+/// The release of the kernel in this file.
+pub(crate) fn version_of(path: &Path) -> Result<String, Error> {
+    vmlinux::read(path).map(|elf| elf.version)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
@@ -276,7 +309,8 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     target.sync_all().of("sync", to)
 }
 
-fn bytes_in(dir: &Path) -> u64 {
+/// The bytes of all files below a directory.
+pub(crate) fn bytes_in(dir: &Path) -> u64 {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let sizes = entries.map(|entry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => bytes_in(&entry.path()),

@@ -44,6 +44,22 @@ pub(super) fn read(path: &Path) -> Result<Elf, Error> {
     })
 }
 
+/// The machines that the ELF in this file is for, as in `uname -m` (`e_machine` of the ELF specification).
+pub(crate) fn arch_of(path: &Path) -> Result<&'static str, Error> {
+    let mut header = [0; 20];
+    let mut file = std::fs::File::open(path).of("open", path)?;
+    file.read_exact(&mut header).of("read", path)?;
+    match u16::from_le_bytes([header[18], header[19]]) {
+        62 => Ok("x86_64"),
+        183 => Ok("aarch64"),
+        243 => Ok("riscv64"),
+        other => Err(Error::NoKernel {
+            path: path.to_owned(),
+            fault: format!("it is for an unknown kind of machine ({other})"),
+        }),
+    }
+}
+
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }

@@ -1,0 +1,276 @@
+//! Which catalogs there are: those of `config.toml`, which its user writes, and those of `catalogs.toml` beside it, which
+//! `banger kernel catalog` writes. The first is never changed by us.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use banger_api::Paths;
+use banger_image::catalog::Catalog;
+use banger_model::{CatalogName, ErrorCode};
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+use crate::config::{self, CatalogEntry, Config};
+use crate::error::Describe;
+
+/// A catalog, and where it is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Configured {
+    pub(crate) entry: CatalogEntry,
+    pub(crate) in_config: bool,
+}
+
+/// `catalogs.toml`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Added {
+    #[serde(default)]
+    catalog: Vec<CatalogEntry>,
+}
+
+/// Catalogs could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// `config.toml` cannot be used.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// A file.
+    #[error("{what} {}", .path.display())]
+    File {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// `catalogs.toml` is not as it was written.
+    #[error("understand the catalogs {}", .path.display())]
+    Parse {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The name is taken.
+    #[error("catalog `{0}` exists already")]
+    Exists(CatalogName),
+    /// Nothing has this name.
+    #[error("there is no catalog `{name}`")]
+    NotFound { name: CatalogName, present: Vec<String> },
+    /// Its user's file names it.
+    #[error("catalog `{name}` stands in {}, which only you change", .path.display())]
+    InConfig { name: CatalogName, path: PathBuf },
+    /// Two with one name.
+    #[error("catalog `{name}` is configured twice, with {} as the last place", .path.display())]
+    Twice { name: CatalogName, path: PathBuf },
+}
+
+/// Requests that change the file come one after the other.
+static CHANGING: Mutex<()> = Mutex::new(());
+
+/// Every catalog.
+pub(crate) fn list(paths: &Paths) -> Result<Vec<Configured>, Error> {
+    let config = Config::load(paths)?.catalog.into_iter();
+    let added = read(&paths.catalogs_file())?.catalog.into_iter();
+    let from = |in_config| move |entry| Configured { entry, in_config };
+    let all = config.map(from(true)).chain(added.map(from(false)));
+    let mut catalogs: Vec<Configured> = Vec::new();
+    for one in all {
+        if catalogs.iter().any(|other| other.entry.name == one.entry.name) {
+            let path = if one.in_config {
+                paths.config_file()
+            } else {
+                paths.catalogs_file()
+            };
+            let name = one.entry.name;
+            return Err(Error::Twice { name, path });
+        }
+        catalogs.push(one);
+    }
+    Ok(catalogs)
+}
+
+/// The catalogs to look in: all, or the one of this name.
+pub(crate) fn chosen(paths: &Paths, name: Option<&CatalogName>) -> Result<Vec<Catalog>, Error> {
+    let all = list(paths)?;
+    let present = || all.iter().map(|one| one.entry.name.to_string()).collect();
+    let wanted: Vec<_> = all
+        .iter()
+        .filter(|one| name.is_none_or(|name| one.entry.name == *name))
+        .map(|one| one.entry.to_catalog())
+        .collect();
+    match name {
+        Some(name) if wanted.is_empty() => Err(Error::NotFound {
+            name: name.clone(),
+            present: present(),
+        }),
+        _ => Ok(wanted),
+    }
+}
+
+/// Adds a catalog.
+pub(crate) fn add(paths: &Paths, entry: CatalogEntry) -> Result<Configured, Error> {
+    let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+    if list(paths)?.iter().any(|one| one.entry.name == entry.name) {
+        return Err(Error::Exists(entry.name));
+    }
+    let path = paths.catalogs_file();
+    let mut added = read(&path)?;
+    added.catalog.push(entry.clone());
+    write(&path, &added)?;
+    Ok(Configured {
+        entry,
+        in_config: false,
+    })
+}
+
+/// Removes a catalog. Kernels that were pulled from it stay.
+pub(crate) fn remove(paths: &Paths, name: &CatalogName) -> Result<(), Error> {
+    let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+    // Not by way of `list`: a name that is there twice is mended by removing one.
+    let path = paths.catalogs_file();
+    let mut added = read(&path)?;
+    let before = added.catalog.len();
+    added.catalog.retain(|entry| entry.name != *name);
+    if added.catalog.len() < before {
+        return write(&path, &added);
+    }
+    let all = list(paths)?;
+    let name = name.clone();
+    if all.iter().any(|one| one.entry.name == name) {
+        let path = paths.config_file();
+        return Err(Error::InConfig { name, path });
+    }
+    let present = all.iter().map(|one| one.entry.name.to_string()).collect();
+    Err(Error::NotFound { name, present })
+}
+
+impl CatalogEntry {
+    pub(crate) fn to_catalog(&self) -> Catalog {
+        Catalog {
+            name: self.name.to_string(),
+            location: self.location.clone(),
+            key: self.key.clone(),
+        }
+    }
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::File { what, path, source }
+}
+
+fn read(path: &Path) -> Result<Added, Error> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Added::default()),
+        text => text.map_err(failed("read", path))?,
+    };
+    toml::from_str(&text).map_err(|source| Error::Parse {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+fn write(path: &Path, added: &Added) -> Result<(), Error> {
+    const HEAD: &str = "# Written by `banger kernel catalog`; your own go into config.toml.\n\n";
+    let text = toml::to_string(added).expect("names, locations and keys are texts");
+    let dir = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(dir).map_err(failed("make the directory", dir))?;
+    let mut file = NamedTempFile::new_in(dir).map_err(failed("make a file in", dir))?;
+    file.write_all((HEAD.to_owned() + &text).as_bytes())
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(failed("write", path))?;
+    file.persist(path)
+        .map_err(|error| failed("put in place", path)(error.error))?;
+    std::fs::File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(failed("sync", dir))
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Config(source) => source.code(),
+            Self::File { .. } | Self::Parse { .. } | Self::Twice { .. } => ErrorCode::Host,
+            Self::Exists(_) => ErrorCode::AlreadyExists,
+            Self::NotFound { .. } => ErrorCode::NotFound,
+            Self::InConfig { .. } => ErrorCode::InvalidRequest,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Config(source) => return source.hints(),
+            Self::Exists(name) => {
+                format!("choose another name, or remove it first: `banger kernel catalog rm {name}`")
+            }
+            Self::NotFound { present, .. } if !present.is_empty() => {
+                format!("there are: {}", present.join(", "))
+            }
+            Self::NotFound { .. } => {
+                "add one: `banger kernel catalog add NAME LOCATION --key KEY`".to_owned()
+            }
+            Self::InConfig { .. } => "remove its [[catalog]] there".to_owned(),
+            Self::Twice { name, .. } => {
+                format!("remove it there, or the added one with `banger kernel catalog rm {name}`")
+            }
+            Self::File { .. } | Self::Parse { .. } => return Vec::new(),
+        };
+        vec![hint]
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
+    fn entry(name: &str) -> CatalogEntry {
+        CatalogEntry {
+            name: name.parse().unwrap(),
+            location: "/srv/kernels".parse().unwrap(),
+            key: KEY.parse().unwrap(),
+        }
+    }
+
+    fn names(paths: &Paths) -> Vec<String> {
+        let all = list(paths).unwrap().into_iter();
+        all.map(|one| format!("{}{}", one.entry.name, if one.in_config { "!" } else { "" }))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_added_stays_beside_what_is_configured() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::below(home.path());
+        add(&paths, entry("b")).unwrap();
+        let config = format!("[[catalog]]\nname = \"a\"\nlocation = \"/c\"\nkey = \"{KEY}\"\n");
+        std::fs::write(paths.config_file(), &config).unwrap();
+        assert_eq!(names(&paths), ["a!", "b"]);
+        for taken in ["a", "b"] {
+            assert!(matches!(add(&paths, entry(taken)), Err(Error::Exists(_))));
+        }
+        let name = |name: &str| name.parse().unwrap();
+        assert!(matches!(remove(&paths, &name("a")), Err(Error::InConfig { .. })));
+        assert!(matches!(remove(&paths, &name("c")), Err(Error::NotFound { .. })));
+        remove(&paths, &name("b")).unwrap();
+        assert_eq!(names(&paths), ["a!"]);
+        assert_eq!(std::fs::read_to_string(paths.config_file()).unwrap(), config);
+    }
+
+    #[test]
+    fn a_name_that_is_there_twice_is_told_and_can_be_mended() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::below(home.path());
+        add(&paths, entry("a")).unwrap();
+        let config = format!("[[catalog]]\nname = \"a\"\nlocation = \"/c\"\nkey = \"{KEY}\"\n");
+        std::fs::write(paths.config_file(), config).unwrap();
+        assert!(matches!(list(&paths), Err(Error::Twice { .. })));
+        remove(&paths, &"a".parse().unwrap()).unwrap();
+        assert_eq!(names(&paths), ["a!"]);
+    }
+}

@@ -1,0 +1,231 @@
+//! Catalogs over HTTP.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use banger_api::{
+    AvailableKernel, AvailableKernels, Catalog, CatalogAdd, CatalogFailure, CatalogKernel, ErrorBody,
+    KernelPublish, KernelPull, KernelPulled, KernelsPublished, Presence, Progress, SigningKey,
+};
+use banger_image::fetch::Fetcher;
+use banger_image::{KernelRecord, catalog};
+use banger_model::CatalogName;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{Body, Refused, blocking, named};
+use super::{App, events, kernels as local};
+use crate::catalogs::{self, Configured};
+use crate::config::CatalogEntry;
+use crate::error::{Describe, body};
+use crate::vm::{Context, Reporter};
+
+pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Catalog>>, Refused> {
+    let context = Arc::clone(app.vms.context());
+    let all = blocking("reading the catalogs", move || catalogs::list(&context.paths)).await?;
+    Ok(Json(all.into_iter().map(view).collect()))
+}
+
+/// A catalog that cannot be.
+#[derive(Debug, thiserror::Error)]
+enum BadCatalog {
+    #[error("take the location")]
+    Location(#[source] catalog::LocationFault),
+    #[error("take the key")]
+    Key(#[source] catalog::InvalidKey),
+}
+
+pub(crate) async fn add(
+    State(app): State<App>,
+    Body(request): Body<CatalogAdd>,
+) -> Result<Json<Catalog>, Refused> {
+    let entry = CatalogEntry {
+        name: request.name,
+        location: request.location.parse().map_err(BadCatalog::Location)?,
+        key: request.key.parse().map_err(BadCatalog::Key)?,
+    };
+    let context = Arc::clone(app.vms.context());
+    let added = blocking("adding a catalog", move || catalogs::add(&context.paths, entry)).await?;
+    Ok(Json(view(added)))
+}
+
+pub(crate) async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Refused> {
+    let name: CatalogName = named(&name)?;
+    let context = Arc::clone(app.vms.context());
+    blocking("removing a catalog", move || {
+        catalogs::remove(&context.paths, &name)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn kernels(State(app): State<App>) -> Result<Json<AvailableKernels>, Refused> {
+    let context = Arc::clone(app.vms.context());
+    let available = blocking("reading the catalogs", move || available(&context)).await?;
+    Ok(Json(available))
+}
+
+fn available(context: &Context) -> Result<AvailableKernels, ErrorBody> {
+    let here = context.kernels.list().map_err(|error| body(&error))?;
+    let fetcher = fetcher(context)?;
+    let mut all = AvailableKernels {
+        kernels: Vec::new(),
+        failures: Vec::new(),
+    };
+    for configured in catalogs::list(&context.paths).map_err(|error| body(&error))? {
+        let name = configured.entry.name.clone();
+        match configured.entry.to_catalog().read(&fetcher) {
+            Ok(document) => all
+                .kernels
+                .extend(document.kernels.into_iter().map(|kernel| AvailableKernel {
+                    catalog: name.clone(),
+                    here: presence(&kernel, &here),
+                    kernel: described(kernel),
+                })),
+            Err(error) => all.failures.push(CatalogFailure {
+                catalog: name,
+                error: body(&error),
+            }),
+        }
+    }
+    Ok(all)
+}
+
+fn presence(kernel: &catalog::CatalogKernel, here: &[KernelRecord]) -> Presence {
+    if kernel.arch != std::env::consts::ARCH {
+        return Presence::Foreign;
+    }
+    match here.iter().find(|record| record.name == kernel.name) {
+        None => Presence::Absent,
+        Some(record) if record.artifact == Some(kernel.sha256) => Presence::Here,
+        Some(_) => Presence::Another,
+    }
+}
+
+pub(crate) async fn pull(State(app): State<App>, Body(request): Body<KernelPull>) -> Response {
+    events::respond(|say| async move {
+        let context = Arc::clone(app.vms.context());
+        let left = CancellationToken::new();
+        // Goes with the request, and then the pull ends at its next bytes.
+        let _leaving = left.clone().drop_guard();
+        let pulled = blocking("pulling a kernel", move || {
+            pull_now(&context, request, &say, &left)
+        })
+        .await
+        .map_err(|refused| refused.0)?;
+        let (record, was_here) = match pulled {
+            catalog::Pulled::New(record) => (record, false),
+            catalog::Pulled::Here(record) => (record, true),
+        };
+        Ok(KernelPulled {
+            kernel: local::view(&app.vms, record, false),
+            was_here,
+        })
+    })
+}
+
+fn pull_now(
+    context: &Context,
+    request: KernelPull,
+    say: &Reporter,
+    left: &CancellationToken,
+) -> Result<catalog::Pulled, ErrorBody> {
+    let from = catalogs::chosen(&context.paths, request.catalog.as_ref()).map_err(|error| body(&error))?;
+    let what = format!("pulling {}", request.name);
+    let options = catalog::PullOptions {
+        name: request.name,
+        force: request.force,
+    };
+    let mut progress = |done, total| {
+        let what = what.clone();
+        say.say(Progress::Bytes { what, done, total });
+        if left.is_cancelled() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    };
+    let fetcher = fetcher(context)?;
+    let kernels = &context.kernels;
+    kernels
+        .pull(&from, &options, &fetcher, &mut progress, &mut |note| {
+            say.note(note)
+        })
+        .map_err(|error| body(&error))
+}
+
+pub(crate) async fn publish(State(app): State<App>, Body(request): Body<KernelPublish>) -> Response {
+    events::respond(|say| async move {
+        let context = Arc::clone(app.vms.context());
+        let dir = request.dir.clone();
+        let options = catalog::PublishOptions {
+            dir: request.dir,
+            names: request.kernels,
+            key: match request.key {
+                SigningKey::Existing(path) => catalog::PublishKey::Existing(path),
+                SigningKey::New(path) => catalog::PublishKey::New(path),
+            },
+            distro: request.distro,
+            description: request.description,
+        };
+        let published = blocking("publishing kernels", move || {
+            context.kernels.publish(&options, &mut |note| say.note(note))
+        })
+        .await
+        .map_err(|refused| refused.0)?;
+        Ok(KernelsPublished {
+            dir,
+            key: published.key.to_string(),
+            kernels: published.kernels.into_iter().map(described).collect(),
+        })
+    })
+}
+
+fn fetcher(context: &Context) -> Result<Fetcher, ErrorBody> {
+    let config = context.config().map_err(|error| body(&error))?;
+    Ok(Fetcher::new(config.fetch.limits()))
+}
+
+fn view(configured: Configured) -> Catalog {
+    let Configured { entry, in_config } = configured;
+    Catalog {
+        name: entry.name,
+        location: entry.location.to_string(),
+        key: entry.key.to_string(),
+        in_config,
+    }
+}
+
+fn described(kernel: catalog::CatalogKernel) -> CatalogKernel {
+    CatalogKernel {
+        name: kernel.name,
+        distro: kernel.distro,
+        arch: kernel.arch,
+        version: kernel.version,
+        description: kernel.description,
+        bytes: kernel.bytes,
+        sha256: kernel.sha256.to_string(),
+        append: kernel.append,
+        max_vcpus: kernel.max_vcpus,
+    }
+}
+
+impl Describe for BadCatalog {
+    fn code(&self) -> banger_model::ErrorCode {
+        banger_model::ErrorCode::InvalidRequest
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Location(_) => Vec::new(),
+            Self::Key(_) => vec!["whoever publishes the catalog tells its public key".to_owned()],
+        }
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}

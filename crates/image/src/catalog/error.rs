@@ -1,0 +1,226 @@
+//! Why something of a catalog could not be had or made.
+
+use std::path::PathBuf;
+
+use banger_model::{ErrorCode, KernelName};
+
+use super::artifact::Fault;
+use super::{Digest, DocumentFault};
+use crate::fetch;
+
+/// A failure with a catalog.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No catalog is configured.
+    #[error("no catalog is configured")]
+    NoCatalogs,
+    /// A file could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] fetch::Error),
+    /// A file of this host, or the store.
+    #[error(transparent)]
+    Store(#[from] crate::Error),
+    /// There is no document.
+    #[error("catalog `{catalog}` is not there: there is no {place}")]
+    NoDocument {
+        /// Its name.
+        catalog: String,
+        /// Where it should be.
+        place: String,
+    },
+    /// Nobody vouches for the document.
+    #[error("catalog `{catalog}` is not signed: there is no {place}")]
+    Unsigned {
+        /// Its name.
+        catalog: String,
+        /// Where the signature should be.
+        place: String,
+    },
+    /// Somebody else vouches for it.
+    #[error("catalog `{catalog}` is signed by key {by}, and not by the configured key {configured}")]
+    OtherKey {
+        /// Its name.
+        catalog: String,
+        /// The number of the key that signed.
+        by: String,
+        /// The number of the key that should have.
+        configured: String,
+    },
+    /// The signature is no signature, or of other bytes.
+    #[error("the signature of catalog `{catalog}` is not valid")]
+    Signature {
+        /// Its name.
+        catalog: String,
+        /// Why.
+        #[source]
+        source: minisign::PError,
+    },
+    /// What was signed is no document.
+    #[error("understand catalog `{catalog}`")]
+    Document {
+        /// Its name.
+        catalog: String,
+        /// Why.
+        #[source]
+        source: DocumentFault,
+    },
+    /// No catalog has a kernel of this name.
+    #[error("there is no kernel `{name}` in {}", .catalogs.join(", "))]
+    NoKernel {
+        /// The name.
+        name: KernelName,
+        /// The catalogs that were asked.
+        catalogs: Vec<String>,
+        /// The kernels they have.
+        present: Vec<String>,
+    },
+    /// It is not for this machine.
+    #[error("kernel `{name}` of catalog `{catalog}` is for {}, and this host is {host}", .for_machines.join(", "))]
+    OtherMachine {
+        /// The name.
+        name: KernelName,
+        /// The catalog.
+        catalog: String,
+        /// What it is for.
+        for_machines: Vec<String>,
+        /// What this is.
+        host: &'static str,
+    },
+    /// Several catalogs have one.
+    #[error("kernel `{name}` is in several catalogs: {}", .catalogs.join(", "))]
+    Ambiguous {
+        /// The name.
+        name: KernelName,
+        /// The catalogs.
+        catalogs: Vec<String>,
+    },
+    /// The artifact has another length than the document says.
+    #[error("{artifact} has {} bytes and not {expected}, as its catalog says", if *.more { format!("more than {}", .bytes) } else { .bytes.to_string() })]
+    Length {
+        /// The artifact.
+        artifact: String,
+        /// Bytes that came.
+        bytes: u64,
+        /// Whether there were more to come.
+        more: bool,
+        /// Bytes that it should have.
+        expected: u64,
+    },
+    /// The artifact is not the one that the document vouches for.
+    #[error("{artifact} has the SHA-256 digest {found} and not {expected}, as its catalog says")]
+    Digest {
+        /// The artifact.
+        artifact: String,
+        /// Its digest.
+        found: Digest,
+        /// The digest it should have.
+        expected: Digest,
+    },
+    /// What is in the artifact is no kernel as the store keeps them.
+    #[error("the artifact of kernel `{name}` {fault}")]
+    Artifact {
+        /// The kernel.
+        name: KernelName,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// The artifact cannot be read.
+    #[error("unpack the artifact of kernel `{name}`")]
+    Unpack {
+        /// The kernel.
+        name: KernelName,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A kernel cannot be packed.
+    #[error("pack kernel `{name}`")]
+    Pack {
+        /// The kernel.
+        name: KernelName,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is no kernel to publish.
+    #[error("there is no kernel to publish")]
+    NothingToPublish,
+    /// A file is no secret key that can be used.
+    #[error("use {} as secret key", .path.display())]
+    SecretKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: minisign::PError,
+    },
+    /// No key could be made, or nothing signed with it.
+    #[error("{what}")]
+    Sign {
+        /// What was done.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: minisign::PError,
+    },
+}
+
+impl Error {
+    /// The kind of failure.
+    pub const fn kind(&self) -> ErrorCode {
+        match self {
+            Self::NoCatalogs | Self::NoDocument { .. } | Self::NoKernel { .. } | Self::NothingToPublish => {
+                ErrorCode::NotFound
+            }
+            Self::Fetch(source) => source.kind(),
+            Self::Store(source) => source.kind(),
+            Self::Unsigned { .. }
+            | Self::OtherKey { .. }
+            | Self::Signature { .. }
+            | Self::Document { .. }
+            | Self::Length { .. }
+            | Self::Digest { .. }
+            | Self::Artifact { .. }
+            | Self::Unpack { .. }
+            | Self::SecretKey { .. } => ErrorCode::BadInput,
+            Self::OtherMachine { .. } => ErrorCode::Unsupported,
+            Self::Ambiguous { .. } => ErrorCode::InvalidRequest,
+            Self::Pack { .. } | Self::Sign { .. } => ErrorCode::Host,
+        }
+    }
+
+    /// What to do next.
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::NoCatalogs => {
+                "add one: `banger kernel catalog add NAME LOCATION --key KEY`; \
+                 or make one: `banger kernel publish --help`"
+            }
+            Self::Fetch(source) => return source.hints(),
+            Self::Store(crate::Error::Exists { .. }) => "replace it with `--force`, or remove it first",
+            Self::Store(source) => return source.hints(),
+            Self::Unsigned { .. } => {
+                "banger takes nothing that is not signed: ask who hosts it for the signature"
+            }
+            Self::OtherKey { .. } => {
+                "if its publisher announced a new key elsewhere: `banger kernel catalog rm` and `add` it with that key"
+            }
+            Self::Signature { .. } => {
+                "it may have been published anew in this moment: try again; if it stays so, it was tampered with"
+            }
+            Self::NoKernel { present, .. } if !present.is_empty() => {
+                return vec![format!("there are: {}", present.join(", "))];
+            }
+            Self::Ambiguous { .. } => "name one with `--catalog`",
+            Self::Length { .. } | Self::Digest { .. } => {
+                "do not use it; tell who hosts the catalog that the artifact is damaged or was tampered with"
+            }
+            Self::NothingToPublish => "import one first: `banger kernel import --help`",
+            Self::SecretKey { .. } => {
+                "it has to be one of minisign without a password (`minisign -GW`), or made with `--new-key`"
+            }
+            _ => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
+}

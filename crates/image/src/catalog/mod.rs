@@ -1,0 +1,31 @@
+//! Catalogs: signed lists of kernels that can be pulled from a URL or a path.
+//!
+//! ```text
+//!  catalog.json           what there is, with sizes and digests        (document)
+//!  catalog.json.minisig   by the key that the user's configuration names (signature)
+//!  NAME-DIGEST.tar.zst    a kernel as the store keeps it                (artifact)
+//! ```
+//!
+//! Trust goes one way: the configured key vouches for the document, the document for each artifact. Nothing is parsed
+//! before it was vouched for, and nothing is placed in the store before all of it was there. `docs/kernel-catalog.md`
+//! specifies the format.
+
+mod artifact;
+mod digest;
+mod document;
+mod error;
+mod place;
+mod publish;
+mod pull;
+mod read;
+mod signature;
+
+pub use artifact::Fault;
+pub use digest::Digest;
+pub use document::{CatalogKernel, Document, DocumentFault};
+pub use error::Error;
+pub use place::{Location, LocationFault, RelativeLocation};
+pub use publish::{PublishKey, PublishOptions, Published};
+pub use pull::{PullOptions, Pulled};
+pub use read::Catalog;
+pub use signature::{InvalidKey, PublicKey};

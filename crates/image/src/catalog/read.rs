@@ -1,0 +1,49 @@
+//! Reading a catalog that somebody vouches for.
+
+use super::place::Place;
+use super::{Document, Error, Location, PublicKey, document};
+use crate::fetch::Fetcher;
+
+/// The most bytes of a signature: four short lines.
+const LONGEST_SIGNATURE: u64 = 8 << 10;
+
+/// A catalog as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalog {
+    /// What the user calls it.
+    pub name: String,
+    /// Where it is.
+    pub location: Location,
+    /// Who vouches for it.
+    pub key: PublicKey,
+}
+
+impl Catalog {
+    /// What it has, once its signature was verified.
+    ///
+    /// # Errors
+    /// When it is not there, not signed by its key, or not a document.
+    pub fn read(&self, fetcher: &Fetcher) -> Result<Document, Error> {
+        self.read_at(&self.location.document(), fetcher)
+    }
+
+    pub(super) fn read_at(&self, place: &Place, fetcher: &Fetcher) -> Result<Document, Error> {
+        let catalog = || self.name.clone();
+        let text = place.small(fetcher, document::LONGEST)?;
+        let text = text.ok_or_else(|| Error::NoDocument {
+            catalog: catalog(),
+            place: place.to_string(),
+        })?;
+        let signature = place.signature().small(fetcher, LONGEST_SIGNATURE)?;
+        let signature = signature.ok_or_else(|| Error::Unsigned {
+            catalog: catalog(),
+            place: place.signature().to_string(),
+        })?;
+        let signature = String::from_utf8_lossy(&signature);
+        self.key.verify(&self.name, &signature, &text)?;
+        Document::parse(&text).map_err(|source| Error::Document {
+            catalog: catalog(),
+            source,
+        })
+    }
+}
