@@ -1,6 +1,7 @@
 //! Names that a shell completes, from a daemon that runs. None is started for it.
 
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use banger_api::Paths;
 use banger_api::client::Client;
@@ -34,6 +35,38 @@ pub(crate) fn kernels() -> ArgValueCompleter {
             kernels
                 .into_iter()
                 .map(|kernel| kernel.name.to_string())
+                .collect()
+        })
+    })
+}
+
+/// Names of catalogs.
+pub(crate) fn catalogs() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        names(current, async |client| {
+            let catalogs = client.catalogs().await.unwrap_or_default();
+            catalogs
+                .into_iter()
+                .map(|catalog| catalog.name.to_string())
+                .collect()
+        })
+    })
+}
+
+/// How long a shell's user waits for names that come from elsewhere.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Names of kernels that can be pulled.
+pub(crate) fn available_kernels() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        names(current, async |client| {
+            let Ok(Ok(available)) = tokio::time::timeout(PATIENCE, client.available_kernels()).await else {
+                return Vec::new();
+            };
+            available
+                .kernels
+                .into_iter()
+                .map(|available| available.kernel.name.to_string())
                 .collect()
         })
     })

@@ -122,10 +122,7 @@ fn chain(error: &dyn Error) -> Vec<String> {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let body = match error {
-            ClientError::Api(body) => {
-                let code = exit::code(body.code);
-                return Self { body: *body, code };
-            }
+            ClientError::Api(body) => return (*body).into(),
             error => {
                 let mut causes = chain(&error);
                 ErrorBody {
@@ -143,6 +140,13 @@ impl From<ClientError> for Failure {
             body,
             code: exit::FAILED,
         }
+    }
+}
+
+impl From<ErrorBody> for Failure {
+    fn from(body: ErrorBody) -> Self {
+        let code = exit::code(body.code);
+        Self { body, code }
     }
 }
 

@@ -140,6 +140,7 @@ mod tests {
             append: Vec::new(),
             max_vcpus: None,
             supports: Vec::new(),
+            artifact: None,
             bytes: 0,
             created: 0,
         }

@@ -165,7 +165,7 @@ impl Place {
     /// Begins to read it; it has `expected` bytes.
     pub(super) fn open<'a>(&self, fetcher: &'a Fetcher, expected: u64) -> Result<Stream<'a>, Error> {
         match self {
-            Self::Url(url) => Ok(Stream::Download(fetcher.open(url, Some(expected))?)),
+            Self::Url(url) => Ok(Stream::Download(Box::new(fetcher.open(url, Some(expected))?))),
             Self::Path(path) => {
                 let file = File::open(path).of("open", path)?;
                 Ok(Stream::File(file, path.clone()))
@@ -219,7 +219,7 @@ fn joined(url: &Url, relative: &str) -> Url {
 
 /// A file as it comes.
 pub(super) enum Stream<'a> {
-    Download(Download<'a>),
+    Download(Box<Download<'a>>),
     File(File, PathBuf),
 }
 

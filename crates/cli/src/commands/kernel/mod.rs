@@ -1,5 +1,9 @@
 //! `banger kernel`
 
+mod catalog;
+mod publish;
+mod pull;
+
 use std::path::PathBuf;
 
 use banger_api::{Kernel, KernelImport, KernelSource};
@@ -14,9 +18,13 @@ use crate::{complete, connection, exit, many, print};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Import(Box<Import>),
+    Pull(pull::Args),
     /// List kernels
     #[command(visible_alias = "ls")]
     List {
+        /// Those of catalogs, which can be pulled
+        #[arg(long, short)]
+        available: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -35,6 +43,10 @@ pub(crate) enum Command {
         #[arg(required = true, add = complete::kernels())]
         names: Vec<String>,
     },
+    Publish(publish::Args),
+    /// Add, list and remove catalogs: where kernels are pulled from
+    #[command(subcommand)]
+    Catalog(catalog::Command),
 }
 
 /// Import a kernel
@@ -111,7 +123,14 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
                 print::line(&told(&kernel))
             }
         }
-        Command::List { json } => list(&client.kernels().await?, json)?,
+        Command::Pull(args) => return pull::run(&client, args).await,
+        Command::Publish(args) => return publish::run(&client, args).await,
+        Command::Catalog(command) => return catalog::run(&client, command).await,
+        Command::List {
+            available: true,
+            json,
+        } => return pull::list(&client, json).await,
+        Command::List { json, .. } => list(&client.kernels().await?, json)?,
         Command::Show { name, json } => show(&client.kernel(&name).await?, json)?,
         Command::Rm { names } => {
             let remove = async |name: String| {
