@@ -3,11 +3,13 @@
 mod backend;
 mod home;
 mod output;
+mod server;
 mod store;
 mod terminal;
 
 pub use backend::Backend;
 pub use home::Home;
 pub use output::Output;
+pub use server::{Server, Trick};
 pub use store::{Image, VARIABLE};
 pub use terminal::Terminal;

@@ -37,6 +37,21 @@ impl Output {
         Ok(self)
     }
 
+    /// Itself, if it did not succeed.
+    ///
+    /// # Errors
+    /// With everything it printed, if it did.
+    pub fn failed(self) -> Result<Self> {
+        ensure!(
+            self.code != 0,
+            "`{}` succeeded\nstdout: {}\nstderr: {}",
+            self.line,
+            self.text(),
+            self.stderr
+        );
+        Ok(self)
+    }
+
     /// Itself, if it succeeded.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ pub(crate) const STORIES: &[Story] = &[
 ];
 
 /// A tar with one entry whose name is written by hand, as a malicious one would be.
-fn tar(name: &str, content: &[u8]) -> Vec<u8> {
+pub(crate) fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     let mut header = [0_u8; 512];
     header[..name.len()].copy_from_slice(name.as_bytes());
     header[100..107].copy_from_slice(b"0000644");
@@ -34,7 +34,7 @@ fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     tar
 }
 
-const END: [u8; 1024] = [0; 1024];
+pub(crate) const END: [u8; 1024] = [0; 1024];
 
 fn bad_archives(_: Backend) -> Result<()> {
     let home = Home::bare()?;
@@ -71,7 +71,7 @@ fn bad_archives(_: Backend) -> Result<()> {
 }
 
 /// The files below a directory, by name.
-fn files_in(dir: &Path) -> Result<Vec<String>> {
+pub(crate) fn files_in(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir)?.flatten() {
         if entry.file_type()?.is_dir() {
@@ -85,7 +85,7 @@ fn files_in(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn kernel(home: &Home) -> Result<()> {
+pub(crate) fn kernel(home: &Home) -> Result<()> {
     // Any executable with a kernel's banner is a kernel until it boots.
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("vmlinux");

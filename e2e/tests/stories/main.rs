@@ -3,6 +3,7 @@
 //! `cargo test -p banger-e2e -- tcg::` tells those that boot real kernels under emulation. A backend that is not here
 //! reports its stories as ignored, with the reason; `BANGER_REQUIRE=firecracker` makes that an error.
 
+mod catalogs;
 mod commands;
 mod daemon;
 mod faults;
@@ -48,6 +49,7 @@ fn main() {
         daemon::STORIES,
         faults::STORIES,
         images::STORIES,
+        catalogs::STORIES,
     ];
     let mut trials = Vec::new();
     for backend in Backend::ALL {
