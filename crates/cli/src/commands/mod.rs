@@ -34,7 +34,7 @@ enum Command {
     /// Import, list and remove images: what VMs have in them
     #[command(subcommand)]
     Image(image::Command),
-    /// Import, list and remove kernels: what VMs boot
+    /// Import, pull, list, publish and remove kernels: what VMs boot
     #[command(subcommand)]
     Kernel(kernel::Command),
     /// Start, stop and look at the daemon, which `banger` otherwise does by itself

@@ -8,12 +8,12 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use banger_api::{
-    AvailableKernel, AvailableKernels, Catalog, CatalogAdd, CatalogFailure, CatalogKernel, ErrorBody,
-    KernelPublish, KernelPull, KernelPulled, KernelsPublished, Presence, Progress, SigningKey,
+    AvailableKernel, AvailableKernels, Catalog, CatalogAdd, CatalogFailure, CatalogKernel, KernelPublish,
+    KernelPull, KernelPulled, KernelsPublished, Presence, Progress, SigningKey,
 };
 use banger_image::fetch::Fetcher;
 use banger_image::{KernelRecord, catalog};
-use banger_model::CatalogName;
+use banger_model::{CatalogName, ErrorCode};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Body, Refused, blocking, named};
@@ -27,6 +27,37 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Catalog>>, R
     let context = Arc::clone(app.vms.context());
     let all = blocking("reading the catalogs", move || catalogs::list(&context.paths)).await?;
     Ok(Json(all.into_iter().map(view).collect()))
+}
+
+/// Why something with catalogs failed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// Which catalogs there are is not known.
+    #[error(transparent)]
+    Configured(#[from] catalogs::Error),
+    /// A catalog, or the store.
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Configured(source) => source.code(),
+            Self::Catalog(source) => source.code(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Configured(source) => Describe::hints(source),
+            Self::Catalog(source) => Describe::hints(source),
+        }
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A catalog that cannot be.
@@ -68,14 +99,14 @@ pub(crate) async fn kernels(State(app): State<App>) -> Result<Json<AvailableKern
     Ok(Json(available))
 }
 
-fn available(context: &Context) -> Result<AvailableKernels, ErrorBody> {
-    let here = context.kernels.list().map_err(|error| body(&error))?;
+fn available(context: &Context) -> Result<AvailableKernels, Error> {
+    let here = context.kernels.list().map_err(catalog::Error::Store)?;
     let fetcher = fetcher(context)?;
     let mut all = AvailableKernels {
         kernels: Vec::new(),
         failures: Vec::new(),
     };
-    for configured in catalogs::list(&context.paths).map_err(|error| body(&error))? {
+    for configured in catalogs::list(&context.paths)? {
         let name = configured.entry.name.clone();
         match configured.entry.to_catalog().read(&fetcher) {
             Ok(document) => all
@@ -132,8 +163,8 @@ fn pull_now(
     request: KernelPull,
     say: &Reporter,
     left: &CancellationToken,
-) -> Result<catalog::Pulled, ErrorBody> {
-    let from = catalogs::chosen(&context.paths, request.catalog.as_ref()).map_err(|error| body(&error))?;
+) -> Result<catalog::Pulled, Error> {
+    let from = catalogs::chosen(&context.paths, request.catalog.as_ref())?;
     let what = format!("pulling {}", request.name);
     let options = catalog::PullOptions {
         name: request.name,
@@ -149,12 +180,11 @@ fn pull_now(
         }
     };
     let fetcher = fetcher(context)?;
-    let kernels = &context.kernels;
-    kernels
-        .pull(&from, &options, &fetcher, &mut progress, &mut |note| {
-            say.note(note)
-        })
-        .map_err(|error| body(&error))
+    let mut note = |text: &str| say.note(text);
+    let pulled = context
+        .kernels
+        .pull(&from, &options, &fetcher, &mut progress, &mut note)?;
+    Ok(pulled)
 }
 
 pub(crate) async fn publish(State(app): State<App>, Body(request): Body<KernelPublish>) -> Response {
@@ -184,8 +214,8 @@ pub(crate) async fn publish(State(app): State<App>, Body(request): Body<KernelPu
     })
 }
 
-fn fetcher(context: &Context) -> Result<Fetcher, ErrorBody> {
-    let config = context.config().map_err(|error| body(&error))?;
+fn fetcher(context: &Context) -> Result<Fetcher, catalogs::Error> {
+    let config = context.config()?;
     Ok(Fetcher::new(config.fetch.limits()))
 }
 
@@ -214,8 +244,8 @@ fn described(kernel: catalog::CatalogKernel) -> CatalogKernel {
 }
 
 impl Describe for BadCatalog {
-    fn code(&self) -> banger_model::ErrorCode {
-        banger_model::ErrorCode::InvalidRequest
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidRequest
     }
 
     fn hints(&self) -> Vec<String> {

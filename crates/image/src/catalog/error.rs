@@ -154,6 +154,9 @@ pub enum Error {
         #[source]
         source: minisign::PError,
     },
+    /// A key is never made in the place of another.
+    #[error("make a key pair: {} exists already", .0.display())]
+    KeyExists(PathBuf),
     /// No key could be made, or nothing signed with it.
     #[error("{what}")]
     Sign {
@@ -185,6 +188,7 @@ impl Error {
             | Self::SecretKey { .. } => ErrorCode::BadInput,
             Self::OtherMachine { .. } => ErrorCode::Unsupported,
             Self::Ambiguous { .. } => ErrorCode::InvalidRequest,
+            Self::KeyExists(_) => ErrorCode::AlreadyExists,
             Self::Pack { .. } | Self::Sign { .. } => ErrorCode::Host,
         }
     }
@@ -216,6 +220,7 @@ impl Error {
                 "do not use it; tell who hosts the catalog that the artifact is damaged or was tampered with"
             }
             Self::NothingToPublish => "import one first: `banger kernel import --help`",
+            Self::KeyExists(_) => "sign with it: `--secret-key`",
             Self::SecretKey { .. } => {
                 "it has to be one of minisign without a password (`minisign -GW`), or made with `--new-key`"
             }

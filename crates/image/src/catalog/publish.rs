@@ -1,7 +1,7 @@
 //! Making a catalog that anybody can host: a directory of static files.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -72,7 +72,7 @@ impl KernelStore {
         })?;
         let key = PublicKey::new(key);
         let dir = &options.dir;
-        std::fs::create_dir_all(dir).of("make the directory", dir)?;
+        make_dir(dir)?;
         // Two at once would each leave out what the other adds.
         let lock = File::open(dir).of("open", dir)?;
         flock(&lock, FlockOperation::LockExclusive).of("lock", dir)?;
@@ -232,14 +232,26 @@ fn new_key(path: &Path) -> Result<SecretKey, Error> {
 
 fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
     let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .of("make", path)?;
+    let made = options.write(true).create_new(true).mode(mode).open(path);
+    let mut file = match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(Error::KeyExists(path.to_owned()));
+        }
+        made => made.of("make", path)?,
+    };
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
         .of("write", path)?;
+    Ok(())
+}
+
+/// Makes the directory when it is absent, readable by the server that hosts it whatever our own umask is.
+fn make_dir(dir: &Path) -> Result<(), Error> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(dir).of("make the directory", dir)?;
+    let readable = Permissions::from_mode(0o755);
+    std::fs::set_permissions(dir, readable).of("set the mode of", dir)?;
     Ok(())
 }

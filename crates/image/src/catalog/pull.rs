@@ -59,7 +59,6 @@ impl KernelStore {
         let scratch = self.begin()?;
         let path = scratch.path().join("artifact");
         download(catalog, &kernel, fetcher, &path, progress)?;
-        note("unpacking");
         let making = self.begin()?;
         let record = artifact::unpack(&kernel.name, &path, making.path())?;
         let place = self.place(&kernel.name);
@@ -98,7 +97,11 @@ fn find<'a>(
     match (found.pop(), failed) {
         (Some(found), failed) => {
             for (catalog, error) in failed {
-                note(&format!("catalog {} cannot be read: {error}", catalog.name));
+                note(&format!(
+                    "catalog {} cannot be read: {}",
+                    catalog.name,
+                    chain(&error)
+                ));
             }
             Ok(found)
         }
@@ -107,6 +110,13 @@ fn find<'a>(
             None => Err(not_found(&read, name)),
         },
     }
+}
+
+/// The message of an error with those of its sources.
+fn chain(error: &Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let messages = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
+    messages.collect::<Vec<_>>().join(": ")
 }
 
 fn not_found(read: &[(&Catalog, Document)], name: &KernelName) -> Error {

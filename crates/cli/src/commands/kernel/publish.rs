@@ -19,8 +19,8 @@ use crate::{complete, exit, print};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger kernel publish ./catalog --new-key ~/catalog.key            all kernels, and a new key pair
-  banger kernel publish ./catalog debian --secret-key ~/catalog.key --description 'as Debian ships it'")]
+  banger kernel publish ./catalog --new-key ~/catalog.key        all, with a new key pair
+  banger kernel publish ./catalog debian --secret-key ~/catalog.key --distro debian")]
 #[command(group = clap::ArgGroup::new("key").required(true).args(["secret_key", "new_key"]))]
 pub(crate) struct Args {
     /// The directory, made when absent
