@@ -117,6 +117,9 @@ impl Error {
     /// What to do next.
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
+            Self::Send { source, .. } if is_distrust(source) => {
+                "the certificates that are trusted are the host's; SSL_CERT_FILE of the daemon names others"
+            }
             Self::Send { .. } => "is the network up, and a proxy set (HTTPS_PROXY) if it needs one?",
             Self::Stalled { .. } => {
                 "a slow server may need a longer `stall_seconds` below [fetch] in config.toml"
@@ -130,7 +133,9 @@ impl Error {
     /// Whether another attempt may go better.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::Send { source, .. } => !source.is_redirect() && !source.is_builder(),
+            Self::Send { source, .. } => {
+                !source.is_redirect() && !source.is_builder() && !is_distrust(source)
+            }
             Self::Stalled { .. } | Self::Broken { .. } | Self::Cut { .. } => true,
             Self::Status { status, .. } => {
                 matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
@@ -138,6 +143,18 @@ impl Error {
             _ => false,
         }
     }
+}
+
+/// Whether the server could not show who it is.
+fn is_distrust(error: &reqwest::Error) -> bool {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |cause| cause.source()).any(|cause| {
+        // An I/O error hides the one it was made of, and gives that one's source as its own.
+        let inner = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        inner.is_some_and(|inner| inner.is::<rustls::Error>()) || cause.is::<rustls::Error>()
+    })
 }
 
 /// A URL without what may be secret in it.
