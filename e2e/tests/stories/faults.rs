@@ -70,9 +70,7 @@ fn a_fault_at_each_step(_: Backend) -> Result<()> {
     )?
     .saying("use 64M to 16T")?;
     create(&home, "vm")?.ok()?;
-    create(&home, "vm")?
-        .exited(4)?
-        .saying("VM `vm` exists already")?;
+    create(&home, "vm")?.exited(4)?.saying("VM `vm` exists already")?;
     home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
     let left = home.leftovers()?;
     ensure!(left.is_empty(), "{left:?}");

@@ -202,7 +202,11 @@ fn sweep(vms: &Vms) {
 /// The image as clients see it; `only` says that it is the only one, and so the default.
 fn view(vms: &Vms, record: ImageRecord, only: bool) -> Image {
     // A listing does not fail for what is wrong in the configuration; `doctor` and what makes VMs tell it.
-    let configured = vms.context().config().ok().and_then(|config| config.default_image);
+    let configured = vms
+        .context()
+        .config()
+        .ok()
+        .and_then(|config| config.default_image);
     Image {
         used_by: vms.users_of_image(&record.id),
         default: configured.map_or(only, |name| name == record.name),

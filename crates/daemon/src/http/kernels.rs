@@ -96,7 +96,11 @@ fn source(source: KernelSource) -> Source {
 /// The kernel as clients see it; `only` says that it is the only one, and so the default.
 fn view(vms: &Vms, record: KernelRecord, only: bool) -> Kernel {
     // A listing does not fail for what is wrong in the configuration; `doctor` and what makes VMs tell it.
-    let configured = vms.context().config().ok().and_then(|config| config.default_kernel);
+    let configured = vms
+        .context()
+        .config()
+        .ok()
+        .and_then(|config| config.default_kernel);
     Kernel {
         used_by: vms.users_of_kernel(&record.name),
         default: configured.map_or(only, |name| name == record.name),

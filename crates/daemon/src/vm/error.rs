@@ -243,7 +243,9 @@ impl Describe for Error {
 
 fn no_default(kind: &str, present: &[String]) -> String {
     match (kind, present) {
-        ("kernel", []) => "import one: `banger kernel import debian --package linux-image-cloud-amd64`".to_owned(),
+        ("kernel", []) => {
+            "import one: `banger kernel import debian --package linux-image-cloud-amd64`".to_owned()
+        }
         (_, []) => "import one: `mmdebstrap --variant=minbase bookworm - | \
                     banger image import --name debian-bookworm -`"
             .to_owned(),
