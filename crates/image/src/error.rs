@@ -243,3 +243,12 @@ impl Error {
         vec![hint]
     }
 }
+
+/// An entry's name as text that a terminal can show.
+pub(crate) fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(300)
+        .collect()
+}

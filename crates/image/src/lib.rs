@@ -9,6 +9,7 @@
 pub mod disk;
 pub mod initrd;
 
+mod archive;
 mod error;
 mod files;
 mod images;

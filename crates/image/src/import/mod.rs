@@ -1,6 +1,5 @@
 //! From an archive or a directory to an image, in one pass.
 
-mod archive;
 mod compression;
 mod directory;
 mod facts;
@@ -14,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use banger_ext4::{ImageWriter, Options};
 
 use crate::Error;
+use crate::archive;
 use crate::files::OfFile;
 use crate::images::Progress;
 
@@ -75,7 +75,13 @@ fn from_stream(
     std::thread::scope(|scope| {
         let counted = Counted { stream, read: &read };
         let tar = decompressed(scope, counted).map_err(|source| Error::Archive { entries: 0, source })?;
-        archive::add(tree, tar, &mut || progress(read.load(Ordering::Relaxed), total))
+        archive::read(tar, &mut |entry, content| {
+            if progress(read.load(Ordering::Relaxed), total).is_break() {
+                return Err(Error::Cancelled);
+            }
+            tree.entry(entry, content)
+        })?;
+        Ok(())
     })
 }
 

@@ -7,7 +7,8 @@ use banger_ext4::{DeviceKind, ImageWriter, Kind, Meta, Segment};
 
 use super::facts::{self, Facts};
 use crate::Error;
-use crate::error::EntryFault;
+use crate::archive::{Entry, EntryKind};
+use crate::error::{EntryFault, shown};
 
 /// The most entries of an image.
 const MAX_ENTRIES: u64 = 20_000_000;
@@ -34,11 +35,6 @@ impl Tree {
         }
     }
 
-    /// Entries so far.
-    pub(super) fn entries(&self) -> u64 {
-        self.entries
-    }
-
     /// Completes the image.
     pub(super) fn finish(self) -> Result<Facts, Error> {
         if self.entries == 0 {
@@ -53,35 +49,25 @@ impl Tree {
         Ok(Facts { os, init })
     }
 
+    /// Adds an entry of an archive, with its content.
+    pub(super) fn entry(&mut self, entry: Entry, content: &mut dyn Read) -> Result<(), Error> {
+        let Entry { name, meta, kind } = entry;
+        match kind {
+            EntryKind::Directory => self.directory(&name, meta),
+            EntryKind::File { size, segments } => self.file(&name, meta, size, &segments, content),
+            EntryKind::Symlink(target) => self.symlink(&name, &target, meta),
+            EntryKind::HardLink(existing) => self.hard_link(&name, &existing),
+            EntryKind::Device { kind, major, minor } => self.device(&name, kind, (major, minor), meta),
+            EntryKind::Fifo => self.fifo(&name, meta),
+        }
+    }
+
     pub(super) fn directory(&mut self, name: &[u8], meta: Meta) -> Result<(), Error> {
         self.add(name, |writer, path| writer.directory(path, meta))
     }
 
+    /// Adds a regular file, whose `segments` come from `data` one after the other.
     pub(super) fn file(
-        &mut self,
-        name: &[u8],
-        meta: Meta,
-        size: u64,
-        data: &mut dyn Read,
-    ) -> Result<(), Error> {
-        let path = self.locate(name)?;
-        if facts::is_os_release(&path) && size < facts::LONGEST {
-            let mut content = Vec::new();
-            data.take(size)
-                .read_to_end(&mut content)
-                .map_err(|source| Error::Archive {
-                    entries: self.entries,
-                    source,
-                })?;
-            self.os = facts::pretty_name(&content).or(self.os.take());
-            return self.put(name, &path, |writer, path| {
-                writer.file(path, meta, size, &mut Cursor::new(content))
-            });
-        }
-        self.put(name, &path, |writer, path| writer.file(path, meta, size, data))
-    }
-
-    pub(super) fn sparse_file(
         &mut self,
         name: &[u8],
         meta: Meta,
@@ -89,8 +75,23 @@ impl Tree {
         segments: &[Segment],
         data: &mut dyn Read,
     ) -> Result<(), Error> {
-        self.add(name, |writer, path| {
-            writer.file_segments(path, meta, size, segments, data)
+        let path = self.locate(name)?;
+        let whole = [Segment { offset: 0, len: size }];
+        if !facts::is_os_release(&path) || size >= facts::LONGEST || *segments != whole {
+            return self.put(name, &path, |writer, path| {
+                writer.file_segments(path, meta, size, segments, data)
+            });
+        }
+        let mut content = Vec::new();
+        data.take(size)
+            .read_to_end(&mut content)
+            .map_err(|source| Error::Archive {
+                entries: self.entries,
+                source,
+            })?;
+        self.os = facts::pretty_name(&content).or(self.os.take());
+        self.put(name, &path, |writer, path| {
+            writer.file(path, meta, size, &mut Cursor::new(content))
         })
     }
 
@@ -177,15 +178,6 @@ impl Tree {
         path.extend_from_slice(last);
         Ok(path)
     }
-}
-
-/// An entry's name as text.
-pub(super) fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name)
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(300)
-        .collect()
 }
 
 fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {

@@ -1,14 +1,12 @@
 //! Tar archives: POSIX ustar and pax (IEEE 1003.1, `pax`), and GNU's.
 
 use std::io::{self, Read};
-use std::ops::ControlFlow;
 
-use banger_ext4::{DeviceKind, Meta, Timestamp, Xattr};
-use tar::{Archive, Entry, EntryType};
+use banger_ext4::{DeviceKind, Meta, Segment, Timestamp, Xattr};
+use tar::{Archive, EntryType};
 
-use super::tree::{Tree, shown};
 use crate::Error;
-use crate::error::EntryFault;
+use crate::error::{EntryFault, shown};
 
 /// Everything in a tar begins at a multiple of this.
 const BLOCK: u64 = 512;
@@ -16,12 +14,45 @@ const BLOCK: u64 = 512;
 /// pax keywords of extended attributes, as star and GNU tar write them.
 const XATTR: &str = "SCHILY.xattr.";
 
-/// Adds every entry of an archive. `step` is called before each; `Break` cancels.
-pub(super) fn add(
-    tree: &mut Tree,
+/// One entry of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Its name as it is in the archive.
+    pub(crate) name: Vec<u8>,
+    pub(crate) meta: Meta,
+    pub(crate) kind: EntryKind,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EntryKind {
+    Directory,
+    /// A regular file. The bytes of its segments come one after the other; all else are holes.
+    File {
+        size: u64,
+        segments: Vec<Segment>,
+    },
+    /// A symbolic link to this.
+    Symlink(Vec<u8>),
+    /// Another name of the entry with this name.
+    HardLink(Vec<u8>),
+    Device {
+        kind: DeviceKind,
+        major: u32,
+        minor: u32,
+    },
+    Fifo,
+}
+
+/// Reads a plain tar to its end mark and calls `each` for every entry; the content of a file is read from the reader
+/// that comes with it, and may be left unread. Tells how many entries there were.
+///
+/// # Errors
+/// If the archive is damaged or truncated, holds what no image can, or `each` fails.
+pub(crate) fn read(
     tar: impl Read,
-    step: &mut dyn FnMut() -> ControlFlow<()>,
-) -> Result<(), Error> {
+    each: &mut dyn FnMut(Entry, &mut dyn Read) -> Result<(), Error>,
+) -> Result<u64, Error> {
     let mut archive = Archive::new(Counted { from: tar, read: 0 });
     archive.set_ignore_zeros(false);
     let mut read = 0;
@@ -29,25 +60,23 @@ pub(super) fn add(
     let mut next = 0;
     let failed = |entries| move |source| Error::Archive { entries, source };
     for entry in archive.entries().map_err(failed(0))? {
-        if step().is_break() {
-            return Err(Error::Cancelled);
-        }
         let mut entry = entry.map_err(failed(read))?;
-        one(tree, &mut entry).map_err(|error| on_reading(error, read))?;
         let size = if entry.header().entry_type() == EntryType::GNUSparse {
             entry.header().entry_size().map_err(failed(read))?
         } else {
             entry.size()
         };
         next = entry.raw_file_position() + size.next_multiple_of(BLOCK);
+        if let Some(described) = described(&mut entry)? {
+            each(described, &mut entry).map_err(|error| on_reading(error, read))?;
+        }
         read += 1;
     }
     // The end mark is two blocks of zeros, of which some writers leave out the second.
     if archive.into_inner().read < next + BLOCK && read > 0 {
-        let entries = tree.entries();
-        return Err(Error::Truncated { entries });
+        return Err(Error::Truncated { entries: read });
     }
-    Ok(())
+    Ok(read)
 }
 
 /// A file whose data ended early is a truncated archive, and not a fault of the image.
@@ -61,7 +90,7 @@ fn on_reading(error: Error, entries: u64) -> Error {
     }
 }
 
-fn one(tree: &mut Tree, entry: &mut Entry<'_, impl Read>) -> Result<(), Error> {
+fn described(entry: &mut tar::Entry<'_, impl Read>) -> Result<Option<Entry>, Error> {
     let name = entry.path_bytes().into_owned();
     let fault = |fault| Error::Entry {
         entry: shown(&name),
@@ -69,49 +98,55 @@ fn one(tree: &mut Tree, entry: &mut Entry<'_, impl Read>) -> Result<(), Error> {
     };
     let kind = entry.header().entry_type();
     if kind == EntryType::XGlobalHeader {
-        return Ok(());
+        return Ok(None);
     }
     let (meta, sparse) = meta(entry).map_err(|error| fault(EntryFault::Header(error.to_string())))?;
     if sparse {
         return Err(fault(EntryFault::Kind("pax sparse file".to_owned())));
     }
-    let target = |entry: &Entry<'_, _>| {
+    let target = || {
         let target = entry.link_name_bytes().map(std::borrow::Cow::into_owned);
-        target.filter(|target| !target.is_empty())
+        target
+            .filter(|target| !target.is_empty())
+            .ok_or_else(|| fault(EntryFault::NoTarget))
     };
-    match kind {
-        EntryType::Directory => tree.directory(&name, meta),
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-            // Old archives mark directories by a slash alone.
-            if name.ends_with(b"/") {
-                return tree.directory(&name, meta);
-            }
-            let size = entry.size();
-            tree.file(&name, meta, size, entry)
-        }
-        EntryType::Symlink => {
-            let target = target(entry).ok_or_else(|| fault(EntryFault::NoTarget))?;
-            tree.symlink(&name, &target, meta)
-        }
-        EntryType::Link => {
-            let target = target(entry).ok_or_else(|| fault(EntryFault::NoTarget))?;
-            tree.hard_link(&name, &target)
-        }
+    let kind = match kind {
+        EntryType::Directory => EntryKind::Directory,
+        // Old archives mark directories by a slash alone.
+        EntryType::Regular | EntryType::Continuous if name.ends_with(b"/") => EntryKind::Directory,
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => dense(entry.size()),
+        EntryType::Symlink => EntryKind::Symlink(target()?),
+        EntryType::Link => EntryKind::HardLink(target()?),
         EntryType::Char | EntryType::Block => {
             let device = if kind == EntryType::Char {
                 DeviceKind::Char
             } else {
                 DeviceKind::Block
             };
-            let number = number(entry).map_err(|error| fault(EntryFault::Header(error.to_string())))?;
-            tree.device(&name, device, number, meta)
+            let (major, minor) =
+                number(entry).map_err(|error| fault(EntryFault::Header(error.to_string())))?;
+            EntryKind::Device {
+                kind: device,
+                major,
+                minor,
+            }
         }
-        EntryType::Fifo => tree.fifo(&name, meta),
-        other => Err(fault(EntryFault::Kind(format!("{other:?}")))),
+        EntryType::Fifo => EntryKind::Fifo,
+        other => return Err(fault(EntryFault::Kind(format!("{other:?}")))),
+    };
+    Ok(Some(Entry { name, meta, kind }))
+}
+
+/// A file without holes.
+fn dense(size: u64) -> EntryKind {
+    let whole = Segment { offset: 0, len: size };
+    EntryKind::File {
+        size,
+        segments: if size == 0 { Vec::new() } else { vec![whole] },
     }
 }
 
-fn number(entry: &Entry<'_, impl Read>) -> io::Result<(u32, u32)> {
+fn number(entry: &tar::Entry<'_, impl Read>) -> io::Result<(u32, u32)> {
     let header = entry.header();
     Ok((
         header.device_major()?.unwrap_or_default(),
@@ -121,7 +156,7 @@ fn number(entry: &Entry<'_, impl Read>) -> io::Result<(u32, u32)> {
 
 /// Owner, mode, time and attributes: the header's, or what pax records say instead. Tells also whether pax records
 /// say that the content is that of a sparse file, with a map in front.
-fn meta(entry: &mut Entry<'_, impl Read>) -> io::Result<(Meta, bool)> {
+fn meta(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<(Meta, bool)> {
     let header = entry.header();
     let time = Timestamp {
         secs: i64::try_from(header.mtime()?).unwrap_or_default(),
