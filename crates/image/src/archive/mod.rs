@@ -1,18 +1,31 @@
-//! Tar archives: POSIX ustar and pax (IEEE 1003.1, `pax`), and GNU's.
+//! Tar archives, read entry by entry: exactly what each says, or an error.
+//!
+//! Sources: IEEE 1003.1, `pax`, for ustar and pax archives; the GNU tar manual, "Basic Tar Format", "Storing Sparse
+//! Files" and "Other Fields", for GNU's; star(5) for attributes and for numbers to the base 256. Where writers differ
+//! from them, the measure is what Go's `archive/tar` reads, which is what container runtimes see of a layer, and
+//! then GNU tar.
+//!
+//! ```text
+//!   stream: blocks ──> header: fixed fields ─┬─> mod: an entry ──> `each`, with the stream as its content
+//!                      pax: records ─────────┤
+//!                      sparse: maps ─────────┘
+//! ```
 
-use std::io::{self, Read};
+mod header;
+mod pax;
+mod sparse;
+mod stream;
 
-use banger_ext4::{DeviceKind, Meta, Segment, Timestamp, Xattr};
-use tar::{Archive, EntryType};
+use std::io::Read;
+
+use banger_ext4::{DeviceKind, Meta, Segment, Timestamp};
 
 use crate::Error;
 use crate::error::{EntryFault, shown};
 
-/// Everything in a tar begins at a multiple of this.
-const BLOCK: u64 = 512;
-
-/// pax keywords of extended attributes, as star and GNU tar write them.
-const XATTR: &str = "SCHILY.xattr.";
+use self::header::{Header, text};
+use self::pax::Records;
+use self::stream::Stream;
 
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,92 +66,138 @@ pub(crate) fn read(
     tar: impl Read,
     each: &mut dyn FnMut(Entry, &mut dyn Read) -> Result<(), Error>,
 ) -> Result<u64, Error> {
-    let mut archive = Archive::new(Counted { from: tar, read: 0 });
-    archive.set_ignore_zeros(false);
-    let mut read = 0;
-    // Where the next header, or the end mark, begins.
-    let mut next = 0;
-    let failed = |entries| move |source| Error::Archive { entries, source };
-    for entry in archive.entries().map_err(failed(0))? {
-        let mut entry = entry.map_err(failed(read))?;
-        let size = if entry.header().entry_type() == EntryType::GNUSparse {
-            entry.header().entry_size().map_err(failed(read))?
-        } else {
-            entry.size()
-        };
-        next = entry.raw_file_position() + size.next_multiple_of(BLOCK);
-        if let Some(described) = described(&mut entry)? {
-            each(described, &mut entry).map_err(|error| on_reading(error, read))?;
+    let mut stream = Stream::new(tar);
+    while let Some((entry, data)) = next(&mut stream)? {
+        let used = each(entry, &mut stream.content(data));
+        stream.outcome(used)?;
+        stream.entries += 1;
+    }
+    Ok(stream.entries)
+}
+
+/// What headers before an entry's own say about it.
+#[derive(Default)]
+struct Ahead {
+    records: Records,
+    /// GNU's long names, which come before those of records, as in Go.
+    name: Option<Vec<u8>>,
+    target: Option<Vec<u8>>,
+}
+
+/// The next entry, with the number of bytes of its data, which come next.
+fn next<R: Read>(stream: &mut Stream<R>) -> Result<Option<(Entry, u64)>, Error> {
+    let mut ahead = Ahead::default();
+    while let Some(header) = stream.header()? {
+        match header.flag() {
+            // Solaris wrote its own letter. A second header of records is instead of the first, as in Go.
+            b'x' | b'X' => ahead.records = records(stream, &header)?,
+            // A global header must be well-formed, and says nothing: so it is with Go's reader, and containerd, Docker
+            // and umoci pass over it. `git archive` keeps its commit there.
+            b'g' => drop(records(stream, &header)?),
+            b'L' => ahead.name = long(&stream.special(&header)?),
+            b'K' => ahead.target = long(&stream.special(&header)?),
+            // A volume's label is no file.
+            b'V' => {
+                let size = header.size().map_err(|fault| stream.damaged(fault.to_string()))?;
+                stream.expect(size)?;
+                ahead = Ahead::default();
+            }
+            _ => return entry(stream, &header, ahead).map(Some),
         }
-        read += 1;
     }
-    // The end mark is two blocks of zeros, of which some writers leave out the second.
-    if archive.into_inner().read < next + BLOCK && read > 0 {
-        return Err(Error::Truncated { entries: read });
-    }
-    Ok(read)
+    Ok(None)
 }
 
-/// A file whose data ended early is a truncated archive, and not a fault of the image.
-fn on_reading(error: Error, entries: u64) -> Error {
-    match error {
-        Error::Write {
-            source: banger_ext4::Error::Truncated { .. },
-            ..
-        } => Error::Truncated { entries },
-        other => other,
-    }
+fn records<R: Read>(stream: &mut Stream<R>, header: &Header) -> Result<Records, Error> {
+    let content = stream.special(header)?;
+    Records::parse(&content).map_err(|fault| stream.damaged(fault))
 }
 
-fn described(entry: &mut tar::Entry<'_, impl Read>) -> Result<Option<Entry>, Error> {
-    let name = entry.path_bytes().into_owned();
+fn long(content: &[u8]) -> Option<Vec<u8>> {
+    let name = text(content);
+    (!name.is_empty()).then(|| name.to_vec())
+}
+
+fn entry<R: Read>(stream: &mut Stream<R>, header: &Header, ahead: Ahead) -> Result<(Entry, u64), Error> {
+    let Ahead {
+        mut records,
+        name,
+        target,
+    } = ahead;
+    // Go has the name of a sparse file replace even a long one.
+    let name = records
+        .sparse
+        .name
+        .take()
+        .or(name)
+        .or(records.path.take())
+        .unwrap_or_else(|| header.name());
+    let target = target.or(records.linkpath.take());
+    let described = meta(header, &mut records).and_then(|meta| {
+        let flag = header.flag();
+        let kind = match flag {
+            b'0' | b'7' | 0 | b'S' => None,
+            _ => Some(without_data(header, target)?),
+        };
+        Ok((meta, kind))
+    });
     let fault = |fault| Error::Entry {
         entry: shown(&name),
         fault,
     };
-    let kind = entry.header().entry_type();
-    if kind == EntryType::XGlobalHeader {
-        return Ok(None);
-    }
-    let (meta, sparse) = meta(entry).map_err(|error| fault(EntryFault::Header(error.to_string())))?;
-    if sparse {
-        return Err(fault(EntryFault::Kind("pax sparse file".to_owned())));
-    }
-    let target = || {
-        let target = entry.link_name_bytes().map(std::borrow::Cow::into_owned);
-        target
-            .filter(|target| !target.is_empty())
-            .ok_or_else(|| fault(EntryFault::NoTarget))
-    };
-    let kind = match kind {
-        EntryType::Directory => EntryKind::Directory,
-        // Old archives mark directories by a slash alone.
-        EntryType::Regular | EntryType::Continuous if name.ends_with(b"/") => EntryKind::Directory,
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => dense(entry.size()),
-        EntryType::Symlink => EntryKind::Symlink(target()?),
-        EntryType::Link => EntryKind::HardLink(target()?),
-        EntryType::Char | EntryType::Block => {
-            let device = if kind == EntryType::Char {
-                DeviceKind::Char
+    let (meta, kind) = described.map_err(fault)?;
+    let (kind, data) = match kind {
+        Some(kind) => {
+            // These have none even if they have a size, but for GNU's directories with a list of what is in them.
+            let listed = if header.flag() == b'D' {
+                header.size().map_err(fault)?
             } else {
-                DeviceKind::Block
+                0
             };
-            let (major, minor) =
-                number(entry).map_err(|error| fault(EntryFault::Header(error.to_string())))?;
-            EntryKind::Device {
-                kind: device,
-                major,
-                minor,
-            }
+            stream.expect(listed)?;
+            (kind, 0)
         }
-        EntryType::Fifo => EntryKind::Fifo,
-        other => return Err(fault(EntryFault::Kind(format!("{other:?}")))),
+        None => file(stream, header, &records, &name)?.map_err(fault)?,
     };
-    Ok(Some(Entry { name, meta, kind }))
+    Ok((Entry { name, meta, kind }, data))
 }
 
-/// A file without holes.
-fn dense(size: u64) -> EntryKind {
+/// A regular file and how much of it is stored; what describes its holes is read.
+fn file<R: Read>(
+    stream: &mut Stream<R>,
+    header: &Header,
+    records: &Records,
+    name: &[u8],
+) -> Result<Result<(EntryKind, u64), EntryFault>, Error> {
+    let stored = match (records.size, header.size()) {
+        (Some(size), _) | (None, Ok(size)) => size,
+        (None, Err(fault)) => return Ok(Err(fault)),
+    };
+    let sparse = if header.flag() == b'S' {
+        sparse::old(stream, header, stored)?
+    } else if records.sparse.any() {
+        sparse::pax(stream, &records.sparse, stored)?
+    } else {
+        stream.expect(stored)?;
+        return Ok(Ok((dense(stored, name), stored)));
+    };
+    let sparse = match sparse {
+        Ok(sparse) => sparse,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    stream.expect(sparse.stored)?;
+    let kind = EntryKind::File {
+        size: sparse.size,
+        segments: sparse.segments,
+    };
+    Ok(Ok((kind, sparse.stored)))
+}
+
+fn dense(size: u64, name: &[u8]) -> EntryKind {
+    // Archives of before ustar mark directories by a slash alone.
+    if name.ends_with(b"/") {
+        return EntryKind::Directory;
+    }
     let whole = Segment { offset: 0, len: size };
     EntryKind::File {
         size,
@@ -146,110 +205,57 @@ fn dense(size: u64) -> EntryKind {
     }
 }
 
-fn number(entry: &tar::Entry<'_, impl Read>) -> io::Result<(u32, u32)> {
-    let header = entry.header();
-    Ok((
-        header.device_major()?.unwrap_or_default(),
-        header.device_minor()?.unwrap_or_default(),
-    ))
-}
-
-/// Owner, mode, time and attributes: the header's, or what pax records say instead. Tells also whether pax records
-/// say that the content is that of a sparse file, with a map in front.
-fn meta(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<(Meta, bool)> {
-    let header = entry.header();
-    let time = Timestamp {
-        secs: i64::try_from(header.mtime()?).unwrap_or_default(),
+/// Owner, mode, time and attributes: the header's, or what records say instead.
+fn meta(header: &Header, records: &mut Records) -> Result<Meta, EntryFault> {
+    let of_header = Timestamp {
+        secs: header.mtime()?,
         nanos: 0,
     };
-    let mut meta = Meta::new((header.mode()? & 0o7777) as u16, time);
-    meta.uid = id(header.uid()?)?;
-    meta.gid = id(header.gid()?)?;
-    let mut sparse = false;
-    let Some(records) = entry.pax_extensions()? else {
-        return Ok((meta, sparse));
+    let id = |told: Option<i64>, of_header: i64| {
+        let id = told.unwrap_or(of_header);
+        u32::try_from(id).map_err(|_| EntryFault::Header(format!("owner {id} is out of range")))
     };
-    for record in records {
-        let record = record?;
-        let value = record.value_bytes();
-        let key = record.key().map_err(io::Error::other)?;
-        match key {
-            "mtime" => meta.mtime = timestamp(value).ok_or_else(|| invalid("mtime"))?,
-            "uid" => meta.uid = id(decimal(value).ok_or_else(|| invalid("uid"))?)?,
-            "gid" => meta.gid = id(decimal(value).ok_or_else(|| invalid("gid"))?)?,
-            _ if key.starts_with("GNU.sparse.") => sparse = true,
-            _ => {
-                if let Some(name) = key.strip_prefix(XATTR) {
-                    meta.xattrs.push(Xattr {
-                        name: name.as_bytes().to_vec(),
-                        value: value.to_vec(),
-                    });
-                }
-            }
+    let mut meta = Meta::new(header.mode()?, records.mtime.unwrap_or(of_header));
+    meta.uid = id(records.uid, header.uid()?)?;
+    meta.gid = id(records.gid, header.gid()?)?;
+    meta.xattrs = std::mem::take(&mut records.xattrs);
+    Ok(meta)
+}
+
+/// An entry that is no regular file. `target` is what other headers than its own say of it.
+fn without_data(header: &Header, target: Option<Vec<u8>>) -> Result<EntryKind, EntryFault> {
+    let target = || {
+        let target = target.unwrap_or_else(|| header.target());
+        if target.is_empty() {
+            Err(EntryFault::NoTarget)
+        } else {
+            Ok(target)
         }
-    }
-    Ok((meta, sparse))
-}
-
-fn invalid(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("its {what} is no number"))
-}
-
-fn id(id: u64) -> io::Result<u32> {
-    u32::try_from(id)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("owner {id} is out of range")))
-}
-
-fn decimal(value: &[u8]) -> Option<u64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
-}
-
-/// A pax time: seconds with a fraction, negative before 1970.
-fn timestamp(value: &[u8]) -> Option<Timestamp> {
-    let text = std::str::from_utf8(value).ok()?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let secs: i64 = whole.parse().ok()?;
-    let digits = &fraction[..fraction.len().min(9)];
-    let nanos = if digits.is_empty() {
-        0
-    } else {
-        digits.parse::<u32>().ok()? * 10_u32.pow(9 - u32::try_from(digits.len()).ok()?)
     };
-    // The fraction counts away from zero, ours from the second below.
-    if whole.starts_with('-') && nanos > 0 {
-        return Some(Timestamp {
-            secs: secs.checked_sub(1)?,
-            nanos: 1_000_000_000 - nanos,
-        });
-    }
-    Some(Timestamp { secs, nanos })
-}
-
-/// A reader that counts.
-struct Counted<R> {
-    from: R,
-    read: u64,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.from.read(buffer)?;
-        self.read += read as u64;
-        Ok(read)
+    let device = |kind| {
+        let (major, minor) = header.device()?;
+        Ok(EntryKind::Device { kind, major, minor })
+    };
+    match header.flag() {
+        b'1' => target().map(EntryKind::HardLink),
+        b'2' => target().map(EntryKind::Symlink),
+        b'3' => device(DeviceKind::Char),
+        b'4' => device(DeviceKind::Block),
+        b'5' | b'D' => Ok(EntryKind::Directory),
+        b'6' => Ok(EntryKind::Fifo),
+        other => Err(EntryFault::Kind(unknown(other))),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pax_times_are_exact_on_both_sides_of_1970() {
-        let time = |text: &str| timestamp(text.as_bytes()).map(|time| (time.secs, time.nanos));
-        assert_eq!(time("1700000000.123456789"), Some((1_700_000_000, 123_456_789)));
-        assert_eq!(time("12.5"), Some((12, 500_000_000)));
-        assert_eq!(time("-1.25"), Some((-2, 750_000_000)));
-        assert_eq!(time("-0.25"), Some((-1, 750_000_000)));
-        assert_eq!(time("x"), None);
+/// A type flag that stands for nothing in an image.
+fn unknown(flag: u8) -> String {
+    let flag_alone = flag.escape_ascii();
+    match flag {
+        b'M' => "M, a file's continuation from another volume".to_owned(),
+        b'N' => "N, the old GNU list of long names".to_owned(),
+        b'A' => "A, a Solaris access control list".to_owned(),
+        b'I' => "I, an inode of star's without its content".to_owned(),
+        _ => flag_alone.to_string(),
     }
 }
+
