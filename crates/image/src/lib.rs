@@ -10,14 +10,21 @@ pub mod disk;
 pub mod initrd;
 
 mod archive;
+mod compression;
 mod error;
+mod facts;
 mod files;
 mod images;
 mod import;
 mod kernel;
+mod oci;
+mod tree;
 
 pub use banger_ext4::Error as DiskError;
 pub use error::Error;
-pub use images::{ImageRecord, ImageStore, ImportOptions, Progress};
+pub use images::{ImageRecord, ImageStore, ImportOptions, Origin, Progress, Pull, Pulled};
 pub use import::ImportSource;
 pub use kernel::{KernelOptions, KernelRecord, KernelStore, Source};
+pub use oci::{
+    Error as PullError, ImageConfig, Platform, PullOptions, PullProgress, PullSource, RegistryOptions,
+};

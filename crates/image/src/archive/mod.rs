@@ -258,4 +258,3 @@ fn unknown(flag: u8) -> String {
         _ => flag_alone.to_string(),
     }
 }
-

@@ -11,10 +11,10 @@ use std::path::Path;
 use banger_ext4::{DeviceKind, Meta, Segment, Timestamp, Xattr};
 use rustix::fs::{SeekFrom as Hole, major, minor, seek};
 
-use super::tree::Tree;
 use crate::Error;
 use crate::files::OfFile;
 use crate::images::Progress;
+use crate::tree::Tree;
 
 /// Adds everything below `root`. Sockets stay behind: they belong to running programs.
 pub(super) fn add(tree: &mut Tree, root: &Path, progress: Progress<'_>) -> Result<(), Error> {

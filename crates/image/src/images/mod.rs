@@ -10,6 +10,8 @@
 //! A name can move on to another generation while VMs boot the old one; [`ImageStore::sweep`] removes generations that
 //! have neither name nor VM.
 
+mod pull;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -22,7 +24,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Making, OfFile};
 use crate::import::{self, ImportSource};
+use crate::oci::ImageConfig;
 use crate::{Error, disk};
+
+pub use pull::{Pull, Pulled};
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,10 +48,34 @@ pub struct ImageRecord {
     pub os: Option<String>,
     /// The init found in it: `systemd`, `openrc`, `runit`, `sysvinit`.
     pub init: Option<String>,
+    /// What its maker says of how to run it.
+    #[serde(default)]
+    pub config: Option<ImageConfig>,
+    /// Where it was pulled from.
+    #[serde(default)]
+    pub origin: Option<Origin>,
     /// When it was made, in seconds since the epoch.
     pub created: u64,
     /// Bytes on disk.
     pub bytes: u64,
+}
+
+/// Where an image was pulled from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The reference, in full.
+    pub reference: String,
+    /// The platform that was asked for.
+    pub platform: String,
+    /// The digest that the reference had: of the index, where there is one.
+    pub digest: Option<String>,
+}
+
+impl Origin {
+    /// Whether both are the same image, perhaps at different times.
+    fn is_like(&self, other: &Self) -> bool {
+        self.reference == other.reference && self.platform == other.platform
+    }
 }
 
 impl ImageRecord {
@@ -330,6 +359,8 @@ struct Draft {
     kernel: Option<KernelName>,
     os: Option<String>,
     init: Option<String>,
+    config: Option<ImageConfig>,
+    origin: Option<Origin>,
 }
 
 impl Draft {
@@ -362,6 +393,8 @@ impl Draft {
             kernel: self.kernel,
             os: self.os,
             init: self.init,
+            config: self.config,
+            origin: self.origin,
             created: now.as_secs(),
         }
     }
