@@ -159,7 +159,7 @@ pub enum Error {
     NoKernelFile,
     /// An image could not be pulled.
     #[error(transparent)]
-    Pull(#[from] crate::oci::Error),
+    Pull(Box<crate::oci::Error>),
     /// The caller does not want it any more.
     #[error("the import was cancelled")]
     Cancelled,
@@ -186,6 +186,12 @@ pub enum EntryFault {
     /// A kind of entry that no image holds.
     #[error("is of kind `{0}`, which cannot be in an image")]
     Kind(String),
+}
+
+impl From<crate::oci::Error> for Error {
+    fn from(error: crate::oci::Error) -> Self {
+        Self::Pull(Box::new(error))
+    }
 }
 
 impl Error {

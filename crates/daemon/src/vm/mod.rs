@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::boot::Start;
 pub(crate) use self::disks::Files;
 pub(crate) use self::error::Error;
+pub(crate) use self::guest_config::variables;
 pub(crate) use self::progress::Reporter;
 pub(crate) use self::state::{Live, State, space_used};
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  images/names/NAME.json    the record of the generation that the name means
-//!  images/g/ID/record.json   a generation: what one import made, never written to again
+//!  images/g/ID/record.json   a generation: what one import made; its files are never written to again
 //!  images/g/ID/rootfs.ext4
 //!  images/tmp/ID/            an import that goes on
 //! ```
@@ -186,7 +186,7 @@ impl ImageStore {
         self.publish(name, self.begin()?, draft, force)
     }
 
-    /// Copies a registered image's files into the store, so that it no longer depends on where they lay.
+    /// Copies a registered image's files into the store, so that neither it nor its VMs depend on where they lay.
     ///
     /// # Errors
     /// When there is no such image, or files cannot be copied.
@@ -211,15 +211,32 @@ impl ImageStore {
             File::open(&to).and_then(|file| file.sync_all()).of("sync", &to)?;
             done += used(&to);
         }
-        let draft = Draft {
-            kernel: record.kernel,
-            os: record.os,
-            init: record.init,
+        self.bring_in(record, making.path())
+    }
+
+    /// Moves a generation's files from `from` to their place.
+    fn bring_in(&self, record: ImageRecord, from: &Path) -> Result<ImageRecord, Error> {
+        let _lock = self.lock()?;
+        let place = self.dir.join("g").join(&record.id);
+        let parts = [
+            (!record.layers.is_empty(), ROOTFS),
+            (record.work_seed.is_some(), WORK_SEED),
+        ];
+        for (_, name) in parts.iter().filter(|(there, _)| *there) {
+            std::fs::rename(from.join(name), place.join(name)).of("put in place", &place.join(name))?;
+        }
+        let promoted = ImageRecord {
             managed: true,
-            has_seed: record.work_seed.is_some(),
-            ..Draft::default()
+            layers: vec![place.join(ROOTFS)],
+            work_seed: record.work_seed.map(|_| place.join(WORK_SEED)),
+            bytes: parts.iter().map(|(_, name)| used(&place.join(name))).sum(),
+            ..record
         };
-        self.publish(name, making, draft, true)
+        // With the first record the files are the generation's, and with the second the name's.
+        files::replace(&place.join(RECORD), &files::record(&promoted))?;
+        let name = self.name_file(promoted.name.as_str());
+        files::replace(&name, &files::record(&promoted))?;
+        Ok(promoted)
     }
 
     /// Every image, by name.
@@ -247,6 +264,22 @@ impl ImageStore {
                 present: self.names()?,
             }),
         }
+    }
+
+    /// The image generation `id`, whether or not it has a name still.
+    ///
+    /// # Errors
+    /// When there is no such generation.
+    pub fn generation(&self, id: &str) -> Result<ImageRecord, Error> {
+        let place = self.dir.join("g").join(id);
+        let record: Option<ImageRecord> = files::read_record(&place.join(RECORD))?;
+        record
+            .map(|record| record.at(&place))
+            .ok_or_else(|| Error::NotFound {
+                kind: "image generation",
+                name: id.to_owned(),
+                present: Vec::new(),
+            })
     }
 
     /// Takes an image's name away. Its files go with [`sweep`](Self::sweep).

@@ -68,7 +68,7 @@ impl Platform {
         descriptor.platform().as_ref().map(|platform| Self {
             os: platform.os().clone(),
             arch: platform.architecture().clone(),
-            variant: platform.variant().clone(),
+            variant: platform.variant().clone().filter(|variant| !variant.is_empty()),
         })
     }
 
@@ -280,7 +280,7 @@ mod tests {
         let refusal = chosen("linux/riscv64").unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            "the image has no variant for linux/riscv64; it has linux/arm/v7, linux/arm/v6, linux/amd64/"
+            "the image has no variant for linux/riscv64; it has linux/arm/v7, linux/arm/v6, linux/amd64"
         );
     }
 
