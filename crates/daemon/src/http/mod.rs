@@ -10,6 +10,7 @@ mod kernels;
 mod listener;
 mod logs;
 mod openapi;
+mod pull;
 mod vms;
 mod workspaces;
 
@@ -45,6 +46,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/kernels", get(kernels::list).post(kernels::import))
         .route("/v1/kernels/{name}", get(kernels::show).delete(kernels::delete))
         .route("/v1/images", get(images::list).post(images::import))
+        .route("/v1/images/pull", post(pull::pull))
         .route("/v1/images/register", post(images::register))
         .route(
             "/v1/images/{name}",

@@ -41,6 +41,7 @@ use crate::backends::Backends;
 use crate::config::{self, Config};
 use crate::database::Database;
 use crate::error::body;
+use crate::pulls::Pulls;
 
 /// What all VMs share.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) kernels: KernelStore,
     /// VMMs.
     pub(crate) backends: Backends,
+    /// Which images are being pulled.
+    pub(crate) pulls: Pulls,
 }
 
 impl Context {

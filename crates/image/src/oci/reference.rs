@@ -19,7 +19,7 @@ pub enum PullSource {
     OciArchive(PathBuf, Option<String>),
     /// What `docker save` writes: `docker-archive:FILE[:NAME]`.
     DockerArchive(PathBuf, Option<String>),
-    /// A tar of either kind.
+    /// A tar of either kind: `archive:FILE`.
     Archive(PathBuf),
 }
 
@@ -45,6 +45,7 @@ impl FromStr for PullSource {
                 let (path, tag) = local(rest);
                 Self::OciArchive(path, tag)
             }
+            Some(("archive", rest)) => Self::Archive(rest.into()),
             Some(("docker-archive", rest)) => {
                 // Names in these archives have a tag of their own: `FILE:NAME:TAG`.
                 let (path, name) = match rest.split_once(':') {

@@ -93,6 +93,7 @@ impl<'a> Work<'a> {
             name: &name,
             size: layer.size,
             read: 0,
+            tell_at: 0,
         };
         let unpacked = decode::unpack(layer, watched, lane, self.bounds);
         unpacked.map_err(|error| {
@@ -120,6 +121,9 @@ impl<'a> Work<'a> {
     }
 }
 
+/// Bytes between two words of progress.
+const STEP: u64 = 1 << 20;
+
 /// A layer's bytes, with progress told.
 struct Watched<'a, R> {
     from: R,
@@ -127,15 +131,20 @@ struct Watched<'a, R> {
     name: &'a str,
     size: u64,
     read: u64,
+    /// When progress is told again.
+    tell_at: u64,
 }
 
 impl<R: Read> Read for Watched<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.from.read(buffer)?;
         self.read += read as u64;
-        let wanted = (self.work.progress)(self.name, self.read, self.size);
-        if wanted.is_break() {
-            self.work.given_up.store(true, Ordering::Relaxed);
+        if self.read >= self.tell_at || read == 0 {
+            self.tell_at = self.read + STEP;
+            let wanted = (self.work.progress)(self.name, self.read, self.size);
+            if wanted.is_break() {
+                self.work.given_up.store(true, Ordering::Relaxed);
+            }
         }
         if self.work.given_up.load(Ordering::Relaxed) {
             return Err(io::Error::other("nobody wants it any more"));
