@@ -195,18 +195,9 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-
-    /// A record, with the length that counts itself.
-    pub(in crate::archive) fn encoded(key: &[u8], value: &[u8]) -> Vec<u8> {
-        let rest = [b" ", key, b"=", value, b"\n"].concat();
-        let mut len = rest.len();
-        while len < rest.len() + len.to_string().len() {
-            len += 1;
-        }
-        [len.to_string().as_bytes(), &rest].concat()
-    }
+    use crate::archive::written::record as encoded;
 
     fn all(records: &[(&str, &[u8])]) -> Vec<u8> {
         records

@@ -7,10 +7,10 @@ use std::io::Read;
 
 use banger_ext4::Segment;
 
-use super::header::{BLOCK, Format, Header, number, text};
+use super::Fault;
+use super::header::{BLOCK, Format, Header, number};
 use super::pax::decimal;
 use super::stream::Stream;
-use crate::Error;
 use crate::error::EntryFault;
 
 /// The most parts of one file: 4 GiB if every other block of it is a hole, and 16 MiB in memory.
@@ -77,32 +77,26 @@ pub(super) struct Sparse {
 }
 
 /// The sparse file of an old GNU entry. What follows of its map is read.
-pub(super) fn old<R: Read>(
-    stream: &mut Stream<R>,
-    header: &Header,
-    stored: u64,
-) -> Result<Result<Sparse, EntryFault>, Error> {
+pub(super) fn old<R: Read>(stream: &mut Stream<R>, header: &Header, stored: u64) -> Result<Sparse, Fault> {
     // star uses the same flag for another form.
     if header.format() != Format::Gnu {
-        return Ok(Err(EntryFault::Kind(
-            "S, a sparse file of another kind than GNU's".to_owned(),
-        )));
+        let kind = "S, a sparse file in another form than GNU's";
+        return Err(EntryFault::Kind(kind.to_owned()).into());
     }
+    let no_number = || fault("its map of holes has what is no number");
+    let size = number(&header.raw()[OLD_SIZE]).ok_or_else(no_number)?;
+    let size = u64::try_from(size).map_err(|_| no_number())?;
     let mut map = Vec::new();
-    let mut parts = old_parts(header.raw(), OLD_MAP, &mut map);
+    old_parts(header.raw(), OLD_MAP, &mut map).ok_or_else(no_number)?;
     let mut more = header.raw()[OLD_MAP.2] != 0;
-    while more && parts.is_some() && map.len() <= 2 * MOST {
-        let Some(block) = stream.block()? else {
-            return Ok(Err(fault("its map does not end")));
-        };
-        parts = old_parts(block.raw(), OLD_MORE, &mut map);
+    while more && map.len() <= 2 * MOST {
+        let block = stream
+            .block()?
+            .ok_or_else(|| fault("its map of holes has no end"))?;
+        old_parts(block.raw(), OLD_MORE, &mut map).ok_or_else(no_number)?;
         more = block.raw()[OLD_MORE.2] != 0;
     }
-    let size = number(&header.raw()[OLD_SIZE]).and_then(|size| u64::try_from(size).ok());
-    Ok(match (parts, size) {
-        (Some(()), Some(size)) => checked(&map, size, stored),
-        _ => Err(fault("its map of holes has what is no number")),
-    })
+    Ok(checked(&map, size, stored)?)
 }
 
 fn old_parts(raw: &[u8], (at, parts, _): (usize, usize, usize), map: &mut Vec<u64>) -> Option<()> {
@@ -119,28 +113,23 @@ fn old_parts(raw: &[u8], (at, parts, _): (usize, usize, usize), map: &mut Vec<u6
 }
 
 /// The sparse file of pax records, with `stored` bytes in the archive. If the map is there, it is read.
-pub(super) fn pax<R: Read>(
-    stream: &mut Stream<R>,
-    records: &Records,
-    stored: u64,
-) -> Result<Result<Sparse, EntryFault>, Error> {
+pub(super) fn pax<R: Read>(stream: &mut Stream<R>, records: &Records, stored: u64) -> Result<Sparse, Fault> {
     let size = records.size.unwrap_or(stored);
     match (&*records.major, &*records.minor) {
         // 0.0 and 0.1 need not say so.
-        (b"0", b"0" | b"1") | (b"", b"") => Ok(checked(&records.map, size, stored)),
+        (b"0", b"0" | b"1") | (b"", b"") => Ok(checked(&records.map, size, stored)?),
         (b"1", b"0") => {
-            stream.expect(stored)?;
+            stream.expect(stored);
             let mut read = 0;
             let map = map_before_data(&mut stream.content(stored), &mut read);
             stream.outcome(Ok(()))?;
-            Ok(map
-                .ok_or_else(|| fault("its map of holes has what is no number, or no end"))
-                .and_then(|map| checked(&map, size, stored - read)))
+            let map = map.ok_or_else(|| fault("its map of holes has what is no number, or no end"))?;
+            Ok(checked(&map, size, stored - read)?)
         }
         (major, minor) => {
             let version = [major, b".", minor].concat();
-            let version = String::from_utf8_lossy(text(&version)).into_owned();
-            Ok(Err(EntryFault::Kind(format!("sparse file of version {version}"))))
+            let kind = format!("sparse file of version {}", version.escape_ascii());
+            Err(EntryFault::Kind(kind).into())
         }
     }
 }
