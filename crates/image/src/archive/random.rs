@@ -37,7 +37,10 @@ fn name(longest: usize) -> impl Strategy<Value = Vec<u8>> {
 
 fn meta() -> impl Strategy<Value = Meta> {
     let secs = prop_oneof![-(1_i64 << 40)..1 << 40, 0..1_i64 << 33];
-    let xattr = (name(40), vec(any::<u8>(), 0..80)).prop_map(|(name, value)| Xattr { name, value });
+    let xattr = (name(40), vec(any::<u8>(), 0..80)).prop_map(|(name, value)| Xattr {
+        name: [b"user.", &name[..]].concat(),
+        value,
+    });
     let ids = (any::<u32>(), any::<u32>());
     (0_u16..0o10000, ids, secs, 0_u32..1_000_000_000, vec(xattr, 0..4)).prop_map(
         |(mode, (uid, gid), secs, nanos, xattrs)| Meta {
