@@ -91,8 +91,8 @@ fn next<R: Read>(stream: &mut Stream<R>) -> Result<Option<(Entry, u64)>, Error> 
         match header.flag() {
             // Solaris wrote its own letter. A second header of records is instead of the first, as in Go.
             b'x' | b'X' => ahead.records = records(stream, &header)?,
-            // A global header must be well-formed, and says nothing: so it is with Go's reader, and containerd, Docker
-            // and umoci pass over it. `git archive` keeps its commit there.
+            // A global header must be well-formed, and says nothing: Go's reader applies none of it to entries, and
+            // containerd passes over it (umoci refuses it). `git archive` keeps its commit there.
             b'g' => drop(records(stream, &header)?),
             b'L' => ahead.name = long(&stream.special(&header)?),
             b'K' => ahead.target = long(&stream.special(&header)?),
