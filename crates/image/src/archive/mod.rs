@@ -91,15 +91,15 @@ fn next<R: Read>(stream: &mut Stream<R>) -> Result<Option<(Entry, u64)>, Error> 
         match header.flag() {
             // Solaris wrote its own letter. A second header of records is instead of the first, as in Go.
             b'x' | b'X' => ahead.records = records(stream, &header)?,
-            // A global header must be well-formed, and says nothing: so it is with Go's reader, and containerd, Docker
-            // and umoci pass over it. `git archive` keeps its commit there.
+            // A global header must be well-formed, and says nothing: Go's reader applies none of it to entries, and
+            // containerd passes over it (umoci refuses it). `git archive` keeps its commit there.
             b'g' => drop(records(stream, &header)?),
             b'L' => ahead.name = long(&stream.special(&header)?),
             b'K' => ahead.target = long(&stream.special(&header)?),
             // A volume's label is no file.
             b'V' => {
                 let size = header.size().map_err(|fault| stream.damaged(fault.to_string()))?;
-                stream.expect(size)?;
+                stream.expect(size);
                 ahead = Ahead::default();
             }
             _ => return entry(stream, &header, ahead).map(Some),
@@ -133,33 +133,42 @@ fn entry<R: Read>(stream: &mut Stream<R>, header: &Header, ahead: Ahead) -> Resu
         .or(records.path.take())
         .unwrap_or_else(|| header.name());
     let target = target.or(records.linkpath.take());
-    let described = meta(header, &mut records).and_then(|meta| {
-        let flag = header.flag();
-        let kind = match flag {
-            b'0' | b'7' | 0 | b'S' => None,
-            _ => Some(without_data(header, target)?),
+    let described = || -> Result<(Meta, EntryKind, u64), Fault> {
+        let meta = meta(header, &mut records)?;
+        let (kind, data) = match header.flag() {
+            b'0' | b'7' | b'S' | 0 => file(stream, header, &records, &name)?,
+            _ => (without_data(stream, header, target)?, 0),
         };
-        Ok((meta, kind))
-    });
-    let fault = |fault| Error::Entry {
-        entry: shown(&name),
-        fault,
+        Ok((meta, kind, data))
     };
-    let (meta, kind) = described.map_err(fault)?;
-    let (kind, data) = match kind {
-        Some(kind) => {
-            // These have none even if they have a size, but for GNU's directories with a list of what is in them.
-            let listed = if header.flag() == b'D' {
-                header.size().map_err(fault)?
-            } else {
-                0
-            };
-            stream.expect(listed)?;
-            (kind, 0)
-        }
-        None => file(stream, header, &records, &name)?.map_err(fault)?,
-    };
-    Ok((Entry { name, meta, kind }, data))
+    match described() {
+        Ok((meta, kind, data)) => Ok((Entry { name, meta, kind }, data)),
+        Err(Fault::Archive(error)) => Err(error),
+        Err(Fault::Entry(fault)) => Err(Error::Entry {
+            entry: shown(&name),
+            fault,
+        }),
+    }
+}
+
+/// Why an entry could not be understood.
+enum Fault {
+    /// The archive could not be read on.
+    Archive(Error),
+    /// The entry is no good.
+    Entry(EntryFault),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Archive(error)
+    }
+}
+
+impl From<EntryFault> for Fault {
+    fn from(fault: EntryFault) -> Self {
+        Self::Entry(fault)
+    }
 }
 
 /// A regular file and how much of it is stored; what describes its holes is read.
@@ -168,29 +177,25 @@ fn file<R: Read>(
     header: &Header,
     records: &Records,
     name: &[u8],
-) -> Result<Result<(EntryKind, u64), EntryFault>, Error> {
-    let stored = match (records.size, header.size()) {
-        (Some(size), _) | (None, Ok(size)) => size,
-        (None, Err(fault)) => return Ok(Err(fault)),
+) -> Result<(EntryKind, u64), Fault> {
+    let stored = match records.size {
+        Some(size) => size,
+        None => header.size()?,
     };
     let sparse = if header.flag() == b'S' {
         sparse::old(stream, header, stored)?
     } else if records.sparse.any() {
         sparse::pax(stream, &records.sparse, stored)?
     } else {
-        stream.expect(stored)?;
-        return Ok(Ok((dense(stored, name), stored)));
+        stream.expect(stored);
+        return Ok((dense(stored, name), stored));
     };
-    let sparse = match sparse {
-        Ok(sparse) => sparse,
-        Err(fault) => return Ok(Err(fault)),
-    };
-    stream.expect(sparse.stored)?;
+    stream.expect(sparse.stored);
     let kind = EntryKind::File {
         size: sparse.size,
         segments: sparse.segments,
     };
-    Ok(Ok((kind, sparse.stored)))
+    Ok((kind, sparse.stored))
 }
 
 fn dense(size: u64, name: &[u8]) -> EntryKind {
@@ -223,7 +228,11 @@ fn meta(header: &Header, records: &mut Records) -> Result<Meta, EntryFault> {
 }
 
 /// An entry that is no regular file. `target` is what other headers than its own say of it.
-fn without_data(header: &Header, target: Option<Vec<u8>>) -> Result<EntryKind, EntryFault> {
+fn without_data<R: Read>(
+    stream: &mut Stream<R>,
+    header: &Header,
+    target: Option<Vec<u8>>,
+) -> Result<EntryKind, EntryFault> {
     let target = || {
         let target = target.unwrap_or_else(|| header.target());
         if target.is_empty() {
@@ -236,6 +245,8 @@ fn without_data(header: &Header, target: Option<Vec<u8>>) -> Result<EntryKind, E
         let (major, minor) = header.device()?;
         Ok(EntryKind::Device { kind, major, minor })
     };
+    // These have no data even if they have a size, but for GNU's directories with a list of what was in them.
+    stream.expect(if header.flag() == b'D' { header.size()? } else { 0 });
     match header.flag() {
         b'1' => target().map(EntryKind::HardLink),
         b'2' => target().map(EntryKind::Symlink),
@@ -249,12 +260,18 @@ fn without_data(header: &Header, target: Option<Vec<u8>>) -> Result<EntryKind, E
 
 /// A type flag that stands for nothing in an image.
 fn unknown(flag: u8) -> String {
-    let flag_alone = flag.escape_ascii();
     match flag {
         b'M' => "M, a file's continuation from another volume".to_owned(),
         b'N' => "N, the old GNU list of long names".to_owned(),
         b'A' => "A, a Solaris access control list".to_owned(),
         b'I' => "I, an inode of star's without its content".to_owned(),
-        _ => flag_alone.to_string(),
+        _ => flag.escape_ascii().to_string(),
     }
 }
+
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod written;

@@ -7,7 +7,8 @@
 //!
 //! `SCHILY.acl.*` is passed over: no container runtime looks at it, its names belong to the host that packed it, and
 //! with `--xattrs` GNU tar has the same lists, with numbers, as `system.posix_acl_access` and `_default`.
-//! `RHT.security.selinux` is passed over too: the label is the host's.
+//! `RHT.security.selinux` is passed over too: the label is the host's. So are attributes in namespaces that Linux does
+//! not have (xattr(7)), such as those of macOS: a runtime cannot set them and goes on.
 
 use banger_ext4::{Timestamp, Xattr};
 
@@ -51,19 +52,22 @@ impl Records {
             b"mtime" => self.mtime = unless_empty(value, timestamp)?,
             _ => {
                 if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    let name = gnu_unquoted(name);
-                    let value = value.to_vec();
-                    self.xattrs.push(Xattr { name, value });
+                    self.attribute(gnu_unquoted(name), value.to_vec());
                 } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
-                    let name = unquoted(name, |_| true);
-                    let value = base64(value)?;
-                    self.xattrs.push(Xattr { name, value });
+                    self.attribute(unquoted(name, |_| true), base64(value)?);
                 } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
                     self.sparse.take(key, value)?;
                 }
             }
         }
         Some(())
+    }
+
+    fn attribute(&mut self, name: Vec<u8>, value: Vec<u8>) {
+        const OF_LINUX: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system.posix_acl_"];
+        if OF_LINUX.iter().any(|namespace| name.starts_with(namespace)) {
+            self.xattrs.push(Xattr { name, value });
+        }
     }
 }
 
@@ -195,18 +199,9 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-
-    /// A record, with the length that counts itself.
-    pub(in crate::archive) fn encoded(key: &[u8], value: &[u8]) -> Vec<u8> {
-        let rest = [b" ", key, b"=", value, b"\n"].concat();
-        let mut len = rest.len();
-        while len < rest.len() + len.to_string().len() {
-            len += 1;
-        }
-        [len.to_string().as_bytes(), &rest].concat()
-    }
+    use crate::archive::written::record as encoded;
 
     fn all(records: &[(&str, &[u8])]) -> Vec<u8> {
         records
@@ -290,6 +285,9 @@ pub(super) mod tests {
             ("SCHILY.xattr.user.a%3Db%25c%41", b"v"),
             ("LIBARCHIVE.xattr.user.d%20e", b"AP9/Cg"),
             ("RHT.security.selinux", b"label\0"),
+            ("SCHILY.xattr.com.apple.provenance", b"macOS"),
+            ("SCHILY.xattr.system.nfs4_acl", b"NFS"),
+            ("SCHILY.xattr.system.posix_acl_access", b"list"),
             ("SCHILY.acl.access", b"user::rw-"),
         ]);
         let records = Records::parse(&content).map(|records| records.xattrs).unwrap();
@@ -297,12 +295,13 @@ pub(super) mod tests {
             .iter()
             .map(|xattr| (&*xattr.name, &*xattr.value))
             .collect();
-        let expected: [(&[u8], &[u8]); 5] = [
+        let expected: [(&[u8], &[u8]); 6] = [
             (b"user.a", b"b"),
             (b"user.b", b"\0\n"),
             (b"user.c", b""),
             (b"user.a=b%c%41", b"v"),
             (b"user.d e", b"\0\xff\x7f\n"),
+            (b"system.posix_acl_access", b"list"),
         ];
         assert_eq!(seen, expected);
     }

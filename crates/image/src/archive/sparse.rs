@@ -7,10 +7,10 @@ use std::io::Read;
 
 use banger_ext4::Segment;
 
-use super::header::{BLOCK, Format, Header, number, text};
+use super::Fault;
+use super::header::{BLOCK, Format, Header, number};
 use super::pax::decimal;
 use super::stream::Stream;
-use crate::Error;
 use crate::error::EntryFault;
 
 /// The most parts of one file: 4 GiB if every other block of it is a hole, and 16 MiB in memory.
@@ -77,32 +77,26 @@ pub(super) struct Sparse {
 }
 
 /// The sparse file of an old GNU entry. What follows of its map is read.
-pub(super) fn old<R: Read>(
-    stream: &mut Stream<R>,
-    header: &Header,
-    stored: u64,
-) -> Result<Result<Sparse, EntryFault>, Error> {
+pub(super) fn old<R: Read>(stream: &mut Stream<R>, header: &Header, stored: u64) -> Result<Sparse, Fault> {
     // star uses the same flag for another form.
     if header.format() != Format::Gnu {
-        return Ok(Err(EntryFault::Kind(
-            "S, a sparse file of another kind than GNU's".to_owned(),
-        )));
+        let kind = "S, a sparse file in another form than GNU's";
+        return Err(EntryFault::Kind(kind.to_owned()).into());
     }
+    let no_number = || fault("its map of holes has what is no number");
+    let size = number(&header.raw()[OLD_SIZE]).ok_or_else(no_number)?;
+    let size = u64::try_from(size).map_err(|_| no_number())?;
     let mut map = Vec::new();
-    let mut parts = old_parts(header.raw(), OLD_MAP, &mut map);
+    old_parts(header.raw(), OLD_MAP, &mut map).ok_or_else(no_number)?;
     let mut more = header.raw()[OLD_MAP.2] != 0;
-    while more && parts.is_some() && map.len() <= 2 * MOST {
-        let Some(block) = stream.block()? else {
-            return Ok(Err(fault("its map does not end")));
-        };
-        parts = old_parts(block.raw(), OLD_MORE, &mut map);
+    while more && map.len() <= 2 * MOST {
+        let block = stream
+            .block()?
+            .ok_or_else(|| fault("its map of holes has no end"))?;
+        old_parts(block.raw(), OLD_MORE, &mut map).ok_or_else(no_number)?;
         more = block.raw()[OLD_MORE.2] != 0;
     }
-    let size = number(&header.raw()[OLD_SIZE]).and_then(|size| u64::try_from(size).ok());
-    Ok(match (parts, size) {
-        (Some(()), Some(size)) => checked(&map, size, stored),
-        _ => Err(fault("its map of holes has what is no number")),
-    })
+    Ok(checked(&map, size, stored)?)
 }
 
 fn old_parts(raw: &[u8], (at, parts, _): (usize, usize, usize), map: &mut Vec<u64>) -> Option<()> {
@@ -119,28 +113,23 @@ fn old_parts(raw: &[u8], (at, parts, _): (usize, usize, usize), map: &mut Vec<u6
 }
 
 /// The sparse file of pax records, with `stored` bytes in the archive. If the map is there, it is read.
-pub(super) fn pax<R: Read>(
-    stream: &mut Stream<R>,
-    records: &Records,
-    stored: u64,
-) -> Result<Result<Sparse, EntryFault>, Error> {
+pub(super) fn pax<R: Read>(stream: &mut Stream<R>, records: &Records, stored: u64) -> Result<Sparse, Fault> {
     let size = records.size.unwrap_or(stored);
     match (&*records.major, &*records.minor) {
         // 0.0 and 0.1 need not say so.
-        (b"0", b"0" | b"1") | (b"", b"") => Ok(checked(&records.map, size, stored)),
+        (b"0", b"0" | b"1") | (b"", b"") => Ok(checked(&records.map, size, stored)?),
         (b"1", b"0") => {
-            stream.expect(stored)?;
+            stream.expect(stored);
             let mut read = 0;
             let map = map_before_data(&mut stream.content(stored), &mut read);
             stream.outcome(Ok(()))?;
-            Ok(map
-                .ok_or_else(|| fault("its map of holes has what is no number, or no end"))
-                .and_then(|map| checked(&map, size, stored - read)))
+            let map = map.ok_or_else(|| fault("its map of holes has what is no number, or no end"))?;
+            Ok(checked(&map, size, stored - read)?)
         }
         (major, minor) => {
             let version = [major, b".", minor].concat();
-            let version = String::from_utf8_lossy(text(&version)).into_owned();
-            Ok(Err(EntryFault::Kind(format!("sparse file of version {version}"))))
+            let kind = format!("sparse file of version {}", version.escape_ascii());
+            Err(EntryFault::Kind(kind).into())
         }
     }
 }
@@ -211,4 +200,127 @@ fn checked(map: &[u64], size: u64, stored: u64) -> Result<Sparse, EntryFault> {
 
 fn fault(what: &str) -> EntryFault {
     EntryFault::Header(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::EntryKind;
+    use super::super::written::{Tar, base256, entries, gnu};
+
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+    /// What a file with such records and data comes to: its size and segments, or a fault.
+    fn read(records: Pairs<'_>, data: &[u8]) -> Result<(u64, Vec<(u64, u64)>), String> {
+        let records: Vec<(Vec<u8>, &[u8])> = records
+            .iter()
+            .map(|(key, value)| (format!("GNU.sparse.{key}").into_bytes(), value.as_bytes()))
+            .collect();
+        let records: Vec<(&[u8], &[u8])> = records.iter().map(|(key, value)| (&**key, *value)).collect();
+        let tar = Tar::new().pax(&records).file(b"f", data).end();
+        seen(&tar)
+    }
+
+    fn seen(tar: &[u8]) -> Result<(u64, Vec<(u64, u64)>), String> {
+        let all = entries(tar).map_err(|error| error.to_string())?;
+        match &all[0].0.kind {
+            EntryKind::File { size, segments } => {
+                let segments = segments.iter().map(|segment| (segment.offset, segment.len));
+                Ok((*size, segments.collect()))
+            }
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn maps_in_records_are_read_or_refused() {
+        let two = [("size", "100"), ("map", "5,3,50,0,98,2")];
+        assert_eq!(read(&two, b"abcde"), Ok((100, vec![(5, 3), (98, 2)])));
+        let apart = [
+            ("size", "9"),
+            ("numblocks", "1"),
+            ("offset", "4"),
+            ("numbytes", "1"),
+        ];
+        assert_eq!(read(&apart, b"x"), Ok((9, vec![(4, 1)])));
+        assert_eq!(read(&[("size", "9"), ("map", "")], b""), Ok((9, vec![])));
+        let wrong: [(Pairs<'_>, &str); 9] = [
+            (&[("size", "9"), ("map", "5,3,4,2")], "out of order"),
+            (&[("size", "9"), ("map", "5,5")], "beyond its end"),
+            (
+                &[("size", "9"), ("map", "9223372036854775807,9223372036854775807")],
+                "beyond its end",
+            ),
+            (&[("size", "9"), ("map", "0,5,6")], "odd number"),
+            (&[("size", "9"), ("map", "0,4")], "4 bytes of data, the archive 5"),
+            (&[("major", "2"), ("minor", "0")], "sparse file of version 2.0"),
+            (&[("map", "0,-5")], "read the archive"),
+            (&[("numbytes", "5")], "read the archive"),
+            (&[("offset", "5"), ("offset", "5")], "read the archive"),
+        ];
+        for (records, told) in wrong {
+            let fault = read(records, b"abcde").unwrap_err();
+            assert!(fault.contains(told), "{records:?}: {fault}");
+        }
+    }
+
+    #[test]
+    fn a_map_before_the_data_is_read_or_refused() {
+        let with = |map: &str, data: &[u8]| {
+            let mut content = map.as_bytes().to_vec();
+            content.resize(content.len().next_multiple_of(512), 0);
+            content.extend_from_slice(data);
+            read(
+                &[("major", "1"), ("minor", "0"), ("realsize", "4000000")],
+                &content,
+            )
+        };
+        assert_eq!(with("1\n7\n3\n", b"abc"), Ok((4_000_000, vec![(7, 3)])));
+        assert_eq!(with("0\n", b""), Ok((4_000_000, vec![])));
+        let long: String = (0..300).map(|part| format!("{}\n1\n", part * 10_000)).collect();
+        assert_eq!(
+            with(&format!("300\n{long}"), &[1; 300]).map(|(_, parts)| parts.len()),
+            Ok(300)
+        );
+        for map in [
+            "",
+            "2\n1\n1\n",
+            "x\n",
+            "\n",
+            "-1\n",
+            "1048577\n0\n0\n",
+            "99999999999999999999\n",
+        ] {
+            let fault = with(map, b"").unwrap_err();
+            assert!(fault.contains("map of holes"), "{map}: {fault}");
+        }
+    }
+
+    #[test]
+    fn an_old_map_is_read_or_refused() {
+        let with = |edit: fn(&mut [u8; 512])| {
+            let mut tar = Tar::new();
+            tar.header(b'S', b"f", 3, |raw| {
+                gnu(raw);
+                raw[386..410].copy_from_slice(b"00000001000\x0000000000003\0");
+                base256(&mut raw[483..495], 1 << 40);
+                edit(raw);
+            });
+            seen(&tar.data(b"abc").end())
+        };
+        assert_eq!(with(|_| {}), Ok((1 << 40, vec![(512, 3)])));
+        assert!(with(|raw| raw[390] = b'9').unwrap_err().contains("no number"));
+        assert!(
+            with(|raw| base256(&mut raw[483..495], -1))
+                .unwrap_err()
+                .contains("no number")
+        );
+        assert!(
+            with(|raw| base256(&mut raw[398..410], -1))
+                .unwrap_err()
+                .contains("no number")
+        );
+        // What follows is data, and the end; neither says that the map ends.
+        let endless = with(|raw| raw[482] = 1);
+        assert!(endless.is_err(), "{endless:?}");
+    }
 }

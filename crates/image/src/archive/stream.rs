@@ -83,7 +83,7 @@ impl<R: Read> Stream<R> {
     pub(super) fn block(&mut self) -> Result<Option<Header>, Error> {
         while self.pending > BLOCK {
             let len = (self.pending - 1).min(SKIPPED as u64) as usize;
-            if self.fill(0, len)? < len {
+            if self.fill(len)? < len {
                 return Err(self.truncated());
             }
             self.pending -= len as u64;
@@ -92,7 +92,7 @@ impl<R: Read> Stream<R> {
         let padding = self.pending as usize;
         self.pending = 0;
         let wanted = padding + BLOCK as usize;
-        let read = self.fill(0, wanted)?;
+        let read = self.fill(wanted)?;
         if read == padding {
             return Ok(None);
         }
@@ -111,30 +111,20 @@ impl<R: Read> Stream<R> {
                 "an extended header has {size} bytes, more than {LONGEST}"
             )));
         }
-        let mut bytes = vec![0; size as usize];
-        self.pending = size.next_multiple_of(BLOCK);
-        let mut at = 0;
-        while at < bytes.len() {
-            match self.from.read(&mut bytes[at..]) {
-                Ok(0) => return Err(self.truncated()),
-                Ok(read) => at += read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(source) => return Err(self.failed(source)),
-            }
-        }
-        self.pending -= size;
+        self.expect(size);
+        let mut bytes = Vec::with_capacity(size as usize);
+        let read = self.content(size).read_to_end(&mut bytes);
+        self.outcome(Ok(()))?;
+        read.map_err(|source| self.failed(source))?;
         Ok(bytes)
     }
 
-    /// Says that `size` bytes of content follow.
-    pub(super) fn expect(&mut self, size: u64) -> Result<(), Error> {
-        self.pending = size
-            .checked_next_multiple_of(BLOCK)
-            .ok_or_else(|| self.damaged(format!("a size of {size} bytes is impossible")))?;
-        Ok(())
+    /// Says that `size` bytes of content follow, 2^63 - 1 at most.
+    pub(super) fn expect(&mut self, size: u64) {
+        self.pending = size.next_multiple_of(BLOCK);
     }
 
-    /// Passes over `len` bytes of content that were expected and are known otherwise.
+    /// The content that is expected: `len` bytes. What is left unread is passed over later.
     pub(super) fn content(&mut self, len: u64) -> Content<'_, R> {
         Content {
             stream: self,
@@ -158,18 +148,18 @@ impl<R: Read> Stream<R> {
         }
     }
 
-    /// Reads into `scratch[from..to]`, less only at the archive's end.
-    fn fill(&mut self, from: usize, to: usize) -> Result<usize, Error> {
-        let mut at = from;
-        while at < to {
-            match self.from.read(&mut self.scratch[at..to]) {
+    /// Reads `len` bytes to the front of `scratch`, less only at the archive's end.
+    fn fill(&mut self, len: usize) -> Result<usize, Error> {
+        let mut at = 0;
+        while at < len {
+            match self.from.read(&mut self.scratch[at..len]) {
                 Ok(0) => break,
                 Ok(read) => at += read,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(source) => return Err(self.failed(source)),
             }
         }
-        Ok(at - from)
+        Ok(at)
     }
 }
 
