@@ -1,5 +1,6 @@
 //! Images over the API.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use banger_model::{ImageName, KernelName};
@@ -26,6 +27,12 @@ pub struct Image {
     pub os: Option<String>,
     /// The init found in it, such as `systemd`.
     pub init: Option<String>,
+    /// What its maker says of how to run it, if it was pulled.
+    #[serde(default)]
+    pub config: Option<ImageConfig>,
+    /// Where it was pulled from.
+    #[serde(default)]
+    pub origin: Option<ImageOrigin>,
     /// When it was made, as RFC 3339.
     pub created: String,
     /// Bytes on disk.
@@ -34,6 +41,81 @@ pub struct Image {
     pub used_by: Vec<String>,
     /// Whether VMs boot it when no image is named.
     pub default: bool,
+}
+
+/// What an image's maker says of how to run it (the OCI image specification's `config.md`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ImageConfig {
+    /// Variables, as `NAME=VALUE`.
+    pub env: Vec<String>,
+    /// What is run.
+    pub entrypoint: Vec<String>,
+    /// Its arguments, or what is run when there is no entry point.
+    pub cmd: Vec<String>,
+    /// Who runs it, as `USER[:GROUP]`; empty for root.
+    pub user: String,
+    /// Where; empty for the user's home.
+    pub workdir: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Ports that it listens on, such as `80/tcp`.
+    pub exposed_ports: Vec<String>,
+    /// The signal that stops it, if it is not SIGTERM.
+    pub stop_signal: Option<String>,
+}
+
+/// Where an image was pulled from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ImageOrigin {
+    /// The reference, in full.
+    pub reference: String,
+    /// The platform that was asked for, such as `linux/amd64`.
+    pub platform: String,
+    /// The digest that the reference had: of the index, where there is one.
+    pub digest: Option<String>,
+}
+
+/// Pulls an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImagePull {
+    /// `alpine`, `ghcr.io/owner/image:tag`, `host/image@sha256:…`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
+    /// `docker-archive:FILE[:NAME]`, or `archive:FILE`, which is either of the last two.
+    pub reference: String,
+    /// The directory that relative paths in `reference` and `ca_cert` begin at.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub directory: Option<PathBuf>,
+    /// The name it gets; one that follows from the reference when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub name: Option<ImageName>,
+    /// The kernel that its VMs boot.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub kernel: Option<KernelName>,
+    /// For which platform, such as `linux/amd64`; this host's when absent.
+    #[serde(default)]
+    pub platform: Option<String>,
+    /// Replace an image of the same name that came from elsewhere, and pull what is here anew.
+    #[serde(default)]
+    pub force: bool,
+    /// Trust any certificate of the registry, and take plain HTTP.
+    #[serde(default)]
+    pub insecure: bool,
+    /// PEM certificates to trust beside the host's.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub ca_cert: Option<PathBuf>,
+}
+
+/// What came of a pull.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ImagePulled {
+    /// The image.
+    pub image: Image,
+    /// Whether it was here and had not changed.
+    pub unchanged: bool,
 }
 
 /// Imports a tar or directory that the daemon can read. Its path is absolute.

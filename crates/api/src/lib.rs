@@ -55,7 +55,9 @@ pub use catalog::{
 };
 pub use daemon::{ANOTHER_RUNS, Check, CheckStatus, DoctorReport, Version};
 pub use error::ErrorBody;
-pub use image::{Image, ImageImport, ImageRegister, ImageUpload};
+pub use image::{
+    Image, ImageConfig, ImageImport, ImageOrigin, ImagePull, ImagePulled, ImageRegister, ImageUpload,
+};
 pub use kernel::{Kernel, KernelImport, KernelSource};
 pub use paths::{Paths, PathsError};
 pub use progress::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, Progress};

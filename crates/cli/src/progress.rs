@@ -1,11 +1,12 @@
 //! What goes on, on standard error: live on a terminal, in plain lines elsewhere.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use banger_api::{Progress, Vm};
 use banger_model::{ByteSize, Stage};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::print::micros;
 
@@ -14,7 +15,10 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The progress of one request. What is live disappears when this is dropped.
 pub(crate) struct Display {
+    bars: MultiProgress,
     bar: Option<ProgressBar>,
+    /// What goes on side by side, each with bytes of its own.
+    parts: BTreeMap<String, ProgressBar>,
     label: String,
 }
 
@@ -22,8 +26,11 @@ impl Display {
     /// A display; with a `label` when several go on side by side.
     pub(crate) fn new(label: impl Into<String>) -> Self {
         let live = std::io::stderr().is_terminal();
+        let bars = MultiProgress::new();
         Self {
-            bar: live.then(ProgressBar::new_spinner),
+            bar: live.then(|| bars.add(ProgressBar::new_spinner())),
+            bars,
+            parts: BTreeMap::new(),
             label: label.into(),
         }
     }
@@ -64,30 +71,47 @@ impl Display {
             format!("{}: {text}", self.label)
         };
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            Some(_) => self.bars.suspend(|| eprintln!("{text}")),
             None => eprintln!("{text}"),
         }
     }
 
-    fn bytes(&self, what: &str, done: u64, total: Option<u64>) {
-        let Some(bar) = &self.bar else { return };
-        match total {
-            Some(total) => {
-                bar.set_length(total);
-                bar.set_style(style("{msg} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}"));
-            }
-            None => bar.set_style(style("{spinner} {msg} {bytes} {binary_bytes_per_sec}")),
+    fn bytes(&mut self, what: &str, done: u64, total: Option<u64>) {
+        let Some(whole) = &self.bar else { return };
+        let bar = self.parts.entry(what.to_owned()).or_insert_with(|| {
+            // The parts say what is being done.
+            whole.finish_and_clear();
+            let bar = self.bars.add(ProgressBar::no_length());
+            bar.set_message(short(what));
+            bar.set_style(style(match total {
+                Some(_) => "{msg} {bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
+                None => "{spinner} {msg} {bytes} {binary_bytes_per_sec}",
+            }));
+            bar
+        });
+        if let Some(total) = total {
+            bar.set_length(total);
         }
-        bar.set_message(what.to_owned());
         bar.set_position(done);
+        if total == Some(done) {
+            bar.abandon();
+        }
     }
 }
 
 impl Drop for Display {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
+        for bar in self.parts.values().chain(&self.bar) {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// A layer by as much of its digest as tells it apart.
+fn short(what: &str) -> String {
+    match what.strip_prefix("sha256:") {
+        Some(digest) => format!("layer {}", &digest[..digest.len().min(12)]),
+        None => what.to_owned(),
     }
 }
 

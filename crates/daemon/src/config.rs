@@ -1,12 +1,13 @@
 //! The configuration file: what a user may set for all VMs.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use banger_api::Paths;
 use banger_image::catalog::{Location, PublicKey};
-use banger_image::fetch::Limits;
+use banger_image::fetch;
 use banger_model::{
     ByteSize, CatalogName, ErrorCode, HostSize, ImageName, KernelName, VmDefaults, VmmChoice,
 };
@@ -26,10 +27,54 @@ pub(crate) struct Config {
     pub(crate) default_kernel: Option<KernelName>,
     /// Sizes of VMs that do not name them.
     pub(crate) vm_defaults: Sizes,
+    /// How much a pulled image may be.
+    pub(crate) pull: Limits,
+    /// How registries are asked, by `HOST[:PORT]`.
+    pub(crate) registry: BTreeMap<String, Registry>,
     /// Catalogs of kernels.
     pub(crate) catalog: Vec<CatalogEntry>,
     /// How long and how often to try to fetch.
     pub(crate) fetch: FetchLimits,
+}
+
+/// `[pull]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// The most bytes that an image may unpack to.
+    pub(crate) max_size: ByteSize,
+    /// The most entries that an image may have.
+    pub(crate) max_entries: u64,
+    stall_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_size: ByteSize::gib(256),
+            max_entries: 4_000_000,
+            stall_seconds: 30,
+        }
+    }
+}
+
+impl Limits {
+    /// How long nothing may come from a server before it is asked again.
+    pub(crate) const fn stall(&self) -> Duration {
+        Duration::from_secs(self.stall_seconds)
+    }
+}
+
+/// `[registry."HOST"]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Registry {
+    /// Registries to ask first: `HOST[:PORT]`, or with `http://` in front.
+    pub(crate) mirrors: Vec<String>,
+    /// Trust any certificate, and take plain HTTP.
+    pub(crate) insecure: bool,
+    /// A file of certificates to trust beside the host's.
+    pub(crate) ca_cert: Option<PathBuf>,
 }
 
 /// A `[[catalog]]`.
@@ -113,12 +158,12 @@ impl Config {
 
 impl FetchLimits {
     /// The limits, with defaults for those that are not set.
-    pub(crate) fn limits(self) -> Limits {
+    pub(crate) fn limits(self) -> fetch::Limits {
         let seconds = |set: Option<NonZeroU32>, default| {
             set.map_or(default, |seconds| Duration::from_secs(seconds.get().into()))
         };
-        let default = Limits::default();
-        Limits {
+        let default = fetch::Limits::default();
+        fetch::Limits {
             connect: seconds(self.connect_seconds, default.connect),
             stall: seconds(self.stall_seconds, default.stall),
             attempts: self.attempts.map_or(default.attempts, NonZeroU32::get),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use banger_api::ErrorBody;
+use banger_image::ImageConfig;
 use banger_model::{ErrorCode, VmId, VmSpec, VmmKind};
 use banger_vmm::MachineRecord;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -56,15 +57,16 @@ pub(crate) struct VmRow {
     pub(crate) last_error: Option<ErrorBody>,
 }
 
-/// The files of the image generation that a VM boots.
+/// The image generation that a VM boots. Where its layers are, the store tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ImageRef {
     /// The generation's id.
     pub(crate) id: String,
-    /// Its read-only layers, the lowest first.
-    pub(crate) layers: Vec<PathBuf>,
     /// Whether VMs of it have a second writable disk at `/root`.
     pub(crate) work: bool,
+    /// What its maker says of how to run it.
+    #[serde(default)]
+    pub(crate) config: ImageConfig,
 }
 
 /// A machine, or the intent to have one.

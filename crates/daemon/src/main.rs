@@ -16,6 +16,7 @@ mod knock;
 mod near;
 mod orphans;
 mod programs;
+mod pulls;
 mod random;
 mod serve;
 mod vm;

@@ -19,6 +19,7 @@ use crate::config::{self, Config};
 use crate::database::{self, Database};
 use crate::error::{Describe, body};
 use crate::http::{self, App, OwnersOnly};
+use crate::pulls::Pulls;
 use crate::vm::{Context, Vms};
 
 /// The daemon cannot run.
@@ -97,6 +98,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         images: ImageStore::open(&paths.data).map_err(Error::Store)?,
         kernels: KernelStore::open(&paths.data, &paths.cache).map_err(Error::Store)?,
         backends: Backends::default(),
+        pulls: Pulls::default(),
         paths,
     };
     let socket = context.paths.socket();

@@ -93,6 +93,33 @@ impl Allocator {
         Ok(start)
     }
 
+    /// Takes blocks that someone else has chosen; none of them is in use.
+    pub(crate) fn occupy(&mut self, range: Range<u64>) {
+        if range.start >= self.frontier {
+            if range.start > self.frontier {
+                self.free.insert(self.frontier, range.start - self.frontier);
+            }
+            self.frontier = range.end;
+            return;
+        }
+        let around = self.free.range(..=range.start).next_back();
+        let (start, end) = around
+            .map(|(&start, &len)| (start, start + len))
+            .filter(|&(_, end)| range.end <= end)
+            .expect("blocks that are occupied are free");
+        self.free.remove(&start);
+        for rest in [start..range.start, range.end..end] {
+            if !rest.is_empty() {
+                self.free.insert(rest.start, rest.end - rest.start);
+            }
+        }
+    }
+
+    /// The block that nothing at or above is ever given from.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Gives blocks back.
     pub(crate) fn release(&mut self, range: Range<u64>) {
         let Range { mut start, mut end } = range;
@@ -170,6 +197,20 @@ mod tests {
         allocator.release(30..40);
         assert_eq!(allocator.frontier(), 20);
         assert_eq!(allocator.free_ranges().count(), 0);
+    }
+
+    #[test]
+    fn occupied_blocks_leave_what_is_around_them_free() {
+        let mut allocator = Allocator::new(10, 1000);
+        allocator.occupy(50..60);
+        allocator.occupy(20..30);
+        allocator.occupy(10..20);
+        allocator.occupy(60..70);
+        let free: Vec<_> = allocator
+            .free_ranges()
+            .map(|range| (range.start, range.end))
+            .collect();
+        assert_eq!((free, allocator.frontier()), (vec![(30, 50)], 70));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //!
 //! * *images* ([`ImageWriter`]): file trees without a journal, just as large as they need to be, meant to be mounted
 //!   read-only. File content goes to its final blocks as it arrives; everything else (directories, inodes, extent
-//!   trees, bitmaps, descriptors) is written when the tree is complete.
+//!   trees, bitmaps, descriptors) is written when the tree is complete. Several threads may write content at once, each
+//!   in a [`Lane`].
 //! * *blank disks* ([`blank_disk`], [`grow`]): empty, journalled, writable file systems that take milliseconds and
 //!   almost no space, because whatever may be zero is left as a hole.
 //! * *answers* ([`probe`]): what file system a file holds.
@@ -29,6 +30,8 @@ mod grow;
 mod image_file;
 mod inode;
 mod journal;
+mod landing;
+mod lane;
 mod layout;
 mod meta;
 mod name_hash;
@@ -43,6 +46,7 @@ mod xattr;
 pub use blank::blank_disk;
 pub use error::{Error, PathFault};
 pub use grow::grow;
+pub use lane::{Landed, Lane, Stored};
 pub use meta::{DeviceKind, Kind, Meta, Segment, Timestamp, Xattr};
 pub use probe::{Info, probe};
 pub use writer::{ImageWriter, Options, Summary};

@@ -1,6 +1,7 @@
 //! Gathers blocks for consecutive places into large writes.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use crate::Error;
 use crate::image_file::write_at;
@@ -11,7 +12,7 @@ const PENDING_BLOCKS: usize = 64;
 
 /// Where all blocks of an image go.
 pub(crate) struct BlockSink {
-    file: File,
+    file: Arc<File>,
     pending: Vec<u8>,
     /// Block that the first pending one belongs to.
     start: u64,
@@ -20,13 +21,18 @@ pub(crate) struct BlockSink {
 }
 
 impl BlockSink {
-    pub(crate) fn new(file: File) -> Self {
+    pub(crate) fn new(file: Arc<File>) -> Self {
         Self {
             file,
             pending: vec![0; PENDING_BLOCKS * BLOCK],
             start: 0,
             filled: 0,
         }
+    }
+
+    /// Another sink for the same file.
+    pub(crate) fn beside(&self) -> Self {
+        Self::new(Arc::clone(&self.file))
     }
 
     /// The file below; what is pending is not in it before [`flush`](Self::flush).

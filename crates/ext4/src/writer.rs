@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+use std::sync::Arc;
 
-use crate::alloc::Allocator;
-use crate::content::{Content, keep_nonzero};
+use crate::alloc::{Allocator, Run};
+use crate::content::Content;
 use crate::extents::Extent;
 use crate::finish;
 use crate::image_file;
+use crate::landing::{Places, land};
+use crate::lane::{Landed, Lane, Stored, Stripes};
 use crate::layout::{BLOCK, BLOCK_BYTES, Geometry, INODES_PER_BLOCK, MAX_BYTES, MAX_LINKS};
 use crate::path::Components;
 use crate::sink::BlockSink;
@@ -85,6 +88,8 @@ pub struct ImageWriter {
     allocator: Allocator,
     sink: BlockSink,
     options: Options,
+    /// Lanes that have not come back.
+    lanes: usize,
 }
 
 impl ImageWriter {
@@ -116,8 +121,9 @@ impl ImageWriter {
         Ok(Self {
             tree: Tree::new(),
             allocator,
-            sink: BlockSink::new(file),
+            sink: BlockSink::new(Arc::new(file)),
             options,
+            lanes: 0,
         })
     }
 
@@ -171,6 +177,37 @@ impl ImageWriter {
         let mut content = Content::new(path, size, segments, data)?;
         let extents = self.store(&mut content)?;
         self.insert(&components, attributes, Body::File { size, extents })
+    }
+
+    /// Lanes for content from several threads, which share the image's space as their weights are to each other, such
+    /// as the sizes of archives. Until all have been [joined](Self::join), content comes through them alone.
+    pub fn lanes(&mut self, weights: &[u64]) -> Vec<Lane> {
+        debug_assert_eq!(self.lanes, 0);
+        let stripes = Stripes::of(weights, self.allocator.frontier(), self.allocator.limit());
+        self.lanes = stripes.len();
+        stripes
+            .into_iter()
+            .map(|stripes| Lane::new(self.sink.beside(), stripes))
+            .collect()
+    }
+
+    /// Takes over what a lane has written; from now on its content can be given to entries.
+    pub fn join(&mut self, landed: &Landed) {
+        for range in landed.ranges() {
+            self.allocator.occupy(range);
+        }
+        self.lanes -= 1;
+    }
+
+    /// Adds a regular file whose content a lane of this image has stored.
+    ///
+    /// # Errors
+    /// If the path or an attribute is refused.
+    pub fn stored_file(&mut self, path: &[u8], meta: Meta, content: Stored) -> Result<(), Error> {
+        let Stored { size, extents } = content;
+        let places = extents.clone();
+        self.add(path, &meta, Body::File { size, extents })
+            .inspect_err(|_| self.release(vec![places]))
     }
 
     /// Adds a symbolic link. Its target, 1 to 4095 bytes, is any bytes but NUL.
@@ -298,6 +335,7 @@ impl ImageWriter {
     /// # Errors
     /// If the image is full, or has more entries than ext4 can number.
     pub fn finish(self) -> Result<Summary, Error> {
+        debug_assert_eq!(self.lanes, 0);
         finish::finish(self.tree, self.allocator, self.sink, &self.options)
     }
 
@@ -328,35 +366,39 @@ impl ImageWriter {
 
     /// Copies content to the image and tells where it is. The blocks are taken only when all of it came.
     fn store(&mut self, content: &mut Content<'_>) -> Result<Box<[Extent]>, Error> {
-        let spans = content.spans();
-        if spans.is_empty() {
+        debug_assert_eq!(self.lanes, 0);
+        let wanted = content.spans().iter().map(|(first, end)| end - first).sum();
+        if wanted == 0 {
             return Ok(Box::default());
         }
-        let run = self
-            .allocator
-            .open(spans.iter().map(|(first, end)| end - first).sum());
-        let mut used = 0;
-        let mut extents = Vec::new();
-        self.sink.seek(run.start())?;
-        for (first, end) in spans {
-            let mut logical = first;
-            while logical < end {
-                let room = self.sink.room()?;
-                let blocks = (end - logical)
-                    .min((room.len() / BLOCK) as u64)
-                    .min(run.room() - used);
-                if blocks == 0 {
-                    return Err(self.allocator.full());
-                }
-                let bytes = &mut room[..blocks as usize * BLOCK];
-                content.fill(logical * BLOCK_BYTES, bytes)?;
-                let kept = keep_nonzero(bytes, logical as u32, run.start() + used, &mut extents);
-                self.sink.accept(kept);
-                used += kept as u64;
-                logical += blocks;
-            }
-        }
+        let mut open = Open {
+            run: self.allocator.open(wanted),
+            used: 0,
+            allocator: &self.allocator,
+        };
+        let extents = land(content, &mut self.sink, &mut open)?;
+        let Open { run, used, .. } = open;
         self.allocator.close(&run, used);
-        Ok(extents.into())
+        Ok(extents)
+    }
+}
+
+/// An open run, of which the first blocks are used.
+struct Open<'a> {
+    run: Run,
+    used: u64,
+    allocator: &'a Allocator,
+}
+
+impl Places for Open<'_> {
+    fn next(&mut self) -> Result<(u64, u64), Error> {
+        match self.run.room() - self.used {
+            0 => Err(self.allocator.full()),
+            room => Ok((self.run.start() + self.used, room)),
+        }
+    }
+
+    fn take(&mut self, blocks: u64) {
+        self.used += blocks;
     }
 }

@@ -157,6 +157,9 @@ pub enum Error {
     /// No file was named.
     #[error("name a kernel: `--vmlinux` or `--vmlinuz`")]
     NoKernelFile,
+    /// An image could not be pulled.
+    #[error(transparent)]
+    Pull(Box<crate::oci::Error>),
     /// The caller does not want it any more.
     #[error("the import was cancelled")]
     Cancelled,
@@ -185,9 +188,15 @@ pub enum EntryFault {
     Kind(String),
 }
 
+impl From<crate::oci::Error> for Error {
+    fn from(error: crate::oci::Error) -> Self {
+        Self::Pull(Box::new(error))
+    }
+}
+
 impl Error {
     /// The kind of failure.
-    pub const fn kind(&self) -> ErrorCode {
+    pub fn kind(&self) -> ErrorCode {
         match self {
             Self::NotFound { .. } => ErrorCode::NotFound,
             Self::Exists { .. } => ErrorCode::AlreadyExists,
@@ -206,6 +215,7 @@ impl Error {
             Self::Relative(_) | Self::NoKernelFile => ErrorCode::InvalidRequest,
             Self::Lacks { .. } | Self::NoModule { .. } => ErrorCode::Unsupported,
             Self::Program { .. } | Self::NoHostKernel(_) => ErrorCode::Host,
+            Self::Pull(error) => error.kind(),
             Self::Cancelled => ErrorCode::Cancelled,
         }
     }
@@ -238,8 +248,18 @@ impl Error {
             Self::NoHostKernel(_) => {
                 "import a package instead: `banger kernel import NAME --package linux-image-cloud-amd64`".to_owned()
             }
+            Self::Pull(error) => return error.hints(),
             _ => return Vec::new(),
         };
         vec![hint]
     }
+}
+
+/// An entry's name as text that a terminal can show.
+pub(crate) fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(300)
+        .collect()
 }

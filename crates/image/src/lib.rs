@@ -2,8 +2,8 @@
 //!
 //! An image becomes an ext4 file system without a mount and without root: the archive's content goes straight into its
 //! blocks ([`banger_ext4`]). Nothing of an archive is ever unpacked on the host's file system. A kernel is kept in the
-//! forms that VMMs take, with the modules that a guest needs to find its disks; [`initrd`] packs these with the agent. A [`catalog`] is a signed
-//! list of kernels that can be pulled.
+//! forms that VMMs take, with the modules that a guest needs to find its disks; [`initrd`] packs these with the agent. A
+//! [`catalog`] is a signed list of kernels that can be pulled.
 //!
 //! Everything here blocks; a caller that must not gives it a thread.
 
@@ -12,14 +12,22 @@ pub mod disk;
 pub mod fetch;
 pub mod initrd;
 
+mod archive;
+mod compression;
 mod error;
+mod facts;
 mod files;
 mod images;
 mod import;
 mod kernel;
+mod oci;
+mod tree;
 
 pub use banger_ext4::Error as DiskError;
 pub use error::Error;
-pub use images::{ImageRecord, ImageStore, ImportOptions, Progress};
+pub use images::{ImageRecord, ImageStore, ImportOptions, Origin, Progress, Pull, Pulled};
 pub use import::ImportSource;
 pub use kernel::{KernelOptions, KernelRecord, KernelStore, Source};
+pub use oci::{
+    Error as PullError, ImageConfig, Platform, PullOptions, PullProgress, PullSource, RegistryOptions,
+};

@@ -85,14 +85,17 @@ pub(crate) fn files_in(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-pub(crate) fn kernel(home: &Home) -> Result<()> {
-    // Any executable with a kernel's banner is a kernel until it boots.
-    let dir = tempfile::tempdir()?;
-    let path = dir.path().join("vmlinux");
+/// Any executable with a kernel's banner is a kernel until it boots.
+fn vmlinux(dir: &Path) -> Result<String> {
+    let path = dir.join("vmlinux");
     let program = std::fs::read("/bin/busybox")?;
     std::fs::write(&path, [&program[..], b"Linux version 0 "].concat())?;
-    let path = path.to_string_lossy();
-    home.banger(["kernel", "import", "k", "--vmlinux", &path])?
+    Ok(path.to_string_lossy().into_owned())
+}
+
+pub(crate) fn kernel(home: &Home) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    home.banger(["kernel", "import", "k", "--vmlinux", &vmlinux(dir.path())?])?
         .ok()
         .map(drop)
 }
@@ -181,12 +184,13 @@ fn what_is_no_kernel(_: Backend) -> Result<()> {
         .exited(1)?
         .saying("Debian package")?;
     let config = file("config", "CONFIG_UNIX=y\n")?;
+    let vmlinux = vmlinux(dir.path())?;
     let lacking = [
         "kernel",
         "import",
         "k",
         "--vmlinux",
-        "/bin/busybox",
+        &vmlinux,
         "--config",
         &config,
     ];

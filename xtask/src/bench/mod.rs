@@ -10,6 +10,8 @@ mod exec;
 mod figure;
 mod home;
 mod import;
+mod pull;
+mod registry;
 mod run;
 
 use std::io::Write;
@@ -30,6 +32,17 @@ const MEASUREMENTS: &[Measurement] = &[
         &["import.vs_tar_mke2fs_ratio", "import.peak_mib"],
         import::measure,
     ),
+    (
+        &[
+            "pull.one_layer_vs_decode_ratio",
+            "pull.five_layer_vs_decode_ratio",
+            "pull.peak_mib",
+        ],
+        pull::measure,
+    ),
+    (&["pull.unchanged_ms"], pull::measure_unchanged),
+    (&["pull.vs_umoci_mke2fs_ratio"], pull::measure_tools),
+    (&["pull.vs_microsandbox_ratio"], pull::measure_microsandbox),
     (&["exec.over_echo_ms"], exec::measure),
     (&["exec.warm_fc_ms"], exec::measure_firecracker),
     (

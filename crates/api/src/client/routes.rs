@@ -9,10 +9,10 @@ use hyper::{Method, StatusCode, header};
 
 use super::{Client, ClientError, Session, build, request, segment, streamed};
 use crate::{
-    AvailableKernels, Catalog, CatalogAdd, DoctorReport, Image, ImageImport, ImageRegister, ImageUpload,
-    Kernel, KernelImport, KernelPublish, KernelPull, KernelPulled, KernelsPublished, LogQuery, LogSource,
-    Progress, Prune, Pruned, Version, Vm, VmCreate, VmRestart, VmSet, VmStart, VmStop, WorkspacePlan,
-    WorkspaceReport, WorkspaceRequest,
+    AvailableKernels, Catalog, CatalogAdd, DoctorReport, Image, ImageImport, ImagePull, ImagePulled,
+    ImageRegister, ImageUpload, Kernel, KernelImport, KernelPublish, KernelPull, KernelPulled,
+    KernelsPublished, LogQuery, LogSource, Progress, Prune, Pruned, Version, Vm, VmCreate, VmRestart, VmSet,
+    VmStart, VmStop, WorkspacePlan, WorkspaceReport, WorkspaceRequest,
 };
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -140,6 +140,16 @@ impl Client {
             path.push_str(&format!("&kernel={}", segment(kernel.as_str())));
         }
         self.follow(build(Method::PUT, &path, streamed(tar)), on_progress)
+            .await
+    }
+
+    /// Pulls an image.
+    pub async fn pull_image(
+        &self,
+        pull: &ImagePull,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<ImagePulled> {
+        self.follow(request(Method::POST, "/v1/images/pull", Some(pull)), on_progress)
             .await
     }
 

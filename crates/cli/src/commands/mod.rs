@@ -31,7 +31,7 @@ enum Command {
     Vm(vm::Command),
     /// List VMs that run
     Ps(vm::list::Args),
-    /// Import, list and remove images: what VMs have in them
+    /// Pull, import, list and remove images: what VMs have in them
     #[command(subcommand)]
     Image(image::Command),
     /// Import, pull, list, publish and remove kernels: what VMs boot

@@ -1,17 +1,17 @@
 //! Commands in a guest: the client's stream and the agent's are joined, byte for byte.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use banger_api::stream::{Exec, STDIO_MUX};
+use banger_model::VmSpec;
 use http_body_util::{BodyExt, Limited};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use super::App;
 use super::answer::{BadRequest, Refused};
+use crate::database::ImageRef;
 use crate::vm;
 
 /// Longer than any command line that Linux takes with its variables.
@@ -32,13 +32,14 @@ pub(crate) async fn exec(
     let handle = app.vms.find(&name)?;
     let live = handle.live()?;
     let exec = read(request).await?;
-    let exec = with_variables(exec, &handle.state().spec.env);
+    let state = handle.state();
+    let exec = with_defaults(exec, &state.spec, &state.image);
     let agent = live
         .guest()
         .exec(&exec)
         .await
         .map_err(|source| vm::Error::Guest {
-            name: handle.state().spec.name,
+            name: state.spec.name,
             source: Box::new(source),
             console: None,
         })?;
@@ -68,10 +69,17 @@ async fn read(request: Request) -> Result<Exec, Refused> {
     Ok(serde_json::from_slice(&bytes).map_err(BadRequest::Body)?)
 }
 
-/// The VM's variables as they are now, under the command's own: `vm set --env` needs no restart.
-fn with_variables(mut exec: Exec, variables: &BTreeMap<String, String>) -> Exec {
-    for (name, value) in variables {
-        exec.env.entry(name.clone()).or_insert_with(|| value.clone());
+/// What the command does not say for itself: the VM's variables as they are now (`vm set --env` needs no restart), then
+/// what the image says.
+fn with_defaults(mut exec: Exec, spec: &VmSpec, image: &ImageRef) -> Exec {
+    for (name, value) in vm::variables(spec, image) {
+        exec.env.entry(name).or_insert(value);
     }
+    let set = |text: &String| (!text.is_empty()).then(|| text.clone());
+    // A directory is the image's choice for its user; for another it may not even be readable.
+    if exec.user.is_none() {
+        exec.cwd = exec.cwd.or_else(|| set(&image.config.workdir));
+    }
+    exec.user = exec.user.or_else(|| set(&image.config.user));
     exec
 }

@@ -9,7 +9,10 @@ use axum::body::Body as RequestBody;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use banger_api::{ErrorBody, Image, ImageImport, ImageRegister, ImageUpload, KernelImport, Progress};
+use banger_api::{
+    ErrorBody, Image, ImageConfig, ImageImport, ImageOrigin, ImageRegister, ImageUpload, KernelImport,
+    Progress,
+};
 use banger_image::{ImageRecord, ImportOptions, ImportSource};
 use banger_model::ImageName;
 use futures_util::TryStreamExt;
@@ -184,7 +187,7 @@ async fn import_with(
     Ok(view(vms, record, false))
 }
 
-struct SetOnDrop(Arc<AtomicBool>);
+pub(super) struct SetOnDrop(pub(super) Arc<AtomicBool>);
 
 impl Drop for SetOnDrop {
     fn drop(&mut self) {
@@ -193,14 +196,14 @@ impl Drop for SetOnDrop {
 }
 
 /// Removes the files of images that have no name and no VM any more.
-fn sweep(vms: &Vms) {
+pub(super) fn sweep(vms: &Vms) {
     if let Err(error) = vms.context().images.sweep(&vms.images_in_use()) {
         tracing::warn!(error = %crate::error::chain(&error), "could not remove unused images");
     }
 }
 
 /// The image as clients see it; `only` says that it is the only one, and so the default.
-fn view(vms: &Vms, record: ImageRecord, only: bool) -> Image {
+pub(super) fn view(vms: &Vms, record: ImageRecord, only: bool) -> Image {
     // A listing does not fail for what is wrong in the configuration; `doctor` and what makes VMs tell it.
     let configured = vms
         .context()
@@ -217,6 +220,21 @@ fn view(vms: &Vms, record: ImageRecord, only: bool) -> Image {
         kernel: record.kernel,
         os: record.os,
         init: record.init,
+        config: record.config.map(|config| ImageConfig {
+            env: config.env,
+            entrypoint: config.entrypoint,
+            cmd: config.cmd,
+            user: config.user,
+            workdir: config.workdir,
+            labels: config.labels,
+            exposed_ports: config.exposed_ports,
+            stop_signal: config.stop_signal,
+        }),
+        origin: record.origin.map(|origin| ImageOrigin {
+            reference: origin.reference,
+            platform: origin.platform,
+            digest: origin.digest,
+        }),
         created: i64::try_from(record.created)
             .ok()
             .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())

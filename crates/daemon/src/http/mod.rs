@@ -11,6 +11,7 @@ mod kernels;
 mod listener;
 mod logs;
 mod openapi;
+mod pull;
 mod vms;
 mod workspaces;
 
@@ -51,6 +52,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/catalog/kernels/pull", post(catalogs::pull))
         .route("/v1/catalog/kernels/publish", post(catalogs::publish))
         .route("/v1/images", get(images::list).post(images::import))
+        .route("/v1/images/pull", post(pull::pull))
         .route("/v1/images/register", post(images::register))
         .route(
             "/v1/images/{name}",

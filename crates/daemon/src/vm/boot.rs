@@ -223,13 +223,14 @@ impl Steps<'_> {
 
         let since = Instant::now();
         self.intend(undo)?;
+        let layers = self.layers()?;
         let initrd = self.initrd().await?;
         let knock = Knock::bind(&self.dir).map_err(|source| self.knock_error(source))?;
         self.ended(Stage::Disks, since);
 
         let since = Instant::now();
         let started = jiff::Timestamp::now();
-        let machine = self.launch(&*choice.backend, initrd, undo).await?;
+        let machine = self.launch(&*choice.backend, &layers, initrd, undo).await?;
         self.ended(Stage::Launch, since);
 
         let since = Instant::now();
@@ -240,7 +241,7 @@ impl Steps<'_> {
         self.ended(Stage::Kernel, since);
 
         let since = Instant::now();
-        let configure = guest_config::configure(&self.row.spec, &self.row.image)?;
+        let configure = guest_config::configure(&self.row.spec, &self.row.image, layers.len())?;
         let guest = Guest::new(Arc::clone(&machine));
         let ready = self
             .until(Stage::Configure, &machine, async {
@@ -300,13 +301,23 @@ impl Steps<'_> {
             })
     }
 
+    /// The image's read-only layers, the lowest first.
+    fn layers(&self) -> Result<Vec<PathBuf>, Error> {
+        let image = self.context.images.generation(&self.row.image.id);
+        image.map(|image| image.layers).map_err(|source| Error::Store {
+            what: "the image",
+            source,
+        })
+    }
+
     async fn launch(
         &self,
         backend: &dyn Backend,
+        layers: &[PathBuf],
         initrd: PathBuf,
         undo: &mut Undo,
     ) -> Result<Arc<dyn Machine>, Error> {
-        let spec = self.launch_spec(initrd);
+        let spec = self.launch_spec(layers, initrd);
         let machine: Arc<dyn Machine> = backend
             .launch(&spec)
             .await
@@ -323,10 +334,10 @@ impl Steps<'_> {
         Ok(machine)
     }
 
-    fn launch_spec(&self, initrd: PathBuf) -> LaunchSpec {
+    fn launch_spec(&self, layers: &[PathBuf], initrd: PathBuf) -> LaunchSpec {
         let VmRow { spec, image, .. } = self.row;
         let files = Files::of(&self.context.paths.state, spec.id);
-        let layers = image.layers.iter().map(|path| Disk {
+        let layers = layers.iter().map(|path| Disk {
             path: path.clone(),
             writable: false,
         });

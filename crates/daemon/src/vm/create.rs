@@ -78,8 +78,8 @@ impl Vms {
             spec,
             image: ImageRef {
                 id: image.id.clone(),
-                layers: image.layers.clone(),
                 work: image.work_seed.is_some(),
+                config: image.config.clone().unwrap_or_default(),
             },
             created: jiff::Timestamp::now(),
             last_error: None,

@@ -1,5 +1,6 @@
 //! What a guest is told: boot arguments and the one `Configure`.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use banger_guest_api::{Clock, Configure, Disks, Handover, PROTOCOL, Root};
@@ -28,10 +29,18 @@ pub(crate) fn boot_args(append: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The configuration of the guest of `spec`. Disks are known by their order.
-pub(crate) fn configure(spec: &VmSpec, image: &ImageRef) -> Result<Configure, Error> {
+/// The variables of every command in a VM: the image's, and over them the VM's own.
+pub(crate) fn variables(spec: &VmSpec, image: &ImageRef) -> BTreeMap<String, String> {
+    let of_image = image.config.env.iter().filter_map(|variable| {
+        let (name, value) = variable.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    of_image.chain(spec.env.clone()).collect()
+}
+
+/// The configuration of the guest of `spec`, whose image has so many layers. Disks are known by their order.
+pub(crate) fn configure(spec: &VmSpec, image: &ImageRef, layers: usize) -> Result<Configure, Error> {
     let device = |index: usize| format!("/dev/vd{}", char::from(b'a' + u8::try_from(index).unwrap_or(25)));
-    let layers = image.layers.len();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(Configure {
         protocol: PROTOCOL,
@@ -45,7 +54,7 @@ pub(crate) fn configure(spec: &VmSpec, image: &ImageRef) -> Result<Configure, Er
             },
             work: image.work.then(|| device(layers + 1)),
         },
-        env: spec.env.clone(),
+        env: variables(spec, image),
         clock: Clock {
             secs: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
             nanos: now.subsec_nanos(),

@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::boot::Start;
 pub(crate) use self::disks::Files;
 pub(crate) use self::error::Error;
+pub(crate) use self::guest_config::variables;
 pub(crate) use self::progress::Reporter;
 pub(crate) use self::state::{Live, State, space_used};
 
@@ -40,6 +41,7 @@ use crate::backends::Backends;
 use crate::config::{self, Config};
 use crate::database::Database;
 use crate::error::body;
+use crate::pulls::Pulls;
 
 /// What all VMs share.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) kernels: KernelStore,
     /// VMMs.
     pub(crate) backends: Backends,
+    /// Which images are being pulled.
+    pub(crate) pulls: Pulls,
 }
 
 impl Context {

@@ -170,7 +170,7 @@ pub enum Error {
 
 impl Error {
     /// The kind of failure.
-    pub const fn kind(&self) -> ErrorCode {
+    pub fn kind(&self) -> ErrorCode {
         match self {
             Self::NoCatalogs | Self::NoDocument { .. } | Self::NoKernel { .. } | Self::NothingToPublish => {
                 ErrorCode::NotFound

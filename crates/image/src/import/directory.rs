@@ -11,10 +11,10 @@ use std::path::Path;
 use banger_ext4::{DeviceKind, Meta, Segment, Timestamp, Xattr};
 use rustix::fs::{SeekFrom as Hole, major, minor, seek};
 
-use super::tree::Tree;
 use crate::Error;
 use crate::files::OfFile;
 use crate::images::Progress;
+use crate::tree::Tree;
 
 /// Adds everything below `root`. Sockets stay behind: they belong to running programs.
 pub(super) fn add(tree: &mut Tree, root: &Path, progress: Progress<'_>) -> Result<(), Error> {
@@ -103,7 +103,8 @@ impl Walk<'_> {
         let size = metadata.len();
         self.done += size;
         if metadata.blocks() * 512 >= size {
-            return self.tree.file(name, meta, size, &mut file);
+            let whole = [Segment { offset: 0, len: size }];
+            return self.tree.file(name, meta, size, &whole, &mut file);
         }
         let segments = segments(&file, size).of("look for holes in", path)?;
         let mut data = Data {
@@ -111,7 +112,7 @@ impl Walk<'_> {
             segments: segments.clone().into_iter(),
             left: 0,
         };
-        self.tree.sparse_file(name, meta, size, &segments, &mut data)
+        self.tree.file(name, meta, size, &segments, &mut data)
     }
 }
 

@@ -1,10 +1,6 @@
 //! From an archive or a directory to an image, in one pass.
 
-mod archive;
-mod compression;
 mod directory;
-mod facts;
-mod tree;
 
 use std::fs::File;
 use std::io::Read;
@@ -14,13 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use banger_ext4::{ImageWriter, Options};
 
 use crate::Error;
+use crate::archive;
+use crate::compression::decompressed;
+use crate::facts::Facts;
 use crate::files::OfFile;
 use crate::images::Progress;
-
-use self::facts::Facts;
-use self::tree::Tree;
-
-pub(crate) use compression::decompressed;
+use crate::tree::{MOST_ENTRIES, Tree};
 
 /// Where an image comes from.
 pub enum ImportSource<'a> {
@@ -33,8 +28,8 @@ pub enum ImportSource<'a> {
 }
 
 /// The label of images, and their UUID: fixed, so that the same input gives the same bytes.
-const LABEL: &str = "banger-image";
-const UUID: [u8; 16] = *b"banger\x80\x01\x80image\0\x01";
+pub(crate) const LABEL: &str = "banger-image";
+pub(crate) const UUID: [u8; 16] = *b"banger\x80\x01\x80image\0\x01";
 
 /// Writes an image of `source` into an empty file.
 pub(crate) fn into_image(
@@ -47,7 +42,7 @@ pub(crate) fn into_image(
         what: "begin",
         source,
     })?;
-    let mut tree = Tree::new(writer);
+    let mut tree = Tree::new(writer, MOST_ENTRIES);
     match source {
         ImportSource::Directory(path) => directory::add(&mut tree, path, progress)?,
         ImportSource::File(path) => {
@@ -75,7 +70,13 @@ fn from_stream(
     std::thread::scope(|scope| {
         let counted = Counted { stream, read: &read };
         let tar = decompressed(scope, counted).map_err(|source| Error::Archive { entries: 0, source })?;
-        archive::add(tree, tar, &mut || progress(read.load(Ordering::Relaxed), total))
+        archive::read(tar, &mut |entry, content| {
+            if progress(read.load(Ordering::Relaxed), total).is_break() {
+                return Err(Error::Cancelled);
+            }
+            tree.entry(entry, content)
+        })?;
+        Ok(())
     })
 }
 

@@ -6,8 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use super::source::Found;
 use crate::Error;
+use crate::compression::decompressed;
 use crate::files::{self, OfFile};
-use crate::import::decompressed;
 
 const MAGIC: &[u8] = b"!<arch>\n";
 /// An `ar` header: name of 16 bytes, four fields, size of 10 bytes in decimal, and two bytes of end mark.

@@ -23,10 +23,11 @@ pub(crate) struct Args {
     /// Give the command a terminal
     #[arg(long, short)]
     tty: bool,
-    /// Its working directory; the user's home when absent
+    /// Its working directory; the image's, or the user's home when absent
     #[arg(long, short, value_name = "DIR")]
     workdir: Option<String>,
-    /// Who runs it: a name or number, and perhaps a group, as USER or USER:GROUP; root when absent
+    /// Who runs it: a name or number, and perhaps a group, as USER or USER:GROUP; the image's user, or root when
+    /// absent
     #[arg(long, short)]
     user: Option<String>,
     /// A variable; NAME alone takes its value here

@@ -16,6 +16,9 @@ use crate::{connection, exit, print, session, terminal};
 /// The label that names a VM's workspace, for `vm shell`.
 pub(super) const WORKSPACE: &str = "banger.workspace";
 
+/// The user that owns a workspace, by number: not every image has names.
+pub(super) const ROOT: &str = "0";
+
 /// Where a repository goes in the guest.
 const GUEST_PATH: &str = "/root/repo";
 
@@ -23,7 +26,8 @@ const GUEST_PATH: &str = "/root/repo";
 ///
 /// Finds the git repository around PATH and makes a real checkout of it at /root/repo in a new VM: HEAD, what is staged,
 /// what is changed, and untracked files that are not ignored. Untracked files that look like secrets stay here and are
-/// named. Your repository is never written to. Without a repository it is a plain VM.
+/// named. Your repository is never written to. Without a repository it is a plain VM. Without a command, an image that
+/// was pulled runs its entry point if it has one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -46,6 +50,9 @@ pub(crate) struct Args {
     /// Leave untracked files here
     #[arg(long)]
     no_untracked: bool,
+    /// A shell, also if the image has an entry point
+    #[arg(long, conflicts_with = "command")]
+    shell: bool,
     /// Remove the VM in the end
     #[arg(long, conflicts_with = "detach")]
     rm: bool,
@@ -55,7 +62,7 @@ pub(crate) struct Args {
     /// Only tell which files would go
     #[arg(long)]
     dry_run: bool,
-    /// The command and its arguments; a shell when absent
+    /// The command and its arguments; the image's entry point or a shell when absent
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -87,7 +94,11 @@ async fn go(args: Args) -> Result<i32, Failure> {
         request.labels.insert(WORKSPACE.to_owned(), GUEST_PATH.to_owned());
     }
     let vm = shape::create(&client, &request).await?;
-    let outcome = use_vm(&client, &vm, workspace, args.command, args.detach).await;
+    let command = match args.command.is_empty() && !args.shell && !args.detach {
+        true => entry_point(&client, &vm).await?,
+        false => args.command,
+    };
+    let outcome = use_vm(&client, &vm, workspace, command, args.detach).await;
     if args.rm {
         client.delete_vm(vm.name.as_str()).await?;
     } else if !args.detach {
@@ -97,6 +108,15 @@ async fn go(args: Args) -> Result<i32, Failure> {
         );
     }
     outcome
+}
+
+/// What the VM's image is made to run: nothing unless it has an entry point.
+async fn entry_point(client: &Client, vm: &Vm) -> Result<Vec<String>, Failure> {
+    let config = client.image(vm.image.as_str()).await?.config.unwrap_or_default();
+    if config.entrypoint.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok([config.entrypoint, config.cmd].concat())
 }
 
 /// Places the workspace and runs what was asked for.
@@ -133,6 +153,8 @@ async fn use_vm(
     let shell = command.is_empty();
     let exec = Exec {
         argv: command,
+        // The repository is root's, whoever the image's commands otherwise run as.
+        user: cwd.is_some().then(|| ROOT.to_owned()),
         cwd,
         tty: (shell && terminal::is_interactive()).then(terminal::tty),
         ..Exec::default()

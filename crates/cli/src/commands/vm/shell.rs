@@ -2,7 +2,7 @@
 
 use banger_api::stream::Exec;
 
-use super::run::WORKSPACE;
+use super::run::{ROOT, WORKSPACE};
 use crate::failure::Failure;
 use crate::{complete, connection, session, terminal};
 
@@ -14,7 +14,7 @@ use crate::{complete, connection, session, terminal};
 pub(crate) struct Args {
     #[arg(add = complete::vms())]
     name: String,
-    /// Whose shell; root's when absent
+    /// Whose shell; of the image's user when absent, which mostly is root
     #[arg(long, short)]
     user: Option<String>,
     /// The directory to begin in
@@ -30,7 +30,9 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         .map_err(|error| Failure::from(error).before_command())?;
     let exec = Exec {
         cwd: args.workdir.or_else(|| vm.labels.get(WORKSPACE).cloned()),
-        user: args.user,
+        user: args
+            .user
+            .or_else(|| vm.labels.contains_key(WORKSPACE).then(|| ROOT.to_owned())),
         // Without a terminal here, the shell reads a script.
         tty: terminal::is_interactive().then(terminal::tty),
         ..Exec::default()

@@ -3,44 +3,43 @@
 
 use std::io::{Cursor, Read};
 
-use banger_ext4::{DeviceKind, ImageWriter, Kind, Meta, Segment};
+use banger_ext4::{DeviceKind, ImageWriter, Kind, Landed, Meta, Segment, Stored};
 
-use super::facts::{self, Facts};
 use crate::Error;
-use crate::error::EntryFault;
+use crate::archive::{Entry, EntryKind};
+use crate::error::{EntryFault, shown};
+use crate::facts::{self, Facts};
 
-/// The most entries of an image.
-const MAX_ENTRIES: u64 = 20_000_000;
+/// The most entries of an image that is not told otherwise.
+pub(crate) const MOST_ENTRIES: u64 = 20_000_000;
 
 /// How many symbolic links are followed on the way to one entry, as Linux does (path_resolution(7)).
 const MAX_LINKS: u32 = 40;
 
 /// The image with its names.
-pub(super) struct Tree {
+pub(crate) struct Tree {
     writer: ImageWriter,
     os: Option<String>,
     entries: u64,
+    most_entries: u64,
     /// The last parent directory that was asked for, and where it really is.
     last_parent: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Tree {
-    pub(super) fn new(writer: ImageWriter) -> Self {
+    /// A tree that takes at most so many entries.
+    pub(crate) fn new(writer: ImageWriter, most_entries: u64) -> Self {
         Self {
             writer,
             os: None,
             entries: 0,
+            most_entries,
             last_parent: None,
         }
     }
 
-    /// Entries so far.
-    pub(super) fn entries(&self) -> u64 {
-        self.entries
-    }
-
     /// Completes the image.
-    pub(super) fn finish(self) -> Result<Facts, Error> {
+    pub(crate) fn finish(self) -> Result<Facts, Error> {
         if self.entries == 0 {
             return Err(Error::Empty);
         }
@@ -53,35 +52,25 @@ impl Tree {
         Ok(Facts { os, init })
     }
 
-    pub(super) fn directory(&mut self, name: &[u8], meta: Meta) -> Result<(), Error> {
+    /// Adds an entry of an archive, with its content.
+    pub(crate) fn entry(&mut self, entry: Entry, content: &mut dyn Read) -> Result<(), Error> {
+        let Entry { name, meta, kind } = entry;
+        match kind {
+            EntryKind::Directory => self.directory(&name, meta),
+            EntryKind::File { size, segments } => self.file(&name, meta, size, &segments, content),
+            EntryKind::Symlink(target) => self.symlink(&name, &target, meta),
+            EntryKind::HardLink(existing) => self.hard_link(&name, &existing),
+            EntryKind::Device { kind, major, minor } => self.device(&name, kind, (major, minor), meta),
+            EntryKind::Fifo => self.fifo(&name, meta),
+        }
+    }
+
+    pub(crate) fn directory(&mut self, name: &[u8], meta: Meta) -> Result<(), Error> {
         self.add(name, |writer, path| writer.directory(path, meta))
     }
 
-    pub(super) fn file(
-        &mut self,
-        name: &[u8],
-        meta: Meta,
-        size: u64,
-        data: &mut dyn Read,
-    ) -> Result<(), Error> {
-        let path = self.locate(name)?;
-        if facts::is_os_release(&path) && size < facts::LONGEST {
-            let mut content = Vec::new();
-            data.take(size)
-                .read_to_end(&mut content)
-                .map_err(|source| Error::Archive {
-                    entries: self.entries,
-                    source,
-                })?;
-            self.os = facts::pretty_name(&content).or(self.os.take());
-            return self.put(name, &path, |writer, path| {
-                writer.file(path, meta, size, &mut Cursor::new(content))
-            });
-        }
-        self.put(name, &path, |writer, path| writer.file(path, meta, size, data))
-    }
-
-    pub(super) fn sparse_file(
+    /// Adds a regular file, whose `segments` come from `data` one after the other.
+    pub(crate) fn file(
         &mut self,
         name: &[u8],
         meta: Meta,
@@ -89,22 +78,91 @@ impl Tree {
         segments: &[Segment],
         data: &mut dyn Read,
     ) -> Result<(), Error> {
-        self.add(name, |writer, path| {
-            writer.file_segments(path, meta, size, segments, data)
+        let path = self.locate(name)?;
+        let whole = [Segment { offset: 0, len: size }];
+        if !facts::is_os_release(&path) || size >= facts::LONGEST || *segments != whole {
+            return self.put(name, &path, |writer, path| {
+                writer.file_segments(path, meta, size, segments, data)
+            });
+        }
+        let mut content = Vec::new();
+        data.take(size)
+            .read_to_end(&mut content)
+            .map_err(|source| Error::Archive {
+                entries: self.entries,
+                source,
+            })?;
+        self.os = facts::pretty_name(&content).or(self.os.take());
+        self.put(name, &path, |writer, path| {
+            writer.file(path, meta, size, &mut Cursor::new(content))
         })
     }
 
-    pub(super) fn symlink(&mut self, name: &[u8], target: &[u8], meta: Meta) -> Result<(), Error> {
+    /// Adds a regular file whose content is in the image already. `content` is the same again, if the name says that it
+    /// tells something of the image.
+    pub(crate) fn stored_file(
+        &mut self,
+        name: &[u8],
+        meta: Meta,
+        stored: Stored,
+        content: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let path = self.locate(name)?;
+        if let Some(content) = content
+            && facts::is_os_release(&path)
+        {
+            self.os = facts::pretty_name(content).or(self.os.take());
+        }
+        self.put(name, &path, |writer, path| writer.stored_file(path, meta, stored))
+    }
+
+    /// Takes over what a lane has written.
+    pub(crate) fn join(&mut self, landed: &Landed) {
+        self.writer.join(landed);
+    }
+
+    /// Removes what is at `path`, which was [located](Self::locate), with all below it, but not what `keep` says. Unless
+    /// `itself`, the directory at `path` stays.
+    pub(crate) fn remove_below(
+        &mut self,
+        path: &[u8],
+        itself: bool,
+        keep: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<(), Error> {
+        self.last_parent = None;
+        let mut ahead = vec![(path.to_vec(), itself)];
+        while let Some((path, goes)) = ahead.pop() {
+            if goes && !keep(&path) {
+                self.writer.remove(&path).map_err(|source| Error::Write {
+                    entry: shown(&path),
+                    source,
+                })?;
+                continue;
+            }
+            let below = |name: Vec<u8>| {
+                let mut child = path.clone();
+                if !child.is_empty() {
+                    child.push(b'/');
+                }
+                child.extend_from_slice(&name);
+                (child, true)
+            };
+            ahead.extend(self.writer.names(&path).into_iter().map(below));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn symlink(&mut self, name: &[u8], target: &[u8], meta: Meta) -> Result<(), Error> {
         self.last_parent = None;
         self.add(name, |writer, path| writer.symlink(path, target, meta))
     }
 
-    pub(super) fn hard_link(&mut self, name: &[u8], existing: &[u8]) -> Result<(), Error> {
+    pub(crate) fn hard_link(&mut self, name: &[u8], existing: &[u8]) -> Result<(), Error> {
         let existing = self.locate(existing)?;
         self.add(name, |writer, path| writer.hard_link(path, &existing))
     }
 
-    pub(super) fn device(
+    pub(crate) fn device(
         &mut self,
         name: &[u8],
         kind: DeviceKind,
@@ -116,7 +174,7 @@ impl Tree {
         })
     }
 
-    pub(super) fn fifo(&mut self, name: &[u8], meta: Meta) -> Result<(), Error> {
+    pub(crate) fn fifo(&mut self, name: &[u8], meta: Meta) -> Result<(), Error> {
         self.add(name, |writer, path| writer.fifo(path, meta))
     }
 
@@ -135,8 +193,12 @@ impl Tree {
         path: &[u8],
         write: impl FnOnce(&mut ImageWriter, &[u8]) -> Result<(), banger_ext4::Error>,
     ) -> Result<(), Error> {
-        if self.entries == MAX_ENTRIES {
-            return Err(Error::TooMany(MAX_ENTRIES));
+        if self.entries == self.most_entries {
+            return Err(Error::TooMany(self.most_entries));
+        }
+        // A way that led over a symbolic link leads elsewhere once something else is there.
+        if self.writer.lookup(path) == Some(Kind::Symlink) {
+            self.last_parent = None;
         }
         write(&mut self.writer, path).map_err(|source| Error::Write {
             entry: shown(name),
@@ -147,7 +209,7 @@ impl Tree {
     }
 
     /// Where an entry goes: its name without `.` parts, its parents with symbolic links followed inside the image.
-    fn locate(&mut self, name: &[u8]) -> Result<Vec<u8>, Error> {
+    pub(crate) fn locate(&mut self, name: &[u8]) -> Result<Vec<u8>, Error> {
         let fault = |fault| Error::Entry {
             entry: shown(name),
             fault,
@@ -179,22 +241,13 @@ impl Tree {
     }
 }
 
-/// An entry's name as text.
-pub(super) fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name)
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(300)
-        .collect()
-}
-
 fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|&byte| byte == b'/')
         .filter(|part| !part.is_empty() && *part != b".")
 }
 
 /// The directory that `path` leads to. A directory that does not exist yet is where its name says.
-pub(super) fn follow(writer: &ImageWriter, path: &[&[u8]]) -> Result<Vec<u8>, EntryFault> {
+pub(crate) fn follow(writer: &ImageWriter, path: &[&[u8]]) -> Result<Vec<u8>, EntryFault> {
     let mut ahead: Vec<Vec<u8>> = path.iter().rev().map(|part| part.to_vec()).collect();
     let mut at: Vec<Vec<u8>> = Vec::new();
     let mut links = 0;

@@ -1,16 +1,18 @@
 //! `banger image`
 
+mod pull;
+
 use std::io::Read;
 use std::path::PathBuf;
 
 use banger_api::client::Client;
-use banger_api::{Image, ImageImport, ImageRegister, ImageUpload, KernelSource};
+use banger_api::{Image, ImageConfig, ImageImport, ImageRegister, ImageUpload, KernelSource};
 use banger_model::{ImageName, KernelName};
 use bytes::Bytes;
 use clap::Subcommand;
 use tokio::sync::mpsc;
 
-use super::kernel::absolute;
+use crate::commands::kernel::absolute;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
 use crate::work::interruptible;
@@ -18,6 +20,7 @@ use crate::{complete, connection, exit, many, print};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Pull(pull::Args),
     Import(Import),
     Register(Register),
     /// List images
@@ -111,6 +114,7 @@ pub(crate) struct Register {
 pub(super) async fn run(command: Command) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     match command {
+        Command::Pull(args) => pull::run(&client, args).await?,
         Command::Import(args) => {
             let json = args.json;
             let image = interruptible(import(&client, args)).await?;
@@ -248,6 +252,22 @@ fn list(images: &[Image], json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+fn origin(image: &Image) -> String {
+    let origin = image.origin.as_ref();
+    origin
+        .map(|origin| match &origin.digest {
+            Some(digest) => format!("{} ({}, {digest})", origin.reference, origin.platform),
+            None => format!("{} ({})", origin.reference, origin.platform),
+        })
+        .unwrap_or_default()
+}
+
+/// What the image is made to run, in one line.
+fn entry_point(config: &ImageConfig) -> String {
+    let words: Vec<_> = config.entrypoint.iter().chain(&config.cmd).cloned().collect();
+    words.join(" ")
+}
+
 fn show(image: &Image, json: bool) -> Result<(), Failure> {
     if json {
         return print::json(image);
@@ -266,6 +286,11 @@ fn show(image: &Image, json: bool) -> Result<(), Failure> {
             image.kernel.as_ref().map(ToString::to_string).unwrap_or_default(),
         ),
         ("layers", layers.join(" ")),
+        ("pulled from", origin(image)),
+        (
+            "entry point",
+            image.config.as_ref().map(entry_point).unwrap_or_default(),
+        ),
         (
             "work seed",
             image

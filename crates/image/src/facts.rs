@@ -2,10 +2,10 @@
 
 use banger_ext4::{ImageWriter, Kind};
 
-use super::tree::follow;
+use crate::tree::follow;
 
 /// Longer than any os-release.
-pub(super) const LONGEST: u64 = 64 << 10;
+pub(crate) const LONGEST: u64 = 64 << 10;
 
 /// What was noted while an image was written.
 #[derive(Debug, Default)]
@@ -14,12 +14,12 @@ pub(crate) struct Facts {
     pub(crate) init: Option<String>,
 }
 
-pub(super) fn is_os_release(path: &[u8]) -> bool {
+pub(crate) fn is_os_release(path: &[u8]) -> bool {
     matches!(path, b"etc/os-release" | b"usr/lib/os-release")
 }
 
 /// `PRETTY_NAME` of an os-release.
-pub(super) fn pretty_name(content: &[u8]) -> Option<String> {
+pub(crate) fn pretty_name(content: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(content);
     let value = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
     Some(value.trim().trim_matches(['"', '\'']).to_owned())
@@ -27,7 +27,7 @@ pub(super) fn pretty_name(content: &[u8]) -> Option<String> {
 
 /// The init that the image brings, by the name of the program that its usual places lead to. The guest's agent decides
 /// for itself, with the files at hand; this is what `image show` tells.
-pub(super) fn init(writer: &ImageWriter) -> Option<String> {
+pub(crate) fn init(writer: &ImageWriter) -> Option<String> {
     let places: [&[&[u8]]; 4] = [
         &[b"sbin", b"init"],
         &[b"lib", b"systemd", b"systemd"],

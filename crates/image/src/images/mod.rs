@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!  images/names/NAME.json    the record of the generation that the name means
-//!  images/g/ID/record.json   a generation: what one import made, never written to again
+//!  images/g/ID/record.json   a generation: what one import made; its files are never written to again
 //!  images/g/ID/rootfs.ext4
 //!  images/tmp/ID/            an import that goes on
 //! ```
 //!
 //! A name can move on to another generation while VMs boot the old one; [`ImageStore::sweep`] removes generations that
 //! have neither name nor VM.
+
+mod pull;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -22,7 +24,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Making, OfFile};
 use crate::import::{self, ImportSource};
+use crate::oci::ImageConfig;
 use crate::{Error, disk};
+
+pub use pull::{Pull, Pulled};
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,10 +48,34 @@ pub struct ImageRecord {
     pub os: Option<String>,
     /// The init found in it: `systemd`, `openrc`, `runit`, `sysvinit`.
     pub init: Option<String>,
+    /// What its maker says of how to run it.
+    #[serde(default)]
+    pub config: Option<ImageConfig>,
+    /// Where it was pulled from.
+    #[serde(default)]
+    pub origin: Option<Origin>,
     /// When it was made, in seconds since the epoch.
     pub created: u64,
     /// Bytes on disk.
     pub bytes: u64,
+}
+
+/// Where an image was pulled from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The reference, in full.
+    pub reference: String,
+    /// The platform that was asked for.
+    pub platform: String,
+    /// The digest that the reference had: of the index, where there is one.
+    pub digest: Option<String>,
+}
+
+impl Origin {
+    /// Whether both are the same image, perhaps at different times.
+    fn is_like(&self, other: &Self) -> bool {
+        self.reference == other.reference && self.platform == other.platform
+    }
 }
 
 impl ImageRecord {
@@ -157,7 +186,7 @@ impl ImageStore {
         self.publish(name, self.begin()?, draft, force)
     }
 
-    /// Copies a registered image's files into the store, so that it no longer depends on where they lay.
+    /// Copies a registered image's files into the store, so that neither it nor its VMs depend on where they lay.
     ///
     /// # Errors
     /// When there is no such image, or files cannot be copied.
@@ -182,15 +211,32 @@ impl ImageStore {
             File::open(&to).and_then(|file| file.sync_all()).of("sync", &to)?;
             done += used(&to);
         }
-        let draft = Draft {
-            kernel: record.kernel,
-            os: record.os,
-            init: record.init,
+        self.bring_in(record, making.path())
+    }
+
+    /// Moves a generation's files from `from` to their place.
+    fn bring_in(&self, record: ImageRecord, from: &Path) -> Result<ImageRecord, Error> {
+        let _lock = self.lock()?;
+        let place = self.dir.join("g").join(&record.id);
+        let parts = [
+            (!record.layers.is_empty(), ROOTFS),
+            (record.work_seed.is_some(), WORK_SEED),
+        ];
+        for (_, name) in parts.iter().filter(|(there, _)| *there) {
+            std::fs::rename(from.join(name), place.join(name)).of("put in place", &place.join(name))?;
+        }
+        let promoted = ImageRecord {
             managed: true,
-            has_seed: record.work_seed.is_some(),
-            ..Draft::default()
+            layers: vec![place.join(ROOTFS)],
+            work_seed: record.work_seed.map(|_| place.join(WORK_SEED)),
+            bytes: parts.iter().map(|(_, name)| used(&place.join(name))).sum(),
+            ..record
         };
-        self.publish(name, making, draft, true)
+        // With the first record the files are the generation's, and with the second the name's.
+        files::replace(&place.join(RECORD), &files::record(&promoted))?;
+        let name = self.name_file(promoted.name.as_str());
+        files::replace(&name, &files::record(&promoted))?;
+        Ok(promoted)
     }
 
     /// Every image, by name.
@@ -218,6 +264,22 @@ impl ImageStore {
                 present: self.names()?,
             }),
         }
+    }
+
+    /// The image generation `id`, whether or not it has a name still.
+    ///
+    /// # Errors
+    /// When there is no such generation.
+    pub fn generation(&self, id: &str) -> Result<ImageRecord, Error> {
+        let place = self.dir.join("g").join(id);
+        let record: Option<ImageRecord> = files::read_record(&place.join(RECORD))?;
+        record
+            .map(|record| record.at(&place))
+            .ok_or_else(|| Error::NotFound {
+                kind: "image generation",
+                name: id.to_owned(),
+                present: Vec::new(),
+            })
     }
 
     /// Takes an image's name away. Its files go with [`sweep`](Self::sweep).
@@ -330,6 +392,8 @@ struct Draft {
     kernel: Option<KernelName>,
     os: Option<String>,
     init: Option<String>,
+    config: Option<ImageConfig>,
+    origin: Option<Origin>,
 }
 
 impl Draft {
@@ -362,6 +426,8 @@ impl Draft {
             kernel: self.kernel,
             os: self.os,
             init: self.init,
+            config: self.config,
+            origin: self.origin,
             created: now.as_secs(),
         }
     }

@@ -1,0 +1,115 @@
+//! Pulling images over HTTP.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::State;
+use axum::response::Response;
+use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress};
+use banger_image::{Pull, PullOptions, PullSource, Pulled, RegistryOptions};
+
+use super::answer::{BadRequest, Body, blocking};
+use super::images::{SetOnDrop, sweep, view};
+use super::{App, events};
+use crate::config::Config;
+use crate::error::body;
+use crate::vm::{Reporter, Vms};
+
+pub(crate) async fn pull(State(app): State<App>, Body(request): Body<ImagePull>) -> Response {
+    events::respond(|say| async move { work(&app.vms, request, say).await })
+}
+
+async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<ImagePulled, ErrorBody> {
+    let config = vms.context().config().map_err(|error| body(&error))?;
+    let pull = understand(request, &config)?;
+    // Whoever pulls the same at once gets what the first one pulled, which has not changed since.
+    let turn = vms.context().pulls.turn(&pull.name);
+    let _turn = match turn.try_lock() {
+        Ok(turn) => turn,
+        Err(_) => {
+            say.note(format!(
+                "image {} is being pulled already; this waits for it",
+                pull.name
+            ));
+            turn.lock().await
+        }
+    };
+    let left = Arc::new(AtomicBool::new(false));
+    let _leaving = SetOnDrop(Arc::clone(&left));
+    let on_thread = Arc::clone(vms);
+    let pulled = blocking("pulling an image", move || {
+        let progress = |layer: &str, done, total| {
+            say.say(Progress::Bytes {
+                what: layer.to_owned(),
+                done,
+                total: Some(total),
+            });
+            match left.load(Ordering::Relaxed) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        let pulled = on_thread.context().images.pull(&pull, &progress)?;
+        // An image that this one replaced may be used by no VM.
+        sweep(&on_thread);
+        Ok::<_, banger_image::Error>(pulled)
+    })
+    .await
+    .map_err(|refused| refused.0)?;
+    let (record, unchanged) = match pulled {
+        Pulled::Unchanged(record) => (record, true),
+        Pulled::New(record) => (record, false),
+    };
+    Ok(ImagePulled {
+        image: view(vms, record, false),
+        unchanged,
+    })
+}
+
+/// What the request asks for, with what the configuration says of the registry.
+fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
+    let refused = |error: banger_image::PullError| body(&banger_image::Error::from(error));
+    let absolute = |path: PathBuf| match &request.directory {
+        Some(directory) => directory.join(path),
+        None => path,
+    };
+    let source: PullSource = request.reference.parse().map_err(refused)?;
+    let source = source.map_path(absolute);
+    let name = match request.name {
+        Some(name) => name,
+        None => source
+            .suggested_name()
+            .parse()
+            .map_err(|error| body(&BadRequest::Name(error)))?,
+    };
+    let platform = match request.platform {
+        Some(platform) => platform.parse().map_err(refused)?,
+        None => banger_image::Platform::default(),
+    };
+    let known = match &source {
+        PullSource::Registry(reference) => config.registry.get(reference.registry()).cloned(),
+        _ => None,
+    }
+    .unwrap_or_default();
+    let ca_certs = known.ca_cert.into_iter().chain(request.ca_cert.map(absolute));
+    let limits = &config.pull;
+    Ok(Pull {
+        name,
+        source,
+        kernel: request.kernel,
+        force: request.force,
+        options: PullOptions {
+            platform,
+            registry: RegistryOptions {
+                insecure: request.insecure || known.insecure,
+                ca_certs: ca_certs.collect(),
+                mirrors: known.mirrors,
+                stall: limits.stall(),
+            },
+            most_bytes: limits.max_size.as_bytes(),
+            most_entries: limits.max_entries,
+        },
+    })
+}

@@ -1,0 +1,318 @@
+//! Extended headers: records of `length key=value\n` that say more about the next entry than its header can.
+//!
+//! Sources: IEEE 1003.1, `pax`, "pax Extended Header"; star(5) for `SCHILY.xattr.`; libarchive's
+//! `archive_write_set_format_pax.c` for `LIBARCHIVE.xattr.`; the GNU tar manual, "Storing Sparse Files", for
+//! `GNU.sparse.`. Where they leave a choice, it is that of Go's `archive/tar`, with which container runtimes read
+//! layers: an empty value leaves the header's, and of two records the last counts.
+//!
+//! `SCHILY.acl.*` is passed over: no container runtime looks at it, its names belong to the host that packed it, and
+//! with `--xattrs` GNU tar has the same lists, with numbers, as `system.posix_acl_access` and `_default`.
+//! `RHT.security.selinux` is passed over too: the label is the host's. So are attributes in namespaces that Linux does
+//! not have (xattr(7)), such as those of macOS: a runtime cannot set them and goes on.
+
+use banger_ext4::{Timestamp, Xattr};
+
+use super::sparse;
+
+/// What the records of one header say, as far as it matters to an image.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Records {
+    pub(super) path: Option<Vec<u8>>,
+    pub(super) linkpath: Option<Vec<u8>>,
+    pub(super) size: Option<u64>,
+    pub(super) uid: Option<i64>,
+    pub(super) gid: Option<i64>,
+    pub(super) mtime: Option<Timestamp>,
+    pub(super) xattrs: Vec<Xattr>,
+    pub(super) sparse: sparse::Records,
+}
+
+impl Records {
+    /// Takes the records from a header's content, or says what is wrong with it.
+    pub(super) fn parse(mut content: &[u8]) -> Result<Self, String> {
+        let mut records = Self::default();
+        while !content.is_empty() {
+            let (key, value, rest) = record(content).ok_or("a pax record has a wrong length or no `=`")?;
+            records.take(key, value).ok_or_else(|| {
+                let key = String::from_utf8_lossy(key);
+                format!("the pax record `{}` has a bad value", key.escape_debug())
+            })?;
+            content = rest;
+        }
+        Ok(records)
+    }
+
+    fn take(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
+        match key {
+            b"path" => self.path = name(value)?,
+            b"linkpath" => self.linkpath = name(value)?,
+            b"size" => self.size = unless_empty(value, decimal)?,
+            b"uid" => self.uid = unless_empty(value, signed)?,
+            b"gid" => self.gid = unless_empty(value, signed)?,
+            b"mtime" => self.mtime = unless_empty(value, timestamp)?,
+            _ => {
+                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                    self.attribute(gnu_unquoted(name), value.to_vec());
+                } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
+                    self.attribute(unquoted(name, |_| true), base64(value)?);
+                } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                    self.sparse.take(key, value)?;
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn attribute(&mut self, name: Vec<u8>, value: Vec<u8>) {
+        const OF_LINUX: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system.posix_acl_"];
+        if OF_LINUX.iter().any(|namespace| name.starts_with(namespace)) {
+            self.xattrs.push(Xattr { name, value });
+        }
+    }
+}
+
+/// Key, value, and what follows.
+fn record(content: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let space = content.iter().position(|&byte| byte == b' ')?;
+    let len = usize::try_from(decimal(&content[..space])?).ok()?;
+    // The length counts itself; the last byte is the newline.
+    if len > content.len() || len < space + 2 {
+        return None;
+    }
+    let (whole, rest) = content.split_at(len);
+    let record = whole[space + 1..].strip_suffix(b"\n")?;
+    let equals = record.iter().position(|&byte| byte == b'=')?;
+    let key = &record[..equals];
+    (!key.is_empty() && !key.contains(&0)).then_some((key, &record[equals + 1..], rest))
+}
+
+fn name(value: &[u8]) -> Option<Option<Vec<u8>>> {
+    if value.contains(&0) {
+        return None;
+    }
+    Some((!value.is_empty()).then(|| value.to_vec()))
+}
+
+fn unless_empty<T>(value: &[u8], parse: fn(&[u8]) -> Option<T>) -> Option<Option<T>> {
+    if value.is_empty() {
+        return Some(None);
+    }
+    parse(value).map(Some)
+}
+
+/// A number of digits alone. Sizes are at most 2^63 - 1, as everywhere.
+pub(super) fn decimal(value: &[u8]) -> Option<u64> {
+    if value.is_empty() {
+        return None;
+    }
+    let number = value.iter().try_fold(0_u64, |number, byte| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })?;
+    (number <= i64::MAX as u64).then_some(number)
+}
+
+fn signed(value: &[u8]) -> Option<i64> {
+    match value.strip_prefix(b"-") {
+        Some(digits) => decimal(digits)?.try_into().map(|number: i64| -number).ok(),
+        None => decimal(value)?.try_into().ok(),
+    }
+}
+
+/// A time: seconds with a fraction, negative before 1970. What is finer than a nanosecond is cut off.
+fn timestamp(value: &[u8]) -> Option<Timestamp> {
+    let dot = value.iter().position(|&byte| byte == b'.');
+    let (whole, fraction) = match dot {
+        Some(dot) => (&value[..dot], &value[dot + 1..]),
+        None => (value, &[][..]),
+    };
+    let secs = signed(whole)?;
+    let digits = fraction.get(..9).unwrap_or(fraction);
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let nanos = match digits.len() {
+        0 => 0,
+        len => decimal(digits)? as u32 * 10_u32.pow(9 - len as u32),
+    };
+    // The fraction counts away from zero, ours from the second below.
+    if whole.starts_with(b"-") && nanos > 0 {
+        return Some(Timestamp {
+            secs: secs.checked_sub(1)?,
+            nanos: 1_000_000_000 - nanos,
+        });
+    }
+    Some(Timestamp { secs, nanos })
+}
+
+/// GNU tar quotes what would end a key, and its own quote, and nothing else. Go quotes nothing, but could not have
+/// written the first, and nobody means the second.
+fn gnu_unquoted(name: &[u8]) -> Vec<u8> {
+    unquoted(name, |byte| matches!(byte, b'=' | b'%'))
+}
+
+/// A name with `%XX` replaced where `which` holds.
+fn unquoted(name: &[u8], which: fn(u8) -> bool) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(name.len());
+    let mut at = 0;
+    while let Some(&byte) = name.get(at) {
+        let quoted = name
+            .get(at + 1..at + 3)
+            .filter(|_| byte == b'%')
+            .and_then(|digits| Some(hex(digits[0])? << 4 | hex(digits[1])?))
+            .filter(|&byte| which(byte));
+        plain.push(quoted.unwrap_or(byte));
+        at += if quoted.is_some() { 3 } else { 1 };
+    }
+    plain
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+/// Base 64 (RFC 4648), with or without padding: libarchive leaves it out.
+fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
+    let mut held = 0_u32;
+    let mut bits = 0;
+    for &byte in &text[..text.len() - padding] {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        held = held << 6 | u32::from(value);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((held >> bits) as u8);
+            held &= (1 << bits) - 1;
+        }
+    }
+    // One character alone is no byte.
+    (bits < 6).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::written::record as encoded;
+
+    fn all(records: &[(&str, &[u8])]) -> Vec<u8> {
+        records
+            .iter()
+            .flat_map(|(key, value)| encoded(key.as_bytes(), value))
+            .collect()
+    }
+
+    #[test]
+    fn times_are_exact_on_both_sides_of_1970() {
+        let time = |text: &str| timestamp(text.as_bytes()).map(|time| (time.secs, time.nanos));
+        assert_eq!(time("1700000000.123456789"), Some((1_700_000_000, 123_456_789)));
+        assert_eq!(time("12.5"), Some((12, 500_000_000)));
+        assert_eq!(time("12."), Some((12, 0)));
+        assert_eq!(time("1.0000000019"), Some((1, 1)));
+        assert_eq!(time("-1.25"), Some((-2, 750_000_000)));
+        assert_eq!(time("-0.25"), Some((-1, 750_000_000)));
+        assert_eq!(time("-3"), Some((-3, 0)));
+        for wrong in [
+            "x",
+            "",
+            "-",
+            ".5",
+            "1.x",
+            "1.+5",
+            "1.-5",
+            "1.000000000x",
+            "99999999999999999999",
+        ] {
+            assert_eq!(time(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_last_record_counts_and_an_empty_one_says_nothing() {
+        let records = Records::parse(&all(&[
+            ("path", b"a"),
+            ("path", b"b"),
+            ("uid", b"1000"),
+            ("uid", b""),
+            ("size", b"5"),
+        ]))
+        .unwrap();
+        assert_eq!(records.path.as_deref(), Some(&b"b"[..]));
+        assert_eq!((records.uid, records.size), (None, Some(5)));
+        let long = vec![b'x'; 5000];
+        let records = Records::parse(&all(&[("linkpath", &long), ("gid", b"-2")])).unwrap();
+        assert_eq!((records.linkpath, records.gid), (Some(long), Some(-2)));
+    }
+
+    #[test]
+    fn records_that_lie_are_refused() {
+        let wrong: [&[u8]; 15] = [
+            b"11 path=a\n",
+            b"8 path=a\n",
+            b"9 path=a",
+            b"9 path=ab",
+            b"99999999999999999999 path=a\n",
+            b"-9 path=a\n",
+            b"+9 path=a\n",
+            b"0 \n",
+            b"2 \n",
+            b"4 =\n",
+            b"8 patha\n",
+            b"11 path=a\0b\n",
+            b"10 size=-1\n",
+            b"9 path=a\nrest",
+            b"00000000009 path=a\n",
+        ];
+        for content in wrong {
+            assert!(Records::parse(content).is_err(), "{}", content.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn attributes_come_with_any_name_and_value() {
+        let content = all(&[
+            ("SCHILY.xattr.user.a", b"b"),
+            ("SCHILY.xattr.user.b", b"\0\n"),
+            ("SCHILY.xattr.user.c", b""),
+            ("SCHILY.xattr.user.a%3Db%25c%41", b"v"),
+            ("LIBARCHIVE.xattr.user.d%20e", b"AP9/Cg"),
+            ("RHT.security.selinux", b"label\0"),
+            ("SCHILY.xattr.com.apple.provenance", b"macOS"),
+            ("SCHILY.xattr.system.nfs4_acl", b"NFS"),
+            ("SCHILY.xattr.system.posix_acl_access", b"list"),
+            ("SCHILY.acl.access", b"user::rw-"),
+        ]);
+        let records = Records::parse(&content).map(|records| records.xattrs).unwrap();
+        let seen: Vec<(&[u8], &[u8])> = records
+            .iter()
+            .map(|xattr| (&*xattr.name, &*xattr.value))
+            .collect();
+        let expected: [(&[u8], &[u8]); 6] = [
+            (b"user.a", b"b"),
+            (b"user.b", b"\0\n"),
+            (b"user.c", b""),
+            (b"user.a=b%c%41", b"v"),
+            (b"user.d e", b"\0\xff\x7f\n"),
+            (b"system.posix_acl_access", b"list"),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn base_64_is_read_with_and_without_padding() {
+        assert_eq!(base64(b"").as_deref(), Some(&b""[..]));
+        assert_eq!(base64(b"Zg==").as_deref(), Some(&b"f"[..]));
+        assert_eq!(base64(b"Zm8").as_deref(), Some(&b"fo"[..]));
+        assert_eq!(base64(b"Zm9v").as_deref(), Some(&b"foo"[..]));
+        assert_eq!(base64(b"Z"), None);
+        assert_eq!(base64(b"Zm_v"), None);
+    }
+}

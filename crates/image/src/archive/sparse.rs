@@ -1,0 +1,326 @@
+//! Sparse files in the four ways in which GNU tar has stored them.
+//!
+//! Source: the GNU tar manual, "Storing Sparse Files" and "Basic Tar Format". In the old way the map is in the header
+//! and in blocks after it; in pax 0.0 and 0.1 it is in the extended header; in pax 1.0 it comes before the data.
+
+use std::io::Read;
+
+use banger_ext4::Segment;
+
+use super::Fault;
+use super::header::{BLOCK, Format, Header, number};
+use super::pax::decimal;
+use super::stream::Stream;
+use crate::error::EntryFault;
+
+/// The most parts of one file: 4 GiB if every other block of it is a hole, and 16 MiB in memory.
+const MOST: usize = 1 << 20;
+
+/// Where in a header the old map begins, how many parts it has there and in a block of its own, and where each says
+/// that another such block follows.
+const OLD_MAP: (usize, usize, usize) = (386, 4, 482);
+const OLD_MORE: (usize, usize, usize) = (0, 21, 504);
+
+/// The file's real size in an old header.
+const OLD_SIZE: std::ops::Range<usize> = 483..495;
+
+/// What pax records say about a sparse file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Records {
+    major: Vec<u8>,
+    minor: Vec<u8>,
+    /// The file's name; the entry's own is made up for programs that know nothing of sparse files.
+    pub(super) name: Option<Vec<u8>>,
+    size: Option<u64>,
+    /// Offsets and lengths in turn.
+    map: Vec<u64>,
+    any: bool,
+}
+
+impl Records {
+    /// Takes the record `GNU.sparse.` and `key`, if its value can be.
+    pub(super) fn take(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
+        self.any = true;
+        match key {
+            b"major" => self.major = value.to_vec(),
+            b"minor" => self.minor = value.to_vec(),
+            b"name" if value.contains(&0) => return None,
+            b"name" => self.name = Some(value.to_vec()).filter(|name| !name.is_empty()),
+            b"size" | b"realsize" => self.size = Some(decimal(value)?),
+            // 0.0 has a record for each number, in order.
+            b"offset" if self.map.len().is_multiple_of(2) => self.map.push(decimal(value)?),
+            b"numbytes" if !self.map.len().is_multiple_of(2) => self.map.push(decimal(value)?),
+            b"offset" | b"numbytes" => return None,
+            b"map" if value.is_empty() => self.map.clear(),
+            b"map" => {
+                self.map = value
+                    .split(|&byte| byte == b',')
+                    .map(decimal)
+                    .collect::<Option<_>>()?
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// Whether the entry is a sparse file.
+    pub(super) fn any(&self) -> bool {
+        self.any
+    }
+}
+
+/// A sparse file: its size, where its data belongs, and how many bytes of that are in the archive.
+pub(super) struct Sparse {
+    pub(super) size: u64,
+    pub(super) segments: Vec<Segment>,
+    pub(super) stored: u64,
+}
+
+/// The sparse file of an old GNU entry. What follows of its map is read.
+pub(super) fn old<R: Read>(stream: &mut Stream<R>, header: &Header, stored: u64) -> Result<Sparse, Fault> {
+    // star uses the same flag for another form.
+    if header.format() != Format::Gnu {
+        let kind = "S, a sparse file in another form than GNU's";
+        return Err(EntryFault::Kind(kind.to_owned()).into());
+    }
+    let no_number = || fault("its map of holes has what is no number");
+    let size = number(&header.raw()[OLD_SIZE]).ok_or_else(no_number)?;
+    let size = u64::try_from(size).map_err(|_| no_number())?;
+    let mut map = Vec::new();
+    old_parts(header.raw(), OLD_MAP, &mut map).ok_or_else(no_number)?;
+    let mut more = header.raw()[OLD_MAP.2] != 0;
+    while more && map.len() <= 2 * MOST {
+        let block = stream
+            .block()?
+            .ok_or_else(|| fault("its map of holes has no end"))?;
+        old_parts(block.raw(), OLD_MORE, &mut map).ok_or_else(no_number)?;
+        more = block.raw()[OLD_MORE.2] != 0;
+    }
+    Ok(checked(&map, size, stored)?)
+}
+
+fn old_parts(raw: &[u8], (at, parts, _): (usize, usize, usize), map: &mut Vec<u64>) -> Option<()> {
+    for part in raw[at..at + parts * 24].chunks_exact(24) {
+        // An unused part begins with NUL, as GNU and BSD tar and Go see it.
+        if part[0] == 0 {
+            break;
+        }
+        for field in [&part[..12], &part[12..]] {
+            map.push(number(field)?.try_into().ok()?);
+        }
+    }
+    Some(())
+}
+
+/// The sparse file of pax records, with `stored` bytes in the archive. If the map is there, it is read.
+pub(super) fn pax<R: Read>(stream: &mut Stream<R>, records: &Records, stored: u64) -> Result<Sparse, Fault> {
+    let size = records.size.unwrap_or(stored);
+    match (&*records.major, &*records.minor) {
+        // 0.0 and 0.1 need not say so.
+        (b"0", b"0" | b"1") | (b"", b"") => Ok(checked(&records.map, size, stored)?),
+        (b"1", b"0") => {
+            stream.expect(stored);
+            let mut read = 0;
+            let map = map_before_data(&mut stream.content(stored), &mut read);
+            stream.outcome(Ok(()))?;
+            let map = map.ok_or_else(|| fault("its map of holes has what is no number, or no end"))?;
+            Ok(checked(&map, size, stored - read)?)
+        }
+        (major, minor) => {
+            let version = [major, b".", minor].concat();
+            let kind = format!("sparse file of version {}", version.escape_ascii());
+            Err(EntryFault::Kind(kind).into())
+        }
+    }
+}
+
+/// Decimal numbers with newlines, first of all how many parts there are, up to a whole number of blocks.
+fn map_before_data(content: &mut impl Read, read: &mut u64) -> Option<Vec<u64>> {
+    let mut block = [0; BLOCK as usize];
+    let mut map = Vec::new();
+    let mut wanted = None;
+    let mut digits = Vec::new();
+    loop {
+        content.read_exact(&mut block).ok()?;
+        *read += BLOCK;
+        for &byte in &block {
+            if byte != b'\n' {
+                // No number has more than these.
+                (digits.len() < 20).then_some(())?;
+                digits.push(byte);
+                continue;
+            }
+            let value = decimal(&digits)?;
+            digits.clear();
+            match wanted {
+                None => wanted = Some(usize::try_from(value).ok().filter(|&parts| parts <= MOST)? * 2),
+                Some(_) => map.push(value),
+            }
+            if wanted == Some(map.len()) {
+                return Some(map);
+            }
+        }
+    }
+}
+
+/// The segments of a map: in order, inside the file, and as many bytes as there are in the archive.
+fn checked(map: &[u64], size: u64, stored: u64) -> Result<Sparse, EntryFault> {
+    if map.len() > 2 * MOST {
+        return Err(fault("it has too many holes"));
+    }
+    if !map.len().is_multiple_of(2) {
+        return Err(fault("its map of holes has an odd number of numbers"));
+    }
+    let mut segments = Vec::with_capacity(map.len() / 2);
+    let mut end = 0;
+    let mut bytes = 0_u64;
+    for part in map.chunks_exact(2) {
+        let (offset, len) = (part[0], part[1]);
+        let stop = offset.checked_add(len).filter(|&stop| stop <= size);
+        match stop {
+            Some(stop) if offset >= end => end = stop,
+            _ => return Err(fault("its map of holes is out of order or leads beyond its end")),
+        }
+        bytes += len;
+        if len > 0 {
+            segments.push(Segment { offset, len });
+        }
+    }
+    if bytes != stored {
+        return Err(fault(&format!(
+            "its map has {bytes} bytes of data, the archive {stored}"
+        )));
+    }
+    Ok(Sparse {
+        size,
+        segments,
+        stored,
+    })
+}
+
+fn fault(what: &str) -> EntryFault {
+    EntryFault::Header(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::EntryKind;
+    use super::super::written::{Tar, base256, entries, gnu};
+
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+    /// What a file with such records and data comes to: its size and segments, or a fault.
+    fn read(records: Pairs<'_>, data: &[u8]) -> Result<(u64, Vec<(u64, u64)>), String> {
+        let records: Vec<(Vec<u8>, &[u8])> = records
+            .iter()
+            .map(|(key, value)| (format!("GNU.sparse.{key}").into_bytes(), value.as_bytes()))
+            .collect();
+        let records: Vec<(&[u8], &[u8])> = records.iter().map(|(key, value)| (&**key, *value)).collect();
+        let tar = Tar::new().pax(&records).file(b"f", data).end();
+        seen(&tar)
+    }
+
+    fn seen(tar: &[u8]) -> Result<(u64, Vec<(u64, u64)>), String> {
+        let all = entries(tar).map_err(|error| error.to_string())?;
+        match &all[0].0.kind {
+            EntryKind::File { size, segments } => {
+                let segments = segments.iter().map(|segment| (segment.offset, segment.len));
+                Ok((*size, segments.collect()))
+            }
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn maps_in_records_are_read_or_refused() {
+        let two = [("size", "100"), ("map", "5,3,50,0,98,2")];
+        assert_eq!(read(&two, b"abcde"), Ok((100, vec![(5, 3), (98, 2)])));
+        let apart = [
+            ("size", "9"),
+            ("numblocks", "1"),
+            ("offset", "4"),
+            ("numbytes", "1"),
+        ];
+        assert_eq!(read(&apart, b"x"), Ok((9, vec![(4, 1)])));
+        assert_eq!(read(&[("size", "9"), ("map", "")], b""), Ok((9, vec![])));
+        let wrong: [(Pairs<'_>, &str); 9] = [
+            (&[("size", "9"), ("map", "5,3,4,2")], "out of order"),
+            (&[("size", "9"), ("map", "5,5")], "beyond its end"),
+            (
+                &[("size", "9"), ("map", "9223372036854775807,9223372036854775807")],
+                "beyond its end",
+            ),
+            (&[("size", "9"), ("map", "0,5,6")], "odd number"),
+            (&[("size", "9"), ("map", "0,4")], "4 bytes of data, the archive 5"),
+            (&[("major", "2"), ("minor", "0")], "sparse file of version 2.0"),
+            (&[("map", "0,-5")], "read the archive"),
+            (&[("numbytes", "5")], "read the archive"),
+            (&[("offset", "5"), ("offset", "5")], "read the archive"),
+        ];
+        for (records, told) in wrong {
+            let fault = read(records, b"abcde").unwrap_err();
+            assert!(fault.contains(told), "{records:?}: {fault}");
+        }
+    }
+
+    #[test]
+    fn a_map_before_the_data_is_read_or_refused() {
+        let with = |map: &str, data: &[u8]| {
+            let mut content = map.as_bytes().to_vec();
+            content.resize(content.len().next_multiple_of(512), 0);
+            content.extend_from_slice(data);
+            read(
+                &[("major", "1"), ("minor", "0"), ("realsize", "4000000")],
+                &content,
+            )
+        };
+        assert_eq!(with("1\n7\n3\n", b"abc"), Ok((4_000_000, vec![(7, 3)])));
+        assert_eq!(with("0\n", b""), Ok((4_000_000, vec![])));
+        let long: String = (0..300).map(|part| format!("{}\n1\n", part * 10_000)).collect();
+        assert_eq!(
+            with(&format!("300\n{long}"), &[1; 300]).map(|(_, parts)| parts.len()),
+            Ok(300)
+        );
+        for map in [
+            "",
+            "2\n1\n1\n",
+            "x\n",
+            "\n",
+            "-1\n",
+            "1048577\n0\n0\n",
+            "99999999999999999999\n",
+        ] {
+            let fault = with(map, b"").unwrap_err();
+            assert!(fault.contains("map of holes"), "{map}: {fault}");
+        }
+    }
+
+    #[test]
+    fn an_old_map_is_read_or_refused() {
+        let with = |edit: fn(&mut [u8; 512])| {
+            let mut tar = Tar::new();
+            tar.header(b'S', b"f", 3, |raw| {
+                gnu(raw);
+                raw[386..410].copy_from_slice(b"00000001000\x0000000000003\0");
+                base256(&mut raw[483..495], 1 << 40);
+                edit(raw);
+            });
+            seen(&tar.data(b"abc").end())
+        };
+        assert_eq!(with(|_| {}), Ok((1 << 40, vec![(512, 3)])));
+        assert!(with(|raw| raw[390] = b'9').unwrap_err().contains("no number"));
+        assert!(
+            with(|raw| base256(&mut raw[483..495], -1))
+                .unwrap_err()
+                .contains("no number")
+        );
+        assert!(
+            with(|raw| base256(&mut raw[398..410], -1))
+                .unwrap_err()
+                .contains("no number")
+        );
+        // What follows is data, and the end; neither says that the map ends.
+        let endless = with(|raw| raw[482] = 1);
+        assert!(endless.is_err(), "{endless:?}");
+    }
+}

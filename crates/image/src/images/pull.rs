@@ -1,0 +1,99 @@
+//! Images that come from elsewhere by name.
+
+use banger_ext4::Options;
+use banger_model::{ImageName, KernelName};
+
+use super::{Draft, ImageRecord, ImageStore, Origin, ROOTFS};
+use crate::Error;
+use crate::files::{self, OfFile};
+use crate::import::{LABEL, UUID};
+use crate::oci::{self, PullOptions, PullProgress, PullSource};
+
+/// The image's documents, byte for byte.
+const MANIFEST: &str = "manifest.json";
+const CONFIGURATION: &str = "config.json";
+
+/// What is pulled, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pull {
+    /// The name it gets.
+    pub name: ImageName,
+    /// Where it comes from.
+    pub source: PullSource,
+    /// The kernel that its VMs boot.
+    pub kernel: Option<KernelName>,
+    /// Take the name over from an image that came from elsewhere, and pull what is here anew.
+    pub force: bool,
+    /// How.
+    pub options: PullOptions,
+}
+
+/// What came of a pull.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pulled {
+    /// It is as it was.
+    Unchanged(ImageRecord),
+    /// It is here now.
+    New(ImageRecord),
+}
+
+impl ImageStore {
+    /// Pulls an image. One that was pulled from the same place before, and has not changed there, is left as it is; one
+    /// that has changed gives its name to the new one. On failure nothing of it is left.
+    ///
+    /// # Errors
+    /// When the name is another image's, the image cannot be had, is not what its digests say, or cannot be kept.
+    pub fn pull(&self, pull: &Pull, progress: PullProgress<'_>) -> Result<Pulled, Error> {
+        let wanted = Origin {
+            reference: pull.source.to_string(),
+            platform: pull.options.platform.to_string(),
+            digest: None,
+        };
+        let here = self.read(pull.name.as_str())?;
+        if let Some(here) = here.filter(|_| !pull.force) {
+            let origin = here.origin.as_ref().filter(|origin| origin.is_like(&wanted));
+            let Some(origin) = origin else {
+                return Err(Error::Exists {
+                    kind: "image",
+                    name: pull.name.to_string(),
+                });
+            };
+            let now = oci::digest_now(&pull.source, &pull.options)?;
+            if now.is_some() && now == origin.digest {
+                return Ok(Pulled::Unchanged(here));
+            }
+        }
+        self.fetch(pull, wanted, progress).map(Pulled::New)
+    }
+
+    fn fetch(&self, pull: &Pull, origin: Origin, progress: PullProgress<'_>) -> Result<ImageRecord, Error> {
+        let making = self.begin()?;
+        let scratch = self.begin()?;
+        let found = oci::find(&pull.source, &pull.options, scratch.path())?;
+        let described = found.described();
+        let path = making.path().join(ROOTFS);
+        let file = files::make_file(&path)?;
+        let handle = file.try_clone().of("open", &path)?;
+        let facts = found.into_image(file, Options::new(LABEL, UUID), &pull.options, progress)?;
+        handle.sync_all().of("sync", &path)?;
+        for (name, bytes) in [
+            (MANIFEST, &described.manifest),
+            (CONFIGURATION, &described.configuration),
+        ] {
+            files::replace(&making.path().join(name), bytes)?;
+        }
+        let draft = Draft {
+            kernel: pull.kernel.clone(),
+            os: facts.os,
+            init: facts.init,
+            managed: true,
+            config: Some(described.config),
+            origin: Some(Origin {
+                digest: described.digest,
+                ..origin
+            }),
+            ..Draft::default()
+        };
+        self.publish(&pull.name, making, draft, true)
+    }
+}

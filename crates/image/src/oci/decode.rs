@@ -1,0 +1,173 @@
+//! One layer: its archive is unpacked, its files' content goes to the image at once, and what is left is a list of
+//! changes, to be made when the layers below are there.
+
+use std::io::{self, Read};
+use std::thread;
+
+use banger_ext4::{Landed, Lane, Meta, Stored};
+
+use super::verified::Verified;
+use super::{Error, LayerRef};
+use crate::archive::{self, Entry, EntryKind};
+use crate::compression::decompressed;
+use crate::error::shown;
+use crate::facts;
+
+/// What a layer does to the layers below it.
+pub(super) struct Layer {
+    /// In the archive's order.
+    pub(super) changes: Vec<Change>,
+    pub(super) landed: Landed,
+}
+
+/// One entry of a layer's archive.
+pub(super) enum Change {
+    /// A regular file.
+    File {
+        name: Vec<u8>,
+        meta: Meta,
+        stored: Stored,
+        /// Its content, where that tells something of the image.
+        content: Option<Vec<u8>>,
+    },
+    /// Anything else that is there.
+    Entry(Entry),
+    /// This is not there any more.
+    Whiteout(Vec<u8>),
+    /// What lower layers have in this directory is not there any more.
+    Opaque(Vec<u8>),
+}
+
+/// How much a layer may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Bytes unpacked.
+    pub(super) bytes: u64,
+    /// Entries.
+    pub(super) entries: u64,
+}
+
+/// Prefix of the names of whiteouts (the specification's `layer.md`, "Whiteouts").
+const WHITEOUT: &[u8] = b".wh.";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+/// Prefix of what AUFS kept for itself.
+const AUFS: &[u8] = b".wh..wh.";
+
+/// Unpacks a layer. Its bytes are hashed as they come and as they are unpacked; nothing of it counts until both are
+/// what they should be.
+pub(super) fn unpack(
+    layer: &LayerRef,
+    packed: impl Read + Send,
+    mut lane: Lane,
+    bounds: Bounds,
+) -> Result<Layer, crate::Error> {
+    let packed = Verified::new(packed, layer.sha256.clone(), Some(layer.size));
+    let changes = thread::scope(|scope| {
+        let tar = decompressed(scope, packed).map_err(unread(0))?;
+        let bounded = Bounded {
+            from: tar,
+            left: bounds.bytes,
+        };
+        let mut tar = Verified::new(bounded, Some(layer.diff_sha256.clone()), None);
+        let mut changes = Vec::new();
+        archive::read(&mut tar, &mut |entry, content| {
+            if changes.len() as u64 == bounds.entries {
+                return Err(crate::Error::TooMany(bounds.entries));
+            }
+            changes.extend(change(entry, content, &mut lane)?);
+            Ok(())
+        })
+        .map_err(|error| too_large(error, bounds))?;
+        // To the end, where both digests are compared.
+        io::copy(&mut tar, &mut io::sink()).map_err(unread(changes.len() as u64))?;
+        Ok::<_, crate::Error>(changes)
+    })?;
+    let landed = lane.finish().map_err(|source| crate::Error::Image {
+        what: "write",
+        source,
+    })?;
+    Ok(Layer { changes, landed })
+}
+
+fn unread(entries: u64) -> impl Fn(io::Error) -> crate::Error {
+    move |source| crate::Error::Archive { entries, source }
+}
+
+fn change(entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<Option<Change>, crate::Error> {
+    let name = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
+    let last = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let dir = &name[..name.len() - last.len()];
+    if last == OPAQUE {
+        return Ok(Some(Change::Opaque(dir.to_vec())));
+    }
+    if last.starts_with(AUFS) {
+        return Ok(None);
+    }
+    if let Some(gone) = last.strip_prefix(WHITEOUT) {
+        if matches!(gone, b"" | b"." | b"..") {
+            return Err(Error::Whiteout(shown(name)).into());
+        }
+        return Ok(Some(Change::Whiteout([dir, gone].concat())));
+    }
+    let EntryKind::File { size, segments } = &entry.kind else {
+        return Ok(Some(Change::Entry(entry)));
+    };
+    let write = |source| crate::Error::Write {
+        entry: shown(&entry.name),
+        source,
+    };
+    if last == b"os-release" && *size < facts::LONGEST && segments.len() == 1 {
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes).map_err(unread(0))?;
+        let stored = lane
+            .store(&entry.name, *size, segments, &mut &bytes[..])
+            .map_err(write)?;
+        return Ok(Some(Change::File {
+            name: entry.name,
+            meta: entry.meta,
+            stored,
+            content: Some(bytes),
+        }));
+    }
+    let stored = lane.store(&entry.name, *size, segments, content).map_err(write)?;
+    Ok(Some(Change::File {
+        name: entry.name,
+        meta: entry.meta,
+        stored,
+        content: None,
+    }))
+}
+
+/// A reader that fails beyond so many bytes.
+struct Bounded<R> {
+    from: R,
+    left: u64,
+}
+
+/// The words of [`Bounded`], by which it is known again.
+#[derive(Debug, thiserror::Error)]
+#[error("it unpacks to more than it may")]
+struct Beyond;
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        self.left = self
+            .left
+            .checked_sub(read as u64)
+            .ok_or_else(|| io::Error::other(Beyond))?;
+        Ok(read)
+    }
+}
+
+fn too_large(error: crate::Error, bounds: Bounds) -> crate::Error {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(error) = source {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if inner.is_some_and(|inner| inner.is::<Beyond>()) {
+            return Error::TooLarge(bounds.bytes).into();
+        }
+        source = error.source();
+    }
+    error
+}

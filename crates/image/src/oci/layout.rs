@@ -1,0 +1,274 @@
+//! Images on disk: the OCI image layout (the specification's `image-layout.md`), as a directory or in a tar.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use oci_spec::image::{Descriptor, ImageIndex};
+
+use super::document::{self, LayerRef, Platform, Resolved};
+use super::source::Source;
+use super::{Error, verified};
+
+/// The annotation by which an index names an image.
+const NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The files of a layout or of a saved image.
+pub(super) trait Members: Sync {
+    /// Where they are.
+    fn path(&self) -> &Path;
+
+    /// Opens one.
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send + '_>>;
+}
+
+/// Files in a directory.
+pub(super) struct Directory(pub(super) PathBuf);
+
+impl Members for Directory {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(File::open(self.0.join(name))?))
+    }
+}
+
+/// Files in a tar, read where they lie in it.
+pub(super) struct Archive {
+    path: PathBuf,
+    file: File,
+    /// Where each begins, and its length.
+    members: BTreeMap<String, (u64, u64)>,
+}
+
+impl Archive {
+    /// Finds the members of the tar at `path`.
+    pub(super) fn open(path: &Path) -> Result<Self, crate::Error> {
+        use crate::files::OfFile;
+        let mut file = File::open(path).of("open", path)?;
+        let members = members(&mut file).of("read the archive", path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            members,
+        })
+    }
+
+    /// The length of a member; 0 when it is not there.
+    pub(super) fn size(&self, name: &str) -> u64 {
+        self.members.get(name).map_or(0, |&(_, len)| len)
+    }
+
+    /// Whether it has a file of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+}
+
+fn members(file: &mut File) -> io::Result<BTreeMap<String, (u64, u64)>> {
+    let mut members = BTreeMap::new();
+    let mut links = Vec::new();
+    for entry in tar::Archive::new(file).entries_with_seek()? {
+        let entry = entry?;
+        let name = plain(&entry.path_bytes());
+        match entry.header().entry_type() {
+            kind if kind.is_file() => {
+                members.insert(name, (entry.raw_file_position(), entry.size()));
+            }
+            // `docker save` once wrote a layer that two images share as a symbolic link to the first.
+            kind if kind.is_symlink() || kind.is_hard_link() => {
+                let target = entry.link_name_bytes().unwrap_or_default();
+                let base = match (kind.is_symlink(), name.rsplit_once('/')) {
+                    (true, Some((dir, _))) => dir.to_owned(),
+                    _ => String::new(),
+                };
+                links.push((name, beside(&base, &plain(&target))));
+            }
+            _ => {}
+        }
+    }
+    for (name, target) in links {
+        if let Some(&place) = members.get(&target) {
+            members.insert(name, place);
+        }
+    }
+    Ok(members)
+}
+
+fn plain(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    name.trim_start_matches("./").trim_start_matches('/').to_owned()
+}
+
+/// The path that `target` is when seen from the directory `base`.
+fn beside(base: &str, target: &str) -> String {
+    let mut parts: Vec<&str> = base.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+impl Members for Archive {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send + '_>> {
+        let &(at, len) = self.members.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(Window {
+            file: &self.file,
+            at,
+            end: at + len,
+        }))
+    }
+}
+
+/// A part of a file. Several may be read at once.
+struct Window<'a> {
+    file: &'a File,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Window<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        use std::os::unix::fs::FileExt;
+        let len = (self.end - self.at).min(buffer.len() as u64) as usize;
+        let read = self.file.read_at(&mut buffer[..len], self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+/// Reads a document among `members`.
+pub(super) fn document(members: &dyn Members, name: &str) -> Result<Vec<u8>, Error> {
+    let missing = || Error::NoMember {
+        path: members.path().to_owned(),
+        member: name.to_owned(),
+    };
+    let mut bytes = Vec::new();
+    members
+        .open(name)
+        .and_then(|file| file.take(document::LONGEST).read_to_end(&mut bytes))
+        .map_err(|_| missing())?;
+    Ok(bytes)
+}
+
+/// Opens a layer among `members`.
+pub(super) fn layer<'a>(members: &'a dyn Members, name: &str) -> Result<Box<dyn Read + Send + 'a>, Error> {
+    members.open(name).map_err(|_| Error::NoMember {
+        path: members.path().to_owned(),
+        member: name.to_owned(),
+    })
+}
+
+/// An image of a layout.
+pub(super) struct Layout<M> {
+    members: M,
+    tag: Option<String>,
+}
+
+impl<M: Members> Layout<M> {
+    pub(super) fn new(members: M, tag: Option<String>) -> Self {
+        Self { members, tag }
+    }
+
+    fn blob(descriptor: &Descriptor) -> Result<String, Error> {
+        Ok(format!("blobs/sha256/{}", verified::sha256(descriptor.digest())?))
+    }
+
+    fn fetch(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
+        let bytes = document(&self.members, &Self::blob(descriptor)?)?;
+        let wanted = verified::sha256(descriptor.digest())?;
+        verified::check(&bytes, wanted).map_err(|source| Error::Mismatch {
+            what: descriptor.digest().to_string(),
+            source,
+        })?;
+        Ok(bytes)
+    }
+
+    /// The index without what has another name.
+    fn named(&self, mut index: ImageIndex) -> Result<ImageIndex, Error> {
+        let Some(tag) = &self.tag else { return Ok(index) };
+        let name = |descriptor: &Descriptor| {
+            let annotations = descriptor.annotations().as_ref()?;
+            annotations.get(NAME).cloned()
+        };
+        let (named, rest): (Vec<_>, Vec<_>) = index
+            .manifests()
+            .iter()
+            .cloned()
+            .partition(|descriptor| name(descriptor).as_ref() == Some(tag));
+        if named.is_empty() {
+            return Err(Error::NoImage {
+                path: self.members.path().to_owned(),
+                tag: Some(tag.clone()),
+                present: rest.iter().filter_map(name).collect(),
+            });
+        }
+        index.set_manifests(named);
+        Ok(index)
+    }
+}
+
+impl<M: Members> Source for Layout<M> {
+    fn resolve(&mut self, platform: &Platform) -> Result<Resolved, Error> {
+        let index: ImageIndex = document::parse("index", &document(&self.members, "index.json")?)?;
+        let index = serde_json::to_vec(&self.named(index)?).expect("an index has only string keys");
+        document::resolve(index, None, platform, &|descriptor| self.fetch(descriptor))
+    }
+
+    fn open(&self, layer_ref: &LayerRef) -> Result<Box<dyn Read + Send + '_>, Error> {
+        let sha256 = layer_ref.sha256.as_deref().unwrap_or_default();
+        layer(&self.members, &format!("blobs/sha256/{sha256}"))
+    }
+}
+
+/// Whether a file is compressed, by its first bytes; the file is at its start again.
+pub(super) fn is_compressed(file: &mut File) -> io::Result<bool> {
+    let mut magic = Vec::new();
+    file.take(6).read_to_end(&mut magic)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(matches!(
+        magic[..],
+        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0xfd, b'7', b'z', b'X', b'Z', 0]
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_in_saved_images_lead_to_their_layers() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("saved.tar");
+        let mut tar = tar::Builder::new(File::create(&path).unwrap());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(5);
+        tar.append_data(&mut header.clone(), "./one/layer.tar", &b"hello"[..])
+            .unwrap();
+        header.set_size(0);
+        header.set_entry_type(tar::EntryType::Symlink);
+        tar.append_link(&mut header, "two/layer.tar", "../one/layer.tar")
+            .unwrap();
+        tar.into_inner().unwrap();
+        let archive = Archive::open(&path).unwrap();
+        let mut content = String::new();
+        archive
+            .open("two/layer.tar")
+            .unwrap()
+            .read_to_string(&mut content)
+            .unwrap();
+        assert_eq!(content, "hello");
+        assert!(archive.has("one/layer.tar") && archive.open("three").is_err());
+    }
+}

@@ -1,0 +1,222 @@
+//! Images of the Open Container Initiative and of Docker, made bootable.
+//!
+//! ```text
+//!  source ──▶ documents ──▶ one lane a layer, some at once:            ──▶ stack, in order ──▶ metadata
+//!  registry    index          read ─ verify ─ decompress │ verify ─ tar      tree                ext4
+//!  layout      manifest                     (a thread)   │ (a thread) └─▶ content to its blocks
+//!  archive     configuration
+//! ```
+//!
+//! Every byte is read once and written once. Layers wait for each other only where one changes what another has. Nothing
+//! is trusted before its digest is compared, because nothing has a name before that.
+
+mod credentials;
+mod decode;
+mod document;
+mod error;
+mod layout;
+mod reference;
+mod registry;
+mod retry;
+mod saved;
+mod source;
+mod stack;
+mod verified;
+mod work;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::thread;
+
+use banger_ext4::{ImageWriter, Options};
+use serde::{Deserialize, Serialize};
+
+use crate::facts::Facts;
+use crate::files::OfFile;
+use crate::tree::Tree;
+
+pub use document::Platform;
+pub use error::Error;
+pub use reference::PullSource;
+pub use registry::RegistryOptions;
+
+use decode::Bounds;
+use document::{LayerRef, Resolved};
+use layout::{Archive, Directory, Layout};
+use registry::Registry;
+use saved::Saved;
+use source::Source;
+use work::Work;
+
+/// How an image is pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullOptions {
+    /// For which platform.
+    pub platform: Platform,
+    /// How registries are asked.
+    pub registry: RegistryOptions,
+    /// The most bytes that an image may unpack to.
+    pub most_bytes: u64,
+    /// The most entries that an image may have.
+    pub most_entries: u64,
+}
+
+impl Default for PullOptions {
+    fn default() -> Self {
+        Self {
+            platform: Platform::default(),
+            registry: RegistryOptions::default(),
+            most_bytes: 256 << 30,
+            most_entries: 4_000_000,
+        }
+    }
+}
+
+/// Is told of a layer that comes: its digest, the bytes so far, and in all; `Break` cancels. Called by several threads.
+pub type PullProgress<'a> = &'a (dyn Fn(&str, u64, u64) -> ControlFlow<()> + Sync);
+
+/// What an image's maker says of how to run it (the specification's `config.md`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImageConfig {
+    /// Variables, as `NAME=VALUE`.
+    pub env: Vec<String>,
+    /// What is run.
+    pub entrypoint: Vec<String>,
+    /// Its arguments, or what is run when there is no entry point.
+    pub cmd: Vec<String>,
+    /// Who runs it, as `USER[:GROUP]`; empty for root.
+    pub user: String,
+    /// Where; empty for `/`.
+    pub workdir: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Ports that it listens on, such as `80/tcp`.
+    pub exposed_ports: Vec<String>,
+    /// The signal that stops it, if it is not SIGTERM.
+    pub stop_signal: Option<String>,
+}
+
+impl ImageConfig {
+    fn of(resolved: &Resolved) -> Self {
+        let Some(config) = resolved.config.config() else {
+            return Self::default();
+        };
+        let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+        let mut exposed_ports = list(config.exposed_ports());
+        exposed_ports.sort();
+        Self {
+            env: list(config.env()),
+            entrypoint: list(config.entrypoint()),
+            cmd: list(config.cmd()),
+            user: config.user().clone().unwrap_or_default(),
+            workdir: config.working_dir().clone().unwrap_or_default(),
+            labels: config.labels().clone().unwrap_or_default().into_iter().collect(),
+            exposed_ports,
+            stop_signal: config.stop_signal().clone(),
+        }
+    }
+}
+
+/// An image that was found, and is not pulled yet.
+pub(crate) struct Found {
+    source: Box<dyn Source>,
+    resolved: Resolved,
+}
+
+/// What is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Described {
+    /// Digest of what the source's name leads to: the index, where there is one.
+    pub(crate) digest: Option<String>,
+    pub(crate) config: ImageConfig,
+    /// The documents, byte for byte.
+    pub(crate) manifest: Vec<u8>,
+    pub(crate) configuration: Vec<u8>,
+}
+
+/// The digest that a registry's tag has now, by one request for a manifest; nothing for other sources.
+pub(crate) fn digest_now(source: &PullSource, options: &PullOptions) -> Result<Option<String>, Error> {
+    match source {
+        PullSource::Registry(reference) => Registry::new(reference, &options.registry)?.digest().map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Finds an image. A compressed archive is decompressed to a file in `scratch` first.
+pub(crate) fn find(
+    source: &PullSource,
+    options: &PullOptions,
+    scratch: &Path,
+) -> Result<Found, crate::Error> {
+    let archive = |path: &Path| open_archive(path, scratch);
+    let mut source: Box<dyn Source> = match source {
+        PullSource::Registry(reference) => Box::new(Registry::new(reference, &options.registry)?),
+        PullSource::Layout(path, tag) => Box::new(Layout::new(Directory(path.clone()), tag.clone())),
+        PullSource::OciArchive(path, tag) => Box::new(Layout::new(archive(path)?, tag.clone())),
+        PullSource::DockerArchive(path, name) => Box::new(Saved::new(archive(path)?, name.clone())),
+        PullSource::Archive(path) => {
+            let archive = archive(path)?;
+            if archive.has("index.json") {
+                Box::new(Layout::new(archive, None))
+            } else {
+                Box::new(Saved::new(archive, None))
+            }
+        }
+    };
+    let resolved = source.resolve(&options.platform)?;
+    Ok(Found { source, resolved })
+}
+
+fn open_archive(path: &Path, scratch: &Path) -> Result<Archive, crate::Error> {
+    let mut file = File::open(path).of("open", path)?;
+    if !layout::is_compressed(&mut file).of("read", path)? {
+        return Archive::open(path);
+    }
+    let plain = scratch.join("archive.tar");
+    let mut to = crate::files::make_file(&plain)?;
+    thread::scope(|scope| {
+        let mut from = crate::compression::decompressed(scope, file)?;
+        io::copy(&mut from, &mut to)
+    })
+    .of("decompress", path)?;
+    Archive::open(&plain)
+}
+
+impl Found {
+    pub(crate) fn described(&self) -> Described {
+        Described {
+            digest: self.resolved.digest.clone(),
+            config: ImageConfig::of(&self.resolved),
+            manifest: self.resolved.manifest.clone(),
+            configuration: self.resolved.configuration.clone(),
+        }
+    }
+
+    /// Writes the image into an empty file.
+    pub(crate) fn into_image(
+        self,
+        file: File,
+        writer: Options,
+        options: &PullOptions,
+        progress: PullProgress<'_>,
+    ) -> Result<Facts, crate::Error> {
+        let mut writer = ImageWriter::create(file, writer).map_err(|source| crate::Error::Image {
+            what: "begin",
+            source,
+        })?;
+        let layers = &self.resolved.layers;
+        let sizes: Vec<u64> = layers.iter().map(|layer| layer.size).collect();
+        let lanes = writer.lanes(&sizes);
+        let mut tree = Tree::new(writer, options.most_entries);
+        let bounds = Bounds {
+            bytes: options.most_bytes,
+            entries: options.most_entries,
+        };
+        Work::new(&*self.source, layers, bounds, progress).stack(lanes, &mut tree)?;
+        tree.finish()
+    }
+}

@@ -1,0 +1,142 @@
+//! Content that must have a digest.
+
+use std::fmt::Write;
+use std::io::{self, Read};
+
+use oci_spec::image::{Digest, DigestAlgorithm};
+use sha2::{Digest as _, Sha256};
+
+/// Content that is not the one that was named.
+#[derive(Debug, thiserror::Error)]
+pub enum Mismatch {
+    /// Its digest is another.
+    #[error("its digest is {got}, and should be {wanted}")]
+    Digest {
+        /// As it was named.
+        wanted: String,
+        /// As it is.
+        got: String,
+    },
+    /// It has another length.
+    #[error("it has {got} bytes, and should have {wanted}")]
+    Size {
+        /// As it was announced.
+        wanted: u64,
+        /// As it is, as far as it was read.
+        got: u64,
+    },
+}
+
+/// The SHA-256 in a digest; no other kind is supported.
+pub(super) fn sha256(digest: &Digest) -> Result<&str, super::Error> {
+    match digest.algorithm() {
+        DigestAlgorithm::Sha256 => Ok(digest.digest()),
+        _ => Err(super::Error::Digest(digest.to_string())),
+    }
+}
+
+/// Checks content that is in memory.
+pub(super) fn check(bytes: &[u8], wanted: &str) -> Result<(), Mismatch> {
+    compare(wanted, &hex(&Sha256::digest(bytes)))
+}
+
+fn compare(wanted: &str, got: &str) -> Result<(), Mismatch> {
+    if wanted == got {
+        return Ok(());
+    }
+    Err(Mismatch::Digest {
+        wanted: format!("sha256:{wanted}"),
+        got: format!("sha256:{got}"),
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A reader whose end is an error unless what was read has the right digest and length. Reading to the end is what
+/// verifies.
+pub(super) struct Verified<R> {
+    from: R,
+    hash: Sha256,
+    wanted: Option<String>,
+    /// The length, where it is known.
+    size: Option<u64>,
+    read: u64,
+}
+
+impl<R: Read> Verified<R> {
+    /// `wanted` is a SHA-256 in hexadecimal; without one, only the length is checked.
+    pub(super) fn new(from: R, wanted: Option<String>, size: Option<u64>) -> Self {
+        Self {
+            from,
+            hash: Sha256::new(),
+            wanted,
+            size,
+            read: 0,
+        }
+    }
+
+    fn at_end(&mut self) -> io::Result<()> {
+        let mismatch = |mismatch| io::Error::new(io::ErrorKind::InvalidData, mismatch);
+        self.check_size(|got, wanted| got == wanted).map_err(mismatch)?;
+        let Some(wanted) = self.wanted.take() else {
+            return Ok(());
+        };
+        let got = hex(&std::mem::take(&mut self.hash).finalize());
+        compare(&wanted, &got).map_err(mismatch)
+    }
+
+    fn check_size(&self, fits: impl Fn(u64, u64) -> bool) -> Result<(), Mismatch> {
+        match self.size {
+            Some(wanted) if !fits(self.read, wanted) => Err(Mismatch::Size {
+                wanted,
+                got: self.read,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<R: Read> Read for Verified<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        if read == 0 && !buffer.is_empty() {
+            self.at_end()?;
+            return Ok(0);
+        }
+        self.read += read as u64;
+        self.check_size(|got, wanted| got <= wanted)
+            .map_err(|mismatch| io::Error::new(io::ErrorKind::InvalidData, mismatch))?;
+        if self.wanted.is_some() {
+            self.hash.update(&buffer[..read]);
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn read(content: &[u8], size: Option<u64>) -> io::Result<u64> {
+        let mut verified = Verified::new(content, Some(ABC.to_owned()), size);
+        io::copy(&mut verified, &mut io::sink())
+    }
+
+    #[test]
+    fn only_the_right_content_ends_well() {
+        assert_eq!(read(b"abc", Some(3)).unwrap(), 3);
+        assert_eq!(read(b"abc", None).unwrap(), 3);
+        let words = |result: io::Result<u64>| result.unwrap_err().to_string();
+        assert!(words(read(b"abd", Some(3))).contains("should be sha256:ba78"));
+        assert!(words(read(b"ab", Some(3))).contains("it has 2 bytes, and should have 3"));
+        assert!(words(read(b"abcd", Some(3))).contains("it has 4 bytes"));
+    }
+}

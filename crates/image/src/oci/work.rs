@@ -1,0 +1,154 @@
+//! All layers of an image, some of them at once.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+
+use banger_ext4::Lane;
+
+use super::decode::{self, Bounds, Layer};
+use super::document::LayerRef;
+use super::source::Source;
+use super::{Error, PullProgress, stack};
+use crate::tree::Tree;
+
+/// The unpacking of all layers.
+pub(super) struct Work<'a> {
+    source: &'a dyn Source,
+    layers: &'a [LayerRef],
+    bounds: Bounds,
+    progress: PullProgress<'a>,
+    /// One layer has failed, or nobody wants the image any more.
+    given_up: AtomicBool,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        source: &'a dyn Source,
+        layers: &'a [LayerRef],
+        bounds: Bounds,
+        progress: PullProgress<'a>,
+    ) -> Self {
+        Self {
+            source,
+            layers,
+            bounds,
+            progress,
+            given_up: AtomicBool::new(false),
+        }
+    }
+
+    /// Unpacks the layers, as many at once as there are processors, and stacks them in order as they come.
+    pub(super) fn stack(&self, lanes: Vec<Lane>, tree: &mut Tree) -> Result<(), crate::Error> {
+        let queue = Mutex::new(lanes.into_iter().enumerate());
+        let workers = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        thread::scope(|scope| {
+            let (sender, receiver) = mpsc::channel();
+            for _ in 0..workers.min(self.layers.len()) {
+                let (queue, sender) = (&queue, sender.clone());
+                scope.spawn(move || {
+                    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    while let Some((index, lane)) = next() {
+                        if sender.send((index, self.unpack(index, lane))).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let stacked = self.in_order(&receiver, tree);
+            if stacked.is_err() {
+                self.given_up.store(true, Ordering::Relaxed);
+            }
+            stacked
+        })
+    }
+
+    fn in_order(
+        &self,
+        unpacked: &mpsc::Receiver<(usize, Result<Layer, crate::Error>)>,
+        tree: &mut Tree,
+    ) -> Result<(), crate::Error> {
+        let mut early = BTreeMap::new();
+        let mut next = 0;
+        for (index, layer) in unpacked {
+            early.insert(index, layer?);
+            while let Some(layer) = early.remove(&next) {
+                tree.join(&layer.landed);
+                stack::add(tree, layer).map_err(|error| self.in_layer(next, error))?;
+                next += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn unpack(&self, index: usize, lane: Lane) -> Result<Layer, crate::Error> {
+        let layer = &self.layers[index];
+        let name = self.name(index);
+        let watched = Watched {
+            from: self.source.open(layer)?,
+            work: self,
+            name: &name,
+            size: layer.size,
+            read: 0,
+            tell_at: 0,
+        };
+        let unpacked = decode::unpack(layer, watched, lane, self.bounds);
+        unpacked.map_err(|error| {
+            if self.given_up.load(Ordering::Relaxed) {
+                return crate::Error::Cancelled;
+            }
+            self.in_layer(index, error)
+        })
+    }
+
+    /// The digest by which a layer is known to people.
+    fn name(&self, index: usize) -> String {
+        let layer = &self.layers[index];
+        format!("sha256:{}", layer.sha256.as_ref().unwrap_or(&layer.diff_sha256))
+    }
+
+    fn in_layer(&self, index: usize, source: crate::Error) -> crate::Error {
+        Error::Layer {
+            number: index + 1,
+            of: self.layers.len(),
+            digest: self.name(index),
+            source: Box::new(source),
+        }
+        .into()
+    }
+}
+
+/// Bytes between two words of progress.
+const STEP: u64 = 1 << 20;
+
+/// A layer's bytes, with progress told.
+struct Watched<'a, R> {
+    from: R,
+    work: &'a Work<'a>,
+    name: &'a str,
+    size: u64,
+    read: u64,
+    /// When progress is told again.
+    tell_at: u64,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        self.read += read as u64;
+        if self.read >= self.tell_at || read == 0 {
+            self.tell_at = self.read + STEP;
+            let wanted = (self.work.progress)(self.name, self.read, self.size);
+            if wanted.is_break() {
+                self.work.given_up.store(true, Ordering::Relaxed);
+            }
+        }
+        if self.work.given_up.load(Ordering::Relaxed) {
+            return Err(io::Error::other("nobody wants it any more"));
+        }
+        Ok(read)
+    }
+}
