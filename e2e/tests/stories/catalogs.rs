@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use banger_api::{AvailableKernel, KernelPulled, KernelsPublished, Presence};
-use banger_e2e::{Backend, Home, Output, Server, Trick};
+use banger_e2e::{Backend, Home, Image, Output, Server, Trick};
 use sha2::Digest;
 
 use crate::images::{self, END, files_in};
-use crate::{Story, on_the_host};
+use crate::{Story, in_guests, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[
     on_the_host("a_kernel_is_published_and_pulled", published_and_pulled),
+    in_guests("a_pulled_kernel_boots", pulled_boots),
     on_the_host("a_pull_that_is_cut_goes_on_where_it_was", cut),
     on_the_host("servers_that_misbehave_leave_nothing", misbehaving_servers),
     on_the_host("what_nobody_vouches_for_is_refused", not_vouched_for),
@@ -29,15 +30,28 @@ struct Catalog {
 
 impl Catalog {
     fn new() -> Result<Self> {
-        let dir = tempfile::tempdir()?;
         let publisher = Home::bare()?;
         images::kernel(&publisher)?;
-        let (to, key) = (dir.path().join("hosted"), dir.path().join("key"));
-        let args = ["kernel", "publish", "--json", "--distro", "none", "--new-key"];
-        let published = publisher
-            .banger(args.iter().map(PathBuf::from).chain([key, to]))?
-            .ok()?;
+        let catalog = Self::by(&publisher, "k")?;
         publisher.end()?;
+        Ok(catalog)
+    }
+
+    /// A catalog with a kernel that `publisher` has.
+    fn by(publisher: &Home, kernel: &str) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let (to, key) = (dir.path().join("hosted"), dir.path().join("key"));
+        let published = publisher
+            .command(["kernel", "publish", "--json", "--distro", "none"])
+            .arg("--new-key")
+            .args([&key, &to])
+            .arg(kernel)
+            .output()?;
+        ensure!(
+            published.status.success(),
+            "{}",
+            String::from_utf8_lossy(&published.stderr)
+        );
         Ok(Self {
             published: serde_json::from_slice(&published.stdout)?,
             document: std::fs::read_to_string(dir.path().join("hosted/catalog.json"))?,
@@ -148,6 +162,29 @@ fn published_and_pulled(_: Backend) -> Result<()> {
     let place = catalog.hosted("").to_string_lossy().into_owned();
     let home = catalog.user(&place, &catalog.published.key)?;
     home.banger(["kernel", "pull", "k"])?.ok()?;
+    home.end()
+}
+
+fn pulled_boots(backend: Backend) -> Result<()> {
+    let [.., kernel] = backend.options();
+    let publisher = Home::new(&[Image::Busybox])?;
+    let catalog = Catalog::by(&publisher, kernel)?;
+    let shown = publisher
+        .banger(["image", "show", "--json", Image::Busybox.name()])?
+        .ok()?;
+    let image: banger_api::Image = serde_json::from_slice(&shown.stdout)?;
+    // Where it is without the publisher's home.
+    let rootfs = image.layers[0].canonicalize()?;
+    publisher.end()?;
+    let server = catalog.serve(Trick::CutOnce)?;
+    let home = catalog.user(&server.url(), &catalog.published.key)?;
+    home.banger(["kernel", "pull", kernel])?.ok()?;
+    home.command(["image", "register", "--name", Image::Busybox.name(), "--rootfs"])
+        .arg(rootfs)
+        .output()?;
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let version = &catalog.published.kernels[0].version;
+    ensure!(home.sh("vm", "uname -r")? == *version, "another kernel runs");
     home.end()
 }
 
