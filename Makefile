@@ -41,7 +41,7 @@ check: setup-build ## Format, clippy with warnings as errors, dependency directi
 
 bench: setup-test release test-kernel ## The figures, to target/bench/figures.jsonl (NAMES="..." for some)
 	cargo build --release -p banger-vsock-agent --bin banger-fake-guest
-	cargo xtask bench $(NAMES)
+	cargo run --quiet --release -p xtask -- bench $(NAMES)
 
 install: build ## Install below PREFIX (default /usr/local for root, else ~/.local)
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/banger"

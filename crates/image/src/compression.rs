@@ -4,30 +4,45 @@ use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
-/// Bytes of a chunk, and how many may wait: what a slow writer costs in memory.
-const CHUNK: usize = 1 << 20;
-const WAITING: usize = 4;
+/// Bytes of a chunk, and how many there are: what a slow writer costs in memory. They are used again and again, which
+/// keeps them in the processor's caches.
+const CHUNK: usize = 256 << 10;
+const CHUNKS: usize = 8;
+
+/// Bytes of input that are read at once.
+const INPUT: usize = 256 << 10;
 
 /// The content of `stream`, unpacked by a thread of `scope`. The thread ends with the reader.
 pub(crate) fn decompressed<'scope, R: Read + Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     stream: R,
 ) -> io::Result<impl Read + use<R>> {
-    let mut stream = BufReader::with_capacity(CHUNK, stream);
+    let mut stream = BufReader::with_capacity(INPUT, stream);
     let mut magic = Vec::new();
     (&mut stream).take(6).read_to_end(&mut magic)?;
     let whole = Cursor::new(magic.clone()).chain(stream);
-    let (sender, receiver) = sync_channel(WAITING);
-    scope.spawn(move || forward(&magic, whole, &sender));
+    let (full, filled) = sync_channel(CHUNKS);
+    let (empty, emptied) = sync_channel(CHUNKS);
+    for _ in 0..CHUNKS {
+        // There is room for all of them.
+        let _ = empty.send(Vec::new());
+    }
+    scope.spawn(move || forward(&magic, whole, &emptied, &full));
     Ok(Chunks {
-        receiver,
+        filled,
+        empty,
         chunk: Cursor::new(Vec::new()),
     })
 }
 
 type Whole<R> = Chain<Cursor<Vec<u8>>, BufReader<R>>;
 
-fn forward<R: Read>(magic: &[u8], whole: Whole<R>, to: &SyncSender<io::Result<Vec<u8>>>) {
+fn forward<R: Read>(
+    magic: &[u8],
+    whole: Whole<R>,
+    emptied: &Receiver<Vec<u8>>,
+    to: &SyncSender<io::Result<Vec<u8>>>,
+) {
     let mut unpacked: Box<dyn Read + '_> = match magic {
         [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(whole)),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => match zstd::Decoder::new(whole) {
@@ -37,23 +52,25 @@ fn forward<R: Read>(magic: &[u8], whole: Whole<R>, to: &SyncSender<io::Result<Ve
         [0xfd, b'7', b'z', b'X', b'Z', 0] => Box::new(liblzma::read::XzDecoder::new_multi_decoder(whole)),
         _ => Box::new(whole),
     };
-    loop {
-        let mut chunk = Vec::with_capacity(CHUNK);
+    // When nobody reads any more, the import has failed.
+    while let Ok(mut chunk) = emptied.recv() {
+        chunk.clear();
+        chunk.reserve_exact(CHUNK);
         let read = unpacked.by_ref().take(CHUNK as u64).read_to_end(&mut chunk);
-        let last = match read {
+        let sent = match read {
             Ok(0) => return,
             Ok(_) => to.send(Ok(chunk)),
             Err(error) => return drop(to.send(Err(error))),
         };
-        // Nobody reads any more: the import has failed.
-        if last.is_err() {
+        if sent.is_err() {
             return;
         }
     }
 }
 
 struct Chunks {
-    receiver: Receiver<io::Result<Vec<u8>>>,
+    filled: Receiver<io::Result<Vec<u8>>>,
+    empty: SyncSender<Vec<u8>>,
     chunk: Cursor<Vec<u8>>,
 }
 
@@ -61,8 +78,12 @@ impl Read for Chunks {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.chunk.read(buffer)? {
-                0 if !buffer.is_empty() => match self.receiver.recv() {
-                    Ok(chunk) => self.chunk = Cursor::new(chunk?),
+                0 if !buffer.is_empty() => match self.filled.recv() {
+                    Ok(chunk) => {
+                        let read = std::mem::replace(&mut self.chunk, Cursor::new(chunk?));
+                        // The first is none of those, and makes one more; there is room for it, or nobody wants it.
+                        let _ = self.empty.try_send(read.into_inner());
+                    }
                     Err(_) => return Ok(0),
                 },
                 read => return Ok(read),

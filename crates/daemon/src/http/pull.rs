@@ -51,13 +51,13 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
                 false => ControlFlow::Continue(()),
             }
         };
-        let pulled = on_thread.context().images.pull(&pull, &progress)?;
-        // An image that this one replaced may be used by no VM.
-        sweep(&on_thread);
-        Ok::<_, banger_image::Error>(pulled)
+        on_thread.context().images.pull(&pull, &progress)
     })
     .await
     .map_err(|refused| refused.0)?;
+    // An image that this one replaced may be used by no VM. Nobody has to wait for that.
+    let sweeping = Arc::clone(vms);
+    tokio::task::spawn_blocking(move || sweep(&sweeping));
     let (record, unchanged) = match pulled {
         Pulled::Unchanged(record) => (record, true),
         Pulled::New(record) => (record, false),

@@ -1,5 +1,9 @@
 //! Images that come from elsewhere by name.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
 use banger_ext4::Options;
 use banger_model::{ImageName, KernelName};
 
@@ -8,6 +12,10 @@ use crate::Error;
 use crate::files::{self, OfFile};
 use crate::import::{LABEL, UUID};
 use crate::oci::{self, PullOptions, PullProgress, PullSource};
+
+/// Words of progress, each of a megabyte, between two times that what is written is put on stable storage: then little is
+/// left to wait for in the end.
+const SYNC_EVERY: u64 = 16;
 
 /// The image's documents, byte for byte.
 const MANIFEST: &str = "manifest.json";
@@ -74,7 +82,25 @@ impl ImageStore {
         let path = making.path().join(ROOTFS);
         let file = files::make_file(&path)?;
         let handle = file.try_clone().of("open", &path)?;
-        let facts = found.into_image(file, Options::new(LABEL, UUID), &pull.options, progress)?;
+        let facts = thread::scope(|scope| {
+            let (written, syncing) = sync_channel(1);
+            let early = &handle;
+            scope.spawn(move || {
+                for () in syncing {
+                    // An error is told again by the last one.
+                    let _ = early.sync_data();
+                }
+            });
+            let told = AtomicU64::new(0);
+            let progress = move |layer: &str, done: u64, total: u64| {
+                // One that is under way takes along what comes meanwhile.
+                if told.fetch_add(1, Ordering::Relaxed) % SYNC_EVERY == SYNC_EVERY - 1 {
+                    let _ = written.try_send(());
+                }
+                progress(layer, done, total)
+            };
+            found.into_image(file, Options::new(LABEL, UUID), &pull.options, &progress)
+        })?;
         handle.sync_all().of("sync", &path)?;
         for (name, bytes) in [
             (MANIFEST, &described.manifest),

@@ -22,8 +22,8 @@ use super::document::{self, LayerRef, Platform, Resolved};
 use super::source::Source;
 use super::{Error, credentials, retry, verified};
 
-/// Chunks of a layer that may wait for whoever unpacks it, of some 16 KiB each.
-const WAITING: usize = 128;
+/// Chunks of a layer that may wait for whoever unpacks it, of up to half a MiB each.
+const WAITING: usize = 8;
 
 const CONNECT: Duration = Duration::from_secs(15);
 
@@ -65,10 +65,50 @@ struct Endpoint {
     auth: RegistryAuth,
 }
 
+/// A registry that may be asked, and by which protocol.
+struct Candidate {
+    reference: Reference,
+    plain: bool,
+}
+
+impl Candidate {
+    /// Those to ask, in this order.
+    fn all(reference: &Reference, options: &RegistryOptions) -> Vec<Self> {
+        let mut all = Vec::new();
+        for mirror in &options.mirrors {
+            let (plain, host) = match mirror.strip_prefix("http://") {
+                Some(host) => (true, host),
+                None => (false, mirror.strip_prefix("https://").unwrap_or(mirror)),
+            };
+            let mut there = reference.clone();
+            there.set_mirror_registry(host.trim_end_matches('/').to_owned());
+            all.push(Self {
+                reference: there,
+                plain,
+            });
+        }
+        let itself = |plain| Self {
+            reference: reference.clone(),
+            plain,
+        };
+        match (is_loopback(reference.registry()), options.insecure) {
+            // What does not leave this host seldom has TLS.
+            (true, _) => all.extend([itself(true), itself(false)]),
+            (false, true) => all.extend([itself(false), itself(true)]),
+            (false, false) => all.push(itself(false)),
+        }
+        all
+    }
+}
+
 /// An image in a registry.
 pub(super) struct Registry {
     runtime: Runtime,
-    endpoints: Vec<Endpoint>,
+    candidates: Vec<Candidate>,
+    certs: Vec<Certificate>,
+    options: RegistryOptions,
+    /// Who has answered, and is asked from then on.
+    chosen: Option<Endpoint>,
 }
 
 impl Registry {
@@ -92,21 +132,13 @@ impl Registry {
             .collect::<io::Result<Vec<_>>>()
             .map_err(client_error)?
             .concat();
-        let mut endpoints = Vec::new();
-        for mirror in &options.mirrors {
-            let (plain, host) = match mirror.strip_prefix("http://") {
-                Some(host) => (true, host),
-                None => (false, mirror.strip_prefix("https://").unwrap_or(mirror)),
-            };
-            let mut there = reference.clone();
-            there.set_mirror_registry(host.trim_end_matches('/').to_owned());
-            endpoints.push(Endpoint::new(there, plain, &certs, options)?);
-        }
-        endpoints.push(Endpoint::new(reference.clone(), false, &certs, options)?);
-        if options.insecure || is_loopback(reference.registry()) {
-            endpoints.push(Endpoint::new(reference.clone(), true, &certs, options)?);
-        }
-        Ok(Self { runtime, endpoints })
+        Ok(Self {
+            runtime,
+            candidates: Candidate::all(reference, options),
+            certs,
+            options: options.clone(),
+            chosen: None,
+        })
     }
 
     /// The digest that the reference has now, by one request for a manifest.
@@ -121,23 +153,23 @@ impl Registry {
         })
     }
 
-    /// Asks the endpoints one after the other, and goes on with the one that answered.
+    /// Asks the candidates one after the other, and stays with the one that answers.
     fn first<T>(
         &mut self,
         what: &str,
         ask: impl AsyncFn(&Endpoint) -> Result<T, Answer>,
     ) -> Result<T, Error> {
         let mut failures = Vec::new();
-        for (index, endpoint) in self.endpoints.iter().enumerate() {
-            let last = index + 1 == self.endpoints.len();
+        let last = self.candidates.len() - 1;
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            let endpoint = Endpoint::new(candidate, &self.certs, &self.options)?;
             let answer = self.runtime.block_on(async {
                 endpoint.log_in().await?;
-                retry::retrying(last, || ask(endpoint)).await
+                retry::retrying(index == last, || ask(&endpoint)).await
             });
             match answer {
                 Ok(value) => {
-                    let chosen = self.endpoints.swap_remove(index);
-                    self.endpoints = vec![chosen];
+                    self.chosen = Some(endpoint);
                     return Ok(value);
                 }
                 Err(answer) => failures.push(endpoint.error(what, answer)),
@@ -167,14 +199,10 @@ fn worst(mut failures: Vec<Error>) -> Error {
 }
 
 impl Endpoint {
-    fn new(
-        reference: Reference,
-        plain: bool,
-        certs: &[Certificate],
-        options: &RegistryOptions,
-    ) -> Result<Self, Error> {
+    fn new(candidate: &Candidate, certs: &[Certificate], options: &RegistryOptions) -> Result<Self, Error> {
+        let Candidate { reference, plain } = candidate;
         let client = Client::new(ClientConfig {
-            protocol: if plain {
+            protocol: if *plain {
                 ClientProtocol::Http
             } else {
                 ClientProtocol::Https
@@ -195,7 +223,7 @@ impl Endpoint {
         Ok(Self {
             client: Arc::new(client),
             auth: credentials::find(host)?,
-            reference,
+            reference: reference.clone(),
         })
     }
 
@@ -270,7 +298,9 @@ impl Source for Registry {
 
 impl Registry {
     fn chosen(&self) -> &Endpoint {
-        &self.endpoints[0]
+        self.chosen
+            .as_ref()
+            .expect("an image is resolved before its parts are read")
     }
 
     /// A manifest, or the blob of a configuration.

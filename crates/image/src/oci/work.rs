@@ -40,10 +40,11 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Unpacks the layers, as many at once as there are processors, and stacks them in order as they come.
+    /// Unpacks the layers, some at once, and stacks them in order as they come.
     pub(super) fn stack(&self, lanes: Vec<Lane>, tree: &mut Tree) -> Result<(), crate::Error> {
         let queue = Mutex::new(lanes.into_iter().enumerate());
-        let workers = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // One more than there are processors: each layer waits for its source now and then.
+        let workers = 1 + thread::available_parallelism().map_or(1, std::num::NonZero::get);
         thread::scope(|scope| {
             let (sender, receiver) = mpsc::channel();
             for _ in 0..workers.min(self.layers.len()) {
