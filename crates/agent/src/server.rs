@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 
 use crate::exec::{Shims, Surroundings};
 use crate::failure::{During, refused};
+use crate::freeze::{Frozen, Hold};
 use crate::socket::{Listener, Socket};
 use crate::{events, ports, tree};
 
@@ -38,6 +40,12 @@ pub trait Guest: Send + Sync + 'static {
 
     /// Powers the guest off, after the request was answered.
     fn shutdown(&self, shutdown: Shutdown);
+
+    /// The root directory of the VM's own disk.
+    ///
+    /// # Errors
+    /// When there is none, or not yet.
+    fn disk(&self) -> Result<OwnedFd, Failure>;
 }
 
 /// A guest that is ready.
@@ -131,6 +139,7 @@ impl<G: Guest> Server<G> {
             (Method::POST, routes::CONFIGURE) => self.configure(request).await,
             (Method::POST, routes::EXEC) => self.exec(request).await,
             (Method::PUT, routes::TREE) => self.tree(request).await,
+            (Method::POST, routes::FREEZE) => self.freeze().await,
             (Method::POST, routes::SHUTDOWN) => self.shutdown(request).await,
             (Method::GET, routes::EVENTS) => self.events(),
             (Method::GET, routes::PORTS) => ports::listening().map(|ports| json(StatusCode::OK, &ports)),
@@ -222,6 +231,15 @@ impl<G: Guest> Server<G> {
         let stream = BodyReader::new(request.into_body());
         let done = tree::unpack(stream, base, query).await?;
         Ok(json(StatusCode::OK, &done))
+    }
+
+    async fn freeze(&self) -> Result<Answer, Failure> {
+        let disk = self.guest.disk()?;
+        let freezing = tokio::task::spawn_blocking(move || Frozen::new(disk)).await;
+        let frozen = freezing
+            .map_err(|_| refused("freezing the disk panicked"))?
+            .during("freeze the VM's disk")?;
+        Ok(Response::new(BodyExt::boxed(Hold::new(frozen))))
     }
 
     async fn shutdown(&self, request: Request<Incoming>) -> Result<Answer, Failure> {

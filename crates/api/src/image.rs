@@ -109,6 +109,31 @@ pub struct ImagePull {
     pub ca_cert: Option<PathBuf>,
 }
 
+/// Gives an image a second name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageTag {
+    /// The new name.
+    #[schema(value_type = String)]
+    pub name: ImageName,
+    /// Take it over from an image that has it.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// An image's documents, as they came from where it was pulled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ImageInspection {
+    /// The image.
+    pub image: Image,
+    /// Its manifest; null when it was not pulled.
+    #[schema(value_type = Object)]
+    pub manifest: serde_json::Value,
+    /// Its configuration; null when it was not pulled.
+    #[schema(value_type = Object)]
+    pub configuration: serde_json::Value,
+}
+
 /// What came of a pull.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ImagePulled {

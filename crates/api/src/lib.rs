@@ -56,10 +56,13 @@ pub use catalog::{
 pub use daemon::{ANOTHER_RUNS, Check, CheckStatus, DoctorReport, Version};
 pub use error::ErrorBody;
 pub use image::{
-    Image, ImageConfig, ImageImport, ImageOrigin, ImagePull, ImagePulled, ImageRegister, ImageUpload,
+    Image, ImageConfig, ImageImport, ImageInspection, ImageOrigin, ImagePull, ImagePulled, ImageRegister,
+    ImageTag, ImageUpload,
 };
 pub use kernel::{Kernel, KernelImport, KernelSource};
 pub use paths::{Paths, PathsError};
 pub use progress::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, Progress};
-pub use vm::{LogQuery, LogSource, Machine, Prune, Pruned, Vm, VmCreate, VmRestart, VmSet, VmStart, VmStop};
+pub use vm::{
+    LogQuery, LogSource, Machine, Prune, Pruned, Vm, VmCommit, VmCreate, VmRestart, VmSet, VmStart, VmStop,
+};
 pub use workspace::{WorkspaceEntry, WorkspaceOmission, WorkspacePlan, WorkspaceReport, WorkspaceRequest};

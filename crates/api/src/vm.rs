@@ -190,11 +190,27 @@ pub struct Prune {
     pub dry_run: bool,
 }
 
+/// Makes an image of what a VM has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VmCommit {
+    /// The image's name.
+    #[schema(value_type = String)]
+    pub image: ImageName,
+    /// The kernel that its VMs boot; that of the image below when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub kernel: Option<KernelName>,
+    /// Replace an image of that name.
+    #[serde(default)]
+    pub force: bool,
+}
+
 /// What a prune removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Pruned {
-    /// Names of the VMs.
-    pub vms: Vec<String>,
-    /// Bytes that their disks took.
+    /// Names of what was removed.
+    pub names: Vec<String>,
+    /// Bytes that it took.
     pub bytes: u64,
 }

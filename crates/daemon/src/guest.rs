@@ -1,6 +1,7 @@
 //! Speaking to the agent in a guest: HTTP/1.1 over a dialed vsock connection, one connection a request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use banger_guest_api::{
     AGENT_PORT, Configure, Event, Exec, Failure, Ready, STDIO_MUX, Shutdown, TreeDone, TreeQuery, routes,
@@ -60,6 +61,9 @@ pub(crate) enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// The agent said nothing.
+    #[error("the guest's agent ended without an answer when asked to {asked}")]
+    Ended { asked: &'static str },
     /// The agent did not switch to frames.
     #[error("the guest's agent did not open a stream to {asked}: it answered {status}")]
     NoUpgrade { asked: &'static str, status: StatusCode },
@@ -93,6 +97,20 @@ impl From<Failure> for Refusal {
     }
 }
 
+/// A VM's disk at rest; it goes on when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Frozen(Incoming);
+
+impl Frozen {
+    /// Whether it has been frozen all the time.
+    pub(crate) async fn held(mut self) -> bool {
+        // The guest says nothing more until it gives up.
+        tokio::time::timeout(Duration::ZERO, self.0.frame())
+            .await
+            .is_err()
+    }
+}
+
 impl Guest {
     /// The agent of `machine`, which has knocked.
     pub(crate) fn new(machine: Arc<dyn Machine>) -> Self {
@@ -104,6 +122,21 @@ impl Guest {
         let asked = "configure itself";
         let request = json(Method::POST, routes::CONFIGURE, configure);
         self.answer(asked, request).await
+    }
+
+    /// Freezes the VM's disk until what is given is dropped, or for a minute.
+    pub(crate) async fn freeze(&self) -> Result<Frozen, Error> {
+        let asked = "freeze its disk";
+        let request = Request::post(routes::FREEZE)
+            .body(empty())
+            .expect("a constant request");
+        let mut body = self.send(asked, request).await?.into_body();
+        // The line that says that it is frozen.
+        match body.frame().await {
+            Some(Ok(_)) => Ok(Frozen(body)),
+            Some(Err(source)) => Err(Error::Http { asked, source }),
+            None => Err(Error::Ended { asked }),
+        }
     }
 
     /// Asks for a clean power-off; returns once the agent has taken the request.
@@ -296,14 +329,16 @@ fn percent(text: &str) -> String {
 impl Describe for Error {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Dial { .. } | Self::Http { .. } | Self::Refused { .. } => ErrorCode::Guest,
+            Self::Dial { .. } | Self::Http { .. } | Self::Ended { .. } | Self::Refused { .. } => {
+                ErrorCode::Guest
+            }
             Self::Answer { .. } | Self::NoUpgrade { .. } => ErrorCode::VersionMismatch,
         }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Dial { .. } | Self::Http { .. } => {
+            Self::Dial { .. } | Self::Http { .. } | Self::Ended { .. } => {
                 vec!["look at the guest's console with `banger vm logs`".to_owned()]
             }
             Self::Answer { .. } | Self::NoUpgrade { .. } => {

@@ -53,13 +53,23 @@ pub struct Disks {
 pub enum Root {
     /// An overlay: read-only ext4 layers, the lowest first, under a writable ext4 disk.
     Overlay {
-        /// Devices of the layers, the lowest first. Never empty.
-        layers: Vec<String>,
+        /// The layers, the lowest first. Never empty.
+        layers: Vec<Layer>,
         /// Device of the writable disk.
         writable: String,
     },
     /// The agent's own file system is the root already: the fake backend.
     Existing,
+}
+
+/// A read-only part of the root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// Its device.
+    pub device: String,
+    /// The directory in it that is the layer; its root when absent.
+    pub dir: Option<String>,
 }
 
 /// The host's wall clock.

@@ -11,6 +11,7 @@
 //! | `POST /v1/configure` | [`Configure`] | [`Ready`] or [`Failure`] |
 //! | `POST /v1/exec` with `Upgrade: stdio_mux_v1` | [`Exec`] | 101, then frames (see [`frame`]) |
 //! | `PUT /v1/tree` with a tar as body | query [`TreeQuery`] | [`TreeDone`] |
+//! | `POST /v1/freeze` | | a line, then nothing: the VM's disk is frozen until the client leaves, or for a minute |
 //! | `POST /v1/shutdown` | [`Shutdown`] | 202, then the machine goes away |
 //! | `GET /v1/events` | | lines of [`Event`], the current state first |
 //! | `GET /v1/ports` | | list of [`Listener`] |
@@ -24,7 +25,9 @@ pub mod frame;
 pub mod port;
 pub mod tree;
 
-pub use configure::{Clock, Configure, Disks, Handover, Health, Hello, InitKind, Ready, Root, Shutdown};
+pub use configure::{
+    Clock, Configure, Disks, Handover, Health, Hello, InitKind, Layer, Ready, Root, Shutdown,
+};
 pub use event::{Event, InitState};
 pub use exec::{Control, Exec, ExitStatus, TerminalSize, Tty};
 pub use frame::{Channel, Decoder, Frame, FrameError};
@@ -55,6 +58,8 @@ pub mod routes {
     pub const EXEC: &str = "/v1/exec";
     /// Writes a tree of files.
     pub const TREE: &str = "/v1/tree";
+    /// Brings the VM's disk to rest, so that it can be copied.
+    pub const FREEZE: &str = "/v1/freeze";
     /// Powers the guest off.
     pub const SHUTDOWN: &str = "/v1/shutdown";
     /// What happens in the guest, as it happens.

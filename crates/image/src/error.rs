@@ -157,6 +157,12 @@ pub enum Error {
     /// No file was named.
     #[error("name a kernel: `--vmlinux` or `--vmlinuz`")]
     NoKernelFile,
+    /// An image on top of which nothing more can be.
+    #[error("the image would have more than {0} layers")]
+    TooManyLayers(usize),
+    /// A disk whose file system was not unmounted.
+    #[error("the VM's disk was not unmounted when it ended")]
+    NotAtRest,
     /// An image could not be pulled.
     #[error(transparent)]
     Pull(Box<crate::oci::Error>),
@@ -213,7 +219,8 @@ impl Error {
             | Self::NoKernel { .. }
             | Self::Package { .. } => ErrorCode::BadInput,
             Self::Relative(_) | Self::NoKernelFile => ErrorCode::InvalidRequest,
-            Self::Lacks { .. } | Self::NoModule { .. } => ErrorCode::Unsupported,
+            Self::Lacks { .. } | Self::NoModule { .. } | Self::TooManyLayers(_) => ErrorCode::Unsupported,
+            Self::NotAtRest => ErrorCode::WrongPhase,
             Self::Program { .. } | Self::NoHostKernel(_) => ErrorCode::Host,
             Self::Pull(error) => error.kind(),
             Self::Cancelled => ErrorCode::Cancelled,
@@ -249,6 +256,8 @@ impl Error {
                 "import a package instead: `banger kernel import NAME --package linux-image-cloud-amd64`".to_owned()
             }
             Self::Pull(error) => return error.hints(),
+            Self::TooManyLayers(_) => "begin anew from an image with fewer".to_owned(),
+            Self::NotAtRest => "start it, and commit it while it runs".to_owned(),
             _ => return Vec::new(),
         };
         vec![hint]

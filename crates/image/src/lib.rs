@@ -25,7 +25,9 @@ mod tree;
 
 pub use banger_ext4::Error as DiskError;
 pub use error::Error;
-pub use images::{ImageRecord, ImageStore, ImportOptions, Origin, Progress, Pull, Pulled};
+pub use images::{
+    Committing, ImageRecord, ImageStore, ImportOptions, Layer, LayerKind, Origin, Progress, Pull, Pulled,
+};
 pub use import::ImportSource;
 pub use kernel::{KernelOptions, KernelRecord, KernelStore, Source};
 pub use oci::{

@@ -350,8 +350,8 @@ fn mounted(directory: &Path, name: &str, archive: &Path) -> Mounted {
             &mut |_, _| ControlFlow::Continue(()),
         )
         .unwrap();
-    check(&record.layers[0]);
-    Mounted::new(&record.layers[0], "ro")
+    check(&record.layers[0].path);
+    Mounted::new(&record.layers[0].path, "ro")
 }
 
 /// Packs a tree in some ways; image and GNU tar must agree about each, and both with the tree if `whole`.

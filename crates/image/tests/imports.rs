@@ -16,7 +16,7 @@ fn tool(name: &str) -> Command {
 }
 
 fn check(record: &ImageRecord) {
-    let output = tool("e2fsck").arg("-fn").arg(&record.layers[0]).output().unwrap();
+    let output = tool("e2fsck").arg("-fn").arg(&record.layers[0].path).output().unwrap();
     assert!(
         output.status.success(),
         "{}",
@@ -27,7 +27,7 @@ fn check(record: &ImageRecord) {
 fn debugfs(record: &ImageRecord, request: &str) -> String {
     let output = tool("debugfs")
         .args(["-R", request])
-        .arg(&record.layers[0])
+        .arg(&record.layers[0].path)
         .output()
         .unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -128,7 +128,7 @@ fn every_compression_gives_the_same_bytes() {
     ];
     let bytes: Vec<Vec<u8>> = forms
         .iter()
-        .map(|(name, form)| std::fs::read(&import(&store, name, form).unwrap().layers[0]).unwrap())
+        .map(|(name, form)| std::fs::read(&import(&store, name, form).unwrap().layers[0].path).unwrap())
         .collect();
     assert!(bytes.windows(2).all(|pair| pair[0] == pair[1]));
     // One that is cut short is told, whatever its form.
@@ -256,5 +256,5 @@ fn a_store_may_be_moved() {
         .unwrap()
         .get(&"sample".parse().unwrap())
         .unwrap();
-    assert!(record.layers[0].starts_with(&to) && Path::new(&record.layers[0]).exists());
+    assert!(record.layers[0].path.starts_with(&to) && Path::new(&record.layers[0].path).exists());
 }

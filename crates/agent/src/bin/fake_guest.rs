@@ -154,4 +154,11 @@ impl Guest for Fake {
             std::process::exit(0);
         });
     }
+
+    fn disk(&self) -> Result<OwnedFd, Failure> {
+        Err(Failure {
+            message: "the fake guest has no disk of its own".to_owned(),
+            causes: Vec::new(),
+        })
+    }
 }

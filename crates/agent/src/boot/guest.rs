@@ -20,7 +20,7 @@ use crate::exec::{PATH, Shims, Surroundings};
 use crate::failure::{During, refused};
 use crate::server::{Configured, Guest, Server};
 use crate::socket::Listener;
-use crate::{power, supervisor, systemd};
+use crate::{freeze, power, supervisor, systemd};
 
 /// What a guest's servers know of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ impl Unconfigured {
         ended(&mut parts.phases, "configured");
         clock::set(configure.clock).during("set the clock")?;
         clock::mix_entropy(&configure.entropy).during("mix the host's randomness in")?;
-        root::mount_and_enter(&configure.disks)?;
+        let disk = root::mount_and_enter(&configure.disks)?;
         ended(&mut parts.phases, "mounted");
         let here = Path::new("/");
         identity::assume(configure, here)?;
@@ -96,7 +96,7 @@ impl Unconfigured {
             surroundings: Surroundings { env, root: "".into() },
             init: kind,
         };
-        start_supervisor(parts.listener, &state).during("start the agent's server")?;
+        start_supervisor(parts.listener, disk, &state).during("start the agent's server")?;
         ended(&mut parts.phases, "ready");
         let ready = Ready {
             init: kind,
@@ -129,11 +129,15 @@ impl Guest for Unconfigured {
         // Nothing runs yet that would need time.
         power::end_machine()
     }
+
+    fn disk(&self) -> Result<OwnedFd, Failure> {
+        Err(refused("this guest is not configured yet"))
+    }
 }
 
-/// Starts the supervisor with the listener and, for systemd, its notifications.
-fn start_supervisor(listener: OwnedFd, state: &GuestState) -> std::io::Result<()> {
-    let mut inherited = vec![listener];
+/// Starts the supervisor with the listener, the VM's disk and, for systemd, its notifications.
+fn start_supervisor(listener: OwnedFd, disk: OwnedFd, state: &GuestState) -> std::io::Result<()> {
+    let mut inherited = vec![listener, disk];
     if state.init == InitKind::Systemd {
         let address = SocketAddr::from_abstract_name(NOTIFY)?;
         inherited.push(UnixDatagram::bind_addr(&address)?.into());
@@ -179,6 +183,7 @@ impl Handover {
 /// A guest that is configured, as its server sees it.
 struct Running {
     init: InitKind,
+    disk: OwnedFd,
 }
 
 impl Guest for Running {
@@ -194,9 +199,13 @@ impl Guest for Running {
         // On a thread: the answer to the request is still to be sent.
         std::thread::spawn(move || power::off(init, Duration::from_millis(shutdown.grace_ms)));
     }
+
+    fn disk(&self) -> Result<OwnedFd, Failure> {
+        self.disk.try_clone().during("open the VM's disk")
+    }
 }
 
-/// Runs the server on inherited descriptors: the listener and, for systemd, its notifications.
+/// Runs the server on inherited descriptors: the listener, the VM's disk and, for systemd, its notifications.
 ///
 /// # Errors
 /// When the descriptors or the state are not what a supervisor gives.
@@ -209,8 +218,16 @@ pub fn serve(descriptors: &[RawFd], state: &str, again: bool) -> Result<(), Fail
     let listener = inherited
         .next()
         .ok_or_else(|| refused("the server was given no listener"))?;
+    let disk = inherited
+        .next()
+        .ok_or_else(|| refused("the server was given no disk"))?;
+    if again {
+        // A server that was killed while the disk was frozen.
+        freeze::thaw(&disk);
+    }
     let notifications = inherited.next();
-    for descriptor in [Some(&listener), notifications.as_ref()].into_iter().flatten() {
+    let kept = [Some(&listener), Some(&disk), notifications.as_ref()];
+    for descriptor in kept.into_iter().flatten() {
         rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC).during("keep a descriptor")?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -223,7 +240,10 @@ pub fn serve(descriptors: &[RawFd], state: &str, again: bool) -> Result<(), Fail
             (InitKind::Systemd, Some(notifications)) => systemd::watch(notifications, again),
             _ => watch::channel(InitState::Up).1,
         };
-        let guest = Running { init: state.init };
+        let guest = Running {
+            init: state.init,
+            disk,
+        };
         let shims = Shims::new().during("start a process for commands")?;
         let server = Arc::new(Server::configured(guest, shims, state.surroundings, init));
         server.serve(&listener).await.during("accept a connection")

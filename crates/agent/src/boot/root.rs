@@ -1,6 +1,7 @@
 //! The guest's root: the image's layers, read-only, under the VM's own disk.
 
-use std::fs::create_dir_all;
+use std::fs::{File, create_dir_all};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use banger_guest_api::{Disks, Failure, Root};
@@ -13,21 +14,26 @@ use crate::failure::{During, refused};
 /// Where the parts are mounted; invisible after the switch.
 const BASE: &str = "/banger";
 
-/// Mounts the root as `disks` says and makes it this process's `/`.
-pub(super) fn mount_and_enter(disks: &Disks) -> Result<(), Failure> {
+/// Mounts the root as `disks` says and makes it this process's `/`. Gives the root directory of the VM's own disk, which
+/// no path leads to then.
+pub(super) fn mount_and_enter(disks: &Disks) -> Result<OwnedFd, Failure> {
     let Root::Overlay { layers, writable } = &disks.root else {
         return Err(refused("only the fake guest has its root already"));
     };
     let base = Path::new(BASE);
     let mut lower = Vec::new();
-    for (index, device) in layers.iter().enumerate() {
+    for (index, layer) in layers.iter().enumerate() {
         let target = base.join("layers").join(index.to_string());
-        mount_disk(device, &target, MountFlags::RDONLY)?;
-        lower.push(target);
+        mount_disk(&layer.device, &target, MountFlags::RDONLY)?;
+        lower.push(match &layer.dir {
+            Some(dir) => target.join(dir),
+            None => target,
+        });
     }
     let own = base.join("own");
     mount_disk(writable, &own, MountFlags::NOATIME)?;
     grow::to_device(&own, writable).during("grow the VM's disk")?;
+    let disk = File::open(&own).during("open the VM's disk")?;
     let (upper, work) = (own.join("upper"), own.join("work"));
     for dir in [&upper, &work] {
         create_dir_all(dir).during("prepare the VM's disk")?;
@@ -39,7 +45,8 @@ pub(super) fn mount_and_enter(disks: &Disks) -> Result<(), Failure> {
     if let Some(device) = &disks.work {
         mount_disk(device, &root.join("root"), MountFlags::NOATIME)?;
     }
-    enter(&root)
+    enter(&root)?;
+    Ok(disk.into())
 }
 
 fn mount_disk(device: &str, target: &Path, flags: MountFlags) -> Result<(), Failure> {

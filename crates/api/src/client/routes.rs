@@ -9,10 +9,10 @@ use hyper::{Method, StatusCode, header};
 
 use super::{Client, ClientError, Session, build, request, segment, streamed};
 use crate::{
-    AvailableKernels, Catalog, CatalogAdd, DoctorReport, Image, ImageImport, ImagePull, ImagePulled,
-    ImageRegister, ImageUpload, Kernel, KernelImport, KernelPublish, KernelPull, KernelPulled,
-    KernelsPublished, LogQuery, LogSource, Progress, Prune, Pruned, Version, Vm, VmCreate, VmRestart, VmSet,
-    VmStart, VmStop, WorkspacePlan, WorkspaceReport, WorkspaceRequest,
+    AvailableKernels, Catalog, CatalogAdd, DoctorReport, Image, ImageImport, ImageInspection, ImagePull,
+    ImagePulled, ImageRegister, ImageTag, ImageUpload, Kernel, KernelImport, KernelPublish, KernelPull,
+    KernelPulled, KernelsPublished, LogQuery, LogSource, Progress, Prune, Pruned, Version, Vm, VmCommit,
+    VmCreate, VmRestart, VmSet, VmStart, VmStop, WorkspacePlan, WorkspaceReport, WorkspaceRequest,
 };
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -239,6 +239,37 @@ impl Client {
     /// Removes VMs that do not run.
     pub async fn prune(&self, prune: &Prune) -> Result<Pruned> {
         self.call(Method::POST, "/v1/vms/prune", Some(prune)).await
+    }
+
+    /// Removes the images that no VM uses.
+    pub async fn prune_images(&self, prune: &Prune) -> Result<Pruned> {
+        self.call(Method::POST, "/v1/images/prune", Some(prune)).await
+    }
+
+    /// Removes the kernels that no VM uses and no image names.
+    pub async fn prune_kernels(&self, prune: &Prune) -> Result<Pruned> {
+        self.call(Method::POST, "/v1/kernels/prune", Some(prune)).await
+    }
+
+    /// Removes what can be made again.
+    pub async fn prune_cache(&self, prune: &Prune) -> Result<Pruned> {
+        self.call(Method::POST, "/v1/cache/prune", Some(prune)).await
+    }
+
+    /// Makes an image of what a VM has changed.
+    pub async fn commit_vm(&self, name: &str, commit: &VmCommit) -> Result<Image> {
+        self.call(Method::POST, &vm(name, "/commit"), Some(commit)).await
+    }
+
+    /// Gives an image a second name.
+    pub async fn tag_image(&self, name: &str, tag: &ImageTag) -> Result<Image> {
+        let path = format!("/v1/images/{}/tag", segment(name));
+        self.call(Method::POST, &path, Some(tag)).await
+    }
+
+    /// An image with its documents.
+    pub async fn inspect_image(&self, name: &str) -> Result<ImageInspection> {
+        self.get(&format!("/v1/images/{}/inspect", segment(name))).await
     }
 
     /// Starts a command in a VM.

@@ -5,6 +5,7 @@ mod daemon;
 mod doctor;
 mod image;
 mod kernel;
+mod prune;
 mod version;
 mod vm;
 
@@ -37,6 +38,9 @@ enum Command {
     /// Import, pull, list, publish and remove kernels: what VMs boot
     #[command(subcommand)]
     Kernel(kernel::Command),
+    /// Look after what can be made again
+    #[command(subcommand)]
+    Cache(Cache),
     /// Start, stop and look at the daemon, which `banger` otherwise does by itself
     #[command(subcommand)]
     Daemon(daemon::Command),
@@ -46,6 +50,12 @@ enum Command {
     Version(version::Args),
     /// Print a script that completes banger's command lines
     Completion(completion::Args),
+}
+
+#[derive(Debug, Subcommand)]
+enum Cache {
+    /// Remove what can be made again
+    Prune(prune::Args),
 }
 
 fn after_help() -> String {
@@ -75,6 +85,7 @@ pub(crate) async fn run(cli: Cli) -> Result<i32, Failure> {
         Command::Ps(args) => vm::list::run(args, true).await,
         Command::Image(command) => image::run(command).await,
         Command::Kernel(command) => kernel::run(command).await,
+        Command::Cache(Cache::Prune(args)) => prune::run(prune::What::Cache, args).await,
         Command::Daemon(command) => daemon::run(command).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Version(args) => version::run(args).await,

@@ -10,8 +10,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use banger_api::{
-    ErrorBody, Image, ImageConfig, ImageImport, ImageOrigin, ImageRegister, ImageUpload, KernelImport,
-    Progress,
+    ErrorBody, Image, ImageConfig, ImageImport, ImageInspection, ImageOrigin, ImageRegister, ImageTag,
+    ImageUpload, KernelImport, Progress,
 };
 use banger_image::{ImageRecord, ImportOptions, ImportSource};
 use banger_model::ImageName;
@@ -152,6 +152,39 @@ pub(crate) async fn promote(State(app): State<App>, Path(name): Path<String>) ->
     }))
 }
 
+pub(crate) async fn tag(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Body(request): Body<ImageTag>,
+) -> Result<Json<Image>, Refused> {
+    let name: ImageName = named(&name)?;
+    let context = Arc::clone(app.vms.context());
+    let record = blocking("naming an image", move || {
+        context.images.tag(&name, &request.name, request.force)
+    })
+    .await?;
+    Ok(Json(view(&app.vms, record, false)))
+}
+
+pub(crate) async fn inspect(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<ImageInspection>, Refused> {
+    let name: ImageName = named(&name)?;
+    let context = Arc::clone(app.vms.context());
+    let (record, [manifest, configuration]) = blocking("reading an image", move || {
+        let record = context.images.get(&name)?;
+        let documents = context.images.documents(&record)?;
+        Ok::<_, banger_image::Error>((record, documents))
+    })
+    .await?;
+    Ok(Json(ImageInspection {
+        image: view(&app.vms, record, false),
+        manifest: manifest.unwrap_or_default(),
+        configuration: configuration.unwrap_or_default(),
+    }))
+}
+
 type OnProgress<'a> = &'a mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>;
 
 /// Runs an import on a thread of its own. Dropping the future makes the import stop at its next word of progress, and
@@ -215,7 +248,7 @@ pub(super) fn view(vms: &Vms, record: ImageRecord, only: bool) -> Image {
         default: configured.map_or(only, |name| name == record.name),
         name: record.name,
         managed: record.managed,
-        layers: record.layers,
+        layers: record.layers.into_iter().map(|layer| layer.path).collect(),
         work_seed: record.work_seed,
         kernel: record.kernel,
         os: record.os,

@@ -11,6 +11,7 @@ mod kernels;
 mod listener;
 mod logs;
 mod openapi;
+mod prune;
 mod pull;
 mod vms;
 mod workspaces;
@@ -59,8 +60,13 @@ pub(crate) fn router(app: App) -> Router {
             put(images::upload).get(images::show).delete(images::delete),
         )
         .route("/v1/images/{name}/promote", post(images::promote))
+        .route("/v1/images/{name}/tag", post(images::tag))
+        .route("/v1/images/{name}/inspect", get(images::inspect))
         .route("/v1/vms", get(vms::list).post(vms::create))
-        .route("/v1/vms/prune", post(vms::prune))
+        .route("/v1/vms/prune", post(prune::vms))
+        .route("/v1/images/prune", post(prune::images))
+        .route("/v1/kernels/prune", post(prune::kernels))
+        .route("/v1/cache/prune", post(prune::cache))
         .route(
             "/v1/vms/{name}",
             get(vms::show).patch(vms::set).delete(vms::delete),
@@ -68,6 +74,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/vms/{name}/start", post(vms::start))
         .route("/v1/vms/{name}/stop", post(vms::stop))
         .route("/v1/vms/{name}/kill", post(vms::kill))
+        .route("/v1/vms/{name}/commit", post(vms::commit))
         .route("/v1/vms/{name}/restart", post(vms::restart))
         .route("/v1/vms/{name}/exec", post(exec::exec))
         .route("/v1/vms/{name}/logs", get(logs::logs))

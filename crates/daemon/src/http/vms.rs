@@ -6,13 +6,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use banger_api::{Prune, Pruned, Vm, VmCreate, VmRestart, VmSet, VmStart, VmStop};
+use banger_api::{Image, Vm, VmCommit, VmCreate, VmRestart, VmSet, VmStart, VmStop};
 
 use super::App;
 use super::answer::{Body, Refused};
-use super::events;
-use crate::error::body;
-use crate::vm::{Files, Handle, space_used};
+use super::{events, images};
+use crate::vm::{Handle, Wanted};
 
 type Answer = Result<Json<Vm>, Refused>;
 
@@ -99,32 +98,17 @@ pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> 
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(crate) async fn prune(
+pub(crate) async fn commit(
     State(app): State<App>,
-    Body(request): Body<Prune>,
-) -> Result<Json<Pruned>, Refused> {
-    let mut pruned = Pruned::default();
-    let mut failure = None;
-    let state_dir = &app.vms.context().paths.state;
-    for handle in app.vms.list() {
-        let state = handle.state();
-        if state.phase.may_have_machine() {
-            continue;
-        }
-        let bytes = space_used(&Files::of(state_dir, state.spec.id).disk()).as_bytes();
-        let name = state.spec.name.to_string();
-        if !request.dry_run
-            && let Err(error) = app.vms.delete(&name).await
-        {
-            // One VM that cannot be removed does not keep the others.
-            failure.get_or_insert(error);
-            continue;
-        }
-        pruned.vms.push(name);
-        pruned.bytes += bytes;
-    }
-    match failure {
-        Some(error) => Err(Refused(body(&error))),
-        None => Ok(Json(pruned)),
-    }
+    Path(name): Path<String>,
+    Body(request): Body<VmCommit>,
+) -> Result<Json<Image>, Refused> {
+    let handle = app.find(&name)?;
+    let wanted = Wanted {
+        name: request.image,
+        kernel: request.kernel,
+        force: request.force,
+    };
+    let record = handle.commit(app.vms.context(), wanted).await?;
+    Ok(Json(images::view(&app.vms, record, false)))
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use banger_image::{KernelRecord, initrd};
+use banger_image::{KernelRecord, Layer, initrd};
 use banger_model::{Stage, VmmKind, WaitFor};
 use banger_vmm::{Backend, Disk, KernelFiles, LaunchSpec, Machine};
 use tokio_util::sync::CancellationToken;
@@ -241,7 +241,7 @@ impl Steps<'_> {
         self.ended(Stage::Kernel, since);
 
         let since = Instant::now();
-        let configure = guest_config::configure(&self.row.spec, &self.row.image, layers.len())?;
+        let configure = guest_config::configure(&self.row.spec, &self.row.image, &layers)?;
         let guest = Guest::new(Arc::clone(&machine));
         let ready = self
             .until(Stage::Configure, &machine, async {
@@ -302,7 +302,7 @@ impl Steps<'_> {
     }
 
     /// The image's read-only layers, the lowest first.
-    fn layers(&self) -> Result<Vec<PathBuf>, Error> {
+    fn layers(&self) -> Result<Vec<Layer>, Error> {
         let image = self.context.images.generation(&self.row.image.id);
         image.map(|image| image.layers).map_err(|source| Error::Store {
             what: "the image",
@@ -313,7 +313,7 @@ impl Steps<'_> {
     async fn launch(
         &self,
         backend: &dyn Backend,
-        layers: &[PathBuf],
+        layers: &[Layer],
         initrd: PathBuf,
         undo: &mut Undo,
     ) -> Result<Arc<dyn Machine>, Error> {
@@ -334,11 +334,11 @@ impl Steps<'_> {
         Ok(machine)
     }
 
-    fn launch_spec(&self, layers: &[PathBuf], initrd: PathBuf) -> LaunchSpec {
+    fn launch_spec(&self, layers: &[Layer], initrd: PathBuf) -> LaunchSpec {
         let VmRow { spec, image, .. } = self.row;
         let files = Files::of(&self.context.paths.state, spec.id);
-        let layers = layers.iter().map(|path| Disk {
-            path: path.clone(),
+        let layers = layers.iter().map(|layer| Disk {
+            path: layer.path.clone(),
             writable: false,
         });
         let own = [Some(files.disk()), image.work.then(|| files.work())];

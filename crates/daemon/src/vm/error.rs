@@ -65,6 +65,9 @@ pub(crate) enum Error {
         #[source]
         source: banger_image::Error,
     },
+    /// Its disk was written to while it was copied.
+    #[error("VM `{0}` changed while its disk was copied")]
+    Disturbed(VmName),
     /// The kernel or VMM cannot run such a VM.
     #[error("VM `{name}` cannot run like this: {reason}")]
     Unsupported { name: VmName, reason: String },
@@ -179,9 +182,11 @@ impl Describe for Error {
         match self {
             Self::NotFound { .. } => ErrorCode::NotFound,
             Self::Exists(_) => ErrorCode::AlreadyExists,
-            Self::Denied { .. } | Self::NotRunning { .. } | Self::NeedsStopped { .. } | Self::Gone(_) => {
-                ErrorCode::WrongPhase
-            }
+            Self::Denied { .. }
+            | Self::NotRunning { .. }
+            | Self::NeedsStopped { .. }
+            | Self::Gone(_)
+            | Self::Disturbed(_) => ErrorCode::WrongPhase,
             Self::Shrink { .. } | Self::Invalid(_) | Self::NoDefault { .. } | Self::NoFreeName => {
                 ErrorCode::InvalidRequest
             }
@@ -207,6 +212,7 @@ impl Describe for Error {
             Self::Exists(name) => format!("choose another name, or remove it with `banger vm delete {name}`"),
             Self::NotRunning { name, .. } => format!("start it with `banger vm start {name}`"),
             Self::NeedsStopped { name, .. } => format!("stop it first: `banger vm stop {name}`"),
+            Self::Disturbed(name) => format!("try again: `banger vm commit {name} --name IMAGE`"),
             Self::NoDefault { kind, present } => no_default(kind, present),
             Self::NoSsh(name) => {
                 format!("install one in the image, or use `banger vm shell {name}`, which needs none")

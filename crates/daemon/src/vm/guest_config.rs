@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use banger_guest_api::{Clock, Configure, Disks, Handover, PROTOCOL, Root};
+use banger_guest_api::{self as api, Clock, Configure, Disks, Handover, PROTOCOL, Root};
+use banger_image::{Layer, LayerKind};
 use banger_model::VmSpec;
 
 use super::Error;
@@ -38,8 +39,8 @@ pub(crate) fn variables(spec: &VmSpec, image: &ImageRef) -> BTreeMap<String, Str
     of_image.chain(spec.env.clone()).collect()
 }
 
-/// The configuration of the guest of `spec`, whose image has so many layers. Disks are known by their order.
-pub(crate) fn configure(spec: &VmSpec, image: &ImageRef, layers: usize) -> Result<Configure, Error> {
+/// The configuration of the guest of `spec`, whose image has these layers. Disks are known by their order.
+pub(crate) fn configure(spec: &VmSpec, image: &ImageRef, layers: &[Layer]) -> Result<Configure, Error> {
     let device = |index: usize| format!("/dev/vd{}", char::from(b'a' + u8::try_from(index).unwrap_or(25)));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(Configure {
@@ -49,10 +50,20 @@ pub(crate) fn configure(spec: &VmSpec, image: &ImageRef, layers: usize) -> Resul
         machine_id: format!("{0}{0}", spec.id),
         disks: Disks {
             root: Root::Overlay {
-                layers: (0..layers).map(device).collect(),
-                writable: device(layers),
+                layers: layers
+                    .iter()
+                    .enumerate()
+                    .map(|(index, layer)| api::Layer {
+                        device: device(index),
+                        dir: match layer.kind {
+                            LayerKind::Tree => None,
+                            LayerKind::Disk => Some("upper".to_owned()),
+                        },
+                    })
+                    .collect(),
+                writable: device(layers.len()),
             },
-            work: image.work.then(|| device(layers + 1)),
+            work: image.work.then(|| device(layers.len() + 1)),
         },
         env: variables(spec, image),
         clock: Clock {

@@ -5,6 +5,7 @@
 
 mod boot;
 mod change;
+mod commit;
 mod create;
 mod disks;
 mod driver;
@@ -30,6 +31,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::boot::Start;
+pub(crate) use self::commit::Wanted;
 pub(crate) use self::disks::Files;
 pub(crate) use self::error::Error;
 pub(crate) use self::guest_config::variables;

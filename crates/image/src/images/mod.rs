@@ -3,13 +3,17 @@
 //! ```text
 //!  images/names/NAME.json    the record of the generation that the name means
 //!  images/g/ID/record.json   a generation: what one import made; its files are never written to again
-//!  images/g/ID/rootfs.ext4
+//!  images/g/ID/rootfs.ext4   its file tree, or
+//!  images/g/ID/disk.ext4     the writable disk of a VM, on top of the layers of another generation, its base
 //!  images/tmp/ID/            an import that goes on
 //! ```
 //!
 //! A name can move on to another generation while VMs boot the old one; [`ImageStore::sweep`] removes generations that
-//! have neither name nor VM.
+//! have neither name nor VM, and are no base of one that has. On disk a record has its own layer alone.
 
+mod commit;
+mod layer;
+mod promote;
 mod pull;
 
 use std::collections::BTreeSet;
@@ -22,11 +26,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use banger_model::{ImageName, KernelName};
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::files::{self, Making, OfFile};
 use crate::import::{self, ImportSource};
 use crate::oci::ImageConfig;
-use crate::{Error, disk};
 
+pub use commit::Committing;
+pub use layer::{Layer, LayerKind};
 pub use pull::{Pull, Pulled};
 
 /// An image.
@@ -38,8 +44,11 @@ pub struct ImageRecord {
     pub id: String,
     /// Whether the store owns its files.
     pub managed: bool,
-    /// Absolute paths of its read-only layers, the lowest first.
-    pub layers: Vec<PathBuf>,
+    /// The generation whose layers are below its own.
+    #[serde(default)]
+    pub base: Option<String>,
+    /// Its read-only layers, the lowest first.
+    pub layers: Vec<Layer>,
     /// The work seed, if it has one.
     pub work_seed: Option<PathBuf>,
     /// The kernel that its VMs boot, if it names one.
@@ -82,7 +91,8 @@ impl ImageRecord {
     /// The record of an image whose managed files are in `place` now: a store may be moved.
     fn at(mut self, place: &Path) -> Self {
         if self.managed {
-            for path in self.layers.iter_mut().chain(&mut self.work_seed) {
+            let layers = self.layers.iter_mut().map(|layer| &mut layer.path);
+            for path in layers.chain(&mut self.work_seed) {
                 *path = place.join(path.file_name().unwrap_or_default());
             }
         }
@@ -109,6 +119,7 @@ pub struct ImageStore {
 }
 
 const ROOTFS: &str = "rootfs.ext4";
+const DISK: &str = "disk.ext4";
 const WORK_SEED: &str = "work-seed.ext4";
 const RECORD: &str = "record.json";
 
@@ -179,64 +190,39 @@ impl ImageStore {
         }
         let draft = Draft {
             kernel,
-            layers: vec![rootfs.to_owned()],
+            layers: vec![Layer::tree(rootfs.to_owned())],
             work_seed: work_seed.map(Path::to_owned),
             ..Draft::default()
         };
         self.publish(name, self.begin()?, draft, force)
     }
 
-    /// Copies a registered image's files into the store, so that neither it nor its VMs depend on where they lay.
+    /// The manifest and the configuration of a pulled image, as they came.
     ///
     /// # Errors
-    /// When there is no such image, or files cannot be copied.
-    pub fn promote(&self, name: &ImageName, progress: Progress<'_>) -> Result<ImageRecord, Error> {
-        let record = self.get(name)?;
-        if record.managed {
-            return Ok(record);
-        }
-        let making = self.begin()?;
-        let mut done = 0;
-        for (from, to) in record
-            .layers
-            .iter()
-            .map(|path| (path, ROOTFS))
-            .chain(record.work_seed.iter().map(|path| (path, WORK_SEED)))
-        {
-            if progress(done, Some(record.bytes)).is_break() {
-                return Err(Error::Cancelled);
-            }
-            let to = making.path().join(to);
-            disk::copy_sparse(from, &to)?;
-            File::open(&to).and_then(|file| file.sync_all()).of("sync", &to)?;
-            done += used(&to);
-        }
-        self.bring_in(record, making.path())
+    /// When one cannot be read.
+    pub fn documents(&self, image: &ImageRecord) -> Result<[Option<serde_json::Value>; 2], Error> {
+        let place = self.dir.join("g").join(&image.id);
+        Ok([
+            files::read_record(&place.join(pull::MANIFEST))?,
+            files::read_record(&place.join(pull::CONFIGURATION))?,
+        ])
     }
 
-    /// Moves a generation's files from `from` to their place.
-    fn bring_in(&self, record: ImageRecord, from: &Path) -> Result<ImageRecord, Error> {
+    /// Gives an image a second name.
+    ///
+    /// # Errors
+    /// When there is no such image, or the new name is taken.
+    pub fn tag(&self, name: &ImageName, new: &ImageName, force: bool) -> Result<ImageRecord, Error> {
         let _lock = self.lock()?;
-        let place = self.dir.join("g").join(&record.id);
-        let parts = [
-            (!record.layers.is_empty(), ROOTFS),
-            (record.work_seed.is_some(), WORK_SEED),
-        ];
-        for (_, name) in parts.iter().filter(|(there, _)| *there) {
-            std::fs::rename(from.join(name), place.join(name)).of("put in place", &place.join(name))?;
-        }
-        let promoted = ImageRecord {
-            managed: true,
-            layers: vec![place.join(ROOTFS)],
-            work_seed: record.work_seed.map(|_| place.join(WORK_SEED)),
-            bytes: parts.iter().map(|(_, name)| used(&place.join(name))).sum(),
-            ..record
+        let record: Option<ImageRecord> = files::read_record(&self.name_file(name.as_str()))?;
+        let Some(mut record) = record else {
+            return self.get(name);
         };
-        // With the first record the files are the generation's, and with the second the name's.
-        files::replace(&place.join(RECORD), &files::record(&promoted))?;
-        let name = self.name_file(promoted.name.as_str());
-        files::replace(&name, &files::record(&promoted))?;
-        Ok(promoted)
+        self.refuse_taken(new, force)?;
+        record.name = new.clone();
+        files::replace(&self.name_file(new.as_str()), &files::record(&record))?;
+        self.resolved(record)
     }
 
     /// Every image, by name.
@@ -271,15 +257,29 @@ impl ImageStore {
     /// # Errors
     /// When there is no such generation.
     pub fn generation(&self, id: &str) -> Result<ImageRecord, Error> {
-        let place = self.dir.join("g").join(id);
-        let record: Option<ImageRecord> = files::read_record(&place.join(RECORD))?;
-        record
-            .map(|record| record.at(&place))
-            .ok_or_else(|| Error::NotFound {
-                kind: "image generation",
-                name: id.to_owned(),
-                present: Vec::new(),
-            })
+        self.own(id).and_then(|record| self.resolved(record))
+    }
+
+    /// The image generation `id` as it is on disk.
+    fn own(&self, id: &str) -> Result<ImageRecord, Error> {
+        let record: Option<ImageRecord> = files::read_record(&self.dir.join("g").join(id).join(RECORD))?;
+        record.ok_or_else(|| Error::NotFound {
+            kind: "image generation",
+            name: id.to_owned(),
+            present: Vec::new(),
+        })
+    }
+
+    /// A record as it was on disk, with its files where they are now, and the layers of its base below its own.
+    fn resolved(&self, record: ImageRecord) -> Result<ImageRecord, Error> {
+        let place = self.dir.join("g").join(&record.id);
+        let mut record = record.at(&place);
+        if let Some(base) = &record.base {
+            let mut layers = self.generation(base)?.layers;
+            layers.append(&mut record.layers);
+            record.layers = layers;
+        }
+        Ok(record)
     }
 
     /// Takes an image's name away. Its files go with [`sweep`](Self::sweep).
@@ -302,18 +302,35 @@ impl ImageStore {
     pub fn sweep(&self, in_use: &BTreeSet<String>) -> Result<u64, Error> {
         let _lock = self.lock()?;
         files::sweep(&self.dir.join("tmp"));
-        let named: BTreeSet<String> = self.list()?.into_iter().map(|record| record.id).collect();
+        let named = self.list()?.into_iter().map(|record| record.id);
+        let kept = self.with_bases(named.chain(in_use.iter().cloned()));
         let parent = self.dir.join("g");
         let mut freed = 0;
         for entry in std::fs::read_dir(&parent).of("list", &parent)?.flatten() {
             let id = entry.file_name().to_string_lossy().into_owned();
-            if named.contains(&id) || in_use.contains(&id) {
+            if kept.contains(&id) {
                 continue;
             }
-            freed += used(&entry.path().join(ROOTFS));
+            freed += used(&entry.path().join(ROOTFS)) + used(&entry.path().join(DISK));
             std::fs::remove_dir_all(entry.path()).of("remove", &entry.path())?;
         }
         Ok(freed)
+    }
+
+    /// These generations, and those that are below them.
+    pub fn with_bases(&self, ids: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        for id in ids {
+            let mut next = Some(id);
+            while let Some(id) = next {
+                // What cannot be read has no base that is known.
+                next = self.own(&id).ok().and_then(|record| record.base);
+                if !all.insert(id) {
+                    break;
+                }
+            }
+        }
+        all
     }
 
     fn begin(&self) -> Result<Making, Error> {
@@ -342,7 +359,7 @@ impl ImageStore {
         self.refuse_taken(name, force)?;
         making.place(&place)?;
         files::replace(&self.name_file(name.as_str()), &files::record(&record))?;
-        Ok(record)
+        self.resolved(record)
     }
 
     fn refuse_taken(&self, name: &ImageName, force: bool) -> Result<(), Error> {
@@ -357,10 +374,7 @@ impl ImageStore {
 
     fn read(&self, name: &str) -> Result<Option<ImageRecord>, Error> {
         let record: Option<ImageRecord> = files::read_record(&self.name_file(name))?;
-        Ok(record.map(|record| {
-            let place = self.dir.join("g").join(&record.id);
-            record.at(&place)
-        }))
+        record.map(|record| self.resolved(record)).transpose()
     }
 
     fn names(&self) -> Result<Vec<String>, Error> {
@@ -387,7 +401,8 @@ impl ImageStore {
 struct Draft {
     managed: bool,
     has_seed: bool,
-    layers: Vec<PathBuf>,
+    base: Option<String>,
+    layers: Vec<Layer>,
     work_seed: Option<PathBuf>,
     kernel: Option<KernelName>,
     os: Option<String>,
@@ -399,15 +414,16 @@ struct Draft {
 impl Draft {
     fn record(self, name: &ImageName, id: String, place: &Path, making: &Path) -> ImageRecord {
         let (layers, work_seed) = if self.managed {
-            (
-                vec![place.join(ROOTFS)],
-                self.has_seed.then(|| place.join(WORK_SEED)),
-            )
+            let layer = match self.base {
+                Some(_) => Layer::disk(place.join(DISK)),
+                None => Layer::tree(place.join(ROOTFS)),
+            };
+            (vec![layer], self.has_seed.then(|| place.join(WORK_SEED)))
         } else {
             (self.layers, self.work_seed)
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let parts = layers.iter().chain(&work_seed);
+        let parts = layers.iter().map(|layer| &layer.path).chain(&work_seed);
         // Managed files are still where they are made.
         let here = |path: &Path| {
             if self.managed {
@@ -420,6 +436,7 @@ impl Draft {
             name: name.clone(),
             id,
             managed: self.managed,
+            base: self.base,
             bytes: parts.map(|path| used(&here(path))).sum(),
             layers,
             work_seed,

@@ -18,8 +18,8 @@ use crate::oci::{self, PullOptions, PullProgress, PullSource};
 const SYNC_EVERY: u64 = 16;
 
 /// The image's documents, byte for byte.
-const MANIFEST: &str = "manifest.json";
-const CONFIGURATION: &str = "config.json";
+pub(super) const MANIFEST: &str = "manifest.json";
+pub(super) const CONFIGURATION: &str = "config.json";
 
 /// What is pulled, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,18 +1,21 @@
 //! `banger image`
 
+mod build;
+mod history;
 mod pull;
 
 use std::io::Read;
 use std::path::PathBuf;
 
 use banger_api::client::Client;
-use banger_api::{Image, ImageConfig, ImageImport, ImageRegister, ImageUpload, KernelSource};
+use banger_api::{Image, ImageConfig, ImageImport, ImageRegister, ImageTag, ImageUpload, KernelSource};
 use banger_model::{ImageName, KernelName};
 use bytes::Bytes;
 use clap::Subcommand;
 use tokio::sync::mpsc;
 
 use crate::commands::kernel::absolute;
+use crate::commands::prune;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
 use crate::work::interruptible;
@@ -21,6 +24,7 @@ use crate::{complete, connection, exit, many, print};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Pull(pull::Args),
+    Build(build::Args),
     Import(Import),
     Register(Register),
     /// List images
@@ -38,6 +42,30 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print an image as JSON, with the documents it was pulled with
+    Inspect {
+        #[arg(add = complete::images())]
+        name: String,
+    },
+    /// Tell how a pulled image was made
+    History {
+        #[arg(add = complete::images())]
+        name: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give an image a second name
+    Tag {
+        #[arg(add = complete::images())]
+        name: String,
+        new: ImageName,
+        /// Take the name over from an image that has it
+        #[arg(long, short)]
+        force: bool,
+    },
+    /// Remove all images that no VM uses, but for the default one
+    Prune(prune::Args),
     /// Remove images that no VM uses
     #[command(visible_alias = "rm")]
     Delete {
@@ -127,6 +155,14 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         }
         Command::List { json } => list(&client.images().await?, json)?,
         Command::Show { name, json } => show(&client.image(&name).await?, json)?,
+        Command::Inspect { name } => print::json(&client.inspect_image(&name).await?)?,
+        Command::History { name, json } => history::run(&client, &name, json).await?,
+        Command::Tag { name, new, force } => {
+            let tagged = client.tag_image(&name, &ImageTag { name: new, force }).await?;
+            print::line(tagged.name.as_str());
+        }
+        Command::Prune(args) => return prune::run(prune::What::Images, args).await,
+        Command::Build(args) => return build::run(&client, args).await,
         Command::Delete { names } => {
             let delete = async |name: String| {
                 client.delete_image(&name).await?;
@@ -219,7 +255,7 @@ impl Register {
     }
 }
 
-fn tell(image: &Image, json: bool) -> Result<(), Failure> {
+pub(crate) fn tell(image: &Image, json: bool) -> Result<(), Failure> {
     if json {
         return print::json(image);
     }

@@ -10,6 +10,7 @@ use banger_api::{Kernel, KernelImport, KernelSource};
 use banger_model::KernelName;
 use clap::Subcommand;
 
+use crate::commands::prune;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
 use crate::work::interruptible;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
         #[arg(required = true, add = complete::kernels())]
         names: Vec<String>,
     },
+    /// Remove all kernels that no VM uses and no image names, but for the default one
+    Prune(prune::Args),
     Publish(publish::Args),
     /// Add, list and remove catalogs: where kernels are pulled from
     #[command(subcommand)]
@@ -124,6 +127,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
             }
         }
         Command::Pull(args) => return pull::run(&client, args).await,
+        Command::Prune(args) => return prune::run(prune::What::Kernels, args).await,
         Command::Publish(args) => return publish::run(&client, args).await,
         Command::Catalog(command) => return catalog::run(&client, command).await,
         Command::List {

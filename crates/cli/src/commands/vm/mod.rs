@@ -1,16 +1,16 @@
 //! `banger vm`
 
+mod commit;
 mod create;
 mod delete;
 mod exec;
 mod kill;
 pub(crate) mod list;
 mod logs;
-mod prune;
 mod restart;
 mod run;
 mod set;
-mod shape;
+pub(crate) mod shape;
 mod shell;
 mod show;
 mod start;
@@ -18,6 +18,7 @@ mod stop;
 
 use clap::Subcommand;
 
+use super::prune;
 use crate::failure::Failure;
 
 #[derive(Debug, Subcommand)]
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Shell(shell::Args),
     Logs(logs::Args),
     Set(set::Args),
+    Commit(commit::Args),
+    /// Remove all VMs that do not run
     Prune(prune::Args),
 }
 
@@ -55,6 +58,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Shell(args) => shell::run(args).await,
         Command::Logs(args) => logs::run(args).await,
         Command::Set(args) => set::run(args).await,
-        Command::Prune(args) => prune::run(args).await,
+        Command::Commit(args) => commit::run(args).await,
+        Command::Prune(args) => prune::run(prune::What::Vms, args).await,
     }
 }

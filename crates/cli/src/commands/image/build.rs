@@ -1,0 +1,185 @@
+//! `banger image build`
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use banger_api::client::Client;
+use banger_api::stream::Exec;
+use banger_api::{Image, ImagePull, Vm, VmCommit, VmCreate};
+use banger_model::{ByteSize, ImageName, KernelName};
+
+use crate::commands::kernel::absolute;
+use crate::commands::vm::shape;
+use crate::failure::Failure;
+use crate::progress::Display;
+use crate::work::interruptible;
+use crate::{complete, exit, session};
+
+/// Make an image in a VM, or of a Dockerfile
+///
+/// With --from-image: boots that image, runs the script as root with its output shown, powers the VM off, and makes its
+/// changes a layer on top of the image. With --file: has buildah build the Dockerfile, and pulls the result. When a step
+/// fails, nothing is left.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger image build --name tools --from-image debian --script ./provision.sh
+  echo 'echo hello > /etc/motd' | banger image build --name hello --from-image alpine --script -
+  banger image build --name app --file Dockerfile .")]
+pub(crate) struct Args {
+    /// The image's name
+    #[arg(long)]
+    name: ImageName,
+    /// The image to begin with
+    #[arg(long, value_name = "IMAGE", required_unless_present = "file", add = complete::images())]
+    from_image: Option<String>,
+    /// What is run in it, by its shell; `-` for standard input
+    #[arg(long, value_name = "FILE", requires = "from_image")]
+    script: Option<PathBuf>,
+    /// Build this Dockerfile with buildah
+    #[arg(long, short = 'f', value_name = "DOCKERFILE", conflicts_with = "from_image")]
+    file: Option<PathBuf>,
+    /// The directory that the Dockerfile copies from
+    #[arg(default_value = ".", requires = "file")]
+    context: PathBuf,
+    /// Memory of the VM, such as 4G
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
+    /// Virtual CPUs of the VM
+    #[arg(long, value_name = "N", visible_alias = "vcpus")]
+    vcpu: Option<u32>,
+    /// Size of the image's writable disk
+    #[arg(long, value_name = "SIZE")]
+    disk_size: Option<ByteSize>,
+    /// The kernel that it is made with, and that its VMs boot
+    #[arg(long, add = complete::kernels())]
+    kernel: Option<KernelName>,
+    /// Replace an image of that name; VMs that use the old one keep it
+    #[arg(long)]
+    force: bool,
+    /// Print the image as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
+    let json = args.json;
+    let image = match (&args.file, &args.from_image) {
+        (Some(file), _) => of_dockerfile(client, file, &args).await?,
+        (None, Some(base)) => match in_vm(client, base, &args).await? {
+            Ok(image) => image,
+            Err(code) => return Ok(code),
+        },
+        // The command line asks for one of them.
+        (None, None) => return Ok(exit::FAILED),
+    };
+    super::tell(&image, json)?;
+    Ok(exit::OK)
+}
+
+/// Gives the image, or the code with which the script failed.
+async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image, i32>, Failure> {
+    // Read before anything is made; standard input may be at a terminal.
+    let script = match &args.script {
+        None => String::new(),
+        Some(path) if path.as_os_str() == "-" => std::io::read_to_string(std::io::stdin())
+            .map_err(|error| Failure::during("read standard input", &error))?,
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| Failure::during(&format!("read {}", path.display()), &error))?,
+    };
+    let request = VmCreate {
+        image: Some(
+            base.parse()
+                .map_err(|error| Failure::during("name the image", &error))?,
+        ),
+        kernel: args.kernel.clone(),
+        memory: args.memory,
+        vcpus: args.vcpu,
+        disk_size: args.disk_size,
+        ..VmCreate::default()
+    };
+    let vm = shape::create(client, &request).await?;
+    let built = interruptible(provision(client, &vm, &script, args)).await;
+    // Whatever came of it, the VM was only a means.
+    let removed = client.delete_vm(vm.name.as_str()).await;
+    let built = built?;
+    removed?;
+    Ok(built)
+}
+
+async fn provision(
+    client: &Client,
+    vm: &Vm,
+    script: &str,
+    args: &Args,
+) -> Result<Result<Image, i32>, Failure> {
+    let name = vm.name.as_str();
+    let exec = Exec {
+        argv: ["/bin/sh", "-e", "-c", script].map(str::to_owned).into(),
+        user: Some("0".to_owned()),
+        cwd: Some("/".to_owned()),
+        ..Exec::default()
+    };
+    if !script.is_empty() {
+        let code = session::run(client, name, &exec, false).await?;
+        if code != exit::OK {
+            eprintln!("error: the script ended with {code}; no image was made");
+            return Ok(Err(code));
+        }
+    }
+    let commit = VmCommit {
+        image: args.name.clone(),
+        kernel: args.kernel.clone(),
+        force: args.force,
+    };
+    let display = Display::new("");
+    display.now("making the image");
+    // Frozen, the file system is at rest whatever the image's init leaves behind.
+    let image = client.commit_vm(name, &commit).await?;
+    Ok(Ok(image))
+}
+
+/// Has buildah build, and pulls what it made.
+async fn of_dockerfile(client: &Client, file: &Path, args: &Args) -> Result<Image, Failure> {
+    let scratch = tempfile::tempdir().map_err(|error| Failure::during("make a directory", &error))?;
+    let built = scratch.path().join("image");
+    let tag = format!("banger-build-{}", std::process::id());
+    let buildah = |arguments: &[&str]| {
+        let status = Command::new("buildah")
+            .args(arguments)
+            .stdin(Stdio::null())
+            // Standard output is for the image's name.
+            .stdout(Stdio::from(std::io::stderr()))
+            .status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(Failure::new(
+                &format!("buildah {} failed: {status}", arguments[0]),
+                &[],
+            )),
+            Err(error) => Err(Failure::new(
+                &format!("run buildah: {error}"),
+                &["install it: `sudo apt-get install buildah`"],
+            )),
+        }
+    };
+    let (file, context) = (file.to_string_lossy(), args.context.to_string_lossy());
+    buildah(&["build", "--tag", &tag, "--file", &file, &context])?;
+    let pushed = buildah(&["push", "--quiet", &tag, &format!("oci:{}", built.display())]);
+    // The image is ours from here on; buildah keeps its layers for the next build.
+    let _ = buildah(&["rmi", &tag]);
+    pushed?;
+    let pull = ImagePull {
+        reference: format!("oci:{}", built.display()),
+        directory: Some(absolute(PathBuf::from("."))?),
+        name: Some(args.name.clone()),
+        kernel: args.kernel.clone(),
+        force: args.force,
+        ..ImagePull::default()
+    };
+    let mut display = Display::new("");
+    let pulled = client
+        .pull_image(&pull, |progress| display.show(&progress))
+        .await?;
+    Ok(pulled.image)
+}

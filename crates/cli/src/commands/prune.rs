@@ -1,0 +1,82 @@
+//! `banger vm prune`, `banger image prune`, `banger kernel prune`, `banger cache prune`
+
+use banger_api::client::{Client, ClientError};
+use banger_api::{Prune, Pruned};
+
+use crate::failure::Failure;
+use crate::progress::bytes;
+use crate::{ask, connection, exit, print};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only tell what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// What is removed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum What {
+    Vms,
+    Images,
+    Kernels,
+    Cache,
+}
+
+impl What {
+    /// As the command line has it.
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Vms => "vm",
+            Self::Images => "image",
+            Self::Kernels => "kernel",
+            Self::Cache => "cache",
+        }
+    }
+
+    /// What is said when there is nothing.
+    const fn nothing(self) -> &'static str {
+        match self {
+            Self::Vms => "every VM runs, or there is none",
+            Self::Images => "every image is used or the default, or there is none",
+            Self::Kernels => "every kernel is used, named by an image or the default, or there is none",
+            Self::Cache => "the cache is empty",
+        }
+    }
+
+    async fn prune(self, client: &Client, prune: &Prune) -> Result<Pruned, ClientError> {
+        match self {
+            Self::Vms => client.prune(prune).await,
+            Self::Images => client.prune_images(prune).await,
+            Self::Kernels => client.prune_kernels(prune).await,
+            Self::Cache => client.prune_cache(prune).await,
+        }
+    }
+}
+
+pub(crate) async fn run(what: What, args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let found = what.prune(&client, &Prune { dry_run: true }).await?;
+    if found.names.is_empty() {
+        eprintln!("{}", what.nothing());
+        return Ok(exit::OK);
+    }
+    if args.dry_run {
+        found.names.iter().for_each(|name| print::line(name));
+        eprintln!("{} would be freed", bytes(found.bytes));
+        return Ok(exit::OK);
+    }
+    let question = format!("Remove {}?", found.names.join(", "));
+    let instead = format!("banger {} prune --yes", what.command());
+    // What can be made again needs no question.
+    if !matches!(what, What::Cache) && !args.yes && !ask::sure(&question, &instead)? {
+        return Ok(exit::FAILED);
+    }
+    let pruned = what.prune(&client, &Prune { dry_run: false }).await?;
+    pruned.names.iter().for_each(|name| print::line(name));
+    eprintln!("{} freed", bytes(pruned.bytes));
+    Ok(exit::OK)
+}

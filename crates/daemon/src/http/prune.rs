@@ -1,0 +1,125 @@
+//! Removing what nobody needs.
+
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use banger_api::{Prune, Pruned};
+
+use super::App;
+use super::answer::{Body, Refused, blocking};
+use super::images::sweep;
+use crate::error::body;
+use crate::vm::{Files, space_used};
+
+type Answer = Result<Json<Pruned>, Refused>;
+
+pub(crate) async fn vms(State(app): State<App>, Body(request): Body<Prune>) -> Answer {
+    let mut pruned = Pruned::default();
+    let mut failure = None;
+    let state_dir = &app.vms.context().paths.state;
+    for handle in app.vms.list() {
+        let state = handle.state();
+        if state.phase.may_have_machine() {
+            continue;
+        }
+        let bytes = space_used(&Files::of(state_dir, state.spec.id).disk()).as_bytes();
+        let name = state.spec.name.to_string();
+        if !request.dry_run
+            && let Err(error) = app.vms.delete(&name).await
+        {
+            // One VM that cannot be removed does not keep the others.
+            failure.get_or_insert(error);
+            continue;
+        }
+        pruned.names.push(name);
+        pruned.bytes += bytes;
+    }
+    match failure {
+        Some(error) => Err(Refused(body(&error))),
+        None => Ok(Json(pruned)),
+    }
+}
+
+/// Images that no VM uses, but for the default one.
+pub(crate) async fn images(State(app): State<App>, Body(request): Body<Prune>) -> Answer {
+    let default = app
+        .vms
+        .context()
+        .config()
+        .ok()
+        .and_then(|config| config.default_image);
+    let vms = Arc::clone(&app.vms);
+    let pruned = blocking("removing images", move || {
+        let store = &vms.context().images;
+        let used = store.with_bases(vms.images_in_use());
+        let mut pruned = Pruned::default();
+        for image in store.list()? {
+            if used.contains(&image.id) || default.as_ref() == Some(&image.name) {
+                continue;
+            }
+            if !request.dry_run {
+                store.delete(&image.name)?;
+            }
+            pruned.bytes += image.bytes;
+            pruned.names.push(image.name.to_string());
+        }
+        if !request.dry_run {
+            sweep(&vms);
+        }
+        Ok::<_, banger_image::Error>(pruned)
+    });
+    Ok(Json(pruned.await?))
+}
+
+/// Kernels that no VM uses and no image names, but for the default one.
+pub(crate) async fn kernels(State(app): State<App>, Body(request): Body<Prune>) -> Answer {
+    let default = app
+        .vms
+        .context()
+        .config()
+        .ok()
+        .and_then(|config| config.default_kernel);
+    let vms = Arc::clone(&app.vms);
+    let pruned = blocking("removing kernels", move || {
+        let context = vms.context();
+        let named: Vec<_> = context
+            .images
+            .list()?
+            .into_iter()
+            .filter_map(|image| image.kernel)
+            .chain(default)
+            .collect();
+        let mut pruned = Pruned::default();
+        for kernel in context.kernels.list()? {
+            if named.contains(&kernel.name) || !vms.users_of_kernel(&kernel.name).is_empty() {
+                continue;
+            }
+            if !request.dry_run {
+                context.kernels.remove(&kernel.name)?;
+            }
+            pruned.bytes += kernel.bytes;
+            pruned.names.push(kernel.name.to_string());
+        }
+        Ok::<_, banger_image::Error>(pruned)
+    });
+    Ok(Json(pruned.await?))
+}
+
+/// Initrds: VMMs read them at the start of a machine, and then never again.
+pub(crate) async fn cache(State(app): State<App>, Body(request): Body<Prune>) -> Answer {
+    let dir = app.vms.context().paths.cache.join("initrd");
+    let mut pruned = Pruned::default();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let bytes = entry.metadata().map_or(0, |metadata| metadata.blocks() * 512);
+        // One that is gone already was somebody else's to remove.
+        if request.dry_run || std::fs::remove_file(entry.path()).is_ok() {
+            pruned.bytes += bytes;
+            pruned
+                .names
+                .push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(Json(pruned))
+}

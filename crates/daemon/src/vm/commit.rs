@@ -1,0 +1,80 @@
+//! A VM's changes, made an image.
+//!
+//! Its disk is copied while nothing writes to it: a running guest freezes its file system, and one that is stopped must
+//! stay so meanwhile. The VM's task is not held up for that; a copy during which something changed is thrown away.
+
+use std::sync::Arc;
+
+use banger_image::ImageRecord;
+use banger_model::{ImageName, KernelName, Phase};
+
+use super::{Context, Error, Files, Handle};
+
+/// What is made of a VM.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// The image's name.
+    pub(crate) name: ImageName,
+    /// The kernel that its VMs boot; that of the base image when absent.
+    pub(crate) kernel: Option<KernelName>,
+    /// Replace an image of that name.
+    pub(crate) force: bool,
+}
+
+impl Handle {
+    /// Makes an image of what the VM has changed, on top of the image it boots.
+    pub(crate) async fn commit(&self, context: &Arc<Context>, wanted: Wanted) -> Result<ImageRecord, Error> {
+        let mut changes = self.state.clone();
+        let state = changes.borrow_and_update().clone();
+        let name = state.spec.name.clone();
+        if state.image.work {
+            return Err(Error::Unsupported {
+                name,
+                reason: "its image has a work seed, and what is in /root would be lost".to_owned(),
+            });
+        }
+        let frozen = match (state.phase, &state.live) {
+            (Phase::Running, Some(live)) => {
+                let freezing = live.guest().freeze().await;
+                Some(freezing.map_err(|source| Error::Guest {
+                    name: name.clone(),
+                    source: Box::new(source),
+                    console: None,
+                })?)
+            }
+            (Phase::Stopped | Phase::Failed, None) => None,
+            (phase, _) => return Err(Error::NotRunning { name, phase }),
+        };
+        let disk = Files::of(&context.paths.state, state.spec.id).disk();
+        let stores = Arc::clone(context);
+        let base = state.image.id.clone();
+        let copy = wanted.clone();
+        let copied = blocking(move || stores.images.commit(&copy.name, &base, &disk, copy.force)).await?;
+        let at_rest = match frozen {
+            Some(frozen) => frozen.held().await,
+            None => !changes.has_changed().unwrap_or(true),
+        };
+        if !at_rest {
+            return Err(Error::Disturbed(name));
+        }
+        let stores = Arc::clone(context);
+        blocking(move || {
+            stores
+                .images
+                .publish_commit(copied, &wanted.name, wanted.kernel, wanted.force)
+        })
+        .await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, banger_image::Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Defect("committing a VM panicked"))?
+        .map_err(|source| Error::Store {
+            what: "the image",
+            source,
+        })
+}
