@@ -68,7 +68,7 @@ impl Shape {
 }
 
 /// Creates a VM and shows how it goes. An interrupt cancels it, and nothing is left.
-pub(super) async fn create(client: &Client, request: &VmCreate) -> Result<Vm, Failure> {
+pub(crate) async fn create(client: &Client, request: &VmCreate) -> Result<Vm, Failure> {
     let mut display = Display::new("");
     interruptible(async {
         Ok(client
