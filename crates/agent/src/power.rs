@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use banger_guest_api::InitKind;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::mount::{MountFlags, mount_remount};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::system::{RebootCommand, reboot};
 
+use crate::freeze::Frozen;
 use crate::supervisor;
 
 /// systemd's signal for a reboot: `SIGRTMIN+5`, with the C library's `SIGRTMIN` of 34 (systemd(1)).
@@ -19,9 +19,9 @@ const SYSTEMD_REBOOT: i32 = 39;
 /// What killed processes get to be gone.
 const KILLED: Duration = Duration::from_secs(1);
 
-/// Powers the guest off: its init and processes get `grace`; then they are killed. File systems are synced, and the
-/// machine ends.
-pub fn off(init: InitKind, grace: Duration) -> ! {
+/// Powers the guest off: its init and processes get `grace`; then they are killed. The VM's `disk` is brought to rest, and
+/// the machine ends.
+pub fn off(init: InitKind, grace: Duration, disk: &OwnedFd) -> ! {
     let deadline = Instant::now() + grace;
     match init {
         InitKind::Agent => {
@@ -33,15 +33,22 @@ pub fn off(init: InitKind, grace: Duration) -> ! {
     }
     signal_all(libc::SIGKILL);
     until_gone(Instant::now() + KILLED);
-    end_machine()
+    rustix::fs::sync();
+    // The root is busy to the last and cannot be unmounted. Frozen, the disk is as if it were: its journal is empty, so
+    // that it can be grown and committed while the VM is stopped.
+    if let Ok(frozen) = disk.try_clone().and_then(Frozen::new) {
+        std::mem::forget(frozen);
+    }
+    restart()
 }
 
-/// Syncs and ends the machine.
+/// Ends the machine of a guest that has not become one.
 pub fn end_machine() -> ! {
     rustix::fs::sync();
-    // So that the journal of the VM's disk is empty; a root that is still busy stays writable, and is synced.
-    let _ = mount_remount("/", MountFlags::RDONLY, "");
-    rustix::fs::sync();
+    restart()
+}
+
+fn restart() -> ! {
     let _ = reboot(RebootCommand::Restart);
     // Only without the privilege to reboot: no guest.
     std::process::exit(0)

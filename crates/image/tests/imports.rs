@@ -16,7 +16,11 @@ fn tool(name: &str) -> Command {
 }
 
 fn check(record: &ImageRecord) {
-    let output = tool("e2fsck").arg("-fn").arg(&record.layers[0].path).output().unwrap();
+    let output = tool("e2fsck")
+        .arg("-fn")
+        .arg(&record.layers[0].path)
+        .output()
+        .unwrap();
     assert!(
         output.status.success(),
         "{}",

@@ -47,6 +47,8 @@ struct Parts {
 /// What PID 1 does once the host was told that the guest is ready.
 pub(super) struct Handover {
     init: Option<init::Init>,
+    /// The root directory of the VM's own disk.
+    disk: OwnedFd,
     variables: BTreeMap<String, String>,
 }
 
@@ -96,6 +98,7 @@ impl Unconfigured {
             surroundings: Surroundings { env, root: "".into() },
             init: kind,
         };
+        let kept = disk.try_clone().during("keep the VM's disk")?;
         start_supervisor(parts.listener, disk, &state).during("start the agent's server")?;
         ended(&mut parts.phases, "ready");
         let ready = Ready {
@@ -107,6 +110,7 @@ impl Unconfigured {
         // PID 1 waits for it.
         let _ = parts.handover.send(Handover {
             init: found,
+            disk: kept,
             variables,
         });
         Ok(Configured {
@@ -165,7 +169,7 @@ impl Handover {
     /// Becomes the image's init, or stays as the guest's.
     pub(super) fn take_place(self) -> Result<std::convert::Infallible, Failure> {
         let Some(init) = self.init else {
-            reap::stay_as_init()
+            reap::stay_as_init(&self.disk)
         };
         let mut command = Command::new(&init.program);
         command
@@ -196,8 +200,12 @@ impl Guest for Running {
 
     fn shutdown(&self, shutdown: Shutdown) {
         let init = self.init;
+        // It is open; should it not be to be had again, there is nothing to bring to rest.
+        let Ok(disk) = self.disk.try_clone() else {
+            power::end_machine()
+        };
         // On a thread: the answer to the request is still to be sent.
-        std::thread::spawn(move || power::off(init, Duration::from_millis(shutdown.grace_ms)));
+        std::thread::spawn(move || power::off(init, Duration::from_millis(shutdown.grace_ms), &disk));
     }
 
     fn disk(&self) -> Result<OwnedFd, Failure> {

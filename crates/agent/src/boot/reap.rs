@@ -1,5 +1,6 @@
 //! The agent as a guest's init: it reaps, and ends the machine when a program asks init to.
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use banger_guest_api::InitKind;
@@ -21,13 +22,13 @@ const ENDINGS: [i32; 5] = [
 ];
 
 /// Stays, for as long as the guest runs.
-pub(super) fn stay_as_init() -> ! {
+pub(super) fn stay_as_init(disk: &OwnedFd) -> ! {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.and_then(|runtime| runtime.block_on(attend()));
     if let Err(error) = outcome {
         eprintln!("banger: the agent as init: {error}");
     }
-    power::off(InitKind::Agent, GRACE)
+    power::off(InitKind::Agent, GRACE, disk)
 }
 
 /// Returns when the guest shall end. The supervisor is taken for as long-lived as init itself: it does nothing that

@@ -109,6 +109,7 @@ pub(crate) async fn commit(
         kernel: request.kernel,
         force: request.force,
     };
-    let record = handle.commit(app.vms.context(), wanted).await?;
+    let committed = handle.commit(app.vms.context(), wanted).await;
+    let record = committed.map_err(Refused)?;
     Ok(Json(images::view(&app.vms, record, false)))
 }

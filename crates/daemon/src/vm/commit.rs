@@ -4,11 +4,17 @@
 //! stay so meanwhile. The VM's task is not held up for that; a copy during which something changed is thrown away.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use banger_api::ErrorBody;
 use banger_image::ImageRecord;
-use banger_model::{ImageName, KernelName, Phase};
+use banger_model::{ImageName, KernelName, Phase, WaitFor};
 
-use super::{Context, Error, Files, Handle};
+use super::{Context, Error, Files, Handle, Reporter};
+use crate::error::body;
+
+/// What a guest that was started for a commit gets to end.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// What is made of a VM.
 #[derive(Debug, Clone)]
@@ -22,8 +28,28 @@ pub(crate) struct Wanted {
 }
 
 impl Handle {
-    /// Makes an image of what the VM has changed, on top of the image it boots.
-    pub(crate) async fn commit(&self, context: &Arc<Context>, wanted: Wanted) -> Result<ImageRecord, Error> {
+    /// Makes an image of what the VM has changed, on top of the image it boots. A stopped one whose disk was not unmounted
+    /// (its guest was killed, or its init leaves that to the kernel) is started for it, and stopped again.
+    pub(crate) async fn commit(
+        &self,
+        context: &Arc<Context>,
+        wanted: Wanted,
+    ) -> Result<ImageRecord, ErrorBody> {
+        match self.commit_as_it_is(context, wanted.clone()).await {
+            Err(Error::Store {
+                source: banger_image::Error::NotAtRest,
+                ..
+            }) => {}
+            committed => return committed.map_err(|error| body(&error)),
+        }
+        self.start(WaitFor::Agent, &Reporter::default(), Instant::now())
+            .await?;
+        let committed = self.commit_as_it_is(context, wanted).await;
+        self.stop(GRACE).await?;
+        committed.map_err(|error| body(&error))
+    }
+
+    async fn commit_as_it_is(&self, context: &Arc<Context>, wanted: Wanted) -> Result<ImageRecord, Error> {
         let mut changes = self.state.clone();
         let state = changes.borrow_and_update().clone();
         let name = state.spec.name.clone();

@@ -85,7 +85,7 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
         Some(path) if path.as_os_str() == "-" => std::io::read_to_string(std::io::stdin())
             .map_err(|error| Failure::during("read standard input", &error))?,
         Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| Failure::during(&format!("read {}", path.display()), &error))?,
+            .map_err(|error| Failure::during(format!("read {}", path.display()), &error))?,
     };
     let request = VmCreate {
         image: Some(
@@ -154,11 +154,11 @@ async fn of_dockerfile(client: &Client, file: &Path, args: &Args) -> Result<Imag
         match status {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(Failure::new(
-                &format!("buildah {} failed: {status}", arguments[0]),
+                format!("buildah {} failed: {status}", arguments[0]),
                 &[],
             )),
             Err(error) => Err(Failure::new(
-                &format!("run buildah: {error}"),
+                format!("run buildah: {error}"),
                 &["install it: `sudo apt-get install buildah`"],
             )),
         }
