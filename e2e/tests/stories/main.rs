@@ -3,6 +3,7 @@
 //! `cargo test -p banger-e2e -- tcg::` tells those that boot real kernels under emulation. A backend that is not here
 //! reports its stories as ignored, with the reason; `BANGER_REQUIRE=firecracker` makes that an error.
 
+mod builds;
 mod catalogs;
 mod commands;
 mod daemon;
@@ -49,6 +50,7 @@ fn main() {
         daemon::STORIES,
         faults::STORIES,
         images::STORIES,
+        builds::STORIES,
         catalogs::STORIES,
     ];
     let mut trials = Vec::new();

@@ -1,0 +1,125 @@
+//! Images made of what VMs have changed.
+
+use anyhow::{Result, ensure};
+use banger_e2e::{Backend, Home, Image};
+
+use crate::{Story, in_guests};
+
+pub(crate) const STORIES: &[Story] = &[
+    in_guests(
+        "a_vm_is_committed_running_stopped_and_killed",
+        committed_in_every_phase,
+    ),
+    in_guests("a_committed_disk_is_whole_while_the_guest_writes", a_busy_guest),
+    in_guests("an_image_is_built_by_a_script", built_by_a_script),
+];
+
+/// A name for an image of this story: the store is shared with other stories.
+fn named(what: &str, backend: Backend) -> String {
+    format!("{what}-{}", backend.name())
+}
+
+fn create(home: &Home, backend: Backend, image: &str, vm: &str) -> Result<()> {
+    let mut args = vec!["vm", "create", "--name", vm, "--image", image, "--memory", "512M"];
+    args.extend(backend.options());
+    home.banger(args)?.ok().map(drop)
+}
+
+fn committed_in_every_phase(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let (running, stopped, killed) = (
+        named("running", backend),
+        named("stopped", backend),
+        named("killed", backend),
+    );
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    home.sh("vm", "mkdir /etc/mine && echo one > /etc/mine/a && rm /bin/wget")?;
+    home.banger(["vm", "commit", "vm", "--name", &running])?.ok()?;
+    // It has gone on.
+    home.sh(
+        "vm",
+        "echo two > /etc/mine/a && rm -r /home 2>/dev/null; echo 1 > /etc/b",
+    )?;
+    home.banger(["vm", "stop", "vm"])?.ok()?;
+    home.banger(["vm", "commit", "vm", "--name", &stopped])?.ok()?;
+    home.banger(["vm", "start", "vm"])?.ok()?;
+    home.sh("vm", "echo three > /etc/mine/a && sync")?;
+    home.banger(["vm", "kill", "vm"])?.ok()?;
+    home.banger(["vm", "commit", "vm", "--name", &killed])?.ok()?;
+    ensure!(
+        home.vm("vm")?.machine.is_none(),
+        "it was started for the commit, and stays"
+    );
+    for (image, told) in [(&running, "one"), (&stopped, "two"), (&killed, "three")] {
+        create(&home, backend, image, "check")?;
+        let seen = home.sh("check", "cat /etc/mine/a; test -e /bin/wget || echo gone")?;
+        ensure!(seen == format!("{told}\ngone"), "{image}: {seen}");
+        home.banger(["vm", "delete", "-f", "check"])?.ok()?;
+    }
+    home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
+    for image in [&running, &stopped, &killed] {
+        home.banger(["image", "delete", image])?.ok()?;
+    }
+    home.end()
+}
+
+fn a_busy_guest(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let image = named("busy", backend);
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    home.sh(
+        "vm",
+        "(i=0; while :; do i=$((i+1)); echo $i > /root/n.new; mv /root/n.new /root/n; done) >/dev/null 2>&1 &",
+    )?;
+    home.banger(["vm", "commit", "vm", "--name", &image])?.ok()?;
+    create(&home, backend, &image, "check")?;
+    let number = home.sh("check", "cat /root/n")?;
+    ensure!(number.parse::<u64>().is_ok(), "{number:?}");
+    // The first one has not stood still since.
+    let before = home.sh("vm", "cat /root/n")?;
+    let after = home.sh("vm", "sleep 1; cat /root/n")?;
+    ensure!(before != after, "the guest stands still at {before}");
+    home.banger(["vm", "delete", "-f", "vm", "check"])?.ok()?;
+    home.banger(["image", "delete", &image])?.ok()?;
+    home.end()
+}
+
+fn built_by_a_script(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let (built, refused) = (named("built", backend), named("refused", backend));
+    // `image build` asks for no VMM; the configuration may.
+    let [_, vmm, _, kernel] = backend.options();
+    std::fs::create_dir_all(home.path().join("config"))?;
+    std::fs::write(
+        home.path().join("config/config.toml"),
+        format!(
+            "vmm = \"{vmm}\"\ndefault_kernel = \"{kernel}\"\n[vm_defaults]\nvcpus = 1\nmemory = \"512M\"\n"
+        ),
+    )?;
+    let build = |name: &str, script: &str| {
+        let args = [
+            "image",
+            "build",
+            "--name",
+            name,
+            "--from-image",
+            "busybox",
+            "--script",
+            "-",
+        ];
+        home.banger_with(args, script.as_bytes().to_vec())
+    };
+    let output = build(&built, "echo working\necho ready > /etc/built\n")?.ok()?;
+    ensure!(output.text().starts_with("working\n"), "{}", output.text());
+    build(&refused, "echo going >&2\nexit 7\n")?
+        .exited(7)?
+        .saying("going")?;
+    home.banger(["image", "show", &refused])?.exited(3)?;
+    ensure!(home.banger(["vm", "list", "--quiet"])?.ok()?.text().is_empty());
+    create(&home, backend, &built, "check")?;
+    ensure!(home.sh("check", "cat /etc/built")? == "ready");
+    home.banger(["image", "delete", &built])?.exited(4)?;
+    home.banger(["vm", "delete", "-f", "check"])?.ok()?;
+    home.banger(["image", "delete", &built])?.ok()?;
+    home.end()
+}
