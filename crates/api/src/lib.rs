@@ -16,7 +16,10 @@
 //! | `GET /v1/images`, `GET`, `DELETE /v1/images/{name}` | | [`Image`] |
 //! | `POST /v1/images` | [`ImageImport`] | events, then [`Image`] |
 //! | `PUT /v1/images/{name}` with a tar as body | query [`ImageUpload`] | events, then [`Image`] |
-//! | `POST /v1/images/register` | [`ImageRegister`] | [`Image`] |
+//! | `POST /v1/image/register` | [`ImageRegister`] | [`Image`] |
+//! | `POST /v1/image/pull` | [`ImagePull`] | events, then [`ImagePulled`] |
+//! | `POST /v1/images/{name}/tag` | [`ImageTag`] | [`Image`] |
+//! | `GET /v1/images/{name}/inspect` | | [`ImageInspection`] |
 //! | `POST /v1/images/{name}/promote` | | events, then [`Image`] |
 //! | `GET /v1/vms` | | list of [`Vm`] |
 //! | `POST /v1/vms` | [`VmCreate`] | events, then [`Vm`] |
@@ -29,7 +32,8 @@
 //! | `GET /v1/vms/{name}/logs` | query [`LogQuery`] | text |
 //! | `POST /v1/vms/{name}/workspace` | [`WorkspaceRequest`] | events, then [`WorkspaceReport`] |
 //! | `POST /v1/workspace/plan` | [`WorkspaceRequest`] | [`WorkspacePlan`] |
-//! | `POST /v1/vms/prune` | [`Prune`] | [`Pruned`] |
+//! | `POST /v1/vms/{name}/commit` | [`VmCommit`] | [`Image`] |
+//! | `POST /v1/vm/prune`, `/v1/image/prune`, `/v1/kernel/prune`, `/v1/cache/prune` | [`Prune`] | [`Pruned`] |
 //!
 //! "Events" are server-sent events (the WHATWG HTML standard) of [`Progress`], ended by one of name
 //! [`EVENT_DONE`] with the result or [`EVENT_ERROR`] with an [`ErrorBody`]. Dropping such a request cancels the work

@@ -44,20 +44,6 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
-impl Describe for ErrorBody {
-    fn code(&self) -> ErrorCode {
-        self.code
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.hints.clone()
-    }
-
-    fn log(&self) -> Option<String> {
-        self.log.clone()
-    }
-}
-
 impl Describe for banger_image::Error {
     fn code(&self) -> ErrorCode {
         self.kind()

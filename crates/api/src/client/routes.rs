@@ -149,13 +149,13 @@ impl Client {
         pull: &ImagePull,
         on_progress: impl FnMut(Progress),
     ) -> Result<ImagePulled> {
-        self.follow(request(Method::POST, "/v1/images/pull", Some(pull)), on_progress)
+        self.follow(request(Method::POST, "/v1/image/pull", Some(pull)), on_progress)
             .await
     }
 
     /// Takes an ext4 file as an image.
     pub async fn register_image(&self, register: &ImageRegister) -> Result<Image> {
-        self.call(Method::POST, "/v1/images/register", Some(register))
+        self.call(Method::POST, "/v1/image/register", Some(register))
             .await
     }
 
@@ -238,17 +238,17 @@ impl Client {
 
     /// Removes VMs that do not run.
     pub async fn prune(&self, prune: &Prune) -> Result<Pruned> {
-        self.call(Method::POST, "/v1/vms/prune", Some(prune)).await
+        self.call(Method::POST, "/v1/vm/prune", Some(prune)).await
     }
 
     /// Removes the images that no VM uses.
     pub async fn prune_images(&self, prune: &Prune) -> Result<Pruned> {
-        self.call(Method::POST, "/v1/images/prune", Some(prune)).await
+        self.call(Method::POST, "/v1/image/prune", Some(prune)).await
     }
 
     /// Removes the kernels that no VM uses and no image names.
     pub async fn prune_kernels(&self, prune: &Prune) -> Result<Pruned> {
-        self.call(Method::POST, "/v1/kernels/prune", Some(prune)).await
+        self.call(Method::POST, "/v1/kernel/prune", Some(prune)).await
     }
 
     /// Removes what can be made again.

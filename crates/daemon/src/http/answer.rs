@@ -22,6 +22,12 @@ impl<E: Describe> From<E> for Refused {
     }
 }
 
+impl From<ErrorBody> for Refused {
+    fn from(body: ErrorBody) -> Self {
+        Self(body)
+    }
+}
+
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status =
@@ -128,12 +134,12 @@ where
 }
 
 /// Does blocking work on a thread for it.
-pub(crate) async fn blocking<T: Send + 'static, E: Describe + Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static, E: Into<Refused> + Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Refused> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
+        Ok(result) => result.map_err(Into::into),
         Err(_) => Err(BadRequest::Defect(what).into()),
     }
 }

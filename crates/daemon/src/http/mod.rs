@@ -53,8 +53,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/catalog/kernels/pull", post(catalogs::pull))
         .route("/v1/catalog/kernels/publish", post(catalogs::publish))
         .route("/v1/images", get(images::list).post(images::import))
-        .route("/v1/images/pull", post(pull::pull))
-        .route("/v1/images/register", post(images::register))
+        .route("/v1/image/pull", post(pull::pull))
+        .route("/v1/image/register", post(images::register))
         .route(
             "/v1/images/{name}",
             put(images::upload).get(images::show).delete(images::delete),
@@ -63,9 +63,9 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/images/{name}/tag", post(images::tag))
         .route("/v1/images/{name}/inspect", get(images::inspect))
         .route("/v1/vms", get(vms::list).post(vms::create))
-        .route("/v1/vms/prune", post(prune::vms))
-        .route("/v1/images/prune", post(prune::images))
-        .route("/v1/kernels/prune", post(prune::kernels))
+        .route("/v1/vm/prune", post(prune::vms))
+        .route("/v1/image/prune", post(prune::images))
+        .route("/v1/kernel/prune", post(prune::kernels))
         .route("/v1/cache/prune", post(prune::cache))
         .route(
             "/v1/vms/{name}",

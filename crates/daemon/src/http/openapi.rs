@@ -172,21 +172,21 @@ fn routes() -> Vec<Route> {
         (Get, "/v1/images", "List images", None, Out::Json("Image")),
         (
             Post,
-            "/v1/images/pull",
+            "/v1/image/pull",
             "Pull an image from a registry, a layout or an archive",
             Some("ImagePull"),
             Out::Events("ImagePulled"),
         ),
         (
             Post,
-            "/v1/images/prune",
+            "/v1/image/prune",
             "Remove the images that no VM uses",
             Some("Prune"),
             Out::Json("Pruned"),
         ),
         (
             Post,
-            "/v1/kernels/prune",
+            "/v1/kernel/prune",
             "Remove the kernels that no VM uses and no image names",
             Some("Prune"),
             Out::Json("Pruned"),
@@ -228,7 +228,7 @@ fn routes() -> Vec<Route> {
         ),
         (
             Post,
-            "/v1/images/register",
+            "/v1/image/register",
             "Take an ext4 file as an image",
             Some("ImageRegister"),
             Out::Json("Image"),
@@ -271,7 +271,7 @@ fn routes() -> Vec<Route> {
         ),
         (
             Post,
-            "/v1/vms/prune",
+            "/v1/vm/prune",
             "Remove VMs that do not run",
             Some("Prune"),
             Out::Json("Pruned"),

@@ -10,7 +10,6 @@ use banger_api::{Prune, Pruned};
 use super::App;
 use super::answer::{Body, Refused, blocking};
 use super::images::sweep;
-use crate::error::body;
 use crate::vm::{Files, space_used};
 
 type Answer = Result<Json<Pruned>, Refused>;
@@ -37,7 +36,7 @@ pub(crate) async fn vms(State(app): State<App>, Body(request): Body<Prune>) -> A
         pruned.bytes += bytes;
     }
     match failure {
-        Some(error) => Err(Refused(body(&error))),
+        Some(error) => Err(error.into()),
         None => Ok(Json(pruned)),
     }
 }
