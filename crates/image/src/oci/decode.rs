@@ -52,6 +52,8 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Prefix of what AUFS kept for itself.
 const AUFS: &[u8] = b".wh..wh.";
+/// Where AUFS kept files with several names, below the root: hard links of the same layer may lead to them.
+pub(super) const AUFS_LINKED: &[u8] = b".wh..wh.plnk";
 
 /// Unpacks a layer. Its bytes are hashed as they come and as they are unpacked; nothing of it counts until both are
 /// what they should be.
@@ -100,7 +102,7 @@ fn change(entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<Optio
     if last == OPAQUE {
         return Ok(Some(Change::Opaque(dir.to_vec())));
     }
-    if last.starts_with(AUFS) {
+    if is_of_aufs(&entry, name) {
         return Ok(None);
     }
     if let Some(gone) = last.strip_prefix(WHITEOUT) {
@@ -136,6 +138,15 @@ fn change(entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<Optio
         stored,
         content: None,
     }))
+}
+
+/// Whether an entry was AUFS's own affair, and nothing leads to it.
+fn is_of_aufs(entry: &Entry, name: &[u8]) -> bool {
+    let mut parts = name
+        .split(|&byte| byte == b'/')
+        .filter(|part| !matches!(*part, b"" | b"."));
+    let linked = parts.clone().next() == Some(AUFS_LINKED) && matches!(entry.kind, EntryKind::File { .. });
+    !linked && parts.any(|part| part.starts_with(AUFS))
 }
 
 /// A reader that fails beyond so many bytes.
