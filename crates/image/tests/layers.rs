@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use banger_image::{ImageStore, Pull, PullOptions, PullSource, Pulled};
 use host::ext4::{Mounted, can_mount, check};
 use host::layers::{Described, Entry, Layout, Packing, tar};
-use host::{CAPABILITY, Shown, acl, assert_same, differences, has_all_holes, shown};
+use host::{CAPABILITY, Shown, acl, assert_same, differences, has_all_holes, shown, words};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -119,17 +119,6 @@ fn compare(layers: &[Vec<Entry>], implied: &[&str]) {
         }
     }
     assert_same("image and umoci", &ours, &theirs);
-}
-
-/// An error with its causes.
-fn words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        words += &format!(": {error}");
-        source = error.source();
-    }
-    words
 }
 
 fn paths(tree: &Tree) -> Vec<String> {

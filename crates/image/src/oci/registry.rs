@@ -306,7 +306,6 @@ impl Registry {
     /// A manifest, or the blob of a configuration.
     fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         let endpoint = self.chosen();
-        let wanted = verified::sha256(descriptor.digest())?;
         let digest = descriptor.digest().to_string();
         let is_manifest = MANIFESTS.contains(&descriptor.media_type().as_ref());
         let bytes = if is_manifest {
@@ -320,12 +319,12 @@ impl Registry {
             bytes.to_vec()
         } else {
             let mut bytes = Vec::new();
-            self.blob(digest.clone(), descriptor.size().min(document::LONGEST), None)
+            self.blob(digest, descriptor.size().min(document::LONGEST), None)
                 .read_to_end(&mut bytes)
                 .map_err(|source| endpoint.error("get the configuration of", Answer::IoError(source)))?;
             bytes
         };
-        verified::check(&bytes, wanted).map_err(|source| Error::Mismatch { what: digest, source })?;
+        verified::check(&bytes, descriptor)?;
         Ok(bytes)
     }
 

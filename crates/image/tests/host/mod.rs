@@ -179,3 +179,14 @@ pub fn differences(left: &BTreeMap<Vec<u8>, Shown>, right: &BTreeMap<Vec<u8>, Sh
         })
         .collect()
 }
+
+/// An error with its causes.
+pub fn words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        words += &format!(": {error}");
+        source = error.source();
+    }
+    words
+}
