@@ -9,6 +9,7 @@ mod daemon;
 mod faults;
 mod images;
 mod lives;
+mod pulls;
 mod workspaces;
 
 use anyhow::Result;
@@ -50,6 +51,7 @@ fn main() {
         faults::STORIES,
         images::STORIES,
         catalogs::STORIES,
+        pulls::STORIES,
     ];
     let mut trials = Vec::new();
     for backend in Backend::ALL {
