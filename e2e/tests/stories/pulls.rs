@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_api::Image as Described;
@@ -152,7 +153,7 @@ fn guarded(_: Backend) -> Result<()> {
     log_in(&home, registry.host(), false)?;
     std::fs::write(
         &helper,
-        "#!/bin/sh\necho 'credentials not found in native keychain'\nexit 1\n",
+        "#!/bin/sh\nread server\necho 'credentials not found in native keychain'\nexit 1\n",
     )?;
     refused(&home, &reference, &[], "log in first: `docker login")?;
     std::fs::remove_file(&helper)?;
@@ -268,7 +269,15 @@ fn moved(_: Backend) -> Result<()> {
     create("vm-2")?;
     home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
     pull(&home, &reference, &["--force"])?.ok()?;
-    ensure!(!old.layers[0].exists(), "what nobody uses any more is left");
+    // That is swept when the pull has been answered.
+    let since = Instant::now();
+    while old.layers[0].exists() {
+        ensure!(
+            since.elapsed() < Duration::from_secs(10),
+            "what nobody uses any more is left"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
     ensure!(new.layers[0].exists(), "the second VM's image went");
     home.end()
 }
@@ -341,9 +350,10 @@ fn archives(_: Backend) -> Result<()> {
             .ok()?;
         check(&home, &name)?;
     }
-    let names = home.banger(["image", "list", "--quiet"])?.ok()?.text();
-    home.banger(["image", "rm"].into_iter().chain(names.lines()))?
-        .ok()?;
+    let listed = home.banger(["image", "list", "--json"])?.ok()?;
+    for image in serde_json::from_slice::<Vec<Described>>(&listed.stdout)? {
+        home.banger(["image", "rm", image.name.as_str()])?.ok()?;
+    }
     // What is in none of them, and what is no archive.
     let named = ["--name", "n"];
     refused(
@@ -404,7 +414,8 @@ fn mirrors(_: Backend) -> Result<()> {
 
 fn cut(_: Backend) -> Result<()> {
     let hosted = Hosted::new(&image(&noise(1 << 20))?)?;
-    for trick in [Trick::CutOnce, Trick::BusyOnce] {
+    // A length that is wrong does no harm when all came, and is what its digest says.
+    for trick in [Trick::CutOnce, Trick::BusyOnce, Trick::SayMore] {
         let server = hosted.serve(trick, &hosted.layer)?;
         let home = home("")?;
         pull(&home, &format!("{}/x", server.host()), &[])?.ok()?;
@@ -433,7 +444,6 @@ fn misbehaving(_: Backend) -> Result<()> {
         (Trick::HangMidway, "unpack layer 1 of 1"),
         (Trick::CutAlways, "unpack layer 1 of 1"),
         (Trick::SayLess, "the registry sent"),
-        (Trick::SayMore, "unpack layer 1 of 1"),
         (Trick::SayNothingAndSendMore, "bytes, and should have"),
         (Trick::Flip, "sha256:"),
         (Trick::Fail, "500"),
@@ -546,7 +556,7 @@ fn as_its_maker_says(backend: Backend) -> Result<()> {
 
 fn no_shell(backend: Backend) -> Result<()> {
     let busybox = std::fs::read("/bin/busybox")?;
-    let mut layer = tar("./program", &busybox);
+    let mut layer = tar("./busybox", &busybox);
     // It has to be executable.
     layer[100..107].copy_from_slice(b"0000755");
     layer[148..156].copy_from_slice(b"        ");
@@ -556,7 +566,7 @@ fn no_shell(backend: Backend) -> Result<()> {
     let image = OciImage::new(
         &[layer],
         &[
-            "--config.entrypoint=/program",
+            "--config.entrypoint=/busybox",
             "--config.entrypoint=echo",
             "--config.cmd=no shell",
         ],
