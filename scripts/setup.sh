@@ -25,6 +25,10 @@ busybox-static|is the smallest image that has a shell|test
 zstd|unpacks test kernels|test
 xz-utils|packs images in tests|test
 cpio|lists initrds in tests|test
+openssl|makes the certificate of the registry that stories pull from|test
+umoci|unpacks images as a container runtime does, to compare with|test
+skopeo|puts images into registries and archives|test
+docker-registry|is the registry that stories pull from|test
 LIST
 }
 

@@ -3,6 +3,7 @@
 mod backend;
 mod home;
 mod output;
+mod registry;
 mod server;
 mod store;
 mod terminal;
@@ -10,6 +11,7 @@ mod terminal;
 pub use backend::Backend;
 pub use home::Home;
 pub use output::Output;
+pub use registry::{OciImage, PASSWORD, Registry, USER};
 pub use server::{Server, Trick};
-pub use store::{Image, VARIABLE};
+pub use store::{Image, VARIABLE, fill_with_busybox};
 pub use terminal::Terminal;

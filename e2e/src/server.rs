@@ -1,4 +1,4 @@
-//! A web server for files, which can misbehave with all that ends in `.zst`. It knows ranges and entity tags.
+//! A web server for files, which can misbehave with some of them. It knows ranges and entity tags.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -33,6 +33,12 @@ pub enum Trick {
     Fail,
     /// It has it not.
     Miss,
+    /// It has too much to do, the first time.
+    BusyOnce,
+    /// It has too much to do, always.
+    Busy,
+    /// It wants a token, and gives one to [`USER`](crate::USER) alone.
+    WantToken,
 }
 
 /// A server at a port of its own. It ends when this is dropped.
@@ -45,7 +51,10 @@ pub struct Server {
 #[derive(Debug)]
 struct Shared {
     dir: PathBuf,
+    url: String,
     trick: Trick,
+    /// The end of the paths of what it misbehaves with.
+    victims: String,
     ranges: Mutex<Vec<u64>>,
     has_cut: AtomicBool,
     ended: Mutex<bool>,
@@ -58,11 +67,21 @@ impl Server {
     /// # Errors
     /// When there is no port.
     pub fn start(dir: &Path, trick: Trick) -> Result<Self> {
+        Self::misbehaving(dir, trick, ".zst")
+    }
+
+    /// Serves the files of `dir`, and plays its trick with those whose paths end with `victims`.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub fn misbehaving(dir: &Path, trick: Trick, victims: &str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
+            url: format!("http://{address}/"),
             trick,
+            victims: victims.to_owned(),
             ranges: Mutex::default(),
             has_cut: AtomicBool::new(false),
             ended: Mutex::new(false),
@@ -84,7 +103,12 @@ impl Server {
 
     /// The URL of the directory.
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+        self.shared.url.clone()
+    }
+
+    /// Its address and port.
+    pub fn host(&self) -> String {
+        self.address.to_string()
     }
 
     /// Where the parts began that were asked for.
@@ -111,11 +135,16 @@ impl Shared {
             .first()
             .and_then(|line| line.split(' ').nth(1))
             .unwrap_or_default();
-        let trick = if path.ends_with(".zst") {
+        let trick = if path.ends_with(&self.victims) {
             self.trick
         } else {
             Trick::None
         };
+        if self.trick == Trick::WantToken
+            && let Some(answer) = self.gate(path, &head)
+        {
+            return answer.send(&mut stream);
+        }
         let file = std::fs::read(self.dir.join(path.trim_start_matches('/')));
         let Ok(mut content) = file.map_err(drop).and_then(|content| match trick {
             Trick::Miss => Err(()),
@@ -162,11 +191,40 @@ impl Shared {
             Trick::SayMore => send(stream, status, &headers(rest.len() + 1), rest)?,
             Trick::SayNothingAndSendMore => send(stream, status, "", &[rest, b"more"].concat())?,
             Trick::Fail => send(stream, "500 Internal Server Error", "", b"")?,
-            Trick::None | Trick::Miss | Trick::CutOnce | Trick::Flip => {
+            Trick::BusyOnce if !self.has_cut.swap(true, Ordering::SeqCst) => busy(stream)?,
+            Trick::Busy => busy(stream)?,
+            Trick::None | Trick::Miss | Trick::CutOnce | Trick::Flip | Trick::BusyOnce | Trick::WantToken => {
                 send(stream, status, &headers(rest.len()), rest)?;
             }
         }
         Ok(())
+    }
+
+    /// What is answered before anything else to who has no token: where to get one, and one. The distribution project's
+    /// "Token Authentication Specification".
+    fn gate(&self, path: &str, head: &[String]) -> Option<Answer> {
+        let authorization = head.iter().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("authorization").then_some(value)
+        });
+        if path.starts_with("/token") {
+            let body = format!(r#"{{"token": "{TOKEN}"}}"#);
+            return Some(
+                match authorization == Some(BASIC) && path.contains("service=test") {
+                    true => Answer("200 OK", String::new(), body),
+                    false => Answer("401 Unauthorized", String::new(), String::new()),
+                },
+            );
+        }
+        if authorization == Some(&format!("Bearer {TOKEN}")) {
+            return None;
+        }
+        let challenge = format!(
+            "WWW-Authenticate: Bearer realm=\"{}token\",service=\"test\",scope=\"repository:x:pull\"\r\n",
+            self.url
+        );
+        let body = r#"{"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}"#;
+        Some(Answer("401 Unauthorized", challenge, body.to_owned()))
     }
 
     /// Keeps the connection until the server ends.
@@ -174,6 +232,28 @@ impl Shared {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.ending.wait_while(ended, |ended| !*ended));
     }
+}
+
+/// What the server that wants a token gives out.
+const TOKEN: &str = "let-me-in";
+
+/// [`USER`] and [`PASSWORD`](crate::PASSWORD), as RFC 7617 has them: `someone:word`.
+const BASIC: &str = "Basic c29tZW9uZTp3b3Jk";
+
+/// Status, headers and body.
+struct Answer(&'static str, String, String);
+
+impl Answer {
+    fn send(&self, stream: &mut TcpStream) -> Result<()> {
+        let Self(status, headers, body) = self;
+        let headers = format!("{headers}Content-Length: {}\r\n", body.len());
+        send(stream, status, &headers, body.as_bytes())
+    }
+}
+
+fn busy(stream: &mut TcpStream) -> Result<()> {
+    let headers = "Retry-After: 1\r\nContent-Length: 0\r\n";
+    send(stream, "429 Too Many Requests", headers, b"")
 }
 
 /// The beginning of the part that a request asks for.

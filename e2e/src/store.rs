@@ -142,7 +142,11 @@ pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
     }
 }
 
-fn fill_with_busybox(dir: &Path) -> Result<()> {
+/// Puts busybox into a directory, under all its names.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn fill_with_busybox(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir.join("bin"))?;
     std::fs::create_dir_all(dir.join("root"))?;
     std::fs::copy("/bin/busybox", dir.join("bin/busybox"))?;

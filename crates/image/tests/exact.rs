@@ -1,11 +1,8 @@
 //! Trees that are hard to get right, packed with GNU tar in every way it has: what the image shows when it is mounted
 //! must be what GNU tar unpacks, in every attribute that a program can see. Needs root, to make devices and to mount.
 
-// How to mount, walk and check an ext4 file system is the same for both crates.
-#[path = "../../ext4/tests/host/mod.rs"]
 mod host;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::ops::ControlFlow;
@@ -15,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use banger_image::{ImageStore, ImportOptions, ImportSource};
-use host::{Mounted, Seen, can_mount, check, look, walk};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, SeekFrom, Timespec, Timestamps};
+use host::ext4::{Mounted, can_mount, check};
+use host::{CAPABILITY, acl, assert_same, has_all_holes, shown};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps};
 
 /// A tree in the making.
 struct Tree {
@@ -186,142 +184,12 @@ fn attributes(tree: &mut Tree) {
     tree.xattr("d/more", &format!("user.{}", "n".repeat(200)), &[b'v'; 3000]);
     tree.xattr("d/sticky", "trusted.overlay.opaque", b"y");
     tree.xattr("dangling", "trusted.of-a-link", b"l");
-    // cap_net_raw=ep
-    let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     tree.file("d/ping", b"#!");
-    tree.xattr("d/ping", "security.capability", &capability);
+    tree.xattr("d/ping", "security.capability", &CAPABILITY);
     tree.xattr("uneven", "user.sparse", b"too");
     tree.xattr("d/block", "system.posix_acl_access", &acl());
     tree.xattr("d/setgid", "system.posix_acl_access", &acl());
     tree.xattr("d/setgid", "system.posix_acl_default", &acl());
-}
-
-/// `u::rwx,u:1234:r--,g::r-x,g:99:-w-,m::rwx,o::---`
-fn acl() -> Vec<u8> {
-    let entries: [(u16, u16, u32); 6] = [
-        (0x01, 7, u32::MAX),
-        (0x02, 4, 1234),
-        (0x04, 5, u32::MAX),
-        (0x08, 2, 99),
-        (0x10, 7, u32::MAX),
-        (0x20, 0, u32::MAX),
-    ];
-    let mut value = 2_u32.to_le_bytes().to_vec();
-    for (tag, permissions, id) in entries {
-        value.extend(tag.to_le_bytes());
-        value.extend(permissions.to_le_bytes());
-        value.extend(id.to_le_bytes());
-    }
-    value
-}
-
-/// All that a program can see of an entry.
-#[derive(Debug, PartialEq, Eq)]
-struct Shown {
-    kind: &'static str,
-    mode: u32,
-    owner: (u32, u32),
-    mtime: (i64, i64),
-    rdev: u64,
-    /// Not of directories, whose sizes and links are the file system's own affair.
-    size: u64,
-    links: u64,
-    /// The first name of the same inode.
-    first: Vec<u8>,
-    target: Option<PathBuf>,
-    xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// The blocks that hold anything but zeros, with their bytes' sum.
-    data: BTreeMap<u64, u64>,
-}
-
-const BLOCK: u64 = 4096;
-
-fn show(path: &Path, seen: &Seen, first: &[u8]) -> Shown {
-    let is_directory = seen.kind == "directory";
-    let xattrs = xattr::list(path)
-        .unwrap()
-        .filter(|name| name != "security.selinux")
-        .map(|name| {
-            let value = xattr::get(path, &name).unwrap().unwrap();
-            (name.as_bytes().to_vec(), value)
-        });
-    Shown {
-        kind: seen.kind,
-        mode: seen.mode,
-        owner: seen.owner,
-        mtime: seen.mtime,
-        rdev: seen.rdev,
-        size: if is_directory { 0 } else { seen.size },
-        links: if is_directory { 0 } else { seen.links },
-        first: first.to_vec(),
-        target: fs::read_link(path).ok(),
-        xattrs: xattrs.collect(),
-        data: if seen.kind == "file" {
-            data(path, seen.size).filter(|(_, sum)| *sum != 0).collect()
-        } else {
-            BTreeMap::new()
-        },
-    }
-}
-
-/// The blocks that are no holes, with a sum that is zero if all their bytes are.
-fn data(path: &Path, size: u64) -> impl Iterator<Item = (u64, u64)> {
-    let file = File::open(path).unwrap();
-    let mut blocks = Vec::new();
-    let mut at = 0;
-    while at < size {
-        let Ok(start) = rustix::fs::seek(&file, SeekFrom::Data(at)) else {
-            break;
-        };
-        at = rustix::fs::seek(&file, SeekFrom::Hole(start)).unwrap();
-        for block in start / BLOCK..at.div_ceil(BLOCK) {
-            let mut bytes = [0; BLOCK as usize];
-            let read = file.read_at(&mut bytes, block * BLOCK).unwrap();
-            let sum = bytes[..read]
-                .iter()
-                .fold(0_u64, |sum, &byte| sum.wrapping_mul(1_000_003) ^ u64::from(byte));
-            blocks.push((block, sum));
-        }
-    }
-    blocks.into_iter()
-}
-
-/// Everything below a directory, and itself.
-fn shown(root: &Path) -> BTreeMap<Vec<u8>, Shown> {
-    let mut seen = walk(root);
-    seen.insert(Vec::new(), look(root));
-    seen.retain(|path, seen| path != b"lost+found" && seen.kind != "socket");
-    let mut first = BTreeMap::new();
-    for (path, seen) in &seen {
-        first.entry(seen.inode).or_insert(path);
-    }
-    seen.iter()
-        .map(|(path, seen)| {
-            let at = root.join(OsStr::from_bytes(path));
-            (path.clone(), show(&at, seen, first[&seen.inode]))
-        })
-        .collect()
-}
-
-/// Whether everything that can be a hole is one.
-fn has_all_holes(root: &Path, shown: &BTreeMap<Vec<u8>, Shown>) -> bool {
-    let mut files = shown.iter().filter(|(_, shown)| shown.kind == "file");
-    files.all(|(path, shown)| {
-        let path = root.join(OsStr::from_bytes(path));
-        data(&path, shown.size).all(|(_, sum)| sum != 0)
-    })
-}
-
-fn assert_same(what: &str, left: &BTreeMap<Vec<u8>, Shown>, right: &BTreeMap<Vec<u8>, Shown>) {
-    let paths: BTreeSet<&Vec<u8>> = left.keys().chain(right.keys()).collect();
-    for path in paths {
-        let (left, right) = (left.get(path), right.get(path));
-        assert!(
-            left == right,
-            "{what}: {}:\n{left:#?}\n{right:#?}",
-            path.escape_ascii()
-        );
-    }
 }
 
 fn gnu_tar(arguments: &[&str], archive: &Path, directory: &Path, names: &[&str]) {

@@ -10,6 +10,7 @@ mod daemon;
 mod faults;
 mod images;
 mod lives;
+mod pulls;
 mod workspaces;
 
 use anyhow::Result;
@@ -52,6 +53,7 @@ fn main() {
         images::STORIES,
         builds::STORIES,
         catalogs::STORIES,
+        pulls::STORIES,
     ];
     let mut trials = Vec::new();
     for backend in Backend::ALL {

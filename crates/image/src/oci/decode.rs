@@ -2,6 +2,7 @@
 //! changes, to be made when the layers below are there.
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use banger_ext4::{Landed, Lane, Meta, Stored};
@@ -38,13 +39,40 @@ pub(super) enum Change {
     Opaque(Vec<u8>),
 }
 
-/// How much a layer may be.
-#[derive(Debug, Clone, Copy)]
+/// How much the layers of an image may be together.
+#[derive(Debug)]
 pub(super) struct Bounds {
-    /// Bytes unpacked.
-    pub(super) bytes: u64,
-    /// Entries.
-    pub(super) entries: u64,
+    bytes: u64,
+    entries: u64,
+    bytes_left: AtomicU64,
+    entries_left: AtomicU64,
+}
+
+impl Bounds {
+    /// So many bytes when they are unpacked, and so many entries.
+    pub(super) fn new(bytes: u64, entries: u64) -> Self {
+        Self {
+            bytes,
+            entries,
+            bytes_left: bytes.into(),
+            entries_left: entries.into(),
+        }
+    }
+
+    fn entry(&self) -> Result<(), crate::Error> {
+        match take(&self.entries_left, 1) {
+            true => Ok(()),
+            false => Err(crate::Error::TooMany(self.entries)),
+        }
+    }
+}
+
+/// Takes so much of what is left, if that much is left.
+fn take(left: &AtomicU64, much: u64) -> bool {
+    let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+        left.checked_sub(much)
+    });
+    taken.is_ok()
 }
 
 /// Prefix of the names of whiteouts (the specification's `layer.md`, "Whiteouts").
@@ -52,6 +80,8 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Prefix of what AUFS kept for itself.
 const AUFS: &[u8] = b".wh..wh.";
+/// Where AUFS kept files with several names, below the root: hard links of the same layer may lead to them.
+pub(super) const AUFS_LINKED: &[u8] = b".wh..wh.plnk";
 
 /// Unpacks a layer. Its bytes are hashed as they come and as they are unpacked; nothing of it counts until both are
 /// what they should be.
@@ -59,21 +89,19 @@ pub(super) fn unpack(
     layer: &LayerRef,
     packed: impl Read + Send,
     mut lane: Lane,
-    bounds: Bounds,
+    bounds: &Bounds,
 ) -> Result<Layer, crate::Error> {
     let packed = Verified::new(packed, layer.sha256.clone(), Some(layer.size));
     let changes = thread::scope(|scope| {
         let tar = decompressed(scope, packed).map_err(unread(0))?;
         let bounded = Bounded {
             from: tar,
-            left: bounds.bytes,
+            left: &bounds.bytes_left,
         };
         let mut tar = Verified::new(bounded, Some(layer.diff_sha256.clone()), None);
         let mut changes = Vec::new();
         archive::read(&mut tar, &mut |entry, content| {
-            if changes.len() as u64 == bounds.entries {
-                return Err(crate::Error::TooMany(bounds.entries));
-            }
+            bounds.entry()?;
             changes.extend(change(entry, content, &mut lane)?);
             Ok(())
         })
@@ -100,7 +128,7 @@ fn change(entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<Optio
     if last == OPAQUE {
         return Ok(Some(Change::Opaque(dir.to_vec())));
     }
-    if last.starts_with(AUFS) {
+    if is_of_aufs(&entry, name) {
         return Ok(None);
     }
     if let Some(gone) = last.strip_prefix(WHITEOUT) {
@@ -138,10 +166,19 @@ fn change(entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<Optio
     }))
 }
 
-/// A reader that fails beyond so many bytes.
-struct Bounded<R> {
+/// Whether an entry was AUFS's own affair, and nothing leads to it.
+fn is_of_aufs(entry: &Entry, name: &[u8]) -> bool {
+    let mut parts = name
+        .split(|&byte| byte == b'/')
+        .filter(|part| !matches!(*part, b"" | b"."));
+    let linked = parts.clone().next() == Some(AUFS_LINKED) && matches!(entry.kind, EntryKind::File { .. });
+    !linked && parts.any(|part| part.starts_with(AUFS))
+}
+
+/// A reader that fails when nothing is left for what it reads.
+struct Bounded<'a, R> {
     from: R,
-    left: u64,
+    left: &'a AtomicU64,
 }
 
 /// The words of [`Bounded`], by which it is known again.
@@ -149,18 +186,17 @@ struct Bounded<R> {
 #[error("it unpacks to more than it may")]
 struct Beyond;
 
-impl<R: Read> Read for Bounded<R> {
+impl<R: Read> Read for Bounded<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.from.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(read as u64)
-            .ok_or_else(|| io::Error::other(Beyond))?;
-        Ok(read)
+        match take(self.left, read as u64) {
+            true => Ok(read),
+            false => Err(io::Error::other(Beyond)),
+        }
     }
 }
 
-fn too_large(error: crate::Error, bounds: Bounds) -> crate::Error {
+fn too_large(error: crate::Error, bounds: &Bounds) -> crate::Error {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(error) = source {
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

@@ -187,11 +187,7 @@ impl<M: Members> Layout<M> {
 
     fn fetch(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         let bytes = document(&self.members, &Self::blob(descriptor)?)?;
-        let wanted = verified::sha256(descriptor.digest())?;
-        verified::check(&bytes, wanted).map_err(|source| Error::Mismatch {
-            what: descriptor.digest().to_string(),
-            source,
-        })?;
+        verified::check(&bytes, descriptor)?;
         Ok(bytes)
     }
 

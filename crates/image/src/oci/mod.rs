@@ -212,10 +212,7 @@ impl Found {
         let sizes: Vec<u64> = layers.iter().map(|layer| layer.size).collect();
         let lanes = writer.lanes(&sizes);
         let mut tree = Tree::new(writer, options.most_entries);
-        let bounds = Bounds {
-            bytes: options.most_bytes,
-            entries: options.most_entries,
-        };
+        let bounds = Bounds::new(options.most_bytes, options.most_entries);
         Work::new(&*self.source, layers, bounds, progress).stack(lanes, &mut tree)?;
         tree.finish()
     }

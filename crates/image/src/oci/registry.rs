@@ -69,6 +69,7 @@ struct Endpoint {
 struct Candidate {
     reference: Reference,
     plain: bool,
+    mirror: bool,
 }
 
 impl Candidate {
@@ -85,11 +86,13 @@ impl Candidate {
             all.push(Self {
                 reference: there,
                 plain,
+                mirror: true,
             });
         }
         let itself = |plain| Self {
             reference: reference.clone(),
             plain,
+            mirror: false,
         };
         match (is_loopback(reference.registry()), options.insecure) {
             // What does not leave this host seldom has TLS.
@@ -98,6 +101,17 @@ impl Candidate {
             (false, false) => all.push(itself(false)),
         }
         all
+    }
+
+    /// Whether this is what a server that wants TLS tells those who speak plain HTTP. A registry's own faults have a code
+    /// in JSON.
+    fn wants_tls(&self, answer: &Answer) -> bool {
+        self.plain && matches!(answer, Answer::ServerError { code: 400, .. })
+    }
+
+    /// Whether this is an answer of the registry itself, which by another protocol would be the same.
+    fn is_final(&self, answer: &Answer) -> bool {
+        !self.mirror && !self.wants_tls(answer) && !matches!(answer, Answer::RequestError(_))
     }
 }
 
@@ -163,16 +177,26 @@ impl Registry {
         let last = self.candidates.len() - 1;
         for (index, candidate) in self.candidates.iter().enumerate() {
             let endpoint = Endpoint::new(candidate, &self.certs, &self.options)?;
+            let insist = |answer: &Answer| index == last || candidate.is_final(answer);
             let answer = self.runtime.block_on(async {
                 endpoint.log_in().await?;
-                retry::retrying(index == last, || ask(&endpoint)).await
+                retry::retrying(insist, || ask(&endpoint)).await
             });
-            match answer {
+            let answer = match answer {
                 Ok(value) => {
                     self.chosen = Some(endpoint);
                     return Ok(value);
                 }
-                Err(answer) => failures.push(endpoint.error(what, answer)),
+                Err(answer) => answer,
+            };
+            // What was refused over TLS is not sent again without.
+            let is_final = candidate.is_final(&answer);
+            // What comes of TLS tells more.
+            if index == last || !candidate.wants_tls(&answer) {
+                failures.push(endpoint.error(what, answer));
+            }
+            if is_final {
+                break;
             }
         }
         Err(worst(failures))
@@ -200,7 +224,7 @@ fn worst(mut failures: Vec<Error>) -> Error {
 
 impl Endpoint {
     fn new(candidate: &Candidate, certs: &[Certificate], options: &RegistryOptions) -> Result<Self, Error> {
-        let Candidate { reference, plain } = candidate;
+        let Candidate { reference, plain, .. } = candidate;
         let client = Client::new(ClientConfig {
             protocol: if *plain {
                 ClientProtocol::Http
@@ -306,26 +330,28 @@ impl Registry {
     /// A manifest, or the blob of a configuration.
     fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         let endpoint = self.chosen();
-        let wanted = verified::sha256(descriptor.digest())?;
         let digest = descriptor.digest().to_string();
         let is_manifest = MANIFESTS.contains(&descriptor.media_type().as_ref());
         let bytes = if is_manifest {
             let reference = endpoint.reference.clone_with_digest(digest.clone());
-            let asked = self.runtime.block_on(retry::retrying(true, || {
-                endpoint
-                    .client
-                    .pull_manifest_raw(&reference, &endpoint.auth, MANIFESTS)
-            }));
+            let asked = self.runtime.block_on(retry::retrying(
+                |_| true,
+                || {
+                    endpoint
+                        .client
+                        .pull_manifest_raw(&reference, &endpoint.auth, MANIFESTS)
+                },
+            ));
             let (bytes, _) = asked.map_err(|answer| endpoint.error("get the manifest of", answer))?;
             bytes.to_vec()
         } else {
             let mut bytes = Vec::new();
-            self.blob(digest.clone(), descriptor.size().min(document::LONGEST), None)
+            self.blob(digest, descriptor.size().min(document::LONGEST), None)
                 .read_to_end(&mut bytes)
                 .map_err(|source| endpoint.error("get the configuration of", Answer::IoError(source)))?;
             bytes
         };
-        verified::check(&bytes, wanted).map_err(|source| Error::Mismatch { what: digest, source })?;
+        verified::check(&bytes, descriptor)?;
         Ok(bytes)
     }
 

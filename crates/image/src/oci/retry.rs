@@ -66,16 +66,16 @@ fn pause(failed: u32) -> Duration {
     whole / 2 + whole * u32::from(chance[0]) / 512
 }
 
-/// Asks until there is an answer that will not change. Unless `insist`, what fails is not asked for again: there is
-/// someone else to ask.
+/// Asks until there is an answer that will not change. Unless `insist` says so of an answer, what fails is not asked for
+/// again: there is someone else to ask.
 pub(super) async fn retrying<T, F: Future<Output = Result<T, Answer>>>(
-    insist: bool,
+    insist: impl Fn(&Answer) -> bool,
     ask: impl Fn() -> F,
 ) -> Result<T, Answer> {
     let mut patience = Patience::default();
     loop {
         match ask().await {
-            Err(answer) if insist && is_worth_it(&answer) => {
+            Err(answer) if insist(&answer) && is_worth_it(&answer) => {
                 if !patience.wait().await {
                     return Err(answer);
                 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::decode::{Change, Layer};
+use super::decode::{AUFS_LINKED, Change, Layer};
 use crate::Error;
 use crate::archive::{Entry, EntryKind};
 use crate::tree::Tree;
@@ -35,7 +35,8 @@ pub(super) fn add(tree: &mut Tree, layer: Layer) -> Result<(), Error> {
             Change::Opaque(path) => remove(tree, own.as_ref(), &path, false)?,
         }
     }
-    Ok(())
+    // Whatever should have another name has it by now.
+    tree.remove_below(AUFS_LINKED, true, &|_| false)
 }
 
 /// Some builders write names with a slash in front; in a layer it means the image's root.
@@ -84,7 +85,8 @@ fn remove(tree: &mut Tree, own: Option<&Own>, name: &[u8], itself: bool) -> Resu
     let path = if itself {
         tree.locate(name)?
     } else {
-        let mut inside = tree.locate(&[name, b"/x"].concat())?;
+        // An empty name is the root's.
+        let mut inside = tree.locate(&[b"./", name, b"/x"].concat())?;
         inside.truncate(inside.len().saturating_sub(2));
         inside
     };

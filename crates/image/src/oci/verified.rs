@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::io::{self, Read};
 
-use oci_spec::image::{Digest, DigestAlgorithm};
+use oci_spec::image::{Descriptor, Digest, DigestAlgorithm};
 use sha2::{Digest as _, Sha256};
 
 /// Content that is not the one that was named.
@@ -35,9 +35,18 @@ pub(super) fn sha256(digest: &Digest) -> Result<&str, super::Error> {
     }
 }
 
-/// Checks content that is in memory.
-pub(super) fn check(bytes: &[u8], wanted: &str) -> Result<(), Mismatch> {
-    compare(wanted, &hex(&Sha256::digest(bytes)))
+/// Checks a document that is in memory.
+pub(super) fn check(bytes: &[u8], descriptor: &Descriptor) -> Result<(), super::Error> {
+    let wanted = sha256(descriptor.digest())?;
+    let (size, got) = (descriptor.size(), bytes.len() as u64);
+    let checked = match size == got {
+        true => compare(wanted, &hex(&Sha256::digest(bytes))),
+        false => Err(Mismatch::Size { wanted: size, got }),
+    };
+    checked.map_err(|source| super::Error::Mismatch {
+        what: descriptor.digest().to_string(),
+        source,
+    })
 }
 
 fn compare(wanted: &str, got: &str) -> Result<(), Mismatch> {

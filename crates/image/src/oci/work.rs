@@ -96,7 +96,7 @@ impl<'a> Work<'a> {
             read: 0,
             tell_at: 0,
         };
-        let unpacked = decode::unpack(layer, watched, lane, self.bounds);
+        let unpacked = decode::unpack(layer, watched, lane, &self.bounds);
         unpacked.map_err(|error| {
             if self.given_up.load(Ordering::Relaxed) {
                 return crate::Error::Cancelled;

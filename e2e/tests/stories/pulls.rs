@@ -1,0 +1,579 @@
+//! Images pulled from registries, well and badly behaved, and from archives.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use banger_api::Image as Described;
+use banger_e2e::{
+    Backend, Home, OciImage, Output, PASSWORD, Registry, Server, Trick, USER, fill_with_busybox,
+};
+
+use crate::images::{self, END, files_in, tar};
+use crate::{Story, in_guests, on_the_host};
+
+pub(crate) const STORIES: &[Story] = &[
+    on_the_host("a_guarded_registry_wants_an_authority_and_a_login", guarded),
+    on_the_host("a_registry_may_want_a_token", token),
+    on_the_host("an_unchanged_image_costs_one_manifest_request", unchanged),
+    on_the_host("a_tag_that_moved_is_pulled_anew", moved),
+    on_the_host("two_pulls_at_once_download_once", at_once),
+    on_the_host("archives_and_layouts_are_pulled", archives),
+    on_the_host("mirrors_are_asked_first", mirrors),
+    on_the_host("a_layer_that_is_cut_goes_on_where_it_was", cut),
+    on_the_host("registries_that_misbehave_leave_nothing", misbehaving),
+    in_guests("a_pulled_image_runs_as_its_maker_says", as_its_maker_says),
+    in_guests("a_pulled_image_needs_no_shell", no_shell),
+];
+
+/// An image of one file.
+fn image(content: &[u8]) -> Result<OciImage> {
+    OciImage::new(&[layer("./file", content)], &[])
+}
+
+fn layer(name: &str, content: &[u8]) -> Vec<u8> {
+    [&tar(name, content)[..], &END].concat()
+}
+
+/// Bytes that no packing makes fewer.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let byte = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(byte).take(len).collect()
+}
+
+/// A home whose user is logged in nowhere and is impatient, with more in its configuration.
+fn home(config: &str) -> Result<Home> {
+    let home = Home::bare()?.with_env("NO_PROXY", "127.0.0.1");
+    let docker = home.path().join("docker");
+    std::fs::create_dir_all(&docker)?;
+    let home = home.with_env("DOCKER_CONFIG", &docker.to_string_lossy());
+    let dir = home.path().join("config");
+    std::fs::create_dir_all(&dir)?;
+    std::fs::write(
+        dir.join("config.toml"),
+        format!("[pull]\nstall_seconds = 1\n{config}"),
+    )?;
+    Ok(home)
+}
+
+fn pull(home: &Home, reference: &str, more: &[&str]) -> Result<Output> {
+    home.banger(["image", "pull", reference].iter().chain(more))
+}
+
+/// Pulls, which has to fail with these words, and checks that nothing is left of it.
+fn refused(home: &Home, reference: &str, more: &[&str], words: &str) -> Result<Output> {
+    let output = pull(home, reference, more)?.failed()?.saying(words)?;
+    for place in ["data/images", "cache"] {
+        let place = home.path().join(place);
+        let left = if place.exists() {
+            files_in(&place)?
+        } else {
+            vec!["lock".to_owned()]
+        };
+        ensure!(left == ["lock"], "{left:?} after `{words}`");
+    }
+    ensure!(home.banger(["image", "list", "--json"])?.ok()?.text() == "[]");
+    Ok(output)
+}
+
+fn described(home: &Home, name: &str) -> Result<Described> {
+    let shown = home.banger(["image", "show", "--json", name])?.ok()?;
+    Ok(serde_json::from_slice(&shown.stdout)?)
+}
+
+/// What docker keeps of a login: a name and a password in base64, or the name of a program that has them.
+fn log_in(home: &Home, registry: &str, inline: bool) -> Result<()> {
+    let config = if inline {
+        // `someone:word`
+        format!(r#"{{"auths": {{"{registry}": {{"auth": "c29tZW9uZTp3b3Jk"}}}}}}"#)
+    } else {
+        format!(r#"{{"credHelpers": {{"{registry}": "story"}}}}"#)
+    };
+    std::fs::write(home.path().join("docker/config.json"), config)?;
+    Ok(())
+}
+
+fn guarded(_: Backend) -> Result<()> {
+    let registry = Registry::guarded()?;
+    registry.push(&image(b"guarded")?, "x")?;
+    let reference = registry.reference("x");
+    // The helper is found by PATH, which the daemon has from whoever starts it.
+    let programs = tempfile::tempdir()?;
+    let helper = programs.path().join("docker-credential-story");
+    std::fs::write(
+        &helper,
+        format!("#!/bin/sh\nread server\necho '{{\"Username\": \"{USER}\", \"Secret\": \"{PASSWORD}\"}}'\n"),
+    )?;
+    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755))?;
+    let path = format!(
+        "{}:{}",
+        programs.path().display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let home = home("")?.with_env("PATH", &path);
+    let authority = registry.authority();
+    let trusting = ["--ca-cert", &authority];
+
+    refused(&home, &reference, &[], "--ca-cert")?;
+    refused(&home, &reference, &trusting, "log in first: `docker login")?;
+    refused(&home, &reference, &["--insecure"], "log in first: `docker login")?;
+    refused(
+        &home,
+        &reference,
+        &["--ca-cert", "/dev/null"],
+        "no PEM certificate",
+    )?;
+    log_in(&home, registry.host(), true)?;
+    refused(&home, &registry.reference("y"), &trusting, "is its name right")?.exited(3)?;
+    pull(&home, &reference, &trusting)?.ok()?;
+    home.banger(["image", "rm", "x"])?.ok()?;
+    log_in(&home, registry.host(), false)?;
+    pull(&home, &reference, &["--insecure"])?.ok()?;
+    home.banger(["image", "rm", "x"])?.ok()?;
+    // Both from the configuration.
+    let config = format!("[registry.\"{}\"]\nca_cert = \"{authority}\"\n", registry.host());
+    std::fs::write(home.path().join("config/config.toml"), config)?;
+    pull(&home, &reference, &[])?.ok()?;
+    // Others' credentials, and a helper that has none or is not there.
+    home.banger(["image", "rm", "x"])?.ok()?;
+    std::fs::write(
+        home.path().join("docker/config.json"),
+        format!(
+            r#"{{"auths": {{"{}": {{"auth": "c29tZW9uZTp3cm9uZw=="}}}}}}"#,
+            registry.host()
+        ),
+    )?;
+    refused(&home, &reference, &[], "log in first: `docker login")?;
+    log_in(&home, registry.host(), false)?;
+    std::fs::write(
+        &helper,
+        "#!/bin/sh\nread server\necho 'credentials not found in native keychain'\nexit 1\n",
+    )?;
+    refused(&home, &reference, &[], "log in first: `docker login")?;
+    std::fs::remove_file(&helper)?;
+    refused(&home, &reference, &[], "find the credentials for the registry")?;
+    home.end()
+}
+
+/// An image as files that any web server gives out as `x`, and the end of its layer's path.
+struct Hosted {
+    dir: tempfile::TempDir,
+    layer: String,
+}
+
+impl Hosted {
+    fn new(image: &OciImage) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let place = dir.path().join("v2/x");
+        std::fs::create_dir_all(place.join("blobs"))?;
+        std::fs::create_dir_all(place.join("manifests"))?;
+        let blobs = image.layout().join("blobs/sha256");
+        let json = |bytes: Vec<u8>| serde_json::from_slice::<serde_json::Value>(&bytes).ok();
+        let mut layer = None;
+        for entry in std::fs::read_dir(&blobs)?.flatten() {
+            let digest = format!("sha256:{}", entry.file_name().to_string_lossy());
+            std::fs::copy(entry.path(), place.join("blobs").join(&digest))?;
+            if json(std::fs::read(entry.path())?).is_none() {
+                layer = Some(digest);
+            }
+        }
+        let index = json(std::fs::read(image.layout().join("index.json"))?).context("an index")?;
+        let manifest = index["manifests"][0]["digest"].as_str().context("a manifest")?;
+        for name in ["latest", manifest] {
+            std::fs::copy(
+                place.join("blobs").join(manifest),
+                place.join("manifests").join(name),
+            )?;
+        }
+        Ok(Self {
+            dir,
+            layer: layer.context("a layer")?,
+        })
+    }
+
+    fn serve(&self, trick: Trick, victims: &str) -> Result<Server> {
+        Server::misbehaving(self.dir.path(), trick, victims)
+    }
+}
+
+fn token(_: Backend) -> Result<()> {
+    let hosted = Hosted::new(&image(b"for tokens")?)?;
+    let server = hosted.serve(Trick::WantToken, "")?;
+    let home = home("")?;
+    let reference = format!("{}/x", server.host());
+    refused(&home, &reference, &[], "log in first: `docker login")?;
+    log_in(&home, &server.host(), true)?;
+    pull(&home, &reference, &[])?.ok()?;
+    home.end()
+}
+
+fn unchanged(_: Backend) -> Result<()> {
+    let registry = Registry::open()?;
+    registry.push(&image(b"the same")?, "x:v1")?;
+    let home = home("")?;
+    let reference = registry.reference("x:v1");
+    pull(&home, &reference, &[])?.ok()?;
+    let first = described(&home, "x-v1")?;
+    let before = registry.requests()?.len();
+    pull(&home, &reference, &[])?.ok()?.saying("has not changed")?;
+    let requests = registry.requests()?.split_off(before);
+    let of_images: Vec<&String> = requests
+        .iter()
+        .filter(|request| !request.contains(" /v2/ "))
+        .collect();
+    ensure!(
+        of_images.len() == 1 && of_images[0] == "HEAD /v2/x/manifests/v1 200",
+        "{requests:?}"
+    );
+    ensure!(described(&home, "x-v1")?.layers == first.layers, "pulled anew");
+    // Unless it is forced.
+    pull(&home, &reference, &["--force"])?.ok()?;
+    ensure!(
+        described(&home, "x-v1")?.layers != first.layers,
+        "not pulled anew"
+    );
+    // A name that another image has is not taken.
+    registry.push(&image(b"another")?, "y:v1")?;
+    pull(&home, &registry.reference("y:v1"), &["--name", "x-v1"])?
+        .exited(4)?
+        .saying("--force")?;
+    home.end()
+}
+
+fn moved(_: Backend) -> Result<()> {
+    let registry = Registry::open()?;
+    registry.push(&image(b"old")?, "x")?;
+    let home = home("")?;
+    images::kernel(&home)?;
+    let reference = registry.reference("x");
+    pull(&home, &reference, &[])?.ok()?;
+    let old = described(&home, "x")?;
+    let create = |name: &str| {
+        let create = ["vm", "create", "--image", "x", "--vmm", "fake", "--name", name];
+        home.banger(create)?.ok().map(drop)
+    };
+    create("vm")?;
+    registry.push(&image(b"new")?, "x")?;
+    pull(&home, &reference, &[])?.ok()?;
+    let new = described(&home, "x")?;
+    ensure!(new.layers != old.layers, "the tag moved, and the image did not");
+    ensure!(old.layers[0].exists(), "the VM's image went");
+    home.banger(["vm", "stop", "vm"])?.ok()?;
+    home.banger(["vm", "start", "vm"])?.ok()?;
+    create("vm-2")?;
+    home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
+    pull(&home, &reference, &["--force"])?.ok()?;
+    // That is swept when the pull has been answered.
+    let since = Instant::now();
+    while old.layers[0].exists() {
+        ensure!(
+            since.elapsed() < Duration::from_secs(10),
+            "what nobody uses any more is left"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    ensure!(new.layers[0].exists(), "the second VM's image went");
+    home.end()
+}
+
+fn at_once(_: Backend) -> Result<()> {
+    let registry = Registry::open()?;
+    registry.push(&image(&noise(8 << 20))?, "x")?;
+    let home = home("")?;
+    home.banger(["daemon", "status"])?;
+    home.banger(["image", "list"])?.ok()?;
+    let reference = registry.reference("x");
+    let before = registry.requests()?.len();
+    let pulls: Vec<_> = (0..3)
+        .map(|_| home.command(["image", "pull", &reference]).spawn())
+        .collect::<Result<_, _>>()?;
+    for pull in pulls {
+        let output = pull.wait_with_output()?;
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let requests = registry.requests()?.split_off(before);
+    let blobs = requests
+        .iter()
+        .filter(|request| request.starts_with("GET") && request.contains("/blobs/"));
+    // The layer and the configuration.
+    ensure!(blobs.count() == 2, "{requests:?}");
+    home.end()
+}
+
+fn archives(_: Backend) -> Result<()> {
+    let image = OciImage::new(
+        &[layer("./a", b"one"), layer("./b", b"two")],
+        &["--config.env=A=1", "--config.entrypoint=/a"],
+    )?;
+    let at = |name: &str| image.path(name).display().to_string();
+    let (docker, oci) = (at("docker.tar"), at("oci.tar"));
+    image.copy(&format!("docker-archive:{docker}:some/where:v1"))?;
+    image.copy(&format!("oci-archive:{oci}:v1"))?;
+    let packed = |program: &str, path: &str, end: &str| -> Result<String> {
+        let done = Command::new(program)
+            .args(["-k", "-q", path])
+            .status()
+            .with_context(|| format!("run {program}"))?;
+        ensure!(done.success(), "{program}");
+        Ok(format!("{path}{end}"))
+    };
+    let home = home("")?;
+    let images = [
+        image.reference(),
+        format!("oci:{}", image.layout().display()),
+        format!("docker-archive:{docker}"),
+        format!("docker-archive:{docker}:some/where:v1"),
+        format!("oci-archive:{oci}"),
+        format!("oci-archive:{oci}:v1"),
+        format!("docker-archive:{}", packed("gzip", &docker, ".gz")?),
+        format!("oci-archive:{}", packed("xz", &oci, ".xz")?),
+        format!("docker-archive:{}", packed("zstd", &docker, ".zst")?),
+    ];
+    for (number, reference) in images.iter().enumerate() {
+        let name = format!("i{number}");
+        pull(&home, reference, &["--name", &name])?.ok()?;
+        check(&home, &name)?;
+    }
+    for (number, path) in [&docker, &oci, &format!("{docker}.gz")].iter().enumerate() {
+        let name = format!("stdin{number}");
+        home.banger_with(["image", "pull", "--name", &name, "-"], std::fs::read(path)?)?
+            .ok()?;
+        check(&home, &name)?;
+    }
+    let listed = home.banger(["image", "list", "--json"])?.ok()?;
+    for image in serde_json::from_slice::<Vec<Described>>(&listed.stdout)? {
+        home.banger(["image", "rm", image.name.as_str()])?.ok()?;
+    }
+    // What is in none of them, and what is no archive.
+    let named = ["--name", "n"];
+    refused(
+        &home,
+        &format!("docker-archive:{docker}:no:v1"),
+        &named,
+        "where:v1",
+    )?
+    .exited(3)?;
+    refused(&home, &format!("oci-archive:{oci}:v2"), &named, "there are: v1")?.exited(3)?;
+    refused(&home, "oci:/dev", &named, "lacks index.json")?;
+    refused(&home, "docker-archive:/bin/busybox", &named, "read the archive")?;
+    let half = std::fs::read(&docker)?;
+    std::fs::write(&docker, &half[..half.len() / 2])?;
+    refused(&home, &format!("docker-archive:{docker}"), &named, "docker.tar")?;
+    home.end()
+}
+
+/// Looks into an image that [`archives`] made.
+fn check(home: &Home, name: &str) -> Result<()> {
+    let image = described(home, name)?;
+    let config = image.config.context("no configuration")?;
+    ensure!(config.env.contains(&"A=1".to_owned()), "{config:?}");
+    ensure!(config.entrypoint == ["/a"], "{config:?}");
+    for (path, content) in [("/a", "one"), ("/b", "two")] {
+        let shown = Command::new("debugfs")
+            .args(["-R", &format!("cat {path}")])
+            .arg(&image.layers[0])
+            .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+            .output()?;
+        ensure!(shown.stdout == content.as_bytes(), "{path} of {name}");
+    }
+    Ok(())
+}
+
+fn mirrors(_: Backend) -> Result<()> {
+    let (mirror, registry) = (Registry::open()?, Registry::open()?);
+    mirror.push(&image(b"mirrored")?, "x")?;
+    registry.push(&image(b"original")?, "y")?;
+    // Nobody listens at the first one. There is no such registry; where its mirrors fail, that is told.
+    let config = format!(
+        "[registry.\"registry.invalid\"]\nmirrors = [\"http://127.0.0.1:1\", \"http://{}\"]\n\
+         [registry.\"{}\"]\nmirrors = [\"http://127.0.0.1:1\", \"http://{}\"]\n",
+        mirror.host(),
+        registry.host(),
+        mirror.host()
+    );
+    let home = home(&config)?;
+    refused(&home, "registry.invalid/nowhere", &[], "nowhere")?;
+    pull(&home, "registry.invalid/x", &[])?.ok()?;
+    pull(&home, "registry.invalid/x", &[])?
+        .ok()?
+        .saying("has not changed")?;
+    // The mirror answers that it has it not, and the registry has it.
+    pull(&home, &registry.reference("y"), &[])?.ok()?;
+    home.end()
+}
+
+fn cut(_: Backend) -> Result<()> {
+    let hosted = Hosted::new(&image(&noise(1 << 20))?)?;
+    // A length that is wrong does no harm when all came, and is what its digest says.
+    for trick in [Trick::CutOnce, Trick::BusyOnce, Trick::SayMore] {
+        let server = hosted.serve(trick, &hosted.layer)?;
+        let home = home("")?;
+        pull(&home, &format!("{}/x", server.host()), &[])?.ok()?;
+        let ranges = server.ranges();
+        match trick {
+            Trick::CutOnce => ensure!(
+                ranges.len() == 1 && ranges[0] > 0,
+                "asked for parts from {ranges:?}"
+            ),
+            _ => ensure!(ranges.is_empty(), "asked for parts from {ranges:?}"),
+        }
+        home.end()?;
+    }
+    // The manifest too may have to be asked for again.
+    let server = hosted.serve(Trick::BusyOnce, "manifests/latest")?;
+    let home = home("")?;
+    pull(&home, &format!("{}/x", server.host()), &[])?.ok()?;
+    home.end()
+}
+
+fn misbehaving(_: Backend) -> Result<()> {
+    let hosted = Hosted::new(&image(&noise(100_000))?)?;
+    let layer = hosted.layer.clone();
+    let tricks = [
+        (Trick::Hang, "unpack layer 1 of 1"),
+        (Trick::HangMidway, "unpack layer 1 of 1"),
+        (Trick::CutAlways, "unpack layer 1 of 1"),
+        (Trick::SayLess, "the registry sent"),
+        (Trick::SayNothingAndSendMore, "bytes, and should have"),
+        (Trick::Flip, "sha256:"),
+        (Trick::Fail, "500"),
+        (Trick::Busy, "429"),
+        (Trick::Miss, "404"),
+    ];
+    // Each is asked again for some seconds: all at once.
+    std::thread::scope(|scope| {
+        let told: Vec<_> = tricks
+            .iter()
+            .map(|(trick, words)| {
+                let (hosted, layer) = (&hosted, &layer);
+                scope.spawn(move || -> Result<()> {
+                    let server = hosted.serve(*trick, layer)?;
+                    let home = home("")?;
+                    let reference = format!("{}/x", server.host());
+                    refused(&home, &reference, &[], words).with_context(|| format!("{trick:?}"))?;
+                    home.end()
+                })
+            })
+            .collect();
+        told.into_iter().try_for_each(|told| match told.join() {
+            Ok(told) => told,
+            Err(_) => Err(anyhow::anyhow!("a pull panicked")),
+        })
+    })
+}
+
+/// A layer with busybox, an account, and a directory of its own.
+fn busybox_layer() -> Result<Vec<u8>> {
+    let dir = tempfile::tempdir()?;
+    fill_with_busybox(dir.path())?;
+    for made in ["etc", "srv/work", "tmp"] {
+        std::fs::create_dir_all(dir.path().join(made))?;
+    }
+    std::fs::write(
+        dir.path().join("etc/passwd"),
+        "root:x:0:0::/root:/bin/sh\nmaker:x:1234:1235::/srv:/bin/sh\n",
+    )?;
+    std::fs::write(dir.path().join("etc/group"), "root:x:0:\nmakers:x:1235:\n")?;
+    let packed = Command::new("tar")
+        .args(["-c", "--owner=0", "--group=0", "-C"])
+        .arg(dir.path())
+        .arg(".")
+        .output()?;
+    ensure!(packed.status.success(), "tar");
+    Ok(packed.stdout)
+}
+
+/// A home with the backend's kernel, and an image under a name that no other story has.
+fn pulled(backend: Backend, image: &OciImage, name: &str) -> Result<(Home, String)> {
+    let registry = Registry::open()?;
+    registry.push(image, "x")?;
+    let home = Home::new(&[])?.with_env("NO_PROXY", "127.0.0.1");
+    let name = format!("{name}-{}", backend.name());
+    pull(&home, &registry.reference("x"), &["--force", "--name", &name])?.ok()?;
+    Ok((home, name))
+}
+
+/// `banger vm run` of an image, away from any repository.
+fn run(home: &Home, backend: Backend, image: &str, more: &[&str]) -> Result<Output> {
+    let nowhere: PathBuf = tempfile::tempdir()?.keep();
+    let place = nowhere.display().to_string();
+    let mut args = vec!["vm", "run", "--image", image, "--memory", "512M"];
+    args.extend(backend.options());
+    args.extend(more.iter().take_while(|word| **word != "--"));
+    args.push(&place);
+    args.extend(more.iter().skip_while(|word| **word != "--"));
+    let output = home.banger(args);
+    std::fs::remove_dir(&nowhere)?;
+    output
+}
+
+fn as_its_maker_says(backend: Backend) -> Result<()> {
+    let image = OciImage::new(
+        &[busybox_layer()?],
+        &[
+            "--config.env=GREETING=hello there",
+            "--config.env=PATH=/bin:/srv/bin",
+            "--config.entrypoint=/bin/sh",
+            "--config.entrypoint=-c",
+            "--config.cmd=echo $GREETING from $(id -un):$(id -gn) in $PWD; exit 7",
+            "--config.user=maker",
+            "--config.workingdir=/srv/work",
+        ],
+    )?;
+    let (home, name) = pulled(backend, &image, "made")?;
+    let said = "hello there from maker:makers in /srv/work";
+    let output = run(&home, backend, &name, &["--rm"])?.exited(7)?;
+    ensure!(output.text().ends_with(said), "{output:?}");
+    let mut create = vec!["vm", "create", "--name", "vm", "--image", &name];
+    create.extend(["--memory", "512M"]);
+    create.extend(backend.options());
+    home.banger(create)?.ok()?;
+    let line = "echo $GREETING from $(id -un):$(id -gn) in $PWD, $PATH";
+    let output = home.exec("vm", &["sh", "-c", line])?.ok()?;
+    ensure!(output.text() == format!("{said}, /bin:/srv/bin"), "{output:?}");
+    // What the user says comes first.
+    let exec = |more: &[&str], line: &str| -> Result<String> {
+        let command = ["vm", "exec"].iter().chain(more);
+        let output = home.banger(command.chain(&["vm", "--", "sh", "-c", line]))?;
+        Ok(output.ok()?.text())
+    };
+    let more = ["--env", "GREETING=bye", "--user", "root", "--workdir", "/tmp"];
+    ensure!(exec(&more, "echo $GREETING $(id -u) $PWD")? == "bye 0 /tmp");
+    home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
+    home.banger(["image", "rm", &name])?.ok()?;
+    home.end()
+}
+
+fn no_shell(backend: Backend) -> Result<()> {
+    let busybox = std::fs::read("/bin/busybox")?;
+    let mut layer = tar("./busybox", &busybox);
+    // It has to be executable.
+    layer[100..107].copy_from_slice(b"0000755");
+    layer[148..156].copy_from_slice(b"        ");
+    let sum: u32 = layer[..512].iter().map(|&byte| u32::from(byte)).sum();
+    layer[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    layer.extend(END);
+    let image = OciImage::new(
+        &[layer],
+        &[
+            "--config.entrypoint=/busybox",
+            "--config.entrypoint=echo",
+            "--config.cmd=no shell",
+        ],
+    )?;
+    let (home, name) = pulled(backend, &image, "no-shell")?;
+    let output = run(&home, backend, &name, &["--rm"])?.ok()?;
+    ensure!(output.text().ends_with("no shell"), "{output:?}");
+    home.banger(["image", "rm", &name])?.ok()?;
+    home.end()
+}
