@@ -4,6 +4,8 @@ use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
+use crate::gzip::Members;
+
 /// Bytes of a chunk, and how many there are: what a slow writer costs in memory. They are used again and again, which
 /// keeps them in the processor's caches.
 const CHUNK: usize = 256 << 10;
@@ -12,10 +14,20 @@ const CHUNKS: usize = 8;
 /// Bytes of input that are read at once.
 const INPUT: usize = 256 << 10;
 
+/// Who sees to it that what is unpacked is what was packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// The format, by the checksums that it has.
+    Here,
+    /// The caller, by a digest of what is unpacked.
+    ByDigest,
+}
+
 /// The content of `stream`, unpacked by a thread of `scope`. The thread ends with the reader.
 pub(crate) fn decompressed<'scope, R: Read + Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     stream: R,
+    checked: Checked,
 ) -> io::Result<impl Read + use<R>> {
     let mut stream = BufReader::with_capacity(INPUT, stream);
     let mut magic = Vec::new();
@@ -27,7 +39,10 @@ pub(crate) fn decompressed<'scope, R: Read + Send + 'scope>(
         // There is room for all of them.
         let _ = empty.send(Vec::new());
     }
-    scope.spawn(move || forward(&magic, whole, &emptied, &full));
+    scope.spawn(move || match decoder(&magic, whole, checked) {
+        Ok(unpacked) => forward(unpacked, &emptied, &full),
+        Err(error) => drop(full.send(Err(error))),
+    });
     Ok(Chunks {
         filled,
         empty,
@@ -37,21 +52,23 @@ pub(crate) fn decompressed<'scope, R: Read + Send + 'scope>(
 
 type Whole<R> = Chain<Cursor<Vec<u8>>, BufReader<R>>;
 
-fn forward<R: Read>(
+fn decoder<'a, R: Read + 'a>(
     magic: &[u8],
     whole: Whole<R>,
-    emptied: &Receiver<Vec<u8>>,
-    to: &SyncSender<io::Result<Vec<u8>>>,
-) {
-    let mut unpacked: Box<dyn Read + '_> = match magic {
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(whole)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => match zstd::Decoder::new(whole) {
-            Ok(decoder) => Box::new(decoder),
-            Err(error) => return drop(to.send(Err(error))),
-        },
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => Box::new(liblzma::read::XzDecoder::new_multi_decoder(whole)),
+    checked: Checked,
+) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(match (magic, checked) {
+        ([0x1f, 0x8b, ..], Checked::ByDigest) => Box::new(Members::new(whole)),
+        ([0x1f, 0x8b, ..], Checked::Here) => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
+        ([0x28, 0xb5, 0x2f, 0xfd, ..], _) => Box::new(zstd::Decoder::with_buffer(whole)?),
+        ([0xfd, b'7', b'z', b'X', b'Z', 0], _) => {
+            Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(whole))
+        }
         _ => Box::new(whole),
-    };
+    })
+}
+
+fn forward(mut unpacked: impl Read, emptied: &Receiver<Vec<u8>>, to: &SyncSender<io::Result<Vec<u8>>>) {
     // When nobody reads any more, the import has failed.
     while let Ok(mut chunk) = emptied.recv() {
         chunk.clear();

@@ -17,6 +17,7 @@ mod compression;
 mod error;
 mod facts;
 mod files;
+mod gzip;
 mod images;
 mod import;
 mod kernel;

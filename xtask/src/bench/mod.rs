@@ -7,7 +7,9 @@ mod create;
 mod daemon;
 mod disk;
 mod exec;
+mod ext4;
 mod figure;
+mod generated;
 mod home;
 mod import;
 mod pull;
@@ -43,6 +45,8 @@ const MEASUREMENTS: &[Measurement] = &[
     (&["pull.unchanged_ms"], pull::measure_unchanged),
     (&["pull.vs_umoci_mke2fs_ratio"], pull::measure_tools),
     (&["pull.vs_microsandbox_ratio"], pull::measure_microsandbox),
+    (&["ext4.tree_790mb_vs_mkext4_ratio"], ext4::measure_tree),
+    (&["ext4.flat_60k_s"], ext4::measure_flat),
     (&["exec.over_echo_ms"], exec::measure),
     (&["exec.warm_fc_ms"], exec::measure_firecracker),
     (

@@ -11,7 +11,7 @@ use banger_ext4::{ImageWriter, Options};
 
 use crate::Error;
 use crate::archive;
-use crate::compression::decompressed;
+use crate::compression::{Checked, decompressed};
 use crate::facts::Facts;
 use crate::files::OfFile;
 use crate::images::Progress;
@@ -69,7 +69,8 @@ fn from_stream(
     let read = AtomicU64::new(0);
     std::thread::scope(|scope| {
         let counted = Counted { stream, read: &read };
-        let tar = decompressed(scope, counted).map_err(|source| Error::Archive { entries: 0, source })?;
+        let tar = decompressed(scope, counted, Checked::Here)
+            .map_err(|source| Error::Archive { entries: 0, source })?;
         archive::read(tar, &mut |entry, content| {
             if progress(read.load(Ordering::Relaxed), total).is_break() {
                 return Err(Error::Cancelled);

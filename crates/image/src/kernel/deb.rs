@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::source::Found;
 use crate::Error;
-use crate::compression::decompressed;
+use crate::compression::{Checked, decompressed};
 use crate::files::{self, OfFile};
 
 const MAGIC: &[u8] = b"!<arch>\n";
@@ -21,7 +21,7 @@ pub(super) fn unpack(deb: &Path, scratch: &Path) -> Result<Found, Error> {
     let into = scratch.join("package");
     files::make_dir(&into)?;
     std::thread::scope(|scope| {
-        let tar = decompressed(scope, data.take(size)).of("read", deb)?;
+        let tar = decompressed(scope, data.take(size), Checked::Here).of("read", deb)?;
         take(tar, &into).of("unpack", deb)
     })?;
     found(deb, &into)

@@ -10,7 +10,7 @@ use banger_ext4::{Landed, Lane, Meta, Stored};
 use super::verified::Verified;
 use super::{Error, LayerRef};
 use crate::archive::{self, Entry, EntryKind};
-use crate::compression::decompressed;
+use crate::compression::{Checked, decompressed};
 use crate::error::shown;
 use crate::facts;
 
@@ -93,7 +93,7 @@ pub(super) fn unpack(
 ) -> Result<Layer, crate::Error> {
     let packed = Verified::new(packed, layer.sha256.clone(), Some(layer.size));
     let changes = thread::scope(|scope| {
-        let tar = decompressed(scope, packed).map_err(unread(0))?;
+        let tar = decompressed(scope, packed, Checked::ByDigest).map_err(unread(0))?;
         let bounded = Bounded {
             from: tar,
             left: &bounds.bytes_left,

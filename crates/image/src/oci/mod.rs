@@ -179,7 +179,7 @@ fn open_archive(path: &Path, scratch: &Path) -> Result<Archive, crate::Error> {
     let plain = scratch.join("archive.tar");
     let mut to = crate::files::make_file(&plain)?;
     thread::scope(|scope| {
-        let mut from = crate::compression::decompressed(scope, file)?;
+        let mut from = crate::compression::decompressed(scope, file, crate::compression::Checked::Here)?;
         io::copy(&mut from, &mut to)
     })
     .of("decompress", path)?;

@@ -1,0 +1,227 @@
+//! Gzip (RFC 1952) for whoever verifies a digest of what comes out: the CRC-32 of each member is passed over, which is
+//! a twentieth of the work.
+
+use std::io::{self, BufRead, ErrorKind, Read};
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+/// The flags of a member's header (RFC 1952, 2.3.1).
+mod flag {
+    pub(super) const HEADER_CRC: u8 = 1 << 1;
+    pub(super) const EXTRA: u8 = 1 << 2;
+    pub(super) const NAME: u8 = 1 << 3;
+    pub(super) const COMMENT: u8 = 1 << 4;
+    pub(super) const RESERVED: u8 = 0b1110_0000;
+}
+
+/// The longest name or comment that is passed over.
+const LONGEST_TEXT: u64 = 64 << 10;
+
+/// The content of all members, one after the other. That each has the length that it says is checked.
+pub(crate) struct Members<R> {
+    from: R,
+    inflate: Decompress,
+    at: At,
+}
+
+enum At {
+    Start,
+    Content,
+    /// Between members, or at the end.
+    Between,
+}
+
+impl<R: BufRead> Members<R> {
+    pub(crate) fn new(from: R) -> Self {
+        Self {
+            from,
+            inflate: Decompress::new(false),
+            at: At::Start,
+        }
+    }
+
+    fn header(&mut self) -> io::Result<()> {
+        let mut fixed = [0; 10];
+        self.from.read_exact(&mut fixed)?;
+        let [0x1f, 0x8b, 8, flags, ..] = fixed else {
+            return Err(invalid("not a gzip header"));
+        };
+        if flags & flag::RESERVED != 0 {
+            return Err(invalid("a gzip header with unknown flags"));
+        }
+        if flags & flag::EXTRA != 0 {
+            let mut len = [0; 2];
+            self.from.read_exact(&mut len)?;
+            self.pass(u16::from_le_bytes(len).into())?;
+        }
+        for text in [flag::NAME, flag::COMMENT] {
+            if flags & text != 0 {
+                self.pass_text()?;
+            }
+        }
+        if flags & flag::HEADER_CRC != 0 {
+            self.pass(2)?;
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, len: u64) -> io::Result<()> {
+        let passed = io::copy(&mut self.from.by_ref().take(len), &mut io::sink())?;
+        if passed < len {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+
+    fn pass_text(&mut self) -> io::Result<()> {
+        let mut text = Vec::new();
+        self.from.by_ref().take(LONGEST_TEXT).read_until(0, &mut text)?;
+        if text.last() != Some(&0) {
+            return Err(invalid("a gzip header whose name or comment does not end"));
+        }
+        Ok(())
+    }
+
+    /// The CRC-32 and the length, of which the lower 32 bits are told.
+    fn trailer(&mut self) -> io::Result<()> {
+        let mut trailer = [0; 8];
+        self.from.read_exact(&mut trailer)?;
+        let [_, _, _, _, len @ ..] = trailer;
+        if u32::from_le_bytes(len) != self.inflate.total_out() as u32 {
+            return Err(invalid("a gzip member has not the length that it says"));
+        }
+        Ok(())
+    }
+
+    /// Goes to the next member's content; false if there is none.
+    fn begin(&mut self) -> io::Result<bool> {
+        if matches!(self.at, At::Between) && self.from.fill_buf()?.is_empty() {
+            return Ok(false);
+        }
+        self.header()?;
+        self.inflate.reset(false);
+        self.at = At::Content;
+        Ok(true)
+    }
+
+    /// Decompresses what there is; 0 bytes may have come of it.
+    fn step(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let input = self.from.fill_buf()?;
+        let ended = input.is_empty();
+        let before = (self.inflate.total_in(), self.inflate.total_out());
+        let status = self
+            .inflate
+            .decompress(input, buffer, FlushDecompress::None)
+            .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        let used = (self.inflate.total_in() - before.0) as usize;
+        let made = (self.inflate.total_out() - before.1) as usize;
+        self.from.consume(used);
+        match status {
+            Status::StreamEnd => {
+                self.trailer()?;
+                self.at = At::Between;
+            }
+            Status::Ok | Status::BufError if ended && made == 0 => {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            Status::Ok | Status::BufError => {}
+        }
+        Ok(made)
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if !matches!(self.at, At::Content) && !self.begin()? {
+                return Ok(0);
+            }
+            match self.step(buffer)? {
+                0 => {}
+                made => return Ok(made),
+            }
+        }
+    }
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, GzBuilder};
+
+    use super::*;
+
+    fn content() -> Vec<u8> {
+        (0..300_000_u32).flat_map(u32::to_le_bytes).collect()
+    }
+
+    fn member(builder: GzBuilder, content: &[u8]) -> Vec<u8> {
+        let mut encoder = builder.write(Vec::new(), Compression::fast());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn unpacked(packed: &[u8], piece: usize) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        Members::new(io::BufReader::with_capacity(piece, packed)).read_to_end(&mut out)?;
+        Ok(out)
+    }
+
+    #[test]
+    fn members_follow_each_other_whatever_their_headers_hold() {
+        let content = content();
+        let described = GzBuilder::new()
+            .filename("layer.tar")
+            .comment("a comment")
+            .extra(vec![7; 300]);
+        let packed = [
+            member(described, &content),
+            member(GzBuilder::new(), b""),
+            member(GzBuilder::new(), b"end"),
+        ]
+        .concat();
+        let whole = [content, b"end".to_vec()].concat();
+        for piece in [1, 7, 4096, packed.len()] {
+            assert!(unpacked(&packed, piece).unwrap() == whole, "pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_header_s_own_checksum_is_passed_over() {
+        let mut packed = member(GzBuilder::new(), b"abc");
+        packed[3] |= flag::HEADER_CRC;
+        packed.splice(10..10, [1, 2]);
+        assert_eq!(unpacked(&packed, 4096).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn every_cut_is_an_error() {
+        let packed = member(GzBuilder::new().filename("name"), &content()[..5000]);
+        for len in 0..packed.len() {
+            assert!(unpacked(&packed[..len], 4096).is_err(), "cut at {len}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_gzip_is_refused() {
+        let packed = member(GzBuilder::new(), b"abc");
+        let refused = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut changed = packed.clone();
+            change(&mut changed);
+            unpacked(&changed, 4096).unwrap_err().to_string()
+        };
+        assert!(refused(&|packed| packed[2] = 7).contains("not a gzip header"));
+        assert!(refused(&|packed| packed[3] = 0x80).contains("unknown flags"));
+        assert!(refused(&|packed| packed.extend([0; 20])).contains("not a gzip header"));
+        assert!(refused(&|packed| *packed.last_mut().unwrap() = 1).contains("the length that it says"));
+        assert!(refused(&|packed| packed[10] = 0xFF).contains("deflate"));
+    }
+}
