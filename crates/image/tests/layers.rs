@@ -55,7 +55,7 @@ fn pull_image(dir: &Path, layout: &Path) -> Result<PathBuf, banger_image::Error>
         options: PullOptions::default(),
     };
     match store.pull(&pull, &|_, _, _| ControlFlow::Continue(()))? {
-        Pulled::New(mut record) | Pulled::Unchanged(mut record) => Ok(record.layers.remove(0)),
+        Pulled::New(mut record) | Pulled::Unchanged(mut record) => Ok(record.layers.remove(0).path),
     }
 }
 

@@ -66,7 +66,24 @@ pub(crate) fn read(
     tar: impl Read,
     each: &mut dyn FnMut(Entry, &mut dyn Read) -> Result<(), Error>,
 ) -> Result<u64, Error> {
-    let mut stream = Stream::new(tar);
+    all(Stream::new(tar), each)
+}
+
+/// The same for an archive of which a digest tells where it ends: the end mark may be missing, as in Go's `archive/tar`.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_unmarked(
+    tar: impl Read,
+    each: &mut dyn FnMut(Entry, &mut dyn Read) -> Result<(), Error>,
+) -> Result<u64, Error> {
+    all(Stream::unmarked(tar), each)
+}
+
+fn all<R: Read>(
+    mut stream: Stream<R>,
+    each: &mut dyn FnMut(Entry, &mut dyn Read) -> Result<(), Error>,
+) -> Result<u64, Error> {
     while let Some((entry, data)) = next(&mut stream)? {
         let used = each(entry, &mut stream.content(data));
         stream.outcome(used)?;

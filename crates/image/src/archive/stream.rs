@@ -20,6 +20,8 @@ pub(super) struct Stream<R> {
     /// Bytes before the next header: content that nobody read, and the padding after it.
     pending: u64,
     started: bool,
+    /// Whether an archive without its end mark is truncated.
+    marked: bool,
     /// Why content could not be read, if so: the reader of content may have made another error of it.
     broken: Option<Broken>,
     scratch: Box<[u8]>,
@@ -37,8 +39,17 @@ impl<R: Read> Stream<R> {
             entries: 0,
             pending: 0,
             started: false,
+            marked: true,
             broken: None,
             scratch: vec![0; SKIPPED].into(),
+        }
+    }
+
+    /// An archive whose end mark may be missing.
+    pub(super) fn unmarked(from: R) -> Self {
+        Self {
+            marked: false,
+            ..Self::new(from)
         }
     }
 
@@ -61,7 +72,7 @@ impl<R: Read> Stream<R> {
     pub(super) fn header(&mut self) -> Result<Option<Header>, Error> {
         let Some(header) = self.block()? else {
             // Nothing at all is an archive without entries, and the importer's to judge.
-            return if self.started {
+            return if self.started && self.marked {
                 Err(self.truncated())
             } else {
                 Ok(None)

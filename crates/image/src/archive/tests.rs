@@ -277,3 +277,15 @@ fn damage_is_told_and_bombs_are_not_unpacked() {
     huge.header(b'0', b"a", 0, |raw| base256(&mut raw[124..136], i64::MAX));
     assert!(matches!(entries(&*huge.end()), Err(Error::Truncated { .. })));
 }
+
+#[test]
+fn where_a_digest_tells_the_end_its_mark_may_be_missing() {
+    let whole = Tar::new().file(b"name", b"content").end();
+    let unmarked = &whole[..whole.len() - 1024];
+    assert!(matches!(entries(unmarked), Err(Error::Truncated { .. })));
+    let read = |tar: &[u8]| super::read_unmarked(tar, &mut |_, _| Ok(()));
+    assert_eq!(read(unmarked).unwrap(), 1);
+    // Not in the middle of something.
+    assert!(read(&unmarked[..unmarked.len() - 100]).is_err());
+    assert!(read(&unmarked[..300]).is_err());
+}

@@ -100,7 +100,7 @@ pub(super) fn unpack(
         };
         let mut tar = Verified::new(bounded, Some(layer.diff_sha256.clone()), None);
         let mut changes = Vec::new();
-        archive::read(&mut tar, &mut |entry, content| {
+        archive::read_unmarked(&mut tar, &mut |entry, content| {
             bounds.entry()?;
             changes.extend(change(entry, content, &mut lane)?);
             Ok(())
