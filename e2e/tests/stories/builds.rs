@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
-use crate::{Story, in_guests};
+use crate::{Story, in_guests, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[
     in_guests(
@@ -12,6 +12,7 @@ pub(crate) const STORIES: &[Story] = &[
     ),
     in_guests("a_committed_disk_is_whole_while_the_guest_writes", a_busy_guest),
     in_guests("an_image_is_built_by_a_script", built_by_a_script),
+    on_the_host("what_nobody_uses_is_pruned", what_nobody_uses),
 ];
 
 /// A name for an image of this story: the store is shared with other stories.
@@ -121,5 +122,68 @@ fn built_by_a_script(backend: Backend) -> Result<()> {
     home.banger(["image", "delete", &built])?.exited(4)?;
     home.banger(["vm", "delete", "-f", "check"])?.ok()?;
     home.banger(["image", "delete", &built])?.ok()?;
+    home.end()
+}
+
+fn what_nobody_uses(_: Backend) -> Result<()> {
+    let home = Home::bare()?;
+    let dir = tempfile::tempdir()?;
+    let (tree, vmlinux) = (dir.path().join("tree"), dir.path().join("vmlinux"));
+    std::fs::create_dir(&tree)?;
+    std::fs::write(tree.join("file"), "content")?;
+    let program = std::fs::read("/bin/busybox")?;
+    std::fs::write(&vmlinux, [&program[..], b"Linux version 0 "].concat())?;
+    let (tree, vmlinux) = (tree.to_string_lossy(), vmlinux.to_string_lossy());
+    let names = |what: &str| -> Result<Vec<String>> {
+        let listed = home.banger([what, "list", "--json"])?.ok()?.text();
+        let all: Vec<serde_json::Value> = serde_json::from_str(&listed)?;
+        Ok(all
+            .iter()
+            .filter_map(|one| one["name"].as_str().map(str::to_owned))
+            .collect())
+    };
+    for image in ["used", "unused"] {
+        home.banger(["image", "import", "--name", image, &tree])?.ok()?;
+    }
+    for kernel in ["old", "new"] {
+        home.banger(["kernel", "import", kernel, "--vmlinux", &vmlinux])?
+            .ok()?;
+    }
+    home.banger(["image", "tag", "used", "again"])?.ok()?;
+    home.banger(["image", "tag", "used", "unused"])?
+        .exited(4)?
+        .saying("exists already")?;
+    home.banger(["image", "tag", "none", "some"])?.exited(3)?;
+    home.banger([
+        "vm",
+        "create",
+        "--name",
+        "vm",
+        "--image",
+        "again",
+        "--kernel",
+        "new",
+        "--no-start",
+    ])?
+    .ok()?;
+    let inspected = home.banger(["image", "inspect", "used"])?.ok()?.text();
+    let inspected: serde_json::Value = serde_json::from_str(&inspected)?;
+    ensure!(inspected["image"]["name"] == "used" && inspected["manifest"].is_null());
+    for what in ["image", "kernel"] {
+        let before = names(what)?;
+        home.banger([what, "prune", "--dry-run"])?
+            .ok()?
+            .saying("would be freed")?;
+        home.banger([what, "prune"])?.exited(1)?.saying("--yes")?;
+        ensure!(names(what)? == before);
+        home.banger([what, "prune", "--yes"])?.ok()?;
+    }
+    // Both names are of what the VM boots.
+    ensure!(names("image")? == ["again", "used"] && names("kernel")? == ["new"]);
+    home.banger(["image", "prune", "--yes"])?.ok()?;
+    home.banger(["cache", "prune"])?.ok()?.saying("empty")?;
+    home.banger(["vm", "delete", "vm"])?.ok()?;
+    home.banger(["image", "prune", "--yes"])?.ok()?;
+    ensure!(names("image")?.is_empty());
     home.end()
 }
