@@ -1,7 +1,7 @@
 //! Images pulled from registries, well and badly behaved, and from archives.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("mirrors_are_asked_first", mirrors),
     on_the_host("a_layer_that_is_cut_goes_on_where_it_was", cut),
     on_the_host("registries_that_misbehave_leave_nothing", misbehaving),
+    on_the_host("a_pull_that_is_interrupted_leaves_nothing", interrupted),
+    on_the_host("pulls_and_deletions_may_meet", meeting),
+    on_the_host("a_pull_tells_what_goes_on_in_json", in_json),
     in_guests("a_pulled_image_runs_as_its_maker_says", as_its_maker_says),
     in_guests("a_pulled_image_needs_no_shell", no_shell),
 ];
@@ -161,10 +164,11 @@ fn guarded(_: Backend) -> Result<()> {
     home.end()
 }
 
-/// An image as files that any web server gives out as `x`, and the end of its layer's path.
+/// An image as files that any web server gives out as `x`, and the ends of the paths of its layer and configuration.
 struct Hosted {
     dir: tempfile::TempDir,
     layer: String,
+    config: String,
 }
 
 impl Hosted {
@@ -174,26 +178,21 @@ impl Hosted {
         std::fs::create_dir_all(place.join("blobs"))?;
         std::fs::create_dir_all(place.join("manifests"))?;
         let blobs = image.layout().join("blobs/sha256");
-        let json = |bytes: Vec<u8>| serde_json::from_slice::<serde_json::Value>(&bytes).ok();
-        let mut layer = None;
+        let json =
+            |path: &Path| -> Result<serde_json::Value> { Ok(serde_json::from_slice(&std::fs::read(path)?)?) };
         for entry in std::fs::read_dir(&blobs)?.flatten() {
             let digest = format!("sha256:{}", entry.file_name().to_string_lossy());
             std::fs::copy(entry.path(), place.join("blobs").join(&digest))?;
-            if json(std::fs::read(entry.path())?).is_none() {
-                layer = Some(digest);
-            }
         }
-        let index = json(std::fs::read(image.layout().join("index.json"))?).context("an index")?;
-        let manifest = index["manifests"][0]["digest"].as_str().context("a manifest")?;
-        for name in ["latest", manifest] {
-            std::fs::copy(
-                place.join("blobs").join(manifest),
-                place.join("manifests").join(name),
-            )?;
-        }
+        let digest = |of: &serde_json::Value| of["digest"].as_str().context("a digest").map(str::to_owned);
+        let index = json(&image.layout().join("index.json"))?;
+        let path = place.join("blobs").join(digest(&index["manifests"][0])?);
+        std::fs::copy(&path, place.join("manifests/latest"))?;
+        let manifest = json(&path)?;
         Ok(Self {
             dir,
-            layer: layer.context("a layer")?,
+            layer: digest(&manifest["layers"][0])?,
+            config: digest(&manifest["config"])?,
         })
     }
 
@@ -270,14 +269,9 @@ fn moved(_: Backend) -> Result<()> {
     home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
     pull(&home, &reference, &["--force"])?.ok()?;
     // That is swept when the pull has been answered.
-    let since = Instant::now();
-    while old.layers[0].exists() {
-        ensure!(
-            since.elapsed() < Duration::from_secs(10),
-            "what nobody uses any more is left"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    within(10, "what nobody uses any more is left", || {
+        Ok(!old.layers[0].exists())
+    })?;
     ensure!(new.layers[0].exists(), "the second VM's image went");
     home.end()
 }
@@ -438,29 +432,49 @@ fn cut(_: Backend) -> Result<()> {
 
 fn misbehaving(_: Backend) -> Result<()> {
     let hosted = Hosted::new(&image(&noise(100_000))?)?;
-    let layer = hosted.layer.clone();
+    let (layer, config) = (hosted.layer.as_str(), hosted.config.as_str());
     let tricks = [
-        (Trick::Hang, "unpack layer 1 of 1"),
-        (Trick::HangMidway, "unpack layer 1 of 1"),
-        (Trick::CutAlways, "unpack layer 1 of 1"),
-        (Trick::SayLess, "the registry sent"),
-        (Trick::SayNothingAndSendMore, "bytes, and should have"),
-        (Trick::Flip, "sha256:"),
-        (Trick::Fail, "500"),
-        (Trick::Busy, "429"),
-        (Trick::Miss, "404"),
+        (layer, Trick::Hang, "unpack layer 1 of 1"),
+        (layer, Trick::HangMidway, "unpack layer 1 of 1"),
+        (layer, Trick::CutAlways, "unpack layer 1 of 1"),
+        (layer, Trick::SayLess, "the registry sent"),
+        (layer, Trick::SayNothingAndSendMore, "bytes, and should have"),
+        (layer, Trick::Flip, "sha256:"),
+        (layer, Trick::Fail, "500"),
+        (layer, Trick::Busy, "429"),
+        (layer, Trick::Miss, "404"),
+        (config, Trick::Hang, "get the configuration of"),
+        (config, Trick::HangMidway, "get the configuration of"),
+        (config, Trick::CutAlways, "get the configuration of"),
+        (config, Trick::SayLess, "get the configuration of"),
+        (config, Trick::SayNothingAndSendMore, "bytes, and should have"),
+        (config, Trick::Flip, "sha256:"),
+        (config, Trick::Miss, "404"),
+        ("manifests/latest", Trick::Hang, "get the manifest of"),
+        ("manifests/latest", Trick::HangMidway, "get the manifest of"),
+        ("manifests/latest", Trick::CutAlways, "get the manifest of"),
+        ("manifests/latest", Trick::Flip, "understand the image's manifest"),
+        (
+            "manifests/latest",
+            Trick::SayNothingAndSendMore,
+            "understand the image's manifest",
+        ),
+        ("manifests/latest", Trick::Fail, "500"),
+        ("manifests/latest", Trick::Busy, "429"),
+        ("manifests/latest", Trick::Miss, "is its name right"),
     ];
     // Each is asked again for some seconds: all at once.
     std::thread::scope(|scope| {
         let told: Vec<_> = tricks
             .iter()
-            .map(|(trick, words)| {
-                let (hosted, layer) = (&hosted, &layer);
+            .map(|(victims, trick, words)| {
+                let hosted = &hosted;
                 scope.spawn(move || -> Result<()> {
-                    let server = hosted.serve(*trick, layer)?;
+                    let server = hosted.serve(*trick, victims)?;
                     let home = home("")?;
                     let reference = format!("{}/x", server.host());
-                    refused(&home, &reference, &[], words).with_context(|| format!("{trick:?}"))?;
+                    refused(&home, &reference, &[], words)
+                        .with_context(|| format!("{trick:?} with {victims}"))?;
                     home.end()
                 })
             })
@@ -470,6 +484,121 @@ fn misbehaving(_: Backend) -> Result<()> {
             Err(_) => Err(anyhow::anyhow!("a pull panicked")),
         })
     })
+}
+
+fn interrupted(_: Backend) -> Result<()> {
+    let hosted = Hosted::new(&image(&noise(1 << 20))?)?;
+    for victims in [hosted.layer.as_str(), "manifests/latest"] {
+        let (bad, good) = (
+            hosted.serve(Trick::HangMidway, victims)?,
+            hosted.serve(Trick::None, "")?,
+        );
+        // This one has patience.
+        let home = home("")?;
+        std::fs::write(
+            home.path().join("config/config.toml"),
+            "[pull]\nstall_seconds = 60\n",
+        )?;
+        home.banger(["image", "list"])?.ok()?;
+        let mut hanging = home
+            .command(["image", "pull", &format!("{}/x", bad.host())])
+            .spawn()?;
+        let tmp = home.path().join("data/images/tmp");
+        let begun = || -> Result<bool> { Ok(std::fs::read_dir(&tmp)?.next().is_some()) };
+        within(10, "the pull has not begun", || begun())?;
+        let pid = rustix::process::Pid::from_child(&hanging);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+        let status = hanging.wait()?;
+        ensure!(!status.success(), "it was interrupted");
+        // The name is free at once, the daemon can end, and the next one tidies up.
+        let since = Instant::now();
+        pull(&home, &format!("{}/x", good.host()), &[])?.ok()?;
+        home.banger(["image", "rm", "x"])?.ok()?;
+        home.banger(["daemon", "stop"])?.ok()?;
+        ensure!(
+            since.elapsed() < Duration::from_secs(10),
+            "it took {:?}",
+            since.elapsed()
+        );
+        home.banger(["image", "list"])?.ok()?;
+        let left = files_in(&home.path().join("data/images"))?;
+        ensure!(left == ["lock"] && !begun()?, "{left:?}");
+        home.end()?;
+    }
+    Ok(())
+}
+
+/// Waits until something is so.
+fn within(seconds: u64, or: &'static str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+    let since = Instant::now();
+    while !is_so()? {
+        ensure!(since.elapsed() < Duration::from_secs(seconds), or);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn meeting(_: Backend) -> Result<()> {
+    let image = image(&noise(1 << 20))?;
+    let home = home("")?;
+    let reference = image.reference();
+    pull(&home, &reference, &["--name", "i"])?.ok()?;
+    let commands = [
+        &["image", "pull", &reference, "--name", "i", "--force"][..],
+        &["image", "rm", "i"],
+        &["image", "pull", &reference, "--name", "i"],
+        &["image", "rm", "i"],
+        &["image", "list"],
+    ];
+    std::thread::scope(|scope| -> Result<()> {
+        let turns: Vec<_> = (0..20)
+            .map(|turn| {
+                let (home, command) = (&home, commands[turn % commands.len()]);
+                scope.spawn(move || home.banger(command))
+            })
+            .collect();
+        for turn in turns {
+            let Ok(output) = turn.join() else {
+                anyhow::bail!("a command panicked")
+            };
+            let output = output?;
+            // It may not be there when it is deleted.
+            ensure!([0, 3].contains(&output.code), "{output:?}");
+        }
+        Ok(())
+    })?;
+    pull(&home, &reference, &["--name", "i", "--force"])?.ok()?;
+    let image = described(&home, "i")?;
+    ensure!(image.layers[0].exists());
+    let generations =
+        || -> Result<usize> { Ok(std::fs::read_dir(home.path().join("data/images/g"))?.count()) };
+    within(10, "old generations are left", || Ok(generations()? == 1))?;
+    home.end()
+}
+
+fn in_json(_: Backend) -> Result<()> {
+    let image = image(&noise(3 << 20))?;
+    let home = home("")?;
+    let output = pull(&home, &image.reference(), &["--name", "i", "--json"])?.ok()?;
+    let lines: Vec<serde_json::Value> = output
+        .text()
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let (last, before) = lines.split_last().context("no lines")?;
+    ensure!(
+        last["kind"] == "pulled" && last["image"]["name"] == "i" && last["unchanged"] == false,
+        "{last}"
+    );
+    ensure!(
+        before.iter().any(|line| line["done"] == line["total"]
+            && line["what"]
+                .as_str()
+                .is_some_and(|what| what.starts_with("sha256:"))),
+        "{before:?}"
+    );
+    ensure!(output.stderr.is_empty(), "{}", output.stderr);
+    home.end()
 }
 
 /// A layer with busybox, an account, and a directory of its own.
