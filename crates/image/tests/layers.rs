@@ -523,6 +523,20 @@ fn sparse_files_are_sparse() {
 }
 
 #[test]
+fn a_file_may_be_much_larger_than_what_it_holds() {
+    if skipped(false) {
+        return;
+    }
+    const SIZE: u64 = 20 << 30;
+    // umoci would write all of it.
+    let parts: [(u64, &[u8]); 2] = [(9 << 30, b"x"), (SIZE - 1, b"y")];
+    let seen = ours(&[base([Entry::sparse("far", SIZE, &parts)])]);
+    let far = &seen[&b"far"[..]];
+    assert_eq!(far.size, SIZE);
+    assert!(far.data.keys().eq(&[(9 << 30) / 4096, SIZE / 4096 - 1]));
+}
+
+#[test]
 fn parents_that_no_layer_has_are_made() {
     compare(
         &[

@@ -10,6 +10,7 @@ use banger_api::Image as Described;
 use banger_e2e::{
     Backend, Home, OciImage, Output, PASSWORD, Registry, Server, Trick, USER, fill_with_busybox,
 };
+use sha2::Digest;
 
 use crate::images::{self, END, files_in, tar};
 use crate::{Story, in_guests, on_the_host};
@@ -21,6 +22,9 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("a_tag_that_moved_is_pulled_anew", moved),
     on_the_host("two_pulls_at_once_download_once", at_once),
     on_the_host("archives_and_layouts_are_pulled", archives),
+    on_the_host("every_kind_of_manifest_is_understood", kinds),
+    on_the_host("an_index_leads_to_the_platform", index),
+    on_the_host("a_foreign_layer_comes_from_where_it_is", foreign),
     on_the_host("mirrors_are_asked_first", mirrors),
     on_the_host("a_layer_that_is_cut_goes_on_where_it_was", cut),
     on_the_host("registries_that_misbehave_leave_nothing", misbehaving),
@@ -196,6 +200,10 @@ impl Hosted {
         })
     }
 
+    fn place(&self, name: &str) -> PathBuf {
+        self.dir.path().join("v2/x").join(name)
+    }
+
     fn serve(&self, trick: Trick, victims: &str) -> Result<Server> {
         Server::misbehaving(self.dir.path(), trick, victims)
     }
@@ -366,21 +374,126 @@ fn archives(_: Backend) -> Result<()> {
     home.end()
 }
 
-/// Looks into an image that [`archives`] made.
+/// Looks into an image that [`archives`] or [`kinds`] made.
 fn check(home: &Home, name: &str) -> Result<()> {
     let image = described(home, name)?;
     let config = image.config.context("no configuration")?;
     ensure!(config.env.contains(&"A=1".to_owned()), "{config:?}");
     ensure!(config.entrypoint == ["/a"], "{config:?}");
-    for (path, content) in [("/a", "one"), ("/b", "two")] {
-        let shown = Command::new("debugfs")
-            .args(["-R", &format!("cat {path}")])
-            .arg(&image.layers[0])
-            .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
-            .output()?;
-        ensure!(shown.stdout == content.as_bytes(), "{path} of {name}");
-    }
+    holds(home, name, "/a", "one")?;
+    holds(home, name, "/b", "two")
+}
+
+/// Checks what a file of an image has in it.
+fn holds(home: &Home, name: &str, path: &str, content: &str) -> Result<()> {
+    let shown = Command::new("debugfs")
+        .args(["-R", &format!("cat {path}")])
+        .arg(&described(home, name)?.layers[0])
+        .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+        .output()?;
+    let there = String::from_utf8_lossy(&shown.stdout);
+    ensure!(there == content, "{path} of {name} has `{there}` in it");
     Ok(())
+}
+
+fn kinds(_: Backend) -> Result<()> {
+    let registry = Registry::open()?;
+    let image = OciImage::new(
+        &[layer("./a", b"one"), layer("./b", b"two")],
+        &["--config.env=A=1", "--config.entrypoint=/a"],
+    )?;
+    let home = home("")?;
+    for (name, options) in [
+        ("oci", &["--format", "oci"][..]),
+        ("docker", &["--format", "v2s2"]),
+        ("zstd", &["--format", "oci", "--dest-compress-format", "zstd"]),
+    ] {
+        registry.push_as(&image, name, options)?;
+        pull(&home, &registry.reference(name), &[])?.ok()?;
+        check(&home, name)?;
+    }
+    home.end()
+}
+
+fn index(_: Backend) -> Result<()> {
+    let here = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        _ => "amd64",
+    };
+    let (mine, other) = (Hosted::new(&image(b"mine")?)?, Hosted::new(&image(b"other")?)?);
+    for entry in std::fs::read_dir(other.place("blobs"))?.flatten() {
+        std::fs::copy(entry.path(), mine.place("blobs").join(entry.file_name()))?;
+    }
+    let of = |hosted: &Hosted, arch: &str| -> Result<String> {
+        let manifest = std::fs::read(hosted.place("manifests/latest"))?;
+        let digest = format!("sha256:{}", hex(&sha2::Sha256::digest(&manifest)));
+        std::fs::write(mine.place("manifests").join(&digest), &manifest)?;
+        Ok(format!(
+            r#"{{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "{digest}", "size": {},
+                "platform": {{"os": "linux", "architecture": "{arch}"}}}}"#,
+            manifest.len()
+        ))
+    };
+    let manifests = [of(&other, "riscv64")?, of(&mine, here)?].join(",");
+    let index = format!(
+        r#"{{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [{manifests}]}}"#
+    );
+    let digest = format!("sha256:{}", hex(&sha2::Sha256::digest(&index)));
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    for name in ["index", &digest, &wrong] {
+        std::fs::write(mine.place("manifests").join(name), &index)?;
+    }
+    let server = mine.serve(Trick::None, "")?;
+    let home = home("")?;
+    let reference = format!("{}/x:index", server.host());
+    refused(
+        &home,
+        &reference,
+        &["--platform", "linux/s390x"],
+        "no variant for linux/s390x",
+    )?
+    .saying("take another with `--platform linux/riscv64`")?;
+    refused(
+        &home,
+        &reference,
+        &["--platform", "s390x"],
+        "`s390x` is no platform",
+    )?;
+    let at = |digest: &str| format!("{}/x@{digest}", server.host());
+    refused(&home, &at(&wrong), &["--name", "i"], "0000")?;
+    for reference in [&reference, &at(&digest)] {
+        pull(&home, reference, &["--name", "i", "--force"])?.ok()?;
+        holds(&home, "i", "/file", "mine")?;
+        let origin = described(&home, "i")?.origin.context("no origin")?;
+        ensure!(origin.digest.as_ref() == Some(&digest), "{origin:?}");
+    }
+    pull(&home, &reference, &["--name", "j", "--platform", "linux/riscv64"])?.ok()?;
+    holds(&home, "j", "/file", "other")?;
+    home.end()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn foreign(_: Backend) -> Result<()> {
+    let hosted = Hosted::new(&image(b"from elsewhere")?)?;
+    let elsewhere = tempfile::tempdir()?;
+    let blob = hosted.place("blobs").join(&hosted.layer);
+    std::fs::rename(&blob, elsewhere.path().join("layer"))?;
+    let other = Server::start(elsewhere.path(), Trick::None)?;
+    let manifest = std::fs::read_to_string(hosted.place("manifests/latest"))?;
+    let mut manifest: serde_json::Value = serde_json::from_str(&manifest)?;
+    let layer = &mut manifest["layers"][0];
+    layer["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip".into();
+    layer["urls"] = serde_json::json!([format!("{}nothing", other.url()), format!("{}layer", other.url())]);
+    std::fs::write(hosted.place("manifests/latest"), manifest.to_string())?;
+    let server = hosted.serve(Trick::None, "")?;
+    let home = home("")?;
+    pull(&home, &format!("{}/x", server.host()), &[])?.ok()?;
+    holds(&home, "x", "/file", "from elsewhere")?;
+    home.end()
 }
 
 fn mirrors(_: Backend) -> Result<()> {
