@@ -9,6 +9,7 @@ mod daemon;
 mod faults;
 mod images;
 mod lives;
+mod pull_faults;
 mod pulls;
 mod workspaces;
 
@@ -52,6 +53,7 @@ fn main() {
         images::STORIES,
         catalogs::STORIES,
         pulls::STORIES,
+        pull_faults::STORIES,
     ];
     let mut trials = Vec::new();
     for backend in Backend::ALL {

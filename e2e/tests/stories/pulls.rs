@@ -1,14 +1,14 @@
 //! Images pulled from registries, well and badly behaved, and from archives.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_api::Image as Described;
 use banger_e2e::{
-    Backend, Home, OciImage, Output, PASSWORD, Registry, Server, Trick, USER, fill_with_busybox,
+    Backend, Home, Hosted, OciImage, Output, PASSWORD, Registry, Server, Trick, USER, fill_with_busybox,
 };
 use sha2::Digest;
 
@@ -26,9 +26,6 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("an_index_leads_to_the_platform", index),
     on_the_host("a_foreign_layer_comes_from_where_it_is", foreign),
     on_the_host("mirrors_are_asked_first", mirrors),
-    on_the_host("a_layer_that_is_cut_goes_on_where_it_was", cut),
-    on_the_host("registries_that_misbehave_leave_nothing", misbehaving),
-    on_the_host("a_pull_that_is_interrupted_leaves_nothing", interrupted),
     on_the_host("pulls_and_deletions_may_meet", meeting),
     on_the_host("a_pull_tells_what_goes_on_in_json", in_json),
     in_guests("a_pulled_image_runs_as_its_maker_says", as_its_maker_says),
@@ -36,7 +33,7 @@ pub(crate) const STORIES: &[Story] = &[
 ];
 
 /// An image of one file.
-fn image(content: &[u8]) -> Result<OciImage> {
+pub(crate) fn image(content: &[u8]) -> Result<OciImage> {
     OciImage::new(&[layer("./file", content)], &[])
 }
 
@@ -45,7 +42,7 @@ fn layer(name: &str, content: &[u8]) -> Vec<u8> {
 }
 
 /// Bytes that no packing makes fewer.
-fn noise(len: usize) -> Vec<u8> {
+pub(crate) fn noise(len: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let byte = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -55,7 +52,7 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 /// A home whose user is logged in nowhere and is impatient, with more in its configuration.
-fn home(config: &str) -> Result<Home> {
+pub(crate) fn home(config: &str) -> Result<Home> {
     let home = Home::bare()?.with_env("NO_PROXY", "127.0.0.1");
     let docker = home.path().join("docker");
     std::fs::create_dir_all(&docker)?;
@@ -69,12 +66,12 @@ fn home(config: &str) -> Result<Home> {
     Ok(home)
 }
 
-fn pull(home: &Home, reference: &str, more: &[&str]) -> Result<Output> {
+pub(crate) fn pull(home: &Home, reference: &str, more: &[&str]) -> Result<Output> {
     home.banger(["image", "pull", reference].iter().chain(more))
 }
 
 /// Pulls, which has to fail with these words, and checks that nothing is left of it.
-fn refused(home: &Home, reference: &str, more: &[&str], words: &str) -> Result<Output> {
+pub(crate) fn refused(home: &Home, reference: &str, more: &[&str], words: &str) -> Result<Output> {
     let output = pull(home, reference, more)?.failed()?.saying(words)?;
     for place in ["data/images", "cache"] {
         let place = home.path().join(place);
@@ -166,47 +163,6 @@ fn guarded(_: Backend) -> Result<()> {
     std::fs::remove_file(&helper)?;
     refused(&home, &reference, &[], "find the credentials for the registry")?;
     home.end()
-}
-
-/// An image as files that any web server gives out as `x`, and the ends of the paths of its layer and configuration.
-struct Hosted {
-    dir: tempfile::TempDir,
-    layer: String,
-    config: String,
-}
-
-impl Hosted {
-    fn new(image: &OciImage) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let place = dir.path().join("v2/x");
-        std::fs::create_dir_all(place.join("blobs"))?;
-        std::fs::create_dir_all(place.join("manifests"))?;
-        let blobs = image.layout().join("blobs/sha256");
-        let json =
-            |path: &Path| -> Result<serde_json::Value> { Ok(serde_json::from_slice(&std::fs::read(path)?)?) };
-        for entry in std::fs::read_dir(&blobs)?.flatten() {
-            let digest = format!("sha256:{}", entry.file_name().to_string_lossy());
-            std::fs::copy(entry.path(), place.join("blobs").join(&digest))?;
-        }
-        let digest = |of: &serde_json::Value| of["digest"].as_str().context("a digest").map(str::to_owned);
-        let index = json(&image.layout().join("index.json"))?;
-        let path = place.join("blobs").join(digest(&index["manifests"][0])?);
-        std::fs::copy(&path, place.join("manifests/latest"))?;
-        let manifest = json(&path)?;
-        Ok(Self {
-            dir,
-            layer: digest(&manifest["layers"][0])?,
-            config: digest(&manifest["config"])?,
-        })
-    }
-
-    fn place(&self, name: &str) -> PathBuf {
-        self.dir.path().join("v2/x").join(name)
-    }
-
-    fn serve(&self, trick: Trick, victims: &str) -> Result<Server> {
-        Server::misbehaving(self.dir.path(), trick, victims)
-    }
 }
 
 fn token(_: Backend) -> Result<()> {
@@ -519,130 +475,8 @@ fn mirrors(_: Backend) -> Result<()> {
     home.end()
 }
 
-fn cut(_: Backend) -> Result<()> {
-    let hosted = Hosted::new(&image(&noise(1 << 20))?)?;
-    // A length that is wrong does no harm when all came, and is what its digest says.
-    for trick in [Trick::CutOnce, Trick::BusyOnce, Trick::SayMore] {
-        let server = hosted.serve(trick, &hosted.layer)?;
-        let home = home("")?;
-        pull(&home, &format!("{}/x", server.host()), &[])?.ok()?;
-        let ranges = server.ranges();
-        match trick {
-            Trick::CutOnce => ensure!(
-                ranges.len() == 1 && ranges[0] > 0,
-                "asked for parts from {ranges:?}"
-            ),
-            _ => ensure!(ranges.is_empty(), "asked for parts from {ranges:?}"),
-        }
-        home.end()?;
-    }
-    // The manifest too may have to be asked for again.
-    let server = hosted.serve(Trick::BusyOnce, "manifests/latest")?;
-    let home = home("")?;
-    pull(&home, &format!("{}/x", server.host()), &[])?.ok()?;
-    home.end()
-}
-
-fn misbehaving(_: Backend) -> Result<()> {
-    let hosted = Hosted::new(&image(&noise(100_000))?)?;
-    let (layer, config) = (hosted.layer.as_str(), hosted.config.as_str());
-    let tricks = [
-        (layer, Trick::Hang, "unpack layer 1 of 1"),
-        (layer, Trick::HangMidway, "unpack layer 1 of 1"),
-        (layer, Trick::CutAlways, "unpack layer 1 of 1"),
-        (layer, Trick::SayLess, "the registry sent"),
-        (layer, Trick::SayNothingAndSendMore, "bytes, and should have"),
-        (layer, Trick::Flip, "sha256:"),
-        (layer, Trick::Fail, "500"),
-        (layer, Trick::Busy, "429"),
-        (layer, Trick::Miss, "404"),
-        (config, Trick::Hang, "get the configuration of"),
-        (config, Trick::HangMidway, "get the configuration of"),
-        (config, Trick::CutAlways, "get the configuration of"),
-        (config, Trick::SayLess, "get the configuration of"),
-        (config, Trick::SayNothingAndSendMore, "bytes, and should have"),
-        (config, Trick::Flip, "sha256:"),
-        (config, Trick::Miss, "404"),
-        ("manifests/latest", Trick::Hang, "get the manifest of"),
-        ("manifests/latest", Trick::HangMidway, "get the manifest of"),
-        ("manifests/latest", Trick::CutAlways, "get the manifest of"),
-        ("manifests/latest", Trick::Flip, "understand the image's manifest"),
-        (
-            "manifests/latest",
-            Trick::SayNothingAndSendMore,
-            "understand the image's manifest",
-        ),
-        ("manifests/latest", Trick::Fail, "500"),
-        ("manifests/latest", Trick::Busy, "429"),
-        ("manifests/latest", Trick::Miss, "is its name right"),
-    ];
-    // Each is asked again for some seconds: all at once.
-    std::thread::scope(|scope| {
-        let told: Vec<_> = tricks
-            .iter()
-            .map(|(victims, trick, words)| {
-                let hosted = &hosted;
-                scope.spawn(move || -> Result<()> {
-                    let server = hosted.serve(*trick, victims)?;
-                    let home = home("")?;
-                    let reference = format!("{}/x", server.host());
-                    refused(&home, &reference, &[], words)
-                        .with_context(|| format!("{trick:?} with {victims}"))?;
-                    home.end()
-                })
-            })
-            .collect();
-        told.into_iter().try_for_each(|told| match told.join() {
-            Ok(told) => told,
-            Err(_) => Err(anyhow::anyhow!("a pull panicked")),
-        })
-    })
-}
-
-fn interrupted(_: Backend) -> Result<()> {
-    let hosted = Hosted::new(&image(&noise(1 << 20))?)?;
-    for victims in [hosted.layer.as_str(), "manifests/latest"] {
-        let (bad, good) = (
-            hosted.serve(Trick::HangMidway, victims)?,
-            hosted.serve(Trick::None, "")?,
-        );
-        // This one has patience.
-        let home = home("")?;
-        std::fs::write(
-            home.path().join("config/config.toml"),
-            "[pull]\nstall_seconds = 60\n",
-        )?;
-        home.banger(["image", "list"])?.ok()?;
-        let mut hanging = home
-            .command(["image", "pull", &format!("{}/x", bad.host())])
-            .spawn()?;
-        let tmp = home.path().join("data/images/tmp");
-        let begun = || -> Result<bool> { Ok(std::fs::read_dir(&tmp)?.next().is_some()) };
-        within(10, "the pull has not begun", || begun())?;
-        let pid = rustix::process::Pid::from_child(&hanging);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
-        let status = hanging.wait()?;
-        ensure!(!status.success(), "it was interrupted");
-        // The name is free at once, the daemon can end, and the next one tidies up.
-        let since = Instant::now();
-        pull(&home, &format!("{}/x", good.host()), &[])?.ok()?;
-        home.banger(["image", "rm", "x"])?.ok()?;
-        home.banger(["daemon", "stop"])?.ok()?;
-        ensure!(
-            since.elapsed() < Duration::from_secs(10),
-            "it took {:?}",
-            since.elapsed()
-        );
-        home.banger(["image", "list"])?.ok()?;
-        let left = files_in(&home.path().join("data/images"))?;
-        ensure!(left == ["lock"] && !begun()?, "{left:?}");
-        home.end()?;
-    }
-    Ok(())
-}
-
 /// Waits until something is so.
-fn within(seconds: u64, or: &'static str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+pub(crate) fn within(seconds: u64, or: &'static str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
     let since = Instant::now();
     while !is_so()? {
         ensure!(since.elapsed() < Duration::from_secs(seconds), or);
