@@ -119,7 +119,7 @@ fn random_stacks_look_as_umoci_unpacks_them() {
     if skipped(true) {
         return;
     }
-    const CASES: u32 = 60;
+    const CASES: u32 = 100;
     const AT_MOST: Duration = Duration::from_secs(20);
     let since = Instant::now();
     let config = Config {

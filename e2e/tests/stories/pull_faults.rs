@@ -114,7 +114,7 @@ fn interrupted(_: Backend) -> Result<()> {
             .spawn()?;
         let tmp = home.path().join("data/images/tmp");
         let begun = || -> Result<bool> { Ok(std::fs::read_dir(&tmp)?.next().is_some()) };
-        within(10, "the pull has not begun", &begun)?;
+        within(10, "the pull has not begun", begun)?;
         let pid = rustix::process::Pid::from_child(&hanging);
         rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
         let status = hanging.wait()?;
