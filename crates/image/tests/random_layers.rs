@@ -3,6 +3,7 @@
 
 mod host;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -46,8 +47,8 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     })
 }
 
-/// Entries that no one can take: hard links to nothing or to directories, and entries below what is no directory. What
-/// becomes of those is no question of the layers' meaning. Says what is where afterwards.
+/// Leaves out what no one can take: hard links to nothing or to directories, and entries below what is no directory. What
+/// becomes of those is no question of the layers' meaning. What lies behind symbolic links is not known here.
 fn drop_impossible(layers: &mut [Vec<Entry>]) {
     let mut kinds: BTreeMap<Vec<u8>, u8> = BTreeMap::new();
     let below = |path: &[u8], root: &[u8]| path.starts_with(&[root, b"/"].concat());
@@ -62,10 +63,11 @@ fn drop_impossible(layers: &mut [Vec<Entry>]) {
                 .filter(|&at| entry.name[at] == b'/')
                 .map(|at| &entry.name[..at])
                 .collect();
-            if parents
-                .iter()
-                .any(|parent| kinds.get(*parent).is_some_and(|&kind| kind != b'5'))
-            {
+            if parents.iter().any(|parent| {
+                kinds
+                    .get(*parent)
+                    .is_some_and(|&kind| !matches!(kind, b'5' | b'2'))
+            }) {
                 return false;
             }
             let gone = match last {
@@ -130,6 +132,7 @@ fn random_stacks_look_as_umoci_unpacks_them() {
     };
     let seed = TestRng::from_seed(RngAlgorithm::ChaCha, b"the same stacks whenever it runs");
     let mut runner = TestRunner::new_with_rng(config, seed);
+    let (compared, refused) = (Cell::new(0_u32), Cell::new(0));
     let stacks = vec(vec(any_entry(), 0..12), 1..5);
     let told = runner.run(&stacks, |mut layers| {
         // Slow hosts see fewer.
@@ -146,13 +149,20 @@ fn random_stacks_look_as_umoci_unpacks_them() {
             (Ok(image), Ok(theirs)) => {
                 let ours = same_but_times_of_directories(look_at(&image));
                 let differences = differences(&ours, &same_but_times_of_directories(theirs));
+                compared.set(compared.get() + 1);
                 prop_assert!(differences.is_empty(), "image and umoci differ:\n{differences}");
             }
-            (Err(ours), Err(theirs)) => prop_assert!(false, "{} and {theirs}", words(&ours)),
+            // Circles of links, and what becomes impossible behind a link.
+            (Err(_), Err(_)) => refused.set(refused.get() + 1),
             (Ok(_), Err(theirs)) => prop_assert!(false, "umoci refuses: {theirs}"),
             (Err(ours), Ok(_)) => prop_assert!(false, "we refuse: {}", words(&ours)),
         }
         Ok(())
     });
     told.unwrap_or_else(|error| panic!("{error}"));
+    let (compared, refused) = (compared.get(), refused.get());
+    assert!(
+        compared > 0 && refused <= compared / 4,
+        "{compared} were compared, and both refused {refused}"
+    );
 }
