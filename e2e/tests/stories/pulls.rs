@@ -120,7 +120,10 @@ fn guarded(_: Backend) -> Result<()> {
         programs.path().display(),
         std::env::var("PATH").unwrap_or_default()
     );
-    let home = home("")?.with_env("PATH", &path);
+    let podman = programs.path().join("auth.json");
+    let home = home("")?
+        .with_env("PATH", &path)
+        .with_env("REGISTRY_AUTH_FILE", &podman.to_string_lossy());
     let authority = registry.authority();
     let trusting = ["--ca-cert", &authority];
 
@@ -162,6 +165,10 @@ fn guarded(_: Backend) -> Result<()> {
     refused(&home, &reference, &[], "log in first: `docker login")?;
     std::fs::remove_file(&helper)?;
     refused(&home, &reference, &[], "find the credentials for the registry")?;
+    // Podman's login counts where docker has none.
+    log_in(&home, registry.host(), true)?;
+    std::fs::rename(home.path().join("docker/config.json"), &podman)?;
+    pull(&home, &reference, &[])?.ok()?;
     home.end()
 }
 

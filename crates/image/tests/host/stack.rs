@@ -18,6 +18,8 @@ pub fn skipped(needs_umoci: bool) -> bool {
     let has_umoci = || Command::new("umoci").arg("--version").output().is_ok();
     let reason = if !can_mount() {
         "making devices and mounting images needs root"
+    } else if !Path::new("/dev/loop-control").exists() {
+        "mounting images needs loop devices, and there are none here"
     } else if needs_umoci && !has_umoci() {
         "there is no umoci: `scripts/setup.sh test` installs it"
     } else {
