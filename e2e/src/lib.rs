@@ -2,6 +2,7 @@
 
 mod backend;
 mod home;
+mod hosted;
 mod output;
 mod registry;
 mod server;
@@ -10,6 +11,7 @@ mod terminal;
 
 pub use backend::Backend;
 pub use home::Home;
+pub use hosted::Hosted;
 pub use output::Output;
 pub use registry::{OciImage, PASSWORD, Registry, USER};
 pub use server::{Server, Trick};

@@ -111,8 +111,17 @@ impl Registry {
     /// # Errors
     /// When it is refused.
     pub fn push(&self, image: &OciImage, name: &str) -> Result<()> {
+        self.push_as(image, name, &[])
+    }
+
+    /// Puts an image in, as these options of `skopeo copy` say.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn push_as(&self, image: &OciImage, name: &str, options: &[&str]) -> Result<()> {
         let mut skopeo = Command::new("skopeo");
         skopeo.args(["copy", "--quiet", "--dest-tls-verify=false"]);
+        skopeo.args(options);
         if self.guarded {
             skopeo.args(["--dest-creds", &format!("{USER}:{PASSWORD}")]);
         }

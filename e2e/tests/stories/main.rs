@@ -10,6 +10,7 @@ mod daemon;
 mod faults;
 mod images;
 mod lives;
+mod pull_faults;
 mod pulls;
 mod workspaces;
 
@@ -54,6 +55,7 @@ fn main() {
         builds::STORIES,
         catalogs::STORIES,
         pulls::STORIES,
+        pull_faults::STORIES,
     ];
     let mut trials = Vec::new();
     for backend in Backend::ALL {

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use banger_api::Image as Described;
 use banger_e2e::{
-    Backend, Home, OciImage, Output, PASSWORD, Registry, Server, Trick, USER, fill_with_busybox,
+    Backend, Home, Hosted, OciImage, Output, PASSWORD, Registry, Server, Trick, USER, fill_with_busybox,
 };
+use sha2::Digest;
 
 use crate::images::{self, END, files_in, tar};
 use crate::{Story, in_guests, on_the_host};
@@ -21,15 +22,18 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("a_tag_that_moved_is_pulled_anew", moved),
     on_the_host("two_pulls_at_once_download_once", at_once),
     on_the_host("archives_and_layouts_are_pulled", archives),
+    on_the_host("every_kind_of_manifest_is_understood", kinds),
+    on_the_host("an_index_leads_to_the_platform", index),
+    on_the_host("a_foreign_layer_comes_from_where_it_is", foreign),
     on_the_host("mirrors_are_asked_first", mirrors),
-    on_the_host("a_layer_that_is_cut_goes_on_where_it_was", cut),
-    on_the_host("registries_that_misbehave_leave_nothing", misbehaving),
+    on_the_host("pulls_and_deletions_may_meet", meeting),
+    on_the_host("a_pull_tells_what_goes_on_in_json", in_json),
     in_guests("a_pulled_image_runs_as_its_maker_says", as_its_maker_says),
     in_guests("a_pulled_image_needs_no_shell", no_shell),
 ];
 
 /// An image of one file.
-fn image(content: &[u8]) -> Result<OciImage> {
+pub(crate) fn image(content: &[u8]) -> Result<OciImage> {
     OciImage::new(&[layer("./file", content)], &[])
 }
 
@@ -38,7 +42,7 @@ fn layer(name: &str, content: &[u8]) -> Vec<u8> {
 }
 
 /// Bytes that no packing makes fewer.
-fn noise(len: usize) -> Vec<u8> {
+pub(crate) fn noise(len: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let byte = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -48,7 +52,7 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 /// A home whose user is logged in nowhere and is impatient, with more in its configuration.
-fn home(config: &str) -> Result<Home> {
+pub(crate) fn home(config: &str) -> Result<Home> {
     let home = Home::bare()?.with_env("NO_PROXY", "127.0.0.1");
     let docker = home.path().join("docker");
     std::fs::create_dir_all(&docker)?;
@@ -62,12 +66,12 @@ fn home(config: &str) -> Result<Home> {
     Ok(home)
 }
 
-fn pull(home: &Home, reference: &str, more: &[&str]) -> Result<Output> {
+pub(crate) fn pull(home: &Home, reference: &str, more: &[&str]) -> Result<Output> {
     home.banger(["image", "pull", reference].iter().chain(more))
 }
 
 /// Pulls, which has to fail with these words, and checks that nothing is left of it.
-fn refused(home: &Home, reference: &str, more: &[&str], words: &str) -> Result<Output> {
+pub(crate) fn refused(home: &Home, reference: &str, more: &[&str], words: &str) -> Result<Output> {
     let output = pull(home, reference, more)?.failed()?.saying(words)?;
     for place in ["data/images", "cache"] {
         let place = home.path().join(place);
@@ -116,7 +120,10 @@ fn guarded(_: Backend) -> Result<()> {
         programs.path().display(),
         std::env::var("PATH").unwrap_or_default()
     );
-    let home = home("")?.with_env("PATH", &path);
+    let podman = programs.path().join("auth.json");
+    let home = home("")?
+        .with_env("PATH", &path)
+        .with_env("REGISTRY_AUTH_FILE", &podman.to_string_lossy());
     let authority = registry.authority();
     let trusting = ["--ca-cert", &authority];
 
@@ -158,48 +165,11 @@ fn guarded(_: Backend) -> Result<()> {
     refused(&home, &reference, &[], "log in first: `docker login")?;
     std::fs::remove_file(&helper)?;
     refused(&home, &reference, &[], "find the credentials for the registry")?;
+    // Podman's login counts where docker has none.
+    log_in(&home, registry.host(), true)?;
+    std::fs::rename(home.path().join("docker/config.json"), &podman)?;
+    pull(&home, &reference, &[])?.ok()?;
     home.end()
-}
-
-/// An image as files that any web server gives out as `x`, and the end of its layer's path.
-struct Hosted {
-    dir: tempfile::TempDir,
-    layer: String,
-}
-
-impl Hosted {
-    fn new(image: &OciImage) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let place = dir.path().join("v2/x");
-        std::fs::create_dir_all(place.join("blobs"))?;
-        std::fs::create_dir_all(place.join("manifests"))?;
-        let blobs = image.layout().join("blobs/sha256");
-        let json = |bytes: Vec<u8>| serde_json::from_slice::<serde_json::Value>(&bytes).ok();
-        let mut layer = None;
-        for entry in std::fs::read_dir(&blobs)?.flatten() {
-            let digest = format!("sha256:{}", entry.file_name().to_string_lossy());
-            std::fs::copy(entry.path(), place.join("blobs").join(&digest))?;
-            if json(std::fs::read(entry.path())?).is_none() {
-                layer = Some(digest);
-            }
-        }
-        let index = json(std::fs::read(image.layout().join("index.json"))?).context("an index")?;
-        let manifest = index["manifests"][0]["digest"].as_str().context("a manifest")?;
-        for name in ["latest", manifest] {
-            std::fs::copy(
-                place.join("blobs").join(manifest),
-                place.join("manifests").join(name),
-            )?;
-        }
-        Ok(Self {
-            dir,
-            layer: layer.context("a layer")?,
-        })
-    }
-
-    fn serve(&self, trick: Trick, victims: &str) -> Result<Server> {
-        Server::misbehaving(self.dir.path(), trick, victims)
-    }
 }
 
 fn token(_: Backend) -> Result<()> {
@@ -270,14 +240,9 @@ fn moved(_: Backend) -> Result<()> {
     home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
     pull(&home, &reference, &["--force"])?.ok()?;
     // That is swept when the pull has been answered.
-    let since = Instant::now();
-    while old.layers[0].exists() {
-        ensure!(
-            since.elapsed() < Duration::from_secs(10),
-            "what nobody uses any more is left"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    within(10, "what nobody uses any more is left", || {
+        Ok(!old.layers[0].exists())
+    })?;
     ensure!(new.layers[0].exists(), "the second VM's image went");
     home.end()
 }
@@ -372,21 +337,126 @@ fn archives(_: Backend) -> Result<()> {
     home.end()
 }
 
-/// Looks into an image that [`archives`] made.
+/// Looks into an image that [`archives`] or [`kinds`] made.
 fn check(home: &Home, name: &str) -> Result<()> {
     let image = described(home, name)?;
     let config = image.config.context("no configuration")?;
     ensure!(config.env.contains(&"A=1".to_owned()), "{config:?}");
     ensure!(config.entrypoint == ["/a"], "{config:?}");
-    for (path, content) in [("/a", "one"), ("/b", "two")] {
-        let shown = Command::new("debugfs")
-            .args(["-R", &format!("cat {path}")])
-            .arg(&image.layers[0])
-            .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
-            .output()?;
-        ensure!(shown.stdout == content.as_bytes(), "{path} of {name}");
-    }
+    holds(home, name, "/a", "one")?;
+    holds(home, name, "/b", "two")
+}
+
+/// Checks what a file of an image has in it.
+fn holds(home: &Home, name: &str, path: &str, content: &str) -> Result<()> {
+    let shown = Command::new("debugfs")
+        .args(["-R", &format!("cat {path}")])
+        .arg(&described(home, name)?.layers[0])
+        .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+        .output()?;
+    let there = String::from_utf8_lossy(&shown.stdout);
+    ensure!(there == content, "{path} of {name} has `{there}` in it");
     Ok(())
+}
+
+fn kinds(_: Backend) -> Result<()> {
+    let registry = Registry::open()?;
+    let image = OciImage::new(
+        &[layer("./a", b"one"), layer("./b", b"two")],
+        &["--config.env=A=1", "--config.entrypoint=/a"],
+    )?;
+    let home = home("")?;
+    for (name, options) in [
+        ("oci", &["--format", "oci"][..]),
+        ("docker", &["--format", "v2s2"]),
+        ("zstd", &["--format", "oci", "--dest-compress-format", "zstd"]),
+    ] {
+        registry.push_as(&image, name, options)?;
+        pull(&home, &registry.reference(name), &[])?.ok()?;
+        check(&home, name)?;
+    }
+    home.end()
+}
+
+fn index(_: Backend) -> Result<()> {
+    let here = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        _ => "amd64",
+    };
+    let (mine, other) = (Hosted::new(&image(b"mine")?)?, Hosted::new(&image(b"other")?)?);
+    for entry in std::fs::read_dir(other.place("blobs"))?.flatten() {
+        std::fs::copy(entry.path(), mine.place("blobs").join(entry.file_name()))?;
+    }
+    let of = |hosted: &Hosted, arch: &str| -> Result<String> {
+        let manifest = std::fs::read(hosted.place("manifests/latest"))?;
+        let digest = format!("sha256:{}", hex(&sha2::Sha256::digest(&manifest)));
+        std::fs::write(mine.place("manifests").join(&digest), &manifest)?;
+        Ok(format!(
+            r#"{{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "{digest}", "size": {},
+                "platform": {{"os": "linux", "architecture": "{arch}"}}}}"#,
+            manifest.len()
+        ))
+    };
+    let manifests = [of(&other, "riscv64")?, of(&mine, here)?].join(",");
+    let index = format!(
+        r#"{{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [{manifests}]}}"#
+    );
+    let digest = format!("sha256:{}", hex(&sha2::Sha256::digest(&index)));
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    for name in ["index", &digest, &wrong] {
+        std::fs::write(mine.place("manifests").join(name), &index)?;
+    }
+    let server = mine.serve(Trick::None, "")?;
+    let home = home("")?;
+    let reference = format!("{}/x:index", server.host());
+    refused(
+        &home,
+        &reference,
+        &["--platform", "linux/s390x"],
+        "no variant for linux/s390x",
+    )?
+    .saying("take another with `--platform linux/riscv64`")?;
+    refused(
+        &home,
+        &reference,
+        &["--platform", "s390x"],
+        "`s390x` is no platform",
+    )?;
+    let at = |digest: &str| format!("{}/x@{digest}", server.host());
+    refused(&home, &at(&wrong), &["--name", "i"], "0000")?;
+    for reference in [&reference, &at(&digest)] {
+        pull(&home, reference, &["--name", "i", "--force"])?.ok()?;
+        holds(&home, "i", "/file", "mine")?;
+        let origin = described(&home, "i")?.origin.context("no origin")?;
+        ensure!(origin.digest.as_ref() == Some(&digest), "{origin:?}");
+    }
+    pull(&home, &reference, &["--name", "j", "--platform", "linux/riscv64"])?.ok()?;
+    holds(&home, "j", "/file", "other")?;
+    home.end()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn foreign(_: Backend) -> Result<()> {
+    let hosted = Hosted::new(&image(b"from elsewhere")?)?;
+    let elsewhere = tempfile::tempdir()?;
+    let blob = hosted.place("blobs").join(&hosted.layer);
+    std::fs::rename(&blob, elsewhere.path().join("layer"))?;
+    let other = Server::start(elsewhere.path(), Trick::None)?;
+    let manifest = std::fs::read_to_string(hosted.place("manifests/latest"))?;
+    let mut manifest: serde_json::Value = serde_json::from_str(&manifest)?;
+    let layer = &mut manifest["layers"][0];
+    layer["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip".into();
+    layer["urls"] = serde_json::json!([format!("{}nothing", other.url()), format!("{}layer", other.url())]);
+    std::fs::write(hosted.place("manifests/latest"), manifest.to_string())?;
+    let server = hosted.serve(Trick::None, "")?;
+    let home = home("")?;
+    pull(&home, &format!("{}/x", server.host()), &[])?.ok()?;
+    holds(&home, "x", "/file", "from elsewhere")?;
+    home.end()
 }
 
 fn mirrors(_: Backend) -> Result<()> {
@@ -412,64 +482,77 @@ fn mirrors(_: Backend) -> Result<()> {
     home.end()
 }
 
-fn cut(_: Backend) -> Result<()> {
-    let hosted = Hosted::new(&image(&noise(1 << 20))?)?;
-    // A length that is wrong does no harm when all came, and is what its digest says.
-    for trick in [Trick::CutOnce, Trick::BusyOnce, Trick::SayMore] {
-        let server = hosted.serve(trick, &hosted.layer)?;
-        let home = home("")?;
-        pull(&home, &format!("{}/x", server.host()), &[])?.ok()?;
-        let ranges = server.ranges();
-        match trick {
-            Trick::CutOnce => ensure!(
-                ranges.len() == 1 && ranges[0] > 0,
-                "asked for parts from {ranges:?}"
-            ),
-            _ => ensure!(ranges.is_empty(), "asked for parts from {ranges:?}"),
-        }
-        home.end()?;
+/// Waits until something is so.
+pub(crate) fn within(seconds: u64, or: &'static str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+    let since = Instant::now();
+    while !is_so()? {
+        ensure!(since.elapsed() < Duration::from_secs(seconds), or);
+        std::thread::sleep(Duration::from_millis(20));
     }
-    // The manifest too may have to be asked for again.
-    let server = hosted.serve(Trick::BusyOnce, "manifests/latest")?;
+    Ok(())
+}
+
+fn meeting(_: Backend) -> Result<()> {
+    let image = image(&noise(1 << 20))?;
     let home = home("")?;
-    pull(&home, &format!("{}/x", server.host()), &[])?.ok()?;
+    let reference = image.reference();
+    pull(&home, &reference, &["--name", "i"])?.ok()?;
+    let commands = [
+        &["image", "pull", &reference, "--name", "i", "--force"][..],
+        &["image", "rm", "i"],
+        &["image", "pull", &reference, "--name", "i"],
+        &["image", "rm", "i"],
+        &["image", "list"],
+    ];
+    std::thread::scope(|scope| -> Result<()> {
+        let turns: Vec<_> = (0..20)
+            .map(|turn| {
+                let (home, command) = (&home, commands[turn % commands.len()]);
+                scope.spawn(move || home.banger(command))
+            })
+            .collect();
+        for turn in turns {
+            let Ok(output) = turn.join() else {
+                anyhow::bail!("a command panicked")
+            };
+            let output = output?;
+            // It may not be there when it is deleted.
+            ensure!([0, 3].contains(&output.code), "{output:?}");
+        }
+        Ok(())
+    })?;
+    pull(&home, &reference, &["--name", "i", "--force"])?.ok()?;
+    let image = described(&home, "i")?;
+    ensure!(image.layers[0].exists());
+    let generations =
+        || -> Result<usize> { Ok(std::fs::read_dir(home.path().join("data/images/g"))?.count()) };
+    within(10, "old generations are left", || Ok(generations()? == 1))?;
     home.end()
 }
 
-fn misbehaving(_: Backend) -> Result<()> {
-    let hosted = Hosted::new(&image(&noise(100_000))?)?;
-    let layer = hosted.layer.clone();
-    let tricks = [
-        (Trick::Hang, "unpack layer 1 of 1"),
-        (Trick::HangMidway, "unpack layer 1 of 1"),
-        (Trick::CutAlways, "unpack layer 1 of 1"),
-        (Trick::SayLess, "the registry sent"),
-        (Trick::SayNothingAndSendMore, "bytes, and should have"),
-        (Trick::Flip, "sha256:"),
-        (Trick::Fail, "500"),
-        (Trick::Busy, "429"),
-        (Trick::Miss, "404"),
-    ];
-    // Each is asked again for some seconds: all at once.
-    std::thread::scope(|scope| {
-        let told: Vec<_> = tricks
-            .iter()
-            .map(|(trick, words)| {
-                let (hosted, layer) = (&hosted, &layer);
-                scope.spawn(move || -> Result<()> {
-                    let server = hosted.serve(*trick, layer)?;
-                    let home = home("")?;
-                    let reference = format!("{}/x", server.host());
-                    refused(&home, &reference, &[], words).with_context(|| format!("{trick:?}"))?;
-                    home.end()
-                })
-            })
-            .collect();
-        told.into_iter().try_for_each(|told| match told.join() {
-            Ok(told) => told,
-            Err(_) => Err(anyhow::anyhow!("a pull panicked")),
-        })
-    })
+fn in_json(_: Backend) -> Result<()> {
+    let image = image(&noise(3 << 20))?;
+    let home = home("")?;
+    let output = pull(&home, &image.reference(), &["--name", "i", "--json"])?.ok()?;
+    let lines: Vec<serde_json::Value> = output
+        .text()
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let (last, before) = lines.split_last().context("no lines")?;
+    ensure!(
+        last["kind"] == "pulled" && last["image"]["name"] == "i" && last["unchanged"] == false,
+        "{last}"
+    );
+    ensure!(
+        before.iter().any(|line| line["done"] == line["total"]
+            && line["what"]
+                .as_str()
+                .is_some_and(|what| what.starts_with("sha256:"))),
+        "{before:?}"
+    );
+    ensure!(output.stderr.is_empty(), "{}", output.stderr);
+    home.end()
 }
 
 /// A layer with busybox, an account, and a directory of its own.

@@ -178,10 +178,10 @@ impl Registry {
         for (index, candidate) in self.candidates.iter().enumerate() {
             let endpoint = Endpoint::new(candidate, &self.certs, &self.options)?;
             let insist = |answer: &Answer| index == last || candidate.is_final(answer);
-            let answer = self.runtime.block_on(async {
+            let answer = self.runtime.block_on(retry::retrying(insist, async || {
                 endpoint.log_in().await?;
-                retry::retrying(insist, || ask(&endpoint)).await
-            });
+                ask(&endpoint).await
+            }));
             let answer = match answer {
                 Ok(value) => {
                     self.chosen = Some(endpoint);

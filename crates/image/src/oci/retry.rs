@@ -68,9 +68,9 @@ fn pause(failed: u32) -> Duration {
 
 /// Asks until there is an answer that will not change. Unless `insist` says so of an answer, what fails is not asked for
 /// again: there is someone else to ask.
-pub(super) async fn retrying<T, F: Future<Output = Result<T, Answer>>>(
+pub(super) async fn retrying<T>(
     insist: impl Fn(&Answer) -> bool,
-    ask: impl Fn() -> F,
+    ask: impl AsyncFn() -> Result<T, Answer>,
 ) -> Result<T, Answer> {
     let mut patience = Patience::default();
     loop {

@@ -6,6 +6,7 @@
 #[path = "../../../ext4/tests/host/mod.rs"]
 pub mod ext4;
 pub mod layers;
+pub mod stack;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
