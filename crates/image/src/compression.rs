@@ -71,18 +71,35 @@ fn decoder<'a, R: Read + 'a>(
 fn forward(mut unpacked: impl Read, emptied: &Receiver<Vec<u8>>, to: &SyncSender<io::Result<Vec<u8>>>) {
     // When nobody reads any more, the import has failed.
     while let Ok(mut chunk) = emptied.recv() {
-        chunk.clear();
-        chunk.reserve_exact(CHUNK);
-        let read = unpacked.by_ref().take(CHUNK as u64).read_to_end(&mut chunk);
-        let sent = match read {
+        // It was that long before, unless it is new or the last.
+        chunk.resize(CHUNK, 0);
+        let sent = match fill(&mut unpacked, &mut chunk) {
             Ok(0) => return,
-            Ok(_) => to.send(Ok(chunk)),
+            Ok(filled) => {
+                chunk.truncate(filled);
+                to.send(Ok(chunk))
+            }
             Err(error) => return drop(to.send(Err(error))),
         };
         if sent.is_err() {
             return;
         }
     }
+}
+
+/// Fills `chunk`, less only at the end. Decoders work best with as much room as there is: each call of them costs a copy
+/// of their window.
+fn fill(from: &mut impl Read, chunk: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < chunk.len() {
+        match from.read(&mut chunk[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 struct Chunks {
