@@ -45,7 +45,6 @@ pub(crate) struct Limits {
     pub(crate) max_size: ByteSize,
     /// The most entries that an image may have.
     pub(crate) max_entries: u64,
-    stall_seconds: u64,
 }
 
 impl Default for Limits {
@@ -53,15 +52,7 @@ impl Default for Limits {
         Self {
             max_size: ByteSize::gib(256),
             max_entries: 4_000_000,
-            stall_seconds: 30,
         }
-    }
-}
-
-impl Limits {
-    /// How long nothing may come from a server before it is asked again.
-    pub(crate) const fn stall(&self) -> Duration {
-        Duration::from_secs(self.stall_seconds)
     }
 }
 

@@ -106,7 +106,7 @@ fn interrupted(_: Backend) -> Result<()> {
         let home = home("")?;
         std::fs::write(
             home.path().join("config/config.toml"),
-            "[pull]\nstall_seconds = 60\n",
+            "[fetch]\nstall_seconds = 60\n",
         )?;
         home.banger(["image", "list"])?.ok()?;
         let mut hanging = home

@@ -61,7 +61,7 @@ pub(crate) fn home(config: &str) -> Result<Home> {
     std::fs::create_dir_all(&dir)?;
     std::fs::write(
         dir.join("config.toml"),
-        format!("[pull]\nstall_seconds = 1\n{config}"),
+        format!("[fetch]\nstall_seconds = 1\n{config}"),
     )?;
     Ok(home)
 }

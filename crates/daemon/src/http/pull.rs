@@ -106,7 +106,7 @@ fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
                 insecure: request.insecure || known.insecure,
                 ca_certs: ca_certs.collect(),
                 mirrors: known.mirrors,
-                stall: limits.stall(),
+                limits: config.fetch.limits(),
             },
             most_bytes: limits.max_size.as_bytes(),
             most_entries: limits.max_entries,

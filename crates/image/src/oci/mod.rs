@@ -10,9 +10,11 @@
 //! Every byte is read once and written once. Layers wait for each other only where one changes what another has. Nothing
 //! is trusted before its digest is compared, because nothing has a name before that.
 
+mod blob;
 mod credentials;
 mod decode;
 mod document;
+mod endpoint;
 mod error;
 mod layout;
 mod reference;
@@ -39,9 +41,9 @@ use crate::files::OfFile;
 use crate::tree::Tree;
 
 pub use document::Platform;
+pub use endpoint::RegistryOptions;
 pub use error::Error;
 pub use reference::PullSource;
-pub use registry::RegistryOptions;
 
 use decode::Bounds;
 use document::{LayerRef, Resolved};
