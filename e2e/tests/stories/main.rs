@@ -11,6 +11,7 @@ mod faults;
 mod images;
 mod lives;
 mod pull_faults;
+mod pulled_guests;
 mod pulls;
 mod workspaces;
 
@@ -55,6 +56,7 @@ fn main() {
         builds::STORIES,
         catalogs::STORIES,
         pulls::STORIES,
+        pulled_guests::STORIES,
         pull_faults::STORIES,
     ];
     let mut trials = Vec::new();

@@ -1,19 +1,16 @@
 //! Images pulled from registries, well and badly behaved, and from archives.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_api::Image as Described;
-use banger_e2e::{
-    Backend, Home, Hosted, OciImage, Output, PASSWORD, Registry, Server, Trick, USER, fill_with_busybox,
-};
+use banger_e2e::{Backend, Home, Hosted, OciImage, Output, PASSWORD, Registry, Server, Trick, USER};
 use sha2::Digest;
 
 use crate::images::{self, END, files_in, tar};
-use crate::{Story, in_guests, on_the_host};
+use crate::{Story, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[
     on_the_host("a_guarded_registry_wants_an_authority_and_a_login", guarded),
@@ -28,8 +25,6 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("mirrors_are_asked_first", mirrors),
     on_the_host("pulls_and_deletions_may_meet", meeting),
     on_the_host("a_pull_tells_what_goes_on_in_json", in_json),
-    in_guests("a_pulled_image_runs_as_its_maker_says", as_its_maker_says),
-    in_guests("a_pulled_image_needs_no_shell", no_shell),
 ];
 
 /// An image of one file.
@@ -552,111 +547,5 @@ fn in_json(_: Backend) -> Result<()> {
         "{before:?}"
     );
     ensure!(output.stderr.is_empty(), "{}", output.stderr);
-    home.end()
-}
-
-/// A layer with busybox, an account, and a directory of its own.
-fn busybox_layer() -> Result<Vec<u8>> {
-    let dir = tempfile::tempdir()?;
-    fill_with_busybox(dir.path())?;
-    for made in ["etc", "srv/work", "tmp"] {
-        std::fs::create_dir_all(dir.path().join(made))?;
-    }
-    std::fs::write(
-        dir.path().join("etc/passwd"),
-        "root:x:0:0::/root:/bin/sh\nmaker:x:1234:1235::/srv:/bin/sh\n",
-    )?;
-    std::fs::write(dir.path().join("etc/group"), "root:x:0:\nmakers:x:1235:\n")?;
-    let packed = Command::new("tar")
-        .args(["-c", "--owner=0", "--group=0", "-C"])
-        .arg(dir.path())
-        .arg(".")
-        .output()?;
-    ensure!(packed.status.success(), "tar");
-    Ok(packed.stdout)
-}
-
-/// A home with the backend's kernel, and an image under a name that no other story has.
-fn pulled(backend: Backend, image: &OciImage, name: &str) -> Result<(Home, String)> {
-    let registry = Registry::open()?;
-    registry.push(image, "x")?;
-    let home = Home::new(&[])?.with_env("NO_PROXY", "127.0.0.1");
-    let name = format!("{name}-{}", backend.name());
-    pull(&home, &registry.reference("x"), &["--force", "--name", &name])?.ok()?;
-    Ok((home, name))
-}
-
-/// `banger vm run` of an image, away from any repository.
-fn run(home: &Home, backend: Backend, image: &str, more: &[&str]) -> Result<Output> {
-    let nowhere: PathBuf = tempfile::tempdir()?.keep();
-    let place = nowhere.display().to_string();
-    let mut args = vec!["vm", "run", "--image", image, "--memory", "512M"];
-    args.extend(backend.options());
-    args.extend(more.iter().take_while(|word| **word != "--"));
-    args.push(&place);
-    args.extend(more.iter().skip_while(|word| **word != "--"));
-    let output = home.banger(args);
-    std::fs::remove_dir(&nowhere)?;
-    output
-}
-
-fn as_its_maker_says(backend: Backend) -> Result<()> {
-    let image = OciImage::new(
-        &[busybox_layer()?],
-        &[
-            "--config.env=GREETING=hello there",
-            "--config.env=PATH=/bin:/srv/bin",
-            "--config.entrypoint=/bin/sh",
-            "--config.entrypoint=-c",
-            "--config.cmd=echo $GREETING from $(id -un):$(id -gn) in $PWD; exit 7",
-            "--config.user=maker",
-            "--config.workingdir=/srv/work",
-        ],
-    )?;
-    let (home, name) = pulled(backend, &image, "made")?;
-    let said = "hello there from maker:makers in /srv/work";
-    let output = run(&home, backend, &name, &["--rm"])?.exited(7)?;
-    ensure!(output.text().ends_with(said), "{output:?}");
-    let mut create = vec!["vm", "create", "--name", "vm", "--image", &name];
-    create.extend(["--memory", "512M"]);
-    create.extend(backend.options());
-    home.banger(create)?.ok()?;
-    let line = "echo $GREETING from $(id -un):$(id -gn) in $PWD, $PATH";
-    let output = home.exec("vm", &["sh", "-c", line])?.ok()?;
-    ensure!(output.text() == format!("{said}, /bin:/srv/bin"), "{output:?}");
-    // What the user says comes first.
-    let exec = |more: &[&str], line: &str| -> Result<String> {
-        let command = ["vm", "exec"].iter().chain(more);
-        let output = home.banger(command.chain(&["vm", "--", "sh", "-c", line]))?;
-        Ok(output.ok()?.text())
-    };
-    let more = ["--env", "GREETING=bye", "--user", "root", "--workdir", "/tmp"];
-    ensure!(exec(&more, "echo $GREETING $(id -u) $PWD")? == "bye 0 /tmp");
-    home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
-    home.banger(["image", "rm", &name])?.ok()?;
-    home.end()
-}
-
-fn no_shell(backend: Backend) -> Result<()> {
-    let busybox = std::fs::read("/bin/busybox")?;
-    let mut layer = tar("./busybox", &busybox);
-    // It has to be executable.
-    layer[100..107].copy_from_slice(b"0000755");
-    layer[148..156].copy_from_slice(b"        ");
-    let sum: u32 = layer[..512].iter().map(|&byte| u32::from(byte)).sum();
-    layer[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-    layer.extend(END);
-    let image = OciImage::new(
-        &[layer],
-        &[
-            "--config.entrypoint=/busybox",
-            "--config.entrypoint=echo",
-            "--config.cmd=no shell",
-        ],
-    )?;
-    let (home, name) = pulled(backend, &image, "no-shell")?;
-    let output = run(&home, backend, &name, &["--rm"])?.ok()?;
-    ensure!(output.text().ends_with("no shell"), "{output:?}");
-    home.banger(["image", "rm", &name])?.ok()?;
     home.end()
 }
