@@ -70,7 +70,8 @@ fn a_busy_guest(backend: Backend) -> Result<()> {
     home.create(backend, Image::Busybox, "vm", &[])?;
     home.sh(
         "vm",
-        "(i=0; while :; do i=$((i+1)); echo $i > /root/n.new; mv /root/n.new /root/n; done) >/dev/null 2>&1 &",
+        "(i=0; while :; do i=$((i+1)); echo $i > /root/n.new; mv /root/n.new /root/n; done) >/dev/null 2>&1 & \
+         until [ -e /root/n ]; do :; done",
     )?;
     home.banger(["vm", "commit", "vm", "--name", &image])?.ok()?;
     create(&home, backend, &image, "check")?;

@@ -76,9 +76,24 @@ fn knock() -> io::Result<()> {
     };
     let mut line = serde_json::to_vec(&hello)?;
     line.push(b'\n');
-    let mut host = VsockStream::connect_with_cid_port(VMADDR_CID_HOST, KNOCK_PORT)?;
+    let mut host = reach_host()?;
     host.write_all(&line)?;
     host.shutdown(Shutdown::Write)
+}
+
+/// How often the host is tried, which the kernel gives two seconds each time (`VSOCK_DEFAULT_CONNECT_TIMEOUT`): on a busy
+/// host, an emulated guest may be ahead of its vsock device.
+const KNOCKS: u32 = 10;
+
+fn reach_host() -> io::Result<VsockStream> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match VsockStream::connect_with_cid_port(VMADDR_CID_HOST, KNOCK_PORT) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut && tried < KNOCKS => {}
+            reached => return reached,
+        }
+    }
 }
 
 /// Serves the host until it has configured this guest. One connection at a time: the next one is the server's, which

@@ -42,7 +42,9 @@ pub enum ClientError {
 impl ClientError {
     /// Whether no daemon listens: it does not run, or does so no more.
     pub fn is_absence(&self) -> bool {
-        use std::io::ErrorKind::{ConnectionRefused, NotFound};
-        matches!(self, Self::Connect { source, .. } if matches!(source.kind(), NotFound | ConnectionRefused))
+        use std::io::ErrorKind::{ConnectionRefused, ConnectionReset, NotFound};
+        // One that is killed while it is connected to resets the connection.
+        matches!(self, Self::Connect { source, .. }
+            if matches!(source.kind(), NotFound | ConnectionRefused | ConnectionReset))
     }
 }
