@@ -15,7 +15,7 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("what_nobody_uses_is_pruned", what_nobody_uses),
 ];
 
-/// A name for an image of this story: the store is shared with other stories.
+/// A name for an image of this story: the store is shared with other stories, and outlives those that fail.
 fn named(what: &str, backend: Backend) -> String {
     format!("{what}-{}", backend.name())
 }
@@ -35,18 +35,21 @@ fn committed_in_every_phase(backend: Backend) -> Result<()> {
     );
     home.create(backend, Image::Busybox, "vm", &[])?;
     home.sh("vm", "mkdir /etc/mine && echo one > /etc/mine/a && rm /bin/wget")?;
-    home.banger(["vm", "commit", "vm", "--name", &running])?.ok()?;
+    home.banger(["vm", "commit", "vm", "--force", "--name", &running])?
+        .ok()?;
     // It has gone on.
     home.sh(
         "vm",
         "echo two > /etc/mine/a && rm -r /home 2>/dev/null; echo 1 > /etc/b",
     )?;
     home.banger(["vm", "stop", "vm"])?.ok()?;
-    home.banger(["vm", "commit", "vm", "--name", &stopped])?.ok()?;
+    home.banger(["vm", "commit", "vm", "--force", "--name", &stopped])?
+        .ok()?;
     home.banger(["vm", "start", "vm"])?.ok()?;
     home.sh("vm", "echo three > /etc/mine/a && sync")?;
     home.banger(["vm", "kill", "vm"])?.ok()?;
-    home.banger(["vm", "commit", "vm", "--name", &killed])?.ok()?;
+    home.banger(["vm", "commit", "vm", "--force", "--name", &killed])?
+        .ok()?;
     ensure!(
         home.vm("vm")?.machine.is_none(),
         "it was started for the commit, and stays"
@@ -73,7 +76,8 @@ fn a_busy_guest(backend: Backend) -> Result<()> {
         "(i=0; while :; do i=$((i+1)); echo $i > /root/n.new; mv /root/n.new /root/n; done) >/dev/null 2>&1 & \
          until [ -e /root/n ]; do :; done",
     )?;
-    home.banger(["vm", "commit", "vm", "--name", &image])?.ok()?;
+    home.banger(["vm", "commit", "vm", "--force", "--name", &image])?
+        .ok()?;
     create(&home, backend, &image, "check")?;
     let number = home.sh("check", "cat /root/n")?;
     ensure!(number.parse::<u64>().is_ok(), "{number:?}");
@@ -102,6 +106,7 @@ fn built_by_a_script(backend: Backend) -> Result<()> {
         let args = [
             "image",
             "build",
+            "--force",
             "--name",
             name,
             "--from-image",
