@@ -20,10 +20,10 @@ endif
 export BANGER_TEST_KERNEL BANGER_TEST_KERNEL_APPEND
 
 .PHONY: help build agent release sandbox test test-binaries check bench install uninstall clean \
-        setup-build setup-test setup-sandbox test-kernel
+        setup-build setup-test setup-sandbox test-kernel generic-kernel
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: setup-build release ## Build banger, bangerd and the guest agent
 
@@ -42,6 +42,9 @@ check: setup-build ## Format, clippy with warnings as errors, dependency directi
 bench: setup-test release test-kernel ## The figures, to target/bench/figures.jsonl (NAMES="..." for some)
 	cargo build --release -p banger-vsock-agent --bin banger-fake-guest
 	cargo run --quiet --release -p xtask -- bench $(NAMES)
+
+generic-kernel: ## Build generic-6.12, a guest kernel with everything built in (ARGS="--out DIR ...")
+	@scripts/make-generic-kernel.sh $(ARGS)
 
 install: build ## Install below PREFIX (default /usr/local for root, else ~/.local)
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/banger"

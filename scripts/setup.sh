@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and testing banger needs and this host lacks, on Debian 12 or later and its kin.
 #
-#   scripts/setup.sh build|test|sandbox
+#   scripts/setup.sh build|test|sandbox|kernel
 #
 # Says what it installs and why, asks nothing, and costs a fraction of a second when there is nothing to do.
 set -euo pipefail
@@ -14,21 +14,26 @@ die() { say "$*"; exit 1; }
 # package|why|which purposes need it
 packages() {
     cat <<'LIST'
-gcc|links every Rust program|build test sandbox
-libc6-dev|links every Rust program|build test sandbox
+gcc|compiles C, and links every Rust program|build test sandbox kernel
+libc6-dev|links every program|build test sandbox kernel
 musl-tools|builds the static guest agent|build test sandbox
 git|reads the repository that goes into a guest|build test sandbox
 qemu-system-x86|runs guests where Firecracker cannot|test sandbox
 mmdebstrap|makes Debian images without root|test sandbox
 e2fsprogs|checks the file systems that banger writes|test sandbox
 busybox-static|is the smallest image that has a shell|test
-zstd|unpacks test kernels|test
-xz-utils|packs images in tests|test
+zstd|packs and unpacks kernels|test kernel
+xz-utils|packs images in tests, and unpacks kernel sources|test kernel
 cpio|lists initrds in tests|test
 openssl|makes the certificate of the registry that stories pull from|test
 umoci|unpacks images as a container runtime does, to compare with|test
 skopeo|puts images into registries and archives|test
 docker-registry|is the registry that stories pull from|test
+make|builds kernels|kernel
+flex|makes the scanner that reads a kernel's options|kernel
+bison|makes the parser that reads a kernel's options|kernel
+bc|computes a kernel's time constants|kernel
+libelf-dev|lets a kernel's build read its own objects|kernel
 LIST
 }
 
@@ -84,7 +89,8 @@ main() {
     local purpose=${1:-build}
     case $purpose in
         build | test | sandbox) ;;
-        *) die "usage: scripts/setup.sh build|test|sandbox" ;;
+        kernel) install_packages kernel; return ;;
+        *) die "usage: scripts/setup.sh build|test|sandbox|kernel" ;;
     esac
     command -v cargo >/dev/null || die "Rust is missing: install it with rustup, https://rustup.rs"
     install_packages "$purpose"
