@@ -30,7 +30,7 @@ pub(crate) enum Command {
 /// Add a catalog
 ///
 /// Everything that comes from it has to be vouched for by KEY, which its publisher tells: take it from another place than
-/// the catalog itself. A catalog may as well stand in config.toml, as [[catalog]] with name, location and key.
+/// the catalog itself. A catalog may as well stand in config.toml, as `[[catalog]]` with name, location and key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
