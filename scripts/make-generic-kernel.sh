@@ -30,7 +30,7 @@ Usage: scripts/make-generic-kernel.sh [OPTIONS]
   --jobs N        How many compilers run at once (default: one for each CPU, $(nproc))
   -h, --help      Print this
 
-The same sources and compiler give the same bytes. Packages that are missing are installed
+Packages that are missing are installed
 (scripts/setup.sh kernel).
 HELP
 }
