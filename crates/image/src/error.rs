@@ -17,6 +17,9 @@ pub enum Error {
         /// The names there are.
         present: Vec<String>,
     },
+    /// The files of an image are gone.
+    #[error("the image's files (generation {0}) are not in the store")]
+    NoGeneration(String),
     /// The name is taken.
     #[error("{kind} `{name}` exists already")]
     Exists {
@@ -204,7 +207,7 @@ impl Error {
     /// The kind of failure.
     pub fn kind(&self) -> ErrorCode {
         match self {
-            Self::NotFound { .. } => ErrorCode::NotFound,
+            Self::NotFound { .. } | Self::NoGeneration(_) => ErrorCode::NotFound,
             Self::Exists { .. } => ErrorCode::AlreadyExists,
             Self::File { .. } | Self::Record { .. } | Self::Image { .. } | Self::Grow { .. } => {
                 ErrorCode::Host
@@ -234,7 +237,10 @@ impl Error {
                 format!("there is none yet: `banger {kind} import --help` tells how to get one")
             }
             Self::NotFound { present, .. } => format!("there are: {}", present.join(", ")),
-            Self::Exists { kind, .. } => format!("choose another name, or replace it with `banger {kind} import --force`"),
+            Self::NoGeneration(_) => {
+                "was the store moved without them? Pull or import the image again, and make the VM anew".to_owned()
+            }
+            Self::Exists { .. } => "choose another name, or replace it with `--force`".to_owned(),
             Self::Truncated { .. } | Self::Archive { .. } => {
                 "make the archive again; if it came through a pipe, look at what its maker said".to_owned()
             }

@@ -27,7 +27,8 @@ mod tree;
 pub use banger_ext4::Error as DiskError;
 pub use error::Error;
 pub use images::{
-    Committing, ImageRecord, ImageStore, ImportOptions, Layer, LayerKind, Origin, Progress, Pull, Pulled,
+    Committing, ImageRecord, ImageStore, ImagesPruned, ImportOptions, Layer, LayerKind, Origin, Progress,
+    Pull, Pulled,
 };
 pub use import::ImportSource;
 pub use kernel::{KernelOptions, KernelRecord, KernelStore, Source};

@@ -9,7 +9,6 @@ use banger_api::{Prune, Pruned};
 
 use super::App;
 use super::answer::{Body, Refused, blocking};
-use super::images::sweep;
 use crate::vm::{Files, space_used};
 
 type Answer = Result<Json<Pruned>, Refused>;
@@ -43,43 +42,24 @@ pub(crate) async fn vms(State(app): State<App>, Body(request): Body<Prune>) -> A
 
 /// Images that no VM uses, but for the default one.
 pub(crate) async fn images(State(app): State<App>, Body(request): Body<Prune>) -> Answer {
-    let default = app
-        .vms
-        .context()
-        .config()
-        .ok()
-        .and_then(|config| config.default_image);
+    // Without the configuration it is not known which one that is.
+    let default = app.vms.context().config()?.default_image;
     let vms = Arc::clone(&app.vms);
     let pruned = blocking("removing images", move || {
+        let in_use = vms.images_in_use();
         let store = &vms.context().images;
-        let used = store.with_bases(vms.images_in_use());
-        let mut pruned = Pruned::default();
-        for image in store.list()? {
-            if used.contains(&image.id) || default.as_ref() == Some(&image.name) {
-                continue;
-            }
-            if !request.dry_run {
-                store.delete(&image.name)?;
-            }
-            pruned.bytes += image.bytes;
-            pruned.names.push(image.name.to_string());
-        }
-        if !request.dry_run {
-            sweep(&vms);
-        }
-        Ok::<_, banger_image::Error>(pruned)
+        store.prune(&in_use, default.as_ref(), request.dry_run)
     });
-    Ok(Json(pruned.await?))
+    let pruned = pruned.await?;
+    Ok(Json(Pruned {
+        names: pruned.names.iter().map(ToString::to_string).collect(),
+        bytes: pruned.bytes,
+    }))
 }
 
 /// Kernels that no VM uses and no image names, but for the default one.
 pub(crate) async fn kernels(State(app): State<App>, Body(request): Body<Prune>) -> Answer {
-    let default = app
-        .vms
-        .context()
-        .config()
-        .ok()
-        .and_then(|config| config.default_kernel);
+    let default = app.vms.context().config()?.default_kernel;
     let vms = Arc::clone(&app.vms);
     let pruned = blocking("removing kernels", move || {
         let context = vms.context();

@@ -69,6 +69,15 @@ pub struct ImageRecord {
     pub bytes: u64,
 }
 
+/// What a prune removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImagesPruned {
+    /// The names.
+    pub names: Vec<ImageName>,
+    /// Bytes on disk that nothing needs any more.
+    pub bytes: u64,
+}
+
 /// Where an image was pulled from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
@@ -263,11 +272,7 @@ impl ImageStore {
     /// The image generation `id` as it is on disk.
     fn own(&self, id: &str) -> Result<ImageRecord, Error> {
         let record: Option<ImageRecord> = files::read_record(&self.dir.join("g").join(id).join(RECORD))?;
-        record.ok_or_else(|| Error::NotFound {
-            kind: "image generation",
-            name: id.to_owned(),
-            present: Vec::new(),
-        })
+        record.ok_or_else(|| Error::NoGeneration(id.to_owned()))
     }
 
     /// A record as it was on disk, with its files where they are now, and the layers of its base below its own.
@@ -294,6 +299,42 @@ impl ImageStore {
         files::sync_parent(&path)
     }
 
+    /// Removes the images that are not among `in_use` nor below one that is, but for the one to `spare`; with `dry_run`
+    /// only tells what it would do.
+    ///
+    /// # Errors
+    /// As [`sweep`](Self::sweep).
+    pub fn prune(
+        &self,
+        in_use: &BTreeSet<String>,
+        spare: Option<&ImageName>,
+        dry_run: bool,
+    ) -> Result<ImagesPruned, Error> {
+        let used = self.with_bases(in_use.iter().cloned())?;
+        let (kept, going): (Vec<_>, Vec<_>) = self
+            .list()?
+            .into_iter()
+            .partition(|image| used.contains(&image.id) || spare == Some(&image.name));
+        let kept = self.with_bases(kept.into_iter().map(|image| image.id).chain(used))?;
+        // Names may share a generation, and what is below one may stay.
+        let freed = self.with_bases(going.iter().map(|image| image.id.clone()))?;
+        let freed = freed.difference(&kept).map(|id| self.own(id));
+        let freed: Vec<ImageRecord> = freed.collect::<Result<_, _>>()?;
+        let pruned = ImagesPruned {
+            names: going.into_iter().map(|image| image.name).collect(),
+            bytes: freed
+                .iter()
+                .filter(|record| record.managed)
+                .map(|record| record.bytes)
+                .sum(),
+        };
+        if !dry_run {
+            pruned.names.iter().try_for_each(|name| self.delete(name))?;
+            self.sweep(in_use)?;
+        }
+        Ok(pruned)
+    }
+
     /// Removes the generations that have no name and are not among `in_use`, and what killed imports left. Gives the
     /// bytes that this freed.
     ///
@@ -303,7 +344,7 @@ impl ImageStore {
         let _lock = self.lock()?;
         files::sweep(&self.dir.join("tmp"));
         let named = self.list()?.into_iter().map(|record| record.id);
-        let kept = self.with_bases(named.chain(in_use.iter().cloned()));
+        let kept = self.with_bases(named.chain(in_use.iter().cloned()))?;
         let parent = self.dir.join("g");
         let mut freed = 0;
         for entry in std::fs::read_dir(&parent).of("list", &parent)?.flatten() {
@@ -317,20 +358,24 @@ impl ImageStore {
         Ok(freed)
     }
 
-    /// These generations, and those that are below them.
-    pub fn with_bases(&self, ids: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+    /// These generations, and those that are below them. What is not there has none below it; what cannot be read ends
+    /// this, because it may have.
+    fn with_bases(&self, ids: impl IntoIterator<Item = String>) -> Result<BTreeSet<String>, Error> {
         let mut all = BTreeSet::new();
         for id in ids {
             let mut next = Some(id);
             while let Some(id) = next {
-                // What cannot be read has no base that is known.
-                next = self.own(&id).ok().and_then(|record| record.base);
+                next = match self.own(&id) {
+                    Ok(record) => record.base,
+                    Err(Error::NoGeneration(_)) => None,
+                    Err(error) => return Err(error),
+                };
                 if !all.insert(id) {
                     break;
                 }
             }
         }
-        all
+        Ok(all)
     }
 
     fn begin(&self) -> Result<Making, Error> {
@@ -355,8 +400,11 @@ impl ImageStore {
         let record = draft.record(name, id, &place, making.path());
         files::replace(&making.path().join(RECORD), &files::record(&record))?;
         let _lock = self.lock()?;
-        // Another import of this name may have been faster.
+        // Another import of this name may have been faster, or the base have gone.
         self.refuse_taken(name, force)?;
+        if let Some(base) = &record.base {
+            self.own(base)?;
+        }
         making.place(&place)?;
         files::replace(&self.name_file(name.as_str()), &files::record(&record))?;
         self.resolved(record)

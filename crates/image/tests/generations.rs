@@ -1,0 +1,96 @@
+//! Generations on top of each other: what stays, and what may go.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use banger_image::{Error, ImageRecord, ImageStore, ImportOptions, ImportSource};
+use banger_model::ImageName;
+
+fn name(name: &str) -> ImageName {
+    name.parse().unwrap()
+}
+
+/// A store with an image `base`, and a disk to be committed.
+fn store(dir: &Path) -> (ImageStore, ImageRecord) {
+    let store = ImageStore::open(dir).unwrap();
+    std::fs::create_dir(dir.join("tree")).unwrap();
+    std::fs::write(dir.join("tree/file"), "content").unwrap();
+    let disk = std::fs::File::create_new(dir.join("disk")).unwrap();
+    banger_ext4::blank_disk(&disk, 64 << 20, [1; 16], "disk").unwrap();
+    let source = ImportSource::Directory(&dir.join("tree"));
+    let base = store.import(&name("base"), source, &ImportOptions::default(), &mut |_, _| {
+        ControlFlow::Continue(())
+    });
+    (store, base.unwrap())
+}
+
+fn commit(store: &ImageStore, dir: &Path, base: &str, to: &str) -> Result<ImageRecord, Error> {
+    let committing = store.commit(&name(to), base, &dir.join("disk"), false)?;
+    store.publish_commit(committing, &name(to), None, false)
+}
+
+#[test]
+fn what_is_below_an_image_stays_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, base) = store(dir.path());
+    let top = commit(&store, dir.path(), &base.id, "top").unwrap();
+    assert_eq!(top.layers.len(), 2);
+    store.delete(&name("base")).unwrap();
+    store.sweep(&BTreeSet::new()).unwrap();
+    let top = store.get(&name("top")).unwrap();
+    assert!(top.layers.iter().all(|layer| layer.path.exists()));
+    store.delete(&name("top")).unwrap();
+    store.sweep(&BTreeSet::new()).unwrap();
+    assert!(matches!(store.generation(&base.id), Err(Error::NoGeneration(_))));
+}
+
+#[test]
+fn nothing_goes_while_a_record_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, base) = store(dir.path());
+    let top = commit(&store, dir.path(), &base.id, "top").unwrap();
+    store.delete(&name("base")).unwrap();
+    store.delete(&name("top")).unwrap();
+    let record = dir.path().join("images/g").join(&top.id).join("record.json");
+    std::fs::write(&record, "{").unwrap();
+    // A VM boots it.
+    let in_use = BTreeSet::from([top.id.clone()]);
+    assert!(store.sweep(&in_use).is_err());
+    assert!(base.layers[0].path.exists());
+}
+
+#[test]
+fn a_commit_on_what_has_gone_meanwhile_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, base) = store(dir.path());
+    let committing = store
+        .commit(&name("top"), &base.id, &dir.path().join("disk"), false)
+        .unwrap();
+    store.delete(&name("base")).unwrap();
+    store.sweep(&BTreeSet::new()).unwrap();
+    let refused = store.publish_commit(committing, &name("top"), None, false);
+    assert!(matches!(refused, Err(Error::NoGeneration(_))), "{refused:?}");
+    assert!(store.list().unwrap().is_empty());
+}
+
+#[test]
+fn a_prune_tells_what_it_frees_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, base) = store(dir.path());
+    let top = commit(&store, dir.path(), &base.id, "top").unwrap();
+    store.tag(&name("base"), &name("again"), false).unwrap();
+    // The base stays below what is used, under whatever name; it is not freed.
+    let in_use = BTreeSet::from([top.id.clone()]);
+    let told = store.prune(&in_use, None, true).unwrap();
+    assert!(told.names.is_empty() && told.bytes == 0, "{told:?}");
+    // Without a VM all goes, the generation with two names once.
+    let nobody = BTreeSet::new();
+    let told = store.prune(&nobody, None, true).unwrap();
+    assert_eq!((told.names.len(), told.bytes), (3, base.bytes + top.bytes));
+    assert_eq!(store.list().unwrap().len(), 3);
+    // The spared one keeps what is below it.
+    let told = store.prune(&nobody, Some(&name("top")), false).unwrap();
+    assert_eq!((told.names, told.bytes), (vec![name("again"), name("base")], 0));
+    assert!(store.get(&name("top")).unwrap().layers[0].path.exists());
+}
