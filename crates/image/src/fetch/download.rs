@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::{self, HeaderMap, HeaderValue};
 
+use super::pause::pause_after;
 use super::{Error, Fetcher, Url, shown};
 
 /// With so much progress, an attempt does not count as failed.
@@ -107,7 +108,7 @@ impl<'a> Download<'a> {
         if self.failures >= self.fetcher.limits.attempts || !failure.may_pass() {
             return Err(failure);
         }
-        std::thread::sleep(pause.unwrap_or_else(|| backoff(self.failures, random())));
+        std::thread::sleep(pause.unwrap_or_else(|| pause_after(self.failures)));
         Ok(())
     }
 
@@ -260,31 +261,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
 }
 
-/// The pause after so many failures: doubled each time up to eight seconds, and of that between half and all, so that
-/// many clients of a server that came back do not come back at once.
-fn backoff(failures: u32, random: u8) -> Duration {
-    let whole = Duration::from_millis(250 << failures.saturating_sub(1).min(5));
-    whole / 2 + whole * u32::from(random) / 512
-}
-
-fn random() -> u8 {
-    let mut byte = [0];
-    // Without randomness there is no jitter, and nothing worse.
-    let _ = rustix::rand::getrandom(&mut byte, rustix::rand::GetRandomFlags::empty());
-    byte[0]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_bound() {
-        assert_eq!(backoff(1, 0), Duration::from_millis(125));
-        assert!(backoff(1, 255) <= Duration::from_millis(250));
-        assert_eq!(backoff(3, 0), Duration::from_millis(500));
-        assert_eq!(backoff(99, 0), Duration::from_secs(4));
-    }
 
     #[test]
     fn a_range_is_understood_or_refused() {

@@ -13,6 +13,7 @@
 
 mod download;
 mod error;
+mod pause;
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use reqwest::redirect::{Attempt, Policy};
 pub use download::Download;
 pub use error::Error;
 pub(crate) use error::shown;
+pub(crate) use pause::pause_after;
 pub use reqwest::Url;
 
 /// How long and how often a fetch may try.
@@ -98,8 +100,7 @@ impl Fetcher {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        // Somebody else in this process may have installed one, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        choose_tls();
         let client = Client::builder()
             .user_agent(concat!("banger/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.limits.connect)
@@ -110,6 +111,12 @@ impl Fetcher {
             .map_err(Error::Client)?;
         Ok(self.client.get_or_init(|| client))
     }
+}
+
+/// Has TLS done by ring, in all of this process.
+pub(crate) fn choose_tls() {
+    // Somebody else may have chosen, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// Follows redirections, but none that gives TLS up.

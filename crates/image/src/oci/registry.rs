@@ -14,6 +14,7 @@ use super::document::{self, LayerRef, Platform, Resolved};
 use super::endpoint::{Candidate, Endpoint, RegistryOptions, certificates};
 use super::source::Source;
 use super::{Error, retry, verified};
+use crate::fetch;
 
 const MANIFESTS: &[&str] = &[
     "application/vnd.oci.image.index.v1+json",
@@ -38,8 +39,7 @@ impl Registry {
             registry: reference.registry().to_owned(),
             source,
         };
-        // It may be installed already; then it is the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        fetch::choose_tls();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("registry")

@@ -1,14 +1,8 @@
 //! When a registry is asked again.
 
-use std::time::Duration;
-
 use oci_client::errors::OciDistributionError as Answer;
 
-/// The pause before the first repetition; each one after it is twice as long.
-const FIRST: Duration = Duration::from_millis(300);
-
-/// How many times as long as the first a pause is at most.
-const LONGEST: u32 = 32;
+use crate::fetch::pause_after;
 
 /// Bytes after which a stream that broke counts as one that works.
 const PROGRESS: u64 = 4 << 20;
@@ -63,17 +57,9 @@ impl Patience {
         if self.failed >= self.attempts {
             return false;
         }
-        tokio::time::sleep(pause(self.failed)).await;
+        tokio::time::sleep(pause_after(self.failed)).await;
         true
     }
-}
-
-/// Half of the pause is by chance, so that those who failed together do not come again together.
-fn pause(failed: u32) -> Duration {
-    let whole = FIRST * 2_u32.saturating_pow(failed - 1).min(LONGEST);
-    let mut chance = [0; 1];
-    let _ = rustix::rand::getrandom(&mut chance, rustix::rand::GetRandomFlags::empty());
-    whole / 2 + whole * u32::from(chance[0]) / 512
 }
 
 /// Asks until there is an answer that will not change. Unless `insist` says so of an answer, what fails is not asked for
