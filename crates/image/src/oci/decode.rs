@@ -2,7 +2,7 @@
 //! changes, to be made when the layers below are there.
 
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use banger_ext4::{Landed, Lane, Meta, Stored};
@@ -46,6 +46,8 @@ pub(super) struct Bounds {
     entries: u64,
     bytes_left: AtomicU64,
     entries_left: AtomicU64,
+    /// There are more bytes.
+    exceeded: AtomicBool,
 }
 
 impl Bounds {
@@ -56,6 +58,7 @@ impl Bounds {
             entries,
             bytes_left: bytes.into(),
             entries_left: entries.into(),
+            exceeded: AtomicBool::new(false),
         }
     }
 
@@ -94,21 +97,22 @@ pub(super) fn unpack(
     let packed = Verified::new(packed, layer.sha256.clone(), Some(layer.size));
     let changes = thread::scope(|scope| {
         let tar = decompressed(scope, packed, Checked::ByDigest).map_err(unread(0))?;
-        let bounded = Bounded {
-            from: tar,
-            left: &bounds.bytes_left,
-        };
+        let bounded = Bounded { from: tar, bounds };
         let mut tar = Verified::new(bounded, Some(layer.diff_sha256.clone()), None);
         let mut changes = Vec::new();
         archive::read_unmarked(&mut tar, &mut |entry, content| {
             bounds.entry()?;
             changes.extend(change(entry, content, &mut lane)?);
             Ok(())
-        })
-        .map_err(|error| too_large(error, bounds))?;
+        })?;
         // To the end, where both digests are compared.
         io::copy(&mut tar, &mut io::sink()).map_err(unread(changes.len() as u64))?;
         Ok::<_, crate::Error>(changes)
+    })
+    // Whatever came of it on the way up.
+    .map_err(|error| match bounds.exceeded.load(Ordering::Relaxed) {
+        true => Error::TooLarge(bounds.bytes).into(),
+        false => error,
     })?;
     let landed = lane.finish().map_err(|source| crate::Error::Image {
         what: "write",
@@ -178,32 +182,16 @@ fn is_of_aufs(entry: &Entry, name: &[u8]) -> bool {
 /// A reader that fails when nothing is left for what it reads.
 struct Bounded<'a, R> {
     from: R,
-    left: &'a AtomicU64,
+    bounds: &'a Bounds,
 }
-
-/// The words of [`Bounded`], by which it is known again.
-#[derive(Debug, thiserror::Error)]
-#[error("it unpacks to more than it may")]
-struct Beyond;
 
 impl<R: Read> Read for Bounded<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.from.read(buffer)?;
-        match take(self.left, read as u64) {
-            true => Ok(read),
-            false => Err(io::Error::other(Beyond)),
+        if take(&self.bounds.bytes_left, read as u64) {
+            return Ok(read);
         }
+        self.bounds.exceeded.store(true, Ordering::Relaxed);
+        Err(io::Error::other("it unpacks to more than it may"))
     }
-}
-
-fn too_large(error: crate::Error, bounds: &Bounds) -> crate::Error {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(error) = source {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if inner.is_some_and(|inner| inner.is::<Beyond>()) {
-            return Error::TooLarge(bounds.bytes).into();
-        }
-        source = error.source();
-    }
-    error
 }
