@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -126,13 +126,25 @@ impl Making {
 
     /// Puts the directory in place, where nothing is, with all that is in it on stable storage.
     pub(crate) fn place(mut self, at: &Path) -> Result<(), Error> {
-        let _ = std::fs::remove_file(self.path.join(LOCK));
-        File::open(&self.path)
-            .and_then(|dir| dir.sync_all())
-            .of("sync", &self.path)?;
+        self.complete()?;
         std::fs::rename(&self.path, at).of("put in place", at)?;
         self.placed = true;
         sync_parent(at)
+    }
+
+    /// Puts the directory in the place of the one at `at`: at every instant one of the two is there. The old one is where
+    /// this was made then, and goes as something unfinished does.
+    pub(crate) fn replace(self, at: &Path) -> Result<(), Error> {
+        self.complete()?;
+        renameat_with(CWD, &self.path, CWD, at, RenameFlags::EXCHANGE).of("put in place", at)?;
+        sync_parent(at)
+    }
+
+    fn complete(&self) -> Result<(), Error> {
+        let _ = std::fs::remove_file(self.path.join(LOCK));
+        File::open(&self.path)
+            .and_then(|dir| dir.sync_all())
+            .of("sync", &self.path)
     }
 }
 

@@ -158,13 +158,10 @@ impl KernelStore {
         // Another import of this name may have been faster.
         self.refuse_taken(&record.name, force)?;
         let place = self.place(&record.name);
-        if !place.exists() {
-            return making.place(&place);
+        match place.exists() {
+            true => making.replace(&place),
+            false => making.place(&place),
         }
-        let old = self.making.join(format!("{}-old", record.id));
-        std::fs::rename(&place, &old).of("put away", &place)?;
-        making.place(&place)?;
-        std::fs::remove_dir_all(&old).of("remove", &old)
     }
 
     /// Every kernel, by name.
