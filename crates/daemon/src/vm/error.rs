@@ -212,7 +212,10 @@ impl Describe for Error {
             Self::Exists(name) => format!("choose another name, or remove it with `banger vm delete {name}`"),
             Self::NotRunning { name, .. } => format!("start it with `banger vm start {name}`"),
             Self::NeedsStopped { name, .. } => format!("stop it first: `banger vm stop {name}`"),
-            Self::Disturbed(name) => format!("try again: `banger vm commit {name} --name IMAGE`"),
+            Self::Disturbed(name) => format!(
+                "try again; a guest stands still for a minute at most, so stop it first if its disk is large: \
+                 `banger vm stop {name}`"
+            ),
             Self::NoDefault { kind, present } => no_default(kind, present),
             Self::NoSsh(name) => {
                 format!("install one in the image, or use `banger vm shell {name}`, which needs none")

@@ -17,8 +17,8 @@ use crate::{complete, exit, session};
 
 /// Make an image in a VM, or of a Dockerfile
 ///
-/// With --from-image: boots that image, runs the script as root with its output shown, powers the VM off, and makes its
-/// changes a layer on top of the image. With --file: has buildah build the Dockerfile, and pulls the result. When a step
+/// With --from-image: boots that image, runs the script as root with its output shown, and makes what it changed a layer on
+/// top of the image; the VM goes. With --file: has buildah build the Dockerfile, and pulls the result. When a step
 /// fails, nothing is left.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
