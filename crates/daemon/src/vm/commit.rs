@@ -42,11 +42,20 @@ impl Handle {
             }) => {}
             committed => return committed.map_err(|error| body(&error)),
         }
+        let (vm, context) = (self.clone(), Arc::clone(context));
+        // A request that is dropped in the middle must not leave the VM running.
+        let all = tokio::spawn(async move { vm.commit_started(&context, wanted).await });
+        all.await
+            .map_err(|_| body(&Error::Defect("committing a VM panicked")))?
+    }
+
+    async fn commit_started(&self, context: &Arc<Context>, wanted: Wanted) -> Result<ImageRecord, ErrorBody> {
         self.start(WaitFor::Agent, &Reporter::default(), Instant::now())
             .await?;
         let committed = self.commit_as_it_is(context, wanted).await;
-        self.stop(GRACE).await?;
-        committed.map_err(|error| body(&error))
+        let stopped = self.stop(GRACE).await;
+        let record = committed.map_err(|error| body(&error))?;
+        stopped.map(|()| record)
     }
 
     async fn commit_as_it_is(&self, context: &Arc<Context>, wanted: Wanted) -> Result<ImageRecord, Error> {
