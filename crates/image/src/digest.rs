@@ -18,6 +18,11 @@ pub struct Digest([u8; 32]);
 pub struct InvalidDigest(String);
 
 impl Digest {
+    /// What was hashed.
+    pub(crate) fn of(hash: Sha256) -> Self {
+        Self(hash.finalize().into())
+    }
+
     /// The first digits, which tell digests apart for people.
     pub(crate) fn short(self) -> String {
         self.to_string()[..12].to_owned()
@@ -69,14 +74,14 @@ impl From<Digest> for String {
 }
 
 /// Writes on, and digests and counts what went through.
-pub(super) struct Digesting<W> {
+pub(crate) struct Digesting<W> {
     to: W,
     hash: Sha256,
     bytes: u64,
 }
 
 impl<W: Write> Digesting<W> {
-    pub(super) fn new(to: W) -> Self {
+    pub(crate) fn new(to: W) -> Self {
         Self {
             to,
             hash: Sha256::new(),
@@ -84,13 +89,13 @@ impl<W: Write> Digesting<W> {
         }
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// What was written to, and the digest of what was.
-    pub(super) fn finish(self) -> (W, Digest) {
-        (self.to, Digest(self.hash.finalize().into()))
+    pub(crate) fn finish(self) -> (W, Digest) {
+        (self.to, Digest::of(self.hash))
     }
 }
 

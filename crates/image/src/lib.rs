@@ -14,6 +14,7 @@ pub mod initrd;
 
 mod archive;
 mod compression;
+mod digest;
 mod error;
 mod facts;
 mod files;

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use tar::{Archive, Builder, Entry, EntryType, Header};
 
-use super::digest::Digesting;
 use super::{Digest, Error};
 use crate::KernelRecord;
+use crate::digest::Digesting;
 use crate::files::{self, OfFile};
 use crate::kernel::RECORD;
 

@@ -11,7 +11,6 @@
 //! specifies the format.
 
 mod artifact;
-mod digest;
 mod document;
 mod error;
 mod place;
@@ -20,8 +19,8 @@ mod pull;
 mod read;
 mod signature;
 
+pub use crate::digest::Digest;
 pub use artifact::Fault;
-pub use digest::Digest;
 pub use document::{CatalogKernel, Document, DocumentFault};
 pub use error::Error;
 pub use place::{Location, LocationFault, RelativeLocation};

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use banger_model::KernelName;
 
-use super::digest::Digesting;
 use super::{Catalog, CatalogKernel, Document, Error, Fault, artifact};
+use crate::digest::Digesting;
 use crate::fetch::Fetcher;
 use crate::files::{self, OfFile};
 use crate::images::Progress;

@@ -94,11 +94,11 @@ pub(super) fn unpack(
     mut lane: Lane,
     bounds: &Bounds,
 ) -> Result<Layer, crate::Error> {
-    let packed = Verified::new(packed, layer.sha256.clone(), Some(layer.size));
+    let packed = Verified::new(packed, layer.sha256, Some(layer.size));
     let changes = thread::scope(|scope| {
         let tar = decompressed(scope, packed, Checked::ByDigest).map_err(unread(0))?;
         let bounded = Bounded { from: tar, bounds };
-        let mut tar = Verified::new(bounded, Some(layer.diff_sha256.clone()), None);
+        let mut tar = Verified::new(bounded, Some(layer.diff_sha256), None);
         let mut changes = Vec::new();
         archive::read_unmarked(&mut tar, &mut |entry, content| {
             bounds.entry()?;

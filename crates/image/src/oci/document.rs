@@ -6,11 +6,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use oci_spec::image::{Arch, Descriptor, Digest, ImageConfiguration, ImageIndex, ImageManifest, Os};
+use oci_spec::image::{self, Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, Os};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Error, verified};
+use crate::digest::Digest;
 
 /// The longest document that is read.
 pub(super) const LONGEST: u64 = 8 << 20;
@@ -86,9 +87,9 @@ pub(super) struct LayerRef {
     /// Where its source has it: a digest, or a path in an archive.
     pub(super) place: String,
     /// SHA-256 of it as it is packed, where that is known.
-    pub(super) sha256: Option<String>,
+    pub(super) sha256: Option<Digest>,
     /// SHA-256 of the tar in it.
-    pub(super) diff_sha256: String,
+    pub(super) diff_sha256: Digest,
     /// Bytes as it is packed.
     pub(super) size: u64,
     /// Where else it may be had (foreign layers).
@@ -212,7 +213,7 @@ fn of_manifest(document: Vec<u8>, digest: Option<String>, fetch: Fetch<'_>) -> R
         }
         Ok(LayerRef {
             place: layer.digest().to_string(),
-            sha256: Some(verified::sha256(layer.digest())?.to_owned()),
+            sha256: Some(verified::sha256(layer.digest())?),
             diff_sha256: diff_sha256(diff_id)?,
             size: layer.size(),
             urls: layer.urls().clone(),
@@ -229,9 +230,9 @@ fn of_manifest(document: Vec<u8>, digest: Option<String>, fetch: Fetch<'_>) -> R
 }
 
 /// The SHA-256 in an entry of `diff_ids`.
-pub(super) fn diff_sha256(diff_id: &str) -> Result<String, Error> {
-    let digest: Digest = diff_id.parse().map_err(|_| Error::Digest(diff_id.to_owned()))?;
-    verified::sha256(&digest).map(str::to_owned)
+pub(super) fn diff_sha256(diff_id: &str) -> Result<Digest, Error> {
+    let digest: image::Digest = diff_id.parse().map_err(|_| Error::Digest(diff_id.to_owned()))?;
+    verified::sha256(&digest)
 }
 
 pub(super) fn parse<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Error> {

@@ -223,8 +223,9 @@ impl<M: Members> Source for Layout<M> {
     }
 
     fn open(&self, layer_ref: &LayerRef) -> Result<Box<dyn Read + Send + '_>, Error> {
-        let sha256 = layer_ref.sha256.as_deref().unwrap_or_default();
-        layer(&self.members, &format!("blobs/sha256/{sha256}"))
+        // Of digests only SHA-256 gets here.
+        let path = layer_ref.place.replacen(':', "/", 1);
+        layer(&self.members, &format!("blobs/{path}"))
     }
 }
 

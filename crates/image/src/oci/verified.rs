@@ -1,21 +1,22 @@
 //! Content that must have a digest.
 
-use std::fmt::Write;
 use std::io::{self, Read};
 
-use oci_spec::image::{Descriptor, Digest, DigestAlgorithm};
+use oci_spec::image::{self, Descriptor, DigestAlgorithm};
 use sha2::{Digest as _, Sha256};
+
+use crate::digest::Digest;
 
 /// Content that is not the one that was named.
 #[derive(Debug, thiserror::Error)]
 pub enum Mismatch {
     /// Its digest is another.
-    #[error("its digest is {got}, and should be {wanted}")]
+    #[error("its digest is sha256:{got}, and should be sha256:{wanted}")]
     Digest {
         /// As it was named.
-        wanted: String,
+        wanted: Digest,
         /// As it is.
-        got: String,
+        got: Digest,
     },
     /// It has another length.
     #[error("it has {got} bytes, and should have {wanted}")]
@@ -28,11 +29,12 @@ pub enum Mismatch {
 }
 
 /// The SHA-256 in a digest; no other kind is supported.
-pub(super) fn sha256(digest: &Digest) -> Result<&str, super::Error> {
-    match digest.algorithm() {
-        DigestAlgorithm::Sha256 => Ok(digest.digest()),
-        _ => Err(super::Error::Digest(digest.to_string())),
-    }
+pub(super) fn sha256(digest: &image::Digest) -> Result<Digest, super::Error> {
+    let known = match digest.algorithm() {
+        DigestAlgorithm::Sha256 => digest.digest().parse().ok(),
+        _ => None,
+    };
+    known.ok_or_else(|| super::Error::Digest(digest.to_string()))
 }
 
 /// Checks a document that is in memory.
@@ -40,7 +42,7 @@ pub(super) fn check(bytes: &[u8], descriptor: &Descriptor) -> Result<(), super::
     let wanted = sha256(descriptor.digest())?;
     let (size, got) = (descriptor.size(), bytes.len() as u64);
     let checked = match size == got {
-        true => compare(wanted, &hex(&Sha256::digest(bytes))),
+        true => compare(wanted, Digest::of(Sha256::new_with_prefix(bytes))),
         false => Err(Mismatch::Size { wanted: size, got }),
     };
     checked.map_err(|source| super::Error::Mismatch {
@@ -49,22 +51,11 @@ pub(super) fn check(bytes: &[u8], descriptor: &Descriptor) -> Result<(), super::
     })
 }
 
-fn compare(wanted: &str, got: &str) -> Result<(), Mismatch> {
-    if wanted == got {
-        return Ok(());
+fn compare(wanted: Digest, got: Digest) -> Result<(), Mismatch> {
+    match wanted == got {
+        true => Ok(()),
+        false => Err(Mismatch::Digest { wanted, got }),
     }
-    Err(Mismatch::Digest {
-        wanted: format!("sha256:{wanted}"),
-        got: format!("sha256:{got}"),
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A reader whose end is an error unless what was read has the right digest and length. Reading to the end is what
@@ -72,15 +63,15 @@ fn hex(bytes: &[u8]) -> String {
 pub(super) struct Verified<R> {
     from: R,
     hash: Sha256,
-    wanted: Option<String>,
+    wanted: Option<Digest>,
     /// The length, where it is known.
     size: Option<u64>,
     read: u64,
 }
 
 impl<R: Read> Verified<R> {
-    /// `wanted` is a SHA-256 in hexadecimal; without one, only the length is checked.
-    pub(super) fn new(from: R, wanted: Option<String>, size: Option<u64>) -> Self {
+    /// Without a `wanted` digest, only the length is checked.
+    pub(super) fn new(from: R, wanted: Option<Digest>, size: Option<u64>) -> Self {
         Self {
             from,
             hash: Sha256::new(),
@@ -96,8 +87,8 @@ impl<R: Read> Verified<R> {
         let Some(wanted) = self.wanted.take() else {
             return Ok(());
         };
-        let got = hex(&std::mem::take(&mut self.hash).finalize());
-        compare(&wanted, &got).map_err(mismatch)
+        let got = Digest::of(std::mem::take(&mut self.hash));
+        compare(wanted, got).map_err(mismatch)
     }
 
     fn check_size(&self, fits: impl Fn(u64, u64) -> bool) -> Result<(), Mismatch> {
@@ -135,7 +126,7 @@ mod tests {
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     fn read(content: &[u8], size: Option<u64>) -> io::Result<u64> {
-        let mut verified = Verified::new(content, Some(ABC.to_owned()), size);
+        let mut verified = Verified::new(content, Some(ABC.parse().unwrap()), size);
         io::copy(&mut verified, &mut io::sink())
     }
 

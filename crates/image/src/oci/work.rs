@@ -108,7 +108,7 @@ impl<'a> Work<'a> {
     /// The digest by which a layer is known to people.
     fn name(&self, index: usize) -> String {
         let layer = &self.layers[index];
-        format!("sha256:{}", layer.sha256.as_ref().unwrap_or(&layer.diff_sha256))
+        format!("sha256:{}", layer.sha256.unwrap_or(layer.diff_sha256))
     }
 
     fn in_layer(&self, index: usize, source: crate::Error) -> crate::Error {
