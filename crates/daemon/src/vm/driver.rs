@@ -225,18 +225,27 @@ impl Driver {
             .live
             .as_ref()
             .map(|live| Arc::clone(&live.machine));
+        let mut cut = None;
         if let Some(machine) = machine {
             let hurry = CancellationToken::new();
             if now {
                 hurry.cancel();
             }
             let work = power_off(&machine, grace, &hurry);
-            let troubles = self.attend(work, &hurry, Command::ends_a_stop).await;
-            for trouble in troubles {
+            let off = self.attend(work, &hurry, Command::ends_a_stop).await;
+            for trouble in &off.troubles {
                 tracing::warn!(vm = %self.name(), %trouble, "stopping");
             }
+            cut = off.cut.then(|| Error::Cut {
+                name: self.row().spec.name,
+                why: off.troubles.into_iter().next().unwrap_or_default(),
+            });
         }
-        self.gone(None).map_err(|error| body(&error))
+        self.gone(None).map_err(|error| body(&error))?;
+        match cut {
+            Some(error) => Err(body(&error)),
+            None => Ok(()),
+        }
     }
 
     /// Does long work while looking at the queue. A command for which `ends` holds cancels `token`; all commands

@@ -131,6 +131,11 @@ pub(crate) enum Error {
         how: String,
         console: Option<String>,
     },
+    /// The guest could not power itself off.
+    #[error(
+        "VM `{name}` is stopped, but its guest did not power off ({why}): what it had not written is lost"
+    )]
+    Cut { name: VmName, why: String },
     /// The guest said nothing in time.
     #[error("the guest of VM `{name}` said nothing for {} s in stage {stage}", .after.as_secs())]
     Silent {
@@ -197,7 +202,7 @@ impl Describe for Error {
             Self::Config(source) => source.code(),
             Self::File { .. } | Self::Disk { .. } | Self::Random(_) => ErrorCode::Host,
             Self::Machine { .. } | Self::Ended { .. } | Self::Died { .. } => ErrorCode::Vmm,
-            Self::Knock { .. } | Self::NoSsh(_) => ErrorCode::Guest,
+            Self::Knock { .. } | Self::NoSsh(_) | Self::Cut { .. } => ErrorCode::Guest,
             Self::Silent { .. } => ErrorCode::Timeout,
             Self::Guest { source, .. } => source.code(),
             Self::Cancelled(_) => ErrorCode::Cancelled,

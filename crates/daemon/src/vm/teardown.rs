@@ -18,33 +18,41 @@ use crate::guest::Guest;
 const AGENT_SYNC: Duration = Duration::from_secs(15);
 /// What the guest's agent may take to accept a request.
 const AGENT_ANSWER: Duration = Duration::from_secs(5);
+/// How often the agent is asked.
+const ATTEMPTS: u32 = 4;
 /// What a VMM may take that was asked to end.
 const VMM_END: Duration = Duration::from_secs(3);
 
 /// The names of the logs in a machine's directory that outlive it.
 pub(crate) const LOGS: [&str; 3] = ["console.log", "console.log.1", "vmm.log"];
 
+/// How a machine was ended.
+#[derive(Debug)]
+pub(crate) struct Off {
+    /// What went wrong on the way.
+    pub(crate) troubles: Vec<String>,
+    /// The guest was to power itself off and did not: what it had not written is lost.
+    pub(crate) cut: bool,
+}
+
 /// Ends a machine: the guest's init and sync, then the VMM, then a kill, each with its own deadline. `hurry` skips to
-/// the kill. Returns what went wrong on the way; the machine is gone all the same unless the kill itself failed.
-pub(crate) async fn power_off(
-    machine: &Arc<dyn Machine>,
-    grace: Duration,
-    hurry: &CancellationToken,
-) -> Vec<String> {
+/// the kill. The machine is gone all the same unless the kill itself failed.
+pub(crate) async fn power_off(machine: &Arc<dyn Machine>, grace: Duration, hurry: &CancellationToken) -> Off {
     let mut troubles = Vec::new();
-    tokio::select! {
+    let cut = tokio::select! {
         biased;
-        () = hurry.cancelled() => {}
-        () = ask(machine, grace, &mut troubles) => {}
-    }
+        () = hurry.cancelled() => false,
+        powered_off = ask(machine, grace, &mut troubles) => !powered_off,
+    };
     // It also takes away the companions and sockets of a machine that ended by itself.
     if let Err(error) = machine.kill().await {
         troubles.push(chain(&error));
     }
-    troubles
+    Off { troubles, cut }
 }
 
-async fn ask(machine: &Arc<dyn Machine>, grace: Duration, troubles: &mut Vec<String>) {
+/// Tells whether the guest powered itself off.
+async fn ask(machine: &Arc<dyn Machine>, grace: Duration, troubles: &mut Vec<String>) -> bool {
     let exited = machine.exited();
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
     let guest = Guest::new(Arc::clone(machine));
@@ -52,21 +60,31 @@ async fn ask(machine: &Arc<dyn Machine>, grace: Duration, troubles: &mut Vec<Str
         let mut exited = exited.clone();
         async move { timeout(within, exited.wait_for(Option::is_some)).await.is_ok() }
     };
-    match timeout(AGENT_ANSWER, guest.shutdown(grace_ms)).await {
-        Ok(Ok(())) => {
-            if ended(grace + AGENT_SYNC).await {
-                return;
+    // A connection that hangs is no answer: whoever gives up here loses what the guest has not written.
+    for _ in 0..ATTEMPTS {
+        let mut gone = exited.clone();
+        let answer = tokio::select! {
+            answer = timeout(AGENT_ANSWER, guest.shutdown(grace_ms)) => answer,
+            // It may end before its answer is out.
+            _ = gone.wait_for(Option::is_some) => return true,
+        };
+        match answer {
+            Ok(Ok(())) => {
+                if ended(grace + AGENT_SYNC).await {
+                    return true;
+                }
+                troubles.push(format!(
+                    "the guest did not power off within {} s",
+                    (grace + AGENT_SYNC).as_secs()
+                ));
+                break;
             }
-            troubles.push(format!(
-                "the guest did not power off within {} s",
-                (grace + AGENT_SYNC).as_secs()
-            ));
+            Ok(Err(error)) => troubles.push(chain(&error)),
+            Err(_) => troubles.push(format!(
+                "the guest's agent did not answer within {} s",
+                AGENT_ANSWER.as_secs()
+            )),
         }
-        Ok(Err(error)) => troubles.push(chain(&error)),
-        Err(_) => troubles.push(format!(
-            "the guest's agent did not answer within {} s",
-            AGENT_ANSWER.as_secs()
-        )),
     }
     match machine.shutdown().await {
         Ok(()) => {
@@ -74,6 +92,7 @@ async fn ask(machine: &Arc<dyn Machine>, grace: Duration, troubles: &mut Vec<Str
         }
         Err(error) => troubles.push(chain(&error)),
     }
+    false
 }
 
 /// Keeps the logs of a machine that is gone, removes its directory, and forgets it. Every part is tried; the first
