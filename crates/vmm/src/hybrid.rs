@@ -20,9 +20,14 @@ const ANSWER: Duration = Duration::from_secs(10);
 const LONGEST_ANSWER: usize = 32;
 
 /// Connects to `port` of the guest whose hybrid socket is at `socket`.
+///
+/// The connection stays until it is answered, also when nobody waits for it any more: vhost-device-vsock 0.3 dies of an
+/// answer that it cannot deliver, and then no connection to the guest is possible.
 pub(crate) async fn dial(socket: &Path, port: u32) -> Result<UnixStream, Error> {
-    match tokio::time::timeout(ANSWER, connect(socket, port)).await {
-        Ok(result) => result,
+    let socket = socket.to_owned();
+    let answer = tokio::spawn(async move { connect(&socket, port).await });
+    match tokio::time::timeout(ANSWER, answer).await {
+        Ok(result) => result.unwrap_or_else(|panicked| Err(io::Error::other(panicked))),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
     .map_err(|source| Error::Dial { port, source })
@@ -85,6 +90,28 @@ mod tests {
         let mut rest = String::new();
         stream.read_to_string(&mut rest).await.unwrap();
         assert_eq!(rest, "hello");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_waits_for_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(SOCKET);
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut dialing = Box::pin(dial(&path, 1024));
+        let mut stream = tokio::select! {
+            _ = &mut dialing => panic!("it was not answered"),
+            accepted = listener.accept() => accepted.unwrap().0,
+        };
+        let mut line = [0; 13];
+        tokio::select! {
+            _ = &mut dialing => panic!("it was not answered"),
+            read = stream.read_exact(&mut line) => drop(read.unwrap()),
+        }
+        drop(dialing);
+        tokio::task::yield_now().await;
+        stream.write_all(b"OK 1\n").await.unwrap();
+        // And then the connection goes.
+        assert_eq!(stream.read(&mut line).await.unwrap(), 0);
     }
 
     #[tokio::test]
