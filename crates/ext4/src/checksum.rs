@@ -23,8 +23,19 @@ impl Seed {
         chain(self.0, data)
     }
 
+    /// The seed that a superblock names, which may have another UUID since.
+    pub(crate) fn stored(seed: u32) -> Self {
+        Self(seed)
+    }
+
     /// The seed for what belongs to an inode of generation 0.
     pub(crate) fn of_inode(self, inode: u32) -> Seed {
-        Seed(chain(chain(self.0, &inode.to_le_bytes()), &[0; 4]))
+        self.of_inode_generation(inode, 0)
+    }
+
+    /// The seed for what belongs to an inode.
+    pub(crate) fn of_inode_generation(self, inode: u32, generation: u32) -> Seed {
+        let of_number = chain(self.0, &inode.to_le_bytes());
+        Seed(chain(of_number, &generation.to_le_bytes()))
     }
 }

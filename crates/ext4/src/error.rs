@@ -6,6 +6,12 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// An inode, or what belongs to it, contradicts itself.
+    #[error("inode {number} of the file system is damaged")]
+    DamagedInode {
+        /// Its number.
+        number: u32,
+    },
     /// The path is not a plain relative path of names of 1 to 255 bytes.
     #[error("the path `{}` is refused: {fault}", path.escape_ascii())]
     InvalidPath {
@@ -182,6 +188,12 @@ pub enum Error {
     #[error("the file system was not made by banger: {reason}")]
     Foreign {
         /// What differs.
+        reason: &'static str,
+    },
+    /// The file system uses what this crate cannot read.
+    #[error("the file system cannot be read here: {reason}")]
+    Unreadable {
+        /// What it uses.
         reason: &'static str,
     },
     /// A read from the image's file failed.

@@ -9,10 +9,10 @@ use crate::fields::{put16, put32};
 use crate::layout::BLOCK;
 
 /// The most blocks that one extent maps.
-const MAX_EXTENT: u32 = 32_768;
-const MAGIC: u16 = 0xF30A;
-const HEADER: usize = 12;
-const ENTRY: usize = 12;
+pub(crate) const MAX_EXTENT: u32 = 32_768;
+pub(crate) const MAGIC: u16 = 0xF30A;
+pub(crate) const HEADER: usize = 12;
+pub(crate) const ENTRY: usize = 12;
 const ROOT_ENTRIES: usize = 4;
 const NODE_ENTRIES: usize = (BLOCK - HEADER - 4) / ENTRY;
 

@@ -1,4 +1,4 @@
-//! Writes ext4 file systems into ordinary files, without root and without mounting anything.
+//! Writes and reads ext4 file systems in ordinary files, without root and without mounting anything.
 //!
 //! Three things are made here:
 //!
@@ -8,7 +8,7 @@
 //!   in a [`Lane`].
 //! * *blank disks* ([`blank_disk`], [`grow`]): empty, journalled, writable file systems that take milliseconds and
 //!   almost no space, because whatever may be zero is left as a hole.
-//! * *answers* ([`probe`]): what file system a file holds.
+//! * *answers* ([`probe`], [`ImageReader`]): what file system a file holds, and what is in it.
 //!
 //! The format is the one that the Linux kernel's documentation describes under `filesystems/ext4`, with 4 KiB blocks,
 //! 256-byte inodes, extents, 64-bit block numbers and crc32c metadata checksums. Nothing here reads a clock or a
@@ -37,6 +37,7 @@ mod meta;
 mod name_hash;
 mod path;
 mod probe;
+mod read;
 mod sink;
 mod superblock;
 mod tree;
@@ -49,4 +50,5 @@ pub use grow::grow;
 pub use lane::{Landed, Lane, Stored};
 pub use meta::{DeviceKind, Kind, Meta, Segment, Timestamp, Xattr};
 pub use probe::{Info, probe};
+pub use read::{Content, ImageReader, Name, Node};
 pub use writer::{ImageWriter, Options, Summary};

@@ -29,13 +29,17 @@ pub(crate) mod feature {
     pub(crate) const META_BG: u32 = 0x10;
     pub(crate) const EXTENTS: u32 = 0x40;
     pub(crate) const BIT64: u32 = 0x80;
+    pub(crate) const MULTIPLE_MOUNT: u32 = 0x100;
     pub(crate) const FLEX_BG: u32 = 0x200;
+    pub(crate) const CHECKSUM_SEED: u32 = 0x2000;
+    pub(crate) const LARGE_DIRECTORY: u32 = 0x4000;
 
     pub(crate) const SPARSE_SUPER: u32 = 0x1;
     pub(crate) const LARGE_FILE: u32 = 0x2;
     pub(crate) const HUGE_FILE: u32 = 0x8;
     pub(crate) const DIR_NLINK: u32 = 0x20;
     pub(crate) const EXTRA_ISIZE: u32 = 0x40;
+    pub(crate) const BIG_ALLOCATION: u32 = 0x200;
     pub(crate) const METADATA_CSUM: u32 = 0x400;
 
     /// What both images and disks have.
@@ -129,6 +133,11 @@ impl Superblock {
             });
         }
         Ok(superblock)
+    }
+
+    /// The bytes, for fields that only a reader needs.
+    pub(crate) fn raw(&self) -> &[u8; SUPERBLOCK_BYTES] {
+        &self.raw
     }
 
     fn checksum(&self) -> u32 {

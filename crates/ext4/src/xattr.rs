@@ -13,9 +13,9 @@ use crate::{Error, Xattr};
 /// Bytes for attributes in an inode.
 pub(crate) const IN_INODE_BYTES: usize = INODE_BYTES - 128 - EXTRA_INODE_BYTES as usize;
 
-const MAGIC: u32 = 0xEA02_0000;
-const BLOCK_HEADER: usize = 32;
-const ENTRY_HEADER: usize = 16;
+pub(crate) const MAGIC: u32 = 0xEA02_0000;
+pub(crate) const BLOCK_HEADER: usize = 32;
+pub(crate) const ENTRY_HEADER: usize = 16;
 
 /// An inode's attributes as they are stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,11 +98,10 @@ impl Entry {
             name: name.to_vec(),
         };
         let (namespace, suffix) = split_name(name).ok_or_else(bad_name)?;
-        let is_acl = matches!(namespace, ACL_ACCESS | ACL_DEFAULT);
-        if suffix.len() > 255 || suffix.contains(&0) || suffix.is_empty() != is_acl {
+        if suffix.len() > 255 || suffix.contains(&0) || suffix.is_empty() != is_acl(namespace) {
             return Err(bad_name());
         }
-        let value = if is_acl {
+        let value = if is_acl(namespace) {
             acl_on_disk(value).ok_or_else(|| Error::InvalidAcl {
                 path: path.to_vec(),
                 name: name.to_vec(),
@@ -181,26 +180,39 @@ fn encode_entries(raw: &mut [u8], mut at: usize, base: usize, entries: &[Entry])
 const ACL_ACCESS: u8 = 2;
 const ACL_DEFAULT: u8 = 3;
 
+const NAMESPACES: [(&[u8], u8); 6] = [
+    (b"system.posix_acl_access", ACL_ACCESS),
+    (b"system.posix_acl_default", ACL_DEFAULT),
+    (b"user.", 1),
+    (b"trusted.", 4),
+    (b"security.", 6),
+    (b"system.", 7),
+];
+
 /// The number of a name's namespace, and the rest of the name.
 fn split_name(name: &[u8]) -> Option<(u8, &[u8])> {
-    const NAMESPACES: [(&[u8], u8); 6] = [
-        (b"system.posix_acl_access", ACL_ACCESS),
-        (b"system.posix_acl_default", ACL_DEFAULT),
-        (b"user.", 1),
-        (b"trusted.", 4),
-        (b"security.", 6),
-        (b"system.", 7),
-    ];
     NAMESPACES
         .iter()
         .find_map(|&(prefix, number)| Some((number, name.strip_prefix(prefix)?)))
 }
 
+/// The name of which this is the rest.
+pub(crate) fn full_name(namespace: u8, rest: &[u8]) -> Option<Vec<u8>> {
+    let (prefix, _) = NAMESPACES.iter().find(|(_, number)| *number == namespace)?;
+    Some([prefix, rest].concat())
+}
+
+/// Whether attributes of this namespace are access control lists.
+pub(crate) fn is_acl(namespace: u8) -> bool {
+    matches!(namespace, ACL_ACCESS | ACL_DEFAULT)
+}
+
+const NAMED_USER: u16 = 0x02;
+const NAMED_GROUP: u16 = 0x08;
+
 /// Turns an access control list's attribute value (version 2, 8 bytes an entry) into the form on disk (version 1,
 /// where only entries for named users and groups carry an id).
 fn acl_on_disk(value: &[u8]) -> Option<Vec<u8>> {
-    const NAMED_USER: u16 = 0x02;
-    const NAMED_GROUP: u16 = 0x08;
     let entries = value.strip_prefix(&[2, 0, 0, 0])?;
     if entries.is_empty() || entries.len() % 8 != 0 {
         return None;
@@ -215,4 +227,22 @@ fn acl_on_disk(value: &[u8]) -> Option<Vec<u8>> {
         }
     }
     Some(stored)
+}
+
+/// The reverse of [`acl_on_disk`]: entries without an id get the one that the kernel shows for them, which is none.
+pub(crate) fn acl_from_disk(stored: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = stored.strip_prefix(&[1, 0, 0, 0])?;
+    let mut value = vec![2, 0, 0, 0];
+    while !rest.is_empty() {
+        value.extend_from_slice(rest.get(..4)?);
+        let named = matches!(get16(rest, 0), NAMED_USER | NAMED_GROUP);
+        let id = if named {
+            get32(rest.get(4..8)?, 0)
+        } else {
+            u32::MAX
+        };
+        value.extend_from_slice(&id.to_le_bytes());
+        rest = &rest[if named { 8 } else { 4 }..];
+    }
+    Some(value)
 }

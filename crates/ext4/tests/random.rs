@@ -5,9 +5,10 @@ mod host;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 
-use banger_ext4::{ImageWriter, Meta, Timestamp, Xattr};
+use banger_ext4::{ImageReader, ImageWriter, Kind, Meta, Name, Segment, Timestamp, Xattr};
 use host::{Mounted, image, walk, xattr};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -165,6 +166,49 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
+/// What the crate's own reader finds.
+fn read_back(image: &std::path::Path) -> Model {
+    let reader = ImageReader::open(fs::File::open(image).unwrap()).unwrap();
+    let mut model = Model::new();
+    let mut ahead = vec![(Vec::new(), reader.root().unwrap())];
+    while let Some((path, directory)) = ahead.pop() {
+        for Name { name, inode } in reader.entries(&directory).unwrap() {
+            let path = if path.is_empty() {
+                name
+            } else {
+                [&path[..], b"/", &name].concat()
+            };
+            if path == b"lost+found" {
+                continue;
+            }
+            let mut node = reader.node(inode).unwrap();
+            node.meta.xattrs.sort_by(|one, other| one.name.cmp(&other.name));
+            let meta = node.meta.clone();
+            let found = match node.kind {
+                Kind::Directory => {
+                    ahead.push((path.clone(), node));
+                    Node::Directory(meta)
+                }
+                Kind::File => Node::File(meta, content_of(&reader, &node)),
+                Kind::Symlink => Node::Symlink(reader.link_target(&node).unwrap(), meta),
+                other => panic!("nobody made {other:?}"),
+            };
+            model.insert(path, found);
+        }
+    }
+    model
+}
+
+fn content_of(reader: &ImageReader, node: &banger_ext4::Node) -> Vec<u8> {
+    let mut content = vec![0; node.size as usize];
+    let mut data = reader.content(node).unwrap();
+    for Segment { offset, len } in reader.segments(node).unwrap() {
+        data.read_exact(&mut content[offset as usize..(offset + len) as usize])
+            .unwrap();
+    }
+    content
+}
+
 fn assert_meta(path: &std::path::Path, seen: &host::Seen, meta: &Meta, mode: u16) {
     assert_eq!(seen.mode, u32::from(mode), "mode of {}", path.display());
     assert_eq!(seen.owner, (meta.uid, meta.gid), "owner of {}", path.display());
@@ -192,6 +236,7 @@ proptest! {
     fn images_are_clean_and_hold_what_the_calls_come_to(calls in vec(call(), 1..60)) {
         let mut model = Model::new();
         let image = image(|writer| calls.iter().for_each(|call| apply(call, writer, &mut model)));
+        prop_assert_eq!(read_back(&image.path), model.clone());
         let mounted = Mounted::new(&image.path, "ro");
         let mut seen = walk(mounted.path());
         seen.remove(&b"lost+found"[..]);
