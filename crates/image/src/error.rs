@@ -111,6 +111,38 @@ pub enum Error {
         #[source]
         source: banger_ext4::Error,
     },
+    /// A layer of an image cannot be read.
+    #[error("read `{entry}` of the layer {}", .layer.display())]
+    ReadLayer {
+        /// Its file.
+        layer: PathBuf,
+        /// Which entry; the root's name is empty.
+        entry: String,
+        /// Why.
+        #[source]
+        source: banger_ext4::Error,
+    },
+    /// A layer was written by an overlay with other options than ours.
+    #[error("`{entry}` of the layer {} is elsewhere: its overlay was mounted with redirects or metadata copies", .layer.display())]
+    Redirected {
+        /// The layer's file.
+        layer: PathBuf,
+        /// Which entry.
+        entry: String,
+    },
+    /// A name that means something else in a layer.
+    #[error("`{0}` cannot be exported: in a layer such a name says that something is gone")]
+    Mark(String),
+    /// An archive could not be written.
+    #[error("write the archive")]
+    Export {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file that would be replaced.
+    #[error("{} exists already", .0.display())]
+    FileExists(PathBuf),
     /// A relative path, which would mean another file for another process.
     #[error("`{}` is not an absolute path", .0.display())]
     Relative(PathBuf),
@@ -160,9 +192,6 @@ pub enum Error {
     /// No file was named.
     #[error("name a kernel: `--vmlinux` or `--vmlinuz`")]
     NoKernelFile,
-    /// An image on top of which nothing more can be.
-    #[error("the image would have more than {0} layers")]
-    TooManyLayers(usize),
     /// A disk whose file system was not unmounted.
     #[error("the VM's disk was not unmounted when it ended")]
     NotAtRest,
@@ -208,10 +237,12 @@ impl Error {
     pub fn kind(&self) -> ErrorCode {
         match self {
             Self::NotFound { .. } | Self::NoGeneration(_) => ErrorCode::NotFound,
-            Self::Exists { .. } => ErrorCode::AlreadyExists,
-            Self::File { .. } | Self::Record { .. } | Self::Image { .. } | Self::Grow { .. } => {
-                ErrorCode::Host
-            }
+            Self::Exists { .. } | Self::FileExists(_) => ErrorCode::AlreadyExists,
+            Self::File { .. }
+            | Self::Record { .. }
+            | Self::Image { .. }
+            | Self::Grow { .. }
+            | Self::Export { .. } => ErrorCode::Host,
             Self::Archive { .. }
             | Self::Truncated { .. }
             | Self::Empty
@@ -219,10 +250,13 @@ impl Error {
             | Self::Write { .. }
             | Self::TooMany(_)
             | Self::NoImage { .. }
+            | Self::ReadLayer { .. }
+            | Self::Redirected { .. }
+            | Self::Mark(_)
             | Self::NoKernel { .. }
             | Self::Package { .. } => ErrorCode::BadInput,
             Self::Relative(_) | Self::NoKernelFile => ErrorCode::InvalidRequest,
-            Self::Lacks { .. } | Self::NoModule { .. } | Self::TooManyLayers(_) => ErrorCode::Unsupported,
+            Self::Lacks { .. } | Self::NoModule { .. } => ErrorCode::Unsupported,
             Self::NotAtRest => ErrorCode::WrongPhase,
             Self::Program { .. } | Self::NoHostKernel(_) => ErrorCode::Host,
             Self::Pull(error) => error.kind(),
@@ -262,7 +296,8 @@ impl Error {
                 "import a package instead: `banger kernel import NAME --package linux-image-cloud-amd64`".to_owned()
             }
             Self::Pull(error) => return error.hints(),
-            Self::TooManyLayers(_) => "begin anew from an image with fewer".to_owned(),
+            Self::FileExists(_) => "choose another file, or replace it with `--force`".to_owned(),
+            Self::Redirected { .. } => "make the VM again with this version of banger, whose guests keep what they move whole".to_owned(),
             Self::NotAtRest => "start it, and commit it while it runs".to_owned(),
             _ => return Vec::new(),
         };

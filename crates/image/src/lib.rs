@@ -13,6 +13,7 @@ pub mod fetch;
 pub mod initrd;
 
 mod archive;
+mod changes;
 mod compression;
 mod digest;
 mod error;
@@ -28,8 +29,8 @@ mod tree;
 pub use banger_ext4::Error as DiskError;
 pub use error::Error;
 pub use images::{
-    Committing, ImageRecord, ImageStore, ImagesPruned, ImportOptions, Layer, LayerKind, Origin, Progress,
-    Pull, Pulled,
+    Aspect, Committing, Compression, Difference, DifferenceKind, Exported, ImageRecord, ImageStore,
+    ImagesPruned, ImportOptions, Layer, LayerKind, Origin, Progress, Pull, Pulled,
 };
 pub use import::ImportSource;
 pub use kernel::{KernelOptions, KernelRecord, KernelStore, Source};

@@ -54,7 +54,8 @@ fn mount_disk(device: &str, target: &Path, flags: MountFlags) -> Result<(), Fail
     mount(device, target, "ext4", flags, None).during(format!("mount {device}"))
 }
 
-/// The overlay's options (the kernel's `filesystems/overlayfs`). The uppermost layer comes first there.
+/// The overlay's options (the kernel's `filesystems/overlayfs`). The uppermost layer comes first there. A directory or a file
+/// that has moved is whole on the disk, whatever the kernel would do by itself, so that the disk alone can become a layer.
 fn options(layers: &[PathBuf], upper: &Path, work: &Path) -> std::ffi::CString {
     let lower: Vec<_> = layers
         .iter()
@@ -62,7 +63,7 @@ fn options(layers: &[PathBuf], upper: &Path, work: &Path) -> std::ffi::CString {
         .map(|layer| layer.display().to_string())
         .collect();
     let options = format!(
-        "lowerdir={},upperdir={},workdir={}",
+        "lowerdir={},upperdir={},workdir={},redirect_dir=off,metacopy=off",
         lower.join(":"),
         upper.display(),
         work.display()
@@ -100,6 +101,9 @@ mod tests {
     fn the_uppermost_layer_comes_first() {
         let layers = [PathBuf::from("/l/0"), PathBuf::from("/l/1")];
         let options = options(&layers, Path::new("/u"), Path::new("/w"));
-        assert_eq!(options.to_str(), Ok("lowerdir=/l/1:/l/0,upperdir=/u,workdir=/w"));
+        assert_eq!(
+            options.to_str(),
+            Ok("lowerdir=/l/1:/l/0,upperdir=/u,workdir=/w,redirect_dir=off,metacopy=off")
+        );
     }
 }

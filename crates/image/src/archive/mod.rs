@@ -1,4 +1,4 @@
-//! Tar archives, read entry by entry: exactly what each says, or an error.
+//! Tar archives, read and written entry by entry: exactly what each says, or an error.
 //!
 //! Sources: IEEE 1003.1, `pax`, for ustar and pax archives; the GNU tar manual, "Basic Tar Format", "Storing Sparse
 //! Files" and "Other Fields", for GNU's; star(5) for attributes and for numbers to the base 256. Where writers differ
@@ -15,6 +15,7 @@ mod header;
 mod pax;
 mod sparse;
 mod stream;
+mod write;
 
 use std::io::Read;
 
@@ -26,6 +27,7 @@ use crate::error::{EntryFault, shown};
 use self::header::{Header, text};
 use self::pax::Records;
 use self::stream::Stream;
+pub(crate) use self::write::Writer;
 
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]

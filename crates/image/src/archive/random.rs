@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::written::{Tar, base256, entries, gnu};
-use super::{Entry, EntryKind};
+use super::{Entry, EntryKind, Writer};
 
 /// How an entry is put into the archive.
 #[derive(Debug, Clone, Copy)]
@@ -353,6 +353,20 @@ proptest! {
         let expected: Vec<_> = random.into_iter().map(|(entry, content, ..)| (entry, content)).collect();
         prop_assert_eq!(&entries(&*tar).unwrap(), &expected);
         prop_assert_eq!(&entries(Dripping(&tar, 0)).unwrap(), &expected);
+    }
+
+    #[test]
+    fn what_we_write_ourselves_is_read(random in vec(random(), 0..6)) {
+        let mut writer = Writer::new(Vec::new());
+        let mut expected = Vec::new();
+        for (mut entry, content, ..) in random {
+            writer.entry(&entry, &mut &content[..]).unwrap();
+            if entry.kind == EntryKind::Directory && !entry.name.ends_with(b"/") {
+                entry.name.push(b'/');
+            }
+            expected.push((entry, content));
+        }
+        prop_assert_eq!(&entries(&*writer.finish().unwrap()).unwrap(), &expected);
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use banger_model::{ImageName, KernelName};
 
-use super::{DISK, Draft, ImageRecord, ImageStore};
-use crate::files::{Making, OfFile};
+use super::{DISK, Draft, ImageRecord, ImageStore, Layer, ROOTFS, flatten};
+use crate::files::{self, Making, OfFile};
 use crate::{Error, disk};
 
-/// The most layers that an image may have: VMs name their disks by letters, and the kernel looks through each layer.
-const MOST_LAYERS: usize = 16;
+/// From so many layers on an image is flattened to one: the kernel looks through each of them for every name, and each is
+/// a disk of every VM.
+const FLATTENED_FROM: usize = 8;
 
 /// A disk that has been copied and is no image yet.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ impl ImageStore {
     /// file system must be at rest: unmounted, or frozen.
     ///
     /// # Errors
-    /// When the name is taken, the disk is not at rest or cannot be copied, or there would be too many layers.
+    /// When the name is taken, or the disk is not at rest or cannot be copied.
     pub fn commit(
         &self,
         name: &ImageName,
@@ -34,9 +35,6 @@ impl ImageStore {
     ) -> Result<Committing, Error> {
         self.refuse_taken(name, force)?;
         let base = self.generation(base)?;
-        if base.layers.len() + 1 > MOST_LAYERS {
-            return Err(Error::TooManyLayers(MOST_LAYERS));
-        }
         let making = self.begin()?;
         let copy = making.path().join(DISK);
         disk::copy_sparse(disk, &copy)?;
@@ -51,10 +49,10 @@ impl ImageStore {
         Ok(Committing { making, base })
     }
 
-    /// Makes it an image.
+    /// Makes it an image. One that would have eight layers gets one instead, with all that is in them.
     ///
     /// # Errors
-    /// When the name was taken meanwhile, or it cannot be kept.
+    /// When the name was taken meanwhile, a layer cannot be read to be flattened, or it cannot be kept.
     pub fn publish_commit(
         &self,
         committing: Committing,
@@ -64,15 +62,32 @@ impl ImageStore {
     ) -> Result<ImageRecord, Error> {
         let Committing { making, base } = committing;
         let copy = making.path().join(DISK);
-        File::open(&copy)
-            .and_then(|file| file.sync_all())
-            .of("sync", &copy)?;
+        let is_flat = base.layers.len() + 1 >= FLATTENED_FROM;
+        let (base_id, os, init) = if is_flat {
+            let layers: Vec<Layer> = base
+                .layers
+                .into_iter()
+                .chain([Layer::disk(copy.clone())])
+                .collect();
+            let path = making.path().join(ROOTFS);
+            let file = files::make_file(&path)?;
+            let handle = file.try_clone().of("open", &path)?;
+            let facts = flatten::into_one(&layers, file)?;
+            handle.sync_all().of("sync", &path)?;
+            std::fs::remove_file(&copy).of("remove", &copy)?;
+            (None, facts.os, facts.init)
+        } else {
+            File::open(&copy)
+                .and_then(|file| file.sync_all())
+                .of("sync", &copy)?;
+            (Some(base.id), base.os, base.init)
+        };
         let draft = Draft {
             managed: true,
-            base: Some(base.id),
+            base: base_id,
             kernel: kernel.or(base.kernel),
-            os: base.os,
-            init: base.init,
+            os,
+            init,
             config: base.config,
             ..Draft::default()
         };

@@ -12,9 +12,13 @@
 //! have neither name nor VM, and are no base of one that has. On disk a record has its own layer alone.
 
 mod commit;
+mod diff;
+mod export;
+mod flatten;
 mod layer;
 mod promote;
 mod pull;
+mod read;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -32,6 +36,8 @@ use crate::import::{self, ImportSource};
 use crate::oci::ImageConfig;
 
 pub use commit::Committing;
+pub use diff::{Aspect, Difference, DifferenceKind};
+pub use export::{Compression, Exported};
 pub use layer::{Layer, LayerKind};
 pub use pull::{Pull, Pulled};
 

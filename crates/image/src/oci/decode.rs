@@ -5,39 +5,14 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use banger_ext4::{Landed, Lane, Meta, Stored};
+use banger_ext4::Lane;
 
 use super::verified::Verified;
 use super::{Error, LayerRef};
 use crate::archive::{self, Entry, EntryKind};
+use crate::changes::{AUFS_LINKED, Change, Changes};
 use crate::compression::{Checked, decompressed};
 use crate::error::shown;
-use crate::facts;
-
-/// What a layer does to the layers below it.
-pub(super) struct Layer {
-    /// In the archive's order.
-    pub(super) changes: Vec<Change>,
-    pub(super) landed: Landed,
-}
-
-/// One entry of a layer's archive.
-pub(super) enum Change {
-    /// A regular file.
-    File {
-        name: Vec<u8>,
-        meta: Meta,
-        stored: Stored,
-        /// Its content, where that tells something of the image.
-        content: Option<Vec<u8>>,
-    },
-    /// Anything else that is there.
-    Entry(Entry),
-    /// This is not there any more.
-    Whiteout(Vec<u8>),
-    /// What lower layers have in this directory is not there any more.
-    Opaque(Vec<u8>),
-}
 
 /// How much the layers of an image may be together.
 #[derive(Debug)]
@@ -83,8 +58,6 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Prefix of what AUFS kept for itself.
 const AUFS: &[u8] = b".wh..wh.";
-/// Where AUFS kept files with several names, below the root: hard links of the same layer may lead to them.
-pub(super) const AUFS_LINKED: &[u8] = b".wh..wh.plnk";
 
 /// Unpacks a layer. Its bytes are hashed as they come and as they are unpacked; nothing of it counts until both are
 /// what they should be.
@@ -93,7 +66,7 @@ pub(super) fn unpack(
     packed: impl Read + Send,
     mut lane: Lane,
     bounds: &Bounds,
-) -> Result<Layer, crate::Error> {
+) -> Result<Changes, crate::Error> {
     let packed = Verified::new(packed, layer.sha256, Some(layer.size));
     let changes = thread::scope(|scope| {
         let tar = decompressed(scope, packed, Checked::ByDigest).map_err(unread(0))?;
@@ -114,11 +87,7 @@ pub(super) fn unpack(
         true => Error::TooLarge(bounds.bytes).into(),
         false => error,
     })?;
-    let landed = lane.finish().map_err(|source| crate::Error::Image {
-        what: "write",
-        source,
-    })?;
-    Ok(Layer { changes, landed })
+    Changes::new(changes, lane)
 }
 
 fn unread(entries: u64) -> impl Fn(io::Error) -> crate::Error {
@@ -141,33 +110,7 @@ fn change(entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<Optio
         }
         return Ok(Some(Change::Whiteout([dir, gone].concat())));
     }
-    let EntryKind::File { size, segments } = &entry.kind else {
-        return Ok(Some(Change::Entry(entry)));
-    };
-    let write = |source| crate::Error::Write {
-        entry: shown(&entry.name),
-        source,
-    };
-    if last == b"os-release" && *size < facts::LONGEST && segments.len() == 1 {
-        let mut bytes = Vec::new();
-        content.read_to_end(&mut bytes).map_err(unread(0))?;
-        let stored = lane
-            .store(&entry.name, *size, segments, &mut &bytes[..])
-            .map_err(write)?;
-        return Ok(Some(Change::File {
-            name: entry.name,
-            meta: entry.meta,
-            stored,
-            content: Some(bytes),
-        }));
-    }
-    let stored = lane.store(&entry.name, *size, segments, content).map_err(write)?;
-    Ok(Some(Change::File {
-        name: entry.name,
-        meta: entry.meta,
-        stored,
-        content: None,
-    }))
+    Change::of(entry, content, lane).map(Some)
 }
 
 /// Whether an entry was AUFS's own affair, and nothing leads to it.

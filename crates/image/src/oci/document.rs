@@ -27,6 +27,18 @@ pub struct Platform {
     variant: Option<String>,
 }
 
+impl Platform {
+    /// The operating system's name.
+    pub(crate) fn os(&self) -> String {
+        self.os.to_string()
+    }
+
+    /// The processor's name.
+    pub(crate) fn arch(&self) -> String {
+        self.arch.to_string()
+    }
+}
+
 impl Default for Platform {
     /// Linux, on the processor of this host.
     fn default() -> Self {

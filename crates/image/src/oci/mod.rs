@@ -22,7 +22,6 @@ mod registry;
 mod retry;
 mod saved;
 mod source;
-mod stack;
 mod verified;
 mod work;
 

@@ -8,10 +8,11 @@ use std::thread;
 
 use banger_ext4::Lane;
 
-use super::decode::{self, Bounds, Layer};
+use super::decode::{self, Bounds};
 use super::document::LayerRef;
 use super::source::Source;
-use super::{Error, PullProgress, stack};
+use super::{Error, PullProgress};
+use crate::changes::{self, Changes};
 use crate::tree::Tree;
 
 /// The unpacking of all layers.
@@ -69,7 +70,7 @@ impl<'a> Work<'a> {
 
     fn in_order(
         &self,
-        unpacked: &mpsc::Receiver<(usize, Result<Layer, crate::Error>)>,
+        unpacked: &mpsc::Receiver<(usize, Result<Changes, crate::Error>)>,
         tree: &mut Tree,
     ) -> Result<(), crate::Error> {
         let mut early = BTreeMap::new();
@@ -78,14 +79,14 @@ impl<'a> Work<'a> {
             early.insert(index, layer?);
             while let Some(layer) = early.remove(&next) {
                 tree.join(&layer.landed);
-                stack::add(tree, layer).map_err(|error| self.in_layer(next, error))?;
+                changes::add(tree, layer).map_err(|error| self.in_layer(next, error))?;
                 next += 1;
             }
         }
         Ok(())
     }
 
-    fn unpack(&self, index: usize, lane: Lane) -> Result<Layer, crate::Error> {
+    fn unpack(&self, index: usize, lane: Lane) -> Result<Changes, crate::Error> {
         let layer = &self.layers[index];
         let name = self.name(index);
         let watched = Watched {

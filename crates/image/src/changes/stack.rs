@@ -5,17 +5,17 @@
 
 use std::collections::HashSet;
 
-use super::decode::{AUFS_LINKED, Change, Layer};
+use super::{AUFS_LINKED, Change, Changes};
 use crate::Error;
 use crate::archive::{Entry, EntryKind};
 use crate::tree::Tree;
 
 /// Makes a layer's changes. Its lane has been joined.
-pub(super) fn add(tree: &mut Tree, layer: Layer) -> Result<(), Error> {
+pub(crate) fn add(tree: &mut Tree, layer: Changes) -> Result<(), Error> {
     let removes = |change: &Change| matches!(change, Change::Whiteout(_) | Change::Opaque(_));
     // Only whiteouts need to know what is the layer's own.
-    let mut own = layer.changes.iter().any(removes).then(Own::default);
-    for change in layer.changes {
+    let mut own = layer.list.iter().any(removes).then(Own::default);
+    for change in layer.list {
         match change {
             Change::File {
                 name,

@@ -1,0 +1,434 @@
+//! Images that go elsewhere: an OCI image layout in a tar, which `docker load`, `skopeo`, `podman` and `image pull` take.
+//!
+//! Sources: the OCI image specification (`image-layout.md`, `manifest.md`, `config.md`, `layer.md`); Docker's image
+//! specification 1.2 for `manifest.json`, without which older versions of `docker load` find nothing. The same image
+//! gives the same bytes.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use banger_ext4::{Meta, Timestamp};
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+use super::read::{Item, LayerReader};
+use super::{ImageRecord, ImageStore, Progress, used};
+use crate::archive::{Entry, EntryKind, Writer};
+use crate::digest::{Digest, Digesting};
+use crate::error::shown;
+use crate::files::{self, OfFile};
+use crate::{Error, Platform};
+
+/// How layers are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// zstd (RFC 8878): fast and small; Docker reads it from version 23 on.
+    #[default]
+    Zstd,
+    /// gzip (RFC 1952): every tool reads it.
+    Gzip,
+    /// Not at all.
+    None,
+}
+
+/// What was exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// The archive.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// The digest of the image's manifest.
+    pub manifest: Digest,
+    /// How many layers it has.
+    pub layers: usize,
+}
+
+/// Like `tar -C` to an image's root, by layer; above this level zstd gains little and takes much longer.
+const LEVEL: i32 = 3;
+
+const BLOCK: u64 = 512;
+
+impl ImageStore {
+    /// Writes an image into a new file, which appears whole or not at all.
+    ///
+    /// # Errors
+    /// When the file exists and may not be replaced, or is not an absolute path; when a layer cannot be read or holds what
+    /// no OCI image can; when the archive cannot be written.
+    pub fn export(
+        &self,
+        image: &ImageRecord,
+        path: &Path,
+        compression: Compression,
+        force: bool,
+        progress: Progress<'_>,
+    ) -> Result<Exported, Error> {
+        if !path.is_absolute() {
+            return Err(Error::Relative(path.to_owned()));
+        }
+        if !force && path.exists() {
+            return Err(Error::FileExists(path.to_owned()));
+        }
+        let dir = path.parent().unwrap_or(path);
+        let beside = NamedTempFile::new_in(dir).of("make a file in", dir)?;
+        let (manifest, layers) = write(image, beside.as_file(), compression, progress)?;
+        let bytes = beside.as_file().metadata().of("look at", path)?.len();
+        beside.as_file().sync_all().of("sync", path)?;
+        // Also users of the directory may read what its owner has exported, as the owner's umask says.
+        let placed = if force {
+            beside.persist(path)
+        } else {
+            beside.persist_noclobber(path)
+        };
+        placed.map_err(|error| error.error).of("put in place", path)?;
+        files::sync_parent(path)?;
+        Ok(Exported {
+            path: path.to_owned(),
+            bytes,
+            manifest,
+            layers,
+        })
+    }
+}
+
+/// Writes an image into an empty file. Gives the manifest's digest, and how many layers there are.
+pub(crate) fn write(
+    image: &ImageRecord,
+    file: &File,
+    compression: Compression,
+    progress: Progress<'_>,
+) -> Result<(Digest, usize), Error> {
+    let mut archive = Blobs { file, at: 0 };
+    let mut readers: Vec<(PathBuf, LayerReader)> = Vec::new();
+    for layer in &image.layers {
+        readers.push((layer.path.clone(), LayerReader::open(layer)?));
+    }
+    if let Some(seed) = &image.work_seed {
+        readers.push((seed.clone(), LayerReader::seed(seed)?));
+    }
+    let total: u64 = readers.iter().map(|(path, _)| used(path)).sum();
+    let mut told = Told {
+        progress,
+        done: 0,
+        total,
+    };
+    let layers: Vec<Blob> = readers
+        .iter()
+        .map(|(_, reader)| layer(&mut archive, reader, compression, &mut told))
+        .collect::<Result<_, _>>()?;
+    let config = archive.document(&configuration(image, &layers))?;
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
+        "layers": layers.iter().map(|layer| descriptor(media_type(compression), layer)).collect::<Vec<_>>(),
+    });
+    let manifest = archive.document(&manifest)?;
+    let mut listed = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
+    listed["annotations"] = json!({"org.opencontainers.image.ref.name": image.name.as_str()});
+    let place = |blob: &Blob| format!("blobs/sha256/{}", blob.digest);
+    archive.file("oci-layout", &json!({"imageLayoutVersion": "1.0.0"}))?;
+    archive.file(
+        "index.json",
+        &json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [listed],
+        }),
+    )?;
+    archive.file(
+        "manifest.json",
+        &json!([{
+            "Config": place(&config),
+            "RepoTags": [format!("{}:latest", image.name.as_str().to_lowercase())],
+            "Layers": layers.iter().map(place).collect::<Vec<_>>(),
+        }]),
+    )?;
+    archive.finish()?;
+    Ok((manifest.digest, layers.len()))
+}
+
+fn media_type(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+        Compression::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+        Compression::None => "application/vnd.oci.image.layer.v1.tar",
+    }
+}
+
+fn descriptor(media_type: &str, blob: &Blob) -> Value {
+    json!({
+        "mediaType": media_type,
+        "digest": format!("sha256:{}", blob.digest),
+        "size": blob.bytes,
+    })
+}
+
+/// How to run it, as the image's maker said.
+fn configuration(image: &ImageRecord, layers: &[Blob]) -> Value {
+    let platform = Platform::default();
+    let config = image.config.clone().unwrap_or_default();
+    let created = i64::try_from(image.created)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .unwrap_or_default()
+        .to_string();
+    let mut run = serde_json::Map::new();
+    let mut set = |key: &str, value: Value, is_said: bool| {
+        if is_said {
+            run.insert(key.to_owned(), value);
+        }
+    };
+    set("Env", json!(config.env), !config.env.is_empty());
+    set(
+        "Entrypoint",
+        json!(config.entrypoint),
+        !config.entrypoint.is_empty(),
+    );
+    set("Cmd", json!(config.cmd), !config.cmd.is_empty());
+    set("User", json!(config.user), !config.user.is_empty());
+    set("WorkingDir", json!(config.workdir), !config.workdir.is_empty());
+    set("Labels", json!(config.labels), !config.labels.is_empty());
+    let ports: serde_json::Map<_, _> = config
+        .exposed_ports
+        .iter()
+        .map(|port| (port.clone(), json!({})))
+        .collect();
+    set("ExposedPorts", json!(ports), !ports.is_empty());
+    set(
+        "StopSignal",
+        json!(config.stop_signal),
+        config.stop_signal.is_some(),
+    );
+    json!({
+        "created": created,
+        "architecture": platform.arch(),
+        "os": platform.os(),
+        "config": run,
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": layers.iter().map(|layer| format!("sha256:{}", layer.unpacked)).collect::<Vec<_>>(),
+        },
+        "history": layers.iter().map(|_| json!({"created": created, "created_by": "banger image export"})).collect::<Vec<_>>(),
+    })
+}
+
+/// Progress over all layers.
+struct Told<'a> {
+    progress: Progress<'a>,
+    done: u64,
+    total: u64,
+}
+
+impl Told<'_> {
+    fn say(&mut self) -> Result<(), Error> {
+        match (self.progress)(self.done.min(self.total), Some(self.total)) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
+    }
+}
+
+fn layer(
+    archive: &mut Blobs<'_>,
+    reader: &LayerReader,
+    compression: Compression,
+    told: &mut Told<'_>,
+) -> Result<Blob, Error> {
+    archive.blob(|to| {
+        let packer = Packer::new(to, compression).map_err(unwritten)?;
+        let mut tar = Writer::new(Digesting::new(packer));
+        reader.walk(&mut |item| {
+            let written = match item {
+                Item::Entry { entry, inode } => {
+                    told.done += match &entry.kind {
+                        EntryKind::File { segments, .. } => segments.iter().map(|segment| segment.len).sum(),
+                        _ => 0,
+                    };
+                    told.say()?;
+                    refuse_mark(&entry)?;
+                    tar.entry(&entry, &mut reader.content(inode)?)
+                }
+                Item::Whiteout(path) => tar.entry(&mark(&path), &mut io::empty()),
+                Item::Opaque(path) => tar.entry(&mark(&[&path[..], b"/.wh..opq"].concat()), &mut io::empty()),
+            };
+            written.map_err(unwritten)
+        })?;
+        let (packer, unpacked) = tar.finish().map_err(unwritten)?.finish();
+        packer.finish().map_err(unwritten)?;
+        Ok(unpacked)
+    })
+}
+
+/// What such a name means in a layer is something else.
+fn refuse_mark(entry: &Entry) -> Result<(), Error> {
+    let name = entry.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    match name.starts_with(b".wh.") {
+        true => Err(Error::Mark(shown(&entry.name))),
+        false => Ok(()),
+    }
+}
+
+/// The file that says that `path` is gone.
+fn mark(path: &[u8]) -> Entry {
+    let cut = path
+        .iter()
+        .rposition(|&byte| byte == b'/')
+        .map_or(0, |slash| slash + 1);
+    Entry {
+        name: [&path[..cut], b".wh.", &path[cut..]].concat(),
+        meta: Meta::new(0o600, Timestamp::default()),
+        kind: EntryKind::File {
+            size: 0,
+            segments: Vec::new(),
+        },
+    }
+}
+
+fn unwritten(source: io::Error) -> Error {
+    Error::Export { source }
+}
+
+/// A compressor.
+enum Packer<W: Write> {
+    Zstd(zstd::Encoder<'static, W>),
+    Gzip(GzEncoder<W>),
+    None(W),
+}
+
+impl<W: Write> Packer<W> {
+    fn new(to: W, compression: Compression) -> io::Result<Self> {
+        Ok(match compression {
+            Compression::Zstd => {
+                let mut encoder = zstd::Encoder::new(to, LEVEL)?;
+                // With any number of them the bytes are the same, but not the same as with none.
+                let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+                encoder.multithread(workers.min(8) as u32)?;
+                Self::Zstd(encoder)
+            }
+            Compression::Gzip => Self::Gzip(GzEncoder::new(to, flate2::Compression::default())),
+            Compression::None => Self::None(to),
+        })
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Zstd(encoder) => encoder.finish()?.flush(),
+            Self::Gzip(encoder) => encoder.finish()?.flush(),
+            Self::None(mut to) => to.flush(),
+        }
+    }
+}
+
+impl<W: Write> Write for Packer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Zstd(encoder) => encoder.write(bytes),
+            Self::Gzip(encoder) => encoder.write(bytes),
+            Self::None(to) => to.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Zstd(encoder) => encoder.flush(),
+            Self::Gzip(encoder) => encoder.flush(),
+            Self::None(to) => to.flush(),
+        }
+    }
+}
+
+/// A blob in the archive.
+struct Blob {
+    digest: Digest,
+    bytes: u64,
+    /// The digest of what is in it, unpacked.
+    unpacked: Digest,
+}
+
+/// The archive. A blob is named by its content, so its header is written when that is there.
+struct Blobs<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Blobs<'_> {
+    /// Adds what `fill` writes; it gives the digest of what that is, unpacked.
+    fn blob(&mut self, fill: impl FnOnce(&mut dyn Write) -> Result<Digest, Error>) -> Result<Blob, Error> {
+        let at = At {
+            file: self.file,
+            at: self.at + BLOCK,
+        };
+        let mut to = Digesting::new(BufWriter::with_capacity(1 << 20, at));
+        let unpacked = fill(&mut to)?;
+        to.flush().map_err(unwritten)?;
+        let bytes = to.bytes();
+        let (_, digest) = to.finish();
+        self.header(&format!("blobs/sha256/{digest}"), bytes)?;
+        Ok(Blob {
+            digest,
+            bytes,
+            unpacked,
+        })
+    }
+
+    fn document(&mut self, value: &Value) -> Result<Blob, Error> {
+        let text = value.to_string();
+        let mut digest = Digesting::new(io::sink());
+        digest.write_all(text.as_bytes()).map_err(unwritten)?;
+        let (_, digest) = digest.finish();
+        self.blob(|to| to.write_all(text.as_bytes()).map_err(unwritten).map(|()| digest))
+    }
+
+    fn file(&mut self, name: &str, value: &Value) -> Result<(), Error> {
+        let text = value.to_string();
+        self.write(text.as_bytes(), self.at + BLOCK)?;
+        self.header(name, text.len() as u64)
+    }
+
+    /// Writes the header of a member whose content is there, and goes on after it.
+    fn header(&mut self, name: &str, bytes: u64) -> Result<(), Error> {
+        let mut header = tar::Header::new_ustar();
+        header.set_path(name).map_err(unwritten)?;
+        header.set_mode(0o644);
+        header.set_size(bytes);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_cksum();
+        self.write(header.as_bytes(), self.at)?;
+        self.at += BLOCK + bytes.next_multiple_of(BLOCK);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Error> {
+        self.file.set_len(self.at + 2 * BLOCK).map_err(unwritten)
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) -> Result<(), Error> {
+        self.file.write_all_at(bytes, at).map_err(unwritten)
+    }
+}
+
+/// Writes from a place of a file on.
+struct At<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Write for At<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write_at(bytes, self.at)?;
+        self.at += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! Many layers made one.
+
+use std::fs::File;
+
+use banger_ext4::{ImageWriter, Lane, Options};
+
+use super::read::{Item, LayerReader};
+use super::{Layer, used};
+use crate::Error;
+use crate::changes::{self, Change, Changes};
+use crate::facts::Facts;
+use crate::import::{LABEL, UUID};
+use crate::tree::{MOST_ENTRIES, Tree};
+
+/// Writes layers, the lowest first, as one file tree into an empty file: what the kernel's overlay of them shows.
+pub(super) fn into_one(layers: &[Layer], file: File) -> Result<Facts, Error> {
+    let mut writer = ImageWriter::create(file, Options::new(LABEL, UUID)).map_err(|source| Error::Image {
+        what: "begin",
+        source,
+    })?;
+    let weights: Vec<u64> = layers.iter().map(|layer| used(&layer.path)).collect();
+    let lanes = writer.lanes(&weights);
+    let mut tree = Tree::new(writer, MOST_ENTRIES);
+    for (layer, lane) in layers.iter().zip(lanes) {
+        let changes = changes_of(layer, lane)?;
+        tree.join(&changes.landed);
+        changes::add(&mut tree, changes)?;
+    }
+    tree.finish()
+}
+
+fn changes_of(layer: &Layer, mut lane: Lane) -> Result<Changes, Error> {
+    let reader = LayerReader::open(layer)?;
+    let mut list = Vec::new();
+    reader.walk(&mut |item| {
+        list.push(match item {
+            Item::Entry { entry, inode } => Change::of(entry, &mut reader.content(inode)?, &mut lane)?,
+            Item::Whiteout(path) => Change::Whiteout(path),
+            Item::Opaque(path) => Change::Opaque(path),
+        });
+        Ok(())
+    })?;
+    Changes::new(list, lane)
+}

@@ -1,0 +1,250 @@
+//! A layer of the store, entry by entry.
+//!
+//! A layer is a file tree, or the disk of a VM with its changes in `upper`, as the kernel's overlayfs keeps them (its
+//! documentation, `filesystems/overlayfs`, "whiteouts and opaque directories"): a device 0:0 hides what is below, and
+//! attributes of `trusted.overlay` say the rest. A guest has written that disk, so nothing of it is believed unchecked.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use banger_ext4::{Content, DeviceKind, ImageReader, Kind, Meta, Node};
+
+use super::{Layer, LayerKind};
+use crate::archive::{Entry, EntryKind};
+use crate::error::shown;
+use crate::files::OfFile;
+use crate::{DiskError, Error};
+
+/// The most entries of a layer.
+const MOST: usize = 4_000_000;
+
+/// Where a VM's disk has its changes.
+const UPPER: &[u8] = b"upper";
+
+const OF_OVERLAY: &[u8] = b"trusted.overlay.";
+
+/// A layer to read.
+pub(super) struct LayerReader {
+    path: PathBuf,
+    reader: ImageReader,
+    kind: LayerKind,
+    /// Where its root is in the image.
+    prefix: Vec<u8>,
+}
+
+/// What a layer says of a path. Parents come before what is in them, and names in their order.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// This is there; a regular file has its content in this inode.
+    Entry { entry: Entry, inode: u32 },
+    /// This is not there any more.
+    Whiteout(Vec<u8>),
+    /// What lower layers have in this directory is not there any more.
+    Opaque(Vec<u8>),
+}
+
+impl LayerReader {
+    /// Opens a layer.
+    pub(super) fn open(layer: &Layer) -> Result<Self, Error> {
+        Self::at(&layer.path, layer.kind, b"")
+    }
+
+    /// Opens a work seed, whose root is `/root` and hides what layers have there.
+    pub(super) fn seed(path: &Path) -> Result<Self, Error> {
+        Self::at(path, LayerKind::Tree, b"root")
+    }
+
+    fn at(path: &Path, kind: LayerKind, prefix: &[u8]) -> Result<Self, Error> {
+        let file = File::open(path).of("open", path)?;
+        let reader = ImageReader::open(file).map_err(|source| Error::NoImage {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            reader,
+            kind,
+            prefix: prefix.to_vec(),
+        })
+    }
+
+    /// The bytes of an inode that are no holes, one after the other.
+    pub(super) fn content(&self, inode: u32) -> Result<Content<'_>, Error> {
+        let content = self
+            .reader
+            .node(inode)
+            .and_then(|node| self.reader.content(&node));
+        content.map_err(|source| self.unread(b"", source))
+    }
+
+    /// Calls `each` for everything in the layer.
+    pub(super) fn walk(&self, each: &mut dyn FnMut(Item) -> Result<(), Error>) -> Result<(), Error> {
+        let Some(root) = self.start()? else { return Ok(()) };
+        let mut walk = Walk {
+            layer: self,
+            names: HashMap::new(),
+            directories: HashSet::new(),
+            entries: 0,
+            bytes_left: self.reader.bytes(),
+        };
+        let mut ahead = vec![(self.prefix.clone(), root)];
+        while let Some((path, node)) = ahead.pop() {
+            let below = walk.visit(path, node, each)?;
+            ahead.extend(below.into_iter().rev());
+        }
+        Ok(())
+    }
+
+    /// The directory that is the layer's root; a disk that was never mounted has none.
+    fn start(&self) -> Result<Option<Node>, Error> {
+        let start = || {
+            let root = self.reader.root()?;
+            if self.kind == LayerKind::Tree {
+                return Ok(Some(root));
+            }
+            let names = self.reader.entries(&root)?;
+            let upper = names.into_iter().find(|name| name.name == UPPER);
+            upper.map(|name| self.reader.node(name.inode)).transpose()
+        };
+        start().map_err(|source| self.unread(b"", source))
+    }
+
+    fn unread(&self, entry: &[u8], source: DiskError) -> Error {
+        Error::ReadLayer {
+            layer: self.path.clone(),
+            entry: shown(entry),
+            source,
+        }
+    }
+}
+
+struct Walk<'a> {
+    layer: &'a LayerReader,
+    /// The first name of each file that has several.
+    names: HashMap<u32, Vec<u8>>,
+    /// Those that were visited: in a tree each has one name.
+    directories: HashSet<u32>,
+    entries: usize,
+    /// No more content than the file system has room for.
+    bytes_left: u64,
+}
+
+impl Walk<'_> {
+    /// Tells of one entry, and gives what is below it, by name.
+    fn visit(
+        &mut self,
+        path: Vec<u8>,
+        mut node: Node,
+        each: &mut dyn FnMut(Item) -> Result<(), Error>,
+    ) -> Result<Vec<(Vec<u8>, Node)>, Error> {
+        self.entries += 1;
+        if self.entries > MOST {
+            return Err(Error::TooMany(MOST as u64));
+        }
+        let is_disk = self.layer.kind == LayerKind::Disk;
+        if is_disk && node.kind == Kind::Device(DeviceKind::Char) && node.device == (0, 0) {
+            each(Item::Whiteout(path))?;
+            return Ok(Vec::new());
+        }
+        let hides = is_disk && self.take_marks(&path, &mut node.meta)?;
+        let is_seed = self.entries == 1 && !path.is_empty();
+        let Some(kind) = self.kind(&path, &node)? else {
+            return Ok(Vec::new());
+        };
+        let (inode, is_directory) = (node.number, kind == EntryKind::Directory);
+        each(Item::Entry {
+            entry: Entry {
+                name: path.clone(),
+                meta: std::mem::replace(&mut node.meta, Meta::new(0, Default::default())),
+                kind,
+            },
+            inode,
+        })?;
+        if !is_directory {
+            return Ok(Vec::new());
+        }
+        if hides || is_seed {
+            each(Item::Opaque(path.clone()))?;
+        }
+        self.below(&path, &node)
+    }
+
+    /// Removes what overlayfs keeps for itself. Tells whether the directory hides what is below it.
+    fn take_marks(&self, path: &[u8], meta: &mut Meta) -> Result<bool, Error> {
+        let mut hides = false;
+        for xattr in &meta.xattrs {
+            match xattr.name.strip_prefix(OF_OVERLAY) {
+                Some(b"opaque") => hides = xattr.value == b"y",
+                // Our guests mount it without both.
+                Some(b"redirect" | b"metacopy") => {
+                    return Err(Error::Redirected {
+                        layer: self.layer.path.clone(),
+                        entry: shown(path),
+                    });
+                }
+                _ => {}
+            }
+        }
+        meta.xattrs.retain(|xattr| !xattr.name.starts_with(OF_OVERLAY));
+        Ok(hides)
+    }
+
+    /// What an entry is in an archive; nothing for sockets, which only their makers can listen on.
+    fn kind(&mut self, path: &[u8], node: &Node) -> Result<Option<EntryKind>, Error> {
+        let reader = &self.layer.reader;
+        let unread = |source| self.layer.unread(path, source);
+        if node.kind != Kind::Directory && node.links > 1 {
+            if let Some(first) = self.names.get(&node.number) {
+                return Ok(Some(EntryKind::HardLink(first.clone())));
+            }
+            self.names.insert(node.number, path.to_vec());
+        }
+        Ok(Some(match node.kind {
+            Kind::Directory if self.directories.insert(node.number) => EntryKind::Directory,
+            Kind::Directory => return Err(unread(DiskError::DamagedInode { number: node.number })),
+            Kind::File => {
+                let segments = reader.segments(node).map_err(unread)?;
+                let bytes: u64 = segments.iter().map(|segment| segment.len).sum();
+                self.bytes_left = self
+                    .bytes_left
+                    .checked_sub(bytes)
+                    .ok_or_else(|| unread(DiskError::DamagedInode { number: node.number }))?;
+                EntryKind::File {
+                    size: node.size,
+                    segments,
+                }
+            }
+            Kind::Symlink => EntryKind::Symlink(reader.link_target(node).map_err(unread)?),
+            Kind::Device(kind) => EntryKind::Device {
+                kind,
+                major: node.device.0,
+                minor: node.device.1,
+            },
+            Kind::Fifo => EntryKind::Fifo,
+            Kind::Socket => return Ok(None),
+        }))
+    }
+
+    fn below(&self, path: &[u8], directory: &Node) -> Result<Vec<(Vec<u8>, Node)>, Error> {
+        let reader = &self.layer.reader;
+        let unread = |source| self.layer.unread(path, source);
+        let mut names = reader.entries(directory).map_err(unread)?;
+        if self.entries + names.len() > MOST {
+            return Err(Error::TooMany(MOST as u64));
+        }
+        names.sort_by(|one, other| one.name.cmp(&other.name));
+        let is_root = self.entries == 1 && self.layer.kind == LayerKind::Tree;
+        let mut below = Vec::with_capacity(names.len());
+        for name in names {
+            let node = reader.node(name.inode).map_err(unread)?;
+            // Every file system has it, and the next one gets its own.
+            if is_root && name.name == b"lost+found" && node.kind == Kind::Directory {
+                continue;
+            }
+            let slash: &[u8] = if path.is_empty() { b"" } else { b"/" };
+            below.push(([path, slash, &name.name].concat(), node));
+        }
+        Ok(below)
+    }
+}
