@@ -164,7 +164,7 @@ impl Layers {
         let EntryKind::File { size, segments } = &node.kind else {
             unreachable!("only files are compared by their bytes")
         };
-        let content = self.0[node.place.0].1.content(node.place.1)?;
+        let content = self.0[node.place.0].1.content(&node.kind, node.place.1)?;
         let mut parts: Vec<(u64, bool)> = Vec::new();
         let mut at = 0;
         for segment in segments {

@@ -4,10 +4,10 @@
 //! specification 1.2 for `manifest.json`, without which older versions of `docker load` find nothing. The same image
 //! gives the same bytes.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use banger_ext4::{Meta, Timestamp};
@@ -78,7 +78,12 @@ impl ImageStore {
         let (manifest, layers) = write(image, beside.as_file(), compression, progress)?;
         let bytes = beside.as_file().metadata().of("look at", path)?.len();
         beside.as_file().sync_all().of("sync", path)?;
-        // Also users of the directory may read what its owner has exported, as the owner's umask says.
+        // As any archive that a person makes: its directory says who gets there.
+        let mode = Permissions::from_mode(0o644);
+        beside
+            .as_file()
+            .set_permissions(mode)
+            .of("open to others", path)?;
         let placed = if force {
             beside.persist(path)
         } else {
@@ -251,7 +256,7 @@ fn layer(
                     };
                     told.say()?;
                     refuse_mark(&entry)?;
-                    tar.entry(&entry, &mut reader.content(inode)?)
+                    tar.entry(&entry, &mut reader.content(&entry.kind, inode)?)
                 }
                 Item::Whiteout(path) => tar.entry(&mark(&path), &mut io::empty()),
                 Item::Opaque(path) => tar.entry(&mark(&[&path[..], b"/.wh..opq"].concat()), &mut io::empty()),

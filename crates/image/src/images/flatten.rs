@@ -34,7 +34,10 @@ fn changes_of(layer: &Layer, mut lane: Lane) -> Result<Changes, Error> {
     let mut list = Vec::new();
     reader.walk(&mut |item| {
         list.push(match item {
-            Item::Entry { entry, inode } => Change::of(entry, &mut reader.content(inode)?, &mut lane)?,
+            Item::Entry { entry, inode } => {
+                let mut content = reader.content(&entry.kind, inode)?;
+                Change::of(entry, &mut content, &mut lane)?
+            }
             Item::Whiteout(path) => Change::Whiteout(path),
             Item::Opaque(path) => Change::Opaque(path),
         });

@@ -6,9 +6,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use banger_ext4::{Content, DeviceKind, ImageReader, Kind, Meta, Node};
+use banger_ext4::{DeviceKind, ImageReader, Kind, Meta, Node};
 
 use super::{Layer, LayerKind};
 use crate::archive::{Entry, EntryKind};
@@ -69,13 +70,17 @@ impl LayerReader {
         })
     }
 
-    /// The bytes of an inode that are no holes, one after the other.
-    pub(super) fn content(&self, inode: u32) -> Result<Content<'_>, Error> {
+    /// The bytes of an entry that are no holes, one after the other; none of what is no regular file.
+    pub(super) fn content(&self, kind: &EntryKind, inode: u32) -> Result<Box<dyn Read + '_>, Error> {
+        if !matches!(kind, EntryKind::File { .. }) {
+            return Ok(Box::new(io::empty()));
+        }
         let content = self
             .reader
             .node(inode)
             .and_then(|node| self.reader.content(&node));
-        content.map_err(|source| self.unread(b"", source))
+        let content = content.map_err(|source| self.unread(b"", source))?;
+        Ok(Box::new(content))
     }
 
     /// Calls `each` for everything in the layer.

@@ -1,0 +1,393 @@
+//! What overlays come to: disks that the kernel's overlayfs has written, committed, exported and flattened, against what
+//! the overlay itself showed. Needs root, to mount; and umoci, to unpack what was exported.
+
+mod host;
+
+use std::fs::{self, File};
+use std::ops::ControlFlow;
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use banger_image::{
+    Aspect, Compression, DifferenceKind, ImageRecord, ImageStore, ImportOptions, ImportSource, LayerKind,
+    Pull, PullOptions, PullSource, Pulled,
+};
+use banger_model::ImageName;
+use host::ext4::{Mounted, check};
+use host::stack::{Tree, skipped};
+use host::{CAPABILITY, acl, assert_same, shown};
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+fn name(name: &str) -> ImageName {
+    name.parse().unwrap()
+}
+
+fn go_on(_: u64, _: Option<u64>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// The tree that all begin with.
+fn plant(root: &Path) {
+    for dir in [
+        "kept",
+        "emptied",
+        "gone/deep",
+        "replaced",
+        "opaque/below",
+        "linked",
+        "moved/sub",
+    ] {
+        fs::create_dir_all(root.join(dir)).unwrap();
+    }
+    for file in [
+        "kept/a",
+        "kept/b",
+        "emptied/x",
+        "emptied/y",
+        "gone/deep/f",
+        "replaced/by-a-file",
+        "opaque/below/f",
+        "linked/one",
+        "moved/sub/f",
+        "attributed",
+    ] {
+        fs::write(root.join(file), file).unwrap();
+    }
+    fs::hard_link(root.join("linked/one"), root.join("linked/two")).unwrap();
+    symlink("kept", root.join("to-kept")).unwrap();
+    fs::create_dir_all(root.join("etc")).unwrap();
+    fs::write(root.join("etc/os-release"), "PRETTY_NAME=\"A test\"\n").unwrap();
+    let sparse = File::create(root.join("sparse")).unwrap();
+    sparse.write_all_at(b"data", 5 << 20).unwrap();
+    sparse.set_len(300 << 20).unwrap();
+    xattr::set(root.join("attributed"), "security.capability", &CAPABILITY).unwrap();
+}
+
+/// What one guest after the other does.
+const LIVES: [fn(&Path); 7] = [
+    |root| {
+        fs::remove_dir_all(root.join("gone")).unwrap();
+        fs::remove_file(root.join("emptied/x")).unwrap();
+        fs::remove_dir_all(root.join("opaque")).unwrap();
+        fs::create_dir(root.join("opaque")).unwrap();
+        fs::write(root.join("opaque/new"), "new").unwrap();
+    },
+    |root| {
+        fs::remove_dir_all(root.join("replaced")).unwrap();
+        fs::write(root.join("replaced"), "a file now").unwrap();
+        fs::remove_file(root.join("to-kept")).unwrap();
+        fs::create_dir(root.join("to-kept")).unwrap();
+        fs::write(root.join("to-kept/f"), "f").unwrap();
+    },
+    |root| {
+        fs::set_permissions(root.join("kept/a"), fs::Permissions::from_mode(0o4711)).unwrap();
+        std::os::unix::fs::lchown(root.join("kept/b"), Some(12), Some(4_000_000_000)).unwrap();
+        xattr::set(root.join("kept"), "system.posix_acl_default", &acl()).unwrap();
+        xattr::set(root.join("kept/b"), "user.long", &vec![7; 3000]).unwrap();
+        mknodat(
+            CWD,
+            root.join("device"),
+            FileType::BlockDevice,
+            Mode::from_raw_mode(0o640),
+            makedev(259, 70_000),
+        )
+        .unwrap();
+        mknodat(
+            CWD,
+            root.join("pipe"),
+            FileType::Fifo,
+            Mode::from_raw_mode(0o622),
+            0,
+        )
+        .unwrap();
+        std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+    },
+    |root| {
+        // Without redirects a directory of a lower layer does not move: `mv` copies it.
+        let moved = fs::rename(root.join("moved"), root.join("to"));
+        assert_eq!(
+            moved.unwrap_err().raw_os_error(),
+            Some(rustix::io::Errno::XDEV.raw_os_error())
+        );
+        let copied = Command::new("mv")
+            .arg(root.join("moved"))
+            .arg(root.join("to"))
+            .status()
+            .unwrap();
+        assert!(copied.success());
+        fs::hard_link(root.join("to/sub/f"), root.join("to/g")).unwrap();
+        fs::create_dir(root.join("gone")).unwrap();
+    },
+    |root| {
+        fs::remove_dir_all(root.join("gone")).unwrap();
+        fs::remove_file(root.join("replaced")).unwrap();
+        fs::create_dir(root.join("replaced")).unwrap();
+        fs::write(root.join("replaced/back"), "a directory again").unwrap();
+        let long = "n".repeat(255);
+        let mut path = root.to_owned();
+        for _ in 0..3 {
+            path.push(&long);
+            fs::create_dir(&path).unwrap();
+        }
+        symlink("t".repeat(4000), path.join("far")).unwrap();
+    },
+    |root| {
+        let sparse = fs::OpenOptions::new()
+            .write(true)
+            .open(root.join("sparse"))
+            .unwrap();
+        sparse.write_all_at(b"more", 90 << 20).unwrap();
+        fs::write(root.join("etc/os-release"), "PRETTY_NAME=\"Another\"\n").unwrap();
+    },
+    |root| {
+        fs::remove_file(root.join("emptied/y")).unwrap();
+        fs::remove_file(root.join("linked/one")).unwrap();
+    },
+];
+
+/// What `live` makes of an image: its disk, and what the overlay of all layers showed in the end.
+fn live(dir: &Path, image: &ImageRecord, live: fn(&Path)) -> (PathBuf, Tree) {
+    let disk = dir.join("disk");
+    let _ = fs::remove_file(&disk);
+    let file = File::create_new(&disk).unwrap();
+    banger_ext4::blank_disk(&file, 256 << 20, [1; 16], "disk").unwrap();
+    let layers: Vec<(Mounted, LayerKind)> = image
+        .layers
+        .iter()
+        .map(|layer| (Mounted::new(&layer.path, "ro"), layer.kind))
+        .collect();
+    let own = Mounted::new(&disk, "rw");
+    for part in ["upper", "work", "root"] {
+        fs::create_dir(own.path().join(part)).unwrap();
+    }
+    let lower: Vec<String> = layers
+        .iter()
+        .rev()
+        .map(|(layer, kind)| match kind {
+            LayerKind::Tree => layer.path().display().to_string(),
+            LayerKind::Disk => layer.path().join("upper").display().to_string(),
+        })
+        .collect();
+    let own_path = own.path().display();
+    // As a guest has it; numbers of inodes in different layers are told apart.
+    let options = format!(
+        "lowerdir={},upperdir={own_path}/upper,workdir={own_path}/work,redirect_dir=off,metacopy=off,xino=on",
+        lower.join(":")
+    );
+    let root = own.path().join("root");
+    let options = std::ffi::CString::new(options).unwrap();
+    mount("overlay", &root, "overlay", MountFlags::empty(), Some(&*options)).unwrap();
+    live(&root);
+    let tree = seen(&root);
+    unmount(&root, UnmountFlags::empty()).unwrap();
+    own.unmount();
+    layers.into_iter().for_each(|(layer, _)| layer.unmount());
+    (disk, tree)
+}
+
+/// An overlay counts the links of lower layers that are links no more.
+fn seen(root: &Path) -> Tree {
+    let mut tree = shown(root);
+    tree.values_mut().for_each(|shown| shown.links = 0);
+    tree
+}
+
+/// An exported image as umoci unpacks it.
+fn unpacked(dir: &Path, archive: &Path) -> Tree {
+    let layout = dir.join("layout");
+    let _ = fs::remove_dir_all(&layout);
+    fs::create_dir(&layout).unwrap();
+    let run = |program: &mut Command| {
+        let output = program.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    run(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(&layout));
+    let bundle = dir.join("bundle");
+    let _ = fs::remove_dir_all(&bundle);
+    let image = format!("{}:top", layout.display());
+    run(Command::new("umoci")
+        .args(["unpack", "--image", &image])
+        .arg(&bundle));
+    seen(&bundle.join("rootfs"))
+}
+
+fn export(store: &ImageStore, dir: &Path, image: &ImageRecord, compression: Compression) -> PathBuf {
+    let path = dir.join("exported.tar");
+    store.export(image, &path, compression, true, &mut go_on).unwrap();
+    path
+}
+
+#[test]
+fn lives_on_top_of_each_other_are_exported_and_flattened_exactly() {
+    if skipped(true) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = ImageStore::open(&dir.path().join("store")).unwrap();
+    let tree = dir.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    plant(&tree);
+    let source = ImportSource::Directory(&tree);
+    let mut image = store
+        .import(&name("top"), source, &ImportOptions::default(), &mut go_on)
+        .unwrap();
+    for (index, one) in LIVES.into_iter().enumerate() {
+        let (disk, mut expected) = live(dir.path(), &image, one);
+        let committing = store.commit(&name("top"), &image.id, &disk, true).unwrap();
+        image = store
+            .publish_commit(committing, &name("top"), None, true)
+            .unwrap();
+        let flat = index == LIVES.len() - 1;
+        assert_eq!(image.layers.len(), if flat { 1 } else { index + 2 });
+        if flat {
+            assert_eq!(image.os.as_deref(), Some("Another"));
+            assert_eq!(image.base, None);
+            let layer = &image.layers[0].path;
+            check(layer);
+            let mounted = Mounted::new(layer, "ro");
+            assert_same(
+                "the overlay and the flattened image",
+                &expected,
+                &seen(mounted.path()),
+            );
+            mounted.unmount();
+        }
+        if index == 2 || flat {
+            let archive = export(&store, dir.path(), &image, Compression::Gzip);
+            let found = unpacked(dir.path(), &archive);
+            // umoci leaves out what only a kernel may set.
+            expected
+                .values_mut()
+                .for_each(|shown| shown.xattrs.retain(|name, _| !name.starts_with(b"trusted.")));
+            assert_same("the overlay and the exported image", &expected, &found);
+        }
+    }
+}
+
+#[test]
+fn an_exported_image_is_pulled_back_and_is_the_same() {
+    if skipped(false) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = ImageStore::open(&dir.path().join("store")).unwrap();
+    let tree = dir.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    plant(&tree);
+    let source = ImportSource::Directory(&tree);
+    let base = store
+        .import(&name("base"), source, &ImportOptions::default(), &mut go_on)
+        .unwrap();
+    let (disk, expected) = live(dir.path(), &base, LIVES[0]);
+    let committing = store.commit(&name("top"), &base.id, &disk, false).unwrap();
+    let top = store
+        .publish_commit(committing, &name("top"), None, false)
+        .unwrap();
+    for compression in [Compression::Zstd, Compression::Gzip, Compression::None] {
+        let archive = export(&store, dir.path(), &top, compression);
+        let again = dir.path().join("again.tar");
+        store
+            .export(&top, &again, compression, false, &mut go_on)
+            .unwrap();
+        assert!(
+            fs::read(&archive).unwrap() == fs::read(&again).unwrap(),
+            "{compression:?}"
+        );
+        let refused = store.export(&top, &again, compression, false, &mut go_on);
+        assert!(matches!(refused, Err(banger_image::Error::FileExists(_))));
+        fs::remove_file(&again).unwrap();
+        let pull = Pull {
+            name: name("back"),
+            source: PullSource::OciArchive(archive, None),
+            kernel: None,
+            force: true,
+            options: PullOptions::default(),
+        };
+        let Pulled::New(back) = store.pull(&pull, &|_, _, _| ControlFlow::Continue(())).unwrap() else {
+            panic!("it was there already");
+        };
+        assert_eq!(store.diff(&top, &back).unwrap(), []);
+        let mounted = Mounted::new(&back.layers[0].path, "ro");
+        assert_same(
+            "the overlay and what was pulled",
+            &expected,
+            &seen(mounted.path()),
+        );
+        mounted.unmount();
+    }
+}
+
+#[test]
+fn a_difference_is_told_by_what_differs() {
+    if skipped(false) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = ImageStore::open(&dir.path().join("store")).unwrap();
+    let tree = dir.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    plant(&tree);
+    let source = ImportSource::Directory(&tree);
+    let base = store
+        .import(&name("base"), source, &ImportOptions::default(), &mut go_on)
+        .unwrap();
+    let (disk, _) = live(dir.path(), &base, |root| {
+        LIVES[0](root);
+        LIVES[2](root);
+        fs::write(root.join("emptied/y"), "emptied/z").unwrap();
+        // The same again.
+        fs::write(root.join("attributed"), "attributed").unwrap();
+        xattr::set(root.join("attributed"), "security.capability", &CAPABILITY).unwrap();
+        fs::remove_file(root.join("to-kept")).unwrap();
+        fs::create_dir(root.join("to-kept")).unwrap();
+    });
+    let committing = store.commit(&name("top"), &base.id, &disk, false).unwrap();
+    let top = store
+        .publish_commit(committing, &name("top"), None, false)
+        .unwrap();
+    let told: Vec<String> = store
+        .diff(&top, &base)
+        .unwrap()
+        .into_iter()
+        .map(|difference| {
+            let path = String::from_utf8(difference.path).unwrap();
+            match difference.kind {
+                DifferenceKind::Added => format!("A {path}"),
+                DifferenceKind::Removed => format!("D {path}"),
+                DifferenceKind::Changed(aspects) => {
+                    let words = aspects.iter().map(|aspect| match aspect {
+                        Aspect::Kind => "kind",
+                        Aspect::Content => "content",
+                        Aspect::Mode => "mode",
+                        Aspect::Owner => "owner",
+                        Aspect::Attributes => "attributes",
+                    });
+                    format!("C {path} {}", words.collect::<Vec<_>>().join(","))
+                }
+            }
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "A device",
+            "D emptied/x",
+            "C emptied/y content",
+            "D gone",
+            "C kept attributes",
+            "C kept/a mode",
+            "C kept/b owner,attributes",
+            "D opaque/below",
+            "A opaque/new",
+            "A pipe",
+            "C to-kept kind,mode",
+        ]
+        .map(str::to_owned)
+    );
+}
