@@ -181,7 +181,16 @@ fn live(dir: &Path, image: &ImageRecord, live: fn(&Path)) -> (PathBuf, Tree) {
     mount("overlay", &root, "overlay", MountFlags::empty(), Some(&*options)).unwrap();
     live(&root);
     let tree = seen(&root);
-    unmount(&root, UnmountFlags::empty()).unwrap();
+    // A process that another test is just starting may hold a file of this one until it runs its program.
+    let tries = (0..40).map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        unmount(&root, UnmountFlags::empty())
+    });
+    tries
+        .into_iter()
+        .find(Result::is_ok)
+        .expect("the overlay is in use")
+        .unwrap();
     own.unmount();
     layers.into_iter().for_each(|(layer, _)| layer.unmount());
     (disk, tree)
