@@ -1,8 +1,8 @@
-//! Catalogs of kernels over the API.
+//! Catalogs of kernels and images over the API.
 
 use std::path::PathBuf;
 
-use banger_model::{CatalogName, KernelName};
+use banger_model::{CatalogName, ImageName, KernelName};
 use serde::{Deserialize, Serialize};
 
 use crate::{ErrorBody, Kernel};
@@ -80,7 +80,50 @@ pub struct CatalogKernel {
     pub max_vcpus: Option<u32>,
 }
 
-/// Whether a kernel of a catalog is here.
+/// The images that all catalogs have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AvailableImages {
+    /// The images, catalog by catalog.
+    pub images: Vec<AvailableImage>,
+    /// Catalogs that could not be read.
+    pub failures: Vec<CatalogFailure>,
+}
+
+/// An image that can be pulled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AvailableImage {
+    /// The catalog that has it.
+    #[schema(value_type = String)]
+    pub catalog: CatalogName,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub image: CatalogImage,
+    /// Whether it is here, under its own name.
+    pub here: Presence,
+}
+
+/// An image as a catalog describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CatalogImage {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub name: ImageName,
+    /// `PRETTY_NAME` of its os-release.
+    pub os: Option<String>,
+    /// The machines it is for, as in `uname -m`.
+    pub arch: String,
+    /// What it is good for.
+    pub description: Option<String>,
+    /// Bytes to fetch.
+    pub bytes: u64,
+    /// SHA-256 digest of its artifact.
+    pub sha256: String,
+    /// The kernel that its VMs boot, which comes along.
+    #[schema(value_type = Option<String>)]
+    pub kernel: Option<KernelName>,
+}
+
+/// Whether what a catalog offers is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
@@ -88,7 +131,7 @@ pub enum Presence {
     Absent,
     /// It was pulled.
     Here,
-    /// A kernel of its name is here, from elsewhere or from an older state of the catalog.
+    /// Another one of its name is here, from elsewhere or from an older state of the catalog.
     Another,
     /// It is for other machines than this one.
     Foreign,
@@ -151,6 +194,24 @@ pub struct KernelPublish {
     pub description: Option<String>,
 }
 
+/// Makes a catalog of images in a directory, or adds to the one that is there. Paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImagePublish {
+    /// The directory.
+    #[schema(value_type = String)]
+    pub dir: PathBuf,
+    /// The images; all when empty. The kernels that they name go along.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub images: Vec<ImageName>,
+    /// What it is signed with.
+    pub key: SigningKey,
+    /// What the images are good for.
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
 /// A secret key of minisign, without a password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -165,7 +226,7 @@ pub enum SigningKey {
 
 /// What was published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct KernelsPublished {
+pub struct Published {
     /// The directory.
     #[schema(value_type = String)]
     pub dir: PathBuf,
@@ -173,4 +234,7 @@ pub struct KernelsPublished {
     pub key: String,
     /// The kernels that were added or replaced.
     pub kernels: Vec<CatalogKernel>,
+    /// The images that were added or replaced.
+    #[serde(default)]
+    pub images: Vec<CatalogImage>,
 }

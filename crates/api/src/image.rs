@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use banger_model::{ImageName, KernelName};
+use banger_model::{CatalogName, ImageName, KernelName};
 use serde::{Deserialize, Serialize};
 
 /// An image of the store.
@@ -82,6 +82,10 @@ pub struct ImagePull {
     /// `alpine`, `ghcr.io/owner/image:tag`, `host/image@sha256:…`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
     /// `docker-archive:FILE[:NAME]`, or `archive:FILE`, which is either of the last two.
     pub reference: String,
+    /// The catalog that has an image of this name. When absent, a name without a tag is first looked for in all catalogs.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub catalog: Option<CatalogName>,
     /// The directory that relative paths in `reference` and `ca_cert` begin at.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -119,6 +123,98 @@ pub struct ImageTag {
     /// Take it over from an image that has it.
     #[serde(default)]
     pub force: bool,
+}
+
+/// Writes an image into an OCI archive. Its path is absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageExport {
+    /// The file.
+    #[schema(value_type = String)]
+    pub path: PathBuf,
+    /// How layers are compressed.
+    #[serde(default)]
+    pub compression: Compression,
+    /// Replace the file if it is there.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// How the layers of an exported image are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// zstd; Docker reads it from version 23 on.
+    #[default]
+    Zstd,
+    /// gzip, which every tool reads.
+    Gzip,
+    /// Not at all.
+    None,
+}
+
+/// What was exported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ImageExported {
+    /// The archive.
+    #[schema(value_type = String)]
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The digest of the image's manifest, with its algorithm.
+    pub manifest: String,
+    /// How many layers it has.
+    pub layers: usize,
+}
+
+/// The query of a comparison.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageDiff {
+    /// The image to compare with; the one that it was made on top of when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub other: Option<ImageName>,
+}
+
+/// A difference between two images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ImageDifference {
+    /// The path. Bytes that are no UTF-8 are replaced.
+    pub path: String,
+    /// How it differs.
+    pub kind: DifferenceKind,
+    /// What of it, when it changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aspects: Vec<Aspect>,
+}
+
+/// How a path differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DifferenceKind {
+    /// It is new.
+    Added,
+    /// It is gone, with all below it.
+    Removed,
+    /// It is not the same.
+    Changed,
+}
+
+/// What of an entry can change; its time is not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Aspect {
+    /// A file became a directory, or the like.
+    Kind,
+    /// A file's bytes, a link's target, a device's number.
+    Content,
+    /// Permissions.
+    Mode,
+    /// User or group.
+    Owner,
+    /// Extended attributes.
+    Attributes,
 }
 
 /// An image's documents, as they came from where it was pulled.

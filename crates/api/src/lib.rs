@@ -12,7 +12,9 @@
 //! | `DELETE /v1/catalogs/{name}` | | 204 |
 //! | `GET /v1/catalog/kernels` | | [`AvailableKernels`] |
 //! | `POST /v1/catalog/kernels/pull` | [`KernelPull`] | events, then [`KernelPulled`] |
-//! | `POST /v1/catalog/kernels/publish` | [`KernelPublish`] | events, then [`KernelsPublished`] |
+//! | `POST /v1/catalog/kernels/publish` | [`KernelPublish`] | events, then [`Published`] |
+//! | `GET /v1/catalog/images` | | [`AvailableImages`] |
+//! | `POST /v1/catalog/images/publish` | [`ImagePublish`] | events, then [`Published`] |
 //! | `GET /v1/images`, `GET`, `DELETE /v1/images/{name}` | | [`Image`] |
 //! | `POST /v1/images` | [`ImageImport`] | events, then [`Image`] |
 //! | `PUT /v1/images/{name}` with a tar as body | query [`ImageUpload`] | events, then [`Image`] |
@@ -20,6 +22,8 @@
 //! | `POST /v1/image/pull` | [`ImagePull`] | events, then [`ImagePulled`] |
 //! | `POST /v1/images/{name}/tag` | [`ImageTag`] | [`Image`] |
 //! | `GET /v1/images/{name}/inspect` | | [`ImageInspection`] |
+//! | `POST /v1/images/{name}/export` | [`ImageExport`] | events, then [`ImageExported`] |
+//! | `GET /v1/images/{name}/diff` | query [`ImageDiff`] | list of [`ImageDifference`] |
 //! | `POST /v1/images/{name}/promote` | | events, then [`Image`] |
 //! | `GET /v1/vms` | | list of [`Vm`] |
 //! | `POST /v1/vms` | [`VmCreate`] | events, then [`Vm`] |
@@ -54,13 +58,15 @@ pub mod client;
 
 pub use banger_guest_api as stream;
 pub use catalog::{
-    AvailableKernel, AvailableKernels, Catalog, CatalogAdd, CatalogFailure, CatalogKernel, KernelPublish,
-    KernelPull, KernelPulled, KernelsPublished, Presence, SigningKey,
+    AvailableImage, AvailableImages, AvailableKernel, AvailableKernels, Catalog, CatalogAdd, CatalogFailure,
+    CatalogImage, CatalogKernel, ImagePublish, KernelPublish, KernelPull, KernelPulled, Presence, Published,
+    SigningKey,
 };
 pub use daemon::{ANOTHER_RUNS, Check, CheckStatus, DoctorReport, Version};
 pub use error::ErrorBody;
 pub use image::{
-    Image, ImageConfig, ImageImport, ImageInspection, ImageOrigin, ImagePull, ImagePulled, ImageRegister,
+    Aspect, Compression, DifferenceKind, Image, ImageConfig, ImageDiff, ImageDifference, ImageExport,
+    ImageExported, ImageImport, ImageInspection, ImageOrigin, ImagePull, ImagePulled, ImageRegister,
     ImageTag, ImageUpload,
 };
 pub use kernel::{Kernel, KernelImport, KernelSource};

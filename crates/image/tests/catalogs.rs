@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use banger_image::catalog::{
-    Catalog, Digest, Error, Fault, PublishKey, PublishOptions, Published, PullOptions, Pulled,
+    Catalog, Digest, Error, Fault, Publish, PublishKey, PublishOptions, Published, PullOptions, Pulled,
+    publish,
 };
 use banger_image::fetch::{Fetcher, Limits};
-use banger_image::{KernelOptions, KernelStore, Source};
+use banger_image::{ImageStore, KernelOptions, KernelStore, Source};
 
 /// Where all of a test is.
 struct Place {
@@ -65,12 +66,13 @@ impl Place {
     fn publish(&self, store: &KernelStore, key: PublishKey) -> Result<Published, Error> {
         let options = PublishOptions {
             dir: self.path("catalog"),
-            names: Vec::new(),
+            what: Publish::Kernels(Vec::new()),
             key,
             distro: Some("none".to_owned()),
             description: None,
         };
-        store.publish(&options, &mut |_| {})
+        let images = ImageStore::open(&self.path("images")).unwrap();
+        publish(store, &images, &options, &mut |_| {})
     }
 
     fn new_key(&self) -> PublishKey {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use banger_api::{AvailableKernel, KernelPulled, KernelsPublished, Presence};
+use banger_api::{AvailableKernel, KernelPulled, Presence, Published};
 use banger_e2e::{Backend, Home, Image, Output, Server, Trick};
 use sha2::Digest;
 
@@ -23,7 +23,7 @@ pub(crate) const STORIES: &[Story] = &[
 /// A catalog with one kernel, made by a home of its own.
 struct Catalog {
     dir: tempfile::TempDir,
-    published: KernelsPublished,
+    published: Published,
     /// The document as it was published.
     document: String,
 }

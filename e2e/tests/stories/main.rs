@@ -8,6 +8,7 @@ mod catalogs;
 mod commands;
 mod daemon;
 mod faults;
+mod image_catalogs;
 mod images;
 mod lives;
 mod pull_faults;
@@ -55,6 +56,7 @@ fn main() {
         images::STORIES,
         builds::STORIES,
         catalogs::STORIES,
+        image_catalogs::STORIES,
         pulls::STORIES,
         pulled_guests::STORIES,
         pull_faults::STORIES,

@@ -9,10 +9,11 @@ use hyper::{Method, StatusCode, header};
 
 use super::{Client, ClientError, Session, build, request, segment, streamed};
 use crate::{
-    AvailableKernels, Catalog, CatalogAdd, DoctorReport, Image, ImageImport, ImageInspection, ImagePull,
-    ImagePulled, ImageRegister, ImageTag, ImageUpload, Kernel, KernelImport, KernelPublish, KernelPull,
-    KernelPulled, KernelsPublished, LogQuery, LogSource, Progress, Prune, Pruned, Version, Vm, VmCommit,
-    VmCreate, VmRestart, VmSet, VmStart, VmStop, WorkspacePlan, WorkspaceReport, WorkspaceRequest,
+    AvailableImages, AvailableKernels, Catalog, CatalogAdd, DoctorReport, Image, ImageDiff, ImageDifference,
+    ImageExport, ImageExported, ImageImport, ImageInspection, ImagePublish, ImagePull, ImagePulled,
+    ImageRegister, ImageTag, ImageUpload, Kernel, KernelImport, KernelPublish, KernelPull, KernelPulled,
+    LogQuery, LogSource, Progress, Prune, Pruned, Published, Version, Vm, VmCommit, VmCreate, VmRestart,
+    VmSet, VmStart, VmStop, WorkspacePlan, WorkspaceReport, WorkspaceRequest,
 };
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -101,8 +102,24 @@ impl Client {
         &self,
         publish: &KernelPublish,
         on_progress: impl FnMut(Progress),
-    ) -> Result<KernelsPublished> {
+    ) -> Result<Published> {
         let path = "/v1/catalog/kernels/publish";
+        self.follow(request(Method::POST, path, Some(publish)), on_progress)
+            .await
+    }
+
+    /// The images of every catalog.
+    pub async fn available_images(&self) -> Result<AvailableImages> {
+        self.get("/v1/catalog/images").await
+    }
+
+    /// Makes a catalog of images.
+    pub async fn publish_images(
+        &self,
+        publish: &ImagePublish,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<Published> {
+        let path = "/v1/catalog/images/publish";
         self.follow(request(Method::POST, path, Some(publish)), on_progress)
             .await
     }
@@ -151,6 +168,27 @@ impl Client {
     ) -> Result<ImagePulled> {
         self.follow(request(Method::POST, "/v1/image/pull", Some(pull)), on_progress)
             .await
+    }
+
+    /// Writes an image into an OCI archive.
+    pub async fn export_image(
+        &self,
+        name: &str,
+        export: &ImageExport,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<ImageExported> {
+        let path = format!("/v1/images/{}/export", segment(name));
+        self.follow(request(Method::POST, &path, Some(export)), on_progress)
+            .await
+    }
+
+    /// What an image has that another has not.
+    pub async fn diff_image(&self, name: &str, diff: &ImageDiff) -> Result<Vec<ImageDifference>> {
+        let mut path = format!("/v1/images/{}/diff", segment(name));
+        if let Some(other) = &diff.other {
+            path.push_str(&format!("?other={}", segment(other.as_str())));
+        }
+        self.get(&path).await
     }
 
     /// Takes an ext4 file as an image.

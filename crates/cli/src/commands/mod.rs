@@ -6,6 +6,7 @@ mod doctor;
 mod image;
 mod kernel;
 mod prune;
+mod publish;
 mod version;
 mod vm;
 

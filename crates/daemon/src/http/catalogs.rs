@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use banger_api::{
     AvailableKernel, AvailableKernels, Catalog, CatalogAdd, CatalogFailure, CatalogKernel, KernelPublish,
-    KernelPull, KernelPulled, KernelsPublished, Presence, Progress, SigningKey,
+    KernelPull, KernelPulled, Presence, Progress, Published, SigningKey,
 };
 use banger_image::fetch::Fetcher;
 use banger_image::{KernelRecord, catalog};
@@ -17,7 +17,7 @@ use banger_model::{CatalogName, ErrorCode};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Body, Refused, blocking, named};
-use super::{App, events, kernels as local};
+use super::{App, catalog_images, events, kernels as local};
 use crate::catalogs::{self, Configured};
 use crate::config::CatalogEntry;
 use crate::error::{Describe, body};
@@ -31,7 +31,7 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Catalog>>, R
 
 /// Why something with catalogs failed.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(super) enum Error {
     /// Which catalogs there are is not known.
     #[error(transparent)]
     Configured(#[from] catalogs::Error),
@@ -188,33 +188,50 @@ fn pull_now(
 }
 
 pub(crate) async fn publish(State(app): State<App>, Body(request): Body<KernelPublish>) -> Response {
-    events::respond(|say| async move {
-        let context = Arc::clone(app.vms.context());
-        let dir = request.dir.clone();
-        let options = catalog::PublishOptions {
+    publish_with(
+        app,
+        catalog::PublishOptions {
             dir: request.dir,
-            names: request.kernels,
-            key: match request.key {
-                SigningKey::Existing(path) => catalog::PublishKey::Existing(path),
-                SigningKey::New(path) => catalog::PublishKey::New(path),
-            },
+            what: catalog::Publish::Kernels(request.kernels),
+            key: signing_key(request.key),
             distro: request.distro,
             description: request.description,
-        };
-        let published = blocking("publishing kernels", move || {
-            context.kernels.publish(&options, &mut |note| say.note(note))
+        },
+    )
+}
+
+pub(super) fn signing_key(key: SigningKey) -> catalog::PublishKey {
+    match key {
+        SigningKey::Existing(path) => catalog::PublishKey::Existing(path),
+        SigningKey::New(path) => catalog::PublishKey::New(path),
+    }
+}
+
+pub(super) fn publish_with(app: App, options: catalog::PublishOptions) -> Response {
+    events::respond(|say| async move {
+        let context = Arc::clone(app.vms.context());
+        let dir = options.dir.clone();
+        let published = blocking("publishing a catalog", move || {
+            catalog::publish(&context.kernels, &context.images, &options, &mut |note| {
+                say.note(note)
+            })
         })
         .await
         .map_err(|refused| refused.0)?;
-        Ok(KernelsPublished {
+        Ok(Published {
             dir,
             key: published.key.to_string(),
             kernels: published.kernels.into_iter().map(described).collect(),
+            images: published
+                .images
+                .into_iter()
+                .map(catalog_images::described)
+                .collect(),
         })
     })
 }
 
-fn fetcher(context: &Context) -> Result<Fetcher, catalogs::Error> {
+pub(super) fn fetcher(context: &Context) -> Result<Fetcher, catalogs::Error> {
     let config = context.config()?;
     Ok(Fetcher::new(config.fetch.limits()))
 }

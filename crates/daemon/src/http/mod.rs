@@ -1,10 +1,12 @@
 //! The HTTP API on the daemon's socket: routes to handlers, and nothing else.
 
 mod answer;
+mod catalog_images;
 mod catalogs;
 mod daemon;
 mod events;
 mod exec;
+mod exports;
 mod images;
 mod in_use;
 mod kernels;
@@ -52,6 +54,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/catalog/kernels", get(catalogs::kernels))
         .route("/v1/catalog/kernels/pull", post(catalogs::pull))
         .route("/v1/catalog/kernels/publish", post(catalogs::publish))
+        .route("/v1/catalog/images", get(catalog_images::list))
+        .route("/v1/catalog/images/publish", post(catalog_images::publish))
         .route("/v1/images", get(images::list).post(images::import))
         .route("/v1/image/pull", post(pull::pull))
         .route("/v1/image/register", post(images::register))
@@ -61,6 +65,8 @@ pub(crate) fn router(app: App) -> Router {
         )
         .route("/v1/images/{name}/promote", post(images::promote))
         .route("/v1/images/{name}/tag", post(images::tag))
+        .route("/v1/images/{name}/export", post(exports::export))
+        .route("/v1/images/{name}/diff", get(exports::diff))
         .route("/v1/images/{name}/inspect", get(images::inspect))
         .route("/v1/vms", get(vms::list).post(vms::create))
         .route("/v1/vm/prune", post(prune::vms))

@@ -8,14 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::State;
 use axum::response::Response;
 use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress};
+use banger_image::catalog::{self, ImagePullOptions, Offered};
 use banger_image::{Pull, PullOptions, PullSource, Pulled, RegistryOptions};
+use banger_model::{CatalogName, ImageName};
 
 use super::answer::{BadRequest, Body, blocking};
+use super::catalogs::{Error, fetcher};
 use super::images::{SetOnDrop, sweep, view};
 use super::{App, events};
+use crate::catalogs;
 use crate::config::Config;
 use crate::error::body;
-use crate::vm::{Reporter, Vms};
+use crate::vm::{Context, Reporter, Vms};
 
 pub(crate) async fn pull(State(app): State<App>, Body(request): Body<ImagePull>) -> Response {
     events::respond(|say| async move { work(&app.vms, request, say).await })
@@ -23,15 +27,15 @@ pub(crate) async fn pull(State(app): State<App>, Body(request): Body<ImagePull>)
 
 async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<ImagePulled, ErrorBody> {
     let config = vms.context().config().map_err(|error| body(&error))?;
-    let pull = understand(request, &config)?;
+    let wanted = Wanted::of(request, &config)?;
     // Whoever pulls the same at once gets what the first one pulled, which has not changed since.
-    let turn = vms.context().pulls.turn(&pull.name);
+    let turn = vms.context().pulls.turn(wanted.name());
     let _turn = match turn.try_lock() {
         Ok(turn) => turn,
         Err(_) => {
             say.note(format!(
                 "image {} is being pulled already; this waits for it",
-                pull.name
+                wanted.name()
             ));
             turn.lock().await
         }
@@ -40,18 +44,18 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
     let _leaving = SetOnDrop(Arc::clone(&left));
     let on_thread = Arc::clone(vms);
     let pulled = blocking("pulling an image", move || {
-        let progress = |layer: &str, done, total| {
+        let progress = |what: &str, done, total| {
             say.say(Progress::Bytes {
-                what: layer.to_owned(),
+                what: what.to_owned(),
                 done,
-                total: Some(total),
+                total,
             });
             match left.load(Ordering::Relaxed) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
         };
-        on_thread.context().images.pull(&pull, &progress)
+        wanted.pull(on_thread.context(), &say, &progress)
     })
     .await
     .map_err(|refused| refused.0)?;
@@ -66,6 +70,119 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
         image: view(vms, record, false),
         unchanged,
     })
+}
+
+/// Is told what comes, the bytes so far, and how many in all if that is known.
+type OnBytes<'a> = &'a (dyn Fn(&str, u64, Option<u64>) -> ControlFlow<()> + Sync);
+
+/// What is to be pulled.
+enum Wanted {
+    /// From a registry, a layout or an archive.
+    There(Pull),
+    /// From a catalog: the one of this name.
+    Catalog(ImagePullOptions, CatalogName),
+    /// A name without a tag: from the catalog that has it, or from the registry that such names mean.
+    Either(ImagePullOptions, Pull),
+}
+
+impl Wanted {
+    fn of(request: ImagePull, config: &Config) -> Result<Self, ErrorBody> {
+        let options = |name: ImageName, limits: &PullOptions| ImagePullOptions {
+            local: request.name.clone().unwrap_or_else(|| name.clone()),
+            name,
+            kernel: request.kernel.clone(),
+            force: request.force,
+            limits: limits.clone(),
+        };
+        if let Some(catalog) = &request.catalog {
+            let name = request.reference.parse();
+            let name: ImageName = name.map_err(|error| body(&BadRequest::Name(error)))?;
+            let limits = limits(config);
+            return Ok(Self::Catalog(options(name, &limits), catalog.clone()));
+        }
+        // What only a registry understands says that one is meant.
+        let of_registry = request.platform.is_some() || request.insecure || request.ca_cert.is_some();
+        let bare = request
+            .reference
+            .parse::<ImageName>()
+            .ok()
+            .filter(|_| !of_registry);
+        let offered = bare.map(|name| options(name, &limits(config)));
+        let pull = understand(request, config)?;
+        Ok(match offered {
+            Some(offered) => Self::Either(offered, pull),
+            None => Self::There(pull),
+        })
+    }
+
+    /// The name that the image gets.
+    fn name(&self) -> &ImageName {
+        match self {
+            Self::There(pull) => &pull.name,
+            Self::Catalog(options, _) | Self::Either(options, _) => &options.local,
+        }
+    }
+
+    fn pull(self, context: &Context, say: &Reporter, progress: OnBytes<'_>) -> Result<Pulled, Error> {
+        let mut note = |text: &str| say.note(text);
+        let pull = match self {
+            Self::There(pull) => pull,
+            Self::Catalog(options, catalog) => {
+                let catalogs = catalogs::chosen(&context.paths, Some(&catalog))?;
+                let found = catalog::find_image(&catalogs, &options.name, &fetcher(context)?, &mut note)?;
+                return pull_offered(&found, &options, context, say, progress);
+            }
+            Self::Either(options, pull) => {
+                let catalogs = catalogs::chosen(&context.paths, None)?;
+                match catalog::find_image(&catalogs, &options.name, &fetcher(context)?, &mut note) {
+                    Ok(found) => {
+                        note(&format!("{} is of catalog {}", options.name, found.catalog()));
+                        return pull_offered(&found, &options, context, say, progress);
+                    }
+                    Err(catalog::Error::NoCatalogs | catalog::Error::NotOffered { .. }) => {}
+                    Err(error @ catalog::Error::Ambiguous { .. }) => return Err(error.into()),
+                    // A user whose catalog does not answer must know whose image this is.
+                    Err(error) => {
+                        note(&format!(
+                            "{}; {} is pulled",
+                            crate::error::chain(&error),
+                            pull.source
+                        ));
+                    }
+                }
+                pull
+            }
+        };
+        let each = |layer: &str, done, total| progress(layer, done, Some(total));
+        Ok(context.images.pull(&pull, &each).map_err(catalog::Error::Store)?)
+    }
+}
+
+fn pull_offered(
+    found: &Offered<'_>,
+    options: &ImagePullOptions,
+    context: &Context,
+    say: &Reporter,
+    progress: OnBytes<'_>,
+) -> Result<Pulled, Error> {
+    let pulled = catalog::pull_image(
+        found,
+        &context.images,
+        &context.kernels,
+        options,
+        &fetcher(context)?,
+        &mut |what, done, total| progress(what, done, total),
+        &mut |text| say.note(text),
+    );
+    Ok(pulled?)
+}
+
+fn limits(config: &Config) -> PullOptions {
+    PullOptions {
+        most_bytes: config.pull.max_size.as_bytes(),
+        most_entries: config.pull.max_entries,
+        ..PullOptions::default()
+    }
 }
 
 /// What the request asks for, with what the configuration says of the registry.
@@ -94,7 +211,6 @@ fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
     }
     .unwrap_or_default();
     let ca_certs = known.ca_cert.into_iter().chain(request.ca_cert.map(absolute));
-    let limits = &config.pull;
     Ok(Pull {
         name,
         source,
@@ -108,8 +224,7 @@ fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
                 mirrors: known.mirrors,
                 limits: config.fetch.limits(),
             },
-            most_bytes: limits.max_size.as_bytes(),
-            most_entries: limits.max_entries,
+            ..limits(config)
         },
     })
 }

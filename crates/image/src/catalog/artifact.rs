@@ -61,7 +61,7 @@ pub enum Fault {
 /// Packs a kernel, the same way each time, into `to`. Gives the artifact's digest and length.
 pub(super) fn pack(record: &KernelRecord, to: &mut File) -> Result<(Digest, u64), Error> {
     let failed = |source| Error::Pack {
-        name: record.name.clone(),
+        name: record.name.to_string(),
         source,
     };
     let encoder = zstd::Encoder::new(Digesting::new(to), LEVEL).map_err(failed)?;
@@ -131,11 +131,11 @@ pub(super) fn unpack(
     dir: &Path,
 ) -> Result<KernelRecord, Error> {
     let failed = |source| Error::Unpack {
-        name: name.clone(),
+        name: name.to_string(),
         source,
     };
     let fault = |fault| Error::Artifact {
-        name: name.clone(),
+        name: name.to_string(),
         fault,
     };
     let file = File::open(artifact).of("open", artifact)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use banger_model::KernelName;
+use banger_model::{ImageName, KernelName};
 use serde::{Deserialize, Serialize};
 
 use super::{Digest, RelativeLocation};
@@ -10,7 +10,7 @@ use super::{Digest, RelativeLocation};
 /// The format that this version writes and reads. A change that old versions would misread gets another one.
 const FORMAT: &str = "banger-catalog-1";
 
-/// The most bytes of a document: some ten thousand kernels.
+/// The most bytes of a document: some ten thousand kernels and images.
 pub(super) const LONGEST: u64 = 8 << 20;
 
 /// A catalog's document.
@@ -20,6 +20,9 @@ pub struct Document {
     /// Its kernels, by name.
     #[serde(default)]
     pub kernels: Vec<CatalogKernel>,
+    /// Its images, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<CatalogImage>,
     /// What other versions have put into it; kept when it is written again.
     #[serde(flatten)]
     other: BTreeMap<String, serde_json::Value>,
@@ -54,6 +57,105 @@ pub struct CatalogKernel {
     pub max_vcpus: Option<u32>,
 }
 
+/// An image of a catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogImage {
+    /// Its name.
+    pub name: ImageName,
+    /// `PRETTY_NAME` of its os-release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
+    /// The machines it is for, as in `uname -m`.
+    pub arch: String,
+    /// Where its artifact is, relative to the document.
+    pub location: RelativeLocation,
+    /// The artifact's digest.
+    pub sha256: Digest,
+    /// The artifact's length.
+    pub bytes: u64,
+    /// The kernel that its VMs boot, one of the same catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelName>,
+    /// What it is good for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// What a catalog offers: kernels and images.
+pub(super) trait Offer: Clone {
+    /// What it is called in messages.
+    const KIND: &'static str;
+
+    /// All that a document has.
+    fn all(document: &Document) -> &Vec<Self>;
+    fn all_mut(document: &mut Document) -> &mut Vec<Self>;
+
+    fn name(&self) -> &str;
+    fn arch(&self) -> &str;
+    fn location(&self) -> &RelativeLocation;
+    fn sha256(&self) -> Digest;
+    fn bytes(&self) -> u64;
+
+    /// What people read, or a guest's kernel gets.
+    fn texts(&self) -> impl Iterator<Item = &str>;
+}
+
+macro_rules! offer {
+    ($type:ty, $kind:literal, $field:ident, $texts:expr) => {
+        impl Offer for $type {
+            const KIND: &'static str = $kind;
+
+            fn all(document: &Document) -> &Vec<Self> {
+                &document.$field
+            }
+
+            fn all_mut(document: &mut Document) -> &mut Vec<Self> {
+                &mut document.$field
+            }
+
+            fn name(&self) -> &str {
+                self.name.as_str()
+            }
+
+            fn arch(&self) -> &str {
+                &self.arch
+            }
+
+            fn location(&self) -> &RelativeLocation {
+                &self.location
+            }
+
+            fn sha256(&self) -> Digest {
+                self.sha256
+            }
+
+            fn bytes(&self) -> u64 {
+                self.bytes
+            }
+
+            fn texts(&self) -> impl Iterator<Item = &str> {
+                let texts: fn(&Self) -> Vec<Option<&String>> = $texts;
+                texts(self).into_iter().flatten().map(String::as_str)
+            }
+        }
+    };
+}
+
+offer!(CatalogKernel, "kernel", kernels, |kernel| {
+    let one = [
+        Some(&kernel.arch),
+        Some(&kernel.version),
+        kernel.distro.as_ref(),
+        kernel.description.as_ref(),
+    ];
+    one.into_iter().chain(kernel.append.iter().map(Some)).collect()
+});
+offer!(CatalogImage, "image", images, |image| vec![
+    Some(&image.arch),
+    image.os.as_ref(),
+    image.description.as_ref(),
+]);
+
 /// What is wrong with a document that is signed.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentFault {
@@ -64,11 +166,21 @@ pub enum DocumentFault {
     #[error("its format is `{0}`, and this version reads `{FORMAT}`")]
     Format(String),
     /// A text that could deceive a terminal.
-    #[error("kernel `{0}` has control characters in a text")]
-    Control(KernelName),
+    #[error("{kind} `{name}` has control characters in a text")]
+    Control {
+        /// `kernel` or `image`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// Which of the two?
-    #[error("kernel `{0}` is in it twice for the same machines")]
-    Twice(KernelName),
+    #[error("{kind} `{name}` is in it twice for the same machines")]
+    Twice {
+        /// `kernel` or `image`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Default for Document {
@@ -76,6 +188,7 @@ impl Default for Document {
         Self {
             format: FORMAT.to_owned(),
             kernels: Vec::new(),
+            images: Vec::new(),
             other: BTreeMap::new(),
         }
     }
@@ -97,17 +210,8 @@ impl Document {
             return Err(DocumentFault::Format(head.format));
         }
         let document: Self = serde_json::from_slice(text).map_err(DocumentFault::Json)?;
-        for (index, kernel) in document.kernels.iter().enumerate() {
-            if kernel.texts().any(|text| text.chars().any(char::is_control)) {
-                return Err(DocumentFault::Control(kernel.name.clone()));
-            }
-            if document.kernels[..index]
-                .iter()
-                .any(|other| other.is_same(kernel))
-            {
-                return Err(DocumentFault::Twice(kernel.name.clone()));
-            }
-        }
+        document.check::<CatalogKernel>()?;
+        document.check::<CatalogImage>()?;
         Ok(document)
     }
 
@@ -118,35 +222,37 @@ impl Document {
         text
     }
 
-    /// Adds a kernel, or replaces the one of its name for the same machines.
-    pub fn set(&mut self, kernel: CatalogKernel) {
-        self.kernels.retain(|other| !other.is_same(&kernel));
-        self.kernels.push(kernel);
-        self.kernels
-            .sort_by(|a, b| (&a.name, &a.arch).cmp(&(&b.name, &b.arch)));
+    /// Adds an offer, or replaces the one of its name for the same machines.
+    pub(super) fn set<T: Offer>(&mut self, offer: T) {
+        let all = T::all_mut(self);
+        all.retain(|other| !is_same(other, &offer));
+        all.push(offer);
+        all.sort_by(|a, b| (a.name(), a.arch()).cmp(&(b.name(), b.arch())));
     }
 
-    /// The kernel of this name for these machines.
-    pub fn kernel(&self, name: &KernelName, arch: &str) -> Option<&CatalogKernel> {
-        let mut kernels = self.kernels.iter();
-        kernels.find(|kernel| kernel.name == *name && kernel.arch == arch)
+    /// The offer of this name for these machines.
+    pub(super) fn offer<T: Offer>(&self, name: &str, arch: &str) -> Option<&T> {
+        let mut all = T::all(self).iter();
+        all.find(|offer| offer.name() == name && offer.arch() == arch)
+    }
+
+    fn check<T: Offer>(&self) -> Result<(), DocumentFault> {
+        let (kind, all) = (T::KIND, T::all(self));
+        for (index, offer) in all.iter().enumerate() {
+            let name = offer.name().to_owned();
+            if offer.texts().any(|text| text.chars().any(char::is_control)) {
+                return Err(DocumentFault::Control { kind, name });
+            }
+            if all[..index].iter().any(|other| is_same(other, offer)) {
+                return Err(DocumentFault::Twice { kind, name });
+            }
+        }
+        Ok(())
     }
 }
 
-impl CatalogKernel {
-    fn is_same(&self, other: &Self) -> bool {
-        self.name == other.name && self.arch == other.arch
-    }
-
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        let one = [
-            Some(&self.arch),
-            Some(&self.version),
-            self.distro.as_ref(),
-            self.description.as_ref(),
-        ];
-        one.into_iter().flatten().chain(&self.append).map(String::as_str)
-    }
+fn is_same<T: Offer>(one: &T, other: &T) -> bool {
+    one.name() == other.name() && one.arch() == other.arch()
 }
 
 #[cfg(test)]
@@ -168,9 +274,8 @@ mod tests {
     fn what_a_later_version_added_is_kept() {
         let text = document(&kernel(r#", "later": 1"#));
         let mut read = Document::parse(text.as_bytes()).unwrap();
-        let name = "k".parse().unwrap();
-        let mut kernel = read.kernel(&name, "x86_64").unwrap().clone();
-        assert!(read.kernel(&name, "aarch64").is_none());
+        let mut kernel: CatalogKernel = read.offer("k", "x86_64").cloned().unwrap();
+        assert!(read.offer::<CatalogKernel>("k", "aarch64").is_none());
         kernel.bytes = 2;
         read.set(kernel);
         let text = String::from_utf8(read.text()).unwrap();

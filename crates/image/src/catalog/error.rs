@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use banger_model::{ErrorCode, KernelName};
+use banger_model::ErrorCode;
 
 use super::artifact::Fault;
 use super::{Digest, DocumentFault};
@@ -64,21 +64,25 @@ pub enum Error {
         #[source]
         source: DocumentFault,
     },
-    /// No catalog has a kernel of this name.
-    #[error("there is no kernel `{name}` in {}", .catalogs.join(", "))]
-    NoKernel {
+    /// No catalog has one of this name.
+    #[error("there is no {kind} `{name}` in {}", .catalogs.join(", "))]
+    NotOffered {
+        /// `kernel` or `image`.
+        kind: &'static str,
         /// The name.
-        name: KernelName,
+        name: String,
         /// The catalogs that were asked.
         catalogs: Vec<String>,
-        /// The kernels they have.
+        /// What they have of the kind.
         present: Vec<String>,
     },
     /// It is not for this machine.
-    #[error("kernel `{name}` of catalog `{catalog}` is for {}, and this host is {host}", .for_machines.join(", "))]
+    #[error("{kind} `{name}` of catalog `{catalog}` is for {}, and this host is {host}", .for_machines.join(", "))]
     OtherMachine {
+        /// `kernel` or `image`.
+        kind: &'static str,
         /// The name.
-        name: KernelName,
+        name: String,
         /// The catalog.
         catalog: String,
         /// What it is for.
@@ -87,10 +91,12 @@ pub enum Error {
         host: &'static str,
     },
     /// Several catalogs have one.
-    #[error("kernel `{name}` is in several catalogs: {}", .catalogs.join(", "))]
+    #[error("{kind} `{name}` is in several catalogs: {}", .catalogs.join(", "))]
     Ambiguous {
+        /// `kernel` or `image`.
+        kind: &'static str,
         /// The name.
-        name: KernelName,
+        name: String,
         /// The catalogs.
         catalogs: Vec<String>,
     },
@@ -120,7 +126,7 @@ pub enum Error {
     #[error("the artifact of kernel `{name}` {fault}")]
     Artifact {
         /// The kernel.
-        name: KernelName,
+        name: String,
         /// What is wrong.
         fault: Fault,
     },
@@ -128,7 +134,7 @@ pub enum Error {
     #[error("unpack the artifact of kernel `{name}`")]
     Unpack {
         /// The kernel.
-        name: KernelName,
+        name: String,
         /// Why.
         #[source]
         source: std::io::Error,
@@ -137,14 +143,25 @@ pub enum Error {
     #[error("pack kernel `{name}`")]
     Pack {
         /// The kernel.
-        name: KernelName,
+        name: String,
         /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// There is no kernel to publish.
-    #[error("there is no kernel to publish")]
-    NothingToPublish,
+    /// An image's kernel cannot be brought along.
+    #[error("bring along kernel `{kernel}` of image `{image}`")]
+    Along {
+        /// The image.
+        image: String,
+        /// The kernel.
+        kernel: String,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
+    /// There is nothing to publish.
+    #[error("there is no {0} to publish")]
+    NothingToPublish(&'static str),
     /// A file is no secret key that can be used.
     #[error("use {} as secret key", .path.display())]
     SecretKey {
@@ -172,10 +189,12 @@ impl Error {
     /// The kind of failure.
     pub fn kind(&self) -> ErrorCode {
         match self {
-            Self::NoCatalogs | Self::NoDocument { .. } | Self::NoKernel { .. } | Self::NothingToPublish => {
-                ErrorCode::NotFound
-            }
+            Self::NoCatalogs
+            | Self::NoDocument { .. }
+            | Self::NotOffered { .. }
+            | Self::NothingToPublish(_) => ErrorCode::NotFound,
             Self::Fetch(source) => source.kind(),
+            Self::Along { source, .. } => source.kind(),
             Self::Store(source) => source.kind(),
             Self::Unsigned { .. }
             | Self::OtherKey { .. }
@@ -201,6 +220,15 @@ impl Error {
                  or make one: `banger kernel publish --help`"
             }
             Self::Fetch(source) => return source.hints(),
+            Self::Along { kernel, source, .. } => {
+                let other = "or choose the kernel yourself with `--kernel-ref`";
+                return match &**source {
+                    Self::Store(crate::Error::Exists { .. }) => vec![format!(
+                        "another kernel of that name is here: replace it with `banger kernel pull {kernel} --force`, {other}"
+                    )],
+                    source => source.hints().into_iter().chain([other.to_owned()]).collect(),
+                };
+            }
             Self::Store(crate::Error::Exists { .. }) => "replace it with `--force`, or remove it first",
             Self::Store(source) => return source.hints(),
             Self::Unsigned { .. } => {
@@ -212,14 +240,16 @@ impl Error {
             Self::Signature { .. } => {
                 "it may have been published anew in this moment: try again; if it stays so, it was tampered with"
             }
-            Self::NoKernel { present, .. } if !present.is_empty() => {
+            Self::NotOffered { present, .. } if !present.is_empty() => {
                 return vec![format!("there are: {}", present.join(", "))];
             }
             Self::Ambiguous { .. } => "name one with `--catalog`",
             Self::Length { .. } | Self::Digest { .. } => {
                 "do not use it; tell who hosts the catalog that the artifact is damaged or was tampered with"
             }
-            Self::NothingToPublish => "import one first: `banger kernel import --help`",
+            Self::NothingToPublish(kind) => {
+                return vec![format!("get one first: `banger {kind} import --help`")];
+            }
             Self::KeyExists(_) => "sign with it: `--secret-key`",
             Self::SecretKey { .. } => {
                 "it has to be one of minisign without a password (`minisign -GW`), or made with `--new-key`"

@@ -1,43 +1,47 @@
 //! Making a catalog that anybody can host: a directory of static files.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use banger_model::KernelName;
-use minisign::{KeyPair, SecretKey, SecretKeyBox};
+use banger_model::{ImageName, KernelName};
+use minisign::SecretKey;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 
 use super::place::{DOCUMENT, Place};
-use super::{Catalog, CatalogKernel, Document, Error, PublicKey, artifact};
+use super::secret::{PublishKey, secret_key};
+use super::{Catalog, CatalogImage, CatalogKernel, Document, Error, PublicKey, RelativeLocation, artifact};
+use crate::digest::{Digest, Digesting};
 use crate::fetch::{Fetcher, Limits};
 use crate::files::{self, OfFile};
+use crate::images::{Compression, export};
 use crate::kernel::{KernelRecord, KernelStore, arch_of};
+use crate::{ImageRecord, ImageStore};
 
 /// How a catalog is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishOptions {
     /// The directory that is hosted, made when absent. Absolute.
     pub dir: PathBuf,
-    /// The kernels; all there are when empty.
-    pub names: Vec<KernelName>,
+    /// What goes into it.
+    pub what: Publish,
     /// What it is signed with.
     pub key: PublishKey,
-    /// The distribution they come from; else what the catalog said before, or what the host is for its own packages.
+    /// The distribution that kernels come from; else what the catalog said before, or what the host is for its own packages.
     pub distro: Option<String>,
     /// What they are good for; else what the catalog said before.
     pub description: Option<String>,
 }
 
-/// A secret key of minisign, without a password. Paths are absolute.
+/// What is published; all there are when no name is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PublishKey {
-    /// The one in this file.
-    Existing(PathBuf),
-    /// A new one, which is put into this file, and its public key beside it with `.pub`.
-    New(PathBuf),
+pub enum Publish {
+    /// Kernels.
+    Kernels(Vec<KernelName>),
+    /// Images, with the kernels that they name.
+    Images(Vec<ImageName>),
 }
 
 /// What was published.
@@ -47,58 +51,106 @@ pub struct Published {
     pub key: PublicKey,
     /// The kernels that were added or replaced.
     pub kernels: Vec<CatalogKernel>,
+    /// The images that were added or replaced.
+    pub images: Vec<CatalogImage>,
 }
 
-impl KernelStore {
-    /// Makes a catalog of kernels, or adds them to the one that is in the directory. Artifacts appear before the
-    /// document that names them, each by rename; artifacts that nothing names any more stay, because somebody may be
-    /// pulling them. `note` is told what goes on.
-    ///
-    /// # Errors
-    /// When there is no such kernel or key, the catalog that is there is not signed by this key, or files cannot be
-    /// written.
-    pub fn publish(&self, options: &PublishOptions, note: &mut dyn FnMut(&str)) -> Result<Published, Error> {
-        let (PublishKey::Existing(key) | PublishKey::New(key)) = &options.key;
-        for path in [&options.dir, key] {
-            if !path.is_absolute() {
-                return Err(crate::Error::Relative(path.clone()).into());
-            }
+/// Makes a catalog of what the stores have, or adds it to the one that is in the directory. Artifacts appear before the
+/// document that names them, each by rename; artifacts that nothing names any more stay, because somebody may be pulling
+/// them. `note` is told what goes on.
+///
+/// # Errors
+/// When there is no such kernel, image or key, the catalog that is there is not signed by this key, or files cannot be
+/// written.
+pub fn publish(
+    kernels: &KernelStore,
+    images: &ImageStore,
+    options: &PublishOptions,
+    note: &mut dyn FnMut(&str),
+) -> Result<Published, Error> {
+    let (PublishKey::Existing(key) | PublishKey::New(key)) = &options.key;
+    for path in [&options.dir, key] {
+        if !path.is_absolute() {
+            return Err(crate::Error::Relative(path.clone()).into());
         }
-        let records = self.chosen(&options.names)?;
-        let secret = secret_key(&options.key)?;
-        let key = minisign::PublicKey::from_secret_key(&secret).map_err(|source| Error::Sign {
-            what: "derive the public key",
-            source,
-        })?;
-        let key = PublicKey::new(key);
-        let dir = &options.dir;
-        make_dir(dir)?;
-        // Two at once would each leave out what the other adds.
-        let lock = File::open(dir).of("open", dir)?;
-        flock(&lock, FlockOperation::LockExclusive).of("lock", dir)?;
-        let mut document = previous(dir, &key)?;
-        let mut kernels = Vec::new();
-        for record in &records {
-            note(&format!("packing {}", record.name));
-            let kernel = published(record, options, &document)?;
-            document.set(kernel.clone());
-            kernels.push(kernel);
-        }
-        write_document(dir, &document, &secret)?;
-        Ok(Published { key, kernels })
     }
+    let chosen = Chosen::of(kernels, images, &options.what)?;
+    let secret = secret_key(&options.key)?;
+    let key = minisign::PublicKey::from_secret_key(&secret).map_err(|source| Error::Sign {
+        what: "derive the public key",
+        source,
+    })?;
+    let key = PublicKey::new(key);
+    let dir = &options.dir;
+    make_dir(dir)?;
+    // Two at once would each leave out what the other adds.
+    let lock = File::open(dir).of("open", dir)?;
+    flock(&lock, FlockOperation::LockExclusive).of("lock", dir)?;
+    let mut document = previous(dir, &key)?;
+    let mut published = Published {
+        key,
+        kernels: Vec::new(),
+        images: Vec::new(),
+    };
+    let of_kernels = matches!(options.what, Publish::Kernels(_));
+    for record in &chosen.kernels {
+        note(&format!("packing kernel {}", record.name));
+        // What is said of images is not said of their kernels.
+        let said = options.description.clone().filter(|_| of_kernels);
+        let kernel = kernel(record, options, said, &document)?;
+        document.set(kernel.clone());
+        published.kernels.push(kernel);
+    }
+    for record in &chosen.images {
+        note(&format!("packing image {}", record.name));
+        let image = image(record, options, &document)?;
+        document.set(image.clone());
+        published.images.push(image);
+    }
+    write_document(dir, &document, &secret)?;
+    Ok(published)
+}
 
-    fn chosen(&self, names: &[KernelName]) -> Result<Vec<KernelRecord>, Error> {
-        let records = if names.is_empty() {
-            self.list()?
-        } else {
-            let records = names.iter().map(|name| self.get(name));
-            records.collect::<Result<_, crate::Error>>()?
+/// What is published, with what that needs.
+struct Chosen {
+    kernels: Vec<KernelRecord>,
+    images: Vec<ImageRecord>,
+}
+
+impl Chosen {
+    fn of(kernels: &KernelStore, images: &ImageStore, what: &Publish) -> Result<Self, Error> {
+        let (names, images) = match what {
+            Publish::Kernels(names) if names.is_empty() => {
+                let all = kernels.list()?.into_iter().map(|record| record.name);
+                (all.collect(), Vec::new())
+            }
+            Publish::Kernels(names) => (names.clone(), Vec::new()),
+            Publish::Images(names) => {
+                let records = match names.is_empty() {
+                    true => images.list()?,
+                    false => names
+                        .iter()
+                        .map(|name| images.get(name))
+                        .collect::<Result<_, _>>()?,
+                };
+                let mut named: Vec<KernelName> = records
+                    .iter()
+                    .filter_map(|record| record.kernel.clone())
+                    .collect();
+                named.sort();
+                named.dedup();
+                (named, records)
+            }
         };
-        if records.is_empty() {
-            return Err(Error::NothingToPublish);
+        let kernels = names
+            .iter()
+            .map(|name| kernels.get(name))
+            .collect::<Result<Vec<_>, _>>()?;
+        match what {
+            Publish::Kernels(_) if kernels.is_empty() => Err(Error::NothingToPublish("kernel")),
+            Publish::Images(_) if images.is_empty() => Err(Error::NothingToPublish("image")),
+            _ => Ok(Self { kernels, images }),
         }
-        Ok(records)
     }
 }
 
@@ -118,21 +170,19 @@ fn previous(dir: &Path, key: &PublicKey) -> Result<Document, Error> {
 }
 
 /// Puts a kernel's artifact into the directory.
-fn published(
+fn kernel(
     record: &KernelRecord,
     options: &PublishOptions,
+    description: Option<String>,
     before: &Document,
 ) -> Result<CatalogKernel, Error> {
     let dir = &options.dir;
     let mut beside = NamedTempFile::new_in(dir).of("make a file in", dir)?;
     let (sha256, bytes) = artifact::pack(record, beside.as_file_mut())?;
-    let name = format!("{}-{}.tar.zst", record.name, sha256.short());
-    // Named by its content, so no cache between us and a user ever has another one.
-    put(beside, &dir.join(&name))?;
+    let location = place(beside, dir, record.name.as_str(), sha256, "tar.zst")?;
     let arch = arch_of(&record.vmlinux)?.to_owned();
-    let before = before.kernel(&record.name, &arch);
+    let before: Option<&CatalogKernel> = before.offer(record.name.as_str(), &arch);
     let distro = options.distro.clone();
-    let description = options.description.clone();
     Ok(CatalogKernel {
         name: record.name.clone(),
         distro: distro
@@ -140,13 +190,57 @@ fn published(
             .or_else(|| distro_of(record)),
         arch,
         version: record.version.clone(),
-        location: name.parse().expect("names of kernels and digests are plain"),
+        location,
         sha256,
         bytes,
         description: description.or_else(|| before.and_then(|kernel| kernel.description.clone())),
         append: record.append.clone(),
         max_vcpus: record.max_vcpus,
     })
+}
+
+/// Puts an image's artifact into the directory.
+fn image(record: &ImageRecord, options: &PublishOptions, before: &Document) -> Result<CatalogImage, Error> {
+    let dir = &options.dir;
+    let mut beside = NamedTempFile::new_in(dir).of("make a file in", dir)?;
+    let mut go_on = |_, _| std::ops::ControlFlow::Continue(());
+    export::write(record, beside.as_file(), Compression::Zstd, &mut go_on)?;
+    let (sha256, bytes) = digest_of(beside.as_file_mut()).of("read", dir)?;
+    let location = place(beside, dir, record.name.as_str(), sha256, "oci.tar")?;
+    // Images are pulled for this host's machines, and imported for no others.
+    let arch = std::env::consts::ARCH.to_owned();
+    let before: Option<&CatalogImage> = before.offer(record.name.as_str(), &arch);
+    let description = options.description.clone();
+    Ok(CatalogImage {
+        name: record.name.clone(),
+        os: record.os.clone(),
+        arch,
+        location,
+        sha256,
+        bytes,
+        kernel: record.kernel.clone(),
+        description: description.or_else(|| before.and_then(|image| image.description.clone())),
+    })
+}
+
+fn digest_of(file: &mut File) -> io::Result<(Digest, u64)> {
+    io::Seek::rewind(file)?;
+    let mut digesting = Digesting::new(io::sink());
+    let bytes = io::copy(file, &mut digesting)?;
+    Ok((digesting.finish().1, bytes))
+}
+
+/// Names an artifact by its content, so that no cache between us and a user ever has another one.
+fn place(
+    file: NamedTempFile,
+    dir: &Path,
+    name: &str,
+    sha256: Digest,
+    end: &str,
+) -> Result<RelativeLocation, Error> {
+    let name = format!("{name}-{}.{end}", sha256.short());
+    put(file, &dir.join(&name))?;
+    Ok(name.parse().expect("names and digests are plain"))
 }
 
 /// The distribution of a kernel that came from the host's own: its packages, or what it runs.
@@ -194,55 +288,6 @@ fn put(file: NamedTempFile, at: &Path) -> Result<(), Error> {
         .map_err(|error| error.error)
         .of("put in place", at)?;
     Ok(files::sync_parent(at)?)
-}
-
-fn secret_key(key: &PublishKey) -> Result<SecretKey, Error> {
-    let path = match key {
-        PublishKey::Existing(path) => path,
-        PublishKey::New(path) => return new_key(path),
-    };
-    let text = std::fs::read_to_string(path).of("read", path)?;
-    let unusable = |source| Error::SecretKey {
-        path: path.clone(),
-        source,
-    };
-    SecretKeyBox::from_string(&text)
-        .and_then(SecretKeyBox::into_unencrypted_secret_key)
-        .map_err(unusable)
-}
-
-/// Makes a key pair and writes it down, where nothing is.
-fn new_key(path: &Path) -> Result<SecretKey, Error> {
-    let failed = |source| Error::Sign {
-        what: "make a key pair",
-        source,
-    };
-    let pair = KeyPair::generate_unencrypted_keypair().map_err(failed)?;
-    let secret = pair
-        .sk
-        .to_box(Some("secret key of a banger catalog"))
-        .map_err(failed)?;
-    let public = pair.pk.to_box().map_err(failed)?;
-    let mut beside = path.to_owned().into_os_string();
-    beside.push(".pub");
-    write_new(path, &secret.into_string(), 0o600)?;
-    write_new(Path::new(&beside), &public.into_string(), 0o644)?;
-    Ok(pair.sk)
-}
-
-fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
-    let mut options = OpenOptions::new();
-    let made = options.write(true).create_new(true).mode(mode).open(path);
-    let mut file = match made {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(Error::KeyExists(path.to_owned()));
-        }
-        made => made.of("make", path)?,
-    };
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .of("write", path)?;
-    Ok(())
 }
 
 /// Makes the directory when it is absent, readable by the server that hosts it whatever our own umask is.

@@ -13,7 +13,7 @@
 
 mod commit;
 mod diff;
-mod export;
+pub(crate) mod export;
 mod flatten;
 mod layer;
 mod promote;

@@ -9,7 +9,7 @@ use banger_model::{ImageName, KernelName};
 
 use super::{Draft, ImageRecord, ImageStore, Origin, ROOTFS};
 use crate::Error;
-use crate::files::{self, OfFile};
+use crate::files::{self, Making, OfFile};
 use crate::import::{LABEL, UUID};
 use crate::oci::{self, PullOptions, PullProgress, PullSource};
 
@@ -57,24 +57,62 @@ impl ImageStore {
             platform: pull.options.platform.to_string(),
             digest: None,
         };
-        let here = self.read(pull.name.as_str())?;
-        if let Some(here) = here.filter(|_| !pull.force) {
-            let origin = here.origin.as_ref().filter(|origin| origin.is_like(&wanted));
-            let Some(origin) = origin else {
-                return Err(Error::Exists {
-                    kind: "image",
-                    name: pull.name.to_string(),
-                });
-            };
+        if let Some((here, digest)) = self.from_there(&pull.name, &wanted, pull.force)? {
             let now = oci::digest_now(&pull.source, &pull.options)?;
-            if now.is_some() && now == origin.digest {
+            if now.is_some() && now == digest {
                 return Ok(Pulled::Unchanged(here));
             }
         }
         self.fetch(pull, wanted, progress).map(Pulled::New)
     }
 
-    fn fetch(&self, pull: &Pull, origin: Origin, progress: PullProgress<'_>) -> Result<ImageRecord, Error> {
+    /// The image of this name, if it is the one that `wanted` tells of, with its digest, and is not wanted anew.
+    ///
+    /// # Errors
+    /// When the name is taken by another image, and not to be taken over.
+    pub(crate) fn unchanged(
+        &self,
+        name: &ImageName,
+        wanted: &Origin,
+        force: bool,
+    ) -> Result<Option<ImageRecord>, Error> {
+        let here = self.from_there(name, wanted, force)?;
+        Ok(here
+            .filter(|(_, digest)| *digest == wanted.digest)
+            .map(|(here, _)| here))
+    }
+
+    /// The image of this name with the digest it had where it came from; nothing when it is wanted anew. One from elsewhere
+    /// is an error.
+    fn from_there(
+        &self,
+        name: &ImageName,
+        wanted: &Origin,
+        force: bool,
+    ) -> Result<Option<(ImageRecord, Option<String>)>, Error> {
+        let Some(here) = self.read(name.as_str())?.filter(|_| !force) else {
+            return Ok(None);
+        };
+        let origin = here.origin.clone().filter(|origin| origin.is_like(wanted));
+        let origin = origin.ok_or_else(|| Error::Exists {
+            kind: "image",
+            name: name.to_string(),
+        })?;
+        Ok(Some((here, origin.digest)))
+    }
+
+    /// A directory for what is needed while an image is pulled.
+    pub(crate) fn scratch(&self) -> Result<Making, Error> {
+        self.begin()
+    }
+
+    /// Pulls an image, whatever is here. `origin` is remembered; where it has no digest, with that of the source.
+    pub(crate) fn fetch(
+        &self,
+        pull: &Pull,
+        origin: Origin,
+        progress: PullProgress<'_>,
+    ) -> Result<ImageRecord, Error> {
         let making = self.begin()?;
         let scratch = self.begin()?;
         let found = oci::find(&pull.source, &pull.options, scratch.path())?;
@@ -115,7 +153,7 @@ impl ImageStore {
             managed: true,
             config: Some(described.config),
             origin: Some(Origin {
-                digest: described.digest,
+                digest: origin.digest.or(described.digest),
                 ..origin
             }),
             ..Draft::default()

@@ -1,7 +1,11 @@
 //! `banger image`
 
+mod available;
 mod build;
+mod diff;
+mod export;
 mod history;
+mod publish;
 mod pull;
 
 use std::io::Read;
@@ -14,7 +18,7 @@ use bytes::Bytes;
 use clap::Subcommand;
 use tokio::sync::mpsc;
 
-use crate::commands::kernel::absolute;
+use crate::commands::kernel::{absolute, catalog};
 use crate::commands::prune;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
@@ -30,6 +34,9 @@ pub(crate) enum Command {
     /// List images
     #[command(visible_alias = "ls")]
     List {
+        /// Those of catalogs, which can be pulled
+        #[arg(long, short)]
+        available: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -55,6 +62,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    Diff(diff::Args),
+    Export(export::Args),
+    Publish(publish::Args),
+    /// Add, list and remove catalogs: where images and kernels are pulled from
+    #[command(subcommand)]
+    Catalog(catalog::Command),
     /// Give an image a second name
     Tag {
         #[arg(add = complete::images())]
@@ -153,7 +166,15 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
             let image = client.register_image(&args.request()?).await?;
             tell(&image, json)?;
         }
-        Command::List { json } => list(&client.images().await?, json)?,
+        Command::List {
+            available: true,
+            json,
+        } => return available::list(&client, json).await,
+        Command::Diff(args) => diff::run(&client, args).await?,
+        Command::Export(args) => export::run(&client, args).await?,
+        Command::Publish(args) => return publish::run(&client, args).await,
+        Command::Catalog(command) => return catalog::run(&client, command).await,
+        Command::List { json, .. } => list(&client.images().await?, json)?,
         Command::Show { name, json } => show(&client.image(&name).await?, json)?,
         Command::Inspect { name } => print::json(&client.inspect_image(&name).await?)?,
         Command::History { name, json } => history::run(&client, &name, json).await?,

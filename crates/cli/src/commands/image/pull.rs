@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use banger_api::client::Client;
 use banger_api::{ImagePull, ImagePulled};
-use banger_model::{ImageName, KernelName};
+use banger_model::{CatalogName, ImageName, KernelName};
 use serde::Serialize;
 
 use crate::commands::kernel::absolute;
@@ -14,12 +14,13 @@ use crate::progress::Display;
 use crate::work::interruptible;
 use crate::{complete, print};
 
-/// Pull an image from a registry, and make it bootable
+/// Pull an image from a registry or a catalog, and make it bootable
 ///
 /// REFERENCE is what you would give to docker or podman; or `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
 /// `docker-archive:FILE[:NAME]` (what `docker save` writes), or `-` for such an archive on standard input. The image's
 /// layers go straight into an ext4 file system, each byte once and verified. An image that is here and has not changed
-/// costs one request. Credentials are those of docker and podman.
+/// costs one request. Credentials are those of docker and podman. A name without a tag is an image of a catalog when one
+/// has it (`banger image list --available`), and then brings its kernel along.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,10 +28,14 @@ Examples:
   banger image pull debian:bookworm --name debian
   banger image pull ghcr.io/owner/image@sha256:…
   banger image pull localhost:5000/mine --insecure
+  banger image pull dev --catalog team
   docker save mine | banger image pull --name mine -")]
 pub(crate) struct Args {
     /// Which image
     reference: String,
+    /// Pull the image of this name from a catalog; needed when several have it
+    #[arg(long, add = complete::catalogs(), conflicts_with_all = ["platform", "insecure", "ca_cert"])]
+    catalog: Option<CatalogName>,
     /// The name it gets; one that follows from the reference when absent
     #[arg(long, required_if_eq("reference", "-"))]
     name: Option<ImageName>,
@@ -66,6 +71,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
     };
     let pull = ImagePull {
         reference,
+        catalog: args.catalog,
         directory: Some(absolute(PathBuf::from("."))?),
         name: args.name,
         kernel: args.kernel_ref,

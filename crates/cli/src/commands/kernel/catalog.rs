@@ -19,7 +19,7 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Remove catalogs; kernels that were pulled from them stay
+    /// Remove catalogs; what was pulled from them stays
     #[command(visible_alias = "delete")]
     Rm {
         #[arg(required = true, add = complete::catalogs())]
@@ -49,7 +49,7 @@ pub(crate) struct Add {
     json: bool,
 }
 
-pub(super) async fn run(client: &Client, command: Command) -> Result<i32, Failure> {
+pub(crate) async fn run(client: &Client, command: Command) -> Result<i32, Failure> {
     match command {
         Command::Add(args) => {
             let location = if args.location.contains("://") {

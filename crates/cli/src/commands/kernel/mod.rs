@@ -1,6 +1,6 @@
 //! `banger kernel`
 
-mod catalog;
+pub(super) mod catalog;
 mod publish;
 mod pull;
 
@@ -15,6 +15,8 @@ use crate::failure::Failure;
 use crate::progress::{Display, bytes};
 use crate::work::interruptible;
 use crate::{complete, connection, exit, many, print};
+
+pub(super) use pull::presence;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -86,12 +86,6 @@ pub(super) async fn list(client: &Client, json: bool) -> Result<i32, Failure> {
 
 fn row(available: &AvailableKernel) -> Vec<String> {
     let kernel = &available.kernel;
-    let here = match available.here {
-        Presence::Absent => "",
-        Presence::Here => "here",
-        Presence::Another => "another is here",
-        Presence::Foreign => "for other machines",
-    };
     vec![
         kernel.name.to_string(),
         available.catalog.to_string(),
@@ -99,7 +93,17 @@ fn row(available: &AvailableKernel) -> Vec<String> {
         kernel.distro.clone().unwrap_or_default(),
         kernel.arch.clone(),
         bytes(kernel.bytes),
-        here.to_owned(),
+        presence(available.here).to_owned(),
         kernel.description.clone().unwrap_or_default(),
     ]
+}
+
+/// What is said of whether something of a catalog is here.
+pub(crate) fn presence(presence: Presence) -> &'static str {
+    match presence {
+        Presence::Absent => "",
+        Presence::Here => "here",
+        Presence::Another => "another is here",
+        Presence::Foreign => "for other machines",
+    }
 }

@@ -1,0 +1,59 @@
+//! `banger image publish`
+
+use std::path::PathBuf;
+
+use banger_api::ImagePublish;
+use banger_api::client::Client;
+use banger_model::ImageName;
+
+use crate::commands::kernel::absolute;
+use crate::commands::publish::{self, Key};
+use crate::complete;
+use crate::failure::Failure;
+use crate::progress::Display;
+use crate::work::interruptible;
+
+/// Make a catalog of images that are here, with their kernels, or add them to one
+///
+/// DIR gets an OCI archive of each image, the kernels that the images name, catalog.json and its signature. Put it on any
+/// static storage, the artifacts first. The secret key is one of minisign without a password; keep it, since a catalog is
+/// only ever continued with it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger image publish ./catalog --new-key ~/catalog.key          all, with a new key pair
+  banger image publish ./catalog dev --secret-key ~/catalog.key --description \"our tools\"")]
+pub(crate) struct Args {
+    /// The directory, made when absent
+    dir: PathBuf,
+    /// The images; all when none is named
+    #[arg(add = complete::images())]
+    names: Vec<ImageName>,
+    #[command(flatten)]
+    key: Key,
+    /// What the images are good for
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Print what was published as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
+    let publish = ImagePublish {
+        dir: absolute(args.dir)?,
+        images: args.names,
+        key: args.key.signing()?,
+        description: args.description,
+    };
+    let mut display = Display::new("");
+    display.now("publishing");
+    let published = interruptible(async {
+        Ok(client
+            .publish_images(&publish, |progress| display.show(&progress))
+            .await?)
+    })
+    .await?;
+    drop(display);
+    publish::tell(&published, args.json)
+}

@@ -1,0 +1,62 @@
+//! What `banger kernel publish` and `banger image publish` share.
+
+use std::path::PathBuf;
+
+use banger_api::{Published, SigningKey};
+
+use super::kernel::absolute;
+use crate::failure::Failure;
+use crate::progress::bytes;
+use crate::{exit, print};
+
+/// What a catalog is signed with.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Key {
+    /// Sign with the key in this file
+    #[arg(long, value_name = "FILE")]
+    secret_key: Option<PathBuf>,
+    /// Make a key pair, keep it in this file and FILE.pub, and sign with it
+    #[arg(long, value_name = "FILE")]
+    new_key: Option<PathBuf>,
+}
+
+impl Key {
+    pub(crate) fn signing(self) -> Result<SigningKey, Failure> {
+        match (self.secret_key, self.new_key) {
+            (Some(path), _) => Ok(SigningKey::Existing(absolute(path)?)),
+            (None, Some(path)) => Ok(SigningKey::New(absolute(path)?)),
+            // The command line is not taken without one of them.
+            (None, None) => Err(Failure::new("name a key", &["`--secret-key` or `--new-key`"])),
+        }
+    }
+}
+
+/// Tells what was published, and what its users do with it.
+pub(crate) fn tell(published: &Published, json: bool) -> Result<i32, Failure> {
+    if json {
+        print::json(published)?;
+        return Ok(exit::OK);
+    }
+    for kernel in &published.kernels {
+        print::line(&format!(
+            "kernel {}: {}, {}",
+            kernel.name,
+            kernel.version,
+            bytes(kernel.bytes)
+        ));
+    }
+    for image in &published.images {
+        let os = image.os.as_deref().unwrap_or("no os-release");
+        print::line(&format!("image {}: {os}, {}", image.name, bytes(image.bytes)));
+    }
+    print::line(&format!(
+        "published in {}; its users run",
+        published.dir.display()
+    ));
+    print::line(&format!(
+        "  banger kernel catalog add NAME LOCATION --key {}",
+        published.key
+    ));
+    Ok(exit::OK)
+}
