@@ -73,7 +73,7 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
 }
 
 /// Is told what comes, the bytes so far, and how many in all if that is known.
-type OnBytes<'a> = &'a (dyn Fn(&str, u64, Option<u64>) -> ControlFlow<()> + Sync);
+type Progressing<'a> = &'a (dyn Fn(&str, u64, Option<u64>) -> ControlFlow<()> + Sync);
 
 /// What is to be pulled.
 enum Wanted {
@@ -123,7 +123,7 @@ impl Wanted {
         }
     }
 
-    fn pull(self, context: &Context, say: &Reporter, progress: OnBytes<'_>) -> Result<Pulled, Error> {
+    fn pull(self, context: &Context, say: &Reporter, progress: Progressing<'_>) -> Result<Pulled, Error> {
         let mut note = |text: &str| say.note(text);
         let pull = match self {
             Self::There(pull) => pull,
@@ -163,7 +163,7 @@ fn pull_offered(
     options: &ImagePullOptions,
     context: &Context,
     say: &Reporter,
-    progress: OnBytes<'_>,
+    progress: Progressing<'_>,
 ) -> Result<Pulled, Error> {
     let pulled = catalog::pull_image(
         found,

@@ -37,10 +37,7 @@ pub(super) fn find<'a, T: Offer>(
     }
     let found = read.iter().filter_map(|(catalog, document)| {
         let offer = document.offer::<T>(name, std::env::consts::ARCH)?.clone();
-        Some(Found {
-            catalog: *catalog,
-            offer,
-        })
+        Some(Found { catalog, offer })
     });
     let mut found: Vec<_> = found.collect();
     if found.len() > 1 {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Trust goes one way: the configured key vouches for the document, the document for each artifact. Nothing is parsed
-//! before it was vouched for, and nothing is placed in the store before all of it was there. `docs/catalogs.md`
+//! before it was vouched for, and nothing is placed in the store before all of it was there. `docs/kernel-catalog.md`
 //! specifies the format.
 
 mod artifact;
@@ -30,7 +30,7 @@ pub use error::Error;
 pub use place::{Location, LocationFault, RelativeLocation};
 pub use publish::{Publish, PublishOptions, Published, publish};
 pub use pull::{PullOptions, Pulled};
-pub use pull_image::{ImagePullOptions, Offered, find_image, pull_image};
+pub use pull_image::{ImagePullOptions, Offered, OnBytes, find_image, pull_image};
 pub use read::Catalog;
 pub use secret::PublishKey;
 pub use signature::{InvalidKey, PublicKey};

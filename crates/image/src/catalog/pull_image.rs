@@ -1,5 +1,7 @@
 //! Pulling an image from a catalog into the store, with its kernel.
 
+use std::ops::ControlFlow;
+
 use banger_model::{ImageName, KernelName};
 
 use super::find::{Found, find};
@@ -23,6 +25,9 @@ pub struct ImagePullOptions {
     /// How much it may unpack to.
     pub limits: PullOptions,
 }
+
+/// Is told what comes, the bytes of it so far, and how many in all if that is known; `Break` cancels.
+pub type OnBytes<'a> = &'a mut dyn FnMut(&str, u64, Option<u64>) -> ControlFlow<()>;
 
 /// An image that a catalog offers.
 #[derive(Debug)]
@@ -59,7 +64,7 @@ pub fn pull_image(
     kernels: &KernelStore,
     options: &ImagePullOptions,
     fetcher: &Fetcher,
-    progress: &mut dyn FnMut(&str, u64, Option<u64>) -> std::ops::ControlFlow<()>,
+    progress: OnBytes<'_>,
     note: &mut dyn FnMut(&str),
 ) -> Result<Pulled, Error> {
     let found = &offered.0;
@@ -88,7 +93,7 @@ pub fn pull_image(
         options: options.limits.clone(),
     };
     note("unpacking the image");
-    let unpacked = images.fetch(&pull, origin, &|_, _, _| std::ops::ControlFlow::Continue(()));
+    let unpacked = images.fetch(&pull, origin, &|_, _, _| ControlFlow::Continue(()));
     Ok(Pulled::New(unpacked?))
 }
 
@@ -97,7 +102,7 @@ fn bring_along(
     kernel: &KernelName,
     kernels: &KernelStore,
     fetcher: &Fetcher,
-    progress: &mut dyn FnMut(&str, u64, Option<u64>) -> std::ops::ControlFlow<()>,
+    progress: OnBytes<'_>,
     note: &mut dyn FnMut(&str),
 ) -> Result<KernelName, Error> {
     let along = |source| Error::Along {

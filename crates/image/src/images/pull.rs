@@ -57,7 +57,7 @@ impl ImageStore {
             platform: pull.options.platform.to_string(),
             digest: None,
         };
-        if let Some((here, digest)) = self.from_there(&pull.name, &wanted, pull.force)? {
+        if let Some((here, digest)) = self.known_from(&pull.name, &wanted, pull.force)? {
             let now = oci::digest_now(&pull.source, &pull.options)?;
             if now.is_some() && now == digest {
                 return Ok(Pulled::Unchanged(here));
@@ -76,7 +76,7 @@ impl ImageStore {
         wanted: &Origin,
         force: bool,
     ) -> Result<Option<ImageRecord>, Error> {
-        let here = self.from_there(name, wanted, force)?;
+        let here = self.known_from(name, wanted, force)?;
         Ok(here
             .filter(|(_, digest)| *digest == wanted.digest)
             .map(|(here, _)| here))
@@ -84,7 +84,7 @@ impl ImageStore {
 
     /// The image of this name with the digest it had where it came from; nothing when it is wanted anew. One from elsewhere
     /// is an error.
-    fn from_there(
+    fn known_from(
         &self,
         name: &ImageName,
         wanted: &Origin,
