@@ -82,7 +82,7 @@ enum Wanted {
     /// From a catalog: the one of this name.
     Catalog(ImagePullOptions, CatalogName),
     /// A name without a tag: from the catalog that has it, or from the registry that such names mean.
-    Either(ImagePullOptions, Pull),
+    Either(ImagePullOptions, Box<Pull>),
 }
 
 impl Wanted {
@@ -110,7 +110,7 @@ impl Wanted {
         let offered = bare.map(|name| options(name, &limits(config)));
         let pull = understand(request, config)?;
         Ok(match offered {
-            Some(offered) => Self::Either(offered, pull),
+            Some(offered) => Self::Either(offered, Box::new(pull)),
             None => Self::There(pull),
         })
     }
@@ -150,7 +150,7 @@ impl Wanted {
                         ));
                     }
                 }
-                pull
+                *pull
             }
         };
         let each = |layer: &str, done, total| progress(layer, done, Some(total));
