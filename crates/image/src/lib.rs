@@ -34,5 +34,6 @@ pub use images::{
 pub use import::ImportSource;
 pub use kernel::{KernelOptions, KernelRecord, KernelStore, Source};
 pub use oci::{
-    Error as PullError, ImageConfig, Platform, PullOptions, PullProgress, PullSource, RegistryOptions,
+    Answer as RegistryAnswer, Error as PullError, ImageConfig, Platform, PullOptions, PullProgress,
+    PullSource, RegistryOptions,
 };

@@ -46,7 +46,7 @@ fn misbehaving(_: Backend) -> Result<()> {
         (layer, Trick::Hang, "unpack layer 1 of 1"),
         (layer, Trick::HangMidway, "unpack layer 1 of 1"),
         (layer, Trick::CutAlways, "unpack layer 1 of 1"),
-        (layer, Trick::SayLess, "the registry sent"),
+        (layer, Trick::SayLess, "ended after"),
         (layer, Trick::SayNothingAndSendMore, "bytes, and should have"),
         (layer, Trick::Flip, "sha256:"),
         (layer, Trick::Fail, "500"),

@@ -242,7 +242,7 @@ fn validator(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Start and total of a `Content-Range` (RFC 9110, 14.4) that goes to the end of the file.
-fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+pub(crate) fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (start, end) = range.split_once('-')?;
     let (start, end): (u64, u64) = (start.parse().ok()?, end.parse().ok()?);

@@ -22,6 +22,7 @@ use reqwest::blocking::Client;
 use reqwest::redirect::{Attempt, Policy};
 
 pub use download::Download;
+pub(crate) use download::content_range;
 pub use error::Error;
 pub(crate) use error::shown;
 pub(crate) use pause::pause_after;

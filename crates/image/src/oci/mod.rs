@@ -10,6 +10,7 @@
 //! Every byte is read once and written once. Layers wait for each other only where one changes what another has. Nothing
 //! is trusted before its digest is compared, because nothing has a name before that.
 
+mod answer;
 mod blob;
 mod credentials;
 mod decode;
@@ -19,6 +20,7 @@ mod error;
 mod layout;
 mod reference;
 mod registry;
+mod repository;
 mod retry;
 mod saved;
 mod source;
@@ -40,6 +42,7 @@ use crate::facts::Facts;
 use crate::files::OfFile;
 use crate::tree::Tree;
 
+pub use answer::Answer;
 pub use document::Platform;
 pub use endpoint::RegistryOptions;
 pub use error::Error;
