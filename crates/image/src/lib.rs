@@ -24,6 +24,7 @@ mod import;
 mod kernel;
 mod oci;
 mod tree;
+mod waiting;
 
 pub use banger_ext4::Error as DiskError;
 pub use error::Error;

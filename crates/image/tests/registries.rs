@@ -1,16 +1,17 @@
-//! Registries that send without an end: what is read of them has a bound, whatever it is.
+//! Registries that send without an end or not at all: what is read of them has a bound, and so has the waiting.
 
 mod host;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use banger_image::fetch::Limits;
 use banger_image::{Error, ImageStore, Pull, PullOptions, RegistryOptions};
+use host::layers::{Described, Entry, Packing, sha256, tar};
+use tokio_util::sync::CancellationToken;
 
 /// More than any document has, with what sockets hold on the way: nothing that is kept.
 const MUCH: u64 = 32 << 20;
@@ -44,7 +45,7 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let store = ImageStore::open(dir.path()).unwrap();
         store
-            .pull(&self.wanted(name), &|_, _, _| ControlFlow::Continue(()))
+            .pull(&self.wanted(name), &|_, _, _| (), &CancellationToken::new())
             .unwrap_err()
     }
 
@@ -158,4 +159,76 @@ fn a_token_without_an_end_is_refused() {
         to.head("401 Unauthorized", &challenge);
     });
     server.refused("x", "/token has more than 1048576 bytes");
+}
+
+/// A manifest of an image whose only layer is `layer`.
+fn manifest_of(layer: &Described, configuration: &str) -> String {
+    format!(
+        r#"{{"schemaVersion": 2, "config": {{"mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": "sha256:{}", "size": {}}}, "layers": [{{"mediaType": "{}", "digest": "sha256:{}", "size": {}}}]}}"#,
+        sha256(configuration.as_bytes()),
+        configuration.len(),
+        layer.media_type,
+        layer.digest,
+        layer.size
+    )
+}
+
+/// Pulls from a server that hangs where its requests are for `hanging`, and does not want it any more when it hangs.
+fn unwanted(hanging: &'static str) {
+    let layer = Described::new(&tar(&[Entry::file("f", [7; 100_000])]), Packing::Plain);
+    let configuration = format!(
+        r#"{{"architecture": "amd64", "os": "linux", "rootfs": {{"type": "layers", "diff_ids": ["sha256:{}"]}}}}"#,
+        layer.diff_id
+    );
+    let manifest = manifest_of(&layer, &configuration);
+    let at = format!("blobs/sha256:{}", layer.digest);
+    let left = CancellationToken::new();
+    let leaving = left.clone();
+    let server = Server::new(move |line, to| {
+        if line.contains("/manifests/") {
+            to.head("200 OK", &format!("Content-Length: {}\r\n", manifest.len()));
+            let sent = if hanging == "/manifests/" {
+                10
+            } else {
+                manifest.len()
+            };
+            let _ = to.0.write_all(&manifest.as_bytes()[..sent]);
+        } else if line.contains(&at) {
+            to.head("200 OK", &format!("Content-Length: {}\r\n", layer.size));
+            let _ = to.0.write_all(&layer.blob[..layer.size / 2]);
+        } else {
+            to.head("200 OK", "");
+            let _ = to.0.write_all(configuration.as_bytes());
+        }
+        let hangs = match hanging {
+            "layer" => line.contains(&at),
+            hanging => line.contains(hanging),
+        };
+        if hangs {
+            leaving.cancel();
+            // Until the client hangs up.
+            let _ = to.0.read(&mut [0]);
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let store = ImageStore::open(dir.path()).unwrap();
+    let mut pull = server.wanted("x");
+    pull.options.platform = "linux/amd64".parse().unwrap();
+    let since = Instant::now();
+    let error = store.pull(&pull, &|_, _, _| (), &left).unwrap_err();
+    assert!(matches!(error, Error::Cancelled), "{error:?}");
+    assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
+    let left = std::fs::read_dir(dir.path().join("images/tmp")).unwrap();
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn a_pull_that_nobody_wants_waits_for_no_layer() {
+    unwanted("layer");
+}
+
+#[test]
+fn a_pull_that_nobody_wants_waits_for_no_manifest() {
+    unwanted("/manifests/");
 }

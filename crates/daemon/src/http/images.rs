@@ -220,7 +220,7 @@ async fn import_with(
     Ok(view(vms, record, false))
 }
 
-pub(super) struct SetOnDrop(pub(super) Arc<AtomicBool>);
+struct SetOnDrop(Arc<AtomicBool>);
 
 impl Drop for SetOnDrop {
     fn drop(&mut self) {

@@ -1,17 +1,16 @@
 //! Pulling images over HTTP.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::State;
 use axum::response::Response;
 use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress};
 use banger_image::{Pull, PullOptions, PullSource, Pulled, RegistryOptions};
+use tokio_util::sync::CancellationToken;
 
 use super::answer::{BadRequest, Body, blocking};
-use super::images::{SetOnDrop, sweep, view};
+use super::images::{sweep, view};
 use super::{App, events};
 use crate::config::Config;
 use crate::error::body;
@@ -36,8 +35,9 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
             turn.lock().await
         }
     };
-    let left = Arc::new(AtomicBool::new(false));
-    let _leaving = SetOnDrop(Arc::clone(&left));
+    let left = CancellationToken::new();
+    // Goes with the request, and then the pull ends.
+    let _leaving = left.clone().drop_guard();
     let on_thread = Arc::clone(vms);
     let pulled = blocking("pulling an image", move || {
         let progress = |layer: &str, done, total| {
@@ -46,12 +46,8 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
                 done,
                 total: Some(total),
             });
-            match left.load(Ordering::Relaxed) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
         };
-        on_thread.context().images.pull(&pull, &progress)
+        on_thread.context().images.pull(&pull, &progress, &left)
     })
     .await
     .map_err(|refused| refused.0)?;

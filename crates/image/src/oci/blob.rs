@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::Response;
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
 use super::repository::Repository;
 use super::retry;
 use crate::fetch::shown;
+use crate::waiting::Waiting;
 
 /// Chunks of a layer that may wait for whoever unpacks it, of up to half a MiB each.
 const WAITING: usize = 8;
@@ -28,11 +29,13 @@ pub(super) struct Blob {
 }
 
 impl Blob {
-    /// Begins to download it.
-    pub(super) fn download(self, runtime: &Runtime) -> Download {
+    /// Begins to download it. Reading ends with an error when `called_off` is cancelled.
+    pub(super) fn download(self, waiting: &Waiting, called_off: CancellationToken) -> Download<'_> {
         let (sender, receiver) = mpsc::channel(WAITING);
-        runtime.spawn(self.send(sender));
+        waiting.beside(self.send(sender));
         Download {
+            waiting,
+            called_off,
             receiver,
             chunk: Bytes::new(),
         }
@@ -98,15 +101,18 @@ impl Blob {
 }
 
 /// A blob as it comes. It must be read outside of any runtime.
-pub(super) struct Download {
+pub(super) struct Download<'a> {
+    waiting: &'a Waiting,
+    called_off: CancellationToken,
     receiver: mpsc::Receiver<io::Result<Bytes>>,
     chunk: Bytes,
 }
 
-impl Read for Download {
+impl Read for Download<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.chunk.is_empty() {
-            match self.receiver.blocking_recv() {
+            let next = self.waiting.wait_unless(&self.called_off, self.receiver.recv());
+            match next.map_err(io::Error::other)? {
                 Some(chunk) => self.chunk = chunk?,
                 None => return Ok(0),
             }

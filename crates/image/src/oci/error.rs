@@ -104,6 +104,9 @@ pub enum Error {
         /// Its length, as it was announced.
         bytes: u64,
     },
+    /// Nobody wants the image any more.
+    #[error("the pull was cancelled")]
+    CalledOff,
     /// A digest of another kind than SHA-256.
     #[error("the digest `{0}` is of a kind that is not supported")]
     Digest(String),
@@ -177,6 +180,7 @@ impl Error {
             | Self::Credentials { .. }
             | Self::Configuration { .. } => ErrorCode::Host,
             Self::Mirrors { source, .. } => source.kind(),
+            Self::CalledOff => ErrorCode::Cancelled,
             Self::NoPlatform { .. } | Self::Kind(_) | Self::Digest(_) => ErrorCode::Unsupported,
             Self::Layer { source, .. } => source.kind(),
             Self::Document { .. }

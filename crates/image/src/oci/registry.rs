@@ -6,7 +6,7 @@ use std::sync::Arc;
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
 use reqwest::Certificate;
-use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
 use super::blob::{Blob, Download};
@@ -16,10 +16,12 @@ use super::repository::{MANIFESTS, Repository};
 use super::source::Source;
 use super::{Error, retry, verified};
 use crate::fetch;
+use crate::waiting::Waiting;
 
 /// An image in a registry.
 pub(super) struct Registry {
-    runtime: Runtime,
+    waiting: Waiting,
+    called_off: CancellationToken,
     candidates: Vec<Candidate>,
     certs: Vec<Certificate>,
     options: RegistryOptions,
@@ -28,18 +30,18 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn new(reference: &Reference, options: &RegistryOptions) -> Result<Self, Error> {
+    /// The image of a reference. When `called_off` is cancelled, nothing is waited for any more.
+    pub(super) fn new(
+        reference: &Reference,
+        options: &RegistryOptions,
+        called_off: &CancellationToken,
+    ) -> Result<Self, Error> {
         let client_error = |source| Error::Client {
             registry: reference.registry().to_owned(),
             source,
         };
         fetch::choose_tls();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("registry")
-            .enable_all()
-            .build()
-            .map_err(client_error)?;
+        let waiting = Waiting::new(called_off.clone()).map_err(client_error)?;
         let certs = options
             .ca_certs
             .iter()
@@ -48,7 +50,8 @@ impl Registry {
             .map_err(client_error)?
             .concat();
         Ok(Self {
-            runtime,
+            waiting,
+            called_off: called_off.clone(),
             candidates: Candidate::all(reference, options),
             certs,
             options: options.clone(),
@@ -76,7 +79,7 @@ impl Registry {
             let attempts = self.options.limits.attempts;
             let insist = |answer: &Answer| index == last || candidate.is_final(answer);
             let asking = retry::retrying(attempts, insist, async || ask(&endpoint.repository).await);
-            let answer = self.runtime.block_on(asking);
+            let answer = self.waiting.wait(asking).map_err(|_| Error::CalledOff)?;
             let answer = match answer {
                 Ok(value) => {
                     self.chosen = Some(endpoint);
@@ -128,11 +131,16 @@ impl Source for Registry {
         })
     }
 
-    fn open(&self, layer: &LayerRef) -> Result<Box<dyn Read + Send + '_>, Error> {
+    fn open(
+        &self,
+        layer: &LayerRef,
+        called_off: &CancellationToken,
+    ) -> Result<Box<dyn Read + Send + '_>, Error> {
         Ok(Box::new(self.blob(
             layer.place.clone(),
             layer.size,
             layer.urls.clone().unwrap_or_default(),
+            called_off.clone(),
         )))
     }
 }
@@ -156,13 +164,13 @@ impl Registry {
                 |_| true,
                 async || endpoint.repository.manifest(Some(&digest)).await,
             );
-            let asked = self.runtime.block_on(asking);
+            let asked = self.waiting.wait(asking).map_err(|_| Error::CalledOff)?;
             asked
                 .map_err(|answer| endpoint.error("get the manifest of", answer))?
                 .0
         } else {
             let mut bytes = Vec::new();
-            self.blob(digest, descriptor.size(), Vec::new())
+            self.blob(digest, descriptor.size(), Vec::new(), self.called_off.clone())
                 .read_to_end(&mut bytes)
                 .map_err(|source| Error::Configuration {
                     image: endpoint.repository.reference().to_string(),
@@ -174,7 +182,13 @@ impl Registry {
         Ok(bytes)
     }
 
-    fn blob(&self, digest: String, size: u64, urls: Vec<String>) -> Download {
+    fn blob(
+        &self,
+        digest: String,
+        size: u64,
+        urls: Vec<String>,
+        called_off: CancellationToken,
+    ) -> Download<'_> {
         let blob = Blob {
             repository: Arc::clone(&self.chosen().repository),
             digest,
@@ -182,6 +196,6 @@ impl Registry {
             urls,
             attempts: self.options.limits.attempts,
         };
-        blob.download(&self.runtime)
+        blob.download(&self.waiting, called_off)
     }
 }
