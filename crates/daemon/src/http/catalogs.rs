@@ -155,7 +155,7 @@ pub(crate) async fn pull(State(app): State<App>, Body(request): Body<KernelPull>
             catalog::Pulled::Here(record) => (record, true),
         };
         Ok(KernelPulled {
-            kernel: local::view(&app.vms, record, false),
+            kernel: local::viewed(&app.vms, record),
             was_here,
         })
     })

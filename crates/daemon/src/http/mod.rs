@@ -2,6 +2,7 @@
 
 mod answer;
 mod catalogs;
+mod chosen;
 mod daemon;
 mod events;
 mod exec;

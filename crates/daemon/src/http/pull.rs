@@ -10,7 +10,7 @@ use banger_image::{Pull, PullOptions, PullSource, Pulled, RegistryOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{BadRequest, Body, blocking};
-use super::images::{sweep, view};
+use super::images::{sweep, viewed};
 use super::{App, events};
 use crate::config::Config;
 use crate::error::body;
@@ -59,7 +59,7 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
         Pulled::New(record) => (record, false),
     };
     Ok(ImagePulled {
-        image: view(vms, record, false),
+        image: viewed(vms, record),
         unchanged,
     })
 }
