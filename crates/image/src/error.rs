@@ -263,6 +263,9 @@ impl Error {
             }
             Self::Pull(error) => return error.hints(),
             Self::TooManyLayers(_) => "begin anew from an image with fewer".to_owned(),
+            Self::Relative(_) => {
+                "give the whole path, or with a pull the `directory` that it begins at".to_owned()
+            }
             Self::NotAtRest => "start it, and commit it while it runs".to_owned(),
             _ => return Vec::new(),
         };

@@ -67,12 +67,19 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
 /// What the request asks for, with what the configuration says of the registry.
 fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
     let refused = |error: banger_image::PullError| body(&banger_image::Error::from(error));
-    let absolute = |path: PathBuf| match &request.directory {
-        Some(directory) => directory.join(path),
-        None => path,
+    // The daemon's own directory is no client's.
+    let absolute = |path: PathBuf| {
+        let path = match &request.directory {
+            Some(directory) => directory.join(path),
+            None => path,
+        };
+        match path.is_absolute() {
+            true => Ok(path),
+            false => Err(body(&banger_image::Error::Relative(path))),
+        }
     };
     let source: PullSource = request.reference.parse().map_err(refused)?;
-    let source = source.map_path(absolute);
+    let source = source.try_map_path(absolute)?;
     let name = match request.name {
         Some(name) => name,
         None => source
@@ -89,7 +96,8 @@ fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
         _ => None,
     }
     .unwrap_or_default();
-    let ca_certs = known.ca_cert.into_iter().chain(request.ca_cert.map(absolute));
+    let ca_cert = request.ca_cert.clone().map(absolute).transpose()?;
+    let ca_certs = known.ca_cert.into_iter().chain(ca_cert);
     let limits = &config.pull;
     Ok(Pull {
         name,
@@ -108,4 +116,37 @@ fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
             most_entries: limits.max_entries,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_begins_at_the_clients_directory_or_is_refused() {
+        let asked = |reference: &str, ca_cert: Option<&str>, directory: Option<&str>| {
+            let request = ImagePull {
+                reference: reference.to_owned(),
+                ca_cert: ca_cert.map(PathBuf::from),
+                directory: directory.map(PathBuf::from),
+                ..ImagePull::default()
+            };
+            understand(request, &Config::default())
+        };
+        for (reference, ca_cert) in [
+            ("oci:image", None),
+            ("docker-archive:./saved.tar", None),
+            ("registry.example/x", Some("ca.pem")),
+        ] {
+            for directory in [None, Some("here")] {
+                let refused = asked(reference, ca_cert, directory).unwrap_err();
+                assert!(refused.message.contains("is not an absolute path"), "{refused:?}");
+                assert_eq!(refused.code, banger_model::ErrorCode::InvalidRequest);
+                assert!(refused.hints[0].contains("directory"), "{refused:?}");
+            }
+        }
+        let pull = asked("oci:image", None, Some("/home/me")).unwrap();
+        assert_eq!(pull.source, PullSource::Layout("/home/me/image".into(), None));
+        assert!(asked("oci:/image", Some("/ca.pem"), None).is_ok());
+    }
 }
