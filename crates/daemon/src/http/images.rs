@@ -58,7 +58,14 @@ pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> 
     let vms = Arc::clone(&app.vms);
     blocking("removing an image", move || {
         let record = context.images.get(&name).map_err(|error| body(&error))?;
-        in_use::refuse("image", &name, vms.users_of_image(&record.id)).map_err(|error| body(&error))?;
+        let names = context
+            .images
+            .names_of(&record.id)
+            .map_err(|error| body(&error))?;
+        // With another name left, the image itself stays.
+        if names.iter().all(|other| *other == name) {
+            in_use::refuse("image", &name, vms.users_of_image(&record.id)).map_err(|error| body(&error))?;
+        }
         context.images.delete(&name).map_err(|error| body(&error))?;
         sweep(&vms);
         Ok::<_, ErrorBody>(())
