@@ -116,15 +116,24 @@ fn built_by_a_script(backend: Backend) -> Result<()> {
         ];
         home.banger_with(args, script.as_bytes().to_vec())
     };
-    let output = build(&built, "echo working\necho ready > /etc/built\n")?.ok()?;
+    // Longer than any argument of a program.
+    let long = "# nothing to be done here\n".repeat(12 << 10);
+    let output = build(&built, &format!("echo working\n{long}echo ready > /etc/built\n"))?.ok()?;
     ensure!(output.text().starts_with("working\n"), "{}", output.text());
+    let by_awk = "#!/bin/awk -f\nBEGIN { print \"by awk\"; exit 8 }\n";
+    let output = build(&refused, by_awk)?.exited(8)?;
+    ensure!(output.text() == "by awk", "{}", output.text());
     build(&refused, "echo going >&2\nexit 7\n")?
         .exited(7)?
         .saying("going")?;
+    // A command that fails ends it, too.
+    let output = build(&refused, "false\necho on\n")?.exited(1)?;
+    ensure!(output.text().is_empty(), "{}", output.text());
     home.banger(["image", "show", &refused])?.exited(3)?;
     ensure!(home.banger(["vm", "list", "--quiet"])?.ok()?.text().is_empty());
     create(&home, backend, &built, "check")?;
     ensure!(home.sh("check", "cat /etc/built")? == "ready");
+    ensure!(home.sh("check", "ls -A /run")?.find("build").is_none());
     home.banger(["image", "delete", &built])?.exited(4)?;
     home.banger(["vm", "delete", "-f", "check"])?.ok()?;
     home.banger(["image", "delete", &built])?.ok()?;

@@ -152,7 +152,7 @@ async fn use_vm(
         tty: terminal.then(terminal::tty),
         ..Exec::default()
     };
-    session::run(client, name, &exec, true).await
+    session::run(client, name, &exec, session::Input::Ours).await
 }
 
 fn tell_plan(plan: &WorkspacePlan) {
