@@ -9,7 +9,7 @@ mod server;
 mod store;
 mod terminal;
 
-pub use backend::Backend;
+pub use backend::{Backend, program_absence};
 pub use home::Home;
 pub use hosted::Hosted;
 pub use output::Output;

@@ -12,6 +12,8 @@ pub(crate) const STORIES: &[Story] = &[
     ),
     in_guests("a_committed_disk_is_whole_while_the_guest_writes", a_busy_guest),
     in_guests("an_image_is_built_by_a_script", built_by_a_script),
+    in_guests("an_image_is_built_of_a_dockerfile", built_of_a_dockerfile).with("buildah"),
+    on_the_host("a_dockerfile_needs_buildah", without_buildah),
     on_the_host("what_nobody_uses_is_pruned", what_nobody_uses),
 ];
 
@@ -137,6 +139,74 @@ fn built_by_a_script(backend: Backend) -> Result<()> {
     home.banger(["image", "delete", &built])?.exited(4)?;
     home.banger(["vm", "delete", "-f", "check"])?.ok()?;
     home.banger(["image", "delete", &built])?.ok()?;
+    home.end()
+}
+
+/// A directory with a program, and a Dockerfile of an image that has nothing else.
+fn dockerfile() -> Result<tempfile::TempDir> {
+    let dir = tempfile::tempdir()?;
+    std::fs::copy("/bin/busybox", dir.path().join("busybox"))?;
+    std::fs::write(
+        dir.path().join("Dockerfile"),
+        "FROM scratch\nCOPY busybox /bin/busybox\nENV GREETING=\"hello there\"\nWORKDIR /srv\n\
+         ENTRYPOINT [\"/bin/busybox\", \"sh\", \"-c\"]\nCMD [\"echo $GREETING from $PWD\"]\n",
+    )?;
+    Ok(dir)
+}
+
+fn built_of_a_dockerfile(backend: Backend) -> Result<()> {
+    // Its own images, and none of the host's.
+    let storage = tempfile::tempdir()?;
+    let place = |name: &str| storage.path().join(name).display().to_string();
+    let config = format!(
+        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
+        place("graph"),
+        place("run")
+    );
+    std::fs::write(place("storage.conf"), config)?;
+    let home = Home::new(&[])?.with_env("CONTAINERS_STORAGE_CONF", &place("storage.conf"));
+    let (built, refused) = (named("dockerfile", backend), named("no-dockerfile", backend));
+    let dir = dockerfile()?;
+    let file = dir.path().join("Dockerfile").display().to_string();
+    let context = dir.path().display().to_string();
+    let build = |name: &str| {
+        let args = [
+            "image", "build", "--force", "--name", name, "--file", &file, &context,
+        ];
+        home.banger(args)
+    };
+    build(&built)?.ok()?;
+    let nowhere = tempfile::tempdir()?;
+    let nowhere = nowhere.path().display().to_string();
+    let mut run = vec!["vm", "run", "--rm", "--image", &built, "--memory", "512M"];
+    run.extend(backend.options());
+    run.push(&nowhere);
+    let output = home.banger(run)?.ok()?;
+    ensure!(output.text().ends_with("hello there from /srv"), "{output:?}");
+    home.banger(["image", "rm", &built])?.ok()?;
+    // What buildah says is shown, and nothing is left.
+    std::fs::write(&file, "FROM scratch\nCOPY nothing /\n")?;
+    build(&refused)?
+        .exited(1)?
+        .saying("nothing")?
+        .saying("buildah build failed")?;
+    home.banger(["image", "show", &refused])?.exited(3)?;
+    home.end()
+}
+
+fn without_buildah(_: Backend) -> Result<()> {
+    let home = Home::bare()?;
+    home.banger(["image", "list"])?.ok()?;
+    let dir = dockerfile()?;
+    let file = dir.path().join("Dockerfile").display().to_string();
+    let mut build = home.command(["image", "build", "--name", "i", "--file", &file]);
+    build.env("PATH", dir.path());
+    let output = build.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        !output.status.success() && said.contains("apt-get install buildah"),
+        "{said}"
+    );
     home.end()
 }
 
