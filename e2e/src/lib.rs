@@ -4,6 +4,7 @@ mod backend;
 mod home;
 mod hosted;
 mod output;
+mod processes;
 mod registry;
 mod server;
 mod store;
