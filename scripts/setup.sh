@@ -29,6 +29,7 @@ openssl|makes the certificate of the registry that stories pull from|test
 umoci|unpacks images as a container runtime does, to compare with|test
 skopeo|puts images into registries and archives|test
 docker-registry|is the registry that stories pull from|test
+buildah|builds images of Dockerfiles|test
 make|builds kernels|kernel
 flex|makes the scanner that reads a kernel's options|kernel
 bison|makes the parser that reads a kernel's options|kernel

@@ -60,13 +60,26 @@ impl Backend {
             Self::Firecracker if !runs("firecracker") => Some("no `firecracker` on PATH".to_owned()),
             Self::Firecracker => test_kernel().err().map(|error| error.to_string()),
         };
-        let required = std::env::var("BANGER_REQUIRE").unwrap_or_default();
-        match reason {
-            Some(reason) if required.split(',').any(|name| name == self.name()) => {
-                bail!("{} is required by BANGER_REQUIRE, but {reason}", self.name())
-            }
-            reason => Ok(reason),
+        unless_required(self.name(), reason)
+    }
+}
+
+/// Why a program that some stories need cannot be used here, if it cannot.
+///
+/// # Errors
+/// When `BANGER_REQUIRE` names it and it cannot be used.
+pub fn program_absence(program: &str) -> Result<Option<String>> {
+    let absent = !runs(program);
+    unless_required(program, absent.then(|| format!("no `{program}` on PATH")))
+}
+
+fn unless_required(name: &str, reason: Option<String>) -> Result<Option<String>> {
+    let required = std::env::var("BANGER_REQUIRE").unwrap_or_default();
+    match reason {
+        Some(reason) if required.split(',').any(|required| required == name) => {
+            bail!("{name} is required by BANGER_REQUIRE, but {reason}")
         }
+        reason => Ok(reason),
     }
 }
 

@@ -9,9 +9,9 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use banger_api::Vm;
 
-use crate::Backend;
 use crate::output::Output;
 use crate::store::{self, Image};
+use crate::{Backend, processes};
 
 /// A directory that is `BANGER_HOME` for one story. Images and kernels are shared; everything else is its own.
 #[derive(Debug)]
@@ -201,7 +201,7 @@ impl Home {
         left.extend(listed.lines().map(|name| format!("record of {name}")));
         let daemon = self.daemon_pid()?;
         left.extend(
-            self.processes()?
+            processes::of(self.path())?
                 .into_iter()
                 .filter(|(pid, _)| *pid != daemon)
                 .map(|(pid, line)| format!("process {pid}: {line}")),
@@ -223,45 +223,18 @@ impl Home {
         self.banger(["daemon", "stop"])?.ok()?;
         ensure!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
         ensure!(
-            self.processes()?.is_empty(),
+            processes::of(self.path())?.is_empty(),
             "left running: {:?}",
-            self.processes()?
+            processes::of(self.path())?
         );
         Ok(())
-    }
-
-    /// Processes that were given a path below this home, or work there.
-    fn processes(&self) -> Result<Vec<(i32, String)>> {
-        let home = self.path().to_string_lossy().into_owned();
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc")?.flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-                continue;
-            };
-            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            let env = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-            let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
-            let ours = line.contains(&home)
-                || cwd.starts_with(self.path())
-                || String::from_utf8_lossy(&env).contains(&home);
-            // What has ended and was not waited for yet has no command line.
-            if ours && !line.is_empty() {
-                found.push((pid, line));
-            }
-        }
-        Ok(found)
     }
 }
 
 impl Drop for Home {
     /// A story that failed leaves processes; they are this home's own.
     fn drop(&mut self) {
-        for (pid, _) in self.processes().unwrap_or_default() {
-            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
-        }
+        processes::kill(self.path());
     }
 }
 

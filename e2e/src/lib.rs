@@ -4,12 +4,13 @@ mod backend;
 mod home;
 mod hosted;
 mod output;
+mod processes;
 mod registry;
 mod server;
 mod store;
 mod terminal;
 
-pub use backend::Backend;
+pub use backend::{Backend, program_absence};
 pub use home::Home;
 pub use hosted::Hosted;
 pub use output::Output;

@@ -40,6 +40,9 @@ pub struct Vm {
     pub machine: Option<Machine>,
     /// Variables of every command.
     pub env: BTreeMap<String, String>,
+    /// What the image that it was made of runs when nothing else is asked for; empty when that is a shell.
+    #[serde(default)]
+    pub entry_point: Vec<String>,
     /// The user's labels.
     pub labels: BTreeMap<String, String>,
     /// When it was created, as RFC 3339.

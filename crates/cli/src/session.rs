@@ -36,8 +36,18 @@ enum Outgoing {
     Control(Control),
 }
 
-/// Runs `exec` in the VM, with our input if `input`, and gives its exit code as a shell would.
-pub(crate) async fn run(client: &Client, vm: &str, exec: &Exec, input: bool) -> Result<i32, Failure> {
+/// What a command reads.
+pub(crate) enum Input {
+    /// Nothing.
+    None,
+    /// What we read.
+    Ours,
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
+
+/// Runs `exec` in the VM and gives its exit code as a shell would.
+pub(crate) async fn run(client: &Client, vm: &str, exec: &Exec, input: Input) -> Result<i32, Failure> {
     let session = client
         .exec(vm, exec)
         .await
@@ -45,11 +55,11 @@ pub(crate) async fn run(client: &Client, vm: &str, exec: &Exec, input: bool) -> 
     let has_terminal = exec.tty.is_some();
     let (outgoing, queue) = mpsc::channel(4);
     tokio::spawn(send(session.sender, queue));
-    if input {
-        let outgoing = outgoing.clone();
-        std::thread::spawn(move || read_input(&outgoing));
-    } else {
-        let _ = outgoing.send(Outgoing::EndOfInput).await;
+    let to = outgoing.clone();
+    match input {
+        Input::None => drop(to.send(Outgoing::EndOfInput).await),
+        Input::Ours => drop(std::thread::spawn(move || read_input(io::stdin().lock(), &to))),
+        Input::Bytes(bytes) => drop(std::thread::spawn(move || read_input(&bytes[..], &to))),
     }
     let raw = has_terminal.then(Raw::enter);
     let code = attend(session.receiver, outgoing, has_terminal).await;
@@ -128,12 +138,11 @@ async fn send(mut to: Sender, mut queue: mpsc::Receiver<Outgoing>) {
     }
 }
 
-/// Reads our input, on a thread: it may never end.
-fn read_input(to: &mpsc::Sender<Outgoing>) {
-    let mut stdin = io::stdin().lock();
+/// Reads the input, on a thread: it may never end.
+fn read_input(mut from: impl Read, to: &mpsc::Sender<Outgoing>) {
     loop {
         let mut chunk = vec![0; CHUNK];
-        match stdin.read(&mut chunk) {
+        match from.read(&mut chunk) {
             Ok(0) => break,
             Ok(read) => {
                 chunk.truncate(read);

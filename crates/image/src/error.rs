@@ -298,6 +298,9 @@ impl Error {
             Self::Pull(error) => return error.hints(),
             Self::FileExists(_) => "choose another file, or replace it with `--force`".to_owned(),
             Self::Redirected { .. } => "make the VM again with this version of banger, whose guests keep what they move whole".to_owned(),
+            Self::Relative(_) => {
+                "give the whole path, or with a pull the `directory` that it begins at".to_owned()
+            }
             Self::NotAtRest => "start it, and commit it while it runs".to_owned(),
             _ => return Vec::new(),
         };

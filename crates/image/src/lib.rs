@@ -25,6 +25,7 @@ mod import;
 mod kernel;
 mod oci;
 mod tree;
+mod waiting;
 
 pub use banger_ext4::Error as DiskError;
 pub use error::Error;
@@ -35,5 +36,6 @@ pub use images::{
 pub use import::ImportSource;
 pub use kernel::{KernelOptions, KernelRecord, KernelStore, Source};
 pub use oci::{
-    Error as PullError, ImageConfig, Platform, PullOptions, PullProgress, PullSource, RegistryOptions,
+    Answer as RegistryAnswer, Error as PullError, ImageConfig, Platform, PullOptions, PullProgress,
+    PullSource, RegistryOptions,
 };

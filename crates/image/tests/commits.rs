@@ -19,6 +19,7 @@ use host::stack::{Tree, skipped};
 use host::{CAPABILITY, acl, assert_same, shown};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use tokio_util::sync::CancellationToken;
 
 fn name(name: &str) -> ImageName {
     name.parse().unwrap()
@@ -318,7 +319,10 @@ fn an_exported_image_is_pulled_back_and_is_the_same() {
             force: true,
             options: PullOptions::default(),
         };
-        let Pulled::New(back) = store.pull(&pull, &|_, _, _| ControlFlow::Continue(())).unwrap() else {
+        let Pulled::New(back) = store
+            .pull(&pull, &|_, _, _| {}, &CancellationToken::new())
+            .unwrap()
+        else {
             panic!("it was there already");
         };
         assert_eq!(store.diff(&top, &back).unwrap(), []);

@@ -1,12 +1,13 @@
 //! Fetching from servers that misbehave.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use banger_image::fetch::{Error, Fetcher, Limits, Url};
+use tokio_util::sync::CancellationToken;
 
 const CONTENT: &[u8] = b"the quick brown fox jumps over the lazy dog";
 
@@ -205,4 +206,25 @@ fn what_should_be_small_is_bounded() {
     assert_eq!(fetcher.small(&server.url, 43).unwrap(), CONTENT);
     let error = fetcher.small(&server.url, 42).unwrap_err();
     assert!(matches!(error, Error::TooLong { most: 42, .. }), "{error}");
+}
+
+#[test]
+fn what_nobody_wants_is_not_waited_for() {
+    let left = CancellationToken::new();
+    let leaving = left.clone();
+    let server = Server::new(move |_, _, to| {
+        send(to, "200 OK", &length(CONTENT.len()), &CONTENT[..10]);
+        leaving.cancel();
+        // Until the client hangs up.
+        let _ = to.read(&mut [0]);
+    });
+    let limits = Limits {
+        stall: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let fetcher = Fetcher::new(limits).until(left);
+    let since = Instant::now();
+    let told = fetcher.small(&server.url, 1000);
+    assert!(matches!(told, Err(Error::CalledOff)), "{told:?}");
+    assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
 }

@@ -4,10 +4,11 @@
 mod host;
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use banger_image::{Error, ImageStore, Pull, PullOptions, PullSource};
+use tokio_util::sync::CancellationToken;
+
 use host::layers::{Described, Entry, Layout, Packing, sha256, tar};
 
 /// Pulls what `make` puts into a layout. It must fail with these words among the causes, and leave nothing.
@@ -25,7 +26,7 @@ fn refused(make: impl FnOnce(&Layout), options: &PullOptions, expected: &str) ->
         options: options.clone(),
     };
     let error = store
-        .pull(&pull, &|_, _, _| ControlFlow::Continue(()))
+        .pull(&pull, &|_, _, _| (), &CancellationToken::new())
         .expect_err(expected);
     let words = host::words(&error);
     assert!(words.contains(expected), "`{expected}` is not in: {words}");
@@ -340,7 +341,10 @@ fn a_pull_that_is_not_wanted_any_more_ends() {
         force: false,
         options: PullOptions::default(),
     };
-    let error = store.pull(&pull, &|_, _, _| ControlFlow::Break(())).unwrap_err();
+    let unwanted = CancellationToken::new();
+    let error = store
+        .pull(&pull, &|_, _, _| unwanted.cancel(), &unwanted)
+        .unwrap_err();
     assert!(matches!(error, Error::Cancelled), "{error:?}");
     assert_empty(&store, &place);
 }

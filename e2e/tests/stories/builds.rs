@@ -12,6 +12,8 @@ pub(crate) const STORIES: &[Story] = &[
     ),
     in_guests("a_committed_disk_is_whole_while_the_guest_writes", a_busy_guest),
     in_guests("an_image_is_built_by_a_script", built_by_a_script),
+    in_guests("an_image_is_built_of_a_dockerfile", built_of_a_dockerfile).with("buildah"),
+    on_the_host("a_dockerfile_needs_buildah", without_buildah),
     on_the_host("what_nobody_uses_is_pruned", what_nobody_uses),
 ];
 
@@ -116,18 +118,95 @@ fn built_by_a_script(backend: Backend) -> Result<()> {
         ];
         home.banger_with(args, script.as_bytes().to_vec())
     };
-    let output = build(&built, "echo working\necho ready > /etc/built\n")?.ok()?;
+    // Longer than any argument of a program.
+    let long = "# nothing to be done here\n".repeat(12 << 10);
+    let output = build(&built, &format!("echo working\n{long}echo ready > /etc/built\n"))?.ok()?;
     ensure!(output.text().starts_with("working\n"), "{}", output.text());
+    let by_awk = "#!/bin/awk -f\nBEGIN { print \"by awk\"; exit 8 }\n";
+    let output = build(&refused, by_awk)?.exited(8)?;
+    ensure!(output.text() == "by awk", "{}", output.text());
     build(&refused, "echo going >&2\nexit 7\n")?
         .exited(7)?
         .saying("going")?;
+    // A command that fails ends it, too.
+    let output = build(&refused, "false\necho on\n")?.exited(1)?;
+    ensure!(output.text().is_empty(), "{}", output.text());
     home.banger(["image", "show", &refused])?.exited(3)?;
     ensure!(home.banger(["vm", "list", "--quiet"])?.ok()?.text().is_empty());
     create(&home, backend, &built, "check")?;
     ensure!(home.sh("check", "cat /etc/built")? == "ready");
+    ensure!(home.sh("check", "ls -A /run")?.find("build").is_none());
     home.banger(["image", "delete", &built])?.exited(4)?;
     home.banger(["vm", "delete", "-f", "check"])?.ok()?;
     home.banger(["image", "delete", &built])?.ok()?;
+    home.end()
+}
+
+/// A directory with a program, and a Dockerfile of an image that has nothing else.
+fn dockerfile() -> Result<tempfile::TempDir> {
+    let dir = tempfile::tempdir()?;
+    std::fs::copy("/bin/busybox", dir.path().join("busybox"))?;
+    std::fs::write(
+        dir.path().join("Dockerfile"),
+        "FROM scratch\nCOPY busybox /bin/busybox\nENV GREETING=\"hello there\"\nWORKDIR /srv\n\
+         ENTRYPOINT [\"/bin/busybox\", \"sh\", \"-c\"]\nCMD [\"echo $GREETING from $PWD\"]\n",
+    )?;
+    Ok(dir)
+}
+
+fn built_of_a_dockerfile(backend: Backend) -> Result<()> {
+    // Its own images, and none of the host's.
+    let storage = tempfile::tempdir()?;
+    let place = |name: &str| storage.path().join(name).display().to_string();
+    let config = format!(
+        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
+        place("graph"),
+        place("run")
+    );
+    std::fs::write(place("storage.conf"), config)?;
+    let home = Home::new(&[])?.with_env("CONTAINERS_STORAGE_CONF", &place("storage.conf"));
+    let (built, refused) = (named("dockerfile", backend), named("no-dockerfile", backend));
+    let dir = dockerfile()?;
+    let file = dir.path().join("Dockerfile").display().to_string();
+    let context = dir.path().display().to_string();
+    let build = |name: &str| {
+        let args = [
+            "image", "build", "--force", "--name", name, "--file", &file, &context,
+        ];
+        home.banger(args)
+    };
+    build(&built)?.ok()?;
+    let nowhere = tempfile::tempdir()?;
+    let nowhere = nowhere.path().display().to_string();
+    let mut run = vec!["vm", "run", "--rm", "--image", &built, "--memory", "512M"];
+    run.extend(backend.options());
+    run.push(&nowhere);
+    let output = home.banger(run)?.ok()?;
+    ensure!(output.text().ends_with("hello there from /srv"), "{output:?}");
+    home.banger(["image", "rm", &built])?.ok()?;
+    // What buildah says is shown, and nothing is left.
+    std::fs::write(&file, "FROM scratch\nCOPY nothing /\n")?;
+    build(&refused)?
+        .exited(1)?
+        .saying("nothing")?
+        .saying("buildah build failed")?;
+    home.banger(["image", "show", &refused])?.exited(3)?;
+    home.end()
+}
+
+fn without_buildah(_: Backend) -> Result<()> {
+    let home = Home::bare()?;
+    home.banger(["image", "list"])?.ok()?;
+    let dir = dockerfile()?;
+    let file = dir.path().join("Dockerfile").display().to_string();
+    let mut build = home.command(["image", "build", "--name", "i", "--file", &file]);
+    build.env("PATH", dir.path());
+    let output = build.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        !output.status.success() && said.contains("apt-get install buildah"),
+        "{said}"
+    );
     home.end()
 }
 
@@ -186,6 +265,12 @@ fn what_nobody_uses(_: Backend) -> Result<()> {
     }
     // Both names are of what the VM boots.
     ensure!(names("image")? == ["again", "used"] && names("kernel")? == ["new"]);
+    // One of them may go, even that by which the VM was made; the last one stays with the VM.
+    home.banger(["image", "rm", "again"])?.ok()?;
+    home.banger(["image", "rm", "used"])?
+        .exited(4)?
+        .saying("is used by vm")?;
+    ensure!(names("image")? == ["used"]);
     home.banger(["image", "prune", "--yes"])?.ok()?;
     home.banger(["cache", "prune"])?.ok()?.saying("empty")?;
     home.banger(["vm", "delete", "vm"])?.ok()?;

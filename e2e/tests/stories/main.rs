@@ -17,32 +17,60 @@ mod pulls;
 mod workspaces;
 
 use anyhow::Result;
-use banger_e2e::Backend;
+use banger_e2e::{Backend, program_absence};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// A story and the backends that can tell it.
 struct Story {
     name: &'static str,
     backends: &'static [Backend],
+    /// A program that not every host has.
+    needs: Option<&'static str>,
     tell: fn(Backend) -> Result<()>,
+}
+
+impl Story {
+    /// The same, which is ignored where there is no such program.
+    const fn with(mut self, program: &'static str) -> Self {
+        self.needs = Some(program);
+        self
+    }
 }
 
 /// A story that every backend tells.
 const fn everywhere(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
     let backends = &Backend::ALL;
-    Story { name, backends, tell }
+    let needs = None;
+    Story {
+        name,
+        backends,
+        needs,
+        tell,
+    }
 }
 
 /// A story that needs a kernel.
 const fn in_guests(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
     let backends = &[Backend::Tcg, Backend::Firecracker];
-    Story { name, backends, tell }
+    let needs = None;
+    Story {
+        name,
+        backends,
+        needs,
+        tell,
+    }
 }
 
 /// A story about the host's side alone.
 const fn on_the_host(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
     let backends = &[Backend::Fake];
-    Story { name, backends, tell }
+    let needs = None;
+    Story {
+        name,
+        backends,
+        needs,
+        tell,
+    }
 }
 
 fn main() {
@@ -73,7 +101,16 @@ fn main() {
             .flatten()
             .filter(|story| story.backends.contains(&backend))
         {
-            trials.push(trial(backend, story, &absence));
+            match (story.needs, &absence) {
+                (Some(program), Ok(None)) => {
+                    let absence = program_absence(program);
+                    if let Ok(Some(reason)) = &absence {
+                        eprintln!("{}::{} is ignored: {reason}", backend.name(), story.name);
+                    }
+                    trials.push(trial(backend, story, &absence));
+                }
+                _ => trials.push(trial(backend, story, &absence)),
+            }
         }
     }
     libtest_mimic::run(&args, trials).exit();

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_api::Image as Described;
-use banger_e2e::{Backend, Home, Hosted, OciImage, Output, PASSWORD, Registry, Server, Trick, USER};
+use banger_e2e::{
+    Backend, Home, Hosted, OciImage, Output, PASSWORD, Registry, Server, Terminal, Trick, USER,
+};
 use sha2::Digest;
 
 use crate::images::{self, END, files_in, tar};
@@ -17,6 +19,7 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("a_registry_may_want_a_token", token),
     on_the_host("an_unchanged_image_costs_one_manifest_request", unchanged),
     on_the_host("a_tag_that_moved_is_pulled_anew", moved),
+    on_the_host("an_entry_point_is_the_vms_and_gets_the_terminal", entry_point),
     on_the_host("two_pulls_at_once_download_once", at_once),
     on_the_host("archives_and_layouts_are_pulled", archives),
     on_the_host("every_kind_of_manifest_is_understood", kinds),
@@ -239,6 +242,40 @@ fn moved(_: Backend) -> Result<()> {
         Ok(!old.layers[0].exists())
     })?;
     ensure!(new.layers[0].exists(), "the second VM's image went");
+    home.end()
+}
+
+fn entry_point(_: Backend) -> Result<()> {
+    let made = |line: &str| {
+        let command = format!("--config.cmd={line}");
+        let options = ["--config.entrypoint=/bin/sh", "--config.entrypoint=-c", &command];
+        OciImage::new(&[layer("./file", b"content")], &options)
+    };
+    let home = home("")?;
+    images::kernel(&home)?;
+    let line = "tty; stty size; read word; echo got $word; exit 5";
+    let old = made(line)?;
+    pull(&home, &old.reference(), &["--name", "i"])?.ok()?;
+    let nowhere = tempfile::tempdir()?;
+    let place = nowhere.path().to_string_lossy().into_owned();
+    let run = [
+        "vm", "run", "--image", "i", "--vmm", "fake", "--name", "vm", &place,
+    ];
+    let mut terminal = Terminal::start(home.command(run), 30, 100)?;
+    terminal.expect("/dev/pts/")?;
+    terminal.expect("30 100")?;
+    terminal.write("it\r")?;
+    terminal.expect("got it")?;
+    let code = terminal.end()?;
+    ensure!(code == 5, "exit code {code}");
+    // Without a terminal it has pipes.
+    let piped = ["vm", "run", "--rm", "--image", "i", "--vmm", "fake", &place];
+    let output = home.banger_with(piped, b"that\n".to_vec())?.exited(5)?;
+    ensure!(output.text().starts_with("not a tty"), "{output:?}");
+    ensure!(output.text().ends_with("got that"), "{output:?}");
+    // The VM's image is what it was made of, wherever the name has gone since.
+    pull(&home, &made("exit 6")?.reference(), &["--name", "i", "--force"])?.ok()?;
+    ensure!(home.vm("vm")?.entry_point == ["/bin/sh", "-c", line]);
     home.end()
 }
 

@@ -95,13 +95,16 @@ pub(crate) async fn remove(State(app): State<App>, Path(name): Path<String>) -> 
 
 pub(crate) async fn kernels(State(app): State<App>) -> Result<Json<AvailableKernels>, Refused> {
     let context = Arc::clone(app.vms.context());
-    let available = blocking("reading the catalogs", move || available(&context)).await?;
+    let left = CancellationToken::new();
+    // Goes with the request, and then nothing is waited for any more.
+    let _leaving = left.clone().drop_guard();
+    let available = blocking("reading the catalogs", move || available(&context, left)).await?;
     Ok(Json(available))
 }
 
-fn available(context: &Context) -> Result<AvailableKernels, Error> {
+fn available(context: &Context, left: CancellationToken) -> Result<AvailableKernels, Error> {
     let here = context.kernels.list().map_err(catalog::Error::Store)?;
-    let fetcher = fetcher(context)?;
+    let fetcher = fetcher(context)?.until(left);
     let mut all = AvailableKernels {
         kernels: Vec::new(),
         failures: Vec::new(),
@@ -140,7 +143,7 @@ pub(crate) async fn pull(State(app): State<App>, Body(request): Body<KernelPull>
     events::respond(|say| async move {
         let context = Arc::clone(app.vms.context());
         let left = CancellationToken::new();
-        // Goes with the request, and then the pull ends at its next bytes.
+        // Goes with the request, and then the pull ends.
         let _leaving = left.clone().drop_guard();
         let pulled = blocking("pulling a kernel", move || {
             pull_now(&context, request, &say, &left)
@@ -152,7 +155,7 @@ pub(crate) async fn pull(State(app): State<App>, Body(request): Body<KernelPull>
             catalog::Pulled::Here(record) => (record, true),
         };
         Ok(KernelPulled {
-            kernel: local::view(&app.vms, record, false),
+            kernel: local::viewed(&app.vms, record),
             was_here,
         })
     })
@@ -179,7 +182,7 @@ fn pull_now(
             ControlFlow::Continue(())
         }
     };
-    let fetcher = fetcher(context)?;
+    let fetcher = fetcher(context)?.until(left.clone());
     let mut note = |text: &str| say.note(text);
     let pulled = context
         .kernels

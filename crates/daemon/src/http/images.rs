@@ -19,18 +19,23 @@ use futures_util::TryStreamExt;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::answer::{Asked, Body, Refused, blocking, named};
+use super::chosen::Chosen;
 use super::{App, events, in_use, kernels};
 use crate::error::body;
 use crate::vm::{Context, Reporter, Vms};
 
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Image>>, Refused> {
     let context = Arc::clone(app.vms.context());
-    let records = blocking("reading the images", move || context.images.list()).await?;
-    let only = records.len() == 1;
+    let (records, chosen) = blocking("reading the images", move || {
+        let records = context.images.list()?;
+        let chosen = Chosen::image(&context, records.len() == 1);
+        Ok::<_, banger_image::Error>((records, chosen))
+    })
+    .await?;
     Ok(Json(
         records
             .into_iter()
-            .map(|record| view(&app.vms, record, only))
+            .map(|record| view(&app.vms, record, &chosen))
             .collect(),
     ))
 }
@@ -38,12 +43,13 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Image>>, Ref
 pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Image>, Refused> {
     let name: ImageName = named(&name)?;
     let context = Arc::clone(app.vms.context());
-    let (record, only) = blocking("reading an image", move || {
+    let (record, chosen) = blocking("reading an image", move || {
         let only = context.images.list()?.len() == 1;
-        context.images.get(&name).map(|record| (record, only))
+        let record = context.images.get(&name)?;
+        Ok::<_, banger_image::Error>((record, Chosen::image(&context, only)))
     })
     .await?;
-    Ok(Json(view(&app.vms, record, only)))
+    Ok(Json(view(&app.vms, record, &chosen)))
 }
 
 pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Refused> {
@@ -52,7 +58,14 @@ pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> 
     let vms = Arc::clone(&app.vms);
     blocking("removing an image", move || {
         let record = context.images.get(&name).map_err(|error| body(&error))?;
-        in_use::refuse("image", &name, vms.users_of_image(&record.id)).map_err(|error| body(&error))?;
+        let names = context
+            .images
+            .names_of(&record.id)
+            .map_err(|error| body(&error))?;
+        // With another name left, the image itself stays.
+        if names.iter().all(|other| *other == name) {
+            in_use::refuse("image", &name, vms.users_of_image(&record.id)).map_err(|error| body(&error))?;
+        }
         context.images.delete(&name).map_err(|error| body(&error))?;
         sweep(&vms);
         Ok::<_, ErrorBody>(())
@@ -113,7 +126,7 @@ pub(crate) async fn register(
 ) -> Result<Json<Image>, Refused> {
     let context = Arc::clone(app.vms.context());
     let record = blocking("registering an image", move || register_now(&context, request)).await?;
-    Ok(Json(view(&app.vms, record, false)))
+    Ok(Json(viewed(&app.vms, record)))
 }
 
 fn register_now(context: &Context, request: ImageRegister) -> Result<ImageRecord, banger_image::Error> {
@@ -163,7 +176,7 @@ pub(crate) async fn tag(
         context.images.tag(&name, &request.name, request.force)
     })
     .await?;
-    Ok(Json(view(&app.vms, record, false)))
+    Ok(Json(viewed(&app.vms, record)))
 }
 
 pub(crate) async fn inspect(
@@ -179,7 +192,7 @@ pub(crate) async fn inspect(
     })
     .await?;
     Ok(Json(ImageInspection {
-        image: view(&app.vms, record, false),
+        image: viewed(&app.vms, record),
         manifest: manifest.unwrap_or_default(),
         configuration: configuration.unwrap_or_default(),
     }))
@@ -217,7 +230,7 @@ async fn import_with(
     })
     .await
     .map_err(|refused| refused.0)?;
-    Ok(view(vms, record, false))
+    Ok(viewed(vms, record))
 }
 
 pub(super) struct SetOnDrop(pub(super) Arc<AtomicBool>);
@@ -235,17 +248,16 @@ pub(super) fn sweep(vms: &Vms) {
     }
 }
 
-/// The image as clients see it; `only` says that it is the only one, and so the default.
-pub(super) fn view(vms: &Vms, record: ImageRecord, only: bool) -> Image {
-    // A listing does not fail for what is wrong in the configuration; `doctor` and what makes VMs tell it.
-    let configured = vms
-        .context()
-        .config()
-        .ok()
-        .and_then(|config| config.default_image);
+/// The image as clients see it, after something was done with it. Whether it is the only one is not asked.
+pub(super) fn viewed(vms: &Vms, record: ImageRecord) -> Image {
+    view(vms, record, &Chosen::image(vms.context(), false))
+}
+
+/// The image as clients see it, of which this one is `chosen` when none is named.
+fn view(vms: &Vms, record: ImageRecord, chosen: &Chosen<ImageName>) -> Image {
     Image {
         used_by: vms.users_of_image(&record.id),
-        default: configured.map_or(only, |name| name == record.name),
+        default: chosen.is(&record.name),
         name: record.name,
         managed: record.managed,
         layers: record.layers.into_iter().map(|layer| layer.path).collect(),

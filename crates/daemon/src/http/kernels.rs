@@ -11,17 +11,22 @@ use banger_image::{KernelOptions, KernelRecord, Source};
 use banger_model::KernelName;
 
 use super::answer::{Body, Refused, blocking, named};
+use super::chosen::Chosen;
 use super::{App, events, in_use};
 use crate::vm::{Context, Reporter, Vms};
 
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Kernel>>, Refused> {
     let context = Arc::clone(app.vms.context());
-    let records = blocking("reading the kernels", move || context.kernels.list()).await?;
-    let only = records.len() == 1;
+    let (records, chosen) = blocking("reading the kernels", move || {
+        let records = context.kernels.list()?;
+        let chosen = Chosen::kernel(&context, records.len() == 1);
+        Ok::<_, banger_image::Error>((records, chosen))
+    })
+    .await?;
     Ok(Json(
         records
             .into_iter()
-            .map(|record| view(&app.vms, record, only))
+            .map(|record| view(&app.vms, record, &chosen))
             .collect(),
     ))
 }
@@ -29,12 +34,13 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Kernel>>, Re
 pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Kernel>, Refused> {
     let name: KernelName = named(&name)?;
     let context = Arc::clone(app.vms.context());
-    let (record, only) = blocking("reading a kernel", move || {
+    let (record, chosen) = blocking("reading a kernel", move || {
         let only = context.kernels.list()?.len() == 1;
-        context.kernels.get(&name).map(|record| (record, only))
+        let record = context.kernels.get(&name)?;
+        Ok::<_, banger_image::Error>((record, Chosen::kernel(&context, only)))
     })
     .await?;
-    Ok(Json(view(&app.vms, record, only)))
+    Ok(Json(view(&app.vms, record, &chosen)))
 }
 
 pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Refused> {
@@ -51,7 +57,7 @@ pub(crate) async fn import(State(app): State<App>, Body(request): Body<KernelImp
         let record = blocking("importing a kernel", move || import_now(&context, request, &say))
             .await
             .map_err(|refused| refused.0)?;
-        Ok(view(&app.vms, record, false))
+        Ok(viewed(&app.vms, record))
     })
 }
 
@@ -93,17 +99,16 @@ fn source(source: KernelSource) -> Source {
     }
 }
 
-/// The kernel as clients see it; `only` says that it is the only one, and so the default.
-pub(super) fn view(vms: &Vms, record: KernelRecord, only: bool) -> Kernel {
-    // A listing does not fail for what is wrong in the configuration; `doctor` and what makes VMs tell it.
-    let configured = vms
-        .context()
-        .config()
-        .ok()
-        .and_then(|config| config.default_kernel);
+/// The kernel as clients see it, after something was done with it. Whether it is the only one is not asked.
+pub(super) fn viewed(vms: &Vms, record: KernelRecord) -> Kernel {
+    view(vms, record, &Chosen::kernel(vms.context(), false))
+}
+
+/// The kernel as clients see it, of which this one is `chosen` when none is named.
+fn view(vms: &Vms, record: KernelRecord, chosen: &Chosen<KernelName>) -> Kernel {
     Kernel {
         used_by: vms.users_of_kernel(&record.name),
-        default: configured.map_or(only, |name| name == record.name),
+        default: chosen.is(&record.name),
         name: record.name,
         version: record.version,
         source: record.source,

@@ -3,6 +3,7 @@
 mod answer;
 mod catalog_images;
 mod catalogs;
+mod chosen;
 mod daemon;
 mod events;
 mod exec;

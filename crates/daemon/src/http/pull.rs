@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,10 +10,11 @@ use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress};
 use banger_image::catalog::{self, ImagePullOptions, Offered};
 use banger_image::{Pull, PullOptions, PullSource, Pulled, RegistryOptions};
 use banger_model::{CatalogName, ImageName};
+use tokio_util::sync::CancellationToken;
 
 use super::answer::{BadRequest, Body, blocking};
 use super::catalogs::{Error, fetcher};
-use super::images::{SetOnDrop, sweep, view};
+use super::images::{sweep, viewed};
 use super::{App, events};
 use crate::catalogs;
 use crate::config::Config;
@@ -40,8 +40,9 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
             turn.lock().await
         }
     };
-    let left = Arc::new(AtomicBool::new(false));
-    let _leaving = SetOnDrop(Arc::clone(&left));
+    let left = CancellationToken::new();
+    // Goes with the request, and then the pull ends.
+    let _leaving = left.clone().drop_guard();
     let on_thread = Arc::clone(vms);
     let pulled = blocking("pulling an image", move || {
         let progress = |what: &str, done, total| {
@@ -50,12 +51,8 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
                 done,
                 total,
             });
-            match left.load(Ordering::Relaxed) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
         };
-        wanted.pull(on_thread.context(), &say, &progress)
+        wanted.pull(on_thread.context(), &say, &progress, &left)
     })
     .await
     .map_err(|refused| refused.0)?;
@@ -67,13 +64,13 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
         Pulled::New(record) => (record, false),
     };
     Ok(ImagePulled {
-        image: view(vms, record, false),
+        image: viewed(vms, record),
         unchanged,
     })
 }
 
 /// Is told what comes, the bytes so far, and how many in all if that is known.
-type Progressing<'a> = &'a (dyn Fn(&str, u64, Option<u64>) -> ControlFlow<()> + Sync);
+type Progressing<'a> = &'a (dyn Fn(&str, u64, Option<u64>) + Sync);
 
 /// What is to be pulled.
 enum Wanted {
@@ -123,21 +120,27 @@ impl Wanted {
         }
     }
 
-    fn pull(self, context: &Context, say: &Reporter, progress: Progressing<'_>) -> Result<Pulled, Error> {
+    fn pull(
+        self,
+        context: &Context,
+        say: &Reporter,
+        progress: Progressing<'_>,
+        left: &CancellationToken,
+    ) -> Result<Pulled, Error> {
         let mut note = |text: &str| say.note(text);
         let pull = match self {
             Self::There(pull) => pull,
             Self::Catalog(options, catalog) => {
                 let catalogs = catalogs::chosen(&context.paths, Some(&catalog))?;
                 let found = catalog::find_image(&catalogs, &options.name, &fetcher(context)?, &mut note)?;
-                return pull_offered(&found, &options, context, say, progress);
+                return pull_offered(&found, &options, context, say, progress, left);
             }
             Self::Either(options, pull) => {
                 let catalogs = catalogs::chosen(&context.paths, None)?;
                 match catalog::find_image(&catalogs, &options.name, &fetcher(context)?, &mut note) {
                     Ok(found) => {
                         note(&format!("{} is of catalog {}", options.name, found.catalog()));
-                        return pull_offered(&found, &options, context, say, progress);
+                        return pull_offered(&found, &options, context, say, progress, left);
                     }
                     Err(catalog::Error::NoCatalogs | catalog::Error::NotOffered { .. }) => {}
                     Err(error @ catalog::Error::Ambiguous { .. }) => return Err(error.into()),
@@ -154,7 +157,10 @@ impl Wanted {
             }
         };
         let each = |layer: &str, done, total| progress(layer, done, Some(total));
-        Ok(context.images.pull(&pull, &each).map_err(catalog::Error::Store)?)
+        Ok(context
+            .images
+            .pull(&pull, &each, left)
+            .map_err(catalog::Error::Store)?)
     }
 }
 
@@ -164,6 +170,7 @@ fn pull_offered(
     context: &Context,
     say: &Reporter,
     progress: Progressing<'_>,
+    left: &CancellationToken,
 ) -> Result<Pulled, Error> {
     let pulled = catalog::pull_image(
         found,
@@ -171,8 +178,15 @@ fn pull_offered(
         &context.kernels,
         options,
         &fetcher(context)?,
-        &mut |what, done, total| progress(what, done, total),
+        &mut |what, done, total| {
+            progress(what, done, total);
+            match left.is_cancelled() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        },
         &mut |text| say.note(text),
+        left,
     );
     Ok(pulled?)
 }
@@ -188,12 +202,19 @@ fn limits(config: &Config) -> PullOptions {
 /// What the request asks for, with what the configuration says of the registry.
 fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
     let refused = |error: banger_image::PullError| body(&banger_image::Error::from(error));
-    let absolute = |path: PathBuf| match &request.directory {
-        Some(directory) => directory.join(path),
-        None => path,
+    // The daemon's own directory is no client's.
+    let absolute = |path: PathBuf| {
+        let path = match &request.directory {
+            Some(directory) => directory.join(path),
+            None => path,
+        };
+        match path.is_absolute() {
+            true => Ok(path),
+            false => Err(body(&banger_image::Error::Relative(path))),
+        }
     };
     let source: PullSource = request.reference.parse().map_err(refused)?;
-    let source = source.map_path(absolute);
+    let source = source.try_map_path(absolute)?;
     let name = match request.name {
         Some(name) => name,
         None => source
@@ -210,7 +231,8 @@ fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
         _ => None,
     }
     .unwrap_or_default();
-    let ca_certs = known.ca_cert.into_iter().chain(request.ca_cert.map(absolute));
+    let ca_cert = request.ca_cert.clone().map(absolute).transpose()?;
+    let ca_certs = known.ca_cert.into_iter().chain(ca_cert);
     Ok(Pull {
         name,
         source,
@@ -227,4 +249,37 @@ fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
             ..limits(config)
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_begins_at_the_clients_directory_or_is_refused() {
+        let asked = |reference: &str, ca_cert: Option<&str>, directory: Option<&str>| {
+            let request = ImagePull {
+                reference: reference.to_owned(),
+                ca_cert: ca_cert.map(PathBuf::from),
+                directory: directory.map(PathBuf::from),
+                ..ImagePull::default()
+            };
+            understand(request, &Config::default())
+        };
+        for (reference, ca_cert) in [
+            ("oci:image", None),
+            ("docker-archive:./saved.tar", None),
+            ("registry.example/x", Some("ca.pem")),
+        ] {
+            for directory in [None, Some("here")] {
+                let refused = asked(reference, ca_cert, directory).unwrap_err();
+                assert!(refused.message.contains("is not an absolute path"), "{refused:?}");
+                assert_eq!(refused.code, banger_model::ErrorCode::InvalidRequest);
+                assert!(refused.hints[0].contains("directory"), "{refused:?}");
+            }
+        }
+        let pull = asked("oci:image", None, Some("/home/me")).unwrap();
+        assert_eq!(pull.source, PullSource::Layout("/home/me/image".into(), None));
+        assert!(asked("oci:/image", Some("/ca.pem"), None).is_ok());
+    }
 }

@@ -111,5 +111,5 @@ pub(crate) async fn commit(
     };
     let committed = handle.commit(app.vms.context(), wanted).await;
     let record = committed.map_err(Refused)?;
-    Ok(Json(images::view(&app.vms, record, false)))
+    Ok(Json(images::viewed(&app.vms, record)))
 }

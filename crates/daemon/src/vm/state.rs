@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use banger_api::{self as api, ErrorBody};
 use banger_guest_api::{InitKind, InitState, Ready};
+use banger_image::ImageConfig;
 use banger_model::{ByteSize, Phase, Stage, VmSpec};
 use banger_vmm::Machine;
 use serde::{Deserialize, Serialize};
@@ -96,10 +97,19 @@ impl State {
             vmm: spec.vmm,
             machine: self.live.as_ref().map(Live::view),
             env: spec.env.clone(),
+            entry_point: entry_point(&self.image.config),
             labels: spec.labels.clone(),
             created: self.created.to_string(),
             last_error: self.last_error.clone(),
         }
+    }
+}
+
+/// A command alone is what a shell was for; with an entry point it is that one's arguments.
+fn entry_point(config: &ImageConfig) -> Vec<String> {
+    match config.entrypoint.is_empty() {
+        true => Vec::new(),
+        false => [&config.entrypoint[..], &config.cmd].concat(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use banger_model::{ImageName, KernelName};
+use tokio_util::sync::CancellationToken;
 
 use super::find::{Found, find};
 use super::{Catalog, CatalogImage, CatalogKernel, Error, pull};
@@ -66,6 +67,7 @@ pub fn pull_image(
     fetcher: &Fetcher,
     progress: OnBytes<'_>,
     note: &mut dyn FnMut(&str),
+    called_off: &CancellationToken,
 ) -> Result<Pulled, Error> {
     let found = &offered.0;
     let origin = Origin {
@@ -93,7 +95,7 @@ pub fn pull_image(
         options: options.limits.clone(),
     };
     note("unpacking the image");
-    let unpacked = images.fetch(&pull, origin, &|_, _, _| ControlFlow::Continue(()));
+    let unpacked = images.fetch(&pull, origin, &|_, _, _| {}, called_off);
     Ok(Pulled::New(unpacked?))
 }
 

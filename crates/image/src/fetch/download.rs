@@ -1,11 +1,10 @@
 //! One file as it comes.
 
-use std::io::{self, Read};
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use reqwest::blocking::Response;
+use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{Response, StatusCode};
 
 use super::pause::pause_after;
 use super::{Error, Fetcher, Url, shown};
@@ -28,6 +27,8 @@ pub struct Download<'a> {
     /// What the server tells this state of the file from others by.
     validator: Option<HeaderValue>,
     body: Option<Response>,
+    /// What has come and was not given out.
+    chunk: Bytes,
     failures: u32,
     /// Where the last failure was.
     failed_at: u64,
@@ -42,6 +43,7 @@ impl<'a> Download<'a> {
             position: 0,
             validator: None,
             body: None,
+            chunk: Bytes::new(),
             failures: 0,
             failed_at: 0,
         };
@@ -60,27 +62,36 @@ impl<'a> Download<'a> {
     /// When nothing more comes, after as many attempts as the limits say, or more than there should be.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         loop {
+            if !self.chunk.is_empty() {
+                return self.give_out(buffer);
+            }
             let Some(body) = &mut self.body else {
                 self.connect()?;
                 continue;
             };
-            let failure = match body.read(buffer) {
-                Ok(0) => match self.total {
+            let failure = match self.fetcher.wait(body.chunk())? {
+                Ok(Some(chunk)) => {
+                    self.chunk = chunk;
+                    continue;
+                }
+                Ok(None) => match self.total {
                     Some(total) if self.position < total => self.cut(total),
                     _ => return Ok(0),
                 },
-                Ok(read) => {
-                    self.position += read as u64;
-                    return match self.total {
-                        Some(total) if self.position > total => Err(self.wrong_length(self.position, total)),
-                        _ => Ok(read),
-                    };
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => self.broken(error),
             };
             self.body = None;
             self.failed(failure, None)?;
+        }
+    }
+
+    fn give_out(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let read = self.chunk.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&self.chunk.split_to(read));
+        self.position += read as u64;
+        match self.total {
+            Some(total) if self.position > total => Err(self.wrong_length(self.position, total)),
+            _ => Ok(read),
         }
     }
 
@@ -108,12 +119,12 @@ impl<'a> Download<'a> {
         if self.failures >= self.fetcher.limits.attempts || !failure.may_pass() {
             return Err(failure);
         }
-        std::thread::sleep(pause.unwrap_or_else(|| pause_after(self.failures)));
-        Ok(())
+        let pause = pause.unwrap_or_else(|| pause_after(self.failures));
+        self.fetcher.wait(async { tokio::time::sleep(pause).await })
     }
 
     fn ask(&mut self, pause: &mut Option<Duration>) -> Result<Response, Error> {
-        let mut request = self.fetcher.client()?.get(self.url.clone());
+        let mut request = self.fetcher.client()?.0.get(self.url.clone());
         // Lengths and ranges mean the file itself only when nobody compresses it underway.
         request = request.header(header::ACCEPT_ENCODING, "identity");
         if self.position > 0 {
@@ -122,7 +133,9 @@ impl<'a> Download<'a> {
                 request = request.header(header::IF_RANGE, validator);
             }
         }
-        let response = request.send().map_err(|source| self.unanswered(source))?;
+        // It sets a clock for itself, which needs the runtime.
+        let asked = self.fetcher.wait(async { request.send().await })?;
+        let response = asked.map_err(|source| self.unanswered(source))?;
         let url = || shown(&self.url);
         match response.status() {
             StatusCode::OK => self.whole(response),
@@ -146,12 +159,18 @@ impl<'a> Download<'a> {
             });
         }
         self.check_length(length(response.headers()))?;
-        let known = io::copy(&mut (&mut response).take(self.position), &mut io::sink());
-        match known {
-            Ok(passed) if passed < self.position => Err(self.cut(self.position)),
-            Ok(_) => Ok(response),
-            Err(error) => Err(self.broken(error)),
+        // What is more than that of the last chunk is given out.
+        let mut known = self.position;
+        while known > 0 {
+            let chunk = self.fetcher.wait(response.chunk())?;
+            let Some(mut chunk) = chunk.map_err(|error| self.broken(error))? else {
+                return Err(self.cut(self.position));
+            };
+            let passed = known.min(chunk.len() as u64);
+            self.chunk = chunk.split_off(passed as usize);
+            known -= passed;
         }
+        Ok(response)
     }
 
     /// Takes an answer with the rest of the file.
@@ -206,17 +225,14 @@ impl<'a> Download<'a> {
         }
     }
 
-    fn broken(&self, source: io::Error) -> Error {
-        let inner = source
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<reqwest::Error>());
-        if inner.is_some_and(reqwest::Error::is_timeout) {
+    fn broken(&self, source: reqwest::Error) -> Error {
+        if source.is_timeout() {
             return self.stalled();
         }
         Error::Broken {
             url: shown(&self.url),
             position: self.position,
-            source,
+            source: source.without_url(),
         }
     }
 
@@ -242,7 +258,7 @@ fn validator(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Start and total of a `Content-Range` (RFC 9110, 14.4) that goes to the end of the file.
-fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+pub(crate) fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (start, end) = range.split_once('-')?;
     let (start, end): (u64, u64) = (start.parse().ok()?, end.parse().ok()?);

@@ -11,6 +11,12 @@ pub enum Error {
     /// There is no client, for want of certificates perhaps.
     #[error("prepare to fetch")]
     Client(#[source] reqwest::Error),
+    /// There is no thread that could wait for answers.
+    #[error("prepare to wait for answers")]
+    Waiting(#[source] std::io::Error),
+    /// Nobody wants it any more.
+    #[error("the download was cancelled")]
+    CalledOff,
     /// There was no answer.
     #[error("ask for {url}")]
     Send {
@@ -39,7 +45,7 @@ pub enum Error {
         position: u64,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: reqwest::Error,
     },
     /// The end came too early.
     #[error("{url} ended after {position} of {total} bytes")]
@@ -101,10 +107,13 @@ impl Error {
     /// The kind of failure.
     pub const fn kind(&self) -> ErrorCode {
         match self {
-            Self::Client(_) | Self::Send { .. } | Self::Broken { .. } | Self::Status { .. } => {
-                ErrorCode::Host
-            }
+            Self::Client(_)
+            | Self::Waiting(_)
+            | Self::Send { .. }
+            | Self::Broken { .. }
+            | Self::Status { .. } => ErrorCode::Host,
             Self::Stalled { .. } => ErrorCode::Timeout,
+            Self::CalledOff => ErrorCode::Cancelled,
             Self::Absent { .. } => ErrorCode::NotFound,
             Self::Cut { .. }
             | Self::Length { .. }

@@ -18,10 +18,14 @@ mod pause;
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use reqwest::blocking::Client;
+use reqwest::Client;
 use reqwest::redirect::{Attempt, Policy};
+use tokio_util::sync::CancellationToken;
+
+use crate::waiting::Waiting;
 
 pub use download::Download;
+pub(crate) use download::content_range;
 pub use error::Error;
 pub(crate) use error::shown;
 pub(crate) use pause::pause_after;
@@ -55,8 +59,9 @@ const MOST_REDIRECTS: usize = 10;
 #[derive(Debug)]
 pub struct Fetcher {
     limits: Limits,
+    called_off: CancellationToken,
     /// Made when first needed: it reads the host's certificates.
-    client: OnceCell<Client>,
+    client: OnceCell<(Client, Waiting)>,
 }
 
 impl Fetcher {
@@ -64,8 +69,16 @@ impl Fetcher {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            called_off: CancellationToken::new(),
             client: OnceCell::new(),
         }
+    }
+
+    /// The same, which stops at once with [`Error::CalledOff`] when `called_off` is cancelled, whatever it waits for.
+    #[must_use]
+    pub fn until(mut self, called_off: CancellationToken) -> Self {
+        self.called_off = called_off;
+        self
     }
 
     /// Begins to fetch `url`, which has `expected` bytes if that is known.
@@ -96,7 +109,13 @@ impl Fetcher {
         }
     }
 
-    fn client(&self) -> Result<&Client, Error> {
+    /// Waits for `work` as long as somebody wants it.
+    fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let (_, waiting) = self.client()?;
+        waiting.wait(work).map_err(|_| Error::CalledOff)
+    }
+
+    fn client(&self) -> Result<&(Client, Waiting), Error> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
@@ -104,12 +123,12 @@ impl Fetcher {
         let client = Client::builder()
             .user_agent(concat!("banger/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.limits.connect)
-            // Of the blocking client this bounds each operation, and not the whole.
-            .timeout(self.limits.stall)
+            .read_timeout(self.limits.stall)
             .redirect(Policy::custom(redirect))
             .build()
             .map_err(Error::Client)?;
-        Ok(self.client.get_or_init(|| client))
+        let waiting = Waiting::new(self.called_off.clone()).map_err(Error::Waiting)?;
+        Ok(self.client.get_or_init(|| (client, waiting)))
     }
 }
 

@@ -252,6 +252,16 @@ impl ImageStore {
             .collect()
     }
 
+    /// The names of the generation `id`.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn names_of(&self, id: &str) -> Result<Vec<ImageName>, Error> {
+        let all = self.list()?.into_iter();
+        let named = all.filter(|record| record.id == id);
+        Ok(named.map(|record| record.name).collect())
+    }
+
     /// The image of this name.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::thread;
 
 use banger_ext4::Options;
 use banger_model::{ImageName, KernelName};
+use tokio_util::sync::CancellationToken;
 
 use super::{Draft, ImageRecord, ImageStore, Origin, ROOTFS};
 use crate::Error;
@@ -50,20 +51,40 @@ impl ImageStore {
     /// that has changed gives its name to the new one. On failure nothing of it is left.
     ///
     /// # Errors
-    /// When the name is another image's, the image cannot be had, is not what its digests say, or cannot be kept.
-    pub fn pull(&self, pull: &Pull, progress: PullProgress<'_>) -> Result<Pulled, Error> {
+    /// When the name is another image's, the image cannot be had, is not what its digests say, or cannot be kept;
+    /// [`Error::Cancelled`] soon after `called_off` is cancelled, whatever was waited for.
+    pub fn pull(
+        &self,
+        pull: &Pull,
+        progress: PullProgress<'_>,
+        called_off: &CancellationToken,
+    ) -> Result<Pulled, Error> {
+        // What comes of it is told in many ways, by whoever was interrupted.
+        self.pull_unless(pull, progress, called_off)
+            .map_err(|error| match called_off.is_cancelled() {
+                true => Error::Cancelled,
+                false => error,
+            })
+    }
+
+    fn pull_unless(
+        &self,
+        pull: &Pull,
+        progress: PullProgress<'_>,
+        called_off: &CancellationToken,
+    ) -> Result<Pulled, Error> {
         let wanted = Origin {
             reference: pull.source.to_string(),
             platform: pull.options.platform.to_string(),
             digest: None,
         };
         if let Some((here, digest)) = self.known_from(&pull.name, &wanted, pull.force)? {
-            let now = oci::digest_now(&pull.source, &pull.options)?;
+            let now = oci::digest_now(&pull.source, &pull.options, called_off)?;
             if now.is_some() && now == digest {
                 return Ok(Pulled::Unchanged(here));
             }
         }
-        self.fetch(pull, wanted, progress).map(Pulled::New)
+        self.fetch(pull, wanted, progress, called_off).map(Pulled::New)
     }
 
     /// The image of this name, if it is the one that `wanted` tells of, with its digest, and is not wanted anew.
@@ -112,10 +133,11 @@ impl ImageStore {
         pull: &Pull,
         origin: Origin,
         progress: PullProgress<'_>,
+        called_off: &CancellationToken,
     ) -> Result<ImageRecord, Error> {
         let making = self.begin()?;
         let scratch = self.begin()?;
-        let found = oci::find(&pull.source, &pull.options, scratch.path())?;
+        let found = oci::find(&pull.source, &pull.options, scratch.path(), called_off)?;
         let described = found.described();
         let path = making.path().join(ROOTFS);
         let file = files::make_file(&path)?;
@@ -135,9 +157,15 @@ impl ImageStore {
                 if told.fetch_add(1, Ordering::Relaxed) % SYNC_EVERY == SYNC_EVERY - 1 {
                     let _ = written.try_send(());
                 }
-                progress(layer, done, total)
+                progress(layer, done, total);
             };
-            found.into_image(file, Options::new(LABEL, UUID), &pull.options, &progress)
+            found.into_image(
+                file,
+                Options::new(LABEL, UUID),
+                &pull.options,
+                &progress,
+                called_off,
+            )
         })?;
         handle.sync_all().of("sync", &path)?;
         for (name, bytes) in [

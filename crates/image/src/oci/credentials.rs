@@ -1,20 +1,46 @@
 //! Who we are to a registry: Docker's and Podman's configuration.
 
 use std::env;
+use std::fmt;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 
 use docker_credential::{CredentialRetrievalError as Fault, DockerCredential};
-use oci_client::secrets::RegistryAuth;
 
 use super::Error;
 
 /// Docker Hub's key in these files.
 const HUB: &str = "https://index.docker.io/v1/";
 
+/// Who we are to a registry.
+#[derive(Clone)]
+pub(super) enum Credentials {
+    /// Nobody.
+    None,
+    /// Somebody with a password.
+    Password {
+        /// Who.
+        name: String,
+        /// The password.
+        password: String,
+    },
+    /// Somebody with a token.
+    Token(String),
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::None => "none",
+            Self::Password { .. } => "a password",
+            Self::Token(_) => "a token",
+        })
+    }
+}
+
 /// The credentials for a registry, of the first file that has any; helpers that a file names are asked.
-pub(super) fn find(registry: &str) -> Result<RegistryAuth, Error> {
+pub(super) fn find(registry: &str) -> Result<Credentials, Error> {
     let keys: &[&str] = match registry {
         "docker.io" => &[HUB, "docker.io", "index.docker.io"],
         _ => &[registry],
@@ -37,7 +63,7 @@ pub(super) fn find(registry: &str) -> Result<RegistryAuth, Error> {
             }
         }
     }
-    Ok(RegistryAuth::Anonymous)
+    Ok(Credentials::None)
 }
 
 /// Where credentials may be: Docker's configuration, and the places of containers-auth.json(5).
@@ -58,10 +84,10 @@ fn files() -> Vec<PathBuf> {
     .collect()
 }
 
-fn auth(credential: DockerCredential) -> RegistryAuth {
+fn auth(credential: DockerCredential) -> Credentials {
     match credential {
-        DockerCredential::IdentityToken(token) => RegistryAuth::Bearer(token),
-        DockerCredential::UsernamePassword(name, password) => RegistryAuth::Basic(name, password),
+        DockerCredential::IdentityToken(token) => Credentials::Token(token),
+        DockerCredential::UsernamePassword(name, password) => Credentials::Password { name, password },
     }
 }
 

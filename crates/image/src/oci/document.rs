@@ -13,8 +13,9 @@ use serde::de::DeserializeOwned;
 use super::{Error, verified};
 use crate::digest::Digest;
 
-/// The longest document that is read.
-pub(super) const LONGEST: u64 = 8 << 20;
+/// The longest document that is read: registries need not take longer ones (the distribution specification's `spec.md`,
+/// "Pushing Manifests").
+pub(super) const LONGEST: u64 = 4 << 20;
 
 /// How deep indexes may be in indexes.
 const DEEPEST: u32 = 4;

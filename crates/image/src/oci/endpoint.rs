@@ -4,11 +4,11 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError as Answer;
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Client, Reference, RegistryOperation};
+use oci_spec::distribution::Reference;
+use reqwest::{Certificate, Client};
 
+use super::answer::Answer;
+use super::repository::Repository;
 use super::{Error, credentials};
 use crate::fetch::Limits;
 
@@ -27,9 +27,7 @@ pub struct RegistryOptions {
 
 /// One registry that may have the image: its own or a mirror, by one protocol.
 pub(super) struct Endpoint {
-    pub(super) client: Arc<Client>,
-    pub(super) reference: Reference,
-    pub(super) auth: RegistryAuth,
+    pub(super) repository: Arc<Repository>,
 }
 
 /// A registry that may be asked, and by which protocol.
@@ -70,15 +68,14 @@ impl Candidate {
         all
     }
 
-    /// Whether this is what a server that wants TLS tells those who speak plain HTTP. A registry's own faults have a code
-    /// in JSON.
+    /// Whether it should have been asked with TLS.
     pub(super) fn wants_tls(&self, answer: &Answer) -> bool {
-        self.plain && matches!(answer, Answer::ServerError { code: 400, .. })
+        self.plain && answer.wants_tls()
     }
 
     /// Whether this is an answer of the registry itself, which by another protocol would be the same.
     pub(super) fn is_final(&self, answer: &Answer) -> bool {
-        !self.mirror && !self.wants_tls(answer) && !matches!(answer, Answer::RequestError(_))
+        !self.mirror && !self.wants_tls(answer) && !answer.is_silence()
     }
 }
 
@@ -89,44 +86,32 @@ impl Endpoint {
         options: &RegistryOptions,
     ) -> Result<Self, Error> {
         let Candidate { reference, plain, .. } = candidate;
-        let client = Client::new(ClientConfig {
-            protocol: if *plain {
-                ClientProtocol::Http
-            } else {
-                ClientProtocol::Https
-            },
-            accept_invalid_certificates: options.insecure,
-            extra_root_certificates: certs.to_vec(),
-            platform_resolver: None,
-            read_timeout: Some(options.limits.stall),
-            connect_timeout: Some(options.limits.connect),
-            user_agent: concat!("banger/", env!("CARGO_PKG_VERSION")),
-            ..ClientConfig::default()
-        });
+        let client = Client::builder()
+            .user_agent(concat!("banger/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(options.limits.connect)
+            .read_timeout(options.limits.stall)
+            .tls_danger_accept_invalid_certs(options.insecure)
+            .tls_certs_merge(certs.iter().cloned())
+            .build()
+            .map_err(|source| Error::Client {
+                registry: reference.registry().to_owned(),
+                source: io::Error::other(source),
+            })?;
         // Credentials of a registry are for nobody else, a mirror of it included.
         let host = match reference.resolve_registry() {
             "index.docker.io" => "docker.io",
             host => host,
         };
+        let credentials = credentials::find(host)?;
         Ok(Self {
-            client: Arc::new(client),
-            auth: credentials::find(host)?,
-            reference: reference.clone(),
+            repository: Arc::new(Repository::new(client, reference.clone(), *plain, credentials)),
         })
-    }
-
-    /// Gets a token if the registry wants one. What is refused here would otherwise be asked for without one.
-    pub(super) async fn log_in(&self) -> Result<(), Answer> {
-        let login = self
-            .client
-            .auth(&self.reference, &self.auth, RegistryOperation::Pull);
-        login.await.map(drop)
     }
 
     pub(super) fn error(&self, what: &str, source: Answer) -> Error {
         Error::Registry {
-            what: format!("{what} {}", self.reference),
-            registry: self.reference.resolve_registry().to_owned(),
+            what: format!("{what} {}", self.repository.reference()),
+            registry: self.repository.reference().resolve_registry().to_owned(),
             source: Box::new(source),
         }
     }
@@ -139,17 +124,9 @@ fn is_loopback(registry: &str) -> bool {
 
 /// The certificates of a PEM file.
 pub(super) fn certificates(path: &PathBuf) -> io::Result<Vec<Certificate>> {
-    const END: &str = "-----END CERTIFICATE-----";
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(named)?;
-    let certs: Vec<_> = text
-        .split_inclusive(END)
-        .filter(|part| part.ends_with(END))
-        .map(|part| Certificate {
-            encoding: CertificateEncoding::Pem,
-            data: part.as_bytes().to_vec(),
-        })
-        .collect();
+    let text = std::fs::read(path).map_err(named)?;
+    let certs = Certificate::from_pem_bundle(&text).map_err(|source| named(io::Error::other(source)))?;
     match certs.is_empty() {
         true => Err(named(io::Error::new(
             io::ErrorKind::InvalidData,

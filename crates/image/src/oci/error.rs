@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use banger_model::ErrorCode;
 
+use super::answer::Answer;
+use super::document::LONGEST;
 use super::verified::Mismatch;
 
 /// A failure of a pull.
@@ -16,7 +18,7 @@ pub enum Error {
         reference: String,
         /// What is wrong with it.
         #[source]
-        source: oci_client::ParseError,
+        source: oci_spec::distribution::ParseError,
     },
     /// It is no platform.
     #[error("`{0}` is no platform")]
@@ -39,7 +41,7 @@ pub enum Error {
         registry: String,
         /// Its answer.
         #[source]
-        source: Box<oci_client::errors::OciDistributionError>,
+        source: Box<Answer>,
     },
     /// Every endpoint failed; the source is the last one's answer.
     #[error("the registry's mirrors failed too: {}", mirrors.join("; "))]
@@ -82,6 +84,29 @@ pub enum Error {
         #[source]
         source: Mismatch,
     },
+    /// The configuration did not come.
+    #[error("get the configuration of {image}")]
+    Configuration {
+        /// The image.
+        image: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A document is longer than any that is read.
+    #[error(
+        "the image's {document} has {bytes} bytes; documents of more than {} are not read",
+        LONGEST
+    )]
+    TooLong {
+        /// Its digest.
+        document: String,
+        /// Its length, as it was announced.
+        bytes: u64,
+    },
+    /// Nobody wants the image any more.
+    #[error("the pull was cancelled")]
+    CalledOff,
     /// A digest of another kind than SHA-256.
     #[error("the digest `{0}` is of a kind that is not supported")]
     Digest(String),
@@ -145,14 +170,22 @@ impl Error {
     pub(crate) fn kind(&self) -> ErrorCode {
         match self {
             Self::Reference { .. } | Self::Platform(_) => ErrorCode::InvalidRequest,
-            Self::Registry { source, .. } if is_missing(source) => ErrorCode::NotFound,
+            Self::Registry { source, .. } if source.is_missing() => ErrorCode::NotFound,
+            Self::Registry { source, .. } if matches!(**source, Answer::TooLong { .. }) => {
+                ErrorCode::BadInput
+            }
             Self::NoImage { .. } => ErrorCode::NotFound,
-            Self::Client { .. } | Self::Registry { .. } | Self::Credentials { .. } => ErrorCode::Host,
+            Self::Client { .. }
+            | Self::Registry { .. }
+            | Self::Credentials { .. }
+            | Self::Configuration { .. } => ErrorCode::Host,
             Self::Mirrors { source, .. } => source.kind(),
+            Self::CalledOff => ErrorCode::Cancelled,
             Self::NoPlatform { .. } | Self::Kind(_) | Self::Digest(_) => ErrorCode::Unsupported,
             Self::Layer { source, .. } => source.kind(),
             Self::Document { .. }
             | Self::Mismatch { .. }
+            | Self::TooLong { .. }
             | Self::Layers { .. }
             | Self::NoMember { .. }
             | Self::TooLarge(_)
@@ -162,21 +195,20 @@ impl Error {
 
     /// What to do next.
     pub(crate) fn hints(&self) -> Vec<String> {
-        use oci_client::errors::OciDistributionError as Answer;
         let hint = match self {
             Self::Reference { .. } => {
                 "name it as `alpine`, `ghcr.io/owner/image:tag`, `oci:DIR`, `docker-archive:FILE` or `-`".to_owned()
             }
             Self::Platform(_) => "platforms are OS/ARCHITECTURE[/VARIANT], such as linux/amd64".to_owned(),
-            Self::Registry { source, .. } if is_missing(source) => {
+            Self::Registry { source, .. } if source.is_missing() => {
                 "is its name right, and its tag? Private images answer so too: `docker login` or `podman login` first"
                     .to_owned()
             }
             Self::Registry { source, registry, .. } => match &**source {
-                Answer::UnauthorizedError { .. } | Answer::AuthenticationFailure(_) => {
+                Answer::Unauthorized { .. } => {
                     format!("log in first: `docker login {registry}` or `podman login {registry}`")
                 }
-                Answer::RequestError(_) => {
+                Answer::Unanswered { .. } => {
                     "is the network up? A registry without TLS takes `--insecure`, one with its own CA `--ca-cert FILE`"
                         .to_owned()
                 }
@@ -195,21 +227,5 @@ impl Error {
             _ => return Vec::new(),
         };
         vec![hint]
-    }
-}
-
-/// Whether the answer is that there is no such image.
-fn is_missing(answer: &oci_client::errors::OciDistributionError) -> bool {
-    use oci_client::errors::{OciDistributionError as Answer, OciErrorCode as Code};
-    match answer {
-        Answer::ImageManifestNotFoundError(_) => true,
-        Answer::ServerError { code, .. } => *code == 404,
-        Answer::RegistryError { envelope, .. } => envelope.errors.iter().any(|error| {
-            matches!(
-                error.code,
-                Code::ManifestUnknown | Code::NameUnknown | Code::NotFound
-            )
-        }),
-        _ => false,
     }
 }

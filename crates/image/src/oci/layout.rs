@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::image::{Descriptor, ImageIndex};
 
+use tokio_util::sync::CancellationToken;
+
 use super::document::{self, LayerRef, Platform, Resolved};
 use super::source::Source;
 use super::{Error, verified};
@@ -222,7 +224,7 @@ impl<M: Members> Source for Layout<M> {
         document::resolve(index, None, platform, &|descriptor| self.fetch(descriptor))
     }
 
-    fn open(&self, layer_ref: &LayerRef) -> Result<Box<dyn Read + Send + '_>, Error> {
+    fn open(&self, layer_ref: &LayerRef, _: &CancellationToken) -> Result<Box<dyn Read + Send + '_>, Error> {
         // Of digests only SHA-256 gets here.
         let path = layer_ref.place.replacen(':', "/", 1);
         layer(&self.members, &format!("blobs/{path}"))

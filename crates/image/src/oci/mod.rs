@@ -10,6 +10,7 @@
 //! Every byte is read once and written once. Layers wait for each other only where one changes what another has. Nothing
 //! is trusted before its digest is compared, because nothing has a name before that.
 
+mod answer;
 mod blob;
 mod credentials;
 mod decode;
@@ -19,6 +20,7 @@ mod error;
 mod layout;
 mod reference;
 mod registry;
+mod repository;
 mod retry;
 mod saved;
 mod source;
@@ -28,17 +30,18 @@ mod work;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::thread;
 
 use banger_ext4::{ImageWriter, Options};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::facts::Facts;
 use crate::files::OfFile;
 use crate::tree::Tree;
 
+pub use answer::Answer;
 pub use document::Platform;
 pub use endpoint::RegistryOptions;
 pub use error::Error;
@@ -76,8 +79,8 @@ impl Default for PullOptions {
     }
 }
 
-/// Is told of a layer that comes: its digest, the bytes so far, and in all; `Break` cancels. Called by several threads.
-pub type PullProgress<'a> = &'a (dyn Fn(&str, u64, u64) -> ControlFlow<()> + Sync);
+/// Is told of a layer that comes: its digest, the bytes so far, and in all. Called by several threads.
+pub type PullProgress<'a> = &'a (dyn Fn(&str, u64, u64) + Sync);
 
 /// What an image's maker says of how to run it (the specification's `config.md`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,9 +143,16 @@ pub(crate) struct Described {
 }
 
 /// The digest that a registry's tag has now, by one request for a manifest; nothing for other sources.
-pub(crate) fn digest_now(source: &PullSource, options: &PullOptions) -> Result<Option<String>, Error> {
+pub(crate) fn digest_now(
+    source: &PullSource,
+    options: &PullOptions,
+    called_off: &CancellationToken,
+) -> Result<Option<String>, Error> {
     match source {
-        PullSource::Registry(reference) => Registry::new(reference, &options.registry)?.digest().map(Some),
+        PullSource::Registry(reference) => {
+            let mut registry = Registry::new(reference, &options.registry, called_off)?;
+            registry.digest().map(Some)
+        }
         _ => Ok(None),
     }
 }
@@ -152,10 +162,11 @@ pub(crate) fn find(
     source: &PullSource,
     options: &PullOptions,
     scratch: &Path,
+    called_off: &CancellationToken,
 ) -> Result<Found, crate::Error> {
     let archive = |path: &Path| open_archive(path, scratch);
     let mut source: Box<dyn Source> = match source {
-        PullSource::Registry(reference) => Box::new(Registry::new(reference, &options.registry)?),
+        PullSource::Registry(reference) => Box::new(Registry::new(reference, &options.registry, called_off)?),
         PullSource::Layout(path, tag) => Box::new(Layout::new(Directory(path.clone()), tag.clone())),
         PullSource::OciArchive(path, tag) => Box::new(Layout::new(archive(path)?, tag.clone())),
         PullSource::DockerArchive(path, name) => Box::new(Saved::new(archive(path)?, name.clone())),
@@ -204,6 +215,7 @@ impl Found {
         writer: Options,
         options: &PullOptions,
         progress: PullProgress<'_>,
+        called_off: &CancellationToken,
     ) -> Result<Facts, crate::Error> {
         let mut writer = ImageWriter::create(file, writer).map_err(|source| crate::Error::Image {
             what: "begin",
@@ -214,7 +226,7 @@ impl Found {
         let lanes = writer.lanes(&sizes);
         let mut tree = Tree::new(writer, options.most_entries);
         let bounds = Bounds::new(options.most_bytes, options.most_entries);
-        Work::new(&*self.source, layers, bounds, progress).stack(lanes, &mut tree)?;
+        Work::new(&*self.source, layers, bounds, progress, called_off).stack(lanes, &mut tree)?;
         tree.finish()
     }
 }

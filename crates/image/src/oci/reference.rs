@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use oci_client::Reference;
+use oci_spec::distribution::Reference;
 
 use super::Error;
 
@@ -63,16 +63,18 @@ impl FromStr for PullSource {
 }
 
 impl PullSource {
-    /// The same with its path made absolute by `absolute`.
-    #[must_use]
-    pub fn map_path(self, absolute: impl FnOnce(PathBuf) -> PathBuf) -> Self {
-        match self {
+    /// The same with its path, if it has one, made absolute by `absolute`.
+    ///
+    /// # Errors
+    /// Those of `absolute`.
+    pub fn try_map_path<E>(self, absolute: impl FnOnce(PathBuf) -> Result<PathBuf, E>) -> Result<Self, E> {
+        Ok(match self {
             Self::Registry(reference) => Self::Registry(reference),
-            Self::Layout(path, tag) => Self::Layout(absolute(path), tag),
-            Self::OciArchive(path, tag) => Self::OciArchive(absolute(path), tag),
-            Self::DockerArchive(path, name) => Self::DockerArchive(absolute(path), name),
-            Self::Archive(path) => Self::Archive(absolute(path)),
-        }
+            Self::Layout(path, tag) => Self::Layout(absolute(path)?, tag),
+            Self::OciArchive(path, tag) => Self::OciArchive(absolute(path)?, tag),
+            Self::DockerArchive(path, name) => Self::DockerArchive(absolute(path)?, name),
+            Self::Archive(path) => Self::Archive(absolute(path)?),
+        })
     }
 
     /// A name for the image, when none is given: the last part of where it comes from, with the tag if that is not

@@ -1,31 +1,27 @@
-//! Images from a registry: the OCI distribution specification, by the crate `oci-client`.
+//! Images from a registry or its mirrors.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use oci_client::Reference;
-use oci_client::client::Certificate;
-use oci_client::errors::OciDistributionError as Answer;
+use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
-use tokio::runtime::Runtime;
+use reqwest::Certificate;
+use tokio_util::sync::CancellationToken;
 
+use super::answer::Answer;
 use super::blob::{Blob, Download};
 use super::document::{self, LayerRef, Platform, Resolved};
 use super::endpoint::{Candidate, Endpoint, RegistryOptions, certificates};
+use super::repository::{MANIFESTS, Repository};
 use super::source::Source;
 use super::{Error, retry, verified};
 use crate::fetch;
-
-const MANIFESTS: &[&str] = &[
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
+use crate::waiting::Waiting;
 
 /// An image in a registry.
 pub(super) struct Registry {
-    runtime: Runtime,
+    waiting: Waiting,
+    called_off: CancellationToken,
     candidates: Vec<Candidate>,
     certs: Vec<Certificate>,
     options: RegistryOptions,
@@ -34,18 +30,18 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn new(reference: &Reference, options: &RegistryOptions) -> Result<Self, Error> {
+    /// The image of a reference. When `called_off` is cancelled, nothing is waited for any more.
+    pub(super) fn new(
+        reference: &Reference,
+        options: &RegistryOptions,
+        called_off: &CancellationToken,
+    ) -> Result<Self, Error> {
         let client_error = |source| Error::Client {
             registry: reference.registry().to_owned(),
             source,
         };
         fetch::choose_tls();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("registry")
-            .enable_all()
-            .build()
-            .map_err(client_error)?;
+        let waiting = Waiting::new(called_off.clone()).map_err(client_error)?;
         let certs = options
             .ca_certs
             .iter()
@@ -54,7 +50,8 @@ impl Registry {
             .map_err(client_error)?
             .concat();
         Ok(Self {
-            runtime,
+            waiting,
+            called_off: called_off.clone(),
             candidates: Candidate::all(reference, options),
             certs,
             options: options.clone(),
@@ -64,13 +61,8 @@ impl Registry {
 
     /// The digest that the reference has now, by one request for a manifest.
     pub(super) fn digest(&mut self) -> Result<String, Error> {
-        self.first("ask for the image's digest", async |endpoint| {
-            let Endpoint {
-                client,
-                reference,
-                auth,
-            } = endpoint;
-            client.fetch_manifest_digest(reference, auth).await
+        self.first("ask for the image's digest", async |repository| {
+            repository.digest().await
         })
     }
 
@@ -78,7 +70,7 @@ impl Registry {
     fn first<T>(
         &mut self,
         what: &str,
-        ask: impl AsyncFn(&Endpoint) -> Result<T, Answer>,
+        ask: impl AsyncFn(&Repository) -> Result<T, Answer>,
     ) -> Result<T, Error> {
         let mut failures = Vec::new();
         let last = self.candidates.len() - 1;
@@ -86,10 +78,8 @@ impl Registry {
             let endpoint = Endpoint::new(candidate, &self.certs, &self.options)?;
             let attempts = self.options.limits.attempts;
             let insist = |answer: &Answer| index == last || candidate.is_final(answer);
-            let answer = self.runtime.block_on(retry::retrying(attempts, insist, async || {
-                endpoint.log_in().await?;
-                ask(&endpoint).await
-            }));
+            let asking = retry::retrying(attempts, insist, async || ask(&endpoint.repository).await);
+            let answer = self.waiting.wait(asking).map_err(|_| Error::CalledOff)?;
             let answer = match answer {
                 Ok(value) => {
                     self.chosen = Some(endpoint);
@@ -113,7 +103,7 @@ impl Registry {
 
 /// Of what all endpoints said, what tells most: the last answer that is more than that nobody answered.
 fn worst(mut failures: Vec<Error>) -> Error {
-    let silent = |error: &Error| matches!(error, Error::Registry { source, .. } if matches!(**source, Answer::RequestError(_)));
+    let silent = |error: &Error| matches!(error, Error::Registry { source, .. } if source.is_silence());
     let index = failures
         .iter()
         .rposition(|error| !silent(error))
@@ -132,25 +122,25 @@ fn worst(mut failures: Vec<Error>) -> Error {
 
 impl Source for Registry {
     fn resolve(&mut self, platform: &Platform) -> Result<Resolved, Error> {
-        let (document, digest) = self.first("get the manifest of", async |endpoint| {
-            let Endpoint {
-                client,
-                reference,
-                auth,
-            } = endpoint;
-            client.pull_manifest_raw(reference, auth, MANIFESTS).await
+        let (document, digest) = self.first("get the manifest of", async |repository| {
+            repository.manifest(None).await
         })?;
         let this = &*self;
-        document::resolve(document.to_vec(), Some(digest), platform, &|descriptor| {
+        document::resolve(document, Some(digest), platform, &|descriptor| {
             this.document(descriptor)
         })
     }
 
-    fn open(&self, layer: &LayerRef) -> Result<Box<dyn Read + Send + '_>, Error> {
+    fn open(
+        &self,
+        layer: &LayerRef,
+        called_off: &CancellationToken,
+    ) -> Result<Box<dyn Read + Send + '_>, Error> {
         Ok(Box::new(self.blob(
             layer.place.clone(),
             layer.size,
-            layer.urls.clone(),
+            layer.urls.clone().unwrap_or_default(),
+            called_off.clone(),
         )))
     }
 }
@@ -166,41 +156,46 @@ impl Registry {
     fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         let endpoint = self.chosen();
         let digest = descriptor.digest().to_string();
+        verified::is_document(descriptor)?;
         let is_manifest = MANIFESTS.contains(&descriptor.media_type().as_ref());
         let bytes = if is_manifest {
-            let reference = endpoint.reference.clone_with_digest(digest.clone());
-            let asked = self.runtime.block_on(retry::retrying(
+            let asking = retry::retrying(
                 self.options.limits.attempts,
                 |_| true,
-                || {
-                    endpoint
-                        .client
-                        .pull_manifest_raw(&reference, &endpoint.auth, MANIFESTS)
-                },
-            ));
-            let (bytes, _) = asked.map_err(|answer| endpoint.error("get the manifest of", answer))?;
-            bytes.to_vec()
+                async || endpoint.repository.manifest(Some(&digest)).await,
+            );
+            let asked = self.waiting.wait(asking).map_err(|_| Error::CalledOff)?;
+            asked
+                .map_err(|answer| endpoint.error("get the manifest of", answer))?
+                .0
         } else {
             let mut bytes = Vec::new();
-            self.blob(digest, descriptor.size().min(document::LONGEST), None)
+            self.blob(digest, descriptor.size(), Vec::new(), self.called_off.clone())
                 .read_to_end(&mut bytes)
-                .map_err(|source| endpoint.error("get the configuration of", Answer::IoError(source)))?;
+                .map_err(|source| Error::Configuration {
+                    image: endpoint.repository.reference().to_string(),
+                    source,
+                })?;
             bytes
         };
         verified::check(&bytes, descriptor)?;
         Ok(bytes)
     }
 
-    fn blob(&self, digest: String, size: u64, urls: Option<Vec<String>>) -> Download {
-        let endpoint = self.chosen();
+    fn blob(
+        &self,
+        digest: String,
+        size: u64,
+        urls: Vec<String>,
+        called_off: CancellationToken,
+    ) -> Download<'_> {
         let blob = Blob {
-            client: Arc::clone(&endpoint.client),
-            reference: endpoint.reference.clone(),
+            repository: Arc::clone(&self.chosen().repository),
             digest,
             size,
             urls,
             attempts: self.options.limits.attempts,
         };
-        blob.download(&self.runtime)
+        blob.download(&self.waiting, called_off)
     }
 }

@@ -1,29 +1,10 @@
 //! When a registry is asked again.
 
-use oci_client::errors::OciDistributionError as Answer;
-
+use super::answer::Answer;
 use crate::fetch::pause_after;
 
 /// Bytes after which a stream that broke counts as one that works.
 const PROGRESS: u64 = 4 << 20;
-
-/// Whether the same question may have another answer later.
-pub(super) fn is_worth_it(answer: &Answer) -> bool {
-    match answer {
-        Answer::ServerError { code, .. } => *code == 429 || *code >= 500,
-        Answer::RequestError(error) => {
-            let status = error.status().map(|status| status.as_u16());
-            // A connection that is refused, or not TLS, will be so again.
-            !error.is_connect() && status.is_none_or(|code| code == 429 || code >= 500)
-        }
-        Answer::RegistryError { envelope, .. } => envelope
-            .errors
-            .iter()
-            .any(|error| matches!(error.code, oci_client::errors::OciErrorCode::Toomanyrequests)),
-        Answer::IoError(_) => true,
-        _ => false,
-    }
-}
 
 /// How often more something is asked for.
 #[derive(Debug)]
@@ -72,7 +53,7 @@ pub(super) async fn retrying<T>(
     let mut patience = Patience::new(attempts);
     loop {
         match ask().await {
-            Err(answer) if insist(&answer) && is_worth_it(&answer) => {
+            Err(answer) if insist(&answer) && answer.may_pass() => {
                 if !patience.wait().await {
                     return Err(answer);
                 }

@@ -6,6 +6,8 @@ use std::io::Read;
 use oci_spec::image::ImageConfiguration;
 use serde::Deserialize;
 
+use tokio_util::sync::CancellationToken;
+
 use super::Error;
 use super::document::{self, LayerRef, Platform, Resolved, diff_sha256};
 use super::layout::{self, Archive, Members};
@@ -99,7 +101,7 @@ impl Source for Saved {
         })
     }
 
-    fn open(&self, layer: &LayerRef) -> Result<Box<dyn Read + Send + '_>, Error> {
+    fn open(&self, layer: &LayerRef, _: &CancellationToken) -> Result<Box<dyn Read + Send + '_>, Error> {
         layout::layer(&self.archive, &layer.place)
     }
 }

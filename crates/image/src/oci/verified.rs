@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use oci_spec::image::{self, Descriptor, DigestAlgorithm};
 use sha2::{Digest as _, Sha256};
 
+use super::document::LONGEST;
 use crate::digest::Digest;
 
 /// Content that is not the one that was named.
@@ -35,6 +36,17 @@ pub(super) fn sha256(digest: &image::Digest) -> Result<Digest, super::Error> {
         _ => None,
     };
     known.ok_or_else(|| super::Error::Digest(digest.to_string()))
+}
+
+/// Refuses a document that says to be longer than any.
+pub(super) fn is_document(descriptor: &Descriptor) -> Result<(), super::Error> {
+    match descriptor.size() <= LONGEST {
+        true => Ok(()),
+        false => Err(super::Error::TooLong {
+            document: descriptor.digest().to_string(),
+            bytes: descriptor.size(),
+        }),
+    }
 }
 
 /// Checks a document that is in memory.

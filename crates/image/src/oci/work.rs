@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
 use banger_ext4::Lane;
+use tokio_util::sync::CancellationToken;
 
 use super::decode::{self, Bounds};
 use super::document::LayerRef;
@@ -14,6 +14,7 @@ use super::source::Source;
 use super::{Error, PullProgress};
 use crate::changes::{self, Changes};
 use crate::tree::Tree;
+use crate::waiting::CalledOff;
 
 /// The unpacking of all layers.
 pub(super) struct Work<'a> {
@@ -21,8 +22,8 @@ pub(super) struct Work<'a> {
     layers: &'a [LayerRef],
     bounds: Bounds,
     progress: PullProgress<'a>,
-    /// One layer has failed, or nobody wants the image any more.
-    given_up: AtomicBool,
+    /// Cancelled when one layer has failed, or nobody wants the image any more.
+    given_up: CancellationToken,
 }
 
 impl<'a> Work<'a> {
@@ -31,13 +32,14 @@ impl<'a> Work<'a> {
         layers: &'a [LayerRef],
         bounds: Bounds,
         progress: PullProgress<'a>,
+        called_off: &CancellationToken,
     ) -> Self {
         Self {
             source,
             layers,
             bounds,
             progress,
-            given_up: AtomicBool::new(false),
+            given_up: called_off.child_token(),
         }
     }
 
@@ -62,7 +64,7 @@ impl<'a> Work<'a> {
             drop(sender);
             let stacked = self.in_order(&receiver, tree);
             if stacked.is_err() {
-                self.given_up.store(true, Ordering::Relaxed);
+                self.given_up.cancel();
             }
             stacked
         })
@@ -90,7 +92,7 @@ impl<'a> Work<'a> {
         let layer = &self.layers[index];
         let name = self.name(index);
         let watched = Watched {
-            from: self.source.open(layer)?,
+            from: self.source.open(layer, &self.given_up)?,
             work: self,
             name: &name,
             size: layer.size,
@@ -99,7 +101,7 @@ impl<'a> Work<'a> {
         };
         let unpacked = decode::unpack(layer, watched, lane, &self.bounds);
         unpacked.map_err(|error| {
-            if self.given_up.load(Ordering::Relaxed) {
+            if self.given_up.is_cancelled() {
                 return crate::Error::Cancelled;
             }
             self.in_layer(index, error)
@@ -143,13 +145,10 @@ impl<R: Read> Read for Watched<'_, R> {
         self.read += read as u64;
         if self.read >= self.tell_at || read == 0 {
             self.tell_at = self.read + STEP;
-            let wanted = (self.work.progress)(self.name, self.read, self.size);
-            if wanted.is_break() {
-                self.work.given_up.store(true, Ordering::Relaxed);
-            }
+            (self.work.progress)(self.name, self.read, self.size);
         }
-        if self.work.given_up.load(Ordering::Relaxed) {
-            return Err(io::Error::other("nobody wants it any more"));
+        if self.work.given_up.is_cancelled() {
+            return Err(io::Error::other(CalledOff));
         }
         Ok(read)
     }

@@ -1,11 +1,11 @@
 //! Stacks of layers, as we pull and as umoci unpacks them.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use banger_image::{ImageStore, Pull, PullOptions, PullSource, Pulled};
+use tokio_util::sync::CancellationToken;
 
 use super::ext4::{Mounted, can_mount, check};
 use super::layers::{Described, Entry, Layout, Packing, tar};
@@ -46,7 +46,7 @@ pub fn pull_image(dir: &Path, layout: &Path) -> Result<PathBuf, banger_image::Er
         force: true,
         options: PullOptions::default(),
     };
-    match store.pull(&pull, &|_, _, _| ControlFlow::Continue(()))? {
+    match store.pull(&pull, &|_, _, _| (), &CancellationToken::new())? {
         Pulled::New(mut record) | Pulled::Unchanged(mut record) => Ok(record.layers.remove(0).path),
     }
 }

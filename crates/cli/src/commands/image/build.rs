@@ -1,5 +1,6 @@
 //! `banger image build`
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,13 +13,21 @@ use crate::commands::kernel::absolute;
 use crate::commands::vm::shape;
 use crate::failure::Failure;
 use crate::progress::Display;
+use crate::session::Input;
 use crate::work::interruptible;
 use crate::{complete, exit, session};
+
+/// Where a script lies in its VM: nothing below `/run` is on the disk that becomes the image.
+const SCRIPT: &str = "/run/banger-build-script";
+
+/// What writes a script to the file that is its argument.
+const WRITE: &str = r#"umask 077; cat > "$1"; chmod 700 "$1""#;
 
 /// Make an image in a VM, or of a Dockerfile
 ///
 /// With --from-image: boots that image, runs the script as root with its output shown, and makes what it changed a layer on
-/// top of the image; the VM goes. With --file: has buildah build the Dockerfile, and pulls the result. When a step
+/// top of the image; the VM goes. A script that begins with `#!` is run by what it names, another by the image's shell
+/// until a command fails. With --file: has buildah build the Dockerfile, and pulls the result. When a step
 /// fails, nothing is left.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -33,7 +42,7 @@ pub(crate) struct Args {
     /// The image to begin with
     #[arg(long, value_name = "IMAGE", required_unless_present = "file", add = complete::images())]
     from_image: Option<String>,
-    /// What is run in it, by its shell; `-` for standard input
+    /// What is run in it; `-` for standard input
     #[arg(long, value_name = "FILE", requires = "from_image")]
     script: Option<PathBuf>,
     /// Build this Dockerfile with buildah
@@ -81,10 +90,15 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
 async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image, i32>, Failure> {
     // Read before anything is made; standard input may be at a terminal.
     let script = match &args.script {
-        None => String::new(),
-        Some(path) if path.as_os_str() == "-" => std::io::read_to_string(std::io::stdin())
-            .map_err(|error| Failure::during("read standard input", &error))?,
-        Some(path) => std::fs::read_to_string(path)
+        None => Vec::new(),
+        Some(path) if path.as_os_str() == "-" => {
+            let mut script = Vec::new();
+            std::io::stdin()
+                .read_to_end(&mut script)
+                .map_err(|error| Failure::during("read standard input", &error))?;
+            script
+        }
+        Some(path) => std::fs::read(path)
             .map_err(|error| Failure::during(format!("read {}", path.display()), &error))?,
     };
     let request = VmCreate {
@@ -99,7 +113,7 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
         ..VmCreate::default()
     };
     let vm = shape::create(client, &request).await?;
-    let built = interruptible(provision(client, &vm, &script, args)).await;
+    let built = interruptible(provision(client, &vm, script, args)).await;
     // Whatever came of it, the VM was only a means.
     let removed = client.delete_vm(vm.name.as_str()).await;
     let built = built?;
@@ -110,18 +124,12 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
 async fn provision(
     client: &Client,
     vm: &Vm,
-    script: &str,
+    script: Vec<u8>,
     args: &Args,
 ) -> Result<Result<Image, i32>, Failure> {
     let name = vm.name.as_str();
-    let exec = Exec {
-        argv: ["/bin/sh", "-e", "-c", script].map(str::to_owned).into(),
-        user: Some("0".to_owned()),
-        cwd: Some("/".to_owned()),
-        ..Exec::default()
-    };
     if !script.is_empty() {
-        let code = session::run(client, name, &exec, false).await?;
+        let code = run_script(client, name, script).await?;
         if code != exit::OK {
             eprintln!("error: the script ended with {code}; no image was made");
             return Ok(Err(code));
@@ -137,6 +145,31 @@ async fn provision(
     // Frozen, the file system is at rest whatever the image's init leaves behind.
     let image = client.commit_vm(name, &commit).await?;
     Ok(Ok(image))
+}
+
+/// Runs a script in a VM, and gives its exit code. It comes there as a file, because the kernel takes no argument of more
+/// than 128 KiB (`MAX_ARG_STRLEN`, execve(2)); in memory, so that it is not in the image.
+async fn run_script(client: &Client, vm: &str, script: Vec<u8>) -> Result<i32, Failure> {
+    let has_interpreter = script.starts_with(b"#!");
+    let as_root = |argv: &[&str]| Exec {
+        argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        user: Some("0".to_owned()),
+        cwd: Some("/".to_owned()),
+        ..Exec::default()
+    };
+    let write = as_root(&["/bin/sh", "-e", "-c", WRITE, "sh", SCRIPT]);
+    let written = session::run(client, vm, &write, Input::Bytes(script)).await?;
+    if written != exit::OK {
+        return Err(Failure::new(
+            format!("the script could not be written to {SCRIPT} in the VM: its shell ended with {written}"),
+            &["the image needs `cat` and `chmod`"],
+        ));
+    }
+    let run = match has_interpreter {
+        true => as_root(&[SCRIPT]),
+        false => as_root(&["/bin/sh", "-e", SCRIPT]),
+    };
+    session::run(client, vm, &run, Input::None).await
 }
 
 /// Has buildah build, and pulls what it made.

@@ -50,5 +50,9 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         user: args.user,
         tty: args.tty.then(terminal::tty),
     };
-    session::run(&client, &args.name, &exec, !args.no_stdin).await
+    let input = match args.no_stdin {
+        true => session::Input::None,
+        false => session::Input::Ours,
+    };
+    session::run(&client, &args.name, &exec, input).await
 }

@@ -27,7 +27,7 @@ const GUEST_PATH: &str = "/root/repo";
 /// Finds the git repository around PATH and makes a real checkout of it at /root/repo in a new VM: HEAD, what is staged,
 /// what is changed, and untracked files that are not ignored. Untracked files that look like secrets stay here and are
 /// named. Your repository is never written to. Without a repository it is a plain VM. Without a command, an image that
-/// was pulled runs its entry point if it has one.
+/// was pulled runs its entry point if it has one, which gets your terminal as a shell does.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -94,11 +94,13 @@ async fn go(args: Args) -> Result<i32, Failure> {
         request.labels.insert(WORKSPACE.to_owned(), GUEST_PATH.to_owned());
     }
     let vm = shape::create(&client, &request).await?;
+    // A command is one of a script's, with pipes; what the image is for gets the terminal, as a shell does.
+    let terminal = args.command.is_empty() && terminal::is_interactive();
     let command = match args.command.is_empty() && !args.shell && !args.detach {
-        true => entry_point(&client, &vm).await?,
+        true => vm.entry_point.clone(),
         false => args.command,
     };
-    let outcome = use_vm(&client, &vm, workspace, command, args.detach).await;
+    let outcome = use_vm(&client, &vm, workspace, command, terminal, args.detach).await;
     if args.rm {
         client.delete_vm(vm.name.as_str()).await?;
     } else if !args.detach {
@@ -110,21 +112,13 @@ async fn go(args: Args) -> Result<i32, Failure> {
     outcome
 }
 
-/// What the VM's image is made to run: nothing unless it has an entry point.
-async fn entry_point(client: &Client, vm: &Vm) -> Result<Vec<String>, Failure> {
-    let config = client.image(vm.image.as_str()).await?.config.unwrap_or_default();
-    if config.entrypoint.is_empty() {
-        return Ok(Vec::new());
-    }
-    Ok([config.entrypoint, config.cmd].concat())
-}
-
 /// Places the workspace and runs what was asked for.
 async fn use_vm(
     client: &Client,
     vm: &Vm,
     workspace: Option<WorkspaceRequest>,
     command: Vec<String>,
+    terminal: bool,
     detach: bool,
 ) -> Result<i32, Failure> {
     let name = vm.name.as_str();
@@ -150,16 +144,15 @@ async fn use_vm(
         eprintln!("enter it with `banger vm shell {name}`");
         return Ok(exit::OK);
     }
-    let shell = command.is_empty();
     let exec = Exec {
         argv: command,
         // The repository is root's, whoever the image's commands otherwise run as.
         user: cwd.is_some().then(|| ROOT.to_owned()),
         cwd,
-        tty: (shell && terminal::is_interactive()).then(terminal::tty),
+        tty: terminal.then(terminal::tty),
         ..Exec::default()
     };
-    session::run(client, name, &exec, true).await
+    session::run(client, name, &exec, session::Input::Ours).await
 }
 
 fn tell_plan(plan: &WorkspacePlan) {

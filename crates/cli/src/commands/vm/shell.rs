@@ -37,5 +37,5 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         tty: terminal::is_interactive().then(terminal::tty),
         ..Exec::default()
     };
-    session::run(&client, &args.name, &exec, true).await
+    session::run(&client, &args.name, &exec, session::Input::Ours).await
 }

@@ -1,0 +1,278 @@
+//! One repository of a registry, over HTTP: the OCI distribution specification (`spec.md`, "Pull"), and the distribution
+//! project's "Token Authentication Specification".
+//!
+//! Who we are is told when a server wants to know it, and to that server alone. All that it sends is bounded where it is
+//! read, but for blobs, which go on as they come to whoever counts their bytes.
+
+use std::sync::{PoisonError, RwLock};
+
+use http_auth::ChallengeRef;
+use http_auth::parser::ChallengeParser;
+use oci_spec::distribution::Reference;
+use reqwest::header::{self, HeaderMap, HeaderName};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use super::answer::{Answer, whole};
+use super::credentials::Credentials;
+use super::document;
+use super::verified::Mismatch;
+use crate::digest::Digest;
+use crate::fetch::{content_range, shown};
+
+/// The kinds of manifests that are understood.
+pub(super) const MANIFESTS: &[&str] = &[
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+
+/// The header in which a registry says the digest of a manifest.
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// The longest answer with a token.
+const LONGEST_TOKEN: u64 = 1 << 20;
+
+/// A repository.
+#[derive(Debug)]
+pub(super) struct Repository {
+    client: Client,
+    reference: Reference,
+    plain: bool,
+    credentials: Credentials,
+    /// What is told with every request.
+    told: RwLock<Told>,
+}
+
+/// What a server is told of who asks.
+#[derive(Debug, Clone)]
+enum Told {
+    Nothing,
+    Password,
+    Token(String),
+}
+
+impl Repository {
+    /// That of a reference, by HTTPS unless it is `plain`.
+    pub(super) fn new(client: Client, reference: Reference, plain: bool, credentials: Credentials) -> Self {
+        let told = match &credentials {
+            Credentials::Token(token) => Told::Token(token.clone()),
+            Credentials::None | Credentials::Password { .. } => Told::Nothing,
+        };
+        Self {
+            client,
+            reference,
+            plain,
+            credentials,
+            told: RwLock::new(told),
+        }
+    }
+
+    pub(super) const fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    /// The digest of the manifest that the reference leads to.
+    pub(super) async fn digest(&self) -> Result<String, Answer> {
+        let url = self.manifest_url(None)?;
+        let response = self.ask(&Method::HEAD, &url, &[accepting()]).await?;
+        match said_digest(response.headers()) {
+            Some(digest) => Ok(digest),
+            None => Ok(self.manifest(None).await?.1),
+        }
+    }
+
+    /// A manifest as it came, and its digest: that of `digest`, or of the reference.
+    pub(super) async fn manifest(&self, digest: Option<&str>) -> Result<(Vec<u8>, String), Answer> {
+        let url = self.manifest_url(digest)?;
+        let response = self.ask(&Method::GET, &url, &[accepting()]).await?;
+        let said = said_digest(response.headers());
+        let bytes = whole(response, document::LONGEST).await?;
+        let got = Digest::of(Sha256::new_with_prefix(&bytes));
+        let wanted = digest.or_else(|| self.reference.digest());
+        for wanted in [wanted, said.as_deref()].into_iter().flatten() {
+            // Of another kind, it is refused by whoever reads what it names, or just what the registry says.
+            let Some(wanted) = wanted.strip_prefix("sha256:").and_then(|hex| hex.parse().ok()) else {
+                continue;
+            };
+            if wanted != got {
+                return Err(Answer::Mismatch {
+                    url: shown(&url),
+                    source: Mismatch::Digest { wanted, got },
+                });
+            }
+        }
+        Ok((bytes, format!("sha256:{got}")))
+    }
+
+    /// A blob from its byte `at` on, as far as the server can begin there: also how much of the answer comes before.
+    /// Where the registry has it not, `elsewhere` is asked, and told nothing of us.
+    pub(super) async fn blob(
+        &self,
+        digest: &str,
+        at: u64,
+        elsewhere: &[String],
+    ) -> Result<(Response, u64), Answer> {
+        let range = format!("bytes={at}-");
+        let headers: &[_] = match at {
+            0 => &[],
+            _ => &[(header::RANGE, range)],
+        };
+        let url = self.url(&format!("blobs/{digest}"))?;
+        let mut asked = self.ask(&Method::GET, &url, headers).await;
+        for place in elsewhere.iter().filter(|place| place.starts_with("http")) {
+            if asked.is_ok() {
+                break;
+            }
+            let place: Url = place.parse().map_err(|_| Answer::Url(place.clone()))?;
+            asked = answered(with(self.client.get(place.clone()), headers), &place).await;
+            asked = good(asked?).await;
+        }
+        let response = asked?;
+        if response.status() != StatusCode::PARTIAL_CONTENT {
+            return Ok((response, at));
+        }
+        let range = response.headers().get(header::CONTENT_RANGE);
+        match range.and_then(|range| content_range(range.to_str().ok()?)) {
+            Some((start, _)) if start == at => Ok((response, 0)),
+            _ => Err(Answer::Range {
+                url: shown(response.url()),
+            }),
+        }
+    }
+
+    fn manifest_url(&self, digest: Option<&str>) -> Result<Url, Answer> {
+        let reference = &self.reference;
+        let name = digest.or_else(|| reference.digest());
+        let name = name.or_else(|| reference.tag()).unwrap_or("latest");
+        self.url(&format!("manifests/{name}"))
+    }
+
+    fn url(&self, part: &str) -> Result<Url, Answer> {
+        let reference = &self.reference;
+        let scheme = if self.plain { "http" } else { "https" };
+        let host = reference.resolve_registry();
+        let text = format!("{scheme}://{host}/v2/{}/{part}", reference.repository());
+        let mut url: Url = text.parse().map_err(|_| Answer::Url(text))?;
+        // Mirrors of several registries want to know of which it is.
+        if let Some(namespace) = reference.namespace() {
+            url.query_pairs_mut().append_pair("ns", namespace);
+        }
+        Ok(url)
+    }
+
+    /// Asks, and logs in when that is wanted and asks again.
+    async fn ask(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: &[(HeaderName, String)],
+    ) -> Result<Response, Answer> {
+        let request = |told: &Told| {
+            let request = with(self.client.request(method.clone(), url.clone()), headers);
+            match (told, &self.credentials) {
+                (Told::Token(token), _) => request.bearer_auth(token),
+                (Told::Password, Credentials::Password { name, password }) => {
+                    request.basic_auth(name, Some(password))
+                }
+                _ => request,
+            }
+        };
+        let told = self.told.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let response = answered(request(&told), url).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return good(response).await;
+        }
+        let Some(told) = self.log_in(response.headers()).await? else {
+            return good(response).await;
+        };
+        let response = answered(request(&told), url).await?;
+        *self.told.write().unwrap_or_else(PoisonError::into_inner) = told;
+        good(response).await
+    }
+
+    /// Does what the challenges of an answer want, as far as we can.
+    async fn log_in(&self, headers: &HeaderMap) -> Result<Option<Told>, Answer> {
+        let mut takes_passwords = false;
+        for text in headers.get_all(header::WWW_AUTHENTICATE) {
+            for challenge in ChallengeParser::new(text.to_str().unwrap_or_default()).flatten() {
+                if challenge.scheme.eq_ignore_ascii_case("bearer")
+                    && let Some(realm) = parameter(&challenge, "realm")
+                {
+                    let service = parameter(&challenge, "service");
+                    return self.token(&realm, service.as_deref()).await.map(Some);
+                }
+                takes_passwords |= challenge.scheme.eq_ignore_ascii_case("basic");
+            }
+        }
+        let has_one = matches!(self.credentials, Credentials::Password { .. });
+        Ok((takes_passwords && has_one).then_some(Told::Password))
+    }
+
+    async fn token(&self, realm: &str, service: Option<&str>) -> Result<Told, Answer> {
+        let mut url: Url = realm.parse().map_err(|_| Answer::Url(realm.to_owned()))?;
+        let scope = format!("repository:{}:pull", self.reference.repository());
+        url.query_pairs_mut()
+            .extend_pairs(service.map(|service| ("service", service)))
+            .append_pair("scope", &scope);
+        let mut request = self.client.get(url.clone());
+        match &self.credentials {
+            Credentials::Password { .. } if url.scheme() != "https" && !self.plain => {
+                return Err(Answer::UnsafeRealm { realm: shown(&url) });
+            }
+            Credentials::Password { name, password } => request = request.basic_auth(name, Some(password)),
+            Credentials::Token(token) => request = request.bearer_auth(token),
+            Credentials::None => {}
+        }
+        let response = good(answered(request, &url).await?).await?;
+        let body = whole(response, LONGEST_TOKEN).await?;
+        let token: Token = serde_json::from_slice(&body).map_err(|source| Answer::Token {
+            url: shown(&url),
+            source,
+        })?;
+        Ok(Told::Token(token.token))
+    }
+}
+
+/// What a token comes in; OAuth 2 has another name for it.
+#[derive(Deserialize)]
+struct Token {
+    #[serde(alias = "access_token")]
+    token: String,
+}
+
+fn accepting() -> (HeaderName, String) {
+    (header::ACCEPT, MANIFESTS.join(", "))
+}
+
+fn with(request: RequestBuilder, headers: &[(HeaderName, String)]) -> RequestBuilder {
+    headers
+        .iter()
+        .fold(request, |request, (name, value)| request.header(name, value))
+}
+
+async fn answered(request: RequestBuilder, url: &Url) -> Result<Response, Answer> {
+    request
+        .send()
+        .await
+        .map_err(|source| Answer::unanswered(url, source))
+}
+
+async fn good(response: Response) -> Result<Response, Answer> {
+    match response.status() {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
+        _ => Err(Answer::refused(response).await),
+    }
+}
+
+fn said_digest(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get(CONTENT_DIGEST)?.to_str().ok()?.to_owned())
+}
+
+fn parameter(challenge: &ChallengeRef<'_>, name: &str) -> Option<String> {
+    let mut parameters = challenge.params.iter();
+    let found = parameters.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+    Some(found.1.to_unescaped())
+}
