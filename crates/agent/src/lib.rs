@@ -20,6 +20,7 @@ pub mod supervisor;
 mod endings;
 mod events;
 mod failure;
+mod forward;
 mod freeze;
 mod ports;
 mod systemd;

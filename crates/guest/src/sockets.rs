@@ -69,7 +69,7 @@ fn parse_address(text: &str) -> Option<IpAddr> {
     let mut bytes = [0; 16];
     let words = text.as_bytes().chunks(8);
     let count = words.len();
-    if text.len() % 8 != 0 || count > 4 {
+    if !text.len().is_multiple_of(8) || count > 4 {
         return None;
     }
     for (word, slot) in words.zip(bytes.chunks_exact_mut(4)) {
@@ -118,7 +118,10 @@ mod tests {
         let line = "  9: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 07 \
                     00000000:00000000 00:00000000 00000000     0        0 99 2 x 0";
         let found: Vec<_> = listening(Transport::Udp, line).collect();
-        assert_eq!((found[0].address, found[0].port), (IpAddr::V6(Ipv6Addr::LOCALHOST), 8080));
+        assert_eq!(
+            (found[0].address, found[0].port),
+            (IpAddr::V6(Ipv6Addr::LOCALHOST), 8080)
+        );
         assert_eq!(listening(Transport::Tcp, line).count(), 0);
     }
 

@@ -4,10 +4,10 @@
 //! |---|---|---|
 //! | 0 | bytes, or one datagram | data |
 //! | 1 | none | this direction has ended; the other goes on |
-//! | 2 | none | the connection broke: nothing follows in either direction |
 //!
 //! A frame is its kind in one byte, the payload's length in three (big-endian), and the payload. A stream of bytes alone
-//! would not do: Firecracker's vsock knows no connection of which one direction has ended.
+//! would not do: Firecracker's vsock knows no connection of which one direction has ended. A tunnel that is closed before
+//! both directions have ended is a connection that broke.
 //!
 //! The guest closes a tunnel after the host did, also when both directions have ended: what it wrote may be on its way.
 
@@ -19,13 +19,9 @@ pub const MAX_PAYLOAD: usize = 0xff_ff_ff;
 
 const DATA: u8 = 0;
 const END: u8 = 1;
-const RESET: u8 = 2;
 
 /// This direction has ended.
 pub const END_FRAME: [u8; HEADER] = [END, 0, 0, 0];
-
-/// The connection broke.
-pub const RESET_FRAME: [u8; HEADER] = [RESET, 0, 0, 0];
 
 /// The header of `len` bytes of data.
 ///
@@ -57,8 +53,6 @@ pub enum Piece<'a> {
     },
     /// The direction has ended.
     End,
-    /// The connection broke.
-    Reset,
 }
 
 /// Cuts bytes into pieces, without holding any of them but the beginning of a header.
@@ -91,13 +85,15 @@ impl Cutter {
         let [kind, a, b, c] = self.header;
         let len = u32::from_be_bytes([0, a, b, c]) as usize;
         match (kind, len) {
-            (DATA, 0) => Ok(Some(Piece::Data { bytes: &[], last: true })),
+            (DATA, 0) => Ok(Some(Piece::Data {
+                bytes: &[],
+                last: true,
+            })),
             (DATA, len) => {
                 self.rest = len;
                 Ok(self.data(bytes))
             }
             (END, 0) => Ok(Some(Piece::End)),
-            (RESET, 0) => Ok(Some(Piece::Reset)),
             (kind, len) => Err(TunnelError { kind, len }),
         }
     }
@@ -123,7 +119,6 @@ mod tests {
     enum Frame {
         Data(Vec<u8>),
         End,
-        Reset,
     }
 
     fn frames() -> impl Strategy<Value = Vec<Frame>> {
@@ -131,7 +126,6 @@ mod tests {
             prop_oneof![
                 8 => prop::collection::vec(any::<u8>(), 0..300).prop_map(Frame::Data),
                 1 => Just(Frame::End),
-                1 => Just(Frame::Reset),
             ],
             0..20,
         )
@@ -146,7 +140,6 @@ mod tests {
                     bytes.extend(data);
                 }
                 Frame::End => bytes.extend(END_FRAME),
-                Frame::Reset => bytes.extend(RESET_FRAME),
             }
         }
         bytes
@@ -167,7 +160,6 @@ mod tests {
                             }
                         }
                         Piece::End => seen.push(Frame::End),
-                        Piece::Reset => seen.push(Frame::Reset),
                     }
                 }
                 prop_assert!(chunk.is_empty());

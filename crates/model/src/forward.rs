@@ -141,10 +141,7 @@ impl Forward {
     pub fn is_named(&self, asked: &Self) -> bool {
         match (self, asked) {
             (Self::Publish(one), Self::Publish(asked)) => {
-                let any = Publish {
-                    host_port: 0,
-                    ..*one
-                };
+                let any = Publish { host_port: 0, ..*one };
                 one == asked || any == *asked
             }
             (one, asked) => one == asked,
@@ -291,10 +288,7 @@ mod tests {
     }
 
     fn forwards(texts: &[&str]) -> Vec<Forward> {
-        texts
-            .iter()
-            .map(|text| Forward::Publish(publish(text)))
-            .collect()
+        texts.iter().map(|text| Forward::Publish(publish(text))).collect()
     }
 
     #[test]
@@ -320,7 +314,16 @@ mod tests {
     #[test]
     fn what_is_none_says_how_to_write_one() {
         for bad in [
-            "", "80", ":", "a:80", "80:", "+8:80", "8080:80/sctp", "::1:80:80", "1.2.3:80:80", "70000:80",
+            "",
+            "80",
+            ":",
+            "a:80",
+            "80:",
+            "+8:80",
+            "8080:80/sctp",
+            "::1:80:80",
+            "1.2.3:80:80",
+            "70000:80",
         ] {
             assert!(bad.parse::<Publish>().is_err(), "{bad}");
         }
@@ -349,7 +352,17 @@ mod tests {
 
     #[test]
     fn one_port_is_had_once() {
-        assert!(validate_forwards(&forwards(&["8080:80", "8081:80", ":80", "8080:80/udp", "0.0.0.0:1:1", "[::]:1:1"])).is_ok());
+        assert!(
+            validate_forwards(&forwards(&[
+                "8080:80",
+                "8081:80",
+                ":80",
+                "8080:80/udp",
+                "0.0.0.0:1:1",
+                "[::]:1:1"
+            ]))
+            .is_ok()
+        );
         for twice in [
             ["8080:80", "127.0.0.1:8080:81"],
             ["0.0.0.0:1:1", "10.0.0.1:1:2"],

@@ -1,0 +1,73 @@
+//! One connection through a tunnel. Each direction ends for itself; nothing is held but one buffer.
+
+use std::io;
+
+use banger_guest_api::tunnel::{Cutter, END_FRAME, HEADER, Piece, header};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::socket::Socket;
+
+/// Bytes that are held in each direction.
+const BUFFER: usize = 64 << 10;
+
+/// Carries everything between the host and `program`. `sent` came from the host before.
+pub(super) async fn relay(tunnel: Socket, sent: &[u8], mut program: TcpStream) {
+    let (mut from_host, mut to_host) = tokio::io::split(tunnel);
+    let carried = {
+        let (mut from_program, mut to_program) = program.split();
+        let there = to_program_from(&mut from_host, sent, &mut to_program);
+        let back = to_host_from(&mut from_program, &mut to_host);
+        tokio::try_join!(there, back)
+    };
+    match carried {
+        // The host closes first: what was written last may be on its way to it.
+        Ok(_) => {
+            drop(program);
+            let _ = from_host.read(&mut [0]).await;
+        }
+        // Half of a stream must not look like all of it.
+        Err(_) => {
+            let _ = program.set_zero_linger();
+        }
+    }
+}
+
+async fn to_host_from(
+    program: &mut (impl AsyncRead + Unpin),
+    host: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let mut buffer = vec![0; HEADER + BUFFER];
+    loop {
+        let read = program.read(&mut buffer[HEADER..]).await?;
+        if read == 0 {
+            return host.write_all(&END_FRAME).await;
+        }
+        buffer[..HEADER].copy_from_slice(&header(read));
+        host.write_all(&buffer[..HEADER + read]).await?;
+    }
+}
+
+async fn to_program_from(
+    host: &mut (impl AsyncRead + Unpin),
+    sent: &[u8],
+    program: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let mut cutter = Cutter::default();
+    let mut buffer = sent.to_vec();
+    buffer.resize(sent.len().max(BUFFER), 0);
+    let mut read = sent.len();
+    loop {
+        let mut bytes = &buffer[..read];
+        while let Some(piece) = cutter.cut(&mut bytes).map_err(io::Error::other)? {
+            match piece {
+                Piece::Data { bytes, .. } => program.write_all(bytes).await?,
+                Piece::End => return program.shutdown().await,
+            }
+        }
+        read = host.read(&mut buffer).await?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
