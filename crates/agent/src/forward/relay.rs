@@ -3,6 +3,7 @@
 use std::io;
 
 use banger_guest_api::tunnel::{Cutter, END_FRAME, HEADER, Piece, header};
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -14,22 +15,19 @@ const BUFFER: usize = 64 << 10;
 /// Carries everything between the host and `program`. `sent` came from the host before.
 pub(super) async fn relay(tunnel: Socket, sent: &[u8], mut program: TcpStream) {
     let (mut from_host, mut to_host) = tokio::io::split(tunnel);
+    // Half of a stream must not look like all of it, whatever ends this early.
+    let _ = program.set_zero_linger();
     let carried = {
         let (mut from_program, mut to_program) = program.split();
         let there = to_program_from(&mut from_host, sent, &mut to_program);
         let back = to_host_from(&mut from_program, &mut to_host);
         tokio::try_join!(there, back)
     };
-    match carried {
+    if carried.is_ok() {
+        let _ = sockopt::set_socket_linger(&program, None);
+        drop(program);
         // The host closes first: what was written last may be on its way to it.
-        Ok(_) => {
-            drop(program);
-            let _ = from_host.read(&mut [0]).await;
-        }
-        // Half of a stream must not look like all of it.
-        Err(_) => {
-            let _ = program.set_zero_linger();
-        }
+        let _ = from_host.read(&mut [0]).await;
     }
 }
 

@@ -106,6 +106,8 @@ impl Waiting {
     }
 
     fn keep(self: &Arc<Self>, port: u16, stream: TcpStream, place: OwnedSemaphorePermit) -> u64 {
+        // If nobody takes it, it breaks off.
+        let _ = stream.set_zero_linger();
         let mut inner = self.inner();
         inner.next += 1;
         let token = inner.next;
@@ -118,8 +120,7 @@ impl Waiting {
         let waiting = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(PATIENCE).await;
-            let late = waiting.inner().connections.remove(&token);
-            late.map(Connection::refuse)
+            waiting.inner().connections.remove(&token);
         });
         token
     }
@@ -135,19 +136,7 @@ impl Waiting {
     /// Ends the connections of a port that nobody will take.
     fn forget(&self, port: u16) {
         let mut inner = self.inner();
-        let (gone, kept) = std::mem::take(&mut inner.connections)
-            .into_iter()
-            .partition(|(_, connection)| connection.port == port);
-        inner.connections = kept;
-        let gone: BTreeMap<u64, Connection> = gone;
-        gone.into_values().for_each(Connection::refuse);
-    }
-}
-
-impl Connection {
-    /// Nobody is there.
-    fn refuse(self) {
-        let _ = self.stream.set_zero_linger();
+        inner.connections.retain(|_, connection| connection.port != port);
     }
 }
 

@@ -12,6 +12,7 @@ use banger_vmm::Machine;
 use serde::{Deserialize, Serialize};
 
 use crate::database::{ImageRef, VmRow};
+use crate::forward::Declared;
 use crate::guest::Guest;
 
 /// A VM at an instant.
@@ -21,6 +22,8 @@ pub(crate) struct State {
     pub(crate) spec: VmSpec,
     /// The image generation it boots.
     pub(crate) image: ImageRef,
+    /// Its forwards.
+    pub(crate) forwards: Vec<Declared>,
     /// When it was created.
     pub(crate) created: jiff::Timestamp,
     /// Where it is in its life.
@@ -73,11 +76,18 @@ impl State {
         Self {
             spec: row.spec,
             image: row.image,
+            forwards: row.forwards.into_iter().map(Declared::at_rest).collect(),
             created: row.created,
             phase,
             live: None,
             last_error: row.last_error,
         }
+    }
+
+    /// Its forwards as clients see them.
+    pub(crate) fn forwards(&self) -> Vec<api::VmForward> {
+        let forwards = self.forwards.iter();
+        forwards.map(|declared| declared.view(&self.spec.name)).collect()
     }
 
     /// The VM as clients see it. `disk` is its writable disk.
@@ -97,6 +107,7 @@ impl State {
             machine: self.live.as_ref().map(Live::view),
             env: spec.env.clone(),
             labels: spec.labels.clone(),
+            forwards: self.forwards(),
             created: self.created.to_string(),
             last_error: self.last_error.clone(),
         }
