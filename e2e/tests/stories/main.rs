@@ -8,6 +8,7 @@ mod catalogs;
 mod commands;
 mod daemon;
 mod faults;
+mod forwards;
 mod images;
 mod lives;
 mod pull_faults;
@@ -52,6 +53,7 @@ fn main() {
         commands::STORIES,
         daemon::STORIES,
         faults::STORIES,
+        forwards::STORIES,
         images::STORIES,
         builds::STORIES,
         catalogs::STORIES,

@@ -23,6 +23,9 @@ pub(crate) enum Command {
 ///
 /// With --reverse, it is a port of this host's that programs in the guest reach at their own 127.0.0.1.
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "banger vm forward add [OPTIONS] <VM> <[ADDR:]HOST:GUEST[/udp]|--reverse <GUEST:HOST>>"
+)]
 #[command(after_help = "\
 Examples:
   banger vm forward add web 8080:80               http://localhost:8080 is port 80 of web
@@ -60,6 +63,9 @@ pub(crate) struct List {
 ///
 /// Connections that go on are broken off.
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "banger vm forward rm <VM> <[ADDR:]HOST:GUEST[/udp]|--reverse <GUEST:HOST>|--all>"
+)]
 #[command(after_help = "\
 Examples:
   banger vm forward rm web 8080:80
