@@ -23,13 +23,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use banger_api::{ForwardState, VmForward};
+use banger_guest_api::{Connect, Take};
 use banger_model::{Forward, Protocol, VmName};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::guest::Guest;
+use crate::guest::{self, Guest, Tunnel};
 
 pub(crate) use error::Error;
 pub(crate) use listing::ports;
@@ -40,6 +41,9 @@ const MOST_INTO: usize = 512;
 
 /// The most connections out of one guest at once: a guest does not decide how much the host takes on.
 const MOST_OUT_OF: usize = 128;
+
+/// The most that are being made at once: the agent's listener has no room for many more that it has not accepted yet.
+const MOST_ASKED: usize = 16;
 
 /// What all forwards of this daemon share: who has which port, and when to let go of them.
 #[derive(Debug, Default)]
@@ -221,6 +225,7 @@ pub(crate) struct Route {
     guest: Guest,
     into: Arc<Semaphore>,
     out_of: Arc<Semaphore>,
+    asking: Arc<Semaphore>,
 }
 
 impl Route {
@@ -232,7 +237,21 @@ impl Route {
             guest,
             into: Arc::new(Semaphore::new(MOST_INTO)),
             out_of: Arc::new(Semaphore::new(MOST_OUT_OF)),
+            asking: Arc::new(Semaphore::new(MOST_ASKED)),
         }
+    }
+
+    /// Makes a tunnel to a port of the guest.
+    async fn connect(&self, connect: &Connect) -> Result<Tunnel, guest::Error> {
+        // It is never closed.
+        let _turn = self.asking.acquire().await;
+        self.guest.connect(connect).await
+    }
+
+    /// Makes a tunnel to a connection that a port of the guest got.
+    async fn take(&self, take: &Take) -> Result<Tunnel, guest::Error> {
+        let _turn = self.asking.acquire().await;
+        self.guest.take(take).await
     }
 
     /// Begins a forward. What is given back has the port that it got, if it asked for a free one. Call it in the runtime.

@@ -106,10 +106,10 @@ async fn hear(tunnel: Tunnel, route: &Route, reverse: Reverse, counters: &Arc<Co
             let take = Take {
                 token: u64::from_be_bytes(number),
             };
-            let (guest, open) = (route.guest.clone(), counters.connection());
+            let (route, open) = (route.clone(), counters.connection());
             connections.spawn(async move {
                 let _place = place;
-                carry(&guest, &take, reverse.host_port, &open).await;
+                carry(&route, &take, reverse.host_port, &open).await;
             });
         }
         buffer.resize(4096, 0);
@@ -127,8 +127,8 @@ async fn hear(tunnel: Tunnel, route: &Route, reverse: Reverse, counters: &Arc<Co
     }
 }
 
-async fn carry(guest: &guest::Guest, take: &Take, port: u16, open: &Open) {
-    let tunnel = match guest.take(take).await {
+async fn carry(route: &Route, take: &Take, port: u16, open: &Open) {
+    let tunnel = match route.take(take).await {
         Ok(tunnel) => tunnel,
         // It gave up waiting.
         Err(error) => return tracing::debug!(error = %chain(&error), "a guest's connection is gone"),

@@ -54,7 +54,7 @@ async fn accept(listeners: &[TcpListener]) -> io::Result<TcpStream> {
 async fn carry(client: TcpStream, work: &Work) {
     let open = work.counters.connection();
     let _ = client.set_nodelay(true);
-    match work.route.guest.connect(&work.connect).await {
+    match work.route.connect(&work.connect).await {
         Ok(tunnel) => relay(client, tunnel).await,
         Err(error) => {
             open.refused();

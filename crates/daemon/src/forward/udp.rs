@@ -101,7 +101,7 @@ fn begin(
     let (socket, work, used) = (Arc::clone(socket), work.clone(), Arc::clone(&last));
     tasks.spawn(async move {
         let open = work.counters.connection();
-        match work.route.guest.connect(&work.connect).await {
+        match work.route.connect(&work.connect).await {
             Ok(tunnel) => {
                 if let Err(error) = carry(tunnel, datagrams, &socket, source, &used).await {
                     open.refused();
