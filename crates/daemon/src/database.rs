@@ -437,3 +437,39 @@ impl Describe for Error {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_before_forwards_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("banger.db");
+        let spec = r#"{"id":"0707070707070707","name":"web","image":"debian","kernel":"debian","vcpus":1,
+            "memory":536870912,"disk_size":8589934592,"vmm":"auto","env":{},"labels":{}}"#;
+        let before = Connection::open(&path).unwrap();
+        before.execute_batch(MIGRATIONS[0]).unwrap();
+        before.pragma_update(None, "user_version", 1).unwrap();
+        let row = params![
+            "0707070707070707",
+            "web",
+            spec,
+            r#"{"id":"x","work":false}"#,
+            "2026-01-01T00:00:00Z"
+        ];
+        let insert =
+            "INSERT INTO vm (id, name, spec, image, created, complete) VALUES (?1, ?2, ?3, ?4, ?5, 1)";
+        before.execute(insert, row).unwrap();
+        drop(before);
+
+        let forward = Forward::Publish("8080:80".parse().unwrap());
+        let database = Database::open(&path).unwrap();
+        let (vms, _) = database.vms().unwrap();
+        assert_eq!(vms[0].forwards, []);
+        database.update_forwards(vms[0].spec.id, &[forward]).unwrap();
+        drop(database);
+        let (vms, _) = Database::open(&path).unwrap().vms().unwrap();
+        assert_eq!(vms[0].forwards, [forward]);
+    }
+}

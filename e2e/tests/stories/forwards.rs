@@ -308,6 +308,10 @@ fn reverse(backend: Backend) -> Result<()> {
     home.exec("vm", &["true"])?.ok()?;
     wait_for(&home, "vm", ForwardState::Listening)?;
     ensure!(ask("again")? == "again");
+    if backend.is_real() {
+        let told = home.banger(["vm", "ports", "vm"])?.ok()?.text();
+        ensure!(told.contains(&format!("127.0.0.1:{host}")), "{told}");
+    }
     // A second one of that port, and one that the host does not serve.
     home.banger(["vm", "forward", "add", "vm", "--reverse", &format!("{guest}:1")])?
         .exited(1)?

@@ -81,10 +81,13 @@ fn look(root: &Path) -> Vec<(Listening, Option<Process>)> {
 /// Asks the TCP ports, all at once.
 async fn ask_all(found: &[(Listening, Option<Process>)]) -> Vec<(Listening, Http)> {
     let mut asking = JoinSet::new();
-    let tcp = found
+    // What we hold ourselves is a port of the host's, which has not asked to be asked.
+    let us = std::process::id();
+    let is_ours = |process: &Option<Process>| process.as_ref().is_some_and(|process| process.pid == us);
+    let asked = found
         .iter()
-        .filter(|(socket, _)| socket.transport == Transport::Tcp);
-    for &(socket, _) in tcp.take(MOST_ASKED) {
+        .filter(|(socket, process)| socket.transport == Transport::Tcp && !is_ours(process));
+    for &(socket, _) in asked.take(MOST_ASKED) {
         let address = match socket.address {
             IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

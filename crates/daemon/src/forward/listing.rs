@@ -39,15 +39,16 @@ fn port(listener: Listener, forwards: &[VmForward]) -> Option<VmPort> {
         inode: 0,
     };
     let reachable = socket.is_on_loopback();
-    let published = forwards
+    let works = forwards
         .iter()
-        .filter(|forward| forward.state == ForwardState::Listening)
-        .find_map(|forward| match &forward.forward {
-            Forward::Publish(publish) => {
-                (reachable && publish.guest_port == port && publish.protocol == protocol).then_some(publish)
-            }
-            Forward::Reverse(_) => None,
-        });
+        .filter(|forward| forward.state == ForwardState::Listening);
+    let mut links = works.filter_map(|forward| match &forward.forward {
+        Forward::Publish(publish) => (publish.guest_port == port && publish.protocol == protocol)
+            .then(|| link(publish, http.is_some())),
+        // It is this host that serves it.
+        Forward::Reverse(reverse) => (reverse.guest_port == port && protocol == Protocol::Tcp)
+            .then(|| SocketAddr::new(LOOPBACK[0], reverse.host_port).to_string()),
+    });
     Some(VmPort {
         protocol,
         address: address.to_string(),
@@ -56,7 +57,7 @@ fn port(listener: Listener, forwards: &[VmForward]) -> Option<VmPort> {
             pid: process.pid,
             command: word(&process.command),
         }),
-        link: published.map(|publish| link(publish, http.is_some())),
+        link: links.next().filter(|_| reachable),
         http: http.map(|http| HttpGuess {
             status: http.status,
             server: http.server.as_deref().map(word),
@@ -123,6 +124,10 @@ mod tests {
             forward("0.0.0.0:8443:443"),
             forward("[::1]:5432:5432"),
             forward("9:9/udp"),
+            VmForward {
+                forward: Forward::Reverse("5555:5432".parse().unwrap()),
+                ..forward("1:1")
+            },
         ];
         let link = |address, port, http| {
             ports(vec![listener(address, port, http)], &forwards)[0]
@@ -136,6 +141,8 @@ mod tests {
         assert_eq!(link("::", 443, false).as_deref(), Some("127.0.0.1:8443"));
         assert_eq!(link("::1", 5432, false).as_deref(), Some("[::1]:5432"));
         assert_eq!(link("0.0.0.0", 9, false), None);
+        // Its server is here.
+        assert_eq!(link("127.0.0.1", 5555, false).as_deref(), Some("127.0.0.1:5432"));
         // A forward ends at loopback.
         assert_eq!(link("10.0.0.2", 80, true), None);
     }

@@ -192,12 +192,16 @@ impl Declared {
         }
     }
 
-    /// The forward as clients see it.
-    pub(crate) fn view(&self, vm: &VmName) -> VmForward {
+    /// The forward as clients see it. One of a VM that runs is about to begin until it has.
+    pub(crate) fn view(&self, vm: &VmName, runs: bool) -> VmForward {
         let mut view = VmForward {
             vm: vm.clone(),
             forward: self.forward,
-            state: ForwardState::Stopped,
+            state: if runs {
+                ForwardState::Starting
+            } else {
+                ForwardState::Stopped
+            },
             reason: None,
             open: 0,
             connections: 0,

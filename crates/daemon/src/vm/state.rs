@@ -86,8 +86,10 @@ impl State {
 
     /// Its forwards as clients see them.
     pub(crate) fn forwards(&self) -> Vec<api::VmForward> {
-        let forwards = self.forwards.iter();
-        forwards.map(|declared| declared.view(&self.spec.name)).collect()
+        let (forwards, runs) = (self.forwards.iter(), self.live.is_some());
+        forwards
+            .map(|declared| declared.view(&self.spec.name, runs))
+            .collect()
     }
 
     /// The VM as clients see it. `disk` is its writable disk.
