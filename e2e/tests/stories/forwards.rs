@@ -140,7 +140,7 @@ fn every_byte(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     let guest = free_port()?;
     home.create(backend, Image::Busybox, "vm", &["-p", &format!(":{guest}")])?;
-    let _server = serve_echo(&home, "vm", guest)?;
+    let server = serve_echo(&home, "vm", guest)?;
     let host = host_port(&home, "vm")?;
     // One that has nothing to say, too.
     for count in [0, 1, 70_000] {
@@ -155,6 +155,7 @@ fn every_byte(backend: Backend) -> Result<()> {
     echoed(connect(local(host))?, &noise(4, count))?;
     let now = forward(&home, "vm")?;
     ensure!((now.connections, now.refused) == (5, 0), "{now:?}");
+    drop(server);
     home.end()
 }
 
@@ -177,7 +178,7 @@ fn many_connections(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     let guest = free_port()?;
     home.create(backend, Image::Busybox, "vm", &["-p", &format!(":{guest}")])?;
-    let _server = serve_echo(&home, "vm", guest)?;
+    let server = serve_echo(&home, "vm", guest)?;
     let host = host_port(&home, "vm")?;
     let count: u64 = if backend == Backend::Fake { 150 } else { 40 };
     let talk = |seed: usize, stream: &mut TcpStream| {
@@ -205,6 +206,7 @@ fn many_connections(backend: Backend) -> Result<()> {
     for (seed, stream) in (0..).zip(streams) {
         echoed(stream, &noise(seed, 10)).with_context(|| format!("connection {seed}"))?;
     }
+    drop(server);
     home.end()
 }
 
@@ -296,7 +298,7 @@ fn reverse(backend: Backend) -> Result<()> {
     ensure!(added == format!("--reverse {spec}"), "{added}");
     ensure!(forward(&home, "vm")?.state == ForwardState::Listening);
     let ask = |word: &str| {
-        let line = format!("echo {word} | busybox nc 127.0.0.1 {guest}");
+        let line = format!("echo {word} | busybox nc 127.0.0.1 {guest} || true");
         home.sh("vm", &line)
     };
     ensure!(ask("hello")? == "hello");
@@ -345,8 +347,8 @@ fn what_listens(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
     let (web, echo) = (free_port()?, free_port()?);
-    let _web = serve(&home, "vm", web, &["httpd", "-f", "-p", &web.to_string()])?;
-    let _echo = serve_echo(&home, "vm", echo)?;
+    let web_server = serve(&home, "vm", web, &["httpd", "-f", "-p", &web.to_string()])?;
+    let echo_server = serve_echo(&home, "vm", echo)?;
     let listed = home
         .banger(["vm", "ports", "nobody", "vm", "--json"])?
         .exited(1)?;
@@ -378,6 +380,7 @@ fn what_listens(backend: Backend) -> Result<()> {
     let link = format!("http://127.0.0.1:{}", host_port(&home, "vm")?);
     let told = home.banger(["vm", "ports", "vm"])?.ok()?.text();
     ensure!(told.contains(&link), "{told}");
+    drop((web_server, echo_server));
     home.end()
 }
 
@@ -550,7 +553,7 @@ fn half_a_stream(backend: Backend) -> Result<()> {
     home.create(backend, Image::Busybox, "vm", &["-p", &format!(":{guest}")])?;
     let host = host_port(&home, "vm")?;
     for end in [&["vm", "forward", "rm", "vm", "--all"][..], &["vm", "kill", "vm"]] {
-        let _server = serve_echo(&home, "vm", guest)?;
+        let server = serve_echo(&home, "vm", guest)?;
         let mut stream = connect(local(host))?;
         stream.write_all(b"half")?;
         stream.read_exact(&mut [0; 4])?;
@@ -561,6 +564,7 @@ fn half_a_stream(backend: Backend) -> Result<()> {
             "after {end:?}: {read:?}"
         );
         home.banger(["vm", "forward", "add", "vm", &format!("{host}:{guest}")])?;
+        drop(server);
     }
     home.end()
 }

@@ -6,16 +6,20 @@ mod reverse;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use banger_guest_api::{Connect, Failure, Transport};
 use bytes::Bytes;
 use tokio::net::{TcpStream, UdpSocket};
 
-use crate::failure::{During, failed};
+use crate::failure::During;
 use crate::ports;
 use crate::socket::Socket;
 
 pub(crate) use reverse::Waiting;
+
+/// How long a program may take to accept, whose queue is full.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A program of the guest at the other end.
 #[derive(Debug)]
@@ -41,14 +45,9 @@ pub(crate) async fn connect(connect: Connect) -> Result<Connected, Failure> {
     let Connect { transport, port } = connect;
     match transport {
         Transport::Tcp => {
-            let refused = match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
-                Ok(stream) => return Ok(Connected::Stream(direct(stream))),
-                Err(error) => error,
-            };
-            let stream = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await;
-            // That there is no IPv6 is not why.
-            let stream =
-                stream.map_err(|_| failed(format!("connect to port {port} in the guest"), refused))?;
+            let connecting = tokio::time::timeout(PATIENCE, stream(port)).await;
+            let stream = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            let stream = stream.during(format!("connect to port {port} in the guest"))?;
             Ok(Connected::Stream(direct(stream)))
         }
         Transport::Udp => {
@@ -57,6 +56,16 @@ pub(crate) async fn connect(connect: Connect) -> Result<Connected, Failure> {
             Ok(Connected::Datagrams(socket))
         }
     }
+}
+
+async fn stream(port: u16) -> io::Result<TcpStream> {
+    let refused = match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+        Ok(stream) => return Ok(stream),
+        Err(error) => error,
+    };
+    // That there is no IPv6 is not why.
+    let stream = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await;
+    stream.map_err(|_| refused)
 }
 
 /// A socket to whatever has the port: connecting one tells nothing, so the kernel's table is asked.

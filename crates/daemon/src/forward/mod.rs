@@ -17,10 +17,13 @@ mod relay;
 mod reverse;
 mod socket;
 mod tcp;
+#[cfg(test)]
+mod testing;
 mod udp;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use banger_api::{ForwardState, VmForward};
 use banger_guest_api::{Connect, Take};
@@ -43,7 +46,10 @@ const MOST_INTO: usize = 512;
 const MOST_OUT_OF: usize = 128;
 
 /// The most that are being made at once: the agent's listener has no room for many more that it has not accepted yet.
-const MOST_ASKED: usize = 16;
+const MOST_ASKED: usize = 32;
+
+/// How long one of those is taken for one that the agent has not accepted. Later, it is the guest's program that is slow.
+const ACCEPTED: Duration = Duration::from_millis(500);
 
 /// What all forwards of this daemon share: who has which port, and when to let go of them.
 #[derive(Debug, Default)]
@@ -247,15 +253,25 @@ impl Route {
 
     /// Makes a tunnel to a port of the guest.
     async fn connect(&self, connect: &Connect) -> Result<Tunnel, guest::Error> {
-        // It is never closed.
-        let _turn = self.asking.acquire().await;
-        self.guest.connect(connect).await
+        self.in_turn(self.guest.connect(connect)).await
     }
 
     /// Makes a tunnel to a connection that a port of the guest got.
     async fn take(&self, take: &Take) -> Result<Tunnel, guest::Error> {
-        let _turn = self.asking.acquire().await;
-        self.guest.take(take).await
+        self.in_turn(self.guest.take(take)).await
+    }
+
+    async fn in_turn<T>(&self, asking: impl Future<Output = T>) -> T {
+        // It is never closed.
+        let turn = self.asking.acquire().await;
+        tokio::pin!(asking);
+        match tokio::time::timeout(ACCEPTED, &mut asking).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                drop(turn);
+                asking.await
+            }
+        }
     }
 
     /// Begins a forward. What is given back has the port that it got, if it asked for a free one. Call it in the runtime.

@@ -146,3 +146,61 @@ async fn carry(route: &Route, take: &Take, port: u16, open: &Open) {
         Err(_) => open.refused(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::testing::{Agent, switched};
+    use banger_guest_api::routes;
+    use banger_guest_api::tunnel::header;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    /// A guest that tells of as many connections as it can, and of none that is there.
+    #[tokio::test]
+    async fn a_hostile_guest_reaches_one_port_so_many_times_at_once() {
+        let host = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let agent = Agent::new(|route, mut stream| async move {
+            stream.write_all(switched().as_bytes()).await?;
+            if route == routes::LISTEN {
+                for token in 0_u64..1000 {
+                    stream.write_all(&header(TOKEN)).await?;
+                    stream.write_all(&token.to_be_bytes()).await?;
+                }
+            }
+            std::future::pending().await
+        });
+        let reverse = Reverse {
+            guest_port: 5432,
+            host_port: host.local_addr().unwrap().port(),
+        };
+        let running = begin(&agent.route(), reverse);
+        let mut reached = Vec::new();
+        while let Ok(accepted) = tokio::time::timeout(Duration::from_millis(500), host.accept()).await {
+            reached.push(accepted.unwrap());
+        }
+        assert_eq!(reached.len(), super::super::MOST_OUT_OF);
+        running.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_talks_nonsense_is_given_up() {
+        let agent = Agent::new(|_, mut stream| async move {
+            stream.write_all(switched().as_bytes()).await?;
+            stream.write_all(&header(3)).await?;
+            stream.write_all(b"abc").await?;
+            std::future::pending().await
+        });
+        let reverse = Reverse {
+            guest_port: 1,
+            host_port: 1,
+        };
+        let running = begin(&agent.route(), reverse);
+        let mut status = running.watched.status.clone();
+        let failed = status.wait_for(|status| matches!(status, Status::Failed(_)));
+        tokio::time::timeout(Duration::from_secs(20), failed)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
