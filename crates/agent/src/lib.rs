@@ -17,6 +17,7 @@ pub mod server;
 pub mod socket;
 pub mod supervisor;
 
+mod descriptors;
 mod endings;
 mod events;
 mod failure;

@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 
 use crate::socket::Socket;
 
-/// Bytes that are held in each direction.
+/// Bytes that are held in each direction, at first and at most: it grows when so much comes at once.
+const FIRST: usize = 8 << 10;
 const BUFFER: usize = 64 << 10;
 
 /// Carries everything between the host and `program`. `sent` came from the host before.
@@ -35,7 +36,7 @@ async fn to_host_from(
     program: &mut (impl AsyncRead + Unpin),
     host: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
-    let mut buffer = vec![0; HEADER + BUFFER];
+    let mut buffer = vec![0; HEADER + FIRST];
     loop {
         let read = program.read(&mut buffer[HEADER..]).await?;
         if read == 0 {
@@ -43,6 +44,7 @@ async fn to_host_from(
         }
         buffer[..HEADER].copy_from_slice(&header(read));
         host.write_all(&buffer[..HEADER + read]).await?;
+        grow(&mut buffer, HEADER + read);
     }
 }
 
@@ -53,7 +55,7 @@ async fn to_program_from(
 ) -> io::Result<()> {
     let mut cutter = Cutter::default();
     let mut buffer = sent.to_vec();
-    buffer.resize(sent.len().max(BUFFER), 0);
+    buffer.resize(sent.len().max(FIRST), 0);
     let mut read = sent.len();
     loop {
         let mut bytes = &buffer[..read];
@@ -63,9 +65,17 @@ async fn to_program_from(
                 Piece::End => return program.shutdown().await,
             }
         }
+        grow(&mut buffer, read);
         read = host.read(&mut buffer).await?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+    }
+}
+
+/// Makes a buffer larger that was filled: connections that have little to say, which are most, hold little.
+fn grow(buffer: &mut Vec<u8>, filled: usize) {
+    if filled == buffer.len() && filled < BUFFER {
+        buffer.resize((filled * 4).min(HEADER + BUFFER), 0);
     }
 }

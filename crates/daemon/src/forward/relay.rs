@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 
 use crate::guest::Tunnel;
 
-/// Bytes that are held in each direction.
+/// Bytes that are held in each direction, at first and at most: it grows when so much comes at once.
+const FIRST: usize = 8 << 10;
 const BUFFER: usize = 128 << 10;
 
 /// Carries everything between `peer` and the guest. When either breaks off, so does the other: whatever ends this early,
@@ -33,7 +34,7 @@ async fn to_guest_from(
     peer: &mut (impl AsyncRead + Unpin),
     guest: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
-    let mut buffer = vec![0; HEADER + BUFFER];
+    let mut buffer = vec![0; HEADER + FIRST];
     loop {
         let read = peer.read(&mut buffer[HEADER..]).await?;
         if read == 0 {
@@ -41,6 +42,7 @@ async fn to_guest_from(
         }
         buffer[..HEADER].copy_from_slice(&header(read));
         guest.write_all(&buffer[..HEADER + read]).await?;
+        grow(&mut buffer, HEADER + read);
     }
 }
 
@@ -50,7 +52,7 @@ async fn to_peer_from(
     peer: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
     let mut cutter = Cutter::default();
-    let mut buffer = vec![0; BUFFER.max(sent.len())];
+    let mut buffer = vec![0; FIRST.max(sent.len())];
     buffer[..sent.len()].copy_from_slice(sent);
     let mut read = sent.len();
     loop {
@@ -61,9 +63,17 @@ async fn to_peer_from(
                 Piece::End => return peer.shutdown().await,
             }
         }
+        grow(&mut buffer, read);
         read = guest.read(&mut buffer).await?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+    }
+}
+
+/// Makes a buffer larger that was filled: connections that have little to say, which are most, hold little.
+fn grow(buffer: &mut Vec<u8>, filled: usize) {
+    if filled == buffer.len() && filled < BUFFER {
+        buffer.resize((filled * 4).min(HEADER + BUFFER), 0);
     }
 }
