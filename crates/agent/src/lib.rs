@@ -17,9 +17,11 @@ pub mod server;
 pub mod socket;
 pub mod supervisor;
 
+mod descriptors;
 mod endings;
 mod events;
 mod failure;
+mod forward;
 mod freeze;
 mod ports;
 mod systemd;

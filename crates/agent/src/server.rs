@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use banger_guest_api::{
-    Configure, Event, Exec, Failure, Health, InitState, PROTOCOL, Ready, STDIO_MUX, Shutdown, TreeQuery,
-    routes,
+    Configure, Event, Exec, Failure, Health, InitState, PROTOCOL, Ready, STDIO_MUX, Shutdown, TUNNEL,
+    TreeQuery, routes,
 };
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::exec::{Shims, Surroundings};
 use crate::failure::{During, refused};
+use crate::forward::{self, Waiting};
 use crate::freeze::{Frozen, Hold};
 use crate::socket::{Listener, Socket};
 use crate::{events, ports, tree};
@@ -64,6 +66,7 @@ pub struct Configured {
 pub struct Server<G> {
     guest: G,
     shims: Arc<Shims>,
+    waiting: Arc<Waiting>,
     /// Absent until the guest is configured.
     serving: RwLock<Option<Serving>>,
 }
@@ -85,6 +88,7 @@ impl<G: Guest> Server<G> {
         Self {
             guest,
             shims: Arc::new(shims),
+            waiting: Arc::default(),
             serving: RwLock::new(None),
         }
     }
@@ -99,6 +103,7 @@ impl<G: Guest> Server<G> {
         Self {
             guest,
             shims: Arc::new(shims),
+            waiting: Arc::default(),
             serving: RwLock::new(Some(Serving { surroundings, init })),
         }
     }
@@ -142,7 +147,10 @@ impl<G: Guest> Server<G> {
             (Method::POST, routes::FREEZE) => self.freeze().await,
             (Method::POST, routes::SHUTDOWN) => self.shutdown(request).await,
             (Method::GET, routes::EVENTS) => self.events(),
-            (Method::GET, routes::PORTS) => ports::listening().map(|ports| json(StatusCode::OK, &ports)),
+            (Method::GET, routes::PORTS) => self.ports(request).await,
+            (Method::POST, routes::CONNECT) => self.connect(request).await,
+            (Method::POST, routes::LISTEN) => self.listen(request).await,
+            (Method::POST, routes::TAKE) => self.take(request).await,
             (method, path) => {
                 return json(
                     StatusCode::NOT_FOUND,
@@ -201,28 +209,56 @@ impl<G: Guest> Server<G> {
         let exec: Exec = body(request).await?;
         tokio::spawn(async move {
             // A client that asked for a stream and left needs none.
-            let Ok(upgraded) = upgrade.await else { return };
-            let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>() else {
+            let Some((socket, sent)) = stream(upgrade).await else {
                 return;
             };
-            let sent = parts.read_buf.to_vec();
-            let handed = match parts.io.into_inner().into_blocking() {
-                Ok(socket) => self.shims.hand_over(socket, exec, surroundings, sent).await,
+            let handed = match socket.into_blocking() {
+                Ok(socket) => {
+                    let hand_over = self.shims.hand_over(socket, exec, surroundings, sent.to_vec());
+                    hand_over.await
+                }
                 Err(error) => Err(error),
             };
             if let Err(error) = handed {
                 eprintln!("banger: start a command: {error}");
             }
         });
-        let mut answer = Response::new(empty());
-        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        answer
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        answer
-            .headers_mut()
-            .insert(UPGRADE, HeaderValue::from_static(STDIO_MUX));
-        Ok(answer)
+        Ok(switching(STDIO_MUX))
+    }
+
+    async fn ports(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
+        let query = ports::query(request.uri().query().unwrap_or_default())?;
+        let root = self.serving()?.surroundings.root;
+        Ok(json(StatusCode::OK, &ports::listening(root, query).await?))
+    }
+
+    async fn connect(&self, mut request: Request<Incoming>) -> Result<Answer, Failure> {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let connected = forward::connect(body(request).await?).await?;
+        tokio::spawn(async move {
+            if let Some((tunnel, sent)) = stream(upgrade).await {
+                connected.relay(tunnel, sent).await;
+            }
+        });
+        Ok(switching(TUNNEL))
+    }
+
+    async fn listen(&self, mut request: Request<Incoming>) -> Result<Answer, Failure> {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let upgraded = async move { stream(upgrade).await.map(|(socket, _)| socket) };
+        self.waiting.listen(body(request).await?, upgraded).await?;
+        Ok(switching(TUNNEL))
+    }
+
+    async fn take(&self, mut request: Request<Incoming>) -> Result<Answer, Failure> {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let connected = self.waiting.take(body(request).await?)?;
+        tokio::spawn(async move {
+            if let Some((tunnel, sent)) = stream(upgrade).await {
+                connected.relay(tunnel, sent).await;
+            }
+        });
+        Ok(switching(TUNNEL))
     }
 
     async fn tree(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
@@ -253,6 +289,21 @@ impl<G: Guest> Server<G> {
         let lines = events::lines(init.clone(), |state| line(&Event::Init { state }));
         Ok(Response::new(BodyExt::boxed(lines)))
     }
+}
+
+/// The connection of a client that was told to switch protocols, and what it has already sent.
+async fn stream(upgrade: OnUpgrade) -> Option<(Socket, Bytes)> {
+    let parts = upgrade.await.ok()?.downcast::<TokioIo<Socket>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}
+
+fn switching(protocol: &'static str) -> Answer {
+    let mut answer = Response::new(empty());
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static(protocol));
+    answer
 }
 
 fn line(event: &Event) -> Bytes {

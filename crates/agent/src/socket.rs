@@ -4,11 +4,15 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+/// How long nothing is accepted after there was no descriptor for it.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// A listening socket.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ impl Listener {
         watched(socket).map(Self)
     }
 
-    /// The next connection.
+    /// The next connection. When there is no descriptor for it, it waits until there may be.
     ///
     /// # Errors
     /// When the socket is broken; a connection that broke before it was accepted is not told.
@@ -38,11 +42,17 @@ impl Listener {
                 .await;
             match accepted {
                 Ok(socket) => return Socket::new(socket),
-                Err(error) if error.raw_os_error() == Some(Errno::CONNABORTED.raw_os_error()) => {}
+                Err(error) if is(&error, &[Errno::CONNABORTED]) => {}
+                Err(error) if is(&error, &[Errno::MFILE, Errno::NFILE]) => tokio::time::sleep(BREATH).await,
                 Err(error) => return Err(error),
             }
         }
     }
+}
+
+fn is(error: &io::Error, any: &[Errno]) -> bool {
+    any.iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// A connection.

@@ -33,6 +33,10 @@
 //! | `POST /v1/vms/{name}/kill` | | [`Vm`] |
 //! | `POST /v1/vms/{name}/restart` | [`VmRestart`] | events, then [`Vm`] |
 //! | `POST /v1/vms/{name}/exec`, `Upgrade: stdio_mux_v1` | [`stream::Exec`] | 101, then frames |
+//! | `GET /v1/vms/{name}/ports` | | list of [`VmPort`] |
+//! | `GET /v1/forwards`, `GET /v1/vms/{name}/forwards` | | list of [`VmForward`] |
+//! | `POST /v1/vms/{name}/forwards` | [`ForwardAdd`] | [`VmForward`] |
+//! | `POST /v1/vms/{name}/forwards/remove` | [`ForwardRemove`] | list of the [`Forward`](banger_model::Forward)s removed |
 //! | `GET /v1/vms/{name}/logs` | query [`LogQuery`] | text |
 //! | `POST /v1/vms/{name}/workspace` | [`WorkspaceRequest`] | events, then [`WorkspaceReport`] |
 //! | `POST /v1/workspace/plan` | [`WorkspaceRequest`] | [`WorkspacePlan`] |
@@ -46,6 +50,7 @@
 mod catalog;
 mod daemon;
 mod error;
+mod forward;
 mod image;
 mod kernel;
 mod paths;
@@ -64,6 +69,7 @@ pub use catalog::{
 };
 pub use daemon::{ANOTHER_RUNS, Check, CheckStatus, DoctorReport, Version};
 pub use error::ErrorBody;
+pub use forward::{ForwardAdd, ForwardRemove, ForwardState, GuestProcess, HttpGuess, VmForward, VmPort};
 pub use image::{
     Aspect, Compression, DifferenceKind, Image, ImageConfig, ImageDiff, ImageDifference, ImageExport,
     ImageExported, ImageImport, ImageInspection, ImageOrigin, ImagePull, ImagePulled, ImageRegister,

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use banger_model::{ByteSize, ImageName, KernelName, Phase, VmName, VmmChoice, VmmKind, WaitFor};
+use banger_model::{ByteSize, Forward, ImageName, KernelName, Phase, VmName, VmmChoice, VmmKind, WaitFor};
 use serde::{Deserialize, Serialize};
 
-use crate::ErrorBody;
+use crate::{ErrorBody, VmForward};
 
 /// A VM as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -45,6 +45,9 @@ pub struct Vm {
     pub entry_point: Vec<String>,
     /// The user's labels.
     pub labels: BTreeMap<String, String>,
+    /// Its forwards.
+    #[serde(default)]
+    pub forwards: Vec<VmForward>,
     /// When it was created, as RFC 3339.
     pub created: String,
     /// Why the last start failed or the last machine ended badly.
@@ -107,6 +110,10 @@ pub struct VmCreate {
     pub env: BTreeMap<String, String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Ports that are forwarded whenever it runs.
+    pub forwards: Vec<Forward>,
+    /// Others than this host may connect to published ports: an address beyond loopback needs this.
+    pub open: bool,
 }
 
 /// Starts a stopped VM.

@@ -10,11 +10,23 @@ pub(crate) async fn each<W>(names: &[String], work: impl Fn(String) -> W) -> i32
 where
     W: Future<Output = Result<String, Failure>>,
 {
+    each_giving(names, work, |text| crate::print::line(&text)).await
+}
+
+/// Does `work` to all `names` at once. Takes what each gives, or prints why it failed, in their order.
+pub(crate) async fn each_giving<T, W>(
+    names: &[String],
+    work: impl Fn(String) -> W,
+    mut take: impl FnMut(T),
+) -> i32
+where
+    W: Future<Output = Result<T, Failure>>,
+{
     let outcomes = join_all(names.iter().map(|name| work(name.clone()))).await;
     let mut codes = Vec::new();
     for outcome in outcomes {
         match outcome {
-            Ok(text) => crate::print::line(&text),
+            Ok(given) => take(given),
             Err(failure) => codes.push(failure.report()),
         }
     }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use banger_api::ErrorBody;
 use banger_image::ImageConfig;
-use banger_model::{ErrorCode, VmId, VmSpec, VmmKind};
+use banger_model::{ErrorCode, Forward, VmId, VmSpec, VmmKind};
 use banger_vmm::MachineRecord;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Describe;
 
 /// The migrations, in order. `PRAGMA user_version` counts those that were applied.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE vm (
         id         TEXT PRIMARY KEY,
         name       TEXT NOT NULL UNIQUE,
@@ -42,7 +43,11 @@ const MIGRATIONS: &[&str] = &["
         reason TEXT,
         PRIMARY KEY (vmm, kernel)
     ) STRICT;
-"];
+",
+    "
+    ALTER TABLE vm ADD COLUMN forwards TEXT NOT NULL DEFAULT '[]';
+",
+];
 
 /// A VM as it is stored.
 #[derive(Debug, Clone)]
@@ -51,6 +56,8 @@ pub(crate) struct VmRow {
     pub(crate) spec: VmSpec,
     /// The generation of the image it boots, which stays when the image's name moves on.
     pub(crate) image: ImageRef,
+    /// Ports that are forwarded whenever it runs.
+    pub(crate) forwards: Vec<Forward>,
     /// When it was created.
     pub(crate) created: jiff::Timestamp,
     /// Why its last start failed or its last machine ended badly.
@@ -160,13 +167,15 @@ impl Database {
     pub(crate) fn insert_vm(&self, row: &VmRow) -> Result<bool, Error> {
         let added = self.execute(
             "store a VM",
-            "INSERT INTO vm (id, name, spec, image, created) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+            "INSERT INTO vm (id, name, spec, image, created, forwards) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO NOTHING",
             params![
                 row.spec.id.to_string(),
                 row.spec.name.as_str(),
                 to_json(&row.spec),
                 to_json(&row.image),
                 row.created.to_string(),
+                to_json(&row.forwards),
             ],
         )?;
         Ok(added == 1)
@@ -188,6 +197,16 @@ impl Database {
             "change a VM",
             "UPDATE vm SET spec = ?2 WHERE id = ?1",
             params![spec.id.to_string(), to_json(spec)],
+        )
+        .map(drop)
+    }
+
+    /// Replaces a VM's forwards.
+    pub(crate) fn update_forwards(&self, id: VmId, forwards: &[Forward]) -> Result<(), Error> {
+        self.execute(
+            "store a VM's forwards",
+            "UPDATE vm SET forwards = ?2 WHERE id = ?1",
+            params![id.to_string(), to_json(&forwards)],
         )
         .map(drop)
     }
@@ -218,10 +237,10 @@ impl Database {
         let statement_error = |source| Error::Statement { what, source };
         let connection = self.connection();
         let mut statement = connection
-            .prepare("SELECT spec, image, created, last_error, complete FROM vm ORDER BY name")
+            .prepare("SELECT spec, image, created, last_error, forwards, complete FROM vm ORDER BY name")
             .map_err(statement_error)?;
         let rows = statement
-            .query_map([], |row| Ok((vm_row(row)?, row.get::<_, bool>(4)?)))
+            .query_map([], |row| Ok((vm_row(row)?, row.get::<_, bool>(5)?)))
             .map_err(statement_error)?;
         let mut whole = Vec::new();
         let mut attempts = Vec::new();
@@ -362,6 +381,7 @@ fn vm_row(row: &Row<'_>) -> rusqlite::Result<VmRow> {
         image: json(row, 1)?,
         created: parsed(row, 2)?,
         last_error: optional_json(row, 3)?,
+        forwards: json(row, 4)?,
     })
 }
 
@@ -415,5 +435,41 @@ impl Describe for Error {
 
     fn log(&self) -> Option<String> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_before_forwards_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("banger.db");
+        let spec = r#"{"id":"0707070707070707","name":"web","image":"debian","kernel":"debian","vcpus":1,
+            "memory":536870912,"disk_size":8589934592,"vmm":"auto","env":{},"labels":{}}"#;
+        let before = Connection::open(&path).unwrap();
+        before.execute_batch(MIGRATIONS[0]).unwrap();
+        before.pragma_update(None, "user_version", 1).unwrap();
+        let row = params![
+            "0707070707070707",
+            "web",
+            spec,
+            r#"{"id":"x","work":false}"#,
+            "2026-01-01T00:00:00Z"
+        ];
+        let insert =
+            "INSERT INTO vm (id, name, spec, image, created, complete) VALUES (?1, ?2, ?3, ?4, ?5, 1)";
+        before.execute(insert, row).unwrap();
+        drop(before);
+
+        let forward = Forward::Publish("8080:80".parse().unwrap());
+        let database = Database::open(&path).unwrap();
+        let (vms, _) = database.vms().unwrap();
+        assert_eq!(vms[0].forwards, []);
+        database.update_forwards(vms[0].spec.id, &[forward]).unwrap();
+        drop(database);
+        let (vms, _) = Database::open(&path).unwrap().vms().unwrap();
+        assert_eq!(vms[0].forwards, [forward]);
     }
 }

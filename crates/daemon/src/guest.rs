@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banger_guest_api::{
-    AGENT_PORT, Configure, Event, Exec, Failure, Ready, STDIO_MUX, Shutdown, TreeDone, TreeQuery, routes,
+    AGENT_PORT, Configure, Connect, Event, Exec, Failure, Listen, Ready, STDIO_MUX, Shutdown, TUNNEL, Take,
+    TreeDone, TreeQuery, routes,
 };
 use banger_model::ErrorCode;
 use banger_vmm::Machine;
@@ -18,6 +19,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
 
 use crate::error::Describe;
 
@@ -64,9 +66,21 @@ pub(crate) enum Error {
     /// The agent said nothing.
     #[error("the guest's agent ended without an answer when asked to {asked}")]
     Ended { asked: &'static str },
+    /// The agent does not know what it is asked.
+    #[error("the guest's agent is too old to {asked}")]
+    TooOld { asked: &'static str },
     /// The agent did not switch to frames.
     #[error("the guest's agent did not open a stream to {asked}: it answered {status}")]
     NoUpgrade { asked: &'static str, status: StatusCode },
+}
+
+/// A connection into the guest: frames of `tunnel_v1`.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    /// Its bytes.
+    pub(crate) stream: UnixStream,
+    /// Those that were read before.
+    pub(crate) sent: Bytes,
 }
 
 /// The agent's own words for why it did not do something.
@@ -145,9 +159,10 @@ impl Guest {
         self.send("power off", request).await.map(drop)
     }
 
-    /// The TCP ports that something in the guest listens on.
-    pub(crate) async fn ports(&self) -> Result<Vec<banger_guest_api::Listener>, Error> {
-        let request = Request::get(routes::PORTS)
+    /// What listens in the guest; `http` asks each TCP port whether it speaks HTTP.
+    pub(crate) async fn ports(&self, http: bool) -> Result<Vec<banger_guest_api::Listener>, Error> {
+        let query = if http { "?http=true" } else { "" };
+        let request = Request::get(format!("{}{query}", routes::PORTS))
             .body(empty())
             .expect("a constant request");
         self.answer("list its listening ports", request).await
@@ -162,11 +177,47 @@ impl Guest {
 
     /// Starts a command; what comes back carries its frames.
     pub(crate) async fn exec(&self, exec: &Exec) -> Result<Upgraded, Error> {
-        let asked = "run a command";
-        let mut request = json(Method::POST, routes::EXEC, exec);
+        let request = json(Method::POST, routes::EXEC, exec);
+        self.upgraded("run a command", request, STDIO_MUX).await
+    }
+
+    /// Connects to a port of the guest.
+    pub(crate) async fn connect(&self, connect: &Connect) -> Result<Tunnel, Error> {
+        let request = json(Method::POST, routes::CONNECT, connect);
+        self.tunnel("connect to a port", request).await
+    }
+
+    /// Lets the guest listen at a port as long as the tunnel is kept, which brings a token for each connection.
+    pub(crate) async fn listen(&self, listen: &Listen) -> Result<Tunnel, Error> {
+        let request = json(Method::POST, routes::LISTEN, listen);
+        self.tunnel("listen at a port", request).await
+    }
+
+    /// Takes a connection that such a port got.
+    pub(crate) async fn take(&self, take: &Take) -> Result<Tunnel, Error> {
+        let request = json(Method::POST, routes::TAKE, take);
+        self.tunnel("hand over a connection", request).await
+    }
+
+    async fn tunnel(&self, asked: &'static str, request: Request<RequestBody>) -> Result<Tunnel, Error> {
+        let upgraded = self.upgraded(asked, request, TUNNEL).await?;
+        let parts = upgraded.downcast::<TokioIo<UnixStream>>();
+        let parts = parts.map_err(|_| Error::Ended { asked })?;
+        Ok(Tunnel {
+            stream: parts.io.into_inner(),
+            sent: parts.read_buf,
+        })
+    }
+
+    async fn upgraded(
+        &self,
+        asked: &'static str,
+        mut request: Request<RequestBody>,
+        protocol: &'static str,
+    ) -> Result<Upgraded, Error> {
         let headers = request.headers_mut();
         headers.insert(header::CONNECTION, header::HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, header::HeaderValue::from_static(STDIO_MUX));
+        headers.insert(header::UPGRADE, header::HeaderValue::from_static(protocol));
         let response = self.send(asked, request).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let status = response.status();
@@ -221,6 +272,9 @@ impl Guest {
         let status = response.status();
         if !status.is_client_error() && !status.is_server_error() {
             return Ok(response);
+        }
+        if status == StatusCode::NOT_FOUND {
+            return Err(Error::TooOld { asked });
         }
         let body = collect(asked, response).await?;
         let failure = serde_json::from_slice::<Failure>(&body).unwrap_or_else(|_| Failure {
@@ -332,7 +386,7 @@ impl Describe for Error {
             Self::Dial { .. } | Self::Http { .. } | Self::Ended { .. } | Self::Refused { .. } => {
                 ErrorCode::Guest
             }
-            Self::Answer { .. } | Self::NoUpgrade { .. } => ErrorCode::VersionMismatch,
+            Self::Answer { .. } | Self::NoUpgrade { .. } | Self::TooOld { .. } => ErrorCode::VersionMismatch,
         }
     }
 
@@ -341,7 +395,7 @@ impl Describe for Error {
             Self::Dial { .. } | Self::Http { .. } | Self::Ended { .. } => {
                 vec!["look at the guest's console with `banger vm logs`".to_owned()]
             }
-            Self::Answer { .. } | Self::NoUpgrade { .. } => {
+            Self::Answer { .. } | Self::NoUpgrade { .. } | Self::TooOld { .. } => {
                 vec![
                     "the guest runs an agent of another version: `banger vm restart` gives it this one"
                         .to_owned(),

@@ -10,6 +10,7 @@ mod database;
 mod doctor;
 mod error;
 mod follow;
+mod forward;
 mod guest;
 mod http;
 mod knock;

@@ -10,6 +10,7 @@ use banger_api::{ErrorBody, Paths, PathsError, Version};
 use banger_image::{ImageStore, KernelStore};
 use banger_model::ErrorCode;
 use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -71,6 +72,7 @@ pub(crate) fn run(background: bool) -> Result<(), ErrorBody> {
         .with_writer(io::stderr)
         .with_ansi(false)
         .init();
+    take_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -99,12 +101,14 @@ async fn serve(background: bool) -> Result<(), Error> {
         kernels: KernelStore::open(&paths.data, &paths.cache).map_err(Error::Store)?,
         backends: Backends::default(),
         pulls: Pulls::default(),
+        forwards: Arc::default(),
         paths,
     };
     let socket = context.paths.socket();
     let vms = Vms::recover(Arc::new(context)).await.map_err(Error::Database)?;
     let listener = bind(&socket)?;
     let (stop, mut stopped) = watch::channel(false);
+    let forwards = Arc::clone(&vms.context().forwards);
     let app = App {
         vms,
         stop,
@@ -125,10 +129,25 @@ async fn serve(background: bool) -> Result<(), Error> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    // The next daemon wants the ports.
+    forwards.close().await;
     // The next daemon's socket must not be removed by us, so it goes before the lock does.
     let _ = std::fs::remove_file(&socket);
     tracing::info!("stopped; machines run on");
     Ok(())
+}
+
+/// As many descriptors as the system grants: a forwarded connection takes two. What this starts inherits that, which does
+/// it no harm.
+fn take_descriptors() {
+    let granted = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: granted.maximum,
+        ..granted
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, all) {
+        tracing::warn!(%error, "could not take all descriptors there are");
+    }
 }
 
 /// The answer to the request that stops the daemon is still being written.

@@ -14,24 +14,31 @@
 //! | `POST /v1/freeze` | | a line, then nothing: the VM's disk is frozen until the client leaves, or for a minute |
 //! | `POST /v1/shutdown` | [`Shutdown`] | 202, then the machine goes away |
 //! | `GET /v1/events` | | lines of [`Event`], the current state first |
-//! | `GET /v1/ports` | | list of [`Listener`] |
+//! | `GET /v1/ports` | query [`PortsQuery`] | list of [`Listener`] |
+//! | `POST /v1/forward/connect` with `Upgrade: tunnel_v1` | [`Connect`] | 101, then a [`tunnel`] to a port of the guest |
+//! | `POST /v1/forward/listen` with `Upgrade: tunnel_v1` | [`Listen`] | 101, then a token a connection; see [`forward`] |
+//! | `POST /v1/forward/take` with `Upgrade: tunnel_v1` | [`Take`] | 101, then a [`tunnel`] to that connection |
 //!
 //! Errors are a [`Failure`] with a status of 4xx or 5xx.
 
 pub mod configure;
 pub mod event;
 pub mod exec;
+pub mod forward;
 pub mod frame;
 pub mod port;
+pub mod sockets;
 pub mod tree;
+pub mod tunnel;
 
 pub use configure::{
     Clock, Configure, Disks, Handover, Health, Hello, InitKind, Layer, Ready, Root, Shutdown,
 };
 pub use event::{Event, InitState};
 pub use exec::{Control, Exec, ExitStatus, TerminalSize, Tty};
+pub use forward::{Connect, Listen, Take, Transport};
 pub use frame::{Channel, Decoder, Frame, FrameError};
-pub use port::Listener;
+pub use port::{Http, Listener, PortsQuery, Process};
 pub use tree::{TreeDone, TreeQuery};
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +54,9 @@ pub const KNOCK_PORT: u32 = 1025;
 
 /// The token of the `Upgrade` header for framed streams.
 pub const STDIO_MUX: &str = "stdio_mux_v1";
+
+/// The token of the `Upgrade` header for tunnels.
+pub const TUNNEL: &str = "tunnel_v1";
 
 /// Paths of the agent's routes.
 pub mod routes {
@@ -66,6 +76,12 @@ pub mod routes {
     pub const EVENTS: &str = "/v1/events";
     /// What listens in the guest.
     pub const PORTS: &str = "/v1/ports";
+    /// A tunnel to a port of the guest.
+    pub const CONNECT: &str = "/v1/forward/connect";
+    /// A port of the guest that the host serves.
+    pub const LISTEN: &str = "/v1/forward/listen";
+    /// A tunnel to a connection that such a port got.
+    pub const TAKE: &str = "/v1/forward/take";
 }
 
 /// Why the agent could not do what was asked. The agent names operation and object; nothing is swallowed.

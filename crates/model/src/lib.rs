@@ -5,6 +5,7 @@
 
 mod defaults;
 mod error;
+mod forward;
 mod id;
 mod lifecycle;
 mod name;
@@ -14,6 +15,9 @@ mod stage;
 
 pub use defaults::{HostSize, VmDefaults};
 pub use error::ErrorCode;
+pub use forward::{
+    Forward, InvalidForward, LOOPBACK, MAX_FORWARDS, Protocol, Publish, Reverse, validate_forwards,
+};
 pub use id::{ParseVmIdError, VmId};
 pub use lifecycle::{Denied, Event, Phase};
 pub use name::{CatalogName, ImageName, InvalidName, KernelName, VmName};

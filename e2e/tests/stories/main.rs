@@ -8,6 +8,7 @@ mod catalogs;
 mod commands;
 mod daemon;
 mod faults;
+mod forwards;
 mod image_catalogs;
 mod images;
 mod lives;
@@ -81,6 +82,7 @@ fn main() {
         commands::STORIES,
         daemon::STORIES,
         faults::STORIES,
+        forwards::STORIES,
         images::STORIES,
         builds::STORIES,
         catalogs::STORIES,

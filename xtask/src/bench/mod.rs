@@ -12,6 +12,7 @@ mod figure;
 mod generated;
 mod home;
 mod import;
+mod publish;
 mod pull;
 mod registry;
 mod run;
@@ -59,6 +60,8 @@ const MEASUREMENTS: &[Measurement] = &[
     ),
     (&["run.true_fc_ms", "vm.delete_fc_ms"], run::measure_firecracker),
     (&["run.cold_tcg_s"], run::measure_emulated),
+    (&["net.publish_mbit"], publish::measure),
+    (&["net.publish_mbit"], publish::measure_firecracker),
 ];
 
 /// Measures the figures of these names; all when there are none.

@@ -20,7 +20,7 @@ use crate::exec::{PATH, Shims, Surroundings};
 use crate::failure::{During, refused};
 use crate::server::{Configured, Guest, Server};
 use crate::socket::Listener;
-use crate::{freeze, power, supervisor, systemd};
+use crate::{descriptors, freeze, power, supervisor, systemd};
 
 /// What a guest's servers know of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -238,6 +238,7 @@ pub fn serve(descriptors: &[RawFd], state: &str, again: bool) -> Result<(), Fail
     for descriptor in kept.into_iter().flatten() {
         rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC).during("keep a descriptor")?;
     }
+    descriptors::take();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

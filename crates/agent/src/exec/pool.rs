@@ -21,8 +21,8 @@ use tokio::process::{Child, Command};
 
 use super::shim::ORDERS;
 use super::{Order, Surroundings};
-use crate::endings;
 use crate::socket::Socket;
+use crate::{descriptors, endings};
 
 /// Shims that wait at most; the others end.
 const MOST_WAITING: usize = 4;
@@ -156,13 +156,14 @@ impl Shim {
             .arg("shim")
             .env_clear()
             .stdin(Stdio::null());
-        // SAFETY: prctl(2), signal(2) and dup2(2) are async-signal-safe; the source is open in the child, as it is
+        // SAFETY: prctl(2), signal(2), setrlimit(2) and dup2(2) are async-signal-safe; the source is open in the child, as it is
         // close-on-exec and not yet executed, and the target belongs to nobody: the server's own descriptors end at
         // the exec.
         unsafe {
             command.pre_exec(move || {
                 // What the server ignores would be ignored by commands too.
                 endings::take();
+                descriptors::give_back()?;
                 if end_with_us {
                     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
                 }

@@ -1,6 +1,7 @@
 //! The API's routes as methods.
 
 use banger_guest_api::{Exec, STDIO_MUX};
+use banger_model::Forward;
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body_util::BodyExt;
@@ -9,11 +10,12 @@ use hyper::{Method, StatusCode, header};
 
 use super::{Client, ClientError, Session, build, request, segment, streamed};
 use crate::{
-    AvailableImages, AvailableKernels, Catalog, CatalogAdd, DoctorReport, Image, ImageDiff, ImageDifference,
-    ImageExport, ImageExported, ImageImport, ImageInspection, ImagePublish, ImagePull, ImagePulled,
-    ImageRegister, ImageTag, ImageUpload, Kernel, KernelImport, KernelPublish, KernelPull, KernelPulled,
-    LogQuery, LogSource, Progress, Prune, Pruned, Published, Version, Vm, VmCommit, VmCreate, VmRestart,
-    VmSet, VmStart, VmStop, WorkspacePlan, WorkspaceReport, WorkspaceRequest,
+    AvailableImages, AvailableKernels, Catalog, CatalogAdd, DoctorReport, ForwardAdd, ForwardRemove, Image,
+    ImageDiff, ImageDifference, ImageExport, ImageExported, ImageImport, ImageInspection, ImagePublish,
+    ImagePull, ImagePulled, ImageRegister, ImageTag, ImageUpload, Kernel, KernelImport, KernelPublish,
+    KernelPull, KernelPulled, LogQuery, LogSource, Progress, Prune, Pruned, Published, Version, Vm, VmCommit,
+    VmCreate, VmForward, VmPort, VmRestart, VmSet, VmStart, VmStop, WorkspacePlan, WorkspaceReport,
+    WorkspaceRequest,
 };
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -322,6 +324,32 @@ impl Client {
         }
         let upgraded = hyper::upgrade::on(response).await.map_err(ClientError::Http)?;
         Ok(Session::new(upgraded))
+    }
+
+    /// What listens in a VM.
+    pub async fn ports(&self, name: &str) -> Result<Vec<VmPort>> {
+        self.get(&vm(name, "/ports")).await
+    }
+
+    /// The forwards of all VMs.
+    pub async fn all_forwards(&self) -> Result<Vec<VmForward>> {
+        self.get("/v1/forwards").await
+    }
+
+    /// The forwards of a VM.
+    pub async fn forwards(&self, name: &str) -> Result<Vec<VmForward>> {
+        self.get(&vm(name, "/forwards")).await
+    }
+
+    /// Adds a forward to a VM.
+    pub async fn add_forward(&self, name: &str, add: &ForwardAdd) -> Result<VmForward> {
+        self.call(Method::POST, &vm(name, "/forwards"), Some(add)).await
+    }
+
+    /// Removes forwards from a VM, and gives those that were.
+    pub async fn remove_forwards(&self, name: &str, remove: &ForwardRemove) -> Result<Vec<Forward>> {
+        self.call(Method::POST, &vm(name, "/forwards/remove"), Some(remove))
+            .await
     }
 
     /// A VM's log; it goes on as long as the query says.

@@ -117,5 +117,16 @@ mod tests {
         insta::assert_snapshot!(vm.render_help().to_string());
         let run = vm.find_subcommand_mut("run").unwrap();
         insta::assert_snapshot!(run.render_long_help().to_string());
+        insta::assert_snapshot!(
+            vm.find_subcommand_mut("ports")
+                .unwrap()
+                .render_long_help()
+                .to_string()
+        );
+        for command in ["add", "list", "rm"] {
+            let forward = vm.find_subcommand_mut("forward").unwrap();
+            let command = forward.find_subcommand_mut(command).unwrap();
+            insta::assert_snapshot!(command.render_long_help().to_string());
+        }
     }
 }

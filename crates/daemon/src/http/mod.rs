@@ -8,6 +8,7 @@ mod daemon;
 mod events;
 mod exec;
 mod exports;
+mod forwards;
 mod images;
 mod in_use;
 mod kernels;
@@ -84,6 +85,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/vms/{name}/commit", post(vms::commit))
         .route("/v1/vms/{name}/restart", post(vms::restart))
         .route("/v1/vms/{name}/exec", post(exec::exec))
+        .route("/v1/vms/{name}/ports", get(forwards::ports))
+        .route("/v1/forwards", get(forwards::all))
+        .route("/v1/vms/{name}/forwards", get(forwards::list).post(forwards::add))
+        .route("/v1/vms/{name}/forwards/remove", post(forwards::remove))
         .route("/v1/vms/{name}/logs", get(logs::logs))
         .route("/v1/vms/{name}/workspace", post(workspaces::place))
         .route("/v1/workspace/plan", post(workspaces::plan))

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use banger_api::{ErrorBody, Progress, VmCreate};
 use banger_image::ImageRecord;
-use banger_model::{ByteSize, ImageName, KernelName, VmId, VmName, VmSpec};
+use banger_model::{ByteSize, ImageName, KernelName, VmId, VmName, VmSpec, validate_forwards};
 
 use super::{Context, Error, Files, Handle, Reporter, State, Vms};
 use crate::config::host_size;
 use crate::database::{ImageRef, VmRow};
 use crate::error::{body, chain};
+use crate::forward;
 
 /// How many generated names are tried before giving up.
 const NAME_ATTEMPTS: u32 = 64;
@@ -74,6 +75,16 @@ impl Vms {
             labels: request.labels,
         };
         spec.validate().map_err(Error::Invalid)?;
+        let refused = |source| Error::Forward {
+            name: spec.name.clone(),
+            source,
+        };
+        validate_forwards(&request.forwards).map_err(|error| refused(error.into()))?;
+        forward::refuse_open(&request.forwards, request.open).map_err(refused)?;
+        if !request.no_start {
+            // What is taken now would be so in a moment, and then there would be a VM without the port it is for.
+            forward::probe(&context.forwards, &request.forwards).map_err(refused)?;
+        }
         let row = VmRow {
             spec,
             image: ImageRef {
@@ -81,6 +92,7 @@ impl Vms {
                 work: image.work_seed.is_some(),
                 config: image.config.clone().unwrap_or_default(),
             },
+            forwards: request.forwards,
             created: jiff::Timestamp::now(),
             last_error: None,
         };

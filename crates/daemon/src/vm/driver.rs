@@ -3,13 +3,15 @@
 //! Commands come in by a queue, states go out by a `watch`. While a start or a stop goes on, the task still looks at
 //! its queue: a command that ends the VM cuts the work short, every other waits for its turn.
 
+mod forwards;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use banger_api::{ErrorBody, VmSet};
+use banger_api::{ErrorBody, ForwardAdd, ForwardRemove, VmSet};
 use banger_guest_api::{InitKind, InitState};
-use banger_model::{Event, VmName};
+use banger_model::{Event, Forward, VmName};
 use banger_vmm::Ended;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -23,6 +25,7 @@ use super::teardown::{how_it_ended, power_off, remove_traces};
 use super::{Context, Error, guest_events, machine_dir};
 use crate::database::VmRow;
 use crate::error::{body, chain};
+use crate::forward::{Route, Running};
 
 /// What a VM's task is asked for.
 #[derive(Debug)]
@@ -35,12 +38,16 @@ pub(crate) enum Command {
     Kill(Reply),
     /// Change what it is made of.
     Set(Box<VmSet>, Reply),
+    /// Forward a port.
+    AddForward(ForwardAdd, Reply<Forward>),
+    /// Forward ports no more.
+    RemoveForwards(ForwardRemove, Reply<Vec<Forward>>),
     /// End its machine, remove its disks, and forget it. The task ends.
     Delete(Reply),
 }
 
 /// Where the outcome of a command goes.
-pub(crate) type Reply = oneshot::Sender<Result<(), ErrorBody>>;
+pub(crate) type Reply<T = ()> = oneshot::Sender<Result<T, ErrorBody>>;
 
 impl Command {
     /// Whether this command means that a start in progress is for nothing.
@@ -64,6 +71,10 @@ pub(crate) struct Driver {
     state: watch::Sender<State>,
     /// What the guest tells, while there is a machine.
     events: Option<(mpsc::Receiver<InitState>, JoinHandle<()>)>,
+    /// The way to the guest for forwards, while there is a machine.
+    route: Option<Route>,
+    /// The forwards that are at work.
+    forwards: Vec<Running>,
 }
 
 impl Driver {
@@ -81,6 +92,8 @@ impl Driver {
             pending: VecDeque::new(),
             state,
             events: None,
+            route: None,
+            forwards: Vec::new(),
         };
         driver.listen();
         driver
@@ -88,6 +101,8 @@ impl Driver {
 
     /// Runs until the VM is deleted, or nobody can command it any more.
     pub(crate) async fn run(mut self) {
+        // Of an adopted machine.
+        self.open_forwards().await;
         while let Some(next) = self.next().await {
             match next {
                 Next::Command(command) => {
@@ -157,6 +172,14 @@ impl Driver {
                 let outcome = self.change(&set);
                 let _ = reply.send(outcome.map_err(|error| body(&error)));
             }
+            Command::AddForward(add, reply) => {
+                let outcome = self.add_forward(&add).await;
+                let _ = reply.send(outcome);
+            }
+            Command::RemoveForwards(remove, reply) => {
+                let outcome = self.remove_forwards(&remove).await;
+                let _ = reply.send(outcome);
+            }
             Command::Delete(reply) => {
                 let outcome = self.delete().await;
                 let gone = outcome.is_ok();
@@ -176,6 +199,9 @@ impl Driver {
         match self.attend(work, &cancel, Command::ends_a_start).await {
             Ok(booted) => {
                 self.ready(booted);
+                for trouble in self.open_forwards().await {
+                    start.progress.note(trouble);
+                }
                 Ok(())
             }
             Err(failed) => {
@@ -241,6 +267,7 @@ impl Driver {
                 why: off.troubles.into_iter().next().unwrap_or_default(),
             });
         }
+        self.close_forwards().await;
         self.gone(None).map_err(|error| body(&error))?;
         match cut {
             Some(error) => Err(body(&error)),
@@ -297,6 +324,7 @@ impl Driver {
         {
             tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clear up after the machine");
         }
+        self.close_forwards().await;
         if let Err(error) = self.gone(error) {
             tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clear up after the machine");
         }
@@ -375,6 +403,7 @@ impl Driver {
         VmRow {
             spec: state.spec.clone(),
             image: state.image.clone(),
+            forwards: state.forwards.iter().map(|declared| declared.forward).collect(),
             created: state.created,
             last_error: state.last_error.clone(),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use banger_model::{ByteSize, Denied, ErrorCode, InvalidSpec, Phase, Stage, VmName};
 
 use crate::error::Describe;
-use crate::{backends, config, database, guest, knock};
+use crate::{backends, config, database, forward, guest, knock};
 
 /// A failure about one VM.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +152,13 @@ pub(crate) enum Error {
         source: Box<guest::Error>,
         console: Option<String>,
     },
+    /// A port of it is not forwarded.
+    #[error("forward a port of VM `{name}`")]
+    Forward {
+        name: VmName,
+        #[source]
+        source: forward::Error,
+    },
     /// Nothing listens on the guest's SSH port.
     #[error("VM `{0}` runs, but no SSH server listens in it")]
     NoSsh(VmName),
@@ -205,6 +212,7 @@ impl Describe for Error {
             Self::Knock { .. } | Self::NoSsh(_) | Self::Cut { .. } => ErrorCode::Guest,
             Self::Silent { .. } => ErrorCode::Timeout,
             Self::Guest { source, .. } => source.code(),
+            Self::Forward { source, .. } => source.code(),
             Self::Cancelled(_) => ErrorCode::Cancelled,
             Self::Defect(_) => ErrorCode::Internal,
         }
@@ -237,6 +245,7 @@ impl Describe for Error {
             Self::Database { source, .. } | Self::Forget(source) => return source.hints(),
             Self::Machine { source, .. } => return source.hints(),
             Self::Guest { source, .. } => return source.hints(),
+            Self::Forward { source, .. } => return source.hints(),
             _ => return Vec::new(),
         };
         vec![hint]

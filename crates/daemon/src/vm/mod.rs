@@ -24,9 +24,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use banger_api::{self as api, ErrorBody, Paths, VmSet};
+use banger_api::{self as api, ErrorBody, ForwardAdd, ForwardRemove, Paths, VmSet};
 use banger_image::{ImageStore, KernelRecord, KernelStore};
-use banger_model::{KernelName, Phase, VmId, VmName, WaitFor};
+use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,7 @@ use crate::backends::Backends;
 use crate::config::{self, Config};
 use crate::database::Database;
 use crate::error::body;
+use crate::forward::Table;
 use crate::pulls::Pulls;
 
 /// What all VMs share.
@@ -60,6 +61,8 @@ pub(crate) struct Context {
     pub(crate) backends: Backends,
     /// Which images are being pulled.
     pub(crate) pulls: Pulls,
+    /// Which ports are forwarded.
+    pub(crate) forwards: Arc<Table>,
 }
 
 impl Context {
@@ -240,6 +243,16 @@ impl Handle {
         self.ask(|reply| Command::Set(Box::new(set), reply)).await
     }
 
+    /// Forwards a port; gives what is forwarded, with the port that was found for it.
+    pub(crate) async fn add_forward(&self, add: ForwardAdd) -> Result<Forward, ErrorBody> {
+        self.ask(|reply| Command::AddForward(add, reply)).await
+    }
+
+    /// Forwards ports no more; gives those that were.
+    pub(crate) async fn remove_forwards(&self, remove: ForwardRemove) -> Result<Vec<Forward>, ErrorBody> {
+        self.ask(|reply| Command::RemoveForwards(remove, reply)).await
+    }
+
     /// Returns when the machine that runs now, if any, has ended.
     pub(crate) async fn ended(&self) {
         let mut state = self.state.clone();
@@ -247,7 +260,7 @@ impl Handle {
         let _ = state.wait_for(|state| state.live.is_none()).await;
     }
 
-    async fn ask(&self, command: impl FnOnce(Reply) -> Command) -> Result<(), ErrorBody> {
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, ErrorBody> {
         let (reply, outcome) = oneshot::channel();
         let gone = || body(&Error::Gone(self.state().spec.name));
         self.commands.send(command(reply)).await.map_err(|_| gone())?;

@@ -13,6 +13,7 @@ use banger_vmm::Machine;
 use serde::{Deserialize, Serialize};
 
 use crate::database::{ImageRef, VmRow};
+use crate::forward::Declared;
 use crate::guest::Guest;
 
 /// A VM at an instant.
@@ -22,6 +23,8 @@ pub(crate) struct State {
     pub(crate) spec: VmSpec,
     /// The image generation it boots.
     pub(crate) image: ImageRef,
+    /// Its forwards.
+    pub(crate) forwards: Vec<Declared>,
     /// When it was created.
     pub(crate) created: jiff::Timestamp,
     /// Where it is in its life.
@@ -74,11 +77,20 @@ impl State {
         Self {
             spec: row.spec,
             image: row.image,
+            forwards: row.forwards.into_iter().map(Declared::at_rest).collect(),
             created: row.created,
             phase,
             live: None,
             last_error: row.last_error,
         }
+    }
+
+    /// Its forwards as clients see them.
+    pub(crate) fn forwards(&self) -> Vec<api::VmForward> {
+        let (forwards, runs) = (self.forwards.iter(), self.live.is_some());
+        forwards
+            .map(|declared| declared.view(&self.spec.name, runs))
+            .collect()
     }
 
     /// The VM as clients see it. `disk` is its writable disk.
@@ -99,6 +111,7 @@ impl State {
             env: spec.env.clone(),
             entry_point: entry_point(&self.image.config),
             labels: spec.labels.clone(),
+            forwards: self.forwards(),
             created: self.created.to_string(),
             last_error: self.last_error.clone(),
         }

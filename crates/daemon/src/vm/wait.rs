@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use banger_guest_api::InitState;
+use banger_guest_api::{InitState, Listener, Transport};
 use banger_model::{Stage, WaitFor};
 
 use super::boot::console_tail;
@@ -73,14 +73,15 @@ async fn ssh(handle: &Handle) -> Result<(), Error> {
     let listeners = handle
         .live()?
         .guest()
-        .ports()
+        .ports(false)
         .await
         .map_err(|source| Error::Guest {
             name: name.clone(),
             source: Box::new(source),
             console: None,
         })?;
-    if listeners.iter().any(|listener| listener.port == SSH_PORT) {
+    let is_ssh = |listener: &Listener| listener.transport == Transport::Tcp && listener.port == SSH_PORT;
+    if listeners.iter().any(is_ssh) {
         Ok(())
     } else {
         Err(Error::NoSsh(name))

@@ -15,6 +15,7 @@ use crate::{connection, exit, print};
 Examples:
   banger vm create                                     a name is found
   banger vm create --name web --memory 4G --vcpu 2
+  banger vm create -p 8080:80                         http://localhost:8080 is its port 80
   banger vm create --image alpine --wait init --json")]
 pub(crate) struct Args {
     #[command(flatten)]

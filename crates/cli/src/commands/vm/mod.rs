@@ -4,9 +4,11 @@ mod commit;
 mod create;
 mod delete;
 mod exec;
+mod forward;
 mod kill;
 pub(crate) mod list;
 mod logs;
+mod ports;
 mod restart;
 mod run;
 mod set;
@@ -37,6 +39,10 @@ pub(crate) enum Command {
     Exec(exec::Args),
     Shell(shell::Args),
     Logs(logs::Args),
+    Ports(ports::Args),
+    /// Forward ports of VMs to this host, and of this host to VMs
+    #[command(subcommand)]
+    Forward(forward::Command),
     Set(set::Args),
     Commit(commit::Args),
     /// Remove all VMs that do not run
@@ -57,6 +63,8 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Exec(args) => exec::run(args).await,
         Command::Shell(args) => shell::run(args).await,
         Command::Logs(args) => logs::run(args).await,
+        Command::Ports(args) => ports::run(args).await,
+        Command::Forward(command) => forward::run(command).await,
         Command::Set(args) => set::run(args).await,
         Command::Commit(args) => commit::run(args).await,
         Command::Prune(args) => prune::run(prune::What::Vms, args).await,

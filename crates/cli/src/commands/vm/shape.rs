@@ -2,7 +2,7 @@
 
 use banger_api::client::Client;
 use banger_api::{Vm, VmCreate};
-use banger_model::{ByteSize, ImageName, KernelName, VmName, VmmChoice};
+use banger_model::{ByteSize, Forward, ImageName, KernelName, Publish, VmName, VmmChoice};
 
 use crate::complete;
 use crate::failure::Failure;
@@ -47,6 +47,13 @@ pub(super) struct Shape {
     /// A label
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
+    /// A port of it that this host has, such as 8080:80, or :80 for a free one; at the loopback addresses unless ADDR is
+    /// given
+    #[arg(long, short, value_name = "[ADDR:]HOST:GUEST[/udp]")]
+    publish: Vec<Publish>,
+    /// Other hosts may connect to published ports whose ADDR is beyond loopback
+    #[arg(long, requires = "publish")]
+    open: bool,
 }
 
 impl Shape {
@@ -62,6 +69,8 @@ impl Shape {
             vmm: self.machine.vmm,
             env: self.env.into_iter().collect(),
             labels: self.label.into_iter().collect(),
+            forwards: self.publish.into_iter().map(Forward::Publish).collect(),
+            open: self.open,
             ..VmCreate::default()
         }
     }

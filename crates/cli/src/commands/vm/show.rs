@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use banger_api::{Machine, Vm};
+use banger_api::{Machine, Vm, VmForward};
 use banger_model::Stage;
 
+use super::forward::written;
 use crate::failure::Failure;
 use crate::print::micros;
 use crate::{complete, connection, exit, print};
@@ -46,12 +47,26 @@ fn show(vm: &Vm) {
         ("disk", format!("{} of {}", vm.disk_used, vm.disk_size)),
         ("env", pairs(&vm.env)),
         ("labels", pairs(&vm.labels)),
+        ("forwards", forwards(vm)),
         ("created", vm.created.clone()),
         ("failure", error.unwrap_or_default()),
     ]);
     if let Some(machine) = &vm.machine {
         show_machine(machine);
     }
+}
+
+fn forwards(vm: &Vm) -> String {
+    let one = |forward: &VmForward| {
+        let why = forward.reason.as_ref().map(|reason| format!(": {reason}"));
+        let state = forward.state.as_str();
+        format!(
+            "{} ({state}{})",
+            written(&forward.forward),
+            why.unwrap_or_default()
+        )
+    };
+    vm.forwards.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn show_machine(machine: &Machine) {

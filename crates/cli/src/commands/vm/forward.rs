@@ -1,0 +1,178 @@
+//! `banger vm forward`
+
+use banger_api::client::Client;
+use banger_api::{ForwardAdd, ForwardRemove, VmForward};
+use banger_model::{Forward, Publish, Reverse};
+use clap::Subcommand;
+
+use crate::failure::Failure;
+use crate::{complete, connection, exit, print};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Add(Add),
+    List(List),
+    #[command(visible_alias = "delete")]
+    Rm(Remove),
+}
+
+/// Forward a port of a VM, or of this host
+///
+/// Without an address it listens on this host's loopback addresses, 127.0.0.1 and ::1. An empty host port is one that is
+/// free; it stays the same from then on. A forward belongs to its VM: it works whenever the VM runs, and goes with it.
+///
+/// With --reverse, it is a port of this host's that programs in the guest reach at their own 127.0.0.1.
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "banger vm forward add [OPTIONS] <VM> <[ADDR:]HOST:GUEST[/udp]|--reverse <GUEST:HOST>>"
+)]
+#[command(after_help = "\
+Examples:
+  banger vm forward add web 8080:80               http://localhost:8080 is port 80 of web
+  banger vm forward add web :80                   some free port is
+  banger vm forward add web 5353:53/udp
+  banger vm forward add web 0.0.0.0:8080:80 --open    and other hosts may connect
+  banger vm forward add web --reverse 5432:5432   this host's database, in the guest")]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["forward", "reverse"]))]
+pub(crate) struct Add {
+    #[arg(add = complete::vms())]
+    vm: String,
+    #[command(flatten)]
+    which: Which,
+    /// Other hosts may connect, if an address beyond loopback is given
+    #[arg(long)]
+    open: bool,
+    /// Print the forward as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// List forwards
+#[derive(Debug, clap::Args)]
+#[command(visible_alias = "ls")]
+pub(crate) struct List {
+    /// The VM; all of them when absent
+    #[arg(add = complete::vms())]
+    vm: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Forward ports no more
+///
+/// Connections that go on are broken off.
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "banger vm forward rm <VM> <[ADDR:]HOST:GUEST[/udp]|--reverse <GUEST:HOST>|--all>"
+)]
+#[command(after_help = "\
+Examples:
+  banger vm forward rm web 8080:80
+  banger vm forward rm web :80                    whichever host port it has
+  banger vm forward rm web --reverse 5432:5432
+  banger vm forward rm web --all")]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["forward", "reverse", "all"]))]
+pub(crate) struct Remove {
+    #[arg(add = complete::vms())]
+    vm: String,
+    #[command(flatten)]
+    which: Which,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+}
+
+/// A forward as it is written.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Which {
+    /// A port of the VM
+    #[arg(value_name = "[ADDR:]HOST:GUEST[/udp]")]
+    forward: Option<Publish>,
+    /// A port of this host, for the VM
+    #[arg(long, value_name = "GUEST:HOST")]
+    reverse: Option<Reverse>,
+}
+
+impl Which {
+    fn forward(&self) -> Option<Forward> {
+        let publish = self.forward.map(Forward::Publish);
+        publish.or(self.reverse.map(Forward::Reverse))
+    }
+}
+
+pub(super) async fn run(command: Command) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    match command {
+        Command::Add(args) => add(&client, args).await,
+        Command::List(args) => list(&client, args).await,
+        Command::Rm(args) => remove(&client, args).await,
+    }
+}
+
+async fn add(client: &Client, args: Add) -> Result<i32, Failure> {
+    let forward = args.which.forward().ok_or_else(neither)?;
+    let add = ForwardAdd {
+        forward,
+        open: args.open,
+    };
+    let added = client.add_forward(&args.vm, &add).await?;
+    if args.json {
+        print::json(&added)?;
+    } else {
+        print::line(&written(&added.forward));
+    }
+    Ok(exit::OK)
+}
+
+async fn list(client: &Client, args: List) -> Result<i32, Failure> {
+    let forwards = match &args.vm {
+        Some(vm) => client.forwards(vm).await?,
+        None => client.all_forwards().await?,
+    };
+    if args.json {
+        print::json(&forwards)?;
+    } else {
+        let header = ["VM", "FORWARD", "STATE", "OPEN", "TOTAL", "REFUSED", ""];
+        print::table(&header, forwards.iter().map(row));
+    }
+    Ok(exit::OK)
+}
+
+async fn remove(client: &Client, args: Remove) -> Result<i32, Failure> {
+    let remove = match args.which.forward() {
+        _ if args.all => ForwardRemove::All,
+        Some(forward) => ForwardRemove::One(forward),
+        None => return Err(neither()),
+    };
+    for forward in client.remove_forwards(&args.vm, &remove).await? {
+        print::line(&written(&forward));
+    }
+    Ok(exit::OK)
+}
+
+/// The parser asks for one.
+fn neither() -> Failure {
+    Failure::new("no forward is named", &[])
+}
+
+fn row(forward: &VmForward) -> Vec<String> {
+    vec![
+        forward.vm.to_string(),
+        written(&forward.forward),
+        forward.state.as_str().to_owned(),
+        forward.open.to_string(),
+        forward.connections.to_string(),
+        forward.refused.to_string(),
+        forward.reason.clone().unwrap_or_default(),
+    ]
+}
+
+/// A forward as `rm` takes it.
+pub(super) fn written(forward: &Forward) -> String {
+    match forward {
+        Forward::Publish(publish) => publish.to_string(),
+        Forward::Reverse(reverse) => format!("--reverse {reverse}"),
+    }
+}

@@ -1,0 +1,148 @@
+//! Why a port is not forwarded.
+
+use std::net::SocketAddr;
+
+use banger_model::{ErrorCode, Forward, InvalidForward, Protocol, Publish};
+
+use super::holder::Holder;
+use crate::error::Describe;
+
+/// A port is not forwarded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// It breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] InvalidForward),
+    /// Others could connect, and nobody said that they may.
+    #[error("`{0}` would be open to other hosts")]
+    NotOpen(Publish),
+    /// Somebody has the port.
+    #[error("{protocol} port {address} is taken{}", .holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default())]
+    Taken {
+        protocol: Protocol,
+        address: SocketAddr,
+        holder: Option<Holder>,
+    },
+    /// No free port was found.
+    #[error("no port is free on both loopback addresses")]
+    NoneFree,
+    /// Low ports are the system's.
+    #[error("port {0} is not for users")]
+    Privileged(u16),
+    /// Not an address of this host.
+    #[error("{0} is not an address of this host")]
+    NoAddress(std::net::IpAddr),
+    /// The system refused.
+    #[error("listen at {protocol} port {address}")]
+    Listen {
+        protocol: Protocol,
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is there already.
+    #[error("it has forward `{0}` already")]
+    Exists(Forward),
+    /// It is not there.
+    #[error("it has no forward `{asked}`")]
+    Unknown { asked: Forward, present: Vec<Forward> },
+    /// The guest does not listen.
+    #[error("{0}")]
+    Guest(String),
+    /// The guest said nothing.
+    #[error("the guest did not answer")]
+    Silent,
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Invalid(_) | Self::NotOpen(_) | Self::Privileged(_) | Self::NoAddress(_) => {
+                ErrorCode::InvalidRequest
+            }
+            Self::Taken { .. } => ErrorCode::InUse,
+            Self::NoneFree | Self::Listen { .. } => ErrorCode::Host,
+            Self::Exists(_) => ErrorCode::AlreadyExists,
+            Self::Unknown { .. } => ErrorCode::NotFound,
+            Self::Guest(_) => ErrorCode::Guest,
+            Self::Silent => ErrorCode::Timeout,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::NotOpen(publish) => format!(
+                "add `--open` if other hosts shall reach it, or leave the address out: `{}`",
+                Publish {
+                    address: None,
+                    ..*publish
+                }
+            ),
+            Self::Taken { address, .. } => {
+                format!(
+                    "take another port, or let one be found: an empty one in place of {}",
+                    address.port()
+                )
+            }
+            Self::Privileged(port) => format!(
+                "take a port from 1024 on, such as {}; or let users have low ports: \
+                 `sudo sysctl net.ipv4.ip_unprivileged_port_start={port}`",
+                u32::from(*port) + 8000
+            ),
+            Self::NoAddress(_) => "`ip address` lists those that are; 0.0.0.0 means all of them".to_owned(),
+            Self::Unknown { present, .. } if present.is_empty() => "it has none".to_owned(),
+            Self::Unknown { present, .. } => {
+                let present: Vec<_> = present.iter().map(shown).collect();
+                format!("there are: {}", present.join(", "))
+            }
+            Self::Silent => "look at the guest's console with `banger vm logs`".to_owned(),
+            _ => return Vec::new(),
+        };
+        vec![hint]
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A forward as its option has it.
+fn shown(forward: &Forward) -> String {
+    match forward {
+        Forward::Publish(publish) => publish.to_string(),
+        Forward::Reverse(reverse) => format!("--reverse {reverse}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_tells_who_has_it() {
+        let taken = Error::Taken {
+            protocol: Protocol::Tcp,
+            address: "127.0.0.1:8080".parse().unwrap(),
+            holder: Some(Holder::Process {
+                pid: 7,
+                command: "nginx".to_owned(),
+            }),
+        };
+        assert_eq!(
+            taken.to_string(),
+            "tcp port 127.0.0.1:8080 is taken by process 7 (nginx)"
+        );
+    }
+
+    #[test]
+    fn low_and_open_ports_have_a_hint() {
+        let hints = Error::Privileged(80).hints();
+        assert!(
+            hints[0].starts_with("take a port from 1024 on, such as 8080;"),
+            "{hints:?}"
+        );
+        let open = Error::NotOpen("0.0.0.0:8080:80".parse().unwrap());
+        assert_eq!(open.to_string(), "`0.0.0.0:8080:80` would be open to other hosts");
+        assert!(open.hints()[0].contains("`8080:80`"));
+    }
+}

@@ -1,0 +1,61 @@
+//! Ports and forwards over HTTP.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use banger_api::{ForwardAdd, ForwardRemove, VmForward, VmPort};
+use banger_model::Forward;
+
+use super::App;
+use super::answer::{Body, Refused};
+use crate::forward;
+use crate::vm;
+
+pub(crate) async fn ports(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<Vec<VmPort>>, Refused> {
+    let handle = app.vms.find(&name)?;
+    let listeners = handle.live()?.guest().ports(true).await;
+    let state = handle.state();
+    let listeners = listeners.map_err(|source| vm::Error::Guest {
+        name: state.spec.name.clone(),
+        source: Box::new(source),
+        console: None,
+    })?;
+    Ok(Json(forward::ports(listeners, &state.forwards())))
+}
+
+pub(crate) async fn all(State(app): State<App>) -> Json<Vec<VmForward>> {
+    let vms = app.vms.list();
+    Json(vms.iter().flat_map(|handle| handle.state().forwards()).collect())
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<Vec<VmForward>>, Refused> {
+    Ok(Json(app.vms.find(&name)?.state().forwards()))
+}
+
+pub(crate) async fn add(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Body(request): Body<ForwardAdd>,
+) -> Result<Json<VmForward>, Refused> {
+    let handle = app.vms.find(&name)?;
+    let forward = handle.add_forward(request).await?;
+    let state = handle.state();
+    let added = state
+        .forwards()
+        .into_iter()
+        .find(|entry| entry.forward == forward);
+    Ok(Json(added.ok_or(vm::Error::Gone(state.spec.name))?))
+}
+
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Body(request): Body<ForwardRemove>,
+) -> Result<Json<Vec<Forward>>, Refused> {
+    Ok(Json(app.vms.find(&name)?.remove_forwards(request).await?))
+}
