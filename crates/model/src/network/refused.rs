@@ -19,7 +19,7 @@ const REFUSED: [&str; 19] = [
     "198.18.0.0/15",
     "224.0.0.0/3",
     // The unspecified address, loopback, and IPv4 in IPv6.
-    "::/8",
+    "::/16",
     // NAT64 of a network's own prefix; 64:ff9b::/96 is the public one.
     "64:ff9b:1::/48",
     // Teredo and 6to4.
@@ -106,6 +106,12 @@ mod tests {
     fn every_block_of_the_tables_is_one() {
         assert_eq!(refused().len(), REFUSED.len());
         assert_eq!(blocks(&DNS_OVER_HTTPS).len(), DNS_OVER_HTTPS.len());
+        // The packet filter takes no block within another.
+        for list in [refused().to_vec(), blocks(&DNS_OVER_HTTPS)] {
+            for (at, block) in list.iter().enumerate() {
+                assert!(!list[at + 1..].iter().any(|other| other.overlaps(block)), "{block}");
+            }
+        }
     }
 
     #[test]
