@@ -6,12 +6,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use banger_model::network::{Rules, Slot};
+use banger_model::network::{Finding, Flow, Network, Rules, Slot};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::wire::{
-    Answer, Attach, Attached, DnsSocket, Failure, Finding, Flow, Network, Reply, Status, Verb, frame,
-    read_body, read_frame,
+    Answer, Attach, Attached, DnsSocket, Failure, Reply, Status, Verb, frame, read_body, read_frame,
 };
 
 /// A connection to the helper. Calls are made one after another and block; an attach takes milliseconds.

@@ -1,16 +1,14 @@
 //! Flows, as the packet filter logs them (NFLOG; linux/netfilter/nfnetlink_log.h).
 
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
-use banger_model::network::{Slot, slot_of_tap};
+use banger_model::network::{Flow, Network, filter, slot_of_tap};
 use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::rules;
-use crate::wire::{Flow, FlowRule, Network, Reply, write_frame};
+use crate::wire::{Reply, write_frame};
 
 const NLMSG_ERROR: u16 = 2;
 const NFULNL_MSG_PACKET: u16 = 4 << 8;
@@ -52,7 +50,7 @@ impl FlowLog {
         // A request (1) to be acknowledged (4), number and port 0, any family, version 0, the group.
         message.extend_from_slice(&5u16.to_ne_bytes());
         message.extend_from_slice(&[0; 10]);
-        message.extend_from_slice(&rules::log_group(self.owner).to_be_bytes());
+        message.extend_from_slice(&filter::log_group(self.owner).to_be_bytes());
         message.extend_from_slice(&(length as u16).to_ne_bytes());
         message.extend_from_slice(&attribute.to_ne_bytes());
         message.extend_from_slice(value);
@@ -127,57 +125,13 @@ impl FlowLog {
         }
         let text = std::str::from_utf8(prefix).ok()?.trim_end_matches('\0');
         let (verdict, rule) = text.strip_prefix("banger:")?.split_once(':')?;
-        let rule: FlowRule = serde_json::from_value(rule.into()).ok()?;
-        let mut flow = Flow {
-            slot: port,
-            allowed: verdict == "allow",
-            rule,
-            source: None,
-            destination: None,
-            protocol: 0,
-            port: None,
-        };
-        read_packet(payload, &mut flow);
-        let by_address = |network: &Network| slot_of(network, flow.source?);
+        let rule = serde_json::from_value(rule.into()).ok()?;
+        let mut flow = Flow::of_packet(payload);
+        (flow.allowed, flow.rule) = (verdict == "allow", rule);
+        let by_address = |network: &Network| network.slot(flow.source?);
         flow.slot = port.or_else(|| network.and_then(by_address));
         Some(flow)
     }
-}
-
-fn slot_of(network: &Network, address: IpAddr) -> Option<Slot> {
-    match address {
-        IpAddr::V4(v4) => network.subnet.slot(v4),
-        IpAddr::V6(v6) => network.ula.slot(v6),
-    }
-}
-
-/// Reads addresses, protocol and port of an IP packet (RFC 791, RFC 8200); what is none stays unknown.
-fn read_packet(packet: &[u8], flow: &mut Flow) -> Option<()> {
-    let header = match packet.first()? >> 4 {
-        4 => {
-            let address =
-                |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?));
-            (flow.source, flow.destination) = (address(12).map(IpAddr::V4), address(16).map(IpAddr::V4));
-            flow.protocol = *packet.get(9)?;
-            usize::from(packet.first()? & 15) * 4
-        }
-        6 => {
-            let address = |at: usize| {
-                Some(Ipv6Addr::from(
-                    <[u8; 16]>::try_from(packet.get(at..at + 16)?).ok()?,
-                ))
-            };
-            (flow.source, flow.destination) = (address(8).map(IpAddr::V6), address(24).map(IpAddr::V6));
-            flow.protocol = *packet.get(6)?;
-            40
-        }
-        _ => return None,
-    };
-    if matches!(i32::from(flow.protocol), libc::IPPROTO_TCP | libc::IPPROTO_UDP) {
-        let port = packet.get(header + 2..header + 4)?;
-        flow.port = Some(u16::from_be_bytes(port.try_into().ok()?));
-    }
-    Some(())
 }
 
 fn number16(bytes: &[u8], at: usize) -> Option<u16> {

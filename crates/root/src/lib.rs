@@ -11,15 +11,12 @@
 //! A daemon uses [`Client`] and [`wire`]; the rest is the helper itself, public for its tests. The threat model is in
 //! `docs/privilege.md`.
 
-pub mod audit;
 mod client;
 pub mod confine;
-pub mod converge;
 mod flows;
 pub mod helper;
 pub mod kernel;
 pub mod plan;
-pub mod rules;
 pub mod serve;
 pub mod wire;
 

@@ -5,44 +5,12 @@
 //! failure takes is that of a VM which the same failure ended, so an attach does not wait for the disk
 //! ([`Store::sync`] follows it).
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use banger_model::network::{Mac, Rules, Slot};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-
-use crate::wire::Network;
-
-/// What shall be.
-#[derive(Debug, Clone, Default)]
-pub struct Plan {
-    /// The network.
-    pub prepared: Option<Prepared>,
-    /// Who is attached to it.
-    pub members: BTreeMap<Slot, Member>,
-}
-
-/// The network, and what was there before it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Prepared {
-    /// The network.
-    pub network: Network,
-    /// The host's settings that were changed for it, as they were, by their path below `/proc/sys`.
-    pub before: BTreeMap<String, String>,
-}
-
-/// An attached VM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// Its card's address.
-    pub mac: Mac,
-    /// What it may reach.
-    pub rules: Rules,
-    /// Grows with each change of the rules: a connection bears the number under which it was allowed.
-    pub generation: u16,
-}
+use banger_model::network::{Member, Plan, Prepared, Slot};
+use serde::{Serialize, de::DeserializeOwned};
 
 /// The records on the disk.
 #[derive(Debug)]

@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 
-use banger_model::network::{Mac, NetMode, Rules, Slot, Subnet, Ula};
+use banger_model::network::{Finding, Flow, Mac, NetMode, Network, Rules, Slot};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The longest frame, in bytes.
@@ -74,20 +74,6 @@ impl Verb {
             Self::Teardown => "teardown".to_owned(),
         }
     }
-}
-
-/// A user's network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Network {
-    /// The IPv4 addresses.
-    pub subnet: Subnet,
-    /// The IPv6 addresses.
-    pub ula: Ula,
-    /// The largest packet in bytes, 1280 to 9216: the uplink's.
-    pub mtu: u16,
-    /// How many TAPs wait for VMs, at most 64.
-    pub pool: u8,
 }
 
 /// A VM to attach.
@@ -167,64 +153,6 @@ pub struct DnsSocket {
     pub address: SocketAddr,
     /// A listening TCP socket rather than a UDP one.
     pub tcp: bool,
-}
-
-/// The start of a flow, or a packet that was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flow {
-    /// The VM that sent it, by where it came from.
-    pub slot: Option<Slot>,
-    /// Whether it went on.
-    pub allowed: bool,
-    /// Why.
-    pub rule: FlowRule,
-    /// Who it said that it is; none for what is no IP.
-    pub source: Option<IpAddr>,
-    /// Where it was bound.
-    pub destination: Option<IpAddr>,
-    /// The protocol's number (IANA): 6 is TCP, 17 is UDP.
-    pub protocol: u8,
-    /// The destination's port, for TCP and UDP.
-    pub port: Option<u16>,
-}
-
-/// Which part of the packet filter decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FlowRule {
-    /// Allowed: mode `nat`.
-    Nat,
-    /// Allowed: mode `learn`.
-    Learn,
-    /// Allowed: an address in the rules.
-    Rule,
-    /// Allowed: an address that a listed name resolved to.
-    Answer,
-    /// Another VM.
-    Peer,
-    /// The host itself.
-    Host,
-    /// Denied: mode `off`.
-    Off,
-    /// Denied: not the public Internet.
-    Private,
-    /// Denied: a resolver other than the gateway.
-    Resolver,
-    /// Denied: a resolver that answers over HTTPS.
-    Doh,
-    /// Denied: in no rule.
-    Unlisted,
-    /// Denied: another's hardware or network address.
-    Spoofed,
-}
-
-/// A difference between the host and the plan, or something of another's that is in the way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// What is not as it should be.
-    pub problem: String,
-    /// What to do about it.
-    pub hint: String,
 }
 
 /// Why a verb did not come to be.

@@ -134,7 +134,11 @@ impl FromStr for Allow {
             return name.parse().map(Self::Vm).map_err(wrong);
         }
         let (subject, port) = split(text)?;
-        if subject.eq_ignore_ascii_case("host") {
+        if subject
+            .strip_suffix('.')
+            .unwrap_or(subject)
+            .eq_ignore_ascii_case("host")
+        {
             return port
                 .map(Self::Host)
                 .ok_or_else(|| InvalidAllow::HostPort(text.to_owned()));

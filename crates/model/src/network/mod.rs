@@ -5,8 +5,14 @@
 //! writes is a [`Policy`]; what the root helper is told is [`Rules`], in which every name has become a number.
 
 mod allow;
+pub mod audit;
 mod cidr;
+pub mod converge;
+pub mod filter;
+mod flow;
+mod host;
 mod mac;
+mod plan;
 mod policy;
 mod ranges;
 mod refused;
@@ -14,8 +20,13 @@ mod slot;
 mod subnet;
 
 pub use allow::{Allow, DomainName, InvalidAllow};
+pub use audit::Finding;
 pub use cidr::{Cidr, InvalidCidr};
+pub use filter::Answered;
+pub use flow::{Flow, FlowRule};
+pub use host::{Link, Observed, Route, Step};
 pub use mac::{InvalidMac, Mac};
+pub use plan::{Member, Network, Plan, Prepared};
 pub use policy::{InvalidRules, MAX_RULES, NetMode, NetRule, ParseNetModeError, Policy, Rules};
 pub use ranges::{Range, merged};
 pub use refused::{DNS_OVER_HTTPS, RESOLVER_PORTS, is_refused, refused};

@@ -109,7 +109,10 @@ mod tests {
         // The packet filter takes no block within another.
         for list in [refused().to_vec(), blocks(&DNS_OVER_HTTPS)] {
             for (at, block) in list.iter().enumerate() {
-                assert!(!list[at + 1..].iter().any(|other| other.overlaps(block)), "{block}");
+                assert!(
+                    !list[at + 1..].iter().any(|other| other.overlaps(block)),
+                    "{block}"
+                );
             }
         }
     }

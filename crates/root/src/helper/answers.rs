@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use banger_model::network::{NetMode, Slot, is_refused};
+use banger_model::network::{Answered, NetMode, Slot, Step, filter, is_refused};
 
 use super::{Helper, Refusal};
-use crate::kernel::Step;
-use crate::rules;
 use crate::wire::{Answer, MAX_ANSWERS};
 
 /// How many answers of one VM live at a time.
@@ -22,13 +20,19 @@ pub(super) struct Answers(BTreeMap<(IpAddr, Option<u16>), Instant>);
 
 impl Answers {
     /// Those that live, with the whole seconds that they still do.
-    pub(super) fn alive(&self) -> Vec<(IpAddr, Option<u16>, u64)> {
+    pub(super) fn alive(&self) -> Vec<Answered> {
         let now = Instant::now();
         let left = |end: &Instant| end.saturating_duration_since(now).as_secs();
+        let answered = |(&(address, port), end)| Answered {
+            address,
+            port,
+            seconds: left(end),
+            again: false,
+        };
         self.0
             .iter()
-            .map(|(&(address, port), end)| (address, port, left(end)))
-            .filter(|answer| answer.2 > 0)
+            .map(answered)
+            .filter(|answer| answer.seconds > 0)
             .collect()
     }
 }
@@ -47,23 +51,26 @@ impl Helper {
         let now = Instant::now();
         let mut alive = self.answers.get(&slot).cloned().unwrap_or_default();
         alive.0.retain(|_, end| *end > now);
-        let mut fresh = BTreeMap::new();
+        let mut told = BTreeMap::new();
         for answer in answers {
-            let ttl = answer.ttl.clamp(1, MAX_TTL);
-            fresh.insert((answer.address, answer.port), u64::from(ttl));
-            alive.0.insert(
-                (answer.address, answer.port),
-                now + Duration::from_secs(ttl.into()),
+            let seconds = u64::from(answer.ttl.clamp(1, MAX_TTL));
+            let key = (answer.address, answer.port);
+            let again =
+                alive.0.insert(key, now + Duration::from_secs(seconds)).is_some() && !told.contains_key(&key);
+            told.insert(
+                key,
+                Answered {
+                    address: answer.address,
+                    port: answer.port,
+                    seconds,
+                    again,
+                },
             );
         }
         if answers.len() > MAX_ANSWERS || alive.0.len() > MAX_ALIVE {
             return Err(Refusal::Answers(answers.len().max(alive.0.len())));
         }
-        let fresh: Vec<_> = fresh
-            .into_iter()
-            .map(|((address, port), ttl)| (address, port, ttl))
-            .collect();
-        let script = rules::answers(self.owner, network, slot, &fresh);
+        let script = filter::answers(self.owner, network, slot, told.values());
         self.answers.insert(slot, alive);
         Ok(self.load(Step::Filter {
             what: "open what names resolved to",

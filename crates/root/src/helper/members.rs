@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use banger_model::network::{Mac, Rules, Slot, bridge_name, tap_name};
+use banger_model::network::filter::{self, Element};
+use banger_model::network::{Mac, Member, Rules, Slot, Step, bridge_name, tap_name};
 
 use super::{Helper, Refusal, chain, with_left};
-use crate::kernel::{HostError, Step};
-use crate::plan::Member;
-use crate::rules::{self, Element};
+use crate::kernel::HostError;
 use crate::wire::{Attach, Attached};
 
 impl Helper {
@@ -87,7 +86,7 @@ impl Helper {
     fn elements(&self, slot: Slot, member: Option<&Member>) -> Result<BTreeSet<Element>, Refusal> {
         let network = self.network()?;
         Ok(member
-            .map(|member| rules::elements(self.owner, network, slot, member))
+            .map(|member| filter::elements(self.owner, network, slot, member))
             .unwrap_or_default())
     }
 
@@ -117,7 +116,7 @@ impl Helper {
             })?;
         }
         self.host.apply(&Step::Up { name: tap.clone() })?;
-        for address in rules::addresses(&network, slot) {
+        for address in network.addresses(slot) {
             self.host.apply(&Step::Neighbour {
                 bridge: bridge.clone(),
                 address,
@@ -150,7 +149,7 @@ impl Helper {
         from: &BTreeSet<Element>,
         to: &BTreeSet<Element>,
     ) -> Result<(), HostError> {
-        let script = rules::change(self.owner, from, to);
+        let script = filter::change(self.owner, from, to);
         self.load(Step::Filter {
             what: "change the packet filter",
             script,
@@ -172,7 +171,7 @@ impl Helper {
         let bridge = bridge_name(self.owner);
         let addresses = self
             .network()
-            .map(|network| rules::addresses(network, slot).collect())
+            .map(|network| network.addresses(slot).collect())
             .unwrap_or(Vec::new());
         let tap = Step::NoLink {
             name: tap_name(self.owner, slot),

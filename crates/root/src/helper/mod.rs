@@ -8,14 +8,14 @@ mod refusal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use banger_model::network::{Cidr, Slot, bridge_name, spare_tap_name};
+use banger_model::network::audit::{self, Chains};
+use banger_model::network::{
+    Cidr, Finding, Network, Plan, Prepared, Slot, Step, bridge_name, converge, filter, spare_tap_name,
+};
 
-use crate::audit::{self, Chains};
-use crate::converge;
-use crate::kernel::{Host, HostError, Step};
-use crate::plan::{Plan, Prepared, Store, StoreError};
-use crate::rules;
-use crate::wire::{Failure, Finding, Network, Reply, Status, Verb};
+use crate::kernel::{Host, HostError};
+use crate::plan::{Store, StoreError};
+use crate::wire::{Failure, Reply, Status, Verb};
 
 use answers::Answers;
 pub use dns::DnsSockets;
@@ -210,18 +210,18 @@ impl Helper {
     /// The packet filter of the plan, and the answers that still live.
     fn whole_filter(&self) -> String {
         let Ok(network) = self.network() else {
-            return rules::no_tables(self.owner);
+            return filter::no_tables(self.owner);
         };
         let all: BTreeSet<_> = self
             .plan
             .members
             .iter()
-            .flat_map(|(&slot, member)| rules::elements(self.owner, network, slot, member))
+            .flat_map(|(&slot, member)| filter::elements(self.owner, network, slot, member))
             .collect();
-        let mut script = rules::base(self.owner, network);
-        script += &rules::change(self.owner, &BTreeSet::new(), &all);
+        let mut script = filter::base(self.owner, network);
+        script += &filter::change(self.owner, &BTreeSet::new(), &all);
         for (&slot, answers) in &self.answers {
-            script += &rules::answers(self.owner, network, slot, &answers.alive());
+            script += &filter::answers(self.owner, network, slot, &answers.alive());
         }
         script
     }
@@ -236,7 +236,7 @@ impl Helper {
             let members = &self.plan.members;
             let all = members
                 .iter()
-                .flat_map(|(&slot, member)| rules::elements(self.owner, network, slot, member));
+                .flat_map(|(&slot, member)| filter::elements(self.owner, network, slot, member));
             findings.extend(audit::filter(self.owner, &listing, self.chains.as_ref(), all));
             findings.extend(audit::obstacles(self.owner, &listing));
         }

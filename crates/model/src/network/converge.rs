@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use banger_model::network::{Mac, bridge_name, slot_of_tap, spare_prefix, tap_name, tap_prefix};
-
-use crate::kernel::{Link, Observed, Step};
-use crate::plan::{Plan, Prepared};
-use crate::rules;
+use super::{
+    Link, Mac, Observed, Plan, Prepared, Step, bridge_name, filter, slot_of_tap, spare_prefix, tap_name,
+    tap_prefix,
+};
 
 const FORWARD4: &str = "net/ipv4/ip_forward";
 const FORWARD6: &str = "net/ipv6/conf/all/forwarding";
@@ -67,7 +66,7 @@ fn bridge_settings(bridge: &str, setting: Setting<'_>) -> Vec<(String, &'static 
 pub fn steps(
     owner: u32,
     plan: &Plan,
-    filter: String,
+    script: String,
     observed: &Observed,
     setting: Setting<'_>,
 ) -> Vec<Step> {
@@ -78,7 +77,7 @@ pub fn steps(
     let mut steps = strays(owner, plan, observed);
     steps.push(Step::Filter {
         what: "load the packet filter",
-        script: filter,
+        script,
     });
     bridge_steps(owner, prepared, observed, &mut steps);
     let wanted = bridge_settings(&bridge, setting)
@@ -113,7 +112,7 @@ pub fn steps(
         if !found.is_some_and(|tap| tap.up) {
             steps.push(Step::Up { name });
         }
-        for address in rules::addresses(&prepared.network, slot) {
+        for address in prepared.network.addresses(slot) {
             steps.push(Step::Neighbour {
                 bridge: bridge.clone(),
                 address,
@@ -241,7 +240,7 @@ pub fn teardown(
     }
     steps.push(Step::Filter {
         what: "remove the packet filter",
-        script: rules::no_tables(owner),
+        script: filter::no_tables(owner),
     });
     steps
 }

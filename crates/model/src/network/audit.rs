@@ -2,11 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use banger_model::network::bridge_name;
+use serde::{Deserialize, Serialize};
 
-use crate::kernel::Step;
-use crate::rules::{self, Element};
-use crate::wire::Finding;
+use super::filter::{Element, table};
+use super::{Step, bridge_name};
+
+/// A difference between the host and the plan, or something of another's that is in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What is not as it should be.
+    pub problem: String,
+    /// What to do about it.
+    pub hint: String,
+}
 
 /// The chains of the owner's tables, by family and name.
 pub type Chains = BTreeMap<(String, String), String>;
@@ -32,17 +40,17 @@ struct Block<'a> {
 
 /// Divides a listing of `nft` by its indentation, which is a tab for a block in a table.
 fn blocks(listing: &str) -> Vec<Block<'_>> {
-    let (mut all, mut family, mut table) = (Vec::new(), "", "");
+    let (mut all, mut family, mut within) = (Vec::new(), "", "");
     for line in listing.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match (
             line.bytes().take_while(|byte| *byte == b'\t').count(),
             words.as_slice(),
         ) {
-            (0, ["table", its_family, name, "{"]) => (family, table) = (its_family, name),
+            (0, ["table", its_family, name, "{"]) => (family, within) = (its_family, name),
             (1, [kind, name, "{"]) => all.push(Block {
                 family,
-                table,
+                table: within,
                 kind,
                 name,
                 body: String::new(),
@@ -61,7 +69,7 @@ fn blocks(listing: &str) -> Vec<Block<'_>> {
 
 /// The owner's chains as they are listed.
 pub fn chains(owner: u32, listing: &str) -> Chains {
-    let own = rules::table(owner);
+    let own = table(owner);
     let chains = blocks(listing)
         .into_iter()
         .filter(|block| block.table == own && block.kind == "chain");
@@ -81,7 +89,7 @@ pub fn filter(
         problem,
         hint: REBUILD.to_owned(),
     };
-    let own = rules::table(owner);
+    let own = table(owner);
     let now = chains(owner, listing);
     if now.is_empty() {
         return vec![finding(format!(
@@ -145,7 +153,7 @@ fn elements(body: &str) -> BTreeSet<String> {
 /// Tables of others that drop what is forwarded: what one table accepts another still drops.
 pub fn obstacles(owner: u32, listing: &str) -> Vec<Finding> {
     let bridge = bridge_name(owner);
-    let own = rules::table(owner);
+    let own = table(owner);
     let all = blocks(listing);
     let drops = |block: &&Block<'_>| {
         let forwards = block

@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use banger_model::network::{
-    Cidr, DNS_OVER_HTTPS, NetMode, RESOLVER_PORTS, Slot, bridge_name, refused, tap_name, tap_prefix,
+use super::{
+    Cidr, DNS_OVER_HTTPS, Member, NetMode, Network, RESOLVER_PORTS, Slot, bridge_name, refused, tap_name,
+    tap_prefix,
 };
-
-use crate::plan::Member;
-use crate::wire::Network;
 
 const ALLOWED: [&str; 6] = ["nat", "learn", "rule", "answer", "peer", "host"];
 const DENIED: [&str; 7] = ["off", "private", "peer", "resolver", "doh", "unlisted", "host"];
@@ -145,7 +143,7 @@ pub fn elements(owner: u32, network: &Network, slot: Slot, member: &Member) -> B
     );
     let mark = format!("0x{:08x}", 0xb400_0000 | u32::from(member.generation));
     let rules = &member.rules;
-    for own in addresses(network, slot) {
+    for own in network.addresses(slot) {
         let f = if own.is_ipv4() { '4' } else { '6' };
         add(format!("sources{f}"), format!("{card} . {own}"), None);
         if rules.mode == NetMode::Off {
@@ -162,7 +160,7 @@ pub fn elements(owner: u32, network: &Network, slot: Slot, member: &Member) -> B
         for peer in rules
             .peers
             .iter()
-            .flat_map(|&peer| addresses(network, peer))
+            .flat_map(|&peer| network.addresses(peer))
             .filter(same)
         {
             add(format!("peers{f}"), format!("{own} . {peer}"), None);
@@ -183,12 +181,6 @@ pub fn elements(owner: u32, network: &Network, slot: Slot, member: &Member) -> B
         }
     }
     all
-}
-
-/// The addresses of a slot, IPv4 first.
-pub fn addresses(network: &Network, slot: Slot) -> impl Iterator<Item = IpAddr> {
-    let v4 = network.subnet.address(slot).map(IpAddr::V4);
-    v4.into_iter().chain([IpAddr::V6(network.ula.address(slot))])
 }
 
 /// The transaction from one set of elements to another. Empty if they are the same.
@@ -225,33 +217,57 @@ fn commands<'a>(script: &mut String, word: &str, owner: u32, elements: impl Iter
     }
 }
 
-/// The transaction that lets a VM reach what it was answered, for so many seconds from now.
-pub fn answers(owner: u32, network: &Network, slot: Slot, answers: &[(IpAddr, Option<u16>, u64)]) -> String {
-    let element = |&(address, port, ttl): &(IpAddr, Option<u16>, u64)| {
-        let own = addresses(network, slot).find(|own| own.is_ipv4() == address.is_ipv4())?;
-        let f = if own.is_ipv4() { '4' } else { '6' };
-        let (set, key) = match port {
-            Some(port) => (format!("answer_ports{f}"), format!("{own} . {address} . {port}")),
-            None => (format!("answers{f}"), format!("{own} . {address}")),
+/// An address that a name resolved to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// The address.
+    pub address: IpAddr,
+    /// The TCP and UDP port that the name's rule is limited to; every port and protocol if none.
+    pub port: Option<u16>,
+    /// How long it lives, in seconds from now.
+    pub seconds: u64,
+    /// Whether it lives already, and is to live on.
+    pub again: bool,
+}
+
+/// The transaction that lets a VM reach what it was answered.
+pub fn answers<'a>(
+    owner: u32,
+    network: &Network,
+    slot: Slot,
+    answers: impl IntoIterator<Item = &'a Answered>,
+) -> String {
+    let (mut timed, mut again) = (Vec::new(), Vec::new());
+    for answer in answers {
+        let Some(own) = network
+            .addresses(slot)
+            .find(|own| own.is_ipv4() == answer.address.is_ipv4())
+        else {
+            continue;
         };
-        Some((
-            Element {
-                set: set.clone(),
-                key: key.clone(),
-                value: None,
-            },
-            Element {
-                set,
-                key: format!("{key} timeout {ttl}s"),
-                value: None,
-            },
-        ))
-    };
-    let (bare, timed): (Vec<_>, Vec<_>) = answers.iter().filter_map(element).unzip();
+        let f = if own.is_ipv4() { '4' } else { '6' };
+        let (set, key) = match answer.port {
+            Some(port) => (
+                format!("answer_ports{f}"),
+                format!("{own} . {} . {port}", answer.address),
+            ),
+            None => (format!("answers{f}"), format!("{own} . {}", answer.address)),
+        };
+        let lives = Element {
+            key: format!("{key} timeout {}s", answer.seconds),
+            set,
+            value: None,
+        };
+        if answer.again {
+            again.push((Element { key, ..lives.clone() }, lives.clone()));
+        }
+        timed.push(lives);
+    }
     let mut script = String::new();
-    // An element that is there keeps its old time when it is added again, and one that is not there cannot be deleted.
     commands(&mut script, "add", owner, timed.iter());
-    commands(&mut script, "delete", owner, bare.iter());
-    commands(&mut script, "add", owner, timed.iter());
+    // Older kernels let an element that is there keep its old time when it is added again, and one that has just
+    // expired cannot be deleted unless it is added before.
+    commands(&mut script, "delete", owner, again.iter().map(|(bare, _)| bare));
+    commands(&mut script, "add", owner, again.iter().map(|(_, lives)| lives));
     script
 }
