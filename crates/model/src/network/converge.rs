@@ -62,6 +62,16 @@ fn bridge_settings(bridge: &str, setting: Setting<'_>) -> Vec<(String, &'static 
     settings
 }
 
+/// The steps for those settings that are not as they should be.
+fn unset(wanted: Vec<(String, &'static str)>, setting: Setting<'_>) -> Vec<Step> {
+    let differs = |(key, value): &(String, &str)| setting(key).as_deref() != Some(value);
+    let step = |(key, value): (String, &str)| Step::Setting {
+        key,
+        value: value.to_owned(),
+    };
+    wanted.into_iter().filter(differs).map(step).collect()
+}
+
 /// The steps to the plan; none if the host is what it says. The filter and the places of addresses are always stated.
 pub fn steps(
     owner: u32,
@@ -79,16 +89,8 @@ pub fn steps(
         what: "load the packet filter",
         script,
     });
-    bridge_steps(owner, prepared, observed, &mut steps);
-    let wanted = bridge_settings(&bridge, setting)
-        .into_iter()
-        .chain(host_settings(observed, setting));
-    for (key, value) in wanted.filter(|(key, value)| setting(key).as_deref() != Some(value)) {
-        steps.push(Step::Setting {
-            key,
-            value: value.to_owned(),
-        });
-    }
+    bridge_steps(owner, prepared, observed, setting, &mut steps);
+    steps.extend(unset(host_settings(observed, setting), setting));
     for (&slot, member) in &plan.members {
         let name = tap_name(owner, slot);
         let found = observed.link(&name).filter(|link| link.owner == Some(owner));
@@ -149,7 +151,13 @@ fn strays(owner: u32, plan: &Plan, observed: &Observed) -> Vec<Step> {
         .collect()
 }
 
-fn bridge_steps(owner: u32, prepared: &Prepared, observed: &Observed, steps: &mut Vec<Step>) {
+fn bridge_steps(
+    owner: u32,
+    prepared: &Prepared,
+    observed: &Observed,
+    setting: Setting<'_>,
+    steps: &mut Vec<Step>,
+) {
     let name = bridge_name(owner);
     let network = &prepared.network;
     let mac = Mac::of_bridge(owner);
@@ -161,6 +169,8 @@ fn bridge_steps(owner: u32, prepared: &Prepared, observed: &Observed, steps: &mu
             mtu: network.mtu,
         });
     }
+    // Before its addresses: where IPv6 is off for new interfaces, it must be on for this one.
+    steps.extend(unset(bridge_settings(&name, setting), setting));
     let wanted = [
         (
             IpAddr::V4(network.subnet.gateway()),
@@ -186,13 +196,6 @@ fn bridge_steps(owner: u32, prepared: &Prepared, observed: &Observed, steps: &mu
         });
     }
     for (address, prefix) in wanted.into_iter().filter(|own| !had.contains(own)) {
-        if address.is_ipv6() {
-            // Where IPv6 is off for new interfaces, the bridge must have it before its address.
-            steps.push(Step::Setting {
-                key: format!("net/ipv6/conf/{name}/disable_ipv6"),
-                value: "0".to_owned(),
-            });
-        }
         steps.push(Step::Address {
             link: name.clone(),
             address,
