@@ -14,7 +14,7 @@ use banger_root::Client;
 use banger_root::serve::socket_path;
 use banger_root::wire::Attach;
 
-use crate::netns::Netns;
+use super::netns::Netns;
 
 pub(crate) const OWNER: u32 = 4242;
 const WAIT: Duration = Duration::from_millis(900);
@@ -192,7 +192,7 @@ impl World {
         let links = self
             .host
             .sh("ip -br link | awk '{print $1, $NF}' | sed 's/NO-CARRIER,//; s/,LOWER_UP//' | sort; ip -br addr | awk '{$2 = \"\"; print}' | sed 's/fe80:[^ ]*//; s/ *$//' | sort
-             ip route show table all | grep -vE 'ff00|fe80' | sed 's/ linkdown//' | sort; ip -6 route show table all | grep -vE 'ff00|fe80' | sed 's/ linkdown//' | sort
+             ip route show table main | grep -vE 'ff00|fe80' | sed 's/ linkdown//' | sort; ip -6 route show table main | grep -vE 'ff00|fe80' | sed 's/ linkdown//' | sort
              ip neigh show nud permanent | sort
              sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.conf.all.accept_redirects");
         links + &filter(&self.host)
