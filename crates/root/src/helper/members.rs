@@ -1,6 +1,7 @@
 //! Attaching, detaching, and changing what a VM may reach.
 
 use std::collections::BTreeSet;
+use std::time::UNIX_EPOCH;
 
 use banger_model::network::filter::{self, Element};
 use banger_model::network::{Mac, Member, Rules, Slot, Step, bridge_name, tap_name};
@@ -16,7 +17,8 @@ impl Helper {
         let generation = match &old {
             Some(old) if old.rules != rules => old.generation.wrapping_add(1),
             Some(old) => old.generation,
-            None => 1,
+            // Connections of an earlier VM of this slot bear some other number.
+            None => UNIX_EPOCH.elapsed().map_or(1, |now| now.as_secs() as u16),
         };
         let new = Member {
             mac,
@@ -29,7 +31,7 @@ impl Helper {
         let done = self.place(slot, &new, old.is_some(), &had);
         done.map_err(|cause| {
             let left = self.put_back(slot, old);
-            with_left(cause.into(), left)
+            with_left(cause, left)
         })
     }
 
@@ -169,10 +171,10 @@ impl Helper {
     /// Removes a VM's TAP and neighbours. Gives what could not be removed.
     fn vacate(&self, slot: Slot) -> Vec<String> {
         let bridge = bridge_name(self.owner);
-        let addresses = self
+        let addresses: Vec<_> = self
             .network()
             .map(|network| network.addresses(slot).collect())
-            .unwrap_or(Vec::new());
+            .unwrap_or_default();
         let tap = Step::NoLink {
             name: tap_name(self.owner, slot),
         };

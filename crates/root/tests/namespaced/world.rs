@@ -90,7 +90,8 @@ impl World {
         let host = &world.host;
         // Without a pause for duplicate address detection.
         let at_once = "sysctl -qw net.ipv6.conf.default.accept_dad=0";
-        (host.sh(at_once), world.internet.sh(at_once));
+        host.sh(at_once);
+        world.internet.sh(at_once);
         host.ip(&format!(
             "link add wan type veth peer name lan netns {}",
             world.internet.path()

@@ -271,3 +271,79 @@ pub fn answers<'a>(
     commands(&mut script, "add", owner, again.iter().map(|(_, lives)| lives));
     script
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{NetRule, Rules, Subnet, Ula};
+
+    fn network() -> Network {
+        Network {
+            subnet: Subnet::preferred(),
+            ula: Ula::from_seed(b"host and user"),
+            mtu: 1500,
+            pool: 4,
+        }
+    }
+
+    fn member(mode: NetMode) -> Member {
+        let net = |net: &str, port| NetRule {
+            net: net.parse().unwrap(),
+            port,
+        };
+        let rules = Rules {
+            mode,
+            nets: vec![
+                net("10.0.0.0/8", Some(22)),
+                net("203.0.113.7", Some(443)),
+                net("2001:db8::/32", None),
+                net("192.168.0.0/15", None),
+            ],
+            peers: [Slot(1)].into(),
+            host_ports: [8080].into(),
+        };
+        let mac = "06:00:00:00:00:01".parse().unwrap();
+        Member {
+            mac,
+            rules,
+            generation: 3,
+        }
+    }
+
+    #[test]
+    fn the_whole_filter() {
+        insta::assert_snapshot!(base(1000, &network()));
+    }
+
+    #[test]
+    fn what_a_vm_adds_and_what_a_narrower_policy_changes() {
+        let all = |member| elements(1000, &network(), Slot(0), &member);
+        let attach = change(1000, &BTreeSet::new(), &all(member(NetMode::Allow)));
+        let off = Member {
+            generation: 4,
+            ..member(NetMode::Off)
+        };
+        let narrow = change(1000, &all(member(NetMode::Allow)), &all(off));
+        let answer = |port, again| Answered {
+            address: [203, 0, 113, 9].into(),
+            port,
+            seconds: 60,
+            again,
+        };
+        let answers = answers(
+            1000,
+            &network(),
+            Slot(0),
+            &[answer(None, false), answer(Some(443), true)],
+        );
+        insta::assert_snapshot!(format!(
+            "# attach\n{attach}\n# narrow\n{narrow}\n# answers\n{answers}"
+        ));
+    }
+
+    #[test]
+    fn nothing_changes_without_a_change() {
+        let all = elements(1000, &network(), Slot(0), &member(NetMode::Nat));
+        assert_eq!(change(1000, &all, &all), "");
+    }
+}
