@@ -8,6 +8,7 @@ use banger_model::network::{Flow, Network, filter, slot_of_tap};
 use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
 use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::kernel::netlink::{attributes, number16};
 use crate::wire::{Reply, write_frame};
 
 const NLMSG_ERROR: u16 = 2;
@@ -105,11 +106,9 @@ impl FlowLog {
         }
     }
 
-    fn flow(&self, attributes: &[u8], network: Option<&Network>) -> Option<Flow> {
+    fn flow(&self, values: &[u8], network: Option<&Network>) -> Option<Flow> {
         let (mut prefix, mut payload, mut port) = (&[][..], &[][..], None);
-        let mut rest = attributes;
-        while let (Some(length), Some(kind)) = (number16(rest, 0).map(usize::from), number16(rest, 2)) {
-            let value = rest.get(4..length)?;
+        for (kind, value) in attributes(values) {
             match kind {
                 NFULA_PREFIX => prefix = value,
                 NFULA_PAYLOAD => payload = value,
@@ -121,7 +120,6 @@ impl FlowLog {
                 }
                 _ => {}
             }
-            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
         let text = std::str::from_utf8(prefix).ok()?.trim_end_matches('\0');
         let (verdict, rule) = text.strip_prefix("banger:")?.split_once(':')?;
@@ -132,8 +130,4 @@ impl FlowLog {
         flow.slot = port.or_else(|| network.and_then(by_address));
         Some(flow)
     }
-}
-
-fn number16(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }

@@ -1,6 +1,6 @@
 //! The host as the helper sees and changes it: one [`Step`] at a time, each of which may be taken twice.
 
-mod netlink;
+pub(crate) mod netlink;
 mod nft;
 mod tap;
 
