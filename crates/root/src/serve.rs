@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,9 @@ const MAX_CONNECTIONS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long after a verb the pool is filled and the records are synced, so that a burst of verbs does not wait for it.
 const QUIET: Duration = Duration::from_millis(50);
+
+/// How long a burst puts that off at most.
+const BURST: Duration = Duration::from_secs(1);
 
 /// Whom to serve, and where.
 #[derive(Debug, Clone)]
@@ -253,11 +256,10 @@ impl Server {
     /// Between verbs: lets TAPs wait, and brings the records to the disk.
     fn keep(&self, verbs: &Receiver<()>, state_dir: &Path) {
         while verbs.recv().is_ok() {
-            while match verbs.recv_timeout(QUIET) {
-                Ok(()) => true,
-                Err(RecvTimeoutError::Timeout) => self.refill(),
-                Err(RecvTimeoutError::Disconnected) => false,
-            } {}
+            let first = Instant::now();
+            while first.elapsed() < BURST && verbs.recv_timeout(QUIET).is_ok() {}
+            // Each TAP takes the lock for itself, so that verbs come between.
+            while self.refill() {}
             if let Err(error) = Store::sync(state_dir) {
                 log(&format!("the records may not be on the disk: {error}"));
             }

@@ -90,7 +90,12 @@ pub(crate) fn what_was_broken_is_repaired() {
     let settled = |world: &World| {
         // The pool is filled between verbs.
         let mut client = world.client();
+        let start = std::time::Instant::now();
         while client.status().unwrap().warm < 2 {
+            assert!(
+                start.elapsed() < std::time::Duration::from_secs(20),
+                "the pool is not filled"
+            );
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         assert_eq!(client.audit().unwrap(), []);

@@ -198,6 +198,10 @@ pub(crate) fn learn_reaches_the_internet_and_is_recorded() {
     world.prepared();
     let guest = world.guest(0, rules(NetMode::Learn, &[]));
     let mut flows = world.client().flows().unwrap();
+    flows
+        .socket
+        .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+        .unwrap();
     reaches(&guest, &SITE, 443);
     refused(&guest, &DOH, 53);
     refused(&guest, &PRIVATE, 80);
@@ -332,6 +336,10 @@ pub(crate) fn a_guest_is_only_itself() {
     let other = world.guest(1, rules(NetMode::Nat, &[]));
     reaches(&guest, &SITE, 80);
     let mut flows = world.client().flows().unwrap();
+    flows
+        .socket
+        .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+        .unwrap();
     // Another guest's addresses.
     guest.netns.sh(&format!(
         "ip addr flush dev eth0; ip addr add {}/32 dev eth0; ip -6 addr add {}/128 dev eth0 nodad
