@@ -9,6 +9,7 @@ mod forward;
 mod id;
 mod lifecycle;
 mod name;
+pub mod network;
 mod size;
 mod spec;
 mod stage;
