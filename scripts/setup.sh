@@ -25,6 +25,8 @@ busybox-static|is the smallest image that has a shell|test
 zstd|packs and unpacks kernels|test kernel
 xz-utils|packs images in tests, and unpacks kernel sources|test kernel
 cpio|lists initrds in tests|test
+nftables|filters what VMs send, by the root helper|test
+iproute2|makes the network namespaces that the root helper is tested in|test
 openssl|makes the certificate of the registry that stories pull from|test
 umoci|unpacks images as a container runtime does, to compare with|test
 skopeo|puts images into registries and archives|test

@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-api", &["banger-guest-api", "banger-model"]),
     ("banger-image", &["banger-ext4", "banger-model"]),
     ("banger-vmm", &["banger-model"]),
+    ("banger-root", &["banger-model"]),
     ("banger-vsock-agent", &["banger-guest-api"]),
     (
         "bangerd",
@@ -23,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-guest-api",
             "banger-image",
             "banger-model",
+            "banger-root",
             "banger-vmm",
         ],
     ),

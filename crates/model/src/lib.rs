@@ -8,6 +8,7 @@ mod error;
 mod id;
 mod lifecycle;
 mod name;
+pub mod network;
 mod size;
 mod spec;
 mod stage;

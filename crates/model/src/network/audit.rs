@@ -1,0 +1,196 @@
+//! Where the host differs from the plan, and what of others is in the way. Pure: it reads what `nft` lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::filter::{Element, table};
+use super::{Step, bridge_name};
+
+/// A difference between the host and the plan, or something of another's that is in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What is not as it should be.
+    pub problem: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// The chains of the owner's tables, by family and name.
+pub type Chains = BTreeMap<(String, String), String>;
+
+const REBUILD: &str = "restart the helper, which makes the host what the plan says: banger system restart";
+
+/// A step that is still to take.
+pub fn step(step: &Step) -> Finding {
+    Finding {
+        problem: format!("the host is not as planned; to do: {step}"),
+        hint: REBUILD.to_owned(),
+    }
+}
+
+/// A set, map or chain of a listing.
+struct Block<'a> {
+    family: &'a str,
+    table: &'a str,
+    kind: &'a str,
+    name: &'a str,
+    body: String,
+}
+
+/// Divides a listing of `nft` by its indentation, which is a tab for a block in a table.
+fn blocks(listing: &str) -> Vec<Block<'_>> {
+    let (mut all, mut family, mut within) = (Vec::new(), "", "");
+    for line in listing.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match (
+            line.bytes().take_while(|byte| *byte == b'\t').count(),
+            words.as_slice(),
+        ) {
+            (0, ["table", its_family, name, "{"]) => (family, within) = (its_family, name),
+            (1, [kind, name, "{"]) => all.push(Block {
+                family,
+                table: within,
+                kind,
+                name,
+                body: String::new(),
+            }),
+            (2.., _) => {
+                if let Some(Block { body, .. }) = all.last_mut() {
+                    body.push_str(line.trim());
+                    body.push('\n');
+                }
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// The owner's chains as they are listed.
+pub fn chains(owner: u32, listing: &str) -> Chains {
+    let own = table(owner);
+    let chains = blocks(listing)
+        .into_iter()
+        .filter(|block| block.table == own && block.kind == "chain");
+    chains
+        .map(|block| ((block.family.to_owned(), block.name.to_owned()), block.body))
+        .collect()
+}
+
+/// Where the filter differs from what was loaded, and its sets from the plan.
+pub fn filter(
+    owner: u32,
+    listing: &str,
+    loaded: Option<&Chains>,
+    planned: impl Iterator<Item = Element>,
+) -> Vec<Finding> {
+    let finding = |problem| Finding {
+        problem,
+        hint: REBUILD.to_owned(),
+    };
+    let own = table(owner);
+    let now = chains(owner, listing);
+    if now.is_empty() {
+        return vec![finding(format!(
+            "the packet filter has no table {own}: VMs are not attached to anything"
+        ))];
+    }
+    let mut findings = Vec::new();
+    if loaded.is_none_or(|loaded| *loaded != now) {
+        findings.push(finding(format!(
+            "the chains of table {own} are not those that were loaded"
+        )));
+    }
+    let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for element in planned {
+        wanted
+            .entry(element.set.clone())
+            .or_default()
+            .insert(element.text());
+    }
+    for block in blocks(listing)
+        .iter()
+        .filter(|block| block.table == own && block.kind != "chain")
+    {
+        // What lives for a while, and what all VMs share.
+        let others = ["answer", "budget", "refused", "doh"];
+        if others.iter().any(|other| block.name.starts_with(other)) {
+            continue;
+        }
+        let wanted = wanted.remove(block.name).unwrap_or_default();
+        let listed = elements(&block.body);
+        if wanted != listed {
+            let (less, more) = (
+                wanted.difference(&listed).count(),
+                listed.difference(&wanted).count(),
+            );
+            findings.push(finding(format!(
+                "{} of table {own} lacks {less} elements, and has {more} too many",
+                block.name
+            )));
+        }
+    }
+    findings.extend(
+        wanted
+            .keys()
+            .map(|set| finding(format!("table {own} has no {set}"))),
+    );
+    findings
+}
+
+fn elements(body: &str) -> BTreeSet<String> {
+    let list = body
+        .split_once("elements = {")
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .map_or("", |(list, _)| list);
+    list.split(',')
+        .map(|element| element.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|e| !e.is_empty())
+        .collect()
+}
+
+/// Tables of others that drop what is forwarded: what one table accepts another still drops.
+pub fn obstacles(owner: u32, listing: &str) -> Vec<Finding> {
+    let bridge = bridge_name(owner);
+    let own = table(owner);
+    let all = blocks(listing);
+    let drops = |block: &&Block<'_>| {
+        let forwards = block
+            .body
+            .lines()
+            .any(|line| line.contains("hook forward") && line.contains("policy drop"));
+        forwards && block.table != own && block.family != "bridge"
+    };
+    let docker = all.iter().any(|block| block.name == "DOCKER-USER");
+    let mut findings: Vec<Finding> = all
+        .iter()
+        .filter(drops)
+        .map(|block| {
+            let (family, table, chain) = (block.family, block.table, block.name);
+            let program = if family == "ip6" { "ip6tables" } else { "iptables" };
+            let hint = match (family, table) {
+                ("ip" | "ip6", "filter") => {
+                    let at = if docker { "DOCKER-USER" } else { "FORWARD" };
+                    format!("{program} -I {at} -i {bridge} -j ACCEPT; {program} -I {at} -o {bridge} -j ACCEPT")
+                }
+                _ => format!("let that chain accept what comes from or goes to {bridge}"),
+            };
+            Finding {
+                problem: format!(
+                    "chain {chain} of table {family} {table} drops what it does not know, so VMs may reach nothing"
+                ),
+                hint,
+            }
+        })
+        .collect();
+    if all.iter().any(|block| block.table == "firewalld") {
+        findings.push(Finding {
+            problem: format!("firewalld rejects what comes from an interface of no zone, as {bridge} is"),
+            hint: format!(
+                "firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload"
+            ),
+        });
+    }
+    findings
+}

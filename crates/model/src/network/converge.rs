@@ -1,0 +1,265 @@
+//! From what is on the host to what the plan says: the steps between. Pure, so an audit is the same without taking them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::{
+    Link, Mac, Observed, Plan, Prepared, Step, bridge_name, filter, slot_of_tap, spare_prefix, tap_name,
+    tap_prefix,
+};
+
+const FORWARD4: &str = "net/ipv4/ip_forward";
+const FORWARD6: &str = "net/ipv6/conf/all/forwarding";
+
+/// Reads a setting by its path below `/proc/sys`; none where there is none.
+pub type Setting<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The host's own settings that forwarding needs, with what they must be, in order.
+///
+/// A host that forwards IPv6 no longer listens to its routers, unless it is told to (`accept_ra` 2).
+pub fn host_settings(observed: &Observed, setting: Setting<'_>) -> Vec<(String, &'static str)> {
+    let mut settings = vec![(FORWARD4.to_owned(), "1")];
+    if setting(FORWARD6).is_some() {
+        let by_router: BTreeSet<u32> = observed
+            .routes
+            .iter()
+            .filter(|route| route.announced)
+            .map(|route| route.link)
+            .collect();
+        let uplinks = observed
+            .links
+            .iter()
+            .filter(|link| by_router.contains(&link.index));
+        settings.extend(uplinks.map(|link| (format!("net/ipv6/conf/{}/accept_ra", link.name), "2")));
+        settings.push((FORWARD6.to_owned(), "1"));
+    }
+    settings
+}
+
+/// The bridge's settings: it believes no redirect and no router, and a VM's packets come from where its address is.
+fn bridge_settings(bridge: &str, setting: Setting<'_>) -> Vec<(String, &'static str)> {
+    let v4 = [
+        ("accept_redirects", "0"),
+        ("send_redirects", "0"),
+        ("rp_filter", "1"),
+        ("route_localnet", "0"),
+    ];
+    let v6 = [
+        ("disable_ipv6", "0"),
+        ("accept_ra", "0"),
+        ("accept_redirects", "0"),
+    ];
+    let mut settings: Vec<_> = v4
+        .iter()
+        .map(|(key, value)| (format!("net/ipv4/conf/{bridge}/{key}"), *value))
+        .collect();
+    if setting(FORWARD6).is_some() {
+        settings.extend(
+            v6.iter()
+                .map(|(key, value)| (format!("net/ipv6/conf/{bridge}/{key}"), *value)),
+        );
+    }
+    settings
+}
+
+/// The steps for those settings that are not as they should be.
+fn unset(wanted: Vec<(String, &'static str)>, setting: Setting<'_>) -> Vec<Step> {
+    let differs = |(key, value): &(String, &str)| setting(key).as_deref() != Some(value);
+    let step = |(key, value): (String, &str)| Step::Setting {
+        key,
+        value: value.to_owned(),
+    };
+    wanted.into_iter().filter(differs).map(step).collect()
+}
+
+/// The steps to the plan; none if the host is what it says. The filter and the places of addresses are always stated.
+pub fn steps(
+    owner: u32,
+    plan: &Plan,
+    script: String,
+    observed: &Observed,
+    setting: Setting<'_>,
+) -> Vec<Step> {
+    let bridge = bridge_name(owner);
+    let Some(prepared) = &plan.prepared else {
+        return teardown(owner, &BTreeMap::new(), observed, setting);
+    };
+    let mut steps = strays(owner, plan, observed);
+    steps.push(Step::Filter {
+        what: "load the packet filter",
+        script,
+    });
+    bridge_steps(owner, prepared, observed, setting, &mut steps);
+    steps.extend(unset(host_settings(observed, setting), setting));
+    for (&slot, member) in &plan.members {
+        let name = tap_name(owner, slot);
+        let found = observed.link(&name).filter(|link| link.owner == Some(owner));
+        let at = observed.link(&bridge).map(|link| link.index);
+        if found.is_none() {
+            steps.push(Step::Tap {
+                name: name.clone(),
+                owner,
+            });
+        }
+        let mtu = prepared.network.mtu;
+        if !found
+            .is_some_and(|tap| at.is_some() && tap.master == at && tap.isolated && tap.mtu == u32::from(mtu))
+        {
+            steps.push(Step::Port {
+                tap: name.clone(),
+                bridge: bridge.clone(),
+                mtu,
+            });
+        }
+        if !found.is_some_and(|tap| tap.up) {
+            steps.push(Step::Up { name });
+        }
+        for address in prepared.network.addresses(slot) {
+            steps.push(Step::Neighbour {
+                bridge: bridge.clone(),
+                address,
+                mac: member.mac,
+            });
+        }
+    }
+    steps
+}
+
+/// Removes what bears the mark and is in no plan, or cannot be what the plan says. A TAP of another owner's is one.
+fn strays(owner: u32, plan: &Plan, observed: &Observed) -> Vec<Step> {
+    let bridge = observed.link(&bridge_name(owner));
+    let mut room = plan.prepared.as_ref().map_or(0, |prepared| prepared.network.pool);
+    let mtu = plan
+        .prepared
+        .as_ref()
+        .map_or(0, |prepared| u32::from(prepared.network.mtu));
+    let mut wanted = |link: &Link| match slot_of_tap(owner, &link.name) {
+        _ if link.name == bridge_name(owner) => link.bridge,
+        Some(slot) => plan.members.contains_key(&slot) && link.owner == Some(owner),
+        None => {
+            let port = bridge.is_some_and(|bridge| link.master == Some(bridge.index)) && link.isolated;
+            let fits = port && link.owner == Some(owner) && link.mtu == mtu && room > 0;
+            room -= u8::from(fits);
+            fits
+        }
+    };
+    let strays = marked(owner, observed).filter(|link| !wanted(link));
+    strays
+        .map(|link| Step::NoLink {
+            name: link.name.clone(),
+        })
+        .collect()
+}
+
+fn bridge_steps(
+    owner: u32,
+    prepared: &Prepared,
+    observed: &Observed,
+    setting: Setting<'_>,
+    steps: &mut Vec<Step>,
+) {
+    let name = bridge_name(owner);
+    let network = &prepared.network;
+    let mac = Mac::of_bridge(owner);
+    let found = observed.link(&name).filter(|link| link.bridge);
+    if !found.is_some_and(|link| link.up && link.mac == mac.octets() && link.mtu == u32::from(network.mtu)) {
+        steps.push(Step::Bridge {
+            name: name.clone(),
+            mac,
+            mtu: network.mtu,
+        });
+    }
+    // Before its addresses: where IPv6 is off for new interfaces, it must be on for this one.
+    steps.extend(unset(bridge_settings(&name, setting), setting));
+    let wanted = [
+        (
+            IpAddr::V4(network.subnet.gateway()),
+            network.subnet.cidr().prefix(),
+        ),
+        (IpAddr::V6(network.ula.gateway()), network.ula.cidr().prefix()),
+    ];
+    let had: Vec<(IpAddr, u8)> = observed
+        .addresses
+        .iter()
+        .filter(|(index, ..)| found.is_some_and(|link| link.index == *index))
+        .map(|&(_, address, prefix)| (address, prefix))
+        .collect();
+    let link_local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    for &(address, prefix) in had
+        .iter()
+        .filter(|own| !wanted.contains(own) && !link_local(&own.0))
+    {
+        steps.push(Step::NoAddress {
+            link: name.clone(),
+            address,
+            prefix,
+        });
+    }
+    for (address, prefix) in wanted.into_iter().filter(|own| !had.contains(own)) {
+        steps.push(Step::Address {
+            link: name.clone(),
+            address,
+            prefix,
+        });
+    }
+}
+
+/// The steps to a host without anything of this owner's, with its settings as they were `before`.
+///
+/// A setting that someone changed since stays as it is, and all stay while another owner's bridge needs them.
+pub fn teardown(
+    owner: u32,
+    before: &BTreeMap<String, String>,
+    observed: &Observed,
+    setting: Setting<'_>,
+) -> Vec<Step> {
+    let bridge = bridge_name(owner);
+    let mut steps: Vec<Step> = marked(owner, observed)
+        // The bridge goes last: what is in the way of its ports is not in the way of the rest.
+        .filter(|link| link.name != bridge)
+        .map(|link| Step::NoLink {
+            name: link.name.clone(),
+        })
+        .collect();
+    steps.push(Step::NoLink { name: bridge.clone() });
+    let others = observed
+        .links
+        .iter()
+        .any(|link| link.bridge && link.name.starts_with("bgr") && link.name != bridge);
+    if !others {
+        let ours = host_settings(observed, setting);
+        for (key, value) in ours
+            .into_iter()
+            .rev()
+            .filter(|(key, value)| setting(key).as_deref() == Some(value))
+        {
+            if let Some(old) = before.get(&key).filter(|old| *old != value) {
+                steps.push(Step::Setting {
+                    key,
+                    value: old.clone(),
+                });
+            }
+        }
+    }
+    steps.push(Step::Filter {
+        what: "remove the packet filter",
+        script: filter::no_tables(owner),
+    });
+    steps
+}
+
+/// All interfaces that bear this owner's mark.
+pub fn marked(owner: u32, observed: &Observed) -> impl Iterator<Item = &Link> {
+    let marks = [tap_prefix(owner), spare_prefix(owner)];
+    let bridge = bridge_name(owner);
+    observed
+        .links
+        .iter()
+        .filter(move |link| link.name == bridge || marks.iter().any(|mark| link.name.starts_with(mark)))
+}
+
+/// The TAPs that wait for VMs.
+pub fn spares(owner: u32, observed: &Observed) -> Vec<String> {
+    let spares = marked(owner, observed).filter(|link| link.name.starts_with(&spare_prefix(owner)));
+    spares.map(|link| link.name.clone()).collect()
+}

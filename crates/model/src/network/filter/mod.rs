@@ -1,0 +1,273 @@
+//! The packet filter as text for `nft`: all of it, and the elements by which it changes when one VM does. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use super::{
+    Cidr, DNS_OVER_HTTPS, Member, NetMode, Network, RESOLVER_PORTS, Slot, bridge_name, refused, tap_name,
+    tap_prefix,
+};
+
+const ALLOWED: [&str; 6] = ["nat", "learn", "rule", "answer", "peer", "host"];
+const DENIED: [&str; 7] = ["off", "private", "peer", "resolver", "doh", "unlisted", "host"];
+
+/// The name of the owner's two tables, in families `inet` and `bridge`.
+pub fn table(owner: u32) -> String {
+    format!("banger_{owner}")
+}
+
+/// The NFLOG group of the owner's flows.
+pub fn log_group(owner: u32) -> u16 {
+    // Beyond the low numbers that others configure by hand. Two owners whose uids agree in 14 bits would share one.
+    0x4000 | (owner & 0x3fff) as u16
+}
+
+/// The whole filter without elements, in place of any that there is.
+pub fn base(owner: u32, network: &Network) -> String {
+    let fill = |text: &str, values: &[(&str, &str)]| {
+        values.iter().fold(text.to_owned(), |text, (name, value)| {
+            text.replace(&format!("%{name}%"), value)
+        })
+    };
+    let group = log_group(owner).to_string();
+    let list = |v4: bool, blocks: &mut dyn Iterator<Item = Cidr>| -> String {
+        let own: Vec<String> = blocks
+            .filter(|block| block.first().is_ipv4() == v4)
+            .map(|block| block.to_string())
+            .collect();
+        own.join(", ")
+    };
+    let resolvers = RESOLVER_PORTS.map(|port| port.to_string()).join(", ");
+    let family = |f: &str, ip: &str, addr: &str| {
+        let blocked = list(f == "4", &mut refused().iter().copied());
+        let doh = list(
+            f == "4",
+            &mut DNS_OVER_HTTPS.iter().filter_map(|text| text.parse().ok()),
+        );
+        let values = [
+            ("f", f),
+            ("ip", ip),
+            ("addr", addr),
+            ("refused", &blocked),
+            ("doh", &doh),
+            ("resolvers", &resolvers),
+        ];
+        fill(include_str!("family.nft"), &values)
+    };
+    let verdict = |verdict: &str, rule: &str| {
+        let (new, end) = match verdict {
+            "allow" => (
+                "ct state new",
+                "ct mark set ip saddr map @marks4\n\t\tct mark set ip6 saddr map @marks6\n\t\taccept",
+            ),
+            _ => ("", "reject with icmpx admin-prohibited"),
+        };
+        let values = [
+            ("verdict", verdict),
+            ("rule", rule),
+            ("new", new),
+            ("end", end),
+            ("group", &group),
+        ];
+        fill(include_str!("verdict.nft"), &values)
+    };
+    let allowed = ALLOWED.iter().map(|rule| verdict("allow", rule));
+    let verdicts: String = allowed
+        .chain(DENIED.iter().map(|rule| verdict("deny", rule)))
+        .collect();
+    let families = [family("4", "ip", "ipv4_addr"), family("6", "ip6", "ipv6_addr")].concat();
+    let gateways = [
+        network.subnet.gateway().to_string(),
+        network.ula.gateway().to_string(),
+    ];
+    let blocks = [network.subnet.to_string(), network.ula.to_string()];
+    fill(
+        include_str!("base.nft"),
+        &[
+            // What is filled in last is not looked into again, and none of these values has a % in it.
+            ("families", &families),
+            ("verdicts", &verdicts),
+            ("table", &table(owner)),
+            ("bridge", &bridge_name(owner)),
+            ("taps", &tap_prefix(owner)),
+            ("gateway4", &gateways[0]),
+            ("gateway6", &gateways[1]),
+            ("subnet4", &blocks[0]),
+            ("subnet6", &blocks[1]),
+            ("group", &group),
+        ],
+    )
+}
+
+/// No filter at all.
+pub fn no_tables(owner: u32) -> String {
+    let table = table(owner);
+    ["inet", "bridge"]
+        .map(|family| format!("table {family} {table} {{}}\ndelete table {family} {table}\n"))
+        .concat()
+}
+
+/// One element of a set, or of a map if it has a value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Element {
+    /// The set's name.
+    pub set: String,
+    /// The key, written as `nft -nn` lists it.
+    pub key: String,
+    /// What a map gives for the key.
+    pub value: Option<String>,
+}
+
+impl Element {
+    /// The element as `nft -nn` lists it.
+    pub fn text(&self) -> String {
+        self.value
+            .as_ref()
+            .map_or_else(|| self.key.clone(), |value| format!("{} : {value}", self.key))
+    }
+}
+
+/// What the filter holds of one VM.
+pub fn elements(owner: u32, network: &Network, slot: Slot, member: &Member) -> BTreeSet<Element> {
+    let mut all = BTreeSet::new();
+    let mut add = |set: String, key: String, value: Option<String>| {
+        all.insert(Element { set, key, value });
+    };
+    let card = format!("\"{}\" . {}", tap_name(owner, slot), member.mac);
+    add("macs".to_owned(), card.clone(), None);
+    add(
+        "sources6".to_owned(),
+        format!("{card} . {}", member.mac.link_local()),
+        None,
+    );
+    let mark = format!("0x{:08x}", 0xb400_0000 | u32::from(member.generation));
+    let rules = &member.rules;
+    for own in network.addresses(slot) {
+        let f = if own.is_ipv4() { '4' } else { '6' };
+        add(format!("sources{f}"), format!("{card} . {own}"), None);
+        if rules.mode == NetMode::Off {
+            continue;
+        }
+        add(
+            format!("modes{f}"),
+            own.to_string(),
+            Some(format!("goto {}{f}", rules.mode)),
+        );
+        add(format!("marks{f}"), own.to_string(), Some(mark.clone()));
+        add(format!("live{f}"), format!("{own} . {mark}"), None);
+        let same = |other: &IpAddr| other.is_ipv4() == own.is_ipv4();
+        for peer in rules
+            .peers
+            .iter()
+            .flat_map(|&peer| network.addresses(peer))
+            .filter(same)
+        {
+            add(format!("peers{f}"), format!("{own} . {peer}"), None);
+        }
+        for port in &rules.host_ports {
+            add(format!("host_ports{f}"), format!("{own} . {port}"), None);
+        }
+        for (address, port) in rules.exact().into_iter().filter(|(address, _)| same(address)) {
+            add(format!("exact{f}"), format!("{own} . {address} . {port}"), None);
+        }
+        for port in rules.ports() {
+            for range in rules.ranges(port).into_iter().filter(|range| same(&range.first)) {
+                match port {
+                    Some(port) => add(format!("net_ports{f}"), format!("{own} . {range} . {port}"), None),
+                    None => add(format!("nets{f}"), format!("{own} . {range}"), None),
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The transaction from one set of elements to another. Empty if they are the same.
+pub fn change(owner: u32, from: &BTreeSet<Element>, to: &BTreeSet<Element>) -> String {
+    let mut script = String::new();
+    commands(&mut script, "delete", owner, from.difference(to));
+    commands(&mut script, "add", owner, to.difference(from));
+    script
+}
+
+fn commands<'a>(script: &mut String, word: &str, owner: u32, elements: impl Iterator<Item = &'a Element>) {
+    let mut by_set: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for element in elements {
+        let text = if word == "delete" {
+            element.key.clone()
+        } else {
+            element.text()
+        };
+        by_set.entry(&element.set).or_default().push(text);
+    }
+    for (set, keys) in by_set {
+        let family = if set.starts_with("sources") || set == "macs" {
+            "bridge"
+        } else {
+            "inet"
+        };
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            script,
+            "{word} element {family} {} {set} {{ {} }}",
+            table(owner),
+            keys.join(", ")
+        );
+    }
+}
+
+/// An address that a name resolved to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// The address.
+    pub address: IpAddr,
+    /// The TCP and UDP port that the name's rule is limited to; every port and protocol if none.
+    pub port: Option<u16>,
+    /// How long it lives, in seconds from now.
+    pub seconds: u64,
+    /// Whether it lives already, and is to live on.
+    pub again: bool,
+}
+
+/// The transaction that lets a VM reach what it was answered.
+pub fn answers<'a>(
+    owner: u32,
+    network: &Network,
+    slot: Slot,
+    answers: impl IntoIterator<Item = &'a Answered>,
+) -> String {
+    let (mut timed, mut again) = (Vec::new(), Vec::new());
+    for answer in answers {
+        let Some(own) = network
+            .addresses(slot)
+            .find(|own| own.is_ipv4() == answer.address.is_ipv4())
+        else {
+            continue;
+        };
+        let f = if own.is_ipv4() { '4' } else { '6' };
+        let (set, key) = match answer.port {
+            Some(port) => (
+                format!("answer_ports{f}"),
+                format!("{own} . {} . {port}", answer.address),
+            ),
+            None => (format!("answers{f}"), format!("{own} . {}", answer.address)),
+        };
+        let lives = Element {
+            key: format!("{key} timeout {}s", answer.seconds),
+            set,
+            value: None,
+        };
+        if answer.again {
+            again.push((Element { key, ..lives.clone() }, lives.clone()));
+        }
+        timed.push(lives);
+    }
+    let mut script = String::new();
+    commands(&mut script, "add", owner, timed.iter());
+    // Older kernels let an element that is there keep its old time when it is added again, and one that has just
+    // expired cannot be deleted unless it is added before.
+    commands(&mut script, "delete", owner, again.iter().map(|(bare, _)| bare));
+    commands(&mut script, "add", owner, again.iter().map(|(_, lives)| lives));
+    script
+}

@@ -1,0 +1,105 @@
+//! Flows of VMs, as the packet filter logs them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+use super::Slot;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// The start of a flow, or a packet that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// The VM that sent it, by where it came from.
+    pub slot: Option<Slot>,
+    /// Whether it went on.
+    pub allowed: bool,
+    /// Why.
+    pub rule: FlowRule,
+    /// Who it said that it is; none for what is no IP.
+    pub source: Option<IpAddr>,
+    /// Where it was bound.
+    pub destination: Option<IpAddr>,
+    /// The protocol's number (IANA): 6 is TCP, 17 is UDP.
+    pub protocol: u8,
+    /// The destination's port, for TCP and UDP.
+    pub port: Option<u16>,
+}
+
+/// Which part of the packet filter decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlowRule {
+    /// Allowed: mode `nat`.
+    Nat,
+    /// Allowed: mode `learn`.
+    Learn,
+    /// Allowed: an address in the rules.
+    Rule,
+    /// Allowed: an address that a listed name resolved to.
+    Answer,
+    /// Another VM.
+    Peer,
+    /// The host itself.
+    Host,
+    /// Denied: mode `off`.
+    Off,
+    /// Denied: not the public Internet.
+    Private,
+    /// Denied: a resolver other than the gateway.
+    Resolver,
+    /// Denied: a resolver that answers over HTTPS.
+    Doh,
+    /// Denied: in no rule.
+    Unlisted,
+    /// Denied: another's hardware or network address.
+    Spoofed,
+}
+
+impl Flow {
+    /// What an IP packet says of itself; the rest is to be filled in. What is no packet, or less than one, says nothing.
+    pub fn of_packet(packet: &[u8]) -> Self {
+        let mut flow = Self {
+            slot: None,
+            allowed: false,
+            rule: FlowRule::Unlisted,
+            source: None,
+            destination: None,
+            protocol: 0,
+            port: None,
+        };
+        read_packet(packet, &mut flow);
+        flow
+    }
+}
+
+/// Reads addresses, protocol and port of an IP packet (RFC 791, RFC 8200); what is none stays unknown.
+fn read_packet(packet: &[u8], flow: &mut Flow) -> Option<()> {
+    let header = match packet.first()? >> 4 {
+        4 => {
+            let address =
+                |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(packet.get(at..at + 4)?).ok()?));
+            (flow.source, flow.destination) = (address(12).map(IpAddr::V4), address(16).map(IpAddr::V4));
+            flow.protocol = *packet.get(9)?;
+            usize::from(packet.first()? & 15) * 4
+        }
+        6 => {
+            let address = |at: usize| {
+                Some(Ipv6Addr::from(
+                    <[u8; 16]>::try_from(packet.get(at..at + 16)?).ok()?,
+                ))
+            };
+            (flow.source, flow.destination) = (address(8).map(IpAddr::V6), address(24).map(IpAddr::V6));
+            flow.protocol = *packet.get(6)?;
+            40
+        }
+        _ => return None,
+    };
+    if matches!(flow.protocol, TCP | UDP) {
+        let port = packet.get(header + 2..header + 4)?;
+        flow.port = Some(u16::from_be_bytes(port.try_into().ok()?));
+    }
+    Some(())
+}

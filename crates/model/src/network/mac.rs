@@ -1,0 +1,129 @@
+//! Hardware addresses.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::VmId;
+
+/// A locally administered unicast hardware address (IEEE 802), written as `06:00:ac:10:00:02`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mac([u8; 6]);
+
+/// A text that is no hardware address that a VM may have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a hardware address of a VM: six bytes, locally administered, unicast")]
+pub struct InvalidMac(String);
+
+impl Mac {
+    /// The address of a VM's card: five bytes of its id behind a first byte that marks it local.
+    pub const fn of_vm(id: &VmId) -> Self {
+        let id = id.as_bytes();
+        Self([0x06, id[3], id[4], id[5], id[6], id[7]])
+    }
+
+    /// The address of a user's bridge, the same at each start so that guests need not learn a new one. No VM has it:
+    /// its first byte is another one.
+    pub const fn of_bridge(owner: u32) -> Self {
+        let uid = owner.to_be_bytes();
+        Self([0x0a, 0x62, uid[0], uid[1], uid[2], uid[3]])
+    }
+
+    /// The bytes, in order.
+    pub const fn octets(&self) -> [u8; 6] {
+        self.0
+    }
+
+    /// The link-local address that a guest's kernel makes of it (RFC 4291, appendix A).
+    pub fn link_local(&self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0;
+        let word = |high: u8, low: u8| u16::from_be_bytes([high, low]);
+        Ipv6Addr::new(
+            0xfe80,
+            0,
+            0,
+            0,
+            word(a ^ 2, b),
+            word(c, 0xff),
+            word(0xfe, d),
+            word(e, f),
+        )
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl FromStr for Mac {
+    type Err = InvalidMac;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMac> {
+        let invalid = || InvalidMac(text.to_owned());
+        let parts: Vec<&str> = text.split(':').collect();
+        let mut bytes = [0; 6];
+        if parts.len() != bytes.len() {
+            return Err(invalid());
+        }
+        for (byte, part) in bytes.iter_mut().zip(parts) {
+            if part.len() != 2 || !part.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Err(invalid());
+            }
+            *byte = u8::from_str_radix(part, 16).map_err(|_| invalid())?;
+        }
+        // The two low bits of the first byte: group, and locally administered.
+        if bytes[0] & 3 == 2 {
+            Ok(Self(bytes))
+        } else {
+            Err(invalid())
+        }
+    }
+}
+
+impl TryFrom<String> for Mac {
+    type Error = InvalidMac;
+
+    fn try_from(text: String) -> Result<Self, InvalidMac> {
+        text.parse()
+    }
+}
+
+impl From<Mac> for String {
+    fn from(mac: Mac) -> Self {
+        mac.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_derives_from_the_id_and_reads_back() {
+        let mac = Mac::of_vm(&VmId::from_bytes([0, 1, 2, 3, 0xfc, 0xfd, 0xfe, 0xff]));
+        assert_eq!(mac.to_string(), "06:03:fc:fd:fe:ff");
+        assert_eq!(mac.to_string().parse(), Ok(mac));
+        assert_eq!(mac.link_local().to_string(), "fe80::403:fcff:fefd:feff");
+        assert_eq!(Mac::of_bridge(1000).to_string(), "0a:62:00:00:03:e8");
+    }
+
+    #[test]
+    fn group_and_foreign_addresses_are_refused() {
+        for bad in [
+            "ff:ff:ff:ff:ff:ff",
+            "00:16:3e:00:00:01",
+            "03:00:00:00:00:01",
+            "06:0:0:0:0:1",
+            "06:00:00:00:00",
+            "06:00:00:00:00:+1",
+        ] {
+            assert!(bad.parse::<Mac>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The network plan: which addresses, names and hardware addresses VMs have, and what each may reach.
+//!
+//! Everything here is derived or decided, nothing is looked up: a VM's *slot*, a small number that it keeps, gives
+//! its addresses ([`Subnet`], [`Ula`]) and its TAP's name ([`tap_name`]); its id gives its [`Mac`]. What a user
+//! writes is a [`Policy`]; what the root helper is told is [`Rules`], in which every name has become a number.
+
+mod allow;
+pub mod audit;
+mod cidr;
+pub mod converge;
+pub mod filter;
+mod flow;
+mod host;
+mod mac;
+mod plan;
+mod policy;
+mod ranges;
+mod refused;
+mod slot;
+mod subnet;
+
+pub use allow::{Allow, DomainName, InvalidAllow};
+pub use audit::Finding;
+pub use cidr::{Cidr, InvalidCidr};
+pub use filter::Answered;
+pub use flow::{Flow, FlowRule};
+pub use host::{Link, Observed, Route, Step};
+pub use mac::{InvalidMac, Mac};
+pub use plan::{Member, Network, Plan, Prepared};
+pub use policy::{InvalidRules, MAX_RULES, NetMode, NetRule, ParseNetModeError, Policy, Rules};
+pub use ranges::{Range, merged};
+pub use refused::{DNS_OVER_HTTPS, RESOLVER_PORTS, is_refused, refused};
+pub use slot::{
+    Slot, bridge_name, choose_slot, slot_of_tap, spare_prefix, spare_tap_name, tap_name, tap_prefix,
+};
+pub use subnet::{InvalidSubnet, Subnet, Ula};

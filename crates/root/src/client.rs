@@ -1,0 +1,241 @@
+//! The client: what a daemon uses of this crate.
+
+use std::io::{self, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use banger_model::network::{Finding, Flow, Network, Rules, Slot};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+
+use crate::wire::{
+    Answer, Attach, Attached, DnsSocket, Failure, Reply, Status, Verb, frame, read_body, read_frame,
+};
+
+/// A connection to the helper. Calls are made one after another and block; an attach takes milliseconds.
+#[derive(Debug)]
+pub struct Client {
+    socket: UnixStream,
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No helper answers there.
+    #[error("cannot connect to the root helper at {path}")]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The connection broke.
+    #[error("the root helper did not answer")]
+    Exchange(#[source] io::Error),
+    /// The helper closed the connection, as it does with who may not use it.
+    #[error("the root helper closed the connection: does this network belong to another user?")]
+    Closed,
+    /// The answer is to another question: client and helper are of different versions.
+    #[error("the root helper answered something else: is it of another version?")]
+    Unexpected,
+    /// The helper says why.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+macro_rules! expect {
+    ($reply:expr, $pattern:pat => $value:expr) => {
+        match $reply {
+            $pattern => Ok($value),
+            _ => Err(CallError::Unexpected),
+        }
+    };
+}
+
+impl Client {
+    /// Connects to the helper of this user.
+    ///
+    /// # Errors
+    /// None listens there, or this user may not connect.
+    pub fn connect(path: &Path) -> Result<Self, CallError> {
+        match UnixStream::connect(path) {
+            Ok(socket) => Ok(Self { socket }),
+            Err(source) => Err(CallError::Connect {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Sends one verb and waits for its reply. [`Reply::Failed`] is an error here.
+    ///
+    /// # Errors
+    /// The exchange fails, or the helper says that the verb did.
+    pub fn call(&mut self, verb: &Verb) -> Result<Reply, CallError> {
+        self.send(verb)?;
+        receive(&mut self.socket)
+    }
+
+    /// What there is.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`]; so for all that follow.
+    pub fn status(&mut self) -> Result<Status, CallError> {
+        expect!(self.call(&Verb::Status)?, Reply::Status(status) => status)
+    }
+
+    /// Lets there be a network.
+    ///
+    /// # Errors
+    /// Its addresses are used by another, or VMs are attached to one that differs, or those of [`Client::call`].
+    pub fn prepare(&mut self, network: Network) -> Result<(), CallError> {
+        expect!(self.call(&Verb::Prepare(network))?, Reply::Done => ())
+    }
+
+    /// Attaches a VM.
+    ///
+    /// # Errors
+    /// Another slot has its hardware address, no network is prepared, or those of [`Client::call`].
+    pub fn attach(&mut self, attach: Attach) -> Result<Attached, CallError> {
+        expect!(self.call(&Verb::Attach(attach))?, Reply::Attached(attached) => attached)
+    }
+
+    /// Detaches a VM; one that is not attached is already detached.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn detach(&mut self, slot: Slot) -> Result<(), CallError> {
+        expect!(self.call(&Verb::Detach { slot })?, Reply::Done => ())
+    }
+
+    /// Changes what a VM may reach.
+    ///
+    /// # Errors
+    /// It is not attached, or those of [`Client::call`].
+    pub fn policy(&mut self, slot: Slot, rules: Rules) -> Result<(), CallError> {
+        expect!(self.call(&Verb::Policy { slot, rules })?, Reply::Done => ())
+    }
+
+    /// Lets a VM reach what its resolver told it. Return the answer to the guest only after this.
+    ///
+    /// # Errors
+    /// An address is one that no name may stand for, the VM is not attached, or those of [`Client::call`].
+    pub fn answers(&mut self, slot: Slot, answers: Vec<Answer>) -> Result<(), CallError> {
+        expect!(self.call(&Verb::Answers { slot, answers })?, Reply::Done => ())
+    }
+
+    /// Where the host differs from the plan.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn audit(&mut self) -> Result<Vec<Finding>, CallError> {
+        expect!(self.call(&Verb::Audit)?, Reply::Findings(findings) => findings)
+    }
+
+    /// Makes the host what the plan says.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn rebuild(&mut self) -> Result<(), CallError> {
+        expect!(self.call(&Verb::Rebuild)?, Reply::Done => ())
+    }
+
+    /// Removes everything.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn teardown(&mut self) -> Result<(), CallError> {
+        expect!(self.call(&Verb::Teardown)?, Reply::Done => ())
+    }
+
+    /// The sockets of the gateway's port 53. Asked again, they are the same ones.
+    ///
+    /// # Errors
+    /// No network is prepared, another program has the port, or those of [`Client::call`].
+    pub fn dns_sockets(&mut self) -> Result<Vec<(DnsSocket, OwnedFd)>, CallError> {
+        self.send(&Verb::DnsSockets)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut length = [0; 4];
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::WAITALL;
+        let got = recvmsg(
+            &self.socket,
+            &mut [IoSliceMut::new(&mut length)],
+            &mut control,
+            flags,
+        )
+        .map_err(|errno| CallError::Exchange(errno.into()))?;
+        let sockets: Vec<OwnedFd> = control
+            .drain()
+            .filter_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(rights) => Some(rights),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        if got.bytes == 0 {
+            return Err(CallError::Closed);
+        }
+        self.socket
+            .read_exact(&mut length[got.bytes..])
+            .map_err(CallError::Exchange)?;
+        let reply = read_body(&mut self.socket, length).map_err(CallError::Exchange)?;
+        let kinds = expect!(unfailed(reply)?, Reply::Sockets(kinds) => kinds)?;
+        if kinds.len() == sockets.len() {
+            Ok(kinds.into_iter().zip(sockets).collect())
+        } else {
+            Err(CallError::Unexpected)
+        }
+    }
+
+    /// Makes this connection one that tells of flows.
+    ///
+    /// # Errors
+    /// Another connection does already, no network is prepared, or those of [`Client::call`].
+    pub fn flows(mut self) -> Result<Flows, CallError> {
+        expect!(self.call(&Verb::Flows)?, Reply::Done => Flows { socket: self.socket })
+    }
+
+    fn send(&mut self, verb: &Verb) -> Result<(), CallError> {
+        let frame = frame(verb).map_err(CallError::Exchange)?;
+        self.socket.write_all(&frame).map_err(CallError::Exchange)
+    }
+}
+
+/// Flows as they begin or are refused. Drop it to end it.
+#[derive(Debug)]
+pub struct Flows {
+    /// The connection, for who wants to wait on it, read [frames](crate::wire::read_frame) itself, or shut it down.
+    pub socket: UnixStream,
+}
+
+impl Iterator for Flows {
+    type Item = Result<Flow, CallError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match receive(&mut self.socket) {
+            Ok(Reply::Flow(flow)) => Some(Ok(flow)),
+            Ok(_) => Some(Err(CallError::Unexpected)),
+            Err(CallError::Closed) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+fn receive(socket: &mut UnixStream) -> Result<Reply, CallError> {
+    match read_frame(socket) {
+        Ok(Some(reply)) => unfailed(reply),
+        Ok(None) => Err(CallError::Closed),
+        // A helper that refuses to talk closes with our verb unread.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(CallError::Closed),
+        Err(error) => Err(CallError::Exchange(error)),
+    }
+}
+
+fn unfailed(reply: Reply) -> Result<Reply, CallError> {
+    match reply {
+        Reply::Failed(failure) => Err(failure.into()),
+        reply => Ok(reply),
+    }
+}

@@ -1,0 +1,58 @@
+//! `banger-root serve --owner UID --socket-dir DIR --state-dir DIR`
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use banger_root::serve::{Config, serve};
+
+const USAGE: &str = "usage: banger-root serve --owner UID [--socket-dir DIR] [--state-dir DIR]
+
+Serves the verbs of banger's network to user UID and to root, at DIR/UID.sock.
+  --socket-dir DIR  default /run/banger-root
+  --state-dir DIR   default /var/lib/banger-root/UID";
+
+fn main() -> ExitCode {
+    let config = match parse(std::env::args().skip(1)) {
+        Some(config) => config,
+        None => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    // What whoever started this left open is nobody's business here.
+    // SAFETY: nothing of this process owns a descriptor beyond the first three yet.
+    unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+    let Err(error) = serve(&config) else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprintln!("caused by: {error}");
+        cause = error.source();
+    }
+    ExitCode::FAILURE
+}
+
+fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Config> {
+    if arguments.next()? != "serve" {
+        return None;
+    }
+    let (mut owner, mut socket_dir, mut state_dir) = (None, None, None);
+    while let Some(name) = arguments.next() {
+        let value = arguments.next()?;
+        match name.as_str() {
+            "--owner" => owner = Some(value.parse::<u32>().ok()?),
+            "--socket-dir" => socket_dir = Some(std::path::absolute(value).ok()?),
+            "--state-dir" => state_dir = Some(std::path::absolute(value).ok()?),
+            _ => return None,
+        }
+    }
+    let owner = owner?;
+    Some(Config {
+        owner,
+        socket_dir: socket_dir.unwrap_or_else(|| PathBuf::from("/run/banger-root")),
+        state_dir: state_dir.unwrap_or_else(|| PathBuf::from(format!("/var/lib/banger-root/{owner}"))),
+    })
+}

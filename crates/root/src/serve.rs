@@ -1,0 +1,324 @@
+//! The server: one socket, one thread a connection, one helper behind a lock.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use crate::confine::{ConfineError, confine};
+use crate::flows::FlowLog;
+use crate::helper::{Helper, Refusal, chain};
+use crate::kernel::{HostError, Kernel};
+use crate::plan::{Store, StoreError};
+use crate::wire::{Failure, FailureCode, Reply, Verb, frame, read_frame, write_frame};
+
+/// How many connections there may be; all are the owner's or root's.
+const MAX_CONNECTIONS: usize = 64;
+/// How long a client may leave a reply unread.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long after a verb the pool is filled and the records are synced, so that a burst of verbs does not wait for it.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// Whom to serve, and where.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The user whose VMs these are.
+    pub owner: u32,
+    /// The directory of the socket `UID.sock`; made if there is none.
+    pub socket_dir: PathBuf,
+    /// The directory of the plan, root's alone; made if there is none.
+    pub state_dir: PathBuf,
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The root directory, of all.
+    #[error("cannot leave the directory that this was started in")]
+    Directory(#[source] io::Error),
+    /// Not root.
+    #[error("only root can do this: start it with sudo, or as a system service")]
+    NotRoot,
+    /// A directory, a lock or the socket.
+    #[error("cannot {operation} {path}")]
+    File {
+        /// What was tried.
+        operation: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another helper has this plan.
+    #[error("another banger-root serves {0}")]
+    Running(PathBuf),
+    /// The plan cannot be read.
+    #[error("cannot read the plan")]
+    Store(#[from] StoreError),
+    /// The kernel does not answer.
+    #[error("cannot reach the kernel")]
+    Host(#[from] HostError),
+    /// The helper cannot give up what it does not need.
+    #[error("cannot confine this process")]
+    Confine(#[from] ConfineError),
+}
+
+/// The path of an owner's socket.
+pub fn socket_path(dir: &Path, owner: u32) -> PathBuf {
+    dir.join(format!("{owner}.sock"))
+}
+
+/// Serves until the process is ended. What it made stays, for VMs that run and for the helper after it.
+///
+/// # Errors
+/// Something that it cannot do without.
+pub fn serve(config: &Config) -> Result<(), ServeError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(ServeError::NotRoot);
+    }
+    std::env::set_current_dir("/").map_err(ServeError::Directory)?;
+    directory(&config.state_dir, 0o700)?;
+    directory(&config.socket_dir, 0o755)?;
+    let _lock = lock(&config.state_dir)?;
+    let path = socket_path(&config.socket_dir, config.owner);
+    let fresh = path.with_extension("new");
+    let listener = listen(&fresh, config.owner).map_err(failed("make the socket", &fresh))?;
+    let confinement = confine(&[&config.state_dir, &config.socket_dir])?;
+    confinement.iter().for_each(|line| log(line));
+    let mut helper = Helper::open(
+        config.owner,
+        &config.state_dir,
+        Box::new(Kernel::open()?),
+        confinement,
+    )?;
+    if let Err(error) = helper.rebuild() {
+        // Someone must be able to ask what is wrong, and to tear it down.
+        log(&format!("the host is not as planned: {}", chain(&error)));
+    }
+    fs::rename(&fresh, &path).map_err(failed("show the socket", &path))?;
+    log(&format!("serving uid {} at {}", config.owner, path.display()));
+    let (done, verbs) = mpsc::channel();
+    let server = Arc::new(Server {
+        owner: config.owner,
+        helper: Mutex::new(helper),
+        connections: AtomicUsize::new(0),
+    });
+    // What waited when the last helper ended may be less than what should.
+    let _ = done.send(());
+    let (keeper, state_dir) = (Arc::clone(&server), config.state_dir.clone());
+    std::thread::spawn(move || keeper.keep(&verbs, &state_dir));
+    for connection in listener.incoming() {
+        match connection {
+            Ok(socket) => Server::accept(&server, socket, done.clone()),
+            Err(error) => log(&format!("a connection failed: {error}")),
+        }
+    }
+    Ok(())
+}
+
+struct Server {
+    owner: u32,
+    helper: Mutex<Helper>,
+    connections: AtomicUsize,
+}
+
+/// Who asks.
+struct Peer {
+    uid: u32,
+    pid: i32,
+}
+
+impl Server {
+    fn accept(server: &Arc<Self>, socket: UnixStream, done: Sender<()>) {
+        let peer = match socket_peercred(&socket) {
+            Ok(cred) => Peer {
+                uid: cred.uid.as_raw(),
+                pid: cred.pid.as_raw_nonzero().get(),
+            },
+            Err(error) => return log(&format!("a connection without credentials is closed: {error}")),
+        };
+        // The socket's mode says so already, unless someone changed it.
+        if peer.uid != server.owner && peer.uid != 0 {
+            return log(&format!(
+                "uid {} pid {}: refused, only uid {} is served",
+                peer.uid, peer.pid, server.owner
+            ));
+        }
+        if server.connections.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
+            server.connections.fetch_sub(1, Ordering::Relaxed);
+            return log(&format!(
+                "uid {} pid {}: refused, too many connections",
+                peer.uid, peer.pid
+            ));
+        }
+        let server = Arc::clone(server);
+        std::thread::spawn(move || {
+            if let Err(error) = server.converse(socket, &peer, &done) {
+                log(&format!(
+                    "uid {} pid {}: the connection ended: {error}",
+                    peer.uid, peer.pid
+                ));
+            }
+            server.connections.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    fn converse(&self, mut socket: UnixStream, peer: &Peer, done: &Sender<()>) -> io::Result<()> {
+        socket.set_write_timeout(Some(PATIENCE))?;
+        loop {
+            let verb: Verb = match read_frame(&mut socket) {
+                Ok(Some(verb)) => verb,
+                Ok(None) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    let message = format!("this is no verb: {error}");
+                    write_frame(
+                        &mut socket,
+                        &Reply::Failed(Failure {
+                            code: FailureCode::Invalid,
+                            message,
+                        }),
+                    )?;
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            };
+            let (name, start) = (verb.name(), Instant::now());
+            let flows = verb == Verb::Flows;
+            let passes = verb == Verb::DnsSockets;
+            let reply = self.helper().handle(verb);
+            let end = match &reply {
+                Reply::Failed(failure) => format!("failed: {}", failure.message),
+                _ => format!("done in {:.1} ms", start.elapsed().as_secs_f64() * 1e3),
+            };
+            log(&format!("uid {} pid {}: {name}: {end}", peer.uid, peer.pid));
+            match reply {
+                Reply::Done if flows => return self.tell_flows(&mut socket),
+                Reply::Sockets(_) if passes => self.pass_sockets(&mut socket, &reply)?,
+                reply => write_frame(&mut socket, &reply)?,
+            }
+            // The keeper lives as long as the server.
+            let _ = done.send(());
+        }
+    }
+
+    fn tell_flows(&self, socket: &mut UnixStream) -> io::Result<()> {
+        let log = match FlowLog::open(self.owner) {
+            Ok(log) => log,
+            Err(error) => {
+                let busy = error.kind() == io::ErrorKind::ResourceBusy;
+                let code = if busy {
+                    FailureCode::Busy
+                } else {
+                    FailureCode::Host
+                };
+                let message = format!("cannot read the log of flows: {error}");
+                return write_frame(socket, &Reply::Failed(Failure { code, message }));
+            }
+        };
+        write_frame(socket, &Reply::Done)?;
+        log.stream(socket, || self.helper().network().ok().cloned())
+    }
+
+    fn pass_sockets(&self, socket: &mut UnixStream, reply: &Reply) -> io::Result<()> {
+        let bytes = frame(reply)?;
+        let mut helper = self.helper();
+        let sockets = helper
+            .dns()
+            .map_err(|refusal| io::Error::other(chain(&refusal)))?;
+        let descriptors = sockets.descriptors();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+            return Err(io::Error::other("too many sockets for one message"));
+        }
+        let sent = sendmsg(
+            &*socket,
+            &[IoSlice::new(&bytes)],
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )?;
+        socket.write_all(&bytes[sent..])
+    }
+
+    /// Between verbs: lets TAPs wait, and brings the records to the disk.
+    fn keep(&self, verbs: &Receiver<()>, state_dir: &Path) {
+        while verbs.recv().is_ok() {
+            while match verbs.recv_timeout(QUIET) {
+                Ok(()) => true,
+                Err(RecvTimeoutError::Timeout) => self.refill(),
+                Err(RecvTimeoutError::Disconnected) => false,
+            } {}
+            if let Err(error) = Store::sync(state_dir) {
+                log(&format!("the records may not be on the disk: {error}"));
+            }
+        }
+    }
+
+    /// One more TAP; says whether another is wanted.
+    fn refill(&self) -> bool {
+        let refilled: Result<bool, Refusal> = self.helper().refill();
+        refilled.unwrap_or_else(|error| {
+            log(&format!("no TAP waits: {}", chain(&error)));
+            false
+        })
+    }
+
+    fn helper(&self) -> MutexGuard<'_, Helper> {
+        // A verb that panicked left a plan and a host that the next rebuild brings together again.
+        self.helper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A socket that was the owner's alone before it could be found.
+fn listen(path: &Path, owner: u32) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // One thread so far; the socket is made with these bits.
+    let before = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(path);
+    rustix::process::umask(before);
+    let listener = listener?;
+    std::os::unix::fs::lchown(path, Some(owner), None)?;
+    Ok(listener)
+}
+
+fn directory(path: &Path, mode: u32) -> Result<(), ServeError> {
+    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+    let kept = made.and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)));
+    kept.map_err(failed("make the directory", path))
+}
+
+fn lock(state_dir: &Path) -> Result<File, ServeError> {
+    let path = state_dir.join("lock");
+    let file = File::create(&path).map_err(failed("open", &path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(_) => Err(ServeError::Running(state_dir.to_owned())),
+    }
+}
+
+fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ServeError + use<> {
+    let path = path.to_owned();
+    move |source| ServeError::File {
+        operation,
+        path,
+        source,
+    }
+}
+
+fn log(line: &str) {
+    // Without anyone to read it, there is nothing else to do.
+    let _ = writeln!(io::stderr(), "banger-root: {line}");
+}

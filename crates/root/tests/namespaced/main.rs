@@ -1,0 +1,73 @@
+//! The real helper against the real kernel, in network namespaces of its own: netlink, TAPs and nftables as on a host.
+
+mod life;
+mod netns;
+mod policy;
+mod posture;
+mod world;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// Why these tests cannot run here, if they cannot.
+fn hindrance() -> Option<&'static str> {
+    if !rustix::process::geteuid().is_root() {
+        Some("network namespaces and nftables need root")
+    } else if !["/usr/sbin/nft", "/sbin/nft"]
+        .iter()
+        .any(|nft| Path::new(nft).exists())
+    {
+        Some("there is no nft: scripts/setup.sh test")
+    } else if !Path::new("/dev/net/tun").exists() {
+        Some("there is no /dev/net/tun")
+    } else {
+        None
+    }
+}
+
+macro_rules! trials {
+    ($($module:ident::$name:ident),+ $(,)?) => {
+        [$((concat!(stringify!($module), "::", stringify!($name)), $module::$name as fn())),+]
+    };
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Each has hosts and guests of its own; more at a time only slow each other down.
+    arguments.test_threads.get_or_insert(4);
+    let hindrance = hindrance();
+    let trial = |(name, test): (&str, fn())| {
+        let name = hindrance.map_or_else(|| name.to_owned(), |why| format!("{name} ({why})"));
+        let run = move || {
+            test();
+            Ok(())
+        };
+        Trial::test(name, run).with_ignored_flag(hindrance.is_some())
+    };
+    let trials = trials![
+        policy::off_reaches_nothing,
+        policy::nat_reaches_the_public_internet_as_the_host,
+        policy::private_addresses_are_reached_only_when_named,
+        policy::allow_reaches_what_is_listed,
+        policy::answers_open_addresses_for_their_time,
+        policy::learn_reaches_the_internet_and_is_recorded,
+        policy::guests_meet_only_by_name,
+        policy::the_host_is_reached_by_named_ports_alone,
+        policy::a_guest_is_only_itself,
+        policy::a_narrower_policy_ends_connections,
+        policy::limits_are_said,
+        life::what_is_others_stays,
+        life::what_was_broken_is_repaired,
+        life::a_filter_that_is_gone_is_loaded_by_the_next_verb,
+        life::fifty_attach_at_once,
+        life::only_the_owner_is_served_and_has_the_tap,
+        life::a_step_that_fails_leaves_what_was_there,
+        life::what_could_not_be_undone_is_said_and_mended_later,
+        life::saying_it_twice_is_saying_it_once,
+        posture::the_helper_holds_what_it_needs,
+        posture::confinement_holds,
+    ];
+    libtest_mimic::run(&arguments, trials.into_iter().map(trial).collect()).exit_code()
+}
