@@ -53,7 +53,12 @@ impl Found {
 
     /// How long it may be kept.
     pub(crate) fn lifetime(&self) -> Duration {
-        let shortest = self.answers.iter().chain(&self.soa).map(|record| record.ttl).min();
+        let shortest = self
+            .answers
+            .iter()
+            .chain(&self.soa)
+            .map(|record| record.ttl)
+            .min();
         Duration::from_secs(shortest.unwrap_or(0).into())
     }
 
@@ -155,7 +160,10 @@ mod tests {
             .iter()
             .map(|record| record.name.to_lowercase().to_ascii())
             .collect();
-        assert_eq!(owners, ["edge.cdn.net.", "mid.net.", "www.x.org.", "edge.cdn.net."]);
+        assert_eq!(
+            owners,
+            ["edge.cdn.net.", "mid.net.", "www.x.org.", "edge.cdn.net."]
+        );
         assert_eq!(found.lifetime(), Duration::from_secs(60));
     }
 
@@ -165,6 +173,13 @@ mod tests {
         assert_eq!(found.answers[0].ttl, MAX_TTL);
         assert_eq!(found.aged(Duration::from_secs(10)).answers[0].ttl, MAX_TTL - 10);
         assert_eq!(found.aged(Duration::from_secs(1 << 40)).answers[0].ttl, 0);
-        assert_eq!(super::Found { answers: vec![], ..found }.lifetime(), Duration::ZERO);
+        assert_eq!(
+            super::Found {
+                answers: vec![],
+                ..found
+            }
+            .lifetime(),
+            Duration::ZERO
+        );
     }
 }

@@ -196,7 +196,10 @@ mod tests {
     fn a_person_is_told_what_to_write() {
         let high = ["127.0.0.1:5354".parse().unwrap()];
         let resolved = by_hand(&high, true);
-        assert!(resolved.contains("DNS=127.0.0.1:5354\n  Domains=~vm"), "{resolved}");
+        assert!(
+            resolved.contains("DNS=127.0.0.1:5354\n  Domains=~vm"),
+            "{resolved}"
+        );
         let dnsmasq = by_hand(&high, false);
         assert!(dnsmasq.ends_with("server=/vm/127.0.0.1#5354"), "{dnsmasq}");
         let plain = by_hand(&["172.16.0.1:53".parse().unwrap()], false);

@@ -76,7 +76,10 @@ mod tests {
         let mut known = Known::default();
         assert_eq!(known.news(slot, &[answer(1, 60)], start), [answer(1, 60)]);
         known.keep(slot, &[answer(1, 60)], start);
-        assert_eq!(known.news(slot, &[answer(1, 60), answer(2, 60)], start), [answer(2, 60)]);
+        assert_eq!(
+            known.news(slot, &[answer(1, 60), answer(2, 60)], start),
+            [answer(2, 60)]
+        );
         // The same answer from a cache, a while later; then one that lives longer; then another VM; then after its end.
         assert!(known.news(slot, &[answer(1, 50)], later(10)).is_empty());
         assert_eq!(known.news(slot, &[answer(1, 60)], later(10)), [answer(1, 60)]);

@@ -178,7 +178,10 @@ mod tests {
             assert!(answers.iter().all(|answer| answer.ttl == 90));
             answers.iter().map(|answer| answer.port).collect()
         };
-        assert_eq!(ports(&["x.org:443", "*.org:80", "x.org:443"]), [Some(80), Some(443)]);
+        assert_eq!(
+            ports(&["x.org:443", "*.org:80", "x.org:443"]),
+            [Some(80), Some(443)]
+        );
         assert_eq!(ports(&["x.org:443", "*.org"]), [None]);
         assert!(answers(&[], &public).is_empty());
     }
@@ -199,10 +202,7 @@ mod tests {
         );
         let https = |params| record(RData::HTTPS(HTTPS(SVCB::new(1, Name::root(), params))));
         let sifted = sift(
-            vec![
-                https(vec![alpn.clone(), hint.clone()]),
-                https(vec![needs, hint]),
-            ],
+            vec![https(vec![alpn.clone(), hint.clone()]), https(vec![needs, hint])],
             &policy(&[]),
         );
         assert_eq!(sifted.records, [https(vec![alpn])]);

@@ -68,9 +68,11 @@ pub(crate) fn apex(name: &Name, kind: RecordType) -> Reply {
 pub(crate) fn reverse(name: &Name, kind: RecordType, vm: &VmName) -> Reply {
     let target = Name::from_labels([vm.as_str().as_bytes(), ZONE.as_bytes()]);
     match (kind, target) {
-        (RecordType::PTR | RecordType::ANY, Ok(target)) => {
-            records(vec![Record::from_rdata(name.clone(), TTL, RData::PTR(PTR(target)))])
-        }
+        (RecordType::PTR | RecordType::ANY, Ok(target)) => records(vec![Record::from_rdata(
+            name.clone(),
+            TTL,
+            RData::PTR(PTR(target)),
+        )]),
         _ => records(Vec::new()),
     }
 }

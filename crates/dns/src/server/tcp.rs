@@ -54,7 +54,11 @@ fn place<O: Oracle>(shared: &Shared<O>, source: SocketAddr) -> Option<Place> {
 }
 
 /// Answers one question after the other, until the other side ends, is still for too long, or takes no answer.
-async fn converse<O: Oracle>(shared: &Shared<O>, mut stream: TcpStream, source: SocketAddr) -> io::Result<()> {
+async fn converse<O: Oracle>(
+    shared: &Shared<O>,
+    mut stream: TcpStream,
+    source: SocketAddr,
+) -> io::Result<()> {
     let idle = shared.limits.idle_time;
     let mut buffer = vec![0; MAX_QUESTION];
     loop {

@@ -205,9 +205,15 @@ mod tests {
             is(&answer("wWw.x.oRg.", |message| message.metadata.truncation = true)),
             "unsure"
         );
-        assert_eq!(is(&answer("wWw.x.oRg.", |message| message.metadata.id = 8)), "stray");
+        assert_eq!(
+            is(&answer("wWw.x.oRg.", |message| message.metadata.id = 8)),
+            "stray"
+        );
         assert_eq!(is(&answer("wWw.x.net.", |_| {})), "stray");
-        assert_eq!(is(&answer("wWw.x.oRg.", |message| message.queries.clear())), "stray");
+        assert_eq!(
+            is(&answer("wWw.x.oRg.", |message| message.queries.clear())),
+            "stray"
+        );
         assert_eq!(is(&asked.to_vec().unwrap()), "stray");
         assert_eq!(is(b"\x00\x07"), "unsure");
         assert_eq!(is(b""), "stray");

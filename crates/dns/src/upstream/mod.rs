@@ -146,10 +146,7 @@ impl Upstream {
                 }
             }
         }
-        Err(Failed::Unanswered {
-            asked: servers,
-            last,
-        })
+        Err(Failed::Unanswered { asked: servers, last })
     }
 
     /// The upstreams that are not this server itself.
@@ -207,7 +204,14 @@ mod tests {
         ] {
             assert_eq!(parse_upstream(text).unwrap().to_string(), address);
         }
-        for bad in ["", "dns.example", "1.2.3.4:0", "0.0.0.0", "1.2.3", "224.0.0.251:5353"] {
+        for bad in [
+            "",
+            "dns.example",
+            "1.2.3.4:0",
+            "0.0.0.0",
+            "1.2.3",
+            "224.0.0.251:5353",
+        ] {
             let error = parse_upstream(bad).unwrap_err().to_string();
             assert!(error.contains("is no resolver"), "{error}");
         }
