@@ -1,6 +1,7 @@
 //! From a question to what there is, at most once at a time: out of the cache, or on the way that someone is on already.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -53,22 +54,27 @@ impl Forward {
 
     /// What there is. There are as many flights as there are callers at most.
     pub(crate) async fn find(&self, key: &Key) -> Result<Found, Failed> {
-        if let Some(found) = self.cached(key) {
-            return Ok(found);
-        }
-        let (sender, receiver) = watch::channel(None);
-        let other = match locked(&self.flights).entry(key.clone()) {
-            std::collections::hash_map::Entry::Occupied(flight) => Some(flight.get().clone()),
-            std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(receiver);
-                None
+        loop {
+            if let Some(found) = self.cached(key) {
+                return Ok(found);
             }
-        };
-        let landing = match other {
-            Some(other) => landing(other).await,
-            None => self.fly(key, &sender).await,
-        };
-        landing.map(|found| Arc::unwrap_or_clone(found))
+            let (sender, receiver) = watch::channel(None);
+            let other = match locked(&self.flights).entry(key.clone()) {
+                Entry::Occupied(flight) => Some(flight.get().clone()),
+                Entry::Vacant(place) => {
+                    place.insert(receiver);
+                    None
+                }
+            };
+            let landed = match other {
+                Some(other) => landing(other).await,
+                None => Some(self.fly(key, &sender).await),
+            };
+            // Who flew may have gone away, with the socket that it was asked through. Then its flight is no more.
+            if let Some(landed) = landed {
+                return landed.map(Arc::unwrap_or_clone);
+            }
+        }
     }
 
     async fn fly(&self, key: &Key, sender: &watch::Sender<Option<Landing>>) -> Landing {
@@ -87,13 +93,10 @@ impl Forward {
     }
 }
 
-/// Waits for the flight of another.
-async fn landing(mut flight: watch::Receiver<Option<Landing>>) -> Landing {
+/// Waits for the flight of another; none if it was given up.
+async fn landing(mut flight: watch::Receiver<Option<Landing>>) -> Option<Landing> {
     let landed = flight.wait_for(Option::is_some).await;
-    landed
-        .ok()
-        .and_then(|landing| landing.clone())
-        .unwrap_or(Err(Failed::GivenUp))
+    landed.ok().and_then(|landing| landing.clone())
 }
 
 impl Drop for Flight<'_> {

@@ -17,7 +17,8 @@ pub trait Oracle: Send + Sync + 'static {
     /// The VM that has an address.
     fn reverse(&self, address: IpAddr) -> Option<VmName>;
 
-    /// Who asks from an address. What comes from no one is dropped.
+    /// Who asks from an address: the host from loopback and from its own address on the bridge, a VM from its own. What
+    /// comes from no one is dropped.
     fn asker(&self, source: IpAddr) -> Option<Asker>;
 
     /// Lets a VM reach addresses. The VM is told of them when this has come back well, and not before; it may be told of

@@ -31,7 +31,7 @@ struct Waiting {
 enum Deed {
     Nothing,
     Send(Vec<u8>),
-    Wait(Waiting),
+    Wait(Box<Waiting>),
 }
 
 /// Answers datagrams, until it is dropped.
@@ -59,7 +59,7 @@ pub(super) async fn serve<O: Oracle>(shared: Arc<Shared<O>>, socket: Arc<UdpSock
             Deed::Wait(question) => {
                 let (shared, socket) = (Arc::clone(&shared), Arc::clone(&socket));
                 waiting.spawn(async move {
-                    let bytes = wait(&shared, question).await;
+                    let bytes = wait(&shared, *question).await;
                     send(&socket, &bytes, source);
                 });
             }
@@ -84,12 +84,12 @@ fn step<O: Oracle>(shared: &Arc<Shared<O>>, bytes: &[u8], source: SocketAddr) ->
         Step::Reply(reply) => Deed::Send(reply.encode(&question, Transport::Udp)),
         Step::LookUp(rules) => match shared.places.question(who) {
             None => Deed::Nothing,
-            Some(place) => Deed::Wait(Waiting {
+            Some(place) => Deed::Wait(Box::new(Waiting {
                 asker,
                 question,
                 rules,
                 place,
-            }),
+            })),
         },
     }
 }

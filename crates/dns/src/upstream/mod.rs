@@ -65,9 +65,6 @@ pub(crate) enum Failed {
     /// None said anything of use in time.
     #[error("no answer from {}: {last}", list(.asked))]
     Unanswered { asked: Vec<SocketAddr>, last: String },
-    /// Who asked first went away.
-    #[error("the question was given up")]
-    GivenUp,
 }
 
 fn list(addresses: &[SocketAddr]) -> String {

@@ -149,7 +149,8 @@ async fn a_flood_of_one_vm_is_its_own_affair() {
     assert!(asked > 50 && answered * 10 >= asked * 9, "{answered} of {asked}");
     // Those that have a place, and their second try.
     assert!(world.upstream.total() < 100, "{}", world.upstream.total());
-    assert!(resident() < before + (16 << 10), "{before} to {}", resident());
+    // Other tests run beside this one; a task for each of the flood would take more than a hundred MiB.
+    assert!(resident() < before + (48 << 10), "{before} to {}", resident());
 }
 
 #[tokio::test]
