@@ -21,6 +21,8 @@
 mod cache;
 mod forward;
 mod found;
+#[cfg(test)]
+mod hostile;
 pub mod join;
 mod known;
 mod oracle;
