@@ -1,11 +1,14 @@
 //! The zone of VMs.
 
-use banger_dns::{Refusal, Verdict};
+use std::net::Ipv6Addr;
+
+use banger_dns::{Refusal, Sockets, Verdict};
 use banger_model::network::NetMode;
 use hickory_proto::op::{MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::RecordType::{A, AAAA, PTR, SOA, TXT};
+use tokio::net::UdpSocket;
 
-use crate::client::{ask, ask_by_tcp, connect, question, send, told, with_edns};
+use crate::client::{PATIENCE, ask, ask_by_tcp, connect, question, send, told, with_edns};
 use crate::world::{HOST, World, guest};
 
 #[tokio::test]
@@ -84,4 +87,30 @@ async fn what_is_no_question_is_told_so() {
     let answered = send(HOST, world.server, &with_edns(question("vm9.vm.", A), 4096)).await;
     assert_eq!(answered.metadata.message_type, MessageType::Response);
     assert_eq!(answered.edns.unwrap().max_payload(), 1232);
+}
+
+#[tokio::test]
+async fn sockets_come_and_go_while_the_server_runs() {
+    let world = World::new(&[(NetMode::Nat, &[])]).await;
+    let server = world.another();
+    let sockets = || {
+        let sockets = Sockets::bind((Ipv6Addr::LOCALHOST, 0).into()).unwrap();
+        (sockets.addresses()[0], sockets)
+    };
+    let asks = async |address| {
+        let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).await.unwrap();
+        socket.connect(address).await.unwrap();
+        let bytes = question("vm1.vm.", A).to_vec().unwrap();
+        socket.send(&bytes).await.unwrap();
+        // Where no one listens the kernel says so.
+        socket.recv(&mut [0; 512]).await.is_ok()
+    };
+    let ((first, sockets_of_first), (second, sockets_of_second)) = (sockets(), sockets());
+    let one = server.listen(sockets_of_first).unwrap();
+    let _two = server.listen(sockets_of_second).unwrap();
+    assert!(asks(first).await && asks(second).await);
+    drop(one);
+    let gone = async { while asks(first).await {} };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    assert!(asks(second).await);
 }

@@ -51,7 +51,9 @@ impl Oracle for Vms {
     }
 
     fn asker(&self, source: IpAddr) -> Option<Asker> {
-        let IpAddr::V4(source) = source else { return None };
+        let IpAddr::V4(source) = source else {
+            return source.is_loopback().then_some(Asker::Host);
+        };
         match source.octets() {
             [127, 0, 0, 1] => Some(Asker::Host),
             [127, 0, 1, slot] => Some(Asker::Guest(Guest {
@@ -88,6 +90,7 @@ pub(crate) struct World {
     pub(crate) server: SocketAddr,
     pub(crate) vms: Arc<Vms>,
     pub(crate) upstream: FakeUpstream,
+    config: Config,
     _listening: Listening,
 }
 
@@ -114,13 +117,21 @@ impl World {
         };
         let sockets = Sockets::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let server = sockets.addresses()[0];
-        let listening = Server::new(config, Arc::clone(&vms)).listen(sockets).unwrap();
+        let listening = Server::new(config.clone(), Arc::clone(&vms))
+            .listen(sockets)
+            .unwrap();
         Self {
             server,
             vms,
             upstream,
+            config,
             _listening: listening,
         }
+    }
+
+    /// Another server for the same VMs.
+    pub(crate) fn another(&self) -> Server<Vms> {
+        Server::new(self.config.clone(), Arc::clone(&self.vms))
     }
 
     /// What came of a VM's last question.
