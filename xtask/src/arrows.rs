@@ -16,11 +16,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-image", &["banger-ext4", "banger-model"]),
     ("banger-vmm", &["banger-model"]),
     ("banger-root", &["banger-model"]),
+    ("banger-dns", &["banger-model"]),
     ("banger-vsock-agent", &["banger-guest-api"]),
     (
         "bangerd",
         &[
             "banger-api",
+            "banger-dns",
             "banger-guest-api",
             "banger-image",
             "banger-model",
@@ -31,7 +33,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("banger", &["banger-api", "banger-model"]),
     // Outside the crates, nothing is used by anything that ships.
     ("banger-e2e", &["banger-api"]),
-    ("xtask", &["banger-api", "banger-ext4", "banger-guest-api"]),
+    (
+        "xtask",
+        &[
+            "banger-api",
+            "banger-dns",
+            "banger-ext4",
+            "banger-guest-api",
+            "banger-model",
+        ],
+    ),
 ];
 
 #[derive(Deserialize)]

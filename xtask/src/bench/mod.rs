@@ -6,6 +6,7 @@ mod agent;
 mod create;
 mod daemon;
 mod disk;
+mod dns;
 mod exec;
 mod ext4;
 mod figure;
@@ -31,6 +32,8 @@ const MEASUREMENTS: &[Measurement] = &[
     (&["agent.size_mib"], agent::measure),
     (&["disk.create_8g_ms", "disk.create_64g_ms"], disk::measure),
     (&["daemon.idle_mib"], daemon::measure),
+    (&["dns.answer_ms"], dns::measure_answer),
+    (&["dns.qps_without_loss"], dns::measure_rate),
     (
         &["import.vs_tar_mke2fs_ratio", "import.peak_mib"],
         import::measure,
