@@ -144,7 +144,7 @@ pub struct Ready {
     /// `PRETTY_NAME` of the image's os-release, if it has one.
     pub os: Option<String>,
     /// Milliseconds since the guest kernel started, at which each phase ended: `init`, `modules`, `listening`,
-    /// `configured`, `mounted`, `ready`.
+    /// `configured`, `network` (with a card), `mounted`, `ready`.
     pub phases_ms: BTreeMap<String, u64>,
 }
 
