@@ -52,6 +52,7 @@ impl Guest {
             clock: Clock { secs: 0, nanos: 0 },
             handover: Handover::Auto,
             entropy: String::new(),
+            network: None,
         };
         let body = serde_json::to_vec(&configure).unwrap();
         let answer = guest.request(routes::CONFIGURE, "", &body);

@@ -1,6 +1,7 @@
 //! The boot conversation: hello, configure, ready, shutdown.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,28 @@ pub struct Configure {
     pub handover: Handover,
     /// Random bytes (hexadecimal) mixed into the guest's pool, so that guests of one image differ from the start.
     pub entropy: String,
+    /// The guest's network card; without one the guest has its loopback interface alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+}
+
+/// A guest's one network card, and all that it is told of the network: no DHCP and no router advertisement says more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// The card's hardware address, as the VMM gave it, which is how it is found: six bytes in hexadecimal, `06:00:ac:10:00:02`.
+    pub mac: String,
+    /// The guest's own addresses, each alone in its prefix (/32, /128): other guests are behind the gateway like all else.
+    pub addresses: Vec<IpAddr>,
+    /// The next hop for everything, at most one of a family. It is on the link, whatever its address.
+    pub gateways: Vec<IpAddr>,
+    /// The largest packet in bytes, without the Ethernet header (netdevice(7)). Linux takes 1280 or more where there is
+    /// IPv6 (RFC 8200, section 5).
+    pub mtu: u16,
+    /// Whom to ask for names: `nameserver` of resolv.conf(5), in that order. The C libraries ask the first three.
+    pub resolvers: Vec<IpAddr>,
+    /// Domains in which a name is looked for: `search` of resolv.conf(5), such as `vm`.
+    pub search: Vec<String>,
 }
 
 /// How the root file system is put together.
@@ -121,7 +144,7 @@ pub struct Ready {
     /// `PRETTY_NAME` of the image's os-release, if it has one.
     pub os: Option<String>,
     /// Milliseconds since the guest kernel started, at which each phase ended: `init`, `modules`, `listening`,
-    /// `configured`, `mounted`, `ready`.
+    /// `configured`, `network` (with a card), `mounted`, `ready`.
     pub phases_ms: BTreeMap<String, u64>,
 }
 

@@ -32,7 +32,7 @@ pub mod tree;
 pub mod tunnel;
 
 pub use configure::{
-    Clock, Configure, Disks, Handover, Health, Hello, InitKind, Layer, Ready, Root, Shutdown,
+    Clock, Configure, Disks, Handover, Health, Hello, InitKind, Layer, Network, Ready, Root, Shutdown,
 };
 pub use event::{Event, InitState};
 pub use exec::{Control, Exec, ExitStatus, TerminalSize, Tty};

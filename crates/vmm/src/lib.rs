@@ -6,7 +6,8 @@
 //! so a reused process id is never mistaken for it.
 //!
 //! Every backend gives the same contract to the guest:
-//! - disks are `/dev/vda`, `/dev/vdb`, … in the order of [`LaunchSpec::disks`];
+//! - disks are `/dev/vda`, `/dev/vdb`, … in the order of [`LaunchSpec::disks`], with a network card or without;
+//! - a network card is a `virtio_net` device with the hardware address of its [`Card`];
 //! - vsock is Firecracker's hybrid vsock: guest connections to CID 2 and port P arrive at `vsock.sock_P` in the
 //!   machine's directory, and [`Machine::dial`] reaches the guest's listeners;
 //! - the guest's reboot ends the machine with [`Ended::Clean`].
@@ -32,4 +33,4 @@ mod spec;
 pub use error::Error;
 pub use machine::{Backend, Capabilities, Ended, Machine};
 pub use process::ProcessId;
-pub use spec::{Disk, KernelFiles, LaunchSpec, MachineRecord};
+pub use spec::{Card, Disk, KernelFiles, LaunchSpec, MachineRecord};

@@ -22,6 +22,8 @@ pub struct Capabilities {
     pub snapshot: bool,
     /// Whether a guest has an init of its own to wait for ([`WaitFor::Init`]); the fake has none.
     pub guest_init: bool,
+    /// Whether [`LaunchSpec::network`] becomes a card of the guest's; the fake takes it and has none.
+    pub network: bool,
 }
 
 impl Capabilities {

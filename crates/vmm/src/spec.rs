@@ -27,6 +27,8 @@ pub struct LaunchSpec {
     pub memory: ByteSize,
     /// Disks, in the order of the guest's `/dev/vda`, `/dev/vdb`, ….
     pub disks: Vec<Disk>,
+    /// The network card, if it has one.
+    pub network: Option<Card>,
     /// A program that, run as `PROGRAM console-sink DIR`, calls [`crate::console::sink`] on its standard input.
     pub console_sink: PathBuf,
 }
@@ -47,6 +49,16 @@ pub struct Disk {
     pub path: PathBuf,
     /// Whether the guest may write to it.
     pub writable: bool,
+}
+
+/// The network card, which is the guest's `virtio_net` device. The guest knows it by its hardware address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    /// The name of its TAP (the kernel's `networking/tuntap`): persistent, owned by the user of the VMM, and made with
+    /// `IFF_TAP | IFF_NO_PI | IFF_VNET_HDR`. The VMM attaches to it, and leaves it when it ends.
+    pub tap: String,
+    /// The hardware address: six bytes in hexadecimal with colons between.
+    pub mac: String,
 }
 
 /// What is stored of a machine, so that another process can adopt it.

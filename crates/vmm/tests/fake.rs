@@ -29,6 +29,7 @@ fn spec(dir: &Path) -> LaunchSpec {
         vcpus: 1,
         memory: ByteSize::mib(128),
         disks: Vec::new(),
+        network: None,
         console_sink: PathBuf::new(),
     }
 }

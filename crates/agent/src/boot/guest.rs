@@ -15,7 +15,7 @@ use banger_guest_api::{Configure, Failure, Handover as Wish, InitKind, InitState
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
-use super::{Phases, clock, ended, identity, init, mounts, os, reap, root};
+use super::{Phases, clock, ended, identity, init, mounts, network, os, reap, root};
 use crate::exec::{PATH, Shims, Surroundings};
 use crate::failure::{During, refused};
 use crate::server::{Configured, Guest, Server};
@@ -80,6 +80,10 @@ impl Unconfigured {
         ended(&mut parts.phases, "configured");
         clock::set(configure.clock).during("set the clock")?;
         clock::mix_entropy(&configure.entropy).during("mix the host's randomness in")?;
+        let card = configure.network.as_ref().map(network::bring_up).transpose()?;
+        if card.is_some() {
+            ended(&mut parts.phases, "network");
+        }
         let disk = root::mount_and_enter(&configure.disks)?;
         ended(&mut parts.phases, "mounted");
         let here = Path::new("/");
@@ -90,6 +94,11 @@ impl Unconfigured {
             InitKind::Agent => mounts::control_groups(),
             InitKind::Systemd => systemd::prepare().during("prepare systemd")?,
             InitKind::OpenRc | InitKind::Runit | InitKind::SysV | InitKind::Other => {}
+        }
+        if let (Some(network), Some(card)) = (&configure.network, &card) {
+            network::names::tell(network, card, here, kind).during("tell the guest its resolvers")?;
+            network::services::leave_alone(card, &network.mac, here, kind)
+                .during("keep the image's network programs from the card")?;
         }
         let variables = variables();
         let mut env = variables.clone();

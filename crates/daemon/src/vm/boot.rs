@@ -358,6 +358,7 @@ impl Steps<'_> {
             vcpus: spec.vcpus,
             memory: spec.memory,
             disks: layers.chain(own).collect(),
+            network: None,
             // Looked up by the child before it becomes another program, so it is this one, even when it was replaced.
             console_sink: PathBuf::from("/proc/self/exe"),
         }

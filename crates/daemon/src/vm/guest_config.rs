@@ -72,5 +72,6 @@ pub(crate) fn configure(spec: &VmSpec, image: &ImageRef, layers: &[Layer]) -> Re
         },
         handover: Handover::Auto,
         entropy: crate::random::hex::<32>()?,
+        network: None,
     })
 }

@@ -13,7 +13,9 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use self::client::Client;
-use self::requests::{Action, BootSource, Drive, MachineConfig, SnapshotCreate, VmState, Vsock};
+use self::requests::{
+    Action, BootSource, Drive, MachineConfig, NetworkInterface, SnapshotCreate, VmState, Vsock,
+};
 use crate::inotify::Created;
 use crate::running::Running;
 use crate::spawn::{Output, Starting, console_pipe, console_sink};
@@ -89,6 +91,7 @@ impl Backend for Firecracker {
             pause: true,
             snapshot: true,
             guest_init: true,
+            network: true,
         }
     }
 
@@ -136,6 +139,9 @@ async fn configure(api: &Path, spec: &LaunchSpec) -> Result<(), Error> {
     client.put(&BootSource::of(spec)).await?;
     for (index, disk) in spec.disks.iter().enumerate() {
         client.put(&Drive::of(index, disk)).await?;
+    }
+    if let Some(card) = &spec.network {
+        client.put(&NetworkInterface::of(card)).await?;
     }
     client.put(&Vsock::at(hybrid::SOCKET)).await?;
     client.put(&Action::InstanceStart).await

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::{Disk, LaunchSpec};
+use crate::{Card, Disk, LaunchSpec};
 
 /// A request body with its place.
 pub(super) trait Resource: Serialize + Sync {
@@ -83,6 +83,24 @@ impl Drive {
             is_read_only: !disk.writable,
             // The default forgets the guest's flushes, and with them what the guest has synced when the host dies.
             cache_type: if disk.writable { "Writeback" } else { "Unsafe" },
+        }
+    }
+}
+
+/// A network card. Firecracker takes the TAP over with offloads and the header that `IFF_VNET_HDR` stands for.
+#[derive(Debug, Serialize)]
+pub(super) struct NetworkInterface {
+    iface_id: &'static str,
+    host_dev_name: String,
+    guest_mac: String,
+}
+
+impl NetworkInterface {
+    pub(super) fn of(card: &Card) -> Self {
+        Self {
+            iface_id: "eth0",
+            host_dev_name: card.tap.clone(),
+            guest_mac: card.mac.clone(),
         }
     }
 }
@@ -171,6 +189,16 @@ impl Resource for Drive {
     }
 }
 
+impl Resource for NetworkInterface {
+    fn path(&self) -> String {
+        format!("/network-interfaces/{}", self.iface_id)
+    }
+
+    fn what(&self) -> String {
+        format!("attach the network card to {}", self.host_dev_name)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +221,20 @@ mod tests {
         assert_eq!(
             to_json(&Vsock::at("vsock.sock")),
             r#"{"guest_cid":3,"uds_path":"vsock.sock"}"#
+        );
+    }
+
+    #[test]
+    fn a_card_is_a_network_interface() {
+        let card = NetworkInterface::of(&Card {
+            tap: "bgr0t1".to_owned(),
+            mac: "06:00:ac:10:00:02".to_owned(),
+        });
+        assert_eq!(card.path(), "/network-interfaces/eth0");
+        assert_eq!(card.what(), "attach the network card to bgr0t1");
+        assert_eq!(
+            to_json(&card),
+            r#"{"iface_id":"eth0","host_dev_name":"bgr0t1","guest_mac":"06:00:ac:10:00:02"}"#
         );
     }
 

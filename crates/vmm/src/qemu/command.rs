@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::LaunchSpec;
+use crate::{Card, LaunchSpec};
 
 /// How QEMU runs the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +68,27 @@ pub(super) fn qemu(spec: &LaunchSpec, acceleration: Acceleration, vhost: &str, q
         // The guest finds them in this order.
         add("-device", format!("virtio-blk-device,drive=disk{index}"));
     }
+    if let Some(card) = &spec.network {
+        let [netdev, device] = network(card);
+        add("-netdev", netdev);
+        add("-device", device);
+    }
     add("-qmp", format!("unix:{qmp},server=on,wait=off"));
     for flag in ["-nodefaults", "-no-user-config", "-no-reboot"] {
         args.push(flag.to_owned());
     }
     args.extend(["-display".to_owned(), "none".to_owned()]);
     args
+}
+
+/// The TAP's end and the guest's of a network card. No script runs, and the host's kernel needs no part of it
+/// (`vhost=off`): `/dev/vhost-net` is root's.
+fn network(card: &Card) -> [String; 2] {
+    let Card { tap, mac } = card;
+    [
+        format!("tap,id=net0,ifname={tap},script=no,downscript=no,vhost=off"),
+        format!("virtio-net-device,netdev=net0,mac={mac}"),
+    ]
 }
 
 fn boot_args(given: &[String], acceleration: Acceleration) -> String {
@@ -119,6 +134,7 @@ mod tests {
                     writable: true,
                 },
             ],
+            network: None,
             console_sink: "/bin/bangerd".into(),
         }
     }
@@ -139,6 +155,34 @@ mod tests {
             args.iter()
                 .any(|arg| arg.contains("readonly=off") && arg.ends_with("file=/v/disk.ext4"))
         );
+    }
+
+    #[test]
+    fn a_card_is_attached_to_its_tap_behind_the_disks() {
+        let card = Card {
+            tap: "bgr0t1".to_owned(),
+            mac: "06:00:ac:10:00:02".to_owned(),
+        };
+        let with = LaunchSpec {
+            network: Some(card),
+            ..spec()
+        };
+        let (with, without) = (
+            qemu(&with, Acceleration::Tcg, "v", "q"),
+            qemu(&spec(), Acceleration::Tcg, "v", "q"),
+        );
+        let of_card: Vec<_> = with.iter().filter(|arg| !without.contains(arg)).collect();
+        assert_eq!(
+            of_card,
+            [
+                "-netdev",
+                "tap,id=net0,ifname=bgr0t1,script=no,downscript=no,vhost=off",
+                "virtio-net-device,netdev=net0,mac=06:00:ac:10:00:02"
+            ]
+        );
+        assert!(!without.iter().any(|arg| arg.contains("net")));
+        let place = |device: &str| with.iter().position(|arg| arg.starts_with(device));
+        assert!(place("virtio-blk-device") < place("virtio-net-device"));
     }
 
     #[test]

@@ -82,6 +82,7 @@ impl Backend for Qemu {
             pause: true,
             snapshot: false,
             guest_init: true,
+            network: true,
         }
     }
 
