@@ -83,13 +83,23 @@ impl Config {
             ("CONFIG_CGROUPS", "cgroups"),
             ("CONFIG_NF_TABLES", "nftables"),
             ("CONFIG_FUSE_FS", "fuse"),
-            ("CONFIG_VIRTIO_NET", "virtio-net"),
         ];
         let present = telling
             .into_iter()
             .filter(|(option, _)| self.get(option).is_some());
         present.map(|(_, word)| word.to_owned()).collect()
     }
+}
+
+/// The driver of a guest's network card, which a kernel may do without.
+const NETWORK: (&str, &str) = ("CONFIG_VIRTIO_NET", "virtio_net");
+
+/// Whether a guest drives a network card: by the kernel itself, or by a module that was `taken` (as `11-virtio_net.ko`).
+pub(super) fn drives_network(config: Option<&Config>, taken: &[String]) -> bool {
+    let (option, module) = NETWORK;
+    let module = format!("-{module}.ko");
+    config.is_some_and(|config| config.get(option) == Some(Setting::BuiltIn))
+        || taken.iter().any(|name| name.ends_with(&module))
 }
 
 /// A module to take, and the option that it is for.
@@ -150,6 +160,18 @@ mod tests {
             error.to_string(),
             "the kernel lacks CONFIG_OVERLAY_FS (the root, over a shared image)"
         );
+    }
+
+    #[test]
+    fn a_network_card_is_driven_by_the_kernel_or_by_a_module_that_is_there() {
+        let parse = |setting: &str| Config::parse(&format!("CONFIG_VIRTIO_NET={setting}\n"));
+        let taken = ["11-virtio_net.ko".to_owned()];
+        assert!(drives_network(Some(&parse("y")), &[]));
+        assert!(drives_network(Some(&parse("m")), &taken));
+        assert!(drives_network(None, &taken));
+        assert!(!drives_network(Some(&parse("m")), &["00-ext4.ko".to_owned()]));
+        assert!(!drives_network(Some(&parse("n")), &[]));
+        assert!(!drives_network(None, &[]));
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub struct KernelRecord {
     pub append: Vec<String>,
     /// The most virtual CPUs it takes, if there is a bound.
     pub max_vcpus: Option<u32>,
-    /// What it was found to support: `pvh`, `smp`, …; `unchecked` when its configuration is not known.
+    /// What it was found to support: `pvh`, `smp`, `virtio-net`, …; `unchecked` when its configuration is not known.
     pub supports: Vec<String>,
     /// The artifact of a catalog that it was pulled as.
     #[serde(default)]
@@ -72,6 +72,16 @@ impl KernelRecord {
         self.vmlinuz.is_some() || self.supports.iter().any(|feature| feature == "pvh")
     }
 
+    /// Whether its guests drive a network card; nothing when its configuration is not known.
+    pub fn drives_network(&self) -> Option<bool> {
+        let has = |feature: &str| self.supports.iter().any(|supported| supported == feature);
+        match (has(VIRTIO_NET), has(UNCHECKED)) {
+            (true, _) => Some(true),
+            (false, true) => None,
+            (false, false) => Some(false),
+        }
+    }
+
     /// The record of a kernel whose files are in `place` now: a store may be moved.
     pub(crate) fn at(mut self, place: &Path) -> Self {
         let here = |path: &Path| place.join(path.file_name().unwrap_or_default());
@@ -82,6 +92,10 @@ impl KernelRecord {
         self
     }
 }
+
+/// Words of [`KernelRecord::supports`].
+const VIRTIO_NET: &str = "virtio-net";
+const UNCHECKED: &str = "unchecked";
 
 /// How a kernel is imported.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -264,10 +278,13 @@ fn build(
             note(
                 "this kernel's configuration is not known: whether it has what banger needs shows when it boots",
             );
-            supports.push("unchecked".to_owned());
+            supports.push(UNCHECKED.to_owned());
         }
     }
     let modules = modules::take(&wanted, found.modules.as_deref(), &dir.join("modules"))?;
+    if config::drives_network(config.as_ref(), &modules) {
+        supports.push(VIRTIO_NET.to_owned());
+    }
     let file = |name: &str| dir.join(name).exists().then(|| place.join(name));
     Ok(KernelRecord {
         name: name.clone(),

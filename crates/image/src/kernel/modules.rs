@@ -221,6 +221,25 @@ mod tests {
     }
 
     #[test]
+    fn a_network_card_comes_with_what_it_needs_or_not_at_all() {
+        let dir = modules(None);
+        let module = |name: &str, depends: &str| {
+            let text = format!("ELF\0depends={depends}\0");
+            std::fs::write(dir.path().join("kernel").join(name), text).unwrap();
+        };
+        module("virtio-net.ko", "net_failover");
+        module("net_failover.ko", "failover");
+        module("failover.ko", "");
+        assert_eq!(
+            take(&[], Some(dir.path()), &dir.path().join("a")).unwrap(),
+            ["00-failover.ko", "01-net_failover.ko", "02-virtio_net.ko"]
+        );
+        std::fs::remove_file(dir.path().join("kernel/virtio-net.ko")).unwrap();
+        let without = take(&[], Some(dir.path()), &dir.path().join("b")).unwrap();
+        assert!(without.is_empty());
+    }
+
+    #[test]
     fn built_in_is_fine_and_missing_is_told_by_option() {
         let dir = modules(None);
         let overlay = Wanted {
