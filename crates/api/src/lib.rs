@@ -79,6 +79,7 @@ pub use kernel::{Kernel, KernelImport, KernelSource};
 pub use paths::{Paths, PathsError};
 pub use progress::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, Progress};
 pub use vm::{
-    LogQuery, LogSource, Machine, Prune, Pruned, Vm, VmCommit, VmCreate, VmRestart, VmSet, VmStart, VmStop,
+    LogQuery, LogSource, Machine, Prune, Pruned, Vm, VmCommit, VmCreate, VmNetwork, VmRestart, VmSet,
+    VmStart, VmStop,
 };
 pub use workspace::{WorkspaceEntry, WorkspaceOmission, WorkspacePlan, WorkspaceReport, WorkspaceRequest};

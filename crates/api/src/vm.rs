@@ -1,7 +1,9 @@
 //! VMs over the API.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
+use banger_model::network::NetMode;
 use banger_model::{ByteSize, Forward, ImageName, KernelName, Phase, VmName, VmmChoice, VmmKind, WaitFor};
 use serde::{Deserialize, Serialize};
 
@@ -48,10 +50,26 @@ pub struct Vm {
     /// Its forwards.
     #[serde(default)]
     pub forwards: Vec<VmForward>,
+    /// What it may reach, and where it is reached.
+    #[serde(default)]
+    pub network: VmNetwork,
     /// When it was created, as RFC 3339.
     pub created: String,
     /// Why the last start failed or the last machine ended badly.
     pub last_error: Option<ErrorBody>,
+}
+
+/// A VM's network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub struct VmNetwork {
+    /// How much it reaches.
+    pub mode: NetMode,
+    /// What beside that: `HOST[:PORT]`, `CIDR[:PORT]`, `*.DOMAIN[:PORT]`, `vm:NAME`, `host:PORT`.
+    pub allow: Vec<String>,
+    /// Its addresses, IPv4 first, while its machine has a network card.
+    #[schema(value_type = Vec<String>)]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// The machine that runs a VM.
@@ -108,6 +126,10 @@ pub struct VmCreate {
     pub wait: WaitFor,
     /// Variables of every command.
     pub env: BTreeMap<String, String>,
+    /// How much of the network it reaches; the configuration's `default_net` when absent.
+    pub net: Option<NetMode>,
+    /// What beside that; `@NAME` is a preset of the configuration.
+    pub allow: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Ports that are forwarded whenever it runs.
@@ -165,6 +187,10 @@ pub struct VmSet {
     /// The kernel.
     #[schema(value_type = Option<String>)]
     pub kernel: Option<KernelName>,
+    /// How much of the network it reaches, from now on.
+    pub net: Option<NetMode>,
+    /// What beside that, in place of what was there.
+    pub allow: Option<Vec<String>>,
     /// Variables to set; an empty value removes one.
     pub env: BTreeMap<String, String>,
     /// Labels to set; an empty value removes one.

@@ -138,7 +138,7 @@ fn planned(vm: &Vm) -> String {
 const fn next(ended: Stage) -> Option<&'static str> {
     match ended {
         Stage::Plan => Some("preparing disks"),
-        Stage::Disks => Some("starting the VMM"),
+        Stage::Disks | Stage::Network => Some("starting the VMM"),
         Stage::Launch => Some("booting the kernel"),
         Stage::Kernel => Some("configuring the guest"),
         Stage::Configure => Some("waiting for the guest's init"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use banger_api::Paths;
 use banger_image::catalog::{Location, PublicKey};
 use banger_image::fetch;
+use banger_model::network::{Allow, NetMode, Subnet};
 use banger_model::{
     ByteSize, CatalogName, ErrorCode, HostSize, ImageName, KernelName, VmDefaults, VmmChoice,
 };
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Describe;
 
 /// `config.toml`. Every key may be absent; a key that does not exist is an error.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     /// Which VMM runs VMs that do not name one.
@@ -27,6 +28,16 @@ pub(crate) struct Config {
     pub(crate) default_kernel: Option<KernelName>,
     /// Sizes of VMs that do not name them.
     pub(crate) vm_defaults: Sizes,
+    /// Whether VMs have a network.
+    pub(crate) network: NetworkChoice,
+    /// The addresses of VMs; moved out of the way of what the host uses.
+    pub(crate) subnet: Option<Subnet>,
+    /// How many TAPs wait for VMs.
+    pub(crate) tap_pool_size: u8,
+    /// What VMs reach that do not say it.
+    pub(crate) default_net: NetMode,
+    /// Rules by name, which `--allow @NAME` stands for.
+    pub(crate) allow: BTreeMap<String, Vec<Allow>>,
     /// How much a pulled image may be.
     pub(crate) pull: Limits,
     /// How registries are asked, by `HOST[:PORT]`.
@@ -35,6 +46,39 @@ pub(crate) struct Config {
     pub(crate) catalog: Vec<CatalogEntry>,
     /// How long and how often to try to fetch.
     pub(crate) fetch: FetchLimits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            vmm: VmmChoice::default(),
+            default_image: None,
+            default_kernel: None,
+            vm_defaults: Sizes::default(),
+            network: NetworkChoice::default(),
+            subnet: None,
+            tap_pool_size: 4,
+            default_net: NetMode::default(),
+            allow: BTreeMap::new(),
+            pull: Limits::default(),
+            registry: BTreeMap::new(),
+            catalog: Vec::new(),
+            fetch: FetchLimits::default(),
+        }
+    }
+}
+
+/// `network`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum NetworkChoice {
+    /// By the root helper where there is one, else none.
+    #[default]
+    Auto,
+    /// By the root helper; VMs do not start without it.
+    Helper,
+    /// None.
+    Off,
 }
 
 /// `[pull]`

@@ -12,13 +12,14 @@ use banger_vmm::qemu::Qemu;
 
 use crate::config::Config;
 use crate::error::{Describe, chain};
+use crate::network::Network;
 use crate::programs;
 
 /// Free space below which images and disks soon do not fit.
 const LITTLE_SPACE: u64 = 5 << 30;
 
 /// Examines the host.
-pub(crate) fn examine(paths: &Paths) -> DoctorReport {
+pub(crate) fn examine(paths: &Paths, network: &Network) -> DoctorReport {
     let kvm = probe::kvm();
     let firecracker = Firecracker::find();
     let qemu = Qemu::find(matches!(kvm, Kvm::Hardware));
@@ -29,6 +30,7 @@ pub(crate) fn examine(paths: &Paths) -> DoctorReport {
         check_qemu(&qemu, firecracker.is_ok() && matches!(kvm, Kvm::Hardware)),
         check_agent(),
         check_git(),
+        check_network(paths, network),
         check_config(paths),
     ];
     checks.extend(check_directories(paths));
@@ -162,6 +164,37 @@ fn check_agent() -> Check {
             format!("the guest agent is not at {}", path.display()),
             "make build",
         )
+    }
+}
+
+/// Whether VMs reach anything. Without a network they still take commands, files and forwarded ports.
+fn check_network(paths: &Paths, network: &Network) -> Check {
+    // What is wrong with the configuration is another check's.
+    let config = Config::load(paths).unwrap_or_default();
+    match network.examine(&config) {
+        Ok((status, findings)) if findings.is_empty() => ok(
+            "network",
+            match status.network {
+                Some(network) => format!("VMs have addresses of {}", network.subnet),
+                None => "the root helper is there".to_owned(),
+            },
+        ),
+        Ok((_, findings)) => {
+            let problems: Vec<_> = findings.iter().map(|finding| finding.problem.clone()).collect();
+            let hint = findings
+                .first()
+                .map(|finding| finding.hint.clone())
+                .unwrap_or_default();
+            warning("network", problems.join("; "), &hint)
+        }
+        Err(error) => warning(
+            "network",
+            format!(
+                "VMs reach nothing, and nothing reaches them but by `vm forward`: {}",
+                chain(&error)
+            ),
+            error.hints().first().map_or("", String::as_str),
+        ),
     }
 }
 
@@ -345,7 +378,7 @@ mod tests {
     #[test]
     fn a_look_at_a_new_host_changes_nothing() {
         let home = tempfile::tempdir().unwrap();
-        let report = examine(&Paths::below(home.path()));
+        let report = examine(&Paths::below(home.path()), &Network::of_env());
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
         let mended = report
             .checks

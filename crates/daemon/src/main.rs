@@ -15,6 +15,7 @@ mod guest;
 mod http;
 mod knock;
 mod near;
+mod network;
 mod orphans;
 mod programs;
 mod pulls;
@@ -84,7 +85,7 @@ fn main() -> ExitCode {
 
 fn examine(json: bool) -> Result<(), ErrorBody> {
     let paths = Paths::from_env().map_err(|error| error::body(&serve::Error::Paths(error)))?;
-    let report = doctor::examine(&paths);
+    let report = doctor::examine(&paths, &network::Network::of_env());
     if json {
         let text = serde_json::to_string_pretty(&report).expect("a report has only string keys");
         return print(&text);

@@ -20,6 +20,7 @@ use crate::config::{self, Config};
 use crate::database::{self, Database};
 use crate::error::{Describe, body};
 use crate::http::{self, App, OwnersOnly};
+use crate::network::Network;
 use crate::pulls::Pulls;
 use crate::vm::{Context, Vms};
 
@@ -102,6 +103,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         backends: Backends::default(),
         pulls: Pulls::default(),
         forwards: Arc::default(),
+        network: Network::of_env(),
         paths,
     };
     let socket = context.paths.socket();

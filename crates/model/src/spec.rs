@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::network::Policy;
 use crate::{ByteSize, ImageName, KernelName, VmId, VmName};
 
 /// The virtual machine monitor that runs a machine.
@@ -113,6 +114,9 @@ pub struct VmSpec {
     pub env: BTreeMap<String, String>,
     /// The user's labels.
     pub labels: BTreeMap<String, String>,
+    /// What it may reach.
+    #[serde(default)]
+    pub net: Policy,
 }
 
 /// A specification that breaks a rule.

@@ -12,6 +12,8 @@ pub enum Stage {
     Plan,
     /// The writable disk and the initrd exist.
     Disks,
+    /// The card has its TAP and its rules (only where there is a network).
+    Network,
     /// The VMM process runs and has accepted its machine.
     Launch,
     /// From the machine's start to the agent's first word: the guest kernel and its initrd.
@@ -28,6 +30,7 @@ impl Stage {
         match self {
             Self::Plan => "plan",
             Self::Disks => "disks",
+            Self::Network => "network",
             Self::Launch => "launch",
             Self::Kernel => "kernel",
             Self::Configure => "configure",

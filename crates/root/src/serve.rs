@@ -110,6 +110,8 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     }
     fs::rename(&fresh, &path).map_err(failed("show the socket", &path))?;
     log(&format!("serving uid {} at {}", config.owner, path.display()));
+    // For who started this and waits; it may have gone.
+    let _ = io::Write::write_all(&mut io::stdout(), b"ready\n");
     let (done, verbs) = mpsc::channel();
     let server = Arc::new(Server {
         owner: config.owner,

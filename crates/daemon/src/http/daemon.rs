@@ -19,8 +19,9 @@ pub(crate) async fn version(State(app): State<App>) -> Json<Version> {
 }
 
 pub(crate) async fn doctor(State(app): State<App>) -> Result<Json<DoctorReport>, Refused> {
-    let paths = app.vms.context().paths.clone();
-    let report = tokio::task::spawn_blocking(move || doctor::examine(&paths)).await;
+    let context = std::sync::Arc::clone(app.vms.context());
+    let examined = move || doctor::examine(&context.paths, &context.network);
+    let report = tokio::task::spawn_blocking(examined).await;
     Ok(Json(report.map_err(|_| BadRequest::Defect("the examination"))?))
 }
 

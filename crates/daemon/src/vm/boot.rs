@@ -16,21 +16,23 @@ use std::time::{Duration, Instant};
 
 use banger_image::{KernelRecord, Layer, initrd};
 use banger_model::{Stage, VmmKind, WaitFor};
-use banger_vmm::{Backend, Disk, KernelFiles, LaunchSpec, Machine};
+use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
 use tokio_util::sync::CancellationToken;
 
 use super::disks::Files;
 use super::guest_config::{self, boot_args};
 use super::progress::Reporter;
-use super::state::Facts;
+use super::state::{Facts, Place};
 use super::teardown::how_it_ended;
 use super::undo::Undo;
 use super::{Context, Error, machine_dir};
 use crate::backends::Choice;
+use crate::config::NetworkChoice;
 use crate::database::{Verdict, VmRow};
 use crate::error::chain;
 use crate::guest::Guest;
 use crate::knock::Knock;
+use crate::network::{self, Attached};
 use crate::programs;
 
 /// One start that was asked for.
@@ -229,8 +231,15 @@ impl Steps<'_> {
         self.ended(Stage::Disks, since);
 
         let since = Instant::now();
+        let attached = self.attach(&*choice.backend).await?;
+        if attached.is_some() {
+            self.ended(Stage::Network, since);
+        }
+
+        let since = Instant::now();
         let started = jiff::Timestamp::now();
-        let machine = self.launch(&*choice.backend, &layers, initrd, undo).await?;
+        let card = attached.as_ref().map(|attached| attached.card.clone());
+        let machine = self.launch(&*choice.backend, &layers, initrd, card, undo).await?;
         self.ended(Stage::Launch, since);
 
         let since = Instant::now();
@@ -241,7 +250,12 @@ impl Steps<'_> {
         self.ended(Stage::Kernel, since);
 
         let since = Instant::now();
-        let configure = guest_config::configure(&self.row.spec, &self.row.image, &layers)?;
+        let configure = guest_config::configure(
+            &self.row.spec,
+            &self.row.image,
+            &layers,
+            attached.as_ref().map(|attached| attached.guest.clone()),
+        )?;
         let guest = Guest::new(Arc::clone(&machine));
         let ready = self
             .until(Stage::Configure, &machine, async {
@@ -258,6 +272,10 @@ impl Steps<'_> {
             fallback: choice.fallback.clone(),
             started,
             ready,
+            place: attached.map(|attached| Place {
+                slot: attached.slot,
+                addresses: attached.guest.addresses,
+            }),
             stages: self.stages.clone(),
         };
         self.context
@@ -310,14 +328,47 @@ impl Steps<'_> {
         })
     }
 
+    /// Gives the VM its card, where there is a network. Its end takes it away: what a machine left is removed with it.
+    async fn attach(&self, backend: &dyn Backend) -> Result<Option<Attached>, Error> {
+        let spec = &self.row.spec;
+        let failed = |source| Error::Network {
+            name: spec.name.clone(),
+            source,
+        };
+        let config = self.context.config()?;
+        let must = network::needs_card(spec.net.mode) || config.network == NetworkChoice::Helper;
+        // The fake's guest is a process of this host.
+        if backend.capabilities().vmm == VmmKind::Fake {
+            return Ok(None);
+        }
+        let (context, id, rules) = (Arc::clone(self.context), spec.id, self.context.rules(&spec.net));
+        let attaching = tokio::task::spawn_blocking(move || {
+            context.network.attach(&config, &context.database, id, rules)
+        });
+        match attaching
+            .await
+            .map_err(|_| Error::Defect("attaching a VM panicked"))?
+        {
+            Ok(attached) => {
+                if let Some(note) = &attached.note {
+                    self.start.progress.note(note.clone());
+                }
+                Ok(Some(attached))
+            }
+            Err(network::Error::None { .. }) if !must => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     async fn launch(
         &self,
         backend: &dyn Backend,
         layers: &[Layer],
         initrd: PathBuf,
+        card: Option<Card>,
         undo: &mut Undo,
     ) -> Result<Arc<dyn Machine>, Error> {
-        let spec = self.launch_spec(layers, initrd);
+        let spec = self.launch_spec(layers, initrd, card);
         let machine: Arc<dyn Machine> = backend
             .launch(&spec)
             .await
@@ -334,7 +385,7 @@ impl Steps<'_> {
         Ok(machine)
     }
 
-    fn launch_spec(&self, layers: &[Layer], initrd: PathBuf) -> LaunchSpec {
+    fn launch_spec(&self, layers: &[Layer], initrd: PathBuf, card: Option<Card>) -> LaunchSpec {
         let VmRow { spec, image, .. } = self.row;
         let files = Files::of(&self.context.paths.state, spec.id);
         let layers = layers.iter().map(|layer| Disk {
@@ -358,7 +409,7 @@ impl Steps<'_> {
             vcpus: spec.vcpus,
             memory: spec.memory,
             disks: layers.chain(own).collect(),
-            network: None,
+            network: card,
             // Looked up by the child before it becomes another program, so it is this one, even when it was replaced.
             console_sink: PathBuf::from("/proc/self/exe"),
         }

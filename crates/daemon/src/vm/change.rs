@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use banger_api::VmSet;
+use banger_model::network::Allow;
 use banger_model::{Phase, VmSpec};
 
 use super::Error;
+use crate::config::Config;
 
 /// The specification after `set`. Sizes, VMM and kernel take a VM that is at rest; disks only grow.
-pub(crate) fn changed(spec: &VmSpec, phase: Phase, set: &VmSet) -> Result<VmSpec, Error> {
+pub(crate) fn changed(spec: &VmSpec, phase: Phase, set: &VmSet, config: &Config) -> Result<VmSpec, Error> {
     let needs_rest = [
         (set.vcpus.is_some(), "the number of vCPUs"),
         (set.memory.is_some(), "memory"),
@@ -34,6 +36,10 @@ pub(crate) fn changed(spec: &VmSpec, phase: Phase, set: &VmSet) -> Result<VmSpec
     if let Some(kernel) = &set.kernel {
         changed.kernel = kernel.clone();
     }
+    changed.net.mode = set.net.unwrap_or(spec.net.mode);
+    if let Some(allow) = &set.allow {
+        changed.net.allow = rules(allow, config)?;
+    }
     merge(&mut changed.env, &set.env);
     merge(&mut changed.labels, &set.labels);
     if changed.disk_size < spec.disk_size {
@@ -45,6 +51,23 @@ pub(crate) fn changed(spec: &VmSpec, phase: Phase, set: &VmSet) -> Result<VmSpec
     }
     changed.validate().map_err(Error::Invalid)?;
     Ok(changed)
+}
+
+/// The rules of an allow list, in which `@NAME` stands for those that the configuration has by that name.
+pub(crate) fn rules(texts: &[String], config: &Config) -> Result<Vec<Allow>, Error> {
+    let mut rules = Vec::new();
+    for text in texts {
+        match text.strip_prefix('@') {
+            Some(preset) => {
+                rules.extend(config.allow.get(preset).cloned().ok_or_else(|| Error::NoPreset {
+                    name: preset.to_owned(),
+                    present: config.allow.keys().cloned().collect(),
+                })?)
+            }
+            None => rules.push(text.parse().map_err(Error::Allow)?),
+        }
+    }
+    Ok(rules)
 }
 
 /// Sets what has a value and removes what has none.
@@ -61,6 +84,7 @@ fn merge(into: &mut BTreeMap<String, String>, changes: &BTreeMap<String, String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use banger_model::network::Policy;
     use banger_model::{ByteSize, VmId, VmmChoice};
 
     fn spec() -> VmSpec {
@@ -75,6 +99,7 @@ mod tests {
             vmm: VmmChoice::Auto,
             env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
             labels: BTreeMap::new(),
+            net: Policy::default(),
         }
     }
 
@@ -84,7 +109,7 @@ mod tests {
             env: BTreeMap::from([("A".to_owned(), String::new()), ("B".to_owned(), "2".to_owned())]),
             ..VmSet::default()
         };
-        let after = changed(&spec(), Phase::Running, &set).unwrap();
+        let after = changed(&spec(), Phase::Running, &set, &Config::default()).unwrap();
         assert_eq!(after.env, BTreeMap::from([("B".to_owned(), "2".to_owned())]));
     }
 
@@ -94,13 +119,15 @@ mod tests {
             memory: Some(ByteSize::gib(1)),
             ..VmSet::default()
         };
-        let refused = changed(&spec(), Phase::Running, &memory).unwrap_err();
+        let refused = changed(&spec(), Phase::Running, &memory, &Config::default()).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "VM `web` is running: memory can only change while it is stopped"
         );
         assert_eq!(
-            changed(&spec(), Phase::Stopped, &memory).unwrap().memory,
+            changed(&spec(), Phase::Stopped, &memory, &Config::default())
+                .unwrap()
+                .memory,
             ByteSize::gib(1)
         );
         let smaller = VmSet {
@@ -108,7 +135,7 @@ mod tests {
             ..VmSet::default()
         };
         assert!(matches!(
-            changed(&spec(), Phase::Stopped, &smaller),
+            changed(&spec(), Phase::Stopped, &smaller, &Config::default()),
             Err(Error::Shrink { .. })
         ));
     }

@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use banger_api::{ErrorBody, Progress, VmCreate};
 use banger_image::ImageRecord;
+use banger_model::network::Policy;
 use banger_model::{ByteSize, ImageName, KernelName, VmId, VmName, VmSpec, validate_forwards};
 
+use super::change::rules;
 use super::{Context, Error, Files, Handle, Reporter, State, Vms};
 use crate::config::host_size;
 use crate::database::{ImageRef, VmRow};
@@ -73,6 +75,10 @@ impl Vms {
             vmm: request.vmm.unwrap_or(config.vmm),
             env: request.env,
             labels: request.labels,
+            net: Policy {
+                mode: request.net.unwrap_or(config.default_net),
+                allow: rules(&request.allow, &config)?,
+            },
         };
         spec.validate().map_err(Error::Invalid)?;
         let refused = |source| Error::Forward {

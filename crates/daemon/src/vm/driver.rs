@@ -26,6 +26,7 @@ use super::{Context, Error, guest_events, machine_dir};
 use crate::database::VmRow;
 use crate::error::{body, chain};
 use crate::forward::{Route, Running};
+use crate::network;
 
 /// What a VM's task is asked for.
 #[derive(Debug)]
@@ -352,7 +353,7 @@ impl Driver {
             let state = self.state.borrow();
             (state.spec.clone(), state.phase)
         };
-        let changed = change::changed(&spec, phase, set)?;
+        let changed = change::changed(&spec, phase, set, &self.context.config()?)?;
         if changed.disk_size > spec.disk_size {
             self.files.grow(changed.disk_size)?;
         }
@@ -363,8 +364,35 @@ impl Driver {
                 name: changed.name.clone(),
                 source,
             })?;
+        let is_new = changed.net != spec.net;
         self.publish(|state| state.spec = changed);
-        Ok(())
+        match is_new {
+            true => self.enforce(),
+            false => Ok(()),
+        }
+    }
+
+    /// Lets the rules that the VM has now hold for its card, if there is one.
+    fn enforce(&self) -> Result<(), Error> {
+        let state = self.state.borrow();
+        let place = state.live.as_ref().and_then(|live| live.facts.place.clone());
+        let Some(place) = place else {
+            let wants = network::needs_card(state.spec.net.mode) && state.live.is_some();
+            return match wants {
+                true => Err(Error::NeedsStopped {
+                    name: state.spec.name.clone(),
+                    phase: state.phase,
+                    what: "a VM without a network card: what it reaches",
+                }),
+                false => Ok(()),
+            };
+        };
+        let rules = self.context.rules(&state.spec.net);
+        let enforced = self.context.network.policy(place.slot, &rules);
+        enforced.map_err(|source| Error::Network {
+            name: state.spec.name.clone(),
+            source,
+        })
     }
 
     fn apply(&mut self, event: Event) -> Result<(), Error> {

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use banger_model::network::InvalidAllow;
 use banger_model::{ByteSize, Denied, ErrorCode, InvalidSpec, Phase, Stage, VmName};
 
 use crate::error::Describe;
-use crate::{backends, config, database, forward, guest, knock};
+use crate::{backends, config, database, forward, guest, knock, network};
 
 /// A failure about one VM.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,22 @@ pub(crate) enum Error {
     /// A number or name of the request breaks a rule.
     #[error("specify the VM")]
     Invalid(#[source] InvalidSpec),
+    /// A rule of an allow list is none.
+    #[error("understand what the VM may reach")]
+    Allow(#[source] InvalidAllow),
+    /// A preset that the configuration does not have.
+    #[error("there is no preset `@{name}`")]
+    NoPreset { name: String, present: Vec<String> },
+    /// The network.
+    #[error("give VM `{name}` its network")]
+    Network {
+        name: VmName,
+        #[source]
+        source: network::Error,
+    },
+    /// The network does not let go of a VM.
+    #[error("take the VM's network card away")]
+    Detach(#[source] network::Error),
     /// Nothing says which image or kernel to boot.
     #[error("no {kind} is named, and there is no default")]
     NoDefault {
@@ -199,9 +216,13 @@ impl Describe for Error {
             | Self::NeedsStopped { .. }
             | Self::Gone(_)
             | Self::Disturbed(_) => ErrorCode::WrongPhase,
-            Self::Shrink { .. } | Self::Invalid(_) | Self::NoDefault { .. } | Self::NoFreeName => {
-                ErrorCode::InvalidRequest
-            }
+            Self::Shrink { .. }
+            | Self::Invalid(_)
+            | Self::Allow(_)
+            | Self::NoPreset { .. }
+            | Self::NoDefault { .. }
+            | Self::NoFreeName => ErrorCode::InvalidRequest,
+            Self::Network { source, .. } | Self::Detach(source) => source.code(),
             Self::Store { source, .. } => source.kind(),
             Self::Unsupported { .. } => ErrorCode::Unsupported,
             Self::Backend(source) => source.code(),
@@ -230,6 +251,15 @@ impl Describe for Error {
                  `banger vm stop {name}`"
             ),
             Self::NoDefault { kind, present } => no_default(kind, present),
+            Self::Allow(_) => {
+                "rules are HOST[:PORT], CIDR[:PORT], *.DOMAIN[:PORT], vm:NAME, host:PORT and @PRESET"
+                    .to_owned()
+            }
+            Self::NoPreset { present, .. } if present.is_empty() => {
+                "define it in config.toml: `[allow]` with `NAME = [\"RULE\", …]`".to_owned()
+            }
+            Self::NoPreset { present, .. } => format!("there are: @{}", present.join(", @")),
+            Self::Network { source, .. } | Self::Detach(source) => return source.hints(),
             Self::NoSsh(name) => {
                 format!("install one in the image, or use `banger vm shell {name}`, which needs none")
             }

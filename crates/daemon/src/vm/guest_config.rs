@@ -40,7 +40,12 @@ pub(crate) fn variables(spec: &VmSpec, image: &ImageRef) -> BTreeMap<String, Str
 }
 
 /// The configuration of the guest of `spec`, whose image has these layers. Disks are known by their order.
-pub(crate) fn configure(spec: &VmSpec, image: &ImageRef, layers: &[Layer]) -> Result<Configure, Error> {
+pub(crate) fn configure(
+    spec: &VmSpec,
+    image: &ImageRef,
+    layers: &[Layer],
+    network: Option<api::Network>,
+) -> Result<Configure, Error> {
     let device = |index: usize| format!("/dev/vd{}", char::from(b'a' + u8::try_from(index).unwrap_or(25)));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(Configure {
@@ -72,6 +77,6 @@ pub(crate) fn configure(spec: &VmSpec, image: &ImageRef, layers: &[Layer]) -> Re
         },
         handover: Handover::Auto,
         entropy: crate::random::hex::<32>()?,
-        network: None,
+        network,
     })
 }

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use banger_api::{self as api, ErrorBody, ForwardAdd, ForwardRemove, Paths, VmSet};
 use banger_image::{ImageStore, KernelRecord, KernelStore};
+use banger_model::network::{Policy, Rules};
 use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -42,8 +43,9 @@ use self::driver::{Command, Driver, Reply};
 use crate::backends::Backends;
 use crate::config::{self, Config};
 use crate::database::Database;
-use crate::error::body;
+use crate::error::{body, chain};
 use crate::forward::Table;
+use crate::network::Network;
 use crate::pulls::Pulls;
 
 /// What all VMs share.
@@ -63,12 +65,25 @@ pub(crate) struct Context {
     pub(crate) pulls: Pulls,
     /// Which ports are forwarded.
     pub(crate) forwards: Arc<Table>,
+    /// The network of VMs.
+    pub(crate) network: Network,
 }
 
 impl Context {
     /// What the user has configured now: a change counts from the next request on.
     pub(crate) fn config(&self) -> Result<Config, config::Error> {
         Config::load(&self.paths)
+    }
+
+    /// What a policy comes to in numbers. A VM that it names and that has no slot yet is left out until it has one.
+    pub(crate) fn rules(&self, policy: &Policy) -> Rules {
+        policy.rules(|name| {
+            let slot = self.database.slot_of_name(name.as_str());
+            slot.unwrap_or_else(|error| {
+                tracing::warn!(vm = %name, error = %chain(&error), "could not find the slot of a VM");
+                None
+            })
+        })
     }
 
     fn kernel(&self, name: &KernelName) -> Result<KernelRecord, Error> {

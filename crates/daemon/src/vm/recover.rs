@@ -53,6 +53,17 @@ impl Vms {
             forget(&context, id);
         }
         sweep(&context, &known);
+        let live = vms.list().into_iter().filter_map(|handle| {
+            let live = handle.state().live?;
+            Some(live.facts.place.as_ref()?.slot)
+        });
+        let live: Vec<_> = live.collect();
+        // Nobody's start has to wait for that.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = context.network.keep_only(&live) {
+                tracing::warn!(error = %chain(&error), "could not put the network in order");
+            }
+        });
         Ok(vms)
     }
 }

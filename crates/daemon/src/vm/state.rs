@@ -1,6 +1,7 @@
 //! What is known of a VM at an instant, as its task publishes it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use banger_api::{self as api, ErrorBody};
 use banger_guest_api::{InitKind, InitState, Ready};
 use banger_image::ImageConfig;
+use banger_model::network::Slot;
 use banger_model::{ByteSize, Phase, Stage, VmSpec};
 use banger_vmm::Machine;
 use serde::{Deserialize, Serialize};
@@ -62,8 +64,20 @@ pub(crate) struct Facts {
     pub(crate) started: jiff::Timestamp,
     /// What the guest told when it was ready.
     pub(crate) ready: Ready,
+    /// Its place in the network, if it has a card.
+    #[serde(default)]
+    pub(crate) place: Option<Place>,
     /// Microseconds that each stage of the start took.
     pub(crate) stages: BTreeMap<Stage, u64>,
+}
+
+/// Where a VM is in the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// Its slot.
+    pub(crate) slot: Slot,
+    /// Its addresses, IPv4 first.
+    pub(crate) addresses: Vec<IpAddr>,
 }
 
 impl State {
@@ -93,6 +107,16 @@ impl State {
             .collect()
     }
 
+    /// What it reaches, and where it is reached.
+    fn network(&self) -> api::VmNetwork {
+        let place = self.live.as_ref().and_then(|live| live.facts.place.as_ref());
+        api::VmNetwork {
+            mode: self.spec.net.mode,
+            allow: self.spec.net.allow.iter().map(ToString::to_string).collect(),
+            addresses: place.map(|place| place.addresses.clone()).unwrap_or_default(),
+        }
+    }
+
     /// The VM as clients see it. `disk` is its writable disk.
     pub(crate) fn view(&self, disk: &Path) -> api::Vm {
         let spec = &self.spec;
@@ -111,6 +135,7 @@ impl State {
             env: spec.env.clone(),
             entry_point: entry_point(&self.image.config),
             labels: spec.labels.clone(),
+            network: self.network(),
             forwards: self.forwards(),
             created: self.created.to_string(),
             last_error: self.last_error.clone(),
@@ -134,6 +159,7 @@ impl Live {
             started,
             ready,
             stages,
+            place: _,
         } = &*self.facts;
         api::Machine {
             vmm: record.vmm,

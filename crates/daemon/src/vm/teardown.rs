@@ -111,8 +111,17 @@ pub(crate) fn remove_traces(context: &Context, id: VmId, dir: &Path) -> Result<(
         }),
         _ => Ok(()),
     };
+    let detached = context
+        .database
+        .slot_of(id)
+        .map_err(Error::Forget)
+        .and_then(|slot| match slot {
+            Some(slot) => context.network.detach(slot).map_err(Error::Detach),
+            None => Ok(()),
+        });
     // The row goes only when the rest is gone, so that the next daemon tries again.
     removed?;
+    detached?;
     context.database.forget_machine(id).map_err(Error::Forget)
 }
 

@@ -1,27 +1,37 @@
 //! `banger vm set`
 
 use banger_api::VmSet;
+use banger_model::network::NetMode;
 
-use super::shape::Machine;
+use super::shape::{Machine, Net};
 use crate::failure::Failure;
 use crate::values::label;
 use crate::{complete, connection, exit, print};
 
 /// Change a VM
 ///
-/// Sizes, VMM and kernel change while it is stopped, and disks only grow. Variables and labels change at once; an empty
-/// value removes one.
+/// Sizes, VMM and kernel change while it is stopped, and disks only grow. Variables, labels and what it reaches change at
+/// once; an empty value removes a variable or label, and `--allow` replaces all rules that there were.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm set web --memory 8G --vcpu 4
   banger vm set web --disk-size 100G
+  banger vm set web --net allow --allow '*.debian.org' --allow 10.0.0.5:5432
   banger vm set web -e DEBUG=1 -e OLD= --label team=core")]
 pub(crate) struct Args {
     #[arg(add = complete::vms())]
     name: String,
     #[command(flatten)]
     machine: Machine,
+    #[command(flatten)]
+    net: Net,
+    /// Let it reach the public Internet, or nothing
+    #[arg(long, value_name = "ON|OFF", conflicts_with = "net", value_parser = ["on", "off"])]
+    nat: Option<String>,
+    /// Remove all rules of what it may reach
+    #[arg(long, conflicts_with = "allow")]
+    no_allow: bool,
     /// A variable of every command in it
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = label)]
     env: Vec<(String, String)>,
@@ -32,7 +42,14 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
+    let (net, allow) = args.net.change();
+    let nat = args.nat.map(|nat| match &*nat {
+        "on" => NetMode::Nat,
+        _ => NetMode::Off,
+    });
     let set = VmSet {
+        net: net.or(nat),
+        allow: allow.or(args.no_allow.then(Vec::new)),
         vcpus: args.machine.vcpu,
         memory: args.machine.memory,
         disk_size: args.machine.disk_size,

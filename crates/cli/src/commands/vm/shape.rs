@@ -2,6 +2,7 @@
 
 use banger_api::client::Client;
 use banger_api::{Vm, VmCreate};
+use banger_model::network::NetMode;
 use banger_model::{ByteSize, Forward, ImageName, KernelName, Publish, VmName, VmmChoice};
 
 use crate::complete;
@@ -9,6 +10,13 @@ use crate::failure::Failure;
 use crate::progress::Display;
 use crate::values::{assignment, label};
 use crate::work::interruptible;
+
+impl Net {
+    /// The mode and the rules that were named.
+    pub(super) fn change(self) -> (Option<NetMode>, Option<Vec<String>>) {
+        (self.net, (!self.allow.is_empty()).then_some(self.allow))
+    }
+}
 
 /// How large a VM is, and what it boots and runs by.
 #[derive(Debug, clap::Args)]
@@ -30,6 +38,17 @@ pub(super) struct Machine {
     pub(super) kernel: Option<KernelName>,
 }
 
+/// What a VM reaches.
+#[derive(Debug, clap::Args)]
+pub(super) struct Net {
+    /// How much of the network it reaches: off, nat (the public Internet), allow (only what is allowed) or learn
+    #[arg(long, value_name = "MODE")]
+    net: Option<NetMode>,
+    /// What it may reach beside that: HOST[:PORT], CIDR[:PORT], *.DOMAIN[:PORT], vm:NAME, host:PORT, or @PRESET
+    #[arg(long, value_name = "RULE")]
+    allow: Vec<String>,
+}
+
 /// What a VM is made of.
 #[derive(Debug, clap::Args)]
 pub(super) struct Shape {
@@ -39,6 +58,11 @@ pub(super) struct Shape {
     /// The image it boots
     #[arg(long, add = complete::images())]
     image: Option<ImageName>,
+    #[command(flatten)]
+    net: Net,
+    /// Let it reach the public Internet, as `--net nat` does
+    #[arg(long, conflicts_with = "net")]
+    nat: bool,
     #[command(flatten)]
     machine: Machine,
     /// A variable of every command in it; NAME alone takes its value here
@@ -69,6 +93,8 @@ impl Shape {
             vmm: self.machine.vmm,
             env: self.env.into_iter().collect(),
             labels: self.label.into_iter().collect(),
+            net: self.net.net.or(self.nat.then_some(NetMode::Nat)),
+            allow: self.net.allow,
             forwards: self.publish.into_iter().map(Forward::Publish).collect(),
             open: self.open,
             ..VmCreate::default()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use banger_api::{Machine, Vm, VmForward};
+use banger_api::{Machine, Vm, VmForward, VmNetwork};
 use banger_model::Stage;
 
 use super::forward::written;
@@ -45,6 +45,8 @@ fn show(vm: &Vm) {
         ("vcpus", vm.vcpus.to_string()),
         ("memory", vm.memory.to_string()),
         ("disk", format!("{} of {}", vm.disk_used, vm.disk_size)),
+        ("reaches", reaches(&vm.network)),
+        ("addresses", addresses(&vm.network)),
         ("env", pairs(&vm.env)),
         ("labels", pairs(&vm.labels)),
         ("forwards", forwards(vm)),
@@ -90,6 +92,7 @@ fn stages(took: &BTreeMap<String, u64>) -> String {
     let order = [
         Stage::Plan,
         Stage::Disks,
+        Stage::Network,
         Stage::Launch,
         Stage::Kernel,
         Stage::Configure,
@@ -98,6 +101,16 @@ fn stages(took: &BTreeMap<String, u64>) -> String {
         .iter()
         .filter_map(|stage| Some(format!("{stage} {}", micros(*took.get(stage.as_str())?))));
     known.collect::<Vec<_>>().join(", ")
+}
+
+fn reaches(network: &VmNetwork) -> String {
+    let parts = std::iter::once(network.mode.to_string()).chain(network.allow.iter().cloned());
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn addresses(network: &VmNetwork) -> String {
+    let addresses = network.addresses.iter().map(ToString::to_string);
+    addresses.collect::<Vec<_>>().join(" ")
 }
 
 fn pairs(pairs: &BTreeMap<String, String>) -> String {

@@ -1,0 +1,147 @@
+//! The connection to the root helper, and its start where the daemon itself is root.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use banger_root::{CallError, Client};
+
+use super::{Error, INSTALL, socket_of};
+use crate::programs;
+
+/// The helper of this user.
+#[derive(Debug)]
+pub(crate) struct Helper {
+    owner: u32,
+    socket: Option<PathBuf>,
+    connection: Mutex<Option<Client>>,
+}
+
+impl Helper {
+    pub(super) fn new(home: bool) -> Self {
+        let owner = rustix::process::geteuid().as_raw();
+        Self {
+            owner,
+            socket: socket_of(home, owner),
+            connection: Mutex::default(),
+        }
+    }
+
+    /// The user whose helper it is.
+    pub(super) const fn owner(&self) -> u32 {
+        self.owner
+    }
+
+    /// Sees to it that a helper answers. Root starts one where there is none; it outlives this daemon, as VMs do.
+    pub(super) fn ensure(&self) -> Result<(), Error> {
+        let Some(socket) = &self.socket else {
+            return Err(Error::None {
+                reason: "with BANGER_HOME there is no root helper unless BANGER_ROOT_SOCKET names its socket"
+                    .to_owned(),
+                hint: INSTALL,
+            });
+        };
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if connection.is_some() {
+            return Ok(());
+        }
+        let connected = match Client::connect(socket) {
+            Err(_) if self.owner == 0 => {
+                start(socket).and_then(|()| Client::connect(socket).map_err(|error| error.to_string()))
+            }
+            connected => connected.map_err(|error| error.to_string()),
+        };
+        *connection = Some(connected.map_err(|reason| Error::None {
+            reason,
+            hint: INSTALL,
+        })?);
+        Ok(())
+    }
+
+    /// Calls the helper. A connection that broke, because the helper was restarted, is made once more: every verb says
+    /// what shall be, so saying it twice is no harm.
+    pub(super) fn call<T>(
+        &self,
+        what: &'static str,
+        call: impl Fn(&mut Client) -> Result<T, CallError>,
+    ) -> Result<T, Error> {
+        self.ensure()?;
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut result = match connection.as_mut() {
+            Some(client) => call(client),
+            None => Err(CallError::Closed),
+        };
+        if matches!(result, Err(CallError::Exchange(_) | CallError::Closed)) {
+            *connection = None;
+            drop(connection);
+            self.ensure()?;
+            connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(client) = connection.as_mut() {
+                result = call(client);
+            }
+        }
+        result.map_err(|source| Error::Helper { what, source })
+    }
+
+    /// Calls the helper if one answers; none is started.
+    pub(super) fn call_if_there<T>(
+        &self,
+        what: &'static str,
+        call: impl Fn(&mut Client) -> Result<T, CallError>,
+    ) -> Option<Result<T, Error>> {
+        let known = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some();
+        let socket = self.socket.as_ref()?;
+        (known || Client::connect(socket).is_ok()).then(|| self.call(what, call))
+    }
+}
+
+/// Starts the helper, and returns when it serves.
+fn start(socket: &Path) -> Result<(), String> {
+    let dir = socket.parent().unwrap_or(Path::new("/"));
+    let state = match dir == Path::new("/run/banger-root") {
+        true => PathBuf::from("/var/lib/banger-root/0"),
+        false => dir.join("state"),
+    };
+    let program = programs::beside_us("banger-root");
+    let started = || -> std::io::Result<bool> {
+        std::fs::create_dir_all(&state)?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(state.with_extension("log"))?;
+        let mut command = Command::new(&program);
+        command
+            .args(["serve", "--owner", "0", "--socket-dir"])
+            .arg(dir)
+            .arg("--state-dir")
+            .arg(&state)
+            .stdin(File::open("/dev/null")?)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            // Not of our group, so that what ends us does not end it.
+            .process_group(0);
+        let mut child = command.spawn()?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
+        // Whoever ends first, nobody waits for it any more then.
+        std::thread::spawn(move || child.wait());
+        Ok(line.trim() == "ready")
+    };
+    match started() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!(
+            "the root helper did not start; {} tells why",
+            state.with_extension("log").display()
+        )),
+        Err(error) => Err(format!("{} cannot be started: {error}", program.display())),
+    }
+}
