@@ -20,6 +20,8 @@ pub struct Home {
     programs: PathBuf,
     /// Variables of every program.
     env: Vec<(String, String)>,
+    /// The network namespace that programs run in, if it is another than ours.
+    netns: Option<String>,
 }
 
 /// Where the programs are that are tested: `target/debug`, as `make test` builds them.
@@ -62,6 +64,7 @@ impl Home {
             dir: tempfile::Builder::new().prefix("bg-").tempdir_in("/tmp")?,
             programs: programs()?,
             env: Vec::new(),
+            netns: None,
         })
     }
 
@@ -79,6 +82,13 @@ impl Home {
         self
     }
 
+    /// The same home with programs that run in a network namespace.
+    #[must_use]
+    pub fn within(mut self, netns: &str) -> Self {
+        self.netns = Some(netns.to_owned());
+        self
+    }
+
     /// Its directory.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -86,7 +96,15 @@ impl Home {
 
     /// A `banger` with these arguments, to be started.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(self.programs.join("banger"));
+        let banger = self.programs.join("banger");
+        let mut command = match &self.netns {
+            Some(netns) => {
+                let mut ip = Command::new("ip");
+                ip.args(["netns", "exec", netns]).arg(banger);
+                ip
+            }
+            None => Command::new(banger),
+        };
         command
             .args(args)
             .env("BANGER_HOME", self.path())

@@ -3,6 +3,7 @@
 mod backend;
 mod home;
 mod hosted;
+mod internet;
 mod output;
 mod processes;
 mod registry;
@@ -13,6 +14,7 @@ mod terminal;
 pub use backend::{Backend, program_absence};
 pub use home::Home;
 pub use hosted::Hosted;
+pub use internet::{Internet, SITES};
 pub use output::Output;
 pub use registry::{OciImage, PASSWORD, Registry, USER};
 pub use server::{Server, Trick};

@@ -12,6 +12,7 @@ mod forwards;
 mod image_catalogs;
 mod images;
 mod lives;
+mod networks;
 mod pull_faults;
 mod pulled_guests;
 mod pulls;
@@ -79,6 +80,7 @@ fn main() {
     let stories = [
         workspaces::STORIES,
         lives::STORIES,
+        networks::STORIES,
         commands::STORIES,
         daemon::STORIES,
         faults::STORIES,

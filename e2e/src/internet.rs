@@ -1,0 +1,137 @@
+//! A host and an Internet for one story: network namespaces, so that nothing of this machine's own network is touched.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result, ensure};
+
+/// Two namespaces with a cable between them: one for banger's daemon and VMs, one with web servers.
+#[derive(Debug)]
+pub struct Internet {
+    host: String,
+    far: String,
+    /// For the root helper's socket and plan.
+    dir: tempfile::TempDir,
+    web: Option<Child>,
+}
+
+/// Two public addresses, at each of which a server answers `hello` on port 80.
+pub const SITES: [&str; 2] = ["93.184.216.34", "93.184.216.35"];
+
+impl Internet {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When it cannot be made; it takes root.
+    pub fn new() -> Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = |what: &str| format!("bg-{what}-{}-{number}", std::process::id());
+        let mut internet = Self {
+            host: name("host"),
+            far: name("far"),
+            dir: tempfile::Builder::new().prefix("bgr-").tempdir_in("/tmp")?,
+            web: None,
+        };
+        internet.lay()?;
+        Ok(internet)
+    }
+
+    fn lay(&mut self) -> Result<()> {
+        let (host, far) = (&*self.host, &*self.far);
+        ip(&["netns", "add", host])?;
+        ip(&["netns", "add", far])?;
+        ip(&["-n", host, "link", "set", "lo", "up"])?;
+        ip(&["-n", far, "link", "set", "lo", "up"])?;
+        ip(&[
+            "-n", host, "link", "add", "up0", "type", "veth", "peer", "name", "far0", "netns", far,
+        ])?;
+        ip(&["-n", host, "addr", "add", "198.51.100.1/24", "dev", "up0"])?;
+        ip(&["-n", far, "addr", "add", "198.51.100.2/24", "dev", "far0"])?;
+        ip(&["-n", host, "link", "set", "up0", "up"])?;
+        ip(&["-n", far, "link", "set", "far0", "up"])?;
+        for site in SITES {
+            ip(&["-n", far, "addr", "add", &format!("{site}/32"), "dev", "lo"])?;
+        }
+        ip(&["-n", host, "route", "add", "default", "via", "198.51.100.2"])?;
+        let pages = self.dir.path().join("pages");
+        std::fs::create_dir(&pages)?;
+        std::fs::write(pages.join("index.html"), "hello\n")?;
+        let web = Command::new("ip")
+            .args(["netns", "exec", far, "busybox", "httpd", "-f", "-p", "80", "-h"])
+            .arg(&pages)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("start a web server")?;
+        self.web = Some(web);
+        Ok(())
+    }
+
+    /// The namespace of the host.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Where the root helper's socket is.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("0.sock")
+    }
+
+    /// Runs a program on the host. Gives whether it succeeded, and what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn on_the_host(&self, args: &[&str]) -> Result<(bool, String)> {
+        let output = Command::new("ip")
+            .args(["netns", "exec", &self.host])
+            .args(args)
+            .output()?;
+        Ok((
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        ))
+    }
+
+    /// The TAPs that VMs have.
+    ///
+    /// # Errors
+    /// When the links cannot be listed.
+    pub fn taps(&self) -> Result<Vec<String>> {
+        let (_, links) = self.on_the_host(&["ip", "-br", "link"])?;
+        let names = links.lines().filter_map(|line| line.split_whitespace().next());
+        Ok(names
+            .filter(|name| name.starts_with("bgr0-"))
+            .map(str::to_owned)
+            .collect())
+    }
+}
+
+impl Drop for Internet {
+    /// What runs in the namespaces was started by the story: the helper, the server.
+    fn drop(&mut self) {
+        for name in [&self.host, &self.far] {
+            let pids = Command::new("ip").args(["netns", "pids", name]).output();
+            let pids = pids.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            for pid in pids.unwrap_or_default().split_whitespace() {
+                let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw);
+                if let Some(pid) = pid {
+                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                }
+            }
+            let _ = ip(&["netns", "del", name]);
+        }
+        if let Some(mut web) = self.web.take() {
+            let _ = web.wait();
+        }
+    }
+}
+
+fn ip(args: &[&str]) -> Result<()> {
+    let output = Command::new("ip").args(args).output().context("start ip")?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "ip {}: {words}", args.join(" "));
+    Ok(())
+}
