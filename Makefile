@@ -48,12 +48,12 @@ generic-kernel: ## Build generic-6.12, a guest kernel with everything built in (
 
 install: build ## Install below PREFIX (default /usr/local for root, else ~/.local)
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/banger"
-	install -m 755 target/release/banger target/release/bangerd "$(DESTDIR)$(PREFIX)/bin/"
+	install -m 755 target/release/banger target/release/bangerd target/release/banger-root "$(DESTDIR)$(PREFIX)/bin/"
 	install -m 755 $(AGENT) "$(DESTDIR)$(PREFIX)/lib/banger/"
-	@echo "installed banger, bangerd and the guest agent below $(DESTDIR)$(PREFIX)"
+	@echo "installed banger, bangerd, banger-root and the guest agent below $(DESTDIR)$(PREFIX)"
 
 uninstall: ## Remove what install installed
-	rm -f "$(DESTDIR)$(PREFIX)/bin/banger" "$(DESTDIR)$(PREFIX)/bin/bangerd"
+	rm -f "$(DESTDIR)$(PREFIX)/bin/banger" "$(DESTDIR)$(PREFIX)/bin/bangerd" "$(DESTDIR)$(PREFIX)/bin/banger-root"
 	rm -f "$(DESTDIR)$(PREFIX)/lib/banger/banger-vsock-agent"
 	-rmdir "$(DESTDIR)$(PREFIX)/lib/banger" 2>/dev/null
 
@@ -61,7 +61,7 @@ clean: ## Remove everything that was built
 	cargo clean
 
 release: agent
-	cargo build --release -p banger -p bangerd
+	cargo build --release -p banger -p bangerd -p banger-root
 
 agent:
 	cargo build --profile agent --target $(MUSL) -p banger-vsock-agent --bin banger-vsock-agent

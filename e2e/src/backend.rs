@@ -73,6 +73,18 @@ pub fn program_absence(program: &str) -> Result<Option<String>> {
     unless_required(program, absent.then(|| format!("no `{program}` on PATH")))
 }
 
+/// Why a story that needs root cannot be told here, if it cannot.
+///
+/// # Errors
+/// When `BANGER_REQUIRE` names root and this is another user.
+pub fn root_absence() -> Result<Option<String>> {
+    let is_root = rustix::process::geteuid().is_root();
+    unless_required(
+        "root",
+        (!is_root).then(|| "network namespaces take root".to_owned()),
+    )
+}
+
 fn unless_required(name: &str, reason: Option<String>) -> Result<Option<String>> {
     let required = std::env::var("BANGER_REQUIRE").unwrap_or_default();
     match reason {

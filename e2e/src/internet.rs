@@ -1,5 +1,7 @@
 //! A host and an Internet for one story: network namespaces, so that nothing of this machine's own network is touched.
 
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -80,6 +82,32 @@ impl Internet {
         self.dir.path().join("0.sock")
     }
 
+    /// Answers every question for an IPv4 address with `site`, at port 53 of the far end. Ends with the story.
+    ///
+    /// # Errors
+    /// When the socket cannot be had.
+    pub fn resolve_to(&self, site: &str) -> Result<()> {
+        let site: Ipv4Addr = site.parse()?;
+        let netns = std::fs::File::open(format!("/run/netns/{}", self.far))?;
+        let (bound, is_bound) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+            let socket = rustix::thread::move_into_link_name_space(netns.as_fd(), kind)
+                .map_err(std::io::Error::from)
+                .and_then(|()| UdpSocket::bind("198.51.100.2:53"));
+            let socket = match socket {
+                Ok(socket) => socket,
+                Err(error) => return drop(bound.send(Err(error))),
+            };
+            let _ = bound.send(Ok(()));
+            let mut question = [0; 1500];
+            while let Ok((len, from)) = socket.recv_from(&mut question) {
+                let _ = socket.send_to(&answer(&question[..len], site), from);
+            }
+        });
+        Ok(is_bound.recv()??)
+    }
+
     /// Runs a program on the host. Gives whether it succeeded, and what it printed.
     ///
     /// # Errors
@@ -127,6 +155,25 @@ impl Drop for Internet {
             let _ = web.wait();
         }
     }
+}
+
+/// An answer to a question (RFC 1035, section 4.1): an address for 60 s to one of type A, nothing to others. What follows
+/// the question is left out.
+fn answer(question: &[u8], site: Ipv4Addr) -> Vec<u8> {
+    let name = question.get(12..).unwrap_or_default();
+    let mut end = 0;
+    while let Some(&label) = name.get(end).filter(|label| **label > 0) {
+        end += 1 + usize::from(label);
+    }
+    let end = (12 + end + 5).min(question.len());
+    let is_a = question[..end].ends_with(&[0, 1, 0, 1]);
+    let mut answer = question[..end].to_vec();
+    answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+    if is_a {
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        answer.extend(site.octets());
+    }
+    answer
 }
 
 fn ip(args: &[&str]) -> Result<()> {

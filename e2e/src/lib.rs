@@ -11,7 +11,7 @@ mod server;
 mod store;
 mod terminal;
 
-pub use backend::{Backend, program_absence};
+pub use backend::{Backend, program_absence, root_absence};
 pub use home::Home;
 pub use hosted::Hosted;
 pub use internet::{Internet, SITES};

@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) tap_pool_size: u8,
     /// What VMs reach that do not say it.
     pub(crate) default_net: NetMode,
+    /// Who is asked for names that are not VMs': addresses, with a port if it is another than 53. The host's own when empty.
+    pub(crate) default_dns: Vec<String>,
     /// Rules by name, which `--allow @NAME` stands for.
     pub(crate) allow: BTreeMap<String, Vec<Allow>>,
     /// How much a pulled image may be.
@@ -59,6 +61,7 @@ impl Default for Config {
             subnet: None,
             tap_pool_size: 4,
             default_net: NetMode::default(),
+            default_dns: Vec::new(),
             allow: BTreeMap::new(),
             pull: Limits::default(),
             registry: BTreeMap::new(),

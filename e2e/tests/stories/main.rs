@@ -19,7 +19,7 @@ mod pulls;
 mod workspaces;
 
 use anyhow::Result;
-use banger_e2e::{Backend, program_absence};
+use banger_e2e::{Backend, program_absence, root_absence};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// A story and the backends that can tell it.
@@ -31,7 +31,15 @@ struct Story {
     tell: fn(Backend) -> Result<()>,
 }
 
+/// What a story needs that only root can have.
+const ROOT: &str = "root";
+
 impl Story {
+    /// The same, which is ignored for other users than root.
+    const fn by_root(self) -> Self {
+        self.with(ROOT)
+    }
+
     /// The same, which is ignored where there is no such program.
     const fn with(mut self, program: &'static str) -> Self {
         self.needs = Some(program);
@@ -107,7 +115,10 @@ fn main() {
         {
             match (story.needs, &absence) {
                 (Some(program), Ok(None)) => {
-                    let absence = program_absence(program);
+                    let absence = match program {
+                        ROOT => root_absence(),
+                        program => program_absence(program),
+                    };
                     if let Ok(Some(reason)) = &absence {
                         eprintln!("{}::{} is ignored: {reason}", backend.name(), story.name);
                     }

@@ -5,10 +5,10 @@ use banger_e2e::{Backend, Home, Image, Internet, SITES};
 
 use crate::{Story, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[in_guests(
-    "a_vm_reaches_what_its_owner_allows",
-    what_its_owner_allows,
-)];
+pub(crate) const STORIES: &[Story] = &[
+    in_guests("a_vm_reaches_what_its_owner_allows", what_its_owner_allows).by_root(),
+    in_guests("names_are_resolved_as_far_as_rules_allow", names).by_root(),
+];
 
 /// Whether a web server answers a VM. What is refused is told at once, or not answered.
 fn reaches(home: &Home, vm: &str, address: &str) -> Result<bool> {
@@ -27,15 +27,79 @@ fn address(home: &Home, vm: &str) -> Result<String> {
     Ok(first.to_string())
 }
 
-fn what_its_owner_allows(backend: Backend) -> Result<()> {
-    let internet = Internet::new()?;
-    let socket = internet.socket();
+/// A home in which VMs have a network.
+fn home(internet: &Internet) -> Result<Home> {
     let home = Home::new(&[Image::Busybox])?;
     // The daemon that made the image is not in the namespace.
     home.banger(["daemon", "stop"])?.ok()?;
-    let home = home
+    let socket = internet.socket();
+    Ok(home
         .with_env("BANGER_ROOT_SOCKET", &socket.to_string_lossy())
-        .within(internet.host());
+        .within(internet.host()))
+}
+
+/// What a VM is told when it asks for a name.
+fn asks(home: &Home, vm: &str, name: &str) -> Result<String> {
+    Ok(home.exec(vm, &["nslookup", name])?.text())
+}
+
+fn names(backend: Backend) -> Result<()> {
+    let internet = Internet::new()?;
+    internet.resolve_to(SITES[1])?;
+    let home = home(&internet)?;
+    std::fs::create_dir_all(home.path().join("config"))?;
+    std::fs::write(
+        home.path().join("config/config.toml"),
+        "default_dns = [\"198.51.100.2\"]\n[allow]\nours = [\"*.example.org:80\"]\n",
+    )?;
+    home.create(
+        backend,
+        Image::Busybox,
+        "web",
+        &["--net", "allow", "--allow", "@ours"],
+    )?;
+    home.create(
+        backend,
+        Image::Busybox,
+        "peer",
+        &["--net", "allow", "--allow", "vm:web"],
+    )?;
+    // A name that is allowed leads somewhere; the address alone, and another name, do not.
+    ensure!(
+        !reaches(&home, "web", SITES[1])?,
+        "an address is reached that nobody named"
+    );
+    ensure!(asks(&home, "web", "www.example.org")?.contains(SITES[1]));
+    ensure!(
+        reaches(&home, "web", SITES[1])?,
+        "what a name leads to is not reached"
+    );
+    ensure!(!reaches(&home, "web", SITES[0])?);
+    ensure!(!asks(&home, "web", "www.example.com")?.contains(SITES[1]));
+    // Names of VMs: on the host all, in a VM its own and those it is allowed.
+    let web = address(&home, "web")?;
+    let (_, told) = internet.on_the_host(&["busybox", "nslookup", "web.vm", "172.16.0.1"])?;
+    ensure!(told.contains(&web), "the host is told {told}");
+    ensure!(asks(&home, "web", "web.vm")?.contains(&web));
+    ensure!(asks(&home, "peer", "web.vm")?.contains(&web) && pings(&home, "peer", "web.vm")?);
+    let peer = address(&home, "peer")?;
+    ensure!(!asks(&home, "web", "peer.vm")?.contains(&peer));
+    // A new daemon answers for the VMs of the old one.
+    let daemon = rustix::process::Pid::from_raw(home.daemon_pid()?).context("a pid")?;
+    rustix::process::kill_process(daemon, rustix::process::Signal::KILL)?;
+    home.banger(["vm", "list"])?.ok()?;
+    ensure!(asks(&home, "peer", "web.vm")?.contains(&web));
+    home.banger(["vm", "delete", "-f", "web"])?.ok()?;
+    ensure!(
+        !asks(&home, "peer", "web.vm")?.contains(&web),
+        "a VM that is gone has a name"
+    );
+    home.end()
+}
+
+fn what_its_owner_allows(backend: Backend) -> Result<()> {
+    let internet = Internet::new()?;
+    let home = home(&internet)?;
     home.create(backend, Image::Busybox, "web", &["--nat"])?;
     ensure!(reaches(&home, "web", SITES[0])?, "the Internet is not reached");
     ensure!(!pings(&home, "web", "198.51.100.1")?, "the host is reached");

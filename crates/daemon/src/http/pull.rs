@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress};
-use banger_image::catalog::{self, ImagePullOptions, Offered};
+use banger_image::catalog::{self, ImagePullOptions, Offered, Stores};
 use banger_image::{Pull, PullOptions, PullSource, Pulled, RegistryOptions};
 use banger_model::{CatalogName, ImageName};
 use tokio_util::sync::CancellationToken;
@@ -174,8 +174,10 @@ fn pull_offered(
 ) -> Result<Pulled, Error> {
     let pulled = catalog::pull_image(
         found,
-        &context.images,
-        &context.kernels,
+        Stores {
+            images: &context.images,
+            kernels: &context.kernels,
+        },
         options,
         &fetcher(context)?,
         &mut |what, done, total| {

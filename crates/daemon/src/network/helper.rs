@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use banger_root::{CallError, Client};
@@ -14,10 +15,12 @@ use crate::programs;
 
 /// The helper of this user.
 #[derive(Debug)]
-pub(crate) struct Helper {
+pub(super) struct Helper {
     owner: u32,
     socket: Option<PathBuf>,
     connection: Mutex<Option<Client>>,
+    /// How many there were: a new one may be to a new helper.
+    connections: AtomicU64,
 }
 
 impl Helper {
@@ -27,12 +30,18 @@ impl Helper {
             owner,
             socket: socket_of(home, owner),
             connection: Mutex::default(),
+            connections: AtomicU64::new(0),
         }
     }
 
     /// The user whose helper it is.
     pub(super) const fn owner(&self) -> u32 {
         self.owner
+    }
+
+    /// How many connections there were so far.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Sees to it that a helper answers. Root starts one where there is none; it outlives this daemon, as VMs do.
@@ -54,6 +63,7 @@ impl Helper {
             }
             connected => connected.map_err(|error| error.to_string()),
         };
+        self.connections.fetch_add(1, Ordering::Relaxed);
         *connection = Some(connected.map_err(|reason| Error::None {
             reason,
             hint: INSTALL,
@@ -118,6 +128,8 @@ fn start(socket: &Path) -> Result<(), String> {
             .open(state.with_extension("log"))?;
         let mut command = Command::new(&program);
         command
+            // It takes nothing from whoever started this daemon.
+            .env_clear()
             .args(["serve", "--owner", "0", "--socket-dir"])
             .arg(dir)
             .arg("--state-dir")

@@ -6,19 +6,20 @@
 //!  its end    ──▶ detach ──────────────────────▶ root helper
 //! ```
 //!
-//! The helper keeps its own plan, so this module keeps nothing but a connection and what the network's addresses are. A
+//! The helper keeps its own plan, so this module keeps a connection to it, and who is attached for the resolver. A
 //! VM's slot, and with it its addresses, stays the VM's as long as there is the VM. Where there is no helper, VMs have no
 //! card; one that was told to reach something says so instead of booting.
 
 mod helper;
 mod host;
+mod names;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use banger_guest_api as guest;
 use banger_model::network::{Finding, Mac, NetMode, Network as Addresses, Rules, Slot, Subnet};
-use banger_model::{ErrorCode, VmId};
+use banger_model::{ErrorCode, VmSpec};
 use banger_root::CallError;
 use banger_root::wire::{Attach, FailureCode, Status};
 use banger_vmm::Card;
@@ -27,14 +28,16 @@ use crate::config::{Config, NetworkChoice};
 use crate::database::{self, Database};
 use crate::error::Describe;
 
-pub(crate) use helper::Helper;
+use helper::Helper;
+use names::{Names, Serving};
 
 /// The network. Its calls block for milliseconds.
 #[derive(Debug)]
 pub(crate) struct Network {
-    helper: Helper,
-    /// What the helper has prepared, once it was asked.
-    prepared: Mutex<Option<Addresses>>,
+    helper: Arc<Helper>,
+    names: Arc<Names>,
+    /// The resolver, once there is a network. Who prepares one holds this.
+    serving: Mutex<Option<Serving>>,
 }
 
 /// A VM's place in the network.
@@ -69,6 +72,12 @@ pub(crate) enum Error {
     /// Every private address is somebody's.
     #[error("find private addresses that nobody on this host uses")]
     NoSubnet,
+    /// The resolver cannot listen.
+    #[error("answer VMs that ask for names")]
+    Resolver(#[source] banger_dns::ListenError),
+    /// A thread of blocking work panicked.
+    #[error("a call to the root helper panicked")]
+    Panicked,
     /// There are as many VMs as addresses.
     #[error("the network {0} has an address for no more VMs")]
     Full(Subnet),
@@ -82,9 +91,11 @@ impl Network {
     /// the default one: both would give the same addresses.
     pub(crate) fn of_env() -> Self {
         let is_elsewhere = std::env::var_os("BANGER_HOME").is_some_and(|home| !home.is_empty());
+        let helper = Arc::new(Helper::new(is_elsewhere));
         Self {
-            helper: Helper::new(is_elsewhere),
-            prepared: Mutex::default(),
+            names: Arc::new(Names::new(Arc::clone(&helper))),
+            helper,
+            serving: Mutex::default(),
         }
     }
 
@@ -108,18 +119,19 @@ impl Network {
         &self,
         config: &Config,
         database: &Database,
-        id: VmId,
+        spec: &VmSpec,
         rules: Rules,
     ) -> Result<Attached, Error> {
         let (addresses, note) = self.prepare(config)?;
         let slot = database
-            .slot(id, addresses.subnet.capacity())?
+            .slot(spec.id, addresses.subnet.capacity())?
             .ok_or(Error::Full(addresses.subnet))?;
-        let mac = Mac::of_vm(&id);
+        let mac = Mac::of_vm(&spec.id);
         let attach = Attach { slot, mac, rules };
         let attached = self
             .helper
             .call("attach a VM", |client| client.attach(attach.clone()))?;
+        self.names.set(slot, &spec.name, &spec.net);
         Ok(Attached {
             slot,
             card: Card {
@@ -140,6 +152,7 @@ impl Network {
 
     /// Takes a VM's card away; one that has none is no failure, nor is a helper that is not there.
     pub(crate) fn detach(&self, slot: Slot) -> Result<(), Error> {
+        self.names.remove(slot);
         match self
             .helper
             .call_if_there("detach a VM", |client| client.detach(slot))
@@ -150,14 +163,17 @@ impl Network {
     }
 
     /// Lets other rules hold for an attached VM.
-    pub(crate) fn policy(&self, slot: Slot, rules: &Rules) -> Result<(), Error> {
+    pub(crate) fn policy(&self, slot: Slot, spec: &VmSpec, rules: &Rules) -> Result<(), Error> {
         self.helper.call("change what a VM may reach", |client| {
             client.policy(slot, rules.clone())
-        })
+        })?;
+        self.names.set(slot, &spec.name, &spec.net);
+        Ok(())
     }
 
-    /// Detaches what is attached and not among `live`: an earlier daemon may have died before it could.
-    pub(crate) fn keep_only(&self, live: &[Slot]) -> Result<(), Error> {
+    /// Takes over from an earlier daemon: names of the VMs that are `live` are answered again, and what else is attached
+    /// is detached, because that daemon died before it could.
+    pub(crate) fn take_over(&self, config: &Config, live: &[(Slot, VmSpec)]) -> Result<(), Error> {
         let Some(status) = self
             .helper
             .call_if_there("tell its state", |client| client.status())
@@ -165,11 +181,22 @@ impl Network {
             return Ok(());
         };
         let status = status?;
-        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = status.network;
+        for (slot, spec) in live {
+            self.names.set(*slot, &spec.name, &spec.net);
+        }
+        if let Some(addresses) = status.network.filter(|_| !live.is_empty()) {
+            self.serve_names(&addresses, config)?;
+        }
         let stray = status.attached.iter().map(|(slot, _)| *slot);
         stray
-            .filter(|slot| !live.contains(slot))
+            .filter(|slot| !live.iter().any(|(known, _)| known == slot))
             .try_for_each(|slot| self.detach(slot))
+    }
+
+    fn serve_names(&self, addresses: &Addresses, config: &Config) -> Result<(), Error> {
+        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstreams = names::upstreams(&config.default_dns);
+        self.names.serve(addresses, upstreams, &mut serving)
     }
 
     fn usable(&self, config: &Config) -> Result<(), Error> {
@@ -185,14 +212,21 @@ impl Network {
     /// The network's addresses. The first time they are chosen, out of the way of what the host uses.
     fn prepare(&self, config: &Config) -> Result<(Addresses, Option<String>), Error> {
         self.usable(config)?;
-        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        // One at a time: two would choose for themselves.
+        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let (addresses, note) = self.addresses(config)?;
+        let upstreams = names::upstreams(&config.default_dns);
+        self.names.serve(&addresses, upstreams, &mut serving)?;
+        Ok((addresses, note))
+    }
+
+    fn addresses(&self, config: &Config) -> Result<(Addresses, Option<String>), Error> {
         let status = self.helper.call("tell its state", |client| client.status())?;
         let pool = config.tap_pool_size.min(64);
         if let Some(there) = status.network {
             // What VMs have stays while they have it.
             let wanted = config.subnet.is_none_or(|subnet| subnet == there.subnet);
             if !status.attached.is_empty() || wanted && there.pool == pool {
-                *prepared = Some(there.clone());
                 return Ok((there, None));
             }
         }
@@ -208,7 +242,6 @@ impl Network {
         };
         self.helper
             .call("prepare a network", |client| client.prepare(addresses.clone()))?;
-        *prepared = Some(addresses.clone());
         let moved = (subnet != preferred)
             .then(|| format!("VMs have addresses of {subnet}: this host uses {preferred} already"));
         Ok((addresses, moved))
@@ -242,7 +275,8 @@ impl Describe for Error {
                 source: CallError::Failed(failure),
                 ..
             } if failure.code == FailureCode::Conflict => ErrorCode::AlreadyExists,
-            Self::Helper { .. } | Self::NoSubnet => ErrorCode::Host,
+            Self::Helper { .. } | Self::NoSubnet | Self::Resolver(_) => ErrorCode::Host,
+            Self::Panicked => ErrorCode::Internal,
             Self::Database(source) => source.code(),
         }
     }
@@ -250,7 +284,8 @@ impl Describe for Error {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::None { hint, .. } => hint,
-            Self::Helper { .. } => "`banger doctor` tells what differs from the plan",
+            Self::Panicked => return Vec::new(),
+            Self::Helper { .. } | Self::Resolver(_) => "`banger doctor` tells what differs from the plan",
             Self::NoSubnet => "name some: `subnet = \"10.66.0.0/24\"` in config.toml",
             Self::Full(_) => "name a larger one: `subnet = \"10.66.0.0/16\"` in config.toml",
             Self::Database(source) => return source.hints(),

@@ -341,9 +341,13 @@ impl Steps<'_> {
         if backend.capabilities().vmm == VmmKind::Fake {
             return Ok(None);
         }
-        let (context, id, rules) = (Arc::clone(self.context), spec.id, self.context.rules(&spec.net));
+        let (context, spec, rules) = (
+            Arc::clone(self.context),
+            spec.clone(),
+            self.context.rules(&spec.net),
+        );
         let attaching = tokio::task::spawn_blocking(move || {
-            context.network.attach(&config, &context.database, id, rules)
+            context.network.attach(&config, &context.database, &spec, rules)
         });
         match attaching
             .await

@@ -388,7 +388,7 @@ impl Driver {
             };
         };
         let rules = self.context.rules(&state.spec.net);
-        let enforced = self.context.network.policy(place.slot, &rules);
+        let enforced = self.context.network.policy(place.slot, &state.spec, &rules);
         enforced.map_err(|source| Error::Network {
             name: state.spec.name.clone(),
             source,

@@ -54,13 +54,15 @@ impl Vms {
         }
         sweep(&context, &known);
         let live = vms.list().into_iter().filter_map(|handle| {
-            let live = handle.state().live?;
-            Some(live.facts.place.as_ref()?.slot)
+            let state = handle.state();
+            let slot = state.live?.facts.place.as_ref()?.slot;
+            Some((slot, state.spec))
         });
         let live: Vec<_> = live.collect();
         // Nobody's start has to wait for that.
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = context.network.keep_only(&live) {
+            let config = context.config().unwrap_or_default();
+            if let Err(error) = context.network.take_over(&config, &live) {
                 tracing::warn!(error = %chain(&error), "could not put the network in order");
             }
         });

@@ -30,7 +30,7 @@ pub use error::Error;
 pub use place::{Location, LocationFault, RelativeLocation};
 pub use publish::{Publish, PublishOptions, Published, publish};
 pub use pull::{PullOptions, Pulled};
-pub use pull_image::{ImagePullOptions, Offered, OnBytes, find_image, pull_image};
+pub use pull_image::{ImagePullOptions, Offered, OnBytes, Stores, find_image, pull_image};
 pub use read::Catalog;
 pub use secret::PublishKey;
 pub use signature::{InvalidKey, PublicKey};

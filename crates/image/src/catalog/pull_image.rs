@@ -30,6 +30,15 @@ pub struct ImagePullOptions {
 /// Is told what comes, the bytes of it so far, and how many in all if that is known; `Break` cancels.
 pub type OnBytes<'a> = &'a mut dyn FnMut(&str, u64, Option<u64>) -> ControlFlow<()>;
 
+/// Where images and kernels go.
+#[derive(Debug, Clone, Copy)]
+pub struct Stores<'a> {
+    /// The images.
+    pub images: &'a ImageStore,
+    /// Their kernels.
+    pub kernels: &'a KernelStore,
+}
+
 /// An image that a catalog offers.
 #[derive(Debug)]
 pub struct Offered<'a>(Found<'a, CatalogImage>);
@@ -61,14 +70,14 @@ pub fn find_image<'a>(
 /// When what came is not what the catalog says, or is no image; when another image or kernel of that name is here.
 pub fn pull_image(
     offered: &Offered<'_>,
-    images: &ImageStore,
-    kernels: &KernelStore,
+    stores: Stores<'_>,
     options: &ImagePullOptions,
     fetcher: &Fetcher,
     progress: OnBytes<'_>,
     note: &mut dyn FnMut(&str),
     called_off: &CancellationToken,
 ) -> Result<Pulled, Error> {
+    let Stores { images, kernels } = stores;
     let found = &offered.0;
     let origin = Origin {
         reference: format!("catalog:{}/{}", found.catalog.name, found.offer.name),

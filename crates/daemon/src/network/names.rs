@@ -1,0 +1,234 @@
+//! Names of VMs and for VMs: what the resolver asks of this daemon.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use banger_dns::{
+    Answer, Asked, Asker, Guest, Known, Listening, Oracle, Server, Sockets, Upstreams, Verdict,
+};
+use banger_model::VmName;
+use banger_model::network::{Network as Addresses, Policy, Slot};
+use banger_root::wire;
+
+use super::{Error, Helper};
+use crate::error::chain;
+
+/// Who is attached, by slot, in a network with these addresses.
+#[derive(Debug, Default)]
+struct Members {
+    addresses: Option<Addresses>,
+    guests: BTreeMap<Slot, Guest>,
+}
+
+/// What the resolver is told.
+#[derive(Debug)]
+pub(super) struct Names {
+    helper: Arc<Helper>,
+    members: RwLock<Members>,
+    /// Which answers the packet filter has, and of which connection to the helper: a new helper knows none.
+    known: Mutex<(Known, u64)>,
+}
+
+/// The resolver at work.
+pub(super) struct Serving {
+    gateways: Vec<IpAddr>,
+    _server: Server<Names>,
+    _listening: Vec<Listening>,
+}
+
+impl std::fmt::Debug for Serving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Serving")
+            .field("gateways", &self.gateways)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Names {
+    pub(super) fn new(helper: Arc<Helper>) -> Self {
+        Self {
+            helper,
+            members: RwLock::default(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// A VM is attached, or has other rules.
+    pub(super) fn set(&self, slot: Slot, name: &VmName, policy: &Policy) {
+        let guest = Guest {
+            slot,
+            name: name.clone(),
+            policy: Arc::new(policy.clone()),
+        };
+        self.change(|members| drop(members.guests.insert(slot, guest)));
+        self.known().forget(slot);
+    }
+
+    /// A VM is detached.
+    pub(super) fn remove(&self, slot: Slot) {
+        self.change(|members| drop(members.guests.remove(&slot)));
+        self.known().forget(slot);
+    }
+
+    /// Answers at the gateway of `addresses`, if it does not already.
+    pub(super) fn serve(
+        self: &Arc<Self>,
+        addresses: &Addresses,
+        upstreams: Upstreams,
+        serving: &mut Option<Serving>,
+    ) -> Result<(), Error> {
+        self.change(|members| members.addresses = Some(addresses.clone()));
+        let gateways = super::gateways(addresses);
+        if serving
+            .as_ref()
+            .is_some_and(|serving| serving.gateways == gateways)
+        {
+            return Ok(());
+        }
+        // Their sockets go first: the new ones may be for the same addresses.
+        *serving = None;
+        let passed = self
+            .helper
+            .call("open the resolver's sockets", |client| client.dns_sockets())?;
+        let mut sockets = Sockets::default();
+        for (kind, socket) in passed {
+            match kind.tcp {
+                true => sockets.tcp.push(socket.into()),
+                false => sockets.udp.push(socket.into()),
+            }
+        }
+        let config = banger_dns::Config {
+            upstreams,
+            ..banger_dns::Config::default()
+        };
+        let server = Server::new(config, Arc::clone(self));
+        let listening = server.listen(sockets).map_err(Error::Resolver)?;
+        *serving = Some(Serving {
+            gateways,
+            _server: server,
+            _listening: vec![listening],
+        });
+        Ok(())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Members)) {
+        change(&mut self.members.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn known(&self) -> impl std::ops::DerefMut<Target = Known> + '_ {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = self.helper.connections();
+        if known.1 != connection {
+            known.0.forget_all();
+            known.1 = connection;
+        }
+        OfConnection(known)
+    }
+
+    fn members<T>(&self, look: impl FnOnce(&Members) -> T) -> T {
+        look(&self.members.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct OfConnection<'a>(MutexGuard<'a, (Known, u64)>);
+
+impl std::ops::Deref for OfConnection<'_> {
+    type Target = Known;
+
+    fn deref(&self) -> &Known {
+        &self.0.0
+    }
+}
+
+impl std::ops::DerefMut for OfConnection<'_> {
+    fn deref_mut(&mut self) -> &mut Known {
+        &mut self.0.0
+    }
+}
+
+impl Members {
+    fn guest(&self, address: IpAddr) -> Option<&Guest> {
+        self.guests.get(&self.addresses.as_ref()?.slot(address)?)
+    }
+}
+
+impl Oracle for Names {
+    type Error = Error;
+
+    fn vm(&self, name: &VmName) -> Option<Vec<IpAddr>> {
+        self.members(|members| {
+            let guest = members.guests.values().find(|guest| guest.name == *name)?;
+            Some(members.addresses.as_ref()?.addresses(guest.slot).collect())
+        })
+    }
+
+    fn reverse(&self, address: IpAddr) -> Option<VmName> {
+        self.members(|members| members.guest(address).map(|guest| guest.name.clone()))
+    }
+
+    fn asker(&self, source: IpAddr) -> Option<Asker> {
+        self.members(|members| {
+            let addresses = members.addresses.as_ref()?;
+            if source.is_loopback() || super::gateways(addresses).contains(&source) {
+                return Some(Asker::Host);
+            }
+            members.guest(source).cloned().map(Asker::Guest)
+        })
+    }
+
+    async fn learned(&self, slot: Slot, answers: Vec<Answer>) -> Result<(), Error> {
+        let now = Instant::now();
+        let news = self.known().news(slot, &answers, now);
+        if news.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<_> = news
+            .iter()
+            .map(|answer| wire::Answer {
+                address: answer.address,
+                port: answer.port,
+                ttl: answer.ttl,
+            })
+            .collect();
+        let helper = Arc::clone(&self.helper);
+        let telling = tokio::task::spawn_blocking(move || {
+            helper.call("let a VM reach what it asked for", |client| {
+                client.answers(slot, told.clone())
+            })
+        });
+        telling.await.map_err(|_| Error::Panicked)??;
+        self.known().keep(slot, &news, now);
+        Ok(())
+    }
+
+    fn asked(&self, slot: Slot, asked: Asked) {
+        match asked.verdict {
+            Verdict::Refused(refusal) => {
+                tracing::info!(%slot, name = asked.name, kind = asked.kind, why = refusal.as_str(), "a VM's question was refused");
+            }
+            Verdict::Failed(why) => {
+                tracing::debug!(%slot, name = asked.name, why, "a VM's question was not answered");
+            }
+            Verdict::Answered { .. } => {}
+        }
+    }
+}
+
+/// Where names are asked for that are not VMs'.
+pub(super) fn upstreams(configured: &[String]) -> Upstreams {
+    let parsed: Vec<_> = configured
+        .iter()
+        .filter_map(|text| {
+            let parsed = banger_dns::parse_upstream(text);
+            parsed
+                .inspect_err(|error| tracing::warn!(error = %chain(error), "`default_dns` in config.toml"))
+                .ok()
+        })
+        .collect();
+    match parsed.is_empty() {
+        true => Upstreams::default(),
+        false => Upstreams::These(parsed),
+    }
+}
