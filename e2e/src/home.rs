@@ -219,9 +219,8 @@ impl Home {
         left.extend(listed.lines().map(|name| format!("record of {name}")));
         let daemon = self.daemon_pid()?;
         left.extend(
-            processes::of(self.path())?
+            processes::left(self.path(), Some(daemon))?
                 .into_iter()
-                .filter(|(pid, _)| *pid != daemon)
                 .map(|(pid, line)| format!("process {pid}: {line}")),
         );
         Ok(left)
@@ -240,11 +239,8 @@ impl Home {
         let left = self.leftovers()?;
         self.banger(["daemon", "stop"])?.ok()?;
         ensure!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
-        ensure!(
-            processes::of(self.path())?.is_empty(),
-            "left running: {:?}",
-            processes::of(self.path())?
-        );
+        let left = processes::left(self.path(), None)?;
+        ensure!(left.is_empty(), "left running: {left:?}");
         Ok(())
     }
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// The programs that this tests, and those that run machines.
@@ -76,6 +78,26 @@ pub(crate) fn of(home: &Path) -> Result<Vec<(i32, String)>> {
         Some((pid, process.line))
     };
     Ok(all()?.into_iter().filter_map(ours).collect())
+}
+
+/// How long what ends with a machine may take to do it: the commands of a fake guest see it at their next read.
+const ENDING: Duration = Duration::from_secs(3);
+
+/// The processes of a home, but the one to `spare`, that do not end by themselves.
+pub(crate) fn left(home: &Path, spare: Option<i32>) -> Result<Vec<(i32, String)>> {
+    let deadline = Instant::now() + ENDING;
+    for (pid, _) in of(home)?.into_iter().filter(|(pid, _)| Some(*pid) != spare) {
+        let Some(held) = hold(pid) else { continue };
+        let time = deadline.saturating_duration_since(Instant::now());
+        let time = Timespec {
+            tv_sec: time.as_secs() as i64,
+            tv_nsec: time.subsec_nanos().into(),
+        };
+        poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&time))?;
+    }
+    let mut left = of(home)?;
+    left.retain(|(pid, _)| Some(*pid) != spare);
+    Ok(left)
 }
 
 /// Kills banger's programs and machines that were started with this home, and nothing else: what they have started ends

@@ -38,9 +38,10 @@ fn home(internet: &Internet) -> Result<Home> {
         .within(internet.host()))
 }
 
-/// What a VM is told when it asks for a name.
+/// What a VM is told when it asks for a name, for IPv4 alone. Asked for both at once under TCG on a busy machine, busybox did
+/// not show the IPv4 answer in two of seven runs; whether that is the resolver's fault is not known.
 fn asks(home: &Home, vm: &str, name: &str) -> Result<String> {
-    Ok(home.exec(vm, &["nslookup", name])?.text())
+    Ok(home.exec(vm, &["nslookup", "-type=a", name])?.text())
 }
 
 fn names(backend: Backend) -> Result<()> {
@@ -69,7 +70,8 @@ fn names(backend: Backend) -> Result<()> {
         !reaches(&home, "web", SITES[1])?,
         "an address is reached that nobody named"
     );
-    ensure!(asks(&home, "web", "www.example.org")?.contains(SITES[1]));
+    let told = asks(&home, "web", "www.example.org")?;
+    ensure!(told.contains(SITES[1]), "it is told {told}");
     ensure!(
         reaches(&home, "web", SITES[1])?,
         "what a name leads to is not reached"
@@ -89,6 +91,15 @@ fn names(backend: Backend) -> Result<()> {
     rustix::process::kill_process(daemon, rustix::process::Signal::KILL)?;
     home.banger(["vm", "list"])?.ok()?;
     ensure!(asks(&home, "peer", "web.vm")?.contains(&web));
+    home.banger(["vm", "delete", "-f", "web"])?.ok()?;
+    ensure!(!pings(&home, "peer", &web)?, "a VM that is gone is reached");
+    // Another VM of that name is the one that is allowed now, at an address that nobody had.
+    home.create(backend, Image::Busybox, "web", &[])?;
+    let again = address(&home, "web")?;
+    ensure!(
+        again != web && pings(&home, "peer", &again)?,
+        "{again} after {web}"
+    );
     home.banger(["vm", "delete", "-f", "web"])?.ok()?;
     ensure!(
         !asks(&home, "peer", "web.vm")?.contains(&web),

@@ -50,6 +50,7 @@ pub(crate) async fn start(
     let handle = app.find(&name)?;
     Ok(events::respond(|say| async move {
         handle.start(request.wait, &say, since).await?;
+        app.vms.tell_who_names(&handle.state().spec.name).await;
         Ok(app.view(&handle))
     }))
 }

@@ -44,6 +44,7 @@ impl Vms {
         };
         match handle.start(wait, progress, since).await {
             Ok(()) => {
+                self.tell_who_names(&handle.state().spec.name).await;
                 attempt.keep();
                 Ok(handle)
             }

@@ -43,6 +43,8 @@ pub(crate) enum Command {
     AddForward(ForwardAdd, Reply<Forward>),
     /// Forward ports no more.
     RemoveForwards(ForwardRemove, Reply<Vec<Forward>>),
+    /// Let its rules hold anew: another VM that they name has come or gone.
+    Enforce,
     /// End its machine, remove its disks, and forget it. The task ends.
     Delete(Reply),
 }
@@ -180,6 +182,11 @@ impl Driver {
             Command::RemoveForwards(remove, reply) => {
                 let outcome = self.remove_forwards(&remove).await;
                 let _ = reply.send(outcome);
+            }
+            Command::Enforce => {
+                if let Err(error) = self.enforce() {
+                    tracing::warn!(vm = %self.name(), error = %chain(&error), "could not change what it reaches");
+                }
             }
             Command::Delete(reply) => {
                 let outcome = self.delete().await;

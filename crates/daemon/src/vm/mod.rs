@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use banger_api::{self as api, ErrorBody, ForwardAdd, ForwardRemove, Paths, VmSet};
 use banger_image::{ImageStore, KernelRecord, KernelStore};
-use banger_model::network::{Policy, Rules};
+use banger_model::network::{Allow, Policy, Rules};
 use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -174,11 +174,30 @@ impl Vms {
         let handle = self.find(name).map_err(|error| body(&error))?;
         handle.ask(Command::Delete).await?;
         let name = handle.state().spec.name;
+        self.tell_who_names(&name).await;
         self.vms
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&name);
         Ok(())
+    }
+
+    /// Lets the rules of VMs that name this one hold anew: it has an address now, or none any more.
+    pub(crate) async fn tell_who_names(&self, name: &VmName) {
+        for handle in self.list() {
+            let names = {
+                let state = handle.state.borrow();
+                let allow = &state.spec.net.allow;
+                state.live.is_some()
+                    && allow
+                        .iter()
+                        .any(|rule| matches!(rule, Allow::Vm(vm) if vm == name))
+            };
+            if names {
+                // One that is being deleted needs no rules.
+                let _ = handle.commands.send(Command::Enforce).await;
+            }
+        }
     }
 
     /// Starts the task of a VM that is in `state`. False when the name is taken.

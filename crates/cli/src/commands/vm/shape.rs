@@ -44,7 +44,7 @@ pub(super) struct Net {
     /// How much of the network it reaches: off, nat (the public Internet), allow (only what is allowed) or learn
     #[arg(long, value_name = "MODE")]
     net: Option<NetMode>,
-    /// What it may reach beside that: HOST[:PORT], CIDR[:PORT], *.DOMAIN[:PORT], vm:NAME, host:PORT, or @PRESET
+    /// What it may reach beside that: HOST, CIDR or *.DOMAIN, each perhaps with :PORT; vm:NAME, host:PORT, or @PRESET
     #[arg(long, value_name = "RULE")]
     allow: Vec<String>,
 }
