@@ -66,6 +66,17 @@ fn plant(root: &Path) {
     xattr::set(root.join("attributed"), "security.capability", &CAPABILITY).unwrap();
 }
 
+/// A store with that tree as an image.
+fn planted(dir: &Path, image: &str) -> (ImageStore, ImageRecord) {
+    let store = ImageStore::open(&dir.join("store")).unwrap();
+    let tree = dir.join("tree");
+    fs::create_dir(&tree).unwrap();
+    plant(&tree);
+    let source = ImportSource::Directory(&tree);
+    let record = store.import(&name(image), source, &ImportOptions::default(), &mut go_on);
+    (store, record.unwrap())
+}
+
 /// What one guest after the other does.
 const LIVES: [fn(&Path); 7] = [
     |root| {
@@ -239,14 +250,7 @@ fn lives_on_top_of_each_other_are_exported_and_flattened_exactly() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let store = ImageStore::open(&dir.path().join("store")).unwrap();
-    let tree = dir.path().join("tree");
-    fs::create_dir(&tree).unwrap();
-    plant(&tree);
-    let source = ImportSource::Directory(&tree);
-    let mut image = store
-        .import(&name("top"), source, &ImportOptions::default(), &mut go_on)
-        .unwrap();
+    let (store, mut image) = planted(dir.path(), "top");
     for (index, one) in LIVES.into_iter().enumerate() {
         let (disk, mut expected) = live(dir.path(), &image, one);
         let committing = store.commit(&name("top"), &image.id, &disk, true).unwrap();
@@ -286,14 +290,7 @@ fn an_exported_image_is_pulled_back_and_is_the_same() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let store = ImageStore::open(&dir.path().join("store")).unwrap();
-    let tree = dir.path().join("tree");
-    fs::create_dir(&tree).unwrap();
-    plant(&tree);
-    let source = ImportSource::Directory(&tree);
-    let base = store
-        .import(&name("base"), source, &ImportOptions::default(), &mut go_on)
-        .unwrap();
+    let (store, base) = planted(dir.path(), "base");
     let (disk, expected) = live(dir.path(), &base, LIVES[0]);
     let committing = store.commit(&name("top"), &base.id, &disk, false).unwrap();
     let top = store
@@ -342,14 +339,7 @@ fn a_difference_is_told_by_what_differs() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let store = ImageStore::open(&dir.path().join("store")).unwrap();
-    let tree = dir.path().join("tree");
-    fs::create_dir(&tree).unwrap();
-    plant(&tree);
-    let source = ImportSource::Directory(&tree);
-    let base = store
-        .import(&name("base"), source, &ImportOptions::default(), &mut go_on)
-        .unwrap();
+    let (store, base) = planted(dir.path(), "base");
     let (disk, _) = live(dir.path(), &base, |root| {
         LIVES[0](root);
         LIVES[2](root);

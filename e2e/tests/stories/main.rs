@@ -35,6 +35,15 @@ struct Story {
 const ROOT: &str = "root";
 
 impl Story {
+    const fn told(name: &'static str, backends: &'static [Backend], tell: fn(Backend) -> Result<()>) -> Self {
+        Self {
+            name,
+            backends,
+            needs: None,
+            tell,
+        }
+    }
+
     /// The same, which is ignored for other users than root.
     const fn by_root(self) -> Self {
         self.with(ROOT)
@@ -49,38 +58,17 @@ impl Story {
 
 /// A story that every backend tells.
 const fn everywhere(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
-    let backends = &Backend::ALL;
-    let needs = None;
-    Story {
-        name,
-        backends,
-        needs,
-        tell,
-    }
+    Story::told(name, &Backend::ALL, tell)
 }
 
 /// A story that needs a kernel.
 const fn in_guests(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
-    let backends = &[Backend::Tcg, Backend::Firecracker];
-    let needs = None;
-    Story {
-        name,
-        backends,
-        needs,
-        tell,
-    }
+    Story::told(name, &[Backend::Tcg, Backend::Firecracker], tell)
 }
 
 /// A story about the host's side alone.
 const fn on_the_host(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
-    let backends = &[Backend::Fake];
-    let needs = None;
-    Story {
-        name,
-        backends,
-        needs,
-        tell,
-    }
+    Story::told(name, &[Backend::Fake], tell)
 }
 
 fn main() {

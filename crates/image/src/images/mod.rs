@@ -11,6 +11,7 @@
 //! A name can move on to another generation while VMs boot the old one; [`ImageStore::sweep`] removes generations that
 //! have neither name nor VM, and are no base of one that has. On disk a record has its own layer alone.
 
+mod blobs;
 mod commit;
 mod diff;
 pub(crate) mod export;
