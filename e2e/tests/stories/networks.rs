@@ -7,6 +7,7 @@ use crate::{Story, in_guests};
 
 pub(crate) const STORIES: &[Story] = &[
     in_guests("a_vm_reaches_what_its_owner_allows", what_its_owner_allows).by_root(),
+    in_guests("an_image_is_built_with_what_its_script_fetches", built).by_root(),
     in_guests("names_are_resolved_as_far_as_rules_allow", names).by_root(),
 ];
 
@@ -42,6 +43,47 @@ fn home(internet: &Internet) -> Result<Home> {
 /// not show the IPv4 answer in two of seven runs; whether that is the resolver's fault is not known.
 fn asks(home: &Home, vm: &str, name: &str) -> Result<String> {
     Ok(home.exec(vm, &["nslookup", "-type=a", name])?.text())
+}
+
+fn built(backend: Backend) -> Result<()> {
+    let internet = Internet::new()?;
+    let home = home(&internet)?;
+    // `image build` asks for no VMM; the configuration may.
+    let [_, vmm, _, kernel] = backend.options();
+    std::fs::create_dir_all(home.path().join("config"))?;
+    std::fs::write(
+        home.path().join("config/config.toml"),
+        format!(
+            "vmm = \"{vmm}\"\ndefault_kernel = \"{kernel}\"\n[vm_defaults]\nvcpus = 1\nmemory = \"512M\"\n"
+        ),
+    )?;
+    let name = format!("fetched-{}", backend.name());
+    let script = format!(
+        "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {} 80 | tail -n 1 > /etc/fetched\ngrep hello /etc/fetched\n",
+        SITES[0]
+    );
+    let build = |more: &[&str]| {
+        let args = [
+            "image",
+            "build",
+            "--force",
+            "--name",
+            &name,
+            "--from-image",
+            "busybox",
+            "--script",
+            "-",
+        ];
+        home.banger_with(args.iter().chain(more), script.clone().into_bytes())
+    };
+    build(&[])?.failed()?;
+    build(&["--nat"])?.ok()?;
+    home.banger(["vm", "create", "--name", "vm", "--image", &name])?
+        .ok()?;
+    ensure!(home.sh("vm", "cat /etc/fetched")? == "hello");
+    home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
+    home.banger(["image", "delete", &name])?.ok()?;
+    home.end()
 }
 
 fn names(backend: Backend) -> Result<()> {

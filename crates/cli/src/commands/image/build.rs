@@ -10,7 +10,7 @@ use banger_api::{Image, ImagePull, Vm, VmCommit, VmCreate};
 use banger_model::{ByteSize, ImageName, KernelName};
 
 use crate::commands::kernel::absolute;
-use crate::commands::vm::shape;
+use crate::commands::vm::shape::{self, Reach};
 use crate::failure::Failure;
 use crate::progress::Display;
 use crate::session::Input;
@@ -32,7 +32,7 @@ const WRITE: &str = r#"umask 077; cat > "$1"; chmod 700 "$1""#;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger image build --name tools --from-image debian --script ./provision.sh
+  banger image build --name tools --from-image debian --nat --script ./provision.sh
   echo 'echo hello > /etc/motd' | banger image build --name hello --from-image alpine --script -
   banger image build --name app --file Dockerfile .")]
 pub(crate) struct Args {
@@ -60,6 +60,8 @@ pub(crate) struct Args {
     /// Size of the image's writable disk
     #[arg(long, value_name = "SIZE")]
     disk_size: Option<ByteSize>,
+    #[command(flatten)]
+    reach: Reach,
     /// The kernel that it is made with, and that its VMs boot
     #[arg(long, add = complete::kernels())]
     kernel: Option<KernelName>,
@@ -110,6 +112,8 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
         memory: args.memory,
         vcpus: args.vcpu,
         disk_size: args.disk_size,
+        net: args.reach.mode(),
+        allow: args.reach.rules(),
         ..VmCreate::default()
     };
     let vm = shape::create(client, &request).await?;

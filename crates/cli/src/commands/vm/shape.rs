@@ -11,6 +11,28 @@ use crate::progress::Display;
 use crate::values::{assignment, label};
 use crate::work::interruptible;
 
+/// What a new VM reaches.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reach {
+    #[command(flatten)]
+    net: Net,
+    /// Let it reach the public Internet, as `--net nat` does
+    #[arg(long, conflicts_with = "net")]
+    nat: bool,
+}
+
+impl Reach {
+    /// How much, if it was said.
+    pub(crate) fn mode(&self) -> Option<NetMode> {
+        self.net.net.or(self.nat.then_some(NetMode::Nat))
+    }
+
+    /// The rules beside that.
+    pub(crate) fn rules(&self) -> Vec<String> {
+        self.net.allow.clone()
+    }
+}
+
 impl Net {
     /// The mode and the rules that were named.
     pub(super) fn change(self) -> (Option<NetMode>, Option<Vec<String>>) {
@@ -59,10 +81,7 @@ pub(super) struct Shape {
     #[arg(long, add = complete::images())]
     image: Option<ImageName>,
     #[command(flatten)]
-    net: Net,
-    /// Let it reach the public Internet, as `--net nat` does
-    #[arg(long, conflicts_with = "net")]
-    nat: bool,
+    reach: Reach,
     #[command(flatten)]
     machine: Machine,
     /// A variable of every command in it; NAME alone takes its value here
@@ -93,8 +112,8 @@ impl Shape {
             vmm: self.machine.vmm,
             env: self.env.into_iter().collect(),
             labels: self.label.into_iter().collect(),
-            net: self.net.net.or(self.nat.then_some(NetMode::Nat)),
-            allow: self.net.allow,
+            net: self.reach.mode(),
+            allow: self.reach.rules(),
             forwards: self.publish.into_iter().map(Forward::Publish).collect(),
             open: self.open,
             ..VmCreate::default()
