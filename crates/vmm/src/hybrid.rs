@@ -22,7 +22,10 @@ const LONGEST_ANSWER: usize = 32;
 /// Connects to `port` of the guest whose hybrid socket is at `socket`.
 ///
 /// The connection stays until it is answered, also when nobody waits for it any more: vhost-device-vsock 0.3 dies of an
-/// answer that it cannot deliver, and then no connection to the guest is possible.
+/// answer that it cannot deliver, and then no connection to the guest is possible. A daemon that is killed while it dials
+/// takes the connection with it all the same, until the machine is started again: what outlives the daemon and could
+/// hold it (the monitor's `getfd` of QEMU) would make every command wait for QEMU's main loop twice, for the milliseconds
+/// of a dial in which somebody kills the daemon.
 pub(crate) async fn dial(socket: &Path, port: u32) -> Result<UnixStream, Error> {
     let socket = socket.to_owned();
     let answer = tokio::spawn(async move { connect(&socket, port).await });
