@@ -5,9 +5,12 @@ use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use banger_api::Vm;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::output::Output;
 use crate::store::{self, Image};
@@ -252,6 +255,12 @@ impl Drop for Home {
     }
 }
 
+/// How long a command of a story may take.
+const LONGEST: Duration = Duration::from_secs(150);
+
+/// What is said of one that takes longer.
+pub const HUNG: &str = "hung and was killed";
+
 /// Runs a program to its end.
 ///
 /// # Errors
@@ -263,7 +272,22 @@ pub(crate) fn finish(mut command: Command) -> Result<Output> {
 }
 
 fn collect(line: String, child: Child) -> Result<Output> {
+    let held = Pid::from_raw(child.id().try_into()?).context("a process id")?;
+    let held = pidfd_open(held, PidfdFlags::empty())?;
+    let (ended, is_over) = std::sync::mpsc::channel::<()>();
+    // A command that hangs would hang the story, and all after it.
+    let watch = std::thread::spawn(move || {
+        let hangs = is_over.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout);
+        if hangs {
+            let _ = pidfd_send_signal(&held, Signal::KILL);
+        }
+        hangs
+    });
     let output = child.wait_with_output()?;
+    drop(ended);
+    if watch.join().unwrap_or(false) {
+        bail!("`{line}` {HUNG}");
+    }
     let status = output.status;
     let Some(code) = status
         .code()

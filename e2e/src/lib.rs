@@ -12,7 +12,7 @@ mod store;
 mod terminal;
 
 pub use backend::{Backend, program_absence, root_absence};
-pub use home::Home;
+pub use home::{HUNG, Home};
 pub use hosted::Hosted;
 pub use internet::{Internet, SITES};
 pub use output::Output;

@@ -19,7 +19,7 @@ mod pulls;
 mod workspaces;
 
 use anyhow::Result;
-use banger_e2e::{Backend, program_absence, root_absence};
+use banger_e2e::{Backend, HUNG, program_absence, root_absence};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// A story and the backends that can tell it.
@@ -30,6 +30,11 @@ struct Story {
     needs: Option<&'static str>,
     tell: fn(Backend) -> Result<()>,
 }
+
+/// What a story says that met a stall of vhost-device-vsock 0.3, which QEMU's guests have: their agent cannot be reached any
+/// more, though guest and device run. It happened to one story in some runs of all of them on 2 CPUs, and never with
+/// Firecracker. Why is not known; such a story is told once more, and that is said.
+const STALLS: [&str; 2] = ["reach port 1024 of the guest\n  caused by: timed out", HUNG];
 
 /// What a story needs that only root can have.
 const ROOT: &str = "root";
@@ -123,9 +128,20 @@ fn trial(backend: Backend, story: &Story, absence: &Result<Option<String>>) -> T
     let name = format!("{}::{}", backend.name(), story.name);
     let tell = story.tell;
     match absence {
-        Ok(None) => Trial::test(name, move || {
-            tell(backend).map_err(|error| Failed::from(format!("{error:#}")))
-        }),
+        Ok(None) => {
+            let told = name.clone();
+            Trial::test(name, move || {
+                let mut outcome = tell(backend).map_err(|error| format!("{error:#}"));
+                if let Err(why) = &outcome
+                    && backend == Backend::Tcg
+                    && STALLS.iter().any(|stall| why.contains(stall))
+                {
+                    eprintln!("{told} is told once more: QEMU's vsock device stalled: {why}");
+                    outcome = tell(backend).map_err(|error| format!("{error:#}"));
+                }
+                outcome.map_err(Failed::from)
+            })
+        }
         Ok(Some(_)) => Trial::test(name, || Ok(())).with_ignored_flag(true),
         Err(error) => {
             let why = error.to_string();
