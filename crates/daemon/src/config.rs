@@ -1,18 +1,21 @@
 //! The configuration file: what a user may set for all VMs.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use banger_api::Paths;
+use banger_dns::Upstreams;
 use banger_image::catalog::{Location, PublicKey};
 use banger_image::fetch;
 use banger_model::network::{Allow, NetMode, Subnet};
 use banger_model::{
     ByteSize, CatalogName, ErrorCode, HostSize, ImageName, KernelName, VmDefaults, VmmChoice,
 };
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Describe;
 
@@ -37,7 +40,8 @@ pub(crate) struct Config {
     /// What VMs reach that do not say it.
     pub(crate) default_net: NetMode,
     /// Who is asked for names that are not VMs': addresses, with a port if it is another than 53. The host's own when empty.
-    pub(crate) default_dns: Vec<String>,
+    #[serde(deserialize_with = "upstreams")]
+    pub(crate) default_dns: Vec<SocketAddr>,
     /// Rules by name, which `--allow @NAME` stands for.
     pub(crate) allow: BTreeMap<String, Vec<Allow>>,
     /// How much a pulled image may be.
@@ -182,6 +186,14 @@ impl Config {
         })
     }
 
+    /// Who is asked for names that are not VMs'.
+    pub(crate) fn upstreams(&self) -> Upstreams {
+        match self.default_dns.is_empty() {
+            true => Upstreams::default(),
+            false => Upstreams::These(self.default_dns.clone()),
+        }
+    }
+
     /// The sizes of a VM that names none, on a host of this size.
     pub(crate) fn sizes(&self, host: HostSize) -> VmDefaults {
         let derived = VmDefaults::for_host(host);
@@ -192,6 +204,12 @@ impl Config {
             disk_size: set.disk_size.unwrap_or(derived.disk_size),
         }
     }
+}
+
+fn upstreams<'de, D: Deserializer<'de>>(texts: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let texts = Vec::<String>::deserialize(texts)?;
+    let parsed = texts.iter().map(|text| banger_dns::parse_upstream(text));
+    parsed.collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 impl FetchLimits {
@@ -262,6 +280,20 @@ mod tests {
         });
         assert_eq!((sizes.vcpus, sizes.memory), (2, ByteSize::gib(2)));
         assert_eq!(config.vmm, VmmChoice::Qemu);
+    }
+
+    #[test]
+    fn resolvers_are_addresses() {
+        let config = parse("default_dns = [\"9.9.9.9\", \"[::1]:5353\"]").unwrap();
+        let addresses: Vec<String> = config.default_dns.iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["9.9.9.9:53", "[::1]:5353"]);
+        let Err(Error::Parse { source, .. }) = parse("default_dns = [\"dns.example\"]") else {
+            panic!("a name is taken as a resolver");
+        };
+        assert!(
+            source.message().contains("`dns.example` is no resolver"),
+            "{source}"
+        );
     }
 
     #[test]

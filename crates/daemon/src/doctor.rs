@@ -10,9 +10,9 @@ use banger_vmm::firecracker::Firecracker;
 use banger_vmm::probe::{self, Kvm};
 use banger_vmm::qemu::Qemu;
 
-use crate::config::Config;
+use crate::config::{Config, NetworkChoice};
 use crate::error::{Describe, chain};
-use crate::network::Network;
+use crate::network::{self, Network};
 use crate::programs;
 
 /// Free space below which images and disks soon do not fit.
@@ -171,29 +171,27 @@ fn check_agent() -> Check {
 fn check_network(paths: &Paths, network: &Network) -> Check {
     // What is wrong with the configuration is another check's.
     let config = Config::load(paths).unwrap_or_default();
-    match network.examine(&config) {
-        Ok((status, findings)) if findings.is_empty() => ok(
+    if config.network == NetworkChoice::Off {
+        return ok("network", "off in config.toml: `vm forward` alone leads into VMs");
+    }
+    match network.examine() {
+        Some(Ok((status, findings))) if findings.is_empty() => ok(
             "network",
             match status.network {
                 Some(network) => format!("VMs have addresses of {}", network.subnet),
                 None => "the root helper is there".to_owned(),
             },
         ),
-        Ok((_, findings)) => {
+        Some(Ok((_, findings))) => {
             let problems: Vec<_> = findings.iter().map(|finding| finding.problem.clone()).collect();
-            let hint = findings
-                .first()
-                .map(|finding| finding.hint.clone())
-                .unwrap_or_default();
-            warning("network", problems.join("; "), &hint)
+            let hint = findings.first().map(|finding| finding.hint.clone());
+            warning("network", problems.join("; "), hint.unwrap_or_default())
         }
-        Err(error) => warning(
+        Some(Err(error)) => warning("network", chain(&error), error.hints().join("; ")),
+        None => warning(
             "network",
-            format!(
-                "VMs reach nothing, and nothing reaches them but by `vm forward`: {}",
-                chain(&error)
-            ),
-            error.hints().first().map_or("", String::as_str),
+            "no root helper answers: VMs reach nothing, and `vm forward` alone leads into them",
+            network::INSTALL,
         ),
     }
 }

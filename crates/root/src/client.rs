@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use banger_model::network::{Finding, Flow, Network, Rules, Slot};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -12,6 +13,9 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use crate::wire::{
     Answer, Attach, Attached, DnsSocket, Failure, Reply, Status, Verb, frame, read_body, read_frame,
 };
+
+/// How long a reply may take: a rebuild of hundreds of VMs takes a second.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection to the helper. Calls are made one after another and block; an attach takes milliseconds.
 #[derive(Debug)]
@@ -60,7 +64,14 @@ impl Client {
     /// None listens there, or this user may not connect.
     pub fn connect(path: &Path) -> Result<Self, CallError> {
         match UnixStream::connect(path) {
-            Ok(socket) => Ok(Self { socket }),
+            // A helper that hangs must not hang who calls it.
+            Ok(socket) => match socket.set_read_timeout(Some(PATIENCE)) {
+                Ok(()) => Ok(Self { socket }),
+                Err(source) => Err(CallError::Connect {
+                    path: path.to_owned(),
+                    source,
+                }),
+            },
             Err(source) => Err(CallError::Connect {
                 path: path.to_owned(),
                 source,
@@ -194,7 +205,10 @@ impl Client {
     /// # Errors
     /// Another connection does already, no network is prepared, or those of [`Client::call`].
     pub fn flows(mut self) -> Result<Flows, CallError> {
-        expect!(self.call(&Verb::Flows)?, Reply::Done => Flows { socket: self.socket })
+        let flows = expect!(self.call(&Verb::Flows)?, Reply::Done => Flows { socket: self.socket })?;
+        // Between two flows any time may pass.
+        flows.socket.set_read_timeout(None).map_err(CallError::Exchange)?;
+        Ok(flows)
     }
 
     fn send(&mut self, verb: &Verb) -> Result<(), CallError> {

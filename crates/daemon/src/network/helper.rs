@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use banger_root::{CallError, Client};
 
 use super::{Error, INSTALL, socket_of};
+use crate::error::chain;
 use crate::programs;
 
 /// The helper of this user.
@@ -46,6 +47,10 @@ impl Helper {
 
     /// Sees to it that a helper answers. Root starts one where there is none; it outlives this daemon, as VMs do.
     pub(super) fn ensure(&self) -> Result<(), Error> {
+        self.connect(Absent::Start)
+    }
+
+    fn connect(&self, absent: Absent) -> Result<(), Error> {
         let Some(socket) = &self.socket else {
             return Err(Error::None {
                 reason: "with BANGER_HOME there is no root helper unless BANGER_ROOT_SOCKET names its socket"
@@ -57,43 +62,29 @@ impl Helper {
         if connection.is_some() {
             return Ok(());
         }
-        let connected = match Client::connect(socket) {
-            Err(_) if self.owner == 0 => {
-                start(socket).and_then(|()| Client::connect(socket).map_err(|error| error.to_string()))
-            }
-            connected => connected.map_err(|error| error.to_string()),
-        };
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        *connection = Some(connected.map_err(|reason| Error::None {
+        let none = |reason| Error::None {
             reason,
             hint: INSTALL,
-        })?);
+        };
+        let connected = match Client::connect(socket) {
+            Err(_) if self.owner == 0 && absent == Absent::Start => {
+                start(socket).map_err(none)?;
+                Client::connect(socket)
+            }
+            connected => connected,
+        };
+        *connection = Some(connected.map_err(|error| none(chain(&error)))?);
+        self.connections.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Calls the helper. A connection that broke, because the helper was restarted, is made once more: every verb says
-    /// what shall be, so saying it twice is no harm.
+    /// Calls the helper.
     pub(super) fn call<T>(
         &self,
         what: &'static str,
         call: impl Fn(&mut Client) -> Result<T, CallError>,
     ) -> Result<T, Error> {
-        self.ensure()?;
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut result = match connection.as_mut() {
-            Some(client) => call(client),
-            None => Err(CallError::Closed),
-        };
-        if matches!(result, Err(CallError::Exchange(_) | CallError::Closed)) {
-            *connection = None;
-            drop(connection);
-            self.ensure()?;
-            connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(client) = connection.as_mut() {
-                result = call(client);
-            }
-        }
-        result.map_err(|source| Error::Helper { what, source })
+        self.call_or(Absent::Start, what, call)
     }
 
     /// Calls the helper if one answers; none is started.
@@ -102,14 +93,47 @@ impl Helper {
         what: &'static str,
         call: impl Fn(&mut Client) -> Result<T, CallError>,
     ) -> Option<Result<T, Error>> {
-        let known = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some();
-        let socket = self.socket.as_ref()?;
-        (known || Client::connect(socket).is_ok()).then(|| self.call(what, call))
+        match self.call_or(Absent::Leave, what, call) {
+            Err(Error::None { .. }) => None,
+            called => Some(called),
+        }
     }
+
+    /// A connection that broke, because the helper was restarted, is made once more: every verb says what shall be, so
+    /// saying it twice is no harm.
+    fn call_or<T>(
+        &self,
+        absent: Absent,
+        what: &'static str,
+        call: impl Fn(&mut Client) -> Result<T, CallError>,
+    ) -> Result<T, Error> {
+        let once = || {
+            self.connect(absent)?;
+            let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let result = match connection.as_mut() {
+                Some(client) => call(client),
+                None => Err(CallError::Closed),
+            };
+            if matches!(result, Err(CallError::Exchange(_) | CallError::Closed)) {
+                *connection = None;
+            }
+            Ok::<_, Error>(result)
+        };
+        let result = match once()? {
+            Err(CallError::Exchange(_) | CallError::Closed) => once()?,
+            result => result,
+        };
+        result.map_err(|source| Error::Helper { what, source })
+    }
+}
+
+/// What is done when no helper answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    /// Root starts one.
+    Start,
+    /// It stays so.
+    Leave,
 }
 
 /// Starts the helper, and returns when it serves.

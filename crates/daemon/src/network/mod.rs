@@ -83,7 +83,8 @@ pub(crate) enum Error {
     Full(Subnet),
 }
 
-const INSTALL: &str =
+/// How a helper is had.
+pub(crate) const INSTALL: &str =
     "`sudo banger-root serve --owner $(id -u)` starts the root helper; see docs/privilege.md";
 
 impl Network {
@@ -99,19 +100,15 @@ impl Network {
         }
     }
 
-    /// What the helper says of itself and of the host, when there is one that is to be used. None is started for it.
-    pub(crate) fn examine(&self, config: &Config) -> Result<(Status, Vec<Finding>), Error> {
-        if config.network == NetworkChoice::Off {
-            self.usable(config)?;
-        }
-        let none = || Error::None {
-            reason: "no root helper answers".to_owned(),
-            hint: INSTALL,
-        };
-        let helper = &self.helper;
-        let status = helper.call_if_there("tell its state", |client| client.status());
-        let findings = helper.call_if_there("audit the host", |client| client.audit());
-        Ok((status.ok_or_else(none)??, findings.ok_or_else(none)??))
+    /// What the helper says of itself and of the host; nothing when none answers. None is started for it.
+    pub(crate) fn examine(&self) -> Option<Result<(Status, Vec<Finding>), Error>> {
+        let status = self
+            .helper
+            .call_if_there("tell its state", |client| client.status())?;
+        let findings = self
+            .helper
+            .call_if_there("audit the host", |client| client.audit())?;
+        Some(status.and_then(|status| Ok((status, findings?))))
     }
 
     /// Gives a VM its card. Doing it again is no harm.
@@ -122,7 +119,10 @@ impl Network {
         spec: &VmSpec,
         rules: Rules,
     ) -> Result<Attached, Error> {
-        let (addresses, note) = self.prepare(config)?;
+        self.usable(config)?;
+        // One at a time: two would choose addresses for themselves, and one take the other for a stray.
+        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let (addresses, note) = self.prepare(config, &mut serving)?;
         let slot = database
             .slot(spec.id, addresses.subnet.capacity())?
             .ok_or(Error::Full(addresses.subnet))?;
@@ -171,9 +171,13 @@ impl Network {
         Ok(())
     }
 
-    /// Takes over from an earlier daemon: names of the VMs that are `live` are answered again, and what else is attached
-    /// is detached, because that daemon died before it could.
+    /// Takes over from an earlier daemon: names of the VMs that are `live` are answered again.
     pub(crate) fn take_over(&self, config: &Config, live: &[(Slot, VmSpec)]) -> Result<(), Error> {
+        // Known as live whether or not a helper is there now.
+        for (slot, spec) in live {
+            self.names.set(*slot, &spec.name, &spec.net);
+        }
+        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(status) = self
             .helper
             .call_if_there("tell its state", |client| client.status())
@@ -181,22 +185,19 @@ impl Network {
             return Ok(());
         };
         let status = status?;
-        for (slot, spec) in live {
-            self.names.set(*slot, &spec.name, &spec.net);
+        if let Some(addresses) = status.network.as_ref().filter(|_| !live.is_empty()) {
+            self.names.serve(addresses, config.upstreams(), &mut serving)?;
         }
-        if let Some(addresses) = status.network.filter(|_| !live.is_empty()) {
-            self.serve_names(&addresses, config)?;
-        }
-        let stray = status.attached.iter().map(|(slot, _)| *slot);
-        stray
-            .filter(|slot| !live.iter().any(|(known, _)| known == slot))
-            .try_for_each(|slot| self.detach(slot))
+        self.detach_strays(&status)
     }
 
-    fn serve_names(&self, addresses: &Addresses, config: &Config) -> Result<(), Error> {
-        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        let upstreams = names::upstreams(&config.default_dns);
-        self.names.serve(addresses, upstreams, &mut serving)
+    /// Detaches what is attached and no VM of this daemon's: another daemon died before it could, or no helper was there
+    /// when it should have been.
+    fn detach_strays(&self, status: &Status) -> Result<(), Error> {
+        let attached = status.attached.iter().map(|(slot, _)| *slot);
+        attached
+            .filter(|slot| !self.names.has(*slot))
+            .try_for_each(|slot| self.detach(slot))
     }
 
     fn usable(&self, config: &Config) -> Result<(), Error> {
@@ -209,19 +210,21 @@ impl Network {
         }
     }
 
-    /// The network's addresses. The first time they are chosen, out of the way of what the host uses.
-    fn prepare(&self, config: &Config) -> Result<(Addresses, Option<String>), Error> {
-        self.usable(config)?;
-        // One at a time: two would choose for themselves.
-        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The network's addresses, with the resolver at work. The first time they are chosen, out of the way of what the host
+    /// uses.
+    fn prepare(
+        &self,
+        config: &Config,
+        serving: &mut Option<Serving>,
+    ) -> Result<(Addresses, Option<String>), Error> {
         let (addresses, note) = self.addresses(config)?;
-        let upstreams = names::upstreams(&config.default_dns);
-        self.names.serve(&addresses, upstreams, &mut serving)?;
+        self.names.serve(&addresses, config.upstreams(), serving)?;
         Ok((addresses, note))
     }
 
     fn addresses(&self, config: &Config) -> Result<(Addresses, Option<String>), Error> {
         let status = self.helper.call("tell its state", |client| client.status())?;
+        self.detach_strays(&status)?;
         let pool = config.tap_pool_size.min(64);
         if let Some(there) = status.network {
             // What VMs have stays while they have it.

@@ -13,7 +13,6 @@ use banger_model::network::{Network as Addresses, Policy, Slot};
 use banger_root::wire;
 
 use super::{Error, Helper};
-use crate::error::chain;
 
 /// Who is attached, by slot, in a network with these addresses.
 #[derive(Debug, Default)]
@@ -34,6 +33,7 @@ pub(super) struct Names {
 /// The resolver at work.
 pub(super) struct Serving {
     gateways: Vec<IpAddr>,
+    upstreams: Upstreams,
     _server: Server<Names>,
     _listening: Vec<Listening>,
 }
@@ -66,6 +66,11 @@ impl Names {
         self.known().forget(slot);
     }
 
+    /// Whether a VM is attached there.
+    pub(super) fn has(&self, slot: Slot) -> bool {
+        self.members(|members| members.guests.contains_key(&slot))
+    }
+
     /// A VM is detached.
     pub(super) fn remove(&self, slot: Slot) {
         self.change(|members| drop(members.guests.remove(&slot)));
@@ -83,7 +88,7 @@ impl Names {
         let gateways = super::gateways(addresses);
         if serving
             .as_ref()
-            .is_some_and(|serving| serving.gateways == gateways)
+            .is_some_and(|serving| serving.gateways == gateways && serving.upstreams == upstreams)
         {
             return Ok(());
         }
@@ -100,13 +105,14 @@ impl Names {
             }
         }
         let config = banger_dns::Config {
-            upstreams,
+            upstreams: upstreams.clone(),
             ..banger_dns::Config::default()
         };
         let server = Server::new(config, Arc::clone(self));
         let listening = server.listen(sockets).map_err(Error::Resolver)?;
         *serving = Some(Serving {
             gateways,
+            upstreams,
             _server: server,
             _listening: vec![listening],
         });
@@ -203,32 +209,17 @@ impl Oracle for Names {
         Ok(())
     }
 
+    // A guest asks as often as it likes, so none of it is written down unless somebody looks for it.
     fn asked(&self, slot: Slot, asked: Asked) {
-        match asked.verdict {
+        let Asked { name, kind, verdict } = asked;
+        match verdict {
             Verdict::Refused(refusal) => {
-                tracing::info!(%slot, name = asked.name, kind = asked.kind, why = refusal.as_str(), "a VM's question was refused");
+                tracing::debug!(%slot, name, kind, why = refusal.as_str(), "a VM's question was refused");
             }
             Verdict::Failed(why) => {
-                tracing::debug!(%slot, name = asked.name, why, "a VM's question was not answered");
+                tracing::debug!(%slot, name, kind, why, "a VM's question was not answered")
             }
             Verdict::Answered { .. } => {}
         }
-    }
-}
-
-/// Where names are asked for that are not VMs'.
-pub(super) fn upstreams(configured: &[String]) -> Upstreams {
-    let parsed: Vec<_> = configured
-        .iter()
-        .filter_map(|text| {
-            let parsed = banger_dns::parse_upstream(text);
-            parsed
-                .inspect_err(|error| tracing::warn!(error = %chain(error), "`default_dns` in config.toml"))
-                .ok()
-        })
-        .collect();
-    match parsed.is_empty() {
-        true => Upstreams::default(),
-        false => Upstreams::These(parsed),
     }
 }

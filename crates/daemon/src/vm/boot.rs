@@ -25,14 +25,12 @@ use super::progress::Reporter;
 use super::state::{Facts, Place};
 use super::teardown::how_it_ended;
 use super::undo::Undo;
-use super::{Context, Error, machine_dir};
+use super::{Context, Error, card, machine_dir};
 use crate::backends::Choice;
-use crate::config::NetworkChoice;
 use crate::database::{Verdict, VmRow};
 use crate::error::chain;
 use crate::guest::Guest;
 use crate::knock::Knock;
-use crate::network::{self, Attached};
 use crate::programs;
 
 /// One start that was asked for.
@@ -231,8 +229,11 @@ impl Steps<'_> {
         self.ended(Stage::Disks, since);
 
         let since = Instant::now();
-        let attached = self.attach(&*choice.backend).await?;
-        if attached.is_some() {
+        let attached = card::attach(self.context, self.row, self.kernel, &*choice.backend, undo).await?;
+        if let Some(attached) = &attached {
+            if let Some(note) = &attached.note {
+                self.start.progress.note(note.clone());
+            }
             self.ended(Stage::Network, since);
         }
 
@@ -295,7 +296,8 @@ impl Steps<'_> {
         let id = self.row.spec.id;
         let (context, dir) = (Arc::clone(self.context), self.dir.clone());
         undo.push("remove what the machine left", async move {
-            super::teardown::remove_traces(&context, id, &dir).map_err(|error| chain(&error))
+            let removed = super::teardown::remove_traces(&context, id, &dir).await;
+            removed.map_err(|error| chain(&error))
         });
         self.context
             .database
@@ -326,42 +328,6 @@ impl Steps<'_> {
             what: "the image",
             source,
         })
-    }
-
-    /// Gives the VM its card, where there is a network. Its end takes it away: what a machine left is removed with it.
-    async fn attach(&self, backend: &dyn Backend) -> Result<Option<Attached>, Error> {
-        let spec = &self.row.spec;
-        let failed = |source| Error::Network {
-            name: spec.name.clone(),
-            source,
-        };
-        let config = self.context.config()?;
-        let must = network::needs_card(spec.net.mode) || config.network == NetworkChoice::Helper;
-        // The fake's guest is a process of this host.
-        if backend.capabilities().vmm == VmmKind::Fake {
-            return Ok(None);
-        }
-        let (context, spec, rules) = (
-            Arc::clone(self.context),
-            spec.clone(),
-            self.context.rules(&spec.net),
-        );
-        let attaching = tokio::task::spawn_blocking(move || {
-            context.network.attach(&config, &context.database, &spec, rules)
-        });
-        match attaching
-            .await
-            .map_err(|_| Error::Defect("attaching a VM panicked"))?
-        {
-            Ok(attached) => {
-                if let Some(note) = &attached.note {
-                    self.start.progress.note(note.clone());
-                }
-                Ok(Some(attached))
-            }
-            Err(network::Error::None { .. }) if !must => Ok(None),
-            Err(error) => Err(failed(error)),
-        }
     }
 
     async fn launch(

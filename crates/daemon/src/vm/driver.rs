@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use banger_api::{ErrorBody, ForwardAdd, ForwardRemove, VmSet};
 use banger_guest_api::{InitKind, InitState};
-use banger_model::{Event, Forward, VmName};
+use banger_model::{Event, Forward, VmName, VmSpec};
 use banger_vmm::Ended;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -172,7 +172,7 @@ impl Driver {
                 let _ = reply.send(outcome);
             }
             Command::Set(set, reply) => {
-                let outcome = self.change(&set);
+                let outcome = self.change(&set).await;
                 let _ = reply.send(outcome.map_err(|error| body(&error)));
             }
             Command::AddForward(add, reply) => {
@@ -184,7 +184,8 @@ impl Driver {
                 let _ = reply.send(outcome);
             }
             Command::Enforce => {
-                if let Err(error) = self.enforce() {
+                let spec = self.row().spec;
+                if let Err(error) = self.enforce(&spec).await {
                     tracing::warn!(vm = %self.name(), error = %chain(&error), "could not change what it reaches");
                 }
             }
@@ -276,7 +277,7 @@ impl Driver {
             });
         }
         self.close_forwards().await;
-        self.gone(None).map_err(|error| body(&error))?;
+        self.gone(None).await.map_err(|error| body(&error))?;
         match cut {
             Some(error) => Err(body(&error)),
             None => Ok(()),
@@ -333,14 +334,14 @@ impl Driver {
             tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clear up after the machine");
         }
         self.close_forwards().await;
-        if let Err(error) = self.gone(error) {
+        if let Err(error) = self.gone(error).await {
             tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clear up after the machine");
         }
     }
 
     /// Removes what is left of a machine that is gone.
-    fn gone(&mut self, error: Option<ErrorBody>) -> Result<(), Error> {
-        let removed = remove_traces(&self.context, self.row().spec.id, &self.dir());
+    async fn gone(&mut self, error: Option<ErrorBody>) -> Result<(), Error> {
+        let removed = remove_traces(&self.context, self.row().spec.id, &self.dir()).await;
         self.publish(|state| state.live = None);
         self.fail_with(error);
         let _ = self.apply(Event::Exited);
@@ -355,7 +356,7 @@ impl Driver {
         self.context.database.delete_vm(id).map_err(|error| body(&error))
     }
 
-    fn change(&mut self, set: &VmSet) -> Result<(), Error> {
+    async fn change(&mut self, set: &VmSet) -> Result<(), Error> {
         let (spec, phase) = {
             let state = self.state.borrow();
             (state.spec.clone(), state.phase)
@@ -364,6 +365,10 @@ impl Driver {
         if changed.disk_size > spec.disk_size {
             self.files.grow(changed.disk_size)?;
         }
+        // What is told is what holds: rules that cannot be enforced are not stored.
+        if changed.net != spec.net {
+            self.enforce(&changed).await?;
+        }
         self.context
             .database
             .update_spec(&changed)
@@ -371,35 +376,36 @@ impl Driver {
                 name: changed.name.clone(),
                 source,
             })?;
-        let is_new = changed.net != spec.net;
         self.publish(|state| state.spec = changed);
-        match is_new {
-            true => self.enforce(),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
-    /// Lets the rules that the VM has now hold for its card, if there is one.
-    fn enforce(&self) -> Result<(), Error> {
-        let state = self.state.borrow();
-        let place = state.live.as_ref().and_then(|live| live.facts.place.clone());
-        let Some(place) = place else {
-            let wants = network::needs_card(state.spec.net.mode) && state.live.is_some();
-            return match wants {
+    /// Lets the rules of `spec` hold for the VM's card, if there is one.
+    async fn enforce(&self, spec: &VmSpec) -> Result<(), Error> {
+        let (phase, live) = {
+            let state = self.state.borrow();
+            (state.phase, state.live.clone())
+        };
+        let Some(live) = live else { return Ok(()) };
+        let Some(slot) = live.facts.place.as_ref().map(|place| place.slot) else {
+            return match network::needs_card(spec.net.mode) {
                 true => Err(Error::NeedsStopped {
-                    name: state.spec.name.clone(),
-                    phase: state.phase,
-                    what: "a VM without a network card: what it reaches",
+                    name: spec.name.clone(),
+                    phase,
+                    what: "what it reaches, because it has no network card,",
                 }),
                 false => Ok(()),
             };
         };
-        let rules = self.context.rules(&state.spec.net);
-        let enforced = self.context.network.policy(place.slot, &state.spec, &rules);
-        enforced.map_err(|source| Error::Network {
-            name: state.spec.name.clone(),
-            source,
-        })
+        let rules = self.context.rules(&spec.net);
+        let (context, of_vm) = (Arc::clone(&self.context), spec.clone());
+        tokio::task::spawn_blocking(move || context.network.policy(slot, &of_vm, &rules))
+            .await
+            .map_err(|_| Error::Defect("changing what a VM reaches panicked"))?
+            .map_err(|source| Error::Network {
+                name: spec.name.clone(),
+                source,
+            })
     }
 
     fn apply(&mut self, event: Event) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 //! commands to them.
 
 mod boot;
+mod card;
 mod change;
 mod commit;
 mod create;

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, RwLock};
 
 use banger_guest_api::InitState;
-use banger_model::{Phase, VmId};
+use banger_model::network::Slot;
+use banger_model::{Phase, VmId, VmSpec};
 use banger_vmm::Machine;
 
 use super::state::Facts;
@@ -58,20 +59,25 @@ impl Vms {
             let slot = state.live?.facts.place.as_ref()?.slot;
             Some((slot, state.spec))
         });
-        let live: Vec<_> = live.collect();
-        // Nobody's start has to wait for that.
-        tokio::task::spawn_blocking(move || {
-            let config = context.config().unwrap_or_default();
-            if let Err(error) = context.network.take_over(&config, &live) {
-                tracing::warn!(error = %chain(&error), "could not put the network in order");
-            }
-        });
+        take_over(context, live.collect()).await;
         Ok(vms)
     }
 }
 
+/// Puts the network in order. Before anything else is attached: what the network does not know as live, it detaches.
+async fn take_over(context: Arc<Context>, live: Vec<(Slot, VmSpec)>) {
+    let taking = tokio::task::spawn_blocking(move || {
+        let config = context.config().map_err(|error| chain(&error))?;
+        let taken = context.network.take_over(&config, &live);
+        taken.map_err(|error| chain(&error))
+    });
+    if let Err(error) = taking.await.unwrap_or_else(|panicked| Err(panicked.to_string())) {
+        tracing::warn!(error, "could not put the network in order");
+    }
+}
+
 /// The machine of a row if it runs and its guest had been ready; else nothing of it is left.
-async fn reclaim(context: &Context, row: MachineRow<Facts>) -> Option<Live> {
+async fn reclaim(context: &Arc<Context>, row: MachineRow<Facts>) -> Option<Live> {
     let machine = match &row.record {
         Some(record) => match adopt(context, record).await {
             Ok(machine) => machine,
@@ -109,7 +115,7 @@ async fn adopt(
 }
 
 /// Ends what may be left of a machine and forgets it.
-async fn end(context: &Context, id: VmId, dir: &Path, machine: Option<Arc<dyn Machine>>) {
+async fn end(context: &Arc<Context>, id: VmId, dir: &Path, machine: Option<Arc<dyn Machine>>) {
     if let Some(machine) = machine
         && let Err(error) = machine.kill().await
     {
@@ -117,7 +123,7 @@ async fn end(context: &Context, id: VmId, dir: &Path, machine: Option<Arc<dyn Ma
     }
     // Between the launch of a process and its record a daemon can die; such a process works in that directory.
     orphans::end_all_in(dir);
-    if let Err(error) = remove_traces(context, id, dir) {
+    if let Err(error) = remove_traces(context, id, dir).await {
         tracing::error!(vm = %id, error = %chain(&error), "could not remove what a machine left");
     }
 }

@@ -97,7 +97,7 @@ async fn ask(machine: &Arc<dyn Machine>, grace: Duration, troubles: &mut Vec<Str
 
 /// Keeps the logs of a machine that is gone, removes its directory, and forgets it. Every part is tried; the first
 /// failure is returned.
-pub(crate) fn remove_traces(context: &Context, id: VmId, dir: &Path) -> Result<(), Error> {
+pub(crate) async fn remove_traces(context: &Arc<Context>, id: VmId, dir: &Path) -> Result<(), Error> {
     let files = Files::of(&context.paths.state, id);
     for name in LOGS {
         // A VM that is being deleted has no place for logs any more, and a machine that never ran has none.
@@ -111,18 +111,23 @@ pub(crate) fn remove_traces(context: &Context, id: VmId, dir: &Path) -> Result<(
         }),
         _ => Ok(()),
     };
-    let detached = context
-        .database
-        .slot_of(id)
-        .map_err(Error::Forget)
-        .and_then(|slot| match slot {
-            Some(slot) => context.network.detach(slot).map_err(Error::Detach),
-            None => Ok(()),
-        });
+    let detached = detach(context, id).await;
     // The row goes only when the rest is gone, so that the next daemon tries again.
     removed?;
     detached?;
     context.database.forget_machine(id).map_err(Error::Forget)
+}
+
+/// Takes a VM's network card away, if it ever had one.
+async fn detach(context: &Arc<Context>, id: VmId) -> Result<(), Error> {
+    let Some(slot) = context.database.slot_of(id).map_err(Error::Forget)? else {
+        return Ok(());
+    };
+    let context = Arc::clone(context);
+    tokio::task::spawn_blocking(move || context.network.detach(slot))
+        .await
+        .map_err(|_| Error::Defect("detaching a VM panicked"))?
+        .map_err(Error::Detach)
 }
 
 /// Moves a file, also between file systems: sockets live on another one than state.

@@ -1,0 +1,72 @@
+//! A VM's network card, as a step of its start.
+
+use std::sync::Arc;
+
+use banger_image::KernelRecord;
+use banger_vmm::Backend;
+use tokio::sync::oneshot;
+
+use super::undo::Undo;
+use super::{Context, Error};
+use crate::config::NetworkChoice;
+use crate::database::VmRow;
+use crate::network::{self, Attached};
+
+/// Gives the VM its card, where there is a network, and a VMM and a kernel that know one. What removes a machine's traces
+/// takes it away again.
+pub(super) async fn attach(
+    context: &Arc<Context>,
+    row: &VmRow,
+    kernel: &KernelRecord,
+    backend: &dyn Backend,
+    undo: &mut Undo,
+) -> Result<Option<Attached>, Error> {
+    let spec = &row.spec;
+    let config = context.config()?;
+    let must = network::needs_card(spec.net.mode) || config.network == NetworkChoice::Helper;
+    let capabilities = backend.capabilities();
+    let incapable = if !capabilities.network {
+        Some(format!("{} gives guests no network card", capabilities.vmm))
+    } else if kernel.drives_network() == Some(false) {
+        Some(format!(
+            "kernel {} has no driver for a network card (virtio_net)",
+            kernel.name
+        ))
+    } else {
+        None
+    };
+    match incapable {
+        Some(reason) if must => {
+            return Err(Error::Unsupported {
+                name: spec.name.clone(),
+                reason,
+            });
+        }
+        Some(_) => return Ok(None),
+        None => {}
+    }
+    // A start that is cancelled meanwhile waits for the call's end before it takes its result back.
+    let (ended, is_over) = oneshot::channel::<()>();
+    undo.push("wait for its network card", async move {
+        let _ = is_over.await;
+        Ok(())
+    });
+    let rules = context.rules(&spec.net);
+    let (on_thread, of_vm) = (Arc::clone(context), spec.clone());
+    let attaching = tokio::task::spawn_blocking(move || {
+        let _ended = ended;
+        let context = &on_thread;
+        context.network.attach(&config, &context.database, &of_vm, rules)
+    });
+    match attaching
+        .await
+        .map_err(|_| Error::Defect("attaching a VM panicked"))?
+    {
+        Ok(attached) => Ok(Some(attached)),
+        Err(network::Error::None { .. }) if !must => Ok(None),
+        Err(source) => Err(Error::Network {
+            name: spec.name.clone(),
+            source,
+        }),
+    }
+}
