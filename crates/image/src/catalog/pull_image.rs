@@ -91,7 +91,7 @@ pub fn pull_image(
         (None, Some(kernel)) => Some(bring_along(found, kernel, kernels, fetcher, progress, note)?),
         (chosen, _) => chosen.clone(),
     };
-    let scratch = images.scratch()?;
+    let scratch = images.begin()?;
     let path = scratch.path().join("artifact");
     let what = found.offer.name.to_string();
     let each: Progress<'_> = &mut |done, total| progress(&what, done, total);

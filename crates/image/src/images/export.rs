@@ -115,6 +115,7 @@ pub(crate) fn write(
         progress,
         done: 0,
         total,
+        tell_at: 0,
     };
     let layers: Vec<Blob> = readers
         .iter()
@@ -222,10 +223,19 @@ struct Told<'a> {
     progress: Progress<'a>,
     done: u64,
     total: u64,
+    /// When it is told again.
+    tell_at: u64,
 }
+
+/// Bytes between two words of progress.
+const STEP: u64 = 1 << 20;
 
 impl Told<'_> {
     fn say(&mut self) -> Result<(), Error> {
+        if self.done < self.tell_at {
+            return Ok(());
+        }
+        self.tell_at = self.done + STEP;
         match (self.progress)(self.done.min(self.total), Some(self.total)) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Cancelled),

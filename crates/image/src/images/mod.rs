@@ -20,110 +20,27 @@ mod layer;
 mod promote;
 mod pull;
 mod read;
+mod record;
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use banger_model::{ImageName, KernelName};
-use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::files::{self, Making, OfFile};
 use crate::import::{self, ImportSource};
-use crate::oci::ImageConfig;
 
 pub use commit::Committing;
 pub use diff::{Aspect, Difference, DifferenceKind};
 pub use export::{Compression, Exported};
 pub use layer::{Layer, LayerKind};
 pub use pull::{Pull, Pulled};
+pub use record::{ImageRecord, ImagesPruned, ImportOptions, Origin};
 
-/// An image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageRecord {
-    /// Its name.
-    pub name: ImageName,
-    /// The generation: random, and new for every import.
-    pub id: String,
-    /// Whether the store owns its files.
-    pub managed: bool,
-    /// The generation whose layers are below its own.
-    #[serde(default)]
-    pub base: Option<String>,
-    /// Its read-only layers, the lowest first.
-    pub layers: Vec<Layer>,
-    /// The work seed, if it has one.
-    pub work_seed: Option<PathBuf>,
-    /// The kernel that its VMs boot, if it names one.
-    pub kernel: Option<KernelName>,
-    /// `PRETTY_NAME` of its os-release.
-    pub os: Option<String>,
-    /// The init found in it: `systemd`, `openrc`, `runit`, `sysvinit`.
-    pub init: Option<String>,
-    /// What its maker says of how to run it.
-    #[serde(default)]
-    pub config: Option<ImageConfig>,
-    /// Where it was pulled from.
-    #[serde(default)]
-    pub origin: Option<Origin>,
-    /// When it was made, in seconds since the epoch.
-    pub created: u64,
-    /// Bytes on disk.
-    pub bytes: u64,
-}
-
-/// What a prune removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImagesPruned {
-    /// The names.
-    pub names: Vec<ImageName>,
-    /// Bytes on disk that nothing needs any more.
-    pub bytes: u64,
-}
-
-/// Where an image was pulled from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The reference, in full.
-    pub reference: String,
-    /// The platform that was asked for.
-    pub platform: String,
-    /// The digest that the reference had: of the index, where there is one.
-    pub digest: Option<String>,
-}
-
-impl Origin {
-    /// Whether both are the same image, perhaps at different times.
-    fn is_like(&self, other: &Self) -> bool {
-        self.reference == other.reference && self.platform == other.platform
-    }
-}
-
-impl ImageRecord {
-    /// The record of an image whose managed files are in `place` now: a store may be moved.
-    fn at(mut self, place: &Path) -> Self {
-        if self.managed {
-            let layers = self.layers.iter_mut().map(|layer| &mut layer.path);
-            for path in layers.chain(&mut self.work_seed) {
-                *path = place.join(path.file_name().unwrap_or_default());
-            }
-        }
-        self
-    }
-}
-
-/// How an image is imported.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImportOptions {
-    /// The kernel that its VMs boot.
-    pub kernel: Option<KernelName>,
-    /// Take the name over from an image that has it.
-    pub force: bool,
-}
+use record::{Draft, used};
 
 /// Is told the bytes of input that were read, and of how many if that is known; `Break` cancels.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>;
@@ -395,7 +312,8 @@ impl ImageStore {
         Ok(all)
     }
 
-    fn begin(&self) -> Result<Making, Error> {
+    /// A directory for something in the making.
+    pub(crate) fn begin(&self) -> Result<Making, Error> {
         Making::begin(&self.dir.join("tmp"), &files::random_id()?)
     }
 
@@ -459,62 +377,4 @@ impl ImageStore {
     fn lock(&self) -> Result<File, Error> {
         files::lock(&self.dir.join("lock"))
     }
-}
-
-/// What is known of a generation before it has its place.
-#[derive(Default)]
-struct Draft {
-    managed: bool,
-    has_seed: bool,
-    base: Option<String>,
-    layers: Vec<Layer>,
-    work_seed: Option<PathBuf>,
-    kernel: Option<KernelName>,
-    os: Option<String>,
-    init: Option<String>,
-    config: Option<ImageConfig>,
-    origin: Option<Origin>,
-}
-
-impl Draft {
-    fn record(self, name: &ImageName, id: String, place: &Path, making: &Path) -> ImageRecord {
-        let (layers, work_seed) = if self.managed {
-            let layer = match self.base {
-                Some(_) => Layer::disk(place.join(DISK)),
-                None => Layer::tree(place.join(ROOTFS)),
-            };
-            (vec![layer], self.has_seed.then(|| place.join(WORK_SEED)))
-        } else {
-            (self.layers, self.work_seed)
-        };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let parts = layers.iter().map(|layer| &layer.path).chain(&work_seed);
-        // Managed files are still where they are made.
-        let here = |path: &Path| {
-            if self.managed {
-                making.join(path.file_name().unwrap_or_default())
-            } else {
-                path.to_owned()
-            }
-        };
-        ImageRecord {
-            name: name.clone(),
-            id,
-            managed: self.managed,
-            base: self.base,
-            bytes: parts.map(|path| used(&here(path))).sum(),
-            layers,
-            work_seed,
-            kernel: self.kernel,
-            os: self.os,
-            init: self.init,
-            config: self.config,
-            origin: self.origin,
-            created: now.as_secs(),
-        }
-    }
-}
-
-fn used(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.blocks() * 512)
 }

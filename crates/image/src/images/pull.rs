@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Draft, ImageRecord, ImageStore, Origin, ROOTFS};
 use crate::Error;
-use crate::files::{self, Making, OfFile};
+use crate::files::{self, OfFile};
 use crate::import::{LABEL, UUID};
 use crate::oci::{self, PullOptions, PullProgress, PullSource};
 
@@ -120,11 +120,6 @@ impl ImageStore {
             name: name.to_string(),
         })?;
         Ok(Some((here, origin.digest)))
-    }
-
-    /// A directory for what is needed while an image is pulled.
-    pub(crate) fn scratch(&self) -> Result<Making, Error> {
-        self.begin()
     }
 
     /// Pulls an image, whatever is here. `origin` is remembered; where it has no digest, with that of the source.
