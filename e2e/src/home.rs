@@ -148,6 +148,22 @@ impl Home {
         Ok(output)
     }
 
+    /// Lets VMs that name neither VMM nor kernel run under this backend, small.
+    ///
+    /// # Errors
+    /// When the configuration cannot be written.
+    pub fn prefer(&self, backend: Backend) -> Result<()> {
+        let [_, vmm, _, kernel] = backend.options();
+        std::fs::create_dir_all(self.path().join("config"))?;
+        std::fs::write(
+            self.path().join("config/config.toml"),
+            format!(
+                "vmm = \"{vmm}\"\ndefault_kernel = \"{kernel}\"\n[vm_defaults]\nvcpus = 1\nmemory = \"512M\"\n"
+            ),
+        )?;
+        Ok(())
+    }
+
     /// Creates a VM that runs, under this backend and with this image.
     ///
     /// # Errors

@@ -96,14 +96,7 @@ fn built_by_a_script(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     let (built, refused) = (named("built", backend), named("refused", backend));
     // `image build` asks for no VMM; the configuration may.
-    let [_, vmm, _, kernel] = backend.options();
-    std::fs::create_dir_all(home.path().join("config"))?;
-    std::fs::write(
-        home.path().join("config/config.toml"),
-        format!(
-            "vmm = \"{vmm}\"\ndefault_kernel = \"{kernel}\"\n[vm_defaults]\nvcpus = 1\nmemory = \"512M\"\n"
-        ),
-    )?;
+    home.prefer(backend)?;
     let build = |name: &str, script: &str| {
         let args = [
             "image",

@@ -49,14 +49,7 @@ fn built(backend: Backend) -> Result<()> {
     let internet = Internet::new()?;
     let home = home(&internet)?;
     // `image build` asks for no VMM; the configuration may.
-    let [_, vmm, _, kernel] = backend.options();
-    std::fs::create_dir_all(home.path().join("config"))?;
-    std::fs::write(
-        home.path().join("config/config.toml"),
-        format!(
-            "vmm = \"{vmm}\"\ndefault_kernel = \"{kernel}\"\n[vm_defaults]\nvcpus = 1\nmemory = \"512M\"\n"
-        ),
-    )?;
+    home.prefer(backend)?;
     let name = format!("fetched-{}", backend.name());
     let script = format!(
         "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {} 80 | tail -n 1 > /etc/fetched\ngrep hello /etc/fetched\n",
