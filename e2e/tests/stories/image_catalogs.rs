@@ -153,6 +153,13 @@ fn another(_: Backend) -> Result<()> {
     ensure!(home.banger(["image", "list", "--json"])?.ok()?.text() == "[]");
     let left = files_in(&home.path().join("data/images"))?;
     ensure!(left == ["lock"], "{left:?}");
+    // A catalog that is not what its key says is not passed over for a registry, whose image of the name is another.
+    let document = catalog.dir.path().join("hosted/catalog.json");
+    let text = std::fs::read_to_string(&document)?;
+    std::fs::write(&document, text.replace("ours", "theirs"))?;
+    home.banger(["image", "pull", "tools"])?
+        .failed()?
+        .saying("the signature of catalog `c` is not valid")?;
     home.end()
 }
 

@@ -143,7 +143,12 @@ impl Wanted {
                         return pull_offered(&found, &options, context, say, progress, left);
                     }
                     Err(catalog::Error::NoCatalogs | catalog::Error::NotOffered { .. }) => {}
-                    Err(error @ catalog::Error::Ambiguous { .. }) => return Err(error.into()),
+                    // Whoever can spoil a catalog must not thereby choose whose image is pulled.
+                    Err(error)
+                        if error.is_of_trust() || matches!(error, catalog::Error::Ambiguous { .. }) =>
+                    {
+                        return Err(error.into());
+                    }
                     // A user whose catalog does not answer must know whose image this is.
                     Err(error) => {
                         note(&format!(

@@ -186,6 +186,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a catalog answered, and nobody vouches for what it said.
+    pub fn is_of_trust(&self) -> bool {
+        matches!(
+            self,
+            Self::Unsigned { .. } | Self::OtherKey { .. } | Self::Signature { .. } | Self::Document { .. }
+        )
+    }
+
     /// The kind of failure.
     pub fn kind(&self) -> ErrorCode {
         match self {
