@@ -7,6 +7,7 @@ mod builds;
 mod catalogs;
 mod commands;
 mod daemon;
+mod docker;
 mod faults;
 mod forwards;
 mod image_catalogs;
@@ -89,6 +90,7 @@ fn main() {
         forwards::STORIES,
         images::STORIES,
         builds::STORIES,
+        docker::STORIES,
         catalogs::STORIES,
         image_catalogs::STORIES,
         pulls::STORIES,

@@ -30,7 +30,12 @@ fn address(home: &Home, vm: &str) -> Result<String> {
 
 /// A home in which VMs have a network.
 fn home(internet: &Internet) -> Result<Home> {
-    let home = Home::new(&[Image::Busybox])?;
+    networked(internet, &[Image::Busybox])
+}
+
+/// The same, with these images.
+pub(crate) fn networked(internet: &Internet, images: &[Image]) -> Result<Home> {
+    let home = Home::new(images)?;
     // The daemon that made the image is not in the namespace.
     home.banger(["daemon", "stop"])?.ok()?;
     let socket = internet.socket();
