@@ -115,22 +115,6 @@ fn built_by_a_script(backend: Backend) -> Result<()> {
     let long = "# nothing to be done here\n".repeat(12 << 10);
     let output = build(&built, &format!("echo working\n{long}echo ready > /etc/built\n"))?.ok()?;
     ensure!(output.text().starts_with("working\n"), "{}", output.text());
-    // As JSON there is nothing on standard output but that.
-    let mut quiet = vec![
-        "image",
-        "build",
-        "--force",
-        "--name",
-        &built,
-        "--from-image",
-        "busybox",
-    ];
-    quiet.extend(["--json", "--script", "-"]);
-    for script in ["echo working\n", "#!/bin/sh\necho working\n"] {
-        let output = home.banger_with(&quiet, script.into())?.ok()?.saying("working")?;
-        let image: serde_json::Value = serde_json::from_str(&output.text())?;
-        ensure!(image["name"] == *built, "{image}");
-    }
     let by_awk = "#!/bin/awk -f\nBEGIN { print \"by awk\"; exit 8 }\n";
     let output = build(&refused, by_awk)?.exited(8)?;
     ensure!(output.text() == "by awk", "{}", output.text());
@@ -147,6 +131,22 @@ fn built_by_a_script(backend: Backend) -> Result<()> {
     ensure!(home.sh("check", "ls -A /run")?.find("build").is_none());
     home.banger(["image", "delete", &built])?.exited(4)?;
     home.banger(["vm", "delete", "-f", "check"])?.ok()?;
+    // As JSON there is nothing on standard output but that.
+    let mut quiet = vec![
+        "image",
+        "build",
+        "--force",
+        "--name",
+        &built,
+        "--from-image",
+        "busybox",
+    ];
+    quiet.extend(["--json", "--script", "-"]);
+    for script in ["echo working\n", "#!/bin/sh\necho working\n"] {
+        let output = home.banger_with(&quiet, script.into())?.ok()?.saying("working")?;
+        let image: serde_json::Value = serde_json::from_str(&output.text())?;
+        ensure!(image["name"] == *built, "{image}");
+    }
     home.banger(["image", "delete", &built])?.ok()?;
     home.end()
 }
