@@ -297,8 +297,14 @@ impl Client {
     }
 
     /// Makes an image of what a VM has changed.
-    pub async fn commit_vm(&self, name: &str, commit: &VmCommit) -> Result<Image> {
-        self.call(Method::POST, &vm(name, "/commit"), Some(commit)).await
+    pub async fn commit_vm(
+        &self,
+        name: &str,
+        commit: &VmCommit,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<Image> {
+        let request = request(Method::POST, &vm(name, "/commit"), Some(commit));
+        self.follow(request, on_progress).await
     }
 
     /// Gives an image a second name.

@@ -168,10 +168,11 @@ async fn provision(
         kernel: args.kernel.clone(),
         force: args.force,
     };
-    let display = Display::new("");
-    display.now("making the image");
+    let mut display = Display::new("");
     // Frozen, the file system is at rest whatever the image's init leaves behind.
-    let image = client.commit_vm(name, &commit).await?;
+    let image = client
+        .commit_vm(name, &commit, |progress| display.show(&progress))
+        .await?;
     Ok(Ok(image))
 }
 

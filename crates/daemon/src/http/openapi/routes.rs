@@ -172,7 +172,7 @@ pub(super) fn routes() -> Vec<Route> {
             "/v1/vms/{name}/commit",
             "Make an image of what a VM has changed",
             Some("VmCommit"),
-            Out::Json("Image"),
+            Out::Events("Image"),
         ),
         (
             Post,
