@@ -256,7 +256,7 @@ impl Describe for Error {
 }
 
 /// serde lists what it expected in place of an unknown key; the nearest of those is probably what was meant.
-fn suggestion(message: &str) -> Option<String> {
+pub(crate) fn suggestion(message: &str) -> Option<String> {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = message.starts_with("unknown field").then(|| quoted.next())??;
     let near = crate::near::nearest(unknown, quoted)?;

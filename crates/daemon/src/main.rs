@@ -20,6 +20,7 @@ mod orphans;
 mod programs;
 mod pulls;
 mod random;
+mod repository;
 mod serve;
 mod vm;
 mod workspace;

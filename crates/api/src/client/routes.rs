@@ -14,8 +14,8 @@ use crate::{
     ImageDiff, ImageDifference, ImageExport, ImageExported, ImageImport, ImageInspection, ImagePublish,
     ImagePull, ImagePulled, ImageRegister, ImageTag, ImageUpload, Kernel, KernelImport, KernelPublish,
     KernelPull, KernelPulled, LogQuery, LogSource, Progress, Prune, Pruned, Published, Version, Vm, VmCommit,
-    VmCreate, VmForward, VmPort, VmRestart, VmSet, VmStart, VmStop, WorkspacePlan, WorkspaceReport,
-    WorkspaceRequest,
+    VmCreate, VmForward, VmPort, VmRestart, VmSet, VmStart, VmStop, Wishes, WishesQuery, WorkspacePlan,
+    WorkspaceReport, WorkspaceRequest,
 };
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -372,6 +372,12 @@ impl Client {
     /// What placing a workspace would place.
     pub async fn plan_workspace(&self, request: &WorkspaceRequest) -> Result<WorkspacePlan> {
         self.call(Method::POST, "/v1/workspace/plan", Some(request)).await
+    }
+
+    /// What the repository around a path asks of its VM.
+    pub async fn wishes(&self, query: &WishesQuery) -> Result<Wishes> {
+        self.call(Method::POST, "/v1/repository/wishes", Some(query))
+            .await
     }
 
     /// Places a workspace in a VM.

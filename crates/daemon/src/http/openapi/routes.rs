@@ -331,5 +331,12 @@ pub(super) fn routes() -> Vec<Route> {
             Some("WorkspaceRequest"),
             Out::Json("WorkspacePlan"),
         ),
+        (
+            Post,
+            "/v1/repository/wishes",
+            "Tell what a repository asks of its VM",
+            Some("WishesQuery"),
+            Out::Json("Wishes"),
+        ),
     ]
 }
