@@ -72,7 +72,7 @@ impl Sockets {
     }
 }
 
-/// The server. Sockets come and go: those of loopback at the daemon's start, the gateway's with the network.
+/// The server. Sockets come and go; all share one cache and one set of bounds.
 #[derive(Debug)]
 pub struct Server<O> {
     shared: Arc<Shared<O>>,

@@ -1,0 +1,76 @@
+//! What the host's systemd-resolved is told, so that it asks the gateway for the names of VMs and for nothing else: the
+//! arguments of `resolvectl`. It forgets them with the bridge.
+
+use std::net::IpAddr;
+
+use super::{Cidr, Network, bridge_name};
+
+/// Command lines of `resolvectl`, in their order; running them twice is as good as once.
+///
+/// The domains come before the servers: with servers and without domains, all questions would be asked there for a moment.
+pub fn join(owner: u32, network: &Network) -> [Vec<String>; 3] {
+    let line = |verb: &str, what: Vec<String>| {
+        let mut line = vec![verb.to_owned(), bridge_name(owner)];
+        line.extend(what);
+        line
+    };
+    let blocks = [network.subnet.cidr(), network.ula.cidr()];
+    let zones = blocks.iter().filter_map(reverse_zone);
+    let domains = ["vm".to_owned()].into_iter().chain(zones);
+    let gateways: [IpAddr; 2] = [network.subnet.gateway().into(), network.ula.gateway().into()];
+    [
+        line("default-route", vec!["false".to_owned()]),
+        line("domain", domains.map(|zone| format!("~{zone}")).collect()),
+        line("dns", gateways.iter().map(IpAddr::to_string).collect()),
+    ]
+}
+
+/// The zone that has the reverse names of a block, if there is one that has no others.
+fn reverse_zone(block: &Cidr) -> Option<String> {
+    let prefix = usize::from(block.prefix());
+    let (labels, suffix): (Vec<String>, _) = match block.first() {
+        IpAddr::V4(first) if prefix.is_multiple_of(8) => {
+            let octets = first.octets().map(|octet| octet.to_string());
+            (octets[..prefix / 8].to_vec(), "in-addr.arpa")
+        }
+        IpAddr::V6(first) if prefix.is_multiple_of(4) => {
+            let digits = format!("{:032x}", first.to_bits());
+            let labels = digits.chars().take(prefix / 4).map(String::from);
+            (labels.collect(), "ip6.arpa")
+        }
+        _ => return None,
+    };
+    let reversed: Vec<String> = labels.into_iter().rev().collect();
+    (!reversed.is_empty()).then(|| format!("{}.{suffix}", reversed.join(".")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Subnet, Ula};
+    use super::*;
+
+    #[test]
+    fn the_zone_and_its_reverse_are_joined_and_nothing_else() {
+        let mut network = Network {
+            subnet: Subnet::preferred(),
+            ula: Ula::from_seed(b"test"),
+            mtu: 1500,
+            pool: 0,
+        };
+        let lines = |network| join(1000, network).map(|line| line.join(" "));
+        let [default_route, domain, dns] = lines(&network);
+        assert_eq!(default_route, "default-route bgrrs false");
+        assert!(
+            domain.starts_with("domain bgrrs ~vm ~0.16.172.in-addr.arpa ~"),
+            "{domain}"
+        );
+        // A /64 has sixteen digits.
+        let last = domain.rsplit(' ').next().unwrap();
+        assert_eq!(last.matches('.').count(), 17, "{last}");
+        assert!(last.ends_with(".d.f.ip6.arpa"), "{last}");
+        assert_eq!(dns, format!("dns bgrrs 172.16.0.1 {}", network.ula.gateway()));
+        // Other addresses have names in the same zone as these.
+        network.subnet = "10.0.0.0/20".parse().unwrap();
+        assert!(lines(&network)[1].starts_with("domain bgrrs ~vm ~0.0."));
+    }
+}
