@@ -64,6 +64,20 @@ impl Sockets {
         })
     }
 
+    /// The same sockets once more, so that they stay bound when a server lets go of these.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub fn try_clone(&self) -> Result<Self, ListenError> {
+        let fail = |source| ListenError { address: None, source };
+        let udp = self.udp.iter().map(net::UdpSocket::try_clone);
+        let tcp = self.tcp.iter().map(net::TcpListener::try_clone);
+        Ok(Self {
+            udp: udp.collect::<Result<_, _>>().map_err(fail)?,
+            tcp: tcp.collect::<Result<_, _>>().map_err(fail)?,
+        })
+    }
+
     /// Where the sockets are bound.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let udp = self.udp.iter().map(net::UdpSocket::local_addr);
