@@ -150,7 +150,12 @@ fn open(config: &Config) -> Result<Helper, ServeError> {
     let confinement = confine(&[&config.state_dir, &config.socket_dir])?;
     confinement.iter().for_each(|line| log(line));
     let kernel = Box::new(Kernel::open()?);
-    Ok(Helper::open(config.owner, &config.state_dir, kernel, confinement)?)
+    Ok(Helper::open(
+        config.owner,
+        &config.state_dir,
+        kernel,
+        confinement,
+    )?)
 }
 
 /// Says to the service manager that started this, if one did, that the socket is there (sd_notify(3)).

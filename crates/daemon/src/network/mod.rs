@@ -88,7 +88,8 @@ pub(crate) enum Error {
 }
 
 /// How a helper is had.
-pub(crate) const INSTALL: &str = "`sudo banger system install` installs the root helper; see docs/privilege.md";
+pub(crate) const INSTALL: &str =
+    "`sudo banger system install` installs the root helper; see docs/privilege.md";
 
 impl Network {
     /// The network of the user who runs this. A daemon whose directories are elsewhere than by default shares no helper with

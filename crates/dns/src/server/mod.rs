@@ -69,7 +69,10 @@ impl Sockets {
     /// # Errors
     /// There are no descriptors left.
     pub fn try_clone(&self) -> Result<Self, ListenError> {
-        let fail = |source| ListenError { address: None, source };
+        let fail = |source| ListenError {
+            address: None,
+            source,
+        };
         let udp = self.udp.iter().map(net::UdpSocket::try_clone);
         let tcp = self.tcp.iter().map(net::TcpListener::try_clone);
         Ok(Self {

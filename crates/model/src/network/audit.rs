@@ -19,7 +19,8 @@ pub struct Finding {
 /// The chains of the owner's tables, by family and name.
 pub type Chains = BTreeMap<(String, String), String>;
 
-const REBUILD: &str = "restart the helper, which makes the host what the plan says: sudo banger system restart";
+const REBUILD: &str =
+    "restart the helper, which makes the host what the plan says: sudo banger system restart";
 
 /// A step that is still to take.
 pub fn step(step: &Step) -> Finding {

@@ -10,7 +10,8 @@ use std::path::Path;
 
 use banger_model::network::audit::{self, Chains};
 use banger_model::network::{
-    Cidr, Finding, Network, Plan, Prepared, Slot, Step, bridge_name, converge, filter, resolved, spare_tap_name,
+    Cidr, Finding, Network, Plan, Prepared, Slot, Step, bridge_name, converge, filter, resolved,
+    spare_tap_name,
 };
 
 use crate::kernel::resolved::Resolved;
