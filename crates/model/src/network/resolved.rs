@@ -7,8 +7,10 @@ use super::{Cidr, Network, bridge_name};
 
 /// Command lines of `resolvectl`, in their order; running them twice is as good as once.
 ///
-/// The domains come before the servers: with servers and without domains, all questions would be asked there for a moment.
-pub fn join(owner: u32, network: &Network) -> [Vec<String>; 3] {
+/// Beside the zones and where they are asked for: what a host may demand of all its resolvers and this one does not speak, and
+/// no questions to all on the bridge, to which a guest could answer what it likes. The domains come before the servers: with
+/// servers and without domains, all questions would be asked there for a moment.
+pub fn join(owner: u32, network: &Network) -> Vec<Vec<String>> {
     let line = |verb: &str, what: Vec<String>| {
         let mut line = vec![verb.to_owned(), bridge_name(owner)];
         line.extend(what);
@@ -18,11 +20,11 @@ pub fn join(owner: u32, network: &Network) -> [Vec<String>; 3] {
     let zones = blocks.iter().filter_map(reverse_zone);
     let domains = ["vm".to_owned()].into_iter().chain(zones);
     let gateways: [IpAddr; 2] = [network.subnet.gateway().into(), network.ula.gateway().into()];
-    [
-        line("default-route", vec!["false".to_owned()]),
-        line("domain", domains.map(|zone| format!("~{zone}")).collect()),
-        line("dns", gateways.iter().map(IpAddr::to_string).collect()),
-    ]
+    let off = ["default-route", "llmnr", "mdns", "dnsovertls", "dnssec"];
+    let mut lines: Vec<_> = off.map(|verb| line(verb, vec!["no".to_owned()])).into();
+    lines.push(line("domain", domains.map(|zone| format!("~{zone}")).collect()));
+    lines.push(line("dns", gateways.iter().map(IpAddr::to_string).collect()));
+    lines
 }
 
 /// The zone that has the reverse names of a block, if there is one that has no others.
@@ -57,9 +59,23 @@ mod tests {
             mtu: 1500,
             pool: 0,
         };
-        let lines = |network: &Network| join(1000, network).map(|line| line.join(" "));
-        let [default_route, domain, dns] = lines(&network);
-        assert_eq!(default_route, "default-route bgrrs false");
+        let lines = |network: &Network| -> Vec<String> {
+            join(1000, network).iter().map(|line| line.join(" ")).collect()
+        };
+        let told = lines(&network);
+        let [off @ .., domain, dns] = told.as_slice() else {
+            panic!("too few lines");
+        };
+        assert_eq!(
+            off,
+            [
+                "default-route bgrrs no",
+                "llmnr bgrrs no",
+                "mdns bgrrs no",
+                "dnsovertls bgrrs no",
+                "dnssec bgrrs no",
+            ]
+        );
         assert!(
             domain.starts_with("domain bgrrs ~vm ~0.16.172.in-addr.arpa ~"),
             "{domain}"
@@ -68,9 +84,9 @@ mod tests {
         let last = domain.rsplit(' ').next().unwrap();
         assert_eq!(last.matches('.').count(), 17, "{last}");
         assert!(last.ends_with(".d.f.ip6.arpa"), "{last}");
-        assert_eq!(dns, format!("dns bgrrs 172.16.0.1 {}", network.ula.gateway()));
+        assert_eq!(*dns, format!("dns bgrrs 172.16.0.1 {}", network.ula.gateway()));
         // No zone has the addresses of this block and no others.
         network.subnet = "10.0.0.0/20".parse().unwrap();
-        assert!(!lines(&network)[1].contains("in-addr.arpa"));
+        assert!(!lines(&network).concat().contains("in-addr.arpa"));
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Resolved(Arc<Mutex<Option<String>>>);
 
 impl Resolved {
     /// Runs these lines, beside what else is done: no VM waits for the host's resolver, or fails with it.
-    pub(crate) fn tell(&self, lines: [Vec<String>; 3]) {
+    pub(crate) fn tell(&self, lines: Vec<Vec<String>>) {
         if !Path::new(RUNS).exists() {
             return;
         }
@@ -40,7 +40,7 @@ impl Resolved {
 fn run(line: &[String]) -> Result<(), String> {
     let failed = |why: &str| format!("resolvectl {} failed: {why}", line.join(" "));
     let mut command = Command::new(PROGRAM);
-    command.arg("--no-ask-password").args(line).env_clear();
+    command.args(line).env_clear();
     let output = command.stdin(Stdio::null()).output();
     match output.map_err(|error| failed(&error.to_string()))? {
         output if output.status.success() => Ok(()),
