@@ -59,7 +59,10 @@ fn may_go(owner: u32, keep_network: bool) -> Result<(), Failure> {
     // As the kernel has it, so that it does not matter whether a helper answers.
     let attached = look::attached(owner);
     if keep_network && attached > 0 {
-        let message = format!("{attached} VMs have a part in the network that would be removed");
+        let message = match attached {
+            1 => "a VM has a part in the network that would be removed".to_owned(),
+            many => format!("{many} VMs have a part in the network that would be removed"),
+        };
         let hints = [
             "stop them: banger vm stop NAME",
             "or take it away from them: --force",
