@@ -128,7 +128,7 @@ fn names(backend: Backend) -> Result<()> {
     // Without the gateway's address too, where a resolver of the host's may be told to ask.
     let (_, told) = internet.on_the_host(&["busybox", "nslookup", "web.vm", LOOPBACK])?;
     ensure!(told.contains(&web), "the host is told {told} at {LOOPBACK}");
-    let (answers, _) = internet.on_the_host(&["busybox", "nc", "-z", "127.0.0.1", "5354"])?;
+    let (answers, _) = internet.on_the_host(&["busybox", "nc", "-w", "2", "127.0.0.1", "5354"])?;
     ensure!(answers, "nothing listens for TCP at {LOOPBACK}");
     let doctor = home.banger(["doctor"])?.text();
     ensure!(

@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     super::carry_out(&actions, args.dry_run, Some(owner))?;
     if starter == Starter::ByHand {
         print::line("no systemd runs here; the helper is started, by another init or by hand, with");
-        print::line(&format!("  sudo {}", super::by_hand(owner, &place.program())));
+        print::line(&format!("  {}", super::by_hand(owner)?));
     } else if !args.dry_run {
         serving(owner)?;
     }

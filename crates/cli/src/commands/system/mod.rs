@@ -9,19 +9,15 @@ use clap::Subcommand;
 
 use crate::failure::Failure;
 use crate::print;
-use crate::service::look;
 use crate::service::perform::{self, perform};
 use crate::service::plan::Action;
+use crate::service::{Place, look};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Install the root helper, which gives VMs a network (as root)
     Install(install::Args),
-    /// Tell whether the root helper is installed, answers, and finds the host as planned
     Status(status::Args),
-    /// Start the root helper again, which mends what is not as planned; VMs run on (as root)
     Restart(restart::Args),
-    /// Remove the root helper (as root)
     Uninstall(uninstall::Args),
 }
 
@@ -54,7 +50,11 @@ fn carry_out(actions: &[Action], dry: bool, owner: Option<u32>) -> Result<(), Fa
     })
 }
 
-/// How the helper is started where no systemd runs.
-fn by_hand(owner: u32, program: &std::path::Path) -> String {
-    format!("{} serve --owner {owner}", program.display())
+/// How the helper is started where no systemd runs, in the place of one that answers.
+fn by_hand(owner: u32) -> Result<String, Failure> {
+    let start = format!("sudo {} serve --owner {owner}", Place::here().program().display());
+    Ok(match look::helper(owner)?.state {
+        Some(state) => format!("sudo kill {}; {start}", state.pid),
+        None => start,
+    })
 }

@@ -1,7 +1,7 @@
 //! `banger system restart`
 
 use crate::failure::Failure;
-use crate::service::{Place, look, plan};
+use crate::service::{look, plan};
 use crate::{exit, print};
 
 /// Start the root helper again
@@ -22,13 +22,8 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     let owner = look::owner(args.owner.as_deref())?;
     if !look::systemd_runs() {
-        let start = format!("sudo {}", super::by_hand(owner, &Place::here().program()));
-        let again = match look::helper(owner)?.state {
-            Some(state) => format!("sudo kill {}; {start}", state.pid),
-            None => start,
-        };
         let message = "no systemd runs here that could start the root helper again";
-        return Err(Failure::new(message, &[&again]));
+        return Err(Failure::new(message, &[&super::by_hand(owner)?]));
     }
     look::need_root("restart a system service")?;
     super::carry_out(&plan::restart(owner), false, Some(owner))?;
