@@ -27,12 +27,12 @@ impl Resolved {
         });
     }
 
-    /// Why names of VMs are not found by the host, if they should be and are not.
+    /// Why names of VMs are not found by the host, if that is known: each line ends, if only for D-Bus losing patience.
     pub(crate) fn problem(&self) -> Option<String> {
         match self.0.try_lock() {
             Ok(outcome) => outcome.clone(),
             Err(TryLockError::Poisoned(outcome)) => outcome.into_inner().clone(),
-            Err(TryLockError::WouldBlock) => Some("resolvectl has not ended yet".to_owned()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 }
