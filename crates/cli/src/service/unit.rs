@@ -5,7 +5,7 @@ pub(super) const PROGRAM: &str = "/usr/local/lib/banger/banger-root";
 
 /// The template.
 ///
-/// The helper confines itself more closely than this ([`docs/privilege.md`]), also where no systemd runs. This is a second
+/// The helper confines itself more closely than this (`docs/privilege.md`), also where no systemd runs. This is a second
 /// fence, and holds from before its first instruction. The capabilities beyond the helper's own two are those with which
 /// it gives its socket to the owner and drops the rest. `/proc/sys` stays writable, and `/dev/net/tun` there. It is after
 /// those who load rules of their own and may flush others' in doing so, and before nobody: VMs are not of the boot.
