@@ -102,6 +102,11 @@ impl Home {
         self
     }
 
+    /// Where its programs are.
+    pub fn programs(&self) -> &Path {
+        &self.programs
+    }
+
     /// Its directory.
     pub fn path(&self) -> &Path {
         self.dir.path()

@@ -52,6 +52,7 @@ mod catalog;
 mod daemon;
 mod error;
 mod forward;
+mod helper;
 mod image;
 mod kernel;
 mod paths;
@@ -72,6 +73,7 @@ pub use catalog::{
 pub use daemon::{ANOTHER_RUNS, Check, CheckStatus, DoctorReport, Version};
 pub use error::ErrorBody;
 pub use forward::{ForwardAdd, ForwardRemove, ForwardState, GuestProcess, HttpGuess, VmForward, VmPort};
+pub use helper::{HelperMember, HelperNetwork, HelperReport, HelperState};
 pub use image::{
     Aspect, Compression, DifferenceKind, Image, ImageConfig, ImageDiff, ImageDifference, ImageExport,
     ImageExported, ImageImport, ImageInspection, ImageOrigin, ImagePull, ImagePulled, ImageRegister,

@@ -1,20 +1,21 @@
-//! `banger-root serve --owner UID --socket-dir DIR --state-dir DIR`
+//! `banger-root serve|teardown --owner UID --socket-dir DIR --state-dir DIR`
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use banger_root::serve::{Config, serve};
+use banger_root::serve::{Config, ServeError, serve, teardown};
 
-const USAGE: &str = "usage: banger-root serve --owner UID [--socket-dir DIR] [--state-dir DIR]
+const USAGE: &str = "usage: banger-root serve|teardown --owner UID [--socket-dir DIR] [--state-dir DIR]
 
-Serves the verbs of banger's network to user UID and to root, at DIR/UID.sock.
+serve     serves the verbs of banger's network to user UID and to root, at DIR/UID.sock
+teardown  removes what was made for user UID, when none serves
   --socket-dir DIR  default /run/banger-root
   --state-dir DIR   default /var/lib/banger-root/UID";
 
 fn main() -> ExitCode {
-    let config = match parse(std::env::args().skip(1)) {
-        Some(config) => config,
+    let (verb, config) = match parse(std::env::args().skip(1)) {
+        Some(parsed) => parsed,
         None => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     // What whoever started this left open is nobody's business here.
     // SAFETY: nothing of this process owns a descriptor beyond the first three yet.
     unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
-    let Err(error) = serve(&config) else {
+    let Err(error) = verb(&config) else {
         return ExitCode::SUCCESS;
     };
     eprintln!("error: {error}");
@@ -35,10 +36,14 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Config> {
-    if arguments.next()? != "serve" {
-        return None;
-    }
+type Run = fn(&Config) -> Result<(), ServeError>;
+
+fn parse(mut arguments: impl Iterator<Item = String>) -> Option<(Run, Config)> {
+    let run: Run = match arguments.next()?.as_str() {
+        "serve" => serve,
+        "teardown" => teardown,
+        _ => return None,
+    };
     let (mut owner, mut socket_dir, mut state_dir) = (None, None, None);
     while let Some(name) = arguments.next() {
         let value = arguments.next()?;
@@ -50,9 +55,10 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Config> {
         }
     }
     let owner = owner?;
-    Some(Config {
+    let config = Config {
         owner,
         socket_dir: socket_dir.unwrap_or_else(|| PathBuf::from("/run/banger-root")),
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(format!("/var/lib/banger-root/{owner}"))),
-    })
+    };
+    Some((run, config))
 }

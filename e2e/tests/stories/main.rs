@@ -17,6 +17,7 @@ mod networks;
 mod pull_faults;
 mod pulled_guests;
 mod pulls;
+mod system;
 mod workspaces;
 
 use anyhow::Result;
@@ -96,6 +97,7 @@ fn main() {
         pulls::STORIES,
         pulled_guests::STORIES,
         pull_faults::STORIES,
+        system::STORIES,
     ];
     let mut trials = Vec::new();
     for backend in Backend::ALL {

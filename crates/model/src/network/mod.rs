@@ -16,6 +16,7 @@ mod plan;
 mod policy;
 mod ranges;
 mod refused;
+pub mod resolved;
 mod slot;
 mod subnet;
 

@@ -45,6 +45,8 @@ impl Helper {
     pub fn dns(&mut self) -> Result<&DnsSockets, Refusal> {
         let network = self.network()?;
         let addresses = [network.subnet.gateway().into(), network.ula.gateway().into()];
+        // Someone answers from now on; systemd-resolved may have come after the bridge.
+        self.tell_resolved();
         let sockets = match self.dns.take() {
             Some(sockets) => sockets,
             None => DnsSockets::bind(addresses)?,

@@ -10,9 +10,11 @@ use std::path::Path;
 
 use banger_model::network::audit::{self, Chains};
 use banger_model::network::{
-    Cidr, Finding, Network, Plan, Prepared, Slot, Step, bridge_name, converge, filter, spare_tap_name,
+    Cidr, Finding, Network, Plan, Prepared, Slot, Step, bridge_name, converge, filter, resolved,
+    spare_tap_name,
 };
 
+use crate::kernel::resolved::Resolved;
 use crate::kernel::{Host, HostError};
 use crate::plan::{Store, StoreError};
 use crate::wire::{Failure, Reply, Status, Verb};
@@ -32,6 +34,8 @@ pub struct Helper {
     spares: Vec<String>,
     answers: BTreeMap<Slot, Answers>,
     dns: Option<DnsSockets>,
+    /// The host's own resolver.
+    resolved: Resolved,
     /// The chains as the kernel listed them when they were loaded.
     chains: Option<Chains>,
     confinement: Vec<String>,
@@ -58,6 +62,7 @@ impl Helper {
             spares: Vec::new(),
             answers: BTreeMap::new(),
             dns: None,
+            resolved: Resolved::default(),
             chains: None,
             confinement,
         })
@@ -96,6 +101,7 @@ impl Helper {
     fn status(&self) -> Status {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
             owner: self.owner,
             network: self.network().ok().cloned(),
             attached: self
@@ -192,7 +198,15 @@ impl Helper {
             Some(_) => Some(audit::chains(self.owner, &self.host.filter()?)),
             None => None,
         };
+        self.tell_resolved();
         Ok(())
+    }
+
+    /// Lets the host's resolver ask the gateway for names of VMs. It forgets that with the bridge.
+    fn tell_resolved(&self) {
+        if let Ok(network) = self.network() {
+            self.resolved.tell(resolved::join(self.owner, network));
+        }
     }
 
     fn steps(&self) -> Result<Vec<Step>, HostError> {
@@ -239,11 +253,16 @@ impl Helper {
                 .flat_map(|(&slot, member)| filter::elements(self.owner, network, slot, member));
             findings.extend(audit::filter(self.owner, &listing, self.chains.as_ref(), all));
             findings.extend(audit::obstacles(self.owner, &listing));
+            findings.extend(self.resolved.problem().map(audit::unresolved));
         }
         Ok(findings)
     }
 
-    fn teardown(&mut self) -> Result<(), Refusal> {
+    /// Removes everything, and puts settings back.
+    ///
+    /// # Errors
+    /// Something stays; what could be removed is gone.
+    pub fn teardown(&mut self) -> Result<(), Refusal> {
         let observed = self.host.observe()?;
         let before = self
             .plan
