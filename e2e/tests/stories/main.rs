@@ -17,6 +17,7 @@ mod networks;
 mod pull_faults;
 mod pulled_guests;
 mod pulls;
+mod repositories;
 mod system;
 mod workspaces;
 
@@ -97,6 +98,7 @@ fn main() {
         pulls::STORIES,
         pulled_guests::STORIES,
         pull_faults::STORIES,
+        repositories::STORIES,
         system::STORIES,
     ];
     let mut trials = Vec::new();

@@ -16,7 +16,7 @@ pub(crate) const STORIES: &[Story] = &[
 ];
 
 /// A layer with busybox, an account, and a directory of its own.
-fn busybox_layer() -> Result<Vec<u8>> {
+pub(crate) fn busybox_layer() -> Result<Vec<u8>> {
     let dir = tempfile::tempdir()?;
     fill_with_busybox(dir.path())?;
     for made in ["etc", "srv/work", "tmp"] {

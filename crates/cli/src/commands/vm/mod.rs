@@ -17,6 +17,7 @@ mod shell;
 mod show;
 mod start;
 mod stop;
+mod wishes;
 
 use clap::Subcommand;
 

@@ -7,6 +7,7 @@ use banger_api::stream::Exec;
 use banger_api::{Vm, WorkspaceOmission, WorkspacePlan, WorkspaceRequest};
 
 use super::shape::{self, Shape};
+use super::wishes;
 use crate::commands::kernel::absolute;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
@@ -26,7 +27,8 @@ const GUEST_PATH: &str = "/root/repo";
 ///
 /// Finds the git repository around PATH and makes a real checkout of it at /root/repo in a new VM: HEAD, what is staged,
 /// what is changed, and untracked files that are not ignored. Untracked files that look like secrets stay here and are
-/// named. Your repository is never written to. Without a repository it is a plain VM. Without a command, an image that
+/// named. Your repository is never written to. What its banger.toml (or else devcontainer.json) asks for shapes the VM, as far
+/// as you do not say it yourself. Without a repository it is a plain VM. Without a command, an image that
 /// was pulled runs its entry point if it has one, which gets your terminal as a shell does.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -50,6 +52,9 @@ pub(crate) struct Args {
     /// Leave untracked files here
     #[arg(long)]
     no_untracked: bool,
+    /// Do without what the repository asks for in its banger.toml or devcontainer.json
+    #[arg(long)]
+    no_repo_config: bool,
     /// A shell, also if the image has an entry point
     #[arg(long, conflicts_with = "command")]
     shell: bool,
@@ -90,6 +95,9 @@ async fn go(args: Args) -> Result<i32, Failure> {
         eprintln!("note: there is no git repository here, so this is a plain VM");
     }
     let mut request = args.shape.request();
+    if let Some(root) = plan.root.as_deref().filter(|_| !args.no_repo_config) {
+        wishes::grant(&client, root, &mut request).await?;
+    }
     if workspace.is_some() {
         request.labels.insert(WORKSPACE.to_owned(), GUEST_PATH.to_owned());
     }

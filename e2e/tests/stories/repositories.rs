@@ -1,0 +1,135 @@
+//! VMs shaped by what a repository asks for.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use banger_e2e::{Backend, Home, Image, OciImage, Output, Registry};
+
+use crate::pulled_guests::busybox_layer;
+use crate::{Story, on_the_host};
+
+pub(crate) const STORIES: &[Story] = &[
+    on_the_host("a_repository_shapes_its_vm", shaped),
+    on_the_host("a_repository_opens_nothing_of_the_host", opens_nothing),
+    on_the_host("a_repositorys_image_is_pulled_once", pulled_once),
+];
+
+/// A repository with these files.
+fn repository(files: &[(&str, &str)]) -> Result<tempfile::TempDir> {
+    let dir = tempfile::tempdir()?;
+    let made = Command::new("git")
+        .args(["init", "--quiet"])
+        .arg(dir.path())
+        .status()?;
+    ensure!(made.success(), "git init failed");
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().context("a directory")?)?;
+        std::fs::write(path, text)?;
+    }
+    Ok(dir)
+}
+
+/// Runs `vm run` beside a repository.
+fn run(home: &Home, repository: &Path, more: &[&str]) -> Result<Output> {
+    let mut args = vec!["vm", "run", "--vmm", "fake"];
+    args.extend(more);
+    let path = repository.to_string_lossy();
+    let at = args.iter().position(|arg| *arg == "--").unwrap_or(args.len());
+    args.insert(at, &path);
+    home.banger(args)
+}
+
+fn shaped(_: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let own = "image = \"busybox\"\nkernel = \"debian\"\nvcpus = 1\nmemory = \"300M\"\nports = [\":3000\"]\n\
+               [env]\nGREETING = \"hello\"\nMINE = \"theirs\"\n";
+    let dir = repository(&[
+        ("banger.toml", own),
+        (".devcontainer.json", "{\"image\": \"not-this-one\"}"),
+    ])?;
+    run(&home, dir.path(), &["--name", "vm", "-d", "--env", "MINE=mine"])?
+        .ok()?
+        .saying("banger.toml asks for: image busybox")?
+        .saying("300 MiB memory")?;
+    let vm = home.vm("vm")?;
+    ensure!(
+        vm.memory.as_mib() == 300 && vm.image.as_str() == "busybox",
+        "{vm:?}"
+    );
+    ensure!(home.sh("vm", "echo $GREETING $MINE")? == "hello mine");
+    let forwards = home.banger(["vm", "forward", "list", "vm"])?.ok()?.text();
+    ensure!(forwards.contains(":3000"), "{forwards}");
+    // Without it, it is any VM.
+    let plain = ["--name", "plain", "-d", "--no-repo-config", "--image", "busybox"];
+    run(&home, dir.path(), &[&plain[..], &["--kernel", "debian"]].concat())?.ok()?;
+    ensure!(home.vm("plain")?.memory.as_mib() != 300);
+    // An editor's file, where there is no other.
+    std::fs::remove_file(dir.path().join("banger.toml"))?;
+    let container = "{\"image\": \"busybox\", // the one here\n\
+                     \"hostRequirements\": {\"memory\": \"400mb\"}, \"features\": {}, \"remoteEnv\": {\"A\": \"b\"},}";
+    std::fs::write(dir.path().join(".devcontainer.json"), container)?;
+    run(
+        &home,
+        dir.path(),
+        &["--rm", "--kernel", "debian", "--", "sh", "-c", "echo $A"],
+    )?
+    .ok()?
+    .saying("400 MiB memory")?
+    .saying("`features` is passed over")?;
+    // A key that does not exist.
+    std::fs::write(dir.path().join("banger.toml"), "memry = \"1G\"\n")?;
+    run(&home, dir.path(), &["-d"])?
+        .failed()?
+        .saying("did you mean `memory`?")?
+        .saying("--no-repo-config")?;
+    home.end()
+}
+
+fn opens_nothing(_: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    for (asked, said) in [
+        (
+            "allow = [\"host:22\"]",
+            "`host:22` is not a repository's to allow",
+        ),
+        ("allow = [\"vm:other\"]", "vm:other"),
+        ("allow = [\"192.168.0.0/16\"]", "192.168.0.0/16"),
+        ("allow = [\"@internal\"]", "@internal"),
+        ("ports = [\"0.0.0.0:8080:80\"]", "is beyond loopback"),
+        ("image = \"oci:/etc\"", "is no image of a registry"),
+    ] {
+        let dir = repository(&[("banger.toml", asked)])?;
+        run(&home, dir.path(), &["-d"])?.exited(125)?.saying(said)?;
+    }
+    ensure!(home.banger(["vm", "list", "--quiet"])?.ok()?.text().is_empty());
+    home.end()
+}
+
+fn pulled_once(_: Backend) -> Result<()> {
+    let registry = Registry::open()?;
+    registry.push(&OciImage::new(&[busybox_layer()?], &[])?, "tools")?;
+    let home = Home::new(&[Image::Busybox])?.with_env("NO_PROXY", "127.0.0.1");
+    let dir = repository(&[(
+        "banger.toml",
+        &format!("image = \"{}\"\n", registry.reference("tools")),
+    )])?;
+    let run = || run(&home, dir.path(), &["--rm", "--kernel", "debian", "--", "true"]);
+    run()?.ok()?.saying("pulling")?;
+    let before = registry.requests()?.len();
+    let again = run()?.ok()?;
+    ensure!(
+        !again.stderr.contains("pulling") && registry.requests()?.len() == before,
+        "{again:?}"
+    );
+    // Another image that would have the same name here is not taken for it.
+    home.banger(["image", "rm", "tools"])?.ok()?;
+    home.banger(["image", "tag", "busybox", "tools"])?.ok()?;
+    run()?
+        .exited(125)?
+        .saying("is another one")?
+        .saying("--image NAME")?;
+    home.banger(["image", "rm", "tools"])?.ok()?;
+    home.end()
+}
