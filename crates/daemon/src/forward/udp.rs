@@ -179,3 +179,20 @@ fn touch(last: &Mutex<Instant>) {
 fn when(last: &Mutex<Instant>) -> Instant {
     *last.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flow_ends_a_minute_after_its_last_datagram() {
+        let last = Mutex::new(Instant::now());
+        let began = Instant::now();
+        let used = async {
+            tokio::time::sleep(Duration::from_secs(50)).await;
+            touch(&last);
+        };
+        tokio::join!(idle(&last), used);
+        assert_eq!(began.elapsed().as_secs(), 110);
+    }
+}
