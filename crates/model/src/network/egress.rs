@@ -108,7 +108,11 @@ impl Seen<'_> {
         }
         self.names.iter().find_map(|name| {
             let is_for = |rule: &&Allow| rule.is_for_name(name) && self.is_of_port(rule);
-            let rule = policy.allow.iter().filter(is_for).max_by_key(|rule| precision(rule));
+            let rule = policy
+                .allow
+                .iter()
+                .filter(is_for)
+                .max_by_key(|rule| precision(rule));
             rule.map(|rule| (name, rule))
         })
     }
@@ -120,7 +124,11 @@ impl Seen<'_> {
             Allow::Net { net, .. } => net.contains(address) && self.is_of_port(rule),
             _ => false,
         };
-        policy.allow.iter().filter(is_for).max_by_key(|rule| precision(rule))
+        policy
+            .allow
+            .iter()
+            .filter(is_for)
+            .max_by_key(|rule| precision(rule))
     }
 
     fn is_of_port(&self, rule: &Allow) -> bool {

@@ -182,7 +182,9 @@ impl Guest {
         if port.is_some() && in_ranges(port) || in_ranges(None) {
             return Some(FlowRule::Rule);
         }
-        if self.answers.contains(&(address, None)) || port.is_some() && self.answers.contains(&(address, port)) {
+        if self.answers.contains(&(address, None))
+            || port.is_some() && self.answers.contains(&(address, port))
+        {
             return Some(FlowRule::Answer);
         }
         (!is_refused(address) && self.policy.mode == NetMode::Learn).then_some(FlowRule::Learn)
