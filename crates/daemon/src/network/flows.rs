@@ -22,9 +22,12 @@ use crate::follow::Follow;
 
 /// How long to wait for another reader to go, at first. A daemon that was killed is one for a moment; that the helper has
 /// noticed its end is no event for us.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+const FIRST_WAIT: Duration = Duration::from_millis(20);
 /// And at last.
 const LAST_WAIT: Duration = Duration::from_secs(30);
+
+/// A stream that lasted so long is asked for again at once.
+const STEADY: Duration = Duration::from_secs(1);
 
 /// Who is told of flows. It is called on a thread that may wait.
 pub(super) trait Taker: Send + Sync + 'static {
@@ -70,12 +73,12 @@ pub(super) async fn follow(socket: PathBuf, stirred: Arc<Notify>, taker: Arc<imp
             End::Busy => tracing::warn!("another program reads the flows of VMs"),
             End::Over => taker.gap(),
         }
-        // Whoever ends it at once may do so again.
-        if start.elapsed() < LAST_WAIT {
+        if start.elapsed() > STEADY {
+            wait = FIRST_WAIT;
+        } else {
+            // Whoever ends it at once may do so again.
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LAST_WAIT);
-        } else {
-            wait = FIRST_WAIT;
         }
     }
 }
