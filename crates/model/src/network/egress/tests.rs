@@ -175,7 +175,7 @@ impl Guest {
             return Some(FlowRule::Rule);
         }
         if port.is_some_and(|port| RESOLVER_PORTS.contains(&port))
-            || port == Some(443) && DNS_OVER_HTTPS.iter().any(|text| is_doh(text))
+            || port == Some(443) && DNS_OVER_HTTPS.iter().any(is_doh)
         {
             return None;
         }
