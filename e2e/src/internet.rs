@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Two namespaces with a cable between them: one for banger's daemon and VMs, one with web servers.
 #[derive(Debug)]
@@ -128,6 +129,19 @@ impl Internet {
         ))
     }
 
+    /// Ends the root helper that a daemon on the host has started.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn kill_helper(&self) -> Result<()> {
+        let is_helper = |pid: &Pid| {
+            let name = std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_pid()));
+            name.is_ok_and(|name| name.trim() == "banger-root")
+        };
+        let helper = pids(&self.host).find(is_helper).context("there is no helper")?;
+        Ok(kill_process(helper, Signal::KILL)?)
+    }
+
     /// The TAPs that VMs have.
     ///
     /// # Errors
@@ -146,13 +160,8 @@ impl Drop for Internet {
     /// What runs in the namespaces was started by the story: the helper, the server.
     fn drop(&mut self) {
         for name in [&self.host, &self.far] {
-            let pids = Command::new("ip").args(["netns", "pids", name]).output();
-            let pids = pids.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-            for pid in pids.unwrap_or_default().split_whitespace() {
-                let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw);
-                if let Some(pid) = pid {
-                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-                }
+            for pid in pids(name) {
+                let _ = kill_process(pid, Signal::KILL);
             }
             let _ = ip(&["netns", "del", name]);
         }
@@ -179,6 +188,18 @@ fn answer(question: &[u8], site: Ipv4Addr) -> Vec<u8> {
         answer.extend(site.octets());
     }
     answer
+}
+
+/// The processes in a namespace.
+fn pids(netns: &str) -> impl Iterator<Item = Pid> + use<> {
+    let output = Command::new("ip").args(["netns", "pids", netns]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let pids: Vec<_> = text
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+        .collect();
+    pids.into_iter()
 }
 
 fn ip(args: &[&str]) -> Result<()> {

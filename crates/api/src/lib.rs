@@ -37,6 +37,8 @@
 //! | `GET /v1/forwards`, `GET /v1/vms/{name}/forwards` | | list of [`VmForward`] |
 //! | `POST /v1/vms/{name}/forwards` | [`ForwardAdd`] | [`VmForward`] |
 //! | `POST /v1/vms/{name}/forwards/remove` | [`ForwardRemove`] | list of the [`Forward`](banger_model::Forward)s removed |
+//! | `GET /v1/vms/{name}/egress` | query [`EgressQuery`] | list of [`VmFlow`], or events of it and of [`EgressGap`] |
+//! | `GET /v1/vms/{name}/egress/learned` | | [`VmLearned`] |
 //! | `GET /v1/vms/{name}/logs` | query [`LogQuery`] | text |
 //! | `POST /v1/vms/{name}/workspace` | [`WorkspaceRequest`] | events, then [`WorkspaceReport`] |
 //! | `POST /v1/repository/wishes` | [`WishesQuery`] | [`Wishes`] |
@@ -50,6 +52,7 @@
 
 mod catalog;
 mod daemon;
+mod egress;
 mod error;
 mod forward;
 mod helper;
@@ -71,6 +74,7 @@ pub use catalog::{
     SigningKey,
 };
 pub use daemon::{ANOTHER_RUNS, Check, CheckStatus, DoctorReport, Version};
+pub use egress::{EVENT_FLOW, EVENT_GAP, EgressGap, EgressQuery, FlowVerdict, VmFlow, VmLearned};
 pub use error::ErrorBody;
 pub use forward::{ForwardAdd, ForwardRemove, ForwardState, GuestProcess, HttpGuess, VmForward, VmPort};
 pub use helper::{HelperMember, HelperNetwork, HelperReport, HelperState};

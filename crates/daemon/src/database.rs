@@ -6,6 +6,7 @@
 //! A machine's row is the *intent*: it is stored before anything of the machine exists and deleted when nothing of
 //! it is left. So whatever a daemon that dies leaves behind, its successor finds a row that tells where to look.
 
+mod learned;
 mod slots;
 
 use std::path::{Path, PathBuf};
@@ -56,6 +57,13 @@ const MIGRATIONS: &[&str] = &[
         since INTEGER NOT NULL
     ) STRICT;
     CREATE UNIQUE INDEX slot_of_vm ON slot (vm);
+",
+    "
+    CREATE TABLE learned (
+        vm   TEXT NOT NULL REFERENCES vm(id) ON DELETE CASCADE,
+        rule TEXT NOT NULL,
+        PRIMARY KEY (vm, rule)
+    ) STRICT;
 ",
 ];
 

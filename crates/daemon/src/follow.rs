@@ -1,4 +1,4 @@
-//! Noticing that a file grew, by inotify(7).
+//! Noticing that a file grew or that one has come, by inotify(7).
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -9,7 +9,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// A watch on one file.
+/// A watch on one file or directory.
 #[derive(Debug)]
 pub(crate) struct Follow {
     events: AsyncFd<OwnedFd>,
@@ -18,19 +18,31 @@ pub(crate) struct Follow {
 impl Follow {
     /// Watches `path` from now on. Call it in the runtime.
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
-        let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        inotify::add_watch(
-            &events,
+        Self::watch(
             path,
             WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF,
-        )?;
+        )
+    }
+
+    /// Watches what comes into the directory `path`, and what its entries are made. Call it in the runtime.
+    pub(crate) fn entries(path: &Path) -> io::Result<Self> {
+        Self::watch(
+            path,
+            WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ATTRIB,
+        )
+    }
+
+    fn watch(path: &Path, what: WatchFlags) -> io::Result<Self> {
+        let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        inotify::add_watch(&events, path, what)?;
         Ok(Self {
             // SAFETY: an `OwnedFd` is one open description for as long as it lives, and the `AsyncFd` owns it.
             events: unsafe { AsyncFd::register_with_interest(events, Interest::READABLE) }?,
         })
     }
 
-    /// Returns when the file was written to, moved or removed since the last call.
+    /// Returns when what is watched for has happened since the last call: the file was written to, moved or removed, or
+    /// something has come into the directory.
     pub(crate) async fn changed(&mut self) -> io::Result<()> {
         self.events
             .async_io(Interest::READABLE, |events| {

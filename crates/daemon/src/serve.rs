@@ -97,7 +97,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         .map_err(|source| Error::System("identify this build", source))?;
     Config::load(&paths).map_err(Error::Config)?;
     let context = Context {
-        database: Database::open(&paths.state.join("banger.db")).map_err(Error::Database)?,
+        database: Arc::new(Database::open(&paths.state.join("banger.db")).map_err(Error::Database)?),
         images: ImageStore::open(&paths.data).map_err(Error::Store)?,
         kernels: KernelStore::open(&paths.data, &paths.cache).map_err(Error::Store)?,
         backends: Backends::default(),
@@ -108,6 +108,8 @@ async fn serve(background: bool) -> Result<(), Error> {
     };
     let socket = context.paths.socket();
     let vms = Vms::recover(Arc::new(context)).await.map_err(Error::Database)?;
+    let context = vms.context();
+    context.network.listen(&context.database);
     let listener = bind(&socket)?;
     let (stop, mut stopped) = watch::channel(false);
     let forwards = Arc::clone(&vms.context().forwards);

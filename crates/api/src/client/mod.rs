@@ -25,6 +25,7 @@ use tokio::net::UnixStream;
 use crate::{ErrorBody, Progress};
 
 pub use error::ClientError;
+pub use sse::{Egress, EgressEvent};
 pub use stream::{Received, Receiver, Sender, Session};
 
 use sse::Events;

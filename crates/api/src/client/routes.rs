@@ -8,14 +8,14 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, StatusCode, header};
 
-use super::{Client, ClientError, Session, build, request, segment, streamed};
+use super::{Client, ClientError, Egress, Session, build, request, segment, streamed};
 use crate::{
     AvailableImages, AvailableKernels, Catalog, CatalogAdd, DoctorReport, ForwardAdd, ForwardRemove, Image,
     ImageDiff, ImageDifference, ImageExport, ImageExported, ImageImport, ImageInspection, ImagePublish,
     ImagePull, ImagePulled, ImageRegister, ImageTag, ImageUpload, Kernel, KernelImport, KernelPublish,
     KernelPull, KernelPulled, LogQuery, LogSource, Progress, Prune, Pruned, Published, Version, Vm, VmCommit,
-    VmCreate, VmForward, VmPort, VmRestart, VmSet, VmStart, VmStop, Wishes, WishesQuery, WorkspacePlan,
-    WorkspaceReport, WorkspaceRequest,
+    VmCreate, VmFlow, VmForward, VmLearned, VmPort, VmRestart, VmSet, VmStart, VmStop, Wishes, WishesQuery,
+    WorkspacePlan, WorkspaceReport, WorkspaceRequest,
 };
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -356,6 +356,23 @@ impl Client {
     pub async fn remove_forwards(&self, name: &str, remove: &ForwardRemove) -> Result<Vec<Forward>> {
         self.call(Method::POST, &vm(name, "/forwards/remove"), Some(remove))
             .await
+    }
+
+    /// What a VM reached and was refused, the latest last.
+    pub async fn egress(&self, name: &str) -> Result<Vec<VmFlow>> {
+        self.get(&vm(name, "/egress")).await
+    }
+
+    /// The same, and what comes after that.
+    pub async fn follow_egress(&self, name: &str) -> Result<Egress> {
+        let path = vm(name, "/egress?follow=true");
+        let response = self.send(request::<()>(Method::GET, &path, None)).await?;
+        Ok(Egress::new(response.into_body()))
+    }
+
+    /// What a VM reached in mode `learn`, as rules.
+    pub async fn learned(&self, name: &str) -> Result<VmLearned> {
+        self.get(&vm(name, "/egress/learned")).await
     }
 
     /// A VM's log; it goes on as long as the query says.

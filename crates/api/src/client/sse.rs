@@ -5,9 +5,12 @@ use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
 use super::ClientError;
-use crate::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, ErrorBody, Progress};
+use crate::{
+    EVENT_DONE, EVENT_ERROR, EVENT_FLOW, EVENT_GAP, EVENT_PROGRESS, EgressGap, ErrorBody, Progress, VmFlow,
+};
 
 /// The events of one response.
+#[derive(Debug)]
 pub(super) struct Events {
     body: Incoming,
     parser: Parser,
@@ -27,28 +30,72 @@ impl Events {
         mut on_progress: impl FnMut(Progress),
     ) -> Result<T, ClientError> {
         loop {
-            while let Some(event) = self.parser.next() {
-                match event.name.as_str() {
-                    // A newer daemon may tell more than we know; that is no failure.
-                    EVENT_PROGRESS => serde_json::from_str(&event.data)
-                        .into_iter()
-                        .for_each(&mut on_progress),
-                    EVENT_DONE => return serde_json::from_str(&event.data).map_err(ClientError::Answer),
-                    EVENT_ERROR => {
-                        let body: ErrorBody =
-                            serde_json::from_str(&event.data).map_err(ClientError::Answer)?;
-                        return Err(ClientError::Api(Box::new(body)));
-                    }
-                    _ => {}
+            let event = self.next().await?.ok_or(ClientError::Ended)?;
+            match event.name.as_str() {
+                // A newer daemon may tell more than we know; that is no failure.
+                EVENT_PROGRESS => serde_json::from_str(&event.data)
+                    .into_iter()
+                    .for_each(&mut on_progress),
+                EVENT_DONE => return serde_json::from_str(&event.data).map_err(ClientError::Answer),
+                EVENT_ERROR => {
+                    let body: ErrorBody = serde_json::from_str(&event.data).map_err(ClientError::Answer)?;
+                    return Err(ClientError::Api(Box::new(body)));
                 }
+                _ => {}
             }
-            let frame = self.body.frame().await.ok_or(ClientError::Ended)?;
+        }
+    }
+
+    /// The next one; none at the end.
+    async fn next(&mut self) -> Result<Option<Event>, ClientError> {
+        loop {
+            if let Some(event) = self.parser.next() {
+                return Ok(Some(event));
+            }
+            let Some(frame) = self.body.frame().await else {
+                return Ok(None);
+            };
             // A connection that breaks in the middle means that the daemon was killed.
             let frame = frame.map_err(|_| ClientError::Ended)?;
             if let Ok(data) = frame.into_data() {
                 self.parser.feed(&data);
             }
         }
+    }
+}
+
+/// What a VM reaches and is refused, as it comes.
+#[derive(Debug)]
+pub struct Egress(Events);
+
+/// One word of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EgressEvent {
+    /// A flow, as it is counted now.
+    Flow(Box<VmFlow>),
+    /// Something is missing here.
+    Gap(EgressGap),
+}
+
+impl Egress {
+    pub(super) fn new(body: Incoming) -> Self {
+        Self(Events::new(body))
+    }
+
+    /// The next one; none when the VM is deleted.
+    ///
+    /// # Errors
+    /// When the connection breaks, or what came is of another version.
+    pub async fn next(&mut self) -> Result<Option<EgressEvent>, ClientError> {
+        while let Some(Event { name, data }) = self.0.next().await? {
+            let event = match name.as_str() {
+                EVENT_FLOW => serde_json::from_str(&data).map(EgressEvent::Flow),
+                EVENT_GAP => serde_json::from_str(&data).map(EgressEvent::Gap),
+                _ => continue,
+            };
+            return event.map(Some).map_err(ClientError::Answer);
+        }
+        Ok(None)
     }
 }
 

@@ -144,5 +144,7 @@ mod tests {
             let command = forward.find_subcommand_mut(command).unwrap();
             insta::assert_snapshot!(command.render_long_help().to_string());
         }
+        let egress = vm.find_subcommand_mut("egress").unwrap();
+        insta::assert_snapshot!(egress.render_long_help().to_string());
     }
 }

@@ -65,7 +65,8 @@ impl Stream for Events {
     }
 }
 
-fn event<T: Serialize>(name: &str, data: &T) -> Event {
+/// An event of this name.
+pub(super) fn event<T: Serialize>(name: &str, data: &T) -> Event {
     let json = serde_json::to_string(data).expect("API types have only string keys");
     Event::default().event(name).data(json)
 }

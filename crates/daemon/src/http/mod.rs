@@ -5,6 +5,7 @@ mod catalog_images;
 mod catalogs;
 mod chosen;
 mod daemon;
+mod egress;
 mod events;
 mod exec;
 mod exports;
@@ -90,6 +91,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/forwards", get(forwards::all))
         .route("/v1/vms/{name}/forwards", get(forwards::list).post(forwards::add))
         .route("/v1/vms/{name}/forwards/remove", post(forwards::remove))
+        .route("/v1/vms/{name}/egress", get(egress::list))
+        .route("/v1/vms/{name}/egress/learned", get(egress::learned))
         .route("/v1/vms/{name}/logs", get(logs::logs))
         .route("/v1/vms/{name}/workspace", post(workspaces::place))
         .route("/v1/workspace/plan", post(workspaces::plan))

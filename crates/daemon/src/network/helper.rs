@@ -6,9 +6,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use banger_root::{CallError, Client};
+use tokio::sync::Notify;
 
 use super::{Error, INSTALL, socket_of};
 use crate::error::chain;
@@ -22,6 +23,8 @@ pub(super) struct Helper {
     connection: Mutex<Option<Client>>,
     /// How many there were: a new one may be to a new helper.
     connections: AtomicU64,
+    /// Told when one was made: who waits for a helper need not wait any more.
+    stirred: Arc<Notify>,
 }
 
 impl Helper {
@@ -32,12 +35,23 @@ impl Helper {
             socket: socket_of(home, owner),
             connection: Mutex::default(),
             connections: AtomicU64::new(0),
+            stirred: Arc::default(),
         }
     }
 
     /// The user whose helper it is.
     pub(super) const fn owner(&self) -> u32 {
         self.owner
+    }
+
+    /// Its socket, if this daemon may use one.
+    pub(super) fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
+    /// Told whenever there is news of the helper: that it is there, or that it has a network.
+    pub(super) const fn stirred(&self) -> &Arc<Notify> {
+        &self.stirred
     }
 
     /// How many connections there were so far.
@@ -75,6 +89,7 @@ impl Helper {
         };
         *connection = Some(connected.map_err(|error| none(chain(&error)))?);
         self.connections.fetch_add(1, Ordering::Relaxed);
+        self.stirred.notify_one();
         Ok(())
     }
 

@@ -4,12 +4,15 @@
 //!  VM's start ──▶ attach ──▶ slot (database) ──▶ root helper ──▶ TAP ──▶ VMM's card, guest's addresses
 //!  vm set     ──▶ policy ──▶ rules ────────────▶ root helper
 //!  its end    ──▶ detach ──────────────────────▶ root helper
+//!  root helper ──▶ flows ──▶ egress
 //! ```
 //!
 //! The helper keeps its own plan, so this module keeps a connection to it, and who is attached for the resolver. A
 //! VM's slot, and with it its addresses, stays the VM's as long as there is the VM. Where there is no helper, VMs have no
 //! card; one that was told to reach something says so instead of booting.
 
+mod egress;
+mod flows;
 mod helper;
 mod host;
 mod loopback;
@@ -19,8 +22,9 @@ mod report;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use banger_dns::Oracle;
 use banger_guest_api as guest;
-use banger_model::network::{Finding, Mac, NetMode, Network as Addresses, Rules, Slot, Subnet};
+use banger_model::network::{Finding, Flow, Mac, NetMode, Network as Addresses, Rules, Slot, Subnet};
 use banger_model::{ErrorCode, VmSpec};
 use banger_root::CallError;
 use banger_root::wire::{Attach, FailureCode, Status};
@@ -28,8 +32,11 @@ use banger_vmm::Card;
 
 use crate::config::{Config, NetworkChoice};
 use crate::database::{self, Database};
-use crate::error::Describe;
+use crate::error::{Describe, chain};
 
+use egress::Learnt;
+pub(crate) use egress::{Egress, News};
+use flows::Taker;
 use helper::Helper;
 pub(crate) use loopback::{Answers, who_answers};
 use names::{Names, Serving, Settings};
@@ -40,6 +47,7 @@ pub(crate) use report::report;
 pub(crate) struct Network {
     helper: Arc<Helper>,
     names: Arc<Names>,
+    egress: Arc<Egress>,
     /// The resolver, once there is a network. Who prepares one holds this.
     serving: Mutex<Option<Serving>>,
 }
@@ -97,10 +105,30 @@ impl Network {
     pub(crate) fn of_env() -> Self {
         let is_elsewhere = std::env::var_os("BANGER_HOME").is_some_and(|home| !home.is_empty());
         let helper = Arc::new(Helper::new(is_elsewhere));
+        let egress = Arc::<Egress>::default();
         Self {
-            names: Arc::new(Names::new(Arc::clone(&helper))),
+            names: Arc::new(Names::new(Arc::clone(&helper), Arc::clone(&egress))),
+            egress,
             helper,
             serving: Mutex::default(),
+        }
+    }
+
+    /// What VMs reached and were refused.
+    pub(crate) fn egress(&self) -> &Egress {
+        &self.egress
+    }
+
+    /// Listens to the helper for flows from now on, and keeps in `database` what VMs learn. Call it in the runtime, once.
+    pub(crate) fn listen(&self, database: &Arc<Database>) {
+        if let Some(socket) = self.helper.socket() {
+            let book = Arc::new(Bookkeeper {
+                names: Arc::clone(&self.names),
+                egress: Arc::clone(&self.egress),
+                database: Arc::clone(database),
+            });
+            let stirred = Arc::clone(self.helper.stirred());
+            tokio::spawn(flows::follow(socket.to_owned(), stirred, book));
         }
     }
 
@@ -135,7 +163,7 @@ impl Network {
         let attached = self
             .helper
             .call("attach a VM", |client| client.attach(attach.clone()))?;
-        self.names.set(slot, &spec.name, &spec.net);
+        self.names.set(slot, spec);
         Ok(Attached {
             slot,
             card: Card {
@@ -171,7 +199,7 @@ impl Network {
         self.helper.call("change what a VM may reach", |client| {
             client.policy(slot, rules.clone())
         })?;
-        self.names.set(slot, &spec.name, &spec.net);
+        self.names.set(slot, spec);
         Ok(())
     }
 
@@ -179,7 +207,7 @@ impl Network {
     pub(crate) fn take_over(&self, config: &Config, live: &[(Slot, VmSpec)]) -> Result<(), Error> {
         // Known as live whether or not a helper is there now.
         for (slot, spec) in live {
-            self.names.set(*slot, &spec.name, &spec.net);
+            self.names.set(*slot, spec);
         }
         let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(status) = self
@@ -252,6 +280,30 @@ impl Network {
         let moved = (subnet != preferred)
             .then(|| format!("VMs have addresses of {subnet}: this host uses {preferred} already"));
         Ok((addresses, moved))
+    }
+}
+
+/// Who takes note of flows.
+struct Bookkeeper {
+    names: Arc<Names>,
+    egress: Arc<Egress>,
+    database: Arc<Database>,
+}
+
+impl Taker for Bookkeeper {
+    fn take(&self, flow: &Flow) {
+        let peer = flow.destination.and_then(|address| self.names.reverse(address));
+        // Before anyone is told of the flow, who may then ask what was learnt.
+        if let Some(Learnt { vm, rules }) = self.egress.learnt(flow, peer.as_ref())
+            && let Err(error) = self.database.learn(vm, &rules)
+        {
+            tracing::warn!(%vm, error = %chain(&error), "could not keep what a VM needs");
+        }
+        self.egress.seen(flow, peer.as_ref());
+    }
+
+    fn gap(&self) {
+        self.egress.gap();
     }
 }
 

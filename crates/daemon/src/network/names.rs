@@ -8,11 +8,11 @@ use std::time::Instant;
 use banger_dns::{
     Answer, Asked, Asker, Guest, Known, Listening, Oracle, Server, Sockets, Upstreams, Verdict,
 };
-use banger_model::VmName;
-use banger_model::network::{Network as Addresses, Policy, Slot};
+use banger_model::network::{Network as Addresses, Slot};
+use banger_model::{VmName, VmSpec};
 use banger_root::wire;
 
-use super::{Error, Helper};
+use super::{Egress, Error, Helper};
 use crate::config::Config;
 use crate::error::chain;
 
@@ -27,6 +27,7 @@ struct Members {
 #[derive(Debug)]
 pub(super) struct Names {
     helper: Arc<Helper>,
+    egress: Arc<Egress>,
     members: RwLock<Members>,
     /// Which answers the packet filter has, and of which connection to the helper: a new helper knows none.
     known: Mutex<(Known, u64)>,
@@ -68,21 +69,23 @@ impl std::fmt::Debug for Serving {
 }
 
 impl Names {
-    pub(super) fn new(helper: Arc<Helper>) -> Self {
+    pub(super) fn new(helper: Arc<Helper>, egress: Arc<Egress>) -> Self {
         Self {
             helper,
+            egress,
             members: RwLock::default(),
             known: Mutex::default(),
         }
     }
 
     /// A VM is attached, or has other rules.
-    pub(super) fn set(&self, slot: Slot, name: &VmName, policy: &Policy) {
+    pub(super) fn set(&self, slot: Slot, spec: &VmSpec) {
         let guest = Guest {
             slot,
-            name: name.clone(),
-            policy: Arc::new(policy.clone()),
+            name: spec.name.clone(),
+            policy: Arc::new(spec.net.clone()),
         };
+        self.egress.set(slot, spec);
         self.change(|members| drop(members.guests.insert(slot, guest)));
         self.known().forget(slot);
     }
@@ -106,6 +109,7 @@ impl Names {
         serving: &mut Option<Serving>,
     ) -> Result<(), Error> {
         self.change(|members| members.addresses = Some(addresses.clone()));
+        self.helper.stirred().notify_one();
         let gateways = super::gateways(addresses);
         if serving
             .as_ref()
@@ -246,8 +250,9 @@ impl Oracle for Names {
         Ok(())
     }
 
-    // A guest asks as often as it likes, so none of it is written down unless somebody looks for it.
+    // A guest asks as often as it likes, so none of it goes to a log unless somebody looks for it.
     fn asked(&self, slot: Slot, asked: Asked) {
+        self.egress.asked(slot, &asked);
         let Asked { name, kind, verdict } = asked;
         match verdict {
             Verdict::Refused(refusal) => {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use banger_api::{ErrorBody, ForwardAdd, ForwardRemove, VmSet};
 use banger_guest_api::{InitKind, InitState};
+use banger_model::network::NetMode;
 use banger_model::{Event, Forward, VmName, VmSpec};
 use banger_vmm::Ended;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -353,7 +354,9 @@ impl Driver {
         let id = self.row().spec.id;
         // The record goes last, so that a daemon that dies here finds it and tries again.
         self.files.remove().map_err(|error| body(&error))?;
-        self.context.database.delete_vm(id).map_err(|error| body(&error))
+        let deleted = self.context.database.delete_vm(id);
+        self.context.network.egress().forget(id);
+        deleted.map_err(|error| body(&error))
     }
 
     async fn change(&mut self, set: &VmSet) -> Result<(), Error> {
@@ -366,6 +369,14 @@ impl Driver {
             self.files.grow(changed.disk_size)?;
         }
         // What is told is what holds: rules that cannot be enforced are not stored.
+        if changed.net.mode == NetMode::Learn && spec.net.mode != NetMode::Learn {
+            // Before the packet filter lets it: what it reaches first counts.
+            let forgotten = self.context.database.unlearn(spec.id);
+            forgotten.map_err(|source| Error::Database {
+                name: spec.name.clone(),
+                source,
+            })?;
+        }
         if changed.net != spec.net {
             self.enforce(&changed).await?;
         }

@@ -55,7 +55,7 @@ pub(crate) struct Context {
     /// Where things are kept.
     pub(crate) paths: Paths,
     /// The durable state.
-    pub(crate) database: Database,
+    pub(crate) database: Arc<Database>,
     /// Images.
     pub(crate) images: ImageStore,
     /// Kernels.

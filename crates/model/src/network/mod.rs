@@ -8,6 +8,7 @@ mod allow;
 pub mod audit;
 mod cidr;
 pub mod converge;
+mod egress;
 pub mod filter;
 mod flow;
 mod host;
@@ -23,6 +24,7 @@ mod subnet;
 pub use allow::{Allow, DomainName, InvalidAllow};
 pub use audit::Finding;
 pub use cidr::{Cidr, InvalidCidr};
+pub use egress::{Seen, Target, fewest};
 pub use filter::Answered;
 pub use flow::{Flow, FlowRule};
 pub use host::{Link, Observed, Route, Step};
@@ -30,7 +32,7 @@ pub use mac::{InvalidMac, Mac};
 pub use plan::{Member, Network, Plan, Prepared};
 pub use policy::{InvalidRules, MAX_RULES, NetMode, NetRule, ParseNetModeError, Policy, Rules};
 pub use ranges::{Range, merged};
-pub use refused::{DNS_OVER_HTTPS, RESOLVER_PORTS, is_refused, refused};
+pub use refused::{DNS_OVER_HTTPS, RESOLVER_PORTS, is_refused, is_resolver, refused};
 pub use slot::{
     Slot, bridge_name, choose_slot, slot_of_tap, spare_prefix, spare_tap_name, tap_name, tap_prefix,
 };

@@ -98,6 +98,17 @@ pub fn is_refused(address: IpAddr) -> bool {
     refused().iter().any(|block| block.contains(address))
 }
 
+/// Whether a port of an address answers names, as far as is known; refused to VMs in modes `allow` and `learn` unless a rule
+/// has both as numbers.
+pub fn is_resolver(address: IpAddr, port: Option<u16>) -> bool {
+    static OVER_HTTPS: LazyLock<Vec<Cidr>> = LazyLock::new(|| blocks(&DNS_OVER_HTTPS));
+    match port {
+        Some(443) => OVER_HTTPS.iter().any(|block| block.contains(address)),
+        Some(port) => RESOLVER_PORTS.contains(&port),
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

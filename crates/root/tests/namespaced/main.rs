@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         policy::allow_reaches_what_is_listed,
         policy::answers_open_addresses_for_their_time,
         policy::learn_reaches_the_internet_and_is_recorded,
+        policy::learn_tells_of_connections_that_were_open_before,
         policy::guests_meet_only_by_name,
         policy::the_host_is_reached_by_named_ports_alone,
         policy::a_guest_is_only_itself,

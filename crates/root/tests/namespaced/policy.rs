@@ -231,6 +231,42 @@ pub(crate) fn learn_reaches_the_internet_and_is_recorded() {
     drop(flows);
 }
 
+pub(crate) fn learn_tells_of_connections_that_were_open_before() {
+    use std::io::Write;
+    let world = World::new();
+    let mut client = world.prepared();
+    let guest = world.guest(0, rules(NetMode::Nat, &[]));
+    let server = world
+        .internet
+        .run(|| std::net::TcpListener::bind(("::", 7777)))
+        .unwrap();
+    let mut stream = guest
+        .netns
+        .run(|| std::net::TcpStream::connect((SITE[0], 7777)))
+        .unwrap();
+    let _accepted = server.accept().unwrap();
+    let mut flows = world.client().flows().unwrap();
+    flows
+        .socket
+        .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+        .unwrap();
+    client.policy(Slot(0), rules(NetMode::Learn, &[])).unwrap();
+    stream.write_all(b"x").unwrap();
+    let flow = flows.next().expect("a flow").expect("a flow");
+    assert_eq!(
+        (flow.allowed, flow.rule, flow.port),
+        (true, FlowRule::Learn, Some(7777))
+    );
+    // Its later packets are no news: the next flow is another one.
+    for _ in 0..10 {
+        stream.write_all(b"x").unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    reaches(&guest, &SITE[..1], 443);
+    let flow = flows.next().expect("a flow").expect("a flow");
+    assert_eq!(flow.port, Some(443));
+}
+
 pub(crate) fn guests_meet_only_by_name() {
     let world = World::new();
     let mut client = world.prepared();

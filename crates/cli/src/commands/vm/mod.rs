@@ -3,6 +3,7 @@
 mod commit;
 mod create;
 mod delete;
+mod egress;
 mod exec;
 mod forward;
 mod kill;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     /// Forward ports of VMs to this host, and of this host to VMs
     #[command(subcommand)]
     Forward(forward::Command),
+    Egress(egress::Args),
     Set(set::Args),
     Commit(commit::Args),
     /// Remove all VMs that do not run
@@ -66,6 +68,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Logs(args) => logs::run(args).await,
         Command::Ports(args) => ports::run(args).await,
         Command::Forward(command) => forward::run(command).await,
+        Command::Egress(args) => egress::run(args).await,
         Command::Set(args) => set::run(args).await,
         Command::Commit(args) => commit::run(args).await,
         Command::Prune(args) => prune::run(prune::What::Vms, args).await,

@@ -316,6 +316,20 @@ pub(super) fn routes() -> Vec<Route> {
             Some("ForwardRemove"),
             Out::Json("Forward"),
         ),
+        (
+            Get,
+            "/v1/vms/{name}/egress",
+            "List what a VM reached and was refused; with `follow`, as events: `flow` with a VmFlow, `gap` with an EgressGap",
+            None,
+            Out::Json("VmFlow"),
+        ),
+        (
+            Get,
+            "/v1/vms/{name}/egress/learned",
+            "Show what a VM reached in mode learn, as rules",
+            None,
+            Out::Json("VmLearned"),
+        ),
         (Get, "/v1/vms/{name}/logs", "Read a VM's log", None, Out::Text),
         (
             Post,

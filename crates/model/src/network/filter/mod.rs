@@ -56,12 +56,16 @@ pub fn base(owner: u32, network: &Network) -> String {
         fill(include_str!("family.nft"), &values)
     };
     let verdict = |verdict: &str, rule: &str| {
-        let (new, end) = match verdict {
-            "allow" => (
-                "ct state new",
-                "ct mark set ip saddr map @marks4\n\t\tct mark set ip6 saddr map @marks6\n\t\taccept",
-            ),
-            _ => ("", "reject with icmpx admin-prohibited"),
+        // Packets of a connection come here until the mark that it gets is known to live; then no more of them do, but to
+        // the host. So one that was open before the rules changed is told of again.
+        let new = if verdict == "allow" && rule == "host" {
+            "ct state new"
+        } else {
+            ""
+        };
+        let end = match verdict {
+            "allow" => "ct mark set ip saddr map @marks4\n\t\tct mark set ip6 saddr map @marks6\n\t\taccept",
+            _ => "reject with icmpx admin-prohibited",
         };
         let values = [
             ("verdict", verdict),

@@ -1,0 +1,291 @@
+//! `banger vm egress`
+
+use banger_api::client::{Client, EgressEvent};
+use banger_api::{EgressGap, FlowVerdict, VmFlow, VmLearned, VmNetwork};
+use banger_model::network::NetMode;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::{complete, connection, exit, print};
+
+/// Show what a VM reached and what it was refused, by name and with the rule
+///
+/// Connections that go to the same place by the same rule are one line; so are names that the VM asked for and was not told
+/// (`dns`). The daemon remembers 500 lines of each verdict, for as long as it and the VM live.
+///
+/// In mode `learn` it is kept what the VM reaches, as rules, until it learns anew or is deleted. `--learned` prints them as the
+/// command that allows these and nothing else.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm egress web
+  banger vm egress web --denied            with how to allow the last one
+  banger vm egress web --follow --json     an object a line; {\"gap\": …} where something is missing
+
+  banger vm set web --net learn            let it do its work once, and then:
+  banger vm egress web --learned
+  banger vm egress web --learned | sh      from now on that and nothing else")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    name: String,
+    /// Go on as more comes, until the VM is deleted
+    #[arg(long, short)]
+    follow: bool,
+    /// Only what it was refused
+    #[arg(long)]
+    denied: bool,
+    /// What it reached in mode `learn`, as the command that allows it
+    #[arg(long, conflicts_with_all = ["follow", "denied"])]
+    learned: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const HEADER: [&str; 6] = ["VERDICT", "TARGET", "PORT", "RULE", "COUNT", "LAST"];
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    if args.learned {
+        return learned(&client, &args).await;
+    }
+    if args.follow {
+        return follow(&client, &args).await;
+    }
+    let mut flows = client.egress(&args.name).await?;
+    flows.retain(|flow| args.is_wanted(flow));
+    if args.json {
+        print::json(&flows)?;
+        return Ok(exit::OK);
+    }
+    print::table(
+        &HEADER,
+        flows
+            .iter()
+            .map(|flow| row(flow, print::age(&flow.last)).to_vec()),
+    );
+    let network = client.vm(&args.name).await?.network;
+    if let Some(hint) = hint(&args.name, &network, &flows) {
+        eprintln!("hint: {hint}");
+    }
+    Ok(exit::OK)
+}
+
+impl Args {
+    fn is_wanted(&self, flow: &VmFlow) -> bool {
+        !self.denied || flow.verdict == FlowVerdict::Denied
+    }
+}
+
+async fn follow(client: &Client, args: &Args) -> Result<i32, Failure> {
+    let mut events = client.follow_egress(&args.name).await?;
+    if !args.json {
+        print::line(&columns(&HEADER.map(str::to_owned)));
+    }
+    while let Some(event) = events.next().await? {
+        match event {
+            EgressEvent::Flow(flow) if !args.is_wanted(&flow) => {}
+            EgressEvent::Flow(flow) if args.json => json_line(&flow)?,
+            EgressEvent::Flow(flow) => print::line(&columns(&row(&flow, time(&flow.last)))),
+            EgressEvent::Gap(gap) if args.json => json_line(&json!({ "gap": gap }))?,
+            EgressEvent::Gap(EgressGap { missed: Some(missed) }) => {
+                eprintln!("note: {missed} lines are missing here")
+            }
+            EgressEvent::Gap(EgressGap { missed: None }) => {
+                eprintln!("note: the root helper went; what there was until the next line is not told");
+            }
+        }
+    }
+    Ok(exit::OK)
+}
+
+async fn learned(client: &Client, args: &Args) -> Result<i32, Failure> {
+    let learned = client.learned(&args.name).await?;
+    if args.json {
+        print::json(&learned.rules)?;
+    } else if !learned.rules.is_empty() {
+        print::line(&command(&args.name, &learned));
+    }
+    if !learned.complete {
+        eprintln!("note: it reached more than a VM may have rules for; these are the first");
+    }
+    if learned.rules.is_empty() {
+        let name = &args.name;
+        match learned.mode {
+            NetMode::Learn => eprintln!("hint: VM `{name}` learns, and has reached nothing yet"),
+            _ => eprintln!("hint: `banger vm set {name} --net learn` lets it learn"),
+        }
+    }
+    Ok(exit::OK)
+}
+
+/// The command that allows what was learnt and nothing else.
+fn command(name: &str, learned: &VmLearned) -> String {
+    let rules = learned.rules.iter().map(ToString::to_string);
+    format!("banger vm set {name} --net allow{}", options(rules))
+}
+
+/// Rules as options, for a shell.
+fn options(rules: impl Iterator<Item = String>) -> String {
+    let one = |rule: String| match rule.contains(['*', '[']) {
+        true => format!(" --allow '{rule}'"),
+        false => format!(" --allow {rule}"),
+    };
+    rules.map(one).collect()
+}
+
+/// How to allow what was denied last.
+fn hint(name: &str, network: &VmNetwork, flows: &[VmFlow]) -> Option<String> {
+    if flows.is_empty() {
+        return Some(match network.mode {
+            NetMode::Off => format!(
+                "VM `{name}` has no network; `banger vm set {name} --nat on` lets it reach the Internet"
+            ),
+            _ => format!(
+                "VM `{name}` has reached nothing since the daemon began, and nothing was refused to it"
+            ),
+        });
+    }
+    let denied = flows
+        .iter()
+        .rev()
+        .find(|flow| flow.verdict == FlowVerdict::Denied)?;
+    let rule = denied.allow.as_ref()?.to_string();
+    let net = match network.mode {
+        NetMode::Off => " --net allow",
+        _ => "",
+    };
+    let there = network.allow.iter().filter(|other| **other != rule);
+    let options = options(there.chain([&rule]).cloned());
+    let target = &denied.target;
+    Some(format!("`banger vm set {name}{net}{options}` allows {target}"))
+}
+
+fn row(flow: &VmFlow, last: String) -> [String; 6] {
+    let port = flow.port.map_or_else(
+        || flow.protocol.clone(),
+        |port| format!("{port}/{}", flow.protocol),
+    );
+    let is_allowed = flow.verdict == FlowVerdict::Allowed;
+    let rule = flow
+        .rule
+        .as_ref()
+        .map_or_else(|| flow.why.in_words(is_allowed).to_owned(), ToString::to_string);
+    [
+        flow.verdict.as_str().to_owned(),
+        flow.target.clone(),
+        port,
+        rule,
+        flow.count.to_string(),
+        last,
+    ]
+}
+
+/// A line of what comes, whose widths cannot be known.
+fn columns([verdict, target, port, rule, count, last]: &[String; 6]) -> String {
+    format!("{verdict:7}  {target:32}  {port:9}  {rule:24}  {count:5}  {last}")
+}
+
+/// A time to the second.
+fn time(rfc3339: &str) -> String {
+    let at = rfc3339.parse::<jiff::Timestamp>();
+    let second = at.and_then(|at| jiff::Timestamp::from_second(at.as_second()));
+    second.map_or_else(|_| "?".to_owned(), |at| at.to_string())
+}
+
+fn json_line(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::during("write JSON", &error))?;
+    print::line(&text);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use banger_model::network::FlowRule;
+
+    fn flow(verdict: FlowVerdict, why: FlowRule, target: &str, rule: Option<&str>) -> VmFlow {
+        let parsed = |text: &str| text.parse().unwrap();
+        VmFlow {
+            verdict,
+            target: target.to_owned(),
+            address: None,
+            port: Some(443),
+            protocol: "tcp".to_owned(),
+            why,
+            rule: rule.filter(|_| verdict == FlowVerdict::Allowed).map(parsed),
+            allow: rule.filter(|_| verdict == FlowVerdict::Denied).map(parsed),
+            count: 2,
+            first: String::new(),
+            last: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_flow_tells_its_rule_or_why_there_is_none() {
+        use FlowVerdict::{Allowed, Denied};
+        let rows = [
+            flow(
+                Allowed,
+                FlowRule::Answer,
+                "deb.debian.org",
+                Some("*.debian.org:443"),
+            ),
+            flow(Denied, FlowRule::Unlisted, "example.com", Some("example.com:443")),
+            VmFlow {
+                port: None,
+                protocol: "dns".to_owned(),
+                ..flow(Denied, FlowRule::Peer, "db.vm", None)
+            },
+        ]
+        .map(|flow| columns(&row(&flow, "1s".to_owned())));
+        insta::assert_snapshot!(rows.join("\n"), @r"
+        allowed  deb.debian.org                    443/tcp    *.debian.org:443          2      1s
+        denied   example.com                       443/tcp    in no rule                2      1s
+        denied   db.vm                             dns        another VM                2      1s
+        ");
+    }
+
+    #[test]
+    fn what_was_denied_last_has_a_command_that_keeps_the_other_rules() {
+        use FlowVerdict::{Allowed, Denied};
+        let flows = [
+            flow(
+                Denied,
+                FlowRule::Unlisted,
+                "example.com",
+                Some("[2001:db8::1]:443"),
+            ),
+            flow(Allowed, FlowRule::Answer, "deb.debian.org", Some("*.debian.org")),
+        ];
+        let network = |mode| VmNetwork {
+            mode,
+            allow: vec!["*.debian.org".to_owned(), "1.2.3.4".to_owned()],
+            ..VmNetwork::default()
+        };
+        let hints = [
+            hint("web", &network(NetMode::Allow), &flows),
+            hint("web", &network(NetMode::Off), &flows),
+            hint("web", &network(NetMode::Off), &[]),
+            hint("web", &network(NetMode::Nat), &flows[1..]),
+        ];
+        let hints: Vec<String> = hints.into_iter().map(Option::unwrap_or_default).collect();
+        insta::assert_snapshot!(hints.join("\n"), @r"
+        `banger vm set web --allow '*.debian.org' --allow 1.2.3.4 --allow '[2001:db8::1]:443'` allows example.com
+        `banger vm set web --net allow --allow '*.debian.org' --allow 1.2.3.4 --allow '[2001:db8::1]:443'` allows example.com
+        VM `web` has no network; `banger vm set web --nat on` lets it reach the Internet
+        ");
+    }
+
+    #[test]
+    fn what_was_learnt_is_a_command_for_a_shell() {
+        let rules = ["deb.debian.org:80", "[2001:db8::1]:443", "vm:db"];
+        let learned = VmLearned {
+            rules: rules.map(|text| text.parse().unwrap()).to_vec(),
+            complete: true,
+            mode: NetMode::Learn,
+        };
+        insta::assert_snapshot!(command("web", &learned), @"banger vm set web --net allow --allow deb.debian.org:80 --allow '[2001:db8::1]:443' --allow vm:db");
+    }
+}
