@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::filter::{Element, table};
+use super::filter::{Element, OWN, own_chains, table};
 use super::{Step, bridge_name};
 
 /// A difference between the host and the plan, or something of another's that is in the way.
@@ -16,7 +16,7 @@ pub struct Finding {
     pub hint: String,
 }
 
-/// The chains of the owner's tables, by family and name.
+/// Chains of the owner's tables, by family and name.
 pub type Chains = BTreeMap<(String, String), String>;
 
 const REBUILD: &str = "restart the helper, which makes the host what the plan says: banger system restart";
@@ -67,8 +67,14 @@ fn blocks(listing: &str) -> Vec<Block<'_>> {
     all
 }
 
-/// The owner's chains as they are listed.
+/// The owner's chains as they are listed, without those that are a VM's own.
 pub fn chains(owner: u32, listing: &str) -> Chains {
+    let mut chains = all_chains(owner, listing);
+    chains.retain(|(_, name), _| !name.starts_with(OWN));
+    chains
+}
+
+fn all_chains(owner: u32, listing: &str) -> Chains {
     let own = table(owner);
     let chains = blocks(listing)
         .into_iter()
@@ -90,14 +96,19 @@ pub fn filter(
         hint: REBUILD.to_owned(),
     };
     let own = table(owner);
-    let now = chains(owner, listing);
+    let now = all_chains(owner, listing);
     if now.is_empty() {
         return vec![finding(format!(
             "the packet filter has no table {own}: VMs are not attached to anything"
         ))];
     }
     let mut findings = Vec::new();
-    if loaded.is_none_or(|loaded| *loaded != now) {
+    let planned: Vec<Element> = planned.collect();
+    let mut wanted = loaded.cloned().unwrap_or_default();
+    for (name, rule) in own_chains(planned.iter()) {
+        wanted.insert(("inet".to_owned(), name.to_owned()), rule + "\n");
+    }
+    if wanted != now {
         findings.push(finding(format!(
             "the chains of table {own} are not those that were loaded"
         )));
