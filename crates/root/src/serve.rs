@@ -18,7 +18,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use crate::confine::{ConfineError, confine};
 use crate::flows::FlowLog;
 use crate::helper::{Helper, Refusal, chain};
-use crate::kernel::{HostError, Kernel};
+use crate::kernel::Kernel;
 use crate::plan::{Store, StoreError};
 use crate::wire::{Failure, FailureCode, Reply, Verb, frame, read_frame, write_frame};
 
@@ -68,9 +68,6 @@ pub enum ServeError {
     /// The plan cannot be read.
     #[error("cannot read the plan")]
     Store(#[from] StoreError),
-    /// The kernel does not answer.
-    #[error("cannot reach the kernel")]
-    Host(#[from] HostError),
     /// The helper cannot give up what it does not need.
     #[error("cannot confine this process")]
     Confine(#[from] ConfineError),
@@ -98,12 +95,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let listener = listen(&fresh, config.owner).map_err(failed("make the socket", &fresh))?;
     let confinement = confine(&[&config.state_dir, &config.socket_dir])?;
     confinement.iter().for_each(|line| log(line));
-    let mut helper = Helper::open(
-        config.owner,
-        &config.state_dir,
-        Box::new(Kernel::open()?),
-        confinement,
-    )?;
+    let mut helper = Helper::open(config.owner, &config.state_dir, Box::new(Kernel), confinement)?;
     if let Err(error) = helper.rebuild() {
         // Someone must be able to ask what is wrong, and to tear it down.
         log(&format!("the host is not as planned: {}", chain(&error)));

@@ -263,8 +263,8 @@ impl Host for Failing {
         self.did.lock().unwrap().push(step.to_string());
         if at == self.fails || (self.for_good && at > self.fails) {
             let source = std::io::Error::from_raw_os_error(libc::ENOBUFS);
-            return Err(HostError::Step {
-                step: step.to_string(),
+            return Err(HostError {
+                doing: step.to_string(),
                 source,
             });
         }
@@ -285,9 +285,8 @@ fn helper(
 ) -> (Helper, Arc<Mutex<Vec<String>>>) {
     let did = Arc::new(Mutex::new(Vec::new()));
     let helper = netns.run(|| {
-        let kernel = Kernel::open().unwrap();
         let host = Failing {
-            kernel,
+            kernel: Kernel,
             count: AtomicUsize::new(0),
             fails,
             for_good,

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::message::{Message, array, attributes};
+use banger_netlink::{Message, array, attributes};
 
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
@@ -131,8 +131,8 @@ fn octets(address: IpAddr) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::received;
     use super::*;
+    use banger_netlink::received;
 
     /// Type, body and attributes of a message.
     type Parts = (u16, Vec<u8>, Vec<(u16, Vec<u8>)>);

@@ -219,8 +219,16 @@ pub fn change(owner: u32, from: &BTreeSet<Element>, to: &BTreeSet<Element>) -> S
     let mut script = String::new();
     // Writing to a string does not fail.
     for name in more().filter_map(own) {
-        let addr = if name.ends_with('4') { "ipv4_addr" } else { "ipv6_addr" };
-        let port = if name.contains("ports") { " . inet_service" } else { "" };
+        let addr = if name.ends_with('4') {
+            "ipv4_addr"
+        } else {
+            "ipv6_addr"
+        };
+        let port = if name.contains("ports") {
+            " . inet_service"
+        } else {
+            ""
+        };
         let (at, rule) = (at(name), own_rule(name));
         let _ = writeln!(script, "create set {at} {{ type {addr}{port}; flags interval; }}");
         let _ = writeln!(script, "create chain {at}\nadd rule {at} {rule}");
