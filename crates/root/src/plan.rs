@@ -52,10 +52,10 @@ impl Store {
             } else if let Some(slot) = slot.map(Slot) {
                 match self.read(&name) {
                     Ok(member) => drop(plan.members.insert(slot, member)),
-                    Err(_) => self.remove(&name)?,
+                    Err(_) => self.forget(&name)?,
                 }
             } else if name.ends_with(".new") {
-                self.remove(&name)?;
+                self.forget(&name)?;
             }
         }
         Ok(plan)
@@ -74,7 +74,7 @@ impl Store {
     /// # Errors
     /// The record cannot be removed.
     pub fn forget_network(&self) -> Result<(), StoreError> {
-        self.remove(NETWORK)
+        self.forget(NETWORK)
     }
 
     /// Records a VM.
@@ -90,7 +90,7 @@ impl Store {
     /// # Errors
     /// The record cannot be removed.
     pub fn forget_member(&self, slot: Slot) -> Result<(), StoreError> {
-        self.remove(&member_name(slot))
+        self.forget(&member_name(slot))
     }
 
     /// Brings all records to the disk.
@@ -117,24 +117,18 @@ impl Store {
         let write = || {
             let mut file = File::create(&fresh)?;
             file.write_all(&serde_json::to_vec(value)?)?;
-            if durable {
-                file.sync_all()?;
+            if !durable {
+                return fs::rename(&fresh, &path);
             }
+            file.sync_all()?;
             fs::rename(&fresh, &path)?;
-            if durable {
-                File::open(&self.dir)?.sync_all()
-            } else {
-                Ok(())
-            }
+            File::open(&self.dir)?.sync_all()
         };
         write().map_err(self.failed("write", name))
     }
 
-    fn remove(&self, name: &str) -> Result<(), StoreError> {
-        match fs::remove_file(self.dir.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed("remove", name)(error)),
-            _ => Ok(()),
-        }
+    fn forget(&self, name: &str) -> Result<(), StoreError> {
+        remove(&self.dir.join(name)).map_err(self.failed("remove", name))
     }
 
     fn failed(&self, operation: &'static str, name: &str) -> impl FnOnce(io::Error) -> StoreError + use<> {
@@ -149,4 +143,12 @@ impl Store {
 
 fn member_name(slot: Slot) -> String {
     format!("vm-{slot}.json")
+}
+
+/// Removes a file, which need not be there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

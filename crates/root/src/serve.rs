@@ -1,8 +1,10 @@
 //! The server: one socket, one thread a connection, one helper behind a lock.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -17,9 +19,9 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 
 use crate::confine::{ConfineError, confine};
 use crate::flows::FlowLog;
-use crate::helper::{Helper, Refusal, chain};
+use crate::helper::{Helper, chain};
 use crate::kernel::Kernel;
-use crate::plan::{Store, StoreError};
+use crate::plan::{Store, StoreError, remove};
 use crate::wire::{Failure, FailureCode, Reply, Verb, frame, read_frame, write_frame};
 
 /// How many connections there may be; all are the owner's or root's.
@@ -46,9 +48,6 @@ pub struct Config {
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The root directory, of all.
-    #[error("cannot leave the directory that this was started in")]
-    Directory(#[source] io::Error),
     /// Not root.
     #[error("only root can do this: start it with sudo, or as a system service")]
     NotRoot,
@@ -86,7 +85,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     if !rustix::process::geteuid().is_root() {
         return Err(ServeError::NotRoot);
     }
-    std::env::set_current_dir("/").map_err(ServeError::Directory)?;
+    std::env::set_current_dir("/").map_err(failed("enter", Path::new("/")))?;
     directory(&config.state_dir, 0o700)?;
     directory(&config.socket_dir, 0o755)?;
     let _lock = lock(&config.state_dir)?;
@@ -98,10 +97,10 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let mut helper = Helper::open(config.owner, &config.state_dir, Box::new(Kernel), confinement)?;
     if let Err(error) = helper.rebuild() {
         // Someone must be able to ask what is wrong, and to tear it down.
-        log(&format!("the host is not as planned: {}", chain(&error)));
+        log(format!("the host is not as planned: {}", chain(&error)));
     }
     fs::rename(&fresh, &path).map_err(failed("show the socket", &path))?;
-    log(&format!("serving uid {} at {}", config.owner, path.display()));
+    log(format!("serving uid {} at {}", config.owner, path.display()));
     // For who started this and waits; it may have gone.
     let _ = io::Write::write_all(&mut io::stdout(), b"ready\n");
     let (done, verbs) = mpsc::channel();
@@ -117,7 +116,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     for connection in listener.incoming() {
         match connection {
             Ok(socket) => Server::accept(&server, socket, done.clone()),
-            Err(error) => log(&format!("a connection failed: {error}")),
+            Err(error) => log(format!("a connection failed: {error}")),
         }
     }
     Ok(())
@@ -135,6 +134,12 @@ struct Peer {
     pid: i32,
 }
 
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "uid {} pid {}", self.uid, self.pid)
+    }
+}
+
 impl Server {
     fn accept(server: &Arc<Self>, socket: UnixStream, done: Sender<()>) {
         let peer = match socket_peercred(&socket) {
@@ -142,29 +147,20 @@ impl Server {
                 uid: cred.uid.as_raw(),
                 pid: cred.pid.as_raw_nonzero().get(),
             },
-            Err(error) => return log(&format!("a connection without credentials is closed: {error}")),
+            Err(error) => return log(format!("a connection without credentials is closed: {error}")),
         };
         // The socket's mode says so already, unless someone changed it.
         if peer.uid != server.owner && peer.uid != 0 {
-            return log(&format!(
-                "uid {} pid {}: refused, only uid {} is served",
-                peer.uid, peer.pid, server.owner
-            ));
+            return log(format!("{peer}: refused, only uid {} is served", server.owner));
         }
         if server.connections.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
             server.connections.fetch_sub(1, Ordering::Relaxed);
-            return log(&format!(
-                "uid {} pid {}: refused, too many connections",
-                peer.uid, peer.pid
-            ));
+            return log(format!("{peer}: refused, too many connections"));
         }
         let server = Arc::clone(server);
         std::thread::spawn(move || {
             if let Err(error) = server.converse(socket, &peer, &done) {
-                log(&format!(
-                    "uid {} pid {}: the connection ended: {error}",
-                    peer.uid, peer.pid
-                ));
+                log(format!("{peer}: the connection ended: {error}"));
             }
             server.connections.fetch_sub(1, Ordering::Relaxed);
         });
@@ -176,31 +172,25 @@ impl Server {
             let verb: Verb = match read_frame(&mut socket) {
                 Ok(Some(verb)) => verb,
                 Ok(None) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    let message = format!("this is no verb: {error}");
-                    write_frame(
-                        &mut socket,
-                        &Reply::Failed(Failure {
-                            code: FailureCode::Invalid,
-                            message,
-                        }),
-                    )?;
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::InvalidData {
+                        let message = format!("this is no verb: {error}");
+                        write_frame(&mut socket, &Failure::reply(FailureCode::Invalid, message))?;
+                    }
                     return Err(error);
                 }
-                Err(error) => return Err(error),
             };
             let (name, start) = (verb.name(), Instant::now());
             let flows = verb == Verb::Flows;
-            let passes = verb == Verb::DnsSockets;
             let reply = self.helper().handle(verb);
             let end = match &reply {
                 Reply::Failed(failure) => format!("failed: {}", failure.message),
                 _ => format!("done in {:.1} ms", start.elapsed().as_secs_f64() * 1e3),
             };
-            log(&format!("uid {} pid {}: {name}: {end}", peer.uid, peer.pid));
+            log(format!("{peer}: {name}: {end}"));
             match reply {
                 Reply::Done if flows => return self.tell_flows(&mut socket),
-                Reply::Sockets(_) if passes => self.pass_sockets(&mut socket, &reply)?,
+                Reply::Sockets(_) => self.pass_sockets(&mut socket, &reply)?,
                 reply => write_frame(&mut socket, &reply)?,
             }
             // The keeper lives as long as the server.
@@ -212,14 +202,12 @@ impl Server {
         let log = match FlowLog::open(self.owner) {
             Ok(log) => log,
             Err(error) => {
-                let busy = error.kind() == io::ErrorKind::ResourceBusy;
-                let code = if busy {
-                    FailureCode::Busy
-                } else {
-                    FailureCode::Host
+                let code = match error.kind() {
+                    io::ErrorKind::ResourceBusy => FailureCode::Busy,
+                    _ => FailureCode::Host,
                 };
                 let message = format!("cannot read the log of flows: {error}");
-                return write_frame(socket, &Reply::Failed(Failure { code, message }));
+                return write_frame(socket, &Failure::reply(code, message));
             }
         };
         write_frame(socket, &Reply::Done)?;
@@ -229,21 +217,15 @@ impl Server {
     fn pass_sockets(&self, socket: &mut UnixStream, reply: &Reply) -> io::Result<()> {
         let bytes = frame(reply)?;
         let mut helper = self.helper();
-        let sockets = helper
-            .dns()
-            .map_err(|refusal| io::Error::other(chain(&refusal)))?;
-        let descriptors = sockets.descriptors();
+        let sockets = helper.dns().map_err(io::Error::other)?;
+        let descriptors: Vec<_> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
             return Err(io::Error::other("too many sockets for one message"));
         }
-        let sent = sendmsg(
-            &*socket,
-            &[IoSlice::new(&bytes)],
-            &mut control,
-            SendFlags::NOSIGNAL,
-        )?;
+        let parts = [IoSlice::new(&bytes)];
+        let sent = sendmsg(&*socket, &parts, &mut control, SendFlags::NOSIGNAL)?;
         socket.write_all(&bytes[sent..])
     }
 
@@ -255,16 +237,16 @@ impl Server {
             // Each TAP takes the lock for itself, so that verbs come between.
             while self.refill() {}
             if let Err(error) = Store::sync(state_dir) {
-                log(&format!("the records may not be on the disk: {error}"));
+                log(format!("the records may not be on the disk: {error}"));
             }
         }
     }
 
     /// One more TAP; says whether another is wanted.
     fn refill(&self) -> bool {
-        let refilled: Result<bool, Refusal> = self.helper().refill();
+        let refilled = self.helper().refill();
         refilled.unwrap_or_else(|error| {
-            log(&format!("no TAP waits: {}", chain(&error)));
+            log(format!("no TAP waits: {}", chain(&error)));
             false
         })
     }
@@ -277,10 +259,7 @@ impl Server {
 
 /// A socket that was the owner's alone before it could be found.
 fn listen(path: &Path, owner: u32) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove(path)?;
     // One thread so far; the socket is made with these bits.
     let before = rustix::process::umask(Mode::from_raw_mode(0o177));
     let listener = UnixListener::bind(path);
@@ -314,7 +293,7 @@ fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Ser
     }
 }
 
-fn log(line: &str) {
+fn log(line: impl fmt::Display) {
     // Without anyone to read it, there is nothing else to do.
     let _ = writeln!(io::stderr(), "banger-root: {line}");
 }

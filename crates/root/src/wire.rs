@@ -165,6 +165,12 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    pub(crate) const fn reply(code: FailureCode, message: String) -> Reply {
+        Reply::Failed(Self { code, message })
+    }
+}
+
 /// The kinds of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

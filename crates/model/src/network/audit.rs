@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::filter::{Element, OWN, own_chains, table};
-use super::{Step, bridge_name};
+use super::filter::{Element, OWN, all_elements, own_chains, table};
+use super::{Plan, Step, bridge_name};
 
 /// A difference between the host and the plan, or something of another's that is in the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +21,29 @@ pub type Chains = BTreeMap<(String, String), String>;
 
 const REBUILD: &str = "restart the helper, which makes the host what the plan says: banger system restart";
 
+/// All that differs: the steps that are still to take, the filter as it is listed and as it was `loaded`, and what of
+/// others is in the way.
+pub fn findings(
+    owner: u32,
+    plan: &Plan,
+    steps: &[Step],
+    listing: &str,
+    loaded: Option<&Chains>,
+) -> Vec<Finding> {
+    // These two are said whether they are so or not.
+    let stated = |step: &&Step| matches!(step, Step::Filter { .. } | Step::Neighbour { .. });
+    let mut findings: Vec<Finding> = steps
+        .iter()
+        .filter(|step| !stated(step))
+        .map(self::step)
+        .collect();
+    findings.extend(filter(owner, listing, loaded, &all_elements(owner, plan)));
+    findings.extend(obstacles(owner, listing));
+    findings
+}
+
 /// A step that is still to take.
-pub fn step(step: &Step) -> Finding {
+fn step(step: &Step) -> Finding {
     Finding {
         problem: format!("the host is not as planned; to do: {step}"),
         hint: REBUILD.to_owned(),
@@ -85,12 +106,7 @@ fn all_chains(owner: u32, listing: &str) -> Chains {
 }
 
 /// Where the filter differs from what was loaded, and its sets from the plan.
-pub fn filter(
-    owner: u32,
-    listing: &str,
-    loaded: Option<&Chains>,
-    planned: impl Iterator<Item = Element>,
-) -> Vec<Finding> {
+fn filter(owner: u32, listing: &str, loaded: Option<&Chains>, planned: &BTreeSet<Element>) -> Vec<Finding> {
     let finding = |problem| Finding {
         problem,
         hint: REBUILD.to_owned(),
@@ -103,12 +119,11 @@ pub fn filter(
         ))];
     }
     let mut findings = Vec::new();
-    let planned: Vec<Element> = planned.collect();
-    let mut wanted = loaded.cloned().unwrap_or_default();
+    let mut chains = loaded.cloned().unwrap_or_default();
     for (name, rule) in own_chains(planned.iter()) {
-        wanted.insert(("inet".to_owned(), name.to_owned()), rule + "\n");
+        chains.insert(("inet".to_owned(), name.to_owned()), rule + "\n");
     }
-    if wanted != now {
+    if chains != now {
         findings.push(finding(format!(
             "the chains of table {own} are not those that were loaded"
         )));
@@ -162,7 +177,7 @@ fn elements(body: &str) -> BTreeSet<String> {
 }
 
 /// Tables of others that drop what is forwarded: what one table accepts another still drops.
-pub fn obstacles(owner: u32, listing: &str) -> Vec<Finding> {
+fn obstacles(owner: u32, listing: &str) -> Vec<Finding> {
     let bridge = bridge_name(owner);
     let own = table(owner);
     let all = blocks(listing);

@@ -5,20 +5,21 @@ mod dns;
 mod members;
 mod refusal;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Instant;
 
 use banger_model::network::audit::{self, Chains};
 use banger_model::network::{
-    Cidr, Finding, Network, Plan, Prepared, Slot, Step, bridge_name, converge, filter, spare_tap_name,
+    Answers, Finding, MAX_POOL, Network, Plan, Prepared, Slot, Step, converge, filter, spare_tap_name,
 };
 
 use crate::kernel::{Host, HostError};
 use crate::plan::{Store, StoreError};
-use crate::wire::{Failure, Reply, Status, Verb};
+use crate::wire::{DnsSocket, Failure, Reply, Status, Verb};
 
-use answers::Answers;
-pub use dns::DnsSockets;
+use refusal::Left;
 pub use refusal::Refusal;
 pub(crate) use refusal::chain;
 
@@ -31,7 +32,7 @@ pub struct Helper {
     /// TAPs that wait, as far as is known.
     spares: Vec<String>,
     answers: BTreeMap<Slot, Answers>,
-    dns: Option<DnsSockets>,
+    dns: Vec<(DnsSocket, OwnedFd)>,
     /// The chains as the kernel listed them when they were loaded.
     chains: Option<Chains>,
     confinement: Vec<String>,
@@ -57,7 +58,7 @@ impl Helper {
             plan,
             spares: Vec::new(),
             answers: BTreeMap::new(),
-            dns: None,
+            dns: Vec::new(),
             chains: None,
             confinement,
         })
@@ -72,13 +73,13 @@ impl Helper {
             Verb::Detach { slot } => self.detach(slot).map(|()| Reply::Done),
             Verb::Policy { slot, rules } => self.policy(slot, rules).map(|()| Reply::Done),
             Verb::Answers { slot, answers } => self.answer(slot, &answers).map(|()| Reply::Done),
-            Verb::DnsSockets => self.dns().map(|sockets| Reply::Sockets(sockets.kinds())),
+            Verb::DnsSockets => self.dns().map(kinds),
             Verb::Flows => self.network().map(|_| Reply::Done),
             Verb::Audit => self.audit().map(Reply::Findings),
             Verb::Rebuild => self.rebuild().map(|()| Reply::Done),
             Verb::Teardown => self.teardown().map(|()| Reply::Done),
         };
-        done.unwrap_or_else(|refusal| Reply::Failed(Failure::from(&refusal)))
+        done.unwrap_or_else(|refusal| Reply::Failed(Failure::from(refusal)))
     }
 
     /// The network that is prepared.
@@ -86,96 +87,71 @@ impl Helper {
     /// # Errors
     /// None is.
     pub fn network(&self) -> Result<&Network, Refusal> {
-        self.plan
-            .prepared
-            .as_ref()
-            .map(|prepared| &prepared.network)
-            .ok_or(Refusal::NoNetwork)
+        self.plan.network().ok_or(Refusal::NoNetwork)
     }
 
     fn status(&self) -> Status {
+        let members = self.plan.members.iter();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             owner: self.owner,
-            network: self.network().ok().cloned(),
-            attached: self
-                .plan
-                .members
-                .iter()
-                .map(|(&slot, member)| (slot, member.rules.mode))
-                .collect(),
+            network: self.plan.network().cloned(),
+            attached: members.map(|(&slot, member)| (slot, member.rules.mode)).collect(),
             warm: self.spares.len(),
             confinement: self.confinement.clone(),
         }
     }
 
     fn prepare(&mut self, network: Network) -> Result<(), Refusal> {
-        if !(1280..=9216).contains(&network.mtu) {
-            return Err(Refusal::Mtu(network.mtu));
-        }
-        if network.pool > 64 {
-            return Err(Refusal::Pool(network.pool));
-        }
-        let moves = |old: &Prepared| (old.network.subnet, old.network.ula) != (network.subnet, network.ula);
-        let moves = self.plan.prepared.as_ref().is_some_and(moves);
+        network.validate()?;
+        let moves = |old: &Network| (old.subnet, old.ula) != (network.subnet, network.ula);
+        let moves = self.plan.network().is_some_and(moves);
         if moves && !self.plan.members.is_empty() {
             return Err(Refusal::InUse);
         }
         let before = self.check_host(&network)?;
         if moves {
-            self.dns = None;
+            self.dns.clear();
         }
-        let old = self.plan.prepared.clone();
         let new = Prepared { network, before };
         self.store.save_network(&new)?;
-        self.plan.prepared = Some(new);
+        let old = self.plan.prepared.replace(new);
         let Err(cause) = self.rebuild() else {
             return Ok(());
         };
-        let undone = match old {
-            None => self.teardown(),
-            Some(old) => {
-                let saved = self.store.save_network(&old).map_err(Refusal::from);
-                self.plan.prepared = Some(old);
-                saved.and_then(|()| self.rebuild())
-            }
-        };
-        Err(with_left(
-            cause,
-            undone.err().iter().map(|error| chain(error)).collect(),
-        ))
+        let mut left = Left::default();
+        if let Some(old) = old {
+            left.note(self.store.save_network(&old));
+            self.plan.prepared = Some(old);
+            left.note(self.rebuild());
+        } else {
+            left.note(self.teardown());
+        }
+        Err(left.after(cause))
     }
 
     /// That nobody else has these addresses; gives the settings as they were before banger came.
     fn check_host(&self, network: &Network) -> Result<BTreeMap<String, String>, Refusal> {
         let observed = self.host.observe()?;
-        let own = observed.link(&bridge_name(self.owner)).map(|link| link.index);
-        let blocks = [network.subnet.cidr(), network.ula.cidr()];
-        let taken = |net: &Cidr| {
-            blocks
-                .iter()
-                .find(|block| net.prefix() > 0 && block.overlaps(net))
-                .copied()
-        };
-        let others = observed.routes.iter().filter(|route| Some(route.link) != own);
-        if let Some((ours, theirs)) = others
-            .filter_map(|route| Some((taken(&route.net)?, route.net)))
-            .next()
-        {
-            return Err(Refusal::Overlap { ours, theirs });
+        if let Some((ours, theirs)) = converge::overlap(self.owner, network, &observed) {
+            return Err(Refusal::Overlap(ours, theirs));
         }
-        let mut before = self
-            .plan
-            .prepared
-            .as_ref()
-            .map(|old| old.before.clone())
-            .unwrap_or_default();
-        for (key, _) in converge::host_settings(&observed, &|key| self.host.setting(key).ok().flatten()) {
+        let mut before = self.settings_before();
+        for (key, _) in converge::host_settings(&observed, &|key| self.setting(key)) {
             if let Some(value) = self.host.setting(&key)? {
                 before.entry(key).or_insert(value);
             }
         }
         Ok(before)
+    }
+
+    fn settings_before(&self) -> BTreeMap<String, String> {
+        let prepared = self.plan.prepared.as_ref();
+        prepared.map(|old| old.before.clone()).unwrap_or_default()
+    }
+
+    fn setting(&self, key: &str) -> Option<String> {
+        self.host.setting(key).ok().flatten()
     }
 
     /// Makes the host what the plan says.
@@ -184,84 +160,45 @@ impl Helper {
     /// The host refuses a step; those before it are taken.
     pub fn rebuild(&mut self) -> Result<(), Refusal> {
         let steps = self.steps()?;
-        for step in &steps {
-            self.host.apply(step)?;
-        }
+        steps.iter().try_for_each(|step| self.host.apply(step))?;
         self.spares = converge::spares(self.owner, &self.host.observe()?);
-        self.chains = match self.plan.prepared {
-            Some(_) => Some(audit::chains(self.owner, &self.host.filter()?)),
-            None => None,
-        };
+        self.chains = None;
+        if self.plan.prepared.is_some() {
+            self.chains = Some(audit::chains(self.owner, &self.host.filter()?));
+        }
         Ok(())
     }
 
     fn steps(&self) -> Result<Vec<Step>, HostError> {
-        let observed = self.host.observe()?;
-        let setting = |key: &str| self.host.setting(key).ok().flatten();
+        let (observed, script) = (self.host.observe()?, self.whole_filter());
+        let setting = |key: &str| self.setting(key);
         Ok(converge::steps(
-            self.owner,
-            &self.plan,
-            self.whole_filter(),
-            &observed,
-            &setting,
+            self.owner, &self.plan, script, &observed, &setting,
         ))
     }
 
     /// The packet filter of the plan, and the answers that still live.
     fn whole_filter(&self) -> String {
-        let Ok(network) = self.network() else {
-            return filter::no_tables(self.owner);
-        };
-        let all: BTreeSet<_> = self
-            .plan
-            .members
-            .iter()
-            .flat_map(|(&slot, member)| filter::elements(self.owner, network, slot, member))
-            .collect();
-        let mut script = filter::base(self.owner, network);
-        script += &filter::change(self.owner, &BTreeSet::new(), &all);
-        for (&slot, answers) in &self.answers {
-            script += &filter::answers(self.owner, network, slot, &answers.alive());
-        }
-        script
+        let now = Instant::now();
+        let answers = |slot| self.answers.get(&slot).map(|answers| answers.alive(now));
+        filter::whole(self.owner, &self.plan, |slot| answers(slot).unwrap_or_default())
     }
 
     fn audit(&self) -> Result<Vec<Finding>, Refusal> {
-        let listing = self.host.filter()?;
-        let stated = |step: &Step| matches!(step, Step::Filter { .. } | Step::Neighbour { .. });
-        let mut findings = Vec::new();
-        if let Ok(network) = self.network() {
-            let steps = self.steps()?;
-            findings.extend(steps.iter().filter(|step| !stated(step)).map(audit::step));
-            let members = &self.plan.members;
-            let all = members
-                .iter()
-                .flat_map(|(&slot, member)| filter::elements(self.owner, network, slot, member));
-            findings.extend(audit::filter(self.owner, &listing, self.chains.as_ref(), all));
-            findings.extend(audit::obstacles(self.owner, &listing));
+        if self.plan.prepared.is_none() {
+            return Ok(Vec::new());
         }
-        Ok(findings)
+        let (steps, listing, loaded) = (self.steps()?, self.host.filter()?, self.chains.as_ref());
+        Ok(audit::findings(self.owner, &self.plan, &steps, &listing, loaded))
     }
 
     fn teardown(&mut self) -> Result<(), Refusal> {
-        let observed = self.host.observe()?;
-        let before = self
-            .plan
-            .prepared
-            .as_ref()
-            .map(|old| old.before.clone())
-            .unwrap_or_default();
-        let setting = |key: &str| self.host.setting(key).ok().flatten();
-        let mut left = Vec::new();
-        for step in converge::teardown(self.owner, &before, &observed, &setting) {
-            left.extend(self.host.apply(&step).err().map(|error| chain(&error)));
+        let (observed, before) = (self.host.observe()?, self.settings_before());
+        let mut left = Left::default();
+        for step in converge::teardown(self.owner, &before, &observed, &|key| self.setting(key)) {
+            left.note(self.host.apply(&step));
         }
-        if !left.is_empty() {
-            return Err(Refusal::Left {
-                cause: "not everything could be removed".to_owned(),
-                left,
-            });
-        }
+        left.done("not everything could be removed")?;
         for slot in std::mem::take(&mut self.plan.members).into_keys() {
             self.store.forget_member(slot)?;
         }
@@ -269,7 +206,7 @@ impl Helper {
         self.plan.prepared = None;
         self.spares.clear();
         self.answers.clear();
-        self.dns = None;
+        self.dns.clear();
         self.chains = None;
         Ok(())
     }
@@ -279,54 +216,25 @@ impl Helper {
     /// # Errors
     /// The host refuses; nothing of the TAP stays.
     pub fn refill(&mut self) -> Result<bool, Refusal> {
-        let Ok(network) = self.network() else {
+        let Some(&Network { pool, mtu, .. }) = self.plan.network() else {
             return Ok(false);
         };
-        let (pool, mtu) = (usize::from(network.pool), network.mtu);
-        if self.spares.len() >= pool {
-            return Ok(false);
-        }
-        let free = |name: &String| !self.spares.contains(name);
-        let Some(name) = (0..=64)
-            .map(|number| spare_tap_name(self.owner, number))
-            .find(free)
-        else {
+        let mut names = (0..=MAX_POOL).map(|number| spare_tap_name(self.owner, number.into()));
+        let free = names.find(|name| !self.spares.contains(name));
+        let Some(name) = free.filter(|_| self.spares.len() < pool.into()) else {
             return Ok(false);
         };
-        let bridge = bridge_name(self.owner);
-        let made = self
-            .host
-            .apply(&Step::Tap {
-                name: name.clone(),
-                owner: self.owner,
-            })
-            .and_then(|()| {
-                self.host.apply(&Step::Port {
-                    tap: name.clone(),
-                    bridge,
-                    mtu,
-                })
-            });
-        if let Err(error) = made {
-            let undone = self.host.apply(&Step::NoLink { name });
-            return Err(with_left(
-                error.into(),
-                undone.err().iter().map(|error| chain(error)).collect(),
-            ));
+        let steps = converge::waiting_tap(self.owner, name.clone(), mtu);
+        if let Err(cause) = steps.iter().try_for_each(|step| self.host.apply(step)) {
+            let mut left = Left::default();
+            left.note(self.host.apply(&Step::NoLink { name }));
+            return Err(left.after(cause.into()));
         }
         self.spares.push(name);
-        Ok(self.spares.len() < pool)
+        Ok(self.spares.len() < pool.into())
     }
 }
 
-/// The error that says what stays, if anything does.
-fn with_left(cause: Refusal, left: Vec<String>) -> Refusal {
-    if left.is_empty() {
-        cause
-    } else {
-        Refusal::Left {
-            cause: chain(&cause),
-            left,
-        }
-    }
+fn kinds(sockets: &[(DnsSocket, OwnedFd)]) -> Reply {
+    Reply::Sockets(sockets.iter().map(|(kind, _)| *kind).collect())
 }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::{
-    Cidr, DNS_OVER_HTTPS, Member, NetMode, Network, RESOLVER_PORTS, Slot, bridge_name, refused, tap_name,
-    tap_prefix,
+    Cidr, DNS_OVER_HTTPS, Member, NetMode, Network, Plan, RESOLVER_PORTS, Slot, bridge_name, refused,
+    tap_name, tap_prefix,
 };
 
 /// How the names of sets and chains begin that are one VM's, and the verdicts that lead to them.
@@ -102,6 +102,27 @@ pub fn base(owner: u32, network: &Network) -> String {
             ("group", &group),
         ],
     )
+}
+
+/// The whole filter of a plan, and of the answers that live.
+pub fn whole(owner: u32, plan: &Plan, answers_of: impl Fn(Slot) -> Vec<Answered>) -> String {
+    let Some(network) = plan.network() else {
+        return no_tables(owner);
+    };
+    let mut script = base(owner, network) + &change(owner, &BTreeSet::new(), &all_elements(owner, plan));
+    for &slot in plan.members.keys() {
+        script += &answers(owner, network, slot, &answers_of(slot));
+    }
+    script
+}
+
+/// What the filter holds of all VMs.
+pub fn all_elements(owner: u32, plan: &Plan) -> BTreeSet<Element> {
+    let of = |network| move |(&slot, member)| elements(owner, network, slot, member);
+    plan.network()
+        .into_iter()
+        .flat_map(|network| plan.members.iter().flat_map(of(network)))
+        .collect()
 }
 
 /// No filter at all.
