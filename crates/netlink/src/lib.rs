@@ -3,6 +3,8 @@
 //!
 //! What the guest agent and the root helper say in them is theirs; sockets are too.
 
+pub mod route;
+
 /// `struct nlmsghdr`: length, type, flags, sequence number, sender.
 const HEADER: usize = 16;
 

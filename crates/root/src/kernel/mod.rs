@@ -58,14 +58,7 @@ pub struct Kernel;
 
 impl Host for Kernel {
     fn observe(&self) -> Result<Observed, HostError> {
-        let observed = || {
-            Ok(Observed {
-                links: netlink::links()?,
-                addresses: netlink::addresses()?,
-                routes: netlink::routes()?,
-            })
-        };
-        observed().map_err(cannot("read the host's network"))
+        netlink::observe().map_err(cannot("read the host's network"))
     }
 
     fn setting(&self, key: &str) -> Result<Option<String>, HostError> {

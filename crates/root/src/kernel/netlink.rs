@@ -1,16 +1,15 @@
 //! Interfaces, addresses, neighbours and routes, by rtnetlink (rtnetlink(7), linux/rtnetlink.h, linux/if_link.h). What is
 //! said is so little that it is written here: what a root program links has to be read too.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use banger_model::network::{Cidr, Link, Mac, Route};
-use banger_netlink::{Message, Received, array, attribute, attributes, received};
+use banger_model::network::{Cidr, Link, Mac, Observed, Route};
+use banger_netlink::route::{self as message, link_message};
+use banger_netlink::{Message, Received, array, attribute, received};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use rustix::event::{PollFd, PollFlags, poll};
 
-const IFLA_TUN_OWNER: u16 = 1;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
@@ -91,19 +90,36 @@ pub(super) fn until(
     }
 }
 
-pub(super) fn links() -> io::Result<Vec<Link>> {
-    let found = list(libc::RTM_GETLINK, &[0; 16])?;
-    Ok(found.iter().filter_map(|body| link(body)).collect())
+pub(super) fn observe() -> io::Result<Observed> {
+    Ok(Observed {
+        links: list(libc::RTM_GETLINK, &[0; 16], link)?,
+        addresses: list(libc::RTM_GETADDR, &[0; 8], message::address)?,
+        routes: list(libc::RTM_GETROUTE, &[0; 12], route)?,
+    })
 }
 
-pub(super) fn addresses() -> io::Result<BTreeSet<(u32, IpAddr, u8)>> {
-    let found = list(libc::RTM_GETADDR, &[0; 8])?;
-    Ok(found.iter().filter_map(|body| own_address(body)).collect())
+fn link(body: &[u8]) -> Option<Link> {
+    let link = message::link(body)?;
+    Some(Link {
+        bridge: link.kind == "bridge",
+        name: link.name,
+        index: link.index,
+        mac: link.mac,
+        mtu: link.mtu,
+        up: link.up,
+        master: link.master,
+        isolated: link.isolated,
+        owner: link.owner,
+    })
 }
 
-pub(super) fn routes() -> io::Result<Vec<Route>> {
-    let found = list(libc::RTM_GETROUTE, &[0; 12])?;
-    Ok(found.iter().filter_map(|body| route(body)).collect())
+fn route(body: &[u8]) -> Option<Route> {
+    let route = message::route(body)?;
+    REACHING.contains(&route.kind).then_some(Route {
+        net: Cidr::around(route.first, route.prefix)?,
+        link: route.link.unwrap_or(0),
+        announced: route.protocol == RTPROT_RA,
+    })
 }
 
 pub(super) fn bridge(name: &str, mac: Mac, mtu: u16) -> io::Result<()> {
@@ -161,42 +177,29 @@ pub(super) fn remove(name: &str) -> io::Result<()> {
 }
 
 pub(super) fn address(link: &str, address: IpAddr, prefix: u8, wanted: bool) -> io::Result<()> {
+    let index = index(link)?;
     // Nobody else may be there: ports are isolated, and what they send is checked. So no duplicate is looked for.
-    let family = [family(address), prefix, libc::IFA_F_NODAD as u8, 0];
-    let body = [family, index(link)?.to_ne_bytes()].concat();
-    let bytes = octets(address);
-    let of = |kind, flags| {
-        Message::new(kind, flags | libc::NLM_F_REQUEST | libc::NLM_F_ACK, &body)
-            .with(libc::IFA_LOCAL, &bytes)
-            .with(libc::IFA_ADDRESS, &bytes)
-    };
+    let of = |kind, flags| message::address_message(kind, flags, index, address, prefix);
     if !wanted {
         return removed(of(libc::RTM_DELADDR, 0));
     }
-    let message = of(libc::RTM_NEWADDR, SET);
-    match Cidr::around(address, prefix) {
-        Some(block) if address.is_ipv4() => {
-            change(message.with(libc::IFA_BROADCAST, &octets(block.range().last)))
+    match Cidr::around(address, prefix).map(|block| block.range().last) {
+        Some(IpAddr::V4(last)) => {
+            change(of(libc::RTM_NEWADDR, SET).with(libc::IFA_BROADCAST, &last.octets()))
         }
-        _ => change(message),
+        _ => change(of(libc::RTM_NEWADDR, SET)),
     }
 }
 
 pub(super) fn neighbour(bridge: &str, address: IpAddr, mac: Option<Mac>) -> io::Result<()> {
-    let Some(index) = existing(index(bridge))? else {
+    let index = index(bridge);
+    let Some(mac) = mac else {
         // Without the bridge no neighbour is on it.
-        return mac.map_or(Ok(()), |_| Err(io::Error::from_raw_os_error(libc::ENODEV)));
+        let forget = |index| message::neighbour_message(libc::RTM_DELNEIGH, 0, index, address);
+        return existing(index)?.map_or(Ok(()), |index| removed(forget(index)));
     };
-    let [low, high] = libc::NUD_PERMANENT.to_ne_bytes();
-    let body = [[family(address), 0, 0, 0], index.to_ne_bytes(), [low, high, 0, 0]].concat();
-    let of = |kind, flags| {
-        Message::new(kind, flags | libc::NLM_F_REQUEST | libc::NLM_F_ACK, &body)
-            .with(libc::NDA_DST, &octets(address))
-    };
-    match mac {
-        Some(mac) => change(of(libc::RTM_NEWNEIGH, SET).with(libc::NDA_LLADDR, &mac.octets())),
-        None => removed(of(libc::RTM_DELNEIGH, 0)),
-    }
+    let place = message::neighbour_message(libc::RTM_NEWNEIGH, SET, index?, address);
+    change(place.with(libc::NDA_LLADDR, &mac.octets()))
 }
 
 fn index(name: &str) -> io::Result<u32> {
@@ -204,9 +207,10 @@ fn index(name: &str) -> io::Result<u32> {
     Ok(rustix::net::netdevice::name_to_index(&socket, name)?)
 }
 
-fn list(kind: u16, body: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+fn list<T, A: FromIterator<T>>(kind: u16, body: &[u8], read: fn(&[u8]) -> Option<T>) -> io::Result<A> {
     let message = Message::new(kind, libc::NLM_F_REQUEST | libc::NLM_F_DUMP, body);
-    ask(&socket(NETLINK_ROUTE, &[])?, message)
+    let found = ask(&socket(NETLINK_ROUTE, &[])?, message)?;
+    Ok(found.iter().filter_map(|body| read(body)).collect())
 }
 
 fn change(message: Message) -> io::Result<()> {
@@ -234,83 +238,4 @@ fn existing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 fn terminated(name: &str) -> Vec<u8> {
     [name.as_bytes(), &[0]].concat()
-}
-
-fn link_message(kind: u16, flags: i32, index: u32, up: bool) -> Message {
-    let state = if up { libc::IFF_UP as u32 } else { 0 };
-    let body = [0, index, state, state].map(u32::to_ne_bytes).concat();
-    Message::new(kind, flags | libc::NLM_F_REQUEST | libc::NLM_F_ACK, &body)
-}
-
-const fn family(address: IpAddr) -> u8 {
-    match address {
-        IpAddr::V4(_) => libc::AF_INET as u8,
-        IpAddr::V6(_) => libc::AF_INET6 as u8,
-    }
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets().to_vec(),
-    }
-}
-
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
-}
-
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
-    array(bytes, at).map(u32::from_ne_bytes)
-}
-
-fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
-    let mut values = attributes(bytes).filter(|(own, _)| *own == kind);
-    values.next().map(|(_, value)| value)
-}
-
-fn link(body: &[u8]) -> Option<Link> {
-    let values = body.get(16..)?;
-    let info = find(values, libc::IFLA_LINKINFO).unwrap_or_default();
-    let kind = find(info, libc::IFLA_INFO_KIND).unwrap_or_default();
-    let data = find(info, libc::IFLA_INFO_DATA).unwrap_or_default();
-    let port = find(info, libc::IFLA_INFO_SLAVE_DATA).unwrap_or_default();
-    let name = String::from_utf8_lossy(find(values, libc::IFLA_IFNAME)?);
-    let tun = kind.starts_with(b"tun").then_some(data);
-    Some(Link {
-        name: name.trim_end_matches('\0').to_owned(),
-        index: number(body, 4)?,
-        mac: find(values, libc::IFLA_ADDRESS).unwrap_or_default().to_vec(),
-        mtu: number(find(values, libc::IFLA_MTU)?, 0)?,
-        up: number(body, 8)? & libc::IFF_UP as u32 != 0,
-        bridge: kind.starts_with(b"bridge"),
-        master: find(values, libc::IFLA_MASTER).and_then(|master| number(master, 0)),
-        isolated: find(port, IFLA_BRPORT_ISOLATED) == Some(&[1]),
-        owner: tun.and_then(|data| number(find(data, IFLA_TUN_OWNER)?, 0)),
-    })
-}
-
-fn own_address(body: &[u8]) -> Option<(u32, IpAddr, u8)> {
-    let values = body.get(8..)?;
-    // Of a point-to-point link the other kind is the peer's; IPv6 has that kind alone.
-    let own = find(values, libc::IFA_LOCAL).or_else(|| find(values, libc::IFA_ADDRESS))?;
-    Some((number(body, 4)?, ip(own)?, *body.get(1)?))
-}
-
-fn route(body: &[u8]) -> Option<Route> {
-    let &[family, length, _, _, _, protocol, _, kind] = body.first_chunk()?;
-    let any = match i32::from(family) {
-        libc::AF_INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        libc::AF_INET6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        _ => return None,
-    };
-    let values = body.get(12..)?;
-    let first = find(values, libc::RTA_DST).map_or(Some(any), ip)?;
-    let link = find(values, libc::RTA_OIF).and_then(|link| number(link, 0));
-    REACHING.contains(&kind).then_some(Route {
-        net: Cidr::around(first, length)?,
-        link: link.unwrap_or(0),
-        announced: protocol == RTPROT_RA,
-    })
 }
