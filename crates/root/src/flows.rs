@@ -6,7 +6,6 @@ use std::os::unix::net::UnixStream;
 use banger_model::network::{Flow, Network, filter, slot_of_tap};
 use banger_netlink::{Message, attributes, received};
 use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
-use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::kernel::netlink;
 use crate::wire::{Reply, write_frame};
@@ -56,12 +55,7 @@ impl FlowLog {
         network: impl Fn() -> Option<Network>,
     ) -> io::Result<()> {
         loop {
-            let mut events = [
-                PollFd::new(&self.socket, PollFlags::IN),
-                PollFd::new(to, PollFlags::IN),
-            ];
-            poll(&mut events, None)?;
-            if !events[1].revents().is_empty() {
+            if netlink::wait(to, &self.socket)? {
                 return Ok(());
             }
             let datagram = match self.socket.recv_from_full() {
@@ -94,11 +88,7 @@ impl FlowLog {
                 _ => {}
             }
         }
-        let text = std::str::from_utf8(prefix).ok()?.trim_end_matches('\0');
-        let (verdict, rule) = text.strip_prefix("banger:")?.split_once(':')?;
-        let rule = serde_json::from_value(rule.into()).ok()?;
-        let mut flow = Flow::of_packet(payload);
-        (flow.allowed, flow.rule) = (verdict == "allow", rule);
+        let mut flow = Flow::of_log(prefix, payload)?;
         let by_address = |network: &Network| network.slot(flow.source?);
         flow.slot = port.or_else(|| network.and_then(by_address));
         Some(flow)

@@ -1,9 +1,9 @@
 //! `banger-root serve --owner UID --socket-dir DIR --state-dir DIR`
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use banger_root::helper::chain;
 use banger_root::serve::{Config, serve};
 
 const USAGE: &str = "usage: banger-root serve --owner UID [--socket-dir DIR] [--state-dir DIR]
@@ -13,12 +13,9 @@ Serves the verbs of banger's network to user UID and to root, at DIR/UID.sock.
   --state-dir DIR   default /var/lib/banger-root/UID";
 
 fn main() -> ExitCode {
-    let config = match parse(std::env::args().skip(1)) {
-        Some(config) => config,
-        None => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
+    let Some(config) = parse(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
     };
     // What whoever started this left open is nobody's business here.
     // SAFETY: nothing of this process owns a descriptor beyond the first three yet.
@@ -26,12 +23,7 @@ fn main() -> ExitCode {
     let Err(error) = serve(&config) else {
         return ExitCode::SUCCESS;
     };
-    eprintln!("error: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprintln!("caused by: {error}");
-        cause = error.source();
-    }
+    eprintln!("error: {}", chain(&error));
     ExitCode::FAILURE
 }
 

@@ -12,19 +12,12 @@ use std::path::{Path, PathBuf};
 use banger_model::network::{Member, Plan, Prepared, Slot};
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::file::{self, FileError, failed};
+
 /// The records on the disk.
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
-}
-
-/// A record that could not be read, written or removed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} the record {path}")]
-pub struct StoreError {
-    operation: &'static str,
-    path: PathBuf,
-    source: io::Error,
 }
 
 const NETWORK: &str = "network.json";
@@ -39,16 +32,17 @@ impl Store {
     ///
     /// # Errors
     /// The directory or the network's record cannot be read.
-    pub fn load(&self) -> Result<Plan, StoreError> {
+    pub fn load(&self) -> Result<Plan, FileError> {
         let mut plan = Plan::default();
-        for entry in fs::read_dir(&self.dir).map_err(self.failed("list", ""))? {
-            let name = entry.map_err(self.failed("list", ""))?.file_name();
+        for entry in fs::read_dir(&self.dir).map_err(failed("list", &self.dir))? {
+            let name = entry.map_err(failed("list", &self.dir))?.file_name();
             let name = name.to_string_lossy();
             let slot = name
                 .strip_prefix("vm-")
                 .and_then(|rest| rest.strip_suffix(".json")?.parse().ok());
             if name == NETWORK {
-                plan.prepared = Some(self.read(NETWORK).map_err(self.failed("read", NETWORK))?);
+                let read = self.read(NETWORK);
+                plan.prepared = Some(read.map_err(failed("read", &self.dir.join(NETWORK)))?);
             } else if let Some(slot) = slot.map(Slot) {
                 match self.read(&name) {
                     Ok(member) => drop(plan.members.insert(slot, member)),
@@ -65,7 +59,7 @@ impl Store {
     ///
     /// # Errors
     /// The record cannot be written.
-    pub fn save_network(&self, prepared: &Prepared) -> Result<(), StoreError> {
+    pub fn save_network(&self, prepared: &Prepared) -> Result<(), FileError> {
         self.write(NETWORK, prepared, true)
     }
 
@@ -73,7 +67,7 @@ impl Store {
     ///
     /// # Errors
     /// The record cannot be removed.
-    pub fn forget_network(&self) -> Result<(), StoreError> {
+    pub fn forget_network(&self) -> Result<(), FileError> {
         self.forget(NETWORK)
     }
 
@@ -81,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     /// The record cannot be written.
-    pub fn save_member(&self, slot: Slot, member: &Member) -> Result<(), StoreError> {
+    pub fn save_member(&self, slot: Slot, member: &Member) -> Result<(), FileError> {
         self.write(&member_name(slot), member, false)
     }
 
@@ -89,7 +83,7 @@ impl Store {
     ///
     /// # Errors
     /// The record cannot be removed.
-    pub fn forget_member(&self, slot: Slot) -> Result<(), StoreError> {
+    pub fn forget_member(&self, slot: Slot) -> Result<(), FileError> {
         self.forget(&member_name(slot))
     }
 
@@ -111,7 +105,7 @@ impl Store {
         Ok(serde_json::from_slice(&fs::read(self.dir.join(name))?)?)
     }
 
-    fn write(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), StoreError> {
+    fn write(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), FileError> {
         let path = self.dir.join(name);
         let fresh = self.dir.join(format!("{name}.new"));
         let write = || {
@@ -124,31 +118,14 @@ impl Store {
             fs::rename(&fresh, &path)?;
             File::open(&self.dir)?.sync_all()
         };
-        write().map_err(self.failed("write", name))
+        write().map_err(failed("write", &path))
     }
 
-    fn forget(&self, name: &str) -> Result<(), StoreError> {
-        remove(&self.dir.join(name)).map_err(self.failed("remove", name))
-    }
-
-    fn failed(&self, operation: &'static str, name: &str) -> impl FnOnce(io::Error) -> StoreError + use<> {
-        let path = self.dir.join(name);
-        move |source| StoreError {
-            operation,
-            path,
-            source,
-        }
+    fn forget(&self, name: &str) -> Result<(), FileError> {
+        file::remove(&self.dir.join(name))
     }
 }
 
 fn member_name(slot: Slot) -> String {
     format!("vm-{slot}.json")
-}
-
-/// Removes a file, which need not be there.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

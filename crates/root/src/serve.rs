@@ -1,6 +1,6 @@
 //! The server: one socket, one thread a connection, one helper behind a lock.
 
-use std::fmt;
+use std::fmt::Display;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
@@ -18,11 +18,12 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use crate::confine::{ConfineError, confine};
+use crate::file::{FileError, failed, remove};
 use crate::flows::FlowLog;
-use crate::helper::{Helper, chain};
+use crate::helper::{Helper, Refusal, chain};
 use crate::kernel::Kernel;
-use crate::plan::{Store, StoreError, remove};
-use crate::wire::{Failure, FailureCode, Reply, Verb, frame, read_frame, write_frame};
+use crate::plan::Store;
+use crate::wire::{Reply, Verb, frame, read_frame, write_frame};
 
 /// How many connections there may be; all are the owner's or root's.
 const MAX_CONNECTIONS: usize = 64;
@@ -51,22 +52,12 @@ pub enum ServeError {
     /// Not root.
     #[error("only root can do this: start it with sudo, or as a system service")]
     NotRoot,
-    /// A directory, a lock or the socket.
-    #[error("cannot {operation} {path}")]
-    File {
-        /// What was tried.
-        operation: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// A directory, the lock, a record or the socket.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Another helper has this plan.
     #[error("another banger-root serves {0}")]
     Running(PathBuf),
-    /// The plan cannot be read.
-    #[error("cannot read the plan")]
-    Store(#[from] StoreError),
     /// The helper cannot give up what it does not need.
     #[error("cannot confine this process")]
     Confine(#[from] ConfineError),
@@ -91,9 +82,10 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let _lock = lock(&config.state_dir)?;
     let path = socket_path(&config.socket_dir, config.owner);
     let fresh = path.with_extension("new");
+    remove(&fresh)?;
     let listener = listen(&fresh, config.owner).map_err(failed("make the socket", &fresh))?;
     let confinement = confine(&[&config.state_dir, &config.socket_dir])?;
-    confinement.iter().for_each(|line| log(line));
+    confinement.iter().for_each(log);
     let mut helper = Helper::open(config.owner, &config.state_dir, Box::new(Kernel), confinement)?;
     if let Err(error) = helper.rebuild() {
         // Someone must be able to ask what is wrong, and to tear it down.
@@ -128,29 +120,15 @@ struct Server {
     connections: AtomicUsize,
 }
 
-/// Who asks.
-struct Peer {
-    uid: u32,
-    pid: i32,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "uid {} pid {}", self.uid, self.pid)
-    }
-}
-
 impl Server {
     fn accept(server: &Arc<Self>, socket: UnixStream, done: Sender<()>) {
-        let peer = match socket_peercred(&socket) {
-            Ok(cred) => Peer {
-                uid: cred.uid.as_raw(),
-                pid: cred.pid.as_raw_nonzero().get(),
-            },
+        let (uid, pid) = match socket_peercred(&socket) {
+            Ok(peer) => (peer.uid.as_raw(), peer.pid.as_raw_nonzero()),
             Err(error) => return log(format!("a connection without credentials is closed: {error}")),
         };
+        let peer = format!("uid {uid} pid {pid}");
         // The socket's mode says so already, unless someone changed it.
-        if peer.uid != server.owner && peer.uid != 0 {
+        if uid != server.owner && uid != 0 {
             return log(format!("{peer}: refused, only uid {} is served", server.owner));
         }
         if server.connections.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
@@ -166,19 +144,18 @@ impl Server {
         });
     }
 
-    fn converse(&self, mut socket: UnixStream, peer: &Peer, done: &Sender<()>) -> io::Result<()> {
+    fn converse(&self, mut socket: UnixStream, peer: &str, done: &Sender<()>) -> io::Result<()> {
         socket.set_write_timeout(Some(PATIENCE))?;
         loop {
             let verb: Verb = match read_frame(&mut socket) {
                 Ok(Some(verb)) => verb,
                 Ok(None) => return Ok(()),
-                Err(error) => {
-                    if error.kind() == io::ErrorKind::InvalidData {
-                        let message = format!("this is no verb: {error}");
-                        write_frame(&mut socket, &Failure::reply(FailureCode::Invalid, message))?;
-                    }
-                    return Err(error);
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    let refusal = Refusal::NoVerb(error);
+                    log(format!("{peer}: {}", chain(&refusal)));
+                    return write_frame(&mut socket, &Reply::from(refusal));
                 }
+                Err(error) => return Err(error),
             };
             let (name, start) = (verb.name(), Instant::now());
             let flows = verb == Verb::Flows;
@@ -201,14 +178,7 @@ impl Server {
     fn tell_flows(&self, socket: &mut UnixStream) -> io::Result<()> {
         let log = match FlowLog::open(self.owner) {
             Ok(log) => log,
-            Err(error) => {
-                let code = match error.kind() {
-                    io::ErrorKind::ResourceBusy => FailureCode::Busy,
-                    _ => FailureCode::Host,
-                };
-                let message = format!("cannot read the log of flows: {error}");
-                return write_frame(socket, &Failure::reply(code, message));
-            }
+            Err(error) => return write_frame(socket, &Reply::from(Refusal::Flows(error))),
         };
         write_frame(socket, &Reply::Done)?;
         log.stream(socket, || self.helper().network().ok().cloned())
@@ -259,7 +229,6 @@ impl Server {
 
 /// A socket that was the owner's alone before it could be found.
 fn listen(path: &Path, owner: u32) -> io::Result<UnixListener> {
-    remove(path)?;
     // One thread so far; the socket is made with these bits.
     let before = rustix::process::umask(Mode::from_raw_mode(0o177));
     let listener = UnixListener::bind(path);
@@ -269,7 +238,7 @@ fn listen(path: &Path, owner: u32) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn directory(path: &Path, mode: u32) -> Result<(), ServeError> {
+fn directory(path: &Path, mode: u32) -> Result<(), FileError> {
     let made = DirBuilder::new().recursive(true).mode(mode).create(path);
     let kept = made.and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)));
     kept.map_err(failed("make the directory", path))
@@ -284,16 +253,7 @@ fn lock(state_dir: &Path) -> Result<File, ServeError> {
     }
 }
 
-fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ServeError + use<> {
-    let path = path.to_owned();
-    move |source| ServeError::File {
-        operation,
-        path,
-        source,
-    }
-}
-
-fn log(line: impl fmt::Display) {
+fn log(line: impl Display) {
     // Without anyone to read it, there is nothing else to do.
     let _ = writeln!(io::stderr(), "banger-root: {line}");
 }

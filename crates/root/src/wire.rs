@@ -59,14 +59,13 @@ pub enum Verb {
 impl Verb {
     /// The verb as a word for the log.
     pub fn name(&self) -> String {
-        let of = |word: &str, slot: &Slot| format!("{word} slot {slot}");
         match self {
             Self::Status => "status".to_owned(),
             Self::Prepare(network) => format!("prepare {} {}", network.subnet, network.ula),
-            Self::Attach(attach) => of("attach", &attach.slot),
-            Self::Detach { slot } => of("detach", slot),
-            Self::Policy { slot, .. } => of("policy", slot),
-            Self::Answers { slot, .. } => of("answers", slot),
+            Self::Attach(Attach { slot, .. }) => format!("attach slot {slot}"),
+            Self::Detach { slot } => format!("detach slot {slot}"),
+            Self::Policy { slot, .. } => format!("policy slot {slot}"),
+            Self::Answers { slot, .. } => format!("answers slot {slot}"),
             Self::DnsSockets => "dns_sockets".to_owned(),
             Self::Flows => "flows".to_owned(),
             Self::Audit => "audit".to_owned(),
@@ -163,12 +162,6 @@ pub struct Failure {
     pub code: FailureCode,
     /// In words, with every cause.
     pub message: String,
-}
-
-impl Failure {
-    pub(crate) const fn reply(code: FailureCode, message: String) -> Reply {
-        Reply::Failed(Self { code, message })
-    }
 }
 
 /// The kinds of failures.

@@ -222,23 +222,13 @@ fn bridge_steps(
         .map(|&(_, address, prefix)| (address, prefix))
         .collect();
     let link_local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    for &(address, prefix) in had
+    let link = || name.clone();
+    let wrong = had
         .iter()
-        .filter(|own| !wanted.contains(own) && !link_local(&own.0))
-    {
-        steps.push(Step::NoAddress {
-            link: name.clone(),
-            address,
-            prefix,
-        });
-    }
-    for (address, prefix) in wanted.into_iter().filter(|own| !had.contains(own)) {
-        steps.push(Step::Address {
-            link: name.clone(),
-            address,
-            prefix,
-        });
-    }
+        .filter(|own| !wanted.contains(own) && !link_local(&own.0));
+    steps.extend(wrong.map(|&own| Step::NoAddress { link: link(), own }));
+    let missing = wanted.into_iter().filter(|own| !had.contains(own));
+    steps.extend(missing.map(|own| Step::Address { link: link(), own }));
 }
 
 /// The steps to a host without anything of this owner's, with its settings as they were `before`.

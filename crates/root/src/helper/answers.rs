@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use banger_model::network::{NetMode, Slot, Step, filter, is_refused};
+use banger_model::network::{NetMode, Slot, filter, is_refused};
 
 use super::{Helper, Refusal};
 use crate::wire::{Answer, MAX_ANSWERS};
@@ -30,9 +30,6 @@ impl Helper {
         let (alive, told) = with.ok_or(Refusal::Answers(answers.len()))?;
         let script = filter::answers(self.owner, network, slot, &told);
         self.answers.insert(slot, alive);
-        Ok(self.load(Step::Filter {
-            what: "open what names resolved to",
-            script,
-        })?)
+        Ok(self.load("open what names resolved to", script)?)
     }
 }

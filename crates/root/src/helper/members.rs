@@ -99,19 +99,15 @@ impl Helper {
             of.map(|(network, member)| filter::elements(self.owner, network, slot, member))
                 .unwrap_or_default()
         };
-        self.load(Step::Filter {
-            what: "change the packet filter",
-            script: filter::change(self.owner, &elements(from), &elements(to)),
-        })
+        let script = filter::change(self.owner, &elements(from), &elements(to));
+        self.load("change the packet filter", script)
     }
 
     /// Applies a change of the filter, or else all of it.
-    pub(super) fn load(&self, change: Step) -> Result<(), HostError> {
-        self.host.apply(&change).or_else(|_| {
-            self.host.apply(&Step::Filter {
-                what: "load the packet filter",
-                script: self.whole_filter(),
-            })
+    pub(super) fn load(&self, what: &'static str, script: String) -> Result<(), HostError> {
+        self.host.apply(&Step::Filter { what, script }).or_else(|_| {
+            let (what, script) = ("load the packet filter", self.whole_filter());
+            self.host.apply(&Step::Filter { what, script })
         })
     }
 

@@ -15,13 +15,13 @@ use banger_model::network::{
     Answers, Finding, MAX_POOL, Network, Plan, Prepared, Slot, Step, converge, filter, spare_tap_name,
 };
 
+use crate::file::FileError;
 use crate::kernel::{Host, HostError};
-use crate::plan::{Store, StoreError};
-use crate::wire::{DnsSocket, Failure, Reply, Status, Verb};
+use crate::plan::Store;
+use crate::wire::{DnsSocket, Reply, Status, Verb};
 
 use refusal::Left;
-pub use refusal::Refusal;
-pub(crate) use refusal::chain;
+pub use refusal::{Refusal, chain};
 
 /// The helper: a plan, and the host that it is kept true on.
 pub struct Helper {
@@ -48,7 +48,7 @@ impl Helper {
         state: &Path,
         host: Box<dyn Host>,
         confinement: Vec<String>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, FileError> {
         let store = Store::new(state);
         let plan = store.load()?;
         Ok(Self {
@@ -79,7 +79,7 @@ impl Helper {
             Verb::Rebuild => self.rebuild().map(|()| Reply::Done),
             Verb::Teardown => self.teardown().map(|()| Reply::Done),
         };
-        done.unwrap_or_else(|refusal| Reply::Failed(Failure::from(refusal)))
+        done.unwrap_or_else(Reply::from)
     }
 
     /// The network that is prepared.

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use banger_model::network::{Cidr, InvalidNetwork, InvalidRules, MAX_ALIVE, Mac, Slot};
 
+use crate::file::FileError;
 use crate::kernel::HostError;
-use crate::plan::StoreError;
-use crate::wire::{Failure, FailureCode, MAX_ANSWERS};
+use crate::wire::{Failure, FailureCode, MAX_ANSWERS, Reply};
 
 /// Why a verb is not done.
 #[derive(Debug, thiserror::Error)]
@@ -51,10 +51,16 @@ pub enum Refusal {
     Host(#[from] HostError),
     /// The record fails.
     #[error("the plan cannot be recorded")]
-    Store(#[from] StoreError),
+    Record(#[from] FileError),
     /// The gateway's port 53.
     #[error("cannot listen at {0} port 53")]
     Dns(IpAddr, #[source] io::Error),
+    /// The log of flows; another connection has it, perhaps.
+    #[error("cannot read the log of flows")]
+    Flows(#[source] io::Error),
+    /// Not one of the verbs.
+    #[error("this is no verb")]
+    NoVerb(#[source] io::Error),
     /// The verb failed, and so did what should have undone it.
     #[error("{cause}; and this stays: {}", left.join("; "))]
     Left {
@@ -65,16 +71,20 @@ pub enum Refusal {
     },
 }
 
-impl From<Refusal> for Failure {
+impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
         let code = match &refusal {
             Refusal::NoNetwork => FailureCode::NotPrepared,
             Refusal::NotAttached(_) => FailureCode::NotAttached,
             Refusal::MacTaken(..) | Refusal::Overlap(..) | Refusal::InUse => FailureCode::Conflict,
-            Refusal::Host(_) | Refusal::Store(_) | Refusal::Dns(..) | Refusal::Left { .. } => {
-                FailureCode::Host
-            }
-            Refusal::Network(_)
+            Refusal::Flows(error) if error.kind() == io::ErrorKind::ResourceBusy => FailureCode::Busy,
+            Refusal::Host(_)
+            | Refusal::Record(_)
+            | Refusal::Dns(..)
+            | Refusal::Flows(_)
+            | Refusal::Left { .. } => FailureCode::Host,
+            Refusal::NoVerb(_)
+            | Refusal::Network(_)
             | Refusal::Slot(..)
             | Refusal::Rules(..)
             | Refusal::Answer(_)
@@ -82,7 +92,7 @@ impl From<Refusal> for Failure {
             | Refusal::ModeOff(_) => FailureCode::Invalid,
         };
         let message = chain(&refusal);
-        Self { code, message }
+        Self::Failed(Failure { code, message })
     }
 }
 
@@ -103,13 +113,7 @@ impl Left {
 
     /// The refusal that says what stays, if anything does.
     pub(super) fn after(self, cause: Refusal) -> Refusal {
-        match self.0 {
-            left if left.is_empty() => cause,
-            left => Refusal::Left {
-                cause: chain(&cause),
-                left,
-            },
-        }
+        self.done(&chain(&cause)).err().unwrap_or(cause)
     }
 
     /// The same where nothing but what stays is wrong.
@@ -125,7 +129,7 @@ impl Left {
 }
 
 /// An error with all its causes, in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

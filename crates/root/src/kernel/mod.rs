@@ -76,16 +76,8 @@ impl Host for Kernel {
     fn apply(&self, step: &Step) -> Result<(), HostError> {
         let done = match step {
             Step::Bridge { name, mac, mtu } => netlink::bridge(name, *mac, *mtu),
-            Step::Address {
-                link,
-                address,
-                prefix,
-            } => netlink::address(link, *address, *prefix, true),
-            Step::NoAddress {
-                link,
-                address,
-                prefix,
-            } => netlink::address(link, *address, *prefix, false),
+            Step::Address { link, own } => netlink::address(link, *own),
+            Step::NoAddress { link, own } => netlink::no_address(link, *own),
             Step::Setting { key, value } => fs::write(format!("/proc/sys/{key}"), value),
             Step::Filter { script, .. } => nft::apply(script),
             Step::Tap { name, owner } => tap::make(name, *owner),

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 
 use banger_model::network::{Cidr, Link, Mac, Observed, Route};
 use banger_netlink::route::{self as message, link_message};
@@ -59,6 +60,13 @@ pub(crate) fn ask(socket: &Socket, message: Message) -> io::Result<Vec<Vec<u8>>>
     }
 }
 
+/// Waits for either; says whether the first is readable or closed.
+pub(crate) fn wait(first: &impl AsFd, second: &impl AsFd) -> io::Result<bool> {
+    let mut events = [first.as_fd(), second.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    poll(&mut events, None)?;
+    Ok(!events[0].revents().is_empty())
+}
+
 /// Does something that the kernel acknowledges late: only when no processor can still look at what was removed, ten or
 /// twenty milliseconds after it is gone. Returns when a message among the `news` says that it is, or else with its end.
 pub(super) fn until(
@@ -72,16 +80,11 @@ pub(super) fn until(
         act()
     });
     loop {
-        let mut events = [
-            PollFd::new(news, PollFlags::IN),
-            PollFd::new(&ended, PollFlags::IN),
-        ];
-        poll(&mut events, None)?;
-        if events[0].revents().is_empty() {
-            let panicked = |_| Err(io::Error::other("the thread that did it panicked"));
-            return acting.join().unwrap_or_else(panicked);
+        if wait(&ended, news)? {
+            let ended = acting.join();
+            return ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
-        // More news than there is room for are lost; then it is the end that tells.
+        // Where more news come than there is room for, some are lost; then the end tells.
         if let Ok((datagram, _)) = news.recv_from_full()
             && received(&datagram).any(|message| gone(&message))
         {
@@ -176,19 +179,24 @@ pub(super) fn remove(name: &str) -> io::Result<()> {
     })
 }
 
-pub(super) fn address(link: &str, address: IpAddr, prefix: u8, wanted: bool) -> io::Result<()> {
-    let index = index(link)?;
+pub(super) fn address(link: &str, (address, prefix): (IpAddr, u8)) -> io::Result<()> {
     // Nobody else may be there: ports are isolated, and what they send is checked. So no duplicate is looked for.
-    let of = |kind, flags| message::address_message(kind, flags, index, address, prefix);
-    if !wanted {
-        return removed(of(libc::RTM_DELADDR, 0));
-    }
+    let message = message::address_message(libc::RTM_NEWADDR, SET, index(link)?, address, prefix);
     match Cidr::around(address, prefix).map(|block| block.range().last) {
-        Some(IpAddr::V4(last)) => {
-            change(of(libc::RTM_NEWADDR, SET).with(libc::IFA_BROADCAST, &last.octets()))
-        }
-        _ => change(of(libc::RTM_NEWADDR, SET)),
+        Some(IpAddr::V4(last)) => change(message.with(libc::IFA_BROADCAST, &last.octets())),
+        _ => change(message),
     }
+}
+
+pub(super) fn no_address(link: &str, (address, prefix): (IpAddr, u8)) -> io::Result<()> {
+    let index = index(link)?;
+    removed(message::address_message(
+        libc::RTM_DELADDR,
+        0,
+        index,
+        address,
+        prefix,
+    ))
 }
 
 pub(super) fn neighbour(bridge: &str, address: IpAddr, mac: Option<Mac>) -> io::Result<()> {
@@ -223,16 +231,13 @@ fn removed(message: Message) -> io::Result<()> {
 
 /// What there is; that something is not there is no error of who wants it gone.
 fn existing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    let absent = [
-        libc::ENODEV,
-        libc::ENOENT,
-        libc::EADDRNOTAVAIL,
-        libc::ESRCH,
-        libc::ENXIO,
-    ];
-    match result {
-        Err(error) if error.raw_os_error().is_some_and(|code| absent.contains(&code)) => Ok(None),
-        result => result.map(Some),
+    let error = match result {
+        Ok(there) => return Ok(Some(there)),
+        Err(error) => error,
+    };
+    match error.raw_os_error() {
+        Some(libc::ENODEV | libc::ENOENT | libc::EADDRNOTAVAIL | libc::ESRCH | libc::ENXIO) => Ok(None),
+        _ => Err(error),
     }
 }
 
