@@ -119,11 +119,11 @@ fn filter(owner: u32, listing: &str, loaded: Option<&Chains>, planned: &BTreeSet
         ))];
     }
     let mut findings = Vec::new();
-    let mut chains = loaded.cloned().unwrap_or_default();
-    for (name, rule) in own_chains(planned.iter()) {
-        chains.insert(("inet".to_owned(), name.to_owned()), rule + "\n");
-    }
-    if chains != now {
+    let of_vms = own_chains(planned.iter());
+    let of_vms = of_vms.map(|(name, rule)| (("inet".to_owned(), name.to_owned()), rule + "\n"));
+    let with_those = |loaded: &Chains| loaded.clone().into_iter().chain(of_vms).collect::<Chains>();
+    // What was loaded is not known at once.
+    if loaded.map(with_those).is_some_and(|wanted| wanted != now) {
         findings.push(finding(format!(
             "the chains of table {own} are not those that were loaded"
         )));

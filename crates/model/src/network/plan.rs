@@ -99,6 +99,22 @@ pub struct Member {
     pub generation: u16,
 }
 
+impl Member {
+    /// A VM in the place of `old`, of another generation if its rules are others; of the `first` if there was none.
+    pub fn after(old: Option<&Self>, mac: Mac, rules: Rules, first: u16) -> Self {
+        let generation = match old {
+            Some(old) if old.rules != rules => old.generation.wrapping_add(1),
+            Some(old) => old.generation,
+            None => first,
+        };
+        Self {
+            mac,
+            rules,
+            generation,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +133,18 @@ mod tests {
         assert_eq!(network(1279, 0).validate(), Err(InvalidNetwork::Mtu(1279)));
         assert_eq!(network(9217, 0).validate(), Err(InvalidNetwork::Mtu(9217)));
         assert_eq!(network(1500, 65).validate(), Err(InvalidNetwork::Pool(65)));
+    }
+
+    #[test]
+    fn connections_outlive_no_change_of_the_rules() {
+        let mac: Mac = "06:00:00:00:00:01".parse().unwrap();
+        let first = Member::after(None, mac, Rules::default(), u16::MAX);
+        let same = Member::after(Some(&first), mac, Rules::default(), 7);
+        assert_eq!((first.generation, same.generation), (u16::MAX, u16::MAX));
+        let ports = Rules {
+            host_ports: [80].into(),
+            ..Rules::default()
+        };
+        assert_eq!(Member::after(Some(&first), mac, ports, 7).generation, 0);
     }
 }

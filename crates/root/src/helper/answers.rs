@@ -25,11 +25,11 @@ impl Helper {
         let places = answers
             .iter()
             .map(|answer| ((answer.address, answer.port), answer.ttl));
-        let had = self.answers.get(&slot).cloned().unwrap_or_default();
+        let had = self.known.answers.get(&slot).cloned().unwrap_or_default();
         let with = had.with(Instant::now(), places);
         let (alive, told) = with.ok_or(Refusal::Answers(answers.len()))?;
         let script = filter::answers(self.owner, network, slot, &told);
-        self.answers.insert(slot, alive);
+        self.known.answers.insert(slot, alive);
         Ok(self.load("open what names resolved to", script)?)
     }
 }

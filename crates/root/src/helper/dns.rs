@@ -17,14 +17,14 @@ impl Helper {
     pub fn dns(&mut self) -> Result<&[(DnsSocket, OwnedFd)], Refusal> {
         let network = self.network()?;
         let gateways = [network.subnet.gateway().into(), network.ula.gateway().into()];
-        if self.dns.is_empty() {
+        if self.known.dns.is_empty() {
             let mut bound = Vec::new();
             for ip in gateways {
                 bound.extend(bind(SocketAddr::new(ip, DNS)).map_err(|source| Refusal::Dns(ip, source))?);
             }
-            self.dns = bound;
+            self.known.dns = bound;
         }
-        Ok(&self.dns)
+        Ok(&self.known.dns)
     }
 }
 

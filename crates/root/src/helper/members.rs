@@ -1,10 +1,8 @@
 //! Attaching, detaching, and changing what a VM may reach.
 
-use std::collections::BTreeSet;
 use std::time::UNIX_EPOCH;
 
-use banger_model::network::filter::{self, Element};
-use banger_model::network::{Mac, Member, Observed, Rules, Slot, Step, converge, tap_name};
+use banger_model::network::{Mac, Member, Observed, Rules, Slot, Step, converge, filter, tap_name};
 
 use super::{Helper, Left, Refusal};
 use crate::kernel::HostError;
@@ -12,29 +10,34 @@ use crate::wire::{Attach, Attached};
 
 impl Helper {
     pub(super) fn attach(&mut self, Attach { slot, mac, rules }: Attach) -> Result<Attached, Refusal> {
-        self.check(slot, mac, &rules)?;
-        let old = self.plan.members.get(&slot).cloned();
-        let generation = match &old {
-            Some(old) if old.rules != rules => old.generation.wrapping_add(1),
-            Some(old) => old.generation,
-            // Connections of an earlier VM of this slot bear some other number.
-            None => UNIX_EPOCH.elapsed().map_or(1, |now| now.as_secs() as u16),
-        };
-        let new = Member {
-            mac,
-            rules,
-            generation,
-        };
-        self.store.save_member(slot, &new)?;
-        self.plan.members.insert(slot, new.clone());
-        self.place(slot, &new, old.as_ref())
-            .map_err(|cause| self.put_back(slot, old, cause))
+        let fresh = !self.plan.members.contains_key(&slot);
+        self.admit(slot, mac, rules, |helper, new| helper.place(slot, new, fresh))
     }
 
     pub(super) fn policy(&mut self, slot: Slot, rules: Rules) -> Result<(), Refusal> {
         let member = self.plan.members.get(&slot);
         let mac = member.ok_or(Refusal::NotAttached(slot))?.mac;
-        self.attach(Attach { slot, mac, rules }).map(drop)
+        self.admit(slot, mac, rules, |_, _| Ok(()))
+    }
+
+    /// Lets the filter have a VM, and then what it is attached by: nothing is open before it is guarded.
+    fn admit<T>(
+        &mut self,
+        slot: Slot,
+        mac: Mac,
+        rules: Rules,
+        place: impl FnOnce(&mut Self, &Member) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.check(slot, mac, &rules)?;
+        let old = self.plan.members.get(&slot).cloned();
+        // Connections of an earlier VM of this slot bear some other number.
+        let first = UNIX_EPOCH.elapsed().map_or(1, |now| now.as_secs() as u16);
+        let new = Member::after(old.as_ref(), mac, rules, first);
+        self.store.save_member(slot, &new)?;
+        self.plan.members.insert(slot, new.clone());
+        let changed = self.change_filter(slot, old.as_ref(), Some(&new));
+        let placed = changed.map_err(Refusal::from).and_then(|()| place(self, &new));
+        placed.map_err(|cause| self.put_back(slot, old, cause))
     }
 
     /// Removes all of a VM, whatever of it cannot be removed; its record stays until all is gone.
@@ -42,7 +45,7 @@ impl Helper {
         let Some(member) = self.plan.members.remove(&slot) else {
             return Ok(());
         };
-        self.answers.remove(&slot);
+        self.known.answers.remove(&slot);
         let mut left = self.vacate(slot);
         left.note(self.change_filter(slot, Some(&member), None));
         if !left.is_empty() {
@@ -65,13 +68,12 @@ impl Helper {
         }
     }
 
-    /// Filter, TAP and neighbours of a member, in the order in which nothing is open before it is guarded.
-    fn place(&mut self, slot: Slot, new: &Member, old: Option<&Member>) -> Result<Attached, Refusal> {
-        self.change_filter(slot, old, Some(new))?;
-        // A slot that had no VM has no TAP.
-        let observed = match old {
-            Some(_) => self.host.observe()?,
-            None => Observed::default(),
+    /// TAP and neighbours of a member. A slot that had no VM has no TAP.
+    fn place(&mut self, slot: Slot, new: &Member, fresh: bool) -> Result<Attached, Refusal> {
+        let observed = if fresh {
+            Observed::default()
+        } else {
+            self.host.observe()?
         };
         let tap = tap_name(self.owner, slot);
         let mut steps = converge::attach(self.owner, self.network()?, slot, new, &observed);
@@ -86,7 +88,7 @@ impl Helper {
     /// Gives a waiting TAP this name. One that is gone, or is refused it, is no loss: a fresh one is made.
     fn take_spare(&mut self, tap: &str) -> bool {
         let to = tap.to_owned();
-        std::iter::from_fn(|| self.spares.pop())
+        std::iter::from_fn(|| self.known.spares.pop())
             .map(|from| Step::Rename { from, to: to.clone() })
             .any(|rename| self.host.apply(&rename).is_ok())
     }
@@ -94,13 +96,8 @@ impl Helper {
     /// One transaction of what differs. A filter that is not as the plan says (someone flushed it) is loaded whole.
     fn change_filter(&self, slot: Slot, from: Option<&Member>, to: Option<&Member>) -> Result<(), HostError> {
         let network = self.plan.network();
-        let elements = |member: Option<&Member>| -> BTreeSet<Element> {
-            let of = network.zip(member);
-            of.map(|(network, member)| filter::elements(self.owner, network, slot, member))
-                .unwrap_or_default()
-        };
-        let script = filter::change(self.owner, &elements(from), &elements(to));
-        self.load("change the packet filter", script)
+        let script = network.map(|network| filter::member_change(self.owner, network, slot, from, to));
+        self.load("change the packet filter", script.unwrap_or_default())
     }
 
     /// Applies a change of the filter, or else all of it.

@@ -29,13 +29,19 @@ pub struct Helper {
     host: Box<dyn Host>,
     store: Store,
     plan: Plan,
-    /// TAPs that wait, as far as is known.
+    known: Known,
+    confinement: Vec<String>,
+}
+
+/// What is known of the host for as long as this runs.
+#[derive(Default)]
+struct Known {
+    /// TAPs that wait.
     spares: Vec<String>,
     answers: BTreeMap<Slot, Answers>,
     dns: Vec<(DnsSocket, OwnedFd)>,
-    /// The chains as the kernel listed them when they were loaded.
+    /// The chains as the kernel lists them when they have just been loaded.
     chains: Option<Chains>,
-    confinement: Vec<String>,
 }
 
 impl Helper {
@@ -56,10 +62,7 @@ impl Helper {
             host,
             store,
             plan,
-            spares: Vec::new(),
-            answers: BTreeMap::new(),
-            dns: Vec::new(),
-            chains: None,
+            known: Known::default(),
             confinement,
         })
     }
@@ -97,7 +100,7 @@ impl Helper {
             owner: self.owner,
             network: self.plan.network().cloned(),
             attached: members.map(|(&slot, member)| (slot, member.rules.mode)).collect(),
-            warm: self.spares.len(),
+            warm: self.known.spares.len(),
             confinement: self.confinement.clone(),
         }
     }
@@ -111,7 +114,7 @@ impl Helper {
         }
         let before = self.check_host(&network)?;
         if moves {
-            self.dns.clear();
+            self.known.dns.clear();
         }
         let new = Prepared { network, before };
         self.store.save_network(&new)?;
@@ -161,11 +164,8 @@ impl Helper {
     pub fn rebuild(&mut self) -> Result<(), Refusal> {
         let steps = self.steps()?;
         steps.iter().try_for_each(|step| self.host.apply(step))?;
-        self.spares = converge::spares(self.owner, &self.host.observe()?);
-        self.chains = None;
-        if self.plan.prepared.is_some() {
-            self.chains = Some(audit::chains(self.owner, &self.host.filter()?));
-        }
+        self.known.spares = converge::spares(self.owner, &self.host.observe()?);
+        self.known.chains = None;
         Ok(())
     }
 
@@ -180,7 +180,7 @@ impl Helper {
     /// The packet filter of the plan, and the answers that still live.
     fn whole_filter(&self) -> String {
         let now = Instant::now();
-        let answers = |slot| self.answers.get(&slot).map(|answers| answers.alive(now));
+        let answers = |slot| self.known.answers.get(&slot).map(|answers| answers.alive(now));
         filter::whole(self.owner, &self.plan, |slot| answers(slot).unwrap_or_default())
     }
 
@@ -188,8 +188,9 @@ impl Helper {
         if self.plan.prepared.is_none() {
             return Ok(Vec::new());
         }
-        let (steps, listing, loaded) = (self.steps()?, self.host.filter()?, self.chains.as_ref());
-        Ok(audit::findings(self.owner, &self.plan, &steps, &listing, loaded))
+        let (steps, listing) = (self.steps()?, self.host.filter()?);
+        let chains = self.known.chains.as_ref();
+        Ok(audit::findings(self.owner, &self.plan, &steps, &listing, chains))
     }
 
     fn teardown(&mut self) -> Result<(), Refusal> {
@@ -204,14 +205,11 @@ impl Helper {
         }
         self.store.forget_network()?;
         self.plan.prepared = None;
-        self.spares.clear();
-        self.answers.clear();
-        self.dns.clear();
-        self.chains = None;
+        self.known = Known::default();
         Ok(())
     }
 
-    /// Lets one more TAP wait, if there are too few. Says whether there still are.
+    /// What nobody waits for: learns which filter was loaded, or lets one more TAP wait. Says whether there is more.
     ///
     /// # Errors
     /// The host refuses; nothing of the TAP stays.
@@ -219,9 +217,13 @@ impl Helper {
         let Some(&Network { pool, mtu, .. }) = self.plan.network() else {
             return Ok(false);
         };
+        if self.known.chains.is_none() {
+            self.known.chains = Some(audit::chains(self.owner, &self.host.filter()?));
+            return Ok(true);
+        }
         let mut names = (0..=MAX_POOL).map(|number| spare_tap_name(self.owner, number.into()));
-        let free = names.find(|name| !self.spares.contains(name));
-        let Some(name) = free.filter(|_| self.spares.len() < pool.into()) else {
+        let free = names.find(|name| !self.known.spares.contains(name));
+        let Some(name) = free.filter(|_| self.known.spares.len() < pool.into()) else {
             return Ok(false);
         };
         let steps = converge::waiting_tap(self.owner, name.clone(), mtu);
@@ -230,8 +232,8 @@ impl Helper {
             left.note(self.host.apply(&Step::NoLink { name }));
             return Err(left.after(cause.into()));
         }
-        self.spares.push(name);
-        Ok(self.spares.len() < pool.into())
+        self.known.spares.push(name);
+        Ok(self.known.spares.len() < pool.into())
     }
 }
 

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use banger_model::network::{Cidr, Link, Mac, Observed, Route};
 use banger_netlink::route::{self as message, link_message};
@@ -69,18 +70,23 @@ pub(crate) fn wait(first: &impl AsFd, second: &impl AsFd) -> io::Result<bool> {
 
 /// Does something that the kernel acknowledges late: only when no processor can still look at what was removed, ten or
 /// twenty milliseconds after it is gone. Returns when a message among the `news` says that it is, or else with its end.
+///
+/// Closing a socket of netfilter's waits as well. So the thread has `news` to its end.
 pub(super) fn until(
-    news: &Socket,
+    news: Socket,
     gone: impl Fn(&Received<'_>) -> bool,
     act: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> io::Result<()> {
     let (ended, end) = io::pipe()?;
+    let news = Arc::new(news);
+    let held = (end, Arc::clone(&news));
     let acting = std::thread::spawn(move || {
-        let _end = end;
-        act()
+        let done = act();
+        drop(held);
+        done
     });
     loop {
-        if wait(&ended, news)? {
+        if wait(&ended, &*news)? {
             let ended = acting.join();
             return ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
@@ -174,7 +180,7 @@ pub(super) fn remove(name: &str) -> io::Result<()> {
             && message.body.first() == Some(&(libc::AF_UNSPEC as u8))
             && array(message.body, 4) == Some(index.to_ne_bytes())
     };
-    until(&news, gone, move || {
+    until(news, gone, move || {
         removed(link_message(libc::RTM_DELLINK, 0, index, false))
     })
 }

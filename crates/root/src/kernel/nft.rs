@@ -26,7 +26,7 @@ pub(super) fn apply(script: &str) -> io::Result<()> {
     // The port of a program's first socket is its process id; if it is not, then nft's end is waited for.
     let (pid, script) = (nft.id(), script.to_owned());
     let done = |message: &Received<'_>| message.kind == NFT_MSG_NEWGEN && message.port == pid;
-    netlink::until(&news, done, move || end(nft, &script).map(drop))
+    netlink::until(news, done, move || end(nft, &script).map(drop))
 }
 
 /// All tables of all families.

@@ -262,6 +262,21 @@ pub fn change(owner: u32, from: &BTreeSet<Element>, to: &BTreeSet<Element>) -> S
     script
 }
 
+/// The transaction that a VM's coming, changing or going is.
+pub fn member_change(
+    owner: u32,
+    network: &Network,
+    slot: Slot,
+    from: Option<&Member>,
+    to: Option<&Member>,
+) -> String {
+    let of = |member: Option<&Member>| {
+        let elements = member.map(|member| elements(owner, network, slot, member));
+        elements.unwrap_or_default()
+    };
+    change(owner, &of(from), &of(to))
+}
+
 fn commands<'a>(script: &mut String, word: &str, owner: u32, elements: impl Iterator<Item = &'a Element>) {
     let mut by_set: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for element in elements {
