@@ -195,14 +195,8 @@ pub(super) fn address(link: &str, (address, prefix): (IpAddr, u8)) -> io::Result
 }
 
 pub(super) fn no_address(link: &str, (address, prefix): (IpAddr, u8)) -> io::Result<()> {
-    let index = index(link)?;
-    removed(message::address_message(
-        libc::RTM_DELADDR,
-        0,
-        index,
-        address,
-        prefix,
-    ))
+    let own = message::address_message(libc::RTM_DELADDR, 0, index(link)?, address, prefix);
+    removed(own)
 }
 
 pub(super) fn neighbour(bridge: &str, address: IpAddr, mac: Option<Mac>) -> io::Result<()> {
