@@ -13,9 +13,10 @@ ifneq ($(TEST_KERNEL_ZST),)
 BANGER_TEST_KERNEL ?= $(CURDIR)/$(TEST_KERNEL)
 # It runs under KVM-PVM, without features of KVM's that the host does not have. It keeps no AVX registers across a
 # switch of tasks, but programs see that the processor has them: about one process in a thousand went wrong here, also
-# under bare Firecracker, until the C library did without.
-NO_AVX := GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX_Fast_Unaligned_Load,-AVX2,-AVX,-AVX512F,-AVX512VL,-AVX512BW
-BANGER_TEST_KERNEL_APPEND ?= no-kvmapf no-steal-acc $(NO_AVX) systemd.setenv=$(NO_AVX)
+# under bare Firecracker, until the C library did without. Go's programs have a switch of their own.
+NO_AVX := GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX_Fast_Unaligned_Load,-AVX2,-AVX,-AVX512F,-AVX512VL,-AVX512BW \
+	GODEBUG=cpu.all=off
+BANGER_TEST_KERNEL_APPEND ?= no-kvmapf no-steal-acc $(NO_AVX) $(addprefix systemd.setenv=,$(NO_AVX))
 endif
 export BANGER_TEST_KERNEL BANGER_TEST_KERNEL_APPEND
 

@@ -25,6 +25,8 @@ pub struct Home {
     env: Vec<(String, String)>,
     /// The network namespace that programs run in, if it is another than ours.
     netns: Option<String>,
+    /// How long a command may take.
+    longest: Duration,
 }
 
 /// Where the programs are that are tested: `target/debug`, as `make test` builds them.
@@ -68,6 +70,7 @@ impl Home {
             programs: programs()?,
             env: Vec::new(),
             netns: None,
+            longest: LONGEST,
         })
     }
 
@@ -90,6 +93,18 @@ impl Home {
     pub fn within(mut self, netns: &str) -> Self {
         self.netns = Some(netns.to_owned());
         self
+    }
+
+    /// The same home with commands that may take longer.
+    #[must_use]
+    pub fn patient(mut self, longest: Duration) -> Self {
+        self.longest = longest;
+        self
+    }
+
+    /// Where its programs are.
+    pub fn programs(&self) -> &Path {
+        &self.programs
     }
 
     /// Its directory.
@@ -125,7 +140,10 @@ impl Home {
     /// # Errors
     /// When it cannot be started.
     pub fn banger<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<Output> {
-        finish(self.command(args))
+        let mut command = self.command(args);
+        let line = shown(&command);
+        let child = command.spawn().with_context(|| format!("start `{line}`"))?;
+        collect(line, child, self.longest)
     }
 
     /// Runs `banger` with `input`.
@@ -143,7 +161,7 @@ impl Home {
         let mut stdin = child.stdin.take().context("its input")?;
         // A program may end without reading all.
         let writing = std::thread::spawn(move || stdin.write_all(&input));
-        let output = collect(line, child)?;
+        let output = collect(line, child, self.longest)?;
         let _ = writing.join();
         Ok(output)
     }
@@ -271,29 +289,19 @@ impl Drop for Home {
     }
 }
 
-/// How long a command of a story may take.
+/// How long a command of a story may take, if nothing else is said.
 const LONGEST: Duration = Duration::from_secs(150);
 
 /// What is said of one that takes longer.
 pub const HUNG: &str = "hung and was killed";
 
-/// Runs a program to its end.
-///
-/// # Errors
-/// When it cannot be started.
-pub(crate) fn finish(mut command: Command) -> Result<Output> {
-    let line = shown(&command);
-    let child = command.spawn().with_context(|| format!("start `{line}`"))?;
-    collect(line, child)
-}
-
-fn collect(line: String, child: Child) -> Result<Output> {
+fn collect(line: String, child: Child, longest: Duration) -> Result<Output> {
     let held = Pid::from_raw(child.id().try_into()?).context("a process id")?;
     let held = pidfd_open(held, PidfdFlags::empty())?;
     let (ended, is_over) = std::sync::mpsc::channel::<()>();
     // A command that hangs would hang the story, and all after it.
     let watch = std::thread::spawn(move || {
-        let hangs = is_over.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout);
+        let hangs = is_over.recv_timeout(longest) == Err(RecvTimeoutError::Timeout);
         if hangs {
             let _ = pidfd_send_signal(&held, Signal::KILL);
         }

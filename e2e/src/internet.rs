@@ -57,7 +57,7 @@ impl Internet {
             ip(&["-n", far, "addr", "add", &format!("{site}/32"), "dev", "lo"])?;
         }
         ip(&["-n", host, "route", "add", "default", "via", "198.51.100.2"])?;
-        let pages = self.dir.path().join("pages");
+        let pages = self.pages();
         std::fs::create_dir(&pages)?;
         std::fs::write(pages.join("index.html"), "hello\n")?;
         let web = Command::new("ip")
@@ -75,6 +75,11 @@ impl Internet {
     /// The namespace of the host.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// What both servers serve.
+    pub fn pages(&self) -> PathBuf {
+        self.dir.path().join("pages")
     }
 
     /// Where the root helper's socket is.

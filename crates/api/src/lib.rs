@@ -39,8 +39,9 @@
 //! | `POST /v1/vms/{name}/forwards/remove` | [`ForwardRemove`] | list of the [`Forward`](banger_model::Forward)s removed |
 //! | `GET /v1/vms/{name}/logs` | query [`LogQuery`] | text |
 //! | `POST /v1/vms/{name}/workspace` | [`WorkspaceRequest`] | events, then [`WorkspaceReport`] |
+//! | `POST /v1/repository/wishes` | [`WishesQuery`] | [`Wishes`] |
 //! | `POST /v1/workspace/plan` | [`WorkspaceRequest`] | [`WorkspacePlan`] |
-//! | `POST /v1/vms/{name}/commit` | [`VmCommit`] | [`Image`] |
+//! | `POST /v1/vms/{name}/commit` | [`VmCommit`] | events, then [`Image`] |
 //! | `POST /v1/vm/prune`, `/v1/image/prune`, `/v1/kernel/prune`, `/v1/cache/prune` | [`Prune`] | [`Pruned`] |
 //!
 //! "Events" are server-sent events (the WHATWG HTML standard) of [`Progress`], ended by one of name
@@ -51,10 +52,12 @@ mod catalog;
 mod daemon;
 mod error;
 mod forward;
+mod helper;
 mod image;
 mod kernel;
 mod paths;
 mod progress;
+mod repository;
 mod vm;
 mod workspace;
 
@@ -70,6 +73,7 @@ pub use catalog::{
 pub use daemon::{ANOTHER_RUNS, Check, CheckStatus, DoctorReport, Version};
 pub use error::ErrorBody;
 pub use forward::{ForwardAdd, ForwardRemove, ForwardState, GuestProcess, HttpGuess, VmForward, VmPort};
+pub use helper::{HelperMember, HelperNetwork, HelperReport, HelperState};
 pub use image::{
     Aspect, Compression, DifferenceKind, Image, ImageConfig, ImageDiff, ImageDifference, ImageExport,
     ImageExported, ImageImport, ImageInspection, ImageOrigin, ImagePull, ImagePulled, ImageRegister,
@@ -78,6 +82,7 @@ pub use image::{
 pub use kernel::{Kernel, KernelImport, KernelSource};
 pub use paths::{Paths, PathsError};
 pub use progress::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, Progress};
+pub use repository::{WishedImage, Wishes, WishesQuery};
 pub use vm::{
     LogQuery, LogSource, Machine, Prune, Pruned, Vm, VmCommit, VmCreate, VmNetwork, VmRestart, VmSet,
     VmStart, VmStop,

@@ -12,6 +12,7 @@ mod failure;
 mod many;
 mod print;
 mod progress;
+mod service;
 mod session;
 mod terminal;
 mod values;

@@ -1,7 +1,7 @@
 //! The configuration file: what a user may set for all VMs.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +18,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Describe;
+
+/// Where a resolver without privileges may listen; 5353 is multicast DNS.
+const DNS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5354);
 
 /// `config.toml`. Every key may be absent; a key that does not exist is an error.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -42,6 +45,9 @@ pub(crate) struct Config {
     /// Who is asked for names that are not VMs': addresses, with a port if it is another than 53. The host's own when empty.
     #[serde(deserialize_with = "upstreams")]
     pub(crate) default_dns: Vec<SocketAddr>,
+    /// Where this host's own programs may ask for names, beside the gateway: a loopback address and a port, or `off`.
+    #[serde(deserialize_with = "loopback")]
+    pub(crate) dns_listen: Option<SocketAddr>,
     /// Rules by name, which `--allow @NAME` stands for.
     pub(crate) allow: BTreeMap<String, Vec<Allow>>,
     /// How much a pulled image may be.
@@ -66,6 +72,7 @@ impl Default for Config {
             tap_pool_size: 4,
             default_net: NetMode::default(),
             default_dns: Vec::new(),
+            dns_listen: Some(DNS_LISTEN),
             allow: BTreeMap::new(),
             pull: Limits::default(),
             registry: BTreeMap::new(),
@@ -212,6 +219,21 @@ fn upstreams<'de, D: Deserializer<'de>>(texts: D) -> Result<Vec<SocketAddr>, D::
     parsed.collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
+fn loopback<'de, D: Deserializer<'de>>(text: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(text)?;
+    if text == "off" {
+        return Ok(None);
+    }
+    let address: Option<SocketAddr> = text.parse().ok();
+    let inside = address.filter(|address| address.ip().is_loopback() && address.port() != 0);
+    let wrong = || {
+        D::Error::custom(format!(
+            "`{text}` is no loopback address with a port, such as 127.0.0.1:5354, nor `off`"
+        ))
+    };
+    inside.map(Some).ok_or_else(wrong)
+}
+
 impl FetchLimits {
     /// The limits, with defaults for those that are not set.
     pub(crate) fn limits(self) -> fetch::Limits {
@@ -256,7 +278,7 @@ impl Describe for Error {
 }
 
 /// serde lists what it expected in place of an unknown key; the nearest of those is probably what was meant.
-fn suggestion(message: &str) -> Option<String> {
+pub(crate) fn suggestion(message: &str) -> Option<String> {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = message.starts_with("unknown field").then(|| quoted.next())??;
     let near = crate::near::nearest(unknown, quoted)?;
@@ -294,6 +316,20 @@ mod tests {
             source.message().contains("`dns.example` is no resolver"),
             "{source}"
         );
+    }
+
+    #[test]
+    fn the_host_asks_at_loopback_or_nowhere() {
+        let listen = |text: &str| parse(&format!("dns_listen = \"{text}\"")).map(|config| config.dns_listen);
+        assert_eq!(parse("").unwrap().dns_listen, Some(DNS_LISTEN));
+        assert_eq!(listen("off").unwrap(), None);
+        assert_eq!(listen("[::1]:53").unwrap(), Some("[::1]:53".parse().unwrap()));
+        for wrong in ["0.0.0.0:5354", "127.0.0.1", "127.0.0.1:0", "localhost:53"] {
+            let Err(Error::Parse { source, .. }) = listen(wrong) else {
+                panic!("{wrong} is taken");
+            };
+            assert!(source.message().contains("is no loopback address"), "{source}");
+        }
     }
 
     #[test]

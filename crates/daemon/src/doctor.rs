@@ -12,7 +12,7 @@ use banger_vmm::qemu::Qemu;
 
 use crate::config::{Config, NetworkChoice};
 use crate::error::{Describe, chain};
-use crate::network::{self, Network};
+use crate::network::{self, Answers, Network};
 use crate::programs;
 
 /// Free space below which images and disks soon do not fit.
@@ -33,6 +33,7 @@ pub(crate) fn examine(paths: &Paths, network: &Network) -> DoctorReport {
         check_network(paths, network),
         check_config(paths),
     ];
+    checks.extend(check_names(paths));
     checks.extend(check_directories(paths));
     checks.push(check_space(paths));
     checks.push(check_kernels(paths));
@@ -194,6 +195,29 @@ fn check_network(paths: &Paths, network: &Network) -> Check {
             network::INSTALL,
         ),
     }
+}
+
+/// Whether the host's programs find VMs by name at the loopback address; nothing where they are not to.
+fn check_names(paths: &Paths) -> Option<Check> {
+    let config = Config::load(paths).unwrap_or_default();
+    let address = config
+        .dns_listen
+        .filter(|_| config.network != NetworkChoice::Off)?;
+    Some(match network::who_answers(address) {
+        Answers::Banger => ok("names", format!("NAME.vm is answered at {address} for this host")),
+        Answers::Nobody => ok(
+            "names",
+            format!("NAME.vm is answered at {address} from the first VM with a network on"),
+        ),
+        Answers::Another => warning(
+            "names",
+            format!("another program has {address}, where this host may ask for NAME.vm"),
+            format!(
+                "set another port in {}, such as dns_listen = \"127.0.0.1:5355\"",
+                paths.config_file().display()
+            ),
+        ),
+    })
 }
 
 fn check_git() -> Check {

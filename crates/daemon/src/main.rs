@@ -20,6 +20,7 @@ mod orphans;
 mod programs;
 mod pulls;
 mod random;
+mod repository;
 mod serve;
 mod vm;
 mod workspace;
@@ -53,6 +54,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Ask a user's root helper for its state and print that as JSON; starts none
+    Helper {
+        /// The user's id
+        #[arg(long)]
+        owner: u32,
+    },
     /// Print the OpenAPI document of the API
     Openapi,
     /// Keep the console of the machine in DIR; machines run this
@@ -67,6 +74,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.command {
         Some(Command::Doctor { json }) => examine(json),
+        Some(Command::Helper { owner }) => print(&json(&network::report(owner))),
         Some(Command::Openapi) => print(&http::document()),
         Some(Command::ConsoleSink { dir }) => keep_console(&dir),
         None => serve::run(args.background),
@@ -83,14 +91,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn examine(json: bool) -> Result<(), ErrorBody> {
+fn examine(as_json: bool) -> Result<(), ErrorBody> {
     let paths = Paths::from_env().map_err(|error| error::body(&serve::Error::Paths(error)))?;
     let report = doctor::examine(&paths, &network::Network::of_env());
-    if json {
-        let text = serde_json::to_string_pretty(&report).expect("a report has only string keys");
-        return print(&text);
-    }
-    print(&doctor::text(&report))
+    print(&if as_json {
+        json(&report)
+    } else {
+        doctor::text(&report)
+    })
+}
+
+fn json(report: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(report).expect("a report has only string keys")
 }
 
 fn keep_console(dir: &Path) -> Result<(), ErrorBody> {

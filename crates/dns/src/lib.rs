@@ -23,7 +23,6 @@ mod forward;
 mod found;
 #[cfg(test)]
 mod hostile;
-pub mod join;
 mod known;
 mod oracle;
 mod places;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use banger_ext4::Error;
@@ -10,6 +11,8 @@ use rustix::fs::{SeekFrom as Hole, seek};
 use rustix::io::Errno;
 
 use crate::files;
+use crate::images::Progress;
+use crate::told::Told;
 
 /// Makes an empty, sparse, writable file system of `size` in an empty file.
 ///
@@ -37,36 +40,44 @@ pub fn grow(file: &File, size: ByteSize) -> Result<(), crate::Error> {
 /// Copies a file with its holes, sharing its blocks where the file system can. The copy is new and its owner's alone.
 ///
 /// # Errors
-/// When a file cannot be read or written.
-pub fn copy_sparse(from: &Path, to: &Path) -> Result<(), crate::Error> {
+/// When a file cannot be read or written, or `progress` ends it.
+pub fn copy_sparse(from: &Path, to: &Path, progress: Progress<'_>) -> Result<(), crate::Error> {
     use files::OfFile;
     let source = File::open(from).of("open", from)?;
     let target = files::make_file(to)?;
     if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
         return Ok(());
     }
-    copy_data(&source, &target).of("copy to", to)
-}
-
-fn copy_data(source: &File, target: &File) -> io::Result<()> {
-    let len = source.metadata()?.len();
-    target.set_len(len)?;
+    let metadata = source.metadata().of("read", from)?;
+    target.set_len(metadata.len()).of("make room in", to)?;
+    // Of 512 bytes, whatever the file system's blocks are (stat(2)).
+    let mut told = Told::new(progress, metadata.blocks() * 512);
     let mut at = 0;
-    while let Some(start) = data_from(source, at)? {
-        let end = seek(source, Hole::Hole(start))?;
-        (&mut &*source).seek(SeekFrom::Start(start))?;
-        (&mut &*target).seek(SeekFrom::Start(start))?;
-        // `io::copy` lets the kernel copy between files.
-        io::copy(&mut io::Read::take(source, end - start), &mut &*target)?;
+    while let Some((start, end)) = data_from(&source, at).of("read", from)? {
+        copy_piece(&source, &target, start, end).of("copy to", to)?;
+        told.add(end - start)?;
         at = end;
     }
     Ok(())
 }
 
-/// Where the next data begins, or nothing when only a hole is left.
-fn data_from(file: &File, at: u64) -> io::Result<Option<u64>> {
+/// The most that is copied at a time.
+const PIECE: u64 = 16 << 20;
+
+fn copy_piece(source: &File, target: &File, start: u64, end: u64) -> io::Result<()> {
+    (&mut &*source).seek(SeekFrom::Start(start))?;
+    (&mut &*target).seek(SeekFrom::Start(start))?;
+    // `io::copy` lets the kernel copy between files.
+    io::copy(&mut io::Read::take(source, end - start), &mut &*target).map(drop)
+}
+
+/// Where the next piece of data begins and ends, or nothing when only a hole is left.
+fn data_from(file: &File, at: u64) -> io::Result<Option<(u64, u64)>> {
     match seek(file, Hole::Data(at)) {
-        Ok(start) => Ok(Some(start)),
+        Ok(start) => {
+            let end = seek(file, Hole::Hole(start))?;
+            Ok(Some((start, end.min(start + PIECE))))
+        }
         Err(Errno::NXIO) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -75,7 +86,8 @@ fn data_from(file: &File, at: u64) -> io::Result<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{FileExt, MetadataExt};
+    use std::ops::ControlFlow;
+    use std::os::unix::fs::FileExt;
 
     #[test]
     fn a_copy_of_a_sparse_file_is_sparse() {
@@ -84,7 +96,13 @@ mod tests {
         let file = File::create_new(&from).unwrap();
         file.set_len(4 << 30).unwrap();
         file.write_all_at(b"data", 1 << 30).unwrap();
-        copy_sparse(&from, &to).unwrap();
+        let mut told = Vec::new();
+        copy_sparse(&from, &to, &mut |done, total| {
+            told.push((done, total));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert!(matches!(told[..], [(1.., Some(1..))]), "{told:?}");
         let metadata = std::fs::metadata(&to).unwrap();
         assert_eq!(metadata.len(), 4 << 30);
         assert!(metadata.blocks() * 512 < 1 << 20);
@@ -94,5 +112,22 @@ mod tests {
             .read_exact_at(&mut bytes, 1 << 30)
             .unwrap();
         assert_eq!(&bytes, b"data");
+    }
+
+    #[test]
+    fn a_copy_that_nobody_wants_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        std::fs::write(&from, vec![1; 2 * PIECE as usize + 1]).unwrap();
+        let mut told = 0;
+        let copied = copy_sparse(&from, &to, &mut |_, _| {
+            told += 1;
+            ControlFlow::Break(())
+        });
+        // A file system that shares blocks has copied it before it is asked.
+        match copied {
+            Err(crate::Error::Cancelled) => assert_eq!(told, 1),
+            copied => assert!(copied.is_ok() && told == 0),
+        }
     }
 }

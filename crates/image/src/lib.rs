@@ -24,6 +24,7 @@ mod images;
 mod import;
 mod kernel;
 mod oci;
+mod told;
 mod tree;
 mod waiting;
 

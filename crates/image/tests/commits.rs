@@ -253,9 +253,11 @@ fn lives_on_top_of_each_other_are_exported_and_flattened_exactly() {
     let (store, mut image) = planted(dir.path(), "top");
     for (index, one) in LIVES.into_iter().enumerate() {
         let (disk, mut expected) = live(dir.path(), &image, one);
-        let committing = store.commit(&name("top"), &image.id, &disk, true).unwrap();
+        let committing = store
+            .commit(&name("top"), &image.id, &disk, true, &mut go_on)
+            .unwrap();
         image = store
-            .publish_commit(committing, &name("top"), None, true)
+            .publish_commit(committing, &name("top"), None, true, &mut go_on)
             .unwrap();
         let flat = index == LIVES.len() - 1;
         assert_eq!(image.layers.len(), if flat { 1 } else { index + 2 });
@@ -292,9 +294,11 @@ fn an_exported_image_is_pulled_back_and_is_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let (store, base) = planted(dir.path(), "base");
     let (disk, expected) = live(dir.path(), &base, LIVES[0]);
-    let committing = store.commit(&name("top"), &base.id, &disk, false).unwrap();
+    let committing = store
+        .commit(&name("top"), &base.id, &disk, false, &mut go_on)
+        .unwrap();
     let top = store
-        .publish_commit(committing, &name("top"), None, false)
+        .publish_commit(committing, &name("top"), None, false, &mut go_on)
         .unwrap();
     for compression in [Compression::Zstd, Compression::Gzip, Compression::None] {
         let archive = export(&store, dir.path(), &top, compression);
@@ -350,9 +354,11 @@ fn a_difference_is_told_by_what_differs() {
         fs::remove_file(root.join("to-kept")).unwrap();
         fs::create_dir(root.join("to-kept")).unwrap();
     });
-    let committing = store.commit(&name("top"), &base.id, &disk, false).unwrap();
+    let committing = store
+        .commit(&name("top"), &base.id, &disk, false, &mut go_on)
+        .unwrap();
     let top = store
-        .publish_commit(committing, &name("top"), None, false)
+        .publish_commit(committing, &name("top"), None, false, &mut go_on)
         .unwrap();
     let told: Vec<String> = store
         .diff(&top, &base)

@@ -7,6 +7,11 @@ use std::path::Path;
 use banger_image::{Error, ImageRecord, ImageStore, ImportOptions, ImportSource};
 use banger_model::ImageName;
 
+/// For work that is to end by itself.
+fn go_on(_: u64, _: Option<u64>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
 fn name(name: &str) -> ImageName {
     name.parse().unwrap()
 }
@@ -19,15 +24,13 @@ fn store(dir: &Path) -> (ImageStore, ImageRecord) {
     let disk = std::fs::File::create_new(dir.join("disk")).unwrap();
     banger_ext4::blank_disk(&disk, 64 << 20, [1; 16], "disk").unwrap();
     let source = ImportSource::Directory(&dir.join("tree"));
-    let base = store.import(&name("base"), source, &ImportOptions::default(), &mut |_, _| {
-        ControlFlow::Continue(())
-    });
+    let base = store.import(&name("base"), source, &ImportOptions::default(), &mut go_on);
     (store, base.unwrap())
 }
 
 fn commit(store: &ImageStore, dir: &Path, base: &str, to: &str) -> Result<ImageRecord, Error> {
-    let committing = store.commit(&name(to), base, &dir.join("disk"), false)?;
-    store.publish_commit(committing, &name(to), None, false)
+    let committing = store.commit(&name(to), base, &dir.join("disk"), false, &mut go_on)?;
+    store.publish_commit(committing, &name(to), None, false, &mut go_on)
 }
 
 #[test]
@@ -61,15 +64,52 @@ fn nothing_goes_while_a_record_cannot_be_read() {
 }
 
 #[test]
+fn a_flattening_that_nobody_wants_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, base) = store(dir.path());
+    let mut top = base.id;
+    for number in 1..7 {
+        top = commit(&store, dir.path(), &top, &format!("on-{number}"))
+            .unwrap()
+            .id;
+    }
+    let flat = name("flat");
+    let flatten = |go_on: &mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>| {
+        let copied = store.commit(&flat, &top, &dir.path().join("disk"), false, &mut |_, _| {
+            ControlFlow::Continue(())
+        })?;
+        store.publish_commit(copied, &flat, None, false, go_on)
+    };
+    let cancelled = flatten(&mut |_, _| ControlFlow::Break(()));
+    assert!(matches!(cancelled, Err(Error::Cancelled)), "{cancelled:?}");
+    assert!(store.get(&flat).is_err());
+    let making = std::fs::read_dir(dir.path().join("images/tmp"));
+    assert_eq!(making.map_or(0, Iterator::count), 0);
+    let mut told = 0;
+    let flattened = flatten(&mut |done, total| {
+        told += 1;
+        assert!(total.is_some_and(|total| done <= total));
+        ControlFlow::Continue(())
+    });
+    assert!(flattened.unwrap().layers.len() == 1 && told > 0);
+}
+
+#[test]
 fn a_commit_on_what_has_gone_meanwhile_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (store, base) = store(dir.path());
     let committing = store
-        .commit(&name("top"), &base.id, &dir.path().join("disk"), false)
+        .commit(
+            &name("top"),
+            &base.id,
+            &dir.path().join("disk"),
+            false,
+            &mut go_on,
+        )
         .unwrap();
     store.delete(&name("base")).unwrap();
     store.sweep(&BTreeSet::new()).unwrap();
-    let refused = store.publish_commit(committing, &name("top"), None, false);
+    let refused = store.publish_commit(committing, &name("top"), None, false, &mut go_on);
     assert!(matches!(refused, Err(Error::NoGeneration(_))), "{refused:?}");
     assert!(store.list().unwrap().is_empty());
 }

@@ -1,4 +1,4 @@
-//! What the helper gives up before it listens. All of it holds for `nft`, its only child, too.
+//! What the helper gives up before it listens. All of it holds for its children too: `nft`, and `resolvectl`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,18 +13,20 @@ use seccompiler::{
     SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
 };
 
+use crate::kernel::resolved;
+
 /// What is kept: links, filter, settings of the network; and port 53.
 const KEPT: CapabilitySet = CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_BIND_SERVICE);
 
-/// What `nft` reads, and nothing of it may be run but these.
+/// What its children read, and nothing of it may be run but these.
 #[rustfmt::skip]
 const READ: [&str; 8] = [
     "/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/protocols", "/etc/services", "/etc/nsswitch.conf",
     "/etc/iproute2",
 ];
 #[rustfmt::skip]
-const RUN: [&str; 6] = [
-    "/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft", "/lib64/ld-linux-x86-64.so.2",
+const RUN: [&str; 7] = [
+    "/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft", resolved::PROGRAM, "/lib64/ld-linux-x86-64.so.2",
     "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-x86_64.so.1",
 ];
 

@@ -1,36 +1,41 @@
-//! `banger-root serve --owner UID --socket-dir DIR --state-dir DIR`
+//! `banger-root serve|teardown --owner UID --socket-dir DIR --state-dir DIR`
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use banger_root::helper::chain;
-use banger_root::serve::{Config, serve};
+use banger_root::serve::{Config, ServeError, serve, teardown};
 
-const USAGE: &str = "usage: banger-root serve --owner UID [--socket-dir DIR] [--state-dir DIR]
+const USAGE: &str = "usage: banger-root serve|teardown --owner UID [--socket-dir DIR] [--state-dir DIR]
 
-Serves the verbs of banger's network to user UID and to root, at DIR/UID.sock.
+serve     serves the verbs of banger's network to user UID and to root, at DIR/UID.sock
+teardown  removes what was made for user UID, when none serves
   --socket-dir DIR  default /run/banger-root
   --state-dir DIR   default /var/lib/banger-root/UID";
 
 fn main() -> ExitCode {
-    let Some(config) = parse(std::env::args().skip(1)) else {
+    let Some((verb, config)) = parse(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
     // What whoever started this left open is nobody's business here.
     // SAFETY: nothing of this process owns a descriptor beyond the first three yet.
     unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
-    let Err(error) = serve(&config) else {
+    let Err(error) = verb(&config) else {
         return ExitCode::SUCCESS;
     };
     eprintln!("error: {}", chain(&error));
     ExitCode::FAILURE
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Config> {
-    if arguments.next()? != "serve" {
-        return None;
-    }
+type Run = fn(&Config) -> Result<(), ServeError>;
+
+fn parse(mut arguments: impl Iterator<Item = String>) -> Option<(Run, Config)> {
+    let run: Run = match arguments.next()?.as_str() {
+        "serve" => serve,
+        "teardown" => teardown,
+        _ => return None,
+    };
     let (mut owner, mut socket_dir, mut state_dir) = (None, None, None);
     while let Some(name) = arguments.next() {
         let value = arguments.next()?;
@@ -42,9 +47,10 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Config> {
         }
     }
     let owner = owner?;
-    Some(Config {
+    let config = Config {
         owner,
         socket_dir: socket_dir.unwrap_or_else(|| PathBuf::from("/run/banger-root")),
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(format!("/var/lib/banger-root/{owner}"))),
-    })
+    };
+    Some((run, config))
 }

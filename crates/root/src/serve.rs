@@ -6,7 +6,7 @@ use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -61,6 +61,9 @@ pub enum ServeError {
     /// The helper cannot give up what it does not need.
     #[error("cannot confine this process")]
     Confine(#[from] ConfineError),
+    /// Something of a network stays.
+    #[error("cannot remove the network")]
+    Teardown(#[from] Refusal),
 }
 
 /// The path of an owner's socket.
@@ -73,20 +76,12 @@ pub fn socket_path(dir: &Path, owner: u32) -> PathBuf {
 /// # Errors
 /// Something that it cannot do without.
 pub fn serve(config: &Config) -> Result<(), ServeError> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(ServeError::NotRoot);
-    }
-    std::env::set_current_dir("/").map_err(failed("enter", Path::new("/")))?;
-    directory(&config.state_dir, 0o700)?;
-    directory(&config.socket_dir, 0o755)?;
-    let _lock = lock(&config.state_dir)?;
+    let _lock = prepare(config)?;
     let path = socket_path(&config.socket_dir, config.owner);
     let fresh = path.with_extension("new");
     remove(&fresh)?;
     let listener = listen(&fresh, config.owner).map_err(failed("make the socket", &fresh))?;
-    let confinement = confine(&[&config.state_dir, &config.socket_dir])?;
-    confinement.iter().for_each(log);
-    let mut helper = Helper::open(config.owner, &config.state_dir, Box::new(Kernel), confinement)?;
+    let mut helper = open(config)?;
     if let Err(error) = helper.rebuild() {
         // Someone must be able to ask what is wrong, and to tear it down.
         log(format!("the host is not as planned: {}", chain(&error)));
@@ -95,6 +90,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     log(format!("serving uid {} at {}", config.owner, path.display()));
     // For who started this and waits; it may have gone.
     let _ = io::Write::write_all(&mut io::stdout(), b"ready\n");
+    notify()?;
     let (done, verbs) = mpsc::channel();
     let server = Arc::new(Server {
         owner: config.owner,
@@ -112,6 +108,44 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
         }
     }
     Ok(())
+}
+
+/// Removes all that was made for the owner, where none serves: what [`Verb::Teardown`] does, for who uninstalls this.
+///
+/// # Errors
+/// Something stays, or a helper serves.
+pub fn teardown(config: &Config) -> Result<(), ServeError> {
+    let _lock = prepare(config)?;
+    Ok(open(config)?.teardown()?)
+}
+
+/// The directories, and the right to be the one that works on this plan.
+fn prepare(config: &Config) -> Result<File, ServeError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(ServeError::NotRoot);
+    }
+    std::env::set_current_dir("/").map_err(failed("enter", Path::new("/")))?;
+    directory(&config.state_dir, 0o700)?;
+    directory(&config.socket_dir, 0o755)?;
+    lock(&config.state_dir)
+}
+
+/// The helper, confined.
+fn open(config: &Config) -> Result<Helper, ServeError> {
+    let confinement = confine(&[&config.state_dir, &config.socket_dir])?;
+    confinement.iter().for_each(log);
+    let host = Box::new(Kernel);
+    Ok(Helper::open(config.owner, &config.state_dir, host, confinement)?)
+}
+
+/// Says to the service manager that started this, if one did, that the socket is there (sd_notify(3)).
+fn notify() -> Result<(), FileError> {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
+        return Ok(());
+    };
+    let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(b"READY=1", &path));
+    sent.map(drop)
+        .map_err(failed("tell the service manager at", Path::new(&path)))
 }
 
 struct Server {
@@ -247,10 +281,9 @@ fn directory(path: &Path, mode: u32) -> Result<(), FileError> {
 fn lock(state_dir: &Path) -> Result<File, ServeError> {
     let path = state_dir.join("lock");
     let file = File::create(&path).map_err(failed("open", &path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(_) => Err(ServeError::Running(state_dir.to_owned())),
-    }
+    let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
+    locked.map_err(|_| ServeError::Running(state_dir.to_owned()))?;
+    Ok(file)
 }
 
 fn log(line: impl Display) {

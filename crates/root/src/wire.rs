@@ -124,6 +124,8 @@ pub enum Reply {
 pub struct Status {
     /// The helper's version.
     pub version: String,
+    /// The helper's process.
+    pub pid: u32,
     /// Whose VMs these are.
     pub owner: u32,
     /// The network, if one is prepared.

@@ -131,6 +131,22 @@ fn built_by_a_script(backend: Backend) -> Result<()> {
     ensure!(home.sh("check", "ls -A /run")?.find("build").is_none());
     home.banger(["image", "delete", &built])?.exited(4)?;
     home.banger(["vm", "delete", "-f", "check"])?.ok()?;
+    // As JSON there is nothing on standard output but that.
+    let mut quiet = vec![
+        "image",
+        "build",
+        "--force",
+        "--name",
+        &built,
+        "--from-image",
+        "busybox",
+    ];
+    quiet.extend(["--json", "--script", "-"]);
+    for script in ["echo working\n", "#!/bin/sh\necho working\n"] {
+        let output = home.banger_with(&quiet, script.into())?.ok()?.saying("working")?;
+        let image: serde_json::Value = serde_json::from_str(&output.text())?;
+        ensure!(image["name"] == *built, "{image}");
+    }
     home.banger(["image", "delete", &built])?.ok()?;
     home.end()
 }

@@ -7,6 +7,7 @@ mod builds;
 mod catalogs;
 mod commands;
 mod daemon;
+mod docker;
 mod faults;
 mod forwards;
 mod image_catalogs;
@@ -16,6 +17,7 @@ mod networks;
 mod pull_faults;
 mod pulled_guests;
 mod pulls;
+mod system;
 mod workspaces;
 
 use anyhow::Result;
@@ -89,11 +91,13 @@ fn main() {
         forwards::STORIES,
         images::STORIES,
         builds::STORIES,
+        docker::STORIES,
         catalogs::STORIES,
         image_catalogs::STORIES,
         pulls::STORIES,
         pulled_guests::STORIES,
         pull_faults::STORIES,
+        system::STORIES,
     ];
     let mut trials = Vec::new();
     for backend in Backend::ALL {

@@ -11,6 +11,9 @@ pub(crate) const STORIES: &[Story] = &[
     in_guests("names_are_resolved_as_far_as_rules_allow", names).by_root(),
 ];
 
+/// Where the host's own resolver may ask, if nothing else is set.
+const LOOPBACK: &str = "127.0.0.1:5354";
+
 /// Whether a web server answers a VM. What is refused is told at once, or not answered.
 fn reaches(home: &Home, vm: &str, address: &str) -> Result<bool> {
     let line =
@@ -30,7 +33,12 @@ fn address(home: &Home, vm: &str) -> Result<String> {
 
 /// A home in which VMs have a network.
 fn home(internet: &Internet) -> Result<Home> {
-    let home = Home::new(&[Image::Busybox])?;
+    networked(internet, &[Image::Busybox])
+}
+
+/// The same, with these images.
+pub(crate) fn networked(internet: &Internet, images: &[Image]) -> Result<Home> {
+    let home = Home::new(images)?;
     // The daemon that made the image is not in the namespace.
     home.banger(["daemon", "stop"])?.ok()?;
     let socket = internet.socket();
@@ -117,6 +125,16 @@ fn names(backend: Backend) -> Result<()> {
     let web = address(&home, "web")?;
     let (_, told) = internet.on_the_host(&["busybox", "nslookup", "web.vm", "172.16.0.1"])?;
     ensure!(told.contains(&web), "the host is told {told}");
+    // Without the gateway's address too, where a resolver of the host's may be told to ask.
+    let (_, told) = internet.on_the_host(&["busybox", "nslookup", "web.vm", LOOPBACK])?;
+    ensure!(told.contains(&web), "the host is told {told} at {LOOPBACK}");
+    let (answers, _) = internet.on_the_host(&["busybox", "nc", "-w", "2", "127.0.0.1", "5354"])?;
+    ensure!(answers, "nothing listens for TCP at {LOOPBACK}");
+    let doctor = home.banger(["doctor"])?.text();
+    ensure!(
+        doctor.contains("NAME.vm is answered at 127.0.0.1:5354"),
+        "{doctor}"
+    );
     ensure!(asks(&home, "web", "web.vm")?.contains(&web));
     ensure!(asks(&home, "peer", "web.vm")?.contains(&web) && pings(&home, "peer", "web.vm")?);
     let peer = address(&home, "peer")?;

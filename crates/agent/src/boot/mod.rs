@@ -1,6 +1,7 @@
 //! PID 1 of a guest: from the kernel's first process to the image's init.
 
 mod clock;
+mod engines;
 mod grow;
 mod guest;
 mod identity;

@@ -8,7 +8,7 @@ use banger_guest_api::{Disks, Failure, Root};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_move};
 
-use super::grow;
+use super::{engines, grow};
 use crate::failure::{During, refused};
 
 /// Where the parts are mounted; invisible after the switch.
@@ -45,6 +45,7 @@ pub(super) fn mount_and_enter(disks: &Disks) -> Result<OwnedFd, Failure> {
     if let Some(device) = &disks.work {
         mount_disk(device, &root.join("root"), MountFlags::NOATIME)?;
     }
+    engines::keep_on_disk(&own, &root)?;
     enter(&root)?;
     Ok(disk.into())
 }

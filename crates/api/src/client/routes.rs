@@ -14,8 +14,8 @@ use crate::{
     ImageDiff, ImageDifference, ImageExport, ImageExported, ImageImport, ImageInspection, ImagePublish,
     ImagePull, ImagePulled, ImageRegister, ImageTag, ImageUpload, Kernel, KernelImport, KernelPublish,
     KernelPull, KernelPulled, LogQuery, LogSource, Progress, Prune, Pruned, Published, Version, Vm, VmCommit,
-    VmCreate, VmForward, VmPort, VmRestart, VmSet, VmStart, VmStop, WorkspacePlan, WorkspaceReport,
-    WorkspaceRequest,
+    VmCreate, VmForward, VmPort, VmRestart, VmSet, VmStart, VmStop, Wishes, WishesQuery, WorkspacePlan,
+    WorkspaceReport, WorkspaceRequest,
 };
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -297,8 +297,14 @@ impl Client {
     }
 
     /// Makes an image of what a VM has changed.
-    pub async fn commit_vm(&self, name: &str, commit: &VmCommit) -> Result<Image> {
-        self.call(Method::POST, &vm(name, "/commit"), Some(commit)).await
+    pub async fn commit_vm(
+        &self,
+        name: &str,
+        commit: &VmCommit,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<Image> {
+        let request = request(Method::POST, &vm(name, "/commit"), Some(commit));
+        self.follow(request, on_progress).await
     }
 
     /// Gives an image a second name.
@@ -366,6 +372,12 @@ impl Client {
     /// What placing a workspace would place.
     pub async fn plan_workspace(&self, request: &WorkspaceRequest) -> Result<WorkspacePlan> {
         self.call(Method::POST, "/v1/workspace/plan", Some(request)).await
+    }
+
+    /// What the repository around a path asks of its VM.
+    pub async fn wishes(&self, query: &WishesQuery) -> Result<Wishes> {
+        self.call(Method::POST, "/v1/repository/wishes", Some(query))
+            .await
     }
 
     /// Places a workspace in a VM.

@@ -7,6 +7,7 @@ mod image;
 mod kernel;
 mod prune;
 mod publish;
+mod system;
 mod version;
 mod vm;
 
@@ -45,6 +46,9 @@ enum Command {
     /// Start, stop and look at the daemon, which `banger` otherwise does by itself
     #[command(subcommand)]
     Daemon(daemon::Command),
+    /// Install, look at and remove the root helper, which gives VMs a network
+    #[command(subcommand)]
+    System(system::Command),
     /// Examine this host: what is missing, and the command that mends it
     Doctor(doctor::Args),
     /// Tell the versions of banger and of the daemon that runs
@@ -88,6 +92,7 @@ pub(crate) async fn run(cli: Cli) -> Result<i32, Failure> {
         Command::Kernel(command) => kernel::run(command).await,
         Command::Cache(Cache::Prune(args)) => prune::run(prune::What::Cache, args).await,
         Command::Daemon(command) => daemon::run(command).await,
+        Command::System(command) => system::run(command),
         Command::Doctor(args) => doctor::run(args).await,
         Command::Version(args) => version::run(args).await,
         Command::Completion(args) => completion::run(&args),
@@ -108,6 +113,17 @@ mod tests {
     fn help_teaches() {
         let help = Cli::command().term_width(100).render_long_help().to_string();
         insta::assert_snapshot!(help);
+    }
+
+    #[test]
+    fn every_command_of_system_has_help() {
+        let mut cli = Cli::command().term_width(100);
+        let system = cli.find_subcommand_mut("system").unwrap();
+        insta::assert_snapshot!(system.render_help().to_string());
+        for command in ["install", "status", "restart", "uninstall"] {
+            let command = system.find_subcommand_mut(command).unwrap();
+            insta::assert_snapshot!(command.render_long_help().to_string());
+        }
     }
 
     #[test]

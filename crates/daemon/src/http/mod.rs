@@ -17,6 +17,7 @@ mod logs;
 mod openapi;
 mod prune;
 mod pull;
+mod repository;
 mod vms;
 mod workspaces;
 
@@ -92,6 +93,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/vms/{name}/logs", get(logs::logs))
         .route("/v1/vms/{name}/workspace", post(workspaces::place))
         .route("/v1/workspace/plan", post(workspaces::plan))
+        .route("/v1/repository/wishes", post(repository::wishes))
         .fallback(answer::no_route)
         .with_state(app)
 }

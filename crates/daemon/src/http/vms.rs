@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use banger_api::{Image, Vm, VmCommit, VmCreate, VmRestart, VmSet, VmStart, VmStop};
+use banger_api::{Vm, VmCommit, VmCreate, VmRestart, VmSet, VmStart, VmStop};
 
 use super::App;
 use super::answer::{Body, Refused};
@@ -103,14 +103,15 @@ pub(crate) async fn commit(
     State(app): State<App>,
     Path(name): Path<String>,
     Body(request): Body<VmCommit>,
-) -> Result<Json<Image>, Refused> {
+) -> Result<Response, Refused> {
     let handle = app.find(&name)?;
     let wanted = Wanted {
         name: request.image,
         kernel: request.kernel,
         force: request.force,
     };
-    let committed = handle.commit(app.vms.context(), wanted).await;
-    let record = committed.map_err(Refused)?;
-    Ok(Json(images::viewed(&app.vms, record)))
+    Ok(events::respond(|say| async move {
+        let record = handle.commit(app.vms.context(), wanted, &say).await?;
+        Ok(images::viewed(&app.vms, record))
+    }))
 }

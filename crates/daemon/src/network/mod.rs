@@ -12,7 +12,9 @@
 
 mod helper;
 mod host;
+mod loopback;
 mod names;
+mod report;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +31,9 @@ use crate::database::{self, Database};
 use crate::error::Describe;
 
 use helper::Helper;
-use names::{Names, Serving};
+pub(crate) use loopback::{Answers, who_answers};
+use names::{Names, Serving, Settings};
+pub(crate) use report::report;
 
 /// The network. Its calls block for milliseconds.
 #[derive(Debug)]
@@ -85,7 +89,7 @@ pub(crate) enum Error {
 
 /// How a helper is had.
 pub(crate) const INSTALL: &str =
-    "`sudo banger-root serve --owner $(id -u)` starts the root helper; see docs/privilege.md";
+    "`sudo banger system install` installs the root helper; see docs/privilege.md";
 
 impl Network {
     /// The network of the user who runs this. A daemon whose directories are elsewhere than by default shares no helper with
@@ -186,7 +190,7 @@ impl Network {
         };
         let status = status?;
         if let Some(addresses) = status.network.as_ref().filter(|_| !live.is_empty()) {
-            self.names.serve(addresses, config.upstreams(), &mut serving)?;
+            self.names.serve(addresses, Settings::of(config), &mut serving)?;
         }
         self.detach_strays(&status)
     }
@@ -218,7 +222,7 @@ impl Network {
         serving: &mut Option<Serving>,
     ) -> Result<(Addresses, Option<String>), Error> {
         let (addresses, note) = self.addresses(config)?;
-        self.names.serve(&addresses, config.upstreams(), serving)?;
+        self.names.serve(&addresses, Settings::of(config), serving)?;
         Ok((addresses, note))
     }
 

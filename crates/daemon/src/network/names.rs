@@ -1,7 +1,7 @@
 //! Names of VMs and for VMs: what the resolver asks of this daemon.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -13,6 +13,8 @@ use banger_model::network::{Network as Addresses, Policy, Slot};
 use banger_root::wire;
 
 use super::{Error, Helper};
+use crate::config::Config;
+use crate::error::chain;
 
 /// Who is attached, by slot, in a network with these addresses.
 #[derive(Debug, Default)]
@@ -30,10 +32,29 @@ pub(super) struct Names {
     known: Mutex<(Known, u64)>,
 }
 
+/// What the configuration says of the resolver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settings {
+    upstreams: Upstreams,
+    /// Where the host's own programs ask, beside the gateway.
+    listen: Option<SocketAddr>,
+}
+
+impl Settings {
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            upstreams: config.upstreams(),
+            listen: config.dns_listen,
+        }
+    }
+}
+
 /// The resolver at work.
 pub(super) struct Serving {
     gateways: Vec<IpAddr>,
-    upstreams: Upstreams,
+    settings: Settings,
+    /// Bound for as long as they are wanted, also while another server takes over.
+    loopback: Option<Sockets>,
     _server: Server<Names>,
     _listening: Vec<Listening>,
 }
@@ -77,23 +98,26 @@ impl Names {
         self.known().forget(slot);
     }
 
-    /// Answers at the gateway of `addresses`, if it does not already.
+    /// Answers at the gateway of `addresses` and at the host's loopback address, if it does not already.
     pub(super) fn serve(
         self: &Arc<Self>,
         addresses: &Addresses,
-        upstreams: Upstreams,
+        settings: Settings,
         serving: &mut Option<Serving>,
     ) -> Result<(), Error> {
         self.change(|members| members.addresses = Some(addresses.clone()));
         let gateways = super::gateways(addresses);
         if serving
             .as_ref()
-            .is_some_and(|serving| serving.gateways == gateways && serving.upstreams == upstreams)
+            .is_some_and(|serving| serving.gateways == gateways && serving.settings == settings)
         {
             return Ok(());
         }
         // Their sockets go first: the new ones may be for the same addresses.
-        *serving = None;
+        let before = serving.take();
+        let loopback = before
+            .filter(|before| before.settings.listen == settings.listen)
+            .and_then(|before| before.loopback);
         let passed = self
             .helper
             .call("open the resolver's sockets", |client| client.dns_sockets())?;
@@ -105,16 +129,22 @@ impl Names {
             }
         }
         let config = banger_dns::Config {
-            upstreams: upstreams.clone(),
+            upstreams: settings.upstreams.clone(),
             ..banger_dns::Config::default()
         };
         let server = Server::new(config, Arc::clone(self));
-        let listening = server.listen(sockets).map_err(Error::Resolver)?;
+        let mut listening = vec![server.listen(sockets).map_err(Error::Resolver)?];
+        let loopback = loopback.or_else(|| bind(settings.listen?));
+        if let Some(sockets) = &loopback {
+            let clones = sockets.try_clone().map_err(Error::Resolver)?;
+            listening.push(server.listen(clones).map_err(Error::Resolver)?);
+        }
         *serving = Some(Serving {
             gateways,
-            upstreams,
+            settings,
+            loopback,
             _server: server,
-            _listening: vec![listening],
+            _listening: listening,
         });
         Ok(())
     }
@@ -136,6 +166,13 @@ impl Names {
     fn members<T>(&self, look: impl FnOnce(&Members) -> T) -> T {
         look(&self.members.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Sockets for the host's own programs. That another program has the port is no failure: VMs need it not, and `doctor` says it.
+fn bind(address: SocketAddr) -> Option<Sockets> {
+    Sockets::bind(address)
+        .inspect_err(|error| tracing::warn!("the host cannot ask there for names: {}", chain(error)))
+        .ok()
 }
 
 struct OfConnection<'a>(MutexGuard<'a, (Known, u64)>);

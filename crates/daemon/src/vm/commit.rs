@@ -3,12 +3,14 @@
 //! Its disk is copied while nothing writes to it: a running guest freezes its file system, and one that is stopped must
 //! stay so meanwhile. The VM's task is not held up for that; a copy during which something changed is thrown away.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use banger_api::ErrorBody;
+use banger_api::{ErrorBody, Progress};
 use banger_image::ImageRecord;
 use banger_model::{ImageName, KernelName, Phase, WaitFor};
+use tokio_util::sync::CancellationToken;
 
 use super::{Context, Error, Files, Handle, Reporter};
 use crate::error::body;
@@ -34,31 +36,45 @@ impl Handle {
         &self,
         context: &Arc<Context>,
         wanted: Wanted,
+        say: &Reporter,
     ) -> Result<ImageRecord, ErrorBody> {
-        match self.commit_as_it_is(context, wanted.clone()).await {
+        match self.commit_as_it_is(context, wanted.clone(), say).await {
             Err(Error::Store {
                 source: banger_image::Error::NotAtRest,
                 ..
             }) => {}
             committed => return committed.map_err(|error| body(&error)),
         }
-        let (vm, context) = (self.clone(), Arc::clone(context));
+        let (vm, context, say) = (self.clone(), Arc::clone(context), say.clone());
         // A request that is dropped in the middle must not leave the VM running.
-        let all = tokio::spawn(async move { vm.commit_started(&context, wanted).await });
+        let all = tokio::spawn(async move { vm.commit_started(&context, wanted, &say).await });
         all.await
             .map_err(|_| body(&Error::Defect("committing a VM panicked")))?
     }
 
-    async fn commit_started(&self, context: &Arc<Context>, wanted: Wanted) -> Result<ImageRecord, ErrorBody> {
+    async fn commit_started(
+        &self,
+        context: &Arc<Context>,
+        wanted: Wanted,
+        say: &Reporter,
+    ) -> Result<ImageRecord, ErrorBody> {
         self.start(WaitFor::Agent, &Reporter::default(), Instant::now())
             .await?;
-        let committed = self.commit_as_it_is(context, wanted).await;
+        let committed = self.commit_as_it_is(context, wanted, say).await;
         let stopped = self.stop(GRACE).await;
         let record = committed.map_err(|error| body(&error))?;
         stopped.map(|()| record)
     }
 
-    async fn commit_as_it_is(&self, context: &Arc<Context>, wanted: Wanted) -> Result<ImageRecord, Error> {
+    async fn commit_as_it_is(
+        &self,
+        context: &Arc<Context>,
+        wanted: Wanted,
+        say: &Reporter,
+    ) -> Result<ImageRecord, Error> {
+        let left = CancellationToken::new();
+        // Goes with the request, and then the work ends.
+        let _leaving = left.clone().drop_guard();
         let mut changes = self.state.clone();
         let state = changes.borrow_and_update().clone();
         let name = state.spec.name.clone();
@@ -84,7 +100,13 @@ impl Handle {
         let stores = Arc::clone(context);
         let base = state.image.id.clone();
         let copy = wanted.clone();
-        let copied = blocking(move || stores.images.commit(&copy.name, &base, &disk, copy.force)).await?;
+        let mut progress = told(say, "copying the disk", &left);
+        let copied = blocking(move || {
+            stores
+                .images
+                .commit(&copy.name, &base, &disk, copy.force, &mut progress)
+        })
+        .await?;
         let at_rest = match frozen {
             Some(frozen) => frozen.held().await,
             None => !changes.has_changed().unwrap_or(true),
@@ -93,12 +115,31 @@ impl Handle {
             return Err(Error::Disturbed(name));
         }
         let stores = Arc::clone(context);
+        let mut progress = told(say, "flattening the layers", &left);
         blocking(move || {
+            let (kernel, force) = (wanted.kernel, wanted.force);
             stores
                 .images
-                .publish_commit(copied, &wanted.name, wanted.kernel, wanted.force)
+                .publish_commit(copied, &wanted.name, kernel, force, &mut progress)
         })
         .await
+    }
+}
+
+/// Tells how far something has come, and ends it when nobody waits for it any more.
+fn told(
+    say: &Reporter,
+    what: &'static str,
+    left: &CancellationToken,
+) -> impl FnMut(u64, Option<u64>) -> ControlFlow<()> + Send + 'static {
+    let (say, left) = (say.clone(), left.clone());
+    move |done, total| {
+        let what = what.to_owned();
+        say.say(Progress::Bytes { what, done, total });
+        match left.is_cancelled() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
     }
 }
 

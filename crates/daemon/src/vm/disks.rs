@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -51,10 +52,11 @@ impl Files {
         let file = new_file(&path)?;
         disk::blank(&file, size, disk_uuid(id), "banger").map_err(disk_error)?;
         match work_seed {
-            Some(seed) => disk::copy_sparse(seed, &self.work()).map_err(|source| Error::Store {
-                what: "the work disk",
-                source,
-            }),
+            Some(seed) => disk::copy_sparse(seed, &self.work(), &mut |_, _| ControlFlow::Continue(()))
+                .map_err(|source| Error::Store {
+                    what: "the work disk",
+                    source,
+                }),
             None => Ok(()),
         }
     }

@@ -19,7 +19,7 @@ use banger_api::{WorkspacePlan, WorkspaceReport, WorkspaceRequest};
 use crate::error::Describe;
 use crate::guest::{self, Guest};
 
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Plan, top_of};
 
 /// A workspace could not be planned or placed.
 #[derive(Debug, thiserror::Error)]

@@ -184,7 +184,7 @@ impl Plan {
 }
 
 /// The top of the work tree around `path`.
-fn top_of(path: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn top_of(path: &Path) -> Result<PathBuf, Error> {
     let metadata = std::fs::metadata(path).map_err(|source| Error::Enter {
         path: path.to_owned(),
         source,

@@ -64,6 +64,23 @@ impl Sockets {
         })
     }
 
+    /// The same sockets once more, so that they stay bound when a server lets go of these.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub fn try_clone(&self) -> Result<Self, ListenError> {
+        let fail = |source| ListenError {
+            address: None,
+            source,
+        };
+        let udp = self.udp.iter().map(net::UdpSocket::try_clone);
+        let tcp = self.tcp.iter().map(net::TcpListener::try_clone);
+        Ok(Self {
+            udp: udp.collect::<Result<_, _>>().map_err(fail)?,
+            tcp: tcp.collect::<Result<_, _>>().map_err(fail)?,
+        })
+    }
+
     /// Where the sockets are bound.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let udp = self.udp.iter().map(net::UdpSocket::local_addr);
@@ -72,7 +89,7 @@ impl Sockets {
     }
 }
 
-/// The server. Sockets come and go: those of loopback at the daemon's start, the gateway's with the network.
+/// The server. Sockets come and go; all share one cache and one set of bounds.
 #[derive(Debug)]
 pub struct Server<O> {
     shared: Arc<Shared<O>>,

@@ -114,3 +114,20 @@ async fn sockets_come_and_go_while_the_server_runs() {
     tokio::time::timeout(PATIENCE, gone).await.unwrap();
     assert!(asks(second).await);
 }
+
+#[tokio::test]
+async fn a_port_is_kept_from_one_server_to_the_next() {
+    let world = World::new(&[(NetMode::Nat, &[])]).await;
+    let kept = Sockets::bind((HOST, 0).into()).unwrap();
+    let address = kept.addresses()[0];
+    let mut before = None;
+    for _ in 0..3 {
+        // Nobody else can have it in between, whenever the old one lets go.
+        drop(before.take());
+        before = Some(world.another().listen(kept.try_clone().unwrap()).unwrap());
+        assert_eq!(told(HOST, address, "vm1.vm.", A).await.1, ["172.16.0.1"]);
+        let mut stream = connect(HOST, address).await;
+        let answer = ask_by_tcp(&mut stream, &question("vm1.vm.", A)).await.unwrap();
+        assert_eq!(answer.answers.len(), 1);
+    }
+}

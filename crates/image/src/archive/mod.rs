@@ -59,6 +59,16 @@ pub(crate) enum EntryKind {
     Fifo,
 }
 
+impl EntryKind {
+    /// How many bytes its content has, without holes.
+    pub(crate) fn stored(&self) -> u64 {
+        match self {
+            Self::File { segments, .. } => segments.iter().map(|segment| segment.len).sum(),
+            _ => 0,
+        }
+    }
+}
+
 /// Reads a plain tar to its end mark and calls `each` for every entry; the content of a file is read from the reader
 /// that comes with it, and may be left unread. Tells how many entries there were.
 ///

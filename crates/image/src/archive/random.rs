@@ -105,11 +105,9 @@ fn random() -> impl Strategy<Value = Random> {
             meta.xattrs.clear();
             meta.mtime.nanos = 0;
         }
-        let stored = match &kind {
-            EntryKind::File { segments, .. } => segments.iter().map(|segment| segment.len).sum(),
-            _ => 0,
-        };
-        let content = (0..stored).map(|at| (at as u8).wrapping_mul(31) ^ seed).collect();
+        let content = (0..kind.stored())
+            .map(|at| (at as u8).wrapping_mul(31) ^ seed)
+            .collect();
         (Entry { name, meta, kind }, content, way, map)
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use banger_model::{ImageName, KernelName};
 
-use super::{DISK, Draft, ImageRecord, ImageStore, Layer, ROOTFS, flatten};
+use super::{DISK, Draft, ImageRecord, ImageStore, Layer, Progress, ROOTFS, flatten};
 use crate::files::{self, Making, OfFile};
 use crate::{Error, disk};
 
@@ -25,19 +25,20 @@ impl ImageStore {
     /// file system must be at rest: unmounted, or frozen.
     ///
     /// # Errors
-    /// When the name is taken, or the disk is not at rest or cannot be copied.
+    /// When the name is taken, the disk is not at rest or cannot be copied, or `progress` ends it.
     pub fn commit(
         &self,
         name: &ImageName,
         base: &str,
         disk: &Path,
         force: bool,
+        progress: Progress<'_>,
     ) -> Result<Committing, Error> {
         self.refuse_taken(name, force)?;
         let base = self.generation(base)?;
         let making = self.begin()?;
         let copy = making.path().join(DISK);
-        disk::copy_sparse(disk, &copy)?;
+        disk::copy_sparse(disk, &copy, progress)?;
         let file = File::open(&copy).of("open", &copy)?;
         let found = banger_ext4::probe(&file).map_err(|source| Error::NoImage {
             path: disk.to_owned(),
@@ -49,16 +50,18 @@ impl ImageStore {
         Ok(Committing { making, base })
     }
 
-    /// Makes it an image. One that would have eight layers gets one instead, with all that is in them.
+    /// Makes it an image. One that would have eight layers gets one instead, with all that is in them, of which `progress`
+    /// is told.
     ///
     /// # Errors
-    /// When the name was taken meanwhile, a layer cannot be read to be flattened, or it cannot be kept.
+    /// When the name was taken meanwhile, a layer cannot be read to be flattened, it cannot be kept, or `progress` ends it.
     pub fn publish_commit(
         &self,
         committing: Committing,
         name: &ImageName,
         kernel: Option<KernelName>,
         force: bool,
+        progress: Progress<'_>,
     ) -> Result<ImageRecord, Error> {
         let Committing { making, base } = committing;
         let copy = making.path().join(DISK);
@@ -72,7 +75,7 @@ impl ImageStore {
             let path = making.path().join(ROOTFS);
             let file = files::make_file(&path)?;
             let handle = file.try_clone().of("open", &path)?;
-            let facts = flatten::into_one(&layers, file)?;
+            let facts = flatten::into_one(&layers, file, progress)?;
             handle.sync_all().of("sync", &path)?;
             std::fs::remove_file(&copy).of("remove", &copy)?;
             (None, facts.os, facts.init)

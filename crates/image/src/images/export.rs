@@ -6,7 +6,6 @@
 
 use std::fs::{File, Permissions};
 use std::io;
-use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +20,7 @@ use crate::archive::{Entry, EntryKind, Writer};
 use crate::digest::{Digest, Digesting};
 use crate::error::shown;
 use crate::files::{self, OfFile};
+use crate::told::Told;
 use crate::{Error, Platform};
 
 /// How layers are compressed.
@@ -111,12 +111,7 @@ pub(crate) fn write(
         readers.push((seed.clone(), LayerReader::seed(seed)?));
     }
     let total: u64 = readers.iter().map(|(path, _)| used(path)).sum();
-    let mut told = Told {
-        progress,
-        done: 0,
-        total,
-        tell_at: 0,
-    };
+    let mut told = Told::new(progress, total);
     let layers: Vec<Blob> = readers
         .iter()
         .map(|(_, reader)| layer(&mut archive, reader, compression, &mut told))
@@ -218,31 +213,6 @@ fn configuration(image: &ImageRecord, layers: &[Blob]) -> Value {
     })
 }
 
-/// Progress over all layers.
-struct Told<'a> {
-    progress: Progress<'a>,
-    done: u64,
-    total: u64,
-    /// When it is told again.
-    tell_at: u64,
-}
-
-/// Bytes between two words of progress.
-const STEP: u64 = 1 << 20;
-
-impl Told<'_> {
-    fn say(&mut self) -> Result<(), Error> {
-        if self.done < self.tell_at {
-            return Ok(());
-        }
-        self.tell_at = self.done + STEP;
-        match (self.progress)(self.done.min(self.total), Some(self.total)) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
-        }
-    }
-}
-
 fn layer(
     archive: &mut Blobs<'_>,
     reader: &LayerReader,
@@ -255,11 +225,7 @@ fn layer(
         reader.walk(&mut |item| {
             let written = match item {
                 Item::Entry { entry, inode } => {
-                    told.done += match &entry.kind {
-                        EntryKind::File { segments, .. } => segments.iter().map(|segment| segment.len).sum(),
-                        _ => 0,
-                    };
-                    told.say()?;
+                    told.add(entry.kind.stored())?;
                     refuse_mark(&entry)?;
                     tar.entry(&entry, &mut reader.content(&entry.kind, inode)?)
                 }

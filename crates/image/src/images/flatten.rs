@@ -5,36 +5,39 @@ use std::fs::File;
 use banger_ext4::{ImageWriter, Lane, Options};
 
 use super::read::{Item, LayerReader};
-use super::{Layer, used};
+use super::{Layer, Progress, used};
 use crate::Error;
 use crate::changes::{self, Change, Changes};
 use crate::facts::Facts;
 use crate::import::{LABEL, UUID};
+use crate::told::Told;
 use crate::tree::{MOST_ENTRIES, Tree};
 
 /// Writes layers, the lowest first, as one file tree into an empty file: what the kernel's overlay of them shows.
-pub(super) fn into_one(layers: &[Layer], file: File) -> Result<Facts, Error> {
+pub(super) fn into_one(layers: &[Layer], file: File, progress: Progress<'_>) -> Result<Facts, Error> {
     let mut writer = ImageWriter::create(file, Options::new(LABEL, UUID)).map_err(|source| Error::Image {
         what: "begin",
         source,
     })?;
     let weights: Vec<u64> = layers.iter().map(|layer| used(&layer.path)).collect();
     let lanes = writer.lanes(&weights);
+    let mut told = Told::new(progress, weights.iter().sum());
     let mut tree = Tree::new(writer, MOST_ENTRIES);
     for (layer, lane) in layers.iter().zip(lanes) {
-        let changes = changes_of(layer, lane)?;
+        let changes = changes_of(layer, lane, &mut told)?;
         tree.join(&changes.landed);
         changes::add(&mut tree, changes)?;
     }
     tree.finish()
 }
 
-fn changes_of(layer: &Layer, mut lane: Lane) -> Result<Changes, Error> {
+fn changes_of(layer: &Layer, mut lane: Lane, told: &mut Told<'_>) -> Result<Changes, Error> {
     let reader = LayerReader::open(layer)?;
     let mut list = Vec::new();
     reader.walk(&mut |item| {
         list.push(match item {
             Item::Entry { entry, inode } => {
+                told.add(entry.kind.stored())?;
                 let mut content = reader.content(&entry.kind, inode)?;
                 Change::of(entry, &mut content, &mut lane)?
             }

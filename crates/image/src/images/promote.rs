@@ -35,11 +35,10 @@ impl ImageStore {
             .map(|layer| (&layer.path, ROOTFS))
             .chain(record.work_seed.iter().map(|path| (path, WORK_SEED)))
         {
-            if progress(done, Some(record.bytes)).is_break() {
-                return Err(Error::Cancelled);
-            }
             let to = making.path().join(to);
-            disk::copy_sparse(from, &to)?;
+            disk::copy_sparse(from, &to, &mut |copied, _| {
+                progress(done + copied, Some(record.bytes))
+            })?;
             File::open(&to).and_then(|file| file.sync_all()).of("sync", &to)?;
             done += used(&to);
         }

@@ -19,7 +19,8 @@ pub struct Finding {
 /// Chains of the owner's tables, by family and name.
 pub type Chains = BTreeMap<(String, String), String>;
 
-const REBUILD: &str = "restart the helper, which makes the host what the plan says: banger system restart";
+const REBUILD: &str =
+    "restart the helper, which makes the host what the plan says: sudo banger system restart";
 
 /// All that differs: the steps that are still to take, the filter as it is listed and as it was `loaded`, and what of
 /// others is in the way.
@@ -47,6 +48,14 @@ fn step(step: &Step) -> Finding {
     Finding {
         problem: format!("the host is not as planned; to do: {step}"),
         hint: REBUILD.to_owned(),
+    }
+}
+
+/// The host's own resolver does not take what it is told.
+pub fn unresolved(problem: String) -> Finding {
+    Finding {
+        problem: format!("this host does not find VMs by name: {problem}"),
+        hint: "tell its resolver by hand: docs/networking.md, \"On the host\"".to_owned(),
     }
 }
 

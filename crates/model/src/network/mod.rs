@@ -17,6 +17,7 @@ mod plan;
 mod policy;
 mod ranges;
 mod refused;
+pub mod resolved;
 mod slot;
 mod subnet;
 

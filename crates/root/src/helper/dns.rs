@@ -17,6 +17,8 @@ impl Helper {
     pub fn dns(&mut self) -> Result<&[(DnsSocket, OwnedFd)], Refusal> {
         let network = self.network()?;
         let gateways = [network.subnet.gateway().into(), network.ula.gateway().into()];
+        // Someone answers from now on; systemd-resolved may have come after the bridge.
+        self.tell_resolved();
         if self.known.dns.is_empty() {
             let mut bound = Vec::new();
             for ip in gateways {

@@ -12,10 +12,12 @@ use std::time::Instant;
 
 use banger_model::network::audit::{self, Chains};
 use banger_model::network::{
-    Answers, Finding, MAX_POOL, Network, Plan, Prepared, Slot, Step, converge, filter, spare_tap_name,
+    Answers, Finding, MAX_POOL, Network, Plan, Prepared, Slot, Step, converge, filter, resolved,
+    spare_tap_name,
 };
 
 use crate::file::FileError;
+use crate::kernel::resolved::Resolved;
 use crate::kernel::{Host, HostError};
 use crate::plan::Store;
 use crate::wire::{DnsSocket, Reply, Status, Verb};
@@ -30,6 +32,8 @@ pub struct Helper {
     store: Store,
     plan: Plan,
     known: Known,
+    /// The host's own resolver.
+    resolved: Resolved,
     confinement: Vec<String>,
 }
 
@@ -63,6 +67,7 @@ impl Helper {
             store,
             plan,
             known: Known::default(),
+            resolved: Resolved::default(),
             confinement,
         })
     }
@@ -97,6 +102,7 @@ impl Helper {
         let members = self.plan.members.iter();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
             owner: self.owner,
             network: self.plan.network().cloned(),
             attached: members.map(|(&slot, member)| (slot, member.rules.mode)).collect(),
@@ -166,7 +172,15 @@ impl Helper {
         steps.iter().try_for_each(|step| self.host.apply(step))?;
         self.known.spares = converge::spares(self.owner, &self.host.observe()?);
         self.known.chains = None;
+        self.tell_resolved();
         Ok(())
+    }
+
+    /// Lets the host's resolver ask the gateway for names of VMs. It forgets that with the bridge.
+    fn tell_resolved(&self) {
+        if let Ok(network) = self.network() {
+            self.resolved.tell(resolved::join(self.owner, network));
+        }
     }
 
     fn steps(&self) -> Result<Vec<Step>, HostError> {
@@ -190,10 +204,16 @@ impl Helper {
         }
         let (steps, listing) = (self.steps()?, self.host.filter()?);
         let chains = self.known.chains.as_ref();
-        Ok(audit::findings(self.owner, &self.plan, &steps, &listing, chains))
+        let mut findings = audit::findings(self.owner, &self.plan, &steps, &listing, chains);
+        findings.extend(self.resolved.problem().map(audit::unresolved));
+        Ok(findings)
     }
 
-    fn teardown(&mut self) -> Result<(), Refusal> {
+    /// Removes everything, and puts settings back.
+    ///
+    /// # Errors
+    /// Something stays; what could be removed is gone.
+    pub fn teardown(&mut self) -> Result<(), Refusal> {
         let (observed, before) = (self.host.observe()?, self.settings_before());
         let mut left = Left::default();
         for step in converge::teardown(self.owner, &before, &observed, &|key| self.setting(key)) {

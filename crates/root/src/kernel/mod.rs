@@ -2,6 +2,7 @@
 
 pub(crate) mod netlink;
 mod nft;
+pub(crate) mod resolved;
 mod tap;
 
 use std::fmt::Display;

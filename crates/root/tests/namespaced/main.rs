@@ -4,6 +4,7 @@ mod life;
 mod netns;
 mod policy;
 mod posture;
+mod service;
 mod world;
 
 use std::path::Path;
@@ -68,6 +69,9 @@ fn main() -> ExitCode {
         life::saying_it_twice_is_saying_it_once,
         posture::the_helper_holds_what_it_needs,
         posture::confinement_holds,
+        service::who_waits_for_it_is_told,
+        service::what_it_made_can_be_removed_without_it,
+        service::the_hosts_resolver_is_told,
     ];
     libtest_mimic::run(&arguments, trials.into_iter().map(trial).collect()).exit_code()
 }

@@ -130,18 +130,34 @@ impl World {
         self.helper.as_ref().unwrap().id()
     }
 
+    /// The helper with this verb, to be started on the host by `wrap`, a program that becomes the one it is given.
+    pub(crate) fn command(&self, wrap: &[&str], verb: &str) -> Command {
+        let program = env!("CARGO_BIN_EXE_banger-root");
+        let mut line = wrap.iter().chain([&program]);
+        let mut command = Command::new(line.next().unwrap());
+        let dir = self.state.path();
+        command
+            .args(line)
+            .args([verb, "--owner", &OWNER.to_string()])
+            .arg("--socket-dir")
+            .arg(dir.join("run"))
+            .arg("--state-dir")
+            .arg(dir.join("state"))
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Starts the helper and waits for its socket.
     pub(crate) fn start(&mut self) {
+        self.start_by(&[]);
+    }
+
+    /// The same by another program.
+    pub(crate) fn start_by(&mut self, wrap: &[&str]) {
         let _ = std::fs::remove_file(self.socket());
-        let dir = self.state.path().to_owned();
+        let (dir, mut command) = (self.state.path().to_owned(), self.command(wrap, "serve"));
         let helper = self.host.run(|| {
-            Command::new(env!("CARGO_BIN_EXE_banger-root"))
-                .args(["serve", "--owner", &OWNER.to_string()])
-                .arg("--socket-dir")
-                .arg(dir.join("run"))
-                .arg("--state-dir")
-                .arg(dir.join("state"))
-                .stdin(Stdio::null())
+            command
                 .stderr(
                     File::options()
                         .create(true)

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use banger_api::client::Client;
 use banger_api::stream::Exec;
 use banger_api::{Image, ImagePull, Vm, VmCommit, VmCreate};
+use banger_model::network::NetMode;
 use banger_model::{ByteSize, ImageName, KernelName};
 
 use crate::commands::kernel::absolute;
@@ -23,16 +24,21 @@ const SCRIPT: &str = "/run/banger-build-script";
 /// What writes a script to the file that is its argument.
 const WRITE: &str = r#"umask 077; cat > "$1"; chmod 700 "$1""#;
 
+/// Installs Docker in an image of the usual distributions.
+const INSTALL_DOCKER: &[u8] = include_bytes!("install-docker.sh");
+
 /// Make an image in a VM, or of a Dockerfile
 ///
 /// With --from-image: boots that image, runs the script as root with its output shown, and makes what it changed a layer on
 /// top of the image; the VM goes. A script that begins with `#!` is run by what it names, another by the image's shell
-/// until a command fails. With --file: has buildah build the Dockerfile, and pulls the result. When a step
-/// fails, nothing is left.
+/// until a command fails. With --docker, Docker is installed before that, from the image's distribution; VMs of such
+/// an image keep Docker's data directly on their disks. With --file: has buildah build the Dockerfile, and pulls the
+/// result. When a step fails, nothing is left.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger image build --name tools --from-image debian --nat --script ./provision.sh
+  banger image build --name docker --from-image debian --docker
   echo 'echo hello > /etc/motd' | banger image build --name hello --from-image alpine --script -
   banger image build --name app --file Dockerfile .")]
 pub(crate) struct Args {
@@ -45,6 +51,9 @@ pub(crate) struct Args {
     /// What is run in it; `-` for standard input
     #[arg(long, value_name = "FILE", requires = "from_image")]
     script: Option<PathBuf>,
+    /// Install Docker first, by apt, apk or dnf; without --net, --nat and --allow, the VM reaches the public Internet
+    #[arg(long, requires = "from_image")]
+    docker: bool,
     /// Build this Dockerfile with buildah
     #[arg(long, short = 'f', value_name = "DOCKERFILE", conflicts_with = "from_image")]
     file: Option<PathBuf>,
@@ -71,6 +80,17 @@ pub(crate) struct Args {
     /// Print the image as JSON
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// What the VM reaches. Docker's packages come from somewhere.
+    fn net(&self) -> Option<NetMode> {
+        let is_silent = self.reach.mode().is_none() && self.reach.rules().is_empty();
+        match self.docker && is_silent {
+            true => Some(NetMode::Nat),
+            false => self.reach.mode(),
+        }
+    }
 }
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
@@ -112,7 +132,7 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
         memory: args.memory,
         vcpus: args.vcpu,
         disk_size: args.disk_size,
-        net: args.reach.mode(),
+        net: args.net(),
         allow: args.reach.rules(),
         ..VmCreate::default()
     };
@@ -132,10 +152,14 @@ async fn provision(
     args: &Args,
 ) -> Result<Result<Image, i32>, Failure> {
     let name = vm.name.as_str();
-    if !script.is_empty() {
-        let code = run_script(client, name, script).await?;
+    let docker = args
+        .docker
+        .then(|| ("the installation of Docker", INSTALL_DOCKER.to_vec()));
+    let own = (!script.is_empty()).then_some(("the script", script));
+    for (what, script) in docker.into_iter().chain(own) {
+        let code = run_script(client, name, script, args.json).await?;
         if code != exit::OK {
-            eprintln!("error: the script ended with {code}; no image was made");
+            eprintln!("error: {what} ended with {code}; no image was made");
             return Ok(Err(code));
         }
     }
@@ -144,16 +168,18 @@ async fn provision(
         kernel: args.kernel.clone(),
         force: args.force,
     };
-    let display = Display::new("");
-    display.now("making the image");
+    let mut display = Display::new("");
     // Frozen, the file system is at rest whatever the image's init leaves behind.
-    let image = client.commit_vm(name, &commit).await?;
+    let image = client
+        .commit_vm(name, &commit, |progress| display.show(&progress))
+        .await?;
     Ok(Ok(image))
 }
 
 /// Runs a script in a VM, and gives its exit code. It comes there as a file, because the kernel takes no argument of more
-/// than 128 KiB (`MAX_ARG_STRLEN`, execve(2)); in memory, so that it is not in the image.
-async fn run_script(client: &Client, vm: &str, script: Vec<u8>) -> Result<i32, Failure> {
+/// than 128 KiB (`MAX_ARG_STRLEN`, execve(2)); in memory, so that it is not in the image. A quiet one prints nothing on
+/// standard output.
+async fn run_script(client: &Client, vm: &str, script: Vec<u8>, is_quiet: bool) -> Result<i32, Failure> {
     let has_interpreter = script.starts_with(b"#!");
     let as_root = |argv: &[&str]| Exec {
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
@@ -169,9 +195,11 @@ async fn run_script(client: &Client, vm: &str, script: Vec<u8>) -> Result<i32, F
             &["the image needs `cat` and `chmod`"],
         ));
     }
-    let run = match has_interpreter {
-        true => as_root(&[SCRIPT]),
-        false => as_root(&["/bin/sh", "-e", SCRIPT]),
+    let run = match (has_interpreter, is_quiet) {
+        (true, false) => as_root(&[SCRIPT]),
+        (false, false) => as_root(&["/bin/sh", "-e", SCRIPT]),
+        (true, true) => as_root(&["/bin/sh", "-c", "exec \"$1\" >&2", "sh", SCRIPT]),
+        (false, true) => as_root(&["/bin/sh", "-c", "exec /bin/sh -e \"$1\" >&2", "sh", SCRIPT]),
     };
     session::run(client, vm, &run, Input::None).await
 }

@@ -6,6 +6,7 @@ use banger_model::{ImageName, KernelName};
 use crate::commands::image;
 use crate::failure::Failure;
 use crate::progress::Display;
+use crate::work::interruptible;
 use crate::{complete, connection, exit};
 
 /// Make an image of what a VM has changed
@@ -41,9 +42,13 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         kernel: args.kernel,
         force: args.force,
     };
-    let display = Display::new("");
-    display.now("copying the VM's disk");
-    let image = client.commit_vm(&args.vm, &commit).await?;
+    let mut display = Display::new("");
+    let image = interruptible(async {
+        Ok(client
+            .commit_vm(&args.vm, &commit, |progress| display.show(&progress))
+            .await?)
+    })
+    .await?;
     drop(display);
     image::tell(&image, args.json)?;
     Ok(exit::OK)

@@ -172,7 +172,7 @@ pub(super) fn routes() -> Vec<Route> {
             "/v1/vms/{name}/commit",
             "Make an image of what a VM has changed",
             Some("VmCommit"),
-            Out::Json("Image"),
+            Out::Events("Image"),
         ),
         (
             Post,
@@ -330,6 +330,13 @@ pub(super) fn routes() -> Vec<Route> {
             "Tell what would be placed",
             Some("WorkspaceRequest"),
             Out::Json("WorkspacePlan"),
+        ),
+        (
+            Post,
+            "/v1/repository/wishes",
+            "Tell what a repository asks of its VM",
+            Some("WishesQuery"),
+            Out::Json("Wishes"),
         ),
     ]
 }

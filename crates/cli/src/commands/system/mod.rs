@@ -1,0 +1,60 @@
+//! `banger system`: the root helper as a service of this host.
+
+mod install;
+mod restart;
+mod status;
+mod uninstall;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+use crate::print;
+use crate::service::perform::{self, perform};
+use crate::service::plan::Action;
+use crate::service::{Place, look};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Install(install::Args),
+    Status(status::Args),
+    Restart(restart::Args),
+    Uninstall(uninstall::Args),
+}
+
+pub(super) fn run(command: Command) -> Result<i32, Failure> {
+    match command {
+        Command::Install(args) => install::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Restart(args) => restart::run(&args),
+        Command::Uninstall(args) => uninstall::run(&args),
+    }
+}
+
+/// Does these things, and says each; or says only what they are.
+fn carry_out(actions: &[Action], dry: bool, owner: Option<u32>) -> Result<(), Failure> {
+    if dry {
+        actions
+            .iter()
+            .for_each(|action| print::line(&format!("would {action}")));
+        return Ok(());
+    }
+    perform(actions, |action| print::line(&action.to_string())).map_err(|error| {
+        let failure = Failure::during("change this system", &error);
+        match (error, owner) {
+            (perform::Error::Failed { line, words, .. }, Some(owner)) if line.starts_with("systemctl") => {
+                failure.with_log(words + &look::journal(owner))
+            }
+            (perform::Error::Failed { words, .. }, _) => failure.with_log(words),
+            _ => failure,
+        }
+    })
+}
+
+/// How the helper is started where no systemd runs, in the place of one that answers.
+fn by_hand(owner: u32) -> Result<String, Failure> {
+    let start = format!("sudo {} serve --owner {owner}", Place::here().program().display());
+    Ok(match look::helper(owner)?.state {
+        Some(state) => format!("sudo kill {}; {start}", state.pid),
+        None => start,
+    })
+}

@@ -1,0 +1,32 @@
+//! `banger system restart`
+
+use crate::failure::Failure;
+use crate::service::{look, plan};
+use crate::{exit, print};
+
+/// Start the root helper again
+///
+/// It makes the host what its plan says: a bridge, addresses or rules that someone removed are there
+/// again. VMs keep their network.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sudo banger system restart
+  sudo banger system restart --owner alice")]
+pub(crate) struct Args {
+    /// Whose VMs it is for: a name or a user id [default: who called sudo]
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<i32, Failure> {
+    let owner = look::owner(args.owner.as_deref())?;
+    if !look::systemd_runs() {
+        let message = "no systemd runs here that could start the root helper again";
+        return Err(Failure::new(message, &[&super::by_hand(owner)?]));
+    }
+    look::need_root("restart a system service")?;
+    super::carry_out(&plan::restart(owner), false, Some(owner))?;
+    print::line("the root helper serves again");
+    Ok(exit::OK)
+}

@@ -1,0 +1,157 @@
+//! `banger system status`
+
+use std::path::PathBuf;
+
+use banger_api::{HelperReport, HelperState};
+use banger_model::network::Finding;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::service::Place;
+use crate::service::look::{self, Unit};
+use crate::{exit, print};
+
+/// Tell whether the root helper is installed, answers, and finds the host as planned
+///
+/// Changes nothing and starts nothing. Exits with 1 when something is not in order, which is listed with
+/// what mends it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Whose VMs it is for: a name or a user id [default: you, or who called sudo]
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How the root helper is.
+#[derive(Debug, Serialize)]
+struct Status {
+    /// Whether nothing is to be mended.
+    in_order: bool,
+    program: Program,
+    /// Where systemd runs.
+    unit: Option<Unit>,
+    helper: HelperReport,
+    /// What is not in order, the host's differences from the plan included.
+    problems: Vec<Finding>,
+}
+
+/// The copy that root runs.
+#[derive(Debug, Serialize)]
+struct Program {
+    path: PathBuf,
+    installed: bool,
+    /// Whether it is the one of this build.
+    current: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<i32, Failure> {
+    let owner = look::owner(args.owner.as_deref())?;
+    let path = Place::here().program();
+    let installed = std::fs::read(&path).ok();
+    let program = Program {
+        installed: installed.is_some(),
+        current: installed.is_some() && installed == std::fs::read(look::program()?).ok(),
+        path,
+    };
+    let (unit, helper) = (look::unit(owner)?, look::helper(owner)?);
+    let problems = problems(&program, unit.as_ref(), &helper);
+    let status = Status {
+        in_order: problems.is_empty(),
+        program,
+        unit,
+        helper,
+        problems,
+    };
+    match args.json {
+        true => print::json(&status)?,
+        false => show(&status),
+    }
+    Ok(if status.in_order { exit::OK } else { exit::FAILED })
+}
+
+fn problems(program: &Program, unit: Option<&Unit>, helper: &HelperReport) -> Vec<Finding> {
+    let finding = |problem: String, hint: &str| Finding {
+        problem,
+        hint: hint.to_owned(),
+    };
+    const INSTALL: &str = "sudo banger system install";
+    let mut problems = Vec::new();
+    match &helper.state {
+        Some(state) => problems.extend(state.findings.iter().cloned()),
+        None => problems.push(finding(
+            format!(
+                "no helper answers: {}",
+                helper.problem.as_deref().unwrap_or_default()
+            ),
+            match (unit, program.installed) {
+                (Some(unit), true) if !unit.enabled.is_empty() => "sudo banger system restart",
+                _ => INSTALL,
+            },
+        )),
+    }
+    if program.installed && !program.current {
+        problems.push(finding(
+            format!("{} is another build's", program.path.display()),
+            INSTALL,
+        ));
+    }
+    // One that was started by hand does as well until the host restarts.
+    let stopped = unit.filter(|unit| !unit.enabled.is_empty() && unit.active != "active");
+    if let (Some(unit), Some(_)) = (stopped, &helper.state) {
+        let problem = format!("{} is {}, and another helper answers", unit.name, unit.active);
+        problems.push(finding(problem, "end that one, then: sudo banger system restart"));
+    }
+    problems
+}
+
+fn show(status: &Status) {
+    let Program {
+        path,
+        installed,
+        current,
+    } = &status.program;
+    let program = match (installed, current) {
+        (false, _) => "not installed".to_owned(),
+        (true, true) => format!("{}, this build's", path.display()),
+        (true, false) => format!("{}, another build's", path.display()),
+    };
+    let unit = match &status.unit {
+        Some(unit) if unit.enabled.is_empty() => format!("there is no {}", unit.name),
+        Some(unit) => format!("{}: {}, {}", unit.name, unit.enabled, unit.active),
+        None => "no systemd runs here".to_owned(),
+    };
+    let mut facts = vec![("program", program), ("unit", unit)];
+    if let Some(socket) = &status.helper.socket {
+        facts.push(("socket", socket.display().to_string()));
+    }
+    if let Some(state) = &status.helper.state {
+        facts.extend(of_helper(state));
+    }
+    print::facts(&facts);
+    for Finding { problem, hint } in &status.problems {
+        print::line(&format!("\nnot in order: {problem}\n        mend: {hint}"));
+    }
+}
+
+fn of_helper(state: &HelperState) -> Vec<(&'static str, String)> {
+    let network = match &state.network {
+        Some(network) => format!("{}, {}", network.subnet, network.ula),
+        None => "none yet; the first VM with a network lets there be one".to_owned(),
+    };
+    let attached = state.attached.iter().map(|member| {
+        let address = member.addresses.first().map(ToString::to_string);
+        format!("{} ({})", address.unwrap_or_default(), member.mode)
+    });
+    vec![
+        (
+            "helper",
+            format!("version {}, process {}", state.version, state.pid),
+        ),
+        ("network", network),
+        ("attached", attached.collect::<Vec<_>>().join(", ")),
+        ("confined", state.confinement.join("; ")),
+    ]
+}

@@ -1,0 +1,83 @@
+//! `banger system uninstall`
+
+use crate::failure::Failure;
+use crate::service::plan::{self, Installed};
+use crate::service::{Place, look};
+use crate::{exit, print};
+
+/// Remove the root helper
+///
+/// VMs that run keep the network that they have until this host restarts; the helper's record of it
+/// stays, and the next helper goes on with it. With --purge the network and the record are removed too,
+/// and the host's settings are as they were found. That is refused while VMs have a part in it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sudo banger system uninstall
+  sudo banger system uninstall --purge
+  banger system uninstall --purge --dry-run")]
+pub(crate) struct Args {
+    /// Whose VMs it is for: a name or a user id [default: who called sudo]
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
+    /// Also remove the VMs' network, and what the helper recorded
+    #[arg(long)]
+    purge: bool,
+    /// Take the network away from VMs that have one
+    #[arg(short, long, requires = "purge")]
+    force: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<i32, Failure> {
+    let (place, owner) = (Place::here(), look::owner(args.owner.as_deref())?);
+    if !args.dry_run {
+        look::need_root("remove a system service")?;
+        may_go(owner, args.purge && !args.force)?;
+    }
+    let there = Installed {
+        unit: look::unit(owner)?.is_some_and(|unit| !unit.enabled.is_empty()),
+        shared: look::is_shared(&place, owner),
+    };
+    let program = match (args.purge, place.program().is_file()) {
+        (false, _) => None,
+        (true, true) => Some(place.program()),
+        (true, false) => Some(look::program()?),
+    };
+    let actions = plan::uninstall(&place, owner, there, program.as_deref());
+    super::carry_out(&actions, args.dry_run, Some(owner))?;
+    if !args.dry_run && !args.purge && place.state(owner).exists() {
+        print::line("the VMs' network stays until this host restarts; --purge removes it");
+    }
+    Ok(exit::OK)
+}
+
+/// That nobody is left with half of something.
+fn may_go(owner: u32, keep_network: bool) -> Result<(), Failure> {
+    // As the kernel has it, so that it does not matter whether a helper answers.
+    let attached = look::attached(owner);
+    if keep_network && attached > 0 {
+        let message = match attached {
+            1 => "a VM has a part in the network that would be removed".to_owned(),
+            many => format!("{many} VMs have a part in the network that would be removed"),
+        };
+        let hints = [
+            "stop them: banger vm stop NAME",
+            "or take it away from them: --force",
+        ];
+        return Err(Failure::new(message, &hints).exiting(exit::CONFLICT));
+    }
+    if look::systemd_runs() {
+        return Ok(());
+    }
+    match look::helper(owner)?.state {
+        None => Ok(()),
+        Some(state) => {
+            let message = format!("the root helper still runs as process {}", state.pid);
+            let kill = format!("end it, and then do this again: sudo kill {}", state.pid);
+            Err(Failure::new(message, &[&kill]).exiting(exit::CONFLICT))
+        }
+    }
+}

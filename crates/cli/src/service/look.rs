@@ -1,0 +1,158 @@
+//! What there is on this host: users, systemd and its units, the programs, the helper.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use banger_api::HelperReport;
+use banger_model::network::slot_of_tap;
+use serde::Serialize;
+
+use super::{PROGRAM, Place, unit_of};
+use crate::connection;
+use crate::failure::Failure;
+
+/// Where `nft` may be; the helper looks nowhere else.
+const NFT: [&str; 3] = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"];
+
+/// Whether systemd is this host's init (sd_booted(3)).
+pub(crate) fn systemd_runs() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// Whether the program is there that changes the packet filter.
+pub(crate) fn has_nft() -> bool {
+    NFT.iter().any(|path| Path::new(path).exists())
+}
+
+/// Whether this process may change the system.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The user id of `user`, a name or an id; without one, of who called sudo, or of who runs this.
+pub(crate) fn owner(user: Option<&str>) -> Result<u32, Failure> {
+    let sudo = std::env::var("SUDO_USER").ok().filter(|name| !name.is_empty());
+    let Some(user) = user.map(str::to_owned).or_else(|| sudo.filter(|_| is_root())) else {
+        return Ok(rustix::process::geteuid().as_raw());
+    };
+    if let Ok(id) = user.parse() {
+        return Ok(id);
+    }
+    let said = said(&["id", "-u", "--", &user])?;
+    let id = String::from_utf8_lossy(&said.stdout).trim().parse().ok();
+    id.filter(|_| said.status.success())
+        .ok_or_else(|| Failure::new(format!("there is no user {user}"), &["name one: --owner USER"]))
+}
+
+/// The `banger-root` of this build, which lies beside this program.
+pub(crate) fn program() -> Result<PathBuf, Failure> {
+    let path = us()?.with_file_name(PROGRAM);
+    match path.is_file() {
+        true => Ok(path),
+        false => Err(Failure::new(
+            format!("there is no {}", path.display()),
+            &["install both: `make install`"],
+        )),
+    }
+}
+
+/// The command line that does as root what this one was to do.
+pub(crate) fn by_sudo() -> Result<String, Failure> {
+    let us = us()?.display().to_string();
+    let arguments = std::env::args_os().skip(1);
+    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    let words: Vec<_> = ["sudo".to_owned(), us].into_iter().chain(arguments).collect();
+    Ok(words.join(" "))
+}
+
+/// That this process may change the system.
+pub(crate) fn need_root(what: &str) -> Result<(), Failure> {
+    if is_root() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("only root can {what}"), &[&by_sudo()?]))
+}
+
+fn us() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| Failure::during("find this program", &error))
+}
+
+/// How a unit is, in systemd's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Unit {
+    /// Its name.
+    pub(crate) name: String,
+    /// `active`, `failed`, …
+    pub(crate) active: String,
+    /// `enabled`, `disabled`, …; empty if there is no such unit.
+    pub(crate) enabled: String,
+}
+
+/// The unit of an owner; none where no systemd runs.
+pub(crate) fn unit(owner: u32) -> Result<Option<Unit>, Failure> {
+    if !systemd_runs() {
+        return Ok(None);
+    }
+    let name = unit_of(owner);
+    let properties = "--property=ActiveState,UnitFileState";
+    let text = said(&["systemctl", "show", &name, properties])?.stdout;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let value = |key: &str| {
+        let mut lines = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        lines.next().unwrap_or_default().to_owned()
+    };
+    Ok(Some(Unit {
+        active: value("ActiveState"),
+        enabled: value("UnitFileState"),
+        name,
+    }))
+}
+
+/// The last words of a unit.
+pub(crate) fn journal(owner: u32) -> String {
+    let line = [
+        "journalctl",
+        "--unit",
+        &unit_of(owner),
+        "--lines=20",
+        "--output=cat",
+        "--no-pager",
+    ];
+    let words = said(&line).map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&words).into_owned()
+}
+
+/// Whether another user's helper is started with the system.
+pub(crate) fn is_shared(place: &Place, owner: u32) -> bool {
+    let entries = std::fs::read_dir(place.wants()).into_iter().flatten().flatten();
+    let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.any(|name| name.starts_with("banger-root@") && name != unit_of(owner))
+}
+
+/// How many VMs of an owner have a card.
+pub(crate) fn attached(owner: u32) -> usize {
+    let entries = std::fs::read_dir("/sys/class/net")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| slot_of_tap(owner, name).is_some()).count()
+}
+
+/// What the helper of an owner says. By the daemon's program, which knows how to ask; no daemon is started.
+pub(crate) fn helper(owner: u32) -> Result<HelperReport, Failure> {
+    let program = connection::program()?.display().to_string();
+    let output = said(&[&program, "helper", "--owner", &owner.to_string()])?;
+    serde_json::from_slice(&output.stdout).map_err(|error| {
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        Failure::during(format!("understand {program}"), &error).with_log(words)
+    })
+}
+
+fn said(line: &[&str]) -> Result<Output, Failure> {
+    let (program, arguments) = line.split_first().unwrap_or((&"true", &[]));
+    let output = Command::new(program).args(arguments).output();
+    output.map_err(|error| Failure::during(format!("run {program}"), &error))
+}

@@ -1,0 +1,73 @@
+//! The root helper as a service of this host: where its files are, what is done to install it, and how it is.
+//!
+//! ```text
+//!  command ──▶ look (what there is) ──▶ plan (actions, pure) ──▶ perform (files, systemctl)
+//! ```
+//!
+//! Root runs a copy, in directories that are root's alone: who can write to a checkout must not thereby be root.
+
+pub(crate) mod look;
+pub(crate) mod perform;
+pub(crate) mod plan;
+pub(crate) mod trust;
+mod unit;
+
+use std::path::{Path, PathBuf};
+
+/// The program that is installed.
+pub(crate) const PROGRAM: &str = "banger-root";
+
+/// Where the files are: below `/`, or below the root directory of another system that is being made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    root: PathBuf,
+}
+
+impl Place {
+    /// This host.
+    pub(crate) fn here() -> Self {
+        Self::below(Path::new("/"))
+    }
+
+    /// The system whose root directory is `root`.
+    pub(crate) fn below(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
+    /// A path of that system, as seen from here.
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// The copy that root runs.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.at(unit::PROGRAM)
+    }
+
+    /// The template of units.
+    pub(crate) fn template(&self) -> PathBuf {
+        self.at("/etc/systemd/system/banger-root@.service")
+    }
+
+    /// The directory of links to units that are started with the system.
+    pub(crate) fn wants(&self) -> PathBuf {
+        self.at("/etc/systemd/system/multi-user.target.wants")
+    }
+
+    /// What the helper of an owner records.
+    pub(crate) fn state(&self, owner: u32) -> PathBuf {
+        self.at(&format!("/var/lib/banger-root/{owner}"))
+    }
+
+    /// Where the helper of an owner answers.
+    pub(crate) fn socket(&self, owner: u32) -> PathBuf {
+        self.at(&format!("/run/banger-root/{owner}.sock"))
+    }
+}
+
+/// The unit of an owner.
+pub(crate) fn unit_of(owner: u32) -> String {
+    format!("banger-root@{owner}.service")
+}

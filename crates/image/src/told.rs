@@ -1,0 +1,46 @@
+//! Telling how far work on bytes has come, as often as somebody wants to read it.
+
+use std::ops::ControlFlow;
+
+use crate::Error;
+use crate::images::Progress;
+
+/// Bytes between two words of progress.
+const STEP: u64 = 1 << 20;
+
+/// How far work has come, and who is told.
+pub(crate) struct Told<'a> {
+    progress: Progress<'a>,
+    done: u64,
+    total: u64,
+    /// When it is told again.
+    tell_at: u64,
+}
+
+impl<'a> Told<'a> {
+    /// Work on about `total` bytes.
+    pub(crate) fn new(progress: Progress<'a>, total: u64) -> Self {
+        Self {
+            progress,
+            done: 0,
+            total,
+            tell_at: 0,
+        }
+    }
+
+    /// So many more bytes are done.
+    ///
+    /// # Errors
+    /// When nobody wants the rest.
+    pub(crate) fn add(&mut self, bytes: u64) -> Result<(), Error> {
+        self.done += bytes;
+        if self.done < self.tell_at {
+            return Ok(());
+        }
+        self.tell_at = self.done + STEP;
+        match (self.progress)(self.done.min(self.total), Some(self.total)) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
+    }
+}
