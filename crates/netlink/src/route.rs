@@ -3,12 +3,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::{Message, array, attributes};
+use crate::{Message, array, attribute, attributes};
 
 /// The flags of every message that changes something.
 const CHANGE: i32 = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
 const IFLA_TUN_OWNER: u16 = 1;
+const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
+const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+const ADDR_GEN_MODE_NONE: u8 = 1;
 
 /// The kinds of addresses: a link's own, and the peer's, which is the own one where there is no peer.
 const IFA_ADDRESS: u16 = 1;
@@ -118,6 +121,42 @@ pub fn link_message(kind: u16, flags: i32, index: u32, up: bool) -> Message {
     Message::new(kind, flags | CHANGE, body.as_flattened())
 }
 
+/// Makes a bridge, or changes the one that there is, and brings it up.
+///
+/// Multicast goes to each of its ports: neighbour discovery needs it, and there is no querier to learn from.
+pub fn bridge_message(name: &str, mac: &[u8], mtu: u32) -> Message {
+    let data = attribute(IFLA_BR_MCAST_SNOOPING, &[0]);
+    let kind = attribute(libc::IFLA_INFO_KIND, b"bridge");
+    let info = [kind, attribute(libc::IFLA_INFO_DATA, &data)].concat();
+    link_message(libc::RTM_NEWLINK, libc::NLM_F_CREATE, 0, true)
+        .with(libc::IFLA_IFNAME, &terminated(name))
+        .with(libc::IFLA_ADDRESS, mac)
+        .with(libc::IFLA_MTU, &mtu.to_ne_bytes())
+        .with(libc::IFLA_LINKINFO, &info)
+}
+
+/// Makes a link a port of a bridge, on which the host says nothing of its own.
+pub fn port_message(link: u32, bridge: u32, mtu: u32) -> Message {
+    let silent = attribute(IFLA_INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE]);
+    link_message(libc::RTM_SETLINK, 0, link, false)
+        .with(libc::IFLA_AF_SPEC, &attribute(libc::AF_INET6 as u16, &silent))
+        .with(libc::IFLA_MTU, &mtu.to_ne_bytes())
+        .with(libc::IFLA_MASTER, &bridge.to_ne_bytes())
+}
+
+/// Makes a port one that no other such port hears.
+pub fn isolated_message(port: u32) -> Message {
+    let isolated = attribute(IFLA_BRPORT_ISOLATED, &[1]);
+    let kind = attribute(libc::IFLA_INFO_SLAVE_KIND, b"bridge");
+    let info = [kind, attribute(libc::IFLA_INFO_SLAVE_DATA, &isolated)].concat();
+    link_message(libc::RTM_NEWLINK, 0, port, false).with(libc::IFLA_LINKINFO, &info)
+}
+
+/// Gives a link another name.
+pub fn name_message(link: u32, name: &str) -> Message {
+    link_message(libc::RTM_SETLINK, 0, link, false).with(libc::IFLA_IFNAME, &terminated(name))
+}
+
 /// A message about a link's address (`struct ifaddrmsg`), which is used at once: nobody is asked whether it is theirs.
 pub fn address_message(kind: u16, flags: i32, index: u32, address: IpAddr, prefix: u8) -> Message {
     let of = [
@@ -162,6 +201,10 @@ fn ip(bytes: &[u8]) -> Option<IpAddr> {
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u32::from_ne_bytes)
+}
+
+fn terminated(name: &str) -> Vec<u8> {
+    [name.as_bytes(), &[0]].concat()
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -1,24 +1,15 @@
-//! Flows, as the packet filter logs them (NFLOG; linux/netfilter/nfnetlink_log.h).
+//! Flows, as the packet filter logs them.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 
 use banger_model::network::{Flow, Network, filter, slot_of_tap};
-use banger_netlink::{Message, attributes, received};
+use banger_netlink::{log, received};
 use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
 
 use crate::kernel::netlink;
 use crate::wire::{Reply, write_frame};
 
-const NFULNL_MSG_PACKET: u16 = 4 << 8;
-const NFULNL_MSG_CONFIG: u16 = (4 << 8) | 1;
-const NFULA_CFG_CMD: u16 = 1;
-const NFULA_CFG_MODE: u16 = 2;
-const NFULA_CFG_QTHRESH: u16 = 5;
-const NFULA_IFINDEX_INDEV: u16 = 4;
-const NFULA_IFINDEX_PHYSINDEV: u16 = 6;
-const NFULA_PAYLOAD: u16 = 9;
-const NFULA_PREFIX: u16 = 10;
 /// As much of a packet as says what it is: an IPv6 header and the ports.
 const SNAP: u32 = 128;
 
@@ -32,20 +23,10 @@ impl FlowLog {
     /// Takes the owner's log group. `ErrorKind::ResourceBusy` if another has it.
     pub(crate) fn open(owner: u32) -> io::Result<Self> {
         let socket = netlink::socket(NETLINK_NETFILTER, &[])?;
-        let log = Self { owner, socket };
-        log.configure(NFULA_CFG_CMD, &[1])?;
-        // Whole packets (2) up to so many bytes; one message a packet, at once.
-        log.configure(NFULA_CFG_MODE, &[&SNAP.to_be_bytes()[..], &[2, 0]].concat())?;
-        log.configure(NFULA_CFG_QTHRESH, &1u32.to_be_bytes())?;
-        Ok(log)
-    }
-
-    fn configure(&self, attribute: u16, value: &[u8]) -> io::Result<()> {
-        // Any family, version 0, the group.
-        let [high, low] = filter::log_group(self.owner).to_be_bytes();
-        let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
-        let message = Message::new(NFULNL_MSG_CONFIG, flags, &[0, 0, high, low]);
-        netlink::ask(&self.socket, message.with(attribute, value)).map(drop)
+        for message in log::take_group(filter::log_group(owner), SNAP) {
+            netlink::ask(&socket, message)?;
+        }
+        Ok(Self { owner, socket })
     }
 
     /// Tells of flows until the other side is gone.
@@ -64,7 +45,7 @@ impl FlowLog {
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => continue,
                 Err(error) => return Err(error),
             };
-            for message in received(&datagram).filter(|message| message.kind == NFULNL_MSG_PACKET) {
+            for message in received(&datagram).filter(|message| message.kind == log::PACKET) {
                 if let Some(flow) = self.flow(message.body, network().as_ref()) {
                     write_frame(to, &Reply::Flow(flow))?;
                 }
@@ -74,21 +55,13 @@ impl FlowLog {
     }
 
     fn flow(&self, body: &[u8], network: Option<&Network>) -> Option<Flow> {
-        let (mut prefix, mut payload, mut port) = (&[][..], &[][..], None);
-        for (kind, value) in attributes(body.get(4..)?) {
-            match kind {
-                NFULA_PREFIX => prefix = value,
-                NFULA_PAYLOAD => payload = value,
-                // On a bridge the port is told apart; elsewhere the interface is the bridge, whose name is no TAP's.
-                NFULA_IFINDEX_PHYSINDEV | NFULA_IFINDEX_INDEV if port.is_none() => {
-                    let index = u32::from_be_bytes(value.try_into().ok()?);
-                    let name = rustix::net::netdevice::index_to_name(&self.socket, index).unwrap_or_default();
-                    port = slot_of_tap(self.owner, &name);
-                }
-                _ => {}
-            }
-        }
-        let mut flow = Flow::of_log(prefix, payload)?;
+        let packet = log::packet(body)?;
+        let mut flow = Flow::of_log(packet.prefix, packet.payload)?;
+        // On a bridge the port is told apart; elsewhere the interface is the bridge, whose name is no TAP's.
+        let port = packet.links.iter().find_map(|link| {
+            let name = rustix::net::netdevice::index_to_name(&self.socket, *link).ok()?;
+            slot_of_tap(self.owner, &name)
+        });
         let by_address = |network: &Network| network.slot(flow.source?);
         flow.slot = port.or_else(|| network.and_then(by_address));
         Some(flow)

@@ -8,14 +8,10 @@ use std::sync::Arc;
 
 use banger_model::network::{Cidr, Link, Mac, Observed, Route};
 use banger_netlink::route::{self as message, link_message};
-use banger_netlink::{Message, Received, array, attribute, received};
+use banger_netlink::{Message, Received, array, received};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use rustix::event::{PollFd, PollFlags, poll};
 
-const IFLA_BR_MCAST_SNOOPING: u16 = 23;
-const IFLA_BRPORT_ISOLATED: u16 = 33;
-const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
-const ADDR_GEN_MODE_NONE: u8 = 1;
 const RTNLGRP_LINK: u32 = 1;
 const RTPROT_RA: u8 = 9;
 /// Kinds of routes that say who has an address; broadcast and multicast do not.
@@ -132,37 +128,18 @@ fn route(body: &[u8]) -> Option<Route> {
 }
 
 pub(super) fn bridge(name: &str, mac: Mac, mtu: u16) -> io::Result<()> {
-    // Multicast goes to every port: neighbour discovery needs it, and there is no querier to learn from.
-    let data = attribute(IFLA_BR_MCAST_SNOOPING, &[0]);
-    let kind = attribute(libc::IFLA_INFO_KIND, b"bridge");
-    let info = [kind, attribute(libc::IFLA_INFO_DATA, &data)].concat();
-    let message = link_message(libc::RTM_NEWLINK, libc::NLM_F_CREATE, 0, true)
-        .with(libc::IFLA_IFNAME, &terminated(name))
-        .with(libc::IFLA_ADDRESS, &mac.octets())
-        .with(libc::IFLA_MTU, &u32::from(mtu).to_ne_bytes())
-        .with(libc::IFLA_LINKINFO, &info);
-    change(message)
+    change(message::bridge_message(name, &mac.octets(), mtu.into()))
 }
 
 pub(super) fn port(tap: &str, bridge: &str, mtu: u16) -> io::Result<()> {
     let tap = index(tap)?;
-    // The host says nothing of its own on a port.
-    let silent = attribute(IFLA_INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE]);
-    let message = link_message(libc::RTM_SETLINK, 0, tap, false)
-        .with(libc::IFLA_AF_SPEC, &attribute(libc::AF_INET6 as u16, &silent))
-        .with(libc::IFLA_MTU, &u32::from(mtu).to_ne_bytes())
-        .with(libc::IFLA_MASTER, &index(bridge)?.to_ne_bytes());
-    change(message)?;
+    change(message::port_message(tap, index(bridge)?, mtu.into()))?;
     // The kernel takes what is a port's own only of what is a port already.
-    let isolated = attribute(IFLA_BRPORT_ISOLATED, &[1]);
-    let kind = attribute(libc::IFLA_INFO_SLAVE_KIND, b"bridge");
-    let info = [kind, attribute(libc::IFLA_INFO_SLAVE_DATA, &isolated)].concat();
-    change(link_message(libc::RTM_NEWLINK, 0, tap, false).with(libc::IFLA_LINKINFO, &info))
+    change(message::isolated_message(tap))
 }
 
 pub(super) fn rename(from: &str, to: &str) -> io::Result<()> {
-    let message = link_message(libc::RTM_SETLINK, 0, index(from)?, false);
-    change(message.with(libc::IFLA_IFNAME, &terminated(to)))
+    change(message::name_message(index(from)?, to))
 }
 
 pub(super) fn up(name: &str) -> io::Result<()> {
@@ -239,8 +216,4 @@ fn existing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Some(libc::ENODEV | libc::ENOENT | libc::EADDRNOTAVAIL | libc::ESRCH | libc::ENXIO) => Ok(None),
         _ => Err(error),
     }
-}
-
-fn terminated(name: &str) -> Vec<u8> {
-    [name.as_bytes(), &[0]].concat()
 }
