@@ -17,6 +17,8 @@ const ADDR_GEN_MODE_NONE: u8 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
+const RTPROT_RA: u8 = 9;
+
 /// A network interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Link {
@@ -87,10 +89,10 @@ pub struct Route {
     pub first: IpAddr,
     /// How many bits of it all of them have.
     pub prefix: u8,
-    /// What it does with a packet (`RTN_…`).
-    pub kind: u8,
-    /// Who made it (`RTPROT_…`).
-    pub protocol: u8,
+    /// Whether it says who has its addresses; those of broadcast and multicast do not.
+    pub reaches: bool,
+    /// Whether a router announced it.
+    pub announced: bool,
     /// By which link, if by one alone.
     pub link: Option<u32>,
 }
@@ -107,8 +109,15 @@ pub fn route(body: &[u8]) -> Option<Route> {
     Some(Route {
         first: find(values, libc::RTA_DST).map_or(Some(any), ip)?,
         prefix,
-        kind,
-        protocol,
+        reaches: matches!(
+            kind,
+            libc::RTN_UNICAST
+                | libc::RTN_LOCAL
+                | libc::RTN_BLACKHOLE
+                | libc::RTN_UNREACHABLE
+                | libc::RTN_PROHIBIT
+        ),
+        announced: protocol == RTPROT_RA,
         link: find(values, libc::RTA_OIF).and_then(|link| number(link, 0)),
     })
 }
@@ -284,11 +293,15 @@ mod tests {
         let expected = Route {
             first: "::".parse().unwrap(),
             prefix: 0,
-            kind: 1,
-            protocol: 9,
+            reaches: true,
+            announced: true,
             link: Some(u32::from_ne_bytes([4, 0, 0, 0])),
         };
         assert_eq!(told(default, route), Some(expected));
+        let mut broadcast = body(libc::AF_INET as u8);
+        (broadcast[5], broadcast[7]) = (2, 3);
+        let broadcast = told(Message::new(24, 0, &broadcast), route).unwrap();
+        assert!(!broadcast.reaches && !broadcast.announced);
         let mpls = Message::new(24, 0, &body(28));
         assert_eq!(told(mpls, route), None);
     }

@@ -8,7 +8,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -95,7 +94,6 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let server = Arc::new(Server {
         owner: config.owner,
         helper: Mutex::new(helper),
-        connections: AtomicUsize::new(0),
     });
     // What waited when the last helper ended may be less than what should.
     let _ = done.send(());
@@ -151,7 +149,6 @@ fn notify() -> Result<(), FileError> {
 struct Server {
     owner: u32,
     helper: Mutex<Helper>,
-    connections: AtomicUsize,
 }
 
 impl Server {
@@ -165,8 +162,8 @@ impl Server {
         if uid != server.owner && uid != 0 {
             return log(format!("{peer}: refused, only uid {} is served", server.owner));
         }
-        if server.connections.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
-            server.connections.fetch_sub(1, Ordering::Relaxed);
+        // Each has the server, and so do the listener and the keeper.
+        if Arc::strong_count(server) >= MAX_CONNECTIONS + 2 {
             return log(format!("{peer}: refused, too many connections"));
         }
         let server = Arc::clone(server);
@@ -174,7 +171,6 @@ impl Server {
             if let Err(error) = server.converse(socket, &peer, &done) {
                 log(format!("{peer}: the connection ended: {error}"));
             }
-            server.connections.fetch_sub(1, Ordering::Relaxed);
         });
     }
 

@@ -217,10 +217,8 @@ pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Optio
 pub(crate) fn read_body<T: DeserializeOwned>(from: &mut impl Read, length: [u8; 4]) -> io::Result<T> {
     let length = u32::from_be_bytes(length) as usize;
     if length > MAX_FRAME {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("a frame of {length} bytes"),
-        ));
+        let message = format!("a frame of {length} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     let mut json = vec![0; length];
     from.read_exact(&mut json)?;

@@ -22,11 +22,9 @@ impl Helper {
         if let Some(answer) = answers.iter().find(|answer| is_refused(answer.address)) {
             return Err(Refusal::Answer(answer.address));
         }
-        let places = answers
-            .iter()
-            .map(|answer| ((answer.address, answer.port), answer.ttl));
+        let place = |answer: &Answer| ((answer.address, answer.port), answer.ttl);
         let had = self.known.answers.get(&slot).cloned().unwrap_or_default();
-        let with = had.with(Instant::now(), places);
+        let with = had.with(Instant::now(), answers.iter().map(place));
         let (alive, told) = with.ok_or(Refusal::Answers(answers.len()))?;
         let script = filter::answers(self.owner, network, slot, &told);
         self.known.answers.insert(slot, alive);

@@ -112,11 +112,9 @@ impl Helper {
     fn vacate(&self, slot: Slot) -> Left {
         let mut left = Left::default();
         let network = self.plan.network();
-        for step in network
-            .iter()
-            .flat_map(|network| converge::detach(self.owner, network, slot))
-        {
-            left.note(self.host.apply(&step));
+        let steps = network.map(|network| converge::detach(self.owner, network, slot));
+        for step in steps.iter().flatten() {
+            left.note(self.host.apply(step));
         }
         left
     }

@@ -13,15 +13,6 @@ use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use rustix::event::{PollFd, PollFlags, poll};
 
 const RTNLGRP_LINK: u32 = 1;
-const RTPROT_RA: u8 = 9;
-/// Kinds of routes that say who has an address; broadcast and multicast do not.
-const REACHING: [u8; 5] = [
-    libc::RTN_UNICAST,
-    libc::RTN_LOCAL,
-    libc::RTN_BLACKHOLE,
-    libc::RTN_UNREACHABLE,
-    libc::RTN_PROHIBIT,
-];
 /// An acknowledgement, or the end of a list.
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
@@ -120,10 +111,10 @@ fn link(body: &[u8]) -> Option<Link> {
 
 fn route(body: &[u8]) -> Option<Route> {
     let route = message::route(body)?;
-    REACHING.contains(&route.kind).then_some(Route {
+    route.reaches.then_some(Route {
         net: Cidr::around(route.first, route.prefix)?,
         link: route.link.unwrap_or(0),
-        announced: route.protocol == RTPROT_RA,
+        announced: route.announced,
     })
 }
 
