@@ -12,12 +12,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-model", &[]),
     ("banger-guest-api", &[]),
     ("banger-ext4", &[]),
+    ("banger-netlink", &[]),
     ("banger-api", &["banger-guest-api", "banger-model"]),
     ("banger-image", &["banger-ext4", "banger-model"]),
     ("banger-vmm", &["banger-model"]),
-    ("banger-root", &["banger-model"]),
+    ("banger-root", &["banger-model", "banger-netlink"]),
     ("banger-dns", &["banger-model"]),
-    ("banger-vsock-agent", &["banger-guest-api"]),
+    ("banger-vsock-agent", &["banger-guest-api", "banger-netlink"]),
     (
         "bangerd",
         &[

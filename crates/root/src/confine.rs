@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd,
-    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use seccompiler::{
@@ -103,59 +103,28 @@ fn capabilities() -> rustix::io::Result<()> {
 fn landlock(written: &[&Path]) -> Result<&'static str, RulesetError> {
     let abi = ABI::V6;
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let write = AccessFs::WriteFile | AccessFs::Truncate;
+    let records = read | write | AccessFs::MakeReg | AccessFs::RemoveFile | AccessFs::MakeSock;
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
-    let records = read
-        | AccessFs::WriteFile
-        | AccessFs::Truncate
-        | AccessFs::MakeReg
-        | AccessFs::RemoveFile
-        | AccessFs::MakeSock;
-    let mut ruleset = Ruleset::default()
+    // Below those paths that exist; to a file, only what there is to do with a file.
+    let status = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(abi))?
         .handle_access(AccessNet::from_all(abi))?
         .scope(Scope::from_all(abi))?
         .create()?
-        .add_rule(NetPort::new(53, AccessNet::BindTcp))?;
-    let existing = |paths: &[&str]| -> Vec<PathBuf> { paths.iter().map(PathBuf::from).collect() };
-    let written: Vec<PathBuf> = written.iter().map(|path| path.to_path_buf()).collect();
-    for (paths, access) in [
-        (existing(&READ), read),
-        (existing(&RUN), AccessFs::ReadFile | AccessFs::Execute),
-        (
-            existing(&["/proc/sys/net"]),
-            read | AccessFs::WriteFile | AccessFs::Truncate,
-        ),
-        (existing(&["/dev/net/tun", "/dev/null"]), device),
-        (written, records),
-    ] {
-        ruleset = allow(ruleset, &paths, access)?;
-    }
-    Ok(match ruleset.restrict_self()?.ruleset {
+        .add_rule(NetPort::new(53, AccessNet::BindTcp))?
+        .add_rules(path_beneath_rules(READ, read))?
+        .add_rules(path_beneath_rules(RUN, AccessFs::ReadFile | AccessFs::Execute))?
+        .add_rules(path_beneath_rules(["/proc/sys/net"], read | write))?
+        .add_rules(path_beneath_rules(["/dev/net/tun", "/dev/null"], device))?
+        .add_rules(path_beneath_rules(written, records))?
+        .restrict_self()?;
+    Ok(match status.ruleset {
         RulesetStatus::FullyEnforced => "files, TCP ports, signals and abstract sockets",
         RulesetStatus::PartiallyEnforced => "in part: this kernel has an older one",
         RulesetStatus::NotEnforced => "none: this kernel has none",
     })
-}
-
-/// Allows access below those paths that exist; to a file, only what there is to do with a file.
-fn allow(
-    mut ruleset: RulesetCreated,
-    paths: &[PathBuf],
-    access: BitFlags<AccessFs>,
-) -> Result<RulesetCreated, RulesetError> {
-    for path in paths {
-        let Ok(descriptor) = PathFd::new(path) else {
-            continue;
-        };
-        let access = if path.is_dir() {
-            access
-        } else {
-            access & AccessFs::from_file(ABI::V6)
-        };
-        ruleset = ruleset.add_rule(PathBeneath::new(descriptor, access))?;
-    }
-    Ok(ruleset)
 }
 
 fn seccomp() -> Result<seccompiler::BpfProgram, seccompiler::BackendError> {

@@ -1,26 +1,15 @@
-//! Flows, as the packet filter logs them (NFLOG; linux/netfilter/nfnetlink_log.h).
+//! Flows, as the packet filter logs them.
 
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use banger_model::network::{Flow, Network, filter, slot_of_tap};
+use banger_netlink::{log, received};
 use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
-use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::kernel::netlink::{attributes, number16};
+use crate::kernel::netlink;
 use crate::wire::{Reply, write_frame};
 
-const NLMSG_ERROR: u16 = 2;
-const NFULNL_MSG_PACKET: u16 = 4 << 8;
-const NFULNL_MSG_CONFIG: u16 = (4 << 8) | 1;
-const NFULA_CFG_CMD: u16 = 1;
-const NFULA_CFG_MODE: u16 = 2;
-const NFULA_CFG_QTHRESH: u16 = 5;
-const NFULA_IFINDEX_INDEV: u16 = 4;
-const NFULA_IFINDEX_PHYSINDEV: u16 = 6;
-const NFULA_PAYLOAD: u16 = 9;
-const NFULA_PREFIX: u16 = 10;
 /// As much of a packet as says what it is: an IPv6 header and the ports.
 const SNAP: u32 = 128;
 
@@ -33,44 +22,11 @@ pub(crate) struct FlowLog {
 impl FlowLog {
     /// Takes the owner's log group. `ErrorKind::ResourceBusy` if another has it.
     pub(crate) fn open(owner: u32) -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_NETFILTER)?;
-        socket.bind_auto()?;
-        let log = Self { owner, socket };
-        log.configure(NFULA_CFG_CMD, &[1])?;
-        // Whole packets (2) up to so many bytes; one message a packet, at once.
-        log.configure(NFULA_CFG_MODE, &[&SNAP.to_be_bytes()[..], &[2, 0]].concat())?;
-        log.configure(NFULA_CFG_QTHRESH, &1u32.to_be_bytes())?;
-        Ok(log)
-    }
-
-    fn configure(&self, attribute: u16, value: &[u8]) -> io::Result<()> {
-        let length = 4 + value.len();
-        let mut message = Vec::new();
-        message.extend_from_slice(&((20 + length.next_multiple_of(4)) as u32).to_ne_bytes());
-        message.extend_from_slice(&NFULNL_MSG_CONFIG.to_ne_bytes());
-        // A request (1) to be acknowledged (4), number and port 0, any family, version 0, the group.
-        message.extend_from_slice(&5u16.to_ne_bytes());
-        message.extend_from_slice(&[0; 10]);
-        message.extend_from_slice(&filter::log_group(self.owner).to_be_bytes());
-        message.extend_from_slice(&(length as u16).to_ne_bytes());
-        message.extend_from_slice(&attribute.to_ne_bytes());
-        message.extend_from_slice(value);
-        message.resize(message.len().next_multiple_of(4), 0);
-        self.socket.send(&message, 0)?;
-        loop {
-            let (answer, _) = self.socket.recv_from_full()?;
-            if number16(&answer, 4) == Some(NLMSG_ERROR) {
-                let code = answer
-                    .get(16..20)
-                    .and_then(|bytes| bytes.try_into().ok())
-                    .map_or(0, i32::from_ne_bytes);
-                return if code == 0 {
-                    Ok(())
-                } else {
-                    Err(io::Error::from_raw_os_error(-code))
-                };
-            }
+        let socket = netlink::socket(NETLINK_NETFILTER, &[])?;
+        for message in log::take_group(filter::log_group(owner), SNAP) {
+            netlink::ask(&socket, message)?;
         }
+        Ok(Self { owner, socket })
     }
 
     /// Tells of flows until the other side is gone.
@@ -80,10 +36,7 @@ impl FlowLog {
         network: impl Fn() -> Option<Network>,
     ) -> io::Result<()> {
         loop {
-            let log = self.socket.as_fd();
-            let mut events = [PollFd::new(&log, PollFlags::IN), PollFd::new(to, PollFlags::IN)];
-            poll(&mut events, None)?;
-            if !events[1].revents().is_empty() {
+            if netlink::wait(to, &self.socket)? {
                 return Ok(());
             }
             let datagram = match self.socket.recv_from_full() {
@@ -92,40 +45,23 @@ impl FlowLog {
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => continue,
                 Err(error) => return Err(error),
             };
-            let mut rest = datagram.as_slice();
-            while let Some(length) = number16(rest, 0).map(usize::from).filter(|length| *length >= 20) {
-                let message = &rest[..length.min(rest.len())];
-                if number16(message, 4) == Some(NFULNL_MSG_PACKET)
-                    && let Some(flow) = self.flow(&message[20..], network().as_ref())
-                {
+            for message in received(&datagram).filter(|message| message.kind == log::PACKET) {
+                if let Some(flow) = self.flow(message.body, network().as_ref()) {
                     write_frame(to, &Reply::Flow(flow))?;
                 }
-                rest = &rest[length.next_multiple_of(4).min(rest.len())..];
             }
             to.flush()?;
         }
     }
 
-    fn flow(&self, values: &[u8], network: Option<&Network>) -> Option<Flow> {
-        let (mut prefix, mut payload, mut port) = (&[][..], &[][..], None);
-        for (kind, value) in attributes(values) {
-            match kind {
-                NFULA_PREFIX => prefix = value,
-                NFULA_PAYLOAD => payload = value,
-                // On a bridge the port is told apart; elsewhere the interface is the bridge, whose name is no TAP's.
-                NFULA_IFINDEX_PHYSINDEV | NFULA_IFINDEX_INDEV if port.is_none() => {
-                    let index = u32::from_be_bytes(value.try_into().ok()?);
-                    let name = rustix::net::netdevice::index_to_name(&self.socket, index).unwrap_or_default();
-                    port = slot_of_tap(self.owner, &name);
-                }
-                _ => {}
-            }
-        }
-        let text = std::str::from_utf8(prefix).ok()?.trim_end_matches('\0');
-        let (verdict, rule) = text.strip_prefix("banger:")?.split_once(':')?;
-        let rule = serde_json::from_value(rule.into()).ok()?;
-        let mut flow = Flow::of_packet(payload);
-        (flow.allowed, flow.rule) = (verdict == "allow", rule);
+    fn flow(&self, body: &[u8], network: Option<&Network>) -> Option<Flow> {
+        let packet = log::packet(body)?;
+        let mut flow = Flow::of_log(packet.prefix, packet.payload)?;
+        // On a bridge the port is told apart; elsewhere the interface is the bridge, whose name is no TAP's.
+        let port = packet.links.iter().find_map(|link| {
+            let name = rustix::net::netdevice::index_to_name(&self.socket, *link).ok()?;
+            slot_of_tap(self.owner, &name)
+        });
         let by_address = |network: &Network| network.slot(flow.source?);
         flow.slot = port.or_else(|| network.and_then(by_address));
         Some(flow)

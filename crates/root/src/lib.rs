@@ -13,6 +13,7 @@
 
 mod client;
 pub mod confine;
+mod file;
 mod flows;
 pub mod helper;
 pub mod kernel;
@@ -21,3 +22,4 @@ pub mod serve;
 pub mod wire;
 
 pub use client::{CallError, Client, Flows};
+pub use file::FileError;

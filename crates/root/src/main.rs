@@ -1,9 +1,9 @@
 //! `banger-root serve|teardown --owner UID --socket-dir DIR --state-dir DIR`
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use banger_root::helper::chain;
 use banger_root::serve::{Config, ServeError, serve, teardown};
 
 const USAGE: &str = "usage: banger-root serve|teardown --owner UID [--socket-dir DIR] [--state-dir DIR]
@@ -14,12 +14,9 @@ teardown  removes what was made for user UID, when none serves
   --state-dir DIR   default /var/lib/banger-root/UID";
 
 fn main() -> ExitCode {
-    let (verb, config) = match parse(std::env::args().skip(1)) {
-        Some(parsed) => parsed,
-        None => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
+    let Some((verb, config)) = parse(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
     };
     // What whoever started this left open is nobody's business here.
     // SAFETY: nothing of this process owns a descriptor beyond the first three yet.
@@ -27,12 +24,7 @@ fn main() -> ExitCode {
     let Err(error) = verb(&config) else {
         return ExitCode::SUCCESS;
     };
-    eprintln!("error: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprintln!("caused by: {error}");
-        cause = error.source();
-    }
+    eprintln!("error: {}", chain(&error));
     ExitCode::FAILURE
 }
 

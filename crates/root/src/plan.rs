@@ -12,19 +12,12 @@ use std::path::{Path, PathBuf};
 use banger_model::network::{Member, Plan, Prepared, Slot};
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::file::{self, FileError, failed};
+
 /// The records on the disk.
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
-}
-
-/// A record that could not be read, written or removed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} the record {path}")]
-pub struct StoreError {
-    operation: &'static str,
-    path: PathBuf,
-    source: io::Error,
 }
 
 const NETWORK: &str = "network.json";
@@ -39,23 +32,24 @@ impl Store {
     ///
     /// # Errors
     /// The directory or the network's record cannot be read.
-    pub fn load(&self) -> Result<Plan, StoreError> {
+    pub fn load(&self) -> Result<Plan, FileError> {
         let mut plan = Plan::default();
-        for entry in fs::read_dir(&self.dir).map_err(self.failed("list", ""))? {
-            let name = entry.map_err(self.failed("list", ""))?.file_name();
+        for entry in fs::read_dir(&self.dir).map_err(failed("list", &self.dir))? {
+            let name = entry.map_err(failed("list", &self.dir))?.file_name();
             let name = name.to_string_lossy();
             let slot = name
                 .strip_prefix("vm-")
                 .and_then(|rest| rest.strip_suffix(".json")?.parse().ok());
             if name == NETWORK {
-                plan.prepared = Some(self.read(NETWORK).map_err(self.failed("read", NETWORK))?);
+                let read = self.read(NETWORK);
+                plan.prepared = Some(read.map_err(failed("read", &self.dir.join(NETWORK)))?);
             } else if let Some(slot) = slot.map(Slot) {
                 match self.read(&name) {
                     Ok(member) => drop(plan.members.insert(slot, member)),
-                    Err(_) => self.remove(&name)?,
+                    Err(_) => self.forget(&name)?,
                 }
             } else if name.ends_with(".new") {
-                self.remove(&name)?;
+                self.forget(&name)?;
             }
         }
         Ok(plan)
@@ -65,7 +59,7 @@ impl Store {
     ///
     /// # Errors
     /// The record cannot be written.
-    pub fn save_network(&self, prepared: &Prepared) -> Result<(), StoreError> {
+    pub fn save_network(&self, prepared: &Prepared) -> Result<(), FileError> {
         self.write(NETWORK, prepared, true)
     }
 
@@ -73,15 +67,15 @@ impl Store {
     ///
     /// # Errors
     /// The record cannot be removed.
-    pub fn forget_network(&self) -> Result<(), StoreError> {
-        self.remove(NETWORK)
+    pub fn forget_network(&self) -> Result<(), FileError> {
+        self.forget(NETWORK)
     }
 
     /// Records a VM.
     ///
     /// # Errors
     /// The record cannot be written.
-    pub fn save_member(&self, slot: Slot, member: &Member) -> Result<(), StoreError> {
+    pub fn save_member(&self, slot: Slot, member: &Member) -> Result<(), FileError> {
         self.write(&member_name(slot), member, false)
     }
 
@@ -89,8 +83,8 @@ impl Store {
     ///
     /// # Errors
     /// The record cannot be removed.
-    pub fn forget_member(&self, slot: Slot) -> Result<(), StoreError> {
-        self.remove(&member_name(slot))
+    pub fn forget_member(&self, slot: Slot) -> Result<(), FileError> {
+        self.forget(&member_name(slot))
     }
 
     /// Brings all records to the disk.
@@ -111,39 +105,24 @@ impl Store {
         Ok(serde_json::from_slice(&fs::read(self.dir.join(name))?)?)
     }
 
-    fn write(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), StoreError> {
+    fn write(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), FileError> {
         let path = self.dir.join(name);
         let fresh = self.dir.join(format!("{name}.new"));
         let write = || {
             let mut file = File::create(&fresh)?;
             file.write_all(&serde_json::to_vec(value)?)?;
-            if durable {
-                file.sync_all()?;
+            if !durable {
+                return fs::rename(&fresh, &path);
             }
+            file.sync_all()?;
             fs::rename(&fresh, &path)?;
-            if durable {
-                File::open(&self.dir)?.sync_all()
-            } else {
-                Ok(())
-            }
+            File::open(&self.dir)?.sync_all()
         };
-        write().map_err(self.failed("write", name))
+        write().map_err(failed("write", &path))
     }
 
-    fn remove(&self, name: &str) -> Result<(), StoreError> {
-        match fs::remove_file(self.dir.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed("remove", name)(error)),
-            _ => Ok(()),
-        }
-    }
-
-    fn failed(&self, operation: &'static str, name: &str) -> impl FnOnce(io::Error) -> StoreError + use<> {
-        let path = self.dir.join(name);
-        move |source| StoreError {
-            operation,
-            path,
-            source,
-        }
+    fn forget(&self, name: &str) -> Result<(), FileError> {
+        file::remove(&self.dir.join(name))
     }
 }
 

@@ -1,12 +1,13 @@
 //! The server: one socket, one thread a connection, one helper behind a lock.
 
+use std::fmt::Display;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,11 +17,12 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use crate::confine::{ConfineError, confine};
+use crate::file::{FileError, failed, remove};
 use crate::flows::FlowLog;
 use crate::helper::{Helper, Refusal, chain};
-use crate::kernel::{HostError, Kernel};
-use crate::plan::{Store, StoreError};
-use crate::wire::{Failure, FailureCode, Reply, Verb, frame, read_frame, write_frame};
+use crate::kernel::Kernel;
+use crate::plan::Store;
+use crate::wire::{Reply, Verb, frame, read_frame, write_frame};
 
 /// How many connections there may be; all are the owner's or root's.
 const MAX_CONNECTIONS: usize = 64;
@@ -46,40 +48,21 @@ pub struct Config {
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The root directory, of all.
-    #[error("cannot leave the directory that this was started in")]
-    Directory(#[source] io::Error),
     /// Not root.
     #[error("only root can do this: start it with sudo, or as a system service")]
     NotRoot,
-    /// A directory, a lock or the socket.
-    #[error("cannot {operation} {path}")]
-    File {
-        /// What was tried.
-        operation: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// A directory, the lock, a record or the socket.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Another helper has this plan.
     #[error("another banger-root serves {0}")]
     Running(PathBuf),
-    /// The plan cannot be read.
-    #[error("cannot read the plan")]
-    Store(#[from] StoreError),
-    /// The kernel does not answer.
-    #[error("cannot reach the kernel")]
-    Host(#[from] HostError),
     /// The helper cannot give up what it does not need.
     #[error("cannot confine this process")]
     Confine(#[from] ConfineError),
     /// Something of a network stays.
     #[error("cannot remove the network")]
     Teardown(#[from] Refusal),
-    /// The service manager does not hear that this is ready.
-    #[error("cannot tell the service manager")]
-    Notify(#[source] io::Error),
 }
 
 /// The path of an owner's socket.
@@ -95,22 +78,22 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let _lock = prepare(config)?;
     let path = socket_path(&config.socket_dir, config.owner);
     let fresh = path.with_extension("new");
+    remove(&fresh)?;
     let listener = listen(&fresh, config.owner).map_err(failed("make the socket", &fresh))?;
     let mut helper = open(config)?;
     if let Err(error) = helper.rebuild() {
         // Someone must be able to ask what is wrong, and to tear it down.
-        log(&format!("the host is not as planned: {}", chain(&error)));
+        log(format!("the host is not as planned: {}", chain(&error)));
     }
     fs::rename(&fresh, &path).map_err(failed("show the socket", &path))?;
-    log(&format!("serving uid {} at {}", config.owner, path.display()));
+    log(format!("serving uid {} at {}", config.owner, path.display()));
     // For who started this and waits; it may have gone.
     let _ = io::Write::write_all(&mut io::stdout(), b"ready\n");
-    notify().map_err(ServeError::Notify)?;
+    notify()?;
     let (done, verbs) = mpsc::channel();
     let server = Arc::new(Server {
         owner: config.owner,
         helper: Mutex::new(helper),
-        connections: AtomicUsize::new(0),
     });
     // What waited when the last helper ended may be less than what should.
     let _ = done.send(());
@@ -119,7 +102,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     for connection in listener.incoming() {
         match connection {
             Ok(socket) => Server::accept(&server, socket, done.clone()),
-            Err(error) => log(&format!("a connection failed: {error}")),
+            Err(error) => log(format!("a connection failed: {error}")),
         }
     }
     Ok(())
@@ -139,7 +122,7 @@ fn prepare(config: &Config) -> Result<File, ServeError> {
     if !rustix::process::geteuid().is_root() {
         return Err(ServeError::NotRoot);
     }
-    std::env::set_current_dir("/").map_err(ServeError::Directory)?;
+    std::env::set_current_dir("/").map_err(failed("enter", Path::new("/")))?;
     directory(&config.state_dir, 0o700)?;
     directory(&config.socket_dir, 0o755)?;
     lock(&config.state_dir)
@@ -148,102 +131,73 @@ fn prepare(config: &Config) -> Result<File, ServeError> {
 /// The helper, confined.
 fn open(config: &Config) -> Result<Helper, ServeError> {
     let confinement = confine(&[&config.state_dir, &config.socket_dir])?;
-    confinement.iter().for_each(|line| log(line));
-    let kernel = Box::new(Kernel::open()?);
-    Ok(Helper::open(
-        config.owner,
-        &config.state_dir,
-        kernel,
-        confinement,
-    )?)
+    confinement.iter().for_each(log);
+    let host = Box::new(Kernel);
+    Ok(Helper::open(config.owner, &config.state_dir, host, confinement)?)
 }
 
 /// Says to the service manager that started this, if one did, that the socket is there (sd_notify(3)).
-fn notify() -> io::Result<()> {
-    match std::env::var_os("NOTIFY_SOCKET") {
-        Some(path) => UnixDatagram::unbound()?.send_to(b"READY=1", path).map(drop),
-        None => Ok(()),
-    }
+fn notify() -> Result<(), FileError> {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
+        return Ok(());
+    };
+    let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(b"READY=1", &path));
+    sent.map(drop)
+        .map_err(failed("tell the service manager at", Path::new(&path)))
 }
 
 struct Server {
     owner: u32,
     helper: Mutex<Helper>,
-    connections: AtomicUsize,
-}
-
-/// Who asks.
-struct Peer {
-    uid: u32,
-    pid: i32,
 }
 
 impl Server {
     fn accept(server: &Arc<Self>, socket: UnixStream, done: Sender<()>) {
-        let peer = match socket_peercred(&socket) {
-            Ok(cred) => Peer {
-                uid: cred.uid.as_raw(),
-                pid: cred.pid.as_raw_nonzero().get(),
-            },
-            Err(error) => return log(&format!("a connection without credentials is closed: {error}")),
+        let (uid, pid) = match socket_peercred(&socket) {
+            Ok(peer) => (peer.uid.as_raw(), peer.pid.as_raw_nonzero()),
+            Err(error) => return log(format!("a connection without credentials is closed: {error}")),
         };
+        let peer = format!("uid {uid} pid {pid}");
         // The socket's mode says so already, unless someone changed it.
-        if peer.uid != server.owner && peer.uid != 0 {
-            return log(&format!(
-                "uid {} pid {}: refused, only uid {} is served",
-                peer.uid, peer.pid, server.owner
-            ));
+        if uid != server.owner && uid != 0 {
+            return log(format!("{peer}: refused, only uid {} is served", server.owner));
         }
-        if server.connections.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
-            server.connections.fetch_sub(1, Ordering::Relaxed);
-            return log(&format!(
-                "uid {} pid {}: refused, too many connections",
-                peer.uid, peer.pid
-            ));
+        // Each has the server, and so do the listener and the keeper.
+        if Arc::strong_count(server) >= MAX_CONNECTIONS + 2 {
+            return log(format!("{peer}: refused, too many connections"));
         }
         let server = Arc::clone(server);
         std::thread::spawn(move || {
             if let Err(error) = server.converse(socket, &peer, &done) {
-                log(&format!(
-                    "uid {} pid {}: the connection ended: {error}",
-                    peer.uid, peer.pid
-                ));
+                log(format!("{peer}: the connection ended: {error}"));
             }
-            server.connections.fetch_sub(1, Ordering::Relaxed);
         });
     }
 
-    fn converse(&self, mut socket: UnixStream, peer: &Peer, done: &Sender<()>) -> io::Result<()> {
+    fn converse(&self, mut socket: UnixStream, peer: &str, done: &Sender<()>) -> io::Result<()> {
         socket.set_write_timeout(Some(PATIENCE))?;
         loop {
             let verb: Verb = match read_frame(&mut socket) {
                 Ok(Some(verb)) => verb,
                 Ok(None) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    let message = format!("this is no verb: {error}");
-                    write_frame(
-                        &mut socket,
-                        &Reply::Failed(Failure {
-                            code: FailureCode::Invalid,
-                            message,
-                        }),
-                    )?;
-                    return Err(error);
+                    let refusal = Refusal::NoVerb(error);
+                    log(format!("{peer}: {}", chain(&refusal)));
+                    return write_frame(&mut socket, &Reply::from(refusal));
                 }
                 Err(error) => return Err(error),
             };
             let (name, start) = (verb.name(), Instant::now());
             let flows = verb == Verb::Flows;
-            let passes = verb == Verb::DnsSockets;
             let reply = self.helper().handle(verb);
             let end = match &reply {
                 Reply::Failed(failure) => format!("failed: {}", failure.message),
                 _ => format!("done in {:.1} ms", start.elapsed().as_secs_f64() * 1e3),
             };
-            log(&format!("uid {} pid {}: {name}: {end}", peer.uid, peer.pid));
+            log(format!("{peer}: {name}: {end}"));
             match reply {
                 Reply::Done if flows => return self.tell_flows(&mut socket),
-                Reply::Sockets(_) if passes => self.pass_sockets(&mut socket, &reply)?,
+                Reply::Sockets(_) => self.pass_sockets(&mut socket, &reply)?,
                 reply => write_frame(&mut socket, &reply)?,
             }
             // The keeper lives as long as the server.
@@ -254,16 +208,7 @@ impl Server {
     fn tell_flows(&self, socket: &mut UnixStream) -> io::Result<()> {
         let log = match FlowLog::open(self.owner) {
             Ok(log) => log,
-            Err(error) => {
-                let busy = error.kind() == io::ErrorKind::ResourceBusy;
-                let code = if busy {
-                    FailureCode::Busy
-                } else {
-                    FailureCode::Host
-                };
-                let message = format!("cannot read the log of flows: {error}");
-                return write_frame(socket, &Reply::Failed(Failure { code, message }));
-            }
+            Err(error) => return write_frame(socket, &Reply::from(Refusal::Flows(error))),
         };
         write_frame(socket, &Reply::Done)?;
         log.stream(socket, || self.helper().network().ok().cloned())
@@ -272,21 +217,15 @@ impl Server {
     fn pass_sockets(&self, socket: &mut UnixStream, reply: &Reply) -> io::Result<()> {
         let bytes = frame(reply)?;
         let mut helper = self.helper();
-        let sockets = helper
-            .dns()
-            .map_err(|refusal| io::Error::other(chain(&refusal)))?;
-        let descriptors = sockets.descriptors();
+        let sockets = helper.dns().map_err(io::Error::other)?;
+        let descriptors: Vec<_> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
             return Err(io::Error::other("too many sockets for one message"));
         }
-        let sent = sendmsg(
-            &*socket,
-            &[IoSlice::new(&bytes)],
-            &mut control,
-            SendFlags::NOSIGNAL,
-        )?;
+        let parts = [IoSlice::new(&bytes)];
+        let sent = sendmsg(&*socket, &parts, &mut control, SendFlags::NOSIGNAL)?;
         socket.write_all(&bytes[sent..])
     }
 
@@ -298,16 +237,16 @@ impl Server {
             // Each TAP takes the lock for itself, so that verbs come between.
             while self.refill() {}
             if let Err(error) = Store::sync(state_dir) {
-                log(&format!("the records may not be on the disk: {error}"));
+                log(format!("the records may not be on the disk: {error}"));
             }
         }
     }
 
     /// One more TAP; says whether another is wanted.
     fn refill(&self) -> bool {
-        let refilled: Result<bool, Refusal> = self.helper().refill();
+        let refilled = self.helper().refill();
         refilled.unwrap_or_else(|error| {
-            log(&format!("no TAP waits: {}", chain(&error)));
+            log(format!("no TAP waits: {}", chain(&error)));
             false
         })
     }
@@ -320,10 +259,6 @@ impl Server {
 
 /// A socket that was the owner's alone before it could be found.
 fn listen(path: &Path, owner: u32) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
     // One thread so far; the socket is made with these bits.
     let before = rustix::process::umask(Mode::from_raw_mode(0o177));
     let listener = UnixListener::bind(path);
@@ -333,7 +268,7 @@ fn listen(path: &Path, owner: u32) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn directory(path: &Path, mode: u32) -> Result<(), ServeError> {
+fn directory(path: &Path, mode: u32) -> Result<(), FileError> {
     let made = DirBuilder::new().recursive(true).mode(mode).create(path);
     let kept = made.and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)));
     kept.map_err(failed("make the directory", path))
@@ -342,22 +277,12 @@ fn directory(path: &Path, mode: u32) -> Result<(), ServeError> {
 fn lock(state_dir: &Path) -> Result<File, ServeError> {
     let path = state_dir.join("lock");
     let file = File::create(&path).map_err(failed("open", &path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(_) => Err(ServeError::Running(state_dir.to_owned())),
-    }
+    let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
+    locked.map_err(|_| ServeError::Running(state_dir.to_owned()))?;
+    Ok(file)
 }
 
-fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ServeError + use<> {
-    let path = path.to_owned();
-    move |source| ServeError::File {
-        operation,
-        path,
-        source,
-    }
-}
-
-fn log(line: &str) {
+fn log(line: impl Display) {
     // Without anyone to read it, there is nothing else to do.
     let _ = writeln!(io::stderr(), "banger-root: {line}");
 }

@@ -59,14 +59,13 @@ pub enum Verb {
 impl Verb {
     /// The verb as a word for the log.
     pub fn name(&self) -> String {
-        let of = |word: &str, slot: &Slot| format!("{word} slot {slot}");
         match self {
             Self::Status => "status".to_owned(),
             Self::Prepare(network) => format!("prepare {} {}", network.subnet, network.ula),
-            Self::Attach(attach) => of("attach", &attach.slot),
-            Self::Detach { slot } => of("detach", slot),
-            Self::Policy { slot, .. } => of("policy", slot),
-            Self::Answers { slot, .. } => of("answers", slot),
+            Self::Attach(Attach { slot, .. }) => format!("attach slot {slot}"),
+            Self::Detach { slot } => format!("detach slot {slot}"),
+            Self::Policy { slot, .. } => format!("policy slot {slot}"),
+            Self::Answers { slot, .. } => format!("answers slot {slot}"),
             Self::DnsSockets => "dns_sockets".to_owned(),
             Self::Flows => "flows".to_owned(),
             Self::Audit => "audit".to_owned(),
@@ -218,10 +217,8 @@ pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Optio
 pub(crate) fn read_body<T: DeserializeOwned>(from: &mut impl Read, length: [u8; 4]) -> io::Result<T> {
     let length = u32::from_be_bytes(length) as usize;
     if length > MAX_FRAME {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("a frame of {length} bytes"),
-        ));
+        let message = format!("a frame of {length} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     let mut json = vec![0; length];
     from.read_exact(&mut json)?;

@@ -16,6 +16,7 @@ mod import;
 mod publish;
 mod pull;
 mod registry;
+mod root;
 mod run;
 
 use std::io::Write;
@@ -61,6 +62,7 @@ const MEASUREMENTS: &[Measurement] = &[
         ],
         create::measure,
     ),
+    (&["root.lines"], root::measure),
     (&["run.true_fc_ms", "vm.delete_fc_ms"], run::measure_firecracker),
     (&["run.cold_tcg_s"], run::measure_emulated),
     (&["net.publish_mbit"], publish::measure),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::filter::{Element, table};
-use super::{Step, bridge_name};
+use super::filter::{Element, OWN, all_elements, own_chains, table};
+use super::{Plan, Step, bridge_name};
 
 /// A difference between the host and the plan, or something of another's that is in the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,14 +16,35 @@ pub struct Finding {
     pub hint: String,
 }
 
-/// The chains of the owner's tables, by family and name.
+/// Chains of the owner's tables, by family and name.
 pub type Chains = BTreeMap<(String, String), String>;
 
 const REBUILD: &str =
     "restart the helper, which makes the host what the plan says: sudo banger system restart";
 
+/// All that differs: the steps that are still to take, the filter as it is listed and as it was `loaded`, and what of
+/// others is in the way.
+pub fn findings(
+    owner: u32,
+    plan: &Plan,
+    steps: &[Step],
+    listing: &str,
+    loaded: Option<&Chains>,
+) -> Vec<Finding> {
+    // These two are said whether they are so or not.
+    let stated = |step: &&Step| matches!(step, Step::Filter { .. } | Step::Neighbour { .. });
+    let mut findings: Vec<Finding> = steps
+        .iter()
+        .filter(|step| !stated(step))
+        .map(self::step)
+        .collect();
+    findings.extend(filter(owner, listing, loaded, &all_elements(owner, plan)));
+    findings.extend(obstacles(owner, listing));
+    findings
+}
+
 /// A step that is still to take.
-pub fn step(step: &Step) -> Finding {
+fn step(step: &Step) -> Finding {
     Finding {
         problem: format!("the host is not as planned; to do: {step}"),
         hint: REBUILD.to_owned(),
@@ -76,8 +97,14 @@ fn blocks(listing: &str) -> Vec<Block<'_>> {
     all
 }
 
-/// The owner's chains as they are listed.
+/// The owner's chains as they are listed, without those that are a VM's own.
 pub fn chains(owner: u32, listing: &str) -> Chains {
+    let mut chains = all_chains(owner, listing);
+    chains.retain(|(_, name), _| !name.starts_with(OWN));
+    chains
+}
+
+fn all_chains(owner: u32, listing: &str) -> Chains {
     let own = table(owner);
     let chains = blocks(listing)
         .into_iter()
@@ -88,25 +115,24 @@ pub fn chains(owner: u32, listing: &str) -> Chains {
 }
 
 /// Where the filter differs from what was loaded, and its sets from the plan.
-pub fn filter(
-    owner: u32,
-    listing: &str,
-    loaded: Option<&Chains>,
-    planned: impl Iterator<Item = Element>,
-) -> Vec<Finding> {
+fn filter(owner: u32, listing: &str, loaded: Option<&Chains>, planned: &BTreeSet<Element>) -> Vec<Finding> {
     let finding = |problem| Finding {
         problem,
         hint: REBUILD.to_owned(),
     };
     let own = table(owner);
-    let now = chains(owner, listing);
+    let now = all_chains(owner, listing);
     if now.is_empty() {
         return vec![finding(format!(
             "the packet filter has no table {own}: VMs are not attached to anything"
         ))];
     }
     let mut findings = Vec::new();
-    if loaded.is_none_or(|loaded| *loaded != now) {
+    let of_vms = own_chains(planned.iter());
+    let of_vms = of_vms.map(|(name, rule)| (("inet".to_owned(), name.to_owned()), rule + "\n"));
+    let with_those = |loaded: &Chains| loaded.clone().into_iter().chain(of_vms).collect::<Chains>();
+    // What was loaded is not known at once.
+    if loaded.map(with_those).is_some_and(|wanted| wanted != now) {
         findings.push(finding(format!(
             "the chains of table {own} are not those that were loaded"
         )));
@@ -160,7 +186,7 @@ fn elements(body: &str) -> BTreeSet<String> {
 }
 
 /// Tables of others that drop what is forwarded: what one table accepts another still drops.
-pub fn obstacles(owner: u32, listing: &str) -> Vec<Finding> {
+fn obstacles(owner: u32, listing: &str) -> Vec<Finding> {
     let bridge = bridge_name(owner);
     let own = table(owner);
     let all = blocks(listing);

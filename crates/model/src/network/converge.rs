@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::{
-    Link, Mac, Observed, Plan, Prepared, Step, bridge_name, filter, slot_of_tap, spare_prefix, tap_name,
-    tap_prefix,
+    Cidr, Link, Mac, Member, Network, Observed, Plan, Prepared, Route, Slot, Step, bridge_name, filter,
+    slot_of_tap, spare_prefix, tap_name, tap_prefix,
 };
 
 const FORWARD4: &str = "net/ipv4/ip_forward";
@@ -80,7 +80,6 @@ pub fn steps(
     observed: &Observed,
     setting: Setting<'_>,
 ) -> Vec<Step> {
-    let bridge = bridge_name(owner);
     let Some(prepared) = &plan.prepared else {
         return teardown(owner, &BTreeMap::new(), observed, setting);
     };
@@ -92,37 +91,75 @@ pub fn steps(
     bridge_steps(owner, prepared, observed, setting, &mut steps);
     steps.extend(unset(host_settings(observed, setting), setting));
     for (&slot, member) in &plan.members {
-        let name = tap_name(owner, slot);
-        let found = observed.link(&name).filter(|link| link.owner == Some(owner));
-        let at = observed.link(&bridge).map(|link| link.index);
-        if found.is_none() {
-            steps.push(Step::Tap {
-                name: name.clone(),
-                owner,
-            });
-        }
-        let mtu = prepared.network.mtu;
-        if !found
-            .is_some_and(|tap| at.is_some() && tap.master == at && tap.isolated && tap.mtu == u32::from(mtu))
-        {
-            steps.push(Step::Port {
-                tap: name.clone(),
-                bridge: bridge.clone(),
-                mtu,
-            });
-        }
-        if !found.is_some_and(|tap| tap.up) {
-            steps.push(Step::Up { name });
-        }
-        for address in prepared.network.addresses(slot) {
-            steps.push(Step::Neighbour {
-                bridge: bridge.clone(),
-                address,
-                mac: member.mac,
-            });
-        }
+        steps.extend(attach(owner, &prepared.network, slot, member, observed));
     }
     steps
+}
+
+/// The steps to a VM's TAP and the places of its addresses.
+pub fn attach(owner: u32, network: &Network, slot: Slot, member: &Member, observed: &Observed) -> Vec<Step> {
+    let (name, bridge) = (tap_name(owner, slot), bridge_name(owner));
+    let found = observed.link(&name).filter(|link| link.owner == Some(owner));
+    let at = observed.link(&bridge).map(|link| link.index);
+    let is_port = |tap: &Link| at.is_some() && tap.master == at && tap.isolated;
+    let mut steps = Vec::new();
+    let [tap, port] = waiting_tap(owner, name.clone(), network.mtu);
+    if found.is_none() {
+        steps.push(tap);
+    }
+    if !found.is_some_and(|tap| is_port(tap) && tap.mtu == u32::from(network.mtu)) {
+        steps.push(port);
+    }
+    if !found.is_some_and(|tap| tap.up) {
+        steps.push(Step::Up { name });
+    }
+    let place = |address| Step::Neighbour {
+        bridge: bridge.clone(),
+        address,
+        mac: member.mac,
+    };
+    steps.extend(network.addresses(slot).map(place));
+    steps
+}
+
+/// The steps to no TAP of that slot, and to addresses that are nowhere.
+pub fn detach(owner: u32, network: &Network, slot: Slot) -> Vec<Step> {
+    let tap = Step::NoLink {
+        name: tap_name(owner, slot),
+    };
+    let forget = |address| Step::NoNeighbour {
+        bridge: bridge_name(owner),
+        address,
+    };
+    [tap]
+        .into_iter()
+        .chain(network.addresses(slot).map(forget))
+        .collect()
+}
+
+/// The steps to a TAP that is a port of the bridge and down.
+pub fn waiting_tap(owner: u32, name: String, mtu: u16) -> [Step; 2] {
+    let port = Step::Port {
+        tap: name.clone(),
+        bridge: bridge_name(owner),
+        mtu,
+    };
+    [Step::Tap { name, owner }, port]
+}
+
+/// A block of the network and one that it meets, which the host reaches otherwise than by the owner's bridge.
+pub fn overlap(owner: u32, network: &Network, observed: &Observed) -> Option<(Cidr, Cidr)> {
+    let own = observed.link(&bridge_name(owner)).map(|link| link.index);
+    let blocks = [network.subnet.cidr(), network.ula.cidr()];
+    let others = observed
+        .routes
+        .iter()
+        .filter(|route| Some(route.link) != own && route.net.prefix() > 0);
+    let meets = |route: &Route| {
+        let block = blocks.iter().find(|block| route.net.overlaps(block));
+        Some((*block?, route.net))
+    };
+    others.filter_map(meets).next()
 }
 
 /// Removes what bears the mark and is in no plan, or cannot be what the plan says. A TAP of another owner's is one.
@@ -185,23 +222,13 @@ fn bridge_steps(
         .map(|&(_, address, prefix)| (address, prefix))
         .collect();
     let link_local = |address: &IpAddr| matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-    for &(address, prefix) in had
+    let link = || name.clone();
+    let wrong = had
         .iter()
-        .filter(|own| !wanted.contains(own) && !link_local(&own.0))
-    {
-        steps.push(Step::NoAddress {
-            link: name.clone(),
-            address,
-            prefix,
-        });
-    }
-    for (address, prefix) in wanted.into_iter().filter(|own| !had.contains(own)) {
-        steps.push(Step::Address {
-            link: name.clone(),
-            address,
-            prefix,
-        });
-    }
+        .filter(|own| !wanted.contains(own) && !link_local(&own.0));
+    steps.extend(wrong.map(|&own| Step::NoAddress { link: link(), own }));
+    let missing = wanted.into_iter().filter(|own| !had.contains(own));
+    steps.extend(missing.map(|own| Step::Address { link: link(), own }));
 }
 
 /// The steps to a host without anything of this owner's, with its settings as they were `before`.

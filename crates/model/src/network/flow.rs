@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use serde::de::{IntoDeserializer, value::StrDeserializer};
 use serde::{Deserialize, Serialize};
 
 use super::Slot;
@@ -106,6 +107,19 @@ impl Flow {
         read_packet(packet, &mut flow);
         flow
     }
+
+    /// What the packet filter logged: its prefix, `banger:VERDICT:RULE` up to a zero, and the packet. None if it is no
+    /// prefix of the filter's.
+    pub fn of_log(prefix: &[u8], packet: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(prefix).ok()?.trim_end_matches('\0');
+        let (verdict, rule) = text.strip_prefix("banger:")?.split_once(':')?;
+        let rule: StrDeserializer<'_, serde::de::value::Error> = rule.into_deserializer();
+        Some(Self {
+            allowed: verdict == "allow",
+            rule: FlowRule::deserialize(rule).ok()?,
+            ..Self::of_packet(packet)
+        })
+    }
 }
 
 /// Reads addresses, protocol and port of an IP packet (RFC 791, RFC 8200); what is none stays unknown.
@@ -135,4 +149,28 @@ fn read_packet(packet: &[u8], flow: &mut Flow) -> Option<()> {
         flow.port = Some(u16::from_be_bytes(port.try_into().ok()?));
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logged_packet_says_who_whither_and_why() {
+        let mut packet = [0; 28];
+        (packet[0], packet[9]) = (0x45, UDP);
+        packet[12..20].copy_from_slice(&[172, 16, 0, 2, 1, 1, 1, 1]);
+        packet[22..24].copy_from_slice(&53_u16.to_be_bytes());
+        let flow = Flow::of_log(b"banger:deny:resolver\0", &packet).unwrap();
+        assert_eq!((flow.allowed, flow.rule), (false, FlowRule::Resolver));
+        assert_eq!(flow.source, Some("172.16.0.2".parse().unwrap()));
+        assert_eq!(flow.destination, Some("1.1.1.1".parse().unwrap()));
+        assert_eq!((flow.protocol, flow.port), (UDP, Some(53)));
+        // Half of a packet says half of it.
+        let half = Flow::of_log(b"banger:allow:nat", &packet[..16]).unwrap();
+        assert_eq!((half.allowed, half.destination), (true, None));
+        for other in ["", "banger:", "banger:deny", "banger:deny:that", "ufw:deny:nat"] {
+            assert_eq!(Flow::of_log(other.as_bytes(), &packet), None);
+        }
+    }
 }

@@ -64,18 +64,10 @@ impl Observed {
 pub enum Step {
     /// A bridge that is up, with this address and this largest packet.
     Bridge { name: String, mac: Mac, mtu: u16 },
-    /// An address on an interface.
-    Address {
-        link: String,
-        address: IpAddr,
-        prefix: u8,
-    },
+    /// An address on an interface, with the length of its prefix.
+    Address { link: String, own: (IpAddr, u8) },
     /// That address no more.
-    NoAddress {
-        link: String,
-        address: IpAddr,
-        prefix: u8,
-    },
+    NoAddress { link: String, own: (IpAddr, u8) },
     /// A setting, by its path below `/proc/sys`.
     Setting { key: String, value: String },
     /// The packet filter's transaction: as a whole or not at all.
@@ -104,16 +96,8 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bridge { name, .. } => write!(f, "make bridge {name}"),
-            Self::Address {
-                link,
-                address,
-                prefix,
-            } => write!(f, "give {link} the address {address}/{prefix}"),
-            Self::NoAddress {
-                link,
-                address,
-                prefix,
-            } => write!(f, "take {address}/{prefix} from {link}"),
+            Self::Address { link, own } => write!(f, "give {link} the address {}/{}", own.0, own.1),
+            Self::NoAddress { link, own } => write!(f, "take {}/{} from {link}", own.0, own.1),
             Self::Setting { key, value } => write!(f, "set {key} to {value}"),
             Self::Filter { what, .. } => write!(f, "{what}"),
             Self::Tap { name, owner } => write!(f, "make TAP {name} for uid {owner}"),

@@ -5,6 +5,7 @@
 //! writes is a [`Policy`]; what the root helper is told is [`Rules`], in which every name has become a number.
 
 mod allow;
+mod answers;
 pub mod audit;
 mod cidr;
 pub mod converge;
@@ -22,6 +23,7 @@ mod slot;
 mod subnet;
 
 pub use allow::{Allow, DomainName, InvalidAllow};
+pub use answers::{Answers, MAX_ALIVE};
 pub use audit::Finding;
 pub use cidr::{Cidr, InvalidCidr};
 pub use egress::{Seen, Target, fewest};
@@ -29,7 +31,7 @@ pub use filter::Answered;
 pub use flow::{Flow, FlowRule};
 pub use host::{Link, Observed, Route, Step};
 pub use mac::{InvalidMac, Mac};
-pub use plan::{Member, Network, Plan, Prepared};
+pub use plan::{InvalidNetwork, MAX_POOL, Member, Network, Plan, Prepared};
 pub use policy::{InvalidRules, MAX_RULES, NetMode, NetRule, ParseNetModeError, Policy, Rules};
 pub use ranges::{Range, merged};
 pub use refused::{DNS_OVER_HTTPS, RESOLVER_PORTS, is_refused, is_resolver, refused};

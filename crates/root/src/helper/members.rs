@@ -1,208 +1,139 @@
 //! Attaching, detaching, and changing what a VM may reach.
 
-use std::collections::BTreeSet;
 use std::time::UNIX_EPOCH;
 
-use banger_model::network::filter::{self, Element};
-use banger_model::network::{Mac, Member, Rules, Slot, Step, bridge_name, tap_name};
+use banger_model::network::{Mac, Member, Observed, Rules, Slot, Step, converge, filter, tap_name};
 
-use super::{Helper, Refusal, chain, with_left};
+use super::{Helper, Left, Refusal};
 use crate::kernel::HostError;
 use crate::wire::{Attach, Attached};
 
 impl Helper {
     pub(super) fn attach(&mut self, Attach { slot, mac, rules }: Attach) -> Result<Attached, Refusal> {
-        self.check(slot, mac, &rules)?;
-        let old = self.plan.members.get(&slot).cloned();
-        let generation = match &old {
-            Some(old) if old.rules != rules => old.generation.wrapping_add(1),
-            Some(old) => old.generation,
-            // Connections of an earlier VM of this slot bear some other number.
-            None => UNIX_EPOCH.elapsed().map_or(1, |now| now.as_secs() as u16),
-        };
-        let new = Member {
-            mac,
-            rules,
-            generation,
-        };
-        let had = self.elements(slot, old.as_ref())?;
-        self.store.save_member(slot, &new)?;
-        self.plan.members.insert(slot, new.clone());
-        let done = self.place(slot, &new, old.is_some(), &had);
-        done.map_err(|cause| {
-            let left = self.put_back(slot, old);
-            with_left(cause, left)
-        })
+        let fresh = !self.plan.members.contains_key(&slot);
+        self.admit(slot, mac, rules, |helper, new| helper.place(slot, new, fresh))
     }
 
     pub(super) fn policy(&mut self, slot: Slot, rules: Rules) -> Result<(), Refusal> {
-        let mac = self
-            .plan
-            .members
-            .get(&slot)
-            .ok_or(Refusal::NotAttached(slot))?
-            .mac;
-        self.attach(Attach { slot, mac, rules }).map(drop)
+        let member = self.plan.members.get(&slot);
+        let mac = member.ok_or(Refusal::NotAttached(slot))?.mac;
+        self.admit(slot, mac, rules, |_, _| Ok(()))
+    }
+
+    /// Lets the filter have a VM, and then what it is attached by: nothing is open before it is guarded.
+    fn admit<T>(
+        &mut self,
+        slot: Slot,
+        mac: Mac,
+        rules: Rules,
+        place: impl FnOnce(&mut Self, &Member) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.check(slot, mac, &rules)?;
+        let old = self.plan.members.get(&slot).cloned();
+        // Connections of an earlier VM of this slot bear some other number.
+        let first = UNIX_EPOCH.elapsed().map_or(1, |now| now.as_secs() as u16);
+        let new = Member::after(old.as_ref(), mac, rules, first);
+        self.store.save_member(slot, &new)?;
+        self.plan.members.insert(slot, new.clone());
+        let changed = self.change_filter(slot, old.as_ref(), Some(&new));
+        let placed = changed.map_err(Refusal::from).and_then(|()| place(self, &new));
+        placed.map_err(|cause| self.put_back(slot, old, cause))
     }
 
     /// Removes all of a VM, whatever of it cannot be removed; its record stays until all is gone.
     pub(super) fn detach(&mut self, slot: Slot) -> Result<(), Refusal> {
-        let Some(member) = self.plan.members.get(&slot).cloned() else {
+        let Some(member) = self.plan.members.remove(&slot) else {
             return Ok(());
         };
-        let had = self.elements(slot, Some(&member))?;
-        self.plan.members.remove(&slot);
-        self.answers.remove(&slot);
-        let mut left: Vec<String> = self.vacate(slot);
-        left.extend(
-            self.change_filter(&had, &BTreeSet::new())
-                .err()
-                .map(|error| chain(&error)),
-        );
-        if left.is_empty() {
-            return Ok(self.store.forget_member(slot)?);
+        self.known.answers.remove(&slot);
+        let mut left = self.vacate(slot);
+        left.note(self.change_filter(slot, Some(&member), None));
+        if !left.is_empty() {
+            self.plan.members.insert(slot, member);
+            return left.done(&format!("slot {slot} could not be detached"));
         }
-        self.plan.members.insert(slot, member);
-        Err(Refusal::Left {
-            cause: format!("slot {slot} could not be detached"),
-            left,
-        })
+        Ok(self.store.forget_member(slot)?)
     }
 
     fn check(&self, slot: Slot, mac: Mac, rules: &Rules) -> Result<(), Refusal> {
         let capacity = self.network()?.subnet.capacity();
         if let Some(&slot) = rules.peers.iter().chain([&slot]).find(|slot| slot.0 >= capacity) {
-            return Err(Refusal::Slot { slot, capacity });
+            return Err(Refusal::Slot(slot, capacity));
         }
-        rules
-            .validate()
-            .map_err(|source| Refusal::Rules { slot, source })?;
-        let other = self
-            .plan
-            .members
-            .iter()
-            .find(|(at, other)| **at != slot && other.mac == mac);
-        other.map_or(Ok(()), |(&slot, _)| Err(Refusal::MacTaken { mac, slot }))
+        rules.validate().map_err(|why| Refusal::Rules(slot, why))?;
+        let mut others = self.plan.members.iter().filter(|(at, _)| **at != slot);
+        match others.find(|(_, other)| other.mac == mac) {
+            Some((&other, _)) => Err(Refusal::MacTaken(mac, other)),
+            None => Ok(()),
+        }
     }
 
-    fn elements(&self, slot: Slot, member: Option<&Member>) -> Result<BTreeSet<Element>, Refusal> {
-        let network = self.network()?;
-        Ok(member
-            .map(|member| filter::elements(self.owner, network, slot, member))
-            .unwrap_or_default())
-    }
-
-    /// Filter, TAP and neighbours of a member, in the order in which nothing is open before it is guarded.
-    fn place(
-        &mut self,
-        slot: Slot,
-        new: &Member,
-        was_there: bool,
-        had: &BTreeSet<Element>,
-    ) -> Result<Attached, Refusal> {
-        let wanted = self.elements(slot, Some(new))?;
-        self.change_filter(had, &wanted)?;
-        let network = self.network()?.clone();
-        let (tap, bridge) = (tap_name(self.owner, slot), bridge_name(self.owner));
-        let there = was_there && self.host.observe()?.link(&tap).is_some();
-        let warm = !there && self.take_spare(&tap);
-        if !there && !warm {
-            self.host.apply(&Step::Tap {
-                name: tap.clone(),
-                owner: self.owner,
-            })?;
-            self.host.apply(&Step::Port {
-                tap: tap.clone(),
-                bridge: bridge.clone(),
-                mtu: network.mtu,
-            })?;
+    /// TAP and neighbours of a member. A slot that had no VM has no TAP.
+    fn place(&mut self, slot: Slot, new: &Member, fresh: bool) -> Result<Attached, Refusal> {
+        let observed = if fresh {
+            Observed::default()
+        } else {
+            self.host.observe()?
+        };
+        let tap = tap_name(self.owner, slot);
+        let mut steps = converge::attach(self.owner, self.network()?, slot, new, &observed);
+        let warm = observed.link(&tap).is_none() && self.take_spare(&tap);
+        if warm {
+            steps.retain(|step| !matches!(step, Step::Tap { .. } | Step::Port { .. }));
         }
-        self.host.apply(&Step::Up { name: tap.clone() })?;
-        for address in network.addresses(slot) {
-            self.host.apply(&Step::Neighbour {
-                bridge: bridge.clone(),
-                address,
-                mac: new.mac,
-            })?;
-        }
+        steps.iter().try_for_each(|step| self.host.apply(step))?;
         Ok(Attached { tap, warm })
     }
 
     /// Gives a waiting TAP this name. One that is gone, or is refused it, is no loss: a fresh one is made.
     fn take_spare(&mut self, tap: &str) -> bool {
-        while let Some(from) = self.spares.pop() {
-            if self
-                .host
-                .apply(&Step::Rename {
-                    from,
-                    to: tap.to_owned(),
-                })
-                .is_ok()
-            {
-                return true;
-            }
-        }
-        false
+        let to = tap.to_owned();
+        std::iter::from_fn(|| self.known.spares.pop())
+            .map(|from| Step::Rename { from, to: to.clone() })
+            .any(|rename| self.host.apply(&rename).is_ok())
     }
 
     /// One transaction of what differs. A filter that is not as the plan says (someone flushed it) is loaded whole.
-    pub(super) fn change_filter(
-        &self,
-        from: &BTreeSet<Element>,
-        to: &BTreeSet<Element>,
-    ) -> Result<(), HostError> {
-        let script = filter::change(self.owner, from, to);
-        self.load(Step::Filter {
-            what: "change the packet filter",
-            script,
-        })
+    fn change_filter(&self, slot: Slot, from: Option<&Member>, to: Option<&Member>) -> Result<(), HostError> {
+        let network = self.plan.network();
+        let script = network.map(|network| filter::member_change(self.owner, network, slot, from, to));
+        self.load("change the packet filter", script.unwrap_or_default())
     }
 
     /// Applies a change of the filter, or else all of it.
-    pub(super) fn load(&self, change: Step) -> Result<(), HostError> {
-        self.host.apply(&change).or_else(|_| {
-            self.host.apply(&Step::Filter {
-                what: "load the packet filter",
-                script: self.whole_filter(),
-            })
+    pub(super) fn load(&self, what: &'static str, script: String) -> Result<(), HostError> {
+        self.host.apply(&Step::Filter { what, script }).or_else(|_| {
+            let (what, script) = ("load the packet filter", self.whole_filter());
+            self.host.apply(&Step::Filter { what, script })
         })
     }
 
     /// Removes a VM's TAP and neighbours. Gives what could not be removed.
-    fn vacate(&self, slot: Slot) -> Vec<String> {
-        let bridge = bridge_name(self.owner);
-        let addresses: Vec<_> = self
-            .network()
-            .map(|network| network.addresses(slot).collect())
-            .unwrap_or_default();
-        let tap = Step::NoLink {
-            name: tap_name(self.owner, slot),
-        };
-        let forget = |address| Step::NoNeighbour {
-            bridge: bridge.clone(),
-            address,
-        };
-        let steps = [tap].into_iter().chain(addresses.into_iter().map(forget));
-        steps
-            .filter_map(|step| self.host.apply(&step).err())
-            .map(|error| chain(&error))
-            .collect()
-    }
-
-    /// After an attach that failed: what was there before it. Gives what could not be put back.
-    fn put_back(&mut self, slot: Slot, old: Option<Member>) -> Vec<String> {
-        let mut left = Vec::new();
-        if let Some(old) = &old {
-            left.extend(self.store.save_member(slot, old).err().map(|error| chain(&error)));
-            self.plan.members.insert(slot, old.clone());
-        } else {
-            self.plan.members.remove(&slot);
-            left.extend(self.vacate(slot));
-        }
-        left.extend(self.rebuild().err().map(|error| chain(&error)));
-        if old.is_none() && left.is_empty() {
-            left.extend(self.store.forget_member(slot).err().map(|error| chain(&error)));
+    fn vacate(&self, slot: Slot) -> Left {
+        let mut left = Left::default();
+        let network = self.plan.network();
+        let steps = network.map(|network| converge::detach(self.owner, network, slot));
+        for step in steps.iter().flatten() {
+            left.note(self.host.apply(step));
         }
         left
+    }
+
+    /// After an attach that failed: what was there before it.
+    fn put_back(&mut self, slot: Slot, old: Option<Member>, cause: Refusal) -> Refusal {
+        let mut left = Left::default();
+        let fresh = old.is_none();
+        if let Some(old) = old {
+            left.note(self.store.save_member(slot, &old));
+            self.plan.members.insert(slot, old);
+        } else {
+            self.plan.members.remove(&slot);
+            left = self.vacate(slot);
+        }
+        left.note(self.rebuild());
+        if fresh && left.is_empty() {
+            left.note(self.store.forget_member(slot));
+        }
+        left.after(cause)
     }
 }

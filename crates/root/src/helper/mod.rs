@@ -5,24 +5,25 @@ mod dns;
 mod members;
 mod refusal;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Instant;
 
 use banger_model::network::audit::{self, Chains};
 use banger_model::network::{
-    Cidr, Finding, Network, Plan, Prepared, Slot, Step, bridge_name, converge, filter, resolved,
+    Answers, Finding, MAX_POOL, Network, Plan, Prepared, Slot, Step, converge, filter, resolved,
     spare_tap_name,
 };
 
+use crate::file::FileError;
 use crate::kernel::resolved::Resolved;
 use crate::kernel::{Host, HostError};
-use crate::plan::{Store, StoreError};
-use crate::wire::{Failure, Reply, Status, Verb};
+use crate::plan::Store;
+use crate::wire::{DnsSocket, Reply, Status, Verb};
 
-use answers::Answers;
-pub use dns::DnsSockets;
-pub use refusal::Refusal;
-pub(crate) use refusal::chain;
+use refusal::Left;
+pub use refusal::{Refusal, chain};
 
 /// The helper: a plan, and the host that it is kept true on.
 pub struct Helper {
@@ -30,15 +31,21 @@ pub struct Helper {
     host: Box<dyn Host>,
     store: Store,
     plan: Plan,
-    /// TAPs that wait, as far as is known.
-    spares: Vec<String>,
-    answers: BTreeMap<Slot, Answers>,
-    dns: Option<DnsSockets>,
+    known: Known,
     /// The host's own resolver.
     resolved: Resolved,
-    /// The chains as the kernel listed them when they were loaded.
-    chains: Option<Chains>,
     confinement: Vec<String>,
+}
+
+/// What is known of the host for as long as this runs.
+#[derive(Default)]
+struct Known {
+    /// TAPs that wait.
+    spares: Vec<String>,
+    answers: BTreeMap<Slot, Answers>,
+    dns: Vec<(DnsSocket, OwnedFd)>,
+    /// The chains as the kernel lists them when they have just been loaded.
+    chains: Option<Chains>,
 }
 
 impl Helper {
@@ -51,7 +58,7 @@ impl Helper {
         state: &Path,
         host: Box<dyn Host>,
         confinement: Vec<String>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, FileError> {
         let store = Store::new(state);
         let plan = store.load()?;
         Ok(Self {
@@ -59,11 +66,8 @@ impl Helper {
             host,
             store,
             plan,
-            spares: Vec::new(),
-            answers: BTreeMap::new(),
-            dns: None,
+            known: Known::default(),
             resolved: Resolved::default(),
-            chains: None,
             confinement,
         })
     }
@@ -77,13 +81,13 @@ impl Helper {
             Verb::Detach { slot } => self.detach(slot).map(|()| Reply::Done),
             Verb::Policy { slot, rules } => self.policy(slot, rules).map(|()| Reply::Done),
             Verb::Answers { slot, answers } => self.answer(slot, &answers).map(|()| Reply::Done),
-            Verb::DnsSockets => self.dns().map(|sockets| Reply::Sockets(sockets.kinds())),
+            Verb::DnsSockets => self.dns().map(kinds),
             Verb::Flows => self.network().map(|_| Reply::Done),
             Verb::Audit => self.audit().map(Reply::Findings),
             Verb::Rebuild => self.rebuild().map(|()| Reply::Done),
             Verb::Teardown => self.teardown().map(|()| Reply::Done),
         };
-        done.unwrap_or_else(|refusal| Reply::Failed(Failure::from(&refusal)))
+        done.unwrap_or_else(Reply::from)
     }
 
     /// The network that is prepared.
@@ -91,97 +95,72 @@ impl Helper {
     /// # Errors
     /// None is.
     pub fn network(&self) -> Result<&Network, Refusal> {
-        self.plan
-            .prepared
-            .as_ref()
-            .map(|prepared| &prepared.network)
-            .ok_or(Refusal::NoNetwork)
+        self.plan.network().ok_or(Refusal::NoNetwork)
     }
 
     fn status(&self) -> Status {
+        let members = self.plan.members.iter();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             owner: self.owner,
-            network: self.network().ok().cloned(),
-            attached: self
-                .plan
-                .members
-                .iter()
-                .map(|(&slot, member)| (slot, member.rules.mode))
-                .collect(),
-            warm: self.spares.len(),
+            network: self.plan.network().cloned(),
+            attached: members.map(|(&slot, member)| (slot, member.rules.mode)).collect(),
+            warm: self.known.spares.len(),
             confinement: self.confinement.clone(),
         }
     }
 
     fn prepare(&mut self, network: Network) -> Result<(), Refusal> {
-        if !(1280..=9216).contains(&network.mtu) {
-            return Err(Refusal::Mtu(network.mtu));
-        }
-        if network.pool > 64 {
-            return Err(Refusal::Pool(network.pool));
-        }
-        let moves = |old: &Prepared| (old.network.subnet, old.network.ula) != (network.subnet, network.ula);
-        let moves = self.plan.prepared.as_ref().is_some_and(moves);
+        network.validate()?;
+        let moves = |old: &Network| (old.subnet, old.ula) != (network.subnet, network.ula);
+        let moves = self.plan.network().is_some_and(moves);
         if moves && !self.plan.members.is_empty() {
             return Err(Refusal::InUse);
         }
         let before = self.check_host(&network)?;
         if moves {
-            self.dns = None;
+            self.known.dns.clear();
         }
-        let old = self.plan.prepared.clone();
         let new = Prepared { network, before };
         self.store.save_network(&new)?;
-        self.plan.prepared = Some(new);
+        let old = self.plan.prepared.replace(new);
         let Err(cause) = self.rebuild() else {
             return Ok(());
         };
-        let undone = match old {
-            None => self.teardown(),
-            Some(old) => {
-                let saved = self.store.save_network(&old).map_err(Refusal::from);
-                self.plan.prepared = Some(old);
-                saved.and_then(|()| self.rebuild())
-            }
-        };
-        Err(with_left(
-            cause,
-            undone.err().iter().map(|error| chain(error)).collect(),
-        ))
+        let mut left = Left::default();
+        if let Some(old) = old {
+            left.note(self.store.save_network(&old));
+            self.plan.prepared = Some(old);
+            left.note(self.rebuild());
+        } else {
+            left.note(self.teardown());
+        }
+        Err(left.after(cause))
     }
 
     /// That nobody else has these addresses; gives the settings as they were before banger came.
     fn check_host(&self, network: &Network) -> Result<BTreeMap<String, String>, Refusal> {
         let observed = self.host.observe()?;
-        let own = observed.link(&bridge_name(self.owner)).map(|link| link.index);
-        let blocks = [network.subnet.cidr(), network.ula.cidr()];
-        let taken = |net: &Cidr| {
-            blocks
-                .iter()
-                .find(|block| net.prefix() > 0 && block.overlaps(net))
-                .copied()
-        };
-        let others = observed.routes.iter().filter(|route| Some(route.link) != own);
-        if let Some((ours, theirs)) = others
-            .filter_map(|route| Some((taken(&route.net)?, route.net)))
-            .next()
-        {
-            return Err(Refusal::Overlap { ours, theirs });
+        if let Some((ours, theirs)) = converge::overlap(self.owner, network, &observed) {
+            return Err(Refusal::Overlap(ours, theirs));
         }
-        let mut before = self
-            .plan
-            .prepared
-            .as_ref()
-            .map(|old| old.before.clone())
-            .unwrap_or_default();
-        for (key, _) in converge::host_settings(&observed, &|key| self.host.setting(key).ok().flatten()) {
+        let mut before = self.settings_before();
+        for (key, _) in converge::host_settings(&observed, &|key| self.setting(key)) {
             if let Some(value) = self.host.setting(&key)? {
                 before.entry(key).or_insert(value);
             }
         }
         Ok(before)
+    }
+
+    fn settings_before(&self) -> BTreeMap<String, String> {
+        let prepared = self.plan.prepared.as_ref();
+        prepared.map(|old| old.before.clone()).unwrap_or_default()
+    }
+
+    fn setting(&self, key: &str) -> Option<String> {
+        self.host.setting(key).ok().flatten()
     }
 
     /// Makes the host what the plan says.
@@ -190,14 +169,9 @@ impl Helper {
     /// The host refuses a step; those before it are taken.
     pub fn rebuild(&mut self) -> Result<(), Refusal> {
         let steps = self.steps()?;
-        for step in &steps {
-            self.host.apply(step)?;
-        }
-        self.spares = converge::spares(self.owner, &self.host.observe()?);
-        self.chains = match self.plan.prepared {
-            Some(_) => Some(audit::chains(self.owner, &self.host.filter()?)),
-            None => None,
-        };
+        steps.iter().try_for_each(|step| self.host.apply(step))?;
+        self.known.spares = converge::spares(self.owner, &self.host.observe()?);
+        self.known.chains = None;
         self.tell_resolved();
         Ok(())
     }
@@ -210,51 +184,28 @@ impl Helper {
     }
 
     fn steps(&self) -> Result<Vec<Step>, HostError> {
-        let observed = self.host.observe()?;
-        let setting = |key: &str| self.host.setting(key).ok().flatten();
+        let (observed, script) = (self.host.observe()?, self.whole_filter());
+        let setting = |key: &str| self.setting(key);
         Ok(converge::steps(
-            self.owner,
-            &self.plan,
-            self.whole_filter(),
-            &observed,
-            &setting,
+            self.owner, &self.plan, script, &observed, &setting,
         ))
     }
 
     /// The packet filter of the plan, and the answers that still live.
     fn whole_filter(&self) -> String {
-        let Ok(network) = self.network() else {
-            return filter::no_tables(self.owner);
-        };
-        let all: BTreeSet<_> = self
-            .plan
-            .members
-            .iter()
-            .flat_map(|(&slot, member)| filter::elements(self.owner, network, slot, member))
-            .collect();
-        let mut script = filter::base(self.owner, network);
-        script += &filter::change(self.owner, &BTreeSet::new(), &all);
-        for (&slot, answers) in &self.answers {
-            script += &filter::answers(self.owner, network, slot, &answers.alive());
-        }
-        script
+        let now = Instant::now();
+        let answers = |slot| self.known.answers.get(&slot).map(|answers| answers.alive(now));
+        filter::whole(self.owner, &self.plan, |slot| answers(slot).unwrap_or_default())
     }
 
     fn audit(&self) -> Result<Vec<Finding>, Refusal> {
-        let listing = self.host.filter()?;
-        let stated = |step: &Step| matches!(step, Step::Filter { .. } | Step::Neighbour { .. });
-        let mut findings = Vec::new();
-        if let Ok(network) = self.network() {
-            let steps = self.steps()?;
-            findings.extend(steps.iter().filter(|step| !stated(step)).map(audit::step));
-            let members = &self.plan.members;
-            let all = members
-                .iter()
-                .flat_map(|(&slot, member)| filter::elements(self.owner, network, slot, member));
-            findings.extend(audit::filter(self.owner, &listing, self.chains.as_ref(), all));
-            findings.extend(audit::obstacles(self.owner, &listing));
-            findings.extend(self.resolved.problem().map(audit::unresolved));
+        if self.plan.prepared.is_none() {
+            return Ok(Vec::new());
         }
+        let (steps, listing) = (self.steps()?, self.host.filter()?);
+        let chains = self.known.chains.as_ref();
+        let mut findings = audit::findings(self.owner, &self.plan, &steps, &listing, chains);
+        findings.extend(self.resolved.problem().map(audit::unresolved));
         Ok(findings)
     }
 
@@ -263,89 +214,49 @@ impl Helper {
     /// # Errors
     /// Something stays; what could be removed is gone.
     pub fn teardown(&mut self) -> Result<(), Refusal> {
-        let observed = self.host.observe()?;
-        let before = self
-            .plan
-            .prepared
-            .as_ref()
-            .map(|old| old.before.clone())
-            .unwrap_or_default();
-        let setting = |key: &str| self.host.setting(key).ok().flatten();
-        let mut left = Vec::new();
-        for step in converge::teardown(self.owner, &before, &observed, &setting) {
-            left.extend(self.host.apply(&step).err().map(|error| chain(&error)));
+        let (observed, before) = (self.host.observe()?, self.settings_before());
+        let mut left = Left::default();
+        for step in converge::teardown(self.owner, &before, &observed, &|key| self.setting(key)) {
+            left.note(self.host.apply(&step));
         }
-        if !left.is_empty() {
-            return Err(Refusal::Left {
-                cause: "not everything could be removed".to_owned(),
-                left,
-            });
-        }
+        left.done("not everything could be removed")?;
         for slot in std::mem::take(&mut self.plan.members).into_keys() {
             self.store.forget_member(slot)?;
         }
         self.store.forget_network()?;
         self.plan.prepared = None;
-        self.spares.clear();
-        self.answers.clear();
-        self.dns = None;
-        self.chains = None;
+        self.known = Known::default();
         Ok(())
     }
 
-    /// Lets one more TAP wait, if there are too few. Says whether there still are.
+    /// What nobody waits for: learns which filter was loaded, or lets one more TAP wait. Says whether there is more.
     ///
     /// # Errors
     /// The host refuses; nothing of the TAP stays.
     pub fn refill(&mut self) -> Result<bool, Refusal> {
-        let Ok(network) = self.network() else {
+        let Some(&Network { pool, mtu, .. }) = self.plan.network() else {
             return Ok(false);
         };
-        let (pool, mtu) = (usize::from(network.pool), network.mtu);
-        if self.spares.len() >= pool {
-            return Ok(false);
+        if self.known.chains.is_none() {
+            self.known.chains = Some(audit::chains(self.owner, &self.host.filter()?));
+            return Ok(true);
         }
-        let free = |name: &String| !self.spares.contains(name);
-        let Some(name) = (0..=64)
-            .map(|number| spare_tap_name(self.owner, number))
-            .find(free)
-        else {
+        let mut names = (0..=MAX_POOL).map(|number| spare_tap_name(self.owner, number.into()));
+        let free = names.find(|name| !self.known.spares.contains(name));
+        let Some(name) = free.filter(|_| self.known.spares.len() < pool.into()) else {
             return Ok(false);
         };
-        let bridge = bridge_name(self.owner);
-        let made = self
-            .host
-            .apply(&Step::Tap {
-                name: name.clone(),
-                owner: self.owner,
-            })
-            .and_then(|()| {
-                self.host.apply(&Step::Port {
-                    tap: name.clone(),
-                    bridge,
-                    mtu,
-                })
-            });
-        if let Err(error) = made {
-            let undone = self.host.apply(&Step::NoLink { name });
-            return Err(with_left(
-                error.into(),
-                undone.err().iter().map(|error| chain(error)).collect(),
-            ));
+        let steps = converge::waiting_tap(self.owner, name.clone(), mtu);
+        if let Err(cause) = steps.iter().try_for_each(|step| self.host.apply(step)) {
+            let mut left = Left::default();
+            left.note(self.host.apply(&Step::NoLink { name }));
+            return Err(left.after(cause.into()));
         }
-        self.spares.push(name);
-        Ok(self.spares.len() < pool)
+        self.known.spares.push(name);
+        Ok(self.known.spares.len() < pool.into())
     }
 }
 
-/// The error that says what stays, if anything does.
-fn with_left(cause: Refusal, left: Vec<String>) -> Refusal {
-    if left.is_empty() {
-        cause
-    } else {
-        Refusal::Left {
-            cause: chain(&cause),
-            left,
-        }
-    }
+fn kinds(sockets: &[(DnsSocket, OwnedFd)]) -> Reply {
+    Reply::Sockets(sockets.iter().map(|(kind, _)| *kind).collect())
 }

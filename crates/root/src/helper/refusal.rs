@@ -4,11 +4,11 @@ use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 
-use banger_model::network::{Cidr, InvalidRules, Mac, Slot};
+use banger_model::network::{Cidr, InvalidNetwork, InvalidRules, MAX_ALIVE, Mac, Slot};
 
+use crate::file::FileError;
 use crate::kernel::HostError;
-use crate::plan::StoreError;
-use crate::wire::{Failure, FailureCode, MAX_ANSWERS};
+use crate::wire::{Failure, FailureCode, MAX_ANSWERS, Reply};
 
 /// Why a verb is not done.
 #[derive(Debug, thiserror::Error)]
@@ -19,53 +19,30 @@ pub enum Refusal {
     /// The slot has no VM.
     #[error("no VM is attached at slot {0}")]
     NotAttached(Slot),
+    /// The network breaks a limit.
+    #[error(transparent)]
+    Network(#[from] InvalidNetwork),
     /// The subnet has no address for it.
-    #[error("slot {slot} is beyond the {capacity} of the subnet")]
-    Slot {
-        /// The slot.
-        slot: Slot,
-        /// How many there are.
-        capacity: u16,
-    },
+    #[error("slot {0} is beyond the {1} of the subnet")]
+    Slot(Slot, u16),
     /// The rules break a limit.
-    #[error("the rules of slot {slot} are refused")]
-    Rules {
-        /// The slot.
-        slot: Slot,
-        /// Which limit.
-        source: InvalidRules,
-    },
-    /// A packet size that a network cannot have.
-    #[error("an MTU of {0} bytes is not possible: use 1280 to 9216")]
-    Mtu(u16),
-    /// Too many waiting TAPs.
-    #[error("a pool of {0} TAPs is not possible: use up to 64")]
-    Pool(u8),
+    #[error("the rules of slot {0} are refused")]
+    Rules(Slot, #[source] InvalidRules),
     /// Two VMs with one card.
-    #[error("{mac} is the address of the card of slot {slot}")]
-    MacTaken {
-        /// The card's address.
-        mac: Mac,
-        /// Who has it.
-        slot: Slot,
-    },
+    #[error("{0} is the address of the card of slot {1}")]
+    MacTaken(Mac, Slot),
     /// An answer that no name may have.
     #[error("{0} is not on the public Internet, so no name may stand for it: allow it as an address")]
     Answer(IpAddr),
     /// Too many answers at a time, or alive.
-    #[error("{0} answers are too many: send up to {MAX_ANSWERS}, of which 4,096 live at a time")]
+    #[error("{0} answers are too many: send up to {MAX_ANSWERS}, of which {MAX_ALIVE} live at a time")]
     Answers(usize),
     /// A mode in which names open nothing.
     #[error("slot {0} has no network, so no answer opens anything")]
     ModeOff(Slot),
     /// The host reaches these addresses elsewhere.
-    #[error("{ours} meets {theirs}, which this host uses: choose another network")]
-    Overlap {
-        /// What was asked for.
-        ours: Cidr,
-        /// What there is.
-        theirs: Cidr,
-    },
+    #[error("{0} meets {1}, which this host uses: choose another network")]
+    Overlap(Cidr, Cidr),
     /// Addresses change under VMs.
     #[error("VMs are attached to the network that there is: detach them before another one is prepared")]
     InUse,
@@ -74,15 +51,16 @@ pub enum Refusal {
     Host(#[from] HostError),
     /// The record fails.
     #[error("the plan cannot be recorded")]
-    Store(#[from] StoreError),
+    Record(#[from] FileError),
     /// The gateway's port 53.
-    #[error("cannot listen at {address} port 53")]
-    Dns {
-        /// The gateway's address.
-        address: IpAddr,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error("cannot listen at {0} port 53")]
+    Dns(IpAddr, #[source] io::Error),
+    /// The log of flows; another connection has it, perhaps.
+    #[error("cannot read the log of flows")]
+    Flows(#[source] io::Error),
+    /// Not one of the verbs.
+    #[error("this is no verb")]
+    NoVerb(#[source] io::Error),
     /// The verb failed, and so did what should have undone it.
     #[error("{cause}; and this stays: {}", left.join("; "))]
     Left {
@@ -93,35 +71,65 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
-    const fn code(&self) -> FailureCode {
-        match self {
-            Self::NoNetwork => FailureCode::NotPrepared,
-            Self::NotAttached(_) => FailureCode::NotAttached,
-            Self::Slot { .. }
-            | Self::Rules { .. }
-            | Self::Mtu(_)
-            | Self::Pool(_)
-            | Self::Answer(_)
-            | Self::Answers(_)
-            | Self::ModeOff(_) => FailureCode::Invalid,
-            Self::MacTaken { .. } | Self::Overlap { .. } | Self::InUse => FailureCode::Conflict,
-            Self::Host(_) | Self::Store(_) | Self::Dns { .. } | Self::Left { .. } => FailureCode::Host,
-        }
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        let code = match &refusal {
+            Refusal::NoNetwork => FailureCode::NotPrepared,
+            Refusal::NotAttached(_) => FailureCode::NotAttached,
+            Refusal::MacTaken(..) | Refusal::Overlap(..) | Refusal::InUse => FailureCode::Conflict,
+            Refusal::Flows(error) if error.kind() == io::ErrorKind::ResourceBusy => FailureCode::Busy,
+            Refusal::Host(_)
+            | Refusal::Record(_)
+            | Refusal::Dns(..)
+            | Refusal::Flows(_)
+            | Refusal::Left { .. } => FailureCode::Host,
+            Refusal::NoVerb(_)
+            | Refusal::Network(_)
+            | Refusal::Slot(..)
+            | Refusal::Rules(..)
+            | Refusal::Answer(_)
+            | Refusal::Answers(_)
+            | Refusal::ModeOff(_) => FailureCode::Invalid,
+        };
+        let message = chain(&refusal);
+        Self::Failed(Failure { code, message })
     }
 }
 
-impl From<&Refusal> for Failure {
-    fn from(refusal: &Refusal) -> Self {
-        Self {
-            code: refusal.code(),
-            message: chain(refusal),
+/// What could not be undone or removed, in words.
+#[derive(Default)]
+pub(super) struct Left(Vec<String>);
+
+impl Left {
+    /// Goes on after a failure that is told later.
+    pub(super) fn note<T, E: Error>(&mut self, result: Result<T, E>) {
+        self.0.extend(result.err().map(|error| chain(&error)));
+    }
+
+    /// Nothing failed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The refusal that says what stays, if anything does.
+    pub(super) fn after(self, cause: Refusal) -> Refusal {
+        self.done(&chain(&cause)).err().unwrap_or(cause)
+    }
+
+    /// The same where nothing but what stays is wrong.
+    pub(super) fn done(self, cause: &str) -> Result<(), Refusal> {
+        match self.0 {
+            left if left.is_empty() => Ok(()),
+            left => Err(Refusal::Left {
+                cause: cause.to_owned(),
+                left,
+            }),
         }
     }
 }
 
 /// An error with all its causes, in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -5,33 +5,25 @@ mod nft;
 pub(crate) mod resolved;
 mod tap;
 
+use std::fmt::Display;
 use std::fs;
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
 use banger_model::network::{Observed, Step};
 
-use netlink::Netlink;
-
 /// A host that refuses.
 #[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// A change that did not come to be.
-    #[error("cannot {step}")]
-    Step {
-        /// The change, in words.
-        step: String,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Something that could not be looked at.
-    #[error("cannot read the host's {what}")]
-    Observe {
-        /// What.
-        what: String,
-        /// Why not.
-        source: io::Error,
-    },
+#[error("cannot {doing}")]
+pub struct HostError {
+    /// What was to be done, in words.
+    pub doing: String,
+    /// Why it was not.
+    pub source: io::Error,
+}
+
+fn cannot(doing: impl Display) -> impl FnOnce(io::Error) -> HostError {
+    let doing = doing.to_string();
+    move |source| HostError { doing, source }
 }
 
 /// A host to look at and to change. There is one, [`Kernel`]; tests put one before it whose steps fail.
@@ -61,92 +53,42 @@ pub trait Host: Send {
     fn apply(&self, step: &Step) -> Result<(), HostError>;
 }
 
-/// The kernel of this host, in the network namespace that this was made in.
-#[derive(Debug)]
-pub struct Kernel {
-    netlink: Mutex<Netlink>,
-}
-
-impl Kernel {
-    /// Opens the way to the kernel.
-    ///
-    /// # Errors
-    /// There is no netlink socket to be had.
-    pub fn open() -> Result<Self, HostError> {
-        let what = || "network".to_owned();
-        let netlink = Netlink::open().map_err(|source| HostError::Observe { what: what(), source })?;
-        Ok(Self {
-            netlink: Mutex::new(netlink),
-        })
-    }
-
-    fn netlink<T>(&self, ask: impl FnOnce(&mut Netlink) -> io::Result<T>) -> io::Result<T> {
-        // A panic leaves at worst unread answers, whose numbers no later question has.
-        ask(&mut self.netlink.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
+/// The kernel of this host, in the network namespace of the thread that asks it.
+#[derive(Debug, Clone, Copy)]
+pub struct Kernel;
 
 impl Host for Kernel {
     fn observe(&self) -> Result<Observed, HostError> {
-        let observed = self.netlink(|netlink| {
-            Ok(Observed {
-                links: netlink.links()?,
-                addresses: netlink.addresses()?,
-                routes: netlink.routes()?,
-            })
-        });
-        observed.map_err(|source| HostError::Observe {
-            what: "network".to_owned(),
-            source,
-        })
+        netlink::observe().map_err(cannot("read the host's network"))
     }
 
     fn setting(&self, key: &str) -> Result<Option<String>, HostError> {
         match fs::read_to_string(format!("/proc/sys/{key}")) {
             Ok(value) => Ok(Some(value.trim_end().to_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(HostError::Observe {
-                what: format!("setting {key}"),
-                source,
-            }),
+            Err(error) => Err(cannot(format_args!("read the host's setting {key}"))(error)),
         }
     }
 
     fn filter(&self) -> Result<String, HostError> {
-        nft::list().map_err(|source| HostError::Observe {
-            what: "packet filter".to_owned(),
-            source,
-        })
+        nft::list().map_err(cannot("read the host's packet filter"))
     }
 
     fn apply(&self, step: &Step) -> Result<(), HostError> {
         let done = match step {
-            Step::Bridge { name, mac, mtu } => self.netlink(|n| n.bridge(name, *mac, *mtu)),
-            Step::Address {
-                link,
-                address,
-                prefix,
-            } => self.netlink(|n| n.address(link, *address, *prefix, true)),
-            Step::NoAddress {
-                link,
-                address,
-                prefix,
-            } => self.netlink(|n| n.address(link, *address, *prefix, false)),
+            Step::Bridge { name, mac, mtu } => netlink::bridge(name, *mac, *mtu),
+            Step::Address { link, own } => netlink::address(link, *own),
+            Step::NoAddress { link, own } => netlink::no_address(link, *own),
             Step::Setting { key, value } => fs::write(format!("/proc/sys/{key}"), value),
             Step::Filter { script, .. } => nft::apply(script),
             Step::Tap { name, owner } => tap::make(name, *owner),
-            Step::Port { tap, bridge, mtu } => self.netlink(|n| n.port(tap, bridge, *mtu)),
-            Step::Rename { from, to } => self.netlink(|n| n.rename(from, to)),
-            Step::Up { name } => self.netlink(|n| n.up(name)),
-            Step::Neighbour { bridge, address, mac } => {
-                self.netlink(|n| n.neighbour(bridge, *address, Some(*mac)))
-            }
-            Step::NoNeighbour { bridge, address } => self.netlink(|n| n.neighbour(bridge, *address, None)),
-            Step::NoLink { name } => self.netlink(|n| n.remove(name)),
+            Step::Port { tap, bridge, mtu } => netlink::port(tap, bridge, *mtu),
+            Step::Rename { from, to } => netlink::rename(from, to),
+            Step::Up { name } => netlink::up(name),
+            Step::Neighbour { bridge, address, mac } => netlink::neighbour(bridge, *address, Some(*mac)),
+            Step::NoNeighbour { bridge, address } => netlink::neighbour(bridge, *address, None),
+            Step::NoLink { name } => netlink::remove(name),
         };
-        done.map_err(|source| HostError::Step {
-            step: step.to_string(),
-            source,
-        })
+        done.map_err(cannot(step))
     }
 }

@@ -2,54 +2,61 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
+
+use banger_netlink::Received;
+use netlink_sys::protocols::NETLINK_NETFILTER;
+
+use super::netlink;
 
 /// Where the program is.
 pub(crate) const PATHS: [&str; 3] = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"];
+
+/// What is told of each transaction that came to be (linux/netfilter/nf_tables.h, nfnetlink.h).
+const NFNLGRP_NFTABLES: u32 = 7;
+const NFT_MSG_NEWGEN: u16 = (10 << 8) | 15;
 
 /// Makes the changes of a script as one transaction.
 pub(super) fn apply(script: &str) -> io::Result<()> {
     if script.is_empty() {
         return Ok(());
     }
-    run(&["-f", "-"], script).map(drop)
+    let news = netlink::socket(NETLINK_NETFILTER, &[NFNLGRP_NFTABLES])?;
+    let nft = start(&["-f", "-"])?;
+    // The port of a program's first socket is its process id; if it is not, then nft's end is waited for.
+    let (pid, script) = (nft.id(), script.to_owned());
+    let done = |message: &Received<'_>| message.kind == NFT_MSG_NEWGEN && message.port == pid;
+    netlink::until(news, done, move || end(nft, &script).map(drop))
 }
 
 /// All tables of all families.
 pub(super) fn list() -> io::Result<String> {
-    let listing = run(&["-nn", "-s", "list", "ruleset"], "")?;
-    String::from_utf8(listing.stdout).map_err(io::Error::other)
+    let listing = end(start(&["-nn", "-s", "list", "ruleset"])?, "")?;
+    String::from_utf8(listing).map_err(io::Error::other)
 }
 
-fn run(arguments: &[&str], input: &str) -> io::Result<Output> {
+fn start(arguments: &[&str]) -> io::Result<Child> {
     let program = PATHS.iter().find(|path| Path::new(path).exists());
     let program = program.ok_or_else(|| io::Error::other("there is no nft: install nftables"))?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.stderr(Stdio::piped()).spawn()
+}
+
+/// What it says at its end.
+fn end(mut nft: Child, input: &str) -> io::Result<Vec<u8>> {
     // It reads all of its input before it writes. If it dies before, its own words say more than the broken pipe.
-    let written = child
-        .stdin
-        .take()
-        .map_or(Ok(()), |mut stdin| stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output()?;
+    let stdin = nft.stdin.take();
+    let written = stdin.map_or(Ok(()), |mut stdin| stdin.write_all(input.as_bytes()));
+    let output = nft.wait_with_output()?;
     if output.status.success() {
-        return written.map(|()| output);
+        return written.map(|()| output.stdout);
     }
     let words = String::from_utf8_lossy(&output.stderr);
     // The script's line, which it repeats, may be of any length.
-    let words: Vec<&str> = words
-        .lines()
-        .filter(|line| line.contains("rror"))
-        .take(3)
-        .collect();
-    Err(io::Error::other(format!(
-        "nft ended with {}: {}",
-        output.status,
-        words.join("; ")
-    )))
+    let words = words.lines().filter(|line| line.contains("rror"));
+    let words: Vec<&str> = words.take(3).collect();
+    let message = format!("nft ended with {}: {}", output.status, words.join("; "));
+    Err(io::Error::other(message))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The program; no other place is allowed to be run.
 pub(crate) const PROGRAM: &str = "/usr/bin/resolvectl";
@@ -29,11 +29,7 @@ impl Resolved {
 
     /// Why names of VMs are not found by the host, if that is known: each line ends, if only for D-Bus losing patience.
     pub(crate) fn problem(&self) -> Option<String> {
-        match self.0.try_lock() {
-            Ok(outcome) => outcome.clone(),
-            Err(TryLockError::Poisoned(outcome)) => outcome.into_inner().clone(),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        self.0.try_lock().ok()?.clone()
     }
 }
 

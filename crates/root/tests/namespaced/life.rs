@@ -110,7 +110,8 @@ pub(crate) fn what_was_broken_is_repaired() {
         "ip link set bgr39u-0 nomaster",
         "bridge link set dev bgr39u-0 isolated off",
         "nft delete element inet banger_4242 modes4 { 172.16.0.3 }",
-        "nft add element inet banger_4242 nets4 { 172.16.0.3 . 10.0.0.0/8 }",
+        "nft add element inet banger_4242 vm1_net_ports4 { 10.0.0.0/8 . 443 }",
+        "nft insert rule inet banger_4242 vm1_nets6 accept",
         "nft insert rule inet banger_4242 forward accept",
         "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0",
         "ip addr del 172.16.0.1/24 dev bgr39u; ip addr add 172.16.0.9/24 dev bgr39u",
@@ -262,8 +263,8 @@ impl Host for Failing {
         self.did.lock().unwrap().push(step.to_string());
         if at == self.fails || (self.for_good && at > self.fails) {
             let source = std::io::Error::from_raw_os_error(libc::ENOBUFS);
-            return Err(HostError::Step {
-                step: step.to_string(),
+            return Err(HostError {
+                doing: step.to_string(),
                 source,
             });
         }
@@ -284,9 +285,8 @@ fn helper(
 ) -> (Helper, Arc<Mutex<Vec<String>>>) {
     let did = Arc::new(Mutex::new(Vec::new()));
     let helper = netns.run(|| {
-        let kernel = Kernel::open().unwrap();
         let host = Failing {
-            kernel,
+            kernel: Kernel,
             count: AtomicUsize::new(0),
             fails,
             for_good,

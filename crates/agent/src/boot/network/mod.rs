@@ -4,7 +4,6 @@
 //! there when the first command is. `services` keeps the image's own programs from doing it again in their way, and
 //! `names` tells the C library and systemd-resolved whom to ask.
 
-mod message;
 pub(super) mod names;
 mod route;
 pub(super) mod services;

@@ -1,18 +1,9 @@
-//! What is asked of the kernel's network, and what it tells of its links (rtnetlink(7); the kernel's
-//! `include/uapi/linux/{rtnetlink,if_link,if_addr}.h`).
+//! What is asked of the kernel's network (rtnetlink(7); the kernel's `include/uapi/linux/{rtnetlink,if_link}.h`).
 
 use std::net::IpAddr;
 
-use super::message::{Message, array, attributes};
-
-const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MTU: u16 = 4;
-const IFA_ADDRESS: u16 = 1;
-const IFA_LOCAL: u16 = 2;
-
-/// An IPv6 address is used at once, and not after a second in which nobody said that it is theirs.
-const IFA_F_NODAD: u8 = 0x02;
+use banger_netlink::Message;
+use banger_netlink::route::{address_message, family, link_message, octets};
 
 /// The next hop is on the link, though no address of ours says so.
 const RTNH_F_ONLINK: u32 = 4;
@@ -20,84 +11,29 @@ const RTNH_F_ONLINK: u32 = 4;
 /// Flags of all that changes something. What is there already is replaced.
 const CHANGE: i32 = libc::NLM_F_REQUEST | libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
 
-/// The bytes of `struct ifinfomsg`.
-const LINK_BODY: usize = 16;
-
-/// A network interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Link {
-    pub(super) index: u32,
-    pub(super) name: String,
-    /// Its hardware address; loopback's is zeroes, and some interfaces have none.
-    pub(super) mac: Vec<u8>,
-}
-
 /// Asks for every link.
 pub(super) fn all_links() -> Message {
     Message::new(
         libc::RTM_GETLINK,
         libc::NLM_F_REQUEST | libc::NLM_F_DUMP,
-        &link_body(0, 0),
+        &[0; 16],
     )
-}
-
-/// The link of an `RTM_NEWLINK`.
-pub(super) fn link(body: &[u8]) -> Option<Link> {
-    let mut link = Link {
-        index: u32::from_ne_bytes(array(body, 4)?),
-        name: String::new(),
-        mac: Vec::new(),
-    };
-    for (kind, value) in attributes(body.get(LINK_BODY..)?) {
-        match kind {
-            IFLA_ADDRESS => link.mac = value.to_owned(),
-            IFLA_IFNAME => link.name = String::from_utf8_lossy(value.strip_suffix(&[0])?).into_owned(),
-            _ => {}
-        }
-    }
-    Some(link)
 }
 
 /// Brings a link up.
 pub(super) fn up(index: u32) -> Message {
-    let up = libc::IFF_UP as u32;
-    let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
-    Message::new(libc::RTM_NEWLINK, flags, &link_body(index, up))
+    link_message(libc::RTM_NEWLINK, 0, index, true)
 }
 
 /// Brings a link up, which takes packets of `mtu` bytes then.
 pub(super) fn up_with_mtu(index: u32, mtu: u16) -> Message {
-    up(index).with(IFLA_MTU, &u32::from(mtu).to_ne_bytes())
-}
-
-/// `struct ifinfomsg`: any family, any type; the flags are also the mask of what changes.
-fn link_body(index: u32, flags: u32) -> [u8; LINK_BODY] {
-    let mut body = [0; LINK_BODY];
-    body[4..8].copy_from_slice(&index.to_ne_bytes());
-    body[8..12].copy_from_slice(&flags.to_ne_bytes());
-    body[12..16].copy_from_slice(&flags.to_ne_bytes());
-    body
+    up(index).with(libc::IFLA_MTU, &u32::from(mtu).to_ne_bytes())
 }
 
 /// Gives a link an address that is alone in its prefix.
 pub(super) fn address(index: u32, address: IpAddr) -> Message {
-    let bytes = octets(address);
-    let prefix = (bytes.len() * 8) as u8;
-    // `struct ifaddrmsg`: family, prefix length, flags, scope, index.
-    let mut body = [
-        family(address),
-        prefix,
-        IFA_F_NODAD,
-        libc::RT_SCOPE_UNIVERSE,
-        0,
-        0,
-        0,
-        0,
-    ];
-    body[4..8].copy_from_slice(&index.to_ne_bytes());
-    Message::new(libc::RTM_NEWADDR, CHANGE, &body)
-        .with(IFA_LOCAL, &bytes)
-        .with(IFA_ADDRESS, &bytes)
+    let prefix = if address.is_ipv4() { 32 } else { 128 };
+    address_message(libc::RTM_NEWADDR, CHANGE, index, address, prefix)
 }
 
 /// Sends everything that has no other way to `gateway`, which is on the link.
@@ -115,24 +51,10 @@ pub(super) fn default_route(index: u32, gateway: IpAddr) -> Message {
         .with(libc::RTA_GATEWAY, &octets(gateway))
 }
 
-const fn family(address: IpAddr) -> u8 {
-    match address {
-        IpAddr::V4(_) => libc::AF_INET as u8,
-        IpAddr::V6(_) => libc::AF_INET6 as u8,
-    }
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().into(),
-        IpAddr::V6(address) => address.octets().into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::message::received;
     use super::*;
+    use banger_netlink::{attributes, received};
 
     /// Type, body and attributes of a message.
     type Parts = (u16, Vec<u8>, Vec<(u16, Vec<u8>)>);
@@ -170,25 +92,9 @@ mod tests {
 
     #[test]
     fn a_link_comes_up_with_its_mtu() {
-        let (kind, body, attributes) = parts(up_with_mtu(2, 1400), LINK_BODY);
-        assert_eq!((kind, body), (16, link_body(2, 1).to_vec()));
+        let (kind, body, attributes) = parts(up_with_mtu(2, 1400), 16);
+        let expected = [0_u32, 2, 1, 1].map(u32::to_ne_bytes).concat();
+        assert_eq!((kind, body), (16, expected));
         assert_eq!(attributes, [(4, 1400_u32.to_ne_bytes().to_vec())]);
-    }
-
-    #[test]
-    fn a_link_is_read_from_what_the_kernel_tells() {
-        let mac = [6, 0, 0xac, 0x10, 0, 2];
-        let told = Message::new(16, 0, &link_body(3, 0))
-            .with(IFLA_IFNAME, b"eth0\0")
-            .with(IFLA_ADDRESS, &mac)
-            .numbered(0);
-        let found = link(received(&told).next().unwrap().body).unwrap();
-        let expected = Link {
-            index: 3,
-            name: "eth0".to_owned(),
-            mac: mac.into(),
-        };
-        assert_eq!(found, expected);
-        assert_eq!(link(&[0; 3]), None);
     }
 }

@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use banger_guest_api::Failure;
+use banger_netlink::route::{Link, link};
+use banger_netlink::{Message, array, received};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
@@ -12,8 +14,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
 };
 
-use super::message::{Message, array, received};
-use super::route::{self, Link};
+use super::route;
 use crate::failure::{During, failed};
 
 /// The most that the kernel puts into one datagram of a list (its `netlink_dump`).
@@ -95,7 +96,7 @@ impl Netlink {
             };
             let links = received(&buffer[..read]).filter(|message| message.kind == libc::RTM_NEWLINK);
             let found = links
-                .filter_map(|message| route::link(message.body))
+                .filter_map(|message| link(message.body))
                 .find(|link| link.mac == mac);
             if found.is_some() {
                 return Ok(found);

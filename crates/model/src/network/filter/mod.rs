@@ -5,9 +5,13 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::{
-    Cidr, DNS_OVER_HTTPS, Member, NetMode, Network, RESOLVER_PORTS, Slot, bridge_name, refused, tap_name,
-    tap_prefix,
+    Cidr, DNS_OVER_HTTPS, Member, NetMode, Network, Plan, RESOLVER_PORTS, Slot, bridge_name, refused,
+    tap_name, tap_prefix,
 };
+
+/// How the names of sets and chains begin that are one VM's, and the verdicts that lead to them.
+pub(super) const OWN: &str = "vm";
+const JUMP: &str = "jump ";
 
 const ALLOWED: [&str; 6] = ["nat", "learn", "rule", "answer", "peer", "host"];
 const DENIED: [&str; 7] = ["off", "private", "peer", "resolver", "doh", "unlisted", "host"];
@@ -104,6 +108,27 @@ pub fn base(owner: u32, network: &Network) -> String {
     )
 }
 
+/// The whole filter of a plan, and of the answers that live.
+pub fn whole(owner: u32, plan: &Plan, answers_of: impl Fn(Slot) -> Vec<Answered>) -> String {
+    let Some(network) = plan.network() else {
+        return no_tables(owner);
+    };
+    let mut script = base(owner, network) + &change(owner, &BTreeSet::new(), &all_elements(owner, plan));
+    for &slot in plan.members.keys() {
+        script += &answers(owner, network, slot, &answers_of(slot));
+    }
+    script
+}
+
+/// What the filter holds of all VMs.
+pub fn all_elements(owner: u32, plan: &Plan) -> BTreeSet<Element> {
+    let of = |network| move |(&slot, member)| elements(owner, network, slot, member);
+    plan.network()
+        .into_iter()
+        .flat_map(|network| plan.members.iter().flat_map(of(network)))
+        .collect()
+}
+
 /// No filter at all.
 pub fn no_tables(owner: u32) -> String {
     let table = table(owner);
@@ -177,22 +202,83 @@ pub fn elements(owner: u32, network: &Network, slot: Slot, member: &Member) -> B
         }
         for port in rules.ports() {
             for range in rules.ranges(port).into_iter().filter(|range| same(&range.first)) {
-                match port {
-                    Some(port) => add(format!("net_ports{f}"), format!("{own} . {range} . {port}"), None),
-                    None => add(format!("nets{f}"), format!("{own} . {range}"), None),
-                }
+                let (map, key) = match port {
+                    Some(port) => (format!("net_ports{f}"), format!("{range} . {port}")),
+                    None => (format!("nets{f}"), range.to_string()),
+                };
+                let set = format!("{OWN}{slot}_{map}");
+                add(map, own.to_string(), Some(format!("{JUMP}{set}")));
+                add(set, key, None);
             }
         }
     }
     all
 }
 
+/// The VM's own set, and the chain of that name which asks it, that a map's element leads to. Blocks of addresses are
+/// apart for each VM: the kernel's time to take one from a set grows with the set.
+fn own(element: &Element) -> Option<&str> {
+    element.value.as_deref()?.strip_prefix(JUMP)
+}
+
+/// The chains that are VMs' own, each with its rule as `nft -nn` lists it.
+pub(super) fn own_chains<'a>(
+    elements: impl Iterator<Item = &'a Element>,
+) -> impl Iterator<Item = (&'a str, String)> {
+    elements.filter_map(own).map(|name| (name, own_rule(name)))
+}
+
+fn own_rule(name: &str) -> String {
+    let ip = if name.ends_with('4') { "ip" } else { "ip6" };
+    let port = if name.contains("ports") { " . th dport" } else { "" };
+    format!("{ip} daddr{port} @{name} goto allow_rule")
+}
+
 /// The transaction from one set of elements to another. Empty if they are the same.
 pub fn change(owner: u32, from: &BTreeSet<Element>, to: &BTreeSet<Element>) -> String {
+    let (less, more) = (|| from.difference(to), || to.difference(from));
+    // What is in a set goes with it.
+    let gone: BTreeSet<&str> = less().filter_map(own).collect();
+    let stays = |element: &&Element| !gone.contains(element.set.as_str());
+    let at = |name: &str| format!("inet {} {name}", table(owner));
     let mut script = String::new();
-    commands(&mut script, "delete", owner, from.difference(to));
-    commands(&mut script, "add", owner, to.difference(from));
+    // Writing to a string does not fail.
+    for name in more().filter_map(own) {
+        let addr = if name.ends_with('4') {
+            "ipv4_addr"
+        } else {
+            "ipv6_addr"
+        };
+        let port = if name.contains("ports") {
+            " . inet_service"
+        } else {
+            ""
+        };
+        let (at, rule) = (at(name), own_rule(name));
+        let _ = writeln!(script, "create set {at} {{ type {addr}{port}; flags interval; }}");
+        let _ = writeln!(script, "create chain {at}\nadd rule {at} {rule}");
+    }
+    commands(&mut script, "delete", owner, less().filter(stays));
+    commands(&mut script, "add", owner, more());
+    for name in gone.into_iter().map(at) {
+        let _ = writeln!(script, "delete chain {name}\ndelete set {name}");
+    }
     script
+}
+
+/// The transaction that a VM's coming, changing or going is.
+pub fn member_change(
+    owner: u32,
+    network: &Network,
+    slot: Slot,
+    from: Option<&Member>,
+    to: Option<&Member>,
+) -> String {
+    let of = |member: Option<&Member>| {
+        let elements = member.map(|member| elements(owner, network, slot, member));
+        elements.unwrap_or_default()
+    };
+    change(owner, &of(from), &of(to))
 }
 
 fn commands<'a>(script: &mut String, word: &str, owner: u32, elements: impl Iterator<Item = &'a Element>) {

@@ -1,5 +1,10 @@
 //! Netlink messages as bytes (netlink(7); the kernel's `include/uapi/linux/netlink.h`): a header, a fixed body, and then
 //! attributes. Numbers are in the machine's byte order, and everything begins at a multiple of four bytes.
+//!
+//! What the guest agent and the root helper say in them is theirs; sockets are too.
+
+pub mod log;
+pub mod route;
 
 /// `struct nlmsghdr`: length, type, flags, sequence number, sender.
 const HEADER: usize = 16;
@@ -9,11 +14,11 @@ const ATTRIBUTE: usize = 4;
 
 /// A message to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Message(Vec<u8>);
+pub struct Message(Vec<u8>);
 
 impl Message {
     /// A message of this type (`RTM_…`), with `flags` (`NLM_F_…`) and a fixed body of whole words.
-    pub(super) fn new(kind: u16, flags: i32, body: &[u8]) -> Self {
+    pub fn new(kind: u16, flags: i32, body: &[u8]) -> Self {
         let mut bytes = vec![0; HEADER];
         bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
         // The flags are a word of sixteen bits, though the C library's names for them have more.
@@ -23,17 +28,13 @@ impl Message {
     }
 
     /// The message with one more attribute, of at most some hundred bytes.
-    pub(super) fn with(mut self, kind: u16, value: &[u8]) -> Self {
-        let length = (ATTRIBUTE + value.len()) as u16;
-        self.0.extend(length.to_ne_bytes());
-        self.0.extend(kind.to_ne_bytes());
-        self.0.extend(value);
-        self.0.resize(aligned(self.0.len()), 0);
+    pub fn with(mut self, kind: u16, value: &[u8]) -> Self {
+        self.0.extend(attribute(kind, value));
         self
     }
 
     /// The message's bytes under this number, which the kernel's answer to it bears.
-    pub(super) fn numbered(mut self, sequence: u32) -> Vec<u8> {
+    pub fn numbered(mut self, sequence: u32) -> Vec<u8> {
         let length = self.0.len() as u32;
         self.0[0..4].copy_from_slice(&length.to_ne_bytes());
         self.0[8..12].copy_from_slice(&sequence.to_ne_bytes());
@@ -41,17 +42,30 @@ impl Message {
     }
 }
 
+/// An attribute of at most some hundred bytes, to be the value of another.
+pub fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = (ATTRIBUTE + value.len()) as u16;
+    let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+    bytes.extend(value);
+    bytes.resize(aligned(bytes.len()), 0);
+    bytes
+}
+
 /// A message that came.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Received<'a> {
-    pub(super) kind: u16,
-    pub(super) sequence: u32,
+pub struct Received<'a> {
+    /// Its type.
+    pub kind: u16,
+    /// The number of the message that it answers.
+    pub sequence: u32,
+    /// Who sent that message: the port of a socket.
+    pub port: u32,
     /// The fixed body and the attributes.
-    pub(super) body: &'a [u8],
+    pub body: &'a [u8],
 }
 
 /// The messages in what one receive gave. What is cut off is left out.
-pub(super) fn received(bytes: &[u8]) -> impl Iterator<Item = Received<'_>> {
+pub fn received(bytes: &[u8]) -> impl Iterator<Item = Received<'_>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let length = u32::from_ne_bytes(array(rest, 0)?);
@@ -59,13 +73,14 @@ pub(super) fn received(bytes: &[u8]) -> impl Iterator<Item = Received<'_>> {
         Some(Received {
             kind: u16::from_ne_bytes(array(message, 4)?),
             sequence: u32::from_ne_bytes(array(message, 8)?),
+            port: u32::from_ne_bytes(array(message, 12)?),
             body: &message[HEADER..],
         })
     })
 }
 
 /// The attributes in `bytes`, by type.
-pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let length = u16::from_ne_bytes(array(rest, 0)?);
@@ -77,7 +92,7 @@ pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 }
 
 /// The `N` bytes at `at`, if there are so many.
-pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+pub fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
 

@@ -1,0 +1,308 @@
+//! Links, addresses and routes (rtnetlink(7); the kernel's `include/uapi/linux/{rtnetlink,if_link,if_addr}.h`): what the
+//! kernel tells of them, and the messages that change links and addresses.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::{Message, array, attribute, attributes};
+
+/// The flags of every message that changes something.
+const CHANGE: i32 = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
+const IFLA_TUN_OWNER: u16 = 1;
+const IFLA_BR_MCAST_SNOOPING: u16 = 23;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
+const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+const ADDR_GEN_MODE_NONE: u8 = 1;
+
+/// The kinds of addresses: a link's own, and the peer's, which is the own one where there is no peer.
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+
+const RTPROT_RA: u8 = 9;
+
+/// A network interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Its number.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its hardware address; loopback's is zeroes, and some interfaces have none.
+    pub mac: Vec<u8>,
+    /// Its largest packet, in bytes.
+    pub mtu: u32,
+    /// Whether it is up.
+    pub up: bool,
+    /// What made it: `bridge`, `tun`, `veth`; nothing for hardware.
+    pub kind: String,
+    /// The interface that it is a port of.
+    pub master: Option<u32>,
+    /// Whether it is a port that no other such port hears.
+    pub isolated: bool,
+    /// The user who may open it, of a TUN or TAP interface.
+    pub owner: Option<u32>,
+}
+
+/// The link of an `RTM_NEWLINK`.
+pub fn link(body: &[u8]) -> Option<Link> {
+    let mut link = Link {
+        index: number(body, 4)?,
+        up: number(body, 8)? & libc::IFF_UP as u32 != 0,
+        ..Link::default()
+    };
+    let (mut info, mut data) = (&[][..], &[][..]);
+    for (kind, value) in attributes(body.get(16..)?) {
+        match kind {
+            libc::IFLA_IFNAME => link.name = text(value),
+            libc::IFLA_ADDRESS => link.mac = value.to_owned(),
+            libc::IFLA_MTU => link.mtu = number(value, 0)?,
+            libc::IFLA_MASTER => link.master = number(value, 0),
+            libc::IFLA_LINKINFO => info = value,
+            _ => {}
+        }
+    }
+    for (kind, value) in attributes(info) {
+        match kind {
+            libc::IFLA_INFO_KIND => link.kind = text(value),
+            libc::IFLA_INFO_DATA => data = value,
+            libc::IFLA_INFO_SLAVE_DATA => link.isolated = find(value, IFLA_BRPORT_ISOLATED) == Some(&[1]),
+            _ => {}
+        }
+    }
+    if link.kind == "tun" {
+        link.owner = find(data, IFLA_TUN_OWNER).and_then(|owner| number(owner, 0));
+    }
+    Some(link)
+}
+
+/// The link, the address and the length of its prefix of an `RTM_NEWADDR`.
+pub fn address(body: &[u8]) -> Option<(u32, IpAddr, u8)> {
+    let values = body.get(8..)?;
+    // Of a point-to-point link the other kind is the peer's; IPv6 has that kind alone.
+    let own = find(values, IFA_LOCAL).or_else(|| find(values, IFA_ADDRESS))?;
+    Some((number(body, 4)?, ip(own)?, *body.get(1)?))
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The first of its addresses.
+    pub first: IpAddr,
+    /// How many bits of it all of them have.
+    pub prefix: u8,
+    /// Whether it says who has its addresses; those of broadcast and multicast do not.
+    pub reaches: bool,
+    /// Whether a router announced it.
+    pub announced: bool,
+    /// By which link, if by one alone.
+    pub link: Option<u32>,
+}
+
+/// The route of an `RTM_NEWROUTE`, of IPv4 or IPv6.
+pub fn route(body: &[u8]) -> Option<Route> {
+    let &[family, prefix, _, _, _, protocol, _, kind] = body.first_chunk()?;
+    let any = match i32::from(family) {
+        libc::AF_INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        libc::AF_INET6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => return None,
+    };
+    let values = body.get(12..)?;
+    Some(Route {
+        first: find(values, libc::RTA_DST).map_or(Some(any), ip)?,
+        prefix,
+        reaches: matches!(
+            kind,
+            libc::RTN_UNICAST
+                | libc::RTN_LOCAL
+                | libc::RTN_BLACKHOLE
+                | libc::RTN_UNREACHABLE
+                | libc::RTN_PROHIBIT
+        ),
+        announced: protocol == RTPROT_RA,
+        link: find(values, libc::RTA_OIF).and_then(|link| number(link, 0)),
+    })
+}
+
+/// A message about a link (`struct ifinfomsg`), which comes up by it if it shall; index 0 is one that is to be made.
+pub fn link_message(kind: u16, flags: i32, index: u32, up: bool) -> Message {
+    // Any family and type; the flags are also the mask of what changes.
+    let state = if up { libc::IFF_UP as u32 } else { 0 };
+    let body = [0, index, state, state].map(u32::to_ne_bytes);
+    Message::new(kind, flags | CHANGE, body.as_flattened())
+}
+
+/// Makes a bridge, or changes the one that there is, and brings it up.
+///
+/// Multicast goes to each of its ports: neighbour discovery needs it, and there is no querier to learn from.
+pub fn bridge_message(name: &str, mac: &[u8], mtu: u32) -> Message {
+    let data = attribute(IFLA_BR_MCAST_SNOOPING, &[0]);
+    let kind = attribute(libc::IFLA_INFO_KIND, b"bridge");
+    let info = [kind, attribute(libc::IFLA_INFO_DATA, &data)].concat();
+    link_message(libc::RTM_NEWLINK, libc::NLM_F_CREATE, 0, true)
+        .with(libc::IFLA_IFNAME, &terminated(name))
+        .with(libc::IFLA_ADDRESS, mac)
+        .with(libc::IFLA_MTU, &mtu.to_ne_bytes())
+        .with(libc::IFLA_LINKINFO, &info)
+}
+
+/// Makes a link a port of a bridge, on which the host says nothing of its own.
+pub fn port_message(link: u32, bridge: u32, mtu: u32) -> Message {
+    let silent = attribute(IFLA_INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE]);
+    link_message(libc::RTM_SETLINK, 0, link, false)
+        .with(libc::IFLA_AF_SPEC, &attribute(libc::AF_INET6 as u16, &silent))
+        .with(libc::IFLA_MTU, &mtu.to_ne_bytes())
+        .with(libc::IFLA_MASTER, &bridge.to_ne_bytes())
+}
+
+/// Makes a port one that no other such port hears.
+pub fn isolated_message(port: u32) -> Message {
+    let isolated = attribute(IFLA_BRPORT_ISOLATED, &[1]);
+    let kind = attribute(libc::IFLA_INFO_SLAVE_KIND, b"bridge");
+    let info = [kind, attribute(libc::IFLA_INFO_SLAVE_DATA, &isolated)].concat();
+    link_message(libc::RTM_NEWLINK, 0, port, false).with(libc::IFLA_LINKINFO, &info)
+}
+
+/// Gives a link another name.
+pub fn name_message(link: u32, name: &str) -> Message {
+    link_message(libc::RTM_SETLINK, 0, link, false).with(libc::IFLA_IFNAME, &terminated(name))
+}
+
+/// A message about a link's address (`struct ifaddrmsg`), which is used at once: nobody is asked whether it is theirs.
+pub fn address_message(kind: u16, flags: i32, index: u32, address: IpAddr, prefix: u8) -> Message {
+    let of = [
+        family(address),
+        prefix,
+        libc::IFA_F_NODAD as u8,
+        libc::RT_SCOPE_UNIVERSE,
+    ];
+    let bytes = octets(address);
+    Message::new(kind, flags | CHANGE, [of, index.to_ne_bytes()].as_flattened())
+        .with(IFA_LOCAL, &bytes)
+        .with(IFA_ADDRESS, &bytes)
+}
+
+/// A message about where an address is on a link (`struct ndmsg`), which is for good.
+pub fn neighbour_message(kind: u16, flags: i32, index: u32, address: IpAddr) -> Message {
+    let [low, high] = libc::NUD_PERMANENT.to_ne_bytes();
+    let body = [[family(address), 0, 0, 0], index.to_ne_bytes(), [low, high, 0, 0]];
+    Message::new(kind, flags | CHANGE, body.as_flattened()).with(libc::NDA_DST, &octets(address))
+}
+
+/// The family of an address (`AF_…`).
+pub const fn family(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => libc::AF_INET as u8,
+        IpAddr::V6(_) => libc::AF_INET6 as u8,
+    }
+}
+
+/// The bytes of an address.
+pub fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().into(),
+        IpAddr::V6(address) => address.octets().into(),
+    }
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    array(bytes, at).map(u32::from_ne_bytes)
+}
+
+fn terminated(name: &str) -> Vec<u8> {
+    [name.as_bytes(), &[0]].concat()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned()
+}
+
+fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+    let mut values = attributes(bytes).filter(|(own, _)| *own == kind);
+    values.next().map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{attribute, received};
+
+    /// What the kernel would tell with such a message.
+    fn told<T>(message: Message, read: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        read(received(&message.numbered(0)).next()?.body)
+    }
+
+    #[test]
+    fn a_link_is_read_from_what_the_kernel_tells() {
+        let mac = [6, 0, 0xac, 0x10, 0, 2];
+        let named = |kind: &[u8]| {
+            link_message(16, 0, 3, true)
+                .with(libc::IFLA_IFNAME, b"tap0\0")
+                .with(libc::IFLA_ADDRESS, &mac)
+                .with(libc::IFLA_MTU, &1400_u32.to_ne_bytes())
+                .with(libc::IFLA_MASTER, &7_u32.to_ne_bytes())
+                .with(
+                    libc::IFLA_LINKINFO,
+                    &[
+                        attribute(libc::IFLA_INFO_KIND, kind),
+                        attribute(
+                            libc::IFLA_INFO_DATA,
+                            &attribute(IFLA_TUN_OWNER, &1000_u32.to_ne_bytes()),
+                        ),
+                        attribute(libc::IFLA_INFO_SLAVE_DATA, &attribute(IFLA_BRPORT_ISOLATED, &[1])),
+                    ]
+                    .concat(),
+                )
+        };
+        let expected = Link {
+            index: 3,
+            name: "tap0".to_owned(),
+            mac: mac.into(),
+            mtu: 1400,
+            up: true,
+            kind: "tun".to_owned(),
+            master: Some(7),
+            isolated: true,
+            owner: Some(1000),
+        };
+        assert_eq!(told(named(b"tun\0"), link), Some(expected));
+        // The same number in another kind's data is something else.
+        assert_eq!(told(named(b"veth\0"), link).unwrap().owner, None);
+        assert_eq!(link(&[0; 3]), None);
+    }
+
+    #[test]
+    fn an_address_is_its_links_own_and_not_the_peers() {
+        let peer = Message::new(20, 0, &[2, 24, 0, 0, 5, 0, 0, 0]).with(IFA_ADDRESS, &[10, 0, 0, 2]);
+        let own = peer.clone().with(IFA_LOCAL, &[10, 0, 0, 1]);
+        let found =
+            |message| told(message, address).map(|(_, address, prefix)| (address.to_string(), prefix));
+        assert_eq!(found(own), Some(("10.0.0.1".to_owned(), 24)));
+        assert_eq!(found(peer), Some(("10.0.0.2".to_owned(), 24)));
+        let v6 = address_message(20, 0, 2, "fd00::2".parse().unwrap(), 128);
+        assert_eq!(found(v6), Some(("fd00::2".to_owned(), 128)));
+    }
+
+    #[test]
+    fn a_route_without_a_destination_is_for_all() {
+        let body = |family| [family, 0, 0, 0, 254, 9, 0, 1, 0, 0, 0, 0];
+        let default = Message::new(24, 0, &body(libc::AF_INET6 as u8)).with(libc::RTA_OIF, &[4, 0, 0, 0]);
+        let expected = Route {
+            first: "::".parse().unwrap(),
+            prefix: 0,
+            reaches: true,
+            announced: true,
+            link: Some(u32::from_ne_bytes([4, 0, 0, 0])),
+        };
+        assert_eq!(told(default, route), Some(expected));
+        let mut broadcast = body(libc::AF_INET as u8);
+        (broadcast[5], broadcast[7]) = (2, 3);
+        let broadcast = told(Message::new(24, 0, &broadcast), route).unwrap();
+        assert!(!broadcast.reaches && !broadcast.announced);
+        let mpls = Message::new(24, 0, &body(28));
+        assert_eq!(told(mpls, route), None);
+    }
+}

@@ -1,0 +1,77 @@
+//! How much the program is that runs with privileges.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::figure::Figure;
+use crate::repository;
+
+/// Lines of Rust.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Lines {
+    /// Those that are neither blank nor a comment alone.
+    code: f64,
+    /// All.
+    all: f64,
+}
+
+/// The lines of `banger-root` itself: all of its crate but the client, which a daemon links instead. What it uses of two
+/// crates that have no privileges of their own and do nothing by themselves is told beside it. Tests are counted nowhere.
+pub(super) fn measure() -> Result<Vec<Figure>> {
+    let crates = repository::root().join("crates");
+    let program = lines(&crates.join("root/src"), "client.rs")?;
+    let netlink = lines(&crates.join("netlink/src"), "")?;
+    let network = lines(&crates.join("model/src/network"), "")?;
+    let figure = Figure::lower("root.lines", "lines", Some(1500.0), &[program.code])
+        .phase("code", program.code)
+        .phase("with_comments", program.all)
+        .phase("code_of_netlink", netlink.code)
+        .phase("code_of_the_network_model", network.code);
+    Ok(vec![figure])
+}
+
+/// The lines below a directory, without those of one file name.
+fn lines(dir: &Path, without: &str) -> Result<Lines> {
+    let mut sum = Lines::default();
+    for entry in fs::read_dir(dir).with_context(|| format!("list {}", dir.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default();
+        let counted = if path.is_dir() {
+            lines(&path, without)?
+        } else if name != without && path.extension().is_some_and(|kind| kind == "rs") && name != "tests.rs" {
+            count(&fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?)
+        } else {
+            continue;
+        };
+        sum.code += counted.code;
+        sum.all += counted.all;
+    }
+    Ok(sum)
+}
+
+/// The lines of a file up to its tests, which are its last part.
+fn count(text: &str) -> Lines {
+    let program = text
+        .lines()
+        .take_while(|line| *line != "#[cfg(test)]")
+        .map(str::trim);
+    let is_code = |line: &str| !line.is_empty() && !line.starts_with("//");
+    program.fold(Lines::default(), |sum, line| Lines {
+        code: sum.code + f64::from(u8::from(is_code(line))),
+        all: sum.all + 1.0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_blanks_and_tests_are_no_code() {
+        let text =
+            "//! What.\n\n/// Why.\nfn f() {\n    // How.\n    g() // so\n}\n#[cfg(test)]\nmod tests {\n}\n";
+        assert_eq!(count(text), Lines { code: 3.0, all: 7.0 });
+    }
+}
