@@ -186,9 +186,8 @@ impl Helper {
     fn steps(&self) -> Result<Vec<Step>, HostError> {
         let (observed, script) = (self.host.observe()?, self.whole_filter());
         let setting = |key: &str| self.setting(key);
-        Ok(converge::steps(
-            self.owner, &self.plan, script, &observed, &setting,
-        ))
+        let steps = converge::steps(self.owner, &self.plan, script, &observed, &setting);
+        Ok(steps)
     }
 
     /// The packet filter of the plan, and the answers that still live.

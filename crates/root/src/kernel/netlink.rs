@@ -68,9 +68,8 @@ pub(super) fn until(
     let news = Arc::new(news);
     let held = (end, Arc::clone(&news));
     let acting = std::thread::spawn(move || {
-        let done = act();
-        drop(held);
-        done
+        let _held = held;
+        act()
     });
     loop {
         if wait(&ended, &*news)? {

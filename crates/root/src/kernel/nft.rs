@@ -21,8 +21,11 @@ pub(super) fn apply(script: &str) -> io::Result<()> {
     if script.is_empty() {
         return Ok(());
     }
-    let news = netlink::socket(NETLINK_NETFILTER, &[NFNLGRP_NFTABLES])?;
     let nft = start(&["-f", "-"])?;
+    // Where the kernel has no netfilter at all, nft says so.
+    let Ok(news) = netlink::socket(NETLINK_NETFILTER, &[NFNLGRP_NFTABLES]) else {
+        return end(nft, script).map(drop);
+    };
     // The port of a program's first socket is its process id; if it is not, then nft's end is waited for.
     let (pid, script) = (nft.id(), script.to_owned());
     let done = |message: &Received<'_>| message.kind == NFT_MSG_NEWGEN && message.port == pid;
