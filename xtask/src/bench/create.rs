@@ -134,7 +134,7 @@ fn newest(dir: &Path) -> Result<PathBuf> {
     Ok(entry.path())
 }
 
-fn rootfs(home: &Home) -> Result<PathBuf> {
+pub(super) fn rootfs(home: &Home) -> Result<PathBuf> {
     let output = home.banger(&["image", "show", "--json", "busybox"])?;
     let image: banger_api::Image = serde_json::from_slice(&output.stdout)?;
     let layer = image.layers.first().context("an image without layers")?;

@@ -1,5 +1,6 @@
 //! A home of banger's for a measurement, with the release build.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +13,8 @@ use crate::repository;
 /// A `BANGER_HOME` of its own; its daemon is stopped and its VMs removed when this is dropped.
 pub(super) struct Home {
     dir: tempfile::TempDir,
+    /// The network namespace that programs run in, if it is another than ours.
+    netns: Option<String>,
 }
 
 impl Home {
@@ -23,19 +26,31 @@ impl Home {
         );
         Ok(Self {
             dir: tempfile::Builder::new().prefix("bb-").tempdir_in("/tmp")?,
+            netns: None,
         })
     }
 
     /// A home with busybox as its image `busybox` (a shell and no init).
     pub(super) fn with_image() -> Result<Self> {
+        Self::with_files(&[])
+    }
+
+    /// The same, with these scripts in the image's root.
+    pub(super) fn with_files(scripts: &[(&str, &str)]) -> Result<Self> {
         let home = Self::bare()?;
         let image = tempfile::tempdir()?;
         let bin = image.path().join("bin");
         std::fs::create_dir(&bin)?;
         std::fs::create_dir(image.path().join("root"))?;
+        std::fs::create_dir(image.path().join("dev"))?;
         std::fs::copy("/bin/busybox", bin.join("busybox")).context("busybox-static is not installed")?;
         for name in ["sh", "true", "cat", "sleep"] {
             std::os::unix::fs::symlink("busybox", bin.join(name))?;
+        }
+        for (name, script) in scripts {
+            let path = image.path().join(name);
+            std::fs::write(&path, script)?;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
         }
         home.banger(&["image", "import", "--name", "busybox", text(image.path())?])?;
         Ok(home)
@@ -76,12 +91,29 @@ impl Home {
         Ok(self)
     }
 
+    /// The same with programs that run in a network namespace, and a root helper there. Its daemon starts anew.
+    pub(super) fn within(mut self, netns: &str) -> Result<Self> {
+        self.banger(&["daemon", "stop"])?;
+        self.netns = Some(netns.to_owned());
+        Ok(self)
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.dir.path()
     }
 
     pub(super) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program("banger"));
+        let mut command = match &self.netns {
+            None => Command::new(program("banger")),
+            Some(netns) => {
+                let mut command = Command::new("ip");
+                command
+                    .args(["netns", "exec", netns])
+                    .arg(program("banger"))
+                    .env("BANGER_ROOT_SOCKET", self.path().join("root/0.sock"));
+                command
+            }
+        };
         command
             .args(args)
             .env("BANGER_HOME", self.path())

@@ -13,6 +13,7 @@ mod figure;
 mod generated;
 mod home;
 mod import;
+mod net;
 mod publish;
 mod pull;
 mod registry;
@@ -65,6 +66,7 @@ const MEASUREMENTS: &[Measurement] = &[
     (&["root.lines"], root::measure),
     (&["run.true_fc_ms", "vm.delete_fc_ms"], run::measure_firecracker),
     (&["run.cold_tcg_s"], run::measure_emulated),
+    (&["net.tap_vs_bare_ratio"], net::measure),
     (&["net.publish_mbit"], publish::measure),
     (&["net.publish_mbit"], publish::measure_firecracker),
 ];
