@@ -70,6 +70,11 @@ fn of_their_own(backend: Backend) -> Result<()> {
         !fetches(&home, "web", SITES[0])?,
         "what is not allowed is reached"
     );
+    let told = home.banger(["vm", "egress", "web"])?.ok()?.text();
+    ensure!(
+        told.contains(SITES[0]) && told.contains("www.example.org"),
+        "{told}"
+    );
     // The Internet is not the host.
     home.create(backend, Image::Busybox, "peer", &["--nat"])?;
     ensure!(fetches(&home, "peer", SITES[0])?);
