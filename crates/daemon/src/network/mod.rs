@@ -13,10 +13,12 @@
 //! something says so instead of booting.
 
 mod egress;
+mod error;
 mod examine;
 mod flows;
 mod helper;
 mod host;
+mod inside;
 mod loopback;
 mod names;
 mod namespace;
@@ -25,22 +27,20 @@ mod report;
 mod way;
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use banger_api::Paths;
 use banger_dns::Oracle;
 use banger_guest_api as guest;
-use banger_model::network::{Flow, Mac, NetMode, Network as Addresses, Rules, Slot, Subnet, bridge_name};
-use banger_model::{ErrorCode, VmSpec};
-use banger_root::kernel::HostError;
-use banger_root::wire::{Attach, FailureCode, Status};
-use banger_root::{CallError, serve::ServeError};
+use banger_model::VmSpec;
+use banger_model::network::{Flow, Mac, NetMode, Network as Addresses, Rules, Slot, bridge_name};
+use banger_root::wire::{Attach, Status};
 use banger_vmm::{Card, ProcessId};
 
 use crate::config::Config;
-use crate::database::{self, Database};
-use crate::error::{Describe, chain};
+use crate::database::Database;
+use crate::error::chain;
 
 use egress::Learnt;
 pub(crate) use egress::{Egress, News};
@@ -50,7 +50,9 @@ pub(crate) use loopback::{Answers, who_answers};
 use names::{Names, Serving, Settings};
 pub(crate) use report::report;
 
+pub(crate) use error::Error;
 pub(crate) use examine::Seen;
+pub(crate) use inside::{have_addresses, serve_own};
 pub(crate) use way::Way;
 
 /// The network. Its calls block for milliseconds.
@@ -78,48 +80,6 @@ pub(crate) struct Attached {
     pub(crate) way: Way,
     /// Why not the root helper, when nobody asked for that.
     pub(crate) because: Option<String>,
-}
-
-/// There is no network, or not for this VM.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// No helper is configured, or none answers.
-    #[error("there is no network: {reason}")]
-    None { reason: String, hints: Vec<String> },
-    /// VMs that run have another one than is asked for.
-    #[error("the VMs that run have a network of another kind ({way})")]
-    Mixed { way: Way },
-    /// The gateway of a user's own network is not the host.
-    #[error("`host:{port}` takes the root helper: a network of this user's own does not lead to the host")]
-    HostPort { port: u16 },
-    /// The helper in namespaces of this user's own.
-    #[error("serve a network of this user's own")]
-    Serve(#[source] ServeError),
-    /// Its own interfaces.
-    #[error("prepare a network of this user's own")]
-    Inside(#[source] HostError),
-    /// The helper failed.
-    #[error("ask the root helper to {what}")]
-    Helper {
-        what: &'static str,
-        #[source]
-        source: CallError,
-    },
-    /// The database failed.
-    #[error("keep the slot of a VM")]
-    Database(#[from] database::Error),
-    /// Every private address is somebody's.
-    #[error("find private addresses that nobody on this host uses")]
-    NoSubnet,
-    /// The resolver cannot listen.
-    #[error("answer VMs that ask for names")]
-    Resolver(#[source] banger_dns::ListenError),
-    /// A thread of blocking work panicked.
-    #[error("a call to the root helper panicked")]
-    Panicked,
-    /// There are as many VMs as addresses.
-    #[error("the network {0} has an address for no more VMs")]
-    Full(Subnet),
 }
 
 /// How a helper is had.
@@ -366,23 +326,6 @@ fn refuse_host_ports(way: Way, rules: &Rules) -> Result<(), Error> {
     }
 }
 
-/// Serves as the helper of a network of this user's own, in namespaces that it was started in.
-pub(crate) fn serve_own(dir: &Path) -> Result<(), Error> {
-    outside::have(&[]).map_err(Error::Inside)?;
-    let config = banger_root::serve::Config {
-        owner: 0,
-        socket_dir: dir.to_owned(),
-        state_dir: dir.join("plan"),
-        apart: true,
-    };
-    banger_root::serve::serve(&config).map_err(Error::Serve)
-}
-
-/// Lets a network of this user's own, which it was started in, have the host's addresses.
-pub(crate) fn have_addresses(addresses: &[IpAddr]) -> Result<(), Error> {
-    outside::have(addresses).map_err(Error::Inside)
-}
-
 fn gateways(addresses: &Addresses) -> Vec<IpAddr> {
     vec![addresses.subnet.gateway().into(), addresses.ula.gateway().into()]
 }
@@ -399,46 +342,5 @@ fn socket_of(home: bool, owner: u32) -> Option<PathBuf> {
         Some(path) => Some(PathBuf::from(path)),
         None if home => None,
         None => Some(PathBuf::from(format!("/run/banger-root/{owner}.sock"))),
-    }
-}
-
-impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::None { .. } | Self::Full(_) | Self::Mixed { .. } | Self::HostPort { .. } => {
-                ErrorCode::Unsupported
-            }
-            Self::Helper {
-                source: CallError::Failed(failure),
-                ..
-            } if failure.code == FailureCode::Conflict => ErrorCode::AlreadyExists,
-            Self::Helper { .. } | Self::NoSubnet | Self::Resolver(_) | Self::Serve(_) | Self::Inside(_) => {
-                ErrorCode::Host
-            }
-            Self::Panicked => ErrorCode::Internal,
-            Self::Database(source) => source.code(),
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        let hint = match self {
-            Self::None { hints, .. } => return hints.clone(),
-            Self::Panicked | Self::Serve(_) | Self::Inside(_) => return Vec::new(),
-            Self::Mixed { .. } => "stop them first: the next VM gets what `network` in config.toml says",
-            Self::HostPort { port } => {
-                return vec![format!(
-                    "`banger vm forward add NAME --reverse {port}:{port}` leads to the host's 127.0.0.1"
-                )];
-            }
-            Self::Helper { .. } | Self::Resolver(_) => "`banger doctor` tells what differs from the plan",
-            Self::NoSubnet => "name some: `subnet = \"10.66.0.0/24\"` in config.toml",
-            Self::Full(_) => "name a larger one: `subnet = \"10.66.0.0/16\"` in config.toml",
-            Self::Database(source) => return source.hints(),
-        };
-        vec![hint.to_owned()]
-    }
-
-    fn log(&self) -> Option<String> {
-        None
     }
 }

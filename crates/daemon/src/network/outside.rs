@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use banger_model::network::Step;
 use banger_root::kernel::{Host, HostError, Kernel};
 use banger_vmm::{ProcessId, Within, enter};
 
+use super::inside::is_of_every_host;
 use super::namespace::{Unable, ourselves};
 use crate::error::chain;
 
@@ -151,13 +151,6 @@ fn addresses() -> Result<BTreeSet<IpAddr>, HostError> {
         .collect())
 }
 
-fn is_of_every_host(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_loopback(),
-        IpAddr::V6(address) => address.is_loopback() || address.is_unicast_link_local(),
-    }
-}
-
 /// Lets the namespace have this host's addresses for its own, so that a packet to one of them goes no further.
 fn tell(helper: &ProcessId, addresses: &BTreeSet<IpAddr>) -> io::Result<()> {
     let mut command = ourselves();
@@ -172,29 +165,4 @@ fn tell(helper: &ProcessId, addresses: &BTreeSet<IpAddr>) -> io::Result<()> {
             String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         )),
     }
-}
-
-/// What [`tell`] lets do: the loopback interface has these addresses beside its own.
-pub(super) fn have(addresses: &[IpAddr]) -> Result<(), HostError> {
-    const LOOPBACK: &str = "lo";
-    let link = LOOPBACK.to_owned();
-    Kernel.apply(&Step::Up { name: link.clone() })?;
-    let observed = Kernel.observe()?;
-    let index = observed.link(LOOPBACK).map(|link| link.index);
-    for &(on, address, prefix) in &observed.addresses {
-        if Some(on) == index && !is_of_every_host(&address) && !addresses.contains(&address) {
-            Kernel.apply(&Step::NoAddress {
-                link: link.clone(),
-                own: (address, prefix),
-            })?;
-        }
-    }
-    for &address in addresses {
-        let prefix = if address.is_ipv4() { 32 } else { 128 };
-        Kernel.apply(&Step::Address {
-            link: link.clone(),
-            own: (address, prefix),
-        })?;
-    }
-    Ok(())
 }
