@@ -27,6 +27,7 @@ xz-utils|packs images in tests, and unpacks kernel sources|test kernel
 cpio|lists initrds in tests|test
 nftables|filters what VMs send, by the root helper|test
 iproute2|makes the network namespaces that the root helper is tested in|test
+passt|leads the networks of plain users to the outside|test
 openssl|makes the certificate of the registry that stories pull from|test
 umoci|unpacks images as a container runtime does, to compare with|test
 skopeo|puts images into registries and archives|test

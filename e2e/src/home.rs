@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::output::Output;
 use crate::store::{self, Image};
+use crate::user::PlainUser;
 use crate::{Backend, processes};
 
 /// A directory that is `BANGER_HOME` for one story. Images and kernels are shared; everything else is its own.
@@ -27,6 +28,8 @@ pub struct Home {
     netns: Option<String>,
     /// How long a command may take.
     longest: Duration,
+    /// The user that programs run as, if it is another than ours.
+    user: Option<PlainUser>,
 }
 
 /// Where the programs are that are tested: `target/debug`, as `make test` builds them.
@@ -71,6 +74,7 @@ impl Home {
             env: Vec::new(),
             netns: None,
             longest: LONGEST,
+            user: None,
         })
     }
 
@@ -102,6 +106,20 @@ impl Home {
         self
     }
 
+    /// The same home as a plain user's, with programs and stores of its own; what runs in `netns` runs as that user.
+    ///
+    /// # Errors
+    /// When it cannot be given away; it takes root.
+    pub fn of_plain_user(mut self, netns: &str) -> Result<Self> {
+        self.banger(["daemon", "stop"])?.ok()?;
+        let user = PlainUser::moving_into(self.path(), &self.programs)?;
+        self.programs = user.programs();
+        self.env.extend(user.env());
+        self.user = Some(user);
+        self.netns = Some(netns.to_owned());
+        Ok(self)
+    }
+
     /// Where its programs are.
     pub fn programs(&self) -> &Path {
         &self.programs
@@ -118,7 +136,11 @@ impl Home {
         let mut command = match &self.netns {
             Some(netns) => {
                 let mut ip = Command::new("ip");
-                ip.args(["netns", "exec", netns]).arg(banger);
+                ip.args(["netns", "exec", netns]);
+                if let Some(user) = &self.user {
+                    ip.args(user.becoming());
+                }
+                ip.arg(banger);
                 ip
             }
             None => Command::new(banger),

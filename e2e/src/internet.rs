@@ -142,6 +142,27 @@ impl Internet {
         Ok(kill_process(helper, Signal::KILL)?)
     }
 
+    /// A web server of the host's own, at an address that it has beside the one of its cable.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn serve_on_the_host(&self, address: &str) -> Result<()> {
+        let pages = self.dir.path().join("pages").display().to_string();
+        ip(&[
+            "-n",
+            &self.host,
+            "addr",
+            "add",
+            &format!("{address}/32"),
+            "dev",
+            "lo",
+        ])?;
+        let port = format!("{address}:80");
+        let (started, _) = self.on_the_host(&["busybox", "httpd", "-p", &port, "-h", &pages])?;
+        ensure!(started, "no web server at {address}");
+        Ok(())
+    }
+
     /// The TAPs that VMs have.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod registry;
 mod server;
 mod store;
 mod terminal;
+mod user;
 
 pub use backend::{Backend, program_absence, root_absence};
 pub use home::{HUNG, Home};

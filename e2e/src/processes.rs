@@ -10,8 +10,8 @@ use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// The programs that this tests, and those that run machines.
-const PROGRAMS: [&str; 8] = [
+/// The programs that this tests, those that run machines, and those that lead their networks out.
+const PROGRAMS: [&str; 11] = [
     "banger",
     "bangerd",
     "banger-fake-guest",
@@ -20,6 +20,9 @@ const PROGRAMS: [&str; 8] = [
     "qemu-system-x86_64",
     "qemu-system-aarch64",
     "vhost-device-vsock",
+    "pasta",
+    "pasta.avx2",
+    "passt.avx2",
 ];
 
 /// A process, as /proc has it.
@@ -52,6 +55,11 @@ impl Process {
         })
     }
 
+    /// Whether it serves the network of a daemon that still runs, and ends with that daemon.
+    fn is_of_the_network(&self) -> bool {
+        self.line.contains(" net-helper ") || self.program.starts_with("pas")
+    }
+
     fn is_bangers(&self) -> bool {
         PROGRAMS.contains(&&*self.program)
     }
@@ -71,11 +79,13 @@ impl Process {
     }
 }
 
-/// The processes that were started with this home, by id, with their command lines.
-pub(crate) fn of(home: &Path) -> Result<Vec<(i32, String)>> {
+/// The processes that were started with this home, by id, with their command lines; but not a daemon to `spare`, and what
+/// ends with it.
+fn of(home: &Path, spare: Option<i32>) -> Result<Vec<(i32, String)>> {
     let ours = |pid: i32| {
         let process = Process::read(pid).filter(|process| process.is_of(home))?;
-        Some((pid, process.line))
+        let is_spared = spare.is_some_and(|daemon| daemon == pid || process.is_of_the_network());
+        (!is_spared).then_some((pid, process.line))
     };
     Ok(all()?.into_iter().filter_map(ours).collect())
 }
@@ -83,10 +93,10 @@ pub(crate) fn of(home: &Path) -> Result<Vec<(i32, String)>> {
 /// How long what ends with a machine may take to do it: the commands of a fake guest see it at their next read.
 const ENDING: Duration = Duration::from_secs(3);
 
-/// The processes of a home, but the one to `spare`, that do not end by themselves.
+/// The processes of a home that do not end by themselves, but a daemon to `spare` and what ends with it.
 pub(crate) fn left(home: &Path, spare: Option<i32>) -> Result<Vec<(i32, String)>> {
     let deadline = Instant::now() + ENDING;
-    for (pid, _) in of(home)?.into_iter().filter(|(pid, _)| Some(*pid) != spare) {
+    for (pid, _) in of(home, spare)? {
         let Some(held) = hold(pid) else { continue };
         let time = deadline.saturating_duration_since(Instant::now());
         let time = Timespec {
@@ -95,9 +105,7 @@ pub(crate) fn left(home: &Path, spare: Option<i32>) -> Result<Vec<(i32, String)>
         };
         poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&time))?;
     }
-    let mut left = of(home)?;
-    left.retain(|(pid, _)| Some(*pid) != spare);
-    Ok(left)
+    of(home, spare)
 }
 
 /// Kills banger's programs and machines that were started with this home, and nothing else: what they have started ends
@@ -165,7 +173,11 @@ mod tests {
         let mut visitor = Running::start(Command::new("sleep").arg("100").current_dir(home.path()));
         let mut stranger = Running::start(Command::new(&program).arg("100"));
         let mut machine = Running::start(Command::new(&program).arg("100").env("BANGER_HOME", home.path()));
-        let found: Vec<i32> = of(home.path()).unwrap().into_iter().map(|(pid, _)| pid).collect();
+        let found: Vec<i32> = of(home.path(), None)
+            .unwrap()
+            .into_iter()
+            .map(|(pid, _)| pid)
+            .collect();
         assert!(found.contains(&machine.pid()) && found.contains(&visitor.pid()));
         assert!(!found.contains(&watcher.pid()) && !found.contains(&stranger.pid()));
         kill(home.path());

@@ -70,6 +70,10 @@ pub struct VmNetwork {
     /// Its addresses, IPv4 first, while its machine has a network card.
     #[schema(value_type = Vec<String>)]
     pub addresses: Vec<IpAddr>,
+    /// Who made the network that the card is in: `helper`, or `rootless` for its user alone.
+    pub by: Option<String>,
+    /// Why that one when nobody asked for it, or why there is none while the machine runs.
+    pub because: Option<String>,
 }
 
 /// The machine that runs a VM.

@@ -12,7 +12,7 @@ use banger_vmm::qemu::Qemu;
 
 use crate::config::{Config, NetworkChoice};
 use crate::error::{Describe, chain};
-use crate::network::{self, Answers, Network};
+use crate::network::{self, Answers, Network, Seen};
 use crate::programs;
 
 /// Free space below which images and disks soon do not fit.
@@ -175,25 +175,44 @@ fn check_network(paths: &Paths, network: &Network) -> Check {
     if config.network == NetworkChoice::Off {
         return ok("network", "off in config.toml: `vm forward` alone leads into VMs");
     }
-    match network.examine() {
-        Some(Ok((status, findings))) if findings.is_empty() => ok(
-            "network",
-            match status.network {
+    let with_reason = |because: Option<String>| because.map_or_else(String::new, |why| format!(" ({why})"));
+    match network.examine(config.network) {
+        Seen::There {
+            way,
+            status,
+            findings,
+            because,
+        } if findings.is_empty() => {
+            let place = match status.network {
                 Some(network) => format!("VMs have addresses of {}", network.subnet),
-                None => "the root helper is there".to_owned(),
-            },
-        ),
-        Some(Ok((_, findings))) => {
+                None => "no VM has needed it yet".to_owned(),
+            };
+            ok("network", format!("{way}: {place}{}", with_reason(because)))
+        }
+        Seen::There { way, findings, .. } => {
             let problems: Vec<_> = findings.iter().map(|finding| finding.problem.clone()).collect();
             let hint = findings.first().map(|finding| finding.hint.clone());
-            warning("network", problems.join("; "), hint.unwrap_or_default())
+            let message = format!("{way}: {}", problems.join("; "));
+            warning("network", message, hint.unwrap_or_default())
         }
-        Some(Err(error)) => warning("network", chain(&error), error.hints().join("; ")),
-        None => warning(
+        Seen::Ended => warning(
             "network",
-            "no root helper answers: VMs reach nothing, and `vm forward` alone leads into them",
-            network::INSTALL,
+            "rootless: the helper has ended; VMs keep what they reach, but learn no new names",
+            "it is started again with the next VM that starts",
         ),
+        Seen::Possible { because } => ok(
+            "network",
+            format!(
+                "rootless: made for the first VM that reaches something{}",
+                with_reason(because)
+            ),
+        ),
+        Seen::None { reason, hint } => warning(
+            "network",
+            format!("none: VMs reach nothing, and `vm forward` alone leads into them ({reason})"),
+            hint,
+        ),
+        Seen::Failing(error) => warning("network", chain(&error), error.hints().join("; ")),
     }
 }
 
@@ -400,7 +419,8 @@ mod tests {
     #[test]
     fn a_look_at_a_new_host_changes_nothing() {
         let home = tempfile::tempdir().unwrap();
-        let report = examine(&Paths::below(home.path()), &Network::of_env());
+        let paths = Paths::below(home.path());
+        let report = examine(&paths, &Network::of_env(&paths));
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
         let mended = report
             .checks

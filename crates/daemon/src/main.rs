@@ -26,6 +26,7 @@ mod vm;
 mod workspace;
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -68,6 +69,18 @@ enum Command {
         /// The machine's directory
         dir: PathBuf,
     },
+    /// Serve the network of VMs in namespaces that this was started in; the daemon runs this
+    #[command(hide = true)]
+    NetHelper {
+        /// Where its socket and its plan are
+        dir: PathBuf,
+    },
+    /// Let the namespaces that this was started in have these addresses; the daemon runs this
+    #[command(hide = true)]
+    NetAddresses {
+        /// Those of the host
+        addresses: Vec<IpAddr>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -77,6 +90,10 @@ fn main() -> ExitCode {
         Some(Command::Helper { owner }) => print(&json(&network::report(owner))),
         Some(Command::Openapi) => print(&http::document()),
         Some(Command::ConsoleSink { dir }) => keep_console(&dir),
+        Some(Command::NetHelper { dir }) => network::serve_own(&dir).map_err(|error| error::body(&error)),
+        Some(Command::NetAddresses { addresses }) => {
+            network::have_addresses(&addresses).map_err(|error| error::body(&error))
+        }
         None => serve::run(args.background),
     };
     match outcome {
@@ -93,7 +110,7 @@ fn main() -> ExitCode {
 
 fn examine(as_json: bool) -> Result<(), ErrorBody> {
     let paths = Paths::from_env().map_err(|error| error::body(&serve::Error::Paths(error)))?;
-    let report = doctor::examine(&paths, &network::Network::of_env());
+    let report = doctor::examine(&paths, &network::Network::of_env(&paths));
     print(&if as_json {
         json(&report)
     } else {

@@ -103,7 +103,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         backends: Backends::default(),
         pulls: Pulls::default(),
         forwards: Arc::default(),
-        network: Network::of_env(),
+        network: Network::of_env(&paths),
         paths,
     };
     let socket = context.paths.socket();
@@ -112,7 +112,7 @@ async fn serve(background: bool) -> Result<(), Error> {
     context.network.listen(&context.database);
     let listener = bind(&socket)?;
     let (stop, mut stopped) = watch::channel(false);
-    let forwards = Arc::clone(&vms.context().forwards);
+    let (forwards, ours) = (Arc::clone(&vms.context().forwards), Arc::clone(&vms));
     let app = App {
         vms,
         stop,
@@ -135,6 +135,9 @@ async fn serve(background: bool) -> Result<(), Error> {
     }
     // The next daemon wants the ports.
     forwards.close().await;
+    if ours.machines() == 0 {
+        ours.context().network.leave();
+    }
     // The next daemon's socket must not be removed by us, so it goes before the lock does.
     let _ = std::fs::remove_file(&socket);
     tracing::info!("stopped; machines run on");

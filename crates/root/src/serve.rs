@@ -43,6 +43,8 @@ pub struct Config {
     pub socket_dir: PathBuf,
     /// The directory of the plan, root's alone; made if there is none.
     pub state_dir: PathBuf,
+    /// Whether this is in a network namespace of its own: then the host's resolver is told nothing.
+    pub apart: bool,
 }
 
 /// Why there is no server.
@@ -133,7 +135,9 @@ fn open(config: &Config) -> Result<Helper, ServeError> {
     let confinement = confine(&[&config.state_dir, &config.socket_dir])?;
     confinement.iter().for_each(log);
     let host = Box::new(Kernel);
-    Ok(Helper::open(config.owner, &config.state_dir, host, confinement)?)
+    let mut helper = Helper::open(config.owner, &config.state_dir, host, confinement)?;
+    helper.apart = config.apart;
+    Ok(helper)
 }
 
 /// Says to the service manager that started this, if one did, that the socket is there (sd_notify(3)).

@@ -55,6 +55,7 @@ impl Backend for Fake {
             &spec.dir,
             Stdio::null(),
             console,
+            None,
         )?;
         guest.until_created(created, "vsock socket").await?;
         let vmm = guest.release()?;

@@ -15,6 +15,7 @@
 pub mod console;
 pub mod fake;
 pub mod firecracker;
+pub mod path;
 pub mod probe;
 pub mod qemu;
 
@@ -24,13 +25,14 @@ mod fresh;
 mod hybrid;
 mod inotify;
 mod machine;
-mod path;
 mod process;
 mod running;
 mod spawn;
 mod spec;
+mod within;
 
 pub use error::Error;
 pub use machine::{Backend, Capabilities, Ended, Machine};
 pub use process::ProcessId;
 pub use spec::{Card, Disk, KernelFiles, LaunchSpec, MachineRecord};
+pub use within::{Within, enter};

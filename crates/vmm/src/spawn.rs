@@ -12,7 +12,8 @@ use rustix::process::Signal;
 
 use crate::Error;
 use crate::inotify::Created;
-use crate::process::Handle;
+use crate::process::{Handle, ProcessId};
+use crate::within::{Within, enter};
 
 /// How long a program may take to make its socket.
 const READY: Duration = Duration::from_secs(20);
@@ -37,7 +38,8 @@ pub(crate) enum Output {
 }
 
 impl Starting {
-    /// Starts `program` in the machine's directory, as the leader of a session of its own.
+    /// Starts `program` in the machine's directory, as the leader of a session of its own, and `within` the network of
+    /// another process if one is named.
     pub(crate) fn spawn<S: AsRef<OsStr>>(
         name: &'static str,
         program: &Path,
@@ -45,6 +47,7 @@ impl Starting {
         dir: &Path,
         stdin: Stdio,
         stdout: Output,
+        within: Option<&ProcessId>,
     ) -> Result<Self, Error> {
         let log = dir.join("vmm.log");
         let errors = append(&log)?;
@@ -58,14 +61,17 @@ impl Starting {
                 Output::To(stdio) => stdio,
             })
             .stderr(Stdio::from(errors));
-        // SAFETY: setsid(2) is async-signal-safe, and nothing else happens between fork and exec.
-        unsafe {
-            command.pre_exec(|| rustix::process::setsid().map(drop).map_err(Into::into));
-        }
         let spawn_error = |source| Error::Spawn {
             program: program.to_owned(),
             source,
         };
+        if let Some(process) = within {
+            enter(&mut command, process, Within::Network).map_err(spawn_error)?;
+        }
+        // SAFETY: setsid(2) is async-signal-safe, and nothing else happens between fork and exec.
+        unsafe {
+            command.pre_exec(|| rustix::process::setsid().map(drop).map_err(Into::into));
+        }
         // The child is waited for by its handle; std's own handle does nothing when dropped.
         let child = command.spawn().map_err(spawn_error)?;
         let pid = i32::try_from(child.id()).unwrap_or_default();
@@ -181,5 +187,5 @@ pub(crate) fn console_pipe(dir: &Path) -> Result<(Stdio, Stdio), Error> {
 /// it, so that it comes up while the VMM does; the pipe holds what the guest says until then.
 pub(crate) fn console_sink(program: &Path, dir: &Path, from: Stdio) -> Result<Starting, Error> {
     let args = [OsStr::new("console-sink"), dir.as_os_str()];
-    Starting::spawn("the console's log", program, args, dir, from, Output::Log)
+    Starting::spawn("the console's log", program, args, dir, from, Output::Log, None)
 }

@@ -27,10 +27,17 @@ pub struct LaunchSpec {
     pub memory: ByteSize,
     /// Disks, in the order of the guest's `/dev/vda`, `/dev/vdb`, ….
     pub disks: Vec<Disk>,
-    /// The network card, if it has one.
+    /// The network card, if it has one, and with it the network that the VMM is started in.
     pub network: Option<Card>,
     /// A program that, run as `PROGRAM console-sink DIR`, calls [`crate::console::sink`] on its standard input.
     pub console_sink: PathBuf,
+}
+
+impl LaunchSpec {
+    /// The process in whose network the VMM is started, if that is another than ours.
+    pub(crate) fn within(&self) -> Option<&ProcessId> {
+        self.network.as_ref()?.within.as_ref()
+    }
 }
 
 /// A kernel in the forms that VMMs take.
@@ -59,6 +66,8 @@ pub struct Card {
     pub tap: String,
     /// The hardware address: six bytes in hexadecimal with colons between.
     pub mac: String,
+    /// A process in whose network the TAP is, if that is another than ours; the VMM is started there.
+    pub within: Option<ProcessId>,
 }
 
 /// What is stored of a machine, so that another process can adopt it.

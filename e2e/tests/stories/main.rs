@@ -18,6 +18,7 @@ mod pull_faults;
 mod pulled_guests;
 mod pulls;
 mod repositories;
+mod rootless;
 mod system;
 mod workspaces;
 
@@ -29,8 +30,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 struct Story {
     name: &'static str,
     backends: &'static [Backend],
-    /// A program that not every host has.
-    needs: Option<&'static str>,
+    /// Programs and rights that not every host has.
+    needs: [Option<&'static str>; 2],
     tell: fn(Backend) -> Result<()>,
 }
 
@@ -48,7 +49,7 @@ impl Story {
         Self {
             name,
             backends,
-            needs: None,
+            needs: [None; 2],
             tell,
         }
     }
@@ -60,7 +61,7 @@ impl Story {
 
     /// The same, which is ignored where there is no such program.
     const fn with(mut self, program: &'static str) -> Self {
-        self.needs = Some(program);
+        self.needs = [Some(program), self.needs[0]];
         self
     }
 }
@@ -86,6 +87,7 @@ fn main() {
         workspaces::STORIES,
         lives::STORIES,
         networks::STORIES,
+        rootless::STORIES,
         commands::STORIES,
         daemon::STORIES,
         faults::STORIES,
@@ -113,19 +115,18 @@ fn main() {
             .flatten()
             .filter(|story| story.backends.contains(&backend))
         {
-            match (story.needs, &absence) {
-                (Some(program), Ok(None)) => {
-                    let absence = match program {
-                        ROOT => root_absence(),
-                        program => program_absence(program),
-                    };
-                    if let Ok(Some(reason)) = &absence {
-                        eprintln!("{}::{} is ignored: {reason}", backend.name(), story.name);
-                    }
-                    trials.push(trial(backend, story, &absence));
-                }
-                _ => trials.push(trial(backend, story, &absence)),
+            let absent = story.needs.into_iter().flatten().map(|need| match need {
+                ROOT => root_absence(),
+                program => program_absence(program),
+            });
+            let lack = match &absence {
+                Ok(None) => absent.into_iter().find(|absence| !matches!(absence, Ok(None))),
+                _ => None,
+            };
+            if let Some(Ok(Some(reason))) = &lack {
+                eprintln!("{}::{} is ignored: {reason}", backend.name(), story.name);
             }
+            trials.push(trial(backend, story, lack.as_ref().unwrap_or(&absence)));
         }
     }
     libtest_mimic::run(&args, trials).exit();

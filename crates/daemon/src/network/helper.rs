@@ -1,4 +1,5 @@
-//! The connection to the root helper, and its start where the daemon itself is root.
+//! The connection to a helper, and its start: the root helper's where the daemon itself is root, and that of a network of
+//! the user's own, which is the same code.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
@@ -6,52 +7,107 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use banger_api::Paths;
 use banger_root::{CallError, Client};
 use tokio::sync::Notify;
 
-use super::{Error, INSTALL, socket_of};
+use super::namespace::Rootless;
+use super::{Error, INSTALL, Way, socket_of};
 use crate::error::chain;
 use crate::programs;
 
 /// The helper of this user.
 #[derive(Debug)]
 pub(super) struct Helper {
-    owner: u32,
-    socket: Option<PathBuf>,
-    connection: Mutex<Option<Client>>,
+    user: u32,
+    /// The root helper's socket, if this daemon may have one.
+    root: Option<PathBuf>,
+    rootless: Rootless,
+    line: Mutex<Line>,
     /// How many there were: a new one may be to a new helper.
     connections: AtomicU64,
-    /// Told when one was made: who waits for a helper need not wait any more.
-    stirred: Arc<Notify>,
+    /// Told when one was made, each to its helper: who waits for that need not wait any more.
+    stirred: [Arc<Notify>; 2],
+}
+
+/// Which helper is called, and the connection to it.
+#[derive(Debug)]
+struct Line {
+    way: Way,
+    client: Option<Client>,
 }
 
 impl Helper {
-    pub(super) fn new(home: bool) -> Self {
-        let owner = rustix::process::geteuid().as_raw();
+    pub(super) fn new(home: bool, paths: &Paths) -> Self {
+        let user = rustix::process::geteuid().as_raw();
+        let rootless = Rootless::new(paths);
         Self {
-            owner,
-            socket: socket_of(home, owner),
-            connection: Mutex::default(),
+            user,
+            root: socket_of(home, user),
+            line: Mutex::new(Line {
+                // An earlier daemon's VMs may be in it.
+                way: if rootless.is_there() {
+                    Way::Rootless
+                } else {
+                    Way::Helper
+                },
+                client: None,
+            }),
+            rootless,
             connections: AtomicU64::new(0),
-            stirred: Arc::default(),
+            stirred: Default::default(),
         }
     }
 
     /// The user whose helper it is.
-    pub(super) const fn owner(&self) -> u32 {
-        self.owner
+    pub(super) const fn user(&self) -> u32 {
+        self.user
     }
 
-    /// Its socket, if this daemon may use one.
-    pub(super) fn socket(&self) -> Option<&Path> {
-        self.socket.as_deref()
+    /// The root helper's socket, if this daemon may have one.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
     }
 
-    /// Told whenever there is news of the helper: that it is there, or that it has a network.
-    pub(super) const fn stirred(&self) -> &Arc<Notify> {
-        &self.stirred
+    /// The network of the user's own, which may not be there.
+    pub(super) const fn rootless(&self) -> &Rootless {
+        &self.rootless
+    }
+
+    /// Which helper is called.
+    pub(super) fn way(&self) -> Way {
+        self.line().way
+    }
+
+    /// Calls another helper from now on.
+    pub(super) fn take(&self, way: Way) {
+        let mut line = self.line();
+        if line.way != way {
+            *line = Line { way, client: None };
+        }
+    }
+
+    /// What differs when what a helper gave before is of no use any more.
+    pub(super) fn network(&self) -> (Way, u64) {
+        match self.way() {
+            Way::Helper => (Way::Helper, 0),
+            Way::Rootless => (Way::Rootless, self.rootless.made()),
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Told whenever there is news of a helper: that it is there, or that it has a network.
+    pub(super) const fn stirred(&self, way: Way) -> &Arc<Notify> {
+        let [helper, rootless] = &self.stirred;
+        match way {
+            Way::Helper => helper,
+            Way::Rootless => rootless,
+        }
     }
 
     /// How many connections there were so far.
@@ -59,38 +115,61 @@ impl Helper {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Sees to it that a helper answers. Root starts one where there is none; it outlives this daemon, as VMs do.
+    /// Sees to it that a helper answers. Root starts one where there is none, and every user one of their own; it outlives
+    /// this daemon, as VMs do.
     pub(super) fn ensure(&self) -> Result<(), Error> {
         self.connect(Absent::Start)
     }
 
     fn connect(&self, absent: Absent) -> Result<(), Error> {
-        let Some(socket) = &self.socket else {
-            return Err(Error::None {
-                reason: "with BANGER_HOME there is no root helper unless BANGER_ROOT_SOCKET names its socket"
-                    .to_owned(),
-                hint: INSTALL,
-            });
-        };
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        if connection.is_some() {
+        let mut line = self.line();
+        if line.client.is_some() {
             return Ok(());
         }
+        let client = match line.way {
+            Way::Helper => self.connect_root(absent),
+            Way::Rootless => self.connect_rootless(absent),
+        };
+        line.client = Some(client?);
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.stirred(line.way).notify_one();
+        Ok(())
+    }
+
+    fn connect_root(&self, absent: Absent) -> Result<Client, Error> {
         let none = |reason| Error::None {
             reason,
-            hint: INSTALL,
+            hints: vec![INSTALL.to_owned()],
+        };
+        let Some(socket) = &self.root else {
+            return Err(none(NO_SOCKET.to_owned()));
         };
         let connected = match Client::connect(socket) {
-            Err(_) if self.owner == 0 && absent == Absent::Start => {
+            Err(_) if self.user == 0 && absent == Absent::Start => {
                 start(socket).map_err(none)?;
                 Client::connect(socket)
             }
             connected => connected,
         };
-        *connection = Some(connected.map_err(|error| none(chain(&error)))?);
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        self.stirred.notify_one();
-        Ok(())
+        connected.map_err(|error| none(chain(&error)))
+    }
+
+    fn connect_rootless(&self, absent: Absent) -> Result<Client, Error> {
+        let socket = self.rootless.socket();
+        let connected = match Client::connect(&socket) {
+            Err(_) if absent == Absent::Start => {
+                self.rootless.start().map_err(|unable| Error::None {
+                    reason: unable.reason,
+                    hints: vec![unable.hint.to_owned()],
+                })?;
+                Client::connect(&socket)
+            }
+            connected => connected,
+        };
+        connected.map_err(|error| Error::None {
+            reason: chain(&error),
+            hints: Vec::new(),
+        })
     }
 
     /// Calls the helper.
@@ -124,13 +203,13 @@ impl Helper {
     ) -> Result<T, Error> {
         let once = || {
             self.connect(absent)?;
-            let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let result = match connection.as_mut() {
+            let mut line = self.line();
+            let result = match line.client.as_mut() {
                 Some(client) => call(client),
                 None => Err(CallError::Closed),
             };
             if matches!(result, Err(CallError::Exchange(_) | CallError::Closed)) {
-                *connection = None;
+                line.client = None;
             }
             Ok::<_, Error>(result)
         };
@@ -142,16 +221,20 @@ impl Helper {
     }
 }
 
+/// Why there is no root helper without a socket.
+pub(super) const NO_SOCKET: &str =
+    "with BANGER_HOME there is no root helper unless BANGER_ROOT_SOCKET names its socket";
+
 /// What is done when no helper answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Absent {
-    /// Root starts one.
+    /// One is started, if this user can.
     Start,
     /// It stays so.
     Leave,
 }
 
-/// Starts the helper, and returns when it serves.
+/// Starts the root helper, and returns when it serves.
 fn start(socket: &Path) -> Result<(), String> {
     let dir = socket.parent().unwrap_or(Path::new("/"));
     let state = match dir == Path::new("/run/banger-root") {

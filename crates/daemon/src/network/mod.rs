@@ -1,38 +1,46 @@
-//! The network of this daemon's VMs: which slot a VM has, and what the root helper is asked to do for it.
+//! The network of this daemon's VMs: which slot a VM has, and what the helper is asked to do for it.
 //!
 //! ```text
-//!  VM's start ──▶ attach ──▶ slot (database) ──▶ root helper ──▶ TAP ──▶ VMM's card, guest's addresses
-//!  vm set     ──▶ policy ──▶ rules ────────────▶ root helper
-//!  its end    ──▶ detach ──────────────────────▶ root helper
-//!  root helper ──▶ flows ──▶ egress
+//!  VM's start ──▶ attach ──▶ slot (database) ──▶ helper ──▶ TAP ──▶ VMM's card, guest's addresses
+//!  vm set     ──▶ policy ──▶ rules ────────────▶ helper
+//!  its end    ──▶ detach ──────────────────────▶ helper
+//!  helper     ──▶ flows ──▶ egress
 //! ```
 //!
 //! The helper keeps its own plan, so this module keeps a connection to it, and who is attached for the resolver. A
-//! VM's slot, and with it its addresses, stays the VM's as long as there is the VM. Where there is no helper, VMs have no
-//! card; one that was told to reach something says so instead of booting.
+//! VM's slot, and with it its addresses, stays the VM's as long as there is the VM. The helper is root's, or the same code in
+//! namespaces of the user's own (`way.rs` chooses). Where there is neither, VMs have no card; one that was told to reach
+//! something says so instead of booting.
 
 mod egress;
+mod error;
+mod examine;
 mod flows;
 mod helper;
 mod host;
+mod inside;
 mod loopback;
 mod names;
+mod namespace;
+mod outside;
 mod report;
+mod way;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use banger_api::Paths;
 use banger_dns::Oracle;
 use banger_guest_api as guest;
-use banger_model::network::{Finding, Flow, Mac, NetMode, Network as Addresses, Rules, Slot, Subnet};
-use banger_model::{ErrorCode, VmSpec};
-use banger_root::CallError;
-use banger_root::wire::{Attach, FailureCode, Status};
-use banger_vmm::Card;
+use banger_model::VmSpec;
+use banger_model::network::{Flow, Mac, NetMode, Network as Addresses, Rules, Slot, bridge_name};
+use banger_root::wire::{Attach, Status};
+use banger_vmm::{Card, ProcessId};
 
-use crate::config::{Config, NetworkChoice};
-use crate::database::{self, Database};
-use crate::error::{Describe, chain};
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::chain;
 
 use egress::Learnt;
 pub(crate) use egress::{Egress, News};
@@ -41,6 +49,11 @@ use helper::Helper;
 pub(crate) use loopback::{Answers, who_answers};
 use names::{Names, Serving, Settings};
 pub(crate) use report::report;
+
+pub(crate) use error::Error;
+pub(crate) use examine::Seen;
+pub(crate) use inside::{have_addresses, serve_own};
+pub(crate) use way::Way;
 
 /// The network. Its calls block for milliseconds.
 #[derive(Debug)]
@@ -62,37 +75,11 @@ pub(crate) struct Attached {
     /// What its guest is told.
     pub(crate) guest: guest::Network,
     /// What its user is told, if anything.
-    pub(crate) note: Option<String>,
-}
-
-/// There is no network, or not for this VM.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// No helper is configured, or none answers.
-    #[error("there is no network: {reason}")]
-    None { reason: String, hint: &'static str },
-    /// The helper failed.
-    #[error("ask the root helper to {what}")]
-    Helper {
-        what: &'static str,
-        #[source]
-        source: CallError,
-    },
-    /// The database failed.
-    #[error("keep the slot of a VM")]
-    Database(#[from] database::Error),
-    /// Every private address is somebody's.
-    #[error("find private addresses that nobody on this host uses")]
-    NoSubnet,
-    /// The resolver cannot listen.
-    #[error("answer VMs that ask for names")]
-    Resolver(#[source] banger_dns::ListenError),
-    /// A thread of blocking work panicked.
-    #[error("a call to the root helper panicked")]
-    Panicked,
-    /// There are as many VMs as addresses.
-    #[error("the network {0} has an address for no more VMs")]
-    Full(Subnet),
+    pub(crate) notes: Vec<String>,
+    /// Who made the network.
+    pub(crate) way: Way,
+    /// Why not the root helper, when nobody asked for that.
+    pub(crate) because: Option<String>,
 }
 
 /// How a helper is had.
@@ -102,9 +89,9 @@ pub(crate) const INSTALL: &str =
 impl Network {
     /// The network of the user who runs this. A daemon whose directories are elsewhere than by default shares no helper with
     /// the default one: both would give the same addresses.
-    pub(crate) fn of_env() -> Self {
+    pub(crate) fn of_env(paths: &Paths) -> Self {
         let is_elsewhere = std::env::var_os("BANGER_HOME").is_some_and(|home| !home.is_empty());
-        let helper = Arc::new(Helper::new(is_elsewhere));
+        let helper = Arc::new(Helper::new(is_elsewhere, paths));
         let egress = Arc::<Egress>::default();
         Self {
             names: Arc::new(Names::new(Arc::clone(&helper), Arc::clone(&egress))),
@@ -119,28 +106,21 @@ impl Network {
         &self.egress
     }
 
-    /// Listens to the helper for flows from now on, and keeps in `database` what VMs learn. Call it in the runtime, once.
+    /// Listens to the helpers for flows from now on, and keeps in `database` what VMs learn. Call it in the runtime, once.
     pub(crate) fn listen(&self, database: &Arc<Database>) {
-        if let Some(socket) = self.helper.socket() {
-            let book = Arc::new(Bookkeeper {
-                names: Arc::clone(&self.names),
-                egress: Arc::clone(&self.egress),
-                database: Arc::clone(database),
-            });
-            let stirred = Arc::clone(self.helper.stirred());
-            tokio::spawn(flows::follow(socket.to_owned(), stirred, book));
+        let book = Arc::new(Bookkeeper {
+            names: Arc::clone(&self.names),
+            egress: Arc::clone(&self.egress),
+            database: Arc::clone(database),
+        });
+        let follow = |socket, way| {
+            let stirred = Arc::clone(self.helper.stirred(way));
+            tokio::spawn(flows::follow(socket, stirred, Arc::clone(&book)));
+        };
+        if let Some(socket) = self.helper.root() {
+            follow(socket.to_owned(), Way::Helper);
         }
-    }
-
-    /// What the helper says of itself and of the host; nothing when none answers. None is started for it.
-    pub(crate) fn examine(&self) -> Option<Result<(Status, Vec<Finding>), Error>> {
-        let status = self
-            .helper
-            .call_if_there("tell its state", |client| client.status())?;
-        let findings = self
-            .helper
-            .call_if_there("audit the host", |client| client.audit())?;
-        Some(status.and_then(|status| Ok((status, findings?))))
+        follow(self.helper.rootless().socket(), Way::Rootless);
     }
 
     /// Gives a VM its card. Doing it again is no harm.
@@ -151,10 +131,20 @@ impl Network {
         spec: &VmSpec,
         rules: Rules,
     ) -> Result<Attached, Error> {
-        self.usable(config)?;
         // One at a time: two would choose addresses for themselves, and one take the other for a stray.
         let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        let (addresses, note) = self.prepare(config, &mut serving)?;
+        let is_first = !self.names.any();
+        let (way, because) = self.choose(config.network, needs_card(rules.mode), &mut serving)?;
+        refuse_host_ports(way, &rules)?;
+        let mut notes = Vec::new();
+        if let Some(why) = because.as_ref().filter(|_| is_first) {
+            notes.push(format!("VMs have a network of this user's own: {why}"));
+        }
+        let within = match way {
+            Way::Helper => None,
+            Way::Rootless => Some(self.enter(&mut notes)?),
+        };
+        let addresses = self.prepare(config, &mut serving, &mut notes)?;
         let slot = database
             .slot(spec.id, addresses.subnet.capacity())?
             .ok_or(Error::Full(addresses.subnet))?;
@@ -169,6 +159,7 @@ impl Network {
             card: Card {
                 tap: attached.tap,
                 mac: mac.to_string(),
+                within,
             },
             guest: guest::Network {
                 mac: mac.to_string(),
@@ -178,8 +169,23 @@ impl Network {
                 resolvers: gateways(&addresses),
                 search: vec!["vm".to_owned()],
             },
-            note,
+            notes,
+            way,
+            because,
         })
+    }
+
+    /// The process whose network VMMs are to be in, with a way out as far as there is one.
+    fn enter(&self, notes: &mut Vec<String>) -> Result<ProcessId, Error> {
+        let rootless = self.helper.rootless();
+        let helper = rootless.helper().ok_or_else(|| Error::None {
+            reason: "the helper in a namespace of this user's own has just ended".to_owned(),
+            hints: vec!["try again".to_owned()],
+        })?;
+        if let Err(why) = rootless.outside().open(&helper) {
+            notes.push(format!("VMs reach nothing outside: {why}"));
+        }
+        Ok(helper)
     }
 
     /// Takes a VM's card away; one that has none is no failure, nor is a helper that is not there.
@@ -196,6 +202,7 @@ impl Network {
 
     /// Lets other rules hold for an attached VM.
     pub(crate) fn policy(&self, slot: Slot, spec: &VmSpec, rules: &Rules) -> Result<(), Error> {
+        refuse_host_ports(self.helper.way(), rules)?;
         self.helper.call("change what a VM may reach", |client| {
             client.policy(slot, rules.clone())
         })?;
@@ -203,11 +210,19 @@ impl Network {
         Ok(())
     }
 
-    /// Takes over from an earlier daemon: names of the VMs that are `live` are answered again.
-    pub(crate) fn take_over(&self, config: &Config, live: &[(Slot, VmSpec)]) -> Result<(), Error> {
+    /// Takes over from an earlier daemon: names of the VMs that are `live` are answered again, each with who made its
+    /// network.
+    pub(crate) fn take_over(&self, config: &Config, live: &[(Slot, VmSpec, Way)]) -> Result<(), Error> {
         // Known as live whether or not a helper is there now.
-        for (slot, spec) in live {
+        for (slot, spec, _) in live {
             self.names.set(*slot, spec);
+        }
+        if let Some((_, _, way)) = live.first() {
+            self.helper.take(*way);
+            if *way == Way::Rootless {
+                // It is this user's to start, and its VMs ask for names.
+                self.helper.ensure()?;
+            }
         }
         let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(status) = self
@@ -232,29 +247,20 @@ impl Network {
             .try_for_each(|slot| self.detach(slot))
     }
 
-    fn usable(&self, config: &Config) -> Result<(), Error> {
-        match config.network {
-            NetworkChoice::Off => Err(Error::None {
-                reason: "`network = \"off\"` in config.toml".to_owned(),
-                hint: "remove that line",
-            }),
-            NetworkChoice::Auto | NetworkChoice::Helper => self.helper.ensure(),
-        }
-    }
-
     /// The network's addresses, with the resolver at work. The first time they are chosen, out of the way of what the host
     /// uses.
     fn prepare(
         &self,
         config: &Config,
         serving: &mut Option<Serving>,
-    ) -> Result<(Addresses, Option<String>), Error> {
-        let (addresses, note) = self.addresses(config)?;
+        notes: &mut Vec<String>,
+    ) -> Result<Addresses, Error> {
+        let addresses = self.addresses(config, notes)?;
         self.names.serve(&addresses, Settings::of(config), serving)?;
-        Ok((addresses, note))
+        Ok(addresses)
     }
 
-    fn addresses(&self, config: &Config) -> Result<(Addresses, Option<String>), Error> {
+    fn addresses(&self, config: &Config, notes: &mut Vec<String>) -> Result<Addresses, Error> {
         let status = self.helper.call("tell its state", |client| client.status())?;
         self.detach_strays(&status)?;
         let pool = config.tap_pool_size.min(64);
@@ -262,24 +268,29 @@ impl Network {
             // What VMs have stays while they have it.
             let wanted = config.subnet.is_none_or(|subnet| subnet == there.subnet);
             if !status.attached.is_empty() || wanted && there.pool == pool {
-                return Ok((there, None));
+                return Ok(there);
             }
         }
         let preferred = config.subnet.unwrap_or_default();
+        let user = self.helper.user();
+        let own_bridge = (self.helper.way() == Way::Helper).then(|| bridge_name(user));
         let subnet = preferred
-            .free(&host::used_blocks(self.helper.owner()))
+            .free(&host::used_blocks(own_bridge.as_deref()))
             .ok_or(Error::NoSubnet)?;
         let addresses = Addresses {
             subnet,
-            ula: host::ula(self.helper.owner()),
+            ula: host::ula(user),
             mtu: host::mtu(),
             pool,
         };
         self.helper
             .call("prepare a network", |client| client.prepare(addresses.clone()))?;
-        let moved = (subnet != preferred)
-            .then(|| format!("VMs have addresses of {subnet}: this host uses {preferred} already"));
-        Ok((addresses, moved))
+        if subnet != preferred {
+            notes.push(format!(
+                "VMs have addresses of {subnet}: this host uses {preferred} already"
+            ));
+        }
+        Ok(addresses)
     }
 }
 
@@ -307,7 +318,15 @@ impl Taker for Bookkeeper {
     }
 }
 
-fn gateways(addresses: &Addresses) -> Vec<std::net::IpAddr> {
+/// What is at the gateway of a user's own network is not the host.
+fn refuse_host_ports(way: Way, rules: &Rules) -> Result<(), Error> {
+    match rules.host_ports.first() {
+        Some(&port) if way == Way::Rootless => Err(Error::HostPort { port }),
+        _ => Ok(()),
+    }
+}
+
+fn gateways(addresses: &Addresses) -> Vec<IpAddr> {
     vec![addresses.subnet.gateway().into(), addresses.ula.gateway().into()]
 }
 
@@ -323,36 +342,5 @@ fn socket_of(home: bool, owner: u32) -> Option<PathBuf> {
         Some(path) => Some(PathBuf::from(path)),
         None if home => None,
         None => Some(PathBuf::from(format!("/run/banger-root/{owner}.sock"))),
-    }
-}
-
-impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::None { .. } | Self::Full(_) => ErrorCode::Unsupported,
-            Self::Helper {
-                source: CallError::Failed(failure),
-                ..
-            } if failure.code == FailureCode::Conflict => ErrorCode::AlreadyExists,
-            Self::Helper { .. } | Self::NoSubnet | Self::Resolver(_) => ErrorCode::Host,
-            Self::Panicked => ErrorCode::Internal,
-            Self::Database(source) => source.code(),
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        let hint = match self {
-            Self::None { hint, .. } => hint,
-            Self::Panicked => return Vec::new(),
-            Self::Helper { .. } | Self::Resolver(_) => "`banger doctor` tells what differs from the plan",
-            Self::NoSubnet => "name some: `subnet = \"10.66.0.0/24\"` in config.toml",
-            Self::Full(_) => "name a larger one: `subnet = \"10.66.0.0/16\"` in config.toml",
-            Self::Database(source) => return source.hints(),
-        };
-        vec![hint.to_owned()]
-    }
-
-    fn log(&self) -> Option<String> {
-        None
     }
 }

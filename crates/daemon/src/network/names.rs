@@ -12,7 +12,7 @@ use banger_model::network::{Network as Addresses, Slot};
 use banger_model::{VmName, VmSpec};
 use banger_root::wire;
 
-use super::{Egress, Error, Helper};
+use super::{Egress, Error, Helper, Way};
 use crate::config::Config;
 use crate::error::chain;
 
@@ -52,6 +52,8 @@ impl Settings {
 
 /// The resolver at work.
 pub(super) struct Serving {
+    /// Whose sockets they are.
+    network: (Way, u64),
     gateways: Vec<IpAddr>,
     settings: Settings,
     /// Bound for as long as they are wanted, also while another server takes over.
@@ -95,6 +97,11 @@ impl Names {
         self.members(|members| members.guests.contains_key(&slot))
     }
 
+    /// Whether any VM is attached.
+    pub(super) fn any(&self) -> bool {
+        self.members(|members| !members.guests.is_empty())
+    }
+
     /// A VM is detached.
     pub(super) fn remove(&self, slot: Slot) {
         self.change(|members| drop(members.guests.remove(&slot)));
@@ -109,12 +116,12 @@ impl Names {
         serving: &mut Option<Serving>,
     ) -> Result<(), Error> {
         self.change(|members| members.addresses = Some(addresses.clone()));
-        self.helper.stirred().notify_one();
+        self.helper.stirred(self.helper.way()).notify_one();
         let gateways = super::gateways(addresses);
-        if serving
-            .as_ref()
-            .is_some_and(|serving| serving.gateways == gateways && serving.settings == settings)
-        {
+        let network = self.helper.network();
+        if serving.as_ref().is_some_and(|serving| {
+            serving.network == network && serving.gateways == gateways && serving.settings == settings
+        }) {
             return Ok(());
         }
         // Their sockets go first: the new ones may be for the same addresses.
@@ -144,6 +151,7 @@ impl Names {
             listening.push(server.listen(clones).map_err(Error::Resolver)?);
         }
         *serving = Some(Serving {
+            network,
             gateways,
             settings,
             loopback,

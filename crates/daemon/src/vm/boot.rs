@@ -230,8 +230,8 @@ impl Steps<'_> {
 
         let since = Instant::now();
         let attached = card::attach(self.context, self.row, self.kernel, &*choice.backend, undo).await?;
-        if let Some(attached) = &attached {
-            if let Some(note) = &attached.note {
+        if let Ok(attached) = &attached {
+            for note in &attached.notes {
                 self.start.progress.note(note.clone());
             }
             self.ended(Stage::Network, since);
@@ -239,7 +239,7 @@ impl Steps<'_> {
 
         let since = Instant::now();
         let started = jiff::Timestamp::now();
-        let card = attached.as_ref().map(|attached| attached.card.clone());
+        let card = attached.as_ref().ok().map(|attached| attached.card.clone());
         let machine = self.launch(&*choice.backend, &layers, initrd, card, undo).await?;
         self.ended(Stage::Launch, since);
 
@@ -255,7 +255,7 @@ impl Steps<'_> {
             &self.row.spec,
             &self.row.image,
             &layers,
-            attached.as_ref().map(|attached| attached.guest.clone()),
+            attached.as_ref().ok().map(|attached| attached.guest.clone()),
         )?;
         let guest = Guest::new(Arc::clone(&machine));
         let ready = self
@@ -273,9 +273,12 @@ impl Steps<'_> {
             fallback: choice.fallback.clone(),
             started,
             ready,
-            place: attached.map(|attached| Place {
+            placeless: attached.as_ref().err().cloned(),
+            place: attached.ok().map(|attached| Place {
                 slot: attached.slot,
                 addresses: attached.guest.addresses,
+                way: attached.way,
+                because: attached.because,
             }),
             stages: self.stages.clone(),
         };

@@ -12,18 +12,19 @@ use crate::config::NetworkChoice;
 use crate::database::VmRow;
 use crate::network::{self, Attached};
 
-/// Gives the VM its card, where there is a network, and a VMM and a kernel that know one. What removes a machine's traces
-/// takes it away again.
+/// Gives the VM its card, where there is a network, and a VMM and a kernel that know one; else says why there is none. What
+/// removes a machine's traces takes it away again.
 pub(super) async fn attach(
     context: &Arc<Context>,
     row: &VmRow,
     kernel: &KernelRecord,
     backend: &dyn Backend,
     undo: &mut Undo,
-) -> Result<Option<Attached>, Error> {
+) -> Result<Result<Attached, String>, Error> {
     let spec = &row.spec;
     let config = context.config()?;
-    let must = network::needs_card(spec.net.mode) || config.network == NetworkChoice::Helper;
+    let insists = matches!(config.network, NetworkChoice::Helper | NetworkChoice::Rootless);
+    let must = network::needs_card(spec.net.mode) || insists;
     let capabilities = backend.capabilities();
     let incapable = if !capabilities.network {
         Some(format!("{} gives guests no network card", capabilities.vmm))
@@ -42,7 +43,7 @@ pub(super) async fn attach(
                 reason,
             });
         }
-        Some(_) => return Ok(None),
+        Some(reason) => return Ok(Err(reason)),
         None => {}
     }
     // A start that is cancelled meanwhile waits for the call's end before it takes its result back.
@@ -62,8 +63,8 @@ pub(super) async fn attach(
         .await
         .map_err(|_| Error::Defect("attaching a VM panicked"))?
     {
-        Ok(attached) => Ok(Some(attached)),
-        Err(network::Error::None { .. }) if !must => Ok(None),
+        Ok(attached) => Ok(Ok(attached)),
+        Err(network::Error::None { reason, .. }) if !must => Ok(Err(reason)),
         Err(source) => Err(Error::Network {
             name: spec.name.clone(),
             source,

@@ -15,6 +15,7 @@ use super::teardown::remove_traces;
 use super::{Context, Files, Live, State, Vms};
 use crate::database::{self, MachineRow};
 use crate::error::chain;
+use crate::network::Way;
 use crate::orphans;
 
 impl Vms {
@@ -56,8 +57,9 @@ impl Vms {
         sweep(&context, &known);
         let live = vms.list().into_iter().filter_map(|handle| {
             let state = handle.state();
-            let slot = state.live?.facts.place.as_ref()?.slot;
-            Some((slot, state.spec))
+            let live = state.live?;
+            let place = live.facts.place.as_ref()?;
+            Some((place.slot, state.spec, place.way))
         });
         take_over(context, live.collect()).await;
         Ok(vms)
@@ -65,7 +67,7 @@ impl Vms {
 }
 
 /// Puts the network in order. Before anything else is attached: what the network does not know as live, it detaches.
-async fn take_over(context: Arc<Context>, live: Vec<(Slot, VmSpec)>) {
+async fn take_over(context: Arc<Context>, live: Vec<(Slot, VmSpec, Way)>) {
     let taking = tokio::task::spawn_blocking(move || {
         let config = context.config().map_err(|error| chain(&error))?;
         let taken = context.network.take_over(&config, &live);

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::database::{ImageRef, VmRow};
 use crate::forward::Declared;
 use crate::guest::Guest;
+use crate::network::Way;
 
 /// A VM at an instant.
 #[derive(Debug, Clone)]
@@ -67,6 +68,9 @@ pub(crate) struct Facts {
     /// Its place in the network, if it has a card.
     #[serde(default)]
     pub(crate) place: Option<Place>,
+    /// Why it has none.
+    #[serde(default)]
+    pub(crate) placeless: Option<String>,
     /// Microseconds that each stage of the start took.
     pub(crate) stages: BTreeMap<Stage, u64>,
 }
@@ -78,6 +82,12 @@ pub(crate) struct Place {
     pub(crate) slot: Slot,
     /// Its addresses, IPv4 first.
     pub(crate) addresses: Vec<IpAddr>,
+    /// Who made the network.
+    #[serde(default)]
+    pub(crate) way: Way,
+    /// Why not the root helper, when nobody asked for that.
+    #[serde(default)]
+    pub(crate) because: Option<String>,
 }
 
 impl State {
@@ -109,8 +119,14 @@ impl State {
 
     /// What it reaches, and where it is reached.
     fn network(&self) -> api::VmNetwork {
-        let place = self.live.as_ref().and_then(|live| live.facts.place.as_ref());
+        let facts = self.live.as_ref().map(|live| &live.facts);
+        let place = facts.and_then(|facts| facts.place.as_ref());
         api::VmNetwork {
+            by: place.map(|place| place.way.to_string()),
+            because: match place {
+                Some(place) => place.because.clone(),
+                None => facts.and_then(|facts| facts.placeless.clone()),
+            },
             mode: self.spec.net.mode,
             allow: self.spec.net.allow.iter().map(ToString::to_string).collect(),
             addresses: place.map(|place| place.addresses.clone()).unwrap_or_default(),
@@ -160,6 +176,7 @@ impl Live {
             ready,
             stages,
             place: _,
+            placeless: _,
         } = &*self.facts;
         api::Machine {
             vmm: record.vmm,

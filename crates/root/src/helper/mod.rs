@@ -34,6 +34,8 @@ pub struct Helper {
     known: Known,
     /// The host's own resolver.
     resolved: Resolved,
+    /// In a network namespace of its own, whose interfaces that resolver does not know.
+    pub(crate) apart: bool,
     confinement: Vec<String>,
 }
 
@@ -68,6 +70,7 @@ impl Helper {
             plan,
             known: Known::default(),
             resolved: Resolved::default(),
+            apart: false,
             confinement,
         })
     }
@@ -178,7 +181,9 @@ impl Helper {
 
     /// Lets the host's resolver ask the gateway for names of VMs. It forgets that with the bridge.
     fn tell_resolved(&self) {
-        if let Ok(network) = self.network() {
+        if let Ok(network) = self.network()
+            && !self.apart
+        {
             self.resolved.tell(resolved::join(self.owner, network));
         }
     }

@@ -109,6 +109,7 @@ impl Backend for Firecracker {
             dir,
             Stdio::null(),
             Output::To(to),
+            spec.within(),
         )?;
         let console = console_sink(&spec.console_sink, dir, from)?;
         vmm.until_created(made, "API socket").await?;

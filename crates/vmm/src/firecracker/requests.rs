@@ -229,6 +229,7 @@ mod tests {
         let card = NetworkInterface::of(&Card {
             tap: "bgr0t1".to_owned(),
             mac: "06:00:ac:10:00:02".to_owned(),
+            within: None,
         });
         assert_eq!(card.path(), "/network-interfaces/eth0");
         assert_eq!(card.what(), "attach the network card to bgr0t1");

@@ -84,7 +84,7 @@ pub(super) fn qemu(spec: &LaunchSpec, acceleration: Acceleration, vhost: &str, q
 /// The TAP's end and the guest's of a network card. No script runs, and the host's kernel needs no part of it
 /// (`vhost=off`): `/dev/vhost-net` is root's.
 fn network(card: &Card) -> [String; 2] {
-    let Card { tap, mac } = card;
+    let Card { tap, mac, within: _ } = card;
     [
         format!("tap,id=net0,ifname={tap},script=no,downscript=no,vhost=off"),
         format!("virtio-net-device,netdev=net0,mac={mac}"),
@@ -162,6 +162,7 @@ mod tests {
         let card = Card {
             tap: "bgr0t1".to_owned(),
             mac: "06:00:ac:10:00:02".to_owned(),
+            within: None,
         };
         let with = LaunchSpec {
             network: Some(card),

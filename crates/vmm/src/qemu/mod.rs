@@ -90,12 +90,28 @@ impl Backend for Qemu {
         let dir = &spec.dir;
         let made = Created::watch(dir, VHOST)?;
         let args = command::vsock(hybrid::SOCKET, VHOST);
-        let vsock = Starting::spawn(VSOCK_PROGRAM, &self.vsock, args, dir, Stdio::null(), Output::Log)?;
+        let vsock = Starting::spawn(
+            VSOCK_PROGRAM,
+            &self.vsock,
+            args,
+            dir,
+            Stdio::null(),
+            Output::Log,
+            None,
+        )?;
         vsock.until_created(made, "socket").await?;
         let (from, to) = console_pipe(dir)?;
         let made = Created::watch(dir, QMP)?;
         let args = command::qemu(spec, self.acceleration, VHOST, QMP);
-        let qemu = Starting::spawn("QEMU", &self.qemu, args, dir, Stdio::null(), Output::To(to))?;
+        let qemu = Starting::spawn(
+            "QEMU",
+            &self.qemu,
+            args,
+            dir,
+            Stdio::null(),
+            Output::To(to),
+            spec.within(),
+        )?;
         let console = console_sink(&spec.console_sink, dir, from)?;
         qemu.until_created(made, "monitor socket").await?;
         let monitor = async {

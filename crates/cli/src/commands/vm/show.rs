@@ -46,6 +46,7 @@ fn show(vm: &Vm) {
         ("memory", vm.memory.to_string()),
         ("disk", format!("{} of {}", vm.disk_used, vm.disk_size)),
         ("reaches", reaches(&vm.network)),
+        ("network", network(&vm.network)),
         ("addresses", addresses(&vm.network)),
         ("env", pairs(&vm.env)),
         ("labels", pairs(&vm.labels)),
@@ -106,6 +107,16 @@ fn stages(took: &BTreeMap<String, u64>) -> String {
 fn reaches(network: &VmNetwork) -> String {
     let parts = std::iter::once(network.mode.to_string()).chain(network.allow.iter().cloned());
     parts.collect::<Vec<_>>().join(", ")
+}
+
+/// Who made the network, and why; nothing of a VM that does not run.
+fn network(network: &VmNetwork) -> String {
+    match (&network.by, &network.because) {
+        (Some(by), Some(why)) => format!("{by} ({why})"),
+        (Some(by), None) => by.clone(),
+        (None, Some(why)) => format!("none ({why})"),
+        (None, None) => String::new(),
+    }
 }
 
 fn addresses(network: &VmNetwork) -> String {

@@ -1,0 +1,85 @@
+//! Why there is no network, or not for a VM.
+
+use banger_model::ErrorCode;
+use banger_model::network::Subnet;
+use banger_root::CallError;
+use banger_root::wire::FailureCode;
+
+use super::Way;
+use crate::database;
+use crate::error::Describe;
+
+/// There is no network, or not for this VM.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// No helper is configured, or none answers.
+    #[error("there is no network: {reason}")]
+    None { reason: String, hints: Vec<String> },
+    /// VMs that run have another one than is asked for.
+    #[error("the VMs that run have a network of another kind ({way})")]
+    Mixed { way: Way },
+    /// The gateway of a user's own network is not the host.
+    #[error("`host:{port}` takes the root helper: a network of this user's own does not lead to the host")]
+    HostPort { port: u16 },
+    /// The helper failed.
+    #[error("ask the root helper to {what}")]
+    Helper {
+        what: &'static str,
+        #[source]
+        source: CallError,
+    },
+    /// The database failed.
+    #[error("keep the slot of a VM")]
+    Database(#[from] database::Error),
+    /// Every private address is somebody's.
+    #[error("find private addresses that nobody on this host uses")]
+    NoSubnet,
+    /// The resolver cannot listen.
+    #[error("answer VMs that ask for names")]
+    Resolver(#[source] banger_dns::ListenError),
+    /// A thread of blocking work panicked.
+    #[error("a call to the root helper panicked")]
+    Panicked,
+    /// There are as many VMs as addresses.
+    #[error("the network {0} has an address for no more VMs")]
+    Full(Subnet),
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::None { .. } | Self::Full(_) | Self::Mixed { .. } | Self::HostPort { .. } => {
+                ErrorCode::Unsupported
+            }
+            Self::Helper {
+                source: CallError::Failed(failure),
+                ..
+            } if failure.code == FailureCode::Conflict => ErrorCode::AlreadyExists,
+            Self::Helper { .. } | Self::NoSubnet | Self::Resolver(_) => ErrorCode::Host,
+            Self::Panicked => ErrorCode::Internal,
+            Self::Database(source) => source.code(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::None { hints, .. } => return hints.clone(),
+            Self::Panicked => return Vec::new(),
+            Self::Mixed { .. } => "stop them first: the next VM gets what `network` in config.toml says",
+            Self::HostPort { port } => {
+                return vec![format!(
+                    "`banger vm forward add NAME --reverse {port}:{port}` leads to the host's 127.0.0.1"
+                )];
+            }
+            Self::Helper { .. } | Self::Resolver(_) => "`banger doctor` tells what differs from the plan",
+            Self::NoSubnet => "name some: `subnet = \"10.66.0.0/24\"` in config.toml",
+            Self::Full(_) => "name a larger one: `subnet = \"10.66.0.0/16\"` in config.toml",
+            Self::Database(source) => return source.hints(),
+        };
+        vec![hint.to_owned()]
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}
