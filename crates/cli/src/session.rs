@@ -101,7 +101,12 @@ async fn attend(
                     eprintln!("note: {bytes} bytes of output were lost");
                     Ok(())
                 }
-                Control::Started { .. } | Control::Resize { .. } | Control::Signal { .. } => Ok(()),
+                Control::Started { .. }
+                | Control::Resize { .. }
+                | Control::Signal { .. }
+                | Control::At { .. }
+                | Control::Leave
+                | Control::Left { .. } => Ok(()),
             },
         };
         // Who reads our output has seen enough: so has the command.
