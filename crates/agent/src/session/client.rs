@@ -227,9 +227,10 @@ impl Client {
                 .is_none_or(|reader| reader.cursor() >= log.end())
     }
 
-    /// Whether it may be told how the session ended.
+    /// Whether it is to be told how the session ended. One that only sends hears so when it sends more: it may be about to
+    /// leave, with all of its input taken.
     pub(super) fn is_waiting_for_the_end(&self) -> bool {
-        self.farewell.is_none()
+        self.farewell.is_none() && self.output != SessionOutput::None
     }
 
     /// Sends what the connection takes.

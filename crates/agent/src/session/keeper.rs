@@ -394,6 +394,8 @@ impl Keeper {
 
     /// The session is over: its record says how, whoever waits is told, and no order is taken any more.
     fn end(&mut self) {
+        // Input that it did not take.
+        self.give_input();
         self.session.state = SessionState::Exited;
         self.session.ended_ms = Some(now_us() / 1000);
         self.log.sync();
@@ -588,8 +590,15 @@ impl Keeper {
 
     /// Gives the command input of clients, one client's after another's.
     fn give_input(&mut self) {
-        let Some(command) = &mut self.command else { return };
-        for client in self.clients.iter_mut().filter(|client| client.has_input()) {
+        let is_over = !self.is_live();
+        let senders = self.clients.iter_mut().filter(|client| client.has_input());
+        let Some(command) = &mut self.command else {
+            if is_over {
+                senders.for_each(|client| client.refuse(refused("it has ended, and takes no input")));
+            }
+            return;
+        };
+        for client in senders {
             let Some(input) = &command.input else {
                 client.refuse(refused("it does not read its input any more"));
                 continue;

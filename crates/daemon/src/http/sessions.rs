@@ -93,16 +93,23 @@ fn shown(handle: &Handle, session: Result<banger_api::stream::Session, guest::Er
 
 fn failed(handle: &Handle, source: guest::Error) -> Refused {
     let name = handle.state().spec.name;
-    let is_unknown = source.status() == Some(StatusCode::GONE);
+    let status = source.status();
     let mut refused = Refused::from(vm::Error::Guest {
         name: name.clone(),
         source: Box::new(source),
         console: None,
     });
-    if is_unknown {
-        refused
-            .0
-            .hints
+    let body = &mut refused.0;
+    if status.is_some() {
+        // The guest's own words say it all; what was asked is what the client asked.
+        let mut causes = std::mem::take(&mut body.causes).into_iter().skip(1);
+        if let Some(words) = causes.next() {
+            body.message = words;
+        }
+        body.causes = causes.collect();
+    }
+    if status == Some(StatusCode::GONE) {
+        body.hints
             .push(format!("`banger vm session list {name}` tells which there are"));
     }
     refused
