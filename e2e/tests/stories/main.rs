@@ -18,6 +18,7 @@ mod pull_faults;
 mod pulled_guests;
 mod pulls;
 mod repositories;
+mod sessions;
 mod system;
 mod workspaces;
 
@@ -99,6 +100,7 @@ fn main() {
         pulled_guests::STORIES,
         pull_faults::STORIES,
         repositories::STORIES,
+        sessions::STORIES,
         system::STORIES,
     ];
     let mut trials = Vec::new();
