@@ -140,9 +140,8 @@ fn each_verb(backend: Backend) -> Result<()> {
     session(&home, &["start", "vm", "--", "sleep", "1000"])?.ok()?;
     session(&home, &["kill", "vm", "sleep"])?.ok()?;
     session(&home, &["wait", "vm", "sleep"])?.exited(137)?;
-    session(&home, &["start", "vm", "--", "/bin/sleep", "1000"])?
-        .ok()?
-        .saying("sleep-2")?;
+    let again = session(&home, &["start", "vm", "--", "/bin/sleep", "1000"])?;
+    ensure!(again.ok()?.text() == "sleep-2");
     session(&home, &["rm", "-f", "vm", "sleep-2", "two"])?.ok()?;
     ensure!(session(&home, &["list", "vm", "-q"])?.ok()?.text() == "sleep");
     session(&home, &["list", "nobody"])?.exited(3)?;

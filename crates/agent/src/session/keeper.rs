@@ -130,7 +130,7 @@ impl Keeper {
             clients: 0,
             is_written_to: false,
         };
-        if let Err(error) = place.keep(&session) {
+        if let Err(error) = place.keep(&session).and_then(|()| place.settle()) {
             command.signal(Signal::KILL);
             return Err(error).during("keep the session's record");
         }

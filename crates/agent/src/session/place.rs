@@ -48,6 +48,11 @@ impl Place {
         }
     }
 
+    /// Lets the directory itself be there for good.
+    pub(super) fn settle(&self) -> io::Result<()> {
+        File::open(self.0.join(".."))?.sync_all()
+    }
+
     /// Keeps a record, for good.
     pub(super) fn keep(&self, session: &Session) -> io::Result<()> {
         self.replace("record", &serde_json::to_vec(session)?)
@@ -68,6 +73,7 @@ impl Place {
         let mut file = File::create(&new)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(new, self.0.join(name))
+        std::fs::rename(new, self.0.join(name))?;
+        File::open(&self.0)?.sync_all()
     }
 }
