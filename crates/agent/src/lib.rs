@@ -5,6 +5,7 @@
 //!    └─ supervisor: holds the listener; starts the server again when it dies
 //!         └─ server: HTTP; hands each command's connection to a shim
 //!              └─ shim: one command, its pipes or terminal, and its connection
+//!              └─ keeper: one session, its log and its clients; outlives them all
 //! ```
 //!
 //! Each is a process of its own, so that killing the server loses no command: a command's connection belongs to its
@@ -14,6 +15,7 @@ pub mod boot;
 pub mod exec;
 pub mod power;
 pub mod server;
+pub mod session;
 pub mod socket;
 pub mod supervisor;
 

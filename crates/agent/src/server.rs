@@ -48,6 +48,17 @@ pub trait Guest: Send + Sync + 'static {
     /// # Errors
     /// When there is none, or not yet.
     fn disk(&self) -> Result<OwnedFd, Failure>;
+
+    /// The directory that sessions are kept in.
+    ///
+    /// # Errors
+    /// When it cannot be had, or not yet.
+    fn sessions(&self) -> io::Result<OwnedFd>;
+
+    /// Whether sessions end with the server, as those of a fake guest do.
+    fn sessions_end_with_us(&self) -> bool {
+        false
+    }
 }
 
 /// A guest that is ready.
@@ -76,6 +87,8 @@ struct Serving {
     surroundings: Surroundings,
     init: watch::Receiver<InitState>,
 }
+
+mod sessions;
 
 /// Longer than any request but a tree.
 const MAX_REQUEST: usize = 8 << 20;
@@ -151,6 +164,7 @@ impl<G: Guest> Server<G> {
             (Method::POST, routes::CONNECT) => self.connect(request).await,
             (Method::POST, routes::LISTEN) => self.listen(request).await,
             (Method::POST, routes::TAKE) => self.take(request).await,
+            (_, path) if path.starts_with(routes::SESSIONS) => self.sessions(request).await,
             (method, path) => {
                 return json(
                     StatusCode::NOT_FOUND,

@@ -33,6 +33,13 @@
 //! | `POST /v1/vms/{name}/kill` | | [`Vm`] |
 //! | `POST /v1/vms/{name}/restart` | [`VmRestart`] | events, then [`Vm`] |
 //! | `POST /v1/vms/{name}/exec`, `Upgrade: stdio_mux_v1` | [`stream::Exec`] | 101, then frames |
+//! | `GET /v1/vms/{name}/sessions` | | list of [`VmSession`] |
+//! | `POST /v1/vms/{name}/sessions` | [`stream::SessionStart`] | [`VmSession`] |
+//! | `GET`, `DELETE /v1/vms/{name}/sessions/{session}` | | [`VmSession`] |
+//! | `GET /v1/vms/{name}/sessions/{session}/wait` | | [`VmSession`], when it has ended |
+//! | `POST /v1/vms/{name}/sessions/{session}/signal` | [`stream::SessionSignal`] | [`VmSession`] |
+//! | `POST /v1/vms/{name}/sessions/{session}/stop` | [`stream::SessionStop`] | [`VmSession`] |
+//! | `POST /v1/vms/{name}/sessions/{session}/stream`, `Upgrade: stdio_mux_v1` | [`stream::SessionStream`] | 101, then frames |
 //! | `GET /v1/vms/{name}/ports` | | list of [`VmPort`] |
 //! | `GET /v1/forwards`, `GET /v1/vms/{name}/forwards` | | list of [`VmForward`] |
 //! | `POST /v1/vms/{name}/forwards` | [`ForwardAdd`] | [`VmForward`] |
@@ -61,6 +68,7 @@ mod kernel;
 mod paths;
 mod progress;
 mod repository;
+mod session;
 mod vm;
 mod workspace;
 
@@ -87,6 +95,7 @@ pub use kernel::{Kernel, KernelImport, KernelSource};
 pub use paths::{Paths, PathsError};
 pub use progress::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, Progress};
 pub use repository::{WishedImage, Wishes, WishesQuery};
+pub use session::{VmSession, VmSessionLog, VmSessionState, VmSessionUsage};
 pub use vm::{
     LogQuery, LogSource, Machine, Prune, Pruned, Vm, VmCommit, VmCreate, VmNetwork, VmRestart, VmSet,
     VmStart, VmStop,

@@ -17,6 +17,27 @@ pub(crate) fn vms() -> ArgValueCompleter {
     })
 }
 
+/// Names of sessions, of the VM that stands before them.
+pub(crate) fn sessions() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let words: Vec<String> = std::env::args().collect();
+        let Some(vm) = vm_of_session(&words) else {
+            return Vec::new();
+        };
+        names(current, async |client| {
+            let sessions = client.sessions(vm).await.unwrap_or_default();
+            sessions.into_iter().map(|session| session.name).collect()
+        })
+    })
+}
+
+/// The VM in `… session VERB [OPTIONS] VM …`.
+fn vm_of_session(words: &[String]) -> Option<&str> {
+    let at = words.iter().position(|word| word == "session")?;
+    let mut rest = words[at + 1..].iter().skip(1);
+    rest.find(|word| !word.starts_with('-')).map(String::as_str)
+}
+
 /// Names of images.
 pub(crate) fn images() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {

@@ -4,6 +4,7 @@
 //! notes and errors go to standard error.
 
 mod ask;
+mod attach;
 mod commands;
 mod complete;
 mod connection;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use banger_api::client::{Client, Received, Receiver, Sender};
+use banger_api::client::{Client, Received, Receiver, Sender, Session};
 use banger_api::stream::{Control, Exec};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -30,7 +30,7 @@ mod libc_signal {
 }
 
 /// What goes to the guest.
-enum Outgoing {
+pub(crate) enum Outgoing {
     Input(Vec<u8>),
     EndOfInput,
     Control(Control),
@@ -52,7 +52,11 @@ pub(crate) async fn run(client: &Client, vm: &str, exec: &Exec, input: Input) ->
         .exec(vm, exec)
         .await
         .map_err(|error| Failure::from(error).before_command())?;
-    let has_terminal = exec.tty.is_some();
+    attend_to(session, exec.tty.is_some(), input).await
+}
+
+/// Joins a command that was started to this process's streams, and gives its exit code.
+pub(crate) async fn attend_to(session: Session, has_terminal: bool, input: Input) -> Result<i32, Failure> {
     let (outgoing, queue) = mpsc::channel(4);
     tokio::spawn(send(session.sender, queue));
     let to = outgoing.clone();
@@ -101,7 +105,12 @@ async fn attend(
                     eprintln!("note: {bytes} bytes of output were lost");
                     Ok(())
                 }
-                Control::Started { .. } | Control::Resize { .. } | Control::Signal { .. } => Ok(()),
+                Control::Started { .. }
+                | Control::Resize { .. }
+                | Control::Signal { .. }
+                | Control::At { .. }
+                | Control::Leave
+                | Control::Left { .. } => Ok(()),
             },
         };
         // Who reads our output has seen enough: so has the command.
@@ -125,7 +134,7 @@ fn write(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Sends what is queued. A guest that takes no more has ended; the other direction says how.
-async fn send(mut to: Sender, mut queue: mpsc::Receiver<Outgoing>) {
+pub(crate) async fn send(mut to: Sender, mut queue: mpsc::Receiver<Outgoing>) {
     while let Some(outgoing) = queue.recv().await {
         let sent = match outgoing {
             Outgoing::Input(bytes) => to.stdin(&bytes).await,

@@ -23,6 +23,8 @@ use tokio::net::UnixStream;
 
 use crate::error::Describe;
 
+mod sessions;
+
 /// The body of a request to the agent.
 pub(crate) type RequestBody = BoxBody<Bytes, std::io::Error>;
 
@@ -53,6 +55,7 @@ pub(crate) enum Error {
     #[error("the guest could not {asked}")]
     Refused {
         asked: &'static str,
+        status: StatusCode,
         #[source]
         source: Box<Refusal>,
     },
@@ -286,6 +289,7 @@ impl Guest {
         });
         Err(Error::Refused {
             asked,
+            status,
             source: Box::new(failure.into()),
         })
     }
@@ -380,9 +384,27 @@ fn percent(text: &str) -> String {
     out
 }
 
+impl Error {
+    /// The status with which the agent refused.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
 impl Describe for Error {
     fn code(&self) -> ErrorCode {
         match self {
+            Self::Refused {
+                status: StatusCode::GONE,
+                ..
+            } => ErrorCode::NotFound,
+            Self::Refused {
+                status: StatusCode::CONFLICT,
+                ..
+            } => ErrorCode::InUse,
             Self::Dial { .. } | Self::Http { .. } | Self::Ended { .. } | Self::Refused { .. } => {
                 ErrorCode::Guest
             }

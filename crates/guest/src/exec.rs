@@ -70,12 +70,26 @@ pub enum Control {
     },
     /// Guest to host: so many bytes of a stream were lost before the next frame.
     Gap {
-        /// The channel number.
+        /// The channel number; 0 for a session, whose streams are counted together.
         channel: u8,
         /// Lost bytes.
         bytes: u64,
     },
-    /// Guest to host, the last frame: the command could not run.
+    /// Guest to host, of a session's log: where the next frame of output begins.
+    At {
+        /// Its cursor.
+        cursor: u64,
+        /// When it was written, in microseconds since 1970.
+        time_us: u64,
+    },
+    /// Host to guest, of a session: nothing more comes. What was sent before is delivered first.
+    Leave,
+    /// Guest to host, the last frame: the client has left, or seen all there is. The session goes on.
+    Left {
+        /// The cursor behind what was sent.
+        cursor: u64,
+    },
+    /// Guest to host, the last frame: the command could not run, or the session cannot be joined.
     Error {
         /// Why.
         failure: crate::Failure,

@@ -18,6 +18,7 @@
 //! | `POST /v1/forward/connect` with `Upgrade: tunnel_v1` | [`Connect`] | 101, then a [`tunnel`] to a port of the guest |
 //! | `POST /v1/forward/listen` with `Upgrade: tunnel_v1` | [`Listen`] | 101, then a token a connection; see [`forward`] |
 //! | `POST /v1/forward/take` with `Upgrade: tunnel_v1` | [`Take`] | 101, then a [`tunnel`] to that connection |
+//! | `/v1/sessions…` | see [`session`] | |
 //!
 //! Errors are a [`Failure`] with a status of 4xx or 5xx.
 
@@ -27,6 +28,7 @@ pub mod exec;
 pub mod forward;
 pub mod frame;
 pub mod port;
+pub mod session;
 pub mod sockets;
 pub mod tree;
 pub mod tunnel;
@@ -39,6 +41,10 @@ pub use exec::{Control, Exec, ExitStatus, TerminalSize, Tty};
 pub use forward::{Connect, Listen, Take, Transport};
 pub use frame::{Channel, Decoder, Frame, FrameError};
 pub use port::{Http, Listener, PortsQuery, Process};
+pub use session::{
+    Extent, OutputStream, Restart, Session, SessionInput, SessionOutput, SessionSignal, SessionStart,
+    SessionState, SessionStop, SessionStream, Usage, Writing,
+};
 pub use tree::{TreeDone, TreeQuery};
 
 use serde::{Deserialize, Serialize};
@@ -80,6 +86,8 @@ pub mod routes {
     pub const CONNECT: &str = "/v1/forward/connect";
     /// A port of the guest that the host serves.
     pub const LISTEN: &str = "/v1/forward/listen";
+    /// Sessions; all their routes begin so.
+    pub const SESSIONS: &str = "/v1/sessions";
     /// A tunnel to a connection that such a port got.
     pub const TAKE: &str = "/v1/forward/take";
 }

@@ -19,6 +19,7 @@ mod pulled_guests;
 mod pulls;
 mod repositories;
 mod rootless;
+mod sessions;
 mod system;
 mod workspaces;
 
@@ -101,6 +102,7 @@ fn main() {
         pulled_guests::STORIES,
         pull_faults::STORIES,
         repositories::STORIES,
+        sessions::STORIES,
         system::STORIES,
     ];
     let mut trials = Vec::new();

@@ -9,6 +9,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use banger_guest_api::{AGENT_PORT, Channel, Control, Decoder, Exec, STDIO_MUX};
 
+use serde::Serialize;
+
 use super::figure::{Figure, median_of};
 use super::home::{Home, ms, text};
 
@@ -115,7 +117,7 @@ impl Round {
 }
 
 /// Connects to the agent as a VMM's client does, and asks the least there is to ask.
-fn ask_health(guest: &PathBuf) -> Result<()> {
+pub(super) fn ask_health(guest: &PathBuf) -> Result<()> {
     let mut stream = UnixStream::connect(guest)?;
     stream.write_all(format!("CONNECT {AGENT_PORT}\n").as_bytes())?;
     let mut reader = BufReader::new(stream.try_clone()?);
@@ -135,23 +137,7 @@ fn run_true(daemon: &Path, name: &str) -> Result<()> {
         argv: vec!["/bin/true".to_owned()],
         ..Exec::default()
     };
-    let body = serde_json::to_vec(&exec)?;
-    let mut stream = UnixStream::connect(daemon).context("connect to bangerd")?;
-    let head = format!(
-        "POST /v1/vms/{name}/exec HTTP/1.1\r\nHost: bangerd\r\nConnection: upgrade\r\nUpgrade: {STDIO_MUX}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(&[head.as_bytes(), &body].concat())?;
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        ensure!(!line.starts_with("HTTP/1.1") || line.contains(" 101 "), "{line}");
-        if line.trim().is_empty() {
-            break;
-        }
-    }
+    let mut reader = upgraded(daemon, &format!("/v1/vms/{name}/exec"), &exec)?;
     let mut decoder = Decoder::new();
     let mut buffer = [0; 4096];
     loop {
@@ -171,5 +157,26 @@ fn run_true(daemon: &Path, name: &str) -> Result<()> {
         let read = reader.read(&mut buffer)?;
         ensure!(read > 0, "the stream ended");
         decoder.extend(&buffer[..read]);
+    }
+}
+
+/// Asks the daemon for a stream; what follows is frames.
+pub(super) fn upgraded(daemon: &Path, path: &str, body: &impl Serialize) -> Result<BufReader<UnixStream>> {
+    let body = serde_json::to_vec(body)?;
+    let mut stream = UnixStream::connect(daemon).context("connect to bangerd")?;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: bangerd\r\nConnection: upgrade\r\nUpgrade: {STDIO_MUX}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), &body].concat())?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        ensure!(!line.starts_with("HTTP/1.1") || line.contains(" 101 "), "{line}");
+        if line.trim().is_empty() {
+            return Ok(reader);
+        }
     }
 }

@@ -19,6 +19,7 @@ mod pull;
 mod registry;
 mod root;
 mod run;
+mod session;
 
 use std::io::Write;
 
@@ -67,6 +68,10 @@ const MEASUREMENTS: &[Measurement] = &[
     (&["run.true_fc_ms", "vm.delete_fc_ms"], run::measure_firecracker),
     (&["run.cold_tcg_s"], run::measure_emulated),
     (&["net.tap_vs_bare_ratio"], net::measure),
+    (&["session.attach_ms"], session::measure_attach),
+    (&["session.attach_ms"], session::measure_attach_firecracker),
+    (&["session.agent_100_mib"], session::measure_memory_firecracker),
+    (&["session.agent_100_mib"], session::measure_memory_emulated),
     (&["net.publish_mbit"], publish::measure),
     (&["net.publish_mbit"], publish::measure_firecracker),
 ];

@@ -18,6 +18,7 @@ use banger_guest_api::{
 use banger_vsock_agent::boot::uptime_ms;
 use banger_vsock_agent::exec::{Shims, Surroundings, shim_main};
 use banger_vsock_agent::server::{Configured, Guest, Server};
+use banger_vsock_agent::session;
 use banger_vsock_agent::socket::{Listener, Socket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +28,10 @@ fn main() -> ExitCode {
     match std::env::args_os().nth(1) {
         Some(mode) if mode == "shim" => {
             shim_main();
+            ExitCode::SUCCESS
+        }
+        Some(mode) if mode == "session" => {
+            session::shim_main();
             ExitCode::SUCCESS
         }
         Some(dir) => run(&PathBuf::from(dir)).map_or_else(
@@ -61,6 +66,7 @@ fn run(dir: &Path) -> io::Result<()> {
         println!("banger-fake-guest: up");
         let guest = Fake {
             root,
+            sessions: dir.join("sessions"),
             fails: fault == "configure-fails",
         };
         let server = Arc::new(Server::new(guest, Shims::ending_with_us()?));
@@ -116,6 +122,7 @@ async fn handshake(mut socket: Socket) -> io::Result<Socket> {
 
 struct Fake {
     root: PathBuf,
+    sessions: PathBuf,
     fails: bool,
 }
 
@@ -160,5 +167,14 @@ impl Guest for Fake {
             message: "the fake guest has no disk of its own".to_owned(),
             causes: Vec::new(),
         })
+    }
+
+    fn sessions(&self) -> io::Result<OwnedFd> {
+        std::fs::create_dir_all(&self.sessions)?;
+        Ok(std::fs::File::open(&self.sessions)?.into())
+    }
+
+    fn sessions_end_with_us(&self) -> bool {
+        true
     }
 }

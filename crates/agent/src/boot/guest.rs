@@ -146,6 +146,10 @@ impl Guest for Unconfigured {
     fn disk(&self) -> Result<OwnedFd, Failure> {
         Err(refused("this guest is not configured yet"))
     }
+
+    fn sessions(&self) -> std::io::Result<OwnedFd> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
 }
 
 /// Starts the supervisor with the listener, the VM's disk and, for systemd, its notifications.
@@ -219,6 +223,10 @@ impl Guest for Running {
 
     fn disk(&self) -> Result<OwnedFd, Failure> {
         self.disk.try_clone().during("open the VM's disk")
+    }
+
+    fn sessions(&self) -> std::io::Result<OwnedFd> {
+        Ok(root::sessions(&self.disk)?)
     }
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use banger_guest_api::{Disks, Failure, Root};
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_move};
 
@@ -48,6 +49,18 @@ pub(super) fn mount_and_enter(disks: &Disks) -> Result<OwnedFd, Failure> {
     engines::keep_on_disk(&own, &root)?;
     enter(&root)?;
     Ok(disk.into())
+}
+
+/// The directory of sessions on the VM's own disk, beside `upper`: nothing in the guest meets it by accident, and no image
+/// that is committed from the VM shows it.
+pub(super) fn sessions(disk: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    const NAME: &str = "sessions";
+    match mkdirat(disk, NAME, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error),
+    }
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(disk, NAME, flags, Mode::empty())
 }
 
 fn mount_disk(device: &str, target: &Path, flags: MountFlags) -> Result<(), Failure> {

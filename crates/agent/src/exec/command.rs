@@ -16,7 +16,7 @@ use crate::failure::{failed, refused};
 
 /// A command that cannot run, with the code that shells give it.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     failure: Failure,
     exit_code: i32,
 }
@@ -30,8 +30,13 @@ impl Refusal {
         }
     }
 
+    /// Why, without a code.
+    pub(crate) fn into_failure(self) -> Failure {
+        self.failure
+    }
+
     /// The program could not be executed.
-    pub(super) fn of_spawn(program: &str, cwd: &Path, error: io::Error) -> Self {
+    pub(crate) fn of_spawn(program: &str, cwd: &Path, error: io::Error) -> Self {
         let missing_dir = error.kind() == io::ErrorKind::NotFound && !cwd.is_dir();
         let (what, exit_code) = match error.kind() {
             _ if missing_dir => (format!("there is no directory {}", cwd.display()), 125),
@@ -59,14 +64,20 @@ impl From<Failure> for Refusal {
 
 /// A command, ready but for its streams.
 #[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) command: Command,
-    pub(super) program: String,
-    pub(super) cwd: PathBuf,
+pub(crate) struct Prepared {
+    pub(crate) command: Command,
+    pub(crate) program: String,
+    pub(crate) cwd: PathBuf,
 }
 
-/// Prepares the command of `exec`.
-pub(super) fn prepare(exec: &Exec, surroundings: &Surroundings) -> Result<Prepared, Refusal> {
+/// Who runs a command, with what, and where.
+struct Settled {
+    account: Account,
+    env: BTreeMap<String, String>,
+    cwd: PathBuf,
+}
+
+fn settle(exec: &Exec, surroundings: &Surroundings) -> Result<Settled, Failure> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let mut account = account::find(exec.user.as_deref(), &read("/etc/passwd"), &read("/etc/group"))?;
     if !surroundings.is_real() {
@@ -80,6 +91,33 @@ pub(super) fn prepare(exec: &Exec, surroundings: &Surroundings) -> Result<Prepar
             .filter(|home| home.is_dir())
             .unwrap_or_else(|| "/".into()),
     };
+    Ok(Settled { account, env, cwd })
+}
+
+/// Which of `programs` a command would not find.
+///
+/// # Errors
+/// When it could not run at all where it shall.
+pub(crate) fn missing<'a>(
+    exec: &Exec,
+    surroundings: &Surroundings,
+    programs: &'a [String],
+) -> Result<Vec<&'a str>, Failure> {
+    let Settled { env, cwd, .. } = settle(exec, surroundings)?;
+    if !cwd.is_dir() {
+        let asked = exec.cwd.as_deref().unwrap_or("/");
+        return Err(refused(format!("there is no directory {asked}")));
+    }
+    let path = env.get("PATH").map_or(PATH, String::as_str);
+    let programs = programs.iter().map(String::as_str);
+    Ok(programs
+        .filter(|program| find(program, path, &cwd).is_err())
+        .collect())
+}
+
+/// Prepares the command of `exec`.
+pub(crate) fn prepare(exec: &Exec, surroundings: &Surroundings) -> Result<Prepared, Refusal> {
+    let Settled { account, env, cwd } = settle(exec, surroundings)?;
     let (program, argv0, args) = match exec.argv.split_first() {
         Some((program, args)) => (program.clone(), OsString::from(program), args.to_vec()),
         None => login_shell(&account),

@@ -17,8 +17,10 @@ use std::path::PathBuf;
 use banger_guest_api::Exec;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use command::{Prepared, Refusal, missing, prepare};
 pub use pool::Shims;
 pub use shim::main as shim_main;
+pub(crate) use terminal::Terminal;
 
 /// Where programs are when nobody says otherwise.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

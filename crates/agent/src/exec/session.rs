@@ -284,7 +284,13 @@ impl Hands {
             }
             // The guest's own words, and words of a newer host: nothing to do.
             Ok(
-                Control::Started { .. } | Control::Exit { .. } | Control::Gap { .. } | Control::Error { .. },
+                Control::Started { .. }
+                | Control::Exit { .. }
+                | Control::Gap { .. }
+                | Control::At { .. }
+                | Control::Leave
+                | Control::Left { .. }
+                | Control::Error { .. },
             )
             | Err(_) => {}
         }

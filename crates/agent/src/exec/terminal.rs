@@ -13,11 +13,11 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 /// The end of a pseudo-terminal that a terminal emulator holds.
 #[derive(Debug)]
-pub(super) struct Terminal(pub(super) OwnedFd);
+pub(crate) struct Terminal(pub(crate) OwnedFd);
 
 impl Terminal {
     /// Opens a pseudo-terminal and makes it the controlling terminal of `command`.
-    pub(super) fn open(command: &mut Command, size: TerminalSize) -> io::Result<Self> {
+    pub(crate) fn open(command: &mut Command, size: TerminalSize) -> io::Result<Self> {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&ours)?;
         unlockpt(&ours)?;
@@ -42,7 +42,7 @@ impl Terminal {
     }
 
     /// Tells the kernel the size; it signals the foreground process group when it changed.
-    pub(super) fn resize(&self, size: TerminalSize) -> io::Result<()> {
+    pub(crate) fn resize(&self, size: TerminalSize) -> io::Result<()> {
         let size = Winsize {
             ws_row: size.rows,
             ws_col: size.cols,

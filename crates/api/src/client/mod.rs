@@ -5,6 +5,7 @@
 
 mod error;
 mod routes;
+mod sessions;
 mod sse;
 mod stream;
 

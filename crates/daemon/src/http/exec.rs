@@ -6,8 +6,9 @@ use axum::response::{IntoResponse, Response};
 use banger_api::stream::{Exec, STDIO_MUX};
 use banger_model::VmSpec;
 use http_body_util::{BodyExt, Limited};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 
 use super::App;
 use super::answer::{BadRequest, Refused};
@@ -25,10 +26,7 @@ pub(crate) async fn exec(
     Path(name): Path<String>,
     mut request: Request,
 ) -> Result<Response, Refused> {
-    let client = request
-        .extensions_mut()
-        .remove::<OnUpgrade>()
-        .ok_or(BadRequest::NoUpgrade)?;
+    let client = upgrade(&mut request)?;
     let handle = app.vms.find(&name)?;
     let live = handle.live()?;
     let exec = read(request).await?;
@@ -43,6 +41,17 @@ pub(crate) async fn exec(
             source: Box::new(source),
             console: None,
         })?;
+    Ok(joined(client, agent))
+}
+
+/// The stream that a client asks for.
+pub(super) fn upgrade(request: &mut Request) -> Result<OnUpgrade, Refused> {
+    let client = request.extensions_mut().remove::<OnUpgrade>();
+    Ok(client.ok_or(BadRequest::NoUpgrade)?)
+}
+
+/// Joins a client's stream and the agent's, and tells the client so.
+pub(super) fn joined(client: OnUpgrade, agent: Upgraded) -> Response {
     tokio::spawn(async move {
         let client = match client.await {
             Ok(client) => client,
@@ -60,10 +69,11 @@ pub(crate) async fn exec(
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static(STDIO_MUX));
-    Ok(response)
+    response
 }
 
-async fn read(request: Request) -> Result<Exec, Refused> {
+/// The body of such a request.
+pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Refused> {
     let body = Limited::new(request.into_body(), MAX_REQUEST).collect().await;
     let bytes = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     Ok(serde_json::from_slice(&bytes).map_err(BadRequest::Body)?)
@@ -71,7 +81,7 @@ async fn read(request: Request) -> Result<Exec, Refused> {
 
 /// What the command does not say for itself: the VM's variables as they are now (`vm set --env` needs no restart), then
 /// what the image says.
-fn with_defaults(mut exec: Exec, spec: &VmSpec, image: &ImageRef) -> Exec {
+pub(super) fn with_defaults(mut exec: Exec, spec: &VmSpec, image: &ImageRef) -> Exec {
     for (name, value) in vm::variables(spec, image) {
         exec.env.entry(name).or_insert(value);
     }

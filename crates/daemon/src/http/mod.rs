@@ -19,6 +19,7 @@ mod openapi;
 mod prune;
 mod pull;
 mod repository;
+mod sessions;
 mod vms;
 mod workspaces;
 
@@ -87,6 +88,18 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/vms/{name}/commit", post(vms::commit))
         .route("/v1/vms/{name}/restart", post(vms::restart))
         .route("/v1/vms/{name}/exec", post(exec::exec))
+        .route(
+            "/v1/vms/{name}/sessions",
+            get(sessions::list).post(sessions::start),
+        )
+        .route(
+            "/v1/vms/{name}/sessions/{session}",
+            get(sessions::show).delete(sessions::remove),
+        )
+        .route("/v1/vms/{name}/sessions/{session}/wait", get(sessions::wait))
+        .route("/v1/vms/{name}/sessions/{session}/signal", post(sessions::signal))
+        .route("/v1/vms/{name}/sessions/{session}/stop", post(sessions::stop))
+        .route("/v1/vms/{name}/sessions/{session}/stream", post(sessions::stream))
         .route("/v1/vms/{name}/ports", get(forwards::ports))
         .route("/v1/forwards", get(forwards::all))
         .route("/v1/vms/{name}/forwards", get(forwards::list).post(forwards::add))

@@ -85,6 +85,10 @@ use self::routes::{Out, routes};
         banger_api::VmLearned,
         banger_api::VmPort,
         banger_api::VmRestart,
+        banger_api::VmSession,
+        banger_api::VmSessionLog,
+        banger_api::VmSessionState,
+        banger_api::VmSessionUsage,
         banger_api::VmSet,
         banger_api::VmStart,
         banger_api::VmStop,
@@ -141,6 +145,13 @@ fn operation(
             .parameter_in(ParameterIn::Path)
             .required(Required::True);
         operation = operation.parameter(name);
+    }
+    if path.contains("{session}") {
+        let session = ParameterBuilder::new()
+            .name("session")
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True);
+        operation = operation.parameter(session);
     }
     if let Some(schema) = body_in {
         let content = ContentBuilder::new()

@@ -1,5 +1,6 @@
 //! `banger vm`
 
+mod acp;
 mod commit;
 mod create;
 mod delete;
@@ -12,6 +13,7 @@ mod logs;
 mod ports;
 mod restart;
 mod run;
+mod session;
 mod set;
 pub(crate) mod shape;
 mod shell;
@@ -46,6 +48,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Forward(forward::Command),
     Egress(egress::Args),
+    /// Commands that run on when you leave: start, attach, follow, end
+    #[command(subcommand)]
+    Session(session::Command),
+    Acp(acp::Args),
     Set(set::Args),
     Commit(commit::Args),
     /// Remove all VMs that do not run
@@ -69,6 +75,8 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Ports(args) => ports::run(args).await,
         Command::Forward(command) => forward::run(command).await,
         Command::Egress(args) => egress::run(args).await,
+        Command::Session(command) => session::run(command).await,
+        Command::Acp(args) => acp::run(args).await,
         Command::Set(args) => set::run(args).await,
         Command::Commit(args) => commit::run(args).await,
         Command::Prune(args) => prune::run(prune::What::Vms, args).await,

@@ -21,7 +21,7 @@ pub(super) const WORKSPACE: &str = "banger.workspace";
 pub(super) const ROOT: &str = "0";
 
 /// Where a repository goes in the guest.
-const GUEST_PATH: &str = "/root/repo";
+pub(super) const GUEST_PATH: &str = "/root/repo";
 
 /// Put your repository into a new VM, and a shell or a command beside it
 ///

@@ -1,0 +1,672 @@
+//! A session's own process: one thread that owns command, log and terminal, and waits for whatever happens to them.
+//!
+//! ```text
+//!  server ──orders──▶ socket ─┐                        ┌─▶ log on the disk
+//!  client ◀──frames──▶ ───────┤  keeper: one poll(2)  ─┤
+//!  command ──output──▶ ───────┘                        └─▶ screen
+//! ```
+//!
+//! Nobody is waited for: output goes to the log as it comes, and clients read it from there. The keeper ends when its
+//! command has and the last client has seen so. It is told of no client's or server's end but by their closed connections.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant, SystemTime};
+
+use banger_guest_api::{
+    Control, Exec, Failure, Restart, Session, SessionOutput, SessionStart, SessionState, SessionStream,
+    Writing,
+};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::sockopt::Timeout;
+use rustix::net::{SendFlags, SocketFlags, accept_with, send};
+use rustix::process::Signal;
+
+use super::client::{Client, Wish};
+use super::command::{Command, End};
+use super::ending::Ending;
+use super::log::{CHUNK, Log};
+use super::order::{Answer, Incoming, Order, Received};
+use super::place::Place;
+use super::screen::Screen;
+use crate::exec::Surroundings;
+use crate::failure::{During, refused};
+
+/// The byte that ends input on a terminal in its usual mode: Ctrl-D.
+const END_OF_INPUT: u8 = 4;
+
+/// How long after its end a command is started again, at first; twice as long each time that it fails again, up to the most.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// A command that ran as long as this has not failed in a row.
+const LONG_RUN: Duration = Duration::from_secs(60);
+
+/// Pieces that a client gets before the others have their turn, if it is quick.
+const PIECES: usize = 4;
+
+/// How long the server may take to read an answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a session's command is started from, again if need be.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    pub(super) start: SessionStart,
+    pub(super) surroundings: Surroundings,
+}
+
+/// A keeper.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    place: Place,
+    session: Session,
+    log: Log,
+    /// Nothing when the session is recalled.
+    recipe: Option<Recipe>,
+    screen: Option<Screen>,
+    command: Option<Command>,
+    /// Nothing when it takes no orders.
+    listener: Option<UnixListener>,
+    ending: Ending,
+    callers: Vec<Caller>,
+    clients: Vec<Client>,
+    /// Someone wants it to end, or the guest does: it is not started again.
+    is_to_end: bool,
+    kill_at: Option<Instant>,
+    again_at: Option<Instant>,
+    in_a_row: u32,
+    since: Instant,
+    buffer: Vec<u8>,
+}
+
+/// Someone who gives an order.
+#[derive(Debug)]
+struct Caller {
+    connection: OwnedFd,
+    incoming: Incoming,
+    waits_for_end: bool,
+    is_done: bool,
+}
+
+/// What something that happened belongs to.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Listener,
+    Ending,
+    Process,
+    Output(usize),
+    Input,
+    Caller(usize),
+    Client(usize),
+}
+
+impl Keeper {
+    /// Begins a session in its directory, which is there: its command runs, and its record says so.
+    pub(super) fn begin(place: Place, name: String, recipe: Recipe) -> Result<Self, Failure> {
+        let ending = Ending::watch().during("take signals")?;
+        let Recipe { start, surroundings } = &recipe;
+        let exec = &start.exec;
+        let log = Log::create(&place.log(), start.log_max).during("make the session's log")?;
+        let listener = UnixListener::bind(place.socket()).during("listen for orders")?;
+        listener.set_nonblocking(true).during("listen for orders")?;
+        let command = Command::start(exec, start.stdin, surroundings)?;
+        let session = Session {
+            name,
+            argv: exec.argv.clone(),
+            cwd: exec.cwd.clone().unwrap_or_else(|| "~".to_owned()),
+            user: exec.user.clone(),
+            tty: exec.tty.is_some(),
+            stdin: start.stdin,
+            restart: start.restart,
+            state: SessionState::Running,
+            pid: Some(command.pid()),
+            started_ms: now_us() / 1000,
+            ended_ms: None,
+            exit: None,
+            restarts: 0,
+            usage: None,
+            log: log.extent(),
+            clients: 0,
+            is_written_to: false,
+        };
+        if let Err(error) = place.keep(&session).and_then(|()| place.settle()) {
+            command.signal(Signal::KILL);
+            return Err(error).during("keep the session's record");
+        }
+        let screen = exec.tty.as_ref().map(|tty| Screen::new(tty.size));
+        Ok(Self {
+            screen,
+            command: Some(command),
+            listener: Some(listener),
+            recipe: Some(recipe),
+            ..Self::idle(place, session, log, ending)
+        })
+    }
+
+    /// Brings a session back that has ended, for one client.
+    pub(super) fn recall(
+        place: Place,
+        connection: OwnedFd,
+        stream: &SessionStream,
+        sent: &[u8],
+    ) -> Result<Self, Failure> {
+        let ending = Ending::watch().during("take signals")?;
+        let session = place.record().during("read the session's record")?;
+        let session = session.ok_or_else(|| refused("the session has no record"))?;
+        let log =
+            Log::open(&place.log(), session.log.max, session.log.lost).during("read the session's log")?;
+        let mut keeper = Self::idle(place, session, log, ending);
+        keeper.serve(connection, stream, sent);
+        Ok(keeper)
+    }
+
+    fn idle(place: Place, session: Session, log: Log, ending: Ending) -> Self {
+        Self {
+            place,
+            session,
+            log,
+            recipe: None,
+            screen: None,
+            command: None,
+            listener: None,
+            ending,
+            callers: Vec::new(),
+            clients: Vec::new(),
+            is_to_end: false,
+            kill_at: None,
+            again_at: None,
+            in_a_row: 0,
+            since: Instant::now(),
+            buffer: vec![0; CHUNK],
+        }
+    }
+
+    /// The session as it is.
+    pub(super) fn describe(&self) -> Session {
+        Session {
+            log: self.log.extent(),
+            clients: self.clients.len() as u32,
+            is_written_to: self.clients.iter().any(|client| client.writes != Writing::No),
+            ..self.session.clone()
+        }
+    }
+
+    /// Attends to everything, until there is nothing more to attend to.
+    pub(super) fn run(mut self) {
+        while self.has_something_to_do() {
+            for (source, what) in self.wait() {
+                self.attend(source, what);
+            }
+            self.look_at_the_clock();
+            self.hear_clients();
+            self.send_to_clients();
+            self.clients.retain(|client| !client.is_over());
+            self.callers.retain(|caller| !caller.is_done);
+        }
+    }
+
+    fn has_something_to_do(&self) -> bool {
+        self.is_live() || !self.clients.is_empty() || !self.callers.is_empty()
+    }
+
+    fn is_live(&self) -> bool {
+        self.command.is_some() || self.again_at.is_some()
+    }
+
+    /// Waits until something happens, or until a time comes.
+    fn wait(&self) -> Vec<(Source, PollFlags)> {
+        let mut sources = Vec::new();
+        let mut fds = Vec::new();
+        let mut watch = |source, fd, what: PollFlags| {
+            if !what.is_empty() {
+                sources.push(source);
+                fds.push(PollFd::from_borrowed_fd(fd, what));
+            }
+        };
+        if let Some(listener) = &self.listener {
+            watch(Source::Listener, listener.as_fd(), PollFlags::IN);
+        }
+        watch(Source::Ending, self.ending.0.as_fd(), PollFlags::IN);
+        if let Some(command) = &self.command {
+            if command.end.is_none() {
+                watch(Source::Process, command.process.as_fd(), PollFlags::IN);
+            }
+            for (index, (_, output)) in command.outputs.iter().enumerate() {
+                if let Some(output) = output {
+                    watch(Source::Output(index), output.as_fd(), PollFlags::IN);
+                }
+            }
+            if let Some(input) = &command.input
+                && self.clients.iter().any(Client::has_input)
+            {
+                watch(Source::Input, input.as_fd(), PollFlags::OUT);
+            }
+        }
+        for (index, caller) in self.callers.iter().enumerate() {
+            watch(Source::Caller(index), caller.connection.as_fd(), PollFlags::IN);
+        }
+        for (index, client) in self.clients.iter().enumerate() {
+            let mut what = PollFlags::RDHUP;
+            what.set(PollFlags::IN, client.is_heard());
+            what.set(PollFlags::OUT, client.awaits_output(&self.log));
+            watch(Source::Client(index), client.connection.as_fd(), what);
+        }
+        let timeout = self.deadline().map(|deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // A little late rather than a little early, and again.
+            Timespec::try_from(left + Duration::from_millis(1)).unwrap_or_default()
+        });
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            // It has no memory for it. That passes.
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+        let happened = fds.iter().map(PollFd::revents);
+        sources
+            .into_iter()
+            .zip(happened)
+            .filter(|(_, what)| !what.is_empty())
+            .collect()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let command = self.command.as_ref().and_then(Command::deadline);
+        let clients = self.clients.iter().filter_map(Client::deadline);
+        clients
+            .chain(command)
+            .chain(self.kill_at)
+            .chain(self.again_at)
+            .min()
+    }
+
+    fn attend(&mut self, source: Source, what: PollFlags) {
+        match source {
+            Source::Listener => self.accept(),
+            Source::Ending => {
+                self.ending.take();
+                self.is_to_end = true;
+            }
+            Source::Process => {
+                if let Some(command) = &mut self.command {
+                    command.reap();
+                }
+            }
+            Source::Output(index) => self.take_output(index),
+            Source::Input => self.give_input(),
+            Source::Caller(index) => self.take_order(index),
+            Source::Client(index) => {
+                let client = &mut self.clients[index];
+                if what.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR | PollFlags::RDHUP) {
+                    client.hear();
+                }
+            }
+        }
+    }
+
+    /// Reads output of the command, once, into the log.
+    fn take_output(&mut self, index: usize) {
+        let Some(command) = &mut self.command else { return };
+        let Some((stream, Some(output))) = command.outputs.get(index) else {
+            return;
+        };
+        let stream = *stream;
+        match rustix::io::read(output, &mut self.buffer) {
+            Ok(read) if read > 0 => {
+                let bytes = &self.buffer[..read];
+                self.log.append(stream, now_us(), bytes);
+                if let Some(screen) = &mut self.screen {
+                    screen.show(bytes);
+                }
+                command.was_heard(read as u64);
+            }
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            // Its end; a terminal whose last user has gone says EIO.
+            Ok(_) | Err(_) => command.outputs[index].1 = None,
+        }
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        if self.kill_at.is_some_and(|at| now >= at) {
+            self.kill_at = None;
+            if let Some(command) = &self.command {
+                command.signal(Signal::KILL);
+            }
+        }
+        if let Some(end) = self.command.as_ref().and_then(Command::is_over) {
+            self.command_has_ended(end);
+        }
+        if self.again_at.is_some_and(|at| now >= at || self.is_to_end) {
+            self.again_at = None;
+            if self.is_to_end {
+                self.end();
+            } else {
+                self.start_again();
+            }
+        }
+    }
+
+    fn command_has_ended(&mut self, end: End) {
+        self.command = None;
+        self.kill_at = None;
+        self.session.pid = None;
+        self.session.exit = Some(end.status);
+        self.session.usage = Some(end.usage);
+        let failed = end.status.shell_code() != 0;
+        let ran = self.since.elapsed();
+        let limit = self.recipe.as_ref().map_or(0, |recipe| recipe.start.max_restarts);
+        if ran >= LONG_RUN {
+            self.in_a_row = 0;
+        }
+        if !failed || self.is_to_end || self.session.restart == Restart::Never || self.in_a_row >= limit {
+            return self.end();
+        }
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << self.in_a_row.min(16))
+            .min(LONGEST_PAUSE);
+        self.in_a_row += 1;
+        self.again_at = Some(Instant::now() + pause);
+        self.session.state = SessionState::Restarting;
+        self.keep();
+    }
+
+    fn start_again(&mut self) {
+        let Some(recipe) = &self.recipe else { return };
+        self.since = Instant::now();
+        match Command::start(&recipe.start.exec, recipe.start.stdin, &recipe.surroundings) {
+            Ok(command) => {
+                self.session.restarts += 1;
+                self.session.pid = Some(command.pid());
+                self.session.state = SessionState::Running;
+                self.command = Some(command);
+                self.keep();
+            }
+            // What could be started could not be again: its directory or program is gone.
+            Err(failure) => {
+                let words = format!("banger: {}\n", failure.message);
+                let stream = banger_guest_api::OutputStream::Stderr;
+                self.log.append(stream, now_us(), words.as_bytes());
+                self.end();
+            }
+        }
+    }
+
+    /// The session is over: its record says how, whoever waits is told, and no order is taken any more.
+    fn end(&mut self) {
+        // Input that it did not take.
+        self.give_input();
+        self.session.state = SessionState::Exited;
+        self.session.ended_ms = Some(now_us() / 1000);
+        self.log.sync();
+        if let Some(screen) = &self.screen
+            && let Err(error) = self.place.keep_screen(&screen.paint())
+        {
+            eprintln!(
+                "banger: keep the screen of session {}: {error}",
+                self.session.name
+            );
+        }
+        self.keep();
+        self.listener = None;
+        let _ = std::fs::remove_file(self.place.socket());
+        let answer = Answer::Done(Box::new(self.describe()));
+        for caller in self.callers.drain(..).filter(|caller| caller.waits_for_end) {
+            caller.answer(&answer);
+        }
+    }
+
+    fn keep(&mut self) {
+        self.session.log = self.log.extent();
+        // A disk that is full now may have room at the next change; the session goes on.
+        if let Err(error) = self.place.keep(&self.session) {
+            eprintln!(
+                "banger: keep the record of session {}: {error}",
+                self.session.name
+            );
+        }
+    }
+
+    fn accept(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        // One that has left again is not served.
+        if let Ok(connection) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            self.callers.push(Caller {
+                connection,
+                incoming: Incoming::default(),
+                waits_for_end: false,
+                is_done: false,
+            });
+        }
+    }
+
+    fn take_order(&mut self, index: usize) {
+        let caller = &mut self.callers[index];
+        let (order, connection) = match caller.incoming.read(&caller.connection) {
+            Received::Part => return,
+            Received::Whole(order, connection) => (order, connection),
+            Received::Nothing => return caller.is_done = true,
+        };
+        let answer = match (order, connection) {
+            (Order::Describe, _) => Answer::Done(Box::new(self.describe())),
+            (Order::Wait, _) => return caller.waits_for_end = true,
+            (Order::Stream { stream, sent }, Some(connection)) => {
+                self.serve(connection, &stream, &sent);
+                Answer::Taken
+            }
+            (Order::Signal(signal), _) => self.signal(signal),
+            (Order::Stop(grace_ms), _) => self.stop(Duration::from_millis(grace_ms)),
+            (Order::Begin { .. } | Order::Recall { .. } | Order::Stream { .. }, _) => {
+                Answer::Refused(refused("a session that runs takes no such order"))
+            }
+        };
+        let caller = &mut self.callers[index];
+        caller.answer(&answer);
+        caller.is_done = true;
+    }
+
+    fn signal(&self, signal: i32) -> Answer {
+        match (Signal::from_named_raw(signal), &self.command) {
+            (Some(signal), Some(command)) => {
+                command.signal(signal);
+                Answer::Done(Box::new(self.describe()))
+            }
+            (None, _) => Answer::Refused(refused(format!("there is no signal {signal}"))),
+            (_, None) => Answer::Refused(refused("its command does not run at this moment")),
+        }
+    }
+
+    /// Asks the command to end, and sets the time at which it is killed.
+    fn stop(&mut self, grace: Duration) -> Answer {
+        self.is_to_end = true;
+        if let Some(command) = &self.command {
+            if grace.is_zero() {
+                command.signal(Signal::KILL);
+            } else {
+                command.signal(Signal::TERM);
+                if self.session.tty {
+                    // An interactive shell ends when its terminal is hung up, and by nothing less.
+                    command.signal(Signal::HUP);
+                }
+                // One that is stopped could not hear it.
+                command.signal(Signal::CONT);
+                let at = Instant::now() + grace;
+                self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
+            }
+        }
+        Answer::Done(Box::new(self.describe()))
+    }
+
+    /// Serves a client from here on.
+    fn serve(&mut self, connection: OwnedFd, stream: &SessionStream, sent: &[u8]) {
+        let _ = rustix::io::ioctl_fionbio(&connection, true);
+        let mut client = Client::new(connection, stream, sent, &self.log);
+        if let Err(failure) = self.may_write(stream.input) {
+            client.refuse(failure);
+        } else {
+            if let Some(pid) = self.session.pid {
+                client.tell(&Control::Started { pid });
+            }
+            if stream.input != Writing::No {
+                self.resize(stream.size);
+            }
+            if stream.output == SessionOutput::Live && stream.since.is_none() {
+                let painted = match &self.screen {
+                    Some(screen) => Some(screen.paint()),
+                    None => self.place.screen(),
+                };
+                if let Some(painted) = painted {
+                    client.show(&painted, self.log.end());
+                }
+            }
+        }
+        self.clients.push(client);
+    }
+
+    /// Lets a client write as it wants to, if the others that do agree.
+    fn may_write(&mut self, wanted: Writing) -> Result<(), Failure> {
+        if wanted == Writing::No {
+            return Ok(());
+        }
+        if !self.is_live() {
+            return Err(refused("it has ended, and takes no input"));
+        }
+        let takes_input = self.recipe.as_ref().is_some_and(|recipe| {
+            let Exec { tty, .. } = &recipe.start.exec;
+            tty.is_some() || recipe.start.stdin == banger_guest_api::SessionInput::Pipe
+        });
+        if !takes_input {
+            return Err(refused(
+                "it takes no input: it was started with its standard input closed",
+            ));
+        }
+        let writers = self
+            .clients
+            .iter_mut()
+            .filter(|client| client.writes != Writing::No);
+        for writer in writers {
+            match (wanted, writer.writes) {
+                (Writing::Shared, Writing::Shared) => {}
+                (Writing::Instead, _) => {
+                    writer.refuse(refused("another client writes in the place of this one"))
+                }
+                _ => return Err(refused("another client writes to it")),
+            }
+        }
+        Ok(())
+    }
+
+    fn resize(&mut self, size: Option<banger_guest_api::TerminalSize>) {
+        let (Some(screen), Some(size)) = (&mut self.screen, size) else {
+            return;
+        };
+        screen.resize(size);
+        if let Some(command) = &self.command {
+            command.resize(size);
+        }
+        // One that is started again has the size that it had last.
+        if let Some(tty) = self
+            .recipe
+            .as_mut()
+            .and_then(|recipe| recipe.start.exec.tty.as_mut())
+        {
+            tty.size = size;
+        }
+    }
+
+    /// Does what clients want.
+    fn hear_clients(&mut self) {
+        for index in 0..self.clients.len() {
+            let end = self.log.end();
+            while let Some(wish) = self.clients[index].next_wish(end) {
+                match wish {
+                    Wish::Resize(size) => self.resize(Some(size)),
+                    Wish::Signal(signal) => drop(self.signal(signal)),
+                    Wish::Input => self.give_input(),
+                }
+            }
+        }
+    }
+
+    /// Gives the command input of clients, one client's after another's.
+    fn give_input(&mut self) {
+        let is_over = !self.is_live();
+        let senders = self.clients.iter_mut().filter(|client| client.has_input());
+        let Some(command) = &mut self.command else {
+            if is_over {
+                senders.for_each(|client| client.refuse(refused("it has ended, and takes no input")));
+            }
+            return;
+        };
+        for client in senders {
+            let Some(input) = &command.input else {
+                client.refuse(refused("it does not read its input any more"));
+                continue;
+            };
+            if !client.give(input) {
+                command.input = None;
+                client.refuse(refused("it does not read its input any more"));
+            } else if client.take_end_of_input() {
+                if self.session.tty {
+                    let _ = rustix::io::write(input, &[END_OF_INPUT]);
+                } else {
+                    command.input = None;
+                }
+            }
+        }
+    }
+
+    fn send_to_clients(&mut self) {
+        let is_over = !self.is_live();
+        for client in &mut self.clients {
+            for _ in 0..PIECES {
+                client.prepare(&self.log, self.screen.as_ref());
+                client.send();
+            }
+            if is_over && client.is_waiting_for_the_end() && client.has_all(&self.log) {
+                client.dismiss(&last_word(&self.session));
+                client.send();
+            }
+        }
+    }
+}
+
+/// How a session ended, for its clients.
+fn last_word(session: &Session) -> Control {
+    match session.exit {
+        Some(status) if session.state == SessionState::Exited => Control::Exit { status },
+        _ => Control::Error {
+            failure: refused("it was lost: the machine ended under it, or its keeper was killed"),
+            exit_code: 125,
+        },
+    }
+}
+
+impl Caller {
+    fn answer(&self, answer: &Answer) {
+        // Who has left does not hear it.
+        if let Ok(json) = serde_json::to_vec(answer) {
+            let _ = send_whole(&self.connection, &json);
+        }
+    }
+}
+
+/// Sends an answer. Mostly it fits; a very long command line does not, and the server is there to read it.
+fn send_whole(to: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    rustix::net::sockopt::set_socket_timeout(to, Timeout::Send, Some(PATIENCE))?;
+    rustix::io::ioctl_fionbio(to, false)?;
+    while !bytes.is_empty() {
+        match send(to, bytes, SendFlags::NOSIGNAL) {
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The time, in microseconds since 1970.
+fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_micros() as u64)
+}

@@ -1,0 +1,88 @@
+//! `banger vm acp`
+
+use banger_api::client::{Client, Received, Session};
+use banger_api::stream::{Control, Exec};
+
+use super::run::{GUEST_PATH, ROOT, WORKSPACE};
+use crate::failure::Failure;
+use crate::values::assignment;
+use crate::{complete, connection, session};
+
+/// The program, and its command that speaks the Agent Client Protocol.
+const AGENT: [&str; 2] = ["opencode", "acp"];
+
+/// Speak to the coding agent in a VM, over standard input and output
+///
+/// An editor that speaks the Agent Client Protocol starts this as its agent: it is `opencode acp` in the guest, in the
+/// repository when there is one. Every byte goes through as it is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm acp web
+  banger vm acp web --cwd /srv/app -e OPENCODE_CONFIG=/root/opencode.json")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    name: String,
+    /// The directory that it works in; the repository, or the user's home when absent
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<String>,
+    /// A variable; NAME alone takes its value here
+    #[arg(long, short, value_name = "NAME=VALUE", value_parser = assignment)]
+    env: Vec<(String, String)>,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    go(args).await.map_err(Failure::unless_of_guest)
+}
+
+async fn go(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let vm = client.vm(&args.name).await?;
+    let workspace = vm.labels.get(WORKSPACE).cloned();
+    // Where a repository would be, if nothing says where one is.
+    let guess = args.cwd.is_none() && workspace.is_none();
+    let mut exec = Exec {
+        argv: AGENT.map(str::to_owned).to_vec(),
+        env: args.env.into_iter().collect(),
+        // The repository is root's, whoever the image's commands otherwise run as.
+        user: (guess || workspace.is_some()).then(|| ROOT.to_owned()),
+        cwd: args.cwd.or(workspace).or_else(|| Some(GUEST_PATH.to_owned())),
+        tty: None,
+    };
+    let mut started = start(&client, &args.name, &exec).await?;
+    if guess && matches!(&started, Started::Not(_, exit_code) if *exit_code == NO_DIRECTORY) {
+        (exec.cwd, exec.user) = (None, None);
+        started = start(&client, &args.name, &exec).await?;
+    }
+    match started {
+        Started::Runs(joined) => session::attend_to(joined, false, session::Input::Ours).await,
+        Started::Not(message, exit_code) => {
+            let hints: &[&str] = match exit_code {
+                127 => &["install opencode in the guest, or take an image that has it"],
+                _ => &[],
+            };
+            Err(Failure::new(message, hints).exiting(exit_code))
+        }
+    }
+}
+
+/// The code of a command that was not started for another reason than its program.
+const NO_DIRECTORY: i32 = 125;
+
+enum Started {
+    Runs(Session),
+    /// Why not, and the code for it.
+    Not(String, i32),
+}
+
+/// Starts the agent, and waits until it runs: none of our input is taken for one that does not.
+async fn start(client: &Client, vm: &str, exec: &Exec) -> Result<Started, Failure> {
+    let mut joined = client.exec(vm, exec).await?;
+    match joined.receiver.next().await? {
+        Some(Received::Control(Control::Error { failure, exit_code })) => {
+            Ok(Started::Not(failure.message, exit_code))
+        }
+        Some(_) => Ok(Started::Runs(joined)),
+        None => Err(Failure::new("the connection to the guest was lost", &[])),
+    }
+}

@@ -1,0 +1,258 @@
+//! `banger vm session logs`
+
+use std::io::{self, Write};
+
+use banger_api::client::{Client, Received, Receiver};
+use banger_api::stream::{Control, OutputStream, SessionOutput, SessionStream};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::{complete, connection, exit};
+
+/// How often in a row a stream that broke is asked for again without anything new.
+const TRIES: u32 = 5;
+
+/// Print what a session has written
+///
+/// What it wrote to its standard error is printed to standard error. Where output was rotated away, that is said. With
+/// --follow it goes on over a restart of the daemon, from where it was.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm session logs web make
+  banger vm session logs web make -f --timestamps
+  banger vm session logs web make --show-cursor --since 4096    go on where you were
+  banger vm session logs web make --stream stderr")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    vm: String,
+    #[arg(add = complete::sessions())]
+    session: String,
+    /// Go on as more is written, until it ends
+    #[arg(long, short)]
+    follow: bool,
+    /// Begin at this cursor, a count of bytes of both streams
+    #[arg(long, value_name = "CURSOR")]
+    since: Option<u64>,
+    /// Only this stream
+    #[arg(long, value_enum)]
+    stream: Option<Which>,
+    /// Begin each line with the time at which it was written
+    #[arg(long, short)]
+    timestamps: bool,
+    /// Print the cursor at which to go on, to standard error
+    #[arg(long)]
+    show_cursor: bool,
+    /// An object a piece, with cursor, stream, time and text
+    #[arg(long, conflicts_with = "timestamps")]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Which {
+    Stdout,
+    Stderr,
+}
+
+/// A piece of output, or a gap.
+#[derive(Debug, Serialize)]
+struct Piece<'a> {
+    cursor: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<&'a str>,
+    /// Bytes that are no UTF-8 are replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<u64>,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let mut client = connection::connect().await?;
+    let mut reading = Reading {
+        args,
+        next: None,
+        time_us: 0,
+        is_in_line: false,
+    };
+    let mut tries = 0;
+    loop {
+        let before = reading.next;
+        match reading.read(&client).await {
+            Ok(Ended::All) => break,
+            Ok(Ended::SeenEnough) => return Ok(exit::OK),
+            Ok(Ended::Broken) | Err(Broken::Stream) if reading.args.follow => {
+                tries = if reading.next == before { tries + 1 } else { 0 };
+                if tries >= TRIES {
+                    return Err(lost());
+                }
+                client = connection::connect().await?;
+            }
+            Ok(Ended::Broken) | Err(Broken::Stream) => return Err(lost()),
+            Err(Broken::Refused(failure)) => return Err(failure),
+        }
+    }
+    if reading.args.show_cursor {
+        eprintln!("cursor: {}", reading.next.unwrap_or_default());
+    }
+    Ok(exit::OK)
+}
+
+fn lost() -> Failure {
+    Failure::new(
+        "the connection to the session's log was lost",
+        &["`banger vm list` tells whether the VM runs"],
+    )
+}
+
+/// How a stream ended.
+enum Ended {
+    /// All there is was printed.
+    All,
+    /// Nobody reads what is printed any more.
+    SeenEnough,
+    /// In the middle.
+    Broken,
+}
+
+enum Broken {
+    Stream,
+    Refused(Failure),
+}
+
+/// A log that is being printed.
+struct Reading {
+    args: Args,
+    /// The cursor of what comes next.
+    next: Option<u64>,
+    time_us: u64,
+    is_in_line: bool,
+}
+
+impl Reading {
+    async fn read(&mut self, client: &Client) -> Result<Ended, Broken> {
+        let stream = SessionStream {
+            output: if self.args.follow {
+                SessionOutput::Follow
+            } else {
+                SessionOutput::Log
+            },
+            since: Some(self.next.or(self.args.since).unwrap_or_default()),
+            only: self.args.stream.map(|stream| match stream {
+                Which::Stdout => OutputStream::Stdout,
+                Which::Stderr => OutputStream::Stderr,
+            }),
+            ..SessionStream::default()
+        };
+        let joined = client
+            .join_session(&self.args.vm, &self.args.session, &stream)
+            .await;
+        // The sender is held: its end would say that we have left.
+        let joined = joined.map_err(|error| Broken::Refused(error.into()))?;
+        let mut from = joined.receiver;
+        let ended = self.print_all(&mut from).await;
+        drop(joined.sender);
+        ended
+    }
+
+    async fn print_all(&mut self, from: &mut Receiver) -> Result<Ended, Broken> {
+        loop {
+            let received = from.next().await.map_err(|_| Broken::Stream)?;
+            let printed = match received {
+                None => return Ok(Ended::Broken),
+                Some(Received::Stdout(bytes)) => self.output("stdout", &bytes),
+                Some(Received::Stderr(bytes)) => self.output("stderr", &bytes),
+                Some(Received::Control(control)) => match control {
+                    Control::At { cursor, time_us } => {
+                        (self.next, self.time_us) = (Some(cursor), time_us);
+                        Ok(())
+                    }
+                    Control::Gap { bytes, .. } => self.gap(bytes),
+                    Control::Left { cursor } => {
+                        self.next = Some(cursor);
+                        return Ok(Ended::All);
+                    }
+                    Control::Exit { .. } => return Ok(Ended::All),
+                    Control::Error { failure, .. } => {
+                        let message = format!("follow session `{}`", self.args.session);
+                        return Err(Broken::Refused(Failure::during(message, &failure)));
+                    }
+                    _ => Ok(()),
+                },
+            };
+            if printed.is_err() {
+                return Ok(Ended::SeenEnough);
+            }
+        }
+    }
+
+    fn output(&mut self, stream: &'static str, bytes: &[u8]) -> io::Result<()> {
+        let cursor = self.next.unwrap_or_default();
+        self.next = Some(cursor + bytes.len() as u64);
+        if self.args.json {
+            return self.object(&Piece {
+                cursor,
+                time: Some(self.time()),
+                stream: Some(stream),
+                text: Some(String::from_utf8_lossy(bytes).into_owned()),
+                gap: None,
+            });
+        }
+        let timed = self.args.timestamps.then(|| self.timed(bytes));
+        let bytes = timed.as_deref().unwrap_or(bytes);
+        if stream == "stderr" {
+            write(io::stderr().lock(), bytes)
+        } else {
+            write(io::stdout().lock(), bytes)
+        }
+    }
+
+    fn gap(&mut self, bytes: u64) -> io::Result<()> {
+        let cursor = self.next.or(self.args.since).unwrap_or_default();
+        self.next = Some(cursor + bytes);
+        if self.args.json {
+            return self.object(&Piece {
+                cursor,
+                time: None,
+                stream: None,
+                text: None,
+                gap: Some(bytes),
+            });
+        }
+        eprintln!("note: {bytes} bytes of output from cursor {cursor} on are gone");
+        Ok(())
+    }
+
+    fn object(&self, piece: &Piece<'_>) -> io::Result<()> {
+        let mut line = serde_json::to_vec(piece)?;
+        line.push(b'\n');
+        write(io::stdout().lock(), &line)
+    }
+
+    fn time(&self) -> String {
+        super::list::rfc3339(self.time_us / 1000)
+    }
+
+    /// The same with the time before each line that begins in it.
+    fn timed(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let time = self.time();
+        let mut out = Vec::with_capacity(bytes.len() + 32);
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            if !self.is_in_line {
+                out.extend_from_slice(time.as_bytes());
+                out.push(b' ');
+            }
+            out.extend_from_slice(line);
+            self.is_in_line = line.last() != Some(&b'\n');
+        }
+        out
+    }
+}
+
+fn write(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
+    to.write_all(bytes)?;
+    to.flush()
+}

@@ -1,0 +1,56 @@
+//! `banger vm session rm`
+
+use banger_api::stream::SessionStop;
+
+use super::wait::until_ended;
+use crate::failure::Failure;
+use crate::{complete, connection, exit, many};
+
+/// Forget sessions that have ended, with their output
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm session rm web make
+  banger vm session rm -f web srv            also if it runs
+  banger vm session rm web --ended           all that have ended")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    vm: String,
+    #[arg(required_unless_present = "ended", value_name = "SESSION", add = complete::sessions())]
+    sessions: Vec<String>,
+    /// Kill those that run
+    #[arg(long, short)]
+    force: bool,
+    /// All that have ended
+    #[arg(long, conflicts_with_all = ["sessions", "force"])]
+    ended: bool,
+}
+
+pub(super) async fn run(mut args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let vm = &args.vm;
+    if args.ended {
+        let sessions = client.sessions(vm).await?;
+        let ended = sessions.into_iter().filter(|session| !session.state.is_live());
+        args.sessions = ended.map(|session| session.name).collect();
+    }
+    let one = async |name: String| {
+        let is_live = client.session(vm, &name).await?.state.is_live();
+        if is_live && !args.force {
+            let stop = format!(
+                "stop it with `banger vm session stop {vm} {name}`, or kill and forget it with \
+                 `banger vm session rm -f {vm} {name}`"
+            );
+            return Err(Failure::new(format!("session `{name}` runs"), &[&stop]).exiting(exit::CONFLICT));
+        }
+        if is_live {
+            client
+                .stop_session(vm, &name, &SessionStop { grace_ms: 0 })
+                .await?;
+            until_ended(client.clone(), vm, &name).await?;
+        }
+        client.remove_session(vm, &name).await?;
+        Ok(name)
+    };
+    Ok(many::each(&args.sessions, one).await)
+}

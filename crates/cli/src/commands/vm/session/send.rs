@@ -1,0 +1,138 @@
+//! `banger vm session send`
+
+use std::io::{self, Read};
+
+use banger_api::client::{Received, Sender};
+use banger_api::stream::{Control, SessionOutput, SessionStream, Writing};
+
+use crate::failure::Failure;
+use crate::{complete, connection, exit};
+
+/// Bytes of input read at once.
+const CHUNK: usize = 256 << 10;
+
+/// Send input to a session
+///
+/// Words are joined by spaces and end with a newline, or with the Enter key for a terminal. It returns when the session's
+/// command has taken all of it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm session send web shell make test
+  banger vm session send web shell --no-newline y
+  generate | banger vm session send web worker - --end      and its input ends")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    vm: String,
+    #[arg(add = complete::sessions())]
+    session: String,
+    /// What to send; `-` for this command's own input, as it is
+    #[arg(
+        required_unless_present = "end",
+        value_name = "TEXT",
+        allow_hyphen_values = true
+    )]
+    text: Vec<String>,
+    /// Send no newline after it
+    #[arg(long)]
+    no_newline: bool,
+    /// End the session's input after it
+    #[arg(long)]
+    end: bool,
+    /// Also if others write who attached with --shared
+    #[arg(long)]
+    shared: bool,
+}
+
+pub(super) async fn run(mut args: Args) -> Result<i32, Failure> {
+    // Options may stand behind the text.
+    args.take_options();
+    let client = connection::connect().await?;
+    let session = client.session(&args.vm, &args.session).await?;
+    let stream = SessionStream {
+        output: SessionOutput::None,
+        input: if args.shared {
+            Writing::Shared
+        } else {
+            Writing::Alone
+        },
+        ..SessionStream::default()
+    };
+    let joined = client.join_session(&args.vm, &session.name, &stream).await?;
+    let (mut sender, mut receiver) = (joined.sender, joined.receiver);
+    let enter = if session.tty { "\r" } else { "\n" };
+    // What is heard says why it cannot be sent; so both go on side by side.
+    let sending = tokio::spawn(async move { args.send(&mut sender, enter).await.map(|()| sender) });
+    loop {
+        match receiver.next().await? {
+            Some(Received::Control(Control::Left { .. })) => break,
+            Some(Received::Control(Control::Error { failure, .. })) => {
+                let message = format!("session `{}` does not take it", session.name);
+                return Err(Failure::during(message, &failure));
+            }
+            Some(Received::Control(Control::Exit { .. })) | None => {
+                let message = format!("session `{}` ended before it had taken all", session.name);
+                return Err(Failure::new(message, &[]));
+            }
+            Some(_) => {}
+        }
+    }
+    drop(sending.await);
+    Ok(exit::OK)
+}
+
+impl Args {
+    /// Takes the options that the text swallowed: it may begin with a hyphen itself.
+    fn take_options(&mut self) {
+        while let Some(last) = self.text.last() {
+            match last.as_str() {
+                "--end" => self.end = true,
+                "--no-newline" => self.no_newline = true,
+                "--shared" => self.shared = true,
+                _ => return,
+            }
+            self.text.pop();
+        }
+    }
+
+    async fn send(self, to: &mut Sender, enter: &str) -> io::Result<()> {
+        if self.text == ["-"] {
+            let (chunks, mut read) = tokio::sync::mpsc::channel(2);
+            std::thread::spawn(move || read_all(io::stdin().lock(), &chunks));
+            while let Some(chunk) = read.recv().await {
+                to.stdin(&chunk?).await?;
+            }
+        } else if !self.text.is_empty() {
+            let mut text = self.text.join(" ");
+            if !self.no_newline {
+                text.push_str(enter);
+            }
+            if !text.is_empty() {
+                to.stdin(text.as_bytes()).await?;
+            }
+        }
+        if self.end {
+            to.end_stdin().await?;
+        }
+        to.control(&Control::Leave).await
+    }
+}
+
+/// Reads on a thread: input may never end.
+fn read_all(mut from: impl Read, to: &tokio::sync::mpsc::Sender<io::Result<Vec<u8>>>) {
+    loop {
+        let mut chunk = vec![0; CHUNK];
+        let read = match from.read(&mut chunk) {
+            Ok(0) => return,
+            Ok(read) => {
+                chunk.truncate(read);
+                Ok(chunk)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
+        if to.blocking_send(read).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `banger vm session wait`
+
+use std::time::Duration;
+
+use banger_api::client::{Client, ClientError};
+use banger_api::{VmSession, VmSessionState};
+
+use crate::failure::Failure;
+use crate::values::duration;
+use crate::{complete, connection, exit, print};
+
+/// How often in a row a wait is begun again that broke.
+const TRIES: u32 = 5;
+
+/// Wait until a session has ended, and exit as it did
+///
+/// With 128 and the signal's number when a signal ended it. It goes on over a restart of the daemon.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm session wait web make && echo passed
+  banger vm session wait web make --timeout 10m --json")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    vm: String,
+    #[arg(add = complete::sessions())]
+    session: String,
+    /// Give up after this time
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Print the session as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let waiting = until_ended(client, &args.vm, &args.session);
+    let session = match args.timeout {
+        Some(timeout) => match tokio::time::timeout(timeout, waiting).await {
+            Ok(session) => session?,
+            Err(_) => {
+                return Err(Failure::new(
+                    format!("session `{}` still runs", args.session),
+                    &[],
+                ));
+            }
+        },
+        None => waiting.await?,
+    };
+    if args.json {
+        print::json(&session)?;
+    }
+    match (session.state, session.exit_code) {
+        (VmSessionState::Exited, Some(code)) => Ok(code),
+        _ => Err(Failure::new(
+            format!("session `{}` was lost: nobody saw its end", session.name),
+            &["the machine ended under it, or its keeper was killed"],
+        )
+        .exiting(exit::NO_COMMAND)),
+    }
+}
+
+/// Waits, with another daemon if this one ends.
+pub(super) async fn until_ended(mut client: Client, vm: &str, name: &str) -> Result<VmSession, Failure> {
+    let mut tries = 0;
+    loop {
+        match client.wait_for_session(vm, name).await {
+            Ok(session) => return Ok(session),
+            Err(error @ ClientError::Api(_)) => return Err(error.into()),
+            Err(error) if tries >= TRIES => return Err(error.into()),
+            Err(_) => {
+                tries += 1;
+                client = connection::connect().await?;
+            }
+        }
+    }
+}

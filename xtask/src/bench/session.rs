@@ -1,0 +1,160 @@
+//! Sessions: how long attaching to one takes, and what a hundred of them cost the guest's agent.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use banger_guest_api::{Channel, Decoder, SessionOutput, SessionStream};
+
+use super::exec::{ask_health, upgraded};
+use super::figure::{Figure, median_of};
+use super::home::{Home, ms, text};
+
+const RUNS: usize = 100;
+
+/// Sessions that are kept, and what each has written.
+const SESSIONS: usize = 100;
+const WRITES: &str = "busybox dd if=/dev/zero bs=65536 count=160 2>/dev/null; exec sleep 100000";
+const WRITTEN: u64 = 160 << 16;
+
+/// On the host's side alone.
+pub(super) fn measure_attach() -> Result<Vec<Figure>> {
+    let home = Home::with_image()?;
+    // The fake boots no kernel; any executable with a kernel's banner will do.
+    let kernel = home.path().join("vmlinux");
+    std::fs::write(
+        &kernel,
+        [&std::fs::read("/bin/busybox")?[..], b"Linux version 0 "].concat(),
+    )?;
+    home.banger(&["kernel", "import", "none", "--vmlinux", text(&kernel)?])?;
+    home.banger(&["vm", "create", "--vmm", "fake", "--name", "vm"])?;
+    Ok(vec![attach(&home)?.under("fake")])
+}
+
+/// In a real guest, warm.
+pub(super) fn measure_attach_firecracker() -> Result<Vec<Figure>> {
+    let home = Home::with_image()?.with_test_kernel()?;
+    home.banger(&[
+        "vm",
+        "create",
+        "--vmm",
+        "firecracker",
+        "--name",
+        "vm",
+        "--memory",
+        "256M",
+    ])?;
+    Ok(vec![attach(&home)?.under("firecracker")])
+}
+
+/// From the client's connection to the first byte of the painted screen.
+fn attach(home: &Home) -> Result<Figure> {
+    home.banger(&[
+        "vm", "session", "start", "vm", "--name", "shell", "-t", "--", "sh",
+    ])?;
+    home.banger(&["vm", "session", "send", "vm", "shell", "echo here"])?;
+    let daemon = home.path().join("run/bangerd.sock");
+    let guest = home
+        .path()
+        .join("run/m")
+        .join(home.vm("vm")?.id)
+        .join("vsock.sock");
+    let (mut attached, mut echoed) = (Vec::new(), Vec::new());
+    for run in 0..RUNS + 10 {
+        let since = Instant::now();
+        first_byte(&daemon)?;
+        let took = ms(since.elapsed());
+        let since = Instant::now();
+        ask_health(&guest)?;
+        // The first ones warm everything.
+        if run >= 10 {
+            attached.push(took);
+            echoed.push(ms(since.elapsed()));
+        }
+    }
+    Ok(Figure::lower("session.attach_ms", "ms", Some(20.0), &attached)
+        .phase("connect to the agent and echo, ms", median_of(echoed)))
+}
+
+fn first_byte(daemon: &Path) -> Result<()> {
+    let stream = SessionStream {
+        output: SessionOutput::Live,
+        ..SessionStream::default()
+    };
+    let mut reader = upgraded(daemon, "/v1/vms/vm/sessions/shell/stream", &stream)?;
+    let mut decoder = Decoder::new();
+    let mut buffer = [0; 4096];
+    loop {
+        while let Some(frame) = decoder.next_frame()? {
+            if frame.channel == Channel::Stdout {
+                return Ok(());
+            }
+        }
+        let read = reader.read(&mut buffer)?;
+        ensure!(read > 0, "the stream ended");
+        decoder.extend(&buffer[..read]);
+    }
+}
+
+/// In Firecracker's guest.
+pub(super) fn measure_memory_firecracker() -> Result<Vec<Figure>> {
+    let home = Home::with_image()?.with_test_kernel()?;
+    home.banger(&[
+        "vm",
+        "create",
+        "--vmm",
+        "firecracker",
+        "--name",
+        "vm",
+        "--memory",
+        "1G",
+    ])?;
+    Ok(vec![memory(&home)?.under("firecracker")])
+}
+
+/// In QEMU's, under emulation: memory is the same.
+pub(super) fn measure_memory_emulated() -> Result<Vec<Figure>> {
+    let home = Home::with_image()?.with_debian_kernel()?;
+    home.banger(&["vm", "create", "--vmm", "qemu", "--name", "vm", "--memory", "1G"])?;
+    Ok(vec![memory(&home)?.under("tcg")])
+}
+
+/// The proportional set size (proc(5)) of all processes of the agent, with a hundred sessions that have all written.
+fn memory(home: &Home) -> Result<Figure> {
+    for number in 0..SESSIONS {
+        let name = format!("s{number}");
+        home.banger(&[
+            "vm", "session", "start", "vm", "--name", &name, "--", "sh", "-c", WRITES,
+        ])?;
+    }
+    loop {
+        let listed = home.banger(&["vm", "session", "list", "vm", "--json"])?;
+        let sessions: Vec<banger_api::VmSession> = serde_json::from_slice(&listed.stdout)?;
+        ensure!(sessions.len() == SESSIONS && sessions.iter().all(|session| session.state.is_live()));
+        if sessions.iter().all(|session| session.log.end == WRITTEN) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    // PID 1 is the agent's too: it stays as the init of an image that has none.
+    let script = "for p in /proc/[0-9]*; do read -r name < $p/cmdline; case $name in @banger-*|/banger/agent*) \
+                  echo ${name%%[!@/a-z-]*}; busybox grep ^Pss: $p/smaps_rollup;; esac; done 2>/dev/null; true";
+    let output = home.banger(&["vm", "exec", "vm", "--", "sh", "-c", script])?;
+    let said = String::from_utf8(output.stdout)?;
+    let kib: Vec<f64> = said
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("Pss:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .parse()
+                .ok()
+        })
+        .collect();
+    ensure!(kib.len() > SESSIONS, "{} processes were found: {said}", kib.len());
+    let mib = kib.iter().sum::<f64>() / 1024.0;
+    Ok(Figure::lower("session.agent_100_mib", "MiB", Some(32.0), &[mib])
+        .phase("processes", kib.len() as f64)
+        .phase("largest, MiB", kib.iter().copied().fold(0.0, f64::max) / 1024.0))
+}
