@@ -1,5 +1,6 @@
 //! `banger vm`
 
+mod bootstrap;
 mod commit;
 mod create;
 mod delete;
