@@ -4,6 +4,7 @@ use std::io::Write;
 
 use banger_api::{LogQuery, LogSource};
 
+use super::{bootstrap, session};
 use crate::failure::Failure;
 use crate::{complete, connection, exit};
 
@@ -13,7 +14,8 @@ use crate::{complete, connection, exit};
 Examples:
   banger vm logs web
   banger vm logs -f web              go on until it stops
-  banger vm logs --vmm web           what the VMM itself said")]
+  banger vm logs --vmm web           what the VMM itself said
+  banger vm logs --bootstrap -f web  how its tools are installed")]
 pub(crate) struct Args {
     #[arg(add = complete::vms())]
     name: String,
@@ -23,9 +25,16 @@ pub(crate) struct Args {
     /// What the VMM itself said, in place of the console
     #[arg(long)]
     vmm: bool,
+    /// How the checkout of `vm run` was prepared: tools, and post-create commands
+    #[arg(long, conflicts_with = "vmm")]
+    bootstrap: bool,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    if args.bootstrap {
+        let log = session::logs::Args::of(args.name, bootstrap::SESSION, args.follow);
+        return session::logs::run(log).await;
+    }
     let client = connection::connect().await?;
     let query = LogQuery {
         source: if args.vmm {

@@ -1,6 +1,7 @@
 //! `banger vm`
 
 mod acp;
+mod bootstrap;
 mod commit;
 mod create;
 mod delete;

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use banger_api::client::Client;
 use banger_api::stream::Exec;
-use banger_api::{Vm, WorkspaceOmission, WorkspacePlan, WorkspaceRequest};
+use banger_api::{Vm, Wishes, WorkspaceOmission, WorkspacePlan, WorkspaceRequest};
 
 use super::shape::{self, Shape};
-use super::wishes;
+use super::{bootstrap, wishes};
 use crate::commands::kernel::absolute;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
@@ -28,7 +28,8 @@ pub(super) const GUEST_PATH: &str = "/root/repo";
 /// Finds the git repository around PATH and makes a real checkout of it at /root/repo in a new VM: HEAD, what is staged,
 /// what is changed, and untracked files that are not ignored. Untracked files that look like secrets stay here and are
 /// named. Your repository is never written to. What its banger.toml (or else devcontainer.json) asks for shapes the VM, as far
-/// as you do not say it yourself. Without a repository it is a plain VM. Without a command, an image that
+/// as you do not say it yourself; the tools that it names are installed in the background by mise, before a command that you
+/// give. Without a repository it is a plain VM. Without a command, an image that
 /// was pulled runs its entry point if it has one, which gets your terminal as a shell does.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -55,6 +56,9 @@ pub(crate) struct Args {
     /// Do without what the repository asks for in its banger.toml or devcontainer.json
     #[arg(long)]
     no_repo_config: bool,
+    /// Do not install the tools that the repository names, nor run its post-create commands
+    #[arg(long)]
+    no_bootstrap: bool,
     /// A shell, also if the image has an entry point
     #[arg(long, conflicts_with = "command")]
     shell: bool,
@@ -95,8 +99,13 @@ async fn go(args: Args) -> Result<i32, Failure> {
         eprintln!("note: there is no git repository here, so this is a plain VM");
     }
     let mut request = args.shape.request();
+    let mut wishes = Wishes::default();
     if let Some(root) = plan.root.as_deref().filter(|_| !args.no_repo_config) {
-        wishes::grant(&client, root, &mut request).await?;
+        wishes = wishes::grant(&client, root, &mut request).await?;
+    }
+    if args.no_bootstrap {
+        wishes.tools.clear();
+        wishes.post_create.clear();
     }
     if workspace.is_some() {
         request.labels.insert(WORKSPACE.to_owned(), GUEST_PATH.to_owned());
@@ -104,11 +113,20 @@ async fn go(args: Args) -> Result<i32, Failure> {
     let vm = shape::create(&client, &request).await?;
     // A command is one of a script's, with pipes; what the image is for gets the terminal, as a shell does.
     let terminal = args.command.is_empty() && terminal::is_interactive();
-    let command = match args.command.is_empty() && !args.shell && !args.detach {
+    let asked = !args.command.is_empty();
+    let command = match !asked && !args.shell && !args.detach {
         true => vm.entry_point.clone(),
         false => args.command,
     };
-    let outcome = use_vm(&client, &vm, workspace, command, terminal, args.detach).await;
+    let purpose = Purpose {
+        workspace,
+        wishes,
+        asked,
+        command,
+        terminal,
+        detach: args.detach,
+    };
+    let outcome = use_vm(&client, &vm, purpose).await;
     if args.rm {
         client.delete_vm(vm.name.as_str()).await?;
     } else if !args.detach {
@@ -120,16 +138,30 @@ async fn go(args: Args) -> Result<i32, Failure> {
     outcome
 }
 
-/// Places the workspace and runs what was asked for.
-async fn use_vm(
-    client: &Client,
-    vm: &Vm,
+/// What a VM is made for.
+struct Purpose {
     workspace: Option<WorkspaceRequest>,
+    wishes: Wishes,
+    /// Whether the command was given, and is not the image's.
+    asked: bool,
+    /// A shell when empty.
     command: Vec<String>,
     terminal: bool,
     detach: bool,
-) -> Result<i32, Failure> {
+}
+
+/// Places the workspace and runs what was asked for.
+async fn use_vm(client: &Client, vm: &Vm, purpose: Purpose) -> Result<i32, Failure> {
+    let Purpose {
+        workspace,
+        wishes,
+        asked,
+        command,
+        terminal,
+        detach,
+    } = purpose;
     let name = vm.name.as_str();
+    let mut is_prepared_behind = false;
     let cwd = workspace.as_ref().map(|workspace| workspace.guest_path.clone());
     if let Some(workspace) = workspace {
         let display = Display::new("");
@@ -146,6 +178,12 @@ async fn use_vm(
             report.guest_path
         );
         tell_omitted(&report.omitted);
+        is_prepared_behind = bootstrap::begin(client, name, &report.guest_path, &wishes).await;
+        // What a script runs is not to race with it; a person sees what is there.
+        if is_prepared_behind && asked {
+            bootstrap::end(client, name).await?;
+            is_prepared_behind = false;
+        }
     }
     if detach && command.is_empty() {
         print::line(name);
@@ -160,7 +198,11 @@ async fn use_vm(
         tty: terminal.then(terminal::tty),
         ..Exec::default()
     };
-    session::run(client, name, &exec, session::Input::Ours).await
+    let ended = session::run(client, name, &exec, session::Input::Ours).await;
+    if is_prepared_behind {
+        bootstrap::tell_state(client, name).await;
+    }
+    ended
 }
 
 fn tell_plan(plan: &WorkspacePlan) {
