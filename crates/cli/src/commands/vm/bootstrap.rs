@@ -1,7 +1,8 @@
 //! What a checkout needs before it can be worked in: its tools, and its post-create commands.
 
 use banger_api::client::Client;
-use banger_api::stream::{Exec, LOG_MAX, Restart, SessionInput, SessionStart};
+use banger_api::stream::session::LOG_MAX;
+use banger_api::stream::{Exec, Restart, SessionInput, SessionStart};
 use banger_api::{VmSession, Wishes};
 
 use super::run::ROOT;
@@ -90,7 +91,10 @@ pub(super) fn script(wishes: &Wishes) -> Option<String> {
     for command in &wishes.post_create {
         let words: Vec<String> = command.iter().map(|word| quoted(word)).collect();
         let line = words.join(" ");
-        script += &format!("say {}\n{line}\n", quoted(&format!("running {}", command.join(" "))));
+        script += &format!(
+            "say {}\n{line}\n",
+            quoted(&format!("running {}", command.join(" ")))
+        );
     }
     Some(script)
 }
@@ -132,7 +136,10 @@ mod tests {
         };
         let (code, said) = run(&wishes, "/usr/bin:/bin");
         assert_eq!(code, 3, "{said}");
-        assert!(said.contains("<it's>\n<$HOME `x`>\n") && !said.contains("\nnever"), "{said}");
+        assert!(
+            said.contains("<it's>\n<$HOME `x`>\n") && !said.contains("\nnever"),
+            "{said}"
+        );
     }
 
     #[test]

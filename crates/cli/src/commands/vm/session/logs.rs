@@ -49,6 +49,22 @@ pub(crate) struct Args {
     json: bool,
 }
 
+impl Args {
+    /// All of a session's log, as it is.
+    pub(crate) fn of(vm: String, session: &str, follow: bool) -> Self {
+        Self {
+            vm,
+            session: session.to_owned(),
+            follow,
+            since: None,
+            stream: None,
+            timestamps: false,
+            show_cursor: false,
+            json: false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Which {
     Stdout,
@@ -70,7 +86,7 @@ struct Piece<'a> {
     gap: Option<u64>,
 }
 
-pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
     let mut client = connection::connect().await?;
     let mut reading = Reading {
         args,

@@ -3,7 +3,7 @@
 mod attach;
 mod kill;
 mod list;
-mod logs;
+pub(super) mod logs;
 mod rm;
 mod send;
 mod show;
