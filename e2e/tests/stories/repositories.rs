@@ -7,12 +7,13 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, OciImage, Output, Registry};
 
 use crate::pulled_guests::busybox_layer;
-use crate::{Story, on_the_host};
+use crate::{Story, in_guests, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[
     on_the_host("a_repository_shapes_its_vm", shaped),
     on_the_host("a_repository_opens_nothing_of_the_host", opens_nothing),
     on_the_host("a_repositorys_image_is_pulled_once", pulled_once),
+    in_guests("a_checkout_is_prepared", prepared),
 ];
 
 /// A repository with these files.
@@ -131,5 +132,69 @@ fn pulled_once(_: Backend) -> Result<()> {
         .saying("is another one")?
         .saying("--image NAME")?;
     home.banger(["image", "rm", "tools"])?.ok()?;
+    home.end()
+}
+
+/// Stands for mise: writes down how it was called, and finds a tool.
+const MISE: &str =
+    "printf '#!/bin/sh\\necho mise \"$@\" in \"$PWD\" >> /root/calls\\n' > /bin/mise && chmod 755 /bin/mise";
+
+fn prepared(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.prefer(backend)?;
+    let image = format!("with-mise-{}", backend.name());
+    let build = [
+        "image",
+        "build",
+        "--force",
+        "--name",
+        &image,
+        "--from-image",
+        "busybox",
+        "--script",
+        "-",
+    ];
+    home.banger_with(build, MISE.into())?.ok()?;
+    let own = "post_create = [\"cat /root/calls > made\", \"echo done by $0\"]\n";
+    let dir = repository(&[
+        ("banger.toml", own),
+        (".nvmrc", "20\n"),
+        ("go.mod", "module m\n\ngo 1.22.3\n"),
+    ])?;
+    let path = dir.path().to_string_lossy().into_owned();
+    let run = |more: &[&str], command: &[&str]| {
+        let args = [&["vm", "run", "--image", &image], more, &[&path], command].concat();
+        home.banger(args)
+    };
+    // A command comes after it.
+    let output = run(&["--name", "vm"], &["--", "cat", "made"])?.ok()?;
+    ensure!(
+        output.text() == "mise install in /root/repo\nmise use --global go@1.22.3 in /root/repo",
+        "{output:?}"
+    );
+    let log = home.banger(["vm", "logs", "--bootstrap", "vm"])?.ok()?.text();
+    ensure!(
+        log.contains("bootstrap: .nvmrc, go.mod") && log.ends_with("done by /bin/sh"),
+        "{log}"
+    );
+    // One that fails is told, and the command runs.
+    std::fs::write(
+        dir.path().join("banger.toml"),
+        "post_create = \"echo no luck; exit 9\"\n",
+    )?;
+    let output = run(&["--name", "failing"], &["--", "echo", "on"])?.ok()?;
+    ensure!(
+        output.text() == "on" && output.stderr.contains("failed with 9"),
+        "{output:?}"
+    );
+    let log = home
+        .banger(["vm", "logs", "--bootstrap", "failing"])?
+        .ok()?
+        .text();
+    ensure!(log.ends_with("no luck"), "{log}");
+    let output = run(&["--rm", "--no-bootstrap"], &["--", "ls", "-A"])?.ok()?;
+    ensure!(!output.text().contains("made"), "{output:?}");
+    home.banger(["vm", "delete", "-f", "vm", "failing"])?.ok()?;
+    home.banger(["image", "rm", &image])?.ok()?;
     home.end()
 }
