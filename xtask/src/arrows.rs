@@ -17,7 +17,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-vmm", &["banger-model"]),
     ("banger-root", &["banger-model"]),
     ("banger-dns", &["banger-model"]),
-    ("banger-vsock-agent", &["banger-guest-api"]),
+    ("banger-ssh", &[]),
+    ("banger-vsock-agent", &["banger-guest-api", "banger-ssh"]),
     (
         "bangerd",
         &[

@@ -15,6 +15,7 @@ pub mod exec;
 pub mod power;
 pub mod server;
 pub mod socket;
+pub mod ssh;
 pub mod supervisor;
 
 mod descriptors;

@@ -17,6 +17,7 @@
 //! | `GET /v1/ports` | query [`PortsQuery`] | list of [`Listener`] |
 //! | `POST /v1/forward/connect` with `Upgrade: tunnel_v1` | [`Connect`] | 101, then a [`tunnel`] to a port of the guest |
 //! | `POST /v1/forward/listen` with `Upgrade: tunnel_v1` | [`Listen`] | 101, then a token a connection; see [`forward`] |
+//! | `POST /v1/ssh` with `Upgrade: ssh_v1` | [`Ssh`] | 101, then SSH (RFC 4253), the server first |
 //! | `POST /v1/forward/take` with `Upgrade: tunnel_v1` | [`Take`] | 101, then a [`tunnel`] to that connection |
 //!
 //! Errors are a [`Failure`] with a status of 4xx or 5xx.
@@ -28,6 +29,7 @@ pub mod forward;
 pub mod frame;
 pub mod port;
 pub mod sockets;
+pub mod ssh;
 pub mod tree;
 pub mod tunnel;
 
@@ -39,6 +41,7 @@ pub use exec::{Control, Exec, ExitStatus, TerminalSize, Tty};
 pub use forward::{Connect, Listen, Take, Transport};
 pub use frame::{Channel, Decoder, Frame, FrameError};
 pub use port::{Http, Listener, PortsQuery, Process};
+pub use ssh::Ssh;
 pub use tree::{TreeDone, TreeQuery};
 
 use serde::{Deserialize, Serialize};
@@ -57,6 +60,9 @@ pub const STDIO_MUX: &str = "stdio_mux_v1";
 
 /// The token of the `Upgrade` header for tunnels.
 pub const TUNNEL: &str = "tunnel_v1";
+
+/// The token of the `Upgrade` header for SSH.
+pub const SSH: &str = "ssh_v1";
 
 /// Paths of the agent's routes.
 pub mod routes {
@@ -82,6 +88,8 @@ pub mod routes {
     pub const LISTEN: &str = "/v1/forward/listen";
     /// A tunnel to a connection that such a port got.
     pub const TAKE: &str = "/v1/forward/take";
+    /// An SSH server.
+    pub const SSH: &str = "/v1/ssh";
 }
 
 /// Why the agent could not do what was asked. The agent names operation and object; nothing is swallowed.

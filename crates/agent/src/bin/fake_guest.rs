@@ -19,6 +19,7 @@ use banger_vsock_agent::boot::uptime_ms;
 use banger_vsock_agent::exec::{Shims, Surroundings, shim_main};
 use banger_vsock_agent::server::{Configured, Guest, Server};
 use banger_vsock_agent::socket::{Listener, Socket};
+use banger_vsock_agent::ssh;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -27,6 +28,10 @@ fn main() -> ExitCode {
     match std::env::args_os().nth(1) {
         Some(mode) if mode == "shim" => {
             shim_main();
+            ExitCode::SUCCESS
+        }
+        Some(mode) if mode == ssh::ROLE => {
+            ssh::main();
             ExitCode::SUCCESS
         }
         Some(dir) => run(&PathBuf::from(dir)).map_or_else(
