@@ -33,6 +33,8 @@
 //! | `POST /v1/vms/{name}/kill` | | [`Vm`] |
 //! | `POST /v1/vms/{name}/restart` | [`VmRestart`] | events, then [`Vm`] |
 //! | `POST /v1/vms/{name}/exec`, `Upgrade: stdio_mux_v1` | [`stream::Exec`] | 101, then frames |
+//! | `POST /v1/vms/{name}/ssh`, `Upgrade: ssh_v1` | [`SshStart`] | 101, then SSH |
+//! | `GET /v1/ssh` | | [`SshAccess`] |
 //! | `GET /v1/vms/{name}/ports` | | list of [`VmPort`] |
 //! | `GET /v1/forwards`, `GET /v1/vms/{name}/forwards` | | list of [`VmForward`] |
 //! | `POST /v1/vms/{name}/forwards` | [`ForwardAdd`] | [`VmForward`] |
@@ -55,6 +57,7 @@ mod image;
 mod kernel;
 mod paths;
 mod progress;
+mod ssh;
 mod vm;
 mod workspace;
 
@@ -78,6 +81,7 @@ pub use image::{
 pub use kernel::{Kernel, KernelImport, KernelSource};
 pub use paths::{Paths, PathsError};
 pub use progress::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, Progress};
+pub use ssh::{SshAccess, SshStart};
 pub use vm::{
     LogQuery, LogSource, Machine, Prune, Pruned, Vm, VmCommit, VmCreate, VmNetwork, VmRestart, VmSet,
     VmStart, VmStop,

@@ -21,6 +21,7 @@ mod programs;
 mod pulls;
 mod random;
 mod serve;
+mod ssh;
 mod vm;
 mod workspace;
 

@@ -17,6 +17,7 @@ mod logs;
 mod openapi;
 mod prune;
 mod pull;
+mod ssh;
 mod vms;
 mod workspaces;
 
@@ -85,6 +86,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/vms/{name}/commit", post(vms::commit))
         .route("/v1/vms/{name}/restart", post(vms::restart))
         .route("/v1/vms/{name}/exec", post(exec::exec))
+        .route("/v1/vms/{name}/ssh", post(ssh::open))
+        .route("/v1/ssh", get(ssh::access))
         .route("/v1/vms/{name}/ports", get(forwards::ports))
         .route("/v1/forwards", get(forwards::all))
         .route("/v1/vms/{name}/forwards", get(forwards::list).post(forwards::add))

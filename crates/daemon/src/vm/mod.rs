@@ -48,6 +48,7 @@ use crate::error::{body, chain};
 use crate::forward::Table;
 use crate::network::Network;
 use crate::pulls::Pulls;
+use crate::ssh::Keys;
 
 /// What all VMs share.
 #[derive(Debug)]
@@ -68,6 +69,8 @@ pub(crate) struct Context {
     pub(crate) forwards: Arc<Table>,
     /// The network of VMs.
     pub(crate) network: Network,
+    /// Keys for SSH.
+    pub(crate) ssh: Keys,
 }
 
 impl Context {
