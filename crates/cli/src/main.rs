@@ -13,6 +13,7 @@ mod many;
 mod print;
 mod progress;
 mod session;
+mod ssh;
 mod terminal;
 mod values;
 mod work;

@@ -1,5 +1,7 @@
 //! The API's routes as methods.
 
+use std::os::unix::net::UnixStream as StdStream;
+
 use banger_guest_api::{Exec, SSH, STDIO_MUX};
 use banger_model::Forward;
 use bytes::Bytes;
@@ -9,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
 
 use super::{Body, Client, ClientError, Session, build, request, segment, streamed};
 use crate::{
@@ -327,9 +329,16 @@ impl Client {
     }
 
     /// Opens a stream on which a VM speaks SSH.
-    pub async fn ssh(&self, name: &str, start: &SshStart) -> Result<impl AsyncRead + AsyncWrite + use<>> {
+    ///
+    /// Gives the connection, which blocks, and what was already received on it.
+    pub async fn ssh(&self, name: &str, start: &SshStart) -> Result<(StdStream, Bytes)> {
         let request = request(Method::POST, &vm(name, "/ssh"), Some(start));
-        Ok(TokioIo::new(self.upgraded(request, SSH).await?))
+        let upgraded = self.upgraded(request, SSH).await?;
+        let parts = upgraded.downcast::<TokioIo<UnixStream>>();
+        let parts = parts.map_err(|_| ClientError::Ended)?;
+        let stream = parts.io.into_inner().into_std().map_err(ClientError::Stream)?;
+        stream.set_nonblocking(false).map_err(ClientError::Stream)?;
+        Ok((stream, parts.read_buf))
     }
 
     async fn upgraded(&self, mut request: Request<Body>, protocol: &'static str) -> Result<Upgraded> {

@@ -7,6 +7,7 @@ mod image;
 mod kernel;
 mod prune;
 mod publish;
+mod ssh_config;
 mod version;
 mod vm;
 
@@ -45,6 +46,7 @@ enum Command {
     /// Start, stop and look at the daemon, which `banger` otherwise does by itself
     #[command(subcommand)]
     Daemon(daemon::Command),
+    SshConfig(ssh_config::Args),
     /// Examine this host: what is missing, and the command that mends it
     Doctor(doctor::Args),
     /// Tell the versions of banger and of the daemon that runs
@@ -88,6 +90,7 @@ pub(crate) async fn run(cli: Cli) -> Result<i32, Failure> {
         Command::Kernel(command) => kernel::run(command).await,
         Command::Cache(Cache::Prune(args)) => prune::run(prune::What::Cache, args).await,
         Command::Daemon(command) => daemon::run(command).await,
+        Command::SshConfig(args) => ssh_config::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Version(args) => version::run(args).await,
         Command::Completion(args) => completion::run(&args),
