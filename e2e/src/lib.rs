@@ -7,8 +7,10 @@ mod internet;
 mod mirror;
 mod output;
 mod processes;
+pub mod python;
 mod registry;
 mod server;
+mod ssh;
 mod store;
 mod terminal;
 
@@ -20,5 +22,6 @@ pub use mirror::lay_mirror;
 pub use output::Output;
 pub use registry::{OciImage, PASSWORD, Registry, USER};
 pub use server::{Server, Trick};
+pub use ssh::Ssh;
 pub use store::{Image, VARIABLE, fill_with_busybox};
 pub use terminal::Terminal;

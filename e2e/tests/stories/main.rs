@@ -17,6 +17,9 @@ mod networks;
 mod pull_faults;
 mod pulled_guests;
 mod pulls;
+mod ssh;
+mod ssh_clients;
+mod ssh_forwards;
 mod workspaces;
 
 use anyhow::Result;
@@ -85,6 +88,9 @@ fn main() {
         lives::STORIES,
         networks::STORIES,
         commands::STORIES,
+        ssh::STORIES,
+        ssh_forwards::STORIES,
+        ssh_clients::STORIES,
         daemon::STORIES,
         faults::STORIES,
         forwards::STORIES,

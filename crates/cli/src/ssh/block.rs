@@ -21,8 +21,10 @@ pub(crate) fn removed(text: &[u8]) -> Result<Vec<u8>, Unmatched> {
     Ok(split(text)?.map_or_else(|| text.to_owned(), |(before, after)| [before, after].concat()))
 }
 
-/// What is before and after the block, if there is one.
-fn split(text: &[u8]) -> Result<Option<(&[u8], &[u8])>, Unmatched> {
+/// What is before and after a block.
+type Around<'a> = (&'a [u8], &'a [u8]);
+
+fn split(text: &[u8]) -> Result<Option<Around<'_>>, Unmatched> {
     let mut begin = None;
     let mut at = 0;
     for line in text.split_inclusive(|&byte| byte == b'\n') {

@@ -1,6 +1,5 @@
 //! SSH into a VM: the client's stream is joined to the server that its agent starts, or to the image's own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -35,7 +34,7 @@ pub(crate) async fn access(State(app): State<App>) -> Result<Json<SshAccess>, Re
     blocking(move || {
         let context = vms.context();
         context.ssh.identity()?;
-        context.ssh.publish(&directories(&vms))
+        context.ssh.publish(&vms.directories())
     })
     .await?;
     let paths = &app.vms.context().paths;
@@ -114,7 +113,7 @@ pub(crate) async fn agent(vms: &Arc<Vms>, handle: &Handle) -> Result<Upgraded, R
             .host(Files::of(&context.paths.state, id).dir(), &name)?;
         let user = context.ssh.identity()?;
         // Before the client sees the VM's key.
-        context.ssh.publish(&directories(&registry))?;
+        context.ssh.publish(&registry.directories())?;
         Ok(Ssh {
             host_key: encode_key(&host.seed),
             keys: vec![encode_key(&user.public)],
@@ -145,17 +144,6 @@ fn of_guest(handle: &Handle, source: crate::guest::Error) -> Refused {
         console: None,
     }
     .into()
-}
-
-/// Where the durable files of every VM are.
-pub(crate) fn directories(vms: &Vms) -> BTreeMap<banger_model::VmName, std::path::PathBuf> {
-    let state = &vms.context().paths.state;
-    let of = |handle: Handle| {
-        let spec = handle.state().spec;
-        let dir = Files::of(state, spec.id).dir().to_owned();
-        (spec.name, dir)
-    };
-    vms.list().into_iter().map(of).collect()
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,10 +1,10 @@
 //! Open files and directories.
 
 use std::collections::BTreeMap;
-use std::fs::{File, ReadDir};
+use std::fs::{File, Metadata, ReadDir};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use banger_ssh::wire::Reader;
 use rustix::fs::OFlags;
@@ -29,7 +29,7 @@ enum Open {
     /// With `.` and `..`, which the system's own list has and Rust's leaves out.
     Directory {
         list: ReadDir,
-        dots: bool,
+        dots: Option<PathBuf>,
     },
 }
 
@@ -93,8 +93,10 @@ impl Files {
     pub(super) fn opendir(&mut self, from: &mut Reader<'_>) -> Result<Answer, Failed> {
         let name = from.string()?;
         self.add(|names| {
-            let list = std::fs::read_dir(names.path(name))?;
-            Ok(Open::Directory { list, dots: true })
+            let path = names.path(name);
+            let list = std::fs::read_dir(&path)?;
+            let dots = Some(path);
+            Ok(Open::Directory { list, dots })
         })
     }
 
@@ -149,8 +151,14 @@ impl Files {
             return Err(Failed::Malformed);
         };
         let mut found = Vec::new();
-        if std::mem::take(dots) {
-            found.extend([".", ".."].map(|name| (name.into(), name.to_owned(), Attributes::default())));
+        if let Some(path) = dots.take() {
+            for name in [".", ".."] {
+                found.extend(
+                    std::fs::metadata(path.join(name))
+                        .ok()
+                        .map(|seen| named(name.as_bytes(), &seen)),
+                );
+            }
         }
         for entry in list.by_ref().take(MAX_NAMES) {
             let entry = entry?;
@@ -159,14 +167,18 @@ impl Files {
             let Ok(metadata) = entry.metadata() else {
                 continue;
             };
-            let long = names::long(&name, &metadata);
-            found.push((name, long, (&metadata).into()));
+            found.push(named(&name, &metadata));
         }
         if found.is_empty() {
             return Err(Failed::End);
         }
         Ok(Answer::Names(found))
     }
+}
+
+/// An entry of a list.
+fn named(name: &[u8], metadata: &Metadata) -> (Vec<u8>, String, Attributes) {
+    (name.to_owned(), names::long(name, metadata), metadata.into())
 }
 
 fn handle(from: &mut Reader<'_>) -> Result<u32, Failed> {

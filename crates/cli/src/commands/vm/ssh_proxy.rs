@@ -1,7 +1,7 @@
 //! `banger vm ssh-proxy` and `banger vm ssh-keys`: what ssh runs.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
@@ -34,18 +34,21 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// Carries both directions until the VM's ends. Threads and the kernel's own copying cost the least.
+/// Bytes that are held in each direction.
+const BUFFER: usize = 128 << 10;
+
+/// Carries both directions until the VM's ends.
 fn carry(stream: UnixStream, sent: &[u8]) -> io::Result<()> {
     let mut to = stream.try_clone()?;
     let mut input = duplicate(rustix::stdio::stdin())?;
     std::thread::spawn(move || {
         // Whatever ends it, the VM is to hear that nothing more comes.
-        let _ = io::copy(&mut input, &mut to);
+        let _ = pour(&mut input, &mut to);
         let _ = to.shutdown(Shutdown::Write);
     });
     let mut output = duplicate(rustix::stdio::stdout())?;
     output.write_all(sent)?;
-    match io::copy(&mut &stream, &mut output) {
+    match pour(&mut &stream, &mut output) {
         // ssh has gone, which is how all of this ends.
         Err(error)
             if matches!(
@@ -55,7 +58,20 @@ fn carry(stream: UnixStream, sent: &[u8]) -> io::Result<()> {
         {
             Ok(())
         }
-        copied => copied.map(drop),
+        poured => poured,
+    }
+}
+
+/// As `io::copy` without its splice(2), which held back what followed a short piece (Linux 6.12).
+fn pour(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => to.write_all(&buffer[..read])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
