@@ -337,7 +337,9 @@ fn bound(backend: Backend) -> Result<()> {
     stdout.read_exact(&mut ready)?;
     let mut children = Vec::new();
     for _ in 0..300 {
-        let mut command = ssh.client("ssh", ["-o", &control, VM, "cat"]);
+        // A client that is refused would make a connection of its own.
+        let alone = ["-o", &control, "-o", "ProxyCommand=false", VM, "cat"];
+        let mut command = ssh.client("ssh", alone);
         children.push(
             command
                 .stdin(Stdio::piped())

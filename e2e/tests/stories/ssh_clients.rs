@@ -111,7 +111,7 @@ client.load_host_keys(os.environ["KNOWN_HOSTS"])
 client.connect("vm.vm", username="root", key_filename=os.environ["IDENTITY"], allow_agent=False,
                look_for_keys=False, sock=paramiko.ProxyCommand(os.environ["PROXY"]))
 stdin, stdout, stderr = client.exec_command("cat; echo err >&2; exit 7")
-data = os.urandom(3 << 20)
+data = os.urandom(1 << 20)
 stdin.write(data); stdin.channel.shutdown_write()
 assert stdout.read() == data and stderr.read() == b"err\n" and stdout.channel.recv_exit_status() == 7
 sftp = client.open_sftp()

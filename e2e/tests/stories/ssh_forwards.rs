@@ -188,5 +188,6 @@ fn agent(backend: Backend) -> Result<()> {
     }
     // Without it, there is none, and nothing is left of the one that was.
     ensure!(ssh.sh(VM, "echo ${SSH_AUTH_SOCK:-none}")? == "none");
+    drop(agent);
     home.end()
 }

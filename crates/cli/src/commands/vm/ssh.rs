@@ -43,6 +43,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let args = args.split();
     let ssh = on_path("ssh").ok_or_else(|| {
         let hint = format!(
             "install one (Debian: openssh-client), or use `banger vm shell {}`, which needs none",
@@ -63,6 +64,19 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     command.args(line(&args.command));
     let failed = command.exec();
     Err(Failure::during("run ssh", &failed).before_command())
+}
+
+impl Args {
+    /// What follows a `--` is the command, which clap leaves among the options if there are any.
+    fn split(mut self) -> Self {
+        if let Some(end) = self.options.iter().position(|option| option == "--") {
+            let mut command = self.options.split_off(end);
+            command.remove(0);
+            command.append(&mut self.command);
+            self.command = command;
+        }
+        self
+    }
 }
 
 /// The files for ssh, once it is sure that the VM runs: ssh could only say that the proxy ended.
@@ -122,7 +136,27 @@ fn line(command: &[String]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use clap::Parser;
+
+    use super::{Args, line};
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn options_are_sshs_and_the_rest_is_the_command() {
+        let parsed = |line: &str| Line::parse_from(line.split(' ')).args.split();
+        let args = parsed("ssh --user me web -A -L 1:h:2 -- sh -c -- x");
+        assert_eq!(args.options, ["-A", "-L", "1:h:2"]);
+        assert_eq!(args.command, ["sh", "-c", "--", "x"]);
+        assert_eq!(args.user.as_deref(), Some("me"));
+        let args = parsed("ssh --sshd web -- -A");
+        assert!(args.sshd && args.options.is_empty());
+        assert_eq!(args.command, ["-A"]);
+    }
 
     #[test]
     fn a_line_is_a_line_and_words_are_words() {
