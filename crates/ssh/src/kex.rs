@@ -131,6 +131,18 @@ pub(crate) struct Exchanged {
     secret: Vec<u8>,
 }
 
+#[cfg(test)]
+impl Exchanged {
+    /// What the other side has of it.
+    pub(crate) fn of(hash: &[u8], secret: Vec<u8>) -> Self {
+        Self {
+            reply: Vec::new(),
+            hash: hash.to_vec(),
+            secret,
+        }
+    }
+}
+
 /// Answers the client's KEX_ECDH_INIT.
 pub(crate) fn exchange(payload: &[u8], said: &Said<'_>, host: &HostKey) -> Result<Exchanged, Error> {
     let mut from = Reader::new(payload);
@@ -175,14 +187,23 @@ pub(crate) fn exchange(payload: &[u8], said: &Said<'_>, host: &HostKey) -> Resul
 impl Exchanged {
     /// The key for packets that go one way (RFC 4253, section 7.2).
     pub(crate) fn key(&self, agreed: &Agreed, way: Way, session: &[u8]) -> Result<Key, Error> {
-        let (cipher, iv, key) = match way {
-            Way::In => (agreed.to_server, b'A', b'C'),
-            Way::Out => (agreed.to_client, b'B', b'D'),
+        let cipher = match way {
+            Way::In => agreed.to_server,
+            Way::Out => agreed.to_client,
         };
-        let derived = self.derive(iv, session, 12);
-        let mut iv = [0; 12];
-        iv.copy_from_slice(&derived);
-        Key::new(cipher, way, &self.derive(key, session, cipher.key_length()), iv)
+        let (key, iv) = self.derived(cipher, way, session);
+        Key::new(cipher, way, &key, iv)
+    }
+
+    /// The bytes of such a key, and the first ones of its nonces. `way` is the server's.
+    pub(crate) fn derived(&self, cipher: Cipher, way: Way, session: &[u8]) -> (Vec<u8>, [u8; 12]) {
+        let (iv, key) = match way {
+            Way::In => (b'A', b'C'),
+            Way::Out => (b'B', b'D'),
+        };
+        let mut first = [0; 12];
+        first.copy_from_slice(&self.derive(iv, session, 12));
+        (self.derive(key, session, cipher.key_length()), first)
     }
 
     fn derive(&self, letter: u8, session: &[u8], length: usize) -> Vec<u8> {

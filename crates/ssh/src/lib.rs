@@ -22,6 +22,10 @@ mod keys;
 mod message;
 mod request;
 mod server;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod transport;
 pub mod wire;
 
