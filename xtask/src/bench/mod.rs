@@ -17,6 +17,7 @@ mod publish;
 mod pull;
 mod registry;
 mod run;
+mod ssh;
 
 use std::io::Write;
 
@@ -63,6 +64,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ),
     (&["run.true_fc_ms", "vm.delete_fc_ms"], run::measure_firecracker),
     (&["run.cold_tcg_s"], run::measure_emulated),
+    (&["ssh.true_ms"], ssh::measure_firecracker),
     (&["net.publish_mbit"], publish::measure),
     (&["net.publish_mbit"], publish::measure_firecracker),
 ];
