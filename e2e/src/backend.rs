@@ -69,7 +69,12 @@ impl Backend {
 /// # Errors
 /// When `BANGER_REQUIRE` names it and it cannot be used.
 pub fn program_absence(program: &str) -> Result<Option<String>> {
-    let absent = !runs(program);
+    if let Some(reason) = crate::python::absence(program) {
+        return unless_required(program, reason);
+    }
+    // Not every program tells its version.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let absent = !std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
     unless_required(program, absent.then(|| format!("no `{program}` on PATH")))
 }
 

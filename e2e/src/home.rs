@@ -188,6 +188,37 @@ impl Home {
         Ok(output)
     }
 
+    /// Another program of the host, to be started, which finds this home.
+    pub fn program(&self, name: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(name);
+        command
+            .env("BANGER_HOME", self.path())
+            .envs(self.env.iter().cloned())
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a program to its end, with `input`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn finish(&self, mut command: Command, input: Vec<u8>) -> Result<Output> {
+        let words = command.get_args().map(|arg| arg.to_string_lossy());
+        let words: Vec<_> = words.collect();
+        let line = format!("{} {}", command.get_program().display(), words.join(" "));
+        let spawned = command.stdin(Stdio::piped()).spawn();
+        let mut child = spawned.with_context(|| format!("start `{line}`"))?;
+        let mut stdin = child.stdin.take().context("its input")?;
+        // A program may end without reading all.
+        let writing = std::thread::spawn(move || stdin.write_all(&input));
+        let output = collect(line, child, self.longest)?;
+        let _ = writing.join();
+        Ok(output)
+    }
+
     /// Lets VMs that name neither VMM nor kernel run under this backend, small.
     ///
     /// # Errors

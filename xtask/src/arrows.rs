@@ -18,7 +18,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-vmm", &["banger-model"]),
     ("banger-root", &["banger-model", "banger-netlink"]),
     ("banger-dns", &["banger-model"]),
-    ("banger-vsock-agent", &["banger-guest-api", "banger-netlink"]),
+    ("banger-ssh", &[]),
+    (
+        "banger-vsock-agent",
+        &["banger-guest-api", "banger-netlink", "banger-ssh"],
+    ),
     (
         "bangerd",
         &[

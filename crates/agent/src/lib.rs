@@ -17,6 +17,7 @@ pub mod power;
 pub mod server;
 pub mod session;
 pub mod socket;
+pub mod ssh;
 pub mod supervisor;
 
 mod descriptors;

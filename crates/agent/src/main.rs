@@ -3,7 +3,7 @@
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 
-use banger_vsock_agent::{boot, exec, session, supervisor};
+use banger_vsock_agent::{boot, exec, session, ssh, supervisor};
 
 const USAGE: &str =
     "banger-vsock-agent runs as a guest's first process (rdinit=/banger/agent); banger puts it there";
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     match args.first().map(String::as_str) {
         Some("shim") => exec::shim_main(),
         Some("session") => session::shim_main(),
+        Some(ssh::ROLE) => ssh::main(),
         Some("supervise") => {
             // SAFETY: PID 1 passes these descriptors to this process for this purpose alone.
             let inherited: Vec<_> = numbers

@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use banger_guest_api::{
-    Configure, Event, Exec, Failure, Health, InitState, PROTOCOL, Ready, STDIO_MUX, Shutdown, TUNNEL,
-    TreeQuery, routes,
+    Configure, Event, Exec, Failure, Health, InitState, PROTOCOL, Ready, SSH, STDIO_MUX, Shutdown, Ssh,
+    TUNNEL, TreeQuery, routes,
 };
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
@@ -30,7 +30,7 @@ use crate::failure::{During, refused};
 use crate::forward::{self, Waiting};
 use crate::freeze::{Frozen, Hold};
 use crate::socket::{Listener, Socket};
-use crate::{events, ports, tree};
+use crate::{events, ports, ssh, tree};
 
 /// What kind of guest the server serves.
 pub trait Guest: Send + Sync + 'static {
@@ -165,6 +165,7 @@ impl<G: Guest> Server<G> {
             (Method::POST, routes::LISTEN) => self.listen(request).await,
             (Method::POST, routes::TAKE) => self.take(request).await,
             (_, path) if path.starts_with(routes::SESSIONS) => self.sessions(request).await,
+            (Method::POST, routes::SSH) => self.ssh(request).await,
             (method, path) => {
                 return json(
                     StatusCode::NOT_FOUND,
@@ -273,6 +274,26 @@ impl<G: Guest> Server<G> {
             }
         });
         Ok(switching(TUNNEL))
+    }
+
+    async fn ssh(&self, mut request: Request<Incoming>) -> Result<Answer, Failure> {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let surroundings = self.serving()?.surroundings;
+        let order: Ssh = body(request).await?;
+        let shims = Arc::clone(&self.shims);
+        tokio::spawn(async move {
+            let Some((socket, sent)) = stream(upgrade).await else {
+                return;
+            };
+            let served = match socket.into_blocking() {
+                Ok(socket) => ssh::serve(shims, socket, order, surroundings, sent.to_vec()).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = served {
+                eprintln!("banger: serve SSH: {error}");
+            }
+        });
+        Ok(switching(SSH))
     }
 
     async fn tree(&self, request: Request<Incoming>) -> Result<Answer, Failure> {

@@ -40,6 +40,8 @@
 //! | `POST /v1/vms/{name}/sessions/{session}/signal` | [`stream::SessionSignal`] | [`VmSession`] |
 //! | `POST /v1/vms/{name}/sessions/{session}/stop` | [`stream::SessionStop`] | [`VmSession`] |
 //! | `POST /v1/vms/{name}/sessions/{session}/stream`, `Upgrade: stdio_mux_v1` | [`stream::SessionStream`] | 101, then frames |
+//! | `POST /v1/vms/{name}/ssh`, `Upgrade: ssh_v1` | [`SshStart`] | 101, then SSH |
+//! | `GET /v1/ssh` | | [`SshAccess`] |
 //! | `GET /v1/vms/{name}/ports` | | list of [`VmPort`] |
 //! | `GET /v1/forwards`, `GET /v1/vms/{name}/forwards` | | list of [`VmForward`] |
 //! | `POST /v1/vms/{name}/forwards` | [`ForwardAdd`] | [`VmForward`] |
@@ -69,6 +71,7 @@ mod paths;
 mod progress;
 mod repository;
 mod session;
+mod ssh;
 mod vm;
 mod workspace;
 
@@ -96,6 +99,7 @@ pub use paths::{Paths, PathsError};
 pub use progress::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, Progress};
 pub use repository::{WishedImage, Wishes, WishesQuery};
 pub use session::{VmSession, VmSessionLog, VmSessionState, VmSessionUsage};
+pub use ssh::{SshAccess, SshStart};
 pub use vm::{
     LogQuery, LogSource, Machine, Prune, Pruned, Vm, VmCommit, VmCreate, VmNetwork, VmRestart, VmSet,
     VmStart, VmStop,

@@ -89,6 +89,21 @@ impl Paths {
         self.config.join("catalogs.toml")
     }
 
+    /// The directory of what SSH clients need.
+    pub fn ssh_dir(&self) -> PathBuf {
+        self.state.join("ssh")
+    }
+
+    /// The private key that every VM takes.
+    pub fn ssh_identity(&self) -> PathBuf {
+        self.ssh_dir().join("id_ed25519")
+    }
+
+    /// The keys of VMs.
+    pub fn ssh_known_hosts(&self) -> PathBuf {
+        self.ssh_dir().join("known_hosts")
+    }
+
     /// The daemon's log.
     pub fn daemon_log(&self) -> PathBuf {
         self.state.join("bangerd.log")

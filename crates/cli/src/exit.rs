@@ -30,7 +30,7 @@ Exit codes:
   126  the guest's command could not be executed
   127  the guest has no such command
   130  interrupted
-`vm exec`, `vm shell` and `vm run` otherwise exit as the guest's command did, with 128 and the
+`vm ssh` exits as ssh does. `vm exec`, `vm shell` and `vm run` otherwise exit as the guest's command did, with 128 and the
 signal's number when a signal ended it.";
 
 /// The code for a kind of failure.

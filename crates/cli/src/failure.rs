@@ -39,6 +39,11 @@ impl Failure {
         failure
     }
 
+    /// Adds what to do about it.
+    pub(crate) fn add_hint(&mut self, hint: &str) {
+        self.body.hints.push(hint.to_owned());
+    }
+
     /// Adds the end of a log.
     pub(crate) fn with_log(mut self, log: String) -> Self {
         self.body.log = (!log.trim().is_empty()).then_some(log);

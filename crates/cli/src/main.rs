@@ -15,6 +15,7 @@ mod print;
 mod progress;
 mod service;
 mod session;
+mod ssh;
 mod terminal;
 mod values;
 mod work;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banger_guest_api::{
-    AGENT_PORT, Configure, Connect, Event, Exec, Failure, Listen, Ready, STDIO_MUX, Shutdown, TUNNEL, Take,
-    TreeDone, TreeQuery, routes,
+    AGENT_PORT, Configure, Connect, Event, Exec, Failure, Listen, Ready, SSH, STDIO_MUX, Shutdown, Ssh,
+    TUNNEL, Take, TreeDone, TreeQuery, routes,
 };
 use banger_model::ErrorCode;
 use banger_vmm::Machine;
@@ -200,6 +200,12 @@ impl Guest {
     pub(crate) async fn take(&self, take: &Take) -> Result<Tunnel, Error> {
         let request = json(Method::POST, routes::TAKE, take);
         self.tunnel("hand over a connection", request).await
+    }
+
+    /// Starts an SSH server; what comes back carries SSH.
+    pub(crate) async fn ssh(&self, ssh: &Ssh) -> Result<Upgraded, Error> {
+        let request = json(Method::POST, routes::SSH, ssh);
+        self.upgraded("serve SSH", request, SSH).await
     }
 
     async fn tunnel(&self, asked: &'static str, request: Request<RequestBody>) -> Result<Tunnel, Error> {

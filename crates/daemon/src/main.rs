@@ -22,6 +22,7 @@ mod pulls;
 mod random;
 mod repository;
 mod serve;
+mod ssh;
 mod vm;
 mod workspace;
 

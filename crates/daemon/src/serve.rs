@@ -22,6 +22,7 @@ use crate::error::{Describe, body};
 use crate::http::{self, App, OwnersOnly};
 use crate::network::Network;
 use crate::pulls::Pulls;
+use crate::ssh::Keys;
 use crate::vm::{Context, Vms};
 
 /// The daemon cannot run.
@@ -104,6 +105,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         pulls: Pulls::default(),
         forwards: Arc::default(),
         network: Network::of_env(&paths),
+        ssh: Keys::new(&paths),
         paths,
     };
     let socket = context.paths.socket();

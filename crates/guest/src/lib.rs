@@ -17,6 +17,7 @@
 //! | `GET /v1/ports` | query [`PortsQuery`] | list of [`Listener`] |
 //! | `POST /v1/forward/connect` with `Upgrade: tunnel_v1` | [`Connect`] | 101, then a [`tunnel`] to a port of the guest |
 //! | `POST /v1/forward/listen` with `Upgrade: tunnel_v1` | [`Listen`] | 101, then a token a connection; see [`forward`] |
+//! | `POST /v1/ssh` with `Upgrade: ssh_v1` | [`Ssh`] | 101, then SSH (RFC 4253), the server first |
 //! | `POST /v1/forward/take` with `Upgrade: tunnel_v1` | [`Take`] | 101, then a [`tunnel`] to that connection |
 //! | `/v1/sessions…` | see [`session`] | |
 //!
@@ -30,6 +31,7 @@ pub mod frame;
 pub mod port;
 pub mod session;
 pub mod sockets;
+pub mod ssh;
 pub mod tree;
 pub mod tunnel;
 
@@ -45,6 +47,7 @@ pub use session::{
     Extent, OutputStream, Restart, Session, SessionInput, SessionOutput, SessionSignal, SessionStart,
     SessionState, SessionStop, SessionStream, Usage, Writing,
 };
+pub use ssh::Ssh;
 pub use tree::{TreeDone, TreeQuery};
 
 use serde::{Deserialize, Serialize};
@@ -63,6 +66,9 @@ pub const STDIO_MUX: &str = "stdio_mux_v1";
 
 /// The token of the `Upgrade` header for tunnels.
 pub const TUNNEL: &str = "tunnel_v1";
+
+/// The token of the `Upgrade` header for SSH.
+pub const SSH: &str = "ssh_v1";
 
 /// Paths of the agent's routes.
 pub mod routes {
@@ -90,6 +96,8 @@ pub mod routes {
     pub const SESSIONS: &str = "/v1/sessions";
     /// A tunnel to a connection that such a port got.
     pub const TAKE: &str = "/v1/forward/take";
+    /// An SSH server.
+    pub const SSH: &str = "/v1/ssh";
 }
 
 /// Why the agent could not do what was asked. The agent names operation and object; nothing is swallowed.

@@ -20,6 +20,9 @@ mod pulls;
 mod repositories;
 mod rootless;
 mod sessions;
+mod ssh;
+mod ssh_clients;
+mod ssh_forwards;
 mod system;
 mod workspaces;
 
@@ -90,6 +93,9 @@ fn main() {
         networks::STORIES,
         rootless::STORIES,
         commands::STORIES,
+        ssh::STORIES,
+        ssh_forwards::STORIES,
+        ssh_clients::STORIES,
         daemon::STORIES,
         faults::STORIES,
         forwards::STORIES,

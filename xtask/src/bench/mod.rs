@@ -20,6 +20,7 @@ mod registry;
 mod root;
 mod run;
 mod session;
+mod ssh;
 
 use std::io::Write;
 
@@ -72,6 +73,7 @@ const MEASUREMENTS: &[Measurement] = &[
     (&["session.attach_ms"], session::measure_attach_firecracker),
     (&["session.agent_100_mib"], session::measure_memory_firecracker),
     (&["session.agent_100_mib"], session::measure_memory_emulated),
+    (&["ssh.true_ms"], ssh::measure_firecracker),
     (&["net.publish_mbit"], publish::measure),
     (&["net.publish_mbit"], publish::measure_firecracker),
 ];

@@ -20,6 +20,7 @@ use banger_vsock_agent::exec::{Shims, Surroundings, shim_main};
 use banger_vsock_agent::server::{Configured, Guest, Server};
 use banger_vsock_agent::session;
 use banger_vsock_agent::socket::{Listener, Socket};
+use banger_vsock_agent::ssh;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -32,6 +33,10 @@ fn main() -> ExitCode {
         }
         Some(mode) if mode == "session" => {
             session::shim_main();
+            ExitCode::SUCCESS
+        }
+        Some(mode) if mode == ssh::ROLE => {
+            ssh::main();
             ExitCode::SUCCESS
         }
         Some(dir) => run(&PathBuf::from(dir)).map_or_else(

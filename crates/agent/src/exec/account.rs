@@ -2,21 +2,33 @@
 
 use banger_guest_api::Failure;
 
+use super::Surroundings;
 use crate::failure::refused;
 
 /// Who a command runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) name: String,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) groups: Vec<u32>,
-    pub(super) home: String,
-    pub(super) shell: Option<String>,
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) groups: Vec<u32>,
+    pub(crate) home: String,
+    pub(crate) shell: Option<String>,
+}
+
+/// The account that `user` names in this guest.
+pub(crate) fn of(user: Option<&str>, surroundings: &Surroundings) -> Result<Account, Failure> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let mut account = find(user, &read("/etc/passwd"), &read("/etc/group"))?;
+    if !surroundings.is_real() {
+        // The host's user plays the guest's root.
+        account.home = surroundings.path("/root").to_string_lossy().into_owned();
+    }
+    Ok(account)
 }
 
 /// The account that `user` names: `user`, `uid`, `user:group` or `uid:gid`; root when absent.
-pub(super) fn find(user: Option<&str>, passwd: &str, group: &str) -> Result<Account, Failure> {
+pub(crate) fn find(user: Option<&str>, passwd: &str, group: &str) -> Result<Account, Failure> {
     let user = user.unwrap_or("root");
     let (user, wanted_group) = match user.split_once(':') {
         Some((user, group)) => (user, Some(group)),

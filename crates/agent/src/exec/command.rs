@@ -1,8 +1,9 @@
 //! From a request to a process that is ready to be started.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -78,12 +79,7 @@ struct Settled {
 }
 
 fn settle(exec: &Exec, surroundings: &Surroundings) -> Result<Settled, Failure> {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let mut account = account::find(exec.user.as_deref(), &read("/etc/passwd"), &read("/etc/group"))?;
-    if !surroundings.is_real() {
-        // The host's user plays the guest's root.
-        account.home = surroundings.path("/root").to_string_lossy().into_owned();
-    }
+    let account = account::of(exec.user.as_deref(), surroundings)?;
     let env = environment(exec, surroundings, &account);
     let cwd = match &exec.cwd {
         Some(cwd) => surroundings.path(cwd),
@@ -115,8 +111,12 @@ pub(crate) fn missing<'a>(
         .collect())
 }
 
-/// Prepares the command of `exec`.
-pub(crate) fn prepare(exec: &Exec, surroundings: &Surroundings) -> Result<Prepared, Refusal> {
+/// Prepares the command of `exec`, with a `last` argument that need not be text.
+pub(crate) fn prepare(
+    exec: &Exec,
+    last: Option<&[u8]>,
+    surroundings: &Surroundings,
+) -> Result<Prepared, Refusal> {
     let Settled { account, env, cwd } = settle(exec, surroundings)?;
     let (program, argv0, args) = match exec.argv.split_first() {
         Some((program, args)) => (program.clone(), OsString::from(program), args.to_vec()),
@@ -127,6 +127,7 @@ pub(crate) fn prepare(exec: &Exec, surroundings: &Surroundings) -> Result<Prepar
     command
         .arg0(argv0)
         .args(args)
+        .args(last.map(OsStr::from_bytes))
         .env_clear()
         .envs(&env)
         .current_dir(&cwd);

@@ -3,22 +3,27 @@
 //! The server hands a command's connection to a *shim*, a process of its own that was started beforehand: so a command
 //! costs no more than its own fork and exec, and outlives the server that took its request.
 
-mod account;
+pub(crate) mod account;
 mod command;
 mod pool;
 mod pump;
+mod role;
 mod session;
 mod shim;
 mod terminal;
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use banger_guest_api::Exec;
 use serde::{Deserialize, Serialize};
 
+use crate::socket::Blocking;
 pub(crate) use command::{Prepared, Refusal, missing, prepare};
+
 pub use pool::Shims;
+pub(crate) use role::DESCRIPTOR;
 pub use shim::main as shim_main;
 pub(crate) use terminal::Terminal;
 
@@ -53,9 +58,16 @@ impl Surroundings {
 
 /// What the server tells a shim, beside the connection.
 #[derive(Debug, Serialize, Deserialize)]
-struct Order {
-    exec: Exec,
-    surroundings: Surroundings,
+pub(crate) struct Order {
+    pub(crate) exec: Exec,
+    pub(crate) surroundings: Surroundings,
+    /// An argument after the others that need not be text.
+    pub(crate) last: Option<Vec<u8>>,
     /// What the client had already sent after its request.
-    sent: Vec<u8>,
+    pub(crate) sent: Vec<u8>,
+}
+
+/// Runs a command on `connection`, which blocks, in this process: returns when it is over.
+pub(crate) fn run_here(connection: OwnedFd, order: Order) {
+    session::run(Blocking(connection), order);
 }

@@ -5,8 +5,7 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::process::Stdio;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,10 +18,8 @@ use rustix::net::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use super::shim::ORDERS;
-use super::{Order, Surroundings};
+use super::{Order, Surroundings, role};
 use crate::socket::Socket;
-use crate::{descriptors, endings};
 
 /// Shims that wait at most; the others end.
 const MOST_WAITING: usize = 4;
@@ -71,6 +68,14 @@ impl Shims {
         Ok(shims)
     }
 
+    /// A process of ours in another role, with one descriptor; it ends as shims do.
+    ///
+    /// # Errors
+    /// When the descriptor cannot be had for it.
+    pub(crate) fn role(&self, name: &str, role: &str, descriptor: &OwnedFd) -> io::Result<Command> {
+        role::command(name, role, descriptor, self.end_with_us)
+    }
+
     /// Commands that run.
     pub(crate) fn running(&self) -> u32 {
         self.running.load(Ordering::Relaxed)
@@ -90,6 +95,7 @@ impl Shims {
         let order = Order {
             exec,
             surroundings,
+            last: None,
             sent,
         };
         let shim = self.order(&connection, &serde_json::to_vec(&order)?).await?;
@@ -147,32 +153,7 @@ impl Shim {
             SocketFlags::CLOEXEC,
             None,
         )?;
-        // Above the number it gets, so that what is done in the child is a true copy, without close-on-exec.
-        let theirs = rustix::io::fcntl_dupfd_cloexec(theirs, ORDERS + 1)?;
-        let number = theirs.as_raw_fd();
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg0("@banger-command")
-            .arg("shim")
-            .env_clear()
-            .stdin(Stdio::null());
-        // SAFETY: prctl(2), signal(2), setrlimit(2) and dup2(2) are async-signal-safe; the source is open in the child, as it is
-        // close-on-exec and not yet executed, and the target belongs to nobody: the server's own descriptors end at
-        // the exec.
-        unsafe {
-            command.pre_exec(move || {
-                // What the server ignores would be ignored by commands too.
-                endings::take();
-                descriptors::give_back()?;
-                if end_with_us {
-                    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-                }
-                match libc::dup2(number, ORDERS) {
-                    -1 => Err(io::Error::last_os_error()),
-                    _ => Ok(()),
-                }
-            });
-        }
+        let mut command = role::command("@banger-command", "shim", &theirs, end_with_us)?;
         let process = command.spawn()?;
         Ok(Self {
             orders: Socket::new(ours)?,

@@ -60,7 +60,7 @@ enum Input {
 }
 
 fn start(order: &Order) -> Result<Running, Refusal> {
-    let mut prepared = prepare(&order.exec, &order.surroundings)?;
+    let mut prepared = prepare(&order.exec, order.last.as_deref(), &order.surroundings)?;
     let spawned = spawn(&order.exec, &mut prepared);
     let Prepared { program, cwd, .. } = prepared;
     let (child, terminal, outputs, input) =

@@ -6,17 +6,15 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
+use super::role::DESCRIPTOR;
 use super::{Order, session};
 use crate::endings::Held;
 use crate::socket::Blocking;
 
-/// The descriptor that a shim gets its order from.
-pub(super) const ORDERS: i32 = 3;
-
 /// Runs a shim, to its end.
 pub fn main() {
     // SAFETY: the server starts shims with the orders' socket at this number, and this is its only use.
-    let orders = Blocking(unsafe { OwnedFd::from_raw_fd(ORDERS) });
+    let orders = Blocking(unsafe { OwnedFd::from_raw_fd(DESCRIPTOR) });
     // Commands must not inherit it. It is open, so this cannot fail.
     let _ = rustix::io::fcntl_setfd(&orders, rustix::io::FdFlags::CLOEXEC);
     loop {

@@ -1,21 +1,26 @@
 //! The API's routes as methods.
 
-use banger_guest_api::{Exec, STDIO_MUX};
+use std::os::unix::net::UnixStream as StdStream;
+
+use banger_guest_api::{Exec, SSH, STDIO_MUX};
 use banger_model::Forward;
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::{Method, StatusCode, header};
+use hyper::upgrade::Upgraded;
+use hyper::{Method, Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
 
-use super::{Client, ClientError, Egress, Session, build, request, segment, streamed};
+use super::{Body, Client, ClientError, Egress, Session, build, request, segment, streamed};
 use crate::{
     AvailableImages, AvailableKernels, Catalog, CatalogAdd, DoctorReport, ForwardAdd, ForwardRemove, Image,
     ImageDiff, ImageDifference, ImageExport, ImageExported, ImageImport, ImageInspection, ImagePublish,
     ImagePull, ImagePulled, ImageRegister, ImageTag, ImageUpload, Kernel, KernelImport, KernelPublish,
-    KernelPull, KernelPulled, LogQuery, LogSource, Progress, Prune, Pruned, Published, Version, Vm, VmCommit,
-    VmCreate, VmFlow, VmForward, VmLearned, VmPort, VmRestart, VmSet, VmStart, VmStop, Wishes, WishesQuery,
-    WorkspacePlan, WorkspaceReport, WorkspaceRequest,
+    KernelPull, KernelPulled, LogQuery, LogSource, Progress, Prune, Pruned, Published, SshAccess, SshStart,
+    Version, Vm, VmCommit, VmCreate, VmFlow, VmForward, VmLearned, VmPort, VmRestart, VmSet, VmStart, VmStop,
+    Wishes, WishesQuery, WorkspacePlan, WorkspaceReport, WorkspaceRequest,
 };
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -320,16 +325,37 @@ impl Client {
 
     /// Starts a command in a VM.
     pub async fn exec(&self, name: &str, exec: &Exec) -> Result<Session> {
-        let mut request = request(Method::POST, &vm(name, "/exec"), Some(exec));
+        let request = request(Method::POST, &vm(name, "/exec"), Some(exec));
+        Ok(Session::new(self.upgraded(request, STDIO_MUX).await?))
+    }
+
+    /// What SSH clients need on this host.
+    pub async fn ssh_access(&self) -> Result<SshAccess> {
+        self.get("/v1/ssh").await
+    }
+
+    /// Opens a stream on which a VM speaks SSH.
+    ///
+    /// Gives the connection, which blocks, and what was already received on it.
+    pub async fn ssh(&self, name: &str, start: &SshStart) -> Result<(StdStream, Bytes)> {
+        let request = request(Method::POST, &vm(name, "/ssh"), Some(start));
+        let upgraded = self.upgraded(request, SSH).await?;
+        let parts = upgraded.downcast::<TokioIo<UnixStream>>();
+        let parts = parts.map_err(|_| ClientError::Ended)?;
+        let stream = parts.io.into_inner().into_std().map_err(ClientError::Stream)?;
+        stream.set_nonblocking(false).map_err(ClientError::Stream)?;
+        Ok((stream, parts.read_buf))
+    }
+
+    async fn upgraded(&self, mut request: Request<Body>, protocol: &'static str) -> Result<Upgraded> {
         let headers = request.headers_mut();
         headers.insert(header::CONNECTION, header::HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, header::HeaderValue::from_static(STDIO_MUX));
+        headers.insert(header::UPGRADE, header::HeaderValue::from_static(protocol));
         let response = self.send(request).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(ClientError::Status(response.status().as_u16()));
         }
-        let upgraded = hyper::upgrade::on(response).await.map_err(ClientError::Http)?;
-        Ok(Session::new(upgraded))
+        hyper::upgrade::on(response).await.map_err(ClientError::Http)
     }
 
     /// What listens in a VM.

@@ -7,6 +7,7 @@ mod image;
 mod kernel;
 mod prune;
 mod publish;
+mod ssh_config;
 mod system;
 mod version;
 mod vm;
@@ -49,6 +50,7 @@ enum Command {
     /// Install, look at and remove the root helper, which gives VMs a network
     #[command(subcommand)]
     System(system::Command),
+    SshConfig(ssh_config::Args),
     /// Examine this host: what is missing, and the command that mends it
     Doctor(doctor::Args),
     /// Tell the versions of banger and of the daemon that runs
@@ -93,6 +95,7 @@ pub(crate) async fn run(cli: Cli) -> Result<i32, Failure> {
         Command::Cache(Cache::Prune(args)) => prune::run(prune::What::Cache, args).await,
         Command::Daemon(command) => daemon::run(command).await,
         Command::System(command) => system::run(command),
+        Command::SshConfig(args) => ssh_config::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Version(args) => version::run(args).await,
         Command::Completion(args) => completion::run(&args),

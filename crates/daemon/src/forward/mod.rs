@@ -38,6 +38,7 @@ use crate::guest::{self, Guest, Tunnel};
 pub(crate) use error::Error;
 pub(crate) use listing::ports;
 pub(crate) use publish::{probe, refuse_open};
+pub(crate) use relay::join;
 
 /// The most connections into one guest at once; those that come then wait in the kernel.
 const MOST_INTO: usize = 512;

@@ -30,6 +30,16 @@ pub(super) async fn relay(mut peer: TcpStream, tunnel: Tunnel) {
     }
 }
 
+/// The same for any stream, of which either end ends the other: whoever uses it tells its end by itself.
+pub(crate) async fn join(peer: impl AsyncRead + AsyncWrite, tunnel: Tunnel) -> io::Result<()> {
+    let Tunnel { mut stream, sent } = tunnel;
+    let (mut from_guest, mut to_guest) = stream.split();
+    let (mut from_peer, mut to_peer) = tokio::io::split(peer);
+    let there = to_guest_from(&mut from_peer, &mut to_guest);
+    let back = to_peer_from(&mut from_guest, &sent, &mut to_peer);
+    tokio::try_join!(there, back).map(drop)
+}
+
 async fn to_guest_from(
     peer: &mut (impl AsyncRead + Unpin),
     guest: &mut (impl AsyncWrite + Unpin),

@@ -57,6 +57,9 @@ pub(crate) enum BadRequest {
     /// A stream was asked for without an upgrade.
     #[error("this request needs `Upgrade: {}`", banger_api::stream::STDIO_MUX)]
     NoUpgrade,
+    /// A stream of SSH was asked for without an upgrade.
+    #[error("this request needs `Upgrade: {}`", banger_api::stream::SSH)]
+    NoSshUpgrade,
     /// A thread of blocking work panicked.
     #[error("{0} panicked (a defect of banger: see the daemon's log)")]
     Defect(&'static str),

@@ -20,6 +20,7 @@ mod prune;
 mod pull;
 mod repository;
 mod sessions;
+mod ssh;
 mod vms;
 mod workspaces;
 
@@ -100,6 +101,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/vms/{name}/sessions/{session}/signal", post(sessions::signal))
         .route("/v1/vms/{name}/sessions/{session}/stop", post(sessions::stop))
         .route("/v1/vms/{name}/sessions/{session}/stream", post(sessions::stream))
+        .route("/v1/vms/{name}/ssh", post(ssh::open))
+        .route("/v1/ssh", get(ssh::access))
         .route("/v1/vms/{name}/ports", get(forwards::ports))
         .route("/v1/forwards", get(forwards::all))
         .route("/v1/vms/{name}/forwards", get(forwards::list).post(forwards::add))

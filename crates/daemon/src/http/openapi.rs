@@ -75,6 +75,8 @@ use self::routes::{Out, routes};
         banger_api::Pruned,
         banger_api::Published,
         banger_api::SigningKey,
+        banger_api::SshAccess,
+        banger_api::SshStart,
         banger_api::Version,
         banger_api::Vm,
         banger_api::VmCommit,

@@ -25,6 +25,11 @@ impl Files {
         }
     }
 
+    /// The directory itself.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The writable disk.
     pub(crate) fn disk(&self) -> PathBuf {
         self.dir.join("disk.ext4")

@@ -179,6 +179,9 @@ pub(crate) enum Error {
     /// Nothing listens on the guest's SSH port.
     #[error("VM `{0}` runs, but no SSH server listens in it")]
     NoSsh(VmName),
+    /// The agent's SSH server says nothing.
+    #[error("the SSH server of VM `{0}` does not answer")]
+    SshSilent(VmName),
     /// The caller went away or something ended the VM.
     #[error("the start of VM `{0}` was cancelled")]
     Cancelled(VmName),
@@ -230,7 +233,7 @@ impl Describe for Error {
             Self::Config(source) => source.code(),
             Self::File { .. } | Self::Disk { .. } | Self::Random(_) => ErrorCode::Host,
             Self::Machine { .. } | Self::Ended { .. } | Self::Died { .. } => ErrorCode::Vmm,
-            Self::Knock { .. } | Self::NoSsh(_) | Self::Cut { .. } => ErrorCode::Guest,
+            Self::Knock { .. } | Self::NoSsh(_) | Self::SshSilent(_) | Self::Cut { .. } => ErrorCode::Guest,
             Self::Silent { .. } => ErrorCode::Timeout,
             Self::Guest { source, .. } => source.code(),
             Self::Forward { source, .. } => source.code(),
@@ -261,7 +264,7 @@ impl Describe for Error {
             Self::NoPreset { present, .. } => format!("there are: @{}", present.join(", @")),
             Self::Network { source, .. } | Self::Detach(source) => return source.hints(),
             Self::NoSsh(name) => {
-                format!("install one in the image, or use `banger vm shell {name}`, which needs none")
+                format!("install one in the image, or leave out `--sshd`: `banger vm ssh {name}` needs none")
             }
             Self::Silent { name, .. } => {
                 format!("`banger vm create --vmm qemu` tells whether VM `{name}` boots under another VMM")

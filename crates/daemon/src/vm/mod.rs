@@ -48,6 +48,7 @@ use crate::error::{body, chain};
 use crate::forward::Table;
 use crate::network::Network;
 use crate::pulls::Pulls;
+use crate::ssh::Keys;
 
 /// What all VMs share.
 #[derive(Debug)]
@@ -68,6 +69,8 @@ pub(crate) struct Context {
     pub(crate) forwards: Arc<Table>,
     /// The network of VMs.
     pub(crate) network: Network,
+    /// Keys for SSH.
+    pub(crate) ssh: Keys,
 }
 
 impl Context {
@@ -180,7 +183,29 @@ impl Vms {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&name);
+        self.tell_ssh().await;
         Ok(())
+    }
+
+    /// Tells SSH clients which VMs there are, with those of their keys that are made.
+    async fn tell_ssh(&self) {
+        let context = Arc::clone(&self.context);
+        let directories = self.directories();
+        let told = tokio::task::spawn_blocking(move || context.ssh.publish(&directories)).await;
+        // The next client is told before it asks.
+        if let Ok(Err(error)) = told {
+            tracing::warn!(error = %chain(&error), "could not tell SSH clients of VMs");
+        }
+    }
+
+    /// Where the durable files of every VM are.
+    pub(crate) fn directories(&self) -> BTreeMap<VmName, PathBuf> {
+        let of = |handle: Handle| {
+            let spec = handle.state().spec;
+            let dir = Files::of(&self.context.paths.state, spec.id).dir().to_owned();
+            (spec.name, dir)
+        };
+        self.list().into_iter().map(of).collect()
     }
 
     /// Lets the rules of VMs that name this one hold anew: it has an address now, or none any more.

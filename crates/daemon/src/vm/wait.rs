@@ -1,25 +1,26 @@
 //! What a start may wait for once the guest is ready.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use banger_guest_api::{InitState, Listener, Transport};
+use banger_guest_api::ssh::encode_key;
+use banger_guest_api::{InitState, Ssh};
 use banger_model::{Stage, WaitFor};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt;
 
 use super::boot::console_tail;
 use super::{Error, Handle, Reporter, State};
 
-/// The port of SSH (RFC 4253, section 4).
-const SSH_PORT: u16 = 22;
+/// How every SSH server begins (RFC 4253, section 4.2).
+const BANNER: &[u8; 8] = b"SSH-2.0-";
 
 /// Waits until the VM is as far as `wait` says. The VM runs on when this fails or is dropped.
 pub(crate) async fn until(handle: &Handle, wait: WaitFor, progress: &Reporter) -> Result<(), Error> {
     match wait {
         WaitFor::Agent => Ok(()),
         WaitFor::Init => init(handle, progress).await,
-        WaitFor::Ssh => {
-            init(handle, progress).await?;
-            ssh(handle).await
-        }
+        WaitFor::Ssh => ssh(handle).await,
     }
 }
 
@@ -67,23 +68,24 @@ fn deadline(acceleration: &str) -> Duration {
     Duration::from_secs(if acceleration == "tcg" { 600 } else { 180 })
 }
 
-/// An image's SSH server listens once its init has started it; so it is asked once, then.
+/// Whether the agent's SSH server answers. It tells its version before it needs a key.
 async fn ssh(handle: &Handle) -> Result<(), Error> {
     let name = handle.state().spec.name;
-    let listeners = handle
-        .live()?
-        .guest()
-        .ports(false)
-        .await
-        .map_err(|source| Error::Guest {
-            name: name.clone(),
-            source: Box::new(source),
-            console: None,
-        })?;
-    let is_ssh = |listener: &Listener| listener.transport == Transport::Tcp && listener.port == SSH_PORT;
-    if listeners.iter().any(is_ssh) {
-        Ok(())
-    } else {
-        Err(Error::NoSsh(name))
+    let nobody = Ssh {
+        host_key: encode_key(&[0; 32]),
+        keys: Vec::new(),
+        env: BTreeMap::new(),
+    };
+    let opened = handle.live()?.guest().ssh(&nobody).await;
+    let stream = opened.map_err(|source| Error::Guest {
+        name: name.clone(),
+        source: Box::new(source),
+        console: None,
+    })?;
+    let mut version = [0; BANNER.len()];
+    let read = TokioIo::new(stream).read_exact(&mut version).await;
+    match read {
+        Ok(_) if version == *BANNER => Ok(()),
+        Ok(_) | Err(_) => Err(Error::SshSilent(name)),
     }
 }

@@ -2,6 +2,7 @@
 
 mod acp;
 mod bootstrap;
+mod code;
 mod commit;
 mod create;
 mod delete;
@@ -19,6 +20,8 @@ mod set;
 pub(crate) mod shape;
 mod shell;
 mod show;
+mod ssh;
+mod ssh_proxy;
 mod start;
 mod stop;
 mod wishes;
@@ -43,6 +46,12 @@ pub(crate) enum Command {
     Show(show::Args),
     Exec(exec::Args),
     Shell(shell::Args),
+    Ssh(ssh::Args),
+    Code(code::Args),
+    #[command(hide = true)]
+    SshProxy(ssh_proxy::Args),
+    #[command(hide = true)]
+    SshKeys(ssh_proxy::KeysArgs),
     Logs(logs::Args),
     Ports(ports::Args),
     /// Forward ports of VMs to this host, and of this host to VMs
@@ -72,6 +81,10 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Show(args) => show::run(args).await,
         Command::Exec(args) => exec::run(args).await,
         Command::Shell(args) => shell::run(args).await,
+        Command::Ssh(args) => ssh::run(args).await,
+        Command::Code(args) => code::run(args).await,
+        Command::SshProxy(args) => ssh_proxy::run(args).await,
+        Command::SshKeys(args) => ssh_proxy::keys(args).await,
         Command::Logs(args) => logs::run(args).await,
         Command::Ports(args) => ports::run(args).await,
         Command::Forward(command) => forward::run(command).await,

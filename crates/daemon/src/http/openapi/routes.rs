@@ -282,6 +282,20 @@ pub(super) fn routes() -> Vec<Route> {
             Out::Frames,
         ),
         (
+            Post,
+            "/v1/vms/{name}/ssh",
+            "Speak SSH with a VM (Upgrade: ssh_v1)",
+            Some("SshStart"),
+            Out::Frames,
+        ),
+        (
+            Get,
+            "/v1/ssh",
+            "Tell what SSH clients need",
+            None,
+            Out::Json("SshAccess"),
+        ),
+        (
             Get,
             "/v1/vms/{name}/ports",
             "List what listens in a VM",

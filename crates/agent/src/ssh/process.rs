@@ -1,0 +1,133 @@
+//! The process of one connection: its order, its user, its end.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, Read};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::rc::Rc;
+
+use banger_guest_api::ssh::decode_key;
+use banger_ssh::{HostKey, PublicKey, Server, Users};
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+
+use super::Order;
+use super::dispatch::Dispatch;
+use super::link::Link;
+use crate::endings::Held;
+use crate::exec::account::{self, Account};
+use crate::exec::{DESCRIPTOR, Surroundings};
+use crate::failure::{During, refused};
+use crate::socket::Socket;
+
+/// Serves the connection that this process was started with, to its end.
+pub fn main() {
+    // SAFETY: the server starts such processes with a connection at this number, and this is its only use.
+    let connection = unsafe { OwnedFd::from_raw_fd(DESCRIPTOR) };
+    // Commands must not inherit it. It is open, so this cannot fail.
+    let _ = rustix::io::fcntl_setfd(&connection, rustix::io::FdFlags::CLOEXEC);
+    if let Err(failure) = run(connection) {
+        eprintln!(
+            "banger: serve SSH: {} {}",
+            failure.message,
+            failure.causes.join(": ")
+        );
+    }
+}
+
+fn run(connection: OwnedFd) -> Result<(), banger_guest_api::Failure> {
+    let mut order = Vec::new();
+    io::stdin().read_to_end(&mut order).during("read what to serve")?;
+    let order: Order = serde_json::from_slice(&order).during("understand what to serve")?;
+    let seed = decode_key(&order.ssh.host_key).and_then(|seed| HostKey::new(&seed));
+    let host = seed.ok_or_else(|| refused("the host's key is none"))?;
+    let keys = order.ssh.keys.iter().filter_map(|key| decode_key(key));
+    let users = Box::new(Accounts(order.surroundings.clone()));
+    let server = Server::new(host, keys.map(PublicKey).collect(), users).during("begin")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Where names are resolved; a signal to end is this thread's matter.
+        .on_thread_start(|| std::mem::forget(Held::hold()))
+        .build()
+        .during("start the runtime")?;
+    let set = LocalSet::new();
+    set.block_on(&runtime, async move {
+        let socket = Socket::new(connection).during("watch the connection")?;
+        let link = Link::new(server);
+        let busy = Rc::<Busy>::default();
+        let mut surroundings = order.surroundings;
+        surroundings.env.extend(order.ssh.env);
+        let mut dispatch = Dispatch::new(&link, surroundings, Rc::clone(&busy));
+        // How it ended is the client's to tell.
+        let _ = link.run(socket, &order.sent, |event| dispatch.hear(event)).await;
+        drop(dispatch);
+        // Commands that do not end by the hang-up go on as they would without us; their output is taken until they do.
+        busy.none().await;
+        Ok(())
+    })
+}
+
+struct Accounts(Surroundings);
+
+impl Users for Accounts {
+    fn knows(&self, name: &str) -> bool {
+        // A number, or a group with it, is no name of a user's.
+        !name.contains(':') && name.parse::<u32>().is_err() && account::of(Some(name), &self.0).is_ok()
+    }
+}
+
+/// Commands that run. While there are any, a signal to end waits: the guest's power-off asks the commands to end, and we
+/// stay to tell how they did.
+#[derive(Debug, Default)]
+pub(super) struct Busy {
+    count: Cell<u32>,
+    held: RefCell<Option<Held>>,
+    changed: Notify,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Guard(Rc<Busy>);
+
+impl Busy {
+    pub(super) fn one_more(self: &Rc<Self>) -> Guard {
+        if self.count.get() == 0 {
+            self.held.replace(Some(Held::hold()));
+        }
+        self.count.set(self.count.get() + 1);
+        Guard(Rc::clone(self))
+    }
+
+    async fn none(&self) {
+        while self.count.get() > 0 {
+            self.changed.notified().await;
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let left = self.0.count.get() - 1;
+        self.0.count.set(left);
+        if left == 0 {
+            self.0.held.take();
+            self.0.changed.notify_one();
+        }
+    }
+}
+
+/// Makes this process the user's, for good.
+///
+/// # Errors
+/// When the system refuses; then nothing must be done for the client.
+pub(super) fn become_user(account: &Account, surroundings: &Surroundings) -> io::Result<()> {
+    use rustix::process::{Gid, Uid};
+    if surroundings.is_real() && rustix::process::geteuid().is_root() {
+        // This is the process's one thread so far, and those to come are of its making.
+        let groups: Vec<_> = account.groups.iter().copied().map(Gid::from_raw).collect();
+        rustix::thread::set_thread_groups(&groups)?;
+        rustix::thread::set_thread_gid(Gid::from_raw(account.gid))?;
+        rustix::thread::set_thread_uid(Uid::from_raw(account.uid))?;
+    }
+    // A home that is not there yet is no reason to send anybody away.
+    std::env::set_current_dir(&account.home).or_else(|_| std::env::set_current_dir("/"))
+}

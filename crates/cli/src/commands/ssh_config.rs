@@ -1,0 +1,129 @@
+//! `banger ssh-config`
+
+use std::path::PathBuf;
+
+use banger_api::Paths;
+
+use crate::failure::Failure;
+use crate::ssh::config_file::{read, replace};
+use crate::ssh::{ZONE, block, options, proxy_command, quoted};
+use crate::{connection, exit, print};
+
+/// Let ssh know VMs: `ssh NAME.vm`
+///
+/// So do scp, sftp, rsync, `git clone ssh://NAME.vm/root/repo`, Ansible, and editors that work over SSH. It is for every
+/// VM, also for those to come. In ~/.ssh/config there is one marked block, which includes a file of banger's; all else
+/// there stays as it is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger ssh-config --install
+  banger ssh-config --print > vms.conf && ssh -F vms.conf web.vm
+  banger ssh-config --uninstall")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    what: What,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct What {
+    /// Include the configuration in ~/.ssh/config
+    #[arg(long)]
+    install: bool,
+    /// Print the configuration
+    #[arg(long)]
+    print: bool,
+    /// Take it out of ~/.ssh/config again
+    #[arg(long)]
+    uninstall: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    match args.what {
+        What { install: true, .. } => install().await?,
+        What { uninstall: true, .. } => uninstall()?,
+        What { .. } => print::line(configuration().await?.trim_end()),
+    }
+    Ok(exit::OK)
+}
+
+/// Whether ssh knows VMs.
+pub(crate) fn is_installed() -> Result<bool, Failure> {
+    let users = users_file()?;
+    let text = read(&users).map_err(|error| Failure::during(format!("read {}", users.display()), &error))?;
+    let ours = quoted(&our_file()?)?;
+    Ok(text
+        .split(|&byte| byte == b'\n')
+        .any(|line| line.trim_ascii() == format!("Include {ours}").as_bytes()))
+}
+
+async fn install() -> Result<(), Failure> {
+    let (users, ours) = (users_file()?, our_file()?);
+    let text = configuration().await?;
+    let failed = |path: &PathBuf| {
+        let what = format!("write {}", path.display());
+        move |error| Failure::during(what, &error)
+    };
+    if read(&ours).map_err(failed(&ours))? != text.as_bytes() {
+        replace(&ours, text.as_bytes()).map_err(failed(&ours))?;
+    }
+    let before = read(&users).map_err(failed(&users))?;
+    let after = block::installed(&before, &quoted(&ours)?).map_err(|error| unmatched(&users, error))?;
+    if after != before {
+        replace(&users, &after).map_err(failed(&users))?;
+    }
+    print::line(&format!(
+        "{} includes {}: `ssh NAME{ZONE}`",
+        users.display(),
+        ours.display()
+    ));
+    Ok(())
+}
+
+fn uninstall() -> Result<(), Failure> {
+    let (users, ours) = (users_file()?, our_file()?);
+    let failed = |error| Failure::during(format!("write {}", users.display()), &error);
+    let before = read(&users).map_err(failed)?;
+    let after = block::removed(&before).map_err(|error| unmatched(&users, error))?;
+    if after != before {
+        replace(&users, &after).map_err(failed)?;
+    }
+    match std::fs::remove_file(&ours) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::during(format!("remove {}", ours.display()), &error));
+        }
+        _ => {}
+    }
+    print::line(&format!("{} is without banger", users.display()));
+    Ok(())
+}
+
+fn unmatched(users: &std::path::Path, error: block::Unmatched) -> Failure {
+    let mut failure = Failure::during(format!("understand {}", users.display()), &error);
+    failure.add_hint("mend or remove the lines between the marks by hand");
+    failure
+}
+
+/// What ssh is told of VMs, one pattern for all.
+async fn configuration() -> Result<String, Failure> {
+    let access = connection::connect().await?.ssh_access().await?;
+    let mut text = format!("# Written by banger: `banger ssh-config --install` renews it.\nHost *{ZONE}\n");
+    for option in options(&access, &proxy_command("%h", false)?)? {
+        text.push_str("    ");
+        text.push_str(&option);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// The user's own configuration of ssh.
+fn users_file() -> Result<PathBuf, Failure> {
+    let home = std::env::home_dir().filter(|home| home.is_absolute());
+    let home = home.ok_or_else(|| Failure::new("find the home directory", &["set HOME"]))?;
+    Ok(home.join(".ssh/config"))
+}
+
+fn our_file() -> Result<PathBuf, Failure> {
+    Ok(Paths::from_env()?.config.join("ssh_config"))
+}

@@ -1,0 +1,52 @@
+//! `banger vm code`
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use super::run::WORKSPACE;
+use crate::commands::ssh_config;
+use crate::failure::Failure;
+use crate::ssh::{ZONE, on_path};
+use crate::{complete, connection};
+
+/// Open a VM in VS Code
+///
+/// It opens the repository that `vm run` put there, or the path that is named, by VS Code's own Remote - SSH. That needs
+/// `banger ssh-config --install`, once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm code web
+  banger vm code web /srv/app")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    name: String,
+    /// What to open; the VM's repository, or the home of root when absent
+    path: Option<String>,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let code = on_path("code").ok_or_else(|| {
+        Failure::new(
+            "there is no `code` on PATH",
+            &["install VS Code, and in it `Shell Command: Install 'code' command in PATH`"],
+        )
+    })?;
+    if !ssh_config::is_installed()? {
+        return Err(Failure::new(
+            "ssh does not know VMs yet, and VS Code uses ssh",
+            &["let it: `banger ssh-config --install`"],
+        ));
+    }
+    let vm = connection::connect().await?.vm(&args.name).await?;
+    let path = args
+        .path
+        .or_else(|| vm.labels.get(WORKSPACE).cloned())
+        .unwrap_or_else(|| "/root".to_owned());
+    let failed = Command::new(code)
+        .arg("--remote")
+        .arg(format!("ssh-remote+{}{ZONE}", vm.name))
+        .arg(path)
+        .exec();
+    Err(Failure::during("run code", &failed))
+}

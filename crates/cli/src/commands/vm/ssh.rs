@@ -1,0 +1,168 @@
+//! `banger vm ssh`
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use banger_api::SshAccess;
+use banger_model::Phase;
+
+use crate::failure::Failure;
+use crate::ssh::{ZONE, on_path, options, ourselves, proxy_command, quoted, shell_word};
+use crate::{complete, connection};
+
+/// Run this host's ssh with a VM
+///
+/// The image needs no SSH server, no user and no network: banger's agent answers. The VM is known by its own key and
+/// knows yours, so that nothing is asked. What follows the name goes to ssh as it is; a command goes after `--`, as one
+/// line for the guest's shell or as words, which stay words. The exit code is ssh's: the command's, or 255.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm ssh web                               a shell
+  banger vm ssh web -- uname -a
+  banger vm ssh web -- 'cd /srv && ls'
+  banger vm ssh web -A -L 5432:localhost:5432     your agent, and a port
+  banger vm ssh --sshd --user dev web             the image's own SSH server
+
+`banger ssh-config --install` lets `ssh web.vm`, and all that builds on ssh, do the same.")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    name: String,
+    /// Who to be in the VM; root when absent
+    #[arg(long, short)]
+    user: Option<String>,
+    /// Speak to the image's own SSH server, at its port 22
+    #[arg(long)]
+    sshd: bool,
+    /// Options of ssh
+    #[arg(value_name = "SSH OPTION", allow_hyphen_values = true)]
+    options: Vec<String>,
+    /// The command and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let args = args.split();
+    let ssh = on_path("ssh").ok_or_else(|| {
+        let hint = format!(
+            "install one (Debian: openssh-client), or use `banger vm shell {}`, which needs none",
+            args.name
+        );
+        Failure::new("there is no ssh on PATH", &[&hint]).before_command()
+    })?;
+    let access = look(&args.name).await.map_err(Failure::before_command)?;
+    let mut command = Command::new(ssh);
+    for option in said(&args, &access)? {
+        command.arg("-o").arg(option);
+    }
+    if let Some(user) = &args.user {
+        command.arg("-l").arg(user);
+    }
+    command.args(&args.options);
+    command.arg("--").arg(format!("{}{ZONE}", args.name));
+    command.args(line(&args.command));
+    let failed = command.exec();
+    Err(Failure::during("run ssh", &failed).before_command())
+}
+
+impl Args {
+    /// What follows a `--` is the command, which clap leaves among the options if there are any.
+    fn split(mut self) -> Self {
+        if let Some(end) = self.options.iter().position(|option| option == "--") {
+            let mut command = self.options.split_off(end);
+            command.remove(0);
+            command.append(&mut self.command);
+            self.command = command;
+        }
+        self
+    }
+}
+
+/// The files for ssh, once it is sure that the VM runs: ssh could only say that the proxy ended.
+async fn look(name: &str) -> Result<SshAccess, Failure> {
+    let client = connection::connect().await?;
+    let vm = client.vm(name).await?;
+    if vm.phase != Phase::Running {
+        let hint = format!("start it with `banger vm start {name}`");
+        return Err(Failure::new(
+            format!("VM `{name}` is {}, not running", vm.phase),
+            &[&hint],
+        ));
+    }
+    Ok(client.ssh_access().await?)
+}
+
+/// What ssh is told.
+fn said(args: &Args, access: &SshAccess) -> Result<Vec<String>, Failure> {
+    // The name of a VM that exists is a host name: plain in every shell.
+    let reach = proxy_command(&args.name, args.sshd)?;
+    if !args.sshd {
+        let said = options(access, &reach)?;
+        // `-l` is for the user who was named.
+        return Ok(said
+            .into_iter()
+            .filter(|option| args.user.is_none() || !option.starts_with("User "))
+            .collect());
+    }
+    // Its keys are the image's. The agent tells them, so they are not taken on trust; who may come in is its matter.
+    let us = quoted(&ourselves()?)?;
+    let mut said = vec![
+        format!("ProxyCommand {reach}"),
+        format!("IdentityFile {}", quoted(&access.identity)?),
+        format!("KnownHostsCommand {us} vm ssh-keys {}", args.name),
+        "UserKnownHostsFile /dev/null".to_owned(),
+        "GlobalKnownHostsFile /dev/null".to_owned(),
+        "StrictHostKeyChecking yes".to_owned(),
+        "UpdateHostKeys no".to_owned(),
+    ];
+    if args.user.is_none() {
+        said.push("User root".to_owned());
+    }
+    Ok(said)
+}
+
+/// One argument is a line for the guest's shell; several are words, which the shell is to see as they are.
+fn line(command: &[String]) -> Option<String> {
+    match command {
+        [] => None,
+        [line] => Some(line.clone()),
+        words => {
+            let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
+            Some(words.join(" "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{Args, line};
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn options_are_sshs_and_the_rest_is_the_command() {
+        let parsed = |line: &str| Line::parse_from(line.split(' ')).args.split();
+        let args = parsed("ssh --user me web -A -L 1:h:2 -- sh -c -- x");
+        assert_eq!(args.options, ["-A", "-L", "1:h:2"]);
+        assert_eq!(args.command, ["sh", "-c", "--", "x"]);
+        assert_eq!(args.user.as_deref(), Some("me"));
+        let args = parsed("ssh --sshd web -- -A");
+        assert!(args.sshd && args.options.is_empty());
+        assert_eq!(args.command, ["-A"]);
+    }
+
+    #[test]
+    fn a_line_is_a_line_and_words_are_words() {
+        let line = |words: &[&str]| line(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
+        assert_eq!(line(&[]), None);
+        assert_eq!(line(&["a && b"]).unwrap(), "a && b");
+        assert_eq!(line(&["sh", "-c", "echo $A"]).unwrap(), "sh -c 'echo $A'");
+    }
+}

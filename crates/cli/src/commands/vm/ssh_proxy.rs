@@ -1,0 +1,126 @@
+//! `banger vm ssh-proxy` and `banger vm ssh-keys`: what ssh runs.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+
+use banger_api::SshStart;
+use banger_api::client::Received;
+use banger_api::stream::{Control, Exec, ExitStatus};
+
+use crate::failure::Failure;
+use crate::ssh::ZONE;
+use crate::{connection, exit};
+
+/// Carry SSH between standard input and output and a VM
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The VM, by its name or as NAME.vm
+    name: String,
+    /// Its image's own server
+    #[arg(long)]
+    sshd: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let name = args.name.strip_suffix(ZONE).unwrap_or(&args.name);
+    let client = connection::connect().await?;
+    let (stream, sent) = client.ssh(name, &SshStart { sshd: args.sshd }).await?;
+    let carried = tokio::task::spawn_blocking(move || carry(stream, &sent)).await;
+    carried
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
+        .map_err(|error| Failure::during("carry SSH", &error))?;
+    Ok(exit::OK)
+}
+
+/// Bytes that are held in each direction.
+const BUFFER: usize = 128 << 10;
+
+/// Carries both directions until the VM's ends.
+fn carry(stream: UnixStream, sent: &[u8]) -> io::Result<()> {
+    let mut to = stream.try_clone()?;
+    let mut input = duplicate(rustix::stdio::stdin())?;
+    std::thread::spawn(move || {
+        // Whatever ends it, the VM is to hear that nothing more comes.
+        let _ = pour(&mut input, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+    let mut output = duplicate(rustix::stdio::stdout())?;
+    output.write_all(sent)?;
+    match pour(&mut &stream, &mut output) {
+        // ssh has gone, which is how all of this ends.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            ) =>
+        {
+            Ok(())
+        }
+        poured => poured,
+    }
+}
+
+/// As `io::copy` without its splice(2), which held back what followed a short piece (Linux 6.12).
+fn pour(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => to.write_all(&buffer[..read])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Standard input or output without the buffers of its handle.
+fn duplicate(stream: rustix::fd::BorrowedFd<'_>) -> io::Result<File> {
+    stream.try_clone_to_owned().map(File::from)
+}
+
+/// Print the keys of the SSH server that a VM's image has, as ssh's `KnownHostsCommand`
+#[derive(Debug, clap::Args)]
+pub(crate) struct KeysArgs {
+    name: String,
+}
+
+/// Where such a server has them.
+const KEYS: &str = "cat /etc/ssh/ssh_host_*_key.pub";
+
+pub(super) async fn keys(args: KeysArgs) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let exec = Exec {
+        argv: ["sh", "-c", KEYS].map(str::to_owned).to_vec(),
+        user: Some("root".to_owned()),
+        ..Exec::default()
+    };
+    let mut session = client.exec(&args.name, &exec).await?;
+    session
+        .sender
+        .end_stdin()
+        .await
+        .map_err(|error| Failure::during("read the keys", &error))?;
+    let mut keys = Vec::new();
+    let mut words = Vec::new();
+    let status = loop {
+        match session.receiver.next().await? {
+            Some(Received::Stdout(bytes)) => keys.extend(bytes),
+            Some(Received::Stderr(bytes)) => words.extend(bytes),
+            Some(Received::Control(Control::Exit { status })) => break Some(status),
+            Some(Received::Control(Control::Error { failure, .. })) => words.extend(failure.message.bytes()),
+            Some(Received::Control(_)) => {}
+            None => break None,
+        }
+    };
+    if status != Some(ExitStatus::Code(0)) {
+        let hint = "leave out `--sshd`: banger's own SSH server needs nothing in the image";
+        let failure = Failure::new("the image has no SSH host keys", &[hint]);
+        return Err(failure.with_log(String::from_utf8_lossy(&words).into_owned()));
+    }
+    for key in String::from_utf8_lossy(&keys).lines() {
+        println!("{}{ZONE} {key}", args.name);
+    }
+    Ok(exit::OK)
+}

@@ -1,0 +1,109 @@
+//! The host's own SSH client: where it is, and what it is told so that it knows VMs without asking anybody.
+
+pub(crate) mod block;
+pub(crate) mod config_file;
+
+use std::path::{Path, PathBuf};
+
+use banger_api::SshAccess;
+
+use crate::failure::Failure;
+
+/// What VMs are called for SSH: `NAME.vm`.
+pub(crate) const ZONE: &str = ".vm";
+
+/// Who one is in a VM when nothing is said.
+const USER: &str = "root";
+
+/// A program of the host.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|program| program.is_file() && rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_ok())
+}
+
+/// This program, by the name that stays when another version of it is installed.
+pub(crate) fn ourselves() -> Result<PathBuf, Failure> {
+    let us = std::env::current_exe().map_err(|error| Failure::during("find this program", &error))?;
+    let same = |program: &PathBuf| program.canonicalize().is_ok_and(|found| found == us);
+    Ok(on_path("banger").filter(same).unwrap_or(us))
+}
+
+/// Options of ssh_config(5) by which VMs are known and reached, one a line. `reach` is the proxy command.
+pub(crate) fn options(access: &SshAccess, reach: &str) -> Result<Vec<String>, Failure> {
+    Ok(vec![
+        format!("ProxyCommand {reach}"),
+        format!("User {USER}"),
+        format!("IdentityFile {}", quoted(&access.identity)?),
+        "IdentitiesOnly yes".to_owned(),
+        format!("UserKnownHostsFile {}", quoted(&access.known_hosts)?),
+        "GlobalKnownHostsFile /dev/null".to_owned(),
+        "HostKeyAlgorithms ssh-ed25519".to_owned(),
+        "StrictHostKeyChecking yes".to_owned(),
+        "UpdateHostKeys no".to_owned(),
+        "CheckHostIP no".to_owned(),
+    ])
+}
+
+/// The proxy command for the VM that `name` stands for.
+pub(crate) fn proxy_command(name: &str, sshd: bool) -> Result<String, Failure> {
+    let mut words = Vec::new();
+    // The same banger, for whoever comes without its variable.
+    if let Some(home) = std::env::var_os("BANGER_HOME") {
+        words.push("env".to_owned());
+        words.push(shell_word(&format!("BANGER_HOME={}", text(Path::new(&home))?)));
+    }
+    words.push(shell_word(text(&ourselves()?)?));
+    let command = words.join(" ").replace('%', "%%");
+    let sshd = if sshd { " --sshd" } else { "" };
+    Ok(format!("{command} vm ssh-proxy{sshd} {name}"))
+}
+
+/// A path as a word of ssh_config(5), which has no way to write a quote in quotes.
+pub(crate) fn quoted(path: &Path) -> Result<String, Failure> {
+    let path = text(path)?;
+    if path.contains(['"', '\n']) {
+        return Err(Failure::new(
+            format!("ssh's configuration cannot name {path}"),
+            &["set BANGER_HOME to a directory without quotes in its name"],
+        ));
+    }
+    Ok(format!("\"{}\"", path.replace('%', "%%")))
+}
+
+fn text(path: &Path) -> Result<&str, Failure> {
+    path.to_str().ok_or_else(|| {
+        Failure::new(
+            format!("ssh's configuration cannot name {}", path.display()),
+            &["its name is not UTF-8"],
+        )
+    })
+}
+
+/// A word of a POSIX shell's line.
+pub(crate) fn shell_word(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stay_words() {
+        assert_eq!(shell_word("a/b-c"), "a/b-c");
+        assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_word("it's $HOME"), r"'it'\''s $HOME'");
+    }
+
+    #[test]
+    fn paths_are_quoted() {
+        assert_eq!(quoted(Path::new("/a b/50%")).unwrap(), "\"/a b/50%%\"");
+        assert!(quoted(Path::new("/a\"b")).is_err());
+    }
+}

@@ -1,0 +1,49 @@
+//! Why a key cannot be had.
+
+use std::io;
+use std::path::PathBuf;
+
+use banger_model::ErrorCode;
+
+use crate::error::Describe;
+
+/// A key, or the file of known hosts.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A file or directory.
+    #[error("{what} {}", .path.display())]
+    File {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// What a file holds is no key.
+    #[error("understand the key in {}", .0.display())]
+    Format(PathBuf, #[source] ssh_key::Error),
+    /// A key of another kind.
+    #[error("the key in {} is not of the kind ed25519", .0.display())]
+    Kind(PathBuf),
+    /// The system gave no random bytes.
+    #[error("make a key")]
+    Random(#[source] Box<crate::vm::Error>),
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Host
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Format(path, _) | Self::Kind(path) => {
+                vec![format!("remove {}: banger makes another one", path.display())]
+            }
+            Self::File { .. } | Self::Random(_) => Vec::new(),
+        }
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}

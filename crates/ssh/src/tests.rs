@@ -1,0 +1,195 @@
+//! What a server does with clients, and with those that do what none should.
+
+use proptest::prelude::*;
+use ring::signature::Ed25519KeyPair;
+
+use crate::testing::Pair;
+use crate::wire::{Reader, Write};
+use crate::{Error, Event, HostKey, MAX_CHANNELS, Server, Stream, WINDOW, message};
+
+struct Nobody;
+
+impl crate::Users for Nobody {
+    fn knows(&self, _: &str) -> bool {
+        false
+    }
+}
+
+#[test]
+fn only_a_known_key_of_a_known_user_is_taken() {
+    let mut pair = Pair::new();
+    pair.begin();
+    let other = Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap();
+    assert_eq!(pair.prove("a", &other), message::USERAUTH_FAILURE);
+    let user = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+    assert_eq!(pair.prove("nobody", &user), message::USERAUTH_FAILURE);
+    assert_eq!(pair.server.next_event(), None);
+    assert_eq!(pair.prove("a", &user), message::USERAUTH_SUCCESS);
+}
+
+#[test]
+fn nothing_is_done_for_nobody() {
+    let mut pair = Pair::new();
+    pair.begin();
+    let mut payload = vec![message::CHANNEL_OPEN];
+    payload.put_string(b"session");
+    assert_eq!(pair.send(&payload), Err(Error::Unexpected(message::CHANNEL_OPEN)));
+    assert_eq!(pair.server.next_event(), None);
+}
+
+#[test]
+fn attempts_have_a_bound() {
+    let mut pair = Pair::new();
+    pair.begin();
+    let other = Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap();
+    let refused = (0..100).take_while(|_| pair.prove("a", &other) == message::USERAUTH_FAILURE);
+    assert_eq!(refused.count(), 20);
+}
+
+#[test]
+fn a_window_opens_when_data_was_taken_and_not_before() {
+    let mut pair = Pair::enter();
+    let channel = pair.open(7).unwrap();
+    pair.server.confirm(channel);
+    let confirmed = pair.receive().unwrap();
+    assert_eq!(confirmed[0], message::CHANNEL_OPEN_CONFIRMATION);
+    let number = Reader::new(&confirmed[5..]).number().unwrap();
+    let chunk = vec![b'x'; 32 << 10];
+    for _ in 0..WINDOW as usize / chunk.len() {
+        pair.data(number, &chunk).unwrap();
+        assert!(matches!(pair.server.next_event(), Some(Event::Data { .. })));
+    }
+    assert_eq!(pair.receive(), None, "nobody has taken anything");
+    pair.server.consumed(channel, WINDOW as usize);
+    let adjusted = pair.receive().unwrap();
+    assert_eq!(adjusted[0], message::CHANNEL_WINDOW_ADJUST);
+    pair.data(number, &chunk).unwrap();
+    // Who sends more than may be is sent away.
+    let more = (0..100).find_map(|_| pair.data(number, &chunk).err());
+    assert_eq!(more, Some(Error::Window));
+}
+
+#[test]
+fn no_more_is_sent_than_the_client_takes() {
+    let mut pair = Pair::enter();
+    let channel = pair.open(7).unwrap();
+    assert_eq!(
+        pair.server.write(channel, Stream::Data, b"early"),
+        None,
+        "it is not open yet"
+    );
+    pair.server.confirm(channel);
+    assert_eq!(pair.server.write(channel, Stream::Data, &[0; 300]), Some(100));
+    assert_eq!(pair.server.write(channel, Stream::Stderr, &[0; 300]), Some(0));
+    let mut adjust = vec![message::CHANNEL_WINDOW_ADJUST];
+    adjust.put_number(0);
+    adjust.put_number(50);
+    pair.send(&adjust).unwrap();
+    assert_eq!(pair.server.next_event(), Some(Event::Ready { channel }));
+    assert_eq!(pair.server.write(channel, Stream::Data, &[0; 300]), Some(50));
+}
+
+#[test]
+fn channels_have_a_bound() {
+    let mut pair = Pair::enter();
+    let opened = (0..1000).take_while(|&number| pair.open(number).is_some());
+    assert_eq!(opened.count(), MAX_CHANNELS);
+    assert_eq!(pair.receive().unwrap()[0], message::CHANNEL_OPEN_FAILURE);
+}
+
+#[test]
+fn a_client_that_takes_no_answers_is_not_listened_to() {
+    let mut pair = Pair::enter();
+    let mut payload = vec![message::GLOBAL_REQUEST];
+    payload.put_string(b"keepalive@openssh.com");
+    payload.put_byte(1);
+    let mut asked = 0;
+    while pair.server.listens() {
+        pair.send(&payload).unwrap();
+        asked += 1;
+    }
+    assert!(asked < 100_000, "{asked}");
+    assert!(pair.server.output().len() < 2 << 20);
+}
+
+#[test]
+fn keys_are_exchanged_again_and_what_waits_is_sent() {
+    let mut pair = Pair::enter();
+    let channel = pair.open(7).unwrap();
+    pair.server.confirm(channel);
+    pair.receive().unwrap();
+    for _ in 0..3 {
+        pair.exchange(false);
+        assert!(!pair.server.is_full());
+        pair.data(0, b"in").unwrap();
+        assert!(matches!(pair.server.next_event(), Some(Event::Data { .. })));
+        pair.server.write(channel, Stream::Data, b"out").unwrap();
+        assert_eq!(pair.receive().unwrap()[0], message::CHANNEL_DATA);
+    }
+}
+
+#[test]
+fn a_changed_packet_ends_the_connection() {
+    let mut pair = Pair::enter();
+    assert_eq!(
+        pair.server.receive(&[&[0, 0, 0, 16][..], &[7; 32]].concat()),
+        Err(Error::Corrupt)
+    );
+    assert!(!pair.server.output().is_empty(), "it is told why");
+}
+
+#[test]
+fn nothing_comes_before_the_keys_of_a_strict_client() {
+    let host = HostKey::new(&[2; 32]).unwrap();
+    let mut server = Server::new(host, Vec::new(), Box::new(Nobody)).unwrap();
+    let mut packet = b"SSH-2.0-x\r\n".to_vec();
+    crate::cipher::Key::None
+        .seal(0, &[message::SERVICE_REQUEST, 0, 0, 0, 0], &mut packet)
+        .unwrap();
+    assert_eq!(
+        server.receive(&packet),
+        Err(Error::Unexpected(message::SERVICE_REQUEST))
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let host = HostKey::new(&[2; 32]).unwrap();
+        let mut server = Server::new(host, Vec::new(), Box::new(Nobody)).unwrap();
+        let _ = server.receive(b"SSH-2.0-x\n");
+        let _ = server.receive(&bytes);
+    }
+
+    #[test]
+    fn no_message_panics(kind in 80_u8..=100, bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        let mut pair = Pair::enter();
+        let channel = pair.open(7).unwrap();
+        pair.server.confirm(channel);
+        let mut payload = vec![kind];
+        payload.extend(bytes);
+        let _ = pair.send(&payload);
+        while pair.server.next_event().is_some() {}
+    }
+
+    #[test]
+    fn no_request_panics(name in prop::sample::select(vec![
+        "pty-req", "env", "exec", "signal", "window-change", "subsystem", "tcpip-forward", "direct-tcpip",
+        "streamlocal-forward@openssh.com", "direct-streamlocal@openssh.com",
+    ]), bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        let mut pair = Pair::enter();
+        let channel = pair.open(7).unwrap();
+        pair.server.confirm(channel);
+        for (kind, number) in [(message::CHANNEL_REQUEST, true), (message::GLOBAL_REQUEST, false), (message::CHANNEL_OPEN, false)] {
+            let mut payload = vec![kind];
+            if number {
+                payload.put_number(0);
+            }
+            payload.put_string(name.as_bytes());
+            payload.put_byte(1);
+            payload.extend(&bytes);
+            let _ = pair.send(&payload);
+        }
+        while pair.server.next_event().is_some() {}
+    }
+}

@@ -1,0 +1,349 @@
+//! The transport of RFC 4253: versions, packets, and keys that are exchanged at the beginning and again.
+//!
+//! ```text
+//!  Version ─▶ First (KEXINIT, INIT, NEWKEYS) ─▶ Open ◀─▶ Again
+//! ```
+//!
+//! While keys are exchanged again, what we would send waits.
+
+use crate::cipher::{self, Key, Way};
+use crate::kex::{self, Agreed, Exchanged, Said};
+use crate::wire::Write;
+use crate::{Error, HostKey, message};
+
+/// What we say first.
+const VERSION: &str = "SSH-2.0-banger";
+
+/// The longest line of a client before its packets (RFC 4253, section 4.2).
+const MAX_VERSION: usize = 255;
+
+/// The longest packet. A client keeps to the 32 KiB of data that we name for channels; its first list of methods is
+/// shorter.
+const MAX_PACKET: usize = 40 << 10;
+
+/// Bytes in one direction after which keys are exchanged again (RFC 4344, section 3.2, has this for such ciphers), and
+/// packets, whose numbers are part of the encryption and must not come again.
+const MOST_BYTES: u64 = 4 << 30;
+const MOST_PACKETS: u64 = 1 << 30;
+
+/// How far a key exchange is.
+enum Exchange {
+    /// Our KEXINIT is sent, theirs is not here.
+    Proposed,
+    /// Both are; their key is next.
+    Agreed {
+        agreed: Agreed,
+        theirs: Vec<u8>,
+        skip: bool,
+    },
+    /// We seal with the new key; theirs follows their NEWKEYS.
+    Keyed { opening: Key },
+}
+
+/// Both directions of a connection.
+pub(crate) struct Transport {
+    host: HostKey,
+    their_version: Option<Vec<u8>>,
+    our_init: Vec<u8>,
+    exchange: Option<Exchange>,
+    session: Option<Vec<u8>>,
+    strict: bool,
+    incoming: Direction,
+    outgoing: Direction,
+    /// Bytes that came; those from `taken` on are not understood yet.
+    input: Vec<u8>,
+    taken: usize,
+    output: Vec<u8>,
+    /// Messages that wait for new keys.
+    held: Vec<Vec<u8>>,
+}
+
+struct Direction {
+    key: Key,
+    sequence: u32,
+    bytes: u64,
+    packets: u64,
+}
+
+impl Direction {
+    const fn new() -> Self {
+        Self {
+            key: Key::None,
+            sequence: 0,
+            bytes: 0,
+            packets: 0,
+        }
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.packets += 1;
+        self.bytes += bytes as u64;
+    }
+
+    fn renew(&mut self, key: Key, strict: bool) {
+        self.key = key;
+        self.bytes = 0;
+        self.packets = 0;
+        if strict {
+            self.sequence = 0;
+        }
+    }
+
+    const fn is_worn(&self) -> bool {
+        self.bytes > MOST_BYTES || self.packets > MOST_PACKETS
+    }
+}
+
+impl Transport {
+    pub(crate) fn new(host: HostKey) -> Result<Self, Error> {
+        let mut transport = Self {
+            host,
+            their_version: None,
+            our_init: Vec::new(),
+            exchange: None,
+            session: None,
+            strict: false,
+            incoming: Direction::new(),
+            outgoing: Direction::new(),
+            input: Vec::new(),
+            taken: 0,
+            output: format!("{VERSION}\r\n").into_bytes(),
+            held: Vec::new(),
+        };
+        transport.propose()?;
+        Ok(transport)
+    }
+
+    /// Adds bytes that came.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) {
+        self.input.drain(..self.taken);
+        self.taken = 0;
+        self.input.extend_from_slice(bytes);
+    }
+
+    /// What is to be sent.
+    pub(crate) fn output(&self) -> &[u8] {
+        &self.output
+    }
+
+    /// So many bytes of the output were sent.
+    pub(crate) fn sent(&mut self, count: usize) {
+        self.output.drain(..count.min(self.output.len()));
+    }
+
+    /// The session's name, once there are keys.
+    pub(crate) fn session(&self) -> Result<&[u8], Error> {
+        self.session.as_deref().ok_or(Error::KeyExchange)
+    }
+
+    /// Whether messages wait for new keys.
+    pub(crate) const fn is_exchanging(&self) -> bool {
+        self.exchange.is_some()
+    }
+
+    /// Sends a message, once it may be.
+    pub(crate) fn send(&mut self, payload: &[u8]) -> Result<(), Error> {
+        if self.exchange.is_some() {
+            self.held.push(payload.to_vec());
+            return Ok(());
+        }
+        self.seal(payload)?;
+        if self.outgoing.is_worn() || self.incoming.is_worn() {
+            self.propose()?;
+        }
+        Ok(())
+    }
+
+    /// The number of the packet that came last.
+    pub(crate) const fn last_received(&self) -> u32 {
+        self.incoming.sequence.wrapping_sub(1)
+    }
+
+    /// Tells the client that this is the end.
+    pub(crate) fn disconnect(&mut self, reason: u32, why: &str) {
+        let mut payload = vec![message::DISCONNECT];
+        payload.put_number(reason);
+        payload.put_string(why.as_bytes());
+        payload.put_string(b"");
+        // If it cannot be said, the connection's end says it.
+        let _ = self.seal(&payload);
+    }
+
+    /// The next message that is for others than the transport; none when bytes are missing.
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        if self.their_version.is_none() && !self.take_version()? {
+            return Ok(None);
+        }
+        while let Some(payload) = self.open()? {
+            if let Some(payload) = self.hear(payload)? {
+                return Ok(Some(payload));
+            }
+        }
+        Ok(None)
+    }
+
+    fn take_version(&mut self) -> Result<bool, Error> {
+        let Some(end) = self.input.iter().position(|&byte| byte == b'\n') else {
+            return if self.input.len() > MAX_VERSION {
+                Err(Error::Version)
+            } else {
+                Ok(false)
+            };
+        };
+        let line = &self.input[..end];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.len() > MAX_VERSION || !line.starts_with(b"SSH-2.0-") {
+            return Err(Error::Version);
+        }
+        self.their_version = Some(line.to_vec());
+        self.taken = end + 1;
+        Ok(true)
+    }
+
+    fn seal(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let before = self.output.len();
+        let direction = &mut self.outgoing;
+        direction
+            .key
+            .seal(direction.sequence, payload, &mut self.output)?;
+        direction.count(self.output.len() - before);
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let rest = &mut self.input[self.taken..];
+        let Some(first) = rest.first_chunk::<{ cipher::LENGTH }>() else {
+            return Ok(None);
+        };
+        let direction = &mut self.incoming;
+        let size = direction.key.size(direction.sequence, *first);
+        if size > MAX_PACKET {
+            return Err(Error::TooLong);
+        }
+        let Some(packet) = rest.get_mut(..size) else {
+            return Ok(None);
+        };
+        let payload = direction.key.open(direction.sequence, packet)?.to_vec();
+        self.taken += size;
+        direction.count(size);
+        Ok(Some(payload))
+    }
+
+    /// Takes what is the transport's; gives back what is not.
+    fn hear(&mut self, payload: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
+        let kind = *payload.first().ok_or(Error::Malformed)?;
+        let bare = matches!(self.incoming.key, Key::None);
+        match kind {
+            message::KEXINIT => self.hear_proposal(payload)?,
+            message::KEX_ECDH_INIT => self.hear_key(&payload)?,
+            message::NEWKEYS => self.hear_new_keys()?,
+            message::DISCONNECT => return Err(Error::Left),
+            // Strict means that nothing else comes before the first keys: nobody can take anything away unseen.
+            message::IGNORE | message::DEBUG | message::UNIMPLEMENTED if !(bare && self.strict) => {}
+            message::EXT_INFO if !bare => {}
+            _ if bare => return Err(Error::Unexpected(kind)),
+            // After their KEXINIT, clients send nothing else until NEWKEYS (RFC 4253, section 7.1).
+            _ if matches!(
+                self.exchange,
+                Some(Exchange::Agreed { .. } | Exchange::Keyed { .. })
+            ) =>
+            {
+                return Err(Error::Unexpected(kind));
+            }
+            _ => return Ok(Some(payload)),
+        }
+        Ok(None)
+    }
+
+    fn propose(&mut self) -> Result<(), Error> {
+        self.our_init = kex::proposal()?;
+        let payload = self.our_init.clone();
+        self.seal(&payload)?;
+        self.exchange = Some(Exchange::Proposed);
+        Ok(())
+    }
+
+    fn hear_proposal(&mut self, theirs: Vec<u8>) -> Result<(), Error> {
+        match self.exchange {
+            None => self.propose()?,
+            Some(Exchange::Proposed) => {}
+            Some(Exchange::Agreed { .. } | Exchange::Keyed { .. }) => {
+                return Err(Error::Unexpected(message::KEXINIT));
+            }
+        }
+        let agreed = kex::agree(&theirs)?;
+        if self.session.is_none() {
+            self.strict = agreed.strict;
+            // Strict means that this is the very first packet.
+            if agreed.strict && self.incoming.packets != 1 {
+                return Err(Error::Unexpected(message::KEXINIT));
+            }
+        }
+        self.exchange = Some(Exchange::Agreed {
+            skip: agreed.wrong_guess,
+            agreed,
+            theirs,
+        });
+        Ok(())
+    }
+
+    fn hear_key(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let Some(Exchange::Agreed { agreed, theirs, skip }) = self.exchange.take() else {
+            return Err(Error::Unexpected(message::KEX_ECDH_INIT));
+        };
+        if skip {
+            self.exchange = Some(Exchange::Agreed {
+                agreed,
+                theirs,
+                skip: false,
+            });
+            return Ok(());
+        }
+        let said = Said {
+            client_version: self.their_version.as_deref().unwrap_or_default(),
+            server_version: VERSION.as_bytes(),
+            client_init: &theirs,
+            server_init: &self.our_init,
+        };
+        let exchanged = kex::exchange(payload, &said, &self.host)?;
+        self.seal(&exchanged.reply)?;
+        self.seal(&[message::NEWKEYS])?;
+        let is_first = self.session.is_none();
+        let opening = self.renew(&agreed, &exchanged)?;
+        self.exchange = Some(Exchange::Keyed { opening });
+        if is_first && agreed.extensions {
+            self.tell_extensions()?;
+        }
+        Ok(())
+    }
+
+    /// Seals with the new key from here on; gives the one to open with, after their NEWKEYS.
+    fn renew(&mut self, agreed: &Agreed, exchanged: &Exchanged) -> Result<Key, Error> {
+        let session = self.session.get_or_insert_with(|| exchanged.hash.clone());
+        let sealing = exchanged.key(agreed, Way::Out, session)?;
+        let opening = exchanged.key(agreed, Way::In, session)?;
+        self.outgoing.renew(sealing, self.strict);
+        Ok(opening)
+    }
+
+    fn hear_new_keys(&mut self) -> Result<(), Error> {
+        let Some(Exchange::Keyed { opening }) = self.exchange.take() else {
+            return Err(Error::Unexpected(message::NEWKEYS));
+        };
+        self.incoming.renew(opening, self.strict);
+        for payload in std::mem::take(&mut self.held) {
+            self.seal(&payload)?;
+        }
+        Ok(())
+    }
+
+    /// Which signatures we take (RFC 8308, section 3.1): our first message with keys.
+    fn tell_extensions(&mut self) -> Result<(), Error> {
+        let mut payload = vec![message::EXT_INFO];
+        payload.put_number(1);
+        payload.put_string(b"server-sig-algs");
+        payload.put_string(kex::ED25519.as_bytes());
+        self.seal(&payload)
+    }
+}

@@ -1,0 +1,53 @@
+//! `ssh NAME.vm true`: the host's own client, a new connection, its keys, a command, and its end.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use super::figure::{Figure, median_of};
+use super::home::{Home, ms};
+
+const RUNS: usize = 30;
+
+/// In a real guest, warm.
+pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
+    let home = Home::with_image()?.with_test_kernel()?;
+    home.banger(&[
+        "vm",
+        "create",
+        "--vmm",
+        "firecracker",
+        "--name",
+        "vm",
+        "--memory",
+        "256M",
+    ])?;
+    let config = home.path().join("ssh_config");
+    std::fs::write(&config, home.banger(&["ssh-config", "--print"])?.stdout)?;
+    let (mut ssh, mut exec) = (Vec::new(), Vec::new());
+    for run in 0..RUNS + 3 {
+        let since = Instant::now();
+        let status = Command::new("ssh")
+            .arg("-F")
+            .arg(&config)
+            .args(["vm.vm", "true"])
+            .env("BANGER_HOME", home.path())
+            .stdin(Stdio::null())
+            .status()
+            .context("run ssh")?;
+        let took = ms(since.elapsed());
+        ensure!(status.success(), "ssh: {status}");
+        let (other, _) = home.time(&["vm", "exec", "vm", "--", "true"])?;
+        // The first ones warm everything.
+        if run >= 3 {
+            ssh.push(took);
+            exec.push(ms(other));
+        }
+    }
+    Ok(vec![
+        Figure::lower("ssh.true_ms", "ms", None, &ssh)
+            .phase("vm exec, ms", median_of(exec))
+            .under("firecracker"),
+    ])
+}
