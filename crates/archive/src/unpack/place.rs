@@ -185,13 +185,7 @@ impl Place {
     }
 
     /// Gives it its name.
-    pub(super) fn put(
-        &self,
-        mut made: Made,
-        last: &[u8],
-        replace: bool,
-        full: &[u8],
-    ) -> Result<(), UnpackError> {
+    pub(super) fn put(&self, mut made: Made, last: &[u8], full: &[u8]) -> Result<(), UnpackError> {
         rename(&made.dir, &made.name, last, self.replace).map_err(failed("write", full))?;
         // Renaming one name of a file to another one of it does nothing.
         let _ = unlinkat(&*made.dir, made.name.as_slice(), AtFlags::empty());
