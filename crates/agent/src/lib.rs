@@ -21,6 +21,7 @@ mod descriptors;
 mod endings;
 mod events;
 mod failure;
+mod files;
 mod forward;
 mod freeze;
 mod ports;
