@@ -11,14 +11,19 @@ use crate::repository;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-model", &[]),
     ("banger-guest-api", &[]),
-    ("banger-ext4", &[]),
+    ("banger-inode", &[]),
+    ("banger-archive", &["banger-inode"]),
+    ("banger-ext4", &["banger-inode"]),
     ("banger-netlink", &[]),
     ("banger-api", &["banger-guest-api", "banger-model"]),
-    ("banger-image", &["banger-ext4", "banger-model"]),
+    ("banger-image", &["banger-archive", "banger-ext4", "banger-model"]),
     ("banger-vmm", &["banger-model"]),
     ("banger-root", &["banger-model", "banger-netlink"]),
     ("banger-dns", &["banger-model"]),
-    ("banger-vsock-agent", &["banger-guest-api", "banger-netlink"]),
+    (
+        "banger-vsock-agent",
+        &["banger-archive", "banger-guest-api", "banger-netlink"],
+    ),
     (
         "bangerd",
         &[
@@ -31,7 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-vmm",
         ],
     ),
-    ("banger", &["banger-api", "banger-model"]),
+    ("banger", &["banger-api", "banger-archive", "banger-model"]),
     // Outside the crates, nothing is used by anything that ships.
     ("banger-e2e", &["banger-api"]),
     (

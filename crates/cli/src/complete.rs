@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use banger_api::Paths;
 use banger_api::client::Client;
-use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 
 /// Names of VMs.
 pub(crate) fn vms() -> ArgValueCompleter {
@@ -14,6 +14,18 @@ pub(crate) fn vms() -> ArgValueCompleter {
             let vms = client.vms().await.unwrap_or_default();
             vms.into_iter().map(|vm| vm.name.to_string()).collect()
         })
+    })
+}
+
+/// Paths here, and names of VMs with a colon.
+pub(crate) fn places() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let mut all = PathCompleter::any().complete(current);
+        all.extend(names(current, async |client| {
+            let vms = client.vms().await.unwrap_or_default();
+            vms.into_iter().map(|vm| format!("{}:", vm.name)).collect()
+        }));
+        all
     })
 }
 

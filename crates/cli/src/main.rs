@@ -7,6 +7,7 @@ mod ask;
 mod commands;
 mod complete;
 mod connection;
+mod copy;
 mod exit;
 mod failure;
 mod many;

@@ -1,6 +1,7 @@
 //! `banger vm`
 
 mod commit;
+mod cp;
 mod create;
 mod delete;
 mod egress;
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Forward(forward::Command),
     Egress(egress::Args),
+    Cp(cp::Args),
     Set(set::Args),
     Commit(commit::Args),
     /// Remove all VMs that do not run
@@ -69,6 +71,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Ports(args) => ports::run(args).await,
         Command::Forward(command) => forward::run(command).await,
         Command::Egress(args) => egress::run(args).await,
+        Command::Cp(args) => cp::run(args).await,
         Command::Set(args) => set::run(args).await,
         Command::Commit(args) => commit::run(args).await,
         Command::Prune(args) => prune::run(prune::What::Vms, args).await,
