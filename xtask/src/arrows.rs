@@ -11,17 +11,24 @@ use crate::repository;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-model", &[]),
     ("banger-guest-api", &[]),
-    ("banger-ext4", &[]),
+    ("banger-inode", &[]),
+    ("banger-archive", &["banger-inode"]),
+    ("banger-ext4", &["banger-inode"]),
     ("banger-netlink", &[]),
     ("banger-api", &["banger-guest-api", "banger-model"]),
-    ("banger-image", &["banger-ext4", "banger-model"]),
+    ("banger-image", &["banger-archive", "banger-ext4", "banger-model"]),
     ("banger-vmm", &["banger-model"]),
     ("banger-root", &["banger-model", "banger-netlink"]),
     ("banger-dns", &["banger-model"]),
     ("banger-ssh", &[]),
     (
         "banger-vsock-agent",
-        &["banger-guest-api", "banger-netlink", "banger-ssh"],
+        &[
+            "banger-archive",
+            "banger-guest-api",
+            "banger-netlink",
+            "banger-ssh",
+        ],
     ),
     (
         "bangerd",
@@ -35,7 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-vmm",
         ],
     ),
-    ("banger", &["banger-api", "banger-model"]),
+    ("banger", &["banger-api", "banger-archive", "banger-model"]),
     // Outside the crates, nothing is used by anything that ships.
     ("banger-e2e", &["banger-api"]),
     (

@@ -24,6 +24,7 @@ mod descriptors;
 mod endings;
 mod events;
 mod failure;
+mod files;
 mod forward;
 mod freeze;
 mod ports;

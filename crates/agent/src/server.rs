@@ -22,7 +22,6 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::AsyncRead;
 use tokio::sync::watch;
 
 use crate::exec::{Shims, Surroundings};
@@ -30,7 +29,7 @@ use crate::failure::{During, refused};
 use crate::forward::{self, Waiting};
 use crate::freeze::{Frozen, Hold};
 use crate::socket::{Listener, Socket};
-use crate::{events, ports, ssh, tree};
+use crate::{events, files, ports, ssh, tree};
 
 /// What kind of guest the server serves.
 pub trait Guest: Send + Sync + 'static {
@@ -93,7 +92,7 @@ mod sessions;
 /// Longer than any request but a tree.
 const MAX_REQUEST: usize = 8 << 20;
 
-type Answer = Response<BoxBody<Bytes, io::Error>>;
+pub(crate) type Answer = Response<BoxBody<Bytes, io::Error>>;
 
 impl<G: Guest> Server<G> {
     /// A server of a guest that is to be configured.
@@ -157,6 +156,7 @@ impl<G: Guest> Server<G> {
             (Method::POST, routes::CONFIGURE) => self.configure(request).await,
             (Method::POST, routes::EXEC) => self.exec(request).await,
             (Method::PUT, routes::TREE) => self.tree(request).await,
+            (_, path) if path.starts_with(routes::FILES) => self.files(request).await,
             (Method::POST, routes::FREEZE) => self.freeze().await,
             (Method::POST, routes::SHUTDOWN) => self.shutdown(request).await,
             (Method::GET, routes::EVENTS) => self.events(),
@@ -299,9 +299,12 @@ impl<G: Guest> Server<G> {
     async fn tree(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
         let query: TreeQuery = tree::query(request.uri().query().unwrap_or_default())?;
         let base = self.serving()?.surroundings.path(&query.path);
-        let stream = BodyReader::new(request.into_body());
-        let done = tree::unpack(stream, base, query).await?;
+        let done = tree::write(files::Chunks::of(request.into_body()), base, query).await?;
         Ok(json(StatusCode::OK, &done))
+    }
+
+    async fn files(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
+        files::answer(request, &self.serving()?.surroundings).await
     }
 
     async fn freeze(&self) -> Result<Answer, Failure> {
@@ -355,7 +358,7 @@ async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Fail
     serde_json::from_slice(&bytes).during("understand the request")
 }
 
-fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
+pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
     let bytes = serde_json::to_vec(value).expect("messages have only string keys");
     let mut answer = Response::new(
         Full::new(Bytes::from(bytes))
@@ -368,40 +371,4 @@ fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
 
 fn empty() -> BoxBody<Bytes, io::Error> {
     Full::new(Bytes::new()).map_err(|never| match never {}).boxed()
-}
-
-/// A request's body as a reader.
-struct BodyReader {
-    body: Incoming,
-    rest: Bytes,
-}
-
-impl BodyReader {
-    fn new(body: Incoming) -> Self {
-        Self {
-            body,
-            rest: Bytes::new(),
-        }
-    }
-}
-
-impl AsyncRead for BodyReader {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        buffer: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        use hyper::body::Body;
-        use std::task::Poll;
-        while self.rest.is_empty() {
-            match std::task::ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                None => return Poll::Ready(Ok(())),
-                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
-                Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
-            }
-        }
-        let taken = self.rest.len().min(buffer.remaining());
-        buffer.put_slice(&self.rest.split_to(taken));
-        Poll::Ready(Ok(()))
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use banger_api::Paths;
 use banger_api::client::Client;
-use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 
 /// Names of VMs.
 pub(crate) fn vms() -> ArgValueCompleter {
@@ -36,6 +36,18 @@ fn vm_of_session(words: &[String]) -> Option<&str> {
     let at = words.iter().position(|word| word == "session")?;
     let mut rest = words[at + 1..].iter().skip(1);
     rest.find(|word| !word.starts_with('-')).map(String::as_str)
+}
+
+/// Paths here, and names of VMs with a colon.
+pub(crate) fn places() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let mut all = PathCompleter::any().complete(current);
+        all.extend(names(current, async |client| {
+            let vms = client.vms().await.unwrap_or_default();
+            vms.into_iter().map(|vm| format!("{}:", vm.name)).collect()
+        }));
+        all
+    })
 }
 
 /// Names of images.

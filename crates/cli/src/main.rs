@@ -8,6 +8,7 @@ mod attach;
 mod commands;
 mod complete;
 mod connection;
+mod copy;
 mod exit;
 mod failure;
 mod many;

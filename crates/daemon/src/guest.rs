@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banger_guest_api::{
-    AGENT_PORT, Configure, Connect, Event, Exec, Failure, Listen, Ready, SSH, STDIO_MUX, Shutdown, Ssh,
-    TUNNEL, Take, TreeDone, TreeQuery, routes,
+    AGENT_PORT, Configure, Connect, Event, Exec, Failure, FilesDone, Listen, Ready, SSH, STDIO_MUX, Shutdown,
+    Ssh, TUNNEL, Take, TreeDone, TreeQuery, routes,
 };
 use banger_model::ErrorCode;
 use banger_vmm::Machine;
@@ -176,6 +176,24 @@ impl Guest {
         let uri = tree_uri(query);
         let request = Request::put(uri).body(tar).expect("an encoded query");
         self.answer("write files", request).await
+    }
+
+    /// Copies files into the guest, or removes some there.
+    pub(crate) async fn files(
+        &self,
+        asked: &'static str,
+        request: Request<RequestBody>,
+    ) -> Result<FilesDone, Error> {
+        self.answer(asked, request).await
+    }
+
+    /// Asks for files; what comes back carries their frames.
+    pub(crate) async fn file_stream(
+        &self,
+        asked: &'static str,
+        request: Request<RequestBody>,
+    ) -> Result<Incoming, Error> {
+        Ok(self.send(asked, request).await?.into_body())
     }
 
     /// Starts a command; what comes back carries its frames.

@@ -18,9 +18,9 @@ use crate::layout::{
     BLOCK, BLOCK_BYTES, FIRST_INODE, GROUP_BLOCKS, INODE_BYTES, INODES_PER_BLOCK, JOURNAL_INODE,
     MAX_GROUP_INODES, ROOT_INODE,
 };
-use crate::meta::Timestamp;
 use crate::name_hash::NameHasher;
 use crate::superblock::{Identity, Superblock};
+use banger_inode::Timestamp;
 
 /// Makes an empty ext4 file system of `size` bytes in an empty file, which becomes sparse and of that length.
 ///

@@ -11,6 +11,10 @@
 //! | `POST /v1/configure` | [`Configure`] | [`Ready`] or [`Failure`] |
 //! | `POST /v1/exec` with `Upgrade: stdio_mux_v1` | [`Exec`] | 101, then frames (see [`frame`]) |
 //! | `PUT /v1/tree` with a tar as body | query [`TreeQuery`] | [`TreeDone`] |
+//! | `PUT /v1/files` with a tar as body | query [`PutFiles`] | [`FilesDone`] |
+//! | `GET /v1/files` | query [`GetFiles`] | frames; see [`files`] |
+//! | `GET /v1/files/list` | query [`OfDirectory`] | frames; see [`files`] |
+//! | `POST /v1/files/remove` | query [`OfDirectory`] | [`FilesDone`] |
 //! | `POST /v1/freeze` | | a line, then nothing: the VM's disk is frozen until the client leaves, or for a minute |
 //! | `POST /v1/shutdown` | [`Shutdown`] | 202, then the machine goes away |
 //! | `GET /v1/events` | | lines of [`Event`], the current state first |
@@ -26,9 +30,11 @@
 pub mod configure;
 pub mod event;
 pub mod exec;
+pub mod files;
 pub mod forward;
 pub mod frame;
 pub mod port;
+pub mod query;
 pub mod session;
 pub mod sockets;
 pub mod ssh;
@@ -40,6 +46,7 @@ pub use configure::{
 };
 pub use event::{Event, InitState};
 pub use exec::{Control, Exec, ExitStatus, TerminalSize, Tty};
+pub use files::{FilesDone, FilesEnd, GetFiles, Listed, ListedKind, OfDirectory, PutFiles};
 pub use forward::{Connect, Listen, Take, Transport};
 pub use frame::{Channel, Decoder, Frame, FrameError};
 pub use port::{Http, Listener, PortsQuery, Process};
@@ -80,6 +87,12 @@ pub mod routes {
     pub const EXEC: &str = "/v1/exec";
     /// Writes a tree of files.
     pub const TREE: &str = "/v1/tree";
+    /// Writes and reads files and trees.
+    pub const FILES: &str = "/v1/files";
+    /// What is in a directory.
+    pub const FILES_LIST: &str = "/v1/files/list";
+    /// Removes what is in a directory.
+    pub const FILES_REMOVE: &str = "/v1/files/remove";
     /// Brings the VM's disk to rest, so that it can be copied.
     pub const FREEZE: &str = "/v1/freeze";
     /// Powers the guest off.

@@ -226,6 +226,23 @@ pub enum EntryFault {
     Kind(String),
 }
 
+impl From<banger_archive::Error> for Error {
+    fn from(error: banger_archive::Error) -> Self {
+        match error {
+            banger_archive::Error::Archive { entries, source } => Self::Archive { entries, source },
+            banger_archive::Error::Truncated { entries } => Self::Truncated { entries },
+            banger_archive::Error::Entry { entry, fault } => {
+                let fault = match fault {
+                    banger_archive::EntryFault::NoTarget => EntryFault::NoTarget,
+                    banger_archive::EntryFault::Header(what) => EntryFault::Header(what),
+                    banger_archive::EntryFault::Kind(kind) => EntryFault::Kind(kind),
+                };
+                Self::Entry { entry, fault }
+            }
+        }
+    }
+}
+
 impl From<crate::oci::Error> for Error {
     fn from(error: crate::oci::Error) -> Self {
         Self::Pull(Box::new(error))
@@ -306,13 +323,4 @@ impl Error {
         };
         vec![hint]
     }
-}
-
-/// An entry's name as text that a terminal can show.
-pub(crate) fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name)
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(300)
-        .collect()
 }

@@ -12,7 +12,6 @@ pub mod disk;
 pub mod fetch;
 pub mod initrd;
 
-mod archive;
 mod changes;
 mod compression;
 mod digest;

@@ -6,9 +6,9 @@ use std::io::{Cursor, Read};
 use banger_ext4::{DeviceKind, ImageWriter, Kind, Landed, Meta, Segment, Stored};
 
 use crate::Error;
-use crate::archive::{Entry, EntryKind};
-use crate::error::{EntryFault, shown};
+use crate::error::EntryFault;
 use crate::facts::{self, Facts};
+use banger_archive::{Entry, EntryKind, shown};
 
 /// The most entries of an image that is not told otherwise.
 pub(crate) const MOST_ENTRIES: u64 = 20_000_000;

@@ -4,6 +4,7 @@
 //! cancelled.
 
 mod error;
+mod files;
 mod routes;
 mod sessions;
 mod sse;
@@ -26,6 +27,7 @@ use tokio::net::UnixStream;
 use crate::{ErrorBody, Progress};
 
 pub use error::ClientError;
+pub use files::{Files, FilesPart, Listing};
 pub use sse::{Egress, EgressEvent};
 pub use stream::{Received, Receiver, Sender, Session};
 

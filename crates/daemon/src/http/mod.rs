@@ -9,6 +9,7 @@ mod egress;
 mod events;
 mod exec;
 mod exports;
+mod files;
 mod forwards;
 mod images;
 mod in_use;
@@ -109,6 +110,9 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/vms/{name}/forwards/remove", post(forwards::remove))
         .route("/v1/vms/{name}/egress", get(egress::list))
         .route("/v1/vms/{name}/egress/learned", get(egress::learned))
+        .route("/v1/vms/{name}/files", put(files::put).get(files::get))
+        .route("/v1/vms/{name}/files/list", get(files::list))
+        .route("/v1/vms/{name}/files/remove", post(files::remove))
         .route("/v1/vms/{name}/logs", get(logs::logs))
         .route("/v1/vms/{name}/workspace", post(workspaces::place))
         .route("/v1/workspace/plan", post(workspaces::plan))

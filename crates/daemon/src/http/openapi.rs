@@ -176,6 +176,14 @@ fn operation(
             "101",
             ResponseBuilder::new().description("frames of stdio_mux_v1 follow"),
         ),
+        Out::Framed => (
+            "200",
+            ResponseBuilder::new().content("application/octet-stream", ContentBuilder::new().build()),
+        ),
+        Out::Unnamed => (
+            "200",
+            ResponseBuilder::new().content("application/json", ContentBuilder::new().build()),
+        ),
         Out::Nothing(status) => (*status, ResponseBuilder::new()),
     };
     let responses = ResponsesBuilder::new()

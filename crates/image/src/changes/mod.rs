@@ -10,9 +10,8 @@ use std::io::Read;
 use banger_ext4::{Landed, Lane, Meta, Stored};
 
 use crate::Error;
-use crate::archive::{Entry, EntryKind};
-use crate::error::shown;
 use crate::facts;
+use banger_archive::{Entry, EntryKind, shown};
 
 pub(crate) use stack::add;
 

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 use super::{AUFS_LINKED, Change, Changes};
 use crate::Error;
-use crate::archive::{Entry, EntryKind};
 use crate::tree::Tree;
+use banger_archive::{Entry, EntryKind};
 
 /// Makes a layer's changes. Its lane has been joined.
 pub(crate) fn add(tree: &mut Tree, layer: Changes) -> Result<(), Error> {

@@ -9,8 +9,7 @@ use banger_ext4::Meta;
 use super::read::{Item, LayerReader};
 use super::{ImageRecord, ImageStore, Layer};
 use crate::Error;
-use crate::archive::{Entry, EntryKind};
-use crate::error::shown;
+use banger_archive::{Entry, EntryKind, shown};
 
 /// A difference.
 #[derive(Debug, Clone, PartialEq, Eq)]

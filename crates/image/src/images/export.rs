@@ -16,12 +16,11 @@ use tempfile::NamedTempFile;
 use super::blobs::{Blob, Blobs, Packer, unwritten};
 use super::read::{Item, LayerReader};
 use super::{ImageRecord, ImageStore, Progress, used};
-use crate::archive::{Entry, EntryKind, Writer};
 use crate::digest::{Digest, Digesting};
-use crate::error::shown;
 use crate::files::{self, OfFile};
 use crate::told::Told;
 use crate::{Error, Platform};
+use banger_archive::{Entry, EntryKind, Writer, shown};
 
 /// How layers are compressed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 use banger_ext4::{DeviceKind, ImageReader, Kind, Meta, Node};
 
 use super::{Layer, LayerKind};
-use crate::archive::{Entry, EntryKind};
-use crate::error::shown;
 use crate::files::OfFile;
 use crate::{DiskError, Error};
+use banger_archive::{Entry, EntryKind, shown};
 
 /// The most entries of a layer.
 const MOST: usize = 4_000_000;

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use banger_ext4::{ImageWriter, Options};
 
 use crate::Error;
-use crate::archive;
 use crate::compression::{Checked, decompressed};
 use crate::facts::Facts;
 use crate::files::OfFile;
@@ -71,7 +70,7 @@ fn from_stream(
         let counted = Counted { stream, read: &read };
         let tar = decompressed(scope, counted, Checked::Here)
             .map_err(|source| Error::Archive { entries: 0, source })?;
-        archive::read(tar, &mut |entry, content| {
+        banger_archive::read(tar, &mut |entry, content| {
             if progress(read.load(Ordering::Relaxed), total).is_break() {
                 return Err(Error::Cancelled);
             }

@@ -9,10 +9,9 @@ use banger_ext4::Lane;
 
 use super::verified::Verified;
 use super::{Error, LayerRef};
-use crate::archive::{self, Entry, EntryKind};
 use crate::changes::{AUFS_LINKED, Change, Changes};
 use crate::compression::{Checked, decompressed};
-use crate::error::shown;
+use banger_archive::{Entry, EntryKind, shown};
 
 /// How much the layers of an image may be together.
 #[derive(Debug)]
@@ -73,7 +72,7 @@ pub(super) fn unpack(
         let bounded = Bounded { from: tar, bounds };
         let mut tar = Verified::new(bounded, Some(layer.diff_sha256), None);
         let mut changes = Vec::new();
-        archive::read_unmarked(&mut tar, &mut |entry, content| {
+        banger_archive::read_unmarked::<crate::Error>(&mut tar, &mut |entry, content| {
             bounds.entry()?;
             changes.extend(change(entry, content, &mut lane)?);
             Ok(())

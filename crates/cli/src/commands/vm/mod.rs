@@ -4,6 +4,7 @@ mod acp;
 mod bootstrap;
 mod code;
 mod commit;
+mod cp;
 mod create;
 mod delete;
 mod egress;
@@ -62,6 +63,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Session(session::Command),
     Acp(acp::Args),
+    Cp(cp::Args),
     Set(set::Args),
     Commit(commit::Args),
     /// Remove all VMs that do not run
@@ -91,6 +93,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Egress(args) => egress::run(args).await,
         Command::Session(command) => session::run(command).await,
         Command::Acp(args) => acp::run(args).await,
+        Command::Cp(args) => cp::run(args).await,
         Command::Set(args) => set::run(args).await,
         Command::Commit(args) => commit::run(args).await,
         Command::Prune(args) => prune::run(prune::What::Vms, args).await,

@@ -7,7 +7,11 @@ pub(super) enum Out {
     Json(&'static str),
     Events(&'static str),
     Frames,
+    /// Frames as the body of the answer.
+    Framed,
     Text,
+    /// JSON of a type that the agent and the daemon share.
+    Unnamed,
     Nothing(&'static str),
 }
 
@@ -399,6 +403,34 @@ pub(super) fn routes() -> Vec<Route> {
             "Show what a VM reached in mode learn, as rules",
             None,
             Out::Json("VmLearned"),
+        ),
+        (
+            Put,
+            "/v1/vms/{name}/files",
+            "Copy a tar into a VM; query: path, name (repeated), owner, all, replace",
+            None,
+            Out::Unnamed,
+        ),
+        (
+            Get,
+            "/v1/vms/{name}/files",
+            "Copy files out of a VM, as frames of a tar; query: path (repeated), all, follow",
+            None,
+            Out::Framed,
+        ),
+        (
+            Get,
+            "/v1/vms/{name}/files/list",
+            "List what is in a directory of a VM, as frames of JSON lines; query: path",
+            None,
+            Out::Framed,
+        ),
+        (
+            Post,
+            "/v1/vms/{name}/files/remove",
+            "Remove files below a directory of a VM, named in the body and each ended by a NUL; query: path",
+            None,
+            Out::Unnamed,
         ),
         (Get, "/v1/vms/{name}/logs", "Read a VM's log", None, Out::Text),
         (

@@ -1,4 +1,5 @@
-//! What a caller says about an entry: owner, mode, time, extended attributes, kind.
+//! What a file system and an archive both say of a file: owner, mode, time, extended attributes, kind, and which parts of
+//! it hold data. Types alone, so that a tar can be read without an ext4 image and the other way round.
 
 /// What every inode carries.
 #[derive(Debug, Clone, PartialEq, Eq)]

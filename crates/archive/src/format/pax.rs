@@ -10,7 +10,7 @@
 //! `RHT.security.selinux` is passed over too: the label is the host's. So are attributes in namespaces that Linux does
 //! not have (xattr(7)), such as those of macOS: a runtime cannot set them and goes on.
 
-use banger_ext4::{Timestamp, Xattr};
+use banger_inode::{Timestamp, Xattr};
 
 use super::sparse;
 
@@ -201,7 +201,7 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::written::record as encoded;
+    use crate::format::written::record as encoded;
 
     fn all(records: &[(&str, &[u8])]) -> Vec<u8> {
         records

@@ -1,6 +1,6 @@
 //! Random entries are read as they were written, in whatever way; and random damage never does worse than an error.
 
-use banger_ext4::{DeviceKind, Meta, Segment, Timestamp, Xattr};
+use banger_inode::{DeviceKind, Meta, Segment, Timestamp, Xattr};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;

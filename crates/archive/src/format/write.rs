@@ -6,18 +6,19 @@
 
 use std::io::{self, Read, Write};
 
-use banger_ext4::{DeviceKind, Segment, Timestamp};
+use banger_inode::{DeviceKind, Segment, Timestamp};
 
 use super::header::BLOCK;
 use super::{Entry, EntryKind};
 
 /// An archive in the making.
-pub(crate) struct Writer<W> {
+pub struct Writer<W> {
     to: W,
 }
 
 impl<W: Write> Writer<W> {
-    pub(crate) fn new(to: W) -> Self {
+    /// An archive written to `to`.
+    pub fn new(to: W) -> Self {
         Self { to }
     }
 
@@ -25,7 +26,7 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// When `content` ends too early or fails, or the archive cannot be written.
-    pub(crate) fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
+    pub fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
         let mut header = Header::new();
         let mut records = Records::default();
         let (name, map) = self.describe(entry, &mut header, &mut records);
@@ -53,7 +54,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes the end mark.
-    pub(crate) fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<W> {
         self.to.write_all(&[0; 2 * BLOCK as usize])?;
         Ok(self.to)
     }

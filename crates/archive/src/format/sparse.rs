@@ -5,13 +5,13 @@
 
 use std::io::Read;
 
-use banger_ext4::Segment;
+use banger_inode::Segment;
 
 use super::Fault;
 use super::header::{BLOCK, Format, Header, number};
 use super::pax::decimal;
 use super::stream::Stream;
-use crate::error::EntryFault;
+use crate::EntryFault;
 
 /// The most parts of one file: 4 GiB if every other block of it is a hole, and 16 MiB in memory.
 const MOST: usize = 1 << 20;
@@ -122,7 +122,7 @@ pub(super) fn pax<R: Read>(stream: &mut Stream<R>, records: &Records, stored: u6
             stream.expect(stored);
             let mut read = 0;
             let map = map_before_data(&mut stream.content(stored), &mut read);
-            stream.outcome(Ok(()))?;
+            stream.outcome::<crate::Error>(Ok(()))?;
             let map = map.ok_or_else(|| fault("its map of holes has what is no number, or no end"))?;
             Ok(checked(&map, size, stored - read)?)
         }

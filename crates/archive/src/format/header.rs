@@ -3,7 +3,7 @@
 //! Sources: IEEE 1003.1, `pax`, "ustar Interchange Format"; the GNU tar manual, "Basic Tar Format", for the magic and
 //! the fields of old GNU archives; star(5) for numbers to the base 256 and for star's own form.
 
-use crate::error::EntryFault;
+use crate::EntryFault;
 
 /// Everything in a tar begins at a multiple of this.
 pub(super) const BLOCK: u64 = 512;

@@ -102,7 +102,7 @@ pub(super) fn base256(field: &mut [u8], value: i64) {
 /// All entries with their content.
 pub(super) fn entries(tar: impl Read) -> Result<Vec<(Entry, Vec<u8>)>, Error> {
     let mut entries = Vec::new();
-    let count = read(tar, &mut |entry, content| {
+    let count = read::<Error>(tar, &mut |entry, content| {
         let mut bytes = Vec::new();
         // A failure here is for `read` to tell.
         let _ = content.read_to_end(&mut bytes);

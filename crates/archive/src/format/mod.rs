@@ -19,49 +19,59 @@ mod write;
 
 use std::io::Read;
 
-use banger_ext4::{DeviceKind, Meta, Segment, Timestamp};
+use banger_inode::{DeviceKind, Meta, Segment, Timestamp};
 
 use crate::Error;
-use crate::error::{EntryFault, shown};
+use crate::{EntryFault, shown};
 
 use self::header::{Header, text};
 use self::pax::Records;
 use self::stream::Stream;
-pub(crate) use self::write::Writer;
+pub use self::write::Writer;
 
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// Its name as it is in the archive.
-    pub(crate) name: Vec<u8>,
-    pub(crate) meta: Meta,
-    pub(crate) kind: EntryKind,
+    pub name: Vec<u8>,
+    /// Owner, mode, time and attributes.
+    pub meta: Meta,
+    /// What it is.
+    pub kind: EntryKind,
 }
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum EntryKind {
+pub enum EntryKind {
+    /// A directory.
     Directory,
     /// A regular file. The bytes of its segments come one after the other; all else are holes.
     File {
+        /// Its length in bytes.
         size: u64,
+        /// Its parts that are no holes, in order.
         segments: Vec<Segment>,
     },
     /// A symbolic link to this.
     Symlink(Vec<u8>),
     /// Another name of the entry with this name.
     HardLink(Vec<u8>),
+    /// A device node.
     Device {
+        /// Which of both kinds.
         kind: DeviceKind,
+        /// Its major number.
         major: u32,
+        /// Its minor number.
         minor: u32,
     },
+    /// A named pipe.
     Fifo,
 }
 
 impl EntryKind {
     /// How many bytes its content has, without holes.
-    pub(crate) fn stored(&self) -> u64 {
+    pub fn stored(&self) -> u64 {
         match self {
             Self::File { segments, .. } => segments.iter().map(|segment| segment.len).sum(),
             _ => 0,
@@ -74,10 +84,10 @@ impl EntryKind {
 ///
 /// # Errors
 /// If the archive is damaged or truncated, holds what no image can, or `each` fails.
-pub(crate) fn read(
+pub fn read<E: From<Error>>(
     tar: impl Read,
-    each: &mut dyn FnMut(Entry, &mut dyn Read) -> Result<(), Error>,
-) -> Result<u64, Error> {
+    each: &mut dyn FnMut(Entry, &mut dyn Read) -> Result<(), E>,
+) -> Result<u64, E> {
     all(Stream::new(tar), each)
 }
 
@@ -85,17 +95,17 @@ pub(crate) fn read(
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) fn read_unmarked(
+pub fn read_unmarked<E: From<Error>>(
     tar: impl Read,
-    each: &mut dyn FnMut(Entry, &mut dyn Read) -> Result<(), Error>,
-) -> Result<u64, Error> {
+    each: &mut dyn FnMut(Entry, &mut dyn Read) -> Result<(), E>,
+) -> Result<u64, E> {
     all(Stream::unmarked(tar), each)
 }
 
-fn all<R: Read>(
+fn all<R: Read, E: From<Error>>(
     mut stream: Stream<R>,
-    each: &mut dyn FnMut(Entry, &mut dyn Read) -> Result<(), Error>,
-) -> Result<u64, Error> {
+    each: &mut dyn FnMut(Entry, &mut dyn Read) -> Result<(), E>,
+) -> Result<u64, E> {
     while let Some((entry, data)) = next(&mut stream)? {
         let used = each(entry, &mut stream.content(data));
         stream.outcome(used)?;

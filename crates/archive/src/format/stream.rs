@@ -125,7 +125,7 @@ impl<R: Read> Stream<R> {
         self.expect(size);
         let mut bytes = Vec::with_capacity(size as usize);
         let read = self.content(size).read_to_end(&mut bytes);
-        self.outcome(Ok(()))?;
+        self.outcome::<Error>(Ok(()))?;
         read.map_err(|source| self.failed(source))?;
         Ok(bytes)
     }
@@ -144,11 +144,11 @@ impl<R: Read> Stream<R> {
     }
 
     /// The outcome of a use of content: that the archive broke meanwhile comes before anything else.
-    pub(super) fn outcome(&mut self, used: Result<(), Error>) -> Result<(), Error> {
+    pub(super) fn outcome<E: From<Error>>(&mut self, used: Result<(), E>) -> Result<(), E> {
         match self.broken.take() {
             None => used,
-            Some(Broken::Ended) => Err(self.truncated()),
-            Some(Broken::Failed(source)) => Err(self.failed(source)),
+            Some(Broken::Ended) => Err(self.truncated().into()),
+            Some(Broken::Failed(source)) => Err(self.failed(source).into()),
         }
     }
 

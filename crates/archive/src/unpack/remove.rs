@@ -1,0 +1,56 @@
+//! Removing files below a directory, through no symbolic link.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Dir, unlinkat};
+use rustix::io::Errno;
+
+use super::place::enter;
+
+/// Removes the file or tree `name`, a path below `base`. Tells whether there was one.
+///
+/// # Errors
+/// When a part of the path is a symbolic link or `..`, or something cannot be removed.
+pub fn remove(base: &OwnedFd, name: &[u8]) -> std::io::Result<bool> {
+    let mut parts: Vec<&[u8]> = name
+        .split(|&byte| byte == b'/')
+        .filter(|part| !matches!(*part, b"" | b"."))
+        .collect();
+    let Some(last) = parts.pop() else {
+        return Err(Errno::INVAL.into());
+    };
+    if parts.contains(&&b".."[..]) || last == b".." {
+        return Err(Errno::INVAL.into());
+    }
+    let mut dir: File = base.try_clone()?.into();
+    for part in parts {
+        dir = match enter(dir.as_fd(), part) {
+            Ok(next) => next.into(),
+            Err(Errno::NOENT) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+    }
+    match remove_at(&dir, last) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes the file or tree `name` in a directory.
+pub(super) fn remove_at(dir: &File, name: &[u8]) -> rustix::io::Result<()> {
+    match unlinkat(dir, name, AtFlags::empty()) {
+        Err(Errno::ISDIR) => {}
+        removed => return removed,
+    }
+    let below: File = enter(dir.as_fd(), name)?.into();
+    for entry in Dir::read_from(&below)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") {
+            remove_at(&below, name)?;
+        }
+    }
+    unlinkat(dir, name, AtFlags::REMOVEDIR)
+}

@@ -1,0 +1,260 @@
+//! `banger vm cp`
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use banger_api::client::{Client, ClientError};
+use banger_api::stream::{FilesDone, GetFiles, PutFiles, files};
+use banger_archive::pack::{PackError, Packing, name_of};
+use banger_archive::unpack::{Destination, Unpacking};
+
+use crate::copy::{Meter, Place, packed, piped, receive, to_pipe, to_vm};
+use crate::failure::Failure;
+use crate::work::interruptible;
+use crate::{complete, connection, exit, print};
+
+/// Copy files and trees into a VM, out of it, or between two
+///
+/// VM:PATH is a path in a VM; a relative one begins at /root. As with `cp -r`, what is copied goes into DST if that is a
+/// directory, and else becomes DST; of DIR/. it is what is in the directory. Modes, times, symbolic and hard links and
+/// holes stay as they are. A file appears under its name when it is whole.
+///
+/// Nothing that a guest sends is written outside DST.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm cp notes.txt web:               to /root/notes.txt
+  banger vm cp -a site/. web:/srv/www       what is in it, with owners and all
+  banger vm cp web:/var/log ./log
+  banger vm cp web:/etc/hosts db:/etc/hosts
+  tar c src | banger vm cp - web:/usr/src   a tar, into a directory
+  banger vm cp web:/etc - | tar t")]
+pub(crate) struct Args {
+    /// Files or directories: paths here, VM:PATH, or `-` for a tar on standard input
+    #[arg(required = true, value_name = "SRC", add = complete::places())]
+    sources: Vec<OsString>,
+    /// Where they go: a path here, VM:PATH, or `-` for a tar on standard output
+    #[arg(value_name = "DST", add = complete::places())]
+    destination: OsString,
+    /// Keep owners, set-id bits and all attributes, and copy devices and named pipes
+    #[arg(long, short = 'a')]
+    archive: bool,
+    /// Copy what symbolic links lead to
+    #[arg(long, short = 'L')]
+    follow_links: bool,
+    /// Give everything to this user and group, by number
+    #[arg(long, value_name = "UID:GID", value_parser = owner)]
+    owner: Option<(u32, u32)>,
+    /// Say nothing but what went wrong
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print what was copied as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn owner(text: &str) -> Result<(u32, u32), String> {
+    files::ids(text.as_bytes()).ok_or_else(|| "it is not UID:GID, two numbers".to_owned())
+}
+
+/// All that is copied, on one side.
+enum Sources {
+    Here(Vec<PathBuf>),
+    Vm { name: String, paths: Vec<Vec<u8>> },
+    Pipe,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let sources = sources(&args.sources)?;
+    let destination = Place::parse(args.destination.clone());
+    if matches!(destination, Place::Pipe) && std::io::stdout().is_terminal() {
+        return Err(Failure::new(
+            "write an archive to a terminal",
+            &["name a file: `> FILE`"],
+        ));
+    }
+    let meter = Meter::new(total(&sources), args.quiet);
+    let client = connection::connect().await?;
+    let done = match (sources, destination) {
+        (Sources::Here(paths), Place::Vm { name, path }) => {
+            send(&client, &args, &meter, paths, &name, path).await?
+        }
+        (Sources::Pipe, Place::Vm { name, path }) => {
+            let put = put(&args, path, Vec::new());
+            let tar = piped(meter.counter());
+            let sent = async { Ok(client.put_files(&name, &put, tar).await?) };
+            meter.during(interruptible(sent)).await?
+        }
+        (Sources::Vm { name, paths }, to) => fetch(&client, &args, &meter, &name, paths, to).await?,
+        _ => return Err(neither()),
+    };
+    if args.json {
+        for note in &done.notes {
+            eprintln!("note: {note}");
+        }
+        print::json(&done)?;
+    } else {
+        meter.say(&done);
+    }
+    Ok(exit::OK)
+}
+
+fn neither() -> Failure {
+    Failure::new(
+        "neither side is a VM's",
+        &["write a VM's path as VM:PATH: `banger vm cp notes.txt web:/srv`"],
+    )
+}
+
+fn sources(given: &[OsString]) -> Result<Sources, Failure> {
+    let mut all: Option<Sources> = None;
+    for text in given {
+        let place = Place::parse(text.clone());
+        match (&mut all, place) {
+            (None, Place::Here(path)) => all = Some(Sources::Here(vec![path])),
+            (None, Place::Vm { name, path }) => {
+                all = Some(Sources::Vm {
+                    name,
+                    paths: vec![path],
+                })
+            }
+            (None, Place::Pipe) => all = Some(Sources::Pipe),
+            (Some(Sources::Here(paths)), Place::Here(path)) => paths.push(path),
+            (Some(Sources::Vm { name, paths }), Place::Vm { name: other, path }) if *name == other => {
+                paths.push(path)
+            }
+            _ => {
+                return Err(Failure::new(
+                    "the sources are not all in one place",
+                    &["copy those of each VM by a command of their own"],
+                ));
+            }
+        }
+    }
+    all.ok_or_else(neither)
+}
+
+/// How much will be copied, where that is known at once.
+fn total(sources: &Sources) -> Option<u64> {
+    let Sources::Here(paths) = sources else {
+        return None;
+    };
+    let sizes = paths.iter().map(|path| {
+        let metadata = std::fs::symlink_metadata(path).ok()?;
+        metadata.is_file().then_some(metadata.len())
+    });
+    sizes.sum()
+}
+
+fn put(args: &Args, path: Vec<u8>, names: Vec<Vec<u8>>) -> PutFiles {
+    PutFiles {
+        path,
+        names,
+        all: args.archive,
+        owner: args.owner,
+        replace: false,
+    }
+}
+
+/// The names at the top of an archive; none if any of the paths means what is in a directory.
+fn names<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    paths.map(name_of).collect::<Option<_>>().unwrap_or_default()
+}
+
+async fn send(
+    client: &Client,
+    args: &Args,
+    meter: &Meter,
+    paths: Vec<PathBuf>,
+    name: &str,
+    to: Vec<u8>,
+) -> Result<FilesDone, Failure> {
+    for path in &paths {
+        let looked = std::fs::symlink_metadata(path);
+        looked.map_err(|error| Failure::during(format!("look at {}", path.display()), &error))?;
+    }
+    let put = put(
+        args,
+        to,
+        names(paths.iter().map(|path| path.as_os_str().as_bytes())),
+    );
+    let packing = Packing {
+        all: args.archive,
+        follow: args.follow_links,
+        pad: false,
+    };
+    let (tar, packing) = packed(packing, meter.counter(), move |packer| {
+        paths.iter().try_for_each(|path| {
+            let name = name_of(path.as_os_str().as_bytes());
+            packer.tree(path, &name.unwrap_or_default())
+        })
+    });
+    let sent = interruptible(async { Ok(client.put_files(name, &put, tar).await) });
+    let sent = meter.during(sent).await?;
+    // It says why it took no more; there may be much more that it did not take.
+    if let Err(error @ ClientError::Api(_)) = sent {
+        return Err(error.into());
+    }
+    match packing.await {
+        Ok(Ok(packed)) => {
+            let mut done = sent?;
+            done.notes.extend(packed.notes);
+            Ok(done)
+        }
+        Ok(Err(PackError::Write(error))) => {
+            Err(sent.map_or_else(Failure::from, |_| Failure::during("send files to the VM", &error)))
+        }
+        Ok(Err(error)) => Err(Failure::during("copy files into the VM", &error)),
+        Err(error) => Err(Failure::during("pack files", &error)),
+    }
+}
+
+async fn fetch(
+    client: &Client,
+    args: &Args,
+    meter: &Meter,
+    name: &str,
+    paths: Vec<Vec<u8>>,
+    to: Place,
+) -> Result<FilesDone, Failure> {
+    let names = names(paths.iter().map(Vec::as_slice));
+    let get = GetFiles {
+        paths,
+        all: args.archive,
+        follow: args.follow_links,
+    };
+    match to {
+        Place::Here(path) => {
+            let (to, unpacking) = destination(args, &path, names)?;
+            let files = interruptible(async { Ok(client.get_files(name, &get).await?) }).await?;
+            meter.during(receive(files, to, unpacking, meter.counter())).await
+        }
+        Place::Pipe => {
+            let files = async { to_pipe(client.get_files(name, &get).await?, meter.counter()).await };
+            interruptible(meter.during(files)).await
+        }
+        Place::Vm { name: other, path } => {
+            let put = put(args, path, names);
+            let passed = async {
+                let files = client.get_files(name, &get).await?;
+                to_vm(files, client, &other, &put, meter.counter()).await
+            };
+            interruptible(meter.during(passed)).await
+        }
+    }
+}
+
+fn destination(args: &Args, path: &Path, names: Vec<Vec<u8>>) -> Result<(Destination, Unpacking), Failure> {
+    let mut unpacking = Unpacking {
+        all: args.archive,
+        owner: args.owner,
+        ..Unpacking::default()
+    };
+    let to = Destination::find(path, &names, &mut unpacking);
+    let to = to.map_err(|error| Failure::during("copy files out of the VM", &error))?;
+    // A guest writes what was asked for, and nothing beside it.
+    unpacking.tops = names;
+    Ok((to, unpacking))
+}

@@ -1,0 +1,76 @@
+//! How much has been copied, and how fast.
+
+use std::time::Instant;
+
+use banger_api::Progress;
+use banger_api::stream::FilesDone;
+use tokio::sync::watch;
+
+use crate::progress::{Display, bytes};
+
+/// Counts bytes, and shows them while work goes on.
+pub(crate) struct Meter {
+    count: watch::Sender<u64>,
+    total: Option<u64>,
+    since: Instant,
+    quiet: bool,
+}
+
+impl Meter {
+    /// A meter of work that will copy so many bytes, if that is known.
+    pub(crate) fn new(total: Option<u64>, quiet: bool) -> Self {
+        Self {
+            count: watch::Sender::new(0),
+            total,
+            since: Instant::now(),
+            quiet,
+        }
+    }
+
+    /// Tells it how many bytes have been copied.
+    pub(crate) fn counter(&self) -> impl Fn(u64) + Send + Sync + 'static {
+        let count = self.count.clone();
+        move |bytes| {
+            count.send_replace(bytes);
+        }
+    }
+
+    /// Does `work`, and shows how far it is.
+    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        if self.quiet {
+            return work.await;
+        }
+        let mut display = Display::new("");
+        let mut count = self.count.subscribe();
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                Ok(()) = count.changed() => {
+                    let done = *count.borrow_and_update();
+                    display.show(&Progress::Bytes { what: "copying".to_owned(), done, total: self.total });
+                }
+            }
+        }
+    }
+
+    /// Says what was copied.
+    pub(crate) fn say(&self, done: &FilesDone) {
+        for note in &done.notes {
+            eprintln!("note: {note}");
+        }
+        if self.quiet {
+            return;
+        }
+        let took = self.since.elapsed().as_secs_f64().max(1e-6);
+        let rate = bytes((done.bytes as f64 / took) as u64);
+        let entries = match done.entries {
+            1 => "1 entry".to_owned(),
+            entries => format!("{entries} entries"),
+        };
+        eprintln!(
+            "copied {entries}, {} in {took:.1} s ({rate}/s)",
+            bytes(done.bytes)
+        );
+    }
+}

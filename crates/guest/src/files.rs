@@ -1,0 +1,253 @@
+//! Copying files into the guest and out of it.
+//!
+//! Into it, the body of a request is a tar. Out of it, the body of the answer is frames: standard output carries a tar, or
+//! lines of [`Listed`], and one control frame with a [`FilesEnd`] says how it ended. A stream without it was cut short.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Failure;
+use crate::query::{self, Query, QueryError};
+
+/// The query of `PUT` [`crate::routes::FILES`]: where a tar goes. Its paths are any bytes; a relative one begins at `/root`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PutFiles {
+    /// A directory to copy into, or a new name for what is copied.
+    pub path: Vec<u8>,
+    /// The names at the top of the tar; none if it is what is in a directory.
+    pub names: Vec<Vec<u8>>,
+    /// Keep owners, set-id bits, every attribute, devices and named pipes.
+    pub all: bool,
+    /// Give everything to this user and group.
+    pub owner: Option<(u32, u32)>,
+    /// Make the directory with those above it, and replace what is of another kind.
+    pub replace: bool,
+}
+
+/// The query of `GET` [`crate::routes::FILES`]: what is packed. A relative path begins at `/root`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GetFiles {
+    /// Files and trees; each is at the top of the tar by its last name, or what is in it, if that is `.`, `..` or `/`.
+    pub paths: Vec<Vec<u8>>,
+    /// Every attribute, devices and named pipes, too.
+    pub all: bool,
+    /// What symbolic links lead to.
+    pub follow: bool,
+}
+
+/// The query of [`crate::routes::FILES_LIST`] and [`crate::routes::FILES_REMOVE`]: a directory. The body of the second is
+/// the paths below it that go, each ended by a NUL.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OfDirectory {
+    /// The directory; one that is not there has nothing in it.
+    pub path: Vec<u8>,
+}
+
+/// What was copied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesDone {
+    /// Entries.
+    pub entries: u64,
+    /// Bytes of file content, without holes.
+    pub bytes: u64,
+    /// What was left out, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// How a stream of files ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FilesEnd {
+    /// It is whole.
+    Done(FilesDone),
+    /// It is not.
+    Failed(Failure),
+}
+
+/// A file as [`crate::routes::FILES_LIST`] tells it, a line of JSON each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Its path below the directory, percent-encoded.
+    pub path: String,
+    /// What it is.
+    pub kind: ListedKind,
+    /// Its permissions.
+    pub mode: u32,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was changed: seconds and nanoseconds since 1970.
+    pub mtime: (i64, u32),
+    /// Where a symbolic link leads, percent-encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+/// What a listed file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListedKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Symlink,
+    /// Something else.
+    Other,
+}
+
+impl PutFiles {
+    /// It as a query.
+    pub fn to_query(&self) -> String {
+        let mut query = Query::default().add("path", &self.path);
+        for name in &self.names {
+            query = query.add("name", name);
+        }
+        if let Some((uid, gid)) = self.owner {
+            query = query.add("owner", format!("{uid}:{gid}").as_bytes());
+        }
+        query.flag("all", self.all).flag("replace", self.replace).end()
+    }
+
+    /// Reads it from a query.
+    ///
+    /// # Errors
+    /// When the query has anything else, or not all.
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        let mut put = Self::default();
+        for pair in query::pairs(text) {
+            match pair? {
+                ("path", path) => put.path = path,
+                ("name", name) => put.names.push(name),
+                ("owner", owner) => put.owner = Some(ids(&owner).ok_or(QueryError::Value("owner"))?),
+                ("all", value) => put.all = flag("all", &value)?,
+                ("replace", value) => put.replace = flag("replace", &value)?,
+                (other, _) => return Err(QueryError::Unknown(other.to_owned())),
+            }
+        }
+        given(&put.path)?;
+        Ok(put)
+    }
+}
+
+impl GetFiles {
+    /// It as a query.
+    pub fn to_query(&self) -> String {
+        let mut query = Query::default();
+        for path in &self.paths {
+            query = query.add("path", path);
+        }
+        query.flag("all", self.all).flag("follow", self.follow).end()
+    }
+
+    /// Reads it from a query.
+    ///
+    /// # Errors
+    /// When the query has anything else, or not all.
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        let mut get = Self::default();
+        for pair in query::pairs(text) {
+            match pair? {
+                ("path", path) => {
+                    given(&path)?;
+                    get.paths.push(path);
+                }
+                ("all", value) => get.all = flag("all", &value)?,
+                ("follow", value) => get.follow = flag("follow", &value)?,
+                (other, _) => return Err(QueryError::Unknown(other.to_owned())),
+            }
+        }
+        match get.paths.is_empty() {
+            true => Err(QueryError::Missing("path")),
+            false => Ok(get),
+        }
+    }
+}
+
+impl OfDirectory {
+    /// It as a query.
+    pub fn to_query(&self) -> String {
+        Query::default().add("path", &self.path).end()
+    }
+
+    /// Reads it from a query.
+    ///
+    /// # Errors
+    /// When the query has anything else, or not all.
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        let mut of = Self::default();
+        for pair in query::pairs(text) {
+            match pair? {
+                ("path", path) => of.path = path,
+                (other, _) => return Err(QueryError::Unknown(other.to_owned())),
+            }
+        }
+        given(&of.path)?;
+        Ok(of)
+    }
+}
+
+/// `UID:GID` as numbers.
+pub fn ids(text: &[u8]) -> Option<(u32, u32)> {
+    let (uid, gid) = std::str::from_utf8(text).ok()?.split_once(':')?;
+    Some((uid.parse().ok()?, gid.parse().ok()?))
+}
+
+fn given(path: &[u8]) -> Result<(), QueryError> {
+    match path {
+        b"" => Err(QueryError::Missing("path")),
+        path if path.contains(&0) => Err(QueryError::Value("path")),
+        _ => Ok(()),
+    }
+}
+
+fn flag(name: &'static str, value: &[u8]) -> Result<bool, QueryError> {
+    match value {
+        b"true" => Ok(true),
+        b"false" => Ok(false),
+        _ => Err(QueryError::Value(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn path() -> impl Strategy<Value = Vec<u8>> {
+        vec(1_u8.., 1..60)
+    }
+
+    proptest! {
+        #[test]
+        fn queries_have_names_of_every_byte(
+            path in path(), names in vec(path(), 0..4), all: bool, owner: Option<(u32, u32)>, replace: bool,
+        ) {
+            let put = PutFiles { path: path.clone(), names: names.clone(), all, owner, replace };
+            prop_assert_eq!(PutFiles::parse(&put.to_query()), Ok(put));
+            let get = GetFiles { paths: [vec![path.clone()], names].concat(), all, follow: replace };
+            prop_assert_eq!(GetFiles::parse(&get.to_query()), Ok(get));
+            let of = OfDirectory { path };
+            prop_assert_eq!(OfDirectory::parse(&of.to_query()), Ok(of));
+        }
+    }
+
+    #[test]
+    fn queries_that_say_something_else_are_refused() {
+        for bad in [
+            "",
+            "path=",
+            "path=%00",
+            "path=%2",
+            "path=%+2",
+            "path=/a&what=1",
+            "path=/a&all=1",
+            "path=/a&owner=x",
+        ] {
+            assert!(PutFiles::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(GetFiles::parse("all=true"), Err(QueryError::Missing("path")));
+    }
+}
