@@ -94,16 +94,22 @@ impl Helper {
     }
 
     /// One transaction of what differs. A filter that is not as the plan says (someone flushed it) is loaded whole.
-    fn change_filter(&self, slot: Slot, from: Option<&Member>, to: Option<&Member>) -> Result<(), HostError> {
+    fn change_filter(
+        &mut self,
+        slot: Slot,
+        from: Option<&Member>,
+        to: Option<&Member>,
+    ) -> Result<(), HostError> {
         let network = self.plan.network();
         let script = network.map(|network| filter::member_change(self.owner, network, slot, from, to));
         self.load("change the packet filter", script.unwrap_or_default())
     }
 
     /// Applies a change of the filter, or else all of it.
-    pub(super) fn load(&self, what: &'static str, script: String) -> Result<(), HostError> {
+    pub(super) fn load(&mut self, what: &'static str, script: String) -> Result<(), HostError> {
         self.host.apply(&Step::Filter { what, script }).or_else(|_| {
             let (what, script) = ("load the packet filter", self.whole_filter());
+            self.known.chains = None;
             self.host.apply(&Step::Filter { what, script })
         })
     }

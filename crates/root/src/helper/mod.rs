@@ -87,7 +87,8 @@ impl Helper {
             Verb::DnsSockets => self.dns().map(kinds),
             Verb::Flows => self.network().map(|_| Reply::Done),
             Verb::Audit => self.audit().map(Reply::Findings),
-            Verb::Rebuild => self.rebuild().map(|()| Reply::Done),
+            // Who repairs wants to see at once whether it stays so.
+            Verb::Rebuild => self.rebuild().and_then(|()| self.refill()).map(|_| Reply::Done),
             Verb::Teardown => self.teardown().map(|()| Reply::Done),
         };
         done.unwrap_or_else(Reply::from)

@@ -49,12 +49,15 @@ fn start(arguments: &[&str]) -> io::Result<Child> {
 
 /// What it says at its end.
 fn end(mut nft: Child, input: &str) -> io::Result<Vec<u8>> {
-    // It reads all of its input before it writes. If it dies before, its own words say more than the broken pipe.
-    let stdin = nft.stdin.take();
-    let written = stdin.map_or(Ok(()), |mut stdin| stdin.write_all(input.as_bytes()));
+    // It reads all of its input before it writes, and it alone says how it went: if it dies before, its own words say more
+    // than the broken pipe.
+    let _ = nft
+        .stdin
+        .take()
+        .map(|mut stdin| stdin.write_all(input.as_bytes()));
     let output = nft.wait_with_output()?;
     if output.status.success() {
-        return written.map(|()| output.stdout);
+        return Ok(output.stdout);
     }
     let words = String::from_utf8_lossy(&output.stderr);
     // The script's line, which it repeats, may be of any length.
