@@ -6,6 +6,7 @@
 mod builds;
 mod catalogs;
 mod commands;
+mod copying;
 mod daemon;
 mod docker;
 mod faults;
@@ -89,6 +90,7 @@ fn main() {
         networks::STORIES,
         rootless::STORIES,
         commands::STORIES,
+        copying::STORIES,
         daemon::STORIES,
         faults::STORIES,
         forwards::STORIES,
