@@ -6,6 +6,7 @@
 mod builds;
 mod catalogs;
 mod commands;
+mod copying;
 mod daemon;
 mod docker;
 mod faults;
@@ -96,6 +97,7 @@ fn main() {
         ssh::STORIES,
         ssh_forwards::STORIES,
         ssh_clients::STORIES,
+        copying::STORIES,
         daemon::STORIES,
         faults::STORIES,
         forwards::STORIES,
