@@ -42,7 +42,9 @@ impl Listener {
                 .await;
             match accepted {
                 Ok(socket) => return Socket::new(socket),
-                Err(error) if is(&error, &[Errno::CONNABORTED]) => {}
+                // A child's end may interrupt it: an accept on vsock waits for the socket's lock, even where it waits for
+                // nothing else.
+                Err(error) if is(&error, &[Errno::CONNABORTED, Errno::INTR]) => {}
                 Err(error) if is(&error, &[Errno::MFILE, Errno::NFILE]) => tokio::time::sleep(BREATH).await,
                 Err(error) => return Err(error),
             }

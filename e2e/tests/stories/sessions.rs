@@ -343,6 +343,12 @@ fn outlives_the_server(backend: Backend) -> Result<()> {
         guest_process(&home, "@banger-agent serve")? != server,
         "it was not killed"
     );
+    // A machine that stands still for a while goes on where it was, and so does what is in it.
+    let machine = home.vm("vm")?.machine.context("a machine")?;
+    let machine = Pid::from_raw(machine.pid).context("a process id")?;
+    kill_process(machine, Signal::STOP)?;
+    std::thread::sleep(Duration::from_secs(1));
+    kill_process(machine, Signal::CONT)?;
     written_beyond(&home, "count", seen)?;
     // The clients' connections were not the server's any more.
     for client in [&mut follower, &mut attached] {

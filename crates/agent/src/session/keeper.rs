@@ -9,32 +9,30 @@
 //! Nobody is waited for: output goes to the log as it comes, and clients read it from there. The keeper ends when its
 //! command has and the last client has seen so. It is told of no client's or server's end but by their closed connections.
 
+mod clients;
+mod orders;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant, SystemTime};
 
 use banger_guest_api::{
-    Control, Exec, Failure, Restart, Session, SessionOutput, SessionStart, SessionState, SessionStream,
-    Writing,
+    Failure, OutputStream, Restart, Session, SessionStart, SessionState, SessionStream, Writing,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::sockopt::Timeout;
-use rustix::net::{SendFlags, SocketFlags, accept_with, send};
 use rustix::process::Signal;
 
-use super::client::{Client, Wish};
+use self::orders::Caller;
+use super::client::Client;
 use super::command::{Command, End};
 use super::ending::Ending;
 use super::log::{CHUNK, Log};
-use super::order::{Answer, Incoming, Order, Received};
+use super::order::Answer;
 use super::place::Place;
 use super::screen::Screen;
 use crate::exec::Surroundings;
 use crate::failure::{During, refused};
-
-/// The byte that ends input on a terminal in its usual mode: Ctrl-D.
-const END_OF_INPUT: u8 = 4;
 
 /// How long after its end a command is started again, at first; twice as long each time that it fails again, up to the most.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -42,12 +40,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A command that ran as long as this has not failed in a row.
 const LONG_RUN: Duration = Duration::from_secs(60);
-
-/// Pieces that a client gets before the others have their turn, if it is quick.
-const PIECES: usize = 4;
-
-/// How long the server may take to read an answer.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a session's command is started from, again if need be.
 #[derive(Debug)]
@@ -78,15 +70,6 @@ pub(super) struct Keeper {
     in_a_row: u32,
     since: Instant,
     buffer: Vec<u8>,
-}
-
-/// Someone who gives an order.
-#[derive(Debug)]
-struct Caller {
-    connection: OwnedFd,
-    incoming: Incoming,
-    waits_for_end: bool,
-    is_done: bool,
 }
 
 /// What something that happened belongs to.
@@ -385,8 +368,7 @@ impl Keeper {
             // What could be started could not be again: its directory or program is gone.
             Err(failure) => {
                 let words = format!("banger: {}\n", failure.message);
-                let stream = banger_guest_api::OutputStream::Stderr;
-                self.log.append(stream, now_us(), words.as_bytes());
+                self.log.append(OutputStream::Stderr, now_us(), words.as_bytes());
                 self.end();
             }
         }
@@ -426,243 +408,6 @@ impl Keeper {
             );
         }
     }
-
-    fn accept(&mut self) {
-        let Some(listener) = &self.listener else { return };
-        // One that has left again is not served.
-        if let Ok(connection) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-            self.callers.push(Caller {
-                connection,
-                incoming: Incoming::default(),
-                waits_for_end: false,
-                is_done: false,
-            });
-        }
-    }
-
-    fn take_order(&mut self, index: usize) {
-        let caller = &mut self.callers[index];
-        let (order, connection) = match caller.incoming.read(&caller.connection) {
-            Received::Part => return,
-            Received::Whole(order, connection) => (order, connection),
-            Received::Nothing => return caller.is_done = true,
-        };
-        let answer = match (order, connection) {
-            (Order::Describe, _) => Answer::Done(Box::new(self.describe())),
-            (Order::Wait, _) => return caller.waits_for_end = true,
-            (Order::Stream { stream, sent }, Some(connection)) => {
-                self.serve(connection, &stream, &sent);
-                Answer::Taken
-            }
-            (Order::Signal(signal), _) => self.signal(signal),
-            (Order::Stop(grace_ms), _) => self.stop(Duration::from_millis(grace_ms)),
-            (Order::Begin { .. } | Order::Recall { .. } | Order::Stream { .. }, _) => {
-                Answer::Refused(refused("a session that runs takes no such order"))
-            }
-        };
-        let caller = &mut self.callers[index];
-        caller.answer(&answer);
-        caller.is_done = true;
-    }
-
-    fn signal(&self, signal: i32) -> Answer {
-        match (Signal::from_named_raw(signal), &self.command) {
-            (Some(signal), Some(command)) => {
-                command.signal(signal);
-                Answer::Done(Box::new(self.describe()))
-            }
-            (None, _) => Answer::Refused(refused(format!("there is no signal {signal}"))),
-            (_, None) => Answer::Refused(refused("its command does not run at this moment")),
-        }
-    }
-
-    /// Asks the command to end, and sets the time at which it is killed.
-    fn stop(&mut self, grace: Duration) -> Answer {
-        self.is_to_end = true;
-        if let Some(command) = &self.command {
-            if grace.is_zero() {
-                command.signal(Signal::KILL);
-            } else {
-                command.signal(Signal::TERM);
-                if self.session.tty {
-                    // An interactive shell ends when its terminal is hung up, and by nothing less.
-                    command.signal(Signal::HUP);
-                }
-                // One that is stopped could not hear it.
-                command.signal(Signal::CONT);
-                let at = Instant::now() + grace;
-                self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
-            }
-        }
-        Answer::Done(Box::new(self.describe()))
-    }
-
-    /// Serves a client from here on.
-    fn serve(&mut self, connection: OwnedFd, stream: &SessionStream, sent: &[u8]) {
-        let _ = rustix::io::ioctl_fionbio(&connection, true);
-        let mut client = Client::new(connection, stream, sent, &self.log);
-        if let Err(failure) = self.may_write(stream.input) {
-            client.refuse(failure);
-        } else {
-            if let Some(pid) = self.session.pid {
-                client.tell(&Control::Started { pid });
-            }
-            if stream.input != Writing::No {
-                self.resize(stream.size);
-            }
-            if stream.output == SessionOutput::Live && stream.since.is_none() {
-                let painted = match &self.screen {
-                    Some(screen) => Some(screen.paint()),
-                    None => self.place.screen(),
-                };
-                if let Some(painted) = painted {
-                    client.show(&painted, self.log.end());
-                }
-            }
-        }
-        self.clients.push(client);
-    }
-
-    /// Lets a client write as it wants to, if the others that do agree.
-    fn may_write(&mut self, wanted: Writing) -> Result<(), Failure> {
-        if wanted == Writing::No {
-            return Ok(());
-        }
-        if !self.is_live() {
-            return Err(refused("it has ended, and takes no input"));
-        }
-        let takes_input = self.recipe.as_ref().is_some_and(|recipe| {
-            let Exec { tty, .. } = &recipe.start.exec;
-            tty.is_some() || recipe.start.stdin == banger_guest_api::SessionInput::Pipe
-        });
-        if !takes_input {
-            return Err(refused(
-                "it takes no input: it was started with its standard input closed",
-            ));
-        }
-        let writers = self
-            .clients
-            .iter_mut()
-            .filter(|client| client.writes != Writing::No);
-        for writer in writers {
-            match (wanted, writer.writes) {
-                (Writing::Shared, Writing::Shared) => {}
-                (Writing::Instead, _) => {
-                    writer.refuse(refused("another client writes in the place of this one"))
-                }
-                _ => return Err(refused("another client writes to it")),
-            }
-        }
-        Ok(())
-    }
-
-    fn resize(&mut self, size: Option<banger_guest_api::TerminalSize>) {
-        let (Some(screen), Some(size)) = (&mut self.screen, size) else {
-            return;
-        };
-        screen.resize(size);
-        if let Some(command) = &self.command {
-            command.resize(size);
-        }
-        // One that is started again has the size that it had last.
-        if let Some(tty) = self
-            .recipe
-            .as_mut()
-            .and_then(|recipe| recipe.start.exec.tty.as_mut())
-        {
-            tty.size = size;
-        }
-    }
-
-    /// Does what clients want.
-    fn hear_clients(&mut self) {
-        for index in 0..self.clients.len() {
-            let end = self.log.end();
-            while let Some(wish) = self.clients[index].next_wish(end) {
-                match wish {
-                    Wish::Resize(size) => self.resize(Some(size)),
-                    Wish::Signal(signal) => drop(self.signal(signal)),
-                    Wish::Input => self.give_input(),
-                }
-            }
-        }
-    }
-
-    /// Gives the command input of clients, one client's after another's.
-    fn give_input(&mut self) {
-        let is_over = !self.is_live();
-        let senders = self.clients.iter_mut().filter(|client| client.has_input());
-        let Some(command) = &mut self.command else {
-            if is_over {
-                senders.for_each(|client| client.refuse(refused("it has ended, and takes no input")));
-            }
-            return;
-        };
-        for client in senders {
-            let Some(input) = &command.input else {
-                client.refuse(refused("it does not read its input any more"));
-                continue;
-            };
-            if !client.give(input) {
-                command.input = None;
-                client.refuse(refused("it does not read its input any more"));
-            } else if client.take_end_of_input() {
-                if self.session.tty {
-                    let _ = rustix::io::write(input, &[END_OF_INPUT]);
-                } else {
-                    command.input = None;
-                }
-            }
-        }
-    }
-
-    fn send_to_clients(&mut self) {
-        let is_over = !self.is_live();
-        for client in &mut self.clients {
-            for _ in 0..PIECES {
-                client.prepare(&self.log, self.screen.as_ref());
-                client.send();
-            }
-            if is_over && client.is_waiting_for_the_end() && client.has_all(&self.log) {
-                client.dismiss(&last_word(&self.session));
-                client.send();
-            }
-        }
-    }
-}
-
-/// How a session ended, for its clients.
-fn last_word(session: &Session) -> Control {
-    match session.exit {
-        Some(status) if session.state == SessionState::Exited => Control::Exit { status },
-        _ => Control::Error {
-            failure: refused("it was lost: the machine ended under it, or its keeper was killed"),
-            exit_code: 125,
-        },
-    }
-}
-
-impl Caller {
-    fn answer(&self, answer: &Answer) {
-        // Who has left does not hear it.
-        if let Ok(json) = serde_json::to_vec(answer) {
-            let _ = send_whole(&self.connection, &json);
-        }
-    }
-}
-
-/// Sends an answer. Mostly it fits; a very long command line does not, and the server is there to read it.
-fn send_whole(to: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
-    rustix::net::sockopt::set_socket_timeout(to, Timeout::Send, Some(PATIENCE))?;
-    rustix::io::ioctl_fionbio(to, false)?;
-    while !bytes.is_empty() {
-        match send(to, bytes, SendFlags::NOSIGNAL) {
-            Ok(sent) => bytes = &bytes[sent..],
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// The time, in microseconds since 1970.

@@ -25,6 +25,7 @@ use std::os::unix::fs::DirBuilderExt;
 
 use banger_guest_api::session::{LOG_LEAST, NAME_RULE, is_session_name};
 use banger_guest_api::{Failure, Session, SessionStart, SessionState, SessionStream};
+use rustix::io::retry_on_intr;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use crate::exec::Surroundings;
@@ -312,7 +313,8 @@ fn stem(argv: &[String]) -> String {
 fn reach_keeper(place: &Place) -> io::Result<Option<Socket>> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    match connect(socket.as_fd(), &SocketAddrUnix::new(place.socket())?) {
+    let address = SocketAddrUnix::new(place.socket())?;
+    match retry_on_intr(|| connect(socket.as_fd(), &address)) {
         Ok(()) => Ok(Some(Socket::new(socket)?)),
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => Ok(None),
         Err(error) => Err(error.into()),

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
 use banger_guest_api::{Failure, Session, SessionStart, SessionStream};
+use rustix::io::retry_on_intr;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
@@ -98,12 +99,8 @@ fn send_first(keeper: &Socket, bytes: &[u8], connection: Option<&OwnedFd>) -> io
     if let Some(descriptors) = &descriptors {
         ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
     }
-    sendmsg(
-        keeper,
-        &[IoSlice::new(bytes)],
-        &mut ancillary,
-        SendFlags::NOSIGNAL,
-    )?;
+    let bytes = [IoSlice::new(bytes)];
+    retry_on_intr(|| sendmsg(keeper, &bytes, &mut ancillary, SendFlags::NOSIGNAL))?;
     Ok(())
 }
 
