@@ -130,7 +130,13 @@ fn every_byte(backend: Backend) -> Result<()> {
             output.stdout.len()
         );
     }
-    for cipher in ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"] {
+    let mut ciphers = vec!["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"];
+    if backend != Backend::Firecracker {
+        // It uses AVX2, of which the test kernel for hosts without KVM of their own loses halves: of 25 times 32 MiB, 5 came
+        // with 256 wrong bytes in a block of 512. AES-GCM lost none.
+        ciphers.push("chacha20-poly1305@openssh.com");
+    }
+    for cipher in ciphers {
         let command = ssh.client("ssh", ["-c", cipher, VM, "cat"]);
         let output = home.finish(command, bytes[..100_000].to_vec())?.ok()?;
         ensure!(output.stdout == bytes[..100_000], "by {cipher}");
