@@ -192,17 +192,19 @@ impl Server {
             }
             let data = &bytes[written..written + count];
             channel.sent(count);
-            let mut payload = Vec::with_capacity(data.len() + 16);
+            let theirs = channel.theirs;
+            let mut payload = self.transport.buffer();
             match stream {
                 Stream::Data => payload.put_byte(message::CHANNEL_DATA),
                 Stream::Stderr => payload.put_byte(message::CHANNEL_EXTENDED_DATA),
             }
-            payload.put_number(channel.theirs);
+            payload.put_number(theirs);
             if stream == Stream::Stderr {
                 payload.put_number(message::STDERR);
             }
             payload.put_string(data);
             self.send(&payload);
+            self.transport.recycle(payload);
             written += count;
         }
     }
@@ -221,6 +223,11 @@ impl Server {
             payload.put_number(more);
             self.send(&payload);
         }
+    }
+
+    /// Takes the buffer of an event's bytes back, which the next one may have.
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        self.transport.recycle(buffer);
     }
 
     /// Says that a channel gets nothing more from us.

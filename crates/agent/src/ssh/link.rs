@@ -221,9 +221,12 @@ impl Channel {
         }
     }
 
-    /// Lets the client send as many bytes more.
-    pub(super) fn consumed(&self, count: usize) {
-        self.0.link.with(|server| server.consumed(self.0.id, count));
+    /// Lets the client send as many bytes more as these, which are done with.
+    pub(super) fn consumed(&self, bytes: Vec<u8>) {
+        self.0.link.with(|server| {
+            server.consumed(self.0.id, bytes.len());
+            server.recycle(bytes);
+        });
     }
 
     /// Returns when the channel is gone.
@@ -274,7 +277,7 @@ impl Channel {
         let there = async {
             while let Some(bytes) = self.read().await? {
                 to.write_all(&bytes).await?;
-                self.consumed(bytes.len());
+                self.consumed(bytes);
             }
             to.shutdown().await
         };

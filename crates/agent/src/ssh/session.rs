@@ -238,12 +238,16 @@ async fn give(
             Some(control) = controls.recv() => frame::encode_control(&control),
             bytes = channel.read(), if !ended => match bytes? {
                 Some(bytes) => {
-                    let frames = frame::encode(Kind::Stdin, &bytes);
+                    let header = frame::header(Kind::Stdin, bytes.len());
+                    let written = async {
+                        to.write_all(&header).await?;
+                        to.write_all(&bytes).await
+                    };
                     tokio::select! {
-                        written = to.write_all(&frames) => written.map_err(|_| Gone)?,
+                        written = written => written.map_err(|_| Gone)?,
                         gone = channel.gone() => return Err(gone),
                     }
-                    channel.consumed(bytes.len());
+                    channel.consumed(bytes);
                     continue;
                 }
                 None => {

@@ -13,8 +13,15 @@ impl Server {
             match self.phase {
                 Phase::Service => self.hear_service(&payload)?,
                 Phase::Proof { attempts } => self.hear_proof(&payload, attempts)?,
-                Phase::Connected => self.hear(&payload)?,
+                Phase::Connected => {
+                    if payload.first() == Some(&message::CHANNEL_DATA) {
+                        self.hear_data(payload)?;
+                        continue;
+                    }
+                    self.hear(&payload)?;
+                }
             }
+            self.transport.recycle(payload);
         }
         Ok(())
     }
@@ -67,7 +74,6 @@ impl Server {
             message::CHANNEL_OPEN => self.hear_open(from),
             message::CHANNEL_OPEN_CONFIRMATION | message::CHANNEL_OPEN_FAILURE => self.hear_offer(kind, from),
             message::CHANNEL_WINDOW_ADJUST
-            | message::CHANNEL_DATA
             | message::CHANNEL_EXTENDED_DATA
             | message::CHANNEL_EOF
             | message::CHANNEL_CLOSE
@@ -152,25 +158,12 @@ impl Server {
     }
 
     fn hear_channel(&mut self, kind: u8, mut from: Reader<'_>) -> Result<(), Error> {
-        let id = ChannelId(from.number()?);
-        let open = self
-            .channels
-            .get_mut(&id)
-            .filter(|channel| matches!(channel.stage, Stage::Open | Stage::Closing));
-        let channel = open.ok_or(Error::Unexpected(kind))?;
+        let (id, channel) = self.established(kind, &mut from)?;
         let closing = channel.stage == Stage::Closing;
         match kind {
             message::CHANNEL_WINDOW_ADJUST => {
                 channel.widened(from.number()?);
                 self.events.push_back(Event::Ready { channel: id });
-            }
-            message::CHANNEL_DATA => {
-                let data = from.string()?;
-                channel.received(data.len())?;
-                if !closing {
-                    let bytes = data.to_vec();
-                    self.events.push_back(Event::Data { channel: id, bytes });
-                }
             }
             message::CHANNEL_EXTENDED_DATA => {
                 // Nothing of ours reads it.
@@ -191,6 +184,36 @@ impl Server {
             _ => self.hear_request(id, from)?,
         }
         Ok(())
+    }
+
+    /// Data is most of what comes; its bytes stay in the buffer that they came in.
+    fn hear_data(&mut self, mut payload: Vec<u8>) -> Result<(), Error> {
+        let mut from = Reader::new(&payload);
+        let kind = from.byte()?;
+        let (id, channel) = self.established(kind, &mut from)?;
+        let length = from.string()?.len();
+        channel.received(length)?;
+        if channel.stage == Stage::Closing {
+            self.transport.recycle(payload);
+            return Ok(());
+        }
+        // Kind, channel and length.
+        let before = 1 + 4 + 4;
+        payload.truncate(before + length);
+        payload.drain(..before);
+        self.events.push_back(Event::Data {
+            channel: id,
+            bytes: payload,
+        });
+        Ok(())
+    }
+
+    /// The channel that a message is about, which both sides have.
+    fn established(&mut self, kind: u8, from: &mut Reader<'_>) -> Result<(ChannelId, &mut Channel), Error> {
+        let id = ChannelId(from.number()?);
+        let channel = self.channels.get_mut(&id);
+        let channel = channel.filter(|channel| matches!(channel.stage, Stage::Open | Stage::Closing));
+        Ok((id, channel.ok_or(Error::Unexpected(kind))?))
     }
 
     fn hear_request(&mut self, id: ChannelId, mut from: Reader<'_>) -> Result<(), Error> {

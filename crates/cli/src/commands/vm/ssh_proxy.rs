@@ -62,7 +62,7 @@ fn carry(stream: UnixStream, sent: &[u8]) -> io::Result<()> {
     }
 }
 
-/// As `io::copy` without its splice(2), which held back what followed a short piece (Linux 6.12).
+/// As `io::copy` without its splice(2), which from a pipe to a Unix socket brought the first piece and then none (seen on Linux 6.18).
 fn pour(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
