@@ -66,16 +66,20 @@ pub(crate) fn prepare_kernels(home: &Home) -> Result<()> {
         ])?
         .ok()?;
     }
-    if let Ok(kernel) = test_kernel()
-        && home.banger(["kernel", "show", "test"])?.code != 0
-    {
+    let Ok(kernel) = test_kernel() else {
+        return Ok(());
+    };
+    let append = std::env::var("BANGER_TEST_KERNEL_APPEND").unwrap_or_default();
+    let append = format!("{append} {VARIABLE}");
+    // What an earlier run imported may have had another command line.
+    let shown = home.banger(["kernel", "show", "--json", "test"])?;
+    if shown.code != 0 || !shown.text().contains(&append) {
         let path = kernel.to_string_lossy().into_owned();
-        let append = std::env::var("BANGER_TEST_KERNEL_APPEND").unwrap_or_default();
-        let append = format!("{append} {VARIABLE}");
         home.banger([
             "kernel",
             "import",
             "test",
+            "--force",
             "--vmlinux",
             &path,
             "--append",
