@@ -30,3 +30,4 @@ mod freeze;
 mod ports;
 mod systemd;
 mod tree;
+mod workspace;

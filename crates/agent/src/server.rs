@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use banger_guest_api::workspace::{Look, Protect};
 use banger_guest_api::{
     Configure, Event, Exec, Failure, Health, InitState, PROTOCOL, Ready, SSH, STDIO_MUX, Shutdown, Ssh,
     TUNNEL, TreeQuery, routes,
@@ -29,7 +30,7 @@ use crate::failure::{During, refused};
 use crate::forward::{self, Waiting};
 use crate::freeze::{Frozen, Hold};
 use crate::socket::{Listener, Socket};
-use crate::{events, files, ports, ssh, tree};
+use crate::{events, files, ports, ssh, tree, workspace};
 
 /// What kind of guest the server serves.
 pub trait Guest: Send + Sync + 'static {
@@ -157,6 +158,9 @@ impl<G: Guest> Server<G> {
             (Method::POST, routes::EXEC) => self.exec(request).await,
             (Method::PUT, routes::TREE) => self.tree(request).await,
             (_, path) if path.starts_with(routes::FILES) => self.files(request).await,
+            (Method::POST, routes::WORKSPACE_LOOK) => self.workspace_look(request).await,
+            (Method::PUT, routes::WORKSPACE) => self.workspace(request).await,
+            (Method::POST, routes::WORKSPACE_PROTECT) => self.workspace_protect(request).await,
             (Method::POST, routes::FREEZE) => self.freeze().await,
             (Method::POST, routes::SHUTDOWN) => self.shutdown(request).await,
             (Method::GET, routes::EVENTS) => self.events(),
@@ -305,6 +309,37 @@ impl<G: Guest> Server<G> {
 
     async fn files(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
         files::answer(request, &self.serving()?.surroundings).await
+    }
+
+    async fn workspace_look(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
+        let asked: Look = body(request).await?;
+        let base = self
+            .serving()?
+            .surroundings
+            .path(workspace::checked(&asked.path)?);
+        Ok(json(StatusCode::OK, &workspace::look(base, asked).await?))
+    }
+
+    async fn workspace(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
+        let query = tree::query(request.uri().query().unwrap_or_default())?;
+        let base = self
+            .serving()?
+            .surroundings
+            .path(workspace::checked(&query.path)?);
+        let entries = BodyReader::new(request.into_body());
+        Ok(json(StatusCode::OK, &workspace::apply(entries, base).await?))
+    }
+
+    async fn workspace_protect(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
+        let asked: Protect = body(request).await?;
+        let surroundings = self.serving()?.surroundings;
+        let base = surroundings.path(workspace::checked(&asked.path)?);
+        if surroundings.is_real() {
+            workspace::protect(base, asked.readonly)?;
+        } else if asked.readonly {
+            return Err(workspace::without_mounts());
+        }
+        Ok(json(StatusCode::OK, &serde_json::json!({})))
     }
 
     async fn freeze(&self) -> Result<Answer, Failure> {

@@ -54,6 +54,10 @@
 //! | `POST /v1/vms/{name}/files/remove` | query [`stream::OfDirectory`] | [`stream::FilesDone`] |
 //! | `GET /v1/vms/{name}/logs` | query [`LogQuery`] | text |
 //! | `POST /v1/vms/{name}/workspace` | [`WorkspaceRequest`] | events, then [`WorkspaceReport`] |
+//! | `GET /v1/vms/{name}/workspace` | query [`WorkspaceQuery`] | [`WorkspaceStatus`] |
+//! | `GET /v1/vms/{name}/workspace/patch` | query [`WorkspaceQuery`] | a patch, as `git apply` takes it |
+//! | `POST /v1/vms/{name}/workspace/pull` | [`WorkspaceQuery`] | events, then [`WorkspacePulled`] |
+//! | `GET /v1/vms/{name}/workspace/unsaved` | | [`Unsaved`] |
 //! | `POST /v1/repository/wishes` | [`WishesQuery`] | [`Wishes`] |
 //! | `POST /v1/workspace/plan` | [`WorkspaceRequest`] | [`WorkspacePlan`] |
 //! | `POST /v1/vms/{name}/commit` | [`VmCommit`] | events, then [`Image`] |
@@ -108,4 +112,7 @@ pub use vm::{
     LogQuery, LogSource, Machine, Prune, Pruned, Vm, VmCommit, VmCreate, VmNetwork, VmRestart, VmSet,
     VmStart, VmStop,
 };
-pub use workspace::{WorkspaceEntry, WorkspaceOmission, WorkspacePlan, WorkspaceReport, WorkspaceRequest};
+pub use workspace::{
+    PulledRef, Unsaved, UnsavedWorkspace, WorkspaceChange, WorkspaceEntry, WorkspaceMode, WorkspaceOmission,
+    WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
+};

@@ -1,11 +1,25 @@
-//! A git checkout placed in a guest.
+//! Git checkouts placed in guests, and what comes back of them.
 
 use std::path::PathBuf;
 
+use banger_model::VmName;
 use serde::{Deserialize, Serialize};
 
+/// How much of a repository goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkspaceMode {
+    /// HEAD with what is staged, changed and untracked.
+    #[default]
+    Overlay,
+    /// That, and ignored files.
+    FullCopy,
+    /// HEAD alone.
+    Clean,
+}
+
 /// Which work to place in a guest, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkspaceRequest {
     /// An absolute path in a git work tree on the host.
@@ -13,15 +27,30 @@ pub struct WorkspaceRequest {
     pub path: PathBuf,
     /// Where it goes in the guest.
     pub guest_path: String,
+    /// How much of it goes.
+    #[serde(default)]
+    pub mode: WorkspaceMode,
     /// A branch to make in the guest's checkout.
     #[serde(default)]
     pub branch: Option<String>,
-    /// The commit that branch starts from, in place of HEAD with the working tree's changes.
+    /// The commit that goes in place of HEAD, without the working tree's changes.
     #[serde(default)]
     pub from: Option<String>,
+    /// How many commits of history go: 10 when absent, all when 0.
+    #[serde(default)]
+    pub depth: Option<u32>,
     /// Leave untracked files behind.
     #[serde(default)]
     pub no_untracked: bool,
+    /// Take untracked files that look like secrets.
+    #[serde(default)]
+    pub include_secrets: bool,
+    /// Let nothing in the guest write to it.
+    #[serde(default)]
+    pub readonly: bool,
+    /// Write over what the guest has changed itself.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// What would be placed.
@@ -49,7 +78,7 @@ pub struct WorkspaceEntry {
     pub path: String,
     /// Its size.
     pub bytes: u64,
-    /// `tracked`, `modified`, `staged` or `untracked`.
+    /// `tracked`, `modified`, `staged`, `untracked` or `ignored`.
     pub why: String,
 }
 
@@ -67,10 +96,113 @@ pub struct WorkspaceOmission {
 pub struct WorkspaceReport {
     /// The directory in the guest.
     pub guest_path: String,
-    /// Files written, the repository's own included.
+    /// Files that the workspace has.
     pub files: u64,
-    /// Bytes written.
+    /// Bytes of those files.
     pub bytes: u64,
+    /// Files of them that were sent this time.
+    pub sent_files: u64,
+    /// Bytes that went between host and guest this time.
+    pub sent_bytes: u64,
+    /// Files that the guest has changed and that were left as the guest has them.
+    pub kept: Vec<String>,
     /// Files that stayed behind, with the reason.
     pub omitted: Vec<WorkspaceOmission>,
+}
+
+/// Which workspace of a VM.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkspaceQuery {
+    /// Its directory in the guest; needed when there are several.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// For a patch: the commit to compare with, in place of what was placed.
+    #[serde(default)]
+    pub base: Option<String>,
+    /// For a patch: with colours, for people.
+    #[serde(default)]
+    pub color: bool,
+}
+
+/// What a guest has made of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct WorkspaceStatus {
+    /// Its directory in the guest.
+    pub guest_path: String,
+    /// The repository on the host.
+    #[schema(value_type = String)]
+    pub source: PathBuf,
+    /// The branch that is checked out, or `None` when HEAD is detached.
+    pub branch: Option<String>,
+    /// The commit of HEAD, or `None` before the first one.
+    pub head: Option<String>,
+    /// How many commits HEAD has that were not placed.
+    pub commits: u64,
+    /// Files that are not as they were placed.
+    pub changes: Vec<WorkspaceChange>,
+    /// Whether there is work that the host does not have.
+    pub unsaved: bool,
+}
+
+/// A file that is not as it was placed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct WorkspaceChange {
+    /// `A`, `M`, `D` or `T`, as git has them.
+    pub status: String,
+    /// Path under the workspace; bytes that are no UTF-8 are shown replaced.
+    pub path: String,
+}
+
+/// What came back from a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct WorkspacePulled {
+    /// Its directory in the guest.
+    pub guest_path: String,
+    /// The repository on the host.
+    #[schema(value_type = String)]
+    pub source: PathBuf,
+    /// References that are new or have moved.
+    pub refs: Vec<PulledRef>,
+    /// The reference that has everything: the uncommitted work if there is any, else HEAD. `None` when the guest has no
+    /// commit and no file.
+    pub tip: Option<String>,
+    /// Whether that is uncommitted work.
+    pub uncommitted: bool,
+    /// Whether changes that were not committed on the host came along and are a part of it.
+    pub carries_local_changes: bool,
+    /// What the guest has that was not taken, and why.
+    pub notes: Vec<String>,
+}
+
+/// A reference of the host's repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PulledRef {
+    /// Its name, `refs/banger/VM/…`.
+    pub name: String,
+    /// Its commit.
+    pub commit: String,
+}
+
+/// The workspaces of a VM whose work was not brought back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Unsaved {
+    /// The VM.
+    #[schema(value_type = String)]
+    pub vm: VmName,
+    /// Those with work that the host does not have, or may not have.
+    pub workspaces: Vec<UnsavedWorkspace>,
+    /// Whether the configuration says that work is brought back before a VM stops (`auto_export`).
+    pub auto_export: bool,
+}
+
+/// A workspace with work that the host does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UnsavedWorkspace {
+    /// Its directory in the guest.
+    pub guest_path: String,
+    /// What there is, in words.
+    pub what: String,
+    /// Whether that is known, or could not be told.
+    pub known: bool,
 }

@@ -272,9 +272,20 @@ impl Guest {
         asked: &'static str,
         request: Request<RequestBody>,
     ) -> Result<T, Error> {
+        Ok(self.long_answer(asked, request, MAX_ANSWER).await?.0)
+    }
+
+    /// An answer of at most so many bytes, and how many it has.
+    pub(crate) async fn long_answer<T: DeserializeOwned>(
+        &self,
+        asked: &'static str,
+        request: Request<RequestBody>,
+        most: usize,
+    ) -> Result<(T, usize), Error> {
         let response = self.send(asked, request).await?;
-        let body = collect(asked, response).await?;
-        serde_json::from_slice(&body).map_err(|source| Error::Answer { asked, source })
+        let body = collect(asked, response, most).await?;
+        let answer = serde_json::from_slice(&body).map_err(|source| Error::Answer { asked, source })?;
+        Ok((answer, body.len()))
     }
 
     /// Sends a request and gives the response, unless it is a refusal.
@@ -303,7 +314,7 @@ impl Guest {
         if status == StatusCode::NOT_FOUND {
             return Err(Error::TooOld { asked });
         }
-        let body = collect(asked, response).await?;
+        let body = collect(asked, response, MAX_ANSWER).await?;
         let failure = serde_json::from_slice::<Failure>(&body).unwrap_or_else(|_| Failure {
             message: format!(
                 "{status}: {}",
@@ -322,15 +333,15 @@ impl Guest {
 /// The most bytes of an answer that is held whole; a guest does not decide how much memory the daemon takes.
 const MAX_ANSWER: usize = 1 << 20;
 
-async fn collect(asked: &'static str, response: Response<Incoming>) -> Result<Vec<u8>, Error> {
+async fn collect(asked: &'static str, response: Response<Incoming>, most: usize) -> Result<Vec<u8>, Error> {
     let mut body = response.into_body();
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|source| Error::Http { asked, source })?;
         let Ok(data) = frame.into_data() else { continue };
-        let room = MAX_ANSWER - bytes.len();
+        let room = most - bytes.len();
         bytes.extend_from_slice(&data[..data.len().min(room)]);
-        if bytes.len() == MAX_ANSWER {
+        if bytes.len() == most {
             break;
         }
     }
@@ -363,7 +374,8 @@ impl Events {
     }
 }
 
-fn json<T: Serialize>(method: Method, path: &str, body: &T) -> Request<RequestBody> {
+/// A request with a JSON body.
+pub(crate) fn json<T: Serialize>(method: Method, path: &str, body: &T) -> Request<RequestBody> {
     let bytes = serde_json::to_vec(body).expect("messages have only string keys");
     Request::builder()
         .method(method)
@@ -396,7 +408,7 @@ fn tree_uri(query: &TreeQuery) -> String {
 }
 
 /// Percent-encodes all but unreserved characters (RFC 3986, section 2.3).
-fn percent(text: &str) -> String {
+pub(crate) fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

@@ -15,6 +15,9 @@
 //! | `GET /v1/files` | query [`GetFiles`] | frames; see [`files`] |
 //! | `GET /v1/files/list` | query [`OfDirectory`] | frames; see [`files`] |
 //! | `POST /v1/files/remove` | query [`OfDirectory`] | [`FilesDone`] |
+//! | `POST /v1/workspace/look` | [`workspace::Look`] | [`workspace::Seen`] |
+//! | `PUT /v1/workspace` with entries as body | query `path` | [`workspace::Placed`]; see [`workspace`] |
+//! | `POST /v1/workspace/protect` | [`workspace::Protect`] | |
 //! | `POST /v1/freeze` | | a line, then nothing: the VM's disk is frozen until the client leaves, or for a minute |
 //! | `POST /v1/shutdown` | [`Shutdown`] | 202, then the machine goes away |
 //! | `GET /v1/events` | | lines of [`Event`], the current state first |
@@ -40,6 +43,7 @@ pub mod sockets;
 pub mod ssh;
 pub mod tree;
 pub mod tunnel;
+pub mod workspace;
 
 pub use configure::{
     Clock, Configure, Disks, Handover, Health, Hello, InitKind, Layer, Network, Ready, Root, Shutdown,
@@ -93,6 +97,12 @@ pub mod routes {
     pub const FILES_LIST: &str = "/v1/files/list";
     /// Removes what is in a directory.
     pub const FILES_REMOVE: &str = "/v1/files/remove";
+    /// What the guest has of a workspace.
+    pub const WORKSPACE_LOOK: &str = "/v1/workspace/look";
+    /// Changes a workspace.
+    pub const WORKSPACE: &str = "/v1/workspace";
+    /// Makes a workspace read-only.
+    pub const WORKSPACE_PROTECT: &str = "/v1/workspace/protect";
     /// Brings the VM's disk to rest, so that it can be copied.
     pub const FREEZE: &str = "/v1/freeze";
     /// Powers the guest off.

@@ -1,228 +1,304 @@
-//! A repository of the guest's own, made beside the user's: HEAD's commit, and the index as it is.
+//! The guest's `.git`: which of its files go, in the order in which they make a whole repository.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use banger_api::WorkspaceRequest;
+use tokio::io::AsyncWriteExt;
 
-use super::git::{Git, records};
-use super::{Error, Plan};
+use super::git::{Git, printed};
+use super::history::History;
+use super::snapshot::{BASE, Snapshot};
+use super::{Error, Plan, listing, settings};
 
-/// The `.git` directory for the guest, and for `--from` also the files. Gone when this is dropped.
+/// What a merge or the like that is under way has beside the index, as files with commits in them and others.
+const HEADS: [&str; 3] = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD"];
+const NOTES: [&str; 2] = ["MERGE_MSG", "MERGE_MODE"];
+
+/// A file below `.git`.
+#[derive(Debug)]
+pub(crate) struct Own {
+    /// Path under the workspace.
+    pub(crate) path: Vec<u8>,
+    /// What it gets; nothing when it is to be there no more.
+    pub(crate) content: Option<Content>,
+}
+
+/// What a file gets.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// A file's, with its time.
+    File(PathBuf),
+}
+
+impl Own {
+    fn new(path: &str, content: impl Into<Vec<u8>>) -> Self {
+        Self {
+            path: format!(".git/{path}").into_bytes(),
+            content: Some(Content::Bytes(content.into())),
+        }
+    }
+
+    fn copy(path: &str, file: PathBuf) -> Self {
+        let content = match file.is_file() {
+            true => Some(Content::File(file)),
+            false => None,
+        };
+        Self {
+            path: format!(".git/{path}").into_bytes(),
+            content,
+        }
+    }
+}
+
+/// The repository for the guest, as far as it differs.
 #[derive(Debug)]
 pub(crate) struct Checkout {
-    dir: tempfile::TempDir,
+    /// What is packed, for `git pack-objects --revs`; nothing when the guest has all of it.
+    wanted: Option<Vec<u8>>,
+    git: Git,
+    pack: PathBuf,
+    /// The files, but for the pack's.
+    pub(crate) files: Vec<Own>,
+}
+
+/// What the guest is known to have.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Whether there is a repository.
+    pub(crate) repository: bool,
+    /// Commits of which it has all that belongs to them.
+    pub(crate) haves: Vec<String>,
+    /// Its history.
+    pub(crate) history: History,
+    /// What was placed.
+    pub(crate) base: Option<String>,
+}
+
+/// All that of the host's repository decides about HEAD, index and what belongs to them, as one name.
+pub(crate) fn state(plan: &Plan) -> Result<String, Error> {
+    let git = plan.stage.git(&plan.source, "index");
+    let args = ["ls-files", "--stage", "-v", "-z"];
+    let mut all = git.run("list the index", args)?;
+    all.extend_from_slice(format!("{:?} {:?}", plan.head, plan.branch).as_bytes());
+    for name in HEADS.iter().chain(&NOTES).chain(&["info/sparse-checkout"]) {
+        all.push(0);
+        all.extend(std::fs::read(plan.source.own(name)).unwrap_or_default());
+    }
+    let what = "name the state of the repository";
+    let name = git.feed(what, ["hash-object", "--stdin"], &all)?;
+    Ok(String::from_utf8_lossy(&name).trim().to_owned())
+}
+
+/// The commits that the guest gets, the first ones first.
+pub(crate) fn tips(plan: &Plan) -> Vec<String> {
+    let mut tips: Vec<String> = plan.head.iter().cloned().collect();
+    for name in HEADS.iter().filter(|_| plan.as_is) {
+        let text = std::fs::read_to_string(plan.source.own(name)).unwrap_or_default();
+        tips.extend(text.lines().map(str::to_owned));
+    }
+    tips
 }
 
 impl Checkout {
-    /// Makes it in `scratch`.
-    pub(crate) fn make(plan: &Plan, request: &WorkspaceRequest, scratch: &Path) -> Result<Self, Error> {
-        let file_error = |what, source| Error::File {
-            what,
-            path: scratch.to_owned(),
-            source,
+    /// What goes to a guest that has what is `known`; with HEAD and index when `with_state`.
+    pub(crate) fn make(
+        plan: &Plan,
+        base: &Snapshot,
+        history: &History,
+        known: &Known,
+        with_state: bool,
+    ) -> Result<Self, Error> {
+        let mut wanted = vec![base.commit.clone()];
+        let mut files = Vec::new();
+        if !history.shallow.is_empty() && history.shallow != known.history.shallow {
+            let lines: String = history
+                .shallow
+                .iter()
+                .map(|commit| format!("{commit}\n"))
+                .collect();
+            files.push(Own::new("shallow", lines));
+        }
+        if known.base.as_ref() != Some(&base.commit) {
+            files.push(Own::new(BASE, format!("{}\n", base.commit)));
+        }
+        if with_state {
+            wanted.extend(tips(plan));
+            wanted.extend(staged(plan)?);
+            if !known.repository {
+                let references = references(plan, history)?;
+                wanted.extend(references.iter().map(|(object, _, _)| object.clone()));
+                files.extend(first_files(plan, &references)?);
+            }
+            files.extend(state_files(plan)?);
+        }
+        wanted.retain(|object| !known.haves.contains(object));
+        Ok(Self {
+            wanted: (!wanted.is_empty()).then(|| history.wanted(&wanted, &known.haves)),
+            git: plan.stage.git(&plan.source, "index"),
+            pack: plan.stage.at("pack"),
+            files,
+        })
+    }
+
+    /// Whether nothing goes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wanted.is_none() && self.files.is_empty()
+    }
+
+    /// Packs what the guest lacks. Dropping the future ends it.
+    pub(crate) async fn pack(&self, no_shallow: &Path) -> Result<Vec<Own>, Error> {
+        let Some(wanted) = &self.wanted else {
+            return Ok(Vec::new());
         };
-        std::fs::create_dir_all(scratch).map_err(|source| file_error("make", source))?;
-        let dir = tempfile::Builder::new()
-            .prefix("workspace-")
-            .tempdir_in(scratch)
-            .map_err(|source| file_error("make a directory in", source))?;
-        let checkout = Self { dir };
-        checkout.fill(plan, request)?;
-        Ok(checkout)
-    }
-
-    /// Its work tree, which has `.git`.
-    pub(crate) fn root(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn fill(&self, plan: &Plan, request: &WorkspaceRequest) -> Result<(), Error> {
-        let source = Git::in_dir(&plan.root);
-        let own = Git::in_dir(self.root());
-        let format = source.line("tell its object format", ["rev-parse", "--show-object-format"])?;
-        let format = format!("--object-format={}", format.as_deref().unwrap_or("sha1"));
-        let branch = request.branch.clone().or_else(|| plan.branch.clone());
-        let named = branch.as_deref().unwrap_or("main");
-        // Without a template there are no hooks that the user did not choose for this repository.
-        own.run(
-            "make the guest's repository",
-            ["init", "--quiet", "--template=", &format, "-b", named],
-        )?;
-        if let Some(head) = &plan.head {
-            self.fetch(own, &plan.root, head)?;
-            let point = match &branch {
-                Some(branch) => vec![
-                    "update-ref".to_owned(),
-                    format!("refs/heads/{branch}"),
-                    head.clone(),
-                ],
-                None => vec![
-                    "update-ref".to_owned(),
-                    "--no-deref".to_owned(),
-                    "HEAD".to_owned(),
-                    head.clone(),
-                ],
-            };
-            own.run("set the guest's HEAD", point)?;
-        }
-        copy_origin(source, own)?;
-        if plan.as_is {
-            copy_index(source, own, plan.head.is_some())
-        } else {
-            own.run("check the commit out", ["reset", "--quiet", "--hard"])
-                .map(drop)
-        }
-    }
-
-    /// Brings one commit with its files; history stays on the host.
-    fn fetch(&self, own: Git<'_>, source: &Path, commit: &str) -> Result<(), Error> {
+        let what = "pack what the guest lacks";
+        let run = |source| Error::Run { what, source };
+        let mut args = vec![OsString::from("--shallow-file"), no_shallow.into()];
+        // The guest is near: time counts for more than size. Deltas that there are go as they are.
         let options = [
             "-c",
-            "protocol.file.allow=always",
-            "fetch",
+            "pack.compression=1",
+            "pack-objects",
             "--quiet",
-            "--depth=1",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-recurse-submodules",
+            "--revs",
+            "--shallow",
+            "--delta-base-offset",
+            "--window=0",
         ];
-        let mut args: Vec<OsString> = options.map(OsString::from).into();
-        args.extend([file_url(source), commit.into()]);
-        own.run("copy the commit", args).map(drop)
-    }
-}
-
-/// `file://` makes git speak its protocol to the source, which a plain path would bypass with `--depth`.
-fn file_url(path: &Path) -> OsString {
-    let mut url = OsString::from("file://");
-    url.push(path);
-    url
-}
-
-/// The guest knows where the repository came from, but no password that someone wrote into the address.
-fn copy_origin(source: Git<'_>, own: Git<'_>) -> Result<(), Error> {
-    let Some(url) = source.line("tell its origin", ["config", "--get", "remote.origin.url"])? else {
-        return Ok(());
-    };
-    if url.is_empty() {
-        return Ok(());
-    }
-    own.run(
-        "set the guest's origin",
-        ["remote", "add", "origin", &without_password(&url)],
-    )
-    .map(drop)
-}
-
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let (authority, path) = rest
-        .split_once('/')
-        .map_or((rest, None), |(host, path)| (host, Some(path)));
-    let host = match authority.rsplit_once('@') {
-        // A user name alone is part of how SSH addresses are written; a token is not.
-        Some((user, host)) if scheme == "ssh" => {
-            let user = user.split(':').next().unwrap_or_default();
-            format!("{user}@{host}")
+        args.extend(options.map(OsString::from));
+        args.push(self.pack.clone().into());
+        let mut command = tokio::process::Command::from(self.git.command(args));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(run)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A git that fails closes its input; what it printed says why. Nothing is printed before all is read.
+            let _ = stdin.write_all(wanted).await;
         }
-        Some((_, host)) => host.to_owned(),
-        None => authority.to_owned(),
+        let names = printed(what, child.wait_with_output().await.map_err(run)?)?;
+        let names = String::from_utf8_lossy(&names).into_owned();
+        // A pack counts from the moment that it has an index.
+        let parts = names
+            .split_whitespace()
+            .flat_map(|name| ["pack", "idx"].map(|part| (name.to_owned(), part)));
+        let own = parts.map(|(name, part)| {
+            let mut file = self.pack.clone().into_os_string();
+            file.push(format!("-{name}.{part}"));
+            Own::copy(&format!("objects/pack/pack-{name}.{part}"), file.into())
+        });
+        Ok(own.collect())
+    }
+}
+
+/// Objects that are staged and that HEAD does not have.
+fn staged(plan: &Plan) -> Result<Vec<String>, Error> {
+    let git = plan.stage.git(&plan.source, "index");
+    if !plan.as_is {
+        return Ok(Vec::new());
+    }
+    let differing = match &plan.head {
+        Some(_) => Some(listing::paths(&git.run(
+            "compare the index",
+            ["diff-index", "--cached", "--name-only", "-z", "HEAD"],
+        )?)),
+        None => None,
     };
-    match path {
-        Some(path) => format!("{scheme}://{host}/{path}"),
-        None => format!("{scheme}://{host}"),
-    }
-}
-
-/// The guest's index gets the same entries; objects that were staged and are in no commit come along.
-fn copy_index(source: Git<'_>, own: Git<'_>, has_head: bool) -> Result<(), Error> {
-    let listed = source.run("list the index", ["ls-files", "--stage", "-z"])?;
-    let staged = staged_objects(source, &listed, has_head)?;
-    if !staged.is_empty() {
-        let pack = source.feed(
-            "pack staged files",
-            ["pack-objects", "--quiet", "--stdout"],
-            &staged,
-        )?;
-        own.feed("unpack staged files", ["unpack-objects", "-q"], &pack)?;
-    }
-    own.feed(
-        "write the guest's index",
-        ["update-index", "-z", "--index-info"],
-        &listed,
-    )
-    .map(drop)
-}
-
-/// Objects of the index that HEAD does not have, a line each.
-fn staged_objects(source: Git<'_>, listed: &[u8], has_head: bool) -> Result<Vec<u8>, Error> {
-    let what = "compare the index";
-    let mut objects = std::collections::BTreeSet::new();
-    if has_head {
-        let raw = source.run(
-            what,
-            [
-                "diff-index",
-                "--cached",
-                "--raw",
-                "--no-abbrev",
-                "-z",
-                "--no-renames",
-                "HEAD",
-            ],
-        )?;
-        // :<mode> <mode> <object> <object> <status>, then the path as a record of its own
-        for record in records(&raw).filter(|record| record.starts_with(b":")) {
-            let fields: Vec<_> = record.split(|&byte| byte == b' ').collect();
-            let [_, mode, _, object, ..] = fields[..] else {
-                return Err(Error::Answer { what });
-            };
-            if mode != b"160000" && !object.iter().all(|&byte| byte == b'0') {
-                objects.insert(object.to_vec());
-            }
-        }
-    }
-    // Unmerged entries, and everything when there is no HEAD.
-    for record in records(listed) {
-        let fields: Vec<_> = record.split(|&byte| byte == b' ' || byte == b'\t').collect();
-        let [mode, object, stage, ..] = fields[..] else {
-            return Err(Error::Answer { what });
+    let entries = listing::index(&git)?;
+    let staged = entries.into_iter().filter(|entry| {
+        let is_new = match &differing {
+            Some(paths) => entry.stage != 0 || paths.contains(&entry.path),
+            None => true,
         };
-        if mode != b"160000" && (!has_head || stage != b"0") {
-            objects.insert(object.to_vec());
-        }
-    }
-    let mut lines = Vec::new();
-    for object in objects {
-        lines.extend_from_slice(&object);
-        lines.push(b'\n');
-    }
-    Ok(lines)
+        is_new && !entry.is_module()
+    });
+    let objects: std::collections::BTreeSet<String> = staged.map(|entry| entry.object).collect();
+    let names: String = objects.iter().map(|object| format!("{object}\n")).collect();
+    // What is only intended to be added is named by an object that need not exist.
+    let args = ["cat-file", "--batch-check=%(objectname)"];
+    let found = git.feed("look for staged files", args, names.as_bytes())?;
+    let found = String::from_utf8_lossy(&found).into_owned();
+    let found = found.lines().filter(|line| !line.ends_with(" missing"));
+    Ok(found.map(str::to_owned).collect())
 }
 
-/// Where `path` of the checkout lies.
-pub(crate) fn inside(root: &Path, path: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    root.join(std::ffi::OsStr::from_bytes(path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_password;
-
-    #[test]
-    fn an_origin_keeps_its_host_and_loses_its_password() {
-        for (url, kept) in [
-            ("https://token@example.org/a/b.git", "https://example.org/a/b.git"),
-            ("https://me:pw@example.org/a", "https://example.org/a"),
-            ("ssh://git:pw@example.org/a", "ssh://git@example.org/a"),
-            ("git@example.org:a/b.git", "git@example.org:a/b.git"),
-            ("/srv/a.git", "/srv/a.git"),
-        ] {
-            assert_eq!(without_password(url), kept);
+/// Tags and branches of other repositories that point at what goes: object, commit, name.
+fn references(plan: &Plan, history: &History) -> Result<Vec<(String, String, String)>, Error> {
+    let mut args = vec![
+        "for-each-ref",
+        "--format=%(objecttype) %(objectname) %(*objectname) %(refname)",
+    ];
+    let Some(head) = &plan.head else {
+        return Ok(Vec::new());
+    };
+    if history.full {
+        args.extend(["--merged", head]);
+    }
+    args.extend(["refs/tags", "refs/remotes"]);
+    let listed = plan.source.git().run("list references", args)?;
+    let listed = String::from_utf8_lossy(&listed).into_owned();
+    let mut references = Vec::new();
+    for line in listed.lines() {
+        let Some([kind, object, peeled, name]) = fields(line) else {
+            continue;
+        };
+        let commit = if kind == "tag" { peeled } else { object };
+        let is_there = history.full || history.commits.contains(commit);
+        if is_there && !name.ends_with("/HEAD") {
+            references.push((object.to_owned(), commit.to_owned(), name.to_owned()));
         }
     }
+    Ok(references)
+}
+
+fn fields(line: &str) -> Option<[&str; 4]> {
+    line.splitn(4, ' ').collect::<Vec<_>>().try_into().ok()
+}
+
+/// What only a new repository gets.
+fn first_files(plan: &Plan, references: &[(String, String, String)]) -> Result<Vec<Own>, Error> {
+    let mut packed = String::from("# pack-refs with: peeled sorted \n");
+    for (object, commit, name) in references {
+        packed.push_str(&format!("{object} {name}\n"));
+        if object != commit {
+            packed.push_str(&format!("^{commit}\n"));
+        }
+    }
+    let config = settings::for_guest(&plan.source.git(), plan.as_is)?;
+    let mut files = vec![Own::new("packed-refs", packed), Own::new("config", config)];
+    for name in ["info/exclude", "info/attributes"] {
+        let file = plan.source.shared(name);
+        files.extend(file.is_file().then(|| Own::copy(name, file)));
+    }
+    // Directories by which git knows a repository.
+    files.push(Own::new("objects/info/packs", ""));
+    Ok(files)
+}
+
+/// HEAD, its branch, the index, and what belongs to them. HEAD comes last: it makes the directory a repository.
+fn state_files(plan: &Plan) -> Result<Vec<Own>, Error> {
+    let mut files = Vec::new();
+    let head = match (&plan.branch, &plan.head) {
+        (Some(branch), commit) => {
+            if let Some(commit) = commit {
+                files.push(Own::new(&format!("refs/heads/{branch}"), format!("{commit}\n")));
+            }
+            format!("ref: refs/heads/{branch}\n")
+        }
+        (None, Some(commit)) => format!("{commit}\n"),
+        (None, None) => "ref: refs/heads/main\n".to_owned(),
+    };
+    if plan.as_is {
+        for name in HEADS.iter().chain(&NOTES).chain(&["info/sparse-checkout"]) {
+            files.push(Own::copy(name, plan.source.own(name)));
+        }
+    }
+    files.push(Own::copy("index", plan.stage.at("index")));
+    files.push(Own::new("HEAD", head));
+    Ok(files)
 }

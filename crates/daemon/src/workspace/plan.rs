@@ -3,64 +3,113 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use banger_api::{WorkspaceEntry, WorkspaceOmission, WorkspacePlan, WorkspaceRequest};
+use banger_api::{WorkspaceEntry, WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceRequest};
 
-use super::git::{Git, records};
+use super::git::records;
+use super::listing::{self, Listed};
+use super::source::Source;
+use super::stage::Stage;
 use super::{Error, secrets};
 
-/// The mode of a submodule in a git tree (gitformat-index(5), a gitlink).
-const GITLINK: &str = "160000";
+/// A file in the repository in which a user names what stays behind.
+const IGNORE: &str = ".bangerignore";
+
+/// What is to be placed in a workspace, by path under it.
+pub(crate) type Modules = Vec<(Vec<u8>, WorkspaceRequest)>;
 
 /// A work tree and what of it goes.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The top of the work tree.
-    pub(crate) root: PathBuf,
-    /// The branch that is checked out; none when HEAD is detached.
+    /// The repository.
+    pub(crate) source: Source,
+    /// Where copies of its index are: `index` is the guest's.
+    pub(crate) stage: Stage,
+    /// The branch that the guest's HEAD names; none when it is detached.
     pub(crate) branch: Option<String>,
     /// The commit that the guest's HEAD gets; none in an empty repository.
     pub(crate) head: Option<String>,
-    /// Whether the work tree and the index go as they are, or the commit alone (`--from`).
+    /// Whether index and changes go as they are, or a commit alone.
     pub(crate) as_is: bool,
-    /// The files of the work tree that go, by path under `root`.
+    /// The files that go, by path under the root.
     pub(crate) files: BTreeMap<Vec<u8>, File>,
+    /// Submodules that are checked out, and the commits that they are to be at when that is not as they are.
+    pub(crate) modules: BTreeMap<Vec<u8>, Option<String>>,
+    /// Directories of submodules that are not checked out.
+    pub(crate) empty: BTreeSet<Vec<u8>>,
     omitted: BTreeMap<Vec<u8>, String>,
 }
 
 /// One file that goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct File {
+    /// Where it is on the host.
+    pub(crate) at: PathBuf,
     why: &'static str,
-    bytes: u64,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// A name for its content and mode.
+    pub(crate) tag: String,
+    /// When it was changed, to see whether it is what was planned.
+    pub(crate) changed: (i64, i64),
+}
+
+/// Whether a file of the work tree is what the index has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tracked {
+    Clean,
+    Modified,
+    Untrusted,
 }
 
 impl Plan {
-    /// Looks at the repository around the request's path.
-    pub(crate) fn make(request: &WorkspaceRequest) -> Result<Self, Error> {
-        let root = top_of(&request.path)?;
-        let git = Git::in_dir(&root);
+    /// Looks at the repository around the request's path, with copies in `scratch`.
+    pub(crate) fn make(request: &WorkspaceRequest, scratch: &Path) -> Result<Self, Error> {
+        let source = Source::around(&request.path)?;
+        let clean = request.from.is_some() || request.mode == WorkspaceMode::Clean;
         let head = match &request.from {
-            Some(from) => Some(commit(git, from)?.ok_or_else(|| Error::NoCommit(from.clone()))?),
-            None => commit(git, "HEAD")?,
+            Some(from) => Some(
+                source
+                    .commit(from)?
+                    .ok_or_else(|| Error::NoCommit(from.clone()))?,
+            ),
+            None => source.head.clone(),
         };
-        let branch = git.line("name the branch", ["symbolic-ref", "--quiet", "--short", "HEAD"])?;
+        let stage = Stage::make(&source, scratch)?;
+        stage.copy_index(&source.own("index"), "index")?;
         let mut plan = Self {
-            root: root.clone(),
-            branch,
+            branch: match (&request.branch, &request.from) {
+                (Some(branch), _) => Some(branch.clone()),
+                // A commit that was named is no branch.
+                (None, Some(_)) => None,
+                (None, None) => source.branch.clone(),
+            },
             head,
-            as_is: request.from.is_none(),
+            as_is: !clean,
             files: BTreeMap::new(),
+            modules: BTreeMap::new(),
+            empty: BTreeSet::new(),
             omitted: BTreeMap::new(),
+            source,
+            stage,
         };
-        if plan.as_is {
-            plan.add_tracked(git)?;
-            if !request.no_untracked {
-                plan.add_untracked(git)?;
-            }
+        let git = plan.stage.git(&plan.source, "index");
+        // It fails when there is something to be refreshed to; which, is asked for below.
+        git.attempt("compare the work tree", ["update-index", "-q", "--refresh"])?;
+        if clean {
+            plan.list_commit()?;
         } else {
-            plan.list_commit(git)?;
+            plan.leave_ignored_behind()?;
+            plan.add_tracked()?;
+            if !request.no_untracked {
+                plan.add_others(request, "untracked", &["--others", "--exclude-standard"])?;
+            }
+            if request.mode == WorkspaceMode::FullCopy {
+                let ignored = ["--others", "--ignored", "--exclude-standard"];
+                plan.add_others(request, "ignored", &ignored)?;
+            }
         }
         Ok(plan)
     }
@@ -73,13 +122,18 @@ impl Plan {
             why: file.why.to_owned(),
         });
         WorkspacePlan {
-            root: Some(self.root.clone()),
+            root: Some(self.source.root.clone()),
             branch: self.branch.clone(),
             head: self.head.clone(),
             files: files.collect(),
             omitted: self.omissions(),
-            bytes: self.files.values().map(|file| file.bytes).sum(),
+            bytes: self.bytes(),
         }
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.files.values().map(|file| file.bytes).sum()
     }
 
     /// The files that stay behind.
@@ -91,127 +145,230 @@ impl Plan {
         omissions.collect()
     }
 
-    fn add_tracked(&mut self, git: Git<'_>) -> Result<(), Error> {
+    /// The requests for its submodules, by path.
+    pub(crate) fn modules_of(&self, request: &WorkspaceRequest) -> Modules {
+        let modules = self.modules.iter().filter_map(|(path, commit)| {
+            let name = std::str::from_utf8(path).ok()?;
+            let module = WorkspaceRequest {
+                path: self.source.root.join(OsStr::from_bytes(path)),
+                guest_path: format!("{}/{name}", request.guest_path.trim_end_matches('/')),
+                mode: match commit {
+                    Some(_) => WorkspaceMode::Clean,
+                    None => request.mode,
+                },
+                branch: None,
+                from: commit.clone(),
+                readonly: false,
+                ..request.clone()
+            };
+            Some((path.clone(), module))
+        });
+        modules.collect()
+    }
+
+    /// The paths whose content the index does not have.
+    pub(crate) fn beside_index(&self) -> impl Iterator<Item = &Vec<u8>> {
+        let beside = self.files.iter();
+        beside
+            .filter(|(_, file)| matches!(file.why, "modified" | "untracked"))
+            .map(|(path, _)| path)
+    }
+
+    /// What `.bangerignore` names of tracked files is absent in the guest without being deleted there.
+    fn leave_ignored_behind(&mut self) -> Result<(), Error> {
+        let git = self.stage.git(&self.source, "index");
+        let Some(named) = self.exclude_from() else {
+            return Ok(());
+        };
+        let args = ["ls-files", "-z", "--cached", "--ignored"].map(std::ffi::OsString::from);
+        let listed = git.run("list what .bangerignore names", args.into_iter().chain([named]))?;
+        let args = ["update-index", "-z", "--skip-worktree", "--stdin"];
+        git.feed("leave out what .bangerignore names", args, &listed)?;
+        for path in records(&listed) {
+            self.omitted
+                .insert(path.to_vec(), format!("is named by {IGNORE}"));
+        }
+        Ok(())
+    }
+
+    fn exclude_from(&self) -> Option<std::ffi::OsString> {
+        let path = self.source.root.join(IGNORE);
+        let mut option = std::ffi::OsString::from("--exclude-from=");
+        option.push(&path);
+        path.is_file().then_some(option)
+    }
+
+    fn add_tracked(&mut self) -> Result<(), Error> {
+        let git = self.stage.git(&self.source, "index");
         let staged = match &self.head {
-            Some(_) => paths(git.run(
+            Some(_) => listing::paths(&git.run(
                 "compare the index",
                 ["diff-index", "--cached", "--name-only", "-z", "HEAD"],
             )?),
             None => BTreeSet::new(),
         };
-        let modified = paths(git.run("compare the work tree", ["diff-files", "--name-only", "-z"])?);
-        let listed = git.run("list the index", ["ls-files", "--stage", "-z"])?;
-        for record in records(&listed) {
-            let what = "list the index";
-            // <mode> <object> <stage>\t<path>
-            let tab = record
-                .iter()
-                .position(|&byte| byte == b'\t')
-                .ok_or(Error::Answer { what })?;
-            let (mode, path) = (&record[..record.len().min(6)], &record[tab + 1..]);
-            if mode == GITLINK.as_bytes() {
-                self.omitted.insert(path.to_vec(), "is a submodule".to_owned());
+        let modified = listing::modified(&git)?;
+        for entry in listing::index(&git)? {
+            let Listed { path, .. } = &entry;
+            if entry.is_module() {
+                self.add_module(path.clone(), None)?;
                 continue;
             }
-            let why = if modified.contains(path) {
-                "modified"
+            if entry.is_skipped() {
+                continue;
+            }
+            let (why, tracked) = if modified.contains(path) {
+                ("modified", Tracked::Modified)
+            } else if entry.is_assumed() {
+                ("tracked", Tracked::Untrusted)
             } else if staged.contains(path) || self.head.is_none() {
-                "staged"
+                ("staged", Tracked::Clean)
             } else {
-                "tracked"
+                ("tracked", Tracked::Clean)
             };
-            self.add(path, why);
+            let tag = (tracked == Tracked::Clean).then(|| entry.object.clone());
+            self.add(self.source.root.join(OsStr::from_bytes(path)), path, why, tag);
         }
         Ok(())
     }
 
-    fn add_untracked(&mut self, git: Git<'_>) -> Result<(), Error> {
-        let listed = git.run(
-            "list untracked files",
-            ["ls-files", "--others", "--exclude-standard", "-z"],
-        )?;
-        for path in records(&listed) {
-            if path.ends_with(b"/") {
-                self.omitted
-                    .insert(path.to_vec(), "is a repository of its own".to_owned());
-            } else if let Some(why) = secrets::suspicion(path) {
-                self.omitted.insert(path.to_vec(), why);
+    fn add_others(
+        &mut self,
+        request: &WorkspaceRequest,
+        why: &'static str,
+        which: &[&str],
+    ) -> Result<(), Error> {
+        let git = self.stage.git(&self.source, "index");
+        let list = |more: &[std::ffi::OsString]| {
+            let args = ["ls-files", "-z"]
+                .iter()
+                .chain(which)
+                .map(std::ffi::OsString::from);
+            git.run("list untracked files", args.chain(more.iter().cloned()))
+        };
+        let named = match self.exclude_from() {
+            Some(option) => {
+                let args = ["ls-files", "-z", "--others", "--ignored"].map(std::ffi::OsString::from);
+                listing::paths(&git.run("list what .bangerignore names", args.into_iter().chain([option]))?)
+            }
+            None => BTreeSet::new(),
+        };
+        for path in records(&list(&[])?) {
+            let omission = if path.ends_with(b"/") {
+                Some("is a repository of its own".to_owned())
+            } else if named.contains(path) {
+                Some(format!("is named by {IGNORE}"))
             } else {
-                self.add(path, "untracked");
+                secrets::suspicion(path).filter(|_| !request.include_secrets)
+            };
+            match omission {
+                Some(reason) => drop(self.omitted.insert(path.to_vec(), reason)),
+                None => self.add(self.source.root.join(OsStr::from_bytes(path)), path, why, None),
             }
         }
         Ok(())
     }
 
     /// A file that was deleted in the work tree does not go: the guest's git shows it as deleted, too.
-    fn add(&mut self, path: &[u8], why: &'static str) {
-        let Ok(metadata) = std::fs::symlink_metadata(self.root.join(OsStr::from_bytes(path))) else {
+    fn add(&mut self, at: PathBuf, path: &[u8], why: &'static str, object: Option<String>) {
+        let Ok(metadata) = std::fs::symlink_metadata(&at) else {
             return;
         };
-        if metadata.is_file() || metadata.is_symlink() {
-            let bytes = metadata.len();
-            self.files.insert(path.to_vec(), File { why, bytes });
-        } else {
-            self.omitted
-                .insert(path.to_vec(), "is no file or symbolic link".to_owned());
+        if !metadata.is_file() && !metadata.is_symlink() {
+            // A directory in place of a tracked file is told by the files in it.
+            if !metadata.is_dir() {
+                let reason = "is no file or symbolic link".to_owned();
+                self.omitted.insert(path.to_vec(), reason);
+            }
+            return;
+        }
+        let (bytes, changed) = (metadata.len(), (metadata.mtime(), metadata.mtime_nsec()));
+        let content = object.unwrap_or_else(|| format!("at {}.{}", changed.0, changed.1));
+        let file = File {
+            at,
+            why,
+            bytes,
+            tag: tag(&content, &metadata),
+            changed,
+        };
+        self.files.insert(path.to_vec(), file);
+    }
+
+    /// Names the content of a file by its object, as the index would have it.
+    pub(crate) fn name_content(&mut self, path: &[u8], object: &str) {
+        let Some(file) = self.files.get_mut(path) else {
+            return;
+        };
+        if file.why == "ignored" {
+            return;
+        }
+        if let Ok(metadata) = std::fs::symlink_metadata(&file.at) {
+            file.tag = tag(object, &metadata);
         }
     }
 
-    fn list_commit(&mut self, git: Git<'_>) -> Result<(), Error> {
-        let what = "list the commit's files";
-        let head = self.head.clone().unwrap_or_default();
-        let listed = git.run(what, ["ls-tree", "-r", "-z", "--long", "--full-tree", &head])?;
-        for record in records(&listed) {
-            // <mode> <type> <object> <size, right-aligned>\t<path>
-            let tab = record
-                .iter()
-                .position(|&byte| byte == b'\t')
-                .ok_or(Error::Answer { what })?;
-            let (facts, path) = (String::from_utf8_lossy(&record[..tab]), &record[tab + 1..]);
-            if facts.starts_with(GITLINK) {
-                self.omitted.insert(path.to_vec(), "is a submodule".to_owned());
-                continue;
-            }
-            let bytes = facts.rsplit(' ').next().and_then(|size| size.parse().ok());
-            let file = File {
-                why: "tracked",
-                bytes: bytes.ok_or(Error::Answer { what })?,
-            };
-            self.files.insert(path.to_vec(), file);
+    fn add_module(&mut self, path: Vec<u8>, commit: Option<String>) -> Result<(), Error> {
+        let at = self.source.root.join(OsStr::from_bytes(&path));
+        if at.join(".git").exists() {
+            self.modules.insert(path, commit);
+        } else if at.is_dir() || commit.is_some() {
+            let reason = "is a submodule that is not checked out here".to_owned();
+            self.omitted.insert(path.clone(), reason);
+            self.empty.insert(path);
         }
         Ok(())
     }
-}
 
-/// The top of the work tree around `path`.
-pub(crate) fn top_of(path: &Path) -> Result<PathBuf, Error> {
-    let metadata = std::fs::metadata(path).map_err(|source| Error::Enter {
-        path: path.to_owned(),
-        source,
-    })?;
-    let dir = if metadata.is_dir() {
-        path
-    } else {
-        path.parent().unwrap_or(path)
-    };
-    match Git::in_dir(dir).line("find the repository", ["rev-parse", "--show-toplevel"]) {
-        Ok(Some(top)) if !top.is_empty() => Ok(PathBuf::from(top)),
-        Ok(_) => Err(Error::NoRepository(path.to_owned())),
-        Err(Error::Git { words, .. }) if words.contains("not a git repository") => {
-            Err(Error::NoRepository(path.to_owned()))
+    /// Files of a commit: those that the work tree has so are taken from there, the others are checked out.
+    fn list_commit(&mut self) -> Result<(), Error> {
+        let Some(head) = self.head.clone() else {
+            return Ok(());
+        };
+        let here = self.stage.git(&self.source, "index");
+        let modified = listing::modified(&here)?;
+        let at_hand: BTreeSet<(Vec<u8>, String, String)> = listing::index(&here)?
+            .into_iter()
+            .filter(|entry| entry.is_plain() && !modified.contains(&entry.path))
+            .map(|entry| (entry.path, entry.mode, entry.object))
+            .collect();
+        let git = self.stage.git(&self.source, "target");
+        let read = ["read-tree", "--no-sparse-checkout", &head];
+        git.run("read the commit", read)?;
+        git.attempt("compare the work tree", ["update-index", "-q", "--refresh"])?;
+        let entries = listing::index(&git)?;
+        let mut absent = Vec::new();
+        for entry in entries.iter().filter(|entry| !entry.is_module()) {
+            let known = (entry.path.clone(), entry.mode.clone(), entry.object.clone());
+            if !at_hand.contains(&known) {
+                absent.extend_from_slice(&entry.path);
+                absent.push(0);
+            }
         }
-        Err(error) => Err(error),
+        let tree = self.stage.at("tree");
+        let mut prefix = std::ffi::OsString::from("--prefix=");
+        prefix.push(&tree);
+        prefix.push("/");
+        let args = ["checkout-index", "-z", "--stdin"].map(std::ffi::OsString::from);
+        git.feed("check the commit out", args.into_iter().chain([prefix]), &absent)?;
+        let absent: BTreeSet<&[u8]> = records(&absent).collect();
+        for entry in &entries {
+            let path = &entry.path;
+            if entry.is_module() {
+                self.add_module(path.clone(), Some(entry.object.clone()))?;
+                continue;
+            }
+            let dir = match absent.contains(&path[..]) {
+                true => &tree,
+                false => &self.source.root,
+            };
+            let at = dir.join(OsStr::from_bytes(path));
+            self.add(at, path, "tracked", Some(entry.object.clone()));
+        }
+        std::fs::rename(self.stage.at("target"), self.stage.at("index"))
+            .map_err(|error| Error::file("write", &self.stage.at("index"), error))
     }
 }
 
-fn commit(git: Git<'_>, name: &str) -> Result<Option<String>, Error> {
-    let revision = format!("{name}^{{commit}}");
-    git.line(
-        "find the commit",
-        ["rev-parse", "--verify", "--quiet", "--end-of-options", &revision],
-    )
-}
-
-fn paths(listed: Vec<u8>) -> BTreeSet<Vec<u8>> {
-    records(&listed).map(<[u8]>::to_vec).collect()
+fn tag(content: &str, metadata: &std::fs::Metadata) -> String {
+    format!("{content} {:o} {}", metadata.mode(), metadata.len())
 }

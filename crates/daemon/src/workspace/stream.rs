@@ -1,174 +1,289 @@
-//! A workspace as the tar that the agent unpacks, made while it is sent.
+//! A workspace as the stream of entries that the agent applies, made while it is sent.
 
+use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use banger_api::Progress;
+use banger_guest_api::workspace::{Head, Kind, MAX_CHUNK, chunk_header, tail};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::checkout::{Checkout, inside};
+use super::checkout::{Content, Own};
+use super::delta::Delta;
 use super::{Error, Plan};
 use crate::guest::RequestBody;
+use crate::vm::Reporter;
 
 /// Bytes of one chunk of the stream; four are under way at most.
 const CHUNK: usize = 256 << 10;
 
-/// The tar of a planned workspace, and what went wrong while it was made, once it is.
-pub(crate) fn tar(plan: Plan, checkout: Checkout) -> (RequestBody, JoinHandle<Option<Error>>) {
+/// Progress is told about so often.
+const TELL: u64 = 4 << 20;
+
+/// The tag of a file that changed while it was read: the next time, it goes again.
+const CHANGED: &str = "changed";
+
+/// What is sent.
+pub(crate) struct Shipment {
+    /// The files of the host.
+    pub(crate) plan: Plan,
+    /// Which of them.
+    pub(crate) delta: Delta,
+    /// The pack, once it is made.
+    pub(crate) pack: oneshot::Receiver<Vec<Own>>,
+    /// The other files of the repository.
+    pub(crate) own: Vec<Own>,
+    /// What the workspace is called then.
+    pub(crate) generation: String,
+    /// Whom to tell how far it is.
+    pub(crate) say: Reporter,
+}
+
+/// What was sent.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    /// The plan, with the tags that its files turned out to have.
+    pub(crate) plan: Plan,
+    /// Bytes of the stream.
+    pub(crate) bytes: u64,
+}
+
+/// The stream, and how it ended on this side.
+pub(crate) fn stream(
+    shipment: Shipment,
+) -> (RequestBody, tokio::task::JoinHandle<Result<Option<Sent>, Error>>) {
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(4);
     let task = tokio::task::spawn_blocking(move || {
-        let mut tree = Tree {
-            tar: tar::Builder::new(Chunks {
-                buffer: Vec::with_capacity(CHUNK),
-                to: sender.clone(),
-            }),
+        let mut out = Out {
+            buffer: Vec::with_capacity(CHUNK),
+            to: sender.clone(),
+            sent: 0,
         };
-        match tree
-            .workspace(&plan, &checkout)
-            .and_then(|()| tree.end(&plan.root))
-        {
-            Ok(()) => None,
+        match shipment.send(&mut out) {
             // The guest stopped taking: its own answer says why.
-            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => None,
+            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => Ok(None),
             Err(error) => {
-                // An error in the stream makes the request fail instead of ending it like a whole tar.
+                // An error in the stream makes the request fail instead of ending it like a whole one.
                 let _ = sender.blocking_send(Err(io::Error::other(error.to_string())));
-                Some(error)
+                Err(error)
             }
+            Ok(plan) => Ok(Some(Sent {
+                plan,
+                bytes: out.sent,
+            })),
         }
     });
     let frames = ReceiverStream::new(receiver).map(|chunk| chunk.map(Frame::data));
     (BodyExt::boxed(StreamBody::new(frames)), task)
 }
 
-struct Tree {
-    tar: tar::Builder<Chunks>,
+impl Shipment {
+    fn send(self, out: &mut Out) -> Result<Plan, Error> {
+        let Self { mut plan, delta, .. } = self;
+        for path in &delta.remove {
+            out.bare(Kind::Remove, path)?;
+        }
+        let what = format!("placing {}", plan.source.root.display());
+        let bytes = delta.send.iter().filter_map(|path| plan.files.get(path));
+        let total = bytes.map(|file| file.bytes).sum();
+        let mut told = 0;
+        for path in &delta.send {
+            let Some(file) = plan.files.get_mut(path) else {
+                continue;
+            };
+            file.tag = out.file(path, file)?;
+            if out.sent >= told + TELL {
+                told = out.sent;
+                let (what, done) = (what.clone(), out.sent.min(total));
+                let total = Some(total);
+                self.say.say(Progress::Bytes { what, done, total });
+            }
+        }
+        for path in directories(&plan, &delta) {
+            out.directory(&plan.source.root, &path)?;
+        }
+        // Who made it says why when there is none.
+        let Ok(pack) = self.pack.blocking_recv() else {
+            let gone = io::Error::from(io::ErrorKind::BrokenPipe);
+            return Err(Error::file("pack", &plan.source.root, gone));
+        };
+        for own in pack.iter().chain(&self.own) {
+            out.own(own)?;
+        }
+        out.end(self.generation)?;
+        Ok(plan)
+    }
 }
 
-impl Tree {
-    fn workspace(&mut self, plan: &Plan, checkout: &Checkout) -> Result<(), Error> {
-        self.directory(checkout.root(), b"")?;
-        if plan.as_is {
-            for path in plan.files.keys() {
-                self.entry(&inside(&plan.root, path), path)?;
+/// Directories that something is written to, and those that nothing else would make.
+fn directories(plan: &Plan, delta: &Delta) -> BTreeSet<Vec<u8>> {
+    let mut directories = plan.empty.clone();
+    directories.extend(plan.modules.keys().cloned());
+    for path in &delta.send {
+        let mut rest = &path[..];
+        while let Some(slash) = rest.iter().rposition(|&byte| byte == b'/') {
+            rest = &rest[..slash];
+            if !directories.insert(rest.to_vec()) {
+                break;
             }
         }
-        Ok(())
+    }
+    directories
+}
+
+/// The stream's writer.
+struct Out {
+    buffer: Vec<u8>,
+    to: mpsc::Sender<io::Result<Bytes>>,
+    sent: u64,
+}
+
+impl Out {
+    fn bare(&mut self, kind: Kind, path: &[u8]) -> Result<(), Error> {
+        let written = self
+            .write_all(&Head::bare(kind, path.to_vec()).encoded())
+            .and_then(|()| self.write_all(&tail("")));
+        written.map_err(|source| Error::file("send", &shown(path), source))
     }
 
-    fn directory(&mut self, dir: &Path, under: &[u8]) -> Result<(), Error> {
-        let read = |source| file_error("read", dir, source);
-        let mut entries = std::fs::read_dir(dir)
-            .map_err(read)?
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(read)?;
-        entries.sort_by_key(std::fs::DirEntry::file_name);
-        for entry in entries {
-            let mut path = under.to_vec();
-            if !path.is_empty() {
-                path.push(b'/');
-            }
-            path.extend_from_slice(entry.file_name().as_bytes());
-            self.entry(&entry.path(), &path)?;
-            if entry.file_type().map_err(read)?.is_dir() {
-                self.directory(&entry.path(), &path)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, from: &Path, path: &[u8]) -> Result<(), Error> {
-        let name = Path::new(std::ffi::OsStr::from_bytes(path));
+    /// Sends a file and gives its tag, which says so when it is not what was planned.
+    fn file(&mut self, path: &[u8], file: &super::plan::File) -> Result<String, Error> {
+        let from = &file.at;
         let metadata = match std::fs::symlink_metadata(from) {
             Ok(metadata) => metadata,
             // Deleted since the plan was made: as if it had been deleted before.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(file_error("look at", from, source)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.bare(Kind::Remove, path)?;
+                return Ok(CHANGED.to_owned());
+            }
+            Err(source) => return Err(Error::file("look at", from, source)),
         };
-        let mut header = header(&metadata);
-        let written = if metadata.is_symlink() {
-            let target = std::fs::read_link(from).map_err(|source| file_error("read", from, source))?;
-            self.tar.append_link(&mut header, name, target)
-        } else if metadata.is_dir() {
-            self.tar.append_data(&mut header, name, io::empty())
+        let (kind, planned) = match metadata.is_symlink() {
+            true => (Kind::Symlink, facts(&metadata)),
+            false => (Kind::File, facts(&metadata)),
+        };
+        let mut unchanged = planned == (file.bytes, file.changed);
+        self.begin(kind, path, &metadata)
+            .map_err(|source| Error::file("send", from, source))?;
+        if kind == Kind::Symlink {
+            let target = std::fs::read_link(from).map_err(|source| Error::file("read", from, source))?;
+            self.chunk(target.as_os_str().as_bytes())
+                .map_err(|source| Error::file("send", from, source))?;
         } else {
-            let file = File::open(from).map_err(|source| file_error("open", from, source))?;
-            self.tar
-                .append_data(&mut header, name, Exactly::new(file, metadata.len()))
-        };
-        written.map_err(|source| file_error("copy", from, source))
-    }
-
-    fn end(&mut self, root: &Path) -> Result<(), Error> {
-        let ended = self.tar.finish().and_then(|()| self.tar.get_mut().flush());
-        ended.map_err(|source| file_error("copy", root, source))
-    }
-}
-
-fn header(metadata: &Metadata) -> tar::Header {
-    let mut header = tar::Header::new_gnu();
-    let (kind, size) = if metadata.is_symlink() {
-        (tar::EntryType::Symlink, 0)
-    } else if metadata.is_dir() {
-        (tar::EntryType::Directory, 0)
-    } else {
-        (tar::EntryType::Regular, metadata.len())
-    };
-    header.set_entry_type(kind);
-    header.set_size(size);
-    header.set_mode(metadata.mode() & 0o7777);
-    header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or_default());
-    header
-}
-
-fn file_error(what: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::File {
-        what,
-        path: path.to_owned(),
-        source,
-    }
-}
-
-/// As many bytes as the header announced: a file that grew meanwhile is cut, one that shrank is an error, because
-/// what follows in the archive would be read from the wrong place.
-struct Exactly {
-    file: io::Take<File>,
-}
-
-impl Exactly {
-    fn new(file: File, len: u64) -> Self {
-        Self { file: file.take(len) }
-    }
-}
-
-impl Read for Exactly {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        if read == 0 && self.file.limit() > 0 && !buffer.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "it changed while it was being copied",
-            ));
+            let opened = File::open(from).map_err(|source| Error::file("open", from, source))?;
+            let after = self
+                .content(opened)
+                .map_err(|source| Error::file("copy", from, source))?;
+            unchanged &= facts(&after) == planned;
         }
-        Ok(read)
+        let tag = match unchanged {
+            true => file.tag.clone(),
+            false => CHANGED.to_owned(),
+        };
+        self.write_all(&tail(&tag))
+            .map_err(|source| Error::file("send", from, source))?;
+        Ok(tag)
+    }
+
+    fn directory(&mut self, root: &Path, path: &[u8]) -> Result<(), Error> {
+        let at = root.join(std::ffi::OsStr::from_bytes(path));
+        // One that is gone on the host is in a commit alone.
+        let Ok(metadata) = std::fs::symlink_metadata(&at) else {
+            return Ok(());
+        };
+        let written = self
+            .begin(Kind::Directory, path, &metadata)
+            .and_then(|()| self.write_all(&tail("")));
+        written.map_err(|source| Error::file("send", &at, source))
+    }
+
+    fn own(&mut self, own: &Own) -> Result<(), Error> {
+        let mut written = || match &own.content {
+            None => {
+                self.write_all(&Head::bare(Kind::RemoveOwn, own.path.clone()).encoded())?;
+                self.write_all(&tail(""))
+            }
+            Some(Content::Bytes(bytes)) => {
+                let head = Head {
+                    mode: 0o644,
+                    mtime: now(),
+                    ..Head::bare(Kind::Own, own.path.clone())
+                };
+                self.write_all(&head.encoded())?;
+                for chunk in bytes.chunks(MAX_CHUNK) {
+                    self.chunk(chunk)?;
+                }
+                self.write_all(&tail(""))
+            }
+            Some(Content::File(path)) => {
+                let file = File::open(path)?;
+                self.begin(Kind::Own, &own.path, &file.metadata()?)?;
+                self.content(file)?;
+                self.write_all(&tail(""))
+            }
+        };
+        written().map_err(|source| Error::file("send", &shown(&own.path), source))
+    }
+
+    fn end(&mut self, generation: String) -> Result<(), Error> {
+        let head = Head::bare(Kind::End, generation.into_bytes());
+        let written = self.write_all(&head.encoded()).and_then(|()| self.flush());
+        written.map_err(|source| Error::file("send", Path::new("the end"), source))
+    }
+
+    fn begin(&mut self, kind: Kind, path: &[u8], metadata: &Metadata) -> io::Result<()> {
+        let head = Head {
+            kind,
+            path: path.to_vec(),
+            mode: metadata.mode() & 0o7777,
+            mtime: metadata.mtime(),
+            mtime_ns: u32::try_from(metadata.mtime_nsec()).unwrap_or_default(),
+        };
+        self.write_all(&head.encoded())
+    }
+
+    fn chunk(&mut self, chunk: &[u8]) -> io::Result<()> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        self.write_all(&chunk_header(chunk))?;
+        self.write_all(chunk)
+    }
+
+    /// Sends a file's content, and gives what it looks like then.
+    fn content(&mut self, mut file: File) -> io::Result<Metadata> {
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let read = file.read(&mut chunk)?;
+            if read == 0 {
+                return file.metadata();
+            }
+            self.chunk(&chunk[..read])?;
+        }
     }
 }
 
-/// A writer whose chunks become the body of a request.
-struct Chunks {
-    buffer: Vec<u8>,
-    to: mpsc::Sender<io::Result<Bytes>>,
+fn facts(metadata: &Metadata) -> (u64, (i64, i64)) {
+    (metadata.len(), (metadata.mtime(), metadata.mtime_nsec()))
 }
 
-impl Write for Chunks {
+fn shown(path: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(path).into_owned())
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let taken = bytes.len().min(CHUNK - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..taken]);
@@ -183,6 +298,7 @@ impl Write for Chunks {
             return Ok(());
         }
         let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
+        self.sent += chunk.len() as u64;
         self.to
             .blocking_send(Ok(chunk.into()))
             .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the guest takes no more"))

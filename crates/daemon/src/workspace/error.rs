@@ -1,0 +1,179 @@
+//! What can go wrong with a workspace, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+use banger_model::ErrorCode;
+
+use crate::error::Describe;
+use crate::{guest, vm};
+
+/// A workspace could not be planned, placed or brought back.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The path is no directory.
+    #[error("enter {}", .path.display())]
+    Enter {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// `git` could not be run.
+    #[error("run git to {what}")]
+    Run {
+        what: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+    /// `git` failed, in its own words.
+    #[error("git could not {what}: {words}")]
+    Git { what: &'static str, words: String },
+    /// What git printed is not what it documents.
+    #[error("understand git's answer when asked to {what}")]
+    Answer { what: &'static str },
+    /// The path is in no repository.
+    #[error("{} is in no git repository", .0.display())]
+    NoRepository(PathBuf),
+    /// A name of no commit.
+    #[error("`{0}` names no commit")]
+    NoCommit(String),
+    /// A name that git does not take for a branch.
+    #[error("`{0}` is no name for a branch")]
+    BranchName(String),
+    /// A file or directory could not be read or made.
+    #[error("{what} {}", .path.display())]
+    File {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The guest has something else there.
+    #[error("{0} in the guest is not empty, and is no workspace")]
+    Foreign(String),
+    /// The guest changed what the host changed too.
+    #[error("the guest has changed what would be written: {}", some(.0))]
+    Conflicts(Vec<String>),
+    /// Someone else is at it.
+    #[error("{0} is being placed or brought back by someone else")]
+    Busy(String),
+    /// The VM has no workspace, or none there.
+    #[error("VM `{vm}` has no workspace{}", .path.as_ref().map(|path| format!(" at {path}")).unwrap_or_default())]
+    NoWorkspace { vm: String, path: Option<String> },
+    /// The VM has several.
+    #[error("VM `{vm}` has several workspaces: {}", .paths.join(", "))]
+    Several { vm: String, paths: Vec<String> },
+    /// The guest refused or went away.
+    #[error("{what} {path} in the guest")]
+    Guest {
+        what: &'static str,
+        path: String,
+        #[source]
+        source: guest::Error,
+    },
+    /// The stream of a command in the guest broke.
+    #[error("hear from git in the guest")]
+    Stream(#[source] std::io::Error),
+    /// There is no git in the guest.
+    #[error("there is no git in the guest to {what}")]
+    NoGuestGit { what: &'static str },
+    /// The guest's repository is no repository any more.
+    #[error("{0} in the guest is no git repository any more")]
+    Lost(String),
+    /// The guest's git failed, in its own words.
+    #[error("git in the guest could not {what}: {words}")]
+    GuestGit { what: &'static str, words: String },
+    /// What came from the guest is not what was asked for.
+    #[error("understand what the guest sent when asked to {what}")]
+    GuestAnswer { what: &'static str },
+    /// The guest sent more than it may.
+    #[error("the guest sent more than {most} bytes when asked to {what}")]
+    TooMuch { what: &'static str, most: u64 },
+    /// What came is no sound part of a repository.
+    #[error("what the guest sent is not sound: {0}")]
+    Unsound(String),
+    /// The repository is elsewhere now.
+    #[error("the repository that went into the guest is no longer at {}", .0.display())]
+    Moved(PathBuf),
+    /// No random bytes.
+    #[error(transparent)]
+    Random(Box<vm::Error>),
+    /// A thread of blocking work panicked.
+    #[error("{0} panicked (a defect of banger: see the daemon's log)")]
+    Defect(&'static str),
+}
+
+impl Error {
+    /// A failure to do `what` with a file.
+    pub(crate) fn file(what: &'static str, path: &Path, source: std::io::Error) -> Self {
+        let path = path.to_owned();
+        Self::File { what, path, source }
+    }
+}
+
+/// The first of many.
+fn some(paths: &[String]) -> String {
+    const MOST: usize = 20;
+    let mut text = paths.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    if paths.len() > MOST {
+        text.push_str(&format!(" and {} more", paths.len() - MOST));
+    }
+    text
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Enter { .. }
+            | Self::NoRepository(_)
+            | Self::NoCommit(_)
+            | Self::BranchName(_)
+            | Self::Several { .. } => ErrorCode::InvalidRequest,
+            Self::Run { .. }
+            | Self::Git { .. }
+            | Self::Answer { .. }
+            | Self::File { .. }
+            | Self::Moved(_) => ErrorCode::Host,
+            Self::Foreign(_) | Self::Conflicts(_) | Self::Busy(_) => ErrorCode::InUse,
+            Self::NoWorkspace { .. } => ErrorCode::NotFound,
+            Self::Guest { source, .. } => source.code(),
+            Self::Stream(_)
+            | Self::NoGuestGit { .. }
+            | Self::Lost(_)
+            | Self::GuestGit { .. }
+            | Self::GuestAnswer { .. }
+            | Self::TooMuch { .. }
+            | Self::Unsound(_) => ErrorCode::Guest,
+            Self::Random(source) => source.code(),
+            Self::Defect(_) => ErrorCode::Internal,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Run { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                "install git: `apt-get install git`"
+            }
+            Self::NoRepository(_) => "run `git init` there, or name the path of a repository",
+            Self::NoCommit(_) => "`git log --all --oneline` lists the commits there are",
+            Self::Foreign(_) => "name another directory: `--guest-path DIR`, or empty this one in the guest",
+            Self::Conflicts(_) => {
+                "bring the guest's work back first (`banger vm workspace pull`), or write over it with `--force`"
+            }
+            Self::NoWorkspace { .. } => "`banger vm workspace prepare VM` places one",
+            Self::Several { .. } => "name one of them after the VM",
+            Self::NoGuestGit { .. } => {
+                "install git in the guest, or use an image that has it; `banger vm exec` gets at the files without it"
+            }
+            Self::Lost(_) | Self::Unsound(_) => {
+                "nothing changed on this host; `banger vm exec VM -- git -C DIR fsck` tells more"
+            }
+            Self::Guest { source, .. } => return source.hints(),
+            _ => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}

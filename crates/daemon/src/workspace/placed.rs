@@ -1,0 +1,150 @@
+//! What was placed where, as the host remembers it: a file for each workspace of a VM, beside the VM's disk.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use banger_guest_api::workspace::{escaped, unescaped};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::history::History;
+
+/// The directory of a VM's records, below that of its files.
+const DIR: &str = "workspaces";
+
+/// The records of one VM.
+#[derive(Debug, Clone)]
+pub(crate) struct Records {
+    dir: PathBuf,
+}
+
+/// A workspace that was placed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Its directory in the guest.
+    pub(crate) guest_path: String,
+    /// The work tree on the host.
+    pub(crate) source: PathBuf,
+    /// The repository on the host, which may have several work trees.
+    pub(crate) common: PathBuf,
+    /// What stands for it below `refs/banger`.
+    pub(crate) namespace: String,
+    /// Whether nothing in the guest may write to it.
+    pub(crate) readonly: bool,
+    /// What the guest calls its manifest; nothing while it is being placed.
+    pub(crate) generation: Option<String>,
+    /// HEAD, index and the like, as one name.
+    pub(crate) state: String,
+    /// The index alone, as one name.
+    pub(crate) index: String,
+    /// The commit of HEAD.
+    pub(crate) head: Option<String>,
+    /// What was placed, as a commit that only the guest has, and its tree.
+    pub(crate) base: String,
+    pub(crate) base_tree: String,
+    /// Whether that has changes that HEAD does not have.
+    pub(crate) has_changes: bool,
+    /// The commits that went.
+    pub(crate) history: History,
+    /// The files and their tags, by escaped path.
+    pub(crate) files: BTreeMap<String, String>,
+    /// What was brought back last.
+    #[serde(default)]
+    pub(crate) pulled: Pulled,
+    /// What was seen last of work that was not brought back, in words.
+    #[serde(default)]
+    pub(crate) unsaved: Option<String>,
+}
+
+/// What was brought back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pulled {
+    /// Commits.
+    pub(crate) commits: Vec<String>,
+    /// The tree of the guest's files.
+    pub(crate) tree: String,
+}
+
+impl Record {
+    /// The files and their tags.
+    pub(crate) fn tags(&self) -> BTreeMap<Vec<u8>, String> {
+        let pairs = self.files.iter();
+        pairs
+            .filter_map(|(path, tag)| Some((unescaped(path)?, tag.clone())))
+            .collect()
+    }
+}
+
+/// Keeps others from placing, pulling and recording the same workspace. The kernel gives it back whatever happens.
+#[derive(Debug)]
+pub(crate) struct Hold(#[expect(dead_code, reason = "its lock is what counts")] File);
+
+impl Records {
+    /// Those of a VM whose files are in `dir`.
+    pub(crate) fn of(dir: &Path) -> Self {
+        Self { dir: dir.join(DIR) }
+    }
+
+    /// All of them, by path in the guest.
+    pub(crate) fn all(&self) -> Vec<Record> {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let files = entries.map(|entry| entry.path());
+        let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "json"));
+        let mut records: Vec<Record> = files
+            .filter_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok())
+            .collect();
+        records.sort_by(|a, b| a.guest_path.cmp(&b.guest_path));
+        records
+    }
+
+    /// The one at a path of the guest. One that cannot be read is as good as none: the guest knows what it has.
+    pub(crate) fn get(&self, guest_path: &str) -> Option<Record> {
+        let bytes = std::fs::read(self.file(guest_path, "json")).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Stores one.
+    pub(crate) fn put(&self, record: &Record) -> Result<(), Error> {
+        let path = self.file(&record.guest_path, "json");
+        let stored = || {
+            let bytes = serde_json::to_vec(record)?;
+            let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+            io::Write::write_all(&mut file, &bytes)?;
+            file.persist(&path)?;
+            Ok::<_, io::Error>(())
+        };
+        stored().map_err(|error| Error::file("write", &path, error))
+    }
+
+    /// Keeps others from the workspace at `guest_path`.
+    pub(crate) fn hold(&self, guest_path: &str) -> Result<Hold, Error> {
+        let path = self.file(guest_path, "lock");
+        let opened = std::fs::create_dir_all(&self.dir).and_then(|()| File::create(&path));
+        let file = opened.map_err(|error| Error::file("make", &path, error))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| Error::Busy(guest_path.to_owned()))?;
+        Ok(Hold(file))
+    }
+
+    /// What a workspace from the repository `common` is called below `refs/banger`: the VM, and a number if it has several.
+    pub(crate) fn namespace(&self, vm: &str, guest_path: &str, common: &Path) -> String {
+        let others = self.all();
+        let mut others = others
+            .iter()
+            .filter(|record| record.common == common && record.guest_path != guest_path);
+        let taken: Vec<&str> = others.by_ref().map(|record| &record.namespace[..]).collect();
+        let numbered = (2..).map(|number| format!("{vm}.{number}"));
+        let mut names = std::iter::once(vm.to_owned()).chain(numbered);
+        names
+            .find(|name| !taken.contains(&name.as_str()))
+            .unwrap_or_else(|| vm.to_owned())
+    }
+
+    fn file(&self, guest_path: &str, ending: &str) -> PathBuf {
+        let name = escaped(guest_path.as_bytes()).replace('/', "%2F");
+        self.dir.join(format!("{name}.{ending}"))
+    }
+}

@@ -1,0 +1,407 @@
+//! Placing a workspace.
+//!
+//! ```text
+//!  plan ─▶ snapshot ─▶ what has the guest? ─▶ delta ─▶ conflicts? ─▶ pack ┬▶ stream ─▶ record
+//!                                                                 files ─┘
+//! ```
+//!
+//! Nothing of it takes part in the VM's own task: a VM can be stopped at any time, and then this fails. Dropping the future
+//! ends it, and leaves the guest with an exact account of what it got.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use banger_api::{WorkspaceReport, WorkspaceRequest};
+use banger_guest_api::workspace::{Seen, escaped, unescaped};
+use tokio::sync::oneshot;
+
+use super::agent::Agent;
+use super::checkout::{self, Checkout, Known};
+use super::delta::{self, Delta, Facts};
+use super::history::{DEPTH, History};
+use super::placed::{Record, Records};
+use super::plan::Modules;
+use super::snapshot::{self, Snapshot};
+use super::stream::{Sent, Shipment, stream};
+use super::{Error, Plan, listing, second_look};
+use crate::guest::Guest;
+use crate::random;
+use crate::vm::Reporter;
+
+/// How many paths are asked about at once.
+const PROBE: usize = 20_000;
+
+/// Where workspaces are placed.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The VM's name.
+    pub(crate) vm: String,
+    /// Its guest.
+    pub(crate) guest: Guest,
+    /// What was placed in it.
+    pub(crate) records: Records,
+    /// Where we may write meanwhile.
+    pub(crate) scratch: PathBuf,
+    /// Whom to tell how far it is.
+    pub(crate) say: Reporter,
+}
+
+/// Places a workspace and those of its submodules.
+pub(crate) fn place(
+    place: Place,
+    request: WorkspaceRequest,
+) -> Pin<Box<dyn Future<Output = Result<WorkspaceReport, Error>> + Send>> {
+    Box::pin(async move {
+        let agent = Agent {
+            guest: &place.guest,
+            path: &request.guest_path,
+        };
+        let protected = place.records.get(&request.guest_path);
+        if protected.is_some_and(|record| record.readonly) {
+            agent.protect(false).await?;
+        }
+        let (mut report, modules) = one(&place, &request).await?;
+        for (path, module) in modules {
+            let shown = String::from_utf8_lossy(&path).into_owned();
+            let report_of_it = self::place(place.clone(), module).await?;
+            report.add(&shown, report_of_it);
+        }
+        if request.readonly {
+            agent.protect(true).await?;
+        }
+        Ok(report)
+    })
+}
+
+trait Add {
+    fn add(&mut self, path: &str, module: Self);
+}
+
+impl Add for WorkspaceReport {
+    /// Adds what was placed of a submodule.
+    fn add(&mut self, path: &str, module: Self) {
+        self.files += module.files;
+        self.bytes += module.bytes;
+        self.sent_files += module.sent_files;
+        self.sent_bytes += module.sent_bytes;
+        let below = |file: &String| format!("{path}/{file}");
+        self.kept.extend(module.kept.iter().map(below));
+        self.omitted
+            .extend(module.omitted.into_iter().map(|mut omission| {
+                omission.path = below(&omission.path);
+                omission
+            }));
+    }
+}
+
+/// Places one, and gives what is to be placed in it.
+async fn one(place: &Place, request: &WorkspaceRequest) -> Result<(WorkspaceReport, Modules), Error> {
+    let agent = Agent {
+        guest: &place.guest,
+        path: &request.guest_path,
+    };
+    let _hold = place.records.hold(&request.guest_path)?;
+    let record = place.records.get(&request.guest_path);
+    let planned = Planned::make(request.clone(), place.scratch.clone()).await?;
+    let guest = Has::ask(agent, record.as_ref(), &planned.plan).await?;
+    let delta = delta::decide(&Facts {
+        planned: planned.tags(),
+        placed: &guest.placed,
+        changed: &guest.changed,
+        taken: &guest.taken,
+    });
+    let with_state = !guest.same || record.as_ref().map(|record| &record.state) != Some(&planned.state);
+    if !request.force {
+        let precious = second_look::of(&delta, with_state && guest.git_touched);
+        if !precious.is_empty() {
+            let precious = precious.looked_at_again(agent, &planned.plan, record.as_ref());
+            let precious = precious.await?;
+            if !precious.is_empty() {
+                return Err(Error::Conflicts(precious.words()));
+            }
+        }
+    }
+    let modules = planned.plan.modules_of(request);
+    let report = send(place, request, agent, planned, guest, delta, record, with_state).await?;
+    Ok((report, modules))
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the steps of one thing, each made by another"
+)]
+async fn send(
+    place: &Place,
+    request: &WorkspaceRequest,
+    agent: Agent<'_>,
+    planned: Planned,
+    guest: Has,
+    delta: Delta,
+    record: Option<Record>,
+    with_state: bool,
+) -> Result<WorkspaceReport, Error> {
+    let known = known(&guest, record.as_ref());
+    let generation = random::hex::<16>().map_err(|error| Error::Random(Box::new(error)))?;
+    let depth = request.depth.unwrap_or(DEPTH);
+    let packing = tokio::task::spawn_blocking(move || {
+        // Deeper than before means anew: what the guest has then ends where it must not.
+        let fresh = depth == 0 && !known.history.full;
+        let known = match fresh {
+            true => Known {
+                haves: Vec::new(),
+                history: History::default(),
+                ..known
+            },
+            false => known,
+        };
+        let tips = checkout::tips(&planned.plan);
+        let history = match known.history.full && !fresh {
+            true => History::of(&planned.plan.source, &tips, 0, &known.history)?,
+            false => History::of(&planned.plan.source, &tips, depth, &known.history)?,
+        };
+        let checkout = Checkout::make(&planned.plan, &planned.base, &history, &known, with_state)?;
+        Ok::<_, Error>((planned, history, checkout))
+    });
+    let (planned, history, mut checkout) = packing
+        .await
+        .map_err(|_| Error::Defect("preparing a workspace"))??;
+    let mut report = WorkspaceReport {
+        guest_path: request.guest_path.clone(),
+        files: planned.plan.files.len() as u64,
+        bytes: planned.plan.bytes(),
+        sent_files: delta.send.len() as u64,
+        sent_bytes: guest.told,
+        kept: delta
+            .kept
+            .iter()
+            .map(|path| String::from_utf8_lossy(path).into_owned())
+            .collect(),
+        omitted: planned.plan.omissions(),
+    };
+    let mut new = planned.record(place, request, record, history);
+    if guest.same && delta.send.is_empty() && delta.remove.is_empty() && checkout.is_empty() {
+        place.records.put(&new)?;
+        return Ok(report);
+    }
+    let no_shallow = planned.plan.stage.at("no-shallow");
+    let (pack, made) = oneshot::channel();
+    let shipment = Shipment {
+        plan: planned.plan,
+        delta,
+        pack: made,
+        own: std::mem::take(&mut checkout.files),
+        generation: generation.clone(),
+        say: place.say.clone(),
+    };
+    let (body, streaming) = stream(shipment);
+    // The pack is made while files are sent. Where it fails, the stream ends for want of it.
+    let packing = async {
+        let packed = checkout.pack(&no_shallow).await?;
+        let _ = pack.send(packed);
+        Ok::<_, Error>(())
+    };
+    let (packed, put) = tokio::join!(packing, agent.put(body));
+    let streamed = streaming
+        .await
+        .map_err(|_| Error::Defect("reading a workspace"))?;
+    packed?;
+    // When the host's side failed, the guest only saw the stream end; the host's words say why.
+    let sent = streamed?;
+    put?;
+    let Some(Sent { plan, bytes }) = sent else {
+        return Err(Error::Defect("sending a workspace"));
+    };
+    report.sent_bytes += bytes;
+    new.generation = Some(generation);
+    new.files = tags_of(&plan);
+    place.records.put(&new)?;
+    Ok(report)
+}
+
+/// What the guest has of the repository, as far as that is certain.
+fn known(guest: &Has, record: Option<&Record>) -> Known {
+    let Some(record) = record.filter(|record| record.generation.is_some() && guest.is_placed) else {
+        return Known::default();
+    };
+    let certain = guest.same;
+    let haves = record.head.iter().chain([&record.base]).filter(|_| certain);
+    Known {
+        repository: true,
+        haves: haves.cloned().collect(),
+        history: record.history.clone(),
+        base: certain.then(|| record.base.clone()),
+    }
+}
+
+/// What is to be placed.
+struct Planned {
+    plan: Plan,
+    base: Snapshot,
+    state: String,
+    index: String,
+}
+
+impl Planned {
+    async fn make(request: WorkspaceRequest, scratch: PathBuf) -> Result<Self, Error> {
+        let work = tokio::task::spawn_blocking(move || {
+            let mut plan = Plan::make(&request, &scratch)?;
+            if let Some(branch) = &request.branch {
+                check_branch(&plan, branch)?;
+            }
+            let base = snapshot::take(&mut plan)?;
+            let state = checkout::state(&plan)?;
+            let index = listing::name(&plan.stage.git(&plan.source, "index"))?;
+            Ok(Self {
+                plan,
+                base,
+                state,
+                index,
+            })
+        });
+        work.await.map_err(|_| Error::Defect("planning a workspace"))?
+    }
+
+    fn tags(&self) -> BTreeMap<&[u8], &str> {
+        let files = self.plan.files.iter();
+        files.map(|(path, file)| (&path[..], &file.tag[..])).collect()
+    }
+
+    fn record(
+        &self,
+        place: &Place,
+        request: &WorkspaceRequest,
+        before: Option<Record>,
+        history: History,
+    ) -> Record {
+        let before = before.unwrap_or_default();
+        let source = &self.plan.source;
+        let namespace = match before.namespace.is_empty() || before.common != source.common {
+            true => place
+                .records
+                .namespace(&place.vm, &request.guest_path, &source.common),
+            false => before.namespace,
+        };
+        Record {
+            guest_path: request.guest_path.clone(),
+            source: source.root.clone(),
+            common: source.common.clone(),
+            namespace,
+            readonly: request.readonly,
+            generation: before.generation,
+            state: self.state.clone(),
+            index: self.index.clone(),
+            head: self.plan.head.clone(),
+            base: self.base.commit.clone(),
+            base_tree: self.base.tree.clone(),
+            has_changes: self.plan.head.as_ref() != Some(&self.base.commit),
+            history,
+            files: tags_of(&self.plan),
+            pulled: before.pulled,
+            unsaved: before.unsaved,
+        }
+    }
+}
+
+fn tags_of(plan: &Plan) -> BTreeMap<String, String> {
+    let files = plan.files.iter();
+    files
+        .map(|(path, file)| (escaped(path), file.tag.clone()))
+        .collect()
+}
+
+fn check_branch(plan: &Plan, branch: &str) -> Result<(), Error> {
+    let checked = plan.source.git().run(
+        "check the branch's name",
+        ["check-ref-format", "--branch", branch],
+    );
+    checked.map(drop).map_err(|error| match error {
+        Error::Git { .. } => Error::BranchName(branch.to_owned()),
+        error => error,
+    })
+}
+
+/// What the guest has.
+struct Has {
+    /// Whether something was placed before.
+    is_placed: bool,
+    /// Whether it is what the host remembers.
+    same: bool,
+    placed: BTreeMap<Vec<u8>, String>,
+    changed: BTreeSet<Vec<u8>>,
+    taken: BTreeSet<Vec<u8>>,
+    git_touched: bool,
+    /// Bytes that it took to ask.
+    told: u64,
+}
+
+impl Has {
+    async fn ask(agent: Agent<'_>, record: Option<&Record>, plan: &Plan) -> Result<Self, Error> {
+        let generation = record.and_then(|record| record.generation.as_deref());
+        let mut has = Self {
+            is_placed: true,
+            same: false,
+            placed: record.map(Record::tags).unwrap_or_default(),
+            changed: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            git_touched: false,
+            told: 0,
+        };
+        // Asked about first as the host remembers it, and when that is not what the guest has, once more.
+        for _ in 0..2 {
+            let unknown = plan.files.keys().filter(|path| !has.placed.contains_key(*path));
+            let probe: Vec<String> = match generation.is_some() || !has.placed.is_empty() {
+                true => unknown.map(|path| escaped(path)).collect(),
+                false => Vec::new(),
+            };
+            let (seen, told) = agent
+                .look(generation, probe.iter().take(PROBE).cloned().collect())
+                .await?;
+            has.told += told;
+            if !has.take(seen, agent.path)? {
+                for probe in probe.chunks(PROBE).skip(1) {
+                    let (seen, told) = agent.look(generation, probe.to_vec()).await?;
+                    has.told += told;
+                    has.take(seen, agent.path)?;
+                }
+                break;
+            }
+        }
+        Ok(has)
+    }
+
+    /// Takes in what the guest tells; whether it has to be asked again, because it is not what was thought.
+    fn take(&mut self, seen: Seen, path: &str) -> Result<bool, Error> {
+        match seen {
+            Seen::Absent => {
+                self.is_placed = false;
+                self.placed.clear();
+                Ok(false)
+            }
+            Seen::Foreign => Err(Error::Foreign(path.to_owned())),
+            Seen::Placed {
+                same,
+                entries,
+                changed,
+                taken,
+                git_touched,
+            } => {
+                let bytes = |paths: Vec<String>| paths.into_iter().filter_map(|path| unescaped(&path));
+                let entries = entries.into_iter();
+                let entries: BTreeMap<Vec<u8>, String> = entries
+                    .filter_map(|(path, tag)| Some((unescaped(&path)?, tag)))
+                    .collect();
+                let again = !same && entries != self.placed;
+                if !same {
+                    self.placed = entries;
+                }
+                self.same = same;
+                self.changed = bytes(changed).collect();
+                self.taken.extend(bytes(taken));
+                self.git_touched = git_touched;
+                Ok(again)
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Running git in the guest: scripts of ours for its shell. What comes back is a stranger's: it has bounds, and what is
+//! printed of it has no control characters.
+
+use banger_guest_api::{Channel, Control, Decoder, Exec, frame};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+
+use super::Error;
+use super::agent::Agent;
+
+/// Bytes read at once.
+const CHUNK: usize = 256 << 10;
+
+/// The end of what a command complains is kept.
+const WORDS: usize = 4 << 10;
+
+/// What every script begins with: the guest's git is found and told to leave things alone, and there is a directory that
+/// goes in the end. Exit codes 97 and 98 are ours.
+const PREAMBLE: &str = r#"
+command -v git >/dev/null 2>&1 || exit 97
+export GIT_OPTIONAL_LOCKS=0 GIT_TERMINAL_PROMPT=0 GIT_PAGER=cat LC_ALL=C
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY
+git() { command git -c core.fsmonitor=false -c core.splitIndex=false -c core.quotePath=true "$@"; }
+[ "$(git rev-parse --show-prefix 2>/dev/null; echo $?)" = "
+0" ] || exit 98
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' HUP INT TERM
+"#;
+
+/// What follows in scripts that look at all files: the tree of the work tree as it is, made beside the repository with an
+/// index of its own. The guest's index and objects stay as they are.
+pub(crate) const SNAPSHOT: &str = r#"
+objects=$(cd "$(git rev-parse --git-path objects)" && pwd) || exit 98
+index=$(git rev-parse --git-path index)
+mkdir -p "$tmp/objects/info"
+[ ! -f "$index" ] || cp -p "$index" "$tmp/index" || exit 1
+GIT_INDEX_FILE="$tmp/index" GIT_OBJECT_DIRECTORY="$tmp/objects" GIT_ALTERNATE_OBJECT_DIRECTORIES="$objects"
+export GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
+git -c advice.addEmbeddedRepo=false add -A --ignore-errors . >/dev/null 2>"$tmp/complaints" || skipped=yes
+tree=$(git write-tree) || exit 1
+"#;
+
+/// A script for the guest's shell.
+#[derive(Debug)]
+pub(crate) struct Script<'a> {
+    /// What it does, as the rest of "git could not".
+    pub(crate) what: &'static str,
+    /// The parts of its text.
+    pub(crate) text: &'a [&'a str],
+    /// Its arguments.
+    pub(crate) args: Vec<String>,
+    /// What it reads.
+    pub(crate) input: Vec<u8>,
+    /// The most bytes that it may print.
+    pub(crate) most: u64,
+}
+
+impl Script<'_> {
+    /// Runs it in the workspace and gives what it prints.
+    pub(crate) async fn output(self, agent: Agent<'_>) -> Result<Vec<u8>, Error> {
+        let mut running = self.start(agent).await?;
+        let mut output = Vec::new();
+        while let Some(bytes) = running.next().await? {
+            output.extend_from_slice(&bytes);
+        }
+        Ok(output)
+    }
+
+    /// Starts it. Dropping what this gives ends it.
+    pub(crate) async fn start(self, agent: Agent<'_>) -> Result<Running, Error> {
+        let what = self.what;
+        let mut argv = vec!["sh".to_owned(), "-c".to_owned()];
+        argv.push(format!("{PREAMBLE}{}", self.text.concat()));
+        argv.push("banger".to_owned());
+        argv.extend(self.args);
+        let exec = Exec {
+            argv,
+            cwd: Some(agent.path.to_owned()),
+            user: Some("0".to_owned()),
+            ..Exec::default()
+        };
+        let upgraded = agent.guest.exec(&exec).await.map_err(|source| Error::Guest {
+            what: "run git at",
+            path: agent.path.to_owned(),
+            source,
+        })?;
+        let (from, to) = tokio::io::split(TokioIo::new(upgraded));
+        // Input is written beside the reading, or both sides could wait for each other.
+        let feeding = tokio::spawn(feed(to, self.input));
+        Ok(Running {
+            what,
+            path: agent.path.to_owned(),
+            from,
+            _feeding: tokio_util::task::AbortOnDropHandle::new(feeding),
+            decoder: Decoder::new(),
+            buffer: vec![0; CHUNK],
+            words: Vec::new(),
+            left: self.most,
+            most: self.most,
+            ended: false,
+        })
+    }
+}
+
+async fn feed(mut to: WriteHalf<TokioIo<Upgraded>>, input: Vec<u8>) -> WriteHalf<TokioIo<Upgraded>> {
+    // A command that has ended takes no more; how it ended is told.
+    for chunk in input.chunks(frame::MAX_PAYLOAD) {
+        let header = frame::header(Channel::Stdin, chunk.len());
+        if to.write_all(&header).await.is_err() || to.write_all(chunk).await.is_err() {
+            return to;
+        }
+    }
+    let _ = to.write_all(&frame::header(Channel::Stdin, 0)).await;
+    let _ = to.flush().await;
+    to
+}
+
+/// A script that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    what: &'static str,
+    path: String,
+    from: ReadHalf<TokioIo<Upgraded>>,
+    _feeding: tokio_util::task::AbortOnDropHandle<WriteHalf<TokioIo<Upgraded>>>,
+    decoder: Decoder,
+    buffer: Vec<u8>,
+    words: Vec<u8>,
+    left: u64,
+    most: u64,
+    ended: bool,
+}
+
+impl Running {
+    /// What it prints next; nothing when it has ended well.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        if self.ended {
+            return Ok(None);
+        }
+        loop {
+            let nonsense = || Error::GuestAnswer { what: self.what };
+            if let Some(frame) = self.decoder.next_frame().map_err(|_| nonsense())? {
+                let payload = frame.payload;
+                match frame.channel {
+                    Channel::Stdout => {
+                        let (what, most) = (self.what, self.most);
+                        let left = self.left.checked_sub(payload.len() as u64);
+                        self.left = left.ok_or(Error::TooMuch { what, most })?;
+                        return Ok(Some(payload.to_vec()));
+                    }
+                    Channel::Stderr => {
+                        self.words.extend_from_slice(payload);
+                        let spare = self.words.len().saturating_sub(WORDS);
+                        self.words.drain(..spare);
+                    }
+                    Channel::Control => {
+                        let control = serde_json::from_slice(payload).map_err(|_| nonsense())?;
+                        if self.take(&control)? {
+                            self.ended = true;
+                            return Ok(None);
+                        }
+                    }
+                    Channel::Stdin => return Err(nonsense()),
+                }
+                continue;
+            }
+            let read = self.from.read(&mut self.buffer).await.map_err(Error::Stream)?;
+            if read == 0 {
+                return Err(Error::Stream(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.decoder.extend(&self.buffer[..read]);
+        }
+    }
+
+    /// Whether it has ended well.
+    fn take(&self, control: &Control) -> Result<bool, Error> {
+        let what = self.what;
+        match control {
+            Control::Exit { status } => match status.shell_code() {
+                0 => Ok(true),
+                97 => Err(Error::NoGuestGit { what }),
+                98 => Err(Error::Lost(self.path.clone())),
+                code if self.words.iter().all(u8::is_ascii_whitespace) => Err(Error::GuestGit {
+                    what,
+                    words: format!("it ended with {code}"),
+                }),
+                _ => Err(Error::GuestGit {
+                    what,
+                    words: printable(&self.words),
+                }),
+            },
+            // No shell, no directory: it says which.
+            Control::Error { failure, exit_code } => match exit_code {
+                127 => Err(Error::NoGuestGit { what }),
+                _ => Err(Error::GuestGit {
+                    what,
+                    words: printable(failure.message.as_bytes()),
+                }),
+            },
+            _ => Ok(false),
+        }
+    }
+}
+
+/// A guest's words without what a terminal would obey.
+pub(crate) fn printable(words: &[u8]) -> String {
+    let text = String::from_utf8_lossy(words);
+    let visible = text.trim().chars().map(|char| match char {
+        '\n' => char,
+        char if char.is_control() => '\u{fffd}',
+        char => char,
+    });
+    visible.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guests_words_do_not_reach_the_terminal_as_orders() {
+        assert_eq!(
+            printable(b"\x1b[2Jfatal:\r x\nb\x07\n"),
+            "\u{fffd}[2Jfatal:\u{fffd} x\nb\u{fffd}"
+        );
+    }
+}
