@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) dns_listen: Option<SocketAddr>,
     /// Rules by name, which `--allow @NAME` stands for.
     pub(crate) allow: BTreeMap<String, Vec<Allow>>,
+    /// Whether work in workspaces is brought back before its VM stops or goes.
+    pub(crate) auto_export: bool,
     /// How much a pulled image may be.
     pub(crate) pull: Limits,
     /// How registries are asked, by `HOST[:PORT]`.
@@ -74,6 +76,7 @@ impl Default for Config {
             default_dns: Vec::new(),
             dns_listen: Some(DNS_LISTEN),
             allow: BTreeMap::new(),
+            auto_export: false,
             pull: Limits::default(),
             registry: BTreeMap::new(),
             catalog: Vec::new(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use banger_guest_api::{
     AGENT_PORT, Configure, Connect, Event, Exec, Failure, FilesDone, Listen, Ready, SSH, STDIO_MUX, Shutdown,
-    Ssh, TUNNEL, Take, TreeDone, TreeQuery, routes,
+    Ssh, TUNNEL, Take, routes,
 };
 use banger_model::ErrorCode;
 use banger_vmm::Machine;
@@ -169,13 +169,6 @@ impl Guest {
             .body(empty())
             .expect("a constant request");
         self.answer("list its listening ports", request).await
-    }
-
-    /// Writes a tar into the guest as it comes.
-    pub(crate) async fn put_tree(&self, query: &TreeQuery, tar: RequestBody) -> Result<TreeDone, Error> {
-        let uri = tree_uri(query);
-        let request = Request::put(uri).body(tar).expect("an encoded query");
-        self.answer("write files", request).await
     }
 
     /// Copies files into the guest, or removes some there.
@@ -391,20 +384,6 @@ pub(crate) fn json<T: Serialize>(method: Method, path: &str, body: &T) -> Reques
 
 fn empty() -> RequestBody {
     Full::new(Bytes::new()).map_err(|never| match never {}).boxed()
-}
-
-fn tree_uri(query: &TreeQuery) -> String {
-    let mut uri = format!(
-        "{}?path={}&replace={}",
-        routes::TREE,
-        percent(&query.path),
-        query.replace
-    );
-    if let Some(owner) = &query.owner {
-        uri.push_str("&owner=");
-        uri.push_str(&percent(owner));
-    }
-    uri
 }
 
 /// Percent-encodes all but unreserved characters (RFC 3986, section 2.3).

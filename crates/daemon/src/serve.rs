@@ -94,6 +94,7 @@ async fn serve(background: bool) -> Result<(), Error> {
     let Some(_lock) = lock(&paths)? else {
         return Err(Error::Running);
     };
+    crate::workspace::clear_scratch(&paths);
     let build = Version::build_of(Path::new("/proc/self/exe"))
         .map_err(|source| Error::System("identify this build", source))?;
     Config::load(&paths).map_err(Error::Config)?;

@@ -19,8 +19,9 @@ use crate::{
     ImageDiff, ImageDifference, ImageExport, ImageExported, ImageImport, ImageInspection, ImagePublish,
     ImagePull, ImagePulled, ImageRegister, ImageTag, ImageUpload, Kernel, KernelImport, KernelPublish,
     KernelPull, KernelPulled, LogQuery, LogSource, Progress, Prune, Pruned, Published, SshAccess, SshStart,
-    Version, Vm, VmCommit, VmCreate, VmFlow, VmForward, VmLearned, VmPort, VmRestart, VmSet, VmStart, VmStop,
-    Wishes, WishesQuery, WorkspacePlan, WorkspaceReport, WorkspaceRequest,
+    Unsaved, Version, Vm, VmCommit, VmCreate, VmFlow, VmForward, VmLearned, VmPort, VmRestart, VmSet,
+    VmStart, VmStop, Wishes, WishesQuery, WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport,
+    WorkspaceRequest, WorkspaceStatus,
 };
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -423,6 +424,34 @@ impl Client {
             .await
     }
 
+    /// What a VM has made of a workspace.
+    pub async fn workspace_status(&self, name: &str, query: &WorkspaceQuery) -> Result<WorkspaceStatus> {
+        self.get(&workspace(name, "", query)).await
+    }
+
+    /// What a VM has changed of a workspace, as a patch.
+    pub async fn workspace_patch(&self, name: &str, query: &WorkspaceQuery) -> Result<Log> {
+        let path = workspace(name, "/patch", query);
+        let response = self.send(request::<()>(Method::GET, &path, None)).await?;
+        Ok(Log(response.into_body()))
+    }
+
+    /// Brings the work of a VM back.
+    pub async fn pull_workspace(
+        &self,
+        name: &str,
+        query: &WorkspaceQuery,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<WorkspacePulled> {
+        let request = request(Method::POST, &vm(name, "/workspace/pull"), Some(query));
+        self.follow(request, on_progress).await
+    }
+
+    /// What of a VM's work was not brought back.
+    pub async fn unsaved_work(&self, name: &str) -> Result<Unsaved> {
+        self.get(&vm(name, "/workspace/unsaved")).await
+    }
+
     /// Places a workspace in a VM.
     pub async fn place_workspace(
         &self,
@@ -440,6 +469,16 @@ impl Client {
 
 fn vm(name: &str, part: &str) -> String {
     format!("/v1/vms/{}{part}", segment(name))
+}
+
+fn workspace(name: &str, part: &str, query: &WorkspaceQuery) -> String {
+    let mut path = format!("{}{part}?color={}", vm(name, "/workspace"), query.color);
+    for (key, value) in [("path", &query.path), ("base", &query.base)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={}", segment(value)));
+        }
+    }
+    path
 }
 
 /// A log as it comes.

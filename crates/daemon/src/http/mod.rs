@@ -114,7 +114,13 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/vms/{name}/files/list", get(files::list))
         .route("/v1/vms/{name}/files/remove", post(files::remove))
         .route("/v1/vms/{name}/logs", get(logs::logs))
-        .route("/v1/vms/{name}/workspace", post(workspaces::place))
+        .route(
+            "/v1/vms/{name}/workspace",
+            post(workspaces::place).get(workspaces::status),
+        )
+        .route("/v1/vms/{name}/workspace/patch", get(workspaces::patch))
+        .route("/v1/vms/{name}/workspace/pull", post(workspaces::pull))
+        .route("/v1/vms/{name}/workspace/unsaved", get(workspaces::unsaved))
         .route("/v1/workspace/plan", post(workspaces::plan))
         .route("/v1/repository/wishes", post(repository::wishes))
         .fallback(answer::no_route)

@@ -10,7 +10,7 @@ use banger_api::{Vm, VmCommit, VmCreate, VmRestart, VmSet, VmStart, VmStop};
 
 use super::App;
 use super::answer::{Body, Refused};
-use super::{events, images};
+use super::{events, images, workspaces};
 use crate::vm::{Handle, Wanted};
 
 type Answer = Result<Json<Vm>, Refused>;
@@ -51,6 +51,7 @@ pub(crate) async fn start(
     Ok(events::respond(|say| async move {
         handle.start(request.wait, &say, since).await?;
         app.vms.tell_who_names(&handle.state().spec.name).await;
+        workspaces::started(&app, &handle, &say).await;
         Ok(app.view(&handle))
     }))
 }
@@ -80,6 +81,7 @@ pub(crate) async fn restart(
     Ok(events::respond(|say| async move {
         handle.stop(Duration::from_millis(request.stop.grace_ms)).await?;
         handle.start(request.wait, &say, Instant::now()).await?;
+        workspaces::started(&app, &handle, &say).await;
         Ok(app.view(&handle))
     }))
 }

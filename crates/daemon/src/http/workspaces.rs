@@ -1,21 +1,22 @@
 //! Workspaces over HTTP.
 
 use axum::Json;
+use axum::body::Body as AxumBody;
 use axum::extract::{Path, State};
-use axum::response::Response;
-use banger_api::{WorkspacePlan, WorkspaceRequest};
+use axum::response::{IntoResponse, Response};
+use banger_api::{Unsaved, WorkspacePlan, WorkspaceQuery, WorkspaceRequest, WorkspaceStatus};
 
-use super::answer::{Body, Refused, blocking};
+use super::answer::{Asked, Body, Refused, blocking};
 use super::{App, events};
-use crate::error::body;
-use crate::vm::Files;
-use crate::workspace::{self, Place, Records};
+use crate::error::{body, chain};
+use crate::vm::{Files, Handle, Reporter};
+use crate::workspace::{self, Place, Record, Records};
 
 pub(crate) async fn plan(
     State(app): State<App>,
     Body(request): Body<WorkspaceRequest>,
 ) -> Result<Json<WorkspacePlan>, Refused> {
-    let scratch = app.vms.context().paths.cache.join("workspaces");
+    let scratch = workspace::scratch(&app.vms.context().paths);
     let work = move || workspace::preview(&request, &scratch);
     Ok(Json(blocking("planning a workspace", work).await?))
 }
@@ -25,19 +26,91 @@ pub(crate) async fn place(
     Path(name): Path<String>,
     Body(request): Body<WorkspaceRequest>,
 ) -> Result<Response, Refused> {
-    let handle = app.vms.find(&name)?;
-    let (paths, state) = (&app.vms.context().paths, handle.state());
-    let mut place = Place {
-        vm: state.spec.name.to_string(),
-        guest: handle.live()?.guest(),
-        records: Records::of(Files::of(&paths.state, state.spec.id).dir()),
-        scratch: paths.cache.join("workspaces"),
-        say: crate::vm::Reporter::default(),
-    };
+    let mut place = place_of(&app, &name)?;
     Ok(events::respond(|say| async move {
         place.say = say;
         workspace::place(place, request)
             .await
             .map_err(|error| body(&error))
     }))
+}
+
+pub(crate) async fn status(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Asked(query): Asked<WorkspaceQuery>,
+) -> Result<Json<WorkspaceStatus>, Refused> {
+    let (place, record) = chosen(&app, &name, &query)?;
+    Ok(Json(workspace::status(&place.guest, &record).await?))
+}
+
+pub(crate) async fn patch(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Asked(query): Asked<WorkspaceQuery>,
+) -> Result<Response, Refused> {
+    let (place, record) = chosen(&app, &name, &query)?;
+    let patch = workspace::patch(&place.guest, &record, &query).await?;
+    // What fails later breaks the connection, so that a part does not look like the whole.
+    Ok(AxumBody::from_stream(patch).into_response())
+}
+
+pub(crate) async fn pull(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Body(query): Body<WorkspaceQuery>,
+) -> Result<Response, Refused> {
+    let (mut place, record) = chosen(&app, &name, &query)?;
+    Ok(events::respond(|say| async move {
+        place.say = say;
+        workspace::pull(&place, record)
+            .await
+            .map_err(|error| body(&error))
+    }))
+}
+
+pub(crate) async fn unsaved(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<Unsaved>, Refused> {
+    let handle = app.vms.find(&name)?;
+    let auto_export = app.vms.context().config()?.auto_export;
+    let records = records(&app, &handle);
+    // One that does not run cannot be asked.
+    let guest = handle.live().ok().map(|live| live.guest());
+    Ok(Json(Unsaved {
+        vm: handle.state().spec.name,
+        workspaces: workspace::unsaved(guest, &records).await,
+        auto_export,
+    }))
+}
+
+/// Does for the workspaces of a VM that was started what has to be done.
+pub(super) async fn started(app: &App, handle: &Handle, say: &Reporter) {
+    let Ok(live) = handle.live() else { return };
+    if let Err(error) = workspace::started(&live.guest(), &records(app, handle)).await {
+        say.note(format!("a workspace is not read-only: {}", chain(&error)));
+    }
+}
+
+fn records(app: &App, handle: &Handle) -> Records {
+    let state = &app.vms.context().paths.state;
+    Records::of(Files::of(state, handle.state().spec.id).dir())
+}
+
+fn place_of(app: &App, name: &str) -> Result<Place, Refused> {
+    let handle = app.vms.find(name)?;
+    Ok(Place {
+        vm: handle.state().spec.name.to_string(),
+        guest: handle.live()?.guest(),
+        records: records(app, &handle),
+        scratch: workspace::scratch(&app.vms.context().paths),
+        say: Reporter::default(),
+    })
+}
+
+fn chosen(app: &App, name: &str, query: &WorkspaceQuery) -> Result<(Place, Record), Refused> {
+    let place = place_of(app, name)?;
+    let record = workspace::chosen(&place.records, &place.vm, query.path.as_deref())?;
+    Ok((place, record))
 }

@@ -97,6 +97,9 @@ pub(crate) enum Error {
     /// No random bytes.
     #[error(transparent)]
     Random(Box<vm::Error>),
+    /// The commit that both sides have in common is gone on this one.
+    #[error("the commit {0} that went into the VM is no longer in the repository")]
+    BaseGone(String),
     /// A thread of blocking work panicked.
     #[error("{0} panicked (a defect of banger: see the daemon's log)")]
     Defect(&'static str),
@@ -132,7 +135,8 @@ impl Describe for Error {
             | Self::Git { .. }
             | Self::Answer { .. }
             | Self::File { .. }
-            | Self::Moved(_) => ErrorCode::Host,
+            | Self::Moved(_)
+            | Self::BaseGone(_) => ErrorCode::Host,
             Self::Foreign(_) | Self::Conflicts(_) | Self::Busy(_) => ErrorCode::InUse,
             Self::NoWorkspace { .. } => ErrorCode::NotFound,
             Self::Guest { source, .. } => source.code(),
@@ -167,6 +171,7 @@ impl Describe for Error {
             Self::Lost(_) | Self::Unsound(_) => {
                 "nothing changed on this host; `banger vm exec VM -- git -C DIR fsck` tells more"
             }
+            Self::BaseGone(_) => "fetch it again, or take the changes alone: `banger vm workspace export`",
             Self::Guest { source, .. } => return source.hints(),
             _ => return Vec::new(),
         };

@@ -13,10 +13,15 @@ mod delta;
 mod error;
 mod git;
 mod history;
+mod inspect;
 mod listing;
+mod names;
+mod patch;
 mod placed;
 mod plan;
 mod prepare;
+mod pull;
+mod quarantine;
 mod remote;
 mod second_look;
 mod secrets;
@@ -31,10 +36,62 @@ use std::path::Path;
 use banger_api::{WorkspacePlan, WorkspaceRequest};
 
 pub(crate) use self::error::Error;
-pub(crate) use self::placed::Records;
+pub(crate) use self::inspect::{status, unsaved};
+pub(crate) use self::patch::patch;
+pub(crate) use self::placed::{Record, Records};
 pub(crate) use self::plan::Plan;
 pub(crate) use self::prepare::{Place, place};
+pub(crate) use self::pull::pull;
 pub(crate) use self::source::top_of;
+pub(crate) use self::stage::{clear_scratch, scratch};
+
+/// The most bytes of a pack or a patch that a guest may send.
+const MOST: u64 = 8 << 30;
+
+/// The workspace of a VM that a query means.
+pub(crate) fn chosen(records: &Records, vm: &str, path: Option<&str>) -> Result<Record, Error> {
+    let none = || Error::NoWorkspace {
+        vm: vm.to_owned(),
+        path: path.map(str::to_owned),
+    };
+    if let Some(path) = path {
+        return records.get(path).ok_or_else(none);
+    }
+    let all = records.all();
+    // Submodules are placed below what they belong to, which is what is meant.
+    let is_inside = |record: &Record| {
+        all.iter().any(|other| {
+            let rest = record.guest_path.strip_prefix(&other.guest_path);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        })
+    };
+    let mut tops: Vec<Record> = all.iter().filter(|record| !is_inside(record)).cloned().collect();
+    match (tops.pop(), tops.is_empty()) {
+        (None, _) => Err(none()),
+        (Some(only), true) => Ok(only),
+        (Some(last), false) => Err(Error::Several {
+            vm: vm.to_owned(),
+            paths: tops
+                .into_iter()
+                .chain([last])
+                .map(|record| record.guest_path)
+                .collect(),
+        }),
+    }
+}
+
+/// What has to be done for the workspaces of a VM that was started: those that are read-only are made so again, and what was
+/// seen of their work no longer counts.
+pub(crate) async fn started(guest: &crate::guest::Guest, records: &Records) -> Result<(), Error> {
+    for record in records.all() {
+        inspect::remember(records, &record.guest_path, |record| record.checked = None);
+        if record.readonly {
+            let path = &record.guest_path;
+            agent::Agent { guest, path }.protect(true).await?;
+        }
+    }
+    Ok(())
+}
 
 /// What would be placed. Without a repository, a plan that says so.
 pub(crate) fn preview(request: &WorkspaceRequest, scratch: &Path) -> Result<WorkspacePlan, Error> {

@@ -54,9 +54,9 @@ pub(crate) struct Record {
     /// What was brought back last.
     #[serde(default)]
     pub(crate) pulled: Pulled,
-    /// What was seen last of work that was not brought back, in words.
+    /// What was seen last of work that was not brought back, in words; nothing since the VM was started.
     #[serde(default)]
-    pub(crate) unsaved: Option<String>,
+    pub(crate) checked: Option<String>,
 }
 
 /// What was brought back.

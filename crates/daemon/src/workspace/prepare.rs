@@ -299,7 +299,7 @@ impl Planned {
             history,
             files: tags_of(&self.plan),
             pulled: before.pulled,
-            unsaved: before.unsaved,
+            checked: None,
         }
     }
 }

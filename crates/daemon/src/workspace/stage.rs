@@ -5,9 +5,26 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use banger_api::Paths;
+
 use super::Error;
 use super::git::Git;
 use super::source::Source;
+
+/// Where stages and quarantines are made.
+pub(crate) fn scratch(paths: &Paths) -> PathBuf {
+    paths.cache.join("workspaces")
+}
+
+/// Empties it: what is there at a daemon's start was left by one that died.
+pub(crate) fn clear_scratch(paths: &Paths) {
+    let entries = std::fs::read_dir(scratch(paths)).into_iter().flatten().flatten();
+    for entry in entries {
+        if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+            tracing::warn!(%error, path = %entry.path().display(), "could not remove what a daemon left");
+        }
+    }
+}
 
 /// The place. Gone when this is dropped.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! `banger vm delete`
 
+use super::workspace::{Ending, before};
 use crate::failure::Failure;
 use crate::{complete, connection, many};
 
@@ -12,7 +13,7 @@ Examples:
 pub(crate) struct Args {
     #[arg(required = true, add = complete::vms())]
     names: Vec<String>,
-    /// End those that run
+    /// Also those that run, and those with work that was not brought back
     #[arg(long, short)]
     force: bool,
 }
@@ -26,6 +27,11 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
             );
             return Err(Failure::new(format!("VM `{name}` runs"), &[&stop]).exiting(crate::exit::CONFLICT));
         }
+        let ending = match args.force {
+            true => Ending::ForcedDelete,
+            false => Ending::Delete,
+        };
+        before(&client, &name, ending).await?;
         client.delete_vm(&name).await?;
         Ok(name)
     };

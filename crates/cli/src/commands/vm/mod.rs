@@ -26,6 +26,7 @@ mod ssh_proxy;
 mod start;
 mod stop;
 mod wishes;
+mod workspace;
 
 use clap::Subcommand;
 
@@ -64,6 +65,9 @@ pub(crate) enum Command {
     Session(session::Command),
     Acp(acp::Args),
     Cp(cp::Args),
+    /// Repositories in VMs: put them in, see what became of them, bring the work back
+    #[command(subcommand)]
+    Workspace(workspace::Command),
     Set(set::Args),
     Commit(commit::Args),
     /// Remove all VMs that do not run
@@ -94,6 +98,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Session(command) => session::run(command).await,
         Command::Acp(args) => acp::run(args).await,
         Command::Cp(args) => cp::run(args).await,
+        Command::Workspace(command) => workspace::run(command).await,
         Command::Set(args) => set::run(args).await,
         Command::Commit(args) => commit::run(args).await,
         Command::Prune(args) => prune::run(prune::What::Vms, args).await,

@@ -4,14 +4,12 @@ use std::path::PathBuf;
 
 use banger_api::client::Client;
 use banger_api::stream::Exec;
-use banger_api::{Vm, Wishes, WorkspaceOmission, WorkspacePlan, WorkspaceRequest};
+use banger_api::{Vm, Wishes, WorkspaceRequest};
 
 use super::shape::{self, Shape};
-use super::{bootstrap, wishes};
+use super::{bootstrap, wishes, workspace};
 use crate::commands::kernel::absolute;
 use crate::failure::Failure;
-use crate::progress::{Display, bytes};
-use crate::work::interruptible;
 use crate::{connection, exit, print, session, terminal};
 
 /// The label that names a VM's workspace, for `vm shell`.
@@ -88,10 +86,11 @@ async fn go(args: Args) -> Result<i32, Failure> {
         branch: args.branch,
         from: args.from,
         no_untracked: args.no_untracked,
+        ..WorkspaceRequest::default()
     };
     let plan = client.plan_workspace(&workspace).await?;
     if args.dry_run {
-        tell_plan(&plan);
+        workspace::tell_plan(&plan);
         return Ok(exit::OK);
     }
     let workspace = plan.root.is_some().then_some(workspace);
@@ -128,6 +127,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
     };
     let outcome = use_vm(&client, &vm, purpose).await;
     if args.rm {
+        workspace::before(&client, vm.name.as_str(), workspace::Ending::ForcedDelete).await?;
         client.delete_vm(vm.name.as_str()).await?;
     } else if !args.detach {
         eprintln!(
@@ -164,20 +164,8 @@ async fn use_vm(client: &Client, vm: &Vm, purpose: Purpose) -> Result<i32, Failu
     let mut is_prepared_behind = false;
     let cwd = workspace.as_ref().map(|workspace| workspace.guest_path.clone());
     if let Some(workspace) = workspace {
-        let display = Display::new("");
-        display.now("placing the repository");
-        let placed =
-            interruptible(async { Ok(client.place_workspace(name, &workspace, |_| {}).await?) }).await;
-        drop(display);
-        let report = placed?;
-        eprintln!(
-            "{}: {} files, {} at {}",
-            vm.name,
-            report.files,
-            bytes(report.bytes),
-            report.guest_path
-        );
-        tell_omitted(&report.omitted);
+        let report = workspace::place(client, name, &workspace).await?;
+        workspace::tell_placed(name, &report);
         is_prepared_behind = bootstrap::begin(client, name, &report.guest_path, &wishes).await;
         // What a script runs is not to race with it; a person sees what is there.
         if is_prepared_behind && asked {
@@ -203,34 +191,4 @@ async fn use_vm(client: &Client, vm: &Vm, purpose: Purpose) -> Result<i32, Failu
         bootstrap::tell_state(client, name).await;
     }
     ended
-}
-
-fn tell_plan(plan: &WorkspacePlan) {
-    let Some(root) = &plan.root else {
-        print::line("there is no git repository here: the VM would be a plain one");
-        return;
-    };
-    let rows = plan
-        .files
-        .iter()
-        .map(|file| vec![file.why.clone(), bytes(file.bytes), file.path.clone()]);
-    print::table(&["WHY", "SIZE", "PATH"], rows);
-    let head = plan
-        .head
-        .as_deref()
-        .map_or("no commit yet", |head| &head[..head.len().min(12)]);
-    let branch = plan.branch.as_deref().unwrap_or("no branch");
-    eprintln!(
-        "{} files, {}, from {} ({branch}, {head})",
-        plan.files.len(),
-        bytes(plan.bytes),
-        root.display()
-    );
-    tell_omitted(&plan.omitted);
-}
-
-fn tell_omitted(omitted: &[WorkspaceOmission]) {
-    for omission in omitted {
-        eprintln!("note: {} stays here: it {}", omission.path, omission.why);
-    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use banger_api::VmStop;
 
+use super::workspace::{Ending, before};
 use crate::failure::Failure;
 use crate::values::duration;
 use crate::{complete, connection, many};
@@ -28,6 +29,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         grace_ms: u64::try_from(args.grace.as_millis()).unwrap_or(u64::MAX),
     };
     let one = async |name: String| {
+        before(&client, &name, Ending::Stop).await?;
         client.stop_vm(&name, &stop).await?;
         Ok(name)
     };

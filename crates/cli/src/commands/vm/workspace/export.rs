@@ -1,0 +1,73 @@
+//! `banger vm workspace export`
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use banger_api::WorkspaceQuery;
+use banger_api::client::Client;
+
+use crate::failure::Failure;
+use crate::progress::bytes;
+use crate::work::interruptible;
+use crate::{complete, connection, exit};
+
+/// Write the changes that a VM made to a repository as a patch
+///
+/// All of them since the repository was placed: committed, uncommitted and untracked, binary files too. `git apply` takes
+/// it in the repository as it was then.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm workspace export web | git apply
+  banger vm workspace export web -o work.patch --base v1.2")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    vm: String,
+    /// Its directory in the guest, if the VM has several
+    path: Option<String>,
+    /// The file; standard output when absent
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Compare with this commit in place of what was placed
+    #[arg(long, value_name = "COMMIT")]
+    base: Option<String>,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let query = WorkspaceQuery {
+        path: args.path,
+        base: args.base,
+        color: false,
+    };
+    let Some(output) = args.output else {
+        write(&client, &args.vm, &query, &mut std::io::stdout().lock()).await?;
+        return Ok(exit::OK);
+    };
+    let what = || format!("write {}", output.display());
+    let dir = output.parent().filter(|dir| *dir != Path::new(""));
+    // It has its name when it is whole.
+    let mut file = tempfile::NamedTempFile::new_in(dir.unwrap_or(Path::new(".")))
+        .map_err(|error| Failure::during(what(), &error))?;
+    let written = interruptible(write(&client, &args.vm, &query, file.as_file_mut())).await?;
+    file.persist(&output)
+        .map_err(|error| Failure::during(what(), &error.error))?;
+    eprintln!("{}: {}", output.display(), bytes(written));
+    Ok(exit::OK)
+}
+
+async fn write(
+    client: &Client,
+    vm: &str,
+    query: &WorkspaceQuery,
+    to: &mut impl Write,
+) -> Result<u64, Failure> {
+    let mut patch = client.workspace_patch(vm, query).await?;
+    let mut written = 0;
+    while let Some(bytes) = patch.next().await? {
+        to.write_all(&bytes)
+            .map_err(|error| Failure::during("write the patch", &error))?;
+        written += bytes.len() as u64;
+    }
+    Ok(written)
+}

@@ -1,0 +1,35 @@
+//! `banger vm workspace`
+
+mod diff;
+mod export;
+mod prepare;
+mod pull;
+mod status;
+mod unsaved;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+pub(super) use self::prepare::{place, tell_placed, tell_plan};
+pub(super) use self::unsaved::{Ending, before};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(visible_alias = "put")]
+    Prepare(prepare::Args),
+    Status(status::Args),
+    Diff(diff::Args),
+    Export(export::Args),
+    Pull(pull::Args),
+}
+
+pub(super) async fn run(command: Command) -> Result<i32, Failure> {
+    match command {
+        Command::Prepare(args) => prepare::run(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Diff(args) => diff::run(args).await,
+        Command::Export(args) => export::run(args).await,
+        Command::Pull(args) => pull::run(args).await,
+    }
+}

@@ -1,0 +1,177 @@
+//! `banger vm workspace prepare`
+
+use std::path::PathBuf;
+
+use banger_api::client::Client;
+use banger_api::{WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceReport, WorkspaceRequest};
+
+use crate::commands::kernel::absolute;
+use crate::commands::vm::run::GUEST_PATH;
+use crate::failure::Failure;
+use crate::progress::{Display, bytes};
+use crate::work::interruptible;
+use crate::{complete, connection, exit, print};
+
+/// Put a repository into a VM, or bring one that is there up to date
+///
+/// Makes a real checkout of the git repository around PATH: HEAD with some history, what is staged, what is changed, and
+/// untracked files that are not ignored. Untracked files that look like secrets, and what `.bangerignore` names, stay here
+/// and are named. Your repository is never written to, and the guest needs no git for it. Run it again, and only what
+/// changed goes; what the guest has changed itself stays, and what both changed is refused.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm workspace prepare web                          the repository around here
+  banger vm workspace prepare web ~/src/lib --guest-path /srv/lib
+  banger vm workspace prepare web --branch fix --from v1.2 a new branch from a tag
+  banger vm workspace prepare web --dry-run                which files would go, and why")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    vm: String,
+    /// A path in the repository
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Where it goes in the guest
+    #[arg(long, default_value = GUEST_PATH, value_name = "DIR")]
+    guest_path: String,
+    /// How much of it goes
+    #[arg(long, value_enum, default_value_t = Mode::Overlay)]
+    mode: Mode,
+    /// Let nothing in the guest write to it
+    #[arg(long)]
+    readonly: bool,
+    /// How many commits of history go; 10 when absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    depth: Option<u32>,
+    /// All of the history
+    #[arg(long, conflicts_with = "depth")]
+    full: bool,
+    /// Make this branch in the guest's checkout
+    #[arg(long)]
+    branch: Option<String>,
+    /// Take this commit, without changes, in place of the working tree
+    #[arg(long, value_name = "REF")]
+    from: Option<String>,
+    /// Leave untracked files here
+    #[arg(long)]
+    no_untracked: bool,
+    /// Take untracked files that look like secrets
+    #[arg(long)]
+    include_secrets: bool,
+    /// Write over what the guest has changed itself
+    #[arg(long, short)]
+    force: bool,
+    /// Only tell which files would go
+    #[arg(long)]
+    dry_run: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How much of a repository goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Mode {
+    /// HEAD with what is staged, changed and untracked
+    Overlay,
+    /// That, and ignored files
+    FullCopy,
+    /// HEAD alone
+    Clean,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let request = WorkspaceRequest {
+        path: absolute(args.path)?,
+        guest_path: args.guest_path,
+        mode: match args.mode {
+            Mode::Overlay => WorkspaceMode::Overlay,
+            Mode::FullCopy => WorkspaceMode::FullCopy,
+            Mode::Clean => WorkspaceMode::Clean,
+        },
+        branch: args.branch,
+        from: args.from,
+        depth: args.depth.or(args.full.then_some(0)),
+        no_untracked: args.no_untracked,
+        include_secrets: args.include_secrets,
+        readonly: args.readonly,
+        force: args.force,
+    };
+    if args.dry_run {
+        let plan = client.plan_workspace(&request).await?;
+        match args.json {
+            true => print::json(&plan)?,
+            false => tell_plan(&plan),
+        }
+        return Ok(exit::OK);
+    }
+    let report = place(&client, &args.vm, &request).await?;
+    match args.json {
+        true => print::json(&report)?,
+        false => tell_placed(&args.vm, &report),
+    }
+    Ok(exit::OK)
+}
+
+/// Places a workspace, and shows how far it is.
+pub(crate) async fn place(
+    client: &Client,
+    vm: &str,
+    request: &WorkspaceRequest,
+) -> Result<WorkspaceReport, Failure> {
+    let mut display = Display::new("");
+    display.now("placing the repository");
+    interruptible(async {
+        let placing = client.place_workspace(vm, request, |progress| display.show(&progress));
+        Ok(placing.await?)
+    })
+    .await
+}
+
+/// Says what was placed.
+pub(crate) fn tell_placed(vm: &str, report: &WorkspaceReport) {
+    eprintln!(
+        "{vm}: {} files, {} at {} ({} files, {} sent)",
+        report.files,
+        bytes(report.bytes),
+        report.guest_path,
+        report.sent_files,
+        bytes(report.sent_bytes)
+    );
+    for path in &report.kept {
+        eprintln!("note: {path} stays as the guest has it");
+    }
+    tell_omitted(&report.omitted);
+}
+
+/// Says what would be placed.
+pub(crate) fn tell_plan(plan: &WorkspacePlan) {
+    let Some(root) = &plan.root else {
+        print::line("there is no git repository here: the VM would be a plain one");
+        return;
+    };
+    let rows = plan
+        .files
+        .iter()
+        .map(|file| vec![file.why.clone(), bytes(file.bytes), file.path.clone()]);
+    print::table(&["WHY", "SIZE", "PATH"], rows);
+    let head = plan
+        .head
+        .as_deref()
+        .map_or("no commit yet", |head| &head[..head.len().min(12)]);
+    let branch = plan.branch.as_deref().unwrap_or("no branch");
+    eprintln!(
+        "{} files, {}, from {} ({branch}, {head})",
+        plan.files.len(),
+        bytes(plan.bytes),
+        root.display()
+    );
+    tell_omitted(&plan.omitted);
+}
+
+fn tell_omitted(omitted: &[WorkspaceOmission]) {
+    for omission in omitted {
+        eprintln!("note: {} stays here: it {}", omission.path, omission.why);
+    }
+}

@@ -1,0 +1,90 @@
+//! `banger vm workspace pull`
+
+use banger_api::client::Client;
+use banger_api::{WorkspacePulled, WorkspaceQuery};
+
+use crate::failure::Failure;
+use crate::progress::Display;
+use crate::work::interruptible;
+use crate::{complete, connection, exit, print};
+
+/// Bring the work of a VM back
+///
+/// Its branches, and what is not committed as one more commit, become references below `refs/banger/VM` of the repository
+/// here. Nothing else of it changes, whatever the guest did: not your files, not your index, not your branches.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm workspace pull web
+  git log refs/banger/web/HEAD          what it committed
+  git merge refs/banger/web/work        take all of it")]
+pub(crate) struct Args {
+    #[arg(add = complete::vms())]
+    vm: String,
+    /// Its directory in the guest, if the VM has several
+    path: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let pulled = pull(&client, &args.vm, args.path).await?;
+    match args.json {
+        true => print::json(&pulled)?,
+        false => tell(&pulled),
+    }
+    Ok(exit::OK)
+}
+
+/// Brings work back, and shows how far it is.
+pub(super) async fn pull(
+    client: &Client,
+    vm: &str,
+    path: Option<String>,
+) -> Result<WorkspacePulled, Failure> {
+    let query = WorkspaceQuery {
+        path,
+        ..WorkspaceQuery::default()
+    };
+    let mut display = Display::new("");
+    display.now("bringing the work back");
+    interruptible(async {
+        let pulling = client.pull_workspace(vm, &query, |progress| display.show(&progress));
+        Ok(pulling.await?)
+    })
+    .await
+}
+
+/// Says what came, and what to do with it.
+pub(super) fn tell(pulled: &WorkspacePulled) {
+    for reference in &pulled.refs {
+        let short = &reference.commit[..reference.commit.len().min(12)];
+        print::line(&format!("{short}  {}", reference.name));
+    }
+    for note in &pulled.notes {
+        eprintln!("note: {note}");
+    }
+    if pulled.refs.is_empty() {
+        eprintln!("{}: nothing new", pulled.source.display());
+    }
+    let Some(tip) = &pulled.tip else { return };
+    let repository = shell_word(&pulled.source.to_string_lossy());
+    eprintln!("take it with `git -C {repository} merge {tip}`");
+    if pulled.uncommitted && pulled.carries_local_changes {
+        eprintln!(
+            "note: that has your own uncommitted changes, which went into the VM, too; `banger vm workspace export` has the \
+             VM's alone"
+        );
+    }
+}
+
+/// A word as a shell reads it.
+fn shell_word(text: &str) -> String {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+@".contains(char);
+    match text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}

@@ -1,0 +1,55 @@
+//! What is said of work that was not brought back, before a VM stops or goes.
+
+use banger_api::client::Client;
+
+use super::pull;
+use crate::exit;
+use crate::failure::Failure;
+
+/// What is about to happen to a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It stops; its disk stays.
+    Stop,
+    /// It goes, and nobody said that this is all right.
+    Delete,
+    /// It goes, whatever it has.
+    ForcedDelete,
+}
+
+/// Says what work of a VM was not brought back, or brings it back where the configuration says so. An error where the work
+/// would be lost without anyone having said that it may. Takes a few seconds at most, and nothing where no workspace was
+/// placed.
+pub(crate) async fn before(client: &Client, vm: &str, ending: Ending) -> Result<(), Failure> {
+    let unsaved = client.unsaved_work(vm).await?;
+    for workspace in &unsaved.workspaces {
+        let (path, what) = (&workspace.guest_path, &workspace.what);
+        if unsaved.auto_export {
+            match pull::pull(client, vm, Some(path.clone())).await {
+                Ok(pulled) => {
+                    eprintln!("{vm}: the work at {path} was brought back");
+                    pull::tell(&pulled);
+                    continue;
+                }
+                Err(failure) if ending == Ending::Delete => return Err(failure),
+                Err(failure) => drop(failure.report()),
+            }
+        }
+        let hint = format!("bring it back with `banger vm workspace pull {vm} {path}`");
+        match ending {
+            Ending::Delete => {
+                let message = format!("VM `{vm}` has work at {path} that was not brought back: {what}");
+                let lose = format!("or lose it with `banger vm delete -f {vm}`");
+                return Err(Failure::new(message, &[&hint, &lose]).exiting(exit::CONFLICT));
+            }
+            Ending::Stop => {
+                eprintln!("note: {vm} has work at {path} that was not brought back: {what}");
+                eprintln!("note: it stays on the VM's disk; {hint} when it runs");
+            }
+            Ending::ForcedDelete => {
+                eprintln!("note: {vm} had work at {path} that was not brought back: {what}");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! What a guest has changed, as a patch.
+
+use banger_api::WorkspaceQuery;
+use bytes::Bytes;
+use futures_util::Stream;
+
+use super::agent::Agent;
+use super::inspect::BASE;
+use super::placed::Record;
+use super::remote::{Running, SNAPSHOT, Script};
+use super::source::Source;
+use super::{Error, MOST};
+use crate::guest::Guest;
+
+/// Plumbing, which heeds none of the guest's settings for people.
+const PATCH: &str = r#"
+git diff-tree -r -p --binary --full-index --no-renames --no-ext-diff --no-textconv --src-prefix=a/ --dst-prefix=b/ \
+  --color="$color" "$base" "$tree"
+"#;
+
+/// The patch as it comes. An error is told before the first byte as far as there is one by then.
+pub(crate) async fn patch(
+    guest: &Guest,
+    record: &Record,
+    query: &WorkspaceQuery,
+) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
+    let base = match &query.base {
+        // A name of the host's is meant, if it has it: the guest may call something else so.
+        Some(name) => {
+            let known = Source::around(&record.source).and_then(|source| source.commit(name));
+            vec![known.ok().flatten().unwrap_or_else(|| name.clone())]
+        }
+        None => std::iter::once(&record.base)
+            .chain(&record.head)
+            .cloned()
+            .collect(),
+    };
+    let color = if query.color {
+        "color=always"
+    } else {
+        "color=never"
+    };
+    let script = Script {
+        what: "make a patch",
+        text: &[color, SNAPSHOT, BASE, PATCH],
+        args: base,
+        input: Vec::new(),
+        most: MOST,
+    };
+    let agent = Agent {
+        guest,
+        path: &record.guest_path,
+    };
+    let mut running = script.start(agent).await?;
+    let first = running.next().await?;
+    let begun = (running, first);
+    Ok(futures_util::stream::unfold(Some(begun), |begun| async move {
+        let (mut running, bytes): (Running, Option<Vec<u8>>) = begun?;
+        let bytes = bytes?;
+        match running.next().await {
+            Ok(next) => Some((Ok(Bytes::from(bytes)), Some((running, next)))),
+            Err(error) => Some((Err(error), None)),
+        }
+    }))
+}

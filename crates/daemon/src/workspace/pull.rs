@@ -1,0 +1,237 @@
+//! Bringing the work of a guest back, to references below `refs/banger`.
+
+use std::collections::BTreeMap;
+
+use banger_api::{Progress, PulledRef, WorkspacePulled};
+
+use super::agent::Agent;
+use super::inspect::{HEAD, Told, remember};
+use super::names::{self, Moves, Wanted};
+use super::placed::{Pulled, Record};
+use super::prepare::Place;
+use super::quarantine::Quarantine;
+use super::remote::{SNAPSHOT, Script};
+use super::source::Source;
+use super::{Error, MOST};
+
+/// The head of what a guest tells has no more bytes.
+const MOST_TOLD: usize = 4 << 20;
+
+/// Progress is told about so often.
+const TELL: u64 = 1 << 20;
+
+const WHAT: &str = "send its commits";
+
+/// What there is, and a pack of what the host lacks of it. The arguments are a message and what the host has.
+const SEND: &str = r#"
+work=
+if [ "$tree" != "$(git rev-parse -q --verify 'HEAD^{tree}')" ] && { [ -n "$head" ] || [ "$tree" != "$(git mktree </dev/null)" ]; }; then
+  GIT_AUTHOR_NAME=banger GIT_AUTHOR_EMAIL=banger@localhost
+  GIT_COMMITTER_NAME=banger GIT_COMMITTER_EMAIL=banger@localhost
+  export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
+  work=$(git commit-tree "$tree" ${head:+-p "$head"} -m "$1") || exit 1
+fi
+shift
+tell
+{
+  git for-each-ref --format='%(objectname)' refs/heads refs/stash
+  [ -z "$head" ] || echo "$head"
+  [ -z "$work" ] || echo "$work"
+  for have; do ! git cat-file -e "$have^{commit}" 2>/dev/null || echo "^$have"; done
+} | git pack-objects --quiet --revs --thin --stdout --delta-base-offset
+"#;
+
+/// Brings the work of a workspace back.
+pub(crate) async fn pull(place: &Place, record: Record) -> Result<WorkspacePulled, Error> {
+    let (source, old, haves) = blocking({
+        let record = record.clone();
+        move || ours(&record)
+    })
+    .await?;
+    let quarantine = blocking({
+        let (source, scratch) = (source.clone(), place.scratch.clone());
+        move || Quarantine::make(&source, &scratch)
+    })
+    .await?;
+    let told = receive(place, &record, &quarantine, &haves).await?;
+    let Wanted { refs: new, mut notes } = names::wanted(&told);
+    let prefix = format!("refs/banger/{}/", record.namespace);
+    let gone = old
+        .keys()
+        .filter(|name| name.starts_with("heads/") && !new.contains_key(*name));
+    notes.extend(gone.map(|name| format!("{prefix}{name} stays: the guest has it no more")));
+    let moved = blocking({
+        let prefix = prefix.clone();
+        move || settle(&source, &quarantine, &prefix, &old, &new, &haves).map(|moved| (moved, new))
+    });
+    let (moved, new) = moved.await?;
+    let tip = ["work", "HEAD"].into_iter().find(|name| new.contains_key(*name));
+    remember(&place.records, &record.guest_path, |record| {
+        record.pulled = Pulled {
+            commits: new.values().cloned().collect(),
+            tree: told.tree.clone(),
+        };
+        record.checked = Some(String::new());
+    });
+    Ok(WorkspacePulled {
+        guest_path: record.guest_path,
+        source: record.source,
+        refs: moved,
+        tip: tip.map(|name| format!("{prefix}{name}")),
+        uncommitted: tip == Some("work"),
+        carries_local_changes: record.has_changes,
+        notes,
+    })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let work = tokio::task::spawn_blocking(work);
+    work.await.map_err(|_| Error::Defect("bringing work back"))?
+}
+
+type References = BTreeMap<String, String>;
+
+/// The repository, what is below its namespace, and commits that a guest need not send.
+fn ours(record: &Record) -> Result<(Source, References, Vec<String>), Error> {
+    let moved = || Error::Moved(record.source.clone());
+    let source = Source::around(&record.source).map_err(|error| match error {
+        Error::Enter { .. } | Error::NoRepository(_) => moved(),
+        error => error,
+    })?;
+    if source.common != record.common {
+        return Err(moved());
+    }
+    let mut haves: Vec<String> = source.head.iter().cloned().collect();
+    if let Some(head) = &record.head {
+        match source.commit(head)? {
+            Some(head) => haves.push(head),
+            None => return Err(Error::BaseGone(head.clone())),
+        }
+    }
+    let old = references(&source, &record.namespace)?;
+    haves.extend(old.values().cloned());
+    haves.sort();
+    haves.dedup();
+    Ok((source, old, haves))
+}
+
+fn references(source: &Source, namespace: &str) -> Result<References, Error> {
+    let prefix = format!("refs/banger/{namespace}/");
+    let args = ["for-each-ref", "--format=%(objectname) %(refname)", &prefix];
+    let listed = source.git().run("list references", args)?;
+    let listed = String::from_utf8_lossy(&listed).into_owned();
+    let pairs = listed.lines().filter_map(|line| line.split_once(' '));
+    let named = pairs.filter_map(|(commit, name)| Some((name.strip_prefix(&prefix)?, commit)));
+    Ok(named
+        .map(|(name, commit)| (name.to_owned(), commit.to_owned()))
+        .collect())
+}
+
+/// Takes in what the guest sends: what it has, and a pack.
+async fn receive(
+    place: &Place,
+    record: &Record,
+    quarantine: &Quarantine,
+    haves: &[String],
+) -> Result<Told, Error> {
+    let message = format!("Uncommitted work in {}, {}", place.vm, record.guest_path);
+    let script = Script {
+        what: WHAT,
+        text: &[SNAPSHOT, HEAD, SEND],
+        args: std::iter::once(message).chain(haves.iter().cloned()).collect(),
+        input: Vec::new(),
+        most: MOST,
+    };
+    let agent = Agent {
+        guest: &place.guest,
+        path: &record.guest_path,
+    };
+    let mut running = script.start(agent).await?;
+    let nonsense = || Error::GuestAnswer { what: WHAT };
+    let mut head = Vec::new();
+    let end = loop {
+        head.extend_from_slice(&running.next().await?.ok_or_else(nonsense)?);
+        if let Some(end) = head.windows(2).position(|pair| pair == b"\n\n") {
+            break end + 1;
+        }
+        if head.len() > MOST_TOLD {
+            return Err(nonsense());
+        }
+    };
+    let told = Told::parse(&head[..end]).ok_or_else(nonsense)?;
+    let mut incoming = quarantine.begin()?;
+    let mut chunk = head.split_off(end + 1);
+    let (mut done, mut said) = (0, 0);
+    loop {
+        done += chunk.len() as u64;
+        if done >= said + TELL {
+            said = done;
+            let what = format!("receiving from {}", place.vm);
+            let total = None;
+            place.say.say(Progress::Bytes { what, done, total });
+        }
+        if !incoming.take(&chunk).await {
+            break;
+        }
+        match running.next().await? {
+            Some(next) => chunk = next,
+            None => break,
+        }
+    }
+    incoming.end().await?;
+    Ok(told)
+}
+
+/// Moves what came over, once it is known to be sound. Gives the references that are new.
+fn settle(
+    source: &Source,
+    quarantine: &Quarantine,
+    prefix: &str,
+    old: &References,
+    new: &References,
+    haves: &[String],
+) -> Result<Vec<PulledRef>, Error> {
+    let tips: Vec<String> = new.values().cloned().collect();
+    quarantine.check(&tips, haves)?;
+    let changed: Vec<(String, String)> = new
+        .iter()
+        .filter(|(name, commit)| old.get(*name) != Some(commit))
+        .map(|(name, commit)| (commit.clone(), format!("{prefix}{name}")))
+        .collect();
+    let moves = names::moves(old, new, |commit| quarantine.contains(&tips, commit));
+    keep(source, prefix, old, &moves)?;
+    if !changed.is_empty() {
+        quarantine.hand_over(source, &changed)?;
+    }
+    let pulled = changed
+        .into_iter()
+        .map(|(commit, name)| PulledRef { name, commit });
+    Ok(pulled.collect())
+}
+
+/// Keeps old commits, then removes what is in the way.
+fn keep(source: &Source, prefix: &str, old: &References, moves: &Moves) -> Result<(), Error> {
+    let mut input = String::new();
+    for (name, commit) in &moves.keep {
+        input.push_str(&format!("update {prefix}{name} {commit}\n"));
+    }
+    for (name, commit) in old.iter().filter(|(name, _)| moves.remove.contains(*name)) {
+        input.push_str(&format!("delete {prefix}{name} {commit}\n"));
+    }
+    if input.is_empty() {
+        return Ok(());
+    }
+    let settings = [
+        "-c",
+        "core.hooksPath=/dev/null",
+        "-c",
+        "core.logAllRefUpdates=false",
+    ];
+    let args = settings.iter().chain(&["update-ref", "--stdin"]);
+    let kept = source
+        .git()
+        .feed("keep what the guest dropped", args, input.as_bytes());
+    kept.map(drop)
+}
