@@ -22,6 +22,8 @@ pub enum Image {
     Init,
     /// Debian with systemd.
     Systemd,
+    /// Debian with git.
+    Git,
 }
 
 impl Image {
@@ -32,6 +34,7 @@ impl Image {
             Self::OneProgram => "one-program",
             Self::Init => "init",
             Self::Systemd => "systemd",
+            Self::Git => "git",
         }
     }
 }
@@ -117,33 +120,33 @@ pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
             std::fs::copy("/bin/busybox", dir.join("busybox"))?;
             Ok(())
         }),
-        Image::Systemd => {
-            let tar = shared()?.join("systemd.tar");
-            if !tar.exists() {
-                let making = tar.with_extension("making.tar");
-                let made = Command::new("mmdebstrap")
-                    .args([
-                        "--quiet",
-                        "--variant=minbase",
-                        "--include=systemd-sysv,dbus",
-                        "bookworm",
-                    ])
-                    .arg(&making)
-                    .output()
-                    .context("run mmdebstrap")?;
-                ensure!(
-                    made.status.success(),
-                    "mmdebstrap: {}",
-                    String::from_utf8_lossy(&made.stderr)
-                );
-                std::fs::rename(&making, &tar)?;
-            }
-            let tar = tar.to_string_lossy().into_owned();
-            home.banger(["image", "import", "--name", image.name(), &tar])?
-                .ok()
-                .map(drop)
-        }
+        Image::Systemd => import_debian(home, image, "systemd-sysv,dbus"),
+        Image::Git => import_debian(home, image, "git"),
     }
+}
+
+/// Debian with some packages, made once for all.
+fn import_debian(home: &Home, image: Image, packages: &str) -> Result<()> {
+    let tar = shared()?.join(format!("{}.tar", image.name()));
+    if !tar.exists() {
+        let making = tar.with_extension("making.tar");
+        let include = format!("--include={packages}");
+        let made = Command::new("mmdebstrap")
+            .args(["--quiet", "--variant=minbase", &include, "bookworm"])
+            .arg(&making)
+            .output()
+            .context("run mmdebstrap")?;
+        ensure!(
+            made.status.success(),
+            "mmdebstrap: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        std::fs::rename(&making, &tar)?;
+    }
+    let tar = tar.to_string_lossy().into_owned();
+    home.banger(["image", "import", "--name", image.name(), &tar])?
+        .ok()
+        .map(drop)
 }
 
 /// Puts busybox into a directory, under all its names.

@@ -25,6 +25,7 @@ mod ssh;
 mod ssh_clients;
 mod ssh_forwards;
 mod system;
+mod workspace_trips;
 mod workspaces;
 
 use anyhow::Result;
@@ -90,6 +91,7 @@ fn main() {
     let args = Arguments::from_args();
     let stories = [
         workspaces::STORIES,
+        workspace_trips::STORIES,
         lives::STORIES,
         networks::STORIES,
         rootless::STORIES,

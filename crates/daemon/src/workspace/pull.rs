@@ -22,13 +22,15 @@ const TELL: u64 = 1 << 20;
 
 const WHAT: &str = "send its commits";
 
-/// What there is, and a pack of what the host lacks of it. The arguments are a message and what the host has.
+/// What there is, and a pack of what the host lacks of it. Uncommitted work is a commit of HEAD's date, so that the same work is
+/// the same commit. The arguments are a message and what the host has.
 const SEND: &str = r#"
 work=
 if [ "$tree" != "$(git rev-parse -q --verify 'HEAD^{tree}')" ] && { [ -n "$head" ] || [ "$tree" != "$(git mktree </dev/null)" ]; }; then
   GIT_AUTHOR_NAME=banger GIT_AUTHOR_EMAIL=banger@localhost
   GIT_COMMITTER_NAME=banger GIT_COMMITTER_EMAIL=banger@localhost
-  export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
+  GIT_AUTHOR_DATE="@$([ -z "$head" ] && echo 0 || git log -1 --format=%ct "$head") +0000" GIT_COMMITTER_DATE=$GIT_AUTHOR_DATE
+  export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL GIT_COMMITTER_DATE
   work=$(git commit-tree "$tree" ${head:+-p "$head"} -m "$1") || exit 1
 fi
 shift

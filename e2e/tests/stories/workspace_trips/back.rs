@@ -1,0 +1,217 @@
+//! Work that comes back.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use banger_e2e::{Backend, Home, Image};
+
+use super::compare::{fingerprint, git, in_guest, line, run};
+use super::{awkward, report, vm};
+
+const SMALL: awkward::Kind = (
+    "a small one",
+    "init; for i in 1 2 3; do echo $i > f; commit; done; echo g > g; commit; echo local >> g; echo mine > mine",
+);
+
+pub(super) fn pull(home: &Home) -> Result<banger_api::WorkspacePulled> {
+    let output = home.banger(["vm", "workspace", "pull", "web", "--json"])?.ok()?;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// All of a repository but its objects, which only grow.
+fn apart_from_objects(dir: &Path) -> Result<Vec<(std::path::PathBuf, Vec<u8>)>> {
+    let prints = fingerprint(dir)?;
+    let kept = prints
+        .into_iter()
+        .filter(|(path, _)| !path.to_string_lossy().contains("/.git/objects/"));
+    Ok(kept.map(|(path, (_, _, _, content))| (path, content)).collect())
+}
+
+pub(super) fn work_comes_back(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let vm = vm(&home, backend)?;
+    let dir = tempfile::tempdir()?;
+    let repository = awkward::make(dir.path(), &SMALL)?;
+    report(&home, &repository, &[])?;
+    let there = in_guest(home.path(), &vm, "/root/repo");
+    let none = pull(&home)?;
+    ensure!(none.uncommitted, "local changes are not HEAD's: {none:?}");
+
+    git(&there, &["checkout", "-q", "-b", "topic/one"])?;
+    std::fs::write(there.join("new"), "from the guest")?;
+    std::fs::write(there.join("bin"), [0, 1, 2, 255, 0])?;
+    git(&there, &["add", "new", "bin"])?;
+    git(&there, &["commit", "-q", "-m", "in the guest"])?;
+    std::fs::write(there.join("untracked"), "and this")?;
+    std::os::unix::fs::symlink("new", there.join("link"))?;
+    std::fs::remove_file(there.join("f"))?;
+    let index = std::fs::read(there.join(".git/index"))?;
+    let before = apart_from_objects(&repository)?;
+    let pulled = pull(&home)?;
+    ensure!(
+        apart_from_objects(&repository)? == before,
+        "more than refs/banger changed"
+    );
+    ensure!(
+        std::fs::read(there.join(".git/index"))? == index,
+        "the guest's index was touched"
+    );
+    ensure!(
+        pulled.tip.as_deref() == Some("refs/banger/web/work"),
+        "{pulled:?}"
+    );
+    git(&repository, &["fsck", "--strict"])?;
+    let head = line(&there, &["rev-parse", "HEAD"])?;
+    ensure!(
+        line(&repository, &["rev-parse", "refs/banger/web/heads/topic/one"])? == head,
+        "{pulled:?}"
+    );
+    ensure!(
+        line(&repository, &["rev-parse", "refs/banger/web/work^"])? == head,
+        "{pulled:?}"
+    );
+    // The tree of the work is that of the guest's files.
+    git(&there, &["add", "-A"])?;
+    let tree = line(&there, &["write-tree"])?;
+    ensure!(
+        line(&repository, &["rev-parse", "refs/banger/web/work^{tree}"])? == tree,
+        "{pulled:?}"
+    );
+    ensure!(pull(&home)?.refs.is_empty(), "the same came twice");
+
+    // A patch has the guest's changes alone, and applies to the host's files as they are.
+    let patch = home.banger(["vm", "workspace", "export", "web"])?.ok()?.stdout;
+    let file = dir.path().join("patch");
+    std::fs::write(&file, patch)?;
+    let path = file.to_string_lossy().into_owned();
+    git(&repository, &["apply", &path])?;
+    ensure!(
+        std::fs::read(repository.join("bin"))? == [0, 1, 2, 255, 0],
+        "it is not what was made"
+    );
+    ensure!(
+        !repository.join("f").exists() && repository.join("link").is_symlink(),
+        "a change is missing"
+    );
+    home.banger(["vm", "workspace", "export", "web", "--base", "v9"])?
+        .failed()?
+        .saying("what was placed is no longer")?;
+    // The host has it all now: placing it again is no conflict.
+    report(&home, &repository, &[])?;
+    home.end()
+}
+
+pub(super) fn whatever_the_guest_did(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let vm = vm(&home, backend)?;
+    let dir = tempfile::tempdir()?;
+    let repository = awkward::make(dir.path(), &SMALL)?;
+    report(&home, &repository, &[])?;
+    let there = in_guest(home.path(), &vm, "/root/repo");
+    let commit = |text: &str| -> Result<String> {
+        std::fs::write(there.join("new"), text)?;
+        git(&there, &["add", "new"])?;
+        git(&there, &["commit", "-q", "-m", text])?;
+        line(&there, &["rev-parse", "HEAD"])
+    };
+    let first = commit("one")?;
+    pull(&home)?;
+    // Rewritten: the old commit stays by a name.
+    git(&there, &["reset", "-q", "--hard", "HEAD~2"])?;
+    let second = commit("two")?;
+    git(&there, &["branch", "a/b"])?;
+    pull(&home)?;
+    let kept = format!("refs/banger/web/kept/{}", &first[..16]);
+    ensure!(line(&repository, &["rev-parse", &kept])? == first, "it was lost");
+    ensure!(
+        line(&repository, &["rev-parse", "refs/banger/web/HEAD"])? == second,
+        "it did not move"
+    );
+    // A directory of branches becomes a branch; a branch goes.
+    git(&there, &["branch", "-D", "-q", "a/b"])?;
+    git(&there, &["branch", "a"])?;
+    pull(&home)?;
+    ensure!(
+        line(&repository, &["rev-parse", "refs/banger/web/heads/a"])? == second,
+        "no branch a"
+    );
+    git(&there, &["branch", "-D", "-q", "a"])?;
+    let pulled = pull(&home)?;
+    ensure!(
+        pulled
+            .notes
+            .iter()
+            .any(|note| note.contains("the guest has it no more")),
+        "{pulled:?}"
+    );
+    // A history of its own.
+    git(&there, &["checkout", "-q", "--orphan", "alone"])?;
+    let orphan = commit("three")?;
+    pull(&home)?;
+    ensure!(
+        line(&repository, &["rev-parse", "refs/banger/web/heads/alone"])? == orphan,
+        "no orphan"
+    );
+    git(&repository, &["fsck", "--strict"])?;
+
+    // Corrupted: an error, and nothing here changes.
+    let before = fingerprint(&repository)?;
+    let object = there.join(".git/objects").join(&orphan[..2]).join(&orphan[2..]);
+    std::fs::remove_file(&object)?;
+    let said = home.banger(["vm", "workspace", "pull", "web"])?.failed()?.stderr;
+    ensure!(said.contains("git in the guest could not"), "{said}");
+    ensure!(fingerprint(&repository)? == before, "the repository was touched");
+    // Gone altogether.
+    std::fs::remove_dir_all(there.join(".git"))?;
+    home.banger(["vm", "workspace", "pull", "web"])?
+        .failed()?
+        .saying("is no git repository any more")?;
+    ensure!(fingerprint(&repository)? == before, "the repository was touched");
+    home.end()
+}
+
+pub(super) fn unsaved_work_is_told(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let machine = vm(&home, backend)?;
+    let dir = tempfile::tempdir()?;
+    let repository = awkward::make(dir.path(), &SMALL)?;
+    report(&home, &repository, &[])?;
+    // Nothing was done: nothing is said.
+    let said = home.banger(["vm", "stop", "web"])?.ok()?.stderr;
+    ensure!(said.is_empty(), "{said}");
+    home.banger(["vm", "delete", "web"])?.ok()?;
+
+    let _ = machine;
+    let machine = vm(&home, backend)?;
+    report(&home, &repository, &[])?;
+    let there = in_guest(home.path(), &machine, "/root/repo");
+    std::fs::write(there.join("new"), "work")?;
+    home.banger(["vm", "stop", "web"])?
+        .ok()?
+        .saying("web has work at /root/repo that was not brought back: 1 changed files")?;
+    home.banger(["vm", "delete", "web"])?
+        .exited(4)?
+        .saying("banger vm workspace pull web /root/repo")?;
+    home.banger(["vm", "delete", "-f", "web"])?
+        .ok()?
+        .saying("web had work at /root/repo")?;
+    home.end()
+}
+
+pub(super) fn auto_export(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    std::fs::create_dir_all(home.path().join("config"))?;
+    std::fs::write(home.path().join("config/config.toml"), "auto_export = true\n")?;
+    let vm = vm(&home, backend)?;
+    let dir = tempfile::tempdir()?;
+    let repository = awkward::make(dir.path(), &SMALL)?;
+    report(&home, &repository, &[])?;
+    let there = in_guest(home.path(), &vm, "/root/repo");
+    std::fs::write(there.join("new"), "work")?;
+    home.banger(["vm", "delete", "-f", "web"])?
+        .ok()?
+        .saying("was brought back")?;
+    let shown = run(&repository, &["show", "refs/banger/web/work:new"])?.stdout;
+    ensure!(shown == b"work", "it did not come: {shown:?}");
+    home.end()
+}
