@@ -21,6 +21,7 @@ mod root;
 mod run;
 mod session;
 mod ssh;
+mod workspace;
 
 use std::io::Write;
 
@@ -69,6 +70,14 @@ const MEASUREMENTS: &[Measurement] = &[
     (&["run.true_fc_ms", "vm.delete_fc_ms"], run::measure_firecracker),
     (&["run.cold_tcg_s"], run::measure_emulated),
     (&["net.tap_vs_bare_ratio"], net::measure),
+    (
+        &["workspace.prepare_vs_clone_ratio", "workspace.again_bytes"],
+        workspace::measure,
+    ),
+    (
+        &["workspace.prepare_vs_clone_ratio", "workspace.again_bytes"],
+        workspace::measure_firecracker,
+    ),
     (&["session.attach_ms"], session::measure_attach),
     (&["session.attach_ms"], session::measure_attach_firecracker),
     (&["session.agent_100_mib"], session::measure_memory_firecracker),

@@ -25,7 +25,13 @@ pub(crate) async fn apply(
     base: PathBuf,
 ) -> Result<Placed, Failure> {
     let entries = BufReader::with_capacity(256 << 10, SyncIoBridge::new(entries));
-    let work = tokio::task::spawn_blocking(move || Work::begin(&base)?.run(entries));
+    let work = tokio::task::spawn_blocking(move || {
+        let mut entries = entries;
+        let applied = Work::begin(&base).and_then(|work| work.run(&mut entries));
+        // Read to its end, however it went: a host that is still sending would see the connection break and not why.
+        let _ = io::copy(&mut entries, &mut io::sink());
+        applied
+    });
     work.await
         .unwrap_or_else(|_| Err(refused("placing a workspace panicked")))
 }

@@ -1,13 +1,14 @@
 //! The guest's `.git`: which of its files go, in the order in which they make a whole repository.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use tokio::io::AsyncWriteExt;
 
 use super::git::{Git, printed};
-use super::history::History;
+use super::history::{self, History};
 use super::snapshot::{BASE, Snapshot};
 use super::{Error, Plan, listing, settings};
 
@@ -56,9 +57,13 @@ impl Own {
 /// The repository for the guest, as far as it differs.
 #[derive(Debug)]
 pub(crate) struct Checkout {
-    /// What is packed, for `git pack-objects --revs`; nothing when the guest has all of it.
+    /// What is packed, for `git rev-list`; nothing when the guest has all of it.
     wanted: Option<Vec<u8>>,
+    /// Objects that the guest has and that no commit of the host's tells of.
+    known: BTreeSet<String>,
     git: Git,
+    /// Where history is cut off in the guest, for git here.
+    shallow: PathBuf,
     pack: PathBuf,
     /// The files, but for the pack's.
     pub(crate) files: Vec<Own>,
@@ -73,8 +78,10 @@ pub(crate) struct Known {
     pub(crate) haves: Vec<String>,
     /// Its history.
     pub(crate) history: History,
-    /// What was placed.
+    /// What was placed, as a commit that the host does not have.
     pub(crate) base: Option<String>,
+    /// The objects of the files that were placed.
+    pub(crate) objects: BTreeSet<String>,
 }
 
 /// All that of the host's repository decides about HEAD, index and what belongs to them, as one name.
@@ -114,12 +121,7 @@ impl Checkout {
         let mut wanted = vec![base.commit.clone()];
         let mut files = Vec::new();
         if !history.shallow.is_empty() && history.shallow != known.history.shallow {
-            let lines: String = history
-                .shallow
-                .iter()
-                .map(|commit| format!("{commit}\n"))
-                .collect();
-            files.push(Own::new("shallow", lines));
+            files.push(Own::new("shallow", history.cut_off()));
         }
         if known.base.as_ref() != Some(&base.commit) {
             files.push(Own::new(BASE, format!("{}\n", base.commit)));
@@ -135,8 +137,12 @@ impl Checkout {
             files.extend(state_files(plan)?);
         }
         wanted.retain(|object| !known.haves.contains(object));
+        let shallow = plan.stage.at("shallow");
+        std::fs::write(&shallow, history.cut_off()).map_err(|error| Error::file("write", &shallow, error))?;
         Ok(Self {
-            wanted: (!wanted.is_empty()).then(|| history.wanted(&wanted, &known.haves)),
+            shallow,
+            wanted: (!wanted.is_empty()).then(|| history::wanted(&wanted, &known.haves)),
+            known: known.objects.clone(),
             git: plan.stage.git(&plan.source, "index"),
             pack: plan.stage.at("pack"),
             files,
@@ -149,39 +155,35 @@ impl Checkout {
     }
 
     /// Packs what the guest lacks. Dropping the future ends it.
-    pub(crate) async fn pack(&self, no_shallow: &Path) -> Result<Vec<Own>, Error> {
+    pub(crate) async fn pack(&self) -> Result<Vec<Own>, Error> {
         let Some(wanted) = &self.wanted else {
             return Ok(Vec::new());
         };
-        let what = "pack what the guest lacks";
-        let run = |source| Error::Run { what, source };
-        let mut args = vec![OsString::from("--shallow-file"), no_shallow.into()];
+        let shallow: [OsString; 2] = ["--shallow-file".into(), self.shallow.clone().into()];
+        let mut pack = shallow.to_vec();
         // The guest is near: time counts for more than size. Deltas that there are go as they are.
         let options = [
             "-c",
             "pack.compression=1",
             "pack-objects",
             "--quiet",
-            "--revs",
-            "--shallow",
             "--delta-base-offset",
             "--window=0",
         ];
-        args.extend(options.map(OsString::from));
-        args.push(self.pack.clone().into());
-        let mut command = tokio::process::Command::from(self.git.command(args));
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(run)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A git that fails closes its input; what it printed says why. Nothing is printed before all is read.
-            let _ = stdin.write_all(wanted).await;
+        pack.extend(options.map(OsString::from));
+        let listed = match self.known.is_empty() {
+            true => None,
+            false => {
+                let list = ["rev-list", "--objects", "--stdin"].map(OsString::from);
+                let listed = self.ask(shallow.into_iter().chain(list), wanted).await?;
+                Some(without(&listed, &self.known))
+            }
+        };
+        if listed.is_none() {
+            pack.push("--revs".into());
         }
-        let names = printed(what, child.wait_with_output().await.map_err(run)?)?;
+        pack.push(self.pack.clone().into());
+        let names = self.ask(pack, listed.as_ref().unwrap_or(wanted)).await?;
         let names = String::from_utf8_lossy(&names).into_owned();
         // A pack counts from the moment that it has an index.
         let parts = names
@@ -194,6 +196,39 @@ impl Checkout {
         });
         Ok(own.collect())
     }
+
+    /// What `git` prints that reads `input`. Dropping the future ends it.
+    async fn ask(&self, args: impl IntoIterator<Item = OsString>, input: &[u8]) -> Result<Vec<u8>, Error> {
+        let what = "pack what the guest lacks";
+        let run = |source| Error::Run { what, source };
+        let mut command = tokio::process::Command::from(self.git.command(args));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(run)?;
+        let stdin = child.stdin.take();
+        let feed = async {
+            // A git that fails closes its input; what it printed says why.
+            if let Some(mut stdin) = stdin {
+                let _ = stdin.write_all(input).await;
+            }
+        };
+        let (output, ()) = tokio::join!(child.wait_with_output(), feed);
+        printed(what, output.map_err(run)?)
+    }
+}
+
+/// Lines of `git rev-list --objects` but for those of objects that are known.
+fn without(listed: &[u8], known: &BTreeSet<String>) -> Vec<u8> {
+    let is_new = |line: &&[u8]| {
+        let object = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+        !std::str::from_utf8(object).is_ok_and(|object| known.contains(object.trim_end()))
+    };
+    let lines = listed.split_inclusive(|&byte| byte == b'\n');
+    lines.filter(is_new).flatten().copied().collect()
 }
 
 /// Objects that are staged and that HEAD does not have.
@@ -217,7 +252,7 @@ fn staged(plan: &Plan) -> Result<Vec<String>, Error> {
         };
         is_new && !entry.is_module()
     });
-    let objects: std::collections::BTreeSet<String> = staged.map(|entry| entry.object).collect();
+    let objects: BTreeSet<String> = staged.map(|entry| entry.object).collect();
     let names: String = objects.iter().map(|object| format!("{object}\n")).collect();
     // What is only intended to be added is named by an object that need not exist.
     let args = ["cat-file", "--batch-check=%(objectname)"];

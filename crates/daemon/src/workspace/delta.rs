@@ -34,6 +34,21 @@ pub(crate) struct Delta {
     pub(crate) conflicts: BTreeSet<Vec<u8>>,
 }
 
+impl Facts<'_> {
+    /// Whether what is at `path`, or in its way, was placed: a file where a directory is to be, or the other way round.
+    fn is_ours(&self, path: &[u8]) -> bool {
+        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let mut above = slashes.map(|(end, _)| &path[..end]);
+        let below = [path, b"/"].concat();
+        above.any(|above| self.placed.contains_key(above) && !self.changed.contains(above))
+            || self
+                .placed
+                .range(below.clone()..)
+                .next()
+                .is_some_and(|(placed, _)| placed.starts_with(&below))
+    }
+}
+
 /// Decides.
 pub(crate) fn decide(facts: &Facts<'_>) -> Delta {
     let mut delta = Delta::default();
@@ -46,7 +61,7 @@ pub(crate) fn decide(facts: &Facts<'_>) -> Delta {
                 continue;
             }
             Some(_) => facts.changed.contains(path),
-            None => facts.taken.contains(path),
+            None => facts.taken.contains(path) && !facts.is_ours(path),
         };
         delta.send.insert(path.to_vec());
         if touched {
@@ -111,6 +126,14 @@ mod tests {
         let delta = decided("a=1 b=2", "a=1 b=2", "a", "mine");
         assert_eq!((delta.kept, delta.send), (set("a"), set("")));
         assert_eq!(delta.conflicts, set(""));
+    }
+
+    #[test]
+    fn a_file_becomes_a_directory_and_back() {
+        let delta = decided("a/b=1 c=1", "a=1 c/d=1", "", "a/b c");
+        assert_eq!((delta.send, delta.remove), (set("a/b c"), set("a c/d")));
+        assert_eq!(delta.conflicts, set(""));
+        assert_eq!(decided("a/b=1", "a=1", "a", "a/b").conflicts, set("a a/b"));
     }
 
     #[test]

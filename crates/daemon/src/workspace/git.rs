@@ -10,11 +10,13 @@ use std::process::{Command, Output, Stdio};
 use super::Error;
 
 /// Settings of every call.
-const SETTINGS: [&str; 5] = [
+const SETTINGS: [&str; 6] = [
     "core.fsmonitor=false",
     // A split index would be joined beside the source's own.
     "core.splitIndex=false",
     "core.untrackedCache=false",
+    // Making one writes trees.
+    "index.sparse=false",
     "gc.auto=0",
     "maintenance.auto=false",
 ];

@@ -72,19 +72,18 @@ impl History {
         })
     }
 
-    /// What `git pack-objects --revs` reads: `tips` as far as a guest of history `known` with `haves` lacks them.
-    pub(crate) fn wanted(&self, tips: &[String], haves: &[String]) -> Vec<u8> {
-        let mut input = Vec::new();
-        for commit in &self.shallow {
-            input.extend_from_slice(format!("--shallow {commit}\n").as_bytes());
-        }
-        input.extend(lines(tips));
-        if !haves.is_empty() {
-            input.extend_from_slice(b"--not\n");
-            input.extend(lines(haves));
-        }
-        input
+    /// Where history is cut off, as a file of git's.
+    pub(crate) fn cut_off(&self) -> String {
+        self.shallow.iter().map(|commit| format!("{commit}\n")).collect()
     }
+}
+
+/// What `git rev-list` reads: `tips` and all that belongs to them, but for what belongs to `haves`.
+pub(crate) fn wanted(tips: &[String], haves: &[String]) -> Vec<u8> {
+    let mut input = lines(tips);
+    let excluded: Vec<String> = haves.iter().map(|have| format!("^{have}")).collect();
+    input.extend(lines(&excluded));
+    input
 }
 
 fn lines(names: &[String]) -> Vec<u8> {

@@ -77,7 +77,7 @@ impl Plan {
             ),
             None => source.head.clone(),
         };
-        let stage = Stage::make(&source, scratch)?;
+        let stage = Stage::make(scratch)?;
         stage.copy_index(&source.own("index"), "index")?;
         let mut plan = Self {
             branch: match (&request.branch, &request.from) {

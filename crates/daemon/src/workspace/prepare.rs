@@ -106,14 +106,16 @@ async fn one(place: &Place, request: &WorkspaceRequest) -> Result<(WorkspaceRepo
     let record = place.records.get(&request.guest_path);
     let planned = Planned::make(request.clone(), place.scratch.clone()).await?;
     let guest = Has::ask(agent, record.as_ref(), &planned.plan).await?;
-    let delta = delta::decide(&Facts {
+    let mut delta = delta::decide(&Facts {
         planned: planned.tags(),
         placed: &guest.placed,
         changed: &guest.changed,
         taken: &guest.taken,
     });
     let with_state = !guest.same || record.as_ref().map(|record| &record.state) != Some(&planned.state);
-    if !request.force {
+    if request.force {
+        delta.send.append(&mut delta.kept);
+    } else {
         let precious = second_look::of(&delta, with_state && guest.git_touched);
         if !precious.is_empty() {
             let precious = precious.looked_at_again(agent, &planned.plan, record.as_ref());
@@ -152,6 +154,7 @@ async fn send(
             true => Known {
                 haves: Vec::new(),
                 history: History::default(),
+                objects: BTreeSet::new(),
                 ..known
             },
             false => known,
@@ -185,7 +188,6 @@ async fn send(
         place.records.put(&new)?;
         return Ok(report);
     }
-    let no_shallow = planned.plan.stage.at("no-shallow");
     let (pack, made) = oneshot::channel();
     let shipment = Shipment {
         plan: planned.plan,
@@ -198,7 +200,7 @@ async fn send(
     let (body, streaming) = stream(shipment);
     // The pack is made while files are sent. Where it fails, the stream ends for want of it.
     let packing = async {
-        let packed = checkout.pack(&no_shallow).await?;
+        let packed = checkout.pack().await?;
         let _ = pack.send(packed);
         Ok::<_, Error>(())
     };
@@ -226,12 +228,16 @@ fn known(guest: &Has, record: Option<&Record>) -> Known {
         return Known::default();
     };
     let certain = guest.same;
-    let haves = record.head.iter().chain([&record.base]).filter(|_| certain);
+    let haves = record.head.iter().filter(|_| certain);
+    // A tag begins with the object of the file's content, if it names any.
+    let tags = record.files.values().filter(|_| certain);
+    let objects = tags.filter_map(|tag| tag.split(' ').next()).map(str::to_owned);
     Known {
         repository: true,
         haves: haves.cloned().collect(),
         history: record.history.clone(),
         base: certain.then(|| record.base.clone()),
+        objects: objects.collect(),
     }
 }
 

@@ -1,22 +1,14 @@
 //! What was placed as a commit: HEAD with the changes that go along. The guest gets it as `refs/banger/base`, so that what
 //! the guest changes can be told from what was changed before.
 
-use super::git::Git;
-use super::listing;
+use std::collections::BTreeSet;
+
+use super::git::{Git, records};
+use super::listing::{self, Listed};
 use super::{Error, Plan};
 
 /// Its reference in the guest.
 pub(crate) const BASE: &str = "refs/banger/base";
-
-/// Who makes commits that no person made.
-pub(crate) const IDENTITY: [(&str, &str); 6] = [
-    ("GIT_AUTHOR_NAME", "banger"),
-    ("GIT_AUTHOR_EMAIL", "banger@localhost"),
-    ("GIT_AUTHOR_DATE", "@0 +0000"),
-    ("GIT_COMMITTER_NAME", "banger"),
-    ("GIT_COMMITTER_EMAIL", "banger@localhost"),
-    ("GIT_COMMITTER_DATE", "@0 +0000"),
-];
 
 /// A commit and its tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,16 +32,51 @@ pub(crate) fn take(plan: &mut Plan) -> Result<Snapshot, Error> {
         .with("GIT_CONFIG_KEY_0", "core.compression")
         .with("GIT_CONFIG_VALUE_0", "1");
     let paths = changed_paths(plan, &git)?;
-    let args = ["update-index", "--add", "--remove", "--replace", "-z", "--stdin"];
-    git.feed("read changed files", args, &paths)?;
-    for entry in listing::index(&git)? {
+    // Named first in one index, then written to another: git would touch the time of objects that there are.
+    let options = ["--add", "--remove", "--replace", "--info-only", "-z", "--stdin"];
+    let name = || std::iter::once("update-index").chain(options);
+    let what = "read changed files";
+    plan.stage.copy_index(&plan.stage.at("index"), "named")?;
+    let named = plan.stage.git(&plan.source, "named");
+    named.feed(what, name(), &paths)?;
+    let entries = listing::index(&named)?;
+    let new = new_paths(&named, &entries)?;
+    let known: Vec<&[u8]> = {
+        let new: BTreeSet<&[u8]> = records(&new).collect();
+        records(&paths).filter(|path| !new.contains(path)).collect()
+    };
+    git.feed(what, name(), &known.join(&0))?;
+    let write = ["update-index", "--add", "--replace", "-z", "--stdin"];
+    git.feed(what, write, &new)?;
+    for entry in &entries {
         if entry.stage == 0 && !entry.is_assumed() {
             plan.name_content(&entry.path, &entry.object);
         }
     }
     let what = "write the tree of what is placed";
-    let tree = git.line(what, ["write-tree"])?.ok_or(Error::Answer { what })?;
-    commit(plan, &git, tree)
+    let alone = plan.stage.alone(&plan.source, "placed");
+    let tree = alone.line(what, ["write-tree", "--missing-ok"])?;
+    commit(plan, tree.ok_or(Error::Answer { what })?)
+}
+
+/// The paths whose object is nowhere.
+fn new_paths(git: &Git, entries: &[Listed]) -> Result<Vec<u8>, Error> {
+    let entries = entries.iter().filter(|entry| !entry.is_module());
+    let entries: Vec<&Listed> = entries.filter(|entry| !entry.is_skipped()).collect();
+    let names: String = entries
+        .iter()
+        .map(|entry| format!("{}\n", entry.object))
+        .collect();
+    let args = ["cat-file", "--batch-check=%(objectname)"];
+    let found = git.feed("look for objects", args, names.as_bytes())?;
+    let mut paths = Vec::new();
+    for (entry, line) in entries.iter().zip(String::from_utf8_lossy(&found).lines()) {
+        if line.ends_with(" missing") {
+            paths.extend_from_slice(&entry.path);
+            paths.push(0);
+        }
+    }
+    Ok(paths)
 }
 
 /// Files that changed, are new, or are there no more; and conflicts, which become what the work tree has.
@@ -65,20 +92,18 @@ fn changed_paths(plan: &Plan, git: &Git) -> Result<Vec<u8>, Error> {
 }
 
 fn of_commit(plan: &Plan) -> Result<Snapshot, Error> {
-    let git = plan.source.git();
     match &plan.head {
         Some(head) => Ok(Snapshot {
             commit: head.clone(),
-            tree: tree_of(&git, head)?,
+            tree: tree_of(&plan.source.git(), head)?,
         }),
-        None => commit(plan, &plan.stage.git(&plan.source, "none"), empty_tree(plan)?),
+        None => {
+            let what = "write an empty tree";
+            let alone = plan.stage.alone(&plan.source, "none");
+            let tree = alone.line(what, ["write-tree"])?;
+            commit(plan, tree.ok_or(Error::Answer { what })?)
+        }
     }
-}
-
-fn empty_tree(plan: &Plan) -> Result<String, Error> {
-    let what = "write an empty tree";
-    let git = plan.stage.git(&plan.source, "none");
-    git.line(what, ["write-tree"])?.ok_or(Error::Answer { what })
 }
 
 fn tree_of(git: &Git, commit: &str) -> Result<String, Error> {
@@ -87,21 +112,25 @@ fn tree_of(git: &Git, commit: &str) -> Result<String, Error> {
     tree.ok_or(Error::Answer { what })
 }
 
-fn commit(plan: &Plan, git: &Git, tree: String) -> Result<Snapshot, Error> {
-    let mut args = vec!["commit-tree", &tree, "-m", "What was placed in the VM"];
+fn commit(plan: &Plan, tree: String) -> Result<Snapshot, Error> {
+    let mut text = format!("tree {tree}\n");
     if let Some(head) = &plan.head {
-        if tree_of(git, head)? == tree {
+        if tree_of(&plan.source.git(), head)? == tree {
             return Ok(Snapshot {
                 commit: head.clone(),
                 tree,
             });
         }
-        args.extend(["-p", head]);
+        text.push_str(&format!("parent {head}\n"));
     }
-    let what = "make a commit of what is placed";
-    let git = IDENTITY
-        .iter()
-        .fold(git.clone(), |git, (name, value)| git.with(name, *value));
-    let commit = git.line(what, args)?.ok_or(Error::Answer { what })?;
+    for role in ["author", "committer"] {
+        text.push_str(&format!("{role} banger <banger@localhost> 0 +0000\n"));
+    }
+    text.push_str("\nWhat was placed in the VM\n");
+    // As plain bytes: `git commit-tree` would want to see the parent where it writes.
+    let args = ["hash-object", "-t", "commit", "-w", "--stdin"];
+    let alone = plan.stage.alone(&plan.source, "placed");
+    let commit = alone.feed("make a commit of what is placed", args, text.as_bytes())?;
+    let commit = String::from_utf8_lossy(&commit).trim().to_owned();
     Ok(Snapshot { commit, tree })
 }

@@ -1,8 +1,9 @@
 //! A place of our own in which git may write: copies of the index, and objects that the source does not have.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use banger_api::Paths;
@@ -33,8 +34,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Makes one in `scratch`, for work with `source`.
-    pub(crate) fn make(source: &Source, scratch: &Path) -> Result<Self, Error> {
+    /// Makes one in `scratch`.
+    pub(crate) fn make(scratch: &Path) -> Result<Self, Error> {
         let made = || {
             std::fs::create_dir_all(scratch)?;
             let dir = tempfile::Builder::new()
@@ -42,9 +43,6 @@ impl Stage {
                 .tempdir_in(scratch)?;
             std::fs::create_dir_all(dir.path().join("objects/info"))?;
             std::fs::create_dir_all(dir.path().join("tree"))?;
-            std::fs::write(dir.path().join("no-shallow"), "")?;
-            let alternates = alternate(&source.shared("objects"));
-            std::fs::write(dir.path().join("objects/info/alternates"), alternates)?;
             Ok(dir)
         };
         let dir = made().map_err(|error| Error::file("make a directory in", scratch, error))?;
@@ -56,12 +54,19 @@ impl Stage {
         self.dir.path().join(name)
     }
 
-    /// `git` in the source that writes objects here, with the index `index` of this place.
+    /// `git` that sees the source's objects and those of this place, with the index `index` of this place. It may write objects
+    /// that neither has: git touches the time of one that there is.
     pub(crate) fn git(&self, source: &Source, index: &str) -> Git {
-        source
-            .git()
-            .with("GIT_INDEX_FILE", self.at(index))
-            .with("GIT_OBJECT_DIRECTORY", self.at("objects"))
+        let mut objects = alternate(&source.shared("objects"));
+        objects.pop();
+        self.alone(source, index)
+            .with("GIT_ALTERNATE_OBJECT_DIRECTORIES", OsString::from_vec(objects))
+    }
+
+    /// The same that sees the objects of this place alone, and may write any.
+    pub(crate) fn alone(&self, source: &Source, index: &str) -> Git {
+        let git = source.git().with("GIT_INDEX_FILE", self.at(index));
+        git.with("GIT_OBJECT_DIRECTORY", self.at("objects"))
     }
 
     /// Copies an index. Its time stays: by it git tells which files could have changed unseen.

@@ -66,7 +66,11 @@ pub(super) fn look(dir: &Path) -> Result<BTreeMap<String, String>> {
         looks.insert(args.join(" "), text);
     }
     let found = Command::new("find")
-        .args([".", "-name", ".git", "-prune", "-o", "-type", "d", "-printf"])
+        // A directory that holds nothing is nothing to git.
+        .args([
+            ".", "-name", ".git", "-prune", "-o", "-type", "d", "-empty", "-prune",
+        ])
+        .args(["-o", "-type", "d", "-printf"])
         .args(["%P %y %m\\0", "-o", "-printf", "%P %y %m %s %l %T@\\0"])
         .current_dir(dir)
         .output()?;
@@ -94,9 +98,12 @@ pub(super) fn without(mut looks: BTreeMap<String, String>, names: &[&str]) -> BT
     looks
 }
 
+/// What files are, by path: mode, time, and content.
+pub(super) type Prints = BTreeMap<PathBuf, (u32, i64, i64, Vec<u8>)>;
+
 /// Every file below a directory with its times, mode and content: what must not change. References below `refs/banger` do
 /// not count.
-pub(super) fn fingerprint(dir: &Path) -> Result<BTreeMap<PathBuf, (u32, i64, i64, Vec<u8>)>> {
+pub(super) fn fingerprint(dir: &Path) -> Result<Prints> {
     let mut prints = BTreeMap::new();
     let mut dirs = vec![dir.to_owned()];
     while let Some(at) = dirs.pop() {
@@ -114,8 +121,9 @@ pub(super) fn fingerprint(dir: &Path) -> Result<BTreeMap<PathBuf, (u32, i64, i64
             } else {
                 std::fs::read(&path)?
             };
-            let (seconds, nanos) = match metadata.is_dir() {
-                // That of `refs` changes with `refs/banger`.
+            // That of `refs` changes with `refs/banger`; git that reads a split index touches its shared part.
+            let shared = path.to_string_lossy().contains("sharedindex.");
+            let (seconds, nanos) = match metadata.is_dir() || shared {
                 true => (0, 0),
                 false => (metadata.mtime(), metadata.mtime_nsec()),
             };

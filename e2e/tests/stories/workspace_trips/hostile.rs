@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
 use super::compare::{fingerprint, git, in_guest, line};
-use super::{awkward, report, vm};
+use super::{awkward, report};
 
 /// A git of the guest's that answers what the script after it says, when it is asked to pack; `$TIP` is the real HEAD.
 const LIARS: &[(&str, &str, &str)] = &[
@@ -34,7 +34,11 @@ const LIARS: &[(&str, &str, &str)] = &[
 
 pub(super) fn leaves_the_repository_alone(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
-    let vm = vm(&home, backend)?;
+    let liar = home.path().join("liar");
+    std::fs::create_dir(&liar)?;
+    let path = format!("PATH={}:/usr/bin:/bin", liar.display());
+    home.create(backend, Image::Busybox, "web", &["--env", &path])?;
+    let vm = home.vm("web")?;
     let dir = tempfile::tempdir()?;
     let repository = awkward::make(
         dir.path(),
@@ -54,7 +58,7 @@ pub(super) fn leaves_the_repository_alone(backend: Backend) -> Result<()> {
     }
     let before = fingerprint(&repository)?;
     for (what, lie, said) in LIARS {
-        lying(&home, &there, lie)?;
+        lying(&liar, lie)?;
         let output = home.banger(["vm", "workspace", "pull", "web"])?;
         let output = output.failed().context(*what)?;
         ensure!(output.stderr.contains(said), "{what}: {}", output.stderr);
@@ -64,7 +68,7 @@ pub(super) fn leaves_the_repository_alone(backend: Backend) -> Result<()> {
         );
     }
     ensure!(!trap.exists(), "something of the guest's ran here");
-    honest(&home, &there)?;
+    std::fs::remove_file(liar.join("git"))?;
 
     // Names that lead elsewhere are named, and not taken.
     let head = line(&there, &["rev-parse", "HEAD"])?;
@@ -94,22 +98,12 @@ pub(super) fn leaves_the_repository_alone(backend: Backend) -> Result<()> {
 }
 
 /// Puts a git in the guest's way that lies when it is asked for a pack.
-fn lying(home: &Home, there: &Path, lie: &str) -> Result<()> {
-    let bin = home.path().join("liar");
-    std::fs::create_dir_all(&bin)?;
+fn lying(bin: &Path, lie: &str) -> Result<()> {
     let script = format!(
-        "#!/bin/sh\ngit_real() {{ /usr/bin/git \"$@\"; }}\ncase \" $* \" in *' pack-objects '*) ;; *) exec /usr/bin/git \"$@\";; esac\n{lie}\n"
+        "#!/bin/sh\ngit_real() {{ /usr/bin/git \"$@\"; }}\n\
+         case \" $* \" in *' pack-objects '*) ;; *) exec /usr/bin/git \"$@\";; esac\n{lie}\n"
     );
     std::fs::write(bin.join("git"), script)?;
-    std::fs::set_permissions(bin.join("git"), std::fs::Permissions::from_mode(0o755))?;
-    let path = format!("PATH={}:/usr/bin:/bin", bin.display());
-    let _ = there;
-    home.banger(["vm", "set", "web", "--env", &path])?.ok().map(drop)
-}
-
-fn honest(home: &Home, there: &Path) -> Result<()> {
-    let _ = there;
-    home.banger(["vm", "set", "web", "--env", "PATH=/usr/bin:/bin"])?
-        .ok()
-        .map(drop)
+    let executable = std::fs::Permissions::from_mode(0o755);
+    Ok(std::fs::set_permissions(bin.join("git"), executable)?)
 }
