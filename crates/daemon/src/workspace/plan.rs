@@ -214,12 +214,13 @@ impl Plan {
                 self.add_module(path.clone(), None)?;
                 continue;
             }
-            if entry.is_skipped() {
+            // Left out by .bangerignore; or by a sparse checkout, and then most often absent.
+            if self.omitted.contains_key(path) {
                 continue;
             }
             let (why, tracked) = if modified.contains(path) {
                 ("modified", Tracked::Modified)
-            } else if entry.is_assumed() {
+            } else if entry.is_assumed() || entry.is_skipped() {
                 ("tracked", Tracked::Untrusted)
             } else if staged.contains(path) || self.head.is_none() {
                 ("staged", Tracked::Clean)

@@ -49,7 +49,7 @@ pub(crate) fn take(plan: &mut Plan) -> Result<Snapshot, Error> {
     let write = ["update-index", "--add", "--replace", "-z", "--stdin"];
     git.feed(what, write, &new)?;
     for entry in &entries {
-        if entry.stage == 0 && !entry.is_assumed() {
+        if entry.stage == 0 && !entry.is_assumed() && !entry.is_skipped() {
             plan.name_content(&entry.path, &entry.object);
         }
     }
