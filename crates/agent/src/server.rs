@@ -326,7 +326,7 @@ impl<G: Guest> Server<G> {
             .serving()?
             .surroundings
             .path(workspace::checked(&query.path)?);
-        let entries = BodyReader::new(request.into_body());
+        let entries = files::Chunks::of(request.into_body());
         Ok(json(StatusCode::OK, &workspace::apply(entries, base).await?))
     }
 

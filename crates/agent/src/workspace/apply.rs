@@ -9,29 +9,19 @@ use std::path::{Path, PathBuf};
 use banger_guest_api::Failure;
 use banger_guest_api::workspace::{Head, Kind, Placed, read_chunk, read_tag};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
-use tokio::io::AsyncRead;
-use tokio_util::io::SyncIoBridge;
 
 use super::manifest::{GitState, Journal, Look};
 use super::{OWN_DIR, below, in_the_way};
 use crate::failure::{During, refused};
+use crate::files::Chunks;
 
 /// Longer than any target of a symbolic link (symlink(7)).
 const MAX_TARGET: usize = 4096;
 
 /// Applies the stream `entries` to the workspace at `base`.
-pub(crate) async fn apply(
-    entries: impl AsyncRead + Send + Unpin + 'static,
-    base: PathBuf,
-) -> Result<Placed, Failure> {
-    let entries = BufReader::with_capacity(256 << 10, SyncIoBridge::new(entries));
-    let work = tokio::task::spawn_blocking(move || {
-        let mut entries = entries;
-        let applied = Work::begin(&base).and_then(|work| work.run(&mut entries));
-        // Read to its end, however it went: a host that is still sending would see the connection break and not why.
-        let _ = io::copy(&mut entries, &mut io::sink());
-        applied
-    });
+pub(crate) async fn apply(entries: Chunks, base: PathBuf) -> Result<Placed, Failure> {
+    let entries = BufReader::with_capacity(256 << 10, entries);
+    let work = tokio::task::spawn_blocking(move || Work::begin(&base)?.run(entries));
     work.await
         .unwrap_or_else(|_| Err(refused("placing a workspace panicked")))
 }
