@@ -68,7 +68,10 @@ impl Agent<'_> {
     }
 
     fn error(self, what: &'static str, source: crate::guest::Error) -> Error {
-        let path = self.path.to_owned();
-        Error::Guest { what, path, source }
+        Error::Guest {
+            what,
+            path: self.path.to_owned(),
+            source: Box::new(source),
+        }
     }
 }

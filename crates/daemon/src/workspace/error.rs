@@ -68,7 +68,7 @@ pub(crate) enum Error {
         what: &'static str,
         path: String,
         #[source]
-        source: guest::Error,
+        source: Box<guest::Error>,
     },
     /// The stream of a command in the guest broke.
     #[error("hear from git in the guest")]

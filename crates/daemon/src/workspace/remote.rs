@@ -84,7 +84,7 @@ impl Script<'_> {
         let upgraded = agent.guest.exec(&exec).await.map_err(|source| Error::Guest {
             what: "run git at",
             path: agent.path.to_owned(),
-            source,
+            source: Box::new(source),
         })?;
         let (from, to) = tokio::io::split(TokioIo::new(upgraded));
         // Input is written beside the reading, or both sides could wait for each other.
