@@ -129,17 +129,11 @@ fn landlock(written: &[&Path]) -> Result<&'static str, RulesetError> {
 
 fn seccomp() -> Result<seccompiler::BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|&call| (call, Vec::new())).collect();
-    let others = FAMILIES
-        .iter()
-        .map(|&family| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family as u64))
-        .collect::<Result<Vec<_>, _>>()?;
+    let other =
+        |&family: &_| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family as u64);
+    let others = FAMILIES.iter().map(other).collect::<Result<_, _>>()?;
     rules.insert(libc::SYS_socket, vec![SeccompRule::new(others)?]);
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
-    SeccompFilter::new(
-        rules,
-        SeccompAction::Allow,
-        refuse,
-        std::env::consts::ARCH.try_into()?,
-    )?
-    .try_into()
+    let arch = std::env::consts::ARCH.try_into()?;
+    SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?.try_into()
 }

@@ -1,6 +1,6 @@
 //! Flows, as the packet filter logs them.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::net::UnixStream;
 
 use banger_model::network::{Flow, Network, filter, slot_of_tap};
@@ -45,12 +45,10 @@ impl FlowLog {
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => continue,
                 Err(error) => return Err(error),
             };
-            for message in received(&datagram).filter(|message| message.kind == log::PACKET) {
-                if let Some(flow) = self.flow(message.body, network().as_ref()) {
-                    write_frame(to, &Reply::Flow(flow))?;
-                }
+            let packets = received(&datagram).filter(|message| message.kind == log::PACKET);
+            for flow in packets.filter_map(|packet| self.flow(packet.body, network().as_ref())) {
+                write_frame(to, &Reply::Flow(flow))?;
             }
-            to.flush()?;
         }
     }
 

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use sd_notify::NotifyState;
 
 use crate::confine::{ConfineError, confine};
 use crate::file::{FileError, failed, remove};
@@ -91,7 +92,10 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     log(format!("serving uid {} at {}", config.owner, path.display()));
     // For who started this and waits; it may have gone.
     let _ = io::Write::write_all(&mut io::stdout(), b"ready\n");
-    notify()?;
+    // For the service manager, if one started this (sd_notify(3)); it waits for as long as it hears nothing.
+    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+        log(format!("cannot tell the service manager: {error}"));
+    }
     let (done, verbs) = mpsc::channel();
     let server = Arc::new(Server {
         owner: config.owner,
@@ -138,16 +142,6 @@ fn open(config: &Config) -> Result<Helper, ServeError> {
     let mut helper = Helper::open(config.owner, &config.state_dir, host, confinement)?;
     helper.apart = config.apart;
     Ok(helper)
-}
-
-/// Says to the service manager that started this, if one did, that the socket is there (sd_notify(3)).
-fn notify() -> Result<(), FileError> {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
-        return Ok(());
-    };
-    let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(b"READY=1", &path));
-    sent.map(drop)
-        .map_err(failed("tell the service manager at", Path::new(&path)))
 }
 
 struct Server {

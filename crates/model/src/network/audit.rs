@@ -24,13 +24,7 @@ const REBUILD: &str =
 
 /// All that differs: the steps that are still to take, the filter as it is listed and as it was `loaded`, and what of
 /// others is in the way.
-pub fn findings(
-    owner: u32,
-    plan: &Plan,
-    steps: &[Step],
-    listing: &str,
-    loaded: Option<&Chains>,
-) -> Vec<Finding> {
+pub fn findings(owner: u32, plan: &Plan, steps: &[Step], listing: &str, loaded: &Chains) -> Vec<Finding> {
     // These two are said whether they are so or not.
     let stated = |step: &&Step| matches!(step, Step::Filter { .. } | Step::Neighbour { .. });
     let mut findings: Vec<Finding> = steps
@@ -115,7 +109,7 @@ fn all_chains(owner: u32, listing: &str) -> Chains {
 }
 
 /// Where the filter differs from what was loaded, and its sets from the plan.
-fn filter(owner: u32, listing: &str, loaded: Option<&Chains>, planned: &BTreeSet<Element>) -> Vec<Finding> {
+fn filter(owner: u32, listing: &str, loaded: &Chains, planned: &BTreeSet<Element>) -> Vec<Finding> {
     let finding = |problem| Finding {
         problem,
         hint: REBUILD.to_owned(),
@@ -130,9 +124,8 @@ fn filter(owner: u32, listing: &str, loaded: Option<&Chains>, planned: &BTreeSet
     let mut findings = Vec::new();
     let of_vms = own_chains(planned.iter());
     let of_vms = of_vms.map(|(name, rule)| (("inet".to_owned(), name.to_owned()), rule + "\n"));
-    let with_those = |loaded: &Chains| loaded.clone().into_iter().chain(of_vms).collect::<Chains>();
-    // What was loaded is not known at once.
-    if loaded.map(with_those).is_some_and(|wanted| wanted != now) {
+    let wanted: Chains = loaded.clone().into_iter().chain(of_vms).collect();
+    if wanted != now {
         findings.push(finding(format!(
             "the chains of table {own} are not those that were loaded"
         )));

@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use banger_model::network::{Mac, Member, Observed, Rules, Slot, Step, converge, filter, tap_name};
+use banger_model::network::{Mac, Member, Rules, Slot, Step, converge, filter, tap_name};
 
 use super::{Helper, Left, Refusal};
 use crate::kernel::HostError;
@@ -70,11 +70,8 @@ impl Helper {
 
     /// TAP and neighbours of a member. A slot that had no VM has no TAP.
     fn place(&mut self, slot: Slot, new: &Member, fresh: bool) -> Result<Attached, Refusal> {
-        let observed = if fresh {
-            Observed::default()
-        } else {
-            self.host.observe()?
-        };
+        let observed = (!fresh).then(|| self.host.observe());
+        let observed = observed.transpose()?.unwrap_or_default();
         let tap = tap_name(self.owner, slot);
         let mut steps = converge::attach(self.owner, self.network()?, slot, new, &observed);
         let warm = observed.link(&tap).is_none() && self.take_spare(&tap);
@@ -109,8 +106,8 @@ impl Helper {
     pub(super) fn load(&mut self, what: &'static str, script: String) -> Result<(), HostError> {
         self.host.apply(&Step::Filter { what, script }).or_else(|_| {
             let (what, script) = ("load the packet filter", self.whole_filter());
-            self.known.chains = None;
-            self.host.apply(&Step::Filter { what, script })
+            self.host.apply(&Step::Filter { what, script })?;
+            self.learn_chains()
         })
     }
 

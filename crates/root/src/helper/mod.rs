@@ -47,7 +47,7 @@ struct Known {
     answers: BTreeMap<Slot, Answers>,
     dns: Vec<(DnsSocket, OwnedFd)>,
     /// The chains as the kernel lists them when they have just been loaded.
-    chains: Option<Chains>,
+    chains: Chains,
 }
 
 impl Helper {
@@ -175,8 +175,16 @@ impl Helper {
         let steps = self.steps()?;
         steps.iter().try_for_each(|step| self.host.apply(step))?;
         self.known.spares = converge::spares(self.owner, &self.host.observe()?);
-        self.known.chains = None;
+        self.learn_chains()?;
         self.tell_resolved();
+        Ok(())
+    }
+
+    /// Learns how the kernel lists the filter that it has just loaded, to see later whether someone changed it.
+    fn learn_chains(&mut self) -> Result<(), HostError> {
+        if self.plan.prepared.is_some() {
+            self.known.chains = audit::chains(self.owner, &self.host.filter()?);
+        }
         Ok(())
     }
 
@@ -208,8 +216,7 @@ impl Helper {
             return Ok(Vec::new());
         }
         let (steps, listing) = (self.steps()?, self.host.filter()?);
-        let chains = self.known.chains.as_ref();
-        let mut findings = audit::findings(self.owner, &self.plan, &steps, &listing, chains);
+        let mut findings = audit::findings(self.owner, &self.plan, &steps, &listing, &self.known.chains);
         findings.extend(self.resolved.problem().map(audit::unresolved));
         Ok(findings)
     }
@@ -234,7 +241,7 @@ impl Helper {
         Ok(())
     }
 
-    /// What nobody waits for: learns which filter was loaded, or lets one more TAP wait. Says whether there is more.
+    /// What nobody waits for: lets one more TAP wait. Says whether there is more to do.
     ///
     /// # Errors
     /// The host refuses; nothing of the TAP stays.
@@ -242,10 +249,6 @@ impl Helper {
         let Some(&Network { pool, mtu, .. }) = self.plan.network() else {
             return Ok(false);
         };
-        if self.known.chains.is_none() {
-            self.known.chains = Some(audit::chains(self.owner, &self.host.filter()?));
-            return Ok(true);
-        }
         let mut names = (0..=MAX_POOL).map(|number| spare_tap_name(self.owner, number.into()));
         let free = names.find(|name| !self.known.spares.contains(name));
         let Some(name) = free.filter(|_| self.known.spares.len() < pool.into()) else {

@@ -147,9 +147,8 @@ pub(super) fn remove(name: &str) -> io::Result<()> {
             && message.body.first() == Some(&(libc::AF_UNSPEC as u8))
             && array(message.body, 4) == Some(index.to_ne_bytes())
     };
-    until(news, gone, move || {
-        removed(link_message(libc::RTM_DELLINK, 0, index, false))
-    })
+    let removal = link_message(libc::RTM_DELLINK, 0, index, false);
+    until(news, gone, move || removed(removal))
 }
 
 pub(super) fn address(link: &str, (address, prefix): (IpAddr, u8)) -> io::Result<()> {

@@ -51,10 +51,8 @@ fn start(arguments: &[&str]) -> io::Result<Child> {
 fn end(mut nft: Child, input: &str) -> io::Result<Vec<u8>> {
     // It reads all of its input before it writes, and it alone says how it went: if it dies before, its own words say more
     // than the broken pipe.
-    let _ = nft
-        .stdin
-        .take()
-        .map(|mut stdin| stdin.write_all(input.as_bytes()));
+    let stdin = nft.stdin.take();
+    let _ = stdin.map(|mut stdin| stdin.write_all(input.as_bytes()));
     let output = nft.wait_with_output()?;
     if output.status.success() {
         return Ok(output.stdout);

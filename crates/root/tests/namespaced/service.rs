@@ -17,7 +17,7 @@ pub(crate) fn who_waits_for_it_is_told() {
     world.start_by(&["env", &format!("NOTIFY_SOCKET={}", manager.display())]);
     let mut word = [0; 64];
     let length = heard.recv(&mut word).unwrap();
-    assert_eq!(&word[..length], b"READY=1");
+    assert_eq!(&word[..length], b"READY=1\n");
     assert!(world.socket().exists(), "it said so before anyone could connect");
 }
 
