@@ -14,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::output::Output;
 use crate::store::{self, Image};
-use crate::user::PlainUser;
+use crate::user::{self, PlainUser};
 use crate::{Backend, processes};
 
 /// A directory that is `BANGER_HOME` for one story. Images and kernels are shared; everything else is its own.
@@ -123,6 +123,11 @@ impl Home {
     /// Where its programs are.
     pub fn programs(&self) -> &Path {
         &self.programs
+    }
+
+    /// Those of them that a user has who runs VMs.
+    pub fn programs_of_a_user(&self) -> Vec<PathBuf> {
+        user::of_a_user(&self.programs)
     }
 
     /// Its directory.
@@ -240,16 +245,10 @@ impl Home {
     /// # Errors
     /// When it is not created.
     pub fn create(&self, backend: Backend, image: Image, name: &str, more: &[&str]) -> Result<()> {
-        let mut args = vec![
-            "vm",
-            "create",
-            "--name",
-            name,
-            "--image",
-            image.name(),
-            "--memory",
-            "512M",
-        ];
+        let mut args = vec!["vm", "create", "--name", name, "--image", image.name()];
+        if !more.contains(&"--memory") {
+            args.extend(["--memory", "512M"]);
+        }
         args.extend(backend.options());
         args.extend(more);
         self.banger(args)?.ok().map(drop)

@@ -22,6 +22,8 @@ pub enum Image {
     Init,
     /// Debian with systemd.
     Systemd,
+    /// Debian as a host of its own: systemd with its resolver, nftables, and the modules of Debian's kernel.
+    Host,
     /// Debian with git.
     Git,
 }
@@ -34,6 +36,7 @@ impl Image {
             Self::OneProgram => "one-program",
             Self::Init => "init",
             Self::Systemd => "systemd",
+            Self::Host => "host",
             Self::Git => "git",
         }
     }
@@ -121,6 +124,11 @@ pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
             Ok(())
         }),
         Image::Systemd => import_debian(home, image, "systemd-sysv,dbus"),
+        Image::Host => import_debian(
+            home,
+            image,
+            "systemd-sysv,dbus,systemd-resolved,nftables,iproute2,qemu-system-x86,linux-image-cloud-amd64",
+        ),
         Image::Git => import_debian(home, image, "git"),
     }
 }

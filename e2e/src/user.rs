@@ -16,6 +16,16 @@ done
 user=$1; shift
 exec setpriv --reuid $user --regid $user --clear-groups -- \"$@\"";
 
+/// What a user has who runs VMs.
+pub(crate) fn of_a_user(programs: &Path) -> Vec<PathBuf> {
+    let agent = format!(
+        "../{}-unknown-linux-musl/agent/banger-vsock-agent",
+        std::env::consts::ARCH
+    );
+    let built = ["banger", "bangerd", &agent].map(|name| programs.join(name));
+    built.into_iter().chain(find("vhost-device-vsock")).collect()
+}
+
 /// A plain user who has a home of banger's.
 #[derive(Debug)]
 pub(crate) struct PlainUser {
@@ -38,13 +48,7 @@ impl PlainUser {
             .arg(home.join("data")))?;
         let bin = user.programs();
         std::fs::create_dir(&bin)?;
-        let agent = programs.join(format!(
-            "../{}-unknown-linux-musl/agent/banger-vsock-agent",
-            std::env::consts::ARCH
-        ));
-        let named = ["banger", "bangerd"].map(|name| programs.join(name));
-        let device = find("vhost-device-vsock");
-        for program in named.into_iter().chain([agent]).chain(device) {
+        for program in of_a_user(programs) {
             run(Command::new("cp").arg("--reflink=auto").arg(&program).arg(&bin))?;
         }
         user.open_devices()?;

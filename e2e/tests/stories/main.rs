@@ -82,6 +82,11 @@ const fn in_guests(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story
     Story::told(name, &[Backend::Tcg, Backend::Firecracker], tell)
 }
 
+/// A story that needs Debian's own kernel.
+const fn in_debian(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
+    Story::told(name, &[Backend::Tcg], tell)
+}
+
 /// A story about the host's side alone.
 const fn on_the_host(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
     Story::told(name, &[Backend::Fake], tell)

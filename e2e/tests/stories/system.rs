@@ -6,24 +6,23 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Internet, Output};
 
-use crate::{Story, in_guests, on_the_host};
+use crate::{Story, in_debian, in_guests, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[
     in_guests("systemd_runs_the_root_helper", by_systemd),
+    in_debian("systemd_resolved_asks_for_the_names_of_vms", by_resolved),
     on_the_host("a_helper_is_started_by_hand", by_hand).by_root(),
 ];
 
 /// banger's programs as an archive, without what only a debugger reads.
 fn programs(home: &Home) -> Result<Vec<u8>> {
     let dir = tempfile::tempdir()?;
-    for name in ["banger", "bangerd", "banger-root"] {
-        let from = home.programs().join(name);
-        let stripped = Command::new("strip")
-            .arg("-o")
-            .args([&dir.path().join(name), &from])
-            .status();
+    let helper = home.programs().join("banger-root");
+    for from in home.programs_of_a_user().into_iter().chain([helper]) {
+        let to = dir.path().join(from.file_name().context("its name")?);
+        let stripped = Command::new("strip").arg("-o").args([&to, &from]).status();
         if !stripped.is_ok_and(|status| status.success()) {
-            std::fs::copy(&from, dir.path().join(name))?;
+            std::fs::copy(&from, &to)?;
         }
     }
     let tar = Command::new("tar")
@@ -44,12 +43,18 @@ fn system(home: &Home, args: &[&str]) -> Result<Output> {
 /// Whose VMs the helper is for: a user that this host need not know.
 const OWNER: [&str; 2] = ["--owner", "1000"];
 
-fn by_systemd(backend: Backend) -> Result<()> {
-    let home = Home::new(&[Image::Systemd])?;
-    home.create(backend, Image::Systemd, "host", &["--wait", "init"])?;
+/// A guest named `host` that has banger's programs.
+fn host(backend: Backend, image: Image) -> Result<Home> {
+    let home = Home::new(&[image])?;
+    home.create(backend, image, "host", &["--wait", "init", "--memory", "1G"])?;
     let unpack = "mkdir /opt/banger && tar -xzC /opt/banger";
     home.banger_with(["vm", "exec", "host", "--", "sh", "-c", unpack], programs(&home)?)?
         .ok()?;
+    Ok(home)
+}
+
+fn by_systemd(backend: Backend) -> Result<()> {
+    let home = host(backend, Image::Systemd)?;
     let install = || system(&home, &[&["install"], &OWNER[..]].concat());
     // What is wrong is said before anything is done.
     let as_user = "setpriv --reuid 1000 --clear-groups /opt/banger/banger system install";
@@ -96,6 +101,51 @@ fn by_systemd(backend: Backend) -> Result<()> {
     let left = home.sh("host", &format!("{left} 2>/dev/null; true"))?;
     ensure!(left.is_empty(), "left: {left}");
     system(&home, &[&["status"], &OWNER[..]].concat())?.exited(1)?;
+    home.end()
+}
+
+/// A user of a Debian with systemd installs the helper, and finds a VM by its name with what Debian has for that. The VM is a guest
+/// in a guest.
+fn by_resolved(backend: Backend) -> Result<()> {
+    let home = host(backend, Image::Host)?;
+    home.sh("host", "useradd --create-home --uid 1000 owner")?;
+    system(&home, &[&["install"], &OWNER[..]].concat())?.ok()?;
+    let as_owner = |line: &str| {
+        let line = format!("PATH=$PATH:/opt/banger runuser -u owner -- banger {line}");
+        home.exec("host", &["sh", "-c", &line])
+    };
+    let found = |name: &str| home.exec("host", &["resolvectl", "query", "--cache=no", name]);
+    as_owner("kernel import debian --host")?.ok()?;
+    as_owner("image import --name none /etc/skel")?.ok()?;
+    as_owner("vm create --kernel debian --image none --memory 256M --name one --net nat")?.ok()?;
+    let shown: serde_json::Value = serde_json::from_slice(&as_owner("vm show --json one")?.ok()?.stdout)?;
+    let address = shown["network"]["addresses"][0].as_str().context("its address")?;
+    let told = found("one.vm")?.ok()?.text();
+    ensure!(told.contains(address), "{told}");
+    let told = found(address)?.ok()?.text();
+    ensure!(told.contains("one.vm"), "{told}");
+    found("two.vm")?.failed()?.saying("not found")?;
+    // It is the guest that says so.
+    let connect = format!(": < /dev/tcp/{address}/9");
+    home.exec("host", &["bash", "-c", &connect])?
+        .failed()?
+        .saying("Connection refused")?;
+    // Someone takes the bridge away, and resolved forgets with it.
+    home.sh("host", "ip link delete bgrrs")?;
+    found("one.vm")?.failed()?;
+    system(&home, &[&["status"], &OWNER[..]].concat())?.exited(1)?;
+    system(&home, &[&["restart"], &OWNER[..]].concat())?.ok()?;
+    // The helper does not wait for resolved.
+    let again = "for i in $(seq 100); do resolvectl query one.vm && exit; sleep 0.2; done; exit 1";
+    home.sh("host", again)?;
+    home.exec("host", &["bash", "-c", &connect])?
+        .failed()?
+        .saying("Connection refused")?;
+    as_owner("vm delete --force one")?.ok()?;
+    found("one.vm")?.failed()?.saying("not found")?;
+    system(&home, &[&["uninstall", "--purge"], &OWNER[..]].concat())?.ok()?;
+    let domains = home.sh("host", "resolvectl domain")?;
+    ensure!(!domains.contains("~vm"), "{domains}");
     home.end()
 }
 
