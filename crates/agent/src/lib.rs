@@ -29,5 +29,4 @@ mod forward;
 mod freeze;
 mod ports;
 mod systemd;
-mod tree;
 mod workspace;

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use banger_guest_api::workspace::{Look, Protect};
 use banger_guest_api::{
-    Configure, Event, Exec, Failure, Health, InitState, PROTOCOL, Ready, SSH, STDIO_MUX, Shutdown, Ssh,
-    TUNNEL, TreeQuery, routes,
+    Configure, Event, Exec, Failure, Health, InitState, OfDirectory, PROTOCOL, Ready, SSH, STDIO_MUX,
+    Shutdown, Ssh, TUNNEL, routes,
 };
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
@@ -30,7 +30,7 @@ use crate::failure::{During, refused};
 use crate::forward::{self, Waiting};
 use crate::freeze::{Frozen, Hold};
 use crate::socket::{Listener, Socket};
-use crate::{events, files, ports, ssh, tree, workspace};
+use crate::{events, files, ports, ssh, workspace};
 
 /// What kind of guest the server serves.
 pub trait Guest: Send + Sync + 'static {
@@ -156,7 +156,6 @@ impl<G: Guest> Server<G> {
             (Method::GET, routes::HEALTH) => Ok(json(StatusCode::OK, &self.health())),
             (Method::POST, routes::CONFIGURE) => self.configure(request).await,
             (Method::POST, routes::EXEC) => self.exec(request).await,
-            (Method::PUT, routes::TREE) => self.tree(request).await,
             (_, path) if path.starts_with(routes::FILES) => self.files(request).await,
             (Method::POST, routes::WORKSPACE_LOOK) => self.workspace_look(request).await,
             (Method::PUT, routes::WORKSPACE) => self.workspace(request).await,
@@ -300,13 +299,6 @@ impl<G: Guest> Server<G> {
         Ok(switching(SSH))
     }
 
-    async fn tree(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
-        let query: TreeQuery = tree::query(request.uri().query().unwrap_or_default())?;
-        let base = self.serving()?.surroundings.path(&query.path);
-        let done = tree::write(files::Chunks::of(request.into_body()), base, query).await?;
-        Ok(json(StatusCode::OK, &done))
-    }
-
     async fn files(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
         files::answer(request, &self.serving()?.surroundings).await
     }
@@ -321,11 +313,11 @@ impl<G: Guest> Server<G> {
     }
 
     async fn workspace(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
-        let query = tree::query(request.uri().query().unwrap_or_default())?;
-        let base = self
-            .serving()?
-            .surroundings
-            .path(workspace::checked(&query.path)?);
+        let query = request.uri().query().unwrap_or_default();
+        let of = OfDirectory::parse(query).during("understand where a workspace goes")?;
+        let path = String::from_utf8(of.path);
+        let path = path.map_err(|_| refused("the path of a workspace is not UTF-8"))?;
+        let base = self.serving()?.surroundings.path(workspace::checked(&path)?);
         let entries = files::Chunks::of(request.into_body());
         Ok(json(StatusCode::OK, &workspace::apply(entries, base).await?))
     }

@@ -10,7 +10,6 @@
 //! | `GET /v1/health` | | [`Health`] |
 //! | `POST /v1/configure` | [`Configure`] | [`Ready`] or [`Failure`] |
 //! | `POST /v1/exec` with `Upgrade: stdio_mux_v1` | [`Exec`] | 101, then frames (see [`frame`]) |
-//! | `PUT /v1/tree` with a tar as body | query [`TreeQuery`] | [`TreeDone`] |
 //! | `PUT /v1/files` with a tar as body | query [`PutFiles`] | [`FilesDone`] |
 //! | `GET /v1/files` | query [`GetFiles`] | frames; see [`files`] |
 //! | `GET /v1/files/list` | query [`OfDirectory`] | frames; see [`files`] |
@@ -41,7 +40,6 @@ pub mod query;
 pub mod session;
 pub mod sockets;
 pub mod ssh;
-pub mod tree;
 pub mod tunnel;
 pub mod workspace;
 
@@ -59,7 +57,6 @@ pub use session::{
     SessionState, SessionStop, SessionStream, Usage, Writing,
 };
 pub use ssh::Ssh;
-pub use tree::{TreeDone, TreeQuery};
 
 use serde::{Deserialize, Serialize};
 
@@ -89,8 +86,6 @@ pub mod routes {
     pub const CONFIGURE: &str = "/v1/configure";
     /// Runs a command.
     pub const EXEC: &str = "/v1/exec";
-    /// Writes a tree of files.
-    pub const TREE: &str = "/v1/tree";
     /// Writes and reads files and trees.
     pub const FILES: &str = "/v1/files";
     /// What is in a directory.

@@ -1,11 +1,11 @@
 //! Asking the agent about a workspace.
 
-use banger_guest_api::routes;
 use banger_guest_api::workspace::{Look, Placed, Protect, Seen};
+use banger_guest_api::{OfDirectory, routes};
 use http::{Method, Request};
 
 use super::Error;
-use crate::guest::{Guest, RequestBody, json, percent};
+use crate::guest::{Guest, RequestBody, json};
 
 /// Longer than what a guest has to tell of a million files.
 const MAX_SEEN: usize = 256 << 20;
@@ -44,7 +44,10 @@ impl Agent<'_> {
 
     /// Sends a stream of entries.
     pub(crate) async fn put(self, entries: RequestBody) -> Result<Placed, Error> {
-        let uri = format!("{}?path={}", routes::WORKSPACE, percent(self.path));
+        let of = OfDirectory {
+            path: self.path.as_bytes().to_owned(),
+        };
+        let uri = format!("{}?{}", routes::WORKSPACE, of.to_query());
         let request = Request::put(uri).body(entries).expect("an encoded query");
         let answer = self.guest.long_answer("write files", request, 1 << 10).await;
         Ok(answer.map_err(|source| self.error("write", source))?.0)
