@@ -17,6 +17,7 @@ mod progress;
 mod service;
 mod session;
 mod ssh;
+mod sync;
 mod terminal;
 mod values;
 mod work;

@@ -3,6 +3,7 @@
 //! KVM and TCG are never compared, and cold and warm never mixed. What a host cannot measure is said and left out.
 
 mod agent;
+mod cp;
 mod create;
 mod daemon;
 mod disk;
@@ -56,6 +57,7 @@ const MEASUREMENTS: &[Measurement] = &[
     (&["pull.vs_microsandbox_ratio"], pull::measure_microsandbox),
     (&["ext4.tree_790mb_vs_mkext4_ratio"], ext4::measure_tree),
     (&["ext4.flat_60k_s"], ext4::measure_flat),
+    (&["cp.vs_bare_vsock_ratio"], cp::measure),
     (&["exec.over_echo_ms"], exec::measure),
     (&["exec.warm_fc_ms"], exec::measure_firecracker),
     (

@@ -55,7 +55,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-fn owner(text: &str) -> Result<(u32, u32), String> {
+pub(super) fn owner(text: &str) -> Result<(u32, u32), String> {
     files::ids(text.as_bytes()).ok_or_else(|| "it is not UID:GID, two numbers".to_owned())
 }
 

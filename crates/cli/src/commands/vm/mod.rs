@@ -25,6 +25,7 @@ mod ssh;
 mod ssh_proxy;
 mod start;
 mod stop;
+mod sync;
 mod wishes;
 mod workspace;
 
@@ -68,6 +69,7 @@ pub(crate) enum Command {
     /// Repositories in VMs: put them in, see what became of them, bring the work back
     #[command(subcommand)]
     Workspace(workspace::Command),
+    Sync(sync::Args),
     Set(set::Args),
     Commit(commit::Args),
     /// Remove all VMs that do not run
@@ -99,6 +101,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Acp(args) => acp::run(args).await,
         Command::Cp(args) => cp::run(args).await,
         Command::Workspace(command) => workspace::run(command).await,
+        Command::Sync(args) => sync::run(args).await,
         Command::Set(args) => set::run(args).await,
         Command::Commit(args) => commit::run(args).await,
         Command::Prune(args) => prune::run(prune::What::Vms, args).await,

@@ -1,0 +1,69 @@
+//! A pass over all of a tree: the VM tells what it has, and what differs goes.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use banger_api::stream::query::decoded;
+use banger_api::stream::{ListedKind, OfDirectory};
+
+use super::walk::Files;
+use super::{Ignored, Syncing};
+use crate::failure::Failure;
+
+/// More files than this, and a VM that lists them has gone wrong, or is meant to.
+const MOST_LISTED: usize = 4_000_000;
+
+impl Syncing<'_> {
+    /// Sends what differs, and removes what is too many.
+    pub(super) async fn pass(&mut self) -> Result<(), Failure> {
+        let mut files = Files::new();
+        self.walk(Path::new(""), &mut files)?;
+        let of = OfDirectory {
+            path: self.sync.to.clone(),
+        };
+        let mut listing = self.client.list_files(&self.sync.vm, &of).await?;
+        let mut others = Vec::new();
+        let mut listed = 0;
+        while let Some(file) = listing.next().await? {
+            listed += 1;
+            let name = decoded(&file.path).filter(|name| !name.is_empty());
+            let (Some(name), true) = (name, listed <= MOST_LISTED) else {
+                return Err(Failure::new("the VM's list of files makes no sense", &[]));
+            };
+            let path = Path::new(OsStr::from_bytes(&name));
+            match files.get(path) {
+                Some(here) if here.is(&file) => drop(files.remove(path)),
+                Some(_) => {}
+                None if self.sync.delete => others.push((path.to_owned(), file.kind)),
+                None => {}
+            }
+        }
+        let remove = removable(others, &mut self.ignored, &self.sync.root);
+        self.send(files.into_keys().collect(), remove).await
+    }
+}
+
+/// Which of the VM's files go that are not in the tree: not what is ignored, which is nobody's business here, nor the
+/// directories that it is in. Of a directory that goes, nothing else is named.
+fn removable(others: Vec<(PathBuf, ListedKind)>, ignored: &mut Ignored, root: &Path) -> Vec<Vec<u8>> {
+    let mut kept = HashSet::new();
+    let mut all = Vec::new();
+    for (path, kind) in others {
+        // One that was equal has been taken off the list.
+        let is_here = root.join(&path).symlink_metadata().is_ok();
+        if is_here || ignored.is(&path, kind == ListedKind::Directory) {
+            kept.extend(path.ancestors().map(Path::to_owned));
+        } else {
+            all.push(path);
+        }
+    }
+    all.retain(|path| !kept.contains(path));
+    let going: HashSet<PathBuf> = all.iter().cloned().collect();
+    all.retain(|path| path.parent().is_none_or(|dir| !going.contains(dir)));
+    all.sort();
+    all.into_iter()
+        .map(|path| path.into_os_string().into_encoded_bytes())
+        .collect()
+}

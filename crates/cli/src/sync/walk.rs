@@ -1,0 +1,130 @@
+//! The files of a tree as they are now.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use banger_api::stream::query::encoded;
+use banger_api::stream::{Listed, ListedKind};
+
+use super::Ignored;
+
+/// Files by their paths below the root, directories before what is in them.
+pub(super) type Files = BTreeMap<PathBuf, Here>;
+
+/// A file of this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Here {
+    pub(super) kind: ListedKind,
+    mode: u32,
+    size: u64,
+    mtime: (i64, i64),
+    target: Option<PathBuf>,
+}
+
+impl Here {
+    /// What `path` is; nothing if it is not there, or nothing that goes.
+    pub(super) fn look(path: &Path) -> io::Result<Option<Self>> {
+        let metadata = match std::fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(kind) = kind(&metadata) else {
+            return Ok(None);
+        };
+        let target = match kind {
+            ListedKind::Symlink => std::fs::read_link(path).ok(),
+            _ => None,
+        };
+        Ok(Some(Self {
+            kind,
+            mode: metadata.mode() & 0o777,
+            size: metadata.len(),
+            mtime: (metadata.mtime(), metadata.mtime_nsec()),
+            target,
+        }))
+    }
+
+    /// Whether the guest has the same, as far as can be told without reading it.
+    pub(super) fn is(&self, listed: &Listed) -> bool {
+        self.kind == listed.kind
+            && match self.kind {
+                ListedKind::Directory => self.mode == listed.mode & 0o777,
+                ListedKind::File => {
+                    let mtime = (listed.mtime.0, i64::from(listed.mtime.1));
+                    self.mode == listed.mode & 0o777 && self.size == listed.size && self.mtime == mtime
+                }
+                ListedKind::Symlink => {
+                    let target = self
+                        .target
+                        .as_ref()
+                        .map(|target| encoded(target.as_os_str().as_bytes()));
+                    target == listed.target
+                }
+                ListedKind::Other => true,
+            }
+    }
+}
+
+fn kind(metadata: &Metadata) -> Option<ListedKind> {
+    if metadata.is_dir() {
+        Some(ListedKind::Directory)
+    } else if metadata.is_file() {
+        Some(ListedKind::File)
+    } else if metadata.is_symlink() {
+        Some(ListedKind::Symlink)
+    } else {
+        None
+    }
+}
+
+/// Whether a file is not there, perhaps because something else is where its directory was.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Adds `path` below `root`, and all that is in it and not ignored. `enter` is told of each directory before it is read, so
+/// that no change of it is missed.
+pub(super) fn add(
+    root: &Path,
+    path: &Path,
+    ignored: &mut Ignored,
+    enter: &mut dyn FnMut(&Path) -> io::Result<()>,
+    files: &mut Files,
+) -> io::Result<()> {
+    let whole = root.join(path);
+    let Some(here) = Here::look(&whole)? else {
+        return Ok(());
+    };
+    let is_dir = here.kind == ListedKind::Directory;
+    if !path.as_os_str().is_empty() {
+        if ignored.itself(path, is_dir) {
+            return Ok(());
+        }
+        files.insert(path.to_owned(), here);
+    }
+    if !is_dir {
+        return Ok(());
+    }
+    let entries = match enter(path).and_then(|()| std::fs::read_dir(&whole)) {
+        Ok(entries) => entries,
+        Err(error) if is_gone(&error) => return Ok(()),
+        Err(error) => {
+            return Err(io::Error::new(
+                error.kind(),
+                format!("{}: {error}", whole.display()),
+            ));
+        }
+    };
+    for entry in entries {
+        add(root, &path.join(entry?.file_name()), ignored, enter, files)?;
+    }
+    Ok(())
+}
