@@ -299,8 +299,19 @@ impl<G: Guest> Server<G> {
         Ok(switching(SSH))
     }
 
-    async fn files(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
-        files::answer(request, &self.serving()?.surroundings).await
+    async fn files(&self, mut request: Request<Incoming>) -> Result<Answer, Failure> {
+        let surroundings = self.serving()?.surroundings;
+        if request.uri().path() == routes::FILES_REMOVE {
+            return files::removed(request, &surroundings).await;
+        }
+        let copy = files::Copy::asked(&request, &surroundings)?;
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            if let Some((socket, sent)) = stream(upgrade).await {
+                copy.through(socket, sent);
+            }
+        });
+        Ok(switching(STDIO_MUX))
     }
 
     async fn workspace_look(&self, request: Request<Incoming>) -> Result<Answer, Failure> {

@@ -63,6 +63,61 @@ pub enum PackError {
     Write(#[source] io::Error),
 }
 
+/// What takes an archive. Content is read right into it.
+pub trait Sink: Write {
+    /// Room for bytes that come next: one at least.
+    ///
+    /// # Errors
+    /// When no more is taken.
+    fn room(&mut self) -> io::Result<&mut [u8]>;
+
+    /// Takes so many bytes that were put there.
+    ///
+    /// # Errors
+    /// When no more is taken.
+    fn filled(&mut self, len: usize) -> io::Result<()>;
+}
+
+impl<S: Sink> Sink for &mut S {
+    fn room(&mut self) -> io::Result<&mut [u8]> {
+        (**self).room()
+    }
+
+    fn filled(&mut self, len: usize) -> io::Result<()> {
+        (**self).filled(len)
+    }
+}
+
+/// In memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The archive.
+    pub bytes: Vec<u8>,
+    room: Vec<u8>,
+}
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for Memory {
+    fn room(&mut self) -> io::Result<&mut [u8]> {
+        self.room.resize(64 << 10, 0);
+        Ok(&mut self.room)
+    }
+
+    fn filled(&mut self, len: usize) -> io::Result<()> {
+        self.bytes.extend_from_slice(&self.room[..len]);
+        Ok(())
+    }
+}
+
 /// Packs files into an archive.
 pub struct Packer<W> {
     writer: Writer<W>,
@@ -74,7 +129,7 @@ pub struct Packer<W> {
     packed: Packed,
 }
 
-impl<W: Write> Packer<W> {
+impl<W: Sink> Packer<W> {
     /// A packer whose archive goes to `to`.
     pub fn new(to: W, packing: Packing) -> Self {
         Self {
@@ -248,7 +303,7 @@ impl<W: Write> Packer<W> {
         self.packed.entries += 1;
         self.packed.bytes += segments.iter().map(|segment| segment.len).sum::<u64>();
         let mut data = Data::new(file, segments, self.packing.pad);
-        match self.writer.entry(&entry, &mut data) {
+        match self.content(&entry, &mut data) {
             Ok(()) => Ok(metadata),
             Err(source) => Err(match data.fault {
                 Some(Fault::Shorter) => PackError::Changed(path.to_owned()),
@@ -256,6 +311,27 @@ impl<W: Write> Packer<W> {
                 None => PackError::Write(source),
             }),
         }
+    }
+
+    fn content(&mut self, entry: &Entry, data: &mut Data) -> io::Result<()> {
+        let stored = self.writer.begin(entry)?;
+        let mut left = stored;
+        while left > 0 {
+            let to = self.writer.content();
+            let room = to.room()?;
+            let want = room.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let read = match data.read(&mut room[..want]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            if read == 0 {
+                data.fault = Some(Fault::Shorter);
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            to.filled(read)?;
+            left -= read as u64;
+        }
+        self.writer.pad(stored)
     }
 }
 

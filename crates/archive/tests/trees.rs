@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use banger_archive::pack::{PackError, Packer, Packing, name_of};
+use banger_archive::pack::{Memory, PackError, Packer, Packing, name_of};
 use banger_archive::unpack::{Destination, UnpackError, Unpacked, Unpacking, remove, unpack};
 use banger_archive::{Entry, EntryKind, Writer};
 use banger_inode::{Meta, Timestamp};
@@ -17,9 +17,9 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 fn packed(path: &Path, name: &[u8], packing: Packing) -> Vec<u8> {
-    let mut packer = Packer::new(Vec::new(), packing);
+    let mut packer = Packer::new(Memory::default(), packing);
     packer.tree(path, name).unwrap();
-    packer.finish().unwrap().0
+    packer.finish().unwrap().0.bytes
 }
 
 fn unpacked(tar: &[u8], to: &Path, unpacking: &Unpacking) -> Result<Unpacked, UnpackError> {
@@ -374,7 +374,7 @@ fn links_are_followed_on_request_and_never_in_a_circle() {
     unpacked(&packed(dir.path(), b"", follow), to.path(), &Unpacking::default()).unwrap();
     assert!(to.path().join("b").symlink_metadata().unwrap().is_dir());
     symlink("..", dir.path().join("a/up")).unwrap();
-    let told = Packer::new(Vec::new(), follow).tree(dir.path(), b"");
+    let told = Packer::new(Memory::default(), follow).tree(dir.path(), b"");
     assert!(matches!(told, Err(PackError::Circle(_))), "{told:?}");
 }
 

@@ -114,6 +114,16 @@ impl From<Failure> for Refusal {
     }
 }
 
+impl Error {
+    /// The agent failed, in its own words.
+    pub(crate) fn refused(asked: &'static str, failure: Failure) -> Self {
+        Self::Refused {
+            asked,
+            source: Box::new(failure.into()),
+        }
+    }
+}
+
 /// A VM's disk at rest; it goes on when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Frozen(Incoming);
@@ -171,22 +181,25 @@ impl Guest {
         self.answer("list its listening ports", request).await
     }
 
-    /// Copies files into the guest, or removes some there.
+    /// Removes files in the guest.
+    pub(crate) async fn remove_files(&self, query: &str, names: RequestBody) -> Result<FilesDone, Error> {
+        let request = Request::post(format!("{}?{query}", routes::FILES_REMOVE)).body(names);
+        self.answer("remove files", request.expect("a query that was one already"))
+            .await
+    }
+
+    /// Asks for files, or to take some; what comes back carries their frames.
     pub(crate) async fn files(
         &self,
         asked: &'static str,
-        request: Request<RequestBody>,
-    ) -> Result<FilesDone, Error> {
-        self.answer(asked, request).await
-    }
-
-    /// Asks for files; what comes back carries their frames.
-    pub(crate) async fn file_stream(
-        &self,
-        asked: &'static str,
-        request: Request<RequestBody>,
-    ) -> Result<Incoming, Error> {
-        Ok(self.send(asked, request).await?.into_body())
+        method: Method,
+        route: &'static str,
+        query: &str,
+    ) -> Result<Tunnel, Error> {
+        let request = Request::builder().method(method).uri(format!("{route}?{query}"));
+        let request = request.body(empty()).expect("a query that was one already");
+        let upgraded = self.upgraded(asked, request, STDIO_MUX).await?;
+        stream_of(asked, upgraded)
     }
 
     /// Starts a command; what comes back carries its frames.
@@ -221,12 +234,7 @@ impl Guest {
 
     async fn tunnel(&self, asked: &'static str, request: Request<RequestBody>) -> Result<Tunnel, Error> {
         let upgraded = self.upgraded(asked, request, TUNNEL).await?;
-        let parts = upgraded.downcast::<TokioIo<UnixStream>>();
-        let parts = parts.map_err(|_| Error::Ended { asked })?;
-        Ok(Tunnel {
-            stream: parts.io.into_inner(),
-            sent: parts.read_buf,
-        })
+        stream_of(asked, upgraded)
     }
 
     async fn upgraded(
@@ -321,6 +329,16 @@ impl Guest {
             source: Box::new(failure.into()),
         })
     }
+}
+
+/// The connection itself.
+fn stream_of(asked: &'static str, upgraded: Upgraded) -> Result<Tunnel, Error> {
+    let parts = upgraded.downcast::<TokioIo<UnixStream>>();
+    let parts = parts.map_err(|_| Error::Ended { asked })?;
+    Ok(Tunnel {
+        stream: parts.io.into_inner(),
+        sent: parts.read_buf,
+    })
 }
 
 /// The most bytes of an answer that is held whole; a guest does not decide how much memory the daemon takes.

@@ -1,7 +1,9 @@
 //! Copying files into the guest and out of it.
 //!
-//! Into it, the body of a request is a tar. Out of it, the body of the answer is frames: standard output carries a tar, or
-//! lines of [`Listed`], and one control frame with a [`FilesEnd`] says how it ended. A stream without it was cut short.
+//! The connection switches to frames ([`crate::frame`]). Into the guest, standard input carries a tar, and an empty frame
+//! ends it. Out of it, standard output carries a tar, or lines of [`Listed`]. One control frame with a [`FilesEnd`] says how
+//! either ended; a stream without it was cut short. (Frames, because Firecracker's vsock has no half-closed connections, and
+//! no HTTP body, because the agent shall do no more than a bare pipe would.)
 
 use serde::{Deserialize, Serialize};
 

@@ -10,9 +10,9 @@
 //! | `GET /v1/health` | | [`Health`] |
 //! | `POST /v1/configure` | [`Configure`] | [`Ready`] or [`Failure`] |
 //! | `POST /v1/exec` with `Upgrade: stdio_mux_v1` | [`Exec`] | 101, then frames (see [`frame`]) |
-//! | `PUT /v1/files` with a tar as body | query [`PutFiles`] | [`FilesDone`] |
-//! | `GET /v1/files` | query [`GetFiles`] | frames; see [`files`] |
-//! | `GET /v1/files/list` | query [`OfDirectory`] | frames; see [`files`] |
+//! | `PUT /v1/files` with `Upgrade: stdio_mux_v1` | query [`PutFiles`] | 101, then frames; see [`files`] |
+//! | `GET /v1/files` with `Upgrade: stdio_mux_v1` | query [`GetFiles`] | 101, then frames; see [`files`] |
+//! | `GET /v1/files/list` with `Upgrade: stdio_mux_v1` | query [`OfDirectory`] | 101, then frames; see [`files`] |
 //! | `POST /v1/files/remove` | query [`OfDirectory`] | [`FilesDone`] |
 //! | `POST /v1/workspace/look` | [`workspace::Look`] | [`workspace::Seen`] |
 //! | `PUT /v1/workspace` with entries as body | query `path` | [`workspace::Placed`]; see [`workspace`] |

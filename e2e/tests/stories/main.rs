@@ -24,6 +24,7 @@ mod sessions;
 mod ssh;
 mod ssh_clients;
 mod ssh_forwards;
+mod syncing;
 mod system;
 mod workspace_trips;
 mod workspaces;
@@ -105,6 +106,7 @@ fn main() {
         ssh_forwards::STORIES,
         ssh_clients::STORIES,
         copying::STORIES,
+        syncing::STORIES,
         daemon::STORIES,
         faults::STORIES,
         forwards::STORIES,

@@ -9,11 +9,11 @@ use std::path::Path;
 use banger_guest_api::query::encoded;
 use banger_guest_api::{Failure, FilesDone, Listed, ListedKind};
 
-use super::frames::Out;
+use super::stream::Out;
 use crate::failure::During;
 
 /// Writes a line for all that is below `dir`. What goes away meanwhile is not told.
-pub(super) fn below(dir: &Path, out: &mut Out) -> Result<FilesDone, Failure> {
+pub(super) fn below(dir: &Path, out: &mut Out<'_>) -> Result<FilesDone, Failure> {
     let mut done = FilesDone::default();
     if dir.is_dir() {
         walk(dir, b"", out, &mut done)?;
@@ -21,7 +21,7 @@ pub(super) fn below(dir: &Path, out: &mut Out) -> Result<FilesDone, Failure> {
     Ok(done)
 }
 
-fn walk(dir: &Path, under: &[u8], out: &mut Out, done: &mut FilesDone) -> Result<(), Failure> {
+fn walk(dir: &Path, under: &[u8], out: &mut Out<'_>, done: &mut FilesDone) -> Result<(), Failure> {
     let during = || format!("list {}", dir.display());
     for entry in std::fs::read_dir(dir).during(during())? {
         let entry = entry.during(during())?;

@@ -1,24 +1,26 @@
-//! Copying files into the guest and out of it: routes to the packer and the unpacker, each on a thread of its own beside
+//! Copying files into the guest and out of it: routes to the packer and the unpacker, each on a thread of its own that has
 //! the connection.
 
-mod frames;
 mod incoming;
 mod list;
+mod stream;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use banger_archive::pack::{Packer, Packing, name_of};
 use banger_archive::unpack::{Destination, Unpacking, remove, unpack};
 use banger_guest_api::{Failure, FilesDone, GetFiles, OfDirectory, PutFiles, routes};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 
 use crate::exec::Surroundings;
 use crate::failure::{During, failed, refused};
 use crate::server::{Answer, json};
+use crate::socket::Socket;
 
 pub(crate) use self::incoming::Chunks;
 
@@ -28,44 +30,59 @@ const MAX_NAMES: usize = 8 << 20;
 /// Where relative paths begin.
 const HOME: &[u8] = b"/root";
 
-/// Answers a request for files.
-pub(crate) async fn answer(
-    request: Request<Incoming>,
-    surroundings: &Surroundings,
-) -> Result<Answer, Failure> {
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    match (request.method(), request.uri().path()) {
-        (&Method::PUT, routes::FILES) => {
-            let put = PutFiles::parse(&query).during("understand where files go")?;
-            let path = place(surroundings, &put.path);
-            done(&write(request.into_body(), path, put).await?)
+/// A copy that was asked for.
+pub(crate) enum Copy {
+    /// Into the guest.
+    In(PathBuf, PutFiles),
+    /// Out of it: paths, and their names in the archive.
+    Out(Vec<(PathBuf, Option<Vec<u8>>)>, GetFiles),
+    /// The names of what is in a directory.
+    List(PathBuf),
+}
+
+impl Copy {
+    /// What a request asks for.
+    pub(crate) fn asked(request: &Request<Incoming>, surroundings: &Surroundings) -> Result<Self, Failure> {
+        let query = request.uri().query().unwrap_or_default();
+        match (request.method(), request.uri().path()) {
+            (&Method::PUT, routes::FILES) => {
+                let put = PutFiles::parse(query).during("understand where files go")?;
+                Ok(Self::In(place(surroundings, &put.path), put))
+            }
+            (&Method::GET, routes::FILES) => {
+                let get = GetFiles::parse(query).during("understand which files are asked for")?;
+                let paths = get.paths.iter();
+                let paths = paths.map(|path| (place(surroundings, path), name_of(path)));
+                Ok(Self::Out(paths.collect(), get))
+            }
+            (&Method::GET, routes::FILES_LIST) => {
+                let of = OfDirectory::parse(query).during("understand which directory is asked for")?;
+                Ok(Self::List(place(surroundings, &of.path)))
+            }
+            (method, path) => Err(refused(format!("this agent has no {method} {path}"))),
         }
-        (&Method::GET, routes::FILES) => {
-            let get = GetFiles::parse(&query).during("understand which files are asked for")?;
-            let paths = get
-                .paths
-                .iter()
-                .map(|path| (place(surroundings, path), name_of(path)));
-            read(paths.collect(), &get)
-        }
-        (&Method::GET, routes::FILES_LIST) => {
-            let of = OfDirectory::parse(&query).during("understand which directory is asked for")?;
-            let path = place(surroundings, &of.path);
-            Ok(frames::answer(move |out| list::below(&path, out)))
-        }
-        (&Method::POST, routes::FILES_REMOVE) => {
-            let of = OfDirectory::parse(&query).during("understand where files go away")?;
-            let path = place(surroundings, &of.path);
-            let names = Limited::new(request.into_body(), MAX_NAMES).collect().await;
-            let names = names.map_err(|error| refused(format!("read which files go away: {error}")))?;
-            done(&blocking("removing files", move || take_away(path, &names.to_bytes())).await?)
-        }
-        (method, path) => Err(refused(format!("this agent has no {method} {path}"))),
+    }
+
+    /// Does it through a connection whose client had already `sent` something.
+    pub(crate) fn through(self, socket: Socket, sent: Bytes) {
+        stream::serve(socket, sent, |input, out| match self {
+            Self::In(path, put) => write(input, &path, &put),
+            Self::Out(paths, get) => read(&paths, &get, out),
+            Self::List(path) => list::below(&path, out),
+        });
     }
 }
 
-fn done(done: &FilesDone) -> Result<Answer, Failure> {
-    Ok(json(StatusCode::OK, done))
+/// Removes the files that a request names.
+pub(crate) async fn removed(request: Request<Incoming>, surroundings: &Surroundings) -> Result<Answer, Failure> {
+    let query = request.uri().query().unwrap_or_default();
+    let of = OfDirectory::parse(query).during("understand where files go away")?;
+    let path = place(surroundings, &of.path);
+    let names = Limited::new(request.into_body(), MAX_NAMES).collect().await;
+    let names = names.map_err(|error| refused(format!("read which files go away: {error}")))?;
+    let work = tokio::task::spawn_blocking(move || take_away(path, &names.to_bytes())).await;
+    let done = work.unwrap_or_else(|_| Err(refused("removing files panicked")))?;
+    Ok(json(StatusCode::OK, &done))
 }
 
 /// Where a path of the guest is.
@@ -79,53 +96,48 @@ fn place(surroundings: &Surroundings, path: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(&place))
 }
 
-async fn write(body: Incoming, path: PathBuf, put: PutFiles) -> Result<FilesDone, Failure> {
-    let tar = Chunks::of(body);
-    let work = move || {
-        let mut unpacking = Unpacking {
-            all: put.all,
-            owner: put.owner,
-            replace: put.replace,
-            tops: put.names.clone(),
-            ..Unpacking::default()
-        };
-        let to = match put.replace {
-            true => Destination::directory(&path),
-            false => Destination::find(&path, &put.names, &mut unpacking),
-        };
-        let to = to.during("copy files into the guest")?;
-        let done = unpack(tar, to, &unpacking, &mut |_| {}).during("copy files into the guest")?;
-        Ok(FilesDone {
-            entries: done.entries,
-            bytes: done.bytes,
-            notes: done.notes,
-        })
+fn write(tar: &mut stream::In<'_>, path: &Path, put: &PutFiles) -> Result<FilesDone, Failure> {
+    let mut unpacking = Unpacking {
+        all: put.all,
+        owner: put.owner,
+        replace: put.replace,
+        tops: put.names.clone(),
+        ..Unpacking::default()
     };
-    blocking("copying files", work).await
+    let to = match put.replace {
+        true => Destination::directory(path),
+        false => Destination::find(path, &put.names, &mut unpacking),
+    };
+    let to = to.during("copy files into the guest")?;
+    let done = unpack(tar, to, &unpacking, &mut |_| {}).during("copy files into the guest")?;
+    Ok(FilesDone {
+        entries: done.entries,
+        bytes: done.bytes,
+        notes: done.notes,
+    })
 }
 
-fn read(paths: Vec<(PathBuf, Option<Vec<u8>>)>, get: &GetFiles) -> Result<Answer, Failure> {
-    for (path, _) in &paths {
-        std::fs::symlink_metadata(path).during(format!("look at {}", path.display()))?;
-    }
+fn read(
+    paths: &[(PathBuf, Option<Vec<u8>>)],
+    get: &GetFiles,
+    out: &mut stream::Out<'_>,
+) -> Result<FilesDone, Failure> {
     let packing = Packing {
         all: get.all,
         follow: get.follow,
         pad: false,
     };
-    Ok(frames::answer(move |out| {
-        let mut packer = Packer::new(out, packing);
-        for (path, name) in &paths {
-            let packed = packer.tree(path, name.as_deref().unwrap_or_default());
-            packed.during("copy files out of the guest")?;
-        }
-        let (_, packed) = packer.finish().during("copy files out of the guest")?;
-        Ok(FilesDone {
-            entries: packed.entries,
-            bytes: packed.bytes,
-            notes: packed.notes,
-        })
-    }))
+    let mut packer = Packer::new(out, packing);
+    for (path, name) in paths {
+        let packed = packer.tree(path, name.as_deref().unwrap_or_default());
+        packed.during("copy files out of the guest")?;
+    }
+    let (_, packed) = packer.finish().during("copy files out of the guest")?;
+    Ok(FilesDone {
+        entries: packed.entries,
+        bytes: packed.bytes,
+        notes: packed.notes,
+    })
 }
 
 fn take_away(path: PathBuf, names: &[u8]) -> Result<FilesDone, Failure> {
@@ -141,17 +153,4 @@ fn take_away(path: PathBuf, names: &[u8]) -> Result<FilesDone, Failure> {
         done.entries += u64::from(removed);
     }
     Ok(done)
-}
-
-async fn blocking<T: Send + 'static>(
-    what: &'static str,
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    let work = tokio::task::spawn_blocking(work).await;
-    work.unwrap_or_else(|_| Err(refused(format!("{what} panicked"))))
-}
-
-/// An answer with a body of its own.
-fn streamed(body: frames::Body) -> Answer {
-    Response::new(BodyExt::boxed(body))
 }

@@ -27,6 +27,18 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// When `content` ends too early or fails, or the archive cannot be written.
     pub fn entry(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
+        let stored = self.begin(entry)?;
+        if io::copy(&mut content.take(stored), &mut self.to)? != stored {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.pad(stored)
+    }
+
+    /// Begins an entry. Gives how many bytes of content follow, for [`Self::content`], and then [`Self::pad`].
+    ///
+    /// # Errors
+    /// When the archive cannot be written.
+    pub fn begin(&mut self, entry: &Entry) -> io::Result<u64> {
         let mut header = Header::new();
         let mut records = Records::default();
         let (name, map) = self.describe(entry, &mut header, &mut records);
@@ -46,11 +58,16 @@ impl<W: Write> Writer<W> {
             self.extended(&records.0)?;
         }
         self.to.write_all(&header.sealed())?;
-        if let EntryKind::File { segments, .. } = &entry.kind {
-            self.to.write_all(&map)?;
-            self.data(segments, content)?;
-        }
-        Ok(())
+        self.to.write_all(&map)?;
+        Ok(match &entry.kind {
+            EntryKind::File { segments, .. } => segments.iter().map(|segment| segment.len).sum(),
+            _ => 0,
+        })
+    }
+
+    /// Where content goes that is written by other means than [`Self::entry`].
+    pub fn content(&mut self) -> &mut W {
+        &mut self.to
     }
 
     /// Writes the end mark.
@@ -123,15 +140,11 @@ impl<W: Write> Writer<W> {
         self.pad(records.len() as u64)
     }
 
-    fn data(&mut self, segments: &[Segment], content: &mut dyn Read) -> io::Result<()> {
-        let stored: u64 = segments.iter().map(|segment| segment.len).sum();
-        if io::copy(&mut content.take(stored), &mut self.to)? != stored {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.pad(stored)
-    }
-
-    fn pad(&mut self, len: u64) -> io::Result<()> {
+    /// Ends content of so many bytes.
+    ///
+    /// # Errors
+    /// When the archive cannot be written.
+    pub fn pad(&mut self, len: u64) -> io::Result<()> {
         let zeros = len.next_multiple_of(BLOCK) - len;
         self.to.write_all(&[0; BLOCK as usize][..zeros as usize])
     }

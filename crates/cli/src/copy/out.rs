@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use banger_archive::pack::Sink;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -16,7 +17,9 @@ pub(super) const AHEAD: usize = 4;
 
 /// Writes chunks.
 pub(crate) struct Out {
-    buffer: Vec<u8>,
+    /// A chunk in the making, and how much of it is filled.
+    chunk: Vec<u8>,
+    len: usize,
     to: mpsc::Sender<Chunk>,
     sent: u64,
     count: Box<dyn Fn(u64) + Send>,
@@ -25,7 +28,8 @@ pub(crate) struct Out {
 impl Out {
     pub(super) fn new(to: mpsc::Sender<Chunk>, count: impl Fn(u64) + Send + 'static) -> Self {
         Self {
-            buffer: Vec::with_capacity(CHUNK),
+            chunk: Vec::new(),
+            len: 0,
             to,
             sent: 0,
             count: Box::new(count),
@@ -35,23 +39,41 @@ impl Out {
 
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(CHUNK - self.buffer.len());
-        self.buffer.extend_from_slice(&bytes[..taken]);
-        if self.buffer.len() == CHUNK {
-            self.flush()?;
-        }
+        let room = self.room()?;
+        let taken = bytes.len().min(room.len());
+        room[..taken].copy_from_slice(&bytes[..taken]);
+        self.filled(taken)?;
         Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
+        if self.len == 0 {
             return Ok(());
         }
-        let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
+        let mut chunk = std::mem::take(&mut self.chunk);
+        chunk.truncate(std::mem::take(&mut self.len));
         self.sent += chunk.len() as u64;
         let sent = self.to.blocking_send(Ok(chunk.into()));
         sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the guest takes no more"))?;
         (self.count)(self.sent);
         Ok(())
+    }
+}
+
+impl Sink for Out {
+    fn room(&mut self) -> io::Result<&mut [u8]> {
+        if self.chunk.is_empty() {
+            self.chunk = vec![0; CHUNK];
+        }
+        Ok(&mut self.chunk[self.len..])
+    }
+
+    fn filled(&mut self, len: usize) -> io::Result<()> {
+        self.len += len;
+        if self.len == self.chunk.len() {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 }

@@ -1,24 +1,28 @@
 //! Files of VMs over HTTP: what comes is passed on, to the agent and from it. Nothing of it is looked at or kept.
 
+use std::io;
+
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::Response;
-use banger_api::stream::{FilesDone, routes};
+use banger_api::stream::{Channel, Decoder, FilesDone, FilesEnd, frame, routes};
 use futures_util::StreamExt;
 use http::Method;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use tokio::sync::mpsc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::App;
 use super::answer::Refused;
-use crate::guest::{Guest, RequestBody};
+use crate::guest::{self, Guest, Tunnel};
 use crate::vm;
 
-/// Chunks that are under way at most, a few hundred KiB each.
+/// Chunks that are under way at most, and the bytes of one.
 const AHEAD: usize = 4;
+const CHUNK: usize = 256 << 10;
 
 pub(crate) async fn put(
     State(app): State<App>,
@@ -26,10 +30,23 @@ pub(crate) async fn put(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Json<FilesDone>, Refused> {
+    let asked = "copy files";
     let (guest, failed) = of(&app, &name)?;
-    let request = asking(Method::PUT, routes::FILES, query, passed_on(request.into_body()));
-    let done = guest.files("copy files", request).await.map_err(failed)?;
-    Ok(Json(done))
+    let query = query.unwrap_or_default();
+    let done = async {
+        let Tunnel { stream, sent } = guest.files(asked, Method::PUT, routes::FILES, &query).await?;
+        let (from, to) = stream.into_split();
+        // It is read to its end even if the agent takes no more of it: a client that is stopped in the middle of its request
+        // would not see the answer. When the client leaves, the connection breaks off in the middle of an archive.
+        let sending = tokio::spawn(pass_in(request.into_body(), to));
+        let end = end(asked, from, &sent).await;
+        if end.is_ok() {
+            // All of the archive was taken; what may follow it does not matter.
+            sending.abort();
+        }
+        end
+    };
+    Ok(Json(done.await.map_err(failed)?))
 }
 
 pub(crate) async fn remove(
@@ -39,14 +56,12 @@ pub(crate) async fn remove(
     request: Request,
 ) -> Result<Json<FilesDone>, Refused> {
     let (guest, failed) = of(&app, &name)?;
-    let request = asking(
-        Method::POST,
-        routes::FILES_REMOVE,
-        query,
-        passed_on(request.into_body()),
-    );
-    let done = guest.files("remove files", request).await.map_err(failed)?;
-    Ok(Json(done))
+    let names = request.into_body().map_err(io::Error::other).boxed();
+    // A body of axum's may be of one thread only.
+    let names = names.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let names = BodyExt::boxed(http_body_util::Full::new(names).map_err(|never| match never {}));
+    let done = guest.remove_files(&query.unwrap_or_default(), names).await;
+    Ok(Json(done.map_err(failed)?))
 }
 
 pub(crate) async fn get(
@@ -65,6 +80,7 @@ pub(crate) async fn list(
     stream(&app, &name, query, routes::FILES_LIST, "list files").await
 }
 
+/// The agent's frames as the body of an answer.
 async fn stream(
     app: &App,
     name: &str,
@@ -73,13 +89,32 @@ async fn stream(
     asked: &'static str,
 ) -> Result<Response, Refused> {
     let (guest, failed) = of(app, name)?;
-    let request = asking(Method::GET, route, query, passed_on(Body::empty()));
-    let answer = guest.file_stream(asked, request).await.map_err(failed)?;
-    Ok(Response::new(Body::new(answer)))
+    let query = query.unwrap_or_default();
+    let tunnel = guest.files(asked, Method::GET, route, &query).await.map_err(failed)?;
+    let (to, chunks) = tokio::sync::mpsc::channel(AHEAD);
+    tokio::spawn(async move {
+        let Tunnel { mut stream, sent } = tunnel;
+        let mut chunk = Vec::from(sent);
+        loop {
+            if !chunk.is_empty() && to.send(Ok(Frame::data(Bytes::from(chunk)))).await.is_err() {
+                return;
+            }
+            chunk = Vec::with_capacity(CHUNK);
+            match stream.read_buf(&mut chunk).await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => return drop(to.send(Err(error)).await),
+            }
+            if to.is_closed() {
+                return;
+            }
+        }
+    });
+    Ok(Response::new(Body::new(StreamBody::new(ReceiverStream::new(chunks)))))
 }
 
 /// The agent of a VM, and what its failures are.
-fn of(app: &App, name: &str) -> Result<(Guest, impl FnOnce(crate::guest::Error) -> vm::Error), Refused> {
+fn of(app: &App, name: &str) -> Result<(Guest, impl FnOnce(guest::Error) -> vm::Error), Refused> {
     let handle = app.vms.find(name)?;
     let guest = handle.live()?.guest();
     let failed = move |source| vm::Error::Guest {
@@ -90,30 +125,40 @@ fn of(app: &App, name: &str) -> Result<(Guest, impl FnOnce(crate::guest::Error) 
     Ok((guest, failed))
 }
 
-fn asking(
-    method: Method,
-    route: &str,
-    query: Option<String>,
-    body: RequestBody,
-) -> http::Request<RequestBody> {
-    http::Request::builder()
-        .method(method)
-        .uri(format!("{route}?{}", query.unwrap_or_default()))
-        .body(body)
-        .expect("a query that was one already")
+/// Passes a client's body on to the agent, as frames of standard input.
+async fn pass_in(body: Body, mut to: OwnedWriteHalf) {
+    let mut chunks = body.into_data_stream();
+    let mut takes = true;
+    while let Some(chunk) = chunks.next().await {
+        let Ok(mut chunk) = chunk else { return };
+        while takes && !chunk.is_empty() {
+            let part = chunk.split_to(chunk.len().min(frame::MAX_PAYLOAD));
+            let header = frame::header(Channel::Stdin, part.len());
+            takes = to.write_all(&header).await.is_ok() && to.write_all(&part).await.is_ok();
+        }
+    }
+    // The agent says how it went, or has done so.
+    let _ = to.write_all(&frame::header(Channel::Stdin, 0)).await;
+    let _ = std::future::pending::<()>().await;
 }
 
-/// A client's body as the agent's. When the agent takes no more of it, it is read to its end all the same: a client that
-/// is stopped in the middle of its request would not see the answer.
-fn passed_on(body: Body) -> RequestBody {
-    let (to, from) = mpsc::channel(AHEAD);
-    tokio::spawn(async move {
-        let mut chunks = body.into_data_stream();
-        while let Some(chunk) = chunks.next().await {
-            let _ = to
-                .send(chunk.map(Frame::data).map_err(std::io::Error::other))
-                .await;
+/// What the agent says at the end.
+async fn end(asked: &'static str, mut from: OwnedReadHalf, sent: &[u8]) -> Result<FilesDone, guest::Error> {
+    let mut decoder = Decoder::new();
+    decoder.extend(sent);
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        let frame = decoder.next_frame().map_err(|_| guest::Error::Ended { asked })?;
+        if let Some(frame) = frame {
+            let end = serde_json::from_slice(frame.payload);
+            return match end.map_err(|source| guest::Error::Answer { asked, source })? {
+                FilesEnd::Done(done) => Ok(done),
+                FilesEnd::Failed(failure) => Err(guest::Error::refused(asked, failure)),
+            };
         }
-    });
-    BodyExt::boxed(StreamBody::new(ReceiverStream::new(from)))
+        match from.read(&mut buffer).await {
+            Ok(read) if read > 0 => decoder.extend(&buffer[..read]),
+            _ => return Err(guest::Error::Ended { asked }),
+        }
+    }
 }
