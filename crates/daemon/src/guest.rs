@@ -119,6 +119,7 @@ impl Error {
     pub(crate) fn refused(asked: &'static str, failure: Failure) -> Self {
         Self::Refused {
             asked,
+            status: StatusCode::BAD_REQUEST,
             source: Box::new(failure.into()),
         }
     }

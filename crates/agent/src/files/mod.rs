@@ -74,7 +74,10 @@ impl Copy {
 }
 
 /// Removes the files that a request names.
-pub(crate) async fn removed(request: Request<Incoming>, surroundings: &Surroundings) -> Result<Answer, Failure> {
+pub(crate) async fn removed(
+    request: Request<Incoming>,
+    surroundings: &Surroundings,
+) -> Result<Answer, Failure> {
     let query = request.uri().query().unwrap_or_default();
     let of = OfDirectory::parse(query).during("understand where files go away")?;
     let path = place(surroundings, &of.path);

@@ -2,7 +2,6 @@
 //! used again. A guest may have one CPU, and a page fault may cost it more than a copy of the page.
 
 use std::io::{self, BufReader, Read, Write};
-use std::os::fd::OwnedFd;
 
 use banger_archive::pack::Sink;
 use banger_guest_api::{Channel, Failure, FilesDone, FilesEnd, frame};
@@ -53,7 +52,7 @@ fn through(
     if out.flush().and_then(|()| out.end(&end)).is_ok() {
         // One that is stopped in the middle of what it sends would not see it: what still comes is read and forgotten, until
         // it leaves.
-        let _ = io::copy(&mut socket.by_ref(), &mut io::sink());
+        let _ = io::copy(&mut &*socket, &mut io::sink());
     }
 }
 
@@ -73,7 +72,9 @@ impl Read for In<'_> {
             let [channel, a, b, c, d] = header;
             self.left = u32::from_be_bytes([a, b, c, d]) as usize;
             if channel != Channel::Stdin as u8 || self.left > frame::MAX_PAYLOAD {
-                return Err(io::Error::other("what the host sends is no frame of standard input"));
+                return Err(io::Error::other(
+                    "what the host sends is no frame of standard input",
+                ));
             }
             self.ended = self.left == 0;
         }
@@ -98,7 +99,7 @@ pub(super) struct Out<'a> {
 impl Out<'_> {
     fn end(&mut self, end: &FilesEnd) -> io::Result<()> {
         let json = serde_json::to_vec(end)?;
-        self.to.by_ref().write_all(&frame::encode(Channel::Control, &json))
+        (&mut &*self.to).write_all(&frame::encode(Channel::Control, &json))
     }
 }
 
@@ -117,7 +118,7 @@ impl Write for Out<'_> {
         }
         let payload = std::mem::take(&mut self.len);
         self.frame[..frame::HEADER].copy_from_slice(&frame::header(Channel::Stdout, payload));
-        self.to.by_ref().write_all(&self.frame[..frame::HEADER + payload])
+        (&mut &*self.to).write_all(&self.frame[..frame::HEADER + payload])
     }
 }
 

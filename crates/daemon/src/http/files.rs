@@ -1,7 +1,5 @@
 //! Files of VMs over HTTP: what comes is passed on, to the agent and from it. Nothing of it is looked at or kept.
 
-use std::io;
-
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, Request, State};
@@ -9,7 +7,7 @@ use axum::response::Response;
 use banger_api::stream::{Channel, Decoder, FilesDone, FilesEnd, frame, routes};
 use futures_util::StreamExt;
 use http::Method;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -38,13 +36,8 @@ pub(crate) async fn put(
         let (from, to) = stream.into_split();
         // It is read to its end even if the agent takes no more of it: a client that is stopped in the middle of its request
         // would not see the answer. When the client leaves, the connection breaks off in the middle of an archive.
-        let sending = tokio::spawn(pass_in(request.into_body(), to));
-        let end = end(asked, from, &sent).await;
-        if end.is_ok() {
-            // All of the archive was taken; what may follow it does not matter.
-            sending.abort();
-        }
-        end
+        let _sending = tokio::spawn(pass_in(request.into_body(), to));
+        end(asked, from, &sent).await
     };
     Ok(Json(done.await.map_err(failed)?))
 }
@@ -53,13 +46,10 @@ pub(crate) async fn remove(
     State(app): State<App>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
-    request: Request,
+    names: Bytes,
 ) -> Result<Json<FilesDone>, Refused> {
     let (guest, failed) = of(&app, &name)?;
-    let names = request.into_body().map_err(io::Error::other).boxed();
-    // A body of axum's may be of one thread only.
-    let names = names.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let names = BodyExt::boxed(http_body_util::Full::new(names).map_err(|never| match never {}));
+    let names = BodyExt::boxed(Full::new(names).map_err(|never| match never {}));
     let done = guest.remove_files(&query.unwrap_or_default(), names).await;
     Ok(Json(done.map_err(failed)?))
 }
@@ -90,7 +80,10 @@ async fn stream(
 ) -> Result<Response, Refused> {
     let (guest, failed) = of(app, name)?;
     let query = query.unwrap_or_default();
-    let tunnel = guest.files(asked, Method::GET, route, &query).await.map_err(failed)?;
+    let tunnel = guest
+        .files(asked, Method::GET, route, &query)
+        .await
+        .map_err(failed)?;
     let (to, chunks) = tokio::sync::mpsc::channel(AHEAD);
     tokio::spawn(async move {
         let Tunnel { mut stream, sent } = tunnel;
@@ -100,17 +93,20 @@ async fn stream(
                 return;
             }
             chunk = Vec::with_capacity(CHUNK);
-            match stream.read_buf(&mut chunk).await {
+            let read = tokio::select! {
+                read = stream.read_buf(&mut chunk) => read,
+                () = to.closed() => return,
+            };
+            match read {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) => return drop(to.send(Err(error)).await),
             }
-            if to.is_closed() {
-                return;
-            }
         }
     });
-    Ok(Response::new(Body::new(StreamBody::new(ReceiverStream::new(chunks)))))
+    Ok(Response::new(Body::new(StreamBody::new(ReceiverStream::new(
+        chunks,
+    )))))
 }
 
 /// The agent of a VM, and what its failures are.
@@ -125,21 +121,22 @@ fn of(app: &App, name: &str) -> Result<(Guest, impl FnOnce(guest::Error) -> vm::
     Ok((guest, failed))
 }
 
-/// Passes a client's body on to the agent, as frames of standard input.
-async fn pass_in(body: Body, mut to: OwnedWriteHalf) {
+/// Passes a client's body on to the agent, as frames of standard input. Gives the direction back, because closing it could
+/// close both before the agent has said how it went.
+async fn pass_in(body: Body, mut to: OwnedWriteHalf) -> Option<OwnedWriteHalf> {
     let mut chunks = body.into_data_stream();
     let mut takes = true;
     while let Some(chunk) = chunks.next().await {
-        let Ok(mut chunk) = chunk else { return };
+        let mut chunk = chunk.ok()?;
         while takes && !chunk.is_empty() {
             let part = chunk.split_to(chunk.len().min(frame::MAX_PAYLOAD));
             let header = frame::header(Channel::Stdin, part.len());
             takes = to.write_all(&header).await.is_ok() && to.write_all(&part).await.is_ok();
         }
     }
-    // The agent says how it went, or has done so.
+    // An agent that takes no more has said why.
     let _ = to.write_all(&frame::header(Channel::Stdin, 0)).await;
-    let _ = std::future::pending::<()>().await;
+    Some(to)
 }
 
 /// What the agent says at the end.
