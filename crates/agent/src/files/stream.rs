@@ -79,8 +79,12 @@ impl Read for In<'_> {
             self.ended = self.left == 0;
         }
         let want = buffer.len().min(self.left);
+        // Even a read of nothing would wait for what comes next.
+        if want == 0 {
+            return Ok(0);
+        }
         let read = self.from.read(&mut buffer[..want])?;
-        if read == 0 && want > 0 {
+        if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.left -= read;
