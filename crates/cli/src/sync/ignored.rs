@@ -4,41 +4,25 @@
 //! Unlike git, this knows of no index: a file that is tracked and matches a pattern stays here.
 
 use std::collections::HashMap;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::pattern::{Pattern, patterns};
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 /// The files with patterns, that which counts first in front.
 const FILES: [&str; 2] = [".bangerignore", ".gitignore"];
 
-/// A file of patterns, and where it counts from.
-#[derive(Debug)]
-struct Patterns {
-    dir: PathBuf,
-    all: Vec<Pattern>,
+/// The patterns of a file, which count from a directory on; what is none is passed over.
+fn read(dir: &Path, file: &Path) -> Option<Gitignore> {
+    let mut patterns = GitignoreBuilder::new(dir);
+    let _what_is_none = patterns.add(file);
+    patterns.build().ok().filter(|patterns| !patterns.is_empty())
 }
 
-impl Patterns {
-    fn read(dir: &Path, file: &Path) -> Option<Self> {
-        let text = std::fs::read(file).ok()?;
-        Some(Self {
-            dir: dir.to_owned(),
-            all: patterns(&text),
-        })
-    }
-
-    /// Whether `path` is ignored, if this says anything of it: the last pattern that means it counts.
-    fn ignores(&self, path: &Path, is_dir: bool) -> Option<bool> {
-        let path = path.strip_prefix(&self.dir).ok()?.as_os_str().as_bytes();
-        let pattern = self
-            .all
-            .iter()
-            .rev()
-            .find(|pattern| pattern.means(path, is_dir))?;
-        Some(!pattern.keeps)
-    }
+/// Whether `path` is ignored, if one of these says anything of it.
+fn said(patterns: &[Gitignore], path: &Path, is_dir: bool) -> Option<bool> {
+    let mut said = patterns.iter().map(|patterns| patterns.matched(path, is_dir));
+    said.find(|said| !said.is_none()).map(|said| said.is_ignore())
 }
 
 /// The patterns of a tree.
@@ -48,8 +32,8 @@ pub(crate) struct Ignored {
     /// Nothing but git's own directory is ignored.
     nothing: bool,
     /// From outside the tree: of the directories above it in its repository, of the repository, of the user.
-    above: Vec<Patterns>,
-    below: HashMap<PathBuf, Arc<[Patterns]>>,
+    above: Vec<Gitignore>,
+    below: HashMap<PathBuf, Arc<[Gitignore]>>,
 }
 
 impl Ignored {
@@ -62,8 +46,8 @@ impl Ignored {
                 .skip(1)
                 .take_while(|dir| dir.starts_with(repository));
             above.extend(dirs.flat_map(of_directory));
-            above.extend(Patterns::read(repository, &repository.join(".git/info/exclude")));
-            above.extend(users().and_then(|file| Patterns::read(repository, &file)));
+            above.extend(read(repository, &repository.join(".git/info/exclude")));
+            above.extend(users().and_then(|file| read(repository, &file)));
         }
         Self {
             root: root.to_owned(),
@@ -100,22 +84,14 @@ impl Ignored {
         }
         let whole = self.root.join(path);
         for dir in path.ancestors().skip(1) {
-            let patterns = self.of(dir);
-            let said = patterns
-                .iter()
-                .find_map(|patterns| patterns.ignores(&whole, is_dir));
-            if let Some(ignored) = said {
+            if let Some(ignored) = said(&self.of(dir), &whole, is_dir) {
                 return ignored;
             }
         }
-        let said = self
-            .above
-            .iter()
-            .find_map(|patterns| patterns.ignores(&whole, is_dir));
-        said.unwrap_or(false)
+        said(&self.above, &whole, is_dir).unwrap_or(false)
     }
 
-    fn of(&mut self, dir: &Path) -> Arc<[Patterns]> {
+    fn of(&mut self, dir: &Path) -> Arc<[Gitignore]> {
         if let Some(known) = self.below.get(dir) {
             return Arc::clone(known);
         }
@@ -125,9 +101,9 @@ impl Ignored {
     }
 }
 
-fn of_directory(dir: &Path) -> Vec<Patterns> {
+fn of_directory(dir: &Path) -> Vec<Gitignore> {
     let files = FILES.iter().map(|file| dir.join(file));
-    files.filter_map(|file| Patterns::read(dir, &file)).collect()
+    files.filter_map(|file| read(dir, &file)).collect()
 }
 
 /// The user's own file, where git looks for it unless `core.excludesFile` says otherwise.
@@ -143,6 +119,8 @@ fn users() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -187,5 +165,103 @@ mod tests {
         assert!(is("target", true));
         let mut all = Ignored::new(&root, true);
         assert!(!all.is(Path::new("a.log"), false) && all.is(Path::new("deep/.git/x"), false));
+    }
+
+    #[test]
+    fn git_says_the_same() {
+        // Only a bracket that is escaped within brackets is something else to the library.
+        let globs = [
+            "a",
+            "/a",
+            "a/",
+            "a/b",
+            "/a/b",
+            "*.o",
+            "a*",
+            "*a*",
+            "a/*",
+            "a/**",
+            "**/b",
+            "a/**/b",
+            "**",
+            "a**b",
+            "?",
+            "[ab]",
+            "[!ab]",
+            "[a-c]x",
+            "[]a]",
+            "\\!a",
+            "\\#a",
+            "a\\ ",
+            "a ",
+            "[[:digit:]]",
+            "b/c",
+            "**/b/c",
+            "a/**/",
+            "*/b",
+            "[a",
+            "x[",
+            "\\*",
+            "a/?/c",
+            "*b*c",
+            "/*",
+            "/**",
+            "a//b",
+            "dir/**/x.o",
+        ];
+        let paths = [
+            "a",
+            "b",
+            "a/b",
+            "a/b/c",
+            "b/c",
+            "c/b",
+            "x.o",
+            "a/x.o",
+            "ab",
+            "axb",
+            "a/x/b",
+            "ax",
+            "bx",
+            "]",
+            "!a",
+            "#a",
+            "a ",
+            "1",
+            "x",
+            "*",
+            "abc",
+            "x/b/c",
+            "dir/x.o",
+            "dir/y/x.o",
+        ];
+        let dir = tempfile::tempdir().unwrap();
+        let git = |args: &[&str]| {
+            Command::new("git")
+                .arg("-C")
+                .arg(dir.path())
+                .args(args)
+                .output()
+                .unwrap()
+        };
+        git(&["init", "-q"]);
+        for line in globs {
+            std::fs::write(dir.path().join(".gitignore"), format!("{line}\n")).unwrap();
+            let told = git(&[&["check-ignore", "--no-index", "--"], &paths[..]].concat());
+            let theirs: Vec<&str> = std::str::from_utf8(&told.stdout).unwrap().lines().collect();
+            let patterns = read(dir.path(), &dir.path().join(".gitignore"));
+            let patterns: Vec<Gitignore> = patterns.into_iter().collect();
+            let means = |path: &str, is_dir| said(&patterns, &dir.path().join(path), is_dir) == Some(true);
+            let ours: Vec<&str> = paths
+                .into_iter()
+                .filter(|path| {
+                    // None of them is there, so git takes the last part for a file.
+                    let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+                    means(path, false) || above.into_iter().any(|dir| means(dir, true))
+                })
+                .collect();
+            let quoted = |paths: Vec<&str>| paths.into_iter().map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(quoted(ours), quoted(theirs), "{line:?}");
+        }
     }
 }

@@ -10,7 +10,6 @@
 
 mod ignored;
 mod pass;
-mod pattern;
 mod walk;
 mod watch;
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use super::run::GUEST_PATH;
 use crate::failure::Failure;
 use crate::progress::bytes;
 use crate::sync::{Event, Sync, Syncing};
@@ -18,15 +19,16 @@ use crate::{complete, connection, exit, print};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  banger vm sync web --watch                the repository around here, to /root/repo, until it is interrupted
   banger vm sync web .:/srv/app             once
-  banger vm sync web .:/srv/app --watch     until it is interrupted
   banger vm sync web site:www --delete      to /root/www, and nothing else stays there")]
 pub(crate) struct Args {
     #[arg(add = complete::vms())]
     vm: String,
-    /// A directory here, and one in the VM; a relative one there begins at /root
+    /// A directory here, and one in the VM; a relative one there begins at /root. Otherwise the repository around here, and
+    /// its workspace in the VM
     #[arg(value_name = "SRC:DST", value_parser = clap::builder::OsStringValueParser::new())]
-    what: OsString,
+    what: Option<OsString>,
     /// Send changes as they happen
     #[arg(long)]
     watch: bool,
@@ -48,7 +50,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
-    let (root, to) = parsed(&args.what)?;
+    let (root, to) = args.what.as_ref().map_or_else(around_here, parsed)?;
     let sync = Sync {
         root,
         vm: args.vm,
@@ -65,6 +67,18 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let syncing = Syncing::new(&sync, &client, args.watch, &mut tell)?;
     interruptible(syncing.run()).await?;
     Ok(exit::OK)
+}
+
+/// The repository around the current directory, and where `vm run` places it.
+fn around_here() -> Result<(PathBuf, Vec<u8>), Failure> {
+    let here = std::env::current_dir().map_err(|error| Failure::during("look where this is", &error))?;
+    let repository = here.ancestors().find(|dir| dir.join(".git").exists());
+    let none = || {
+        let name = "name a directory here and one in the VM: `.:/srv/app`";
+        Failure::new("there is no git repository around here", &[name])
+    };
+    let root = repository.ok_or_else(none)?.to_owned();
+    Ok((root, GUEST_PATH.as_bytes().to_owned()))
 }
 
 fn parsed(what: &OsString) -> Result<(PathBuf, Vec<u8>), Failure> {
