@@ -48,9 +48,9 @@
 //! | `POST /v1/vms/{name}/forwards/remove` | [`ForwardRemove`] | list of the [`Forward`](banger_model::Forward)s removed |
 //! | `GET /v1/vms/{name}/egress` | query [`EgressQuery`] | list of [`VmFlow`], or events of it and of [`EgressGap`] |
 //! | `GET /v1/vms/{name}/egress/learned` | | [`VmLearned`] |
-//! | `PUT /v1/vms/{name}/files` with a tar as body | query [`stream::PutFiles`] | [`stream::FilesDone`] |
-//! | `GET /v1/vms/{name}/files` | query [`stream::GetFiles`] | frames; see [`stream::files`] |
-//! | `GET /v1/vms/{name}/files/list` | query [`stream::OfDirectory`] | frames; see [`stream::files`] |
+//! | `PUT /v1/vms/{name}/files`, `Upgrade: handed_over_v1` | query [`stream::PutFiles`] | 101, then a connection to the agent; see [`stream::files`] |
+//! | `GET /v1/vms/{name}/files`, `Upgrade: handed_over_v1` | query [`stream::GetFiles`] | 101, then a connection to the agent |
+//! | `GET /v1/vms/{name}/files/list`, `Upgrade: handed_over_v1` | query [`stream::OfDirectory`] | 101, then a connection to the agent |
 //! | `POST /v1/vms/{name}/files/remove` | query [`stream::OfDirectory`] | [`stream::FilesDone`] |
 //! | `GET /v1/vms/{name}/logs` | query [`LogQuery`] | text |
 //! | `POST /v1/vms/{name}/workspace` | [`WorkspaceRequest`] | events, then [`WorkspaceReport`] |

@@ -114,16 +114,7 @@ impl From<Failure> for Refusal {
     }
 }
 
-impl Error {
-    /// The agent failed, in its own words.
-    pub(crate) fn refused(asked: &'static str, failure: Failure) -> Self {
-        Self::Refused {
-            asked,
-            status: StatusCode::BAD_REQUEST,
-            source: Box::new(failure.into()),
-        }
-    }
-}
+impl Error {}
 
 /// A VM's disk at rest; it goes on when this is dropped.
 #[derive(Debug)]

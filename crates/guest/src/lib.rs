@@ -35,6 +35,7 @@ pub mod exec;
 pub mod files;
 pub mod forward;
 pub mod frame;
+pub mod payload;
 pub mod port;
 pub mod query;
 pub mod session;
@@ -51,6 +52,7 @@ pub use exec::{Control, Exec, ExitStatus, TerminalSize, Tty};
 pub use files::{FilesDone, FilesEnd, GetFiles, Listed, ListedKind, OfDirectory, PutFiles};
 pub use forward::{Connect, Listen, Take, Transport};
 pub use frame::{Channel, Decoder, Frame, FrameError};
+pub use payload::{PayloadReader, PayloadWriter};
 pub use port::{Http, Listener, PortsQuery, Process};
 pub use session::{
     Extent, OutputStream, Restart, Session, SessionInput, SessionOutput, SessionSignal, SessionStart,
@@ -71,6 +73,11 @@ pub const KNOCK_PORT: u32 = 1025;
 
 /// The token of the `Upgrade` header for framed streams.
 pub const STDIO_MUX: &str = "stdio_mux_v1";
+
+/// The protocol by which a daemon gives a client a connection to an agent: once the client has sent a byte, the connection comes
+/// as a descriptor (`SCM_RIGHTS`) on the first byte of a big-endian `u32` length, and that many bytes of it that the agent had
+/// already sent.
+pub const HANDED_OVER: &str = "handed_over_v1";
 
 /// The token of the `Upgrade` header for tunnels.
 pub const TUNNEL: &str = "tunnel_v1";

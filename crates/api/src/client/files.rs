@@ -1,20 +1,35 @@
-//! Files that go into a guest and come out of it.
+//! Files that go into a guest and come out of it, through a connection to its agent that the daemon hands over: what is copied
+//! passes no process but this one and the VMM. The connection blocks; it is for threads.
+
+use std::io::{self, BufRead, BufReader, Chain, Cursor, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use banger_guest_api::{
-    Channel, FilesDone, FilesEnd, FrameError, GetFiles, Listed, OfDirectory, PutFiles, frame,
+    Channel, FilesDone, FilesEnd, FrameError, GetFiles, HANDED_OVER, Listed, OfDirectory, PayloadReader,
+    PayloadWriter, PutFiles,
 };
 use banger_model::ErrorCode;
-use bytes::{Buf, Bytes};
-use futures_util::Stream;
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Method;
-use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use tokio::sync::mpsc;
 
-use super::{Client, ClientError, build, collect, request, segment, streamed};
+use super::{Client, ClientError, build, collect, request, segment};
 use crate::ErrorBody;
 
 /// The most bytes of a line of a listing: a name is at most 4096 bytes, and a link's target, each three when encoded.
-const LONGEST_LINE: usize = 64 << 10;
+const LONGEST_LINE: u64 = 64 << 10;
+
+/// Lines of a listing that are read ahead.
+const AHEAD: usize = 1024;
+
+/// More than an agent sends before it is asked.
+const MOST_SENT: u32 = 4 << 20;
 
 type Result<T> = std::result::Result<T, ClientError>;
 
@@ -23,30 +38,42 @@ type Result<T> = std::result::Result<T, ClientError>;
     reason = "the same for all of them: `ClientError`, with `Api` when the daemon or the guest refuses"
 )]
 impl Client {
-    /// Copies a tar into a VM as it comes.
-    pub async fn put_files(
-        &self,
-        name: &str,
-        put: &PutFiles,
-        tar: impl Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static,
-    ) -> Result<FilesDone> {
-        let path = path(name, "", &put.to_query());
-        let response = self.send(build(Method::PUT, &path, streamed(tar))).await?;
-        serde_json::from_slice(&collect(response).await?).map_err(ClientError::Answer)
+    /// Copies a tar into a VM.
+    pub async fn put_files(&self, name: &str, put: &PutFiles) -> Result<PutStream> {
+        let connection = self.handed(Method::PUT, &path(name, "", &put.to_query())).await?;
+        let end = PayloadReader::new(connection.reader(), Channel::Stdout);
+        Ok(PutStream {
+            tar: TarWriter(PayloadWriter::new(connection.writer(), Channel::Stdin)),
+            end: PutEnd(end),
+            hangup: connection.hangup(),
+        })
     }
 
     /// Copies files out of a VM, as a tar.
-    pub async fn get_files(&self, name: &str, get: &GetFiles) -> Result<Files> {
-        self.files(&path(name, "", &get.to_query())).await
+    pub async fn get_files(&self, name: &str, get: &GetFiles) -> Result<GetStream> {
+        let connection = self.handed(Method::GET, &path(name, "", &get.to_query())).await?;
+        Ok(GetStream {
+            tar: TarReader(PayloadReader::new(connection.reader(), Channel::Stdout)),
+            hangup: connection.hangup(),
+        })
     }
 
     /// What is in a directory of a VM.
     pub async fn list_files(&self, name: &str, of: &OfDirectory) -> Result<Listing> {
-        let files = self.files(&path(name, "/list", &of.to_query())).await?;
+        let connection = self
+            .handed(Method::GET, &path(name, "/list", &of.to_query()))
+            .await?;
+        let lines = PayloadReader::new(connection.reader(), Channel::Stdout);
+        let (to, from) = mpsc::channel(AHEAD);
+        std::thread::spawn(move || {
+            if let Err(error) = lines_to(lines, &to) {
+                // Unless nobody listens any more.
+                let _ = to.blocking_send(Err(error));
+            }
+        });
         Ok(Listing {
-            files,
-            line: Vec::new(),
-            rest: Bytes::new(),
+            from,
+            _hangup: connection.hangup(),
         })
     }
 
@@ -58,14 +85,17 @@ impl Client {
         serde_json::from_slice(&collect(response).await?).map_err(ClientError::Answer)
     }
 
-    async fn files(&self, path: &str) -> Result<Files> {
-        let response = self.send(request::<()>(Method::GET, path, None)).await?;
-        Ok(Files {
-            body: response.into_body(),
-            rest: Bytes::new(),
-            header: Vec::with_capacity(frame::HEADER),
-            frame: None,
-        })
+    async fn handed(&self, method: Method, path: &str) -> Result<Connection> {
+        let upgraded = self
+            .upgraded(request::<()>(method, path, None), HANDED_OVER)
+            .await?;
+        let parts = upgraded.downcast::<TokioIo<tokio::net::UnixStream>>();
+        let socket = parts.map_err(|_| ClientError::Ended)?.io.into_inner();
+        let socket = socket.into_std().map_err(ClientError::Stream)?;
+        let taken = tokio::task::spawn_blocking(move || take(socket)).await;
+        taken
+            .map_err(|_| ClientError::Ended)?
+            .map_err(ClientError::Stream)
     }
 }
 
@@ -73,94 +103,191 @@ fn path(name: &str, part: &str, query: &str) -> String {
     format!("/v1/vms/{}/files{part}?{query}", segment(name))
 }
 
-/// Files as they come.
-#[derive(Debug)]
-pub struct Files {
-    body: Incoming,
-    rest: Bytes,
-    header: Vec<u8>,
-    frame: Option<Begun>,
+/// Takes the connection that a daemon hands over.
+fn take(mut daemon: UnixStream) -> io::Result<Connection> {
+    daemon.set_nonblocking(false)?;
+    daemon.write_all(&[0])?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut length = [0; 4];
+    let received = recvmsg(
+        &daemon,
+        &mut [IoSliceMut::new(&mut length)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC | RecvFlags::WAITALL,
+    )?;
+    let agent = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
+        _ => None,
+    });
+    let agent = agent.ok_or_else(|| io::Error::other("the daemon handed nothing over"))?;
+    daemon.read_exact(&mut length[received.bytes..])?;
+    let length = u32::from_be_bytes(length);
+    if length > MOST_SENT {
+        return Err(io::Error::other("what came with the connection makes no sense"));
+    }
+    let mut sent = vec![0; length as usize];
+    daemon.read_exact(&mut sent)?;
+    Ok(Connection {
+        agent: Half(Arc::new(agent.into())),
+        sent,
+    })
 }
 
-/// A frame that has begun.
-#[derive(Debug)]
-struct Begun {
-    channel: Channel,
-    left: usize,
-    control: Vec<u8>,
+/// A connection to an agent, and what it had already sent.
+struct Connection {
+    agent: Half,
+    sent: Vec<u8>,
 }
 
-/// A part of files that come.
-#[derive(Debug)]
-pub enum FilesPart {
-    /// Bytes of the tar.
-    Bytes(Bytes),
-    /// It is whole.
-    Done(FilesDone),
+impl Connection {
+    fn reader(&self) -> FromAgent {
+        Cursor::new(self.sent.clone()).chain(self.agent.clone())
+    }
+
+    fn writer(&self) -> Half {
+        self.agent.clone()
+    }
+
+    fn hangup(&self) -> Hangup {
+        Hangup(self.agent.clone())
+    }
 }
 
-impl Files {
-    /// The next part. After the last one nothing may be asked for.
+type FromAgent = Chain<Cursor<Vec<u8>>, Half>;
+
+/// One of those who have a connection.
+#[derive(Debug, Clone)]
+struct Half(Arc<UnixStream>);
+
+impl Read for Half {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&*self.0).read(buffer)
+    }
+}
+
+impl Write for Half {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Ends a copy when it is dropped: threads that read or write come back with an error.
+#[derive(Debug)]
+pub struct Hangup(Half);
+
+impl Drop for Hangup {
+    fn drop(&mut self) {
+        // One that the other side has ended needs no end.
+        let _ = self.0.0.shutdown(Shutdown::Both);
+    }
+}
+
+/// A copy into a VM: two directions for two threads, and its end.
+#[derive(Debug)]
+pub struct PutStream {
+    /// Takes the tar.
+    pub tar: TarWriter,
+    /// Tells how it went, which may be before the tar was taken.
+    pub end: PutEnd,
+    /// Ends both.
+    pub hangup: Hangup,
+}
+
+/// Takes a tar that goes into a VM. One that is dropped before [`TarWriter::end`] is no whole tar.
+#[derive(Debug)]
+pub struct TarWriter(PayloadWriter<Half>);
+
+impl TarWriter {
+    /// Room for bytes that come next: one at least.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.0.room()
+    }
+
+    /// Takes so many bytes that were put there.
     ///
     /// # Errors
-    /// When the guest could not read a file, in its words, or the stream is cut short.
-    pub async fn next(&mut self) -> Result<FilesPart> {
-        loop {
-            if self.rest.is_empty() {
-                let next = self.body.frame().await.ok_or(ClientError::Ended)?;
-                self.rest = next.map_err(ClientError::Http)?.into_data().unwrap_or_default();
-                continue;
-            }
-            let Some(frame) = &mut self.frame else {
-                let wanted = (frame::HEADER - self.header.len()).min(self.rest.len());
-                self.header.extend_from_slice(&self.rest.split_to(wanted));
-                self.frame = begun(&self.header)?;
-                continue;
-            };
-            let payload = self.rest.split_to(frame.left.min(self.rest.len()));
-            frame.left -= payload.len();
-            let is_control = frame.channel == Channel::Control;
-            if is_control {
-                frame.control.extend_from_slice(&payload);
-            }
-            if frame.left == 0 {
-                let frame = self.frame.take();
-                self.header.clear();
-                if is_control {
-                    return end(&frame.map(|frame| frame.control).unwrap_or_default());
-                }
-            }
-            if !is_control {
-                return Ok(FilesPart::Bytes(payload));
-            }
-        }
+    /// When the guest takes no more; [`PutEnd::wait`] tells why.
+    pub fn filled(&mut self, len: usize) -> io::Result<()> {
+        self.0.filled(len)
+    }
+
+    /// Says that this is all.
+    ///
+    /// # Errors
+    /// As [`TarWriter::filled`].
+    pub fn end(self) -> io::Result<()> {
+        self.0.end()
     }
 }
 
-fn begun(header: &[u8]) -> Result<Option<Begun>> {
-    let Some((&[channel, a, b, c, d], _)) = header.split_first_chunk::<{ frame::HEADER }>() else {
-        return Ok(None);
-    };
-    let channel = match channel {
-        byte if byte == Channel::Stdout as u8 => Channel::Stdout,
-        byte if byte == Channel::Control as u8 => Channel::Control,
-        byte => return Err(ClientError::Frame(FrameError::Channel(byte))),
-    };
-    let len = u32::from_be_bytes([a, b, c, d]);
-    // An empty frame would never be over.
-    if len as usize > frame::MAX_PAYLOAD || len == 0 {
-        return Err(ClientError::Frame(FrameError::TooLong(len)));
+impl Write for TarWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
     }
-    Ok(Some(Begun {
-        channel,
-        left: len as usize,
-        control: Vec::new(),
-    }))
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
-fn end(control: &[u8]) -> Result<FilesPart> {
-    match serde_json::from_slice(control).map_err(ClientError::Answer)? {
-        FilesEnd::Done(done) => Ok(FilesPart::Done(done)),
+/// How a copy into a VM goes.
+#[derive(Debug)]
+pub struct PutEnd(PayloadReader<FromAgent>);
+
+impl PutEnd {
+    /// Waits for the guest's word.
+    ///
+    /// # Errors
+    /// When the guest could not write a file, in its words, or the connection broke.
+    pub fn wait(self) -> Result<FilesDone> {
+        ended(self.0)
+    }
+}
+
+/// A copy out of a VM.
+#[derive(Debug)]
+pub struct GetStream {
+    /// The tar.
+    pub tar: TarReader,
+    /// Ends it.
+    pub hangup: Hangup,
+}
+
+/// A tar that comes out of a VM.
+#[derive(Debug)]
+pub struct TarReader(PayloadReader<FromAgent>);
+
+impl TarReader {
+    /// Whether all that the guest sends has come.
+    pub fn is_ended(&self) -> bool {
+        self.0.is_ended()
+    }
+
+    /// What the guest says at its end.
+    ///
+    /// # Errors
+    /// When it could not read a file, in its words, or the connection broke.
+    pub fn end(self) -> Result<FilesDone> {
+        ended(self.0)
+    }
+}
+
+impl Read for TarReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+fn ended(payload: PayloadReader<FromAgent>) -> Result<FilesDone> {
+    let control = payload.end().map_err(ClientError::Stream)?;
+    let control = control.ok_or(ClientError::Ended)?;
+    match serde_json::from_slice(&control).map_err(ClientError::Answer)? {
+        FilesEnd::Done(done) => Ok(done),
         FilesEnd::Failed(failure) => Err(ClientError::Api(Box::new(ErrorBody {
             code: ErrorCode::Guest,
             message: failure.message,
@@ -174,34 +301,34 @@ fn end(control: &[u8]) -> Result<FilesPart> {
 /// What is in a directory, as it comes.
 #[derive(Debug)]
 pub struct Listing {
-    files: Files,
-    line: Vec<u8>,
-    rest: Bytes,
+    from: mpsc::Receiver<Result<Listed>>,
+    _hangup: Hangup,
 }
 
 impl Listing {
     /// The next file; nothing after the last.
     ///
     /// # Errors
-    /// As [`Files::next`].
+    /// When the guest could not list them, in its words, or the connection broke.
     pub async fn next(&mut self) -> Result<Option<Listed>> {
-        loop {
-            if let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
-                self.line.extend_from_slice(&self.rest[..end]);
-                self.rest.advance(end + 1);
-                let line = std::mem::take(&mut self.line);
-                return serde_json::from_slice(&line)
-                    .map(Some)
-                    .map_err(ClientError::Answer);
-            }
-            self.line.extend_from_slice(&self.rest);
-            if self.line.len() > LONGEST_LINE {
-                return Err(ClientError::Frame(FrameError::TooLong(LONGEST_LINE as u32)));
-            }
-            match self.files.next().await? {
-                FilesPart::Bytes(bytes) => self.rest = bytes,
-                FilesPart::Done(_) => return Ok(None),
-            }
+        self.from.recv().await.transpose()
+    }
+}
+
+fn lines_to(payload: PayloadReader<FromAgent>, to: &mpsc::Sender<Result<Listed>>) -> Result<()> {
+    let mut lines = BufReader::new(payload);
+    loop {
+        let mut line = Vec::new();
+        let read = lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
+        if read.map_err(ClientError::Stream)? == 0 {
+            return ended(lines.into_inner()).map(drop);
+        }
+        if line.pop() != Some(b'\n') {
+            return Err(ClientError::Frame(FrameError::TooLong(LONGEST_LINE as u32)));
+        }
+        let listed = serde_json::from_slice(&line).map_err(ClientError::Answer)?;
+        if to.blocking_send(Ok(listed)).is_err() {
+            return Ok(());
         }
     }
 }

@@ -27,7 +27,7 @@ use tokio::net::UnixStream;
 use crate::{ErrorBody, Progress};
 
 pub use error::ClientError;
-pub use files::{Files, FilesPart, Listing};
+pub use files::{GetStream, Hangup, Listing, PutEnd, PutStream, TarReader, TarWriter};
 pub use sse::{Egress, EgressEvent};
 pub use stream::{Received, Receiver, Sender, Session};
 

@@ -348,7 +348,11 @@ impl Client {
         Ok((stream, parts.read_buf))
     }
 
-    async fn upgraded(&self, mut request: Request<Body>, protocol: &'static str) -> Result<Upgraded> {
+    pub(super) async fn upgraded(
+        &self,
+        mut request: Request<Body>,
+        protocol: &'static str,
+    ) -> Result<Upgraded> {
         let headers = request.headers_mut();
         headers.insert(header::CONNECTION, header::HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, header::HeaderValue::from_static(protocol));

@@ -8,10 +8,10 @@ use rustix::io::Errno;
 
 use super::place::enter;
 
-/// Removes the file or tree `name`, a path below `base`. Tells whether there was one.
+/// Removes the file or tree `name`, a path below `base`. Tells whether there was one; no symbolic link leads to any.
 ///
 /// # Errors
-/// When a part of the path is a symbolic link or `..`, or something cannot be removed.
+/// When a part of the path is `..`, or something cannot be removed.
 pub fn remove(base: &OwnedFd, name: &[u8]) -> std::io::Result<bool> {
     let mut parts: Vec<&[u8]> = name
         .split(|&byte| byte == b'/')
@@ -27,7 +27,8 @@ pub fn remove(base: &OwnedFd, name: &[u8]) -> std::io::Result<bool> {
     for part in parts {
         dir = match enter(dir.as_fd(), part) {
             Ok(next) => next.into(),
-            Err(Errno::NOENT) => return Ok(false),
+            // Below what is no directory, or is one elsewhere, there is nothing of that name.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
     }

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use banger_api::client::{Client, ClientError};
+use banger_api::client::Client;
 use banger_api::stream::{OfDirectory, PutFiles};
 use banger_archive::pack::{PackError, Packing};
 
@@ -182,7 +182,10 @@ impl<'a> Syncing<'a> {
             pad: true,
             ..Packing::default()
         };
-        let (tar, packing) = packed(
+        let sent = packed(
+            self.client,
+            &self.sync.vm,
+            &put,
             packing,
             |_| {},
             move |packer| {
@@ -196,18 +199,7 @@ impl<'a> Syncing<'a> {
                 Ok(())
             },
         );
-        let sent = self.client.put_files(&self.sync.vm, &put, tar).await;
-        if let Err(error @ ClientError::Api(_)) = sent {
-            return Err(error.into());
-        }
-        match packing.await {
-            Ok(Err(error)) if !matches!(error, PackError::Write(_)) => {
-                return Err(Failure::during("send files to the VM", &error));
-            }
-            Ok(_) => {}
-            Err(error) => return Err(Failure::during("pack files", &error)),
-        }
-        let done = sent?;
+        let done = sent.await?;
         let mut pushed = 0;
         for (path, skipped) in outcome.try_iter() {
             match skipped {

@@ -60,6 +60,9 @@ pub(crate) enum BadRequest {
     /// A stream of SSH was asked for without an upgrade.
     #[error("this request needs `Upgrade: {}`", banger_api::stream::SSH)]
     NoSshUpgrade,
+    /// A connection to copy files was asked for without an upgrade.
+    #[error("this request needs `Upgrade: {}`", banger_api::stream::HANDED_OVER)]
+    NoHandover,
     /// A thread of blocking work panicked.
     #[error("{0} panicked (a defect of banger: see the daemon's log)")]
     Defect(&'static str),

@@ -11,6 +11,7 @@ mod exec;
 mod exports;
 mod files;
 mod forwards;
+mod handover;
 mod images;
 mod in_use;
 mod kernels;

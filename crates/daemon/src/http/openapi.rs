@@ -184,9 +184,10 @@ fn operation(
             "101",
             ResponseBuilder::new().description("frames of stdio_mux_v1 follow"),
         ),
-        Out::Framed => (
-            "200",
-            ResponseBuilder::new().content("application/octet-stream", ContentBuilder::new().build()),
+        Out::Handover => (
+            "101",
+            ResponseBuilder::new()
+                .description("send a byte; a connection to the agent follows as a descriptor"),
         ),
         Out::Unnamed => (
             "200",

@@ -5,9 +5,9 @@ use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use banger_api::client::{Client, ClientError};
+use banger_api::client::Client;
 use banger_api::stream::{FilesDone, GetFiles, PutFiles, files};
-use banger_archive::pack::{PackError, Packing, name_of};
+use banger_archive::pack::{Packing, name_of};
 use banger_archive::unpack::{Destination, Unpacking};
 
 use crate::copy::{Meter, Place, packed, piped, receive, to_pipe, to_vm};
@@ -83,8 +83,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         }
         (Sources::Pipe, Place::Vm { name, path }) => {
             let put = put(&args, path, Vec::new());
-            let tar = piped(meter.counter());
-            let sent = async { Ok(client.put_files(&name, &put, tar).await?) };
+            let sent = piped(&client, &name, &put, meter.counter());
             meter.during(interruptible(sent)).await?
         }
         (Sources::Vm { name, paths }, to) => fetch(&client, &args, &meter, &name, paths, to).await?,
@@ -185,30 +184,13 @@ async fn send(
         follow: args.follow_links,
         pad: false,
     };
-    let (tar, packing) = packed(packing, meter.counter(), move |packer| {
+    let sent = packed(client, name, &put, packing, meter.counter(), move |packer| {
         paths.iter().try_for_each(|path| {
             let name = name_of(path.as_os_str().as_bytes());
             packer.tree(path, &name.unwrap_or_default())
         })
     });
-    let sent = interruptible(async { Ok(client.put_files(name, &put, tar).await) });
-    let sent = meter.during(sent).await?;
-    // It says why it took no more; there may be much more that it did not take.
-    if let Err(error @ ClientError::Api(_)) = sent {
-        return Err(error.into());
-    }
-    match packing.await {
-        Ok(Ok(packed)) => {
-            let mut done = sent?;
-            done.notes.extend(packed.notes);
-            Ok(done)
-        }
-        Ok(Err(PackError::Write(error))) => {
-            Err(sent.map_or_else(Failure::from, |_| Failure::during("send files to the VM", &error)))
-        }
-        Ok(Err(error)) => Err(Failure::during("copy files into the VM", &error)),
-        Err(error) => Err(Failure::during("pack files", &error)),
-    }
+    meter.during(interruptible(sent)).await
 }
 
 async fn fetch(

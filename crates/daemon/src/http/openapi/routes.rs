@@ -7,8 +7,8 @@ pub(super) enum Out {
     Json(&'static str),
     Events(&'static str),
     Frames,
-    /// Frames as the body of the answer.
-    Framed,
+    /// A connection to the agent.
+    Handover,
     Text,
     /// JSON of a type that the agent and the daemon share.
     Unnamed,
@@ -407,23 +407,23 @@ pub(super) fn routes() -> Vec<Route> {
         (
             Put,
             "/v1/vms/{name}/files",
-            "Copy a tar into a VM; query: path, name (repeated), owner, all, replace",
+            "Copy a tar into a VM (Upgrade: handed_over_v1); query: path, name (repeated), owner, all, replace",
             None,
-            Out::Unnamed,
+            Out::Handover,
         ),
         (
             Get,
             "/v1/vms/{name}/files",
-            "Copy files out of a VM, as frames of a tar; query: path (repeated), all, follow",
+            "Copy files out of a VM, as a tar (Upgrade: handed_over_v1); query: path (repeated), all, follow",
             None,
-            Out::Framed,
+            Out::Handover,
         ),
         (
             Get,
             "/v1/vms/{name}/files/list",
-            "List what is in a directory of a VM, as frames of JSON lines; query: path",
+            "List what is in a directory of a VM, as lines of JSON (Upgrade: handed_over_v1); query: path",
             None,
-            Out::Framed,
+            Out::Handover,
         ),
         (
             Post,

@@ -1,0 +1,64 @@
+//! Handing the connection to a guest's agent over to a client, so that what it copies passes this process no more.
+//!
+//! The answer is 101 `handed_over_v1`. Then the client sends one byte, as the first that it reads for itself: a descriptor that came
+//! with the answer would be lost to who reads HTTP. It gets the connection as a descriptor (`SCM_RIGHTS`, unix(7)) on the first
+//! byte of a big-endian `u32` length, and that many bytes that the agent had already sent.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use banger_api::stream::HANDED_OVER;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::UnixStream;
+
+use crate::guest::Tunnel;
+
+/// The answer to a client that gets a connection of its own.
+pub(super) fn handed_over(client: OnUpgrade, agent: Tunnel) -> Response {
+    tokio::spawn(async move {
+        let handed = match client.await {
+            Ok(client) => hand_over(client, agent).await,
+            Err(error) => {
+                return tracing::warn!(%error, "a client asked for a connection and did not take it");
+            }
+        };
+        if let Err(error) = handed {
+            tracing::debug!(%error, "a client left before it had its connection");
+        }
+    });
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static(HANDED_OVER));
+    response
+}
+
+async fn hand_over(client: Upgraded, Tunnel { stream, sent }: Tunnel) -> io::Result<()> {
+    let client = downcast::<TokioIo<UnixStream>>(client);
+    let client = client.map_err(|_| io::Error::other("the client's connection is no socket"))?;
+    let mut socket = client.io.into_inner();
+    if client.read_buf.is_empty() {
+        socket.read_exact(&mut [0]).await?;
+    }
+    let agent = stream.into_std()?;
+    agent.set_nonblocking(false)?;
+    let length = u32::try_from(sent.len()).map_err(io::Error::other)?;
+    let bytes = [&length.to_be_bytes(), &sent[..]].concat();
+    let handed = socket.async_io(Interest::WRITABLE, || {
+        let descriptors = [agent.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let parts = [IoSlice::new(&bytes)];
+        Ok(sendmsg(&socket, &parts, &mut control, SendFlags::NOSIGNAL)?)
+    });
+    let handed = handed.await?;
+    socket.write_all(&bytes[handed..]).await
+}
