@@ -384,6 +384,7 @@ fn removing_goes_through_no_link() {
     std::fs::create_dir_all(dir.path().join("out/x")).unwrap();
     std::fs::create_dir_all(dir.path().join("in/d/e")).unwrap();
     symlink("../out", dir.path().join("in/l")).unwrap();
+    std::fs::write(dir.path().join("in/f"), "").unwrap();
     let base = File::open(dir.path().join("in")).unwrap().into();
     assert!(!remove(&base, b"l/x").unwrap());
     assert!(!remove(&base, b"f/x").unwrap());
