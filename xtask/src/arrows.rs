@@ -34,6 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "bangerd",
         &[
             "banger-api",
+            "banger-archive",
             "banger-dns",
             "banger-guest-api",
             "banger-image",

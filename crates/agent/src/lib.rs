@@ -28,5 +28,6 @@ mod files;
 mod forward;
 mod freeze;
 mod ports;
+mod secrets;
 mod systemd;
 mod workspace;

@@ -30,7 +30,7 @@ use crate::failure::{During, refused};
 use crate::forward::{self, Waiting};
 use crate::freeze::{Frozen, Hold};
 use crate::socket::{Listener, Socket};
-use crate::{events, files, ports, ssh, workspace};
+use crate::{events, files, ports, secrets, ssh, workspace};
 
 /// What kind of guest the server serves.
 pub trait Guest: Send + Sync + 'static {
@@ -160,6 +160,7 @@ impl<G: Guest> Server<G> {
             (Method::POST, routes::WORKSPACE_LOOK) => self.workspace_look(request).await,
             (Method::PUT, routes::WORKSPACE) => self.workspace(request).await,
             (Method::POST, routes::WORKSPACE_PROTECT) => self.workspace_protect(request).await,
+            (Method::PUT, path) if path.starts_with(routes::SECRETS) => self.secret(request).await,
             (Method::POST, routes::FREEZE) => self.freeze().await,
             (Method::POST, routes::SHUTDOWN) => self.shutdown(request).await,
             (Method::GET, routes::EVENTS) => self.events(),
@@ -343,6 +344,10 @@ impl<G: Guest> Server<G> {
             return Err(workspace::without_mounts());
         }
         Ok(json(StatusCode::OK, &serde_json::json!({})))
+    }
+
+    async fn secret(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
+        secrets::put(request, self.serving()?.surroundings).await
     }
 
     async fn freeze(&self) -> Result<Answer, Failure> {

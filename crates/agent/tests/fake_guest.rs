@@ -53,6 +53,7 @@ impl Guest {
             handover: Handover::Auto,
             entropy: String::new(),
             network: None,
+            git: None,
         };
         let body = serde_json::to_vec(&configure).unwrap();
         let answer = guest.request(routes::CONFIGURE, "", &body);

@@ -52,6 +52,7 @@
 //! | `GET /v1/vms/{name}/files`, `Upgrade: handed_over_v1` | query [`stream::GetFiles`] | 101, then a connection to the agent |
 //! | `GET /v1/vms/{name}/files/list`, `Upgrade: handed_over_v1` | query [`stream::OfDirectory`] | 101, then a connection to the agent |
 //! | `POST /v1/vms/{name}/files/remove` | query [`stream::OfDirectory`] | [`stream::FilesDone`] |
+//! | `PUT /v1/vms/{name}/secrets/{secret}` with the value as body | query [`stream::PutSecret`] | 204 |
 //! | `GET /v1/vms/{name}/logs` | query [`LogQuery`] | text |
 //! | `POST /v1/vms/{name}/workspace` | [`WorkspaceRequest`] | events, then [`WorkspaceReport`] |
 //! | `GET /v1/vms/{name}/workspace` | query [`WorkspaceQuery`] | [`WorkspaceStatus`] |

@@ -48,6 +48,8 @@ pub struct Wishes {
     pub ports: Vec<Publish>,
     /// What is run in the checkout, as root, when the tools are there.
     pub post_create: Vec<Vec<String>>,
+    /// Names of secrets that its user may give.
+    pub secrets: Vec<String>,
     /// Files that name tools, below the top of the repository.
     pub tools: Vec<String>,
     /// Sentences on what the file says and is not done.

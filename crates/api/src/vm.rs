@@ -140,14 +140,18 @@ pub struct VmCreate {
     pub forwards: Vec<Forward>,
     /// Others than this host may connect to published ports: an address beyond loopback needs this.
     pub open: bool,
+    /// Nothing of its user's goes into it by itself: no `[[file_sync]]`, and not whose commits git makes.
+    pub anonymous: bool,
 }
 
 /// Starts a stopped VM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VmStart {
     /// How far the start goes before the request returns.
     pub wait: WaitFor,
+    /// Names of secrets that follow: they are not told as lost with the last run.
+    pub secrets: Vec<String>,
 }
 
 /// Powers a VM off: the guest's init, then sync, then the VMM, then a kill, each within its deadline.
@@ -165,13 +169,15 @@ impl Default for VmStop {
 }
 
 /// Stops and starts a VM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VmRestart {
     /// How it is stopped.
     pub stop: VmStop,
     /// How far the start goes.
     pub wait: WaitFor,
+    /// Names of secrets that follow: they are not told as lost with the last run.
+    pub secrets: Vec<String>,
 }
 
 /// Changes a VM. What is absent stays. Sizes need it stopped; a disk only grows.

@@ -14,12 +14,14 @@ mod failure;
 mod many;
 mod print;
 mod progress;
+mod secrets;
 mod service;
 mod session;
 mod ssh;
 mod sync;
 mod terminal;
 mod values;
+mod variables;
 mod work;
 
 use clap::{CommandFactory, Parser};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Describe;
+use crate::identity::FileSync;
 
 /// Where a resolver without privileges may listen; 5353 is multicast DNS.
 const DNS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5354);
@@ -52,6 +54,15 @@ pub(crate) struct Config {
     pub(crate) allow: BTreeMap<String, Vec<Allow>>,
     /// Whether work in workspaces is brought back before its VM stops or goes.
     pub(crate) auto_export: bool,
+    /// Whether git in guests makes its user's commits.
+    pub(crate) git_identity: bool,
+    /// Files of the host's that go into guests.
+    pub(crate) file_sync: Vec<FileSync>,
+    /// Whether logins of coding agents go without being named.
+    pub(crate) file_sync_defaults: bool,
+    /// Whose the file is; nobody's without one.
+    #[serde(skip)]
+    pub(crate) owner: Option<u32>,
     /// How much a pulled image may be.
     pub(crate) pull: Limits,
     /// How registries are asked, by `HOST[:PORT]`.
@@ -77,6 +88,10 @@ impl Default for Config {
             dns_listen: Some(DNS_LISTEN),
             allow: BTreeMap::new(),
             auto_export: false,
+            git_identity: true,
+            file_sync: Vec::new(),
+            file_sync_defaults: true,
+            owner: None,
             pull: Limits::default(),
             registry: BTreeMap::new(),
             catalog: Vec::new(),
@@ -184,8 +199,16 @@ impl Config {
     /// Reads the configuration of `paths`; without a file, the default one.
     pub(crate) fn load(paths: &Paths) -> Result<Self, Error> {
         let path = paths.config_file();
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&path, &text),
+        let read = || {
+            let file = std::fs::File::open(&path)?;
+            let owner = file.metadata()?.uid();
+            std::io::read_to_string(file).map(|text| (text, owner))
+        };
+        match read() {
+            Ok((text, owner)) => Ok(Self {
+                owner: Some(owner),
+                ..Self::parse(&path, &text)?
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(source) => Err(Error::Read { path, source }),
         }

@@ -23,6 +23,8 @@ use tokio::net::UnixStream;
 
 use crate::error::Describe;
 
+mod files;
+mod secrets;
 mod sessions;
 
 /// The body of a request to the agent.
@@ -113,8 +115,6 @@ impl From<Failure> for Refusal {
         Self(failure, cause)
     }
 }
-
-impl Error {}
 
 /// A VM's disk at rest; it goes on when this is dropped.
 #[derive(Debug)]

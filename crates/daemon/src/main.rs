@@ -13,6 +13,7 @@ mod follow;
 mod forward;
 mod guest;
 mod http;
+mod identity;
 mod knock;
 mod near;
 mod network;

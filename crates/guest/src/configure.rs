@@ -39,6 +39,9 @@ pub struct Configure {
     /// The guest's network card; without one the guest has its loopback interface alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// Settings of git that hold where the image says nothing else, in the syntax of git-config(1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<String>,
 }
 
 /// A guest's one network card, and all that it is told of the network: no DHCP and no router advertisement says more.

@@ -17,6 +17,7 @@
 //! | `POST /v1/workspace/look` | [`workspace::Look`] | [`workspace::Seen`] |
 //! | `PUT /v1/workspace` with entries as body | query `path` | [`workspace::Placed`]; see [`workspace`] |
 //! | `POST /v1/workspace/protect` | [`workspace::Protect`] | |
+//! | `PUT /v1/secrets/NAME` with the value as body | query [`PutSecret`] | ; see [`secret`] |
 //! | `POST /v1/freeze` | | a line, then nothing: the VM's disk is frozen until the client leaves, or for a minute |
 //! | `POST /v1/shutdown` | [`Shutdown`] | 202, then the machine goes away |
 //! | `GET /v1/events` | | lines of [`Event`], the current state first |
@@ -38,6 +39,7 @@ pub mod frame;
 pub mod payload;
 pub mod port;
 pub mod query;
+pub mod secret;
 pub mod session;
 pub mod sockets;
 pub mod ssh;
@@ -54,6 +56,7 @@ pub use forward::{Connect, Listen, Take, Transport};
 pub use frame::{Channel, Decoder, Frame, FrameError};
 pub use payload::{PayloadReader, PayloadWriter};
 pub use port::{Http, Listener, PortsQuery, Process};
+pub use secret::{InvalidSecretName, PutSecret, SecretName};
 pub use session::{
     Extent, OutputStream, Restart, Session, SessionInput, SessionOutput, SessionSignal, SessionStart,
     SessionState, SessionStop, SessionStream, Usage, Writing,
@@ -105,6 +108,8 @@ pub mod routes {
     pub const WORKSPACE: &str = "/v1/workspace";
     /// Makes a workspace read-only.
     pub const WORKSPACE_PROTECT: &str = "/v1/workspace/protect";
+    /// Secrets; a name follows.
+    pub const SECRETS: &str = "/v1/secrets/";
     /// Brings the VM's disk to rest, so that it can be copied.
     pub const FREEZE: &str = "/v1/freeze";
     /// Powers the guest off.

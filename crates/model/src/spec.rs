@@ -117,6 +117,9 @@ pub struct VmSpec {
     /// What it may reach.
     #[serde(default)]
     pub net: Policy,
+    /// Nothing of its user's goes into it by itself: no files, and not whose commits are made.
+    #[serde(default)]
+    pub anonymous: bool,
 }
 
 /// A specification that breaks a rule.

@@ -15,7 +15,7 @@ use banger_guest_api::{Configure, Failure, Handover as Wish, InitKind, InitState
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
-use super::{Phases, clock, ended, identity, init, mounts, network, os, reap, root};
+use super::{Phases, clock, ended, git, identity, init, mounts, network, os, reap, root};
 use crate::exec::{PATH, Shims, Surroundings};
 use crate::failure::{During, refused};
 use crate::server::{Configured, Guest, Server};
@@ -88,6 +88,9 @@ impl Unconfigured {
         ended(&mut parts.phases, "mounted");
         let here = Path::new("/");
         identity::assume(configure, here)?;
+        if let Some(settings) = &configure.git {
+            git::tell(settings, here).during("tell git whose commits are made")?;
+        }
         let found = init::find(here).filter(|_| configure.handover == Wish::Auto);
         let kind = found.as_ref().map_or(InitKind::Agent, |init| init.kind);
         match kind {

@@ -108,6 +108,7 @@ mod tests {
             handover: Handover::Auto,
             entropy: String::new(),
             network,
+            git: None,
         })
     }
 

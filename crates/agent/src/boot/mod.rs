@@ -2,6 +2,7 @@
 
 mod clock;
 mod engines;
+mod git;
 mod grow;
 mod guest;
 mod identity;

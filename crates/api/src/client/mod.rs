@@ -6,6 +6,7 @@
 mod error;
 mod files;
 mod routes;
+mod secrets;
 mod sessions;
 mod sse;
 mod stream;

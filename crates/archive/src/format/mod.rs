@@ -40,6 +40,18 @@ pub struct Entry {
     pub kind: EntryKind,
 }
 
+impl Entry {
+    /// An entry of root's without attributes, changed at `mtime` (seconds and nanoseconds since 1970).
+    pub fn plain(name: Vec<u8>, mode: u16, mtime: (i64, u32), kind: EntryKind) -> Self {
+        let (secs, nanos) = mtime;
+        Self {
+            name,
+            meta: Meta::new(mode, Timestamp { secs, nanos }),
+            kind,
+        }
+    }
+}
+
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
@@ -70,6 +82,14 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
+    /// A regular file of this length, without holes.
+    pub fn file(size: u64) -> Self {
+        Self::File {
+            size,
+            segments: vec![Segment { offset: 0, len: size }],
+        }
+    }
+
     /// How many bytes its content has, without holes.
     pub fn stored(&self) -> u64 {
         match self {

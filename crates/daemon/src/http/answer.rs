@@ -51,6 +51,15 @@ pub(crate) enum BadRequest {
     /// A name in the path breaks the rule of its kind.
     #[error("name the object")]
     Name(#[source] banger_model::InvalidName),
+    /// No secret has this name.
+    #[error("name the secret")]
+    Secret(#[source] banger_guest_api::InvalidSecretName),
+    /// A query that a secret does not take.
+    #[error("understand the request's query")]
+    SecretQuery(#[source] banger_guest_api::query::QueryError),
+    /// More than a secret holds.
+    #[error("secret {0} has more than {max} KiB", max = banger_guest_api::secret::MAX >> 10)]
+    LongSecret(banger_guest_api::SecretName),
     /// No such route.
     #[error("this daemon has no {method} {path}")]
     NoRoute { method: Method, path: String },

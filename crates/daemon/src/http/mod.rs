@@ -21,6 +21,7 @@ mod openapi;
 mod prune;
 mod pull;
 mod repository;
+mod secrets;
 mod sessions;
 mod ssh;
 mod vms;
@@ -114,6 +115,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/vms/{name}/files", put(files::put).get(files::get))
         .route("/v1/vms/{name}/files/list", get(files::list))
         .route("/v1/vms/{name}/files/remove", post(files::remove))
+        .route("/v1/vms/{name}/secrets/{secret}", put(secrets::put))
         .route("/v1/vms/{name}/logs", get(logs::logs))
         .route(
             "/v1/vms/{name}/workspace",

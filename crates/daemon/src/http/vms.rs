@@ -10,7 +10,7 @@ use banger_api::{Vm, VmCommit, VmCreate, VmRestart, VmSet, VmStart, VmStop};
 
 use super::App;
 use super::answer::{Body, Refused};
-use super::{events, images, workspaces};
+use super::{events, images, secrets, workspaces};
 use crate::vm::{Handle, Wanted};
 
 type Answer = Result<Json<Vm>, Refused>;
@@ -52,6 +52,7 @@ pub(crate) async fn start(
         handle.start(request.wait, &say, since).await?;
         app.vms.tell_who_names(&handle.state().spec.name).await;
         workspaces::started(&app, &handle, &say).await;
+        secrets::started(&app, &handle, &request.secrets, &say);
         Ok(app.view(&handle))
     }))
 }
@@ -82,6 +83,7 @@ pub(crate) async fn restart(
         handle.stop(Duration::from_millis(request.stop.grace_ms)).await?;
         handle.start(request.wait, &say, Instant::now()).await?;
         workspaces::started(&app, &handle, &say).await;
+        secrets::started(&app, &handle, &request.secrets, &say);
         Ok(app.view(&handle))
     }))
 }

@@ -100,10 +100,12 @@ fn records(app: &App, handle: &Handle) -> Records {
 
 fn place_of(app: &App, name: &str) -> Result<Place, Refused> {
     let handle = app.vms.find(name)?;
+    let spec = handle.state().spec;
     Ok(Place {
-        vm: handle.state().spec.name.to_string(),
+        vm: spec.name.to_string(),
         guest: handle.live()?.guest(),
         records: records(app, &handle),
+        git_identity: app.vms.context().config()?.git_identity && !spec.anonymous,
         scratch: workspace::scratch(&app.vms.context().paths),
         say: Reporter::default(),
     })

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use banger_api::Wishes;
+use banger_guest_api::{InvalidSecretName, SecretName};
 use banger_model::network::NetMode;
 use banger_model::{ByteSize, KernelName, Publish};
 use serde::Deserialize;
@@ -23,6 +24,7 @@ struct File {
     allow: Vec<String>,
     ports: Vec<PublishText>,
     post_create: Option<Commands>,
+    secrets: Vec<SecretText>,
 }
 
 /// `8080:80`, as on the command line.
@@ -32,6 +34,19 @@ struct PublishText(Publish);
 
 impl TryFrom<String> for PublishText {
     type Error = banger_model::InvalidForward;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self)
+    }
+}
+
+/// `API_TOKEN`
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct SecretText(SecretName);
+
+impl TryFrom<String> for SecretText {
+    type Error = InvalidSecretName;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse().map(Self)
@@ -66,6 +81,7 @@ pub(super) fn parse(text: &str) -> Result<Stated, toml::de::Error> {
             allow: file.allow,
             ports: file.ports.into_iter().map(|text| text.0).collect(),
             post_create: lines.into_iter().map(super::devcontainer::of_shell).collect(),
+            secrets: file.secrets.iter().map(|text| text.0.to_string()).collect(),
             ..Wishes::default()
         },
     })
@@ -87,6 +103,7 @@ mod tests {
             allow = ["*.debian.org:443"]
             ports = ["8080:80", ":3000", "5353:53/udp"]
             post_create = ["make deps", "make"]
+            secrets = ["NPM_TOKEN"]
             [env]
             RUST_LOG = "debug"
             "#,
@@ -97,6 +114,7 @@ mod tests {
         assert_eq!(wishes.ports.len(), 3);
         assert_eq!(wishes.post_create[0], ["/bin/sh", "-c", "make deps"]);
         assert_eq!(wishes.env["RUST_LOG"], "debug");
+        assert_eq!(wishes.secrets, ["NPM_TOKEN"]);
         assert_eq!(
             parse("post_create = \"make\"").unwrap().wishes.post_create.len(),
             1
@@ -108,5 +126,7 @@ mod tests {
         assert!(parse("imag = \"x\"").unwrap_err().message().contains("`imag`"));
         let port = parse("ports = [\"eighty\"]").unwrap_err();
         assert!(port.message().contains("is not a forward"), "{port}");
+        let secret = parse("secrets = [\"../x\"]").unwrap_err();
+        assert!(secret.message().contains("is no name for a secret"), "{secret}");
     }
 }

@@ -25,13 +25,14 @@ use super::progress::Reporter;
 use super::state::{Facts, Place};
 use super::teardown::how_it_ended;
 use super::undo::Undo;
-use super::{Context, Error, card, machine_dir};
+use super::{Carried, Context, Error, card, machine_dir};
 use crate::backends::Choice;
 use crate::database::{Verdict, VmRow};
 use crate::error::chain;
 use crate::guest::Guest;
 use crate::knock::Knock;
-use crate::programs;
+use crate::workspace::git_identity;
+use crate::{identity, programs};
 
 /// One start that was asked for.
 #[derive(Debug)]
@@ -222,6 +223,10 @@ impl Steps<'_> {
         self.ended(Stage::Plan, self.start.since);
 
         let since = Instant::now();
+        let config = self.context.config()?;
+        // Beside the boot, which takes longer.
+        let wants_git = config.git_identity && !self.row.spec.anonymous;
+        let git = tokio::task::spawn_blocking(move || wants_git.then(git_identity).flatten());
         self.intend(undo)?;
         let layers = self.layers()?;
         let initrd = self.initrd().await?;
@@ -256,6 +261,7 @@ impl Steps<'_> {
             &self.row.image,
             &layers,
             attached.as_ref().ok().map(|attached| attached.guest.clone()),
+            git.await.unwrap_or_default(),
         )?;
         let guest = Guest::new(Arc::clone(&machine));
         let ready = self
@@ -267,6 +273,11 @@ impl Steps<'_> {
                 })
             })
             .await?;
+        if !self.row.spec.anonymous {
+            let bringing = async { Ok(identity::bring(&guest, &config, &self.start.progress).await) };
+            let brought = self.until(Stage::Configure, &machine, bringing).await?;
+            self.remember(brought);
+        }
         self.ended(Stage::Configure, since);
 
         let facts = Facts {
@@ -292,6 +303,14 @@ impl Steps<'_> {
     fn ended(&mut self, stage: Stage, since: Instant) {
         let micros = self.start.progress.stage(stage, since);
         self.stages.insert(stage, micros);
+    }
+
+    /// Keeps in mind which files of the host's the VM's disk has now.
+    fn remember(&self, brought: Vec<String>) {
+        let files = Files::of(&self.context.paths.state, self.row.spec.id);
+        if let Err(error) = Carried::of(files.dir()).add_files(brought) {
+            tracing::warn!(error = %chain(&error), "could not note which files went along");
+        }
     }
 
     /// Stores the intent and makes the machine's directory.

@@ -100,6 +100,7 @@ mod tests {
             env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
             labels: BTreeMap::new(),
             net: Policy::default(),
+            anonymous: false,
         }
     }
 

@@ -12,7 +12,7 @@ use banger_image::ImageRecord;
 use banger_model::{ImageName, KernelName, Phase, WaitFor};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Error, Files, Handle, Reporter};
+use super::{Carried, Context, Error, Files, Handle, Reporter};
 use crate::error::body;
 
 /// What a guest that was started for a commit gets to end.
@@ -38,6 +38,7 @@ impl Handle {
         wanted: Wanted,
         say: &Reporter,
     ) -> Result<ImageRecord, ErrorBody> {
+        self.tell_what_goes_along(context, say);
         match self.commit_as_it_is(context, wanted.clone(), say).await {
             Err(Error::Store {
                 source: banger_image::Error::NotAtRest,
@@ -50,6 +51,18 @@ impl Handle {
         let all = tokio::spawn(async move { vm.commit_started(&context, wanted, &say).await });
         all.await
             .map_err(|_| body(&Error::Defect("committing a VM panicked")))?
+    }
+
+    /// Says which files of the host's an image may get: they are on the disk that becomes its layer.
+    fn tell_what_goes_along(&self, context: &Context, say: &Reporter) {
+        let files = Files::of(&context.paths.state, self.state().spec.id);
+        let brought: Vec<String> = Carried::of(files.dir()).files().into_iter().collect();
+        if !brought.is_empty() {
+            say.note(format!(
+                "the image has the files of this host that the VM was given: {}; a VM made with `--no-identity` has none",
+                brought.join(", ")
+            ));
+        }
     }
 
     async fn commit_started(

@@ -80,6 +80,7 @@ impl Vms {
                 mode: request.net.unwrap_or(config.default_net),
                 allow: rules(&request.allow, &config)?,
             },
+            anonymous: request.anonymous,
         };
         spec.validate().map_err(Error::Invalid)?;
         let refused = |source| Error::Forward {

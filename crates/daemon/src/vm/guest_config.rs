@@ -39,12 +39,13 @@ pub(crate) fn variables(spec: &VmSpec, image: &ImageRef) -> BTreeMap<String, Str
     of_image.chain(spec.env.clone()).collect()
 }
 
-/// The configuration of the guest of `spec`, whose image has these layers. Disks are known by their order.
+/// The configuration of the guest of `spec`, whose image has these layers, with settings for its git. Disks are known by their order.
 pub(crate) fn configure(
     spec: &VmSpec,
     image: &ImageRef,
     layers: &[Layer],
     network: Option<api::Network>,
+    git: Option<String>,
 ) -> Result<Configure, Error> {
     let device = |index: usize| format!("/dev/vd{}", char::from(b'a' + u8::try_from(index).unwrap_or(25)));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -78,5 +79,6 @@ pub(crate) fn configure(
         handover: Handover::Auto,
         entropy: crate::random::hex::<32>()?,
         network,
+        git,
     })
 }

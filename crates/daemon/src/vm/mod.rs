@@ -5,6 +5,7 @@
 
 mod boot;
 mod card;
+mod carried;
 mod change;
 mod commit;
 mod create;
@@ -33,6 +34,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::boot::Start;
+pub(crate) use self::carried::Carried;
 pub(crate) use self::commit::Wanted;
 pub(crate) use self::disks::Files;
 pub(crate) use self::error::Error;

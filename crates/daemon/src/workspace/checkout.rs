@@ -74,6 +74,8 @@ pub(crate) struct Checkout {
 pub(crate) struct Known {
     /// Whether there is a repository.
     pub(crate) repository: bool,
+    /// Whether it is not to know whose commits are made.
+    pub(crate) anonymous: bool,
     /// Commits of which it has all that belongs to them.
     pub(crate) haves: Vec<String>,
     /// Its history.
@@ -132,7 +134,7 @@ impl Checkout {
             if !known.repository {
                 let references = references(plan, history)?;
                 wanted.extend(references.iter().map(|(object, _, _)| object.clone()));
-                files.extend(first_files(plan, &references)?);
+                files.extend(first_files(plan, &references, !known.anonymous)?);
             }
             files.extend(state_files(plan)?);
         }
@@ -296,7 +298,11 @@ fn fields(line: &str) -> Option<[&str; 4]> {
 }
 
 /// What only a new repository gets.
-fn first_files(plan: &Plan, references: &[(String, String, String)]) -> Result<Vec<Own>, Error> {
+fn first_files(
+    plan: &Plan,
+    references: &[(String, String, String)],
+    with_identity: bool,
+) -> Result<Vec<Own>, Error> {
     let mut packed = String::from("# pack-refs with: peeled sorted \n");
     for (object, commit, name) in references {
         packed.push_str(&format!("{object} {name}\n"));
@@ -304,7 +310,7 @@ fn first_files(plan: &Plan, references: &[(String, String, String)]) -> Result<V
             packed.push_str(&format!("^{commit}\n"));
         }
     }
-    let config = settings::for_guest(&plan.source.git(), plan.as_is)?;
+    let config = settings::for_guest(&plan.source.git(), plan.as_is, with_identity)?;
     let mut files = vec![Own::new("packed-refs", packed), Own::new("config", config)];
     for name in ["info/exclude", "info/attributes"] {
         let file = plan.source.shared(name);

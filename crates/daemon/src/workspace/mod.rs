@@ -42,6 +42,7 @@ pub(crate) use self::placed::{Record, Records};
 pub(crate) use self::plan::Plan;
 pub(crate) use self::prepare::{Place, place};
 pub(crate) use self::pull::pull;
+pub(crate) use self::settings::of_user as git_identity;
 pub(crate) use self::source::top_of;
 pub(crate) use self::stage::{clear_scratch, scratch};
 

@@ -42,6 +42,8 @@ pub(crate) struct Place {
     pub(crate) guest: Guest,
     /// What was placed in it.
     pub(crate) records: Records,
+    /// Whether its git makes this user's commits.
+    pub(crate) git_identity: bool,
     /// Where we may write meanwhile.
     pub(crate) scratch: PathBuf,
     /// Whom to tell how far it is.
@@ -144,7 +146,10 @@ async fn send(
     record: Option<Record>,
     with_state: bool,
 ) -> Result<WorkspaceReport, Error> {
-    let known = known(&guest, record.as_ref());
+    let known = Known {
+        anonymous: !place.git_identity,
+        ..known(&guest, record.as_ref())
+    };
     let generation = random::hex::<16>().map_err(|error| Error::Random(Box::new(error)))?;
     let depth = request.depth.unwrap_or(DEPTH);
     let packing = tokio::task::spawn_blocking(move || {
@@ -234,6 +239,7 @@ fn known(guest: &Has, record: Option<&Record>) -> Known {
     let objects = tags.filter_map(|tag| tag.split(' ').next()).map(str::to_owned);
     Known {
         repository: true,
+        anonymous: false,
         haves: haves.cloned().collect(),
         history: record.history.clone(),
         base: certain.then(|| record.base.clone()),

@@ -2,6 +2,7 @@
 //! of the user's configuration goes; above all no program to run and no password.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use super::Error;
 use super::git::{Git, records};
@@ -24,8 +25,24 @@ const LOCAL: [&str; 5] = [
     "index.sparse",
 ];
 
-/// The guest's configuration, as a file.
-pub(crate) fn for_guest(git: &Git, as_is: bool) -> Result<String, Error> {
+/// Of those, the ones that say whose commits are made.
+const IDENTITY: [&str; 2] = ["user.name", "user.email"];
+
+/// Whose commits are made outside of any repository, as a file; nothing if nobody's, or without git.
+pub(crate) fn of_user() -> Option<String> {
+    let git = Git::in_dir(Path::new("/"));
+    let mut text = String::new();
+    for key in IDENTITY {
+        let value = git.line("tell whose commits are made", ["config", "--get", key]);
+        if let Ok(Some(value)) = value {
+            section(&mut text, key, &value);
+        }
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// The guest's configuration, as a file, with whose commits are made or without.
+pub(crate) fn for_guest(git: &Git, as_is: bool, with_identity: bool) -> Result<String, Error> {
     let what = "tell its object format";
     let format = git.line(what, ["rev-parse", "--show-object-format"])?;
     let mut text = String::new();
@@ -51,7 +68,7 @@ pub(crate) fn for_guest(git: &Git, as_is: bool) -> Result<String, Error> {
         let Some((key, value)) = setting.split_once('\n') else {
             continue;
         };
-        if goes(&scope, key, as_is) {
+        if goes(&scope, key, as_is) && (with_identity || !IDENTITY.contains(&key)) {
             let value = if key.ends_with(".url") {
                 without_password(value)
             } else {

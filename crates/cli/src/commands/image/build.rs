@@ -134,6 +134,8 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
         disk_size: args.disk_size,
         net: args.net(),
         allow: args.reach.rules(),
+        // What is in the VM will be in the image.
+        anonymous: true,
         ..VmCreate::default()
     };
     let vm = shape::create(client, &request).await?;

@@ -5,7 +5,7 @@ use banger_api::stream::{Control, Exec};
 
 use super::run::{GUEST_PATH, ROOT, WORKSPACE};
 use crate::failure::Failure;
-use crate::values::assignment;
+use crate::variables::Variables;
 use crate::{complete, connection, session};
 
 /// The program, and its command that speaks the Agent Client Protocol.
@@ -26,9 +26,8 @@ pub(crate) struct Args {
     /// The directory that it works in; the repository, or the user's home when absent
     #[arg(long, value_name = "DIR")]
     cwd: Option<String>,
-    /// A variable; NAME alone takes its value here
-    #[arg(long, short, value_name = "NAME=VALUE", value_parser = assignment)]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    variables: Variables,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -43,7 +42,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
     let guess = args.cwd.is_none() && workspace.is_none();
     let mut exec = Exec {
         argv: AGENT.map(str::to_owned).to_vec(),
-        env: args.env.into_iter().collect(),
+        env: args.variables.all(),
         // The repository is root's, whoever the image's commands otherwise run as.
         user: (guess || workspace.is_some()).then(|| ROOT.to_owned()),
         cwd: args.cwd.or(workspace).or_else(|| Some(GUEST_PATH.to_owned())),

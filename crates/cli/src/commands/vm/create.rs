@@ -15,13 +15,14 @@ use crate::{connection, exit, print};
 Examples:
   banger vm create                                     a name is found
   banger vm create --name web --memory 4G --vcpu 2
+  banger vm create --env-file .env --secret API_TOKEN    a file in its memory, /run/banger/secrets/API_TOKEN
   banger vm create -p 8080:80                         http://localhost:8080 is its port 80
   banger vm create --image alpine --wait init --json")]
 pub(crate) struct Args {
     #[command(flatten)]
     shape: Shape,
     /// Only make it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "secret")]
     no_start: bool,
     /// Wait until commands run (agent), the image's init is up (init), or its SSH server listens (ssh)
     #[arg(long, default_value = "agent", value_name = "STATE", value_parser = str::parse::<WaitFor>)]
@@ -32,11 +33,13 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let secrets = args.shape.secrets.read()?;
     let client = connection::connect().await?;
     let mut request = args.shape.request();
     request.no_start = args.no_start;
     request.wait = args.wait;
     let vm = shape::create(&client, &request).await?;
+    secrets.give(&client, vm.name.as_str(), None).await?;
     if args.json {
         print::json(&vm)?
     } else {

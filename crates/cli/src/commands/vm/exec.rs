@@ -3,7 +3,8 @@
 use banger_api::stream::Exec;
 
 use crate::failure::Failure;
-use crate::values::assignment;
+use crate::secrets::Secrets;
+use crate::variables::Variables;
 use crate::{complete, connection, session, terminal};
 
 /// Run a command in a VM
@@ -16,7 +17,8 @@ Examples:
   banger vm exec web -- uname -a
   banger vm exec web -w /srv -e DEBUG=1 -u www-data -- ./serve
   tar c . | banger vm exec web -- tar x -C /srv
-  banger vm exec -t web -- vim /etc/hosts")]
+  banger vm exec -t web -- vim /etc/hosts
+  banger vm exec --env-file .env --secret NPM_TOKEN web -- ./publish      which reads /run/banger/secrets/NPM_TOKEN")]
 pub(crate) struct Args {
     #[arg(add = complete::vms())]
     name: String,
@@ -30,9 +32,10 @@ pub(crate) struct Args {
     /// absent
     #[arg(long, short)]
     user: Option<String>,
-    /// A variable; NAME alone takes its value here
-    #[arg(long, short, value_name = "NAME=VALUE", value_parser = assignment)]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    variables: Variables,
+    #[command(flatten)]
+    secrets: Secrets,
     /// Give the command no input
     #[arg(long)]
     no_stdin: bool,
@@ -42,10 +45,13 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let secrets = args.secrets.read().map_err(Failure::before_command)?;
     let client = connection::connect().await.map_err(Failure::before_command)?;
+    let given = secrets.give(&client, &args.name, args.user.as_deref()).await;
+    given.map_err(Failure::before_command)?;
     let exec = Exec {
         argv: args.command,
-        env: args.env.into_iter().collect(),
+        env: args.variables.all(),
         cwd: args.workdir,
         user: args.user,
         tty: args.tty.then(terminal::tty),

@@ -7,6 +7,7 @@ use banger_model::WaitFor;
 
 use crate::failure::Failure;
 use crate::progress::Display;
+use crate::secrets::Secrets;
 use crate::values::duration;
 use crate::work::interruptible;
 use crate::{complete, connection, many};
@@ -22,15 +23,19 @@ pub(crate) struct Args {
     /// Wait until commands run (agent), the image's init is up (init), or its SSH server listens (ssh)
     #[arg(long, default_value = "agent", value_name = "STATE", value_parser = str::parse::<WaitFor>)]
     wait: WaitFor,
+    #[command(flatten)]
+    secrets: Secrets,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let secrets = args.secrets.read()?;
     let client = connection::connect().await?;
     let request = VmRestart {
         stop: VmStop {
             grace_ms: u64::try_from(args.grace.as_millis()).unwrap_or(u64::MAX),
         },
         wait: args.wait,
+        secrets: args.secrets.names(),
     };
     let several = args.names.len() > 1;
     let one = async |name: String| {
@@ -38,6 +43,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         client
             .restart_vm(&name, &request, |progress| display.show(&progress))
             .await?;
+        secrets.again().give(&client, &name, None).await?;
         Ok(name)
     };
     interruptible(async { Ok(many::each(&args.names, one).await) }).await

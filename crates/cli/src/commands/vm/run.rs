@@ -35,6 +35,8 @@ Examples:
   banger vm run                               a shell beside the repository around here
   banger vm run --rm -- make test             a command, its exit code, and nothing left
   banger vm run --branch fix --from v1.2 -d   a new branch from a tag, left running
+  banger vm run --secret NPM_TOKEN            your variable, as a file in its memory: /run/banger/secrets/NPM_TOKEN
+  banger vm run --env-file .env               variables of its commands, which are kept with it
   banger vm run --dry-run                     which files would go")]
 pub(crate) struct Args {
     /// A path in the repository
@@ -79,6 +81,8 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
 }
 
 async fn go(args: Args) -> Result<i32, Failure> {
+    let secrets = args.shape.secrets.read()?;
+    let asked_secrets = args.shape.secrets.names();
     let client = connection::connect().await?;
     let workspace = WorkspaceRequest {
         path: absolute(args.path)?,
@@ -101,6 +105,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
     let mut wishes = Wishes::default();
     if let Some(root) = plan.root.as_deref().filter(|_| !args.no_repo_config) {
         wishes = wishes::grant(&client, root, &mut request).await?;
+        wishes::remind(&wishes, &asked_secrets);
     }
     if args.no_bootstrap {
         wishes.tools.clear();
@@ -110,6 +115,8 @@ async fn go(args: Args) -> Result<i32, Failure> {
         request.labels.insert(WORKSPACE.to_owned(), GUEST_PATH.to_owned());
     }
     let vm = shape::create(&client, &request).await?;
+    let reader = workspace.is_some().then_some(ROOT);
+    let given = secrets.give(&client, vm.name.as_str(), reader).await;
     // A command is one of a script's, with pipes; what the image is for gets the terminal, as a shell does.
     let terminal = args.command.is_empty() && terminal::is_interactive();
     let asked = !args.command.is_empty();
@@ -125,7 +132,10 @@ async fn go(args: Args) -> Result<i32, Failure> {
         terminal,
         detach: args.detach,
     };
-    let outcome = use_vm(&client, &vm, purpose).await;
+    let outcome = match given {
+        Ok(()) => use_vm(&client, &vm, purpose).await,
+        Err(failure) => Err(failure),
+    };
     if args.rm {
         workspace::before(&client, vm.name.as_str(), workspace::Ending::ForcedDelete).await?;
         client.delete_vm(vm.name.as_str()).await?;

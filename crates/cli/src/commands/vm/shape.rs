@@ -8,7 +8,9 @@ use banger_model::{ByteSize, Forward, ImageName, KernelName, Publish, VmName, Vm
 use crate::complete;
 use crate::failure::Failure;
 use crate::progress::Display;
-use crate::values::{assignment, label};
+use crate::secrets::Secrets;
+use crate::values::label;
+use crate::variables::Variables;
 use crate::work::interruptible;
 
 /// What a new VM reaches.
@@ -84,9 +86,13 @@ pub(super) struct Shape {
     reach: Reach,
     #[command(flatten)]
     machine: Machine,
-    /// A variable of every command in it; NAME alone takes its value here
-    #[arg(long, short, value_name = "NAME=VALUE", value_parser = assignment)]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    variables: Variables,
+    #[command(flatten)]
+    pub(super) secrets: Secrets,
+    /// Leave your files (`file_sync`) and whose commits git makes here
+    #[arg(long)]
+    no_identity: bool,
     /// A label
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
@@ -110,12 +116,13 @@ impl Shape {
             memory: self.machine.memory,
             disk_size: self.machine.disk_size,
             vmm: self.machine.vmm,
-            env: self.env.into_iter().collect(),
+            env: self.variables.all(),
             labels: self.label.into_iter().collect(),
             net: self.reach.mode(),
             allow: self.reach.rules(),
             forwards: self.publish.into_iter().map(Forward::Publish).collect(),
             open: self.open,
+            anonymous: self.no_identity,
             ..VmCreate::default()
         }
     }

@@ -5,6 +5,7 @@ use banger_model::WaitFor;
 
 use crate::failure::Failure;
 use crate::progress::Display;
+use crate::secrets::Secrets;
 use crate::work::interruptible;
 use crate::{complete, connection, many};
 
@@ -12,24 +13,34 @@ use crate::{complete, connection, many};
 ///
 /// Several are started side by side; one that fails does not stop the others.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  banger vm start web db --wait init")]
+#[command(after_help = "\
+Examples:
+  banger vm start web db --wait init
+  banger vm start web --secret API_TOKEN       secrets end with each run")]
 pub(crate) struct Args {
     #[arg(required = true, add = complete::vms())]
     names: Vec<String>,
     /// Wait until commands run (agent), the image's init is up (init), or its SSH server listens (ssh)
     #[arg(long, default_value = "agent", value_name = "STATE", value_parser = str::parse::<WaitFor>)]
     wait: WaitFor,
+    #[command(flatten)]
+    secrets: Secrets,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let secrets = args.secrets.read()?;
     let client = connection::connect().await?;
-    let start = VmStart { wait: args.wait };
+    let start = VmStart {
+        wait: args.wait,
+        secrets: args.secrets.names(),
+    };
     let several = args.names.len() > 1;
     let one = async |name: String| {
         let mut display = Display::new(if several { name.as_str() } else { "" });
         client
             .start_vm(&name, &start, |progress| display.show(&progress))
             .await?;
+        secrets.again().give(&client, &name, None).await?;
         Ok(name)
     };
     interruptible(async { Ok(many::each(&args.names, one).await) }).await

@@ -34,6 +34,18 @@ pub(super) async fn grant(client: &Client, path: &Path, request: &mut VmCreate) 
     Ok(wishes)
 }
 
+/// Says which secrets the repository names that are not given: it only ever asks.
+pub(super) fn remind(wishes: &Wishes, given: &[String]) {
+    let wanted = wishes.secrets.iter().filter(|name| !given.contains(name));
+    let options: Vec<String> = wanted.map(|name| format!("--secret {name}")).collect();
+    if let (Some(source), false) = (&wishes.source, options.is_empty()) {
+        eprintln!(
+            "note: {source} would like secrets of yours, which stay here unless you say {}",
+            options.join(" ")
+        );
+    }
+}
+
 /// What a VM gets by it, as short words.
 fn told(wishes: &Wishes) -> Vec<String> {
     let mut told = Vec::new();

@@ -432,6 +432,13 @@ pub(super) fn routes() -> Vec<Route> {
             None,
             Out::Unnamed,
         ),
+        (
+            Put,
+            "/v1/vms/{name}/secrets/{secret}",
+            "Put a secret, which is the body, into a VM's memory; query: user",
+            None,
+            Out::Nothing("204"),
+        ),
         (Get, "/v1/vms/{name}/logs", "Read a VM's log", None, Out::Text),
         (
             Post,

@@ -21,6 +21,7 @@ fn spec(id: u8, mode: NetMode, allow: &[&str]) -> VmSpec {
             mode,
             allow: allow.iter().map(|text| text.parse().unwrap()).collect(),
         },
+        anonymous: false,
     }
 }
 

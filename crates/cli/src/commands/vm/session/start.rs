@@ -7,7 +7,8 @@ use clap::ValueEnum;
 
 use super::attach;
 use crate::failure::Failure;
-use crate::values::assignment;
+use crate::secrets::Secrets;
+use crate::variables::Variables;
 use crate::{complete, connection, exit, print, terminal};
 
 /// Start a command that runs on when you leave
@@ -20,7 +21,8 @@ Examples:
   banger vm session start web -- make test
   banger vm session start web --name shell -t              a login shell, for `session attach`
   banger vm session start web --name srv -w /root/repo --require-command node --restart on-failure -- npm start
-  banger vm session start web --stdin pipe -- ./worker     takes what `session send` sends")]
+  banger vm session start web --stdin pipe -- ./worker     takes what `session send` sends
+  banger vm session start web --secret API_TOKEN -- ./bot  finds it in /run/banger/secrets/API_TOKEN")]
 pub(crate) struct Args {
     #[arg(add = complete::vms())]
     vm: String,
@@ -30,9 +32,10 @@ pub(crate) struct Args {
     /// Its working directory; the image's, or the user's home when absent
     #[arg(long, short = 'w', value_name = "DIR", visible_alias = "workdir")]
     cwd: Option<String>,
-    /// A variable; NAME alone takes its value here
-    #[arg(long, short, value_name = "NAME=VALUE", value_parser = assignment)]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    variables: Variables,
+    #[command(flatten)]
+    secrets: Secrets,
     /// Who runs it, as USER or USER:GROUP; the image's user, or root when absent
     #[arg(long, short)]
     user: Option<String>,
@@ -85,12 +88,14 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
             &[hint],
         ));
     }
+    let secrets = args.secrets.read()?;
     let client = connection::connect().await?;
+    secrets.give(&client, &args.vm, args.user.as_deref()).await?;
     let start = SessionStart {
         name: args.name,
         exec: Exec {
             argv: args.command,
-            env: args.env.into_iter().collect(),
+            env: args.variables.all(),
             cwd: args.cwd,
             user: args.user,
             tty: args.tty.then(terminal::tty),

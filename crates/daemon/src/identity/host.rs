@@ -1,0 +1,322 @@
+//! Reading the files of the host's that go into guests.
+//!
+//! What is read is what the user named, whoever may have changed the ways to it: a file is opened, and then it is asked
+//! where it is and whose. Below the home directory, links may lead to other files of the user's there, as managers of
+//! dotfiles make them. Elsewhere no link is followed. In a directory they are links for the guest, too.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use banger_archive::{Entry, EntryKind, Writer};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
+use rustix::io::Errno;
+
+use super::entry::{FileMode, HostPath};
+
+/// The most bytes of an entry: it is held in memory. `vm cp` and `vm sync` have no such bound.
+const MOST: u64 = 64 << 20;
+
+/// The deepest directory.
+const DEEPEST: usize = 40;
+
+/// A file is not read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// There is none.
+    #[error("there is no such file")]
+    Absent,
+    /// It is elsewhere.
+    #[error("it leads to {}; name that file if you mean it", .0.display())]
+    Leads(PathBuf),
+    /// It is another user's.
+    #[error("it belongs to user {owner}, and bangerd runs as {us}")]
+    Foreign { owner: u32, us: u32 },
+    /// A device, a pipe or the like.
+    #[error("it is neither a file nor a directory")]
+    Kind,
+    /// More than goes.
+    #[error("it has more than {} MiB: use `banger vm cp` or `banger vm sync`", MOST >> 20)]
+    TooMuch,
+    /// Only a part of it goes, and it is not what it is known to be.
+    #[error("it is no JSON")]
+    Json(#[source] serde_json::Error),
+    /// The system.
+    #[error("it cannot be read")]
+    Io(#[from] io::Error),
+}
+
+impl From<Errno> for Error {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::NOENT | Errno::NOTDIR => Self::Absent,
+            error => Self::Io(error.into()),
+        }
+    }
+}
+
+/// What is at `path`, as a tar in which it is called `name`.
+pub(crate) fn packed(path: &HostPath, home: &Path, name: &[u8], mode: FileMode) -> Result<Vec<u8>, Error> {
+    let (found, stat) = find(path, home)?;
+    let mut pack = Pack {
+        tar: Writer::new(Vec::new()),
+        mode,
+        left: MOST,
+    };
+    match kind(&stat) {
+        FileType::Directory => pack.directory(reopen(&found, OFlags::DIRECTORY)?, &stat, name, 0)?,
+        _ => pack.file(&found, &stat, name)?,
+    }
+    Ok(pack.tar.finish()?)
+}
+
+/// The same of a file of JSON, with these keys alone; nothing when it has none of them.
+pub(crate) fn packed_keys(
+    path: &HostPath,
+    home: &Path,
+    name: &[u8],
+    mode: FileMode,
+    keys: &[&str],
+) -> Result<Option<Vec<u8>>, Error> {
+    let (found, stat) = find(path, home)?;
+    if kind(&stat) != FileType::RegularFile {
+        return Err(Error::Kind);
+    }
+    let text = content(&found, MOST)?;
+    let mut object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&text).map_err(Error::Json)?;
+    object.retain(|key, _| keys.contains(&key.as_str()));
+    if object.is_empty() {
+        return Ok(None);
+    }
+    let text = serde_json::to_vec(&object).map_err(Error::Json)?;
+    let mut tar = Writer::new(Vec::new());
+    let kind = EntryKind::file(text.len() as u64);
+    let entry = Entry::plain(name.to_owned(), mode.of_file(), changed(&stat), kind);
+    tar.entry(&entry, &mut &text[..])?;
+    Ok(Some(tar.finish()?))
+}
+
+/// The file or directory at `path`, opened without an effect on it, if it is where it should be and ours.
+fn find(path: &HostPath, home: &Path) -> Result<(OwnedFd, Stat), Error> {
+    let (path, is_homes) = path.of(home);
+    let found = openat(CWD, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let place = std::fs::read_link(itself(&found))?;
+    let is_there = match is_homes {
+        true => place.starts_with(home.canonicalize()?),
+        false => place == path,
+    };
+    if !is_there {
+        return Err(Error::Leads(place));
+    }
+    let stat = fstat(&found)?;
+    let us = rustix::process::geteuid().as_raw();
+    if is_homes && stat.st_uid != us {
+        let owner = stat.st_uid;
+        return Err(Error::Foreign { owner, us });
+    }
+    match kind(&stat) {
+        FileType::RegularFile | FileType::Directory => Ok((found, stat)),
+        _ => Err(Error::Kind),
+    }
+}
+
+struct Pack {
+    tar: Writer<Vec<u8>>,
+    mode: FileMode,
+    /// Bytes that may still come.
+    left: u64,
+}
+
+impl Pack {
+    fn file(&mut self, found: &OwnedFd, stat: &Stat, name: &[u8]) -> Result<(), Error> {
+        let bytes = content(found, self.left)?;
+        self.left -= bytes.len() as u64;
+        let kind = EntryKind::file(bytes.len() as u64);
+        let entry = Entry::plain(name.to_owned(), self.mode.of_file(), changed(stat), kind);
+        Ok(self.tar.entry(&entry, &mut &bytes[..])?)
+    }
+
+    fn directory(&mut self, dir: OwnedFd, stat: &Stat, name: &[u8], depth: usize) -> Result<(), Error> {
+        if depth > DEEPEST {
+            return Err(Error::TooMuch);
+        }
+        let mode = self.mode.of_directory();
+        let entry = Entry::plain(name.to_owned(), mode, changed(stat), EntryKind::Directory);
+        self.tar.entry(&entry, &mut io::empty())?;
+        for found in Dir::read_from(&dir)? {
+            let found = found?;
+            let file = found.file_name();
+            if matches!(file.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            // Names count as well: they are held, too.
+            self.left = self.left.checked_sub(1024).ok_or(Error::TooMuch)?;
+            let full = [name, b"/", file.to_bytes()].concat();
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let child = match openat(&dir, file, flags, Mode::empty()) {
+                // Gone meanwhile.
+                Err(Errno::NOENT) => continue,
+                child => child?,
+            };
+            let stat = fstat(&child)?;
+            match kind(&stat) {
+                FileType::RegularFile => self.file(&child, &stat, &full)?,
+                FileType::Directory => {
+                    self.directory(reopen(&child, OFlags::DIRECTORY)?, &stat, &full, depth + 1)?;
+                }
+                FileType::Symlink => self.link(&child, &stat, full)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, found: &OwnedFd, stat: &Stat, name: Vec<u8>) -> Result<(), Error> {
+        let target = readlinkat(found, c"", Vec::new())?.into_bytes();
+        let entry = Entry::plain(name, 0o777, changed(stat), EntryKind::Symlink(target));
+        Ok(self.tar.entry(&entry, &mut io::empty())?)
+    }
+}
+
+fn content(found: &OwnedFd, most: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let file = File::from(reopen(found, OFlags::empty())?);
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > most {
+        true => Err(Error::TooMuch),
+        false => Ok(bytes),
+    }
+}
+
+/// What was looked at, to be read.
+fn reopen(found: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Error> {
+    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+    Ok(openat(CWD, itself(found), flags, Mode::empty()).map_err(io::Error::from)?)
+}
+
+fn itself(found: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", found.as_fd().as_raw_fd())
+}
+
+fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+fn changed(stat: &Stat) -> (i64, u32) {
+    let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or_default();
+    (stat.st_mtime, nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn path(text: &str) -> HostPath {
+        text.to_owned().try_into().unwrap()
+    }
+
+    fn read(home: &Path, text: &str) -> Result<Vec<u8>, Error> {
+        packed(&path(text), home, b"it", FileMode::default())
+    }
+
+    #[test]
+    fn links_lead_to_the_users_own_files_and_nowhere_else() {
+        let home = tempfile::tempdir().unwrap();
+        let (home, dots) = (home.path(), home.path().join("dots"));
+        std::fs::create_dir(&dots).unwrap();
+        std::fs::write(dots.join("auth.json"), "within").unwrap();
+        symlink("dots/auth.json", home.join("within")).unwrap();
+        symlink(dots.join("auth.json"), home.join("absolute")).unwrap();
+        symlink("/etc/passwd", home.join("outside")).unwrap();
+        symlink("/etc", home.join("etc")).unwrap();
+        assert!(read(home, "~/within").is_ok() && read(home, "~/absolute").is_ok());
+        for leads in ["~/outside", "~/etc/passwd"] {
+            assert!(matches!(read(home, leads), Err(Error::Leads(_))), "{leads}");
+        }
+        let named = format!("{}/outside", home.display());
+        assert!(matches!(read(home, &named), Err(Error::Leads(_))));
+        // Where the file is not below the home directory, the path is to be the file's.
+        let elsewhere = tempfile::tempdir().unwrap();
+        let link = elsewhere.path().join("link");
+        symlink("/etc/passwd", &link).unwrap();
+        assert!(matches!(
+            read(home, &link.to_string_lossy()),
+            Err(Error::Leads(_))
+        ));
+        assert!(read(home, "/etc/passwd").is_ok());
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let pipe = home.path().join("pipe");
+        rustix::fs::mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+        assert!(matches!(read(home.path(), "~/pipe"), Err(Error::Kind)));
+        assert!(matches!(read(home.path(), "/dev/zero"), Err(Error::Kind)));
+        assert!(matches!(read(home.path(), "~/none"), Err(Error::Absent)));
+        assert!(matches!(read(home.path(), "~/pipe/none"), Err(Error::Absent)));
+    }
+
+    #[test]
+    fn links_in_a_directory_stay_links() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("dir/below");
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("file"), "text").unwrap();
+        symlink("/etc/passwd", dir.join("link")).unwrap();
+        let tar = read(home.path(), "~/dir").unwrap();
+        let mut seen = Vec::new();
+        banger_archive::read(&tar[..], &mut |entry, _| {
+            seen.push((
+                String::from_utf8(entry.name).unwrap(),
+                entry.meta.mode,
+                entry.kind,
+            ));
+            Ok::<_, banger_archive::Error>(())
+        })
+        .unwrap();
+        seen.sort_by(|a, b| a.0.cmp(&b.0));
+        let kinds: Vec<_> = seen
+            .iter()
+            .map(|(name, mode, _)| (name.as_str(), *mode))
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                ("it", 0o700),
+                ("it/below", 0o700),
+                ("it/below/file", 0o600),
+                ("it/below/link", 0o777)
+            ]
+        );
+        assert_eq!(seen[3].2, EntryKind::Symlink(b"/etc/passwd".to_vec()));
+    }
+
+    #[test]
+    fn of_settings_only_what_is_asked_for_goes() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".claude.json");
+        let keys = |keys: &[&str]| {
+            packed_keys(
+                &path("~/.claude.json"),
+                home.path(),
+                b"it",
+                FileMode::default(),
+                keys,
+            )
+        };
+        std::fs::write(&file, "{\"login\": {\"a\": 1}, \"projects\": {\"/secret\": {}}}").unwrap();
+        let tar = keys(&["login"]).unwrap().unwrap();
+        let text = String::from_utf8_lossy(&tar);
+        assert!(
+            text.contains("{\"login\":{\"a\":1}}") && !text.contains("secret"),
+            "{text}"
+        );
+        assert!(keys(&["other"]).unwrap().is_none());
+        std::fs::write(&file, "no JSON").unwrap();
+        assert!(matches!(keys(&["login"]), Err(Error::Json(_))));
+    }
+}

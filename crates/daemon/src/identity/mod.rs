@@ -1,0 +1,99 @@
+//! What of its user a guest gets at each start: files of the host's, by `[[file_sync]]`, and whose commits git makes.
+//!
+//! Nothing goes but by the user's own configuration, or by what is there without one; never because of what a repository or
+//! an image says. What does not go is told and fails no start.
+
+mod entry;
+mod host;
+
+use std::path::{Path, PathBuf};
+
+use banger_guest_api::PutFiles;
+
+use self::entry::{Entry, Manner};
+use self::host::Error;
+use crate::config::Config;
+use crate::error::chain;
+use crate::guest::Guest;
+use crate::vm::Reporter;
+
+pub(crate) use self::entry::FileSync;
+
+/// Brings the files into a guest, and tells of them. Gives where they are there.
+pub(crate) async fn bring(guest: &Guest, config: &Config, say: &Reporter) -> Vec<String> {
+    let entries = match entries(config) {
+        Ok(entries) => entries,
+        Err(note) => {
+            say.note(note);
+            return Vec::new();
+        }
+    };
+    let Some(home) = home() else {
+        return Vec::new();
+    };
+    let mut brought = Vec::new();
+    let mut told = Vec::new();
+    for entry in entries {
+        let host = entry.host.as_str().to_owned();
+        let guest_path = entry.guest.clone();
+        match one(guest, entry, &home).await {
+            Ok(true) => {
+                told.push(host);
+                brought.push(guest_path);
+            }
+            Ok(false) => {}
+            Err(why) => say.note(format!("{host} of this host did not go along: {why}")),
+        }
+    }
+    if !told.is_empty() {
+        say.note(format!("files of this host that went along: {}", told.join(", ")));
+    }
+    brought
+}
+
+/// What goes, or why nothing does.
+fn entries(config: &Config) -> Result<Vec<Entry>, String> {
+    let us = rustix::process::geteuid().as_raw();
+    // Who may write what is read with our rights is we, or root.
+    match config.owner {
+        Some(owner) if owner != us && owner != 0 => Err(format!(
+            "no files of this host went along: the configuration belongs to user {owner}, and bangerd runs as {us}"
+        )),
+        _ => Ok(entry::all(&config.file_sync, config.file_sync_defaults)),
+    }
+}
+
+fn home() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    home.filter(|home| home.is_absolute())
+}
+
+/// Brings one. False when there is nothing to bring, and nobody misses it.
+async fn one(guest: &Guest, entry: Entry, home: &Path) -> Result<bool, String> {
+    let (above, name) = entry.guest.rsplit_once('/').unwrap_or_default();
+    let put = PutFiles {
+        path: format!("{above}/").into_bytes(),
+        names: vec![name.as_bytes().to_owned()],
+        replace: true,
+        ..PutFiles::default()
+    };
+    let (manner, guest_path) = (entry.manner, entry.guest.clone());
+    let (home, name) = (home.to_owned(), name.as_bytes().to_owned());
+    let reading = move || match entry.manner {
+        Manner::Asked | Manner::Default => host::packed(&entry.host, &home, &name, entry.mode).map(Some),
+        Manner::Keys(keys) => host::packed_keys(&entry.host, &home, &name, entry.mode, keys),
+    };
+    let read = tokio::task::spawn_blocking(reading).await;
+    let tar = match read.map_err(|error| error.to_string())? {
+        Ok(Some(tar)) => tar,
+        Err(Error::Absent) if manner != Manner::Asked => return Ok(false),
+        Ok(None) => return Ok(false),
+        Err(error) => return Err(chain(&error)),
+    };
+    let in_guest = |error| chain(&error);
+    if matches!(manner, Manner::Keys(_)) && guest.has_file(&guest_path).await.map_err(in_guest)? {
+        return Ok(false);
+    }
+    guest.put_files(&put, &tar).await.map_err(in_guest)?;
+    Ok(true)
+}
