@@ -67,9 +67,11 @@ impl Home {
     /// # Errors
     /// When it cannot be made.
     pub fn bare() -> Result<Self> {
+        // Short, because paths of sockets have to be.
+        let dir = tempfile::Builder::new().prefix("bg-").tempdir_in("/tmp")?;
+        std::fs::create_dir(dir.path().join(USER))?;
         Ok(Self {
-            // Short, because paths of sockets have to be.
-            dir: tempfile::Builder::new().prefix("bg-").tempdir_in("/tmp")?,
+            dir,
             programs: programs()?,
             env: Vec::new(),
             netns: None,
@@ -135,6 +137,11 @@ impl Home {
         self.dir.path()
     }
 
+    /// The home directory of its user. What whoever runs the stories has in theirs, logins above all, is for no guest.
+    pub fn user_dir(&self) -> PathBuf {
+        self.path().join(USER)
+    }
+
     /// A `banger` with these arguments, to be started.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let banger = self.programs.join("banger");
@@ -153,6 +160,8 @@ impl Home {
         command
             .args(args)
             .env("BANGER_HOME", self.path())
+            .env("HOME", self.user_dir())
+            .envs(cargo_home())
             .envs(self.env.iter().cloned())
             .env_remove("BANGER_DAEMON")
             .env("NO_COLOR", "1")
@@ -339,6 +348,16 @@ impl Drop for Home {
     fn drop(&mut self) {
         processes::kill(self.path());
     }
+}
+
+/// The home directory of a home's user, below it.
+const USER: &str = "user";
+
+/// Where programs may be that cargo installed, whatever `HOME` is.
+fn cargo_home() -> Option<(&'static str, PathBuf)> {
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from).or(home)?;
+    Some(("CARGO_HOME", cargo))
 }
 
 /// How long a command of a story may take, if nothing else is said.

@@ -12,6 +12,7 @@ use banger_api::{Paths, Version};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::daemon_env;
 use crate::failure::Failure;
 
 /// How long a daemon may take to end. It only lets go of things.
@@ -151,6 +152,8 @@ fn spawn(program: &Path, log: &Path) -> io::Result<Spawned> {
     let (mut ready, pipe) = io::pipe()?;
     let mut child = Command::new(program)
         .arg("--background")
+        .env_clear()
+        .envs(daemon_env::kept())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(pipe)

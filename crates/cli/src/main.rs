@@ -9,6 +9,7 @@ mod commands;
 mod complete;
 mod connection;
 mod copy;
+mod daemon_env;
 mod exit;
 mod failure;
 mod many;

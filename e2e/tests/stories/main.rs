@@ -11,6 +11,7 @@ mod daemon;
 mod docker;
 mod faults;
 mod forwards;
+mod identity;
 mod image_catalogs;
 mod images;
 mod lives;
@@ -99,6 +100,7 @@ fn main() {
         workspaces::STORIES,
         workspace_trips::STORIES,
         lives::STORIES,
+        identity::STORIES,
         networks::STORIES,
         rootless::STORIES,
         commands::STORIES,

@@ -1,0 +1,394 @@
+//! What of its user a guest gets: files, whose commits git makes, variables and secrets.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use banger_e2e::{Backend, Home, Image, Output};
+
+use crate::{Story, everywhere, in_guests, on_the_host};
+
+pub(crate) const STORIES: &[Story] = &[
+    everywhere("files_of_the_user_arrive_at_each_start", files_arrive),
+    on_the_host("files_go_by_the_users_configuration_alone", by_configuration),
+    everywhere("secrets_are_in_memory_and_nowhere_else", secrets),
+    in_guests("a_secret_is_its_commands_to_read", readers),
+    everywhere("variables_come_from_a_file", variables),
+    in_guests("commits_in_a_guest_are_its_users", commits),
+    on_the_host("a_repository_asks_for_secrets_and_gets_none", asks),
+];
+
+/// Writes a file of the user's, below the home directory.
+fn write(home: &Home, name: &str, text: &str) -> Result<()> {
+    let path = home.user_dir().join(name);
+    std::fs::create_dir_all(path.parent().context("a directory")?)?;
+    Ok(std::fs::write(path, text)?)
+}
+
+fn configure(home: &Home, text: &str) -> Result<()> {
+    std::fs::create_dir_all(home.path().join("config"))?;
+    Ok(std::fs::write(home.path().join("config/config.toml"), text)?)
+}
+
+fn create(home: &Home, backend: Backend, image: Image, more: &[&str]) -> Result<Output> {
+    let mut args = vec!["vm", "create", "--name", "vm", "--image", image.name()];
+    args.extend(["--memory", "512M", "--disk-size", "512M"]);
+    args.extend(backend.options());
+    args.extend(more);
+    home.banger(args)?.ok()
+}
+
+/// Where the guest's root is: only the fake one's is not `/`.
+fn root(home: &Home, backend: Backend) -> Result<String> {
+    Ok(match backend.is_real() {
+        true => String::new(),
+        false => home.sh("vm", "cd && dirname $PWD")?,
+    })
+}
+
+fn files_arrive(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    configure(
+        &home,
+        "[[file_sync]]\nhost = \"~/conf\"\nguest = \"/root/.config/conf\"\nmode = \"0640\"\n\
+         [[file_sync]]\nhost = \"~/none.json\"\n",
+    )?;
+    write(&home, ".pi/agent/auth.json", "first")?;
+    write(&home, "conf/below/file", "one")?;
+    std::os::unix::fs::symlink("/etc/passwd", home.user_dir().join("conf/link"))?;
+    let claude = "{\"hasCompletedOnboarding\": true, \"projects\": {\"/private\": {}}}";
+    write(&home, ".claude.json", claude)?;
+    create(&home, backend, Image::Busybox, &[])?
+        .saying("~/none.json of this host did not go along: there is no such file")?
+        .saying("went along: ~/conf, ~/.claude.json, ~/.pi/agent/auth.json")?;
+    let root = root(&home, backend)?;
+    let look = "stat -c '%a %u %n' .pi/agent/auth.json .config/conf/below .config/conf/below/file";
+    ensure!(
+        home.sh("vm", &format!("cd {root}/root && {look}"))?
+            == "600 0 .pi/agent/auth.json\n750 0 .config/conf/below\n640 0 .config/conf/below/file"
+    );
+    ensure!(home.sh("vm", "cd && readlink .config/conf/link")? == "/etc/passwd");
+    ensure!(home.sh("vm", "cd && cat .claude.json")? == "{\"hasCompletedOnboarding\":true}");
+    // The guest's own words stay, but for what comes anew.
+    let own =
+        "cd && echo mine > .pi/agent/auth.json && echo mine > .config/conf/own && echo mine > .claude.json";
+    home.sh("vm", own)?;
+    write(&home, ".pi/agent/auth.json", "second")?;
+    std::fs::remove_dir_all(home.user_dir().join("conf/below"))?;
+    home.banger(["vm", "restart", "vm"])?
+        .ok()?
+        .saying("~/.pi/agent/auth.json")?;
+    ensure!(home.sh("vm", "cd && cat .pi/agent/auth.json")? == "second");
+    if backend.is_real() {
+        let there = home.sh(
+            "vm",
+            "cd && cat .claude.json .config/conf/own && ls .config/conf/below",
+        )?;
+        ensure!(there == "mine\nmine\nfile", "{there}");
+        // An image that is made of it would have them.
+        let image = format!("with-files-{}", backend.name());
+        home.banger(["vm", "commit", "vm", &image])?
+            .ok()?
+            .saying("/root/.pi/agent/auth.json")?;
+        home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
+        home.banger(["image", "rm", &image])?.ok()?;
+    }
+    home.end()
+}
+
+fn by_configuration(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let restart = || home.banger(["vm", "restart", "vm"])?.ok();
+    write(&home, ".pi/agent/auth.json", "{}")?;
+    create(&home, backend, Image::Busybox, &["--no-identity"])?;
+    ensure!(home.sh("vm", "cd && ls -A")?.is_empty());
+    ensure!(!restart()?.stderr.contains("went along"));
+    home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
+    configure(&home, "file_sync_defaults = false\n")?;
+    let created = create(&home, backend, Image::Busybox, &[])?;
+    ensure!(!created.stderr.contains("went along"), "{created:?}");
+    // Nothing that is behind a link out of the home directory.
+    std::os::unix::fs::symlink("/etc/passwd", home.user_dir().join("out"))?;
+    configure(&home, "[[file_sync]]\nhost = \"~/out\"\n")?;
+    restart()?
+        .saying("~/out of this host did not go along: it leads to /etc/passwd; name that file")?
+        .saying("~/.pi/agent/auth.json")?;
+    ensure!(home.sh("vm", "cd && ls")?.is_empty());
+    // Wrong entries are told.
+    configure(&home, "[[file_sync]]\nhost = \"auth.json\"\n")?;
+    home.banger(["vm", "restart", "vm"])?
+        .failed()?
+        .saying("`auth.json` is no path of a file")?;
+    configure(&home, "[[file_sync]]\nhots = \"~/x\"\n")?;
+    home.banger(["vm", "start", "vm"])?
+        .failed()?
+        .saying("did you mean `host`?")?;
+    configure(&home, "")?;
+    // An image is nobody's.
+    let build = [
+        "image",
+        "build",
+        "--force",
+        "--name",
+        "nobodys",
+        "--from-image",
+        "busybox",
+    ];
+    configure(&home, "vmm = \"fake\"\ndefault_kernel = \"debian\"\n")?;
+    let built = home.banger_with([&build[..], &["--script", "-"]].concat(), b"ls -A /root".to_vec())?;
+    ensure!(!built.stderr.contains("went along"), "{built:?}");
+    home.end()
+}
+
+/// A value that is nowhere else, of two parts, so that the source of this is not found.
+fn value() -> String {
+    ["s3cret", "7f0a61c2e94b"].join("-")
+}
+
+fn secrets(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?.with_env("TOKEN", &value());
+    let create = create(
+        &home,
+        backend,
+        Image::Busybox,
+        &["--secret", "TOKEN", "-e", "MARK=in-the-state"],
+    )?;
+    ensure!(!create.stderr.contains(&value()));
+    let dir = format!("{}/run/banger/secrets", root(&home, backend)?);
+    let read = || home.sh("vm", &format!("cat {dir}/TOKEN"));
+    ensure!(read()? == value());
+    ensure!(home.sh("vm", &format!("stat -c '%a %u:%g' {dir}/TOKEN"))? == "400 0:0");
+    // Another way, for a command and for a session; a value is any bytes.
+    let file = home.path().join("user/value");
+    std::fs::write(&file, b"a\nb\0c")?;
+    let from_file = format!("FILE={}", file.display());
+    let count = ["sh", "-c", &format!("cat {dir}/FILE {dir}/INPUT | wc -c")];
+    let args = [
+        "vm", "exec", "--secret", &from_file, "--secret", "INPUT=-", "vm", "--",
+    ];
+    let told = home
+        .banger_with([&args[..], &count].concat(), b"input".to_vec())?
+        .ok()?;
+    ensure!(told.text() == "10", "{told:?}");
+    home.banger(["vm", "exec", "--secret", "MISSING", "vm", "--", "true"])?
+        .exited(125)?
+        .saying("there is no variable MISSING here")?;
+    if backend.is_real() {
+        let kind = home.sh("vm", "grep /run/banger/secrets /proc/mounts | cut -d' ' -f1")?;
+        ensure!(kind == "tmpfs" || kind == "ramfs", "{kind}");
+        home.sh("vm", "echo on-the-disk > /root/mark; sync")?;
+    }
+    nowhere_else(&home, backend)?;
+    let daemon = home.daemon_pid()?;
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(daemon).context("a process")?,
+        rustix::process::Signal::KILL,
+    )?;
+    ensure!(read()? == value(), "it ended with the daemon");
+    nowhere_else(&home, backend)?;
+    // It ends with the guest, and that is told once.
+    home.banger(["vm", "restart", "vm"])?
+        .ok()?
+        .saying("FILE, INPUT, TOKEN must be given again")?
+        .saying("--secret TOKEN vm -- COMMAND")?;
+    read().err().context("a secret outlived its guest")?;
+    nowhere_else(&home, backend)?;
+    let again = home.banger(["vm", "restart", "--secret", "TOKEN", "vm"])?.ok()?;
+    ensure!(!again.stderr.contains("given again"), "{again:?}");
+    ensure!(read()? == value());
+    home.end()
+}
+
+/// Looks for the value in all files of the home and in all processes, by a search that finds what is there.
+fn nowhere_else(home: &Home, backend: Backend) -> Result<()> {
+    let mut found = files_with(home.path(), &value())?;
+    // The files of a fake guest are files of the host's.
+    found.retain(|file| !file.contains("/root/run/banger/secrets/"));
+    ensure!(found.is_empty(), "the value is in {found:?}");
+    ensure!(!files_with(home.path(), "in-the-state")?.is_empty());
+    if backend.is_real() {
+        let disks = files_with(&home.path().join("state/vms"), "on-the-disk")?;
+        ensure!(disks.iter().any(|file| file.ends_with("disk.ext4")), "{disks:?}");
+    }
+    let needle = value().into_bytes();
+    for process in std::fs::read_dir("/proc")?.flatten() {
+        for name in ["environ", "cmdline"] {
+            let shown = std::fs::read(process.path().join(name)).unwrap_or_default();
+            let has = shown.windows(needle.len()).any(|window| window == needle);
+            ensure!(!has, "the value is in {}/{name}", process.path().display());
+        }
+    }
+    Ok(())
+}
+
+fn files_with(dir: &Path, text: &str) -> Result<Vec<String>> {
+    // The pattern comes by a file, or the search would be a process that shows it.
+    let pattern = tempfile::NamedTempFile::new()?;
+    std::fs::write(pattern.path(), text)?;
+    let output = Command::new("grep")
+        .args(["-rlaF", "--devices=skip", "-f"])
+        .arg(pattern.path())
+        .arg(dir)
+        .output()?;
+    ensure!(output.status.code() != Some(2) || output.stderr.is_empty() || !output.stdout.is_empty());
+    let lines = String::from_utf8(output.stdout)?;
+    Ok(lines.lines().map(str::to_owned).collect())
+}
+
+fn readers(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?.with_env("TOKEN", "for one");
+    create(&home, backend, Image::Busybox, &[])?;
+    let read = |secret: &[&str], user: &str| {
+        let cat = ["-u", user, "vm", "--", "cat", "/run/banger/secrets/TOKEN"];
+        home.banger([&["vm", "exec"], secret, &cat].concat())
+    };
+    ensure!(read(&["--secret", "TOKEN"], "1000:1000")?.ok()?.text() == "for one");
+    read(&[], "1001:1001")?.failed()?;
+    ensure!(read(&[], "0:0")?.ok()?.text() == "for one");
+    let session = [
+        "vm",
+        "session",
+        "start",
+        "--secret",
+        "TOKEN",
+        "--name",
+        "s",
+        "-u",
+        "1001:1001",
+        "vm",
+        "--",
+    ];
+    home.banger([&session[..], &["cat", "/run/banger/secrets/TOKEN"]].concat())?
+        .ok()?;
+    home.banger(["vm", "session", "wait", "vm", "s"])?.ok()?;
+    let log = home.banger(["vm", "session", "logs", "vm", "s"])?.ok()?.text();
+    ensure!(log == "for one", "{log}");
+    home.end()
+}
+
+fn variables(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?.with_env("HERE", "from here");
+    write(
+        &home,
+        "vm.env",
+        "# of the VM\nA=of the VM\nB=\"b\"\nHERE\nNOWHERE\n",
+    )?;
+    write(&home, "command.env", "A=of the command\r\n  C=c # no comment\n")?;
+    write(&home, "wrong.env", "A=1\nexport B=private\n")?;
+    let file = |name: &str| home.user_dir().join(name).to_string_lossy().into_owned();
+    create(&home, backend, Image::Busybox, &["--env-file", &file("vm.env")])?;
+    let show = ["sh", "-c", "echo \"$A,$B,$C,$HERE,${NOWHERE-none}\""];
+    let exec = |more: &[&str]| home.banger([&["vm", "exec"], more, &["vm", "--"], &show].concat());
+    ensure!(exec(&[])?.ok()?.text() == "of the VM,\"b\",,from here,none");
+    let told = exec(&["--env-file", &file("command.env"), "-e", "B=said"])?
+        .ok()?
+        .text();
+    ensure!(
+        told == "of the command,said,c # no comment,from here,none",
+        "{told}"
+    );
+    let wrong = exec(&["--env-file", &file("wrong.env")])?
+        .failed()?
+        .saying("line 2 has a space in its name")?;
+    ensure!(!wrong.stderr.contains("private"));
+    exec(&["--env-file", "/nowhere"])?.failed()?.saying("/nowhere")?;
+    let start = [
+        "vm",
+        "session",
+        "start",
+        "--name",
+        "s",
+        "--env-file",
+        &file("command.env"),
+        "vm",
+        "--",
+    ];
+    home.banger([&start[..], &show].concat())?.ok()?;
+    home.banger(["vm", "session", "wait", "vm", "s"])?.ok()?;
+    let log = home.banger(["vm", "session", "logs", "vm", "s"])?.ok()?.text();
+    ensure!(
+        log == "of the command,\"b\",c # no comment,from here,none",
+        "{log}"
+    );
+    home.end()
+}
+
+fn commits(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Git])?;
+    write(
+        &home,
+        ".gitconfig",
+        "[user]\n\tname = \"A \\\"B\\\" C\"\n\temail = a@example.org\n",
+    )?;
+    create(&home, backend, Image::Git, &[])?;
+    let make = "cd $(mktemp -d) && git init -q && git commit -q --allow-empty -m x && git log -1 --format='%an <%ae>'";
+    let whose = || home.sh("vm", make);
+    ensure!(whose()? == "A \"B\" C <a@example.org>", "{}", whose()?);
+    // What the guest says itself goes before, in its system's settings too.
+    home.sh("vm", "git config --system user.name Guest")?;
+    ensure!(whose()? == "Guest <a@example.org>");
+    home.sh("vm", "git config --global user.email g@guest")?;
+    ensure!(whose()? == "Guest <g@guest>");
+    home.sh(
+        "vm",
+        "git config --system --unset user.name; git config --global --unset user.email",
+    )?;
+    // At the next start it is who the host says then, and the settings have one line of ours.
+    write(
+        &home,
+        ".gitconfig",
+        "[user]\n\tname = Other\n\temail = o@example.org\n",
+    )?;
+    home.banger(["vm", "restart", "vm"])?.ok()?;
+    ensure!(whose()? == "Other <o@example.org>");
+    ensure!(home.sh("vm", "grep -c banger/gitconfig /etc/gitconfig")? == "1");
+    // Or nobody.
+    configure(&home, "git_identity = false\n")?;
+    home.banger(["vm", "restart", "vm"])?.ok()?;
+    ensure!(home.sh("vm", "git config user.name || echo nobody")? == "nobody");
+    home.end()
+}
+
+fn asks(_: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?
+        .with_env("NPM_TOKEN", "mine")
+        .with_env("OTHER", "mine too");
+    configure(
+        &home,
+        "vmm = \"fake\"\ndefault_kernel = \"debian\"\ngit_identity = false\n",
+    )?;
+    let dir = tempfile::tempdir()?;
+    let git = |args: &[&str]| Command::new("git").args(args).current_dir(dir.path()).status();
+    ensure!(git(&["init", "--quiet"])?.success());
+    ensure!(git(&["config", "user.name", "Local"])?.success());
+    let own = "secrets = [\"NPM_TOKEN\", \"OTHER\"]\n\
+               image = \"busybox\"\n";
+    std::fs::write(dir.path().join("banger.toml"), own)?;
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755))?;
+    let run = |more: &[&str]| {
+        let path = dir.path().to_string_lossy().into_owned();
+        let list = [
+            "--rm",
+            &path,
+            "--",
+            "sh",
+            "-c",
+            "cd && ls $(dirname $PWD)/run/banger/secrets; cat repo/.git/config",
+        ];
+        home.banger([&["vm", "run"], more, &list].concat())
+    };
+    let output = run(&[])?.saying("stay here unless you say --secret NPM_TOKEN --secret OTHER")?;
+    ensure!(!output.text().contains("NPM_TOKEN"), "{output:?}");
+    // Whose commits are made is nobody's to know, either.
+    ensure!(
+        output.text().contains("[core]") && !output.text().contains("Local"),
+        "{output:?}"
+    );
+    let output = run(&["--secret", "NPM_TOKEN"])?.saying("unless you say --secret OTHER")?;
+    ensure!(output.text().starts_with("NPM_TOKEN\n["), "{output:?}");
+    // Files of the host's are no repository's to ask for.
+    std::fs::write(dir.path().join("banger.toml"), "[[file_sync]]\nhost = \"~/x\"\n")?;
+    run(&[])?.failed()?.saying("file_sync")?;
+    home.end()
+}
