@@ -141,23 +141,23 @@ fn by_configuration(backend: Backend) -> Result<()> {
     home.end()
 }
 
-/// A value that is nowhere else, of two parts, so that the source of this is not found.
-fn value() -> String {
-    ["s3cret", "7f0a61c2e94b"].join("-")
+/// A value that is nowhere else, not even in a story that is told at the same time.
+fn value(backend: Backend) -> String {
+    ["s3cret", backend.name(), "7f0a61c2e94b"].join("-")
 }
 
 fn secrets(backend: Backend) -> Result<()> {
-    let home = Home::new(&[Image::Busybox])?.with_env("TOKEN", &value());
+    let home = Home::new(&[Image::Busybox])?.with_env("TOKEN", &value(backend));
     let create = create(
         &home,
         backend,
         Image::Busybox,
         &["--secret", "TOKEN", "-e", "MARK=in-the-state"],
     )?;
-    ensure!(!create.stderr.contains(&value()));
+    ensure!(!create.stderr.contains(&value(backend)));
     let dir = format!("{}/run/banger/secrets", root(&home, backend)?);
     let read = || home.sh("vm", &format!("cat {dir}/TOKEN"));
-    ensure!(read()? == value());
+    ensure!(read()? == value(backend));
     ensure!(home.sh("vm", &format!("stat -c '%a %u:%g' {dir}/TOKEN"))? == "400 0:0");
     // Another way, for a command and for a session; a value is any bytes.
     let file = home.path().join("user/value");
@@ -185,7 +185,7 @@ fn secrets(backend: Backend) -> Result<()> {
         rustix::process::Pid::from_raw(daemon).context("a process")?,
         rustix::process::Signal::KILL,
     )?;
-    ensure!(read()? == value(), "it ended with the daemon");
+    ensure!(read()? == value(backend), "it ended with the daemon");
     nowhere_else(&home, backend)?;
     // It ends with the guest, and that is told once.
     home.banger(["vm", "restart", "vm"])?
@@ -196,13 +196,13 @@ fn secrets(backend: Backend) -> Result<()> {
     nowhere_else(&home, backend)?;
     let again = home.banger(["vm", "restart", "--secret", "TOKEN", "vm"])?.ok()?;
     ensure!(!again.stderr.contains("given again"), "{again:?}");
-    ensure!(read()? == value());
+    ensure!(read()? == value(backend));
     home.end()
 }
 
 /// Looks for the value in all files of the home and in all processes, by a search that finds what is there.
 fn nowhere_else(home: &Home, backend: Backend) -> Result<()> {
-    let mut found = files_with(home.path(), &value())?;
+    let mut found = files_with(home.path(), &value(backend))?;
     // The files of a fake guest are files of the host's.
     found.retain(|file| !file.contains("/root/run/banger/secrets/"));
     ensure!(found.is_empty(), "the value is in {found:?}");
@@ -211,7 +211,7 @@ fn nowhere_else(home: &Home, backend: Backend) -> Result<()> {
         let disks = files_with(&home.path().join("state/vms"), "on-the-disk")?;
         ensure!(disks.iter().any(|file| file.ends_with("disk.ext4")), "{disks:?}");
     }
-    let needle = value().into_bytes();
+    let needle = value(backend).into_bytes();
     for process in std::fs::read_dir("/proc")?.flatten() {
         for name in ["environ", "cmdline"] {
             let shown = std::fs::read(process.path().join(name)).unwrap_or_default();

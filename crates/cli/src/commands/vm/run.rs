@@ -35,7 +35,7 @@ Examples:
   banger vm run                               a shell beside the repository around here
   banger vm run --rm -- make test             a command, its exit code, and nothing left
   banger vm run --branch fix --from v1.2 -d   a new branch from a tag, left running
-  banger vm run --secret NPM_TOKEN            your variable, as a file in its memory: /run/banger/secrets/NPM_TOKEN
+  banger vm run --secret NPM_TOKEN            your variable, as a file in the VM's memory
   banger vm run --env-file .env               variables of its commands, which are kept with it
   banger vm run --dry-run                     which files would go")]
 pub(crate) struct Args {
