@@ -88,7 +88,7 @@ fn files_arrive(backend: Backend) -> Result<()> {
         ensure!(there == "mine\nmine\nfile", "{there}");
         // An image that is made of it would have them.
         let image = format!("with-files-{}", backend.name());
-        home.banger(["vm", "commit", "vm", &image])?
+        home.banger(["vm", "commit", "vm", "--name", &image])?
             .ok()?
             .saying("/root/.pi/agent/auth.json")?;
         home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
@@ -237,8 +237,15 @@ fn files_with(dir: &Path, text: &str) -> Result<Vec<String>> {
 }
 
 fn readers(backend: Backend) -> Result<()> {
-    let home = Home::new(&[Image::Busybox])?.with_env("TOKEN", "for one");
-    create(&home, backend, Image::Busybox, &[])?;
+    // An init that has its own way with /run.
+    let home = Home::new(&[Image::Systemd])?.with_env("TOKEN", "for one");
+    create(
+        &home,
+        backend,
+        Image::Systemd,
+        &["--secret", "TOKEN", "--wait", "init"],
+    )?;
+    ensure!(home.sh("vm", "cat /run/banger/secrets/TOKEN")? == "for one");
     let read = |secret: &[&str], user: &str| {
         let cat = ["-u", user, "vm", "--", "cat", "/run/banger/secrets/TOKEN"];
         home.banger([&["vm", "exec"], secret, &cat].concat())

@@ -30,15 +30,19 @@ const IDENTITY: [&str; 2] = ["user.name", "user.email"];
 
 /// Whose commits are made outside of any repository, as a file; nothing if nobody's, or without git.
 pub(crate) fn of_user() -> Option<String> {
-    let git = Git::in_dir(Path::new("/"));
+    let asked = ["config", "-z", "--get-regexp", r"^user\.(name|email)$"];
+    // It fails when there are none, too.
+    let listed = Git::in_dir(Path::new("/"))
+        .run("tell whose commits are made", asked)
+        .ok()?;
     let mut text = String::new();
-    for key in IDENTITY {
-        let value = git.line("tell whose commits are made", ["config", "--get", key]);
-        if let Ok(Some(value)) = value {
-            section(&mut text, key, &value);
+    for record in records(&listed) {
+        let record = String::from_utf8_lossy(record);
+        if let Some((key, value)) = record.split_once('\n') {
+            section(&mut text, key, value);
         }
     }
-    (!text.is_empty()).then_some(text)
+    Some(text)
 }
 
 /// The guest's configuration, as a file, with whose commits are made or without.
