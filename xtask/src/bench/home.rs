@@ -24,10 +24,14 @@ impl Home {
             program("bangerd").exists(),
             "there is no release build: `make build`"
         );
-        Ok(Self {
-            dir: tempfile::Builder::new().prefix("bb-").tempdir_in("/tmp")?,
-            netns: None,
-        })
+        let dir = tempfile::Builder::new().prefix("bb-").tempdir_in("/tmp")?;
+        // What whoever measures is logged in to is for no guest here.
+        std::fs::create_dir(dir.path().join("config"))?;
+        std::fs::write(
+            dir.path().join("config/config.toml"),
+            "file_sync_defaults = false\n",
+        )?;
+        Ok(Self { dir, netns: None })
     }
 
     /// A home with busybox as its image `busybox` (a shell and no init).
