@@ -286,8 +286,8 @@ mod tests {
         assert_eq!(
             kinds,
             [
-                ("it", 0o700),
-                ("it/below", 0o700),
+                ("it/", 0o700),
+                ("it/below/", 0o700),
                 ("it/below/file", 0o600),
                 ("it/below/link", 0o777)
             ]
