@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | out | [`plan`] decides which files go, [`snapshot`] makes a commit of them, [`history`] says which commits go along, [`checkout`] makes the guest's repository of that, [`delta`] compares with what the guest has, [`stream`] sends |
-//! | back | [`remote`] runs git in the guest, [`quarantine`] takes what it sends apart from the user's repository, [`pull`] moves it over when it is whole |
+//! | back | [`remote`] runs git in the guest, [`quarantine`] takes what it sends apart from the user's repository, [`mod@pull`] moves it over when it is whole |
 //!
 //! Nothing here writes to the user's repository but [`quarantine`], which adds objects, and references below `refs/banger`.
 
