@@ -1,0 +1,216 @@
+//! What is not synchronised: what git ignores, which is nothing that it tracks, and what `.bangerignore` files name in git's
+//! language, tracked or not, as `vm workspace prepare` has it. Git's own directories never go.
+
+mod patterns;
+mod tracked;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use self::patterns::{Patterns, of_user, read};
+
+/// Names files that git tracks, too.
+const OURS: &str = ".bangerignore";
+const GITS: &str = ".gitignore";
+
+/// What of a tree is ignored.
+#[derive(Debug)]
+pub(crate) struct Ignored {
+    root: PathBuf,
+    /// None if nothing but git's own directories is ignored.
+    named: Option<Named>,
+}
+
+#[derive(Debug)]
+struct Named {
+    ours: Patterns,
+    gits: Patterns,
+    /// What git's patterns name in vain, as it was when this was made, and the directories on the way there.
+    tracked: HashSet<PathBuf>,
+}
+
+impl Ignored {
+    /// Of the tree at `root`, an absolute path; with `all`, nothing.
+    pub(crate) fn new(root: &Path, all: bool) -> Self {
+        Self {
+            root: root.to_owned(),
+            named: (!all).then(|| Named::new(root)),
+        }
+    }
+
+    /// Whether a file has patterns, so that a change of it changes what is ignored.
+    pub(crate) fn is_pattern_file(path: &Path) -> bool {
+        path.file_name().is_some_and(|name| name == OURS || name == GITS)
+    }
+
+    /// Whether `path`, below the root, is ignored, or a directory that it is in.
+    pub(crate) fn is(&mut self, path: &Path, is_dir: bool) -> bool {
+        let dirs = path.ancestors().skip(1);
+        let mut dirs = dirs.filter(|dir| !dir.as_os_str().is_empty());
+        // In a directory of git's patterns, what is tracked goes and nothing else does.
+        dirs.any(|dir| self.of_itself(dir, path, true)) || self.of_itself(path, path, is_dir)
+    }
+
+    /// The same of a `path` whose directories are known to go.
+    pub(crate) fn itself(&mut self, path: &Path, is_dir: bool) -> bool {
+        match &self.named {
+            Some(named) if !named.tracked.is_empty() => self.is(path, is_dir),
+            _ => self.of_itself(path, path, is_dir),
+        }
+    }
+
+    /// Whether `path` is ignored by what names `part`, which is it or a directory that it is in.
+    fn of_itself(&mut self, part: &Path, path: &Path, is_dir: bool) -> bool {
+        if part.file_name().is_some_and(|name| name == ".git") {
+            return true;
+        }
+        let root = &self.root;
+        self.named.as_mut().is_some_and(|named| {
+            named.ours.name(root, part, is_dir)
+                || !named.tracked.contains(path) && named.gits.name(root, part, is_dir)
+        })
+    }
+}
+
+impl Named {
+    fn new(root: &Path) -> Self {
+        let repository = root.ancestors().find(|dir| dir.join(".git").exists());
+        let mut gits = Patterns::new(GITS, root, repository);
+        if let Some(repository) = repository {
+            gits.add(read(repository, &tracked::exclude(repository)));
+            gits.add(of_user(repository));
+        }
+        Self {
+            ours: Patterns::new(OURS, root, repository),
+            gits,
+            tracked: repository.map_or_else(HashSet::new, |_| tracked::despite_patterns(root)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn git(dir: &Path, args: &[&str]) {
+        let ran = Command::new("git")
+            .arg("-C")
+            .arg(dir)
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{args:?}: {ran:?}");
+    }
+
+    /// A repository, and a directory in it.
+    fn repository(files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = dir.path().canonicalize().unwrap();
+        git(&repository, &["init", "-q"]);
+        for (path, text) in files {
+            let path = repository.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        (dir, repository)
+    }
+
+    #[test]
+    fn patterns_of_all_places_count() {
+        let (_dir, repository) = repository(&[
+            (".git/info/exclude", "excluded\n"),
+            (".gitignore", "*.log\n/in/top\n"),
+            ("in/.gitignore", "target/\n!kept.log\n"),
+            ("in/deep/.gitignore", "!deep.log\n"),
+            (".bangerignore", "data\n"),
+        ]);
+        let mut ignored = Ignored::new(&repository.join("in"), false);
+        let mut is = |path: &str, is_dir| ignored.is(Path::new(path), is_dir);
+        for path in [
+            "a.log",
+            "deep/a.log",
+            "target/x",
+            "data",
+            "data/x",
+            "excluded",
+            "top",
+            ".git",
+            ".git/x",
+            "deep/.git/y",
+        ] {
+            assert!(is(path, false), "{path}");
+        }
+        for path in [
+            "a",
+            "kept.log",
+            "deep/kept.log",
+            "deep/deep.log",
+            "target",
+            "deep/top",
+            ".gitignore",
+        ] {
+            assert!(!is(path, false), "{path}");
+        }
+        assert!(is("target", true));
+        let mut all = Ignored::new(&repository.join("in"), true);
+        assert!(!all.is(Path::new("a.log"), false) && all.is(Path::new("deep/.git/x"), false));
+    }
+
+    #[test]
+    fn what_is_tracked_goes_unless_we_name_it() {
+        let (_dir, repository) = repository(&[
+            (".gitignore", "made/\n*.log\n"),
+            (".bangerignore", "private\n"),
+            ("made/kept/file", ""),
+            ("made/kept/other", ""),
+            ("made/more/file", ""),
+            ("kept.log", ""),
+            ("private", ""),
+        ]);
+        git(
+            &repository,
+            &["add", "-f", "made/kept/file", "kept.log", "private"],
+        );
+        let mut ignored = Ignored::new(&repository, false);
+        let mut is = |path: &str, is_dir| {
+            let path = Path::new(path);
+            let is = ignored.is(path, is_dir);
+            // One that walks meets no path in a directory that is ignored.
+            assert!(is || !ignored.itself(path, is_dir), "{}", path.display());
+            is
+        };
+        assert!(!is("made", true) && !is("made/kept", true) && !is("made/kept/file", false));
+        assert!(!is("kept.log", false));
+        assert!(is("made/kept/other", false) && is("made/more", true) && is("made/x", false));
+        assert!(is("other.log", false));
+        assert!(is("private", false));
+    }
+
+    #[test]
+    fn no_pattern_of_gits_brings_back_what_we_name() {
+        let (_dir, repository) = repository(&[
+            (".bangerignore", "data\n"),
+            (".gitignore", "*.o\n"),
+            ("in/.gitignore", "!data\n"),
+            ("in/.bangerignore", "!x.o\n"),
+        ]);
+        let mut ignored = Ignored::new(&repository, false);
+        assert!(ignored.is(Path::new("in/data"), false));
+        assert!(ignored.is(Path::new("in/x.o"), false));
+    }
+
+    #[test]
+    fn a_linked_work_tree_has_its_repositorys_own_patterns() {
+        let (dir, repository) = repository(&[(".git/info/exclude", "excluded\n")]);
+        let author = ["-c", "user.name=a", "-c", "user.email=a@b"];
+        git(
+            &repository,
+            &[&author[..], &["commit", "-q", "--allow-empty", "-m", "a"]].concat(),
+        );
+        let linked = dir.path().canonicalize().unwrap().join("linked");
+        git(&repository, &["worktree", "add", "-q", linked.to_str().unwrap()]);
+        assert!(Ignored::new(&linked, false).is(Path::new("excluded"), false));
+    }
+}

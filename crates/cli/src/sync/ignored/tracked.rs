@@ -1,0 +1,50 @@
+//! What git knows of a repository that its patterns do not tell.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The files below `root` that are in the index although a pattern of git's names them, and the directories that they are in.
+/// None where there is no git.
+pub(super) fn despite_patterns(root: &Path) -> HashSet<PathBuf> {
+    let args = ["ls-files", "-z", "--cached", "--ignored", "--exclude-standard"];
+    let listed = git(root, &args).unwrap_or_default();
+    let paths = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty());
+    let mut all = HashSet::new();
+    for path in paths.map(|path| Path::new(OsStr::from_bytes(path))) {
+        let dirs = path.ancestors().filter(|dir| !dir.as_os_str().is_empty());
+        all.extend(dirs.map(Path::to_owned));
+    }
+    all
+}
+
+/// Where a repository has the patterns that are nobody else's; a linked work tree has them elsewhere.
+pub(super) fn exclude(repository: &Path) -> PathBuf {
+    let told = git(repository, &["rev-parse", "--git-path", "info/exclude"]);
+    let told = told.unwrap_or_default();
+    match told.strip_suffix(b"\n") {
+        Some(path) => repository.join(OsStr::from_bytes(path)),
+        None => repository.join(".git/info/exclude"),
+    }
+}
+
+/// What git prints in `dir` when it succeeds. It writes nothing there and runs no program of the repository's.
+fn git(dir: &Path, args: &[&str]) -> Option<Vec<u8>> {
+    let output = Command::new("git")
+        .args(["-c", "core.fsmonitor=false"])
+        .args(args)
+        .current_dir(dir)
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        // Where a hook of git's runs us, its variables would point to another repository.
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_WORK_TREE")
+        .env_remove("GIT_INDEX_FILE")
+        .env_remove("GIT_PREFIX")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let output = output.ok()?;
+    output.status.success().then_some(output.stdout)
+}
