@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use banger_api::stream::query::decoded;
 use banger_api::stream::{ListedKind, OfDirectory};
 
-use super::walk::Files;
+use super::walk::{Files, is_absent};
 use super::{Ignored, Syncing};
 use crate::failure::Failure;
 
@@ -52,8 +52,7 @@ fn removable(others: Vec<(PathBuf, ListedKind)>, ignored: &mut Ignored, root: &P
     let mut all = Vec::new();
     for (path, kind) in others {
         // One that was equal has been taken off the list.
-        let is_here = root.join(&path).symlink_metadata().is_ok();
-        if is_here || ignored.is(&path, kind == ListedKind::Directory) {
+        if !is_absent(&root.join(&path)) || ignored.is(&path, kind == ListedKind::Directory) {
             kept.extend(path.ancestors().map(Path::to_owned));
         } else {
             all.push(path);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use banger_api::stream::query::encoded;
 use banger_api::stream::{Listed, ListedKind};
 
-use super::Ignored;
+use super::{Ignored, Watcher};
 
 /// Files by their paths below the root, directories before what is in them.
 pub(super) type Files = BTreeMap<PathBuf, Here>;
@@ -82,6 +82,11 @@ fn kind(metadata: &Metadata) -> Option<ListedKind> {
     }
 }
 
+/// Whether nothing is at `path`; what cannot be looked at may be there.
+pub(super) fn is_absent(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| is_gone(&error))
+}
+
 /// Whether a file is not there, perhaps because something else is where its directory was.
 fn is_gone(error: &io::Error) -> bool {
     matches!(
@@ -90,41 +95,57 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-/// Adds `path` below `root`, and all that is in it and not ignored. `enter` is told of each directory before it is read, so
-/// that no change of it is missed.
-pub(super) fn add(
-    root: &Path,
-    path: &Path,
-    ignored: &mut Ignored,
-    enter: &mut dyn FnMut(&Path) -> io::Result<()>,
-    files: &mut Files,
-) -> io::Result<()> {
-    let whole = root.join(path);
-    let Some(here) = Here::look(&whole)? else {
-        return Ok(());
-    };
-    let is_dir = here.kind == ListedKind::Directory;
-    if !path.as_os_str().is_empty() {
-        if ignored.itself(path, is_dir) {
+/// A walk through a tree that finds what goes.
+pub(super) struct Walk<'a> {
+    pub(super) root: &'a Path,
+    pub(super) ignored: &'a mut Ignored,
+    /// Gets each directory before it is read, so that no change of it is missed.
+    pub(super) watcher: Option<&'a mut Watcher>,
+    /// What was found.
+    pub(super) files: &'a mut Files,
+    /// Directories that may not be read.
+    pub(super) closed: Vec<(PathBuf, io::Error)>,
+}
+
+impl Walk<'_> {
+    /// Adds `path`, below the root, and all that is in it and not ignored.
+    pub(super) fn add(&mut self, path: &Path) -> io::Result<()> {
+        let Some(here) = Here::look(&self.root.join(path))? else {
+            return Ok(());
+        };
+        let is_dir = here.kind == ListedKind::Directory;
+        let is_root = path.as_os_str().is_empty();
+        if !is_root {
+            if self.ignored.itself(path, is_dir) {
+                return Ok(());
+            }
+            self.files.insert(path.to_owned(), here);
+        }
+        if !is_dir {
             return Ok(());
         }
-        files.insert(path.to_owned(), here);
-    }
-    if !is_dir {
-        return Ok(());
-    }
-    let entries = match enter(path).and_then(|()| std::fs::read_dir(&whole)) {
-        Ok(entries) => entries,
-        Err(error) if is_gone(&error) => return Ok(()),
-        Err(error) => {
-            return Err(io::Error::new(
-                error.kind(),
-                format!("{}: {error}", whole.display()),
-            ));
+        match self.enter(path) {
+            Ok(entries) => entries.into_iter().try_for_each(|entry| self.add(&entry)),
+            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_root => {
+                self.closed.push((path.to_owned(), error));
+                Ok(())
+            }
+            Err(error) => {
+                let whole = self.root.join(path);
+                Err(io::Error::new(
+                    error.kind(),
+                    format!("{}: {error}", whole.display()),
+                ))
+            }
         }
-    };
-    for entry in entries {
-        add(root, &path.join(entry?.file_name()), ignored, enter, files)?;
     }
-    Ok(())
+
+    fn enter(&mut self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        if let Some(watcher) = &mut self.watcher {
+            watcher.add(path)?;
+        }
+        let entries = std::fs::read_dir(self.root.join(path))?;
+        entries.map(|entry| Ok(path.join(entry?.file_name()))).collect()
+    }
 }

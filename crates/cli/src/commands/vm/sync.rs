@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::progress::bytes;
 use crate::sync::{Event, Sync, Syncing};
 use crate::work::interruptible;
-use crate::{complete, connection, exit, print};
+use crate::{complete, exit, print};
 
 /// Keep a directory of a VM like one here
 ///
@@ -59,13 +59,11 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         all: args.all,
         owner: args.owner,
     };
-    let client = connection::connect().await?;
     let mut tell = |event: &Event<'_>| match (args.json, args.quiet) {
         (true, _) => print::line(&json(event).to_string()),
         (false, quiet) => told(event, quiet),
     };
-    let syncing = Syncing::new(&sync, &client, args.watch, &mut tell)?;
-    interruptible(syncing.run()).await?;
+    interruptible(async { Syncing::begin(&sync, args.watch, &mut tell).await?.run().await }).await?;
     Ok(exit::OK)
 }
 
@@ -117,6 +115,7 @@ fn told(event: &Event<'_>, quiet: bool) {
             eprintln!("sent {pushed} ({}), removed {removed}", bytes(*sent));
         }
         Event::Watching => eprintln!("watching for changes; Ctrl-C ends it"),
+        Event::Restarted => eprintln!("note: bangerd was restarted; what differs is sent"),
     }
 }
 
@@ -135,5 +134,6 @@ fn json(event: &Event<'_>) -> serde_json::Value {
             serde_json::json!({"event": "done", "pushed": pushed, "removed": removed, "bytes": bytes})
         }
         Event::Watching => serde_json::json!({"event": "watching"}),
+        Event::Restarted => serde_json::json!({"event": "restarted"}),
     }
 }
