@@ -149,3 +149,55 @@ impl Walk<'_> {
         entries.map(|entry| Ok(path.join(entry?.file_name()))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::process::{Uid, geteuid};
+    use rustix::thread::set_thread_res_uid;
+
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_read_is_told_and_the_rest_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_owned();
+        fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(root.join("closed")).unwrap();
+        fs::write(root.join("closed/file"), "").unwrap();
+        fs::write(root.join("open"), "").unwrap();
+        fs::set_permissions(root.join("closed"), Permissions::from_mode(0)).unwrap();
+        let walking = move || {
+            // Root reads everything. This thread becomes another user, and ends with the test.
+            if geteuid().is_root() {
+                let nobody = Uid::from_raw(65534);
+                set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            }
+            let (mut files, mut ignored) = (Files::new(), Ignored::new(&root, true));
+            let mut walk = Walk {
+                root: &root,
+                ignored: &mut ignored,
+                watcher: None,
+                files: &mut files,
+                closed: Vec::new(),
+            };
+            walk.add(Path::new("")).unwrap();
+            let closed: Vec<_> = walk.closed.into_iter().map(|(path, _)| path).collect();
+            let found: Vec<_> = files.into_keys().collect();
+            // What cannot be looked at is not taken for absent, which would remove it in the guest.
+            (
+                closed,
+                found,
+                is_absent(&root.join("closed/file")),
+                is_absent(&root.join("none")),
+            )
+        };
+        let (closed, found, hidden_is_absent, none_is_absent) = std::thread::spawn(walking).join().unwrap();
+        fs::set_permissions(dir.path().join("closed"), Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(closed, [Path::new("closed")]);
+        assert_eq!(found, [Path::new("closed"), Path::new("open")]);
+        assert!(!hidden_is_absent && none_is_absent);
+    }
+}

@@ -1,8 +1,8 @@
 //! `banger vm sync`
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::run::GUEST_PATH;
 use crate::failure::Failure;
@@ -14,21 +14,24 @@ use crate::{complete, exit, print};
 /// Keep a directory of a VM like one here
 ///
 /// What differs by size, time or mode goes into the VM; nothing comes back. With --watch, changes go on to be sent as they
-/// happen. What git ignores stays here, tracked or not, and what `.bangerignore` files say in the same language; so does
+/// happen. What git ignores stays here, and what `.bangerignore` files name in the same language, tracked or not; so does
 /// `.git`. With --delete, what is ignored is not removed in the VM either.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm sync web --watch                the repository around here, to /root/repo, until it is interrupted
+  banger vm sync web ~/src/lib --guest-path /srv/lib
   banger vm sync web .:/srv/app             once
   banger vm sync web site:www --delete      to /root/www, and nothing else stays there")]
 pub(crate) struct Args {
     #[arg(add = complete::vms())]
     vm: String,
-    /// A directory here, and one in the VM; a relative one there begins at /root. Otherwise the repository around here, and
-    /// its workspace in the VM
-    #[arg(value_name = "SRC:DST", value_parser = clap::builder::OsStringValueParser::new())]
-    what: Option<OsString>,
+    /// A path in a repository, all of which goes; or a directory here and one in the VM, where a relative one begins at /root
+    #[arg(value_name = "PATH|SRC:DST", default_value = ".")]
+    what: OsString,
+    /// Where the repository goes in the guest; /root/repo when absent. PATH may have colons then
+    #[arg(long, value_name = "DIR", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    guest_path: Option<String>,
     /// Send changes as they happen
     #[arg(long)]
     watch: bool,
@@ -50,7 +53,13 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
-    let (root, to) = args.what.as_ref().map_or_else(around_here, parsed)?;
+    let (root, to) = match (args.guest_path, directories(&args.what)) {
+        (None, Some((here, there))) => (directory(here)?, named(&args.what, there)?),
+        (guest_path, _) => {
+            let to = guest_path.unwrap_or_else(|| GUEST_PATH.to_owned());
+            (repository(Path::new(&args.what))?, to.into_bytes())
+        }
+    };
     let sync = Sync {
         root,
         vm: args.vm,
@@ -67,38 +76,48 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// The repository around the current directory, and where `vm run` places it.
-fn around_here() -> Result<(PathBuf, Vec<u8>), Failure> {
-    let here = std::env::current_dir().map_err(|error| Failure::during("look where this is", &error))?;
-    let repository = here.ancestors().find(|dir| dir.join(".git").exists());
-    let none = || {
-        let name = "name a directory here and one in the VM: `.:/srv/app`";
-        Failure::new("there is no git repository around here", &[name])
-    };
-    let root = repository.ok_or_else(none)?.to_owned();
-    Ok((root, GUEST_PATH.as_bytes().to_owned()))
+/// Both sides of SRC:DST.
+fn directories(what: &OsStr) -> Option<(&OsStr, &[u8])> {
+    let bytes = what.as_bytes();
+    let colon = bytes.iter().position(|&byte| byte == b':')?;
+    Some((OsStr::from_bytes(&bytes[..colon]), &bytes[colon + 1..]))
 }
 
-fn parsed(what: &OsString) -> Result<(PathBuf, Vec<u8>), Failure> {
-    let bytes = what.as_bytes();
-    let colon = bytes.iter().position(|&byte| byte == b':');
-    let parts = colon.map(|colon| (&bytes[..colon], &bytes[colon + 1..]));
-    let Some((here, there)) = parts.filter(|(here, there)| !here.is_empty() && !there.is_empty()) else {
-        return Err(Failure::new(
-            format!("`{}` is not SRC:DST", what.display()),
-            &["name a directory here and one in the VM: `.:/srv/app`"],
-        ));
-    };
-    let here = PathBuf::from(std::ffi::OsStr::from_bytes(here));
-    let root = here.canonicalize();
-    let root = root.map_err(|error| Failure::during(format!("look at {}", here.display()), &error))?;
-    if !root.is_dir() {
-        return Err(Failure::new(
-            format!("{} is no directory", here.display()),
-            &["a file goes by `banger vm cp`"],
-        ));
+/// The directory in the VM, unless it has no name: nobody means all of /root by that.
+fn named(what: &OsStr, there: &[u8]) -> Result<Vec<u8>, Failure> {
+    if there.is_empty() {
+        let message = format!("`{}` names no directory in the VM", what.display());
+        return Err(Failure::new(message, &["all of /root is `.:/root`"]));
     }
-    Ok((root, there.to_vec()))
+    Ok(there.to_vec())
+}
+
+/// The repository around a path.
+fn repository(path: &Path) -> Result<PathBuf, Failure> {
+    let path = real(path)?;
+    let repository = path.ancestors().find(|dir| dir.join(".git").exists());
+    let none = || {
+        let name = "name a directory here and one in the VM: `.:/srv/app`";
+        Failure::new(
+            format!("there is no git repository around {}", path.display()),
+            &[name],
+        )
+    };
+    Ok(repository.ok_or_else(none)?.to_owned())
+}
+
+fn directory(here: &OsStr) -> Result<PathBuf, Failure> {
+    let root = real(Path::new(here))?;
+    if root.is_dir() {
+        return Ok(root);
+    }
+    let what = format!("{} is no directory", here.display());
+    Err(Failure::new(what, &["a file goes by `banger vm cp`"]))
+}
+
+fn real(path: &Path) -> Result<PathBuf, Failure> {
+    let real = path.canonicalize();
+    real.map_err(|error| Failure::during(format!("look at {}", path.display()), &error))
 }
 
 fn told(event: &Event<'_>, quiet: bool) {
@@ -135,5 +154,30 @@ fn json(event: &Event<'_>) -> serde_json::Value {
         }
         Event::Watching => serde_json::json!({"event": "watching"}),
         Event::Restarted => serde_json::json!({"event": "restarted"}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_sides_are_told_apart_and_none_is_empty() {
+        let sides = |what: &'static str| directories(OsStr::new(what));
+        assert_eq!(sides("site:www"), Some((OsStr::new("site"), &b"www"[..])));
+        assert_eq!(sides("a:/b:c"), Some((OsStr::new("a"), &b"/b:c"[..])));
+        assert_eq!(sides("site"), None);
+        assert!(named(OsStr::new("site:"), b"").is_err());
+        assert!(directory(OsStr::new("")).is_err());
+        assert!(directory(OsStr::new("/etc/hostname")).is_err());
+    }
+
+    #[test]
+    fn the_repository_is_the_one_around_a_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("repo/.git")).unwrap();
+        std::fs::create_dir_all(root.join("repo/deep")).unwrap();
+        assert_eq!(repository(&root.join("repo/deep")).unwrap(), root.join("repo"));
     }
 }
