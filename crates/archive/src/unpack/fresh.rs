@@ -1,4 +1,6 @@
 //! A new regular file, which has no name until it is whole: what is interrupted leaves nothing, not even when it is killed.
+//! Where the file system has no files without a name (overlayfs before Linux 6.3, NFS), it has a hidden one meanwhile, which
+//! only a kill leaves behind.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

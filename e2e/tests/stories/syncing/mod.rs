@@ -1,22 +1,40 @@
 //! A directory of a guest that is kept like one of the host.
 
+mod endings;
+mod watching;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Story, everywhere, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[
     everywhere("a_pass_sends_what_differs", a_pass),
-    everywhere("hundreds_of_changes_arrive_as_they_happen", hundreds_of_changes),
-    on_the_host("changes_that_the_kernel_lost_are_found_by_a_pass", lost_changes),
+    everywhere("a_repository_goes_where_its_workspace_is", a_repository),
+    everywhere(
+        "hundreds_of_changes_arrive_as_they_happen",
+        watching::hundreds_of_changes,
+    ),
+    everywhere(
+        "deletions_and_renames_arrive_as_they_happen",
+        watching::deletions_and_renames,
+    ),
+    everywhere("a_thousand_changes_at_once_arrive", watching::a_thousand_changes),
+    on_the_host(
+        "changes_that_the_kernel_lost_are_found_by_a_pass",
+        watching::lost_changes,
+    ),
+    everywhere("a_sync_goes_on_with_the_next_daemon", endings::the_next_daemon),
+    everywhere(
+        "a_sync_that_is_killed_leaves_no_half_file",
+        endings::killed_in_the_middle,
+    ),
 ];
 
 fn sync(home: &Home, tree: &Path, more: &[&str]) -> Result<Vec<serde_json::Value>> {
@@ -24,6 +42,13 @@ fn sync(home: &Home, tree: &Path, more: &[&str]) -> Result<Vec<serde_json::Value
     let args = [&["vm", "sync", "vm", &what, "--json"], more].concat();
     let said = home.banger(args)?.ok()?.text();
     said.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+/// A line of shell in a directory of the guest.
+fn sh(home: &Home, dir: &str, line: &str) -> Result<String> {
+    let dir = format!("/root/{dir}");
+    let args = ["vm", "exec", "vm", "-w", &dir, "--", "sh", "-c", line];
+    Ok(home.banger(args)?.ok()?.text())
 }
 
 /// The paths of the events of a kind.
@@ -192,131 +217,42 @@ fn a_pass(backend: Backend) -> Result<()> {
     home.end()
 }
 
-/// `vm sync --watch` that goes on.
-struct Watching {
-    child: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
-    pushed: usize,
-}
-
-impl Watching {
-    fn start(home: &Home, tree: &Path) -> Result<Self> {
-        let what = format!("{}:app", tree.display());
-        let mut child = home
-            .command(["vm", "sync", "vm", &what, "--watch", "--delete", "--json"])
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let lines = BufReader::new(child.stdout.take().context("its output")?).lines();
-        let mut watching = Self {
-            child,
-            lines,
-            pushed: 0,
-        };
-        watching.until(|event| event["event"] == "watching")?;
-        Ok(watching)
-    }
-
-    fn until(&mut self, is: impl Fn(&serde_json::Value) -> bool) -> Result<()> {
-        loop {
-            let line = self.lines.next().context("vm sync ended")??;
-            let event: serde_json::Value = serde_json::from_str(&line)?;
-            self.pushed += usize::from(event["event"] == "push");
-            if is(&event) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Waits until a file that is made now has been sent with all that came with it.
-    fn settled(&mut self, tree: &Path, name: &str) -> Result<()> {
-        std::fs::write(tree.join(name), "")?;
-        self.until(|event| event["event"] == "push" && event["path"] == name)?;
-        self.until(|event| event["event"] == "done")
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("a process id")?;
-        Ok(kill_process(pid, signal)?)
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn hundreds_of_changes(backend: Backend) -> Result<()> {
+/// As `vm workspace prepare` has it: what is tracked goes though git would ignore it, what we name stays.
+fn a_repository(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
     let dir = tempfile::tempdir()?;
     let tree = dir.path();
-    std::fs::write(tree.join("first"), "1")?;
-    let mut watching = Watching::start(&home, tree)?;
-    for round in 0..5 {
-        for number in 0..60 {
-            let at = tree.join(format!("d{}/e{}", number % 7, number % 3));
-            std::fs::create_dir_all(&at)?;
-            std::fs::write(at.join(format!("f{number}")), format!("{round} {number}"))?;
-        }
-        // Directories and files that move, in the tree and out of it.
-        std::fs::rename(tree.join("d0"), tree.join(format!("moved{round}")))?;
-        std::fs::write(tree.join(format!("moved{round}/e0/after")), "the move")?;
-        std::fs::rename(tree.join("d1/e1"), dir.path().join("d2/inner"))
-            .or_else(|_| std::fs::remove_dir_all(tree.join("d1")))?;
-        std::fs::remove_dir_all(tree.join("d3"))?;
-        std::fs::rename(tree.join("d4/e1/f4"), tree.join("d4/renamed"))?;
-        std::fs::write(tree.join("large"), vec![round; 2 << 20])?;
-        // As editors save: a new file in the place of the old one.
-        std::fs::write(tree.join("first~"), round.to_string())?;
-        std::fs::rename(tree.join("first~"), tree.join("first"))?;
+    let git = |args: &[&str]| -> Result<()> {
+        let ran = Command::new("git").arg("-C").arg(tree).args(args).status()?;
+        ensure!(ran.success(), "git {args:?}");
+        Ok(())
+    };
+    git(&["init", "-q"])?;
+    std::fs::create_dir_all(tree.join("made/deep"))?;
+    for (name, text) in [
+        (".gitignore", "made/\n"),
+        (".bangerignore", "private\n"),
+        ("made/deep/kept", "1"),
+        ("made/deep/other", "1"),
+        ("private", "1"),
+        ("plain", "1"),
+    ] {
+        std::fs::write(tree.join(name), text)?;
     }
-    std::fs::remove_dir_all(tree.join("moved0"))?;
-    std::fs::write(tree.join("moved0"), "a file now")?;
-    watching.settled(tree, "settled")?;
-    compare(&home, tree)?;
-    // A change of what is ignored takes effect at once.
-    std::fs::write(tree.join(".gitignore"), "*.o\n")?;
-    std::fs::write(tree.join("x.o"), "")?;
-    watching.settled(tree, "settled again")?;
-    let seen = home
-        .banger(["vm", "exec", "vm", "-w", "/root/app", "--", "ls"])?
-        .ok()?
-        .text();
-    ensure!(!seen.contains("x.o") && seen.contains("settled again"), "{seen}");
-    // It ends with the tree, and says so by an interrupt's code when interrupted.
-    watching.signal(Signal::INT)?;
-    ensure!(watching.child.wait()?.code() == Some(130), "how it ended");
-    home.end()
-}
-
-fn lost_changes(backend: Backend) -> Result<()> {
-    let home = Home::new(&[Image::Busybox])?;
-    home.create(backend, Image::Busybox, "vm", &[])?;
-    let dir = tempfile::tempdir()?;
-    let tree = dir.path().join("tree");
-    std::fs::create_dir(&tree)?;
-    let mut watching = Watching::start(&home, &tree)?;
-    // While it sleeps, more happens than the kernel's queue holds.
-    let most: usize = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")?
-        .trim()
-        .parse()?;
-    watching.signal(Signal::STOP)?;
-    for number in 0..most / 2 + 100 {
-        std::fs::write(tree.join(format!("f{number}")), "")?;
-    }
-    std::fs::create_dir(tree.join("late"))?;
-    std::fs::write(tree.join("late/file"), "unheard of")?;
-    watching.signal(Signal::CONT)?;
-    watching.until(|event| event["event"] == "push" && event["path"] == "late/file")?;
-    watching.until(|event| event["event"] == "done")?;
-    compare(&home, &tree)?;
-    // And the directory that was made meanwhile is watched.
-    std::fs::write(tree.join("late/file"), "heard of")?;
-    watching.settled(&tree, "settled")?;
-    compare(&home, &tree)?;
-    std::fs::remove_dir_all(&tree)?;
-    ensure!(watching.child.wait()?.code() == Some(1), "how it ended");
+    git(&["add", "-f", "made/deep/kept", "private"])?;
+    // From anywhere in it.
+    let deep = tree.join("made/deep");
+    let deep = deep.to_str().context("a path")?;
+    let seen = |dir: &str| sh(&home, dir, "find . -type f | sort");
+    home.banger(["vm", "sync", "vm", deep])?.ok()?;
+    let files = "./.bangerignore\n./.gitignore\n./made/deep/kept\n./plain";
+    ensure!(seen("repo")?.trim() == files, "{}", seen("repo")?);
+    home.banger(["vm", "sync", "vm", deep, "--guest-path", "elsewhere"])?
+        .ok()?;
+    ensure!(seen("elsewhere")?.trim() == files, "{}", seen("elsewhere")?);
+    home.banger(["vm", "sync", "vm", "/"])?
+        .failed()?
+        .saying("there is no git repository around /")?;
     home.end()
 }

@@ -1,0 +1,214 @@
+//! Changes that go as they happen.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use banger_e2e::{Backend, Home, Image};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::compare;
+
+/// `vm sync --watch` that goes on.
+pub(super) struct Watching {
+    pub(super) child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+    pushed: usize,
+}
+
+impl Watching {
+    pub(super) fn start(home: &Home, tree: &Path) -> Result<Self> {
+        let what = format!("{}:app", tree.display());
+        let mut child = home
+            .command(["vm", "sync", "vm", &what, "--watch", "--delete", "--json"])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let lines = BufReader::new(child.stdout.take().context("its output")?).lines();
+        let mut watching = Self {
+            child,
+            lines,
+            pushed: 0,
+        };
+        watching.until(|event| event["event"] == "watching")?;
+        Ok(watching)
+    }
+
+    pub(super) fn until(&mut self, is: impl Fn(&serde_json::Value) -> bool) -> Result<()> {
+        loop {
+            let line = self.lines.next().context("vm sync ended")??;
+            let event: serde_json::Value = serde_json::from_str(&line)?;
+            self.pushed += usize::from(event["event"] == "push");
+            if is(&event) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until a file that is made now has been sent with all that came with it.
+    pub(super) fn settled(&mut self, tree: &Path, name: &str) -> Result<()> {
+        std::fs::write(tree.join(name), "")?;
+        self.until(|event| event["event"] == "push" && event["path"] == name)?;
+        self.until(|event| event["event"] == "done")
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("a process id")?;
+        Ok(kill_process(pid, signal)?)
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(super) fn hundreds_of_changes(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let dir = tempfile::tempdir()?;
+    let tree = dir.path();
+    std::fs::write(tree.join("first"), "1")?;
+    let mut watching = Watching::start(&home, tree)?;
+    for round in 0..5 {
+        for number in 0..60 {
+            let at = tree.join(format!("d{}/e{}", number % 7, number % 3));
+            std::fs::create_dir_all(&at)?;
+            std::fs::write(at.join(format!("f{number}")), format!("{round} {number}"))?;
+        }
+        // Directories and files that move, in the tree and out of it.
+        std::fs::rename(tree.join("d0"), tree.join(format!("moved{round}")))?;
+        std::fs::write(tree.join(format!("moved{round}/e0/after")), "the move")?;
+        std::fs::rename(tree.join("d1/e1"), dir.path().join("d2/inner"))
+            .or_else(|_| std::fs::remove_dir_all(tree.join("d1")))?;
+        std::fs::remove_dir_all(tree.join("d3"))?;
+        std::fs::rename(tree.join("d4/e1/f4"), tree.join("d4/renamed"))?;
+        std::fs::write(tree.join("large"), vec![round; 2 << 20])?;
+        // As editors save: a new file in the place of the old one.
+        std::fs::write(tree.join("first~"), round.to_string())?;
+        std::fs::rename(tree.join("first~"), tree.join("first"))?;
+    }
+    std::fs::remove_dir_all(tree.join("moved0"))?;
+    std::fs::write(tree.join("moved0"), "a file now")?;
+    watching.settled(tree, "settled")?;
+    compare(&home, tree)?;
+    // A change of what is ignored takes effect at once.
+    std::fs::write(tree.join(".gitignore"), "*.o\n")?;
+    std::fs::write(tree.join("x.o"), "")?;
+    watching.settled(tree, "settled again")?;
+    let seen = home
+        .banger(["vm", "exec", "vm", "-w", "/root/app", "--", "ls"])?
+        .ok()?
+        .text();
+    ensure!(!seen.contains("x.o") && seen.contains("settled again"), "{seen}");
+    // It ends with the tree, and says so by an interrupt's code when interrupted.
+    watching.signal(Signal::INT)?;
+    ensure!(watching.child.wait()?.code() == Some(130), "how it ended");
+    home.end()
+}
+
+pub(super) fn lost_changes(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let dir = tempfile::tempdir()?;
+    let tree = dir.path().join("tree");
+    std::fs::create_dir(&tree)?;
+    let mut watching = Watching::start(&home, &tree)?;
+    // While it sleeps, more happens than the kernel's queue holds.
+    let most: usize = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")?
+        .trim()
+        .parse()?;
+    watching.signal(Signal::STOP)?;
+    for number in 0..most / 2 + 100 {
+        std::fs::write(tree.join(format!("f{number}")), "")?;
+    }
+    std::fs::create_dir(tree.join("late"))?;
+    std::fs::write(tree.join("late/file"), "unheard of")?;
+    watching.signal(Signal::CONT)?;
+    watching.until(|event| event["event"] == "push" && event["path"] == "late/file")?;
+    watching.until(|event| event["event"] == "done")?;
+    compare(&home, &tree)?;
+    // And the directory that was made meanwhile is watched.
+    std::fs::write(tree.join("late/file"), "heard of")?;
+    watching.settled(&tree, "settled")?;
+    compare(&home, &tree)?;
+    std::fs::remove_dir_all(&tree)?;
+    ensure!(watching.child.wait()?.code() == Some(1), "how it ended");
+    home.end()
+}
+
+/// One kind of change at a time, each of which is seen alone.
+pub(super) fn deletions_and_renames(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let dir = tempfile::tempdir()?;
+    let tree = dir.path().join("tree");
+    std::fs::create_dir_all(tree.join("a/b"))?;
+    for file in ["a/b/deep", "a/one", "a/two", "gone"] {
+        std::fs::write(tree.join(file), file)?;
+    }
+    let mut watching = Watching::start(&home, &tree)?;
+    let mut after = |what: &str, change: &dyn Fn() -> std::io::Result<()>| -> Result<()> {
+        change()?;
+        watching.until(|event| event["event"] == "done")?;
+        compare(&home, &tree).context(what.to_owned())
+    };
+    after("a file goes", &|| std::fs::remove_file(tree.join("gone")))?;
+    after("a file gets a new name", &|| {
+        std::fs::rename(tree.join("a/one"), tree.join("a/1"))
+    })?;
+    after("one takes another's place", &|| {
+        std::fs::rename(tree.join("a/1"), tree.join("a/two"))
+    })?;
+    after("a directory gets a new name", &|| {
+        std::fs::rename(tree.join("a"), tree.join("c"))
+    })?;
+    after("what is in it changes", &|| {
+        std::fs::write(tree.join("c/b/deep"), "by its new name")
+    })?;
+    after("it leaves the tree", &|| {
+        std::fs::rename(tree.join("c/b"), dir.path().join("b"))
+    })?;
+    // Out there, nobody listens.
+    std::fs::write(dir.path().join("b/deep"), "not here")?;
+    after("it comes back by another name", &|| {
+        std::fs::rename(dir.path().join("b"), tree.join("d"))
+    })?;
+    after("and changes there", &|| {
+        std::fs::write(tree.join("d/deep"), "here")
+    })?;
+    after("a tree goes", &|| std::fs::remove_dir_all(tree.join("c")))?;
+    drop(watching);
+    home.end()
+}
+
+pub(super) fn a_thousand_changes(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let dir = tempfile::tempdir()?;
+    let tree = dir.path();
+    for number in 0..10 {
+        std::fs::create_dir(tree.join(format!("d{number}")))?;
+    }
+    let mut watching = Watching::start(&home, tree)?;
+    let file = |number: usize| tree.join(format!("d{}/f{number}", number % 10));
+    for number in 0..1000 {
+        std::fs::write(file(number), number.to_string())?;
+    }
+    watching.settled(tree, "made")?;
+    compare(&home, tree)?;
+    // All of them at once again: some are written, some go, some get another name.
+    for number in 0..1000 {
+        match number % 4 {
+            0 => std::fs::remove_file(file(number))?,
+            1 => std::fs::rename(file(number), file(number).with_extension("moved"))?,
+            _ => std::fs::write(file(number), "again")?,
+        }
+    }
+    watching.settled(tree, "changed")?;
+    compare(&home, tree)?;
+    drop(watching);
+    home.end()
+}
