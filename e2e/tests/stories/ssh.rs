@@ -13,6 +13,7 @@ use crate::{Story, everywhere, in_guests, on_the_host};
 pub(crate) const STORIES: &[Story] = &[
     everywhere("ssh_runs_commands_as_they_are", commands).with("ssh"),
     everywhere("ssh_has_terminals", terminals).with("ssh"),
+    everywhere("a_terminal_is_in_its_clients_modes", modes).with("ssh"),
     everywhere("ssh_carries_every_byte", every_byte).with("ssh"),
     on_the_host("a_slow_reader_stops_nobody", slow_reader).with("ssh"),
     everywhere("files_go_by_sftp_and_scp", files).with("sftp"),
@@ -105,6 +106,53 @@ fn terminals(backend: Backend) -> Result<()> {
     terminal.expect("caught")?;
     let code = terminal.end()?;
     ensure!(code == 9, "exit code {code}");
+    home.end()
+}
+
+/// What the client's terminal is like, the guest's is: `stty` sees the same on both.
+fn modes(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let ssh = Ssh::of(&home)?;
+    let seen = |said: &str| -> Result<Terminal> {
+        let mut command = home.program("sh");
+        let script = format!(
+            "stty {said} && exec ssh -F \"$0\" -tt {VM} 'echo $SSH_TTY; tty; echo $SSH_CLIENT; stty -a'"
+        );
+        command.arg("-c").arg(script).arg(&ssh.config);
+        Terminal::start(command, 24, 200)
+    };
+    let mut terminal = seen("erase ^H intr ^K iutf8 -echo -ixon -onlcr")?;
+    terminal.expect("/dev/pts/")?;
+    terminal.expect("/dev/pts/")?;
+    terminal.expect("UNKNOWN 65535 65535")?;
+    for words in [
+        "intr = ^K",
+        "erase = ^H",
+        "-ixon",
+        " iutf8",
+        "-onlcr",
+        " icanon",
+        "-echo ",
+    ] {
+        terminal.expect(words)?;
+    }
+    ensure!(terminal.end()? == 0);
+    let mut terminal = seen("erase ^? -iutf8 -icanon -isig -opost")?;
+    for words in [
+        "intr = ^C",
+        "erase = ^?",
+        " icrnl",
+        " ixon",
+        "-iutf8",
+        "-opost",
+        "-isig",
+        "-icanon",
+        " echo ",
+    ] {
+        terminal.expect(words)?;
+    }
+    ensure!(terminal.end()? == 0);
     home.end()
 }
 

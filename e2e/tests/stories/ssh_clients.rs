@@ -169,6 +169,10 @@ async def main():
         server.close(); await server.wait_closed()
         p = await c.create_process("sleep 100"); p.send_signal("KILL"); await p.wait()
         assert p.exit_signal[0] == "KILL"
+        p = await c.create_process("trap 'exit 9' USR1; echo ready; while :; do sleep 0.1; done", term_type="xterm",
+                                   term_modes={asyncssh.PTY_ONLCR: 0})
+        assert await p.stdout.readline() == "ready\n"
+        p.send_signal("USR1"); await p.wait(); assert p.exit_status == 9
     print("well")
 asyncio.run(main())
 "#,
