@@ -24,6 +24,8 @@ pub enum Image {
     Systemd,
     /// Debian with git.
     Git,
+    /// Debian with an SSH server of its own, which nothing starts.
+    Sshd,
 }
 
 impl Image {
@@ -35,6 +37,7 @@ impl Image {
             Self::Init => "init",
             Self::Systemd => "systemd",
             Self::Git => "git",
+            Self::Sshd => "sshd",
         }
     }
 }
@@ -122,6 +125,7 @@ pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
         }),
         Image::Systemd => import_debian(home, image, "systemd-sysv,dbus"),
         Image::Git => import_debian(home, image, "git"),
+        Image::Sshd => import_debian(home, image, "openssh-server"),
     }
 }
 

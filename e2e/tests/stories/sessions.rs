@@ -1,6 +1,6 @@
 //! Sessions: commands that outlive their client, the daemon and the agent's server, with all that they wrote.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ pub(crate) const STORIES: &[Story] = &[
     everywhere("a_client_that_does_not_read_holds_up_no_session", slow_client),
     everywhere("a_reader_of_a_session_is_told_what_is_gone", rotation),
     everywhere("the_terminal_of_a_session_is_painted_anew", painted),
+    everywhere("attached_clients_outlive_the_daemon", attached_outlive),
     everywhere("one_writes_to_a_session_and_others_watch", writers),
     in_guests("an_editor_speaks_to_the_guests_coding_agent", acp),
 ];
@@ -570,6 +571,80 @@ fn painted(backend: Backend) -> Result<()> {
     third.write(":q!\r")?;
     ensure!(third.end()? == 0);
     session(&home, &["wait", "vm", "vi"])?.ok()?;
+    home.end()
+}
+
+fn kill_the_daemon(home: &Home) -> Result<()> {
+    let daemon = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
+    Ok(kill_process(daemon, Signal::KILL)?)
+}
+
+/// Who is attached goes on with the next daemon, by itself: without a terminal where it was, on one with its screen.
+fn attached_outlive(backend: Backend) -> Result<()> {
+    const AGAIN: &str = "note: the connection was lost; attaching again";
+    let home = home_with_vm(backend)?;
+    // Lines come and go both ways.
+    let start = ["start", "vm", "--name", "cat", "--stdin", "pipe", "--", "cat"];
+    session(&home, &start)?.ok()?;
+    let args = ["vm", "session", "attach", "vm", "cat", "--since", "0"];
+    let mut cat = home.command(args).stdin(Stdio::piped()).spawn()?;
+    let mut to_cat = cat.stdin.take().context("its input")?;
+    writeln!(to_cat, "before")?;
+    written_beyond(&home, "cat", 6)?;
+    session(
+        &home,
+        &["start", "vm", "--name", "count", "--", "sh", "-c", COUNTER],
+    )?
+    .ok()?;
+    let counting = client(&home, &["attach", "vm", "count", "--since", "0"])?;
+    session(
+        &home,
+        &[
+            "start",
+            "vm",
+            "--name",
+            "vi",
+            "-t",
+            "--",
+            "busybox",
+            "vi",
+            "/tmp/banger-story-of-it",
+        ],
+    )?
+    .ok()?;
+    let mut vi = attach(&home, &[], 20, 70)?;
+    vi.expect("~")?;
+    vi.write("ihello there\x1b")?;
+    vi.expect("hello there")?;
+    let mut seen = 0;
+    for _ in 0..2 {
+        seen = written_beyond(&home, "count", seen + 50)?;
+        kill_the_daemon(&home)?;
+        vi.expect(AGAIN)?;
+        vi.expect("hello there")?;
+    }
+    // It types as before, and leaves as before.
+    vi.write("A, again\x1b")?;
+    vi.expect(", again")?;
+    vi.write("\x1d")?;
+    vi.expect("left; it runs on")?;
+    ensure!(vi.end()? == 0);
+    let counting = counting.wait_with_output()?;
+    ensure!(counting.status.success(), "{counting:?}");
+    ensure!(counting.stdout == counted().as_bytes(), "{counting:?}");
+    let words = String::from_utf8(counting.stderr)?;
+    ensure!(words.matches(AGAIN).count() == 2, "{words}");
+    writeln!(to_cat, "after")?;
+    written_beyond(&home, "cat", 12)?;
+    session(&home, &["stop", "vm", "cat"])?.ok()?;
+    let cat = cat.wait_with_output()?;
+    ensure!(cat.stdout == b"before\nafter\n", "{cat:?}");
+    // One whose session is gone when the next daemon comes is told so.
+    let mut waiting = attach(&home, &[], 20, 70)?;
+    waiting.expect("hello there")?;
+    home.banger(["vm", "kill", "vm"])?.ok()?;
+    waiting.expect("not running")?;
+    ensure!(waiting.end()? != 0);
     home.end()
 }
 
