@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use banger_api::{VmSession, VmSessionState};
 use banger_e2e::{Backend, Home, Image, Output, Terminal};
 use rustix::process::{Pid, Signal, kill_process};
@@ -431,54 +431,82 @@ fn outlives_its_machine(backend: Backend) -> Result<()> {
     home.end()
 }
 
+/// Starts a session that writes so many lines as fast as it can, once it is told to, and then to its standard error how
+/// long that took.
+fn flood(home: &Home, name: &str, lines: u64) -> Result<()> {
+    let script = format!(
+        "read go; read since rest < /proc/uptime; seq 1 {lines}; read now rest < /proc/uptime; echo $since $now >&2"
+    );
+    let start = [
+        "start",
+        "vm",
+        "--name",
+        name,
+        "--stdin",
+        "pipe",
+        "--log-max",
+        "1G",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ];
+    session(home, &start)?.ok().map(drop)
+}
+
+/// How long such a session took to write, in seconds.
+fn flooded(home: &Home, name: &str) -> Result<f64> {
+    session(home, &["send", "vm", name, "go"])?.ok()?;
+    session(home, &["wait", "vm", name])?.ok()?;
+    let said = session(home, &["logs", "vm", name, "--stream", "stderr"])?
+        .ok()?
+        .stderr;
+    let times: Vec<f64> = said
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let [since, now] = times[..] else {
+        bail!("it said {said:?}");
+    };
+    Ok(now - since)
+}
+
 fn slow_client(backend: Backend) -> Result<()> {
     let home = home_with_vm(backend)?;
     let lines: u64 = match backend {
-        Backend::Fake => 20_000_000,
+        // 200 MB.
+        Backend::Fake | Backend::Firecracker => 23_400_000,
         Backend::Tcg => 500_000,
-        Backend::Firecracker => 5_000_000,
     };
-    // The command waits until the client is there, and writes as fast as it can.
-    let script = format!("read go; seq 1 {lines}");
-    session(
-        &home,
-        &[
-            "start",
-            "vm",
-            "--name",
-            "flood",
-            "--stdin",
-            "pipe",
-            "--log-max",
-            "1G",
-            "--",
-            "sh",
-            "-c",
-            &script,
-        ],
-    )?
-    .ok()?;
+    flood(&home, "alone", lines)?;
+    let alone = flooded(&home, "alone")?;
+    session(&home, &["rm", "vm", "alone"])?.ok()?;
+    flood(&home, "flood", lines)?;
     let mut slow = client(&home, &["logs", "vm", "flood", "-f"])?;
     let since = Instant::now();
     while show(&home, "flood")?.clients == 0 {
         ensure!(since.elapsed() < Duration::from_secs(30), "it does not come");
     }
     signal(&slow, Signal::STOP)?;
-    session(&home, &["send", "vm", "flood", "go"])?.ok()?;
-    // It ends though one of its clients has read next to nothing.
-    session(&home, &["wait", "vm", "flood"])?.ok()?;
+    // It ends though one of its clients has read next to nothing, and as soon as if there were none.
+    let watched = flooded(&home, "flood")?;
+    ensure!(
+        watched < alone * 1.5 + 1.0,
+        "it took {watched} s, and {alone} s with nobody who watches"
+    );
     let shown = show(&home, "flood")?;
     ensure!(shown.log.lost == 0 && shown.log.start == 0, "{shown:?}");
     if backend.is_real() {
         let keeper = guest_process(&home, "@banger-session session flood")?;
-        let resident = home.sh("vm", &format!("grep VmRSS /proc/{keeper}/status | tr -dc 0-9"))?;
-        ensure!(resident.parse::<u64>()? < 4096, "the keeper has {resident} KiB");
+        let peak = home.sh("vm", &format!("grep VmHWM /proc/{keeper}/status | tr -dc 0-9"))?;
+        ensure!(peak.parse::<u64>()? < 4096, "the keeper had {peak} KiB");
     }
     signal(&slow, Signal::CONT)?;
     let mut out = slow.stdout.take().context("its output")?;
     let mut came = Vec::new();
     out.read_to_end(&mut came)?;
-    ensure!(slow.wait()?.success());
+    let slow = slow.wait_with_output()?;
+    ensure!(slow.status.success());
     let expected: String = (1..=lines).map(|line| format!("{line}\n")).collect();
     ensure!(
         came == expected.as_bytes(),
@@ -486,7 +514,7 @@ fn slow_client(backend: Backend) -> Result<()> {
         came.len(),
         expected.len()
     );
-    ensure!(shown.log.end == expected.len() as u64);
+    ensure!(shown.log.end == (expected.len() + slow.stderr.len()) as u64);
     home.end()
 }
 
