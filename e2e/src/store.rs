@@ -26,6 +26,8 @@ pub enum Image {
     Host,
     /// Debian with git.
     Git,
+    /// Debian with an SSH server of its own, which nothing starts.
+    Sshd,
 }
 
 impl Image {
@@ -38,6 +40,7 @@ impl Image {
             Self::Systemd => "systemd",
             Self::Host => "host",
             Self::Git => "git",
+            Self::Sshd => "sshd",
         }
     }
 }
@@ -130,6 +133,7 @@ pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
             "systemd-sysv,dbus,systemd-resolved,nftables,iproute2,qemu-system-x86,linux-image-cloud-amd64",
         ),
         Image::Git => import_debian(home, image, "git"),
+        Image::Sshd => import_debian(home, image, "openssh-server"),
     }
 }
 

@@ -134,16 +134,19 @@ fn write(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Sends what is queued. A guest that takes no more has ended; the other direction says how.
-pub(crate) async fn send(mut to: Sender, mut queue: mpsc::Receiver<Outgoing>) {
+async fn send(mut to: Sender, mut queue: mpsc::Receiver<Outgoing>) {
     while let Some(outgoing) = queue.recv().await {
-        let sent = match outgoing {
-            Outgoing::Input(bytes) => to.stdin(&bytes).await,
-            Outgoing::EndOfInput => to.end_stdin().await,
-            Outgoing::Control(control) => to.control(&control).await,
-        };
-        if sent.is_err() {
+        if deliver(&mut to, outgoing).await.is_err() {
             return;
         }
+    }
+}
+
+pub(crate) async fn deliver(to: &mut Sender, outgoing: Outgoing) -> io::Result<()> {
+    match outgoing {
+        Outgoing::Input(bytes) => to.stdin(&bytes).await,
+        Outgoing::EndOfInput => to.end_stdin().await,
+        Outgoing::Control(control) => to.control(&control).await,
     }
 }
 

@@ -75,7 +75,8 @@ pub enum Control {
         /// Lost bytes.
         bytes: u64,
     },
-    /// Guest to host, of a session's log: where the next frame of output begins.
+    /// Guest to host, of a session's log: where the next frame of output begins. One who follows a session live is told it
+    /// once, at the beginning, unless that is a painted screen.
     At {
         /// Its cursor.
         cursor: u64,

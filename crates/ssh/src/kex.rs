@@ -1,19 +1,12 @@
-//! Key exchange: what both sides can, one secret of both, and the keys that come of it.
-//!
-//! | method | defined in |
-//! |---|---|
-//! | `curve25519-sha256`, `curve25519-sha256@libssh.org` | RFC 8731 |
+//! Key exchange: what both sides can, what the secret of both is hashed with, and the keys that come of it.
 
-use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey, X25519};
 use ring::digest::{Context, Digest, SHA256};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::cipher::{Cipher, Key, Way};
+use crate::method::{Answer, Method};
 use crate::wire::{Reader, Write};
 use crate::{Error, HostKey, message};
-
-/// Both names of the one method.
-const METHODS: [&str; 2] = ["curve25519-sha256", "curve25519-sha256@libssh.org"];
 
 /// What keys are: of the host, and of users.
 pub(crate) const ED25519: &str = "ssh-ed25519";
@@ -28,6 +21,7 @@ const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
 /// What the first key exchange settles beside keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Agreed {
+    pub(crate) method: Method,
     to_client: Cipher,
     to_server: Cipher,
     /// The client guessed the method and has sent a message for another one.
@@ -43,7 +37,8 @@ pub(crate) fn proposal() -> Result<Vec<u8>, Error> {
         .fill(&mut cookie)
         .map_err(|_| Error::KeyExchange)?;
     let ciphers = Cipher::ALL.map(Cipher::name).join(",");
-    let methods = [METHODS[0], METHODS[1], STRICT_SERVER].join(",");
+    let methods = Method::NAMES.map(|(name, _)| name).join(",");
+    let methods = format!("{methods},{STRICT_SERVER}");
     // The tag of the encryption stands for a MAC; the list only must not be empty for clients that look.
     let macs = "hmac-sha2-256";
     let mut payload = vec![message::KEXINIT];
@@ -87,13 +82,13 @@ pub(crate) fn agree(theirs: &[u8]) -> Result<Agreed, Error> {
         from.string()?;
     }
     let guesses = from.boolean()?;
-    let method = first(methods, "key exchange method", |name| {
-        METHODS.contains(&name).then(|| name.to_owned())
+    let (name, method) = first(methods, "key exchange method", |name| {
+        Some((name.to_owned(), Method::named(name)?))
     })?;
     first(host_keys, "kind of host key", |name| {
         (name == ED25519).then_some(())
     })?;
-    let guess = methods.split(',').next() == Some(&method) && host_keys.split(',').next() == Some(ED25519);
+    let guess = methods.split(',').next() == Some(&name) && host_keys.split(',').next() == Some(ED25519);
     let cipher = |list| {
         first(list, "cipher", |name| {
             Cipher::ALL.into_iter().find(|cipher| cipher.name() == name)
@@ -101,6 +96,7 @@ pub(crate) fn agree(theirs: &[u8]) -> Result<Agreed, Error> {
     };
     let says = |word| methods.split(',').any(|name| name == word);
     Ok(Agreed {
+        method,
         to_client: cipher(to_client)?,
         to_server: cipher(to_server)?,
         wrong_guess: guesses && !guess,
@@ -143,22 +139,17 @@ impl Exchanged {
     }
 }
 
-/// Answers the client's KEX_ECDH_INIT.
-pub(crate) fn exchange(payload: &[u8], said: &Said<'_>, host: &HostKey) -> Result<Exchanged, Error> {
+/// Answers the client's KEX_ECDH_INIT, which is KEX_HYBRID_INIT too.
+pub(crate) fn exchange(
+    method: Method,
+    payload: &[u8],
+    said: &Said<'_>,
+    host: &HostKey,
+) -> Result<Exchanged, Error> {
     let mut from = Reader::new(payload);
     from.skip(1)?;
     let theirs = from.string()?;
-    let random = SystemRandom::new();
-    let ours = EphemeralPrivateKey::generate(&X25519, &random).map_err(|_| Error::KeyExchange)?;
-    let public = ours.compute_public_key().map_err(|_| Error::KeyExchange)?;
-    let theirs_parsed = UnparsedPublicKey::new(&X25519, theirs);
-    // It refuses a secret that is zero (RFC 8731, section 3).
-    let secret = agreement::agree_ephemeral(ours, &theirs_parsed, |secret| {
-        let mut number = Vec::new();
-        number.put_mpint(secret);
-        number
-    });
-    let secret = secret.map_err(|_| Error::KeyExchange)?;
+    let Answer { public, secret } = method.answer(theirs)?;
     let host_key = host.public().blob();
     let mut hashed = Vec::new();
     for part in [
@@ -168,7 +159,7 @@ pub(crate) fn exchange(payload: &[u8], said: &Said<'_>, host: &HostKey) -> Resul
         said.server_init,
         &host_key,
         theirs,
-        public.as_ref(),
+        &public,
     ] {
         hashed.put_string(part);
     }
@@ -179,7 +170,7 @@ pub(crate) fn exchange(payload: &[u8], said: &Said<'_>, host: &HostKey) -> Resul
     signature.put_string(&host.sign(&hash));
     let mut reply = vec![message::KEX_ECDH_REPLY];
     reply.put_string(&host_key);
-    reply.put_string(public.as_ref());
+    reply.put_string(&public);
     reply.put_string(&signature);
     Ok(Exchanged { reply, hash, secret })
 }

@@ -1,7 +1,7 @@
 //! The server's side of SSH, sans I/O: bytes go in and out of a [`Server`], [`Event`]s come out, answers go in.
 //!
-//! Keys are ed25519, key exchange is X25519, ciphers are authenticated; passwords do not exist. All cryptography is
-//! `ring`'s. What a channel may send is what its reader has taken ([`Server::consumed`]): a command that reads nothing
+//! Keys are ed25519, key exchange is X25519 with ML-KEM-768 beside it, ciphers are authenticated; passwords do not exist.
+//! All cryptography is `ring`'s, but for ML-KEM, which `ring` does not have. What a channel may send is what its reader has taken ([`Server::consumed`]): a command that reads nothing
 //! holds back its own client and nothing else, and two pipes that wait for each other cannot stop a connection. That, and
 //! bounds on all that a client can make grow, is why this exists: the crate `russh` grants a channel's window when data
 //! arrives, and stops the whole connection when nobody takes it. `ssh HOST cat` with 200 MB and a reader that began after
@@ -10,7 +10,7 @@
 //! | module | holds | of |
 //! |---|---|---|
 //! | `transport` | versions, packets, keys exchanged once and again | RFC 4253 |
-//! | `kex`, `cipher`, `keys` | the methods | RFC 8731, 8709, 5647 |
+//! | `kex`, `method`, `cipher`, `keys` | the methods | RFC 8731, 8709, 5647; draft-ietf-sshm-mlkem-hybrid-kex |
 //! | `server` | users, channels, windows | RFC 4252, 4254 |
 
 mod auth;
@@ -20,6 +20,7 @@ mod event;
 mod kex;
 mod keys;
 mod message;
+mod method;
 mod request;
 mod server;
 #[cfg(test)]

@@ -1,14 +1,18 @@
 //! A client that does what a test wants of it, also what none should.
 
+use ml_kem::kem::{Ciphertext, Decapsulate, KeyExport};
+use ml_kem::{DecapsulationKey768, MlKem768, Seed};
 use ring::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey, X25519};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use crate::cipher::{Cipher, Key, Way};
+use crate::method::{self, Method};
 use crate::wire::{Reader, Write};
 use crate::{Error, Event, HostKey, PublicKey, Server, Users, kex, message};
 
 const VERSION: &str = "SSH-2.0-test";
+const CIPHER: Cipher = Cipher::Aes128;
 
 /// Everybody whose name is a letter.
 struct Letters;
@@ -16,6 +20,46 @@ struct Letters;
 impl Users for Letters {
     fn knows(&self, name: &str) -> bool {
         name.len() == 1
+    }
+}
+
+/// The client's half of a secret.
+struct Ours {
+    curve: EphemeralPrivateKey,
+    lattice: Option<DecapsulationKey768>,
+    public: Vec<u8>,
+}
+
+impl Ours {
+    fn new(method: Method) -> Self {
+        let curve = EphemeralPrivateKey::generate(&X25519, &SystemRandom::new()).unwrap();
+        let lattice = (method == Method::Hybrid).then(|| DecapsulationKey768::from_seed(Seed::from([7; 64])));
+        let mut public = Vec::new();
+        if let Some(lattice) = &lattice {
+            public.extend_from_slice(&lattice.encapsulation_key().to_bytes());
+        }
+        public.extend_from_slice(curve.compute_public_key().unwrap().as_ref());
+        Self {
+            curve,
+            lattice,
+            public,
+        }
+    }
+
+    /// The secret, as it is hashed.
+    fn secret(self, theirs: &[u8]) -> Vec<u8> {
+        let (capsule, theirs) = theirs.split_at(theirs.len() - 32);
+        let theirs = UnparsedPublicKey::new(&X25519, theirs);
+        let curve = agreement::agree_ephemeral(self.curve, &theirs, <[u8]>::to_vec).unwrap();
+        let mut secret = Vec::new();
+        match self.lattice {
+            Some(lattice) => {
+                let capsule: &Ciphertext<MlKem768> = capsule.try_into().unwrap();
+                secret.put_string(&method::joined(&lattice.decapsulate(capsule), &curve));
+            }
+            None => secret.put_mpint(&curve),
+        }
+        secret
     }
 }
 
@@ -34,6 +78,13 @@ pub(crate) struct Pair {
 impl Pair {
     /// Both, with their first keys.
     pub(crate) fn new() -> Self {
+        let mut pair = Self::strangers();
+        pair.exchange(Method::Curve, true);
+        pair
+    }
+
+    /// Both, once the server has said what it can.
+    pub(crate) fn strangers() -> Self {
         let user = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
         let mut public = [0; 32];
         public.copy_from_slice(user.public_key().as_ref());
@@ -55,23 +106,21 @@ impl Pair {
         let end = output.iter().position(|&byte| byte == b'\n').unwrap();
         pair.from_server = output[end + 1..].to_vec();
         pair.their_init = pair.receive().unwrap();
-        pair.exchange(true);
         pair
     }
 
-    /// Exchanges keys. The server's KEXINIT is here already.
-    pub(crate) fn exchange(&mut self, first: bool) {
+    /// Says what the client can: this method, after one that nobody knows. Gives what it said.
+    pub(crate) fn propose(&mut self, method: Method) -> Vec<u8> {
         let mut init = vec![message::KEXINIT];
         init.extend([0; 16]);
-        let methods: &[u8] = if first {
-            b"curve25519-sha256,ext-info-c,kex-strict-c-v00@openssh.com"
-        } else {
-            b"curve25519-sha256"
-        };
-        let cipher = Cipher::Aes128;
-        let name = cipher.name().as_bytes();
+        let known = Method::NAMES.into_iter().find(|&(_, known)| known == method);
+        let methods = format!(
+            "none@example.com,{},ext-info-c,kex-strict-c-v00@openssh.com",
+            known.unwrap().0
+        );
+        let name = CIPHER.name().as_bytes();
         for list in [
-            methods,
+            methods.as_bytes(),
             b"ssh-ed25519",
             name,
             name,
@@ -86,14 +135,24 @@ impl Pair {
         }
         init.extend([0; 5]);
         self.send(&init).unwrap();
+        init
+    }
+
+    /// Sends a public key.
+    pub(crate) fn offer(&mut self, public: &[u8]) -> Result<(), Error> {
+        let mut payload = vec![message::KEX_ECDH_INIT];
+        payload.put_string(public);
+        self.send(&payload)
+    }
+
+    /// Exchanges keys. The server's first KEXINIT is here already.
+    pub(crate) fn exchange(&mut self, method: Method, first: bool) {
+        let init = self.propose(method);
         if !first {
             self.their_init = self.until(message::KEXINIT);
         }
-        let ours = EphemeralPrivateKey::generate(&X25519, &SystemRandom::new()).unwrap();
-        let public = ours.compute_public_key().unwrap();
-        let mut payload = vec![message::KEX_ECDH_INIT];
-        payload.put_string(public.as_ref());
-        self.send(&payload).unwrap();
+        let ours = Ours::new(method);
+        self.offer(&ours.public).unwrap();
         let reply = self.until(message::KEX_ECDH_REPLY);
         let mut from = Reader::new(&reply[1..]);
         let (host_key, theirs) = (from.string().unwrap(), from.string().unwrap());
@@ -105,17 +164,12 @@ impl Pair {
             &init,
             &self.their_init,
             host_key,
-            public.as_ref(),
+            &ours.public,
             theirs,
         ] {
             hashed.put_string(part);
         }
-        let secret = agreement::agree_ephemeral(ours, &UnparsedPublicKey::new(&X25519, theirs), |secret| {
-            let mut number = Vec::new();
-            number.put_mpint(secret);
-            number
-        })
-        .unwrap();
+        let secret = ours.secret(theirs);
         hashed.extend_from_slice(&secret);
         let hash = ring::digest::digest(&ring::digest::SHA256, &hashed);
         let host = PublicKey::of_blob(host_key).unwrap();
@@ -125,10 +179,10 @@ impl Pair {
         }
         assert_eq!(self.receive().unwrap(), [message::NEWKEYS]);
         let exchanged = kex::Exchanged::of(hash.as_ref(), secret);
-        let keys = |way| exchanged.derived(cipher, way, &self.session);
+        let keys = |way| exchanged.derived(CIPHER, way, &self.session);
         let ((key_in, iv_in), (key_out, iv_out)) = (keys(Way::In), keys(Way::Out));
-        let sealing = Key::new(cipher, Way::Out, &key_in, iv_in).unwrap();
-        let opening = Key::new(cipher, Way::In, &key_out, iv_out).unwrap();
+        let sealing = Key::new(CIPHER, Way::Out, &key_in, iv_in).unwrap();
+        let opening = Key::new(CIPHER, Way::In, &key_out, iv_out).unwrap();
         self.send(&[message::NEWKEYS]).unwrap();
         (self.sealing, self.opening) = (sealing, opening);
         // Strict.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use ring::signature::Ed25519KeyPair;
 
+use crate::method::Method;
 use crate::testing::Pair;
 use crate::wire::{Reader, Write};
 use crate::{Error, Event, HostKey, MAX_CHANNELS, Server, Stream, WINDOW, message};
@@ -118,13 +119,54 @@ fn keys_are_exchanged_again_and_what_waits_is_sent() {
     let channel = pair.open(7).unwrap();
     pair.server.confirm(channel);
     pair.receive().unwrap();
-    for _ in 0..3 {
-        pair.exchange(false);
+    for method in [Method::Curve, Method::Hybrid, Method::Hybrid, Method::Curve] {
+        pair.exchange(method, false);
         assert!(!pair.server.is_full());
         pair.data(0, b"in").unwrap();
         assert!(matches!(pair.server.next_event(), Some(Event::Data { .. })));
         pair.server.write(channel, Stream::Data, b"out").unwrap();
         assert_eq!(pair.receive().unwrap()[0], message::CHANNEL_DATA);
+    }
+}
+
+#[test]
+fn a_client_that_fears_quantum_computers_is_served() {
+    let proposal = crate::kex::proposal().unwrap();
+    let methods = Reader::new(&proposal[1 + 16..]).text().unwrap();
+    assert!(
+        methods.starts_with("mlkem768x25519-sha256,curve25519-sha256,"),
+        "{methods}"
+    );
+    let mut pair = Pair::strangers();
+    pair.exchange(Method::Hybrid, true);
+    pair.begin();
+    let user = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+    assert_eq!(pair.prove("a", &user), message::USERAUTH_SUCCESS);
+}
+
+#[test]
+fn a_public_key_that_is_none_ends_the_connection() {
+    const HYBRID: usize = 1184 + 32;
+    // Each number of twelve bits is beyond the modulus; and a point of a small order gives a secret that is zero.
+    let keys = [
+        vec![0xff; HYBRID],
+        vec![0; HYBRID],
+        vec![0; 32],
+        vec![1; HYBRID - 1],
+        vec![1; HYBRID + 1],
+        vec![],
+    ];
+    for key in keys {
+        for method in [Method::Hybrid, Method::Curve] {
+            let mut pair = Pair::strangers();
+            pair.propose(method);
+            assert_eq!(
+                pair.offer(&key),
+                Err(Error::KeyExchange),
+                "{method:?} {}",
+                key.len()
+            );
+        }
     }
 }
 

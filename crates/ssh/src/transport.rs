@@ -328,7 +328,7 @@ impl Transport {
             client_init: &theirs,
             server_init: &self.our_init,
         };
-        let exchanged = kex::exchange(payload, &said, &self.host)?;
+        let exchanged = kex::exchange(agreed.method, payload, &said, &self.host)?;
         self.seal(&exchanged.reply)?;
         self.seal(&[message::NEWKEYS])?;
         let is_first = self.session.is_none();

@@ -1,10 +1,10 @@
 //! Sessions: commands that outlive their client, the daemon and the agent's server, with all that they wrote.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use banger_api::{VmSession, VmSessionState};
 use banger_e2e::{Backend, Home, Image, Output, Terminal};
 use rustix::process::{Pid, Signal, kill_process};
@@ -22,6 +22,7 @@ pub(crate) const STORIES: &[Story] = &[
     everywhere("a_client_that_does_not_read_holds_up_no_session", slow_client),
     everywhere("a_reader_of_a_session_is_told_what_is_gone", rotation),
     everywhere("the_terminal_of_a_session_is_painted_anew", painted),
+    everywhere("attached_clients_outlive_the_daemon", attached_outlive),
     everywhere("one_writes_to_a_session_and_others_watch", writers),
     in_guests("an_editor_speaks_to_the_guests_coding_agent", acp),
 ];
@@ -430,54 +431,84 @@ fn outlives_its_machine(backend: Backend) -> Result<()> {
     home.end()
 }
 
+/// Starts a session that writes so many lines as fast as it can, once it is told to, and then to its standard error how
+/// long that took.
+fn flood(home: &Home, name: &str, lines: u64) -> Result<()> {
+    let script = format!(
+        "read go; read since rest < /proc/uptime; seq 1 {lines}; read now rest < /proc/uptime; echo $since $now >&2"
+    );
+    let start = [
+        "start",
+        "vm",
+        "--name",
+        name,
+        "--stdin",
+        "pipe",
+        "--log-max",
+        "1G",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ];
+    session(home, &start)?.ok().map(drop)
+}
+
+/// How long such a session took to write, in seconds.
+fn flooded(home: &Home, name: &str) -> Result<f64> {
+    session(home, &["send", "vm", name, "go"])?.ok()?;
+    session(home, &["wait", "vm", name])?.ok()?;
+    let said = session(home, &["logs", "vm", name, "--stream", "stderr"])?
+        .ok()?
+        .stderr;
+    let times: Vec<f64> = said
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let [since, now] = times[..] else {
+        bail!("it said {said:?}");
+    };
+    Ok(now - since)
+}
+
 fn slow_client(backend: Backend) -> Result<()> {
     let home = home_with_vm(backend)?;
     let lines: u64 = match backend {
-        Backend::Fake => 20_000_000,
+        // 200 MB.
+        Backend::Fake => 23_400_000,
         Backend::Tcg => 500_000,
-        Backend::Firecracker => 5_000_000,
+        // About ten seconds.
+        Backend::Firecracker => 8_000_000,
     };
-    // The command waits until the client is there, and writes as fast as it can.
-    let script = format!("read go; seq 1 {lines}");
-    session(
-        &home,
-        &[
-            "start",
-            "vm",
-            "--name",
-            "flood",
-            "--stdin",
-            "pipe",
-            "--log-max",
-            "1G",
-            "--",
-            "sh",
-            "-c",
-            &script,
-        ],
-    )?
-    .ok()?;
+    flood(&home, "alone", lines)?;
+    let alone = flooded(&home, "alone")?;
+    session(&home, &["rm", "vm", "alone"])?.ok()?;
+    flood(&home, "flood", lines)?;
     let mut slow = client(&home, &["logs", "vm", "flood", "-f"])?;
     let since = Instant::now();
     while show(&home, "flood")?.clients == 0 {
         ensure!(since.elapsed() < Duration::from_secs(30), "it does not come");
     }
     signal(&slow, Signal::STOP)?;
-    session(&home, &["send", "vm", "flood", "go"])?.ok()?;
-    // It ends though one of its clients has read next to nothing.
-    session(&home, &["wait", "vm", "flood"])?.ok()?;
+    // It ends though one of its clients has read next to nothing, and as soon as if there were none.
+    let watched = flooded(&home, "flood")?;
+    ensure!(
+        watched < alone * 1.5 + 1.0,
+        "it took {watched} s, and {alone} s with nobody who watches"
+    );
     let shown = show(&home, "flood")?;
     ensure!(shown.log.lost == 0 && shown.log.start == 0, "{shown:?}");
     if backend.is_real() {
         let keeper = guest_process(&home, "@banger-session session flood")?;
-        let resident = home.sh("vm", &format!("grep VmRSS /proc/{keeper}/status | tr -dc 0-9"))?;
-        ensure!(resident.parse::<u64>()? < 4096, "the keeper has {resident} KiB");
+        let peak = home.sh("vm", &format!("grep VmHWM /proc/{keeper}/status | tr -dc 0-9"))?;
+        ensure!(peak.parse::<u64>()? < 4096, "the keeper had {peak} KiB");
     }
     signal(&slow, Signal::CONT)?;
     let mut out = slow.stdout.take().context("its output")?;
     let mut came = Vec::new();
     out.read_to_end(&mut came)?;
-    ensure!(slow.wait()?.success());
+    let slow = slow.wait_with_output()?;
+    ensure!(slow.status.success());
     let expected: String = (1..=lines).map(|line| format!("{line}\n")).collect();
     ensure!(
         came == expected.as_bytes(),
@@ -485,7 +516,7 @@ fn slow_client(backend: Backend) -> Result<()> {
         came.len(),
         expected.len()
     );
-    ensure!(shown.log.end == expected.len() as u64);
+    ensure!(shown.log.end == (expected.len() + slow.stderr.len()) as u64);
     home.end()
 }
 
@@ -570,6 +601,80 @@ fn painted(backend: Backend) -> Result<()> {
     third.write(":q!\r")?;
     ensure!(third.end()? == 0);
     session(&home, &["wait", "vm", "vi"])?.ok()?;
+    home.end()
+}
+
+fn kill_the_daemon(home: &Home) -> Result<()> {
+    let daemon = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
+    Ok(kill_process(daemon, Signal::KILL)?)
+}
+
+/// Who is attached goes on with the next daemon, by itself: without a terminal where it was, on one with its screen.
+fn attached_outlive(backend: Backend) -> Result<()> {
+    const AGAIN: &str = "note: the connection was lost; attaching again";
+    let home = home_with_vm(backend)?;
+    // Lines come and go both ways.
+    let start = ["start", "vm", "--name", "cat", "--stdin", "pipe", "--", "cat"];
+    session(&home, &start)?.ok()?;
+    let args = ["vm", "session", "attach", "vm", "cat", "--since", "0"];
+    let mut cat = home.command(args).stdin(Stdio::piped()).spawn()?;
+    let mut to_cat = cat.stdin.take().context("its input")?;
+    writeln!(to_cat, "before")?;
+    written_beyond(&home, "cat", 6)?;
+    session(
+        &home,
+        &["start", "vm", "--name", "count", "--", "sh", "-c", COUNTER],
+    )?
+    .ok()?;
+    let counting = client(&home, &["attach", "vm", "count", "--since", "0"])?;
+    session(
+        &home,
+        &[
+            "start",
+            "vm",
+            "--name",
+            "vi",
+            "-t",
+            "--",
+            "busybox",
+            "vi",
+            "/tmp/banger-story-of-it",
+        ],
+    )?
+    .ok()?;
+    let mut vi = attach(&home, &[], 20, 70)?;
+    vi.expect("~")?;
+    vi.write("ihello there\x1b")?;
+    vi.expect("hello there")?;
+    let mut seen = 0;
+    for _ in 0..2 {
+        seen = written_beyond(&home, "count", seen + 50)?;
+        kill_the_daemon(&home)?;
+        vi.expect(AGAIN)?;
+        vi.expect("hello there")?;
+    }
+    // It types as before, and leaves as before.
+    vi.write("A, again\x1b")?;
+    vi.expect(", again")?;
+    vi.write("\x1d")?;
+    vi.expect("left; it runs on")?;
+    ensure!(vi.end()? == 0);
+    let counting = counting.wait_with_output()?;
+    ensure!(counting.status.success(), "{counting:?}");
+    ensure!(counting.stdout == counted().as_bytes(), "{counting:?}");
+    let words = String::from_utf8(counting.stderr)?;
+    ensure!(words.matches(AGAIN).count() == 2, "{words}");
+    writeln!(to_cat, "after")?;
+    written_beyond(&home, "cat", 12)?;
+    session(&home, &["stop", "vm", "cat"])?.ok()?;
+    let cat = cat.wait_with_output()?;
+    ensure!(cat.stdout == b"before\nafter\n", "{cat:?}");
+    // One whose session is gone when the next daemon comes is told so.
+    let mut waiting = attach(&home, &[], 20, 70)?;
+    waiting.expect("hello there")?;
+    home.banger(["vm", "kill", "vm"])?.ok()?;
+    waiting.expect("not running")?;
+    ensure!(waiting.end()? != 0);
     home.end()
 }
 

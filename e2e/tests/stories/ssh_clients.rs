@@ -145,9 +145,13 @@ fn asyncssh(backend: Backend) -> Result<()> {
         python::interpreter(python::ASYNCSSH)?,
         r#"
 import asyncio, os, asyncssh
+def connect(**said):
+    return asyncssh.connect("vm.vm", config=[os.environ["CONFIG"]], known_hosts=os.environ["KNOWN_HOSTS"], **said)
 async def main():
-    async with asyncssh.connect("vm.vm", config=[os.environ["CONFIG"]], known_hosts=os.environ["KNOWN_HOSTS"],
-                                encryption_algs=["aes256-gcm@openssh.com"]) as c:
+    for method in ["mlkem768x25519-sha256", "curve25519-sha256"]:
+        async with connect(kex_algs=[method], rekey_bytes=1 << 20) as c:
+            assert len((await c.run("cat", input="x" * (4 << 20))).stdout) == 4 << 20, method
+    async with connect(encryption_algs=["aes256-gcm@openssh.com"]) as c:
         r = await c.run("cat; exit 3", input="x" * 1000000, env={"A": "b"})
         assert r.exit_status == 3 and len(r.stdout) == 1000000
         assert (await c.run("echo $A", env={"A": "b c"})).stdout == "b c\n"
@@ -165,6 +169,10 @@ async def main():
         server.close(); await server.wait_closed()
         p = await c.create_process("sleep 100"); p.send_signal("KILL"); await p.wait()
         assert p.exit_signal[0] == "KILL"
+        p = await c.create_process("trap 'exit 9' USR1; echo ready; while :; do sleep 0.1; done", term_type="xterm",
+                                   term_modes={asyncssh.PTY_ONLCR: 0})
+        assert await p.stdout.readline() == "ready\n"
+        p.send_signal("USR1"); await p.wait(); assert p.exit_status == 9
     print("well")
 asyncio.run(main())
 "#,

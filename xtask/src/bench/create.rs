@@ -12,29 +12,19 @@ use banger_api::Vm;
 use serde_json::json;
 
 use super::figure::{Figure, median_of};
-use super::home::{Home, ms, test_kernel_append, text};
+use super::home::{Home, Under, ms, test_kernel_append, text};
 
 const RUNS: usize = 10;
 
 const STAGES: [&str; 5] = ["plan", "disks", "launch", "kernel", "configure"];
 
 pub(super) fn measure() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?.with_test_kernel()?;
+    let home = Home::with_image()?.with_kernel(Under::Firecracker)?;
     let (mut wall, mut host, mut booted, mut bare) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut stages: Vec<Vec<f64>> = vec![Vec::new(); STAGES.len()];
     // The first starts the daemon and makes the initrd.
     for run in 0..=RUNS {
-        let (took, output) = home.time(&[
-            "vm",
-            "create",
-            "--json",
-            "--vmm",
-            "firecracker",
-            "--name",
-            "vm",
-            "--memory",
-            "256M",
-        ])?;
+        let (took, output) = home.create(Under::Firecracker, "256M", &["--json"])?;
         let vm: Vm = serde_json::from_slice(&output.stdout)?;
         home.banger(&["vm", "delete", "-f", "vm"])?;
         let without = boot_bare(&home)?;

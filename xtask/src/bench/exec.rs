@@ -12,21 +12,13 @@ use banger_guest_api::{AGENT_PORT, Channel, Control, Decoder, Exec, STDIO_MUX};
 use serde::Serialize;
 
 use super::figure::{Figure, median_of};
-use super::home::{Home, ms, text};
+use super::home::{Home, Under, ms};
 
 const RUNS: usize = 100;
 
 /// On the host's side alone: the fake guest's commands are the host's own.
 pub(super) fn measure() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?;
-    // The fake boots no kernel; any executable with a kernel's banner will do.
-    let kernel = home.path().join("vmlinux");
-    std::fs::write(
-        &kernel,
-        [&std::fs::read("/bin/busybox")?[..], b"Linux version 0 "].concat(),
-    )?;
-    home.banger(&["kernel", "import", "none", "--vmlinux", text(&kernel)?])?;
-    home.banger(&["vm", "create", "--vmm", "fake", "--name", "vm"])?;
+    let home = Home::with_vm(Under::Fake, "256M")?;
     let round = Round::measure(&home, "vm")?;
     let since = Instant::now();
     for _ in 0..RUNS {
@@ -40,17 +32,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
 
 /// In a real guest, warm.
 pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?.with_test_kernel()?;
-    home.banger(&[
-        "vm",
-        "create",
-        "--vmm",
-        "firecracker",
-        "--name",
-        "vm",
-        "--memory",
-        "256M",
-    ])?;
+    let home = Home::with_vm(Under::Firecracker, "256M")?;
     let round = Round::measure(&home, "vm")?;
     let fork = guests_fork(&home)?;
     Ok(vec![
@@ -82,11 +64,7 @@ struct Round {
 impl Round {
     fn measure(home: &Home, name: &str) -> Result<Self> {
         let daemon = home.path().join("run/bangerd.sock");
-        let guest = home
-            .path()
-            .join("run/m")
-            .join(home.vm(name)?.id)
-            .join("vsock.sock");
+        let guest = home.agent(name)?;
         let (mut exec, mut echo) = (Vec::new(), Vec::new());
         for run in 0..RUNS + 10 {
             let since = Instant::now();

@@ -10,6 +10,35 @@ use banger_api::Vm;
 
 use crate::repository;
 
+/// What a measurement's VM runs under.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Under {
+    /// The fake guest: the host's side alone.
+    Fake,
+    /// Firecracker, with the kernel that it boots here.
+    Firecracker,
+    /// QEMU without KVM, with Debian's kernel.
+    Emulation,
+}
+
+impl Under {
+    /// What a figure says of it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Emulation => "tcg",
+            Self::Fake | Self::Firecracker => self.vmm(),
+        }
+    }
+
+    const fn vmm(self) -> &'static str {
+        match self {
+            Self::Fake => "fake",
+            Self::Firecracker => "firecracker",
+            Self::Emulation => "qemu",
+        }
+    }
+}
+
 /// A `BANGER_HOME` of its own; its daemon is stopped and its VMs removed when this is dropped.
 pub(super) struct Home {
     dir: tempfile::TempDir,
@@ -60,39 +89,43 @@ impl Home {
         Ok(home)
     }
 
-    /// The same with the kernel that Firecracker boots here, as `test`.
-    pub(super) fn with_test_kernel(self) -> Result<Self> {
-        let kernel = std::env::var("BANGER_TEST_KERNEL").unwrap_or_default();
-        ensure!(Path::new(&kernel).is_file(), "BANGER_TEST_KERNEL names no kernel");
-        ensure!(
-            Command::new("firecracker").arg("--version").output().is_ok(),
-            "no `firecracker` on PATH"
-        );
-        let append = test_kernel_append();
-        self.banger(&[
-            "kernel",
-            "import",
-            "test",
-            "--vmlinux",
-            &kernel,
-            "--append",
-            &append,
-            "--max-vcpus",
-            "1",
-        ])?;
+    /// The same with the kernel that VMs boot under this.
+    pub(super) fn with_kernel(self, under: Under) -> Result<Self> {
+        let import = |options: &[&str]| self.banger(&[&["kernel", "import"], options].concat());
+        match under {
+            // It boots none; any executable with a kernel's banner will do.
+            Under::Fake => {
+                let kernel = self.path().join("vmlinux");
+                let banner = [&std::fs::read("/bin/busybox")?[..], b"Linux version 0 "].concat();
+                std::fs::write(&kernel, banner)?;
+                import(&["none", "--vmlinux", text(&kernel)?])?
+            }
+            Under::Firecracker => {
+                let kernel = std::env::var("BANGER_TEST_KERNEL").unwrap_or_default();
+                ensure!(Path::new(&kernel).is_file(), "BANGER_TEST_KERNEL names no kernel");
+                let found = Command::new("firecracker").arg("--version").output();
+                ensure!(found.is_ok(), "no `firecracker` on PATH");
+                let append = test_kernel_append();
+                import(&[
+                    "test",
+                    "--vmlinux",
+                    &kernel,
+                    "--append",
+                    &append,
+                    "--max-vcpus",
+                    "1",
+                ])?
+            }
+            Under::Emulation => import(&["debian", "--package", "linux-image-cloud-amd64"])?,
+        };
         Ok(self)
     }
 
-    /// The same with Debian's kernel, as `debian`.
-    pub(super) fn with_debian_kernel(self) -> Result<Self> {
-        self.banger(&[
-            "kernel",
-            "import",
-            "debian",
-            "--package",
-            "linux-image-cloud-amd64",
-        ])?;
-        Ok(self)
+    /// A home with busybox and a VM of it, called `vm`, which runs.
+    pub(super) fn with_vm(under: Under, memory: &str) -> Result<Self> {
+        let home = Self::with_image()?.with_kernel(under)?;
+        home.create(under, memory, &[])?;
+        Ok(home)
     }
 
     /// The same with programs that run in a network namespace, and a root helper there. Its daemon starts anew.
@@ -138,6 +171,27 @@ impl Home {
         let since = Instant::now();
         let output = self.banger(args)?;
         Ok((since.elapsed(), output))
+    }
+
+    /// Creates the VM `vm`, with these other options, and says how long it takes.
+    pub(super) fn create(&self, under: Under, memory: &str, more: &[&str]) -> Result<(Duration, Output)> {
+        let create = [
+            "vm",
+            "create",
+            "--vmm",
+            under.vmm(),
+            "--name",
+            "vm",
+            "--memory",
+            memory,
+        ];
+        self.time(&[&create[..], more].concat())
+    }
+
+    /// The socket at which a VMM answers for a VM's agent.
+    pub(super) fn agent(&self, vm: &str) -> Result<PathBuf> {
+        let machines = self.path().join("run/m");
+        Ok(machines.join(self.vm(vm)?.id).join("vsock.sock"))
     }
 
     pub(super) fn vm(&self, name: &str) -> Result<Vm> {

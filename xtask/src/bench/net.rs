@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::create::rootfs;
 use super::figure::{Figure, median_of};
-use super::home::{Home, test_kernel_append};
+use super::home::{Home, Under, test_kernel_append};
 
 const RUNS: usize = 7;
 /// Bytes of a run.
@@ -34,22 +34,12 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     ensure!(rustix::process::geteuid().is_root(), "it takes root");
     let netns = Netns::new()?;
     let home = Home::with_files(&[("bare", &format!("{INIT}{SEND}\n"))])?
-        .with_test_kernel()?
+        .with_kernel(Under::Firecracker)?
         .within(&netns.0)?;
     let (bare_sink, our_sink) = (netns.sink(BARE.1)?, netns.sink(OURS.1)?);
     let _bare = start_bare(&home, &netns)?;
     let port = format!("host:{}", OURS.1);
-    let create = [
-        "vm",
-        "create",
-        "--vmm",
-        "firecracker",
-        "--name",
-        "vm",
-        "--memory",
-        "256M",
-    ];
-    home.banger(&[&create[..], &["--net", "allow", "--allow", &port]].concat())?;
+    home.create(Under::Firecracker, "256M", &["--net", "allow", "--allow", &port])?;
     let address = OURS.0.to_string();
     let number = OURS.1.to_string();
     let exec = [

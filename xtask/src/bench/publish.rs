@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use banger_api::VmForward;
 
 use super::figure::{Figure, median_of};
-use super::home::{Home, ms, text};
+use super::home::{Home, Under, ms};
 
 const RUNS: usize = 5;
 const ROUNDS: usize = 300;
@@ -19,15 +19,7 @@ const CHUNK: usize = 256 << 10;
 
 /// On the host's side alone: guest and host have the same ports, so that the server can also be reached directly.
 pub(super) fn measure() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?;
-    // The fake boots no kernel; any executable with a kernel's banner will do.
-    let kernel = home.path().join("vmlinux");
-    std::fs::write(
-        &kernel,
-        [&std::fs::read("/bin/busybox")?[..], b"Linux version 0 "].concat(),
-    )?;
-    home.banger(&["kernel", "import", "none", "--vmlinux", text(&kernel)?])?;
-    home.banger(&["vm", "create", "--vmm", "fake", "--name", "vm"])?;
+    let home = Home::with_vm(Under::Fake, "256M")?;
     let servers = Servers::start(&home)?;
     let published = Times::measure(&servers.published(&home)?)?;
     let direct = Times::measure(&servers.ports)?;
@@ -43,17 +35,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
 
 /// In a real guest.
 pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?.with_test_kernel()?;
-    home.banger(&[
-        "vm",
-        "create",
-        "--vmm",
-        "firecracker",
-        "--name",
-        "vm",
-        "--memory",
-        "256M",
-    ])?;
+    let home = Home::with_vm(Under::Firecracker, "256M")?;
     let servers = Servers::start(&home)?;
     let times = Times::measure(&servers.published(&home)?)?;
     Ok(vec![times.figure().under("firecracker")])

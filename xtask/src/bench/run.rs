@@ -4,12 +4,12 @@ use anyhow::Result;
 use banger_api::Vm;
 
 use super::figure::Figure;
-use super::home::{Home, ms};
+use super::home::{Home, Under, ms};
 
 const RUNS: usize = 10;
 
 pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?.with_test_kernel()?;
+    let home = Home::with_image()?.with_kernel(Under::Firecracker)?;
     let nowhere = tempfile::tempdir()?;
     let path = nowhere.path().to_string_lossy().into_owned();
     let run = [
@@ -29,16 +29,7 @@ pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
     let (mut ran, mut deleted) = (Vec::new(), Vec::new());
     for round in 0..=RUNS {
         let (took, _) = home.time(&run)?;
-        home.banger(&[
-            "vm",
-            "create",
-            "--vmm",
-            "firecracker",
-            "--name",
-            "vm",
-            "--memory",
-            "256M",
-        ])?;
+        home.create(Under::Firecracker, "256M", &[])?;
         let (gone, _) = home.time(&["vm", "delete", "-f", "vm"])?;
         if round > 0 {
             ran.push(ms(took));
@@ -52,7 +43,7 @@ pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
 }
 
 pub(super) fn measure_emulated() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?.with_debian_kernel()?;
+    let home = Home::with_image()?.with_kernel(Under::Emulation)?;
     let nowhere = tempfile::tempdir()?;
     let path = nowhere.path().to_string_lossy().into_owned();
     let run = [
@@ -64,9 +55,7 @@ pub(super) fn measure_emulated() -> Result<Vec<Figure>> {
         ran.push(took.as_secs_f64());
     }
     // What each second is, of one more like them.
-    let output = home.banger(&[
-        "vm", "create", "--json", "--vmm", "qemu", "--name", "vm", "--memory", "512M",
-    ])?;
+    let (_, output) = home.create(Under::Emulation, "512M", &["--json"])?;
     let vm: Vm = serde_json::from_slice(&output.stdout)?;
     let stages = vm
         .machine

@@ -9,7 +9,7 @@ use banger_guest_api::{Channel, Decoder, SessionOutput, SessionStream};
 
 use super::exec::{ask_health, upgraded};
 use super::figure::{Figure, median_of};
-use super::home::{Home, ms, text};
+use super::home::{Home, Under, ms};
 
 const RUNS: usize = 100;
 
@@ -20,31 +20,13 @@ const WRITTEN: u64 = 160 << 16;
 
 /// On the host's side alone.
 pub(super) fn measure_attach() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?;
-    // The fake boots no kernel; any executable with a kernel's banner will do.
-    let kernel = home.path().join("vmlinux");
-    std::fs::write(
-        &kernel,
-        [&std::fs::read("/bin/busybox")?[..], b"Linux version 0 "].concat(),
-    )?;
-    home.banger(&["kernel", "import", "none", "--vmlinux", text(&kernel)?])?;
-    home.banger(&["vm", "create", "--vmm", "fake", "--name", "vm"])?;
+    let home = Home::with_vm(Under::Fake, "256M")?;
     Ok(vec![attach(&home)?.under("fake")])
 }
 
 /// In a real guest, warm.
 pub(super) fn measure_attach_firecracker() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?.with_test_kernel()?;
-    home.banger(&[
-        "vm",
-        "create",
-        "--vmm",
-        "firecracker",
-        "--name",
-        "vm",
-        "--memory",
-        "256M",
-    ])?;
+    let home = Home::with_vm(Under::Firecracker, "256M")?;
     Ok(vec![attach(&home)?.under("firecracker")])
 }
 
@@ -55,11 +37,7 @@ fn attach(home: &Home) -> Result<Figure> {
     ])?;
     home.banger(&["vm", "session", "send", "vm", "shell", "echo here"])?;
     let daemon = home.path().join("run/bangerd.sock");
-    let guest = home
-        .path()
-        .join("run/m")
-        .join(home.vm("vm")?.id)
-        .join("vsock.sock");
+    let guest = home.agent("vm")?;
     let (mut attached, mut echoed) = (Vec::new(), Vec::new());
     for run in 0..RUNS + 10 {
         let since = Instant::now();
@@ -99,24 +77,13 @@ fn first_byte(daemon: &Path) -> Result<()> {
 
 /// In Firecracker's guest.
 pub(super) fn measure_memory_firecracker() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?.with_test_kernel()?;
-    home.banger(&[
-        "vm",
-        "create",
-        "--vmm",
-        "firecracker",
-        "--name",
-        "vm",
-        "--memory",
-        "1G",
-    ])?;
+    let home = Home::with_vm(Under::Firecracker, "1G")?;
     Ok(vec![memory(&home)?.under("firecracker")])
 }
 
 /// In QEMU's, under emulation: memory is the same.
 pub(super) fn measure_memory_emulated() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?.with_debian_kernel()?;
-    home.banger(&["vm", "create", "--vmm", "qemu", "--name", "vm", "--memory", "1G"])?;
+    let home = Home::with_vm(Under::Emulation, "1G")?;
     Ok(vec![memory(&home)?.under("tcg")])
 }
 

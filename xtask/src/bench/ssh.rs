@@ -6,23 +6,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use super::figure::{Figure, median_of};
-use super::home::{Home, ms};
+use super::home::{Home, Under, ms};
 
 const RUNS: usize = 30;
 
 /// In a real guest, warm.
 pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?.with_test_kernel()?;
-    home.banger(&[
-        "vm",
-        "create",
-        "--vmm",
-        "firecracker",
-        "--name",
-        "vm",
-        "--memory",
-        "256M",
-    ])?;
+    let home = Home::with_vm(Under::Firecracker, "256M")?;
     let config = home.path().join("ssh_config");
     std::fs::write(&config, home.banger(&["ssh-config", "--print"])?.stdout)?;
     let (mut ssh, mut exec) = (Vec::new(), Vec::new());

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use banger_api::WorkspaceReport;
 
 use super::figure::{Figure, median_of};
-use super::home::{Home, text};
+use super::home::{Home, Under, text};
 
 const RUNS: usize = 5;
 const FILES: usize = 10_000;
@@ -18,37 +18,16 @@ const CHANGED: usize = 10;
 
 /// The fake guest takes it on this host's disk, through a socket as a VMM's.
 pub(super) fn measure() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?;
-    // The fake boots no kernel; any executable with a kernel's banner will do.
-    let kernel = home.path().join("vmlinux");
-    let banner = [&std::fs::read("/bin/busybox")?[..], b"Linux version 0 "].concat();
-    std::fs::write(&kernel, banner)?;
-    home.banger(&["kernel", "import", "none", "--vmlinux", text(&kernel)?])?;
-    in_guest(
-        &home,
-        "fake",
-        RUNS,
-        &["vm", "create", "--vmm", "fake", "--name", "vm"],
-    )
+    in_guest(Under::Fake, RUNS)
 }
 
 /// A real guest takes it through vsock on its own disk.
 pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?.with_test_kernel()?;
-    let create = [
-        "vm",
-        "create",
-        "--vmm",
-        "firecracker",
-        "--name",
-        "vm",
-        "--memory",
-        "1G",
-    ];
-    in_guest(&home, "firecracker", 3, &create)
+    in_guest(Under::Firecracker, 3)
 }
 
-fn in_guest(home: &Home, backend: &'static str, runs: usize, create: &[&str]) -> Result<Vec<Figure>> {
+fn in_guest(under: Under, runs: usize) -> Result<Vec<Figure>> {
+    let home = Home::with_image()?.with_kernel(under)?;
     let dir = tempfile::Builder::new().prefix("bw-").tempdir_in("/var/tmp")?;
     let source = dir.path().join("source");
     generate(&source)?;
@@ -61,7 +40,7 @@ fn in_guest(home: &Home, backend: &'static str, runs: usize, create: &[&str]) ->
         std::fs::remove_dir_all(&clone)?;
         rustix::fs::sync();
         // A VM of its own for each: nothing of the last is there.
-        home.banger(create)?;
+        home.create(under, "1G", &[])?;
         let prepare = [
             "vm",
             "workspace",
@@ -86,11 +65,11 @@ fn in_guest(home: &Home, backend: &'static str, runs: usize, create: &[&str]) ->
     let bytes: Vec<f64> = again.iter().map(|(_, bytes)| *bytes).collect();
     Ok(vec![
         Figure::lower("workspace.prepare_vs_clone_ratio", "times", Some(1.5), &ratios)
-            .under(backend)
+            .under(under.name())
             .phase("prepare, s", median_of(placed))
             .phase("git clone and cp, s", median_of(cloned)),
         Figure::lower("workspace.again_bytes", "bytes", None, &bytes)
-            .under(backend)
+            .under(under.name())
             .phase("bytes of the ten files", changed as f64)
             .phase("again, s", median_of(again.into_iter().map(|(took, _)| took))),
     ])

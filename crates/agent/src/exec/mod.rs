@@ -5,6 +5,7 @@
 
 pub(crate) mod account;
 mod command;
+mod modes;
 mod pool;
 mod pump;
 mod role;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::socket::Blocking;
 pub(crate) use command::{Prepared, Refusal, missing, prepare};
 
+pub(crate) use modes::Modes;
 pub use pool::Shims;
 pub(crate) use role::DESCRIPTOR;
 pub use shim::main as shim_main;
@@ -61,6 +63,8 @@ impl Surroundings {
 pub(crate) struct Order {
     pub(crate) exec: Exec,
     pub(crate) surroundings: Surroundings,
+    /// How an SSH client wants the terminal, if there is one; its name is in `SSH_TTY` then.
+    pub(crate) modes: Option<Modes>,
     /// An argument after the others that need not be text.
     pub(crate) last: Option<Vec<u8>>,
     /// What the client had already sent after its request.

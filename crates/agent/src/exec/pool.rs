@@ -95,6 +95,7 @@ impl Shims {
         let order = Order {
             exec,
             surroundings,
+            modes: None,
             last: None,
             sent,
         };

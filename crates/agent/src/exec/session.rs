@@ -1,7 +1,9 @@
 //! One command from its start to its last frame, in a process of its own.
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +11,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use banger_guest_api::{Channel, Control, Decoder, Exec, ExitStatus, FrameError};
+use banger_guest_api::{Channel, Control, Decoder, ExitStatus, FrameError};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -61,7 +63,7 @@ enum Input {
 
 fn start(order: &Order) -> Result<Running, Refusal> {
     let mut prepared = prepare(&order.exec, order.last.as_deref(), &order.surroundings)?;
-    let spawned = spawn(&order.exec, &mut prepared);
+    let spawned = spawn(order, &mut prepared);
     let Prepared { program, cwd, .. } = prepared;
     let (child, terminal, outputs, input) =
         spawned.map_err(|error| Refusal::of_spawn(&program, &cwd, error))?;
@@ -77,18 +79,22 @@ fn start(order: &Order) -> Result<Running, Refusal> {
 
 type Streams = (Child, Option<Terminal>, Vec<(Channel, OwnedFd)>, Option<Input>);
 
-fn spawn(exec: &Exec, prepared: &mut Prepared) -> io::Result<Streams> {
+fn spawn(order: &Order, prepared: &mut Prepared) -> io::Result<Streams> {
     let command = &mut prepared.command;
-    if let Some(tty) = &exec.tty {
+    if let Some(tty) = &order.exec.tty {
         let terminal = Terminal::open(command, tty.size)?;
+        if let Some(modes) = &order.modes {
+            modes.apply(&terminal.ours)?;
+            command.env("SSH_TTY", OsStr::from_bytes(terminal.name.as_bytes()));
+        }
         let child = command.spawn()?;
         // Our copies of the command's side must go, or its end would never be seen.
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let output = rustix::io::fcntl_dupfd_cloexec(&terminal.0, 3)?;
-        let input = rustix::io::fcntl_dupfd_cloexec(&terminal.0, 3)?;
+        let output = rustix::io::fcntl_dupfd_cloexec(&terminal.ours, 3)?;
+        let input = rustix::io::fcntl_dupfd_cloexec(&terminal.ours, 3)?;
         rustix::io::ioctl_fionbio(&input, true)?;
         return Ok((
             child,

@@ -1,5 +1,6 @@
 //! Pseudo-terminals (pty(7)).
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,7 +14,11 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 /// The end of a pseudo-terminal that a terminal emulator holds.
 #[derive(Debug)]
-pub(crate) struct Terminal(pub(crate) OwnedFd);
+pub(crate) struct Terminal {
+    pub(crate) ours: OwnedFd,
+    /// The path of the command's end.
+    pub(crate) name: CString,
+}
 
 impl Terminal {
     /// Opens a pseudo-terminal and makes it the controlling terminal of `command`.
@@ -23,8 +28,8 @@ impl Terminal {
         unlockpt(&ours)?;
         let name = ptsname(&ours, Vec::new())?;
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let theirs = File::from(rustix::fs::open(name, flags, Mode::empty())?);
-        let terminal = Self(ours);
+        let theirs = File::from(rustix::fs::open(&name, flags, Mode::empty())?);
+        let terminal = Self { ours, name };
         terminal.resize(size)?;
         command
             .stdin(Stdio::from(theirs.try_clone()?))
@@ -49,6 +54,6 @@ impl Terminal {
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        Ok(tcsetwinsize(&self.0, size)?)
+        Ok(tcsetwinsize(&self.ours, size)?)
     }
 }

@@ -103,6 +103,15 @@ impl Client {
         self.outgoing.extend_from_slice(&frame::encode_control(control));
     }
 
+    /// Tells it the cursor that it begins at, once: from there it counts itself.
+    pub(super) fn tell_place(&mut self) {
+        if let Some(reader) = &self.reader {
+            let cursor = reader.cursor();
+            let time_us = super::keeper::now_us();
+            self.tell(&Control::At { cursor, time_us });
+        }
+    }
+
     /// Shows it a screen, which is what the log up to `cursor` leads to.
     pub(super) fn show(&mut self, painted: &[u8], cursor: u64) {
         for piece in painted.chunks(frame::MAX_PAYLOAD) {

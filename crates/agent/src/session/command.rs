@@ -181,8 +181,8 @@ fn on_terminal(
     let child = command.spawn()?;
     // Our copies of the command's side go with it, or its end would never be seen.
     drop(command);
-    let output = rustix::io::fcntl_dupfd_cloexec(&terminal.0, 3)?;
-    let input = rustix::io::fcntl_dupfd_cloexec(&terminal.0, 3)?;
+    let output = rustix::io::fcntl_dupfd_cloexec(&terminal.ours, 3)?;
+    let input = rustix::io::fcntl_dupfd_cloexec(&terminal.ours, 3)?;
     // One open file has one mode: this is for all three.
     rustix::io::ioctl_fionbio(&input, true)?;
     Ok(Command::of(&child, Some(terminal)).map(|mut started| {

@@ -411,7 +411,7 @@ impl Keeper {
 }
 
 /// The time, in microseconds since 1970.
-fn now_us() -> u64 {
+pub(super) fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_micros() as u64)
 }

@@ -17,7 +17,7 @@ use super::link::{Channel, Gone, Link};
 use super::process::Busy;
 use super::{sftp, words};
 use crate::exec::account::Account;
-use crate::exec::{Order, Surroundings, run_here};
+use crate::exec::{Modes, Order, Surroundings, run_here};
 
 /// Bytes that are read from a command at once.
 const CHUNK: usize = 64 << 10;
@@ -25,6 +25,12 @@ const CHUNK: usize = 64 << 10;
 /// Variables that a client may set, and bytes of all of them.
 const MOST_VARIABLES: usize = 256;
 const MOST_BYTES: usize = 64 << 10;
+
+/// What OpenSSH's server says of a connection without addresses: theirs with its port, ours with its port.
+const HERE: [(&str, &str); 2] = [
+    ("SSH_CLIENT", "UNKNOWN 65535 65535"),
+    ("SSH_CONNECTION", "UNKNOWN 65535 UNKNOWN 65535"),
+];
 
 /// Who the client is, and what all of its sessions share.
 pub(super) struct User {
@@ -141,21 +147,29 @@ impl Session {
         };
         exec.user = Some(self.user.account.name.clone());
         exec.env = std::mem::take(&mut self.variables);
-        // Programs tell by it that they are used from elsewhere. There is no address to name.
-        exec.env
-            .entry("SSH_CONNECTION".to_owned())
-            .or_insert_with(|| "UNKNOWN 65535 UNKNOWN 65535".to_owned());
+        // Programs tell by them that they are used from elsewhere. There is no address to name.
+        for (name, value) in HERE {
+            exec.env
+                .entry(name.to_owned())
+                .or_insert_with(|| value.to_owned());
+        }
         let agent = self.agent.take();
         if let Some(socket) = &agent {
             let path = socket.path().to_string_lossy().into_owned();
             exec.env.insert("SSH_AUTH_SOCK".to_owned(), path);
         }
-        exec.tty = self.terminal.take().map(|terminal| Tty {
-            size: size(terminal.columns, terminal.rows),
-            term: terminal.kind,
-        });
+        let (tty, modes) = match self.terminal.take() {
+            Some(terminal) => {
+                let size = size(terminal.columns, terminal.rows);
+                let term = terminal.kind;
+                (Some(Tty { size, term }), Some(Modes(terminal.modes)))
+            }
+            None => (None, None),
+        };
+        exec.tty = tty;
         let order = Order {
             exec,
+            modes,
             surroundings: self.user.surroundings.clone(),
             last,
             sent: Vec::new(),

@@ -31,13 +31,15 @@ impl Keeper {
             if stream.input != Writing::No {
                 self.resize(stream.size);
             }
-            if stream.output == SessionOutput::Live && stream.since.is_none() {
+            if stream.output == SessionOutput::Live {
                 let painted = match &self.screen {
+                    _ if stream.since.is_some() => None,
                     Some(screen) => Some(screen.paint()),
                     None => self.place.screen(),
                 };
-                if let Some(painted) = painted {
-                    client.show(&painted, self.log.end());
+                match painted {
+                    Some(painted) => client.show(&painted, self.log.end()),
+                    None => client.tell_place(),
                 }
             }
         }

@@ -1,17 +1,29 @@
 //! `banger vm session attach`
 
-use banger_api::VmSession;
-use banger_api::client::Client;
-use banger_api::stream::{SessionOutput, SessionStream, Writing};
+use std::time::{Duration, Instant};
 
-use crate::attach::{self, Keys};
+use banger_api::VmSession;
+use banger_api::client::{Client, ClientError, Session};
+use banger_api::stream::{SessionOutput, SessionStream, TerminalSize, Writing};
+
+use crate::attach::{Attachment, Keys, Left};
 use crate::failure::Failure;
 use crate::{complete, connection, terminal};
+
+/// How often in a row a connection is made again that did not last.
+const TRIES: u32 = 5;
+
+/// How long one lasts that does not count.
+const LASTING: Duration = Duration::from_secs(2);
+
+/// How long it may take to make one.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// See a session, and type into it
 ///
 /// A terminal's screen is painted as it is now; a session without one shows its last lines. Its end gives its exit code. The
-/// key ctrl-] leaves it running, and so does whatever ends this program. One client writes at a time, any number watch.
+/// key ctrl-] leaves it running, and so does whatever ends this program. One client writes at a time, any number watch. It
+/// goes on over a restart of the daemon, from where it was.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -84,22 +96,65 @@ pub(super) async fn attach(
         None if can_write => Writing::Alone,
         None => Writing::No,
     };
-    let stream = SessionStream {
+    let mut stream = SessionStream {
         output: SessionOutput::Live,
         since: manner.since,
         only: None,
         input,
-        size: session.tty.then(terminal::size).flatten(),
+        size: size_for(session),
     };
-    let joined = client.join_session(vm, &session.name, &stream).await?;
-    let writes = input != Writing::No;
-    let left = attach::run(joined, session.tty, writes, &manner.keys).await?;
-    match left {
-        attach::Left::Ended(code) => Ok(code),
-        attach::Left::Detached => {
-            let name = &session.name;
-            eprintln!("left; it runs on: `banger vm session attach {vm} {name}` comes back");
-            Ok(crate::exit::OK)
+    let mut joined = client.join_session(vm, &session.name, &stream).await?;
+    let mut attached = Attachment::begin(session.tty, input != Writing::No, &manner.keys)?;
+    let mut tries = 0;
+    loop {
+        let since = Instant::now();
+        match attached.join(joined).await? {
+            Left::Ended(code) => return Ok(code),
+            Left::Detached => break,
+            Left::Lost => {}
+        }
+        tries = if since.elapsed() < LASTING { tries + 1 } else { 0 };
+        // A screen is painted anew; other output goes on where it was, or something would be shown twice or never.
+        stream.since = attached.next().filter(|_| !session.tty);
+        stream.size = size_for(session);
+        if tries >= TRIES || (stream.since.is_none() && !session.tty) {
+            return Err(lost());
+        }
+        attached.say("note: the connection was lost; attaching again");
+        let again = tokio::time::timeout(PATIENCE, again(vm, &session.name, &stream));
+        joined = match attached.unless_left(again).await {
+            Some(again) => again.unwrap_or_else(|_| Err(lost()))?,
+            None => break,
+        };
+    }
+    drop(attached);
+    let name = &session.name;
+    eprintln!("left; it runs on: `banger vm session attach {vm} {name}` comes back");
+    Ok(crate::exit::OK)
+}
+
+fn size_for(session: &VmSession) -> Option<TerminalSize> {
+    session.tty.then(terminal::size).flatten()
+}
+
+/// Joins it again, by another daemon if the last one has ended. That one waits for no VM: it has found them all before it
+/// takes requests.
+async fn again(vm: &str, name: &str, stream: &SessionStream) -> Result<Session, Failure> {
+    for _ in 0..TRIES {
+        let client = connection::connect().await?;
+        match client.join_session(vm, name, stream).await {
+            Ok(joined) => return Ok(joined),
+            Err(error @ ClientError::Api(_)) => return Err(error.into()),
+            // That daemon has ended, too.
+            Err(_) => {}
         }
     }
+    Err(lost())
+}
+
+fn lost() -> Failure {
+    Failure::new(
+        "the connection to the session was lost",
+        &["the session runs on if its VM does: attach to it again"],
+    )
 }

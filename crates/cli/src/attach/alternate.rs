@@ -1,0 +1,57 @@
+//! A terminal's alternate screen, as far as it matters to who uses the terminal next.
+
+use std::io::{self, IsTerminal, Write};
+
+/// Whether the terminal shows its alternate screen, as editors use it.
+#[derive(Default)]
+pub(super) struct Alternate {
+    pub(super) is_shown: bool,
+    /// The end of what was shown, for a sequence that comes in two pieces.
+    tail: Vec<u8>,
+}
+
+impl Alternate {
+    const SEQUENCE: &[u8] = b"\x1b[?1049";
+
+    pub(super) fn watch(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        let found = self
+            .tail
+            .windows(Self::SEQUENCE.len() + 1)
+            .rev()
+            .find_map(|window| {
+                let last = window.strip_prefix(Self::SEQUENCE)?;
+                match last {
+                    b"h" => Some(true),
+                    b"l" => Some(false),
+                    _ => None,
+                }
+            });
+        self.is_shown = found.unwrap_or(self.is_shown);
+        let keep = self.tail.len().min(Self::SEQUENCE.len());
+        self.tail.drain(..self.tail.len() - keep);
+    }
+
+    /// Back to the screen that was there before.
+    pub(super) fn leave(&self) {
+        if self.is_shown && io::stdout().is_terminal() {
+            let mut stdout = io::stdout();
+            let _ = stdout.write_all(b"\x1b[?1049l").and_then(|()| stdout.flush());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alternate_screen_is_seen_in_pieces() {
+        let mut screen = Alternate::default();
+        screen.watch(b"text\x1b[?10");
+        screen.watch(b"49h more");
+        assert!(screen.is_shown);
+        screen.watch(b"\x1b[?1049l\x1b[?1049h\x1b[?1049l");
+        assert!(!screen.is_shown);
+    }
+}
