@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::figure::{Figure, median_of};
-use super::home::{Home, text};
+use super::home::{Home, Under, text};
 use crate::repository;
 
 const RUNS: usize = 7;
@@ -23,17 +23,7 @@ const GUEST: &str = "/mnt";
 
 /// In a real guest.
 pub(super) fn measure() -> Result<Vec<Figure>> {
-    let home = Home::with_image()?.with_test_kernel()?;
-    home.banger(&[
-        "vm",
-        "create",
-        "--vmm",
-        "firecracker",
-        "--name",
-        "vm",
-        "--memory",
-        "1536M",
-    ])?;
+    let home = Home::with_vm(Under::Firecracker, "1536M")?;
     let prepare = "busybox mkdir -p /mnt && busybox mount -t tmpfs -o size=1200m tmpfs /mnt";
     home.banger(&["vm", "exec", "vm", "--", "sh", "-c", prepare])?;
     let memory = tempfile::Builder::new().prefix("bb-").tempdir_in("/dev/shm")?;
@@ -128,11 +118,7 @@ impl Pipe {
         let out = program.stdout.as_mut().context("its output")?;
         out.read_exact(&mut listening)
             .context("the pipe's program did not start")?;
-        let socket = home
-            .path()
-            .join("run/m")
-            .join(home.vm("vm")?.id)
-            .join("vsock.sock");
+        let socket = home.agent("vm")?;
         Ok(Self { socket, program })
     }
 
