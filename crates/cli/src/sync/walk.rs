@@ -168,7 +168,7 @@ mod tests {
         fs::create_dir(root.join("closed")).unwrap();
         fs::write(root.join("closed/file"), "").unwrap();
         fs::write(root.join("open"), "").unwrap();
-        fs::set_permissions(root.join("closed"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.join("closed"), Permissions::from_mode(0o0)).unwrap();
         let walking = move || {
             // Root reads everything. This thread becomes another user, and ends with the test.
             if geteuid().is_root() {
