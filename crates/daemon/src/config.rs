@@ -20,6 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Describe;
 use crate::identity::FileSync;
+use crate::ssh;
 
 /// Where a resolver without privileges may listen; 5353 is multicast DNS.
 const DNS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5354);
@@ -63,6 +64,9 @@ pub(crate) struct Config {
     /// Whose the file is; nobody's without one.
     #[serde(skip)]
     pub(crate) owner: Option<u32>,
+    /// Whom VMs let in by SSH beside the one who has banger's own key: public keys, each a line of OpenSSH's.
+    #[serde(deserialize_with = "public_keys")]
+    pub(crate) ssh_keys: Vec<[u8; 32]>,
     /// How much a pulled image may be.
     pub(crate) pull: Limits,
     /// How registries are asked, by `HOST[:PORT]`.
@@ -92,6 +96,7 @@ impl Default for Config {
             file_sync: Vec::new(),
             file_sync_defaults: true,
             owner: None,
+            ssh_keys: Vec::new(),
             pull: Limits::default(),
             registry: BTreeMap::new(),
             catalog: Vec::new(),
@@ -247,6 +252,19 @@ fn upstreams<'de, D: Deserializer<'de>>(texts: D) -> Result<Vec<SocketAddr>, D::
     parsed.collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
+fn public_keys<'de, D: Deserializer<'de>>(lines: D) -> Result<Vec<[u8; 32]>, D::Error> {
+    let wrong = |line: &String| {
+        D::Error::custom(format!(
+            "`{line}` is no public key of the kind ed25519, such as `ssh-ed25519 AAAA… me@laptop`"
+        ))
+    };
+    let lines = Vec::<String>::deserialize(lines)?;
+    let parsed = lines
+        .iter()
+        .map(|line| ssh::public_key(line).ok_or_else(|| wrong(line)));
+    parsed.collect()
+}
+
 fn loopback<'de, D: Deserializer<'de>>(text: D) -> Result<Option<SocketAddr>, D::Error> {
     let text = String::deserialize(text)?;
     if text == "off" {
@@ -344,6 +362,24 @@ mod tests {
             source.message().contains("`dns.example` is no resolver"),
             "{source}"
         );
+    }
+
+    #[test]
+    fn keys_are_lines_of_the_one_kind() {
+        let line =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@laptop";
+        let config = parse(&format!("ssh_keys = [\"{line}\"]")).unwrap();
+        assert_eq!(config.ssh_keys, [std::array::from_fn(|at| at as u8)]);
+        for wrong in [
+            "~/.ssh/id_ed25519.pub",
+            "ssh-ed25519 AAAA",
+            "ecdsa-sha2-nistp256 AAAA",
+        ] {
+            let Err(Error::Parse { source, .. }) = parse(&format!("ssh_keys = [\"{wrong}\"]")) else {
+                panic!("{wrong} is taken");
+            };
+            assert!(source.message().contains("is no public key"), "{source}");
+        }
     }
 
     #[test]

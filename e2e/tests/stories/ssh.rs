@@ -300,6 +300,16 @@ fn keys(backend: Backend) -> Result<()> {
     home.finish(command, Vec::new())?
         .exited(255)?
         .saying("Permission denied (publickey)")?;
+    // Until it is named as the user's.
+    let public = std::fs::read_to_string(other.with_extension("pub"))?;
+    let config = home.path().join("config");
+    std::fs::create_dir_all(&config)?;
+    let allow = format!("ssh_keys = [\"{}\"]\n", public.trim());
+    std::fs::write(config.join("config.toml"), allow)?;
+    let mut command = home.program("ssh");
+    command.arg("-F").arg(&another).args([VM, "true"]);
+    home.finish(command, Vec::new())?.ok()?;
+    ssh.sh(VM, "true")?;
     let password = [
         "-o",
         "PubkeyAuthentication=no",
@@ -316,7 +326,6 @@ fn keys(backend: Backend) -> Result<()> {
         .saying("Permission denied (publickey)")?;
     // A VM that is not the one that is known. Nothing is asked.
     let known = home.path().join("known");
-    let public = std::fs::read_to_string(other.with_extension("pub"))?;
     std::fs::write(&known, format!("{VM} {public}"))?;
     let option = format!("UserKnownHostsFile={}", known.display());
     ssh.run("ssh", ["-o", &option, VM, "true"])?

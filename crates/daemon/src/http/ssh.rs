@@ -105,6 +105,7 @@ pub(crate) async fn agent(vms: &Arc<Vms>, handle: &Handle) -> Result<Upgraded, R
     let state = handle.state();
     let (id, name) = (state.spec.id, state.spec.name.clone());
     let env = vm::variables(&state.spec, &state.image);
+    let others = vms.context().config()?.ssh_keys;
     let registry = Arc::clone(vms);
     let ssh = blocking(move || {
         let context = registry.context();
@@ -116,7 +117,7 @@ pub(crate) async fn agent(vms: &Arc<Vms>, handle: &Handle) -> Result<Upgraded, R
         context.ssh.publish(&registry.directories())?;
         Ok(Ssh {
             host_key: encode_key(&host.seed),
-            keys: vec![encode_key(&user.public)],
+            keys: [user.public].iter().chain(&others).map(encode_key).collect(),
             env: env.into_iter().collect(),
         })
     })
