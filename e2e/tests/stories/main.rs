@@ -21,10 +21,14 @@ mod pulled_guests;
 mod pulls;
 mod repositories;
 mod rootless;
+mod session_lives;
+mod session_output;
 mod sessions;
 mod ssh;
 mod ssh_clients;
 mod ssh_forwards;
+mod ssh_own_server;
+mod ssh_terminals;
 mod syncing;
 mod system;
 mod workspace_trips;
@@ -106,6 +110,8 @@ fn main() {
         commands::STORIES,
         ssh::STORIES,
         ssh_forwards::STORIES,
+        ssh_own_server::STORIES,
+        ssh_terminals::STORIES,
         ssh_clients::STORIES,
         copying::STORIES,
         syncing::STORIES,
@@ -122,6 +128,8 @@ fn main() {
         pull_faults::STORIES,
         repositories::STORIES,
         sessions::STORIES,
+        session_lives::STORIES,
+        session_output::STORIES,
         system::STORIES,
     ];
     let mut trials = Vec::new();

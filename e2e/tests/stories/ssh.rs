@@ -1,4 +1,4 @@
-//! SSH into VMs by the host's own clients: commands, terminals, files, keys.
+//! SSH into VMs by the host's own clients: commands, files, keys.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -12,8 +12,6 @@ use crate::{Story, everywhere, in_guests, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[
     everywhere("ssh_runs_commands_as_they_are", commands).with("ssh"),
-    everywhere("ssh_has_terminals", terminals).with("ssh"),
-    everywhere("a_terminal_is_in_its_clients_modes", modes).with("ssh"),
     everywhere("ssh_carries_every_byte", every_byte).with("ssh"),
     on_the_host("a_slow_reader_stops_nobody", slow_reader).with("ssh"),
     everywhere("files_go_by_sftp_and_scp", files).with("sftp"),
@@ -22,7 +20,6 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("channels_have_a_bound", bound).with("ssh"),
     in_guests("ssh_works_with_nothing_in_the_image", nothing_in_it).with("ssh"),
     in_guests("ssh_serves_other_users_by_their_rights", other_users).with("sftp"),
-    in_guests("the_images_own_ssh_server_is_used_on_request", sshd).with("ssh"),
     in_guests("an_ssh_session_outlives_the_agents_server", outlives).with("ssh"),
 ];
 
@@ -79,81 +76,6 @@ fn commands(backend: Backend) -> Result<()> {
     home.banger(["vm", "ssh", "vm"])?
         .exited(125)?
         .saying("banger vm start vm")?;
-    home.end()
-}
-
-fn terminals(backend: Backend) -> Result<()> {
-    let home = Home::new(&[Image::Busybox])?;
-    home.create(backend, Image::Busybox, "vm", &[])?;
-    let ssh = Ssh::of(&home)?;
-    let script = "tty; stty size; echo $TERM; read x; stty size; exit 5";
-    let mut command = ssh.client("ssh", ["-tt", VM, script]);
-    command.env("TERM", "xterm-story");
-    let mut terminal = Terminal::start(command, 30, 100)?;
-    terminal.expect("/dev/pts/")?;
-    terminal.expect("30 100")?;
-    terminal.expect("xterm-story")?;
-    terminal.resize(50, 132)?;
-    std::thread::sleep(Duration::from_millis(300));
-    terminal.write("\r")?;
-    terminal.expect("50 132")?;
-    let code = terminal.end()?;
-    ensure!(code == 5, "exit code {code}");
-    // Ctrl-C is the terminal's, and reaches what runs in it.
-    let script = "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 1; done";
-    let mut terminal = Terminal::start(ssh.client("ssh", ["-tt", VM, script]), 24, 80)?;
-    terminal.expect("ready")?;
-    terminal.write("\x03")?;
-    terminal.expect("caught")?;
-    let code = terminal.end()?;
-    ensure!(code == 9, "exit code {code}");
-    home.end()
-}
-
-/// What the client's terminal is like, the guest's is: `stty` sees the same on both.
-fn modes(backend: Backend) -> Result<()> {
-    let home = Home::new(&[Image::Busybox])?;
-    home.create(backend, Image::Busybox, "vm", &[])?;
-    let ssh = Ssh::of(&home)?;
-    let seen = |said: &str| -> Result<Terminal> {
-        let mut command = home.program("sh");
-        let script = format!(
-            "stty {said} && exec ssh -F \"$0\" -tt {VM} 'echo $SSH_TTY; tty; echo $SSH_CLIENT; stty -a'"
-        );
-        command.arg("-c").arg(script).arg(&ssh.config);
-        Terminal::start(command, 24, 200)
-    };
-    let mut terminal = seen("erase ^H intr ^K iutf8 -echo -ixon -onlcr")?;
-    terminal.expect("/dev/pts/")?;
-    terminal.expect("/dev/pts/")?;
-    terminal.expect("UNKNOWN 65535 65535")?;
-    for words in [
-        "intr = ^K",
-        "erase = ^H",
-        "-ixon",
-        " iutf8",
-        "-onlcr",
-        " icanon",
-        "-echo ",
-    ] {
-        terminal.expect(words)?;
-    }
-    ensure!(terminal.end()? == 0);
-    let mut terminal = seen("erase ^? -iutf8 -icanon -isig -opost")?;
-    for words in [
-        "intr = ^C",
-        "erase = ^?",
-        " icrnl",
-        " ixon",
-        "-iutf8",
-        "-opost",
-        "-isig",
-        "-icanon",
-        " echo ",
-    ] {
-        terminal.expect(words)?;
-    }
-    ensure!(terminal.end()? == 0);
     home.end()
 }
 
@@ -515,66 +437,5 @@ fn outlives(backend: Backend) -> Result<()> {
         rest == "still here\nafter\n" && child.wait()?.success(),
         "{rest:?}"
     );
-    home.end()
-}
-
-/// Starts the image's server, in the place of one that runs, and waits until it listens.
-const SSHD: &str = "mkdir -p /run/sshd; [ ! -e /run/sshd.pid ] || { kill $(cat /run/sshd.pid); \
-                    while [ -e /run/sshd.pid ]; do sleep 0.05; done; }; \
-                    /usr/sbin/sshd $OPTIONS && while [ ! -e /run/sshd.pid ]; do sleep 0.05; done";
-
-/// It is known by the keys that the agent reads, whatever they are by then, and is never taken on trust.
-fn sshd(backend: Backend) -> Result<()> {
-    let home = Home::new(&[Image::Sshd])?;
-    home.create(backend, Image::Sshd, "vm", &[])?;
-    let ssh = |more: &[&str], line: &str| {
-        let args = [&["vm", "ssh", "--sshd"], more, &["vm", "--", line]].concat();
-        home.banger(args)
-    };
-    ssh(&[], "true")?
-        .exited(255)?
-        .saying("no SSH server listens in it")?;
-    home.sh("vm", SSHD)?;
-    // Who may come in is its own matter.
-    ssh(&[], "true")?.exited(255)?.saying("Permission denied")?;
-    let key = std::fs::read_to_string(home.path().join("state/ssh/id_ed25519.pub"))?;
-    let allow = format!(
-        "useradd -m -s /bin/sh dev; for at in /root ~dev; do mkdir -m 700 $at/.ssh; echo '{}' > $at/.ssh/authorized_keys; \
-         done; chown -R dev: ~dev/.ssh",
-        key.trim()
-    );
-    home.sh("vm", &allow)?;
-    let who = "echo $USER; echo ${SSH_CONNECTION##* }; exit 3";
-    let output = ssh(&[], who)?.exited(3)?;
-    ensure!(output.text() == "root\n22", "{output:?}");
-    ensure!(output.stderr.is_empty(), "it says something: {}", output.stderr);
-    let output = ssh(&["--user", "dev"], who)?.exited(3)?;
-    ensure!(
-        output.text() == "dev\n22" && output.stderr.is_empty(),
-        "{output:?}"
-    );
-    // It has other keys from now on, and nobody has to be told.
-    home.sh("vm", &format!("rm /etc/ssh/ssh_host_*; ssh-keygen -qA; {SSHD}"))?;
-    let output = ssh(&[], who)?.exited(3)?;
-    ensure!(
-        output.text() == "root\n22" && output.stderr.is_empty(),
-        "{output:?}"
-    );
-    // One with a key that is not the image's is none of the image's.
-    let impostor = format!("ssh-keygen -qt ed25519 -N '' -f /tmp/key; OPTIONS='-h /tmp/key'; {SSHD}");
-    home.sh("vm", &impostor)?;
-    ssh(&[], "true")?
-        .exited(255)?
-        .saying("Host key verification failed")?;
-    // Without keys there is nothing to know it by.
-    home.sh("vm", "rm /etc/ssh/ssh_host_*")?;
-    ssh(&[], "true")?
-        .exited(255)?
-        .saying("the image has no SSH host keys")?;
-    // The agent's server has nothing to do with it.
-    let output = home
-        .banger(["vm", "ssh", "vm", "--", "echo $SSH_CONNECTION"])?
-        .ok()?;
-    ensure!(output.text() == "UNKNOWN 65535 UNKNOWN 65535", "{output:?}");
     home.end()
 }

@@ -1,0 +1,144 @@
+//! What sessions wrote: nothing waits for a reader, and a reader is told what is gone.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use banger_e2e::{Backend, Home};
+use rustix::process::Signal;
+
+use crate::sessions::{client, guest_process, home_with_vm, session, show, signal};
+use crate::{Story, everywhere};
+
+pub(crate) const STORIES: &[Story] = &[
+    everywhere("a_client_that_does_not_read_holds_up_no_session", slow_client),
+    everywhere("a_reader_of_a_session_is_told_what_is_gone", rotation),
+];
+
+/// Starts a session that writes so many lines as fast as it can, once it is told to, and then to its standard error how
+/// long that took.
+fn flood(home: &Home, name: &str, lines: u64) -> Result<()> {
+    let script = format!(
+        "read go; read since rest < /proc/uptime; seq 1 {lines}; read now rest < /proc/uptime; echo $since $now >&2"
+    );
+    let start = [
+        "start",
+        "vm",
+        "--name",
+        name,
+        "--stdin",
+        "pipe",
+        "--log-max",
+        "1G",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ];
+    session(home, &start)?.ok().map(drop)
+}
+
+/// How long such a session took to write, in seconds.
+fn flooded(home: &Home, name: &str) -> Result<f64> {
+    session(home, &["send", "vm", name, "go"])?.ok()?;
+    session(home, &["wait", "vm", name])?.ok()?;
+    let said = session(home, &["logs", "vm", name, "--stream", "stderr"])?
+        .ok()?
+        .stderr;
+    let times: Vec<f64> = said
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let [since, now] = times[..] else {
+        bail!("it said {said:?}");
+    };
+    Ok(now - since)
+}
+
+fn slow_client(backend: Backend) -> Result<()> {
+    let home = home_with_vm(backend)?;
+    let lines: u64 = match backend {
+        // 200 MB.
+        Backend::Fake => 23_400_000,
+        Backend::Tcg => 500_000,
+        // About ten seconds.
+        Backend::Firecracker => 8_000_000,
+    };
+    flood(&home, "alone", lines)?;
+    let alone = flooded(&home, "alone")?;
+    session(&home, &["rm", "vm", "alone"])?.ok()?;
+    flood(&home, "flood", lines)?;
+    let mut slow = client(&home, &["logs", "vm", "flood", "-f"])?;
+    let since = Instant::now();
+    while show(&home, "flood")?.clients == 0 {
+        ensure!(since.elapsed() < Duration::from_secs(30), "it does not come");
+    }
+    signal(&slow, Signal::STOP)?;
+    // It ends though one of its clients has read next to nothing, and as soon as if there were none.
+    let watched = flooded(&home, "flood")?;
+    ensure!(
+        watched < alone * 1.5 + 1.0,
+        "it took {watched} s, and {alone} s with nobody who watches"
+    );
+    let shown = show(&home, "flood")?;
+    ensure!(shown.log.lost == 0 && shown.log.start == 0, "{shown:?}");
+    if backend.is_real() {
+        let keeper = guest_process(&home, "@banger-session session flood")?;
+        let peak = home.sh("vm", &format!("grep VmHWM /proc/{keeper}/status | tr -dc 0-9"))?;
+        ensure!(peak.parse::<u64>()? < 4096, "the keeper had {peak} KiB");
+    }
+    signal(&slow, Signal::CONT)?;
+    let mut out = slow.stdout.take().context("its output")?;
+    let mut came = Vec::new();
+    out.read_to_end(&mut came)?;
+    let slow = slow.wait_with_output()?;
+    ensure!(slow.status.success());
+    let expected: String = (1..=lines).map(|line| format!("{line}\n")).collect();
+    ensure!(
+        came == expected.as_bytes(),
+        "{} of {} bytes came, or others",
+        came.len(),
+        expected.len()
+    );
+    ensure!(shown.log.end == (expected.len() + slow.stderr.len()) as u64);
+    home.end()
+}
+
+fn rotation(backend: Backend) -> Result<()> {
+    let home = home_with_vm(backend)?;
+    let start = [
+        "start",
+        "vm",
+        "--name",
+        "much",
+        "--log-max",
+        "256K",
+        "--",
+        "seq",
+        "1",
+        "200000",
+    ];
+    session(&home, &start)?.ok()?;
+    session(&home, &["wait", "vm", "much"])?.ok()?;
+    let expected: String = (1..=200_000).map(|line| format!("{line}\n")).collect();
+    let log = show(&home, "much")?.log;
+    let kept = usize::try_from(log.end - log.start)?;
+    ensure!(
+        log.end == expected.len() as u64 && (128 << 10..256 << 10).contains(&kept),
+        "{log:?}"
+    );
+    let logs = session(&home, &["logs", "vm", "much"])?.ok()?.saying(&format!(
+        "{} bytes of output from cursor 0 on are gone",
+        log.start
+    ))?;
+    ensure!(logs.stdout == expected.as_bytes()[expected.len() - kept..]);
+    // Whoever is not too late is told of no gap.
+    let late = log.end - 100;
+    let rest = session(&home, &["logs", "vm", "much", "--since", &late.to_string()])?.ok()?;
+    ensure!(
+        rest.stdout == expected.as_bytes()[expected.len() - 100..] && rest.stderr.is_empty(),
+        "{rest:?}"
+    );
+    session(&home, &["start", "vm", "--log-max", "1K", "--", "true"])?.failed()?;
+    home.end()
+}
