@@ -9,7 +9,9 @@ use banger_api::VmSessionState;
 use banger_e2e::{Backend, Home};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::sessions::{attach, client, guest_process, home_with_vm, session, show, signal, written_beyond};
+use crate::sessions::{
+    attach, client, edit, guest_process, home_with_vm, session, show, signal, written_beyond,
+};
 use crate::{Story, everywhere, in_guests};
 
 pub(crate) const STORIES: &[Story] = &[
@@ -192,25 +194,7 @@ fn attached_outlive(backend: Backend) -> Result<()> {
     )?
     .ok()?;
     let counting = client(&home, &["attach", "vm", "count", "--since", "0"])?;
-    session(
-        &home,
-        &[
-            "start",
-            "vm",
-            "--name",
-            "vi",
-            "-t",
-            "--",
-            "busybox",
-            "vi",
-            "/tmp/banger-story-of-it",
-        ],
-    )?
-    .ok()?;
-    let mut vi = attach(&home, &[], 20, 70)?;
-    vi.expect("~")?;
-    vi.write("ihello there\x1b")?;
-    vi.expect("hello there")?;
+    let mut vi = edit(&home)?;
     let mut seen = 0;
     for _ in 0..2 {
         seen = written_beyond(&home, "count", seen + 50)?;

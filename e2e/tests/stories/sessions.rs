@@ -280,27 +280,21 @@ pub(crate) fn attach(home: &Home, more: &[&str], rows: u16, cols: u16) -> Result
     Terminal::start(home.command(args), rows, cols)
 }
 
+/// A session `vi` with an editor, and a terminal of 20 lines on which a greeting was typed into it.
+pub(crate) fn edit(home: &Home) -> Result<Terminal> {
+    let editor = ["busybox", "vi", "/tmp/banger-story-of-vi"];
+    let start = [&["start", "vm", "--name", "vi", "-t", "--"], &editor[..]].concat();
+    session(home, &start)?.ok()?;
+    let mut terminal = attach(home, &[], 20, 70)?;
+    terminal.expect("~")?;
+    terminal.write("ihello there\x1b")?;
+    terminal.expect("hello there")?;
+    Ok(terminal)
+}
+
 fn painted(backend: Backend) -> Result<()> {
     let home = home_with_vm(backend)?;
-    session(
-        &home,
-        &[
-            "start",
-            "vm",
-            "--name",
-            "vi",
-            "-t",
-            "--",
-            "busybox",
-            "vi",
-            "/tmp/banger-story-of-vi",
-        ],
-    )?
-    .ok()?;
-    let mut first = attach(&home, &[], 20, 70)?;
-    first.expect("~")?;
-    first.write("ihello there\x1b")?;
-    first.expect("hello there")?;
+    let mut first = edit(&home)?;
     // Leaving is no end.
     first.write("\x1d")?;
     first.expect("left; it runs on")?;

@@ -56,35 +56,26 @@ fn modes(backend: Backend) -> Result<()> {
         Terminal::start(command, 24, 200)
     };
     let mut terminal = seen("erase ^H intr ^K iutf8 -echo -ixon -onlcr")?;
-    terminal.expect("/dev/pts/")?;
-    terminal.expect("/dev/pts/")?;
-    terminal.expect("UNKNOWN 65535 65535")?;
-    for words in [
-        "intr = ^K",
-        "erase = ^H",
-        "-ixon",
-        " iutf8",
-        "-onlcr",
-        " icanon",
-        "-echo ",
-    ] {
+    for words in ["/dev/pts/", "/dev/pts/", "UNKNOWN 65535 65535"] {
         terminal.expect(words)?;
     }
-    ensure!(terminal.end()? == 0);
-    let mut terminal = seen("erase ^? -iutf8 -icanon -isig -opost")?;
-    for words in [
-        "intr = ^C",
-        "erase = ^?",
-        " icrnl",
-        " ixon",
-        "-iutf8",
-        "-opost",
-        "-isig",
-        "-icanon",
-        " echo ",
-    ] {
-        terminal.expect(words)?;
-    }
-    ensure!(terminal.end()? == 0);
+    // In the order in which `stty -a` tells them.
+    all(
+        terminal,
+        "intr = ^K;erase = ^H;-ixon; iutf8;-onlcr; icanon;-echo ",
+    )?;
+    let terminal = seen("erase ^? -iutf8 -icanon -isig -opost")?;
+    all(
+        terminal,
+        "intr = ^C;erase = ^?; icrnl; ixon;-iutf8;-opost;-isig;-icanon; echo ",
+    )?;
     home.end()
+}
+
+/// Waits for all of these, in their order, and the end.
+fn all(mut terminal: Terminal, words: &str) -> Result<()> {
+    words.split(';').try_for_each(|words| terminal.expect(words))?;
+    let code = terminal.end()?;
+    ensure!(code == 0, "exit code {code}");
+    Ok(())
 }
