@@ -26,7 +26,7 @@ mod workspace;
 
 use std::io::Write;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use self::figure::Figure;
 use crate::repository;
@@ -91,6 +91,10 @@ const MEASUREMENTS: &[Measurement] = &[
 
 /// Measures the figures of these names; all when there are none.
 pub(crate) fn run(names: &[String]) -> Result<()> {
+    let known = |name: &str| MEASUREMENTS.iter().any(|(measured, _)| measured.contains(&name));
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+        bail!("no figure is called `{unknown}`; nothing was measured");
+    }
     let dir = repository::root().join("target/bench");
     std::fs::create_dir_all(&dir)?;
     let path = dir.join("figures.jsonl");
