@@ -1,19 +1,24 @@
 //! Changes that go as they happen.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use banger_e2e::{Backend, Home, Image};
+use anyhow::{Context, Result, bail, ensure};
+use banger_e2e::{Backend, HUNG, Home, Image};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::compare;
 
+/// Longer than any change takes to go.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// `vm sync --watch` that goes on.
 pub(super) struct Watching {
     pub(super) child: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
+    lines: Receiver<io::Result<String>>,
     pushed: usize,
 }
 
@@ -24,7 +29,16 @@ impl Watching {
             .command(["vm", "sync", "vm", &what, "--watch", "--delete", "--json"])
             .stdout(Stdio::piped())
             .spawn()?;
-        let lines = BufReader::new(child.stdout.take().context("its output")?).lines();
+        let output = BufReader::new(child.stdout.take().context("its output")?).lines();
+        let (read, lines) = mpsc::channel();
+        // It ends with the program, or when nobody listens any more.
+        std::thread::spawn(move || {
+            for line in output {
+                if read.send(line).is_err() {
+                    return;
+                }
+            }
+        });
         let mut watching = Self {
             child,
             lines,
@@ -36,7 +50,11 @@ impl Watching {
 
     pub(super) fn until(&mut self, is: impl Fn(&serde_json::Value) -> bool) -> Result<()> {
         loop {
-            let line = self.lines.next().context("vm sync ended")??;
+            let line = match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => line?,
+                Err(RecvTimeoutError::Disconnected) => bail!("vm sync ended"),
+                Err(RecvTimeoutError::Timeout) => bail!("`banger vm sync --watch` {HUNG}"),
+            };
             let event: serde_json::Value = serde_json::from_str(&line)?;
             self.pushed += usize::from(event["event"] == "push");
             if is(&event) {
