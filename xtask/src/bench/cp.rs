@@ -31,11 +31,18 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     std::fs::write(&here, (0..AMOUNT).map(|at| (at / 4096) as u8).collect::<Vec<_>>())?;
     let pipe = Pipe::start(&home, memory.path())?;
     let back = memory.path().join("back");
+    let absent = ["vm", "exec", "vm", "--", "busybox", "rm", "-f", "/mnt/file"];
     let (mut into, mut out) = (Times::default(), Times::default());
     for run in 0..RUNS + 1 {
+        // Each makes a new file. (In the place of an old one, `vm cp` has both until the new one is whole, and then frees the old
+        // one's memory; the pipe writes over it.)
+        home.banger(&absent)?;
         let bare_in = pipe.write(&here)?;
+        home.banger(&absent)?;
         let (cp_in, _) = home.time(&["vm", "cp", "-q", text(&here)?, "vm:/mnt/file"])?;
+        let _ = std::fs::remove_file(&back);
         let bare_out = pipe.read(&back)?;
+        std::fs::remove_file(&back)?;
         let (cp_out, _) = home.time(&["vm", "cp", "-q", "vm:/mnt/file", text(&back)?])?;
         // The first one warms everything.
         if run > 0 {
