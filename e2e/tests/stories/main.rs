@@ -50,7 +50,8 @@ struct Story {
 /// What a story says that met a stall of vhost-device-vsock 0.3, which QEMU's guests have: their agent cannot be reached any
 /// more, though guest and device run. With two such guests at once on 2 CPUs, 30 MB through `cat` stalled in one of
 /// 40 guests and in one of 24, with the code of this and of an earlier state; never with Firecracker, and a larger buffer of the
-/// device does not help. Such a story is told once more, and that is said.
+/// device does not help. It panics, too, when a client is gone before the guest has answered it, as a daemon that is killed.
+/// Such a story is told once more, and that is said.
 const STALLS: [&str; 2] = ["reach port 1024 of the guest\n  caused by: timed out", HUNG];
 
 /// What a story needs that only root can have.

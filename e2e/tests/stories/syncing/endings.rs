@@ -40,8 +40,10 @@ pub(super) fn the_next_daemon(backend: Backend) -> Result<()> {
     std::fs::write(tree.join("a"), "after a stop")?;
     watching.settled(tree, "second")?;
     compare(&home, tree)?;
-    // Killed while changes go.
-    for round in 0..3_u8 {
+    // Killed while changes go. vhost-device-vsock 0.3 panics when who connects is gone before the guest has answered
+    // (vsock_conn.rs, `VSOCK_OP_RESPONSE`), and then nobody reaches that guest any more.
+    let rounds = if backend == Backend::Tcg { 0 } else { 3_u8 };
+    for round in 0..rounds {
         for number in 0..100 {
             std::fs::write(tree.join(format!("f{number}")), [round; 100])?;
         }
