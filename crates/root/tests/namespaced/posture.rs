@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use banger_model::network::{NetMode, Slot};
 use banger_root::wire::Attach;
@@ -54,24 +55,27 @@ pub(crate) fn the_helper_holds_what_it_needs() {
             ("1", "2")
         );
     }
-    // Then nothing goes on but the records' way to the disk.
     while client.status().unwrap().warm < 2 {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
-    let open: BTreeSet<String> = fs::read_dir(proc.join("fd"))
-        .unwrap()
-        .filter_map(|descriptor| kind_of(&descriptor.unwrap().path()))
-        .collect();
     let state = world.state.path().display();
     let (log, records) = (format!("{state}/log"), format!("{state}/state"));
     // Its standard output is whatever the tests' is.
     let stdout = kind_of(&proc.join("fd/1")).unwrap();
     let known = ["/dev/null", "socket", &log, &stdout];
-    let strange: Vec<_> = open
-        .iter()
-        .filter(|name| !known.contains(&name.as_str()) && !name.starts_with(&records))
-        .collect();
-    assert!(strange.is_empty(), "{strange:?}");
+    let strange = || -> BTreeSet<String> {
+        fs::read_dir(proc.join("fd"))
+            .unwrap()
+            .filter_map(|descriptor| kind_of(&descriptor.unwrap().path()))
+            .filter(|name| !known.contains(&name.as_str()) && !name.starts_with(&records))
+            .collect()
+    };
+    // A change of the filter is told as soon as it holds; `nft` ends when the kernel has freed what was before.
+    let since = Instant::now();
+    while !strange().is_empty() && since.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(strange(), BTreeSet::new());
     // Only the network is another one than ours, and that because this test made it so.
     for kind in ["mnt", "pid", "user", "uts", "ipc", "cgroup"] {
         let ours = fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
