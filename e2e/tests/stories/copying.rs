@@ -200,12 +200,7 @@ fn pipes_and_vms(backend: Backend) -> Result<()> {
     home.create(backend, Image::Busybox, "one", &[])?;
     let dir = tempfile::tempdir()?;
     std::fs::write(dir.path().join("f"), "through a pipe")?;
-    let tar = Command::new("tar")
-        .args(["-c", "-C"])
-        .arg(dir.path())
-        .arg("f")
-        .output()?
-        .stdout;
+    let tar = tar_of_f(dir.path())?;
     home.banger_with(["vm", "cp", "-", "one:"], tar)?.ok()?;
     let out = home.banger(["vm", "cp", "-q", "one:f", "-"])?.ok()?;
     let mut tar = Command::new("tar")
@@ -236,18 +231,23 @@ fn pipes_and_vms(backend: Backend) -> Result<()> {
     home.end()
 }
 
+/// The file `f` of a directory, by a program that is not ours.
+fn tar_of_f(dir: &Path) -> Result<Vec<u8>> {
+    let tar = Command::new("tar")
+        .args(["-c", "-C"])
+        .arg(dir)
+        .arg("f")
+        .output()?;
+    Ok(tar.stdout)
+}
+
 fn killed_in_the_middle(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
     let dir = tempfile::tempdir()?;
     // Half an archive, and then nothing more.
     std::fs::write(dir.path().join("f"), vec![1; 8 << 20])?;
-    let tar = Command::new("tar")
-        .args(["-c", "-C"])
-        .arg(dir.path())
-        .arg("f")
-        .output()?
-        .stdout;
+    let tar = tar_of_f(dir.path())?;
     sh(&home, "vm", "mkdir -p t/d; echo whole > t/d/f")?;
     let mut cp = home
         .command(["vm", "cp", "-", "vm:t/d"])
@@ -315,12 +315,7 @@ fn the_daemon_is_killed(backend: Backend) -> Result<()> {
     home.create(backend, Image::Busybox, "vm", &[])?;
     let dir = tempfile::tempdir()?;
     std::fs::write(dir.path().join("f"), vec![1; 8 << 20])?;
-    let tar = Command::new("tar")
-        .args(["-c", "-C"])
-        .arg(dir.path())
-        .arg("f")
-        .output()?
-        .stdout;
+    let tar = tar_of_f(dir.path())?;
     sh(&home, "vm", "mkdir -p t/d; echo whole > t/d/f")?;
     let mut cp = home
         .command(["vm", "cp", "-q", "-", "vm:t/d"])

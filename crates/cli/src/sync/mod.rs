@@ -79,6 +79,8 @@ pub(crate) struct Syncing<'a> {
     daemon: u32,
     ignored: Ignored,
     watcher: Option<Watcher>,
+    /// Something was told of what is not done yet, or another daemon was: that it is done is told even if nothing is left.
+    is_owed: bool,
     tell: &'a mut dyn FnMut(&Event<'_>),
 }
 
@@ -98,6 +100,7 @@ impl<'a> Syncing<'a> {
             client,
             ignored: Ignored::new(&sync.root, sync.all),
             watcher,
+            is_owed: false,
             tell,
         })
     }
@@ -113,8 +116,7 @@ impl<'a> Syncing<'a> {
             let changes = watcher.next().await;
             let changes = changes.map_err(|error| Failure::during("watch for changes", &error))?;
             if changes.gone {
-                let gone = format!("{} is not there any more", self.sync.root.display());
-                return Err(Failure::new(gone, &[]));
+                return Err(self.gone());
             }
             let sent = if changes.lost || changes.paths.iter().any(|path| Ignored::is_pattern_file(path)) {
                 self.ignored = Ignored::new(&self.sync.root, self.sync.all);
@@ -135,15 +137,31 @@ impl<'a> Syncing<'a> {
                 return done;
             }
             let client = connection::connect().await?;
-            let daemon = client.version().await?.pid;
-            if daemon == self.daemon {
-                return done;
-            }
-            (self.client, self.daemon) = (client, daemon);
-            (self.tell)(&Event::Restarted);
-            done = self.pass().await;
+            done = match client.version().await {
+                Ok(version) if version.pid == self.daemon => return done,
+                Ok(version) => {
+                    (self.client, self.daemon) = (client, version.pid);
+                    self.is_owed = true;
+                    (self.tell)(&Event::Restarted);
+                    self.pass().await
+                }
+                // This one has ended as well.
+                Err(error) => Err(error.into()),
+            };
         }
         done
+    }
+
+    /// Fails when the tree is gone: it is none that is empty.
+    fn still_there(&self) -> Result<(), Failure> {
+        match is_absent(&self.sync.root) {
+            true => Err(self.gone()),
+            false => Ok(()),
+        }
+    }
+
+    fn gone(&self) -> Failure {
+        Failure::new(format!("{} is not there any more", self.sync.root.display()), &[])
     }
 
     /// Sends and removes what paths have become.

@@ -20,6 +20,7 @@ impl Syncing<'_> {
     pub(super) async fn pass(&mut self) -> Result<(), Failure> {
         let mut files = Files::new();
         self.walk(Path::new(""), &mut files)?;
+        self.still_there()?;
         let of = OfDirectory {
             path: self.sync.to.clone(),
         };

@@ -16,14 +16,16 @@ const MOST_NAMES: usize = 1 << 20;
 impl Syncing<'_> {
     /// Sends and removes what is named, and tells it.
     pub(super) async fn send(&mut self, push: Vec<PathBuf>, remove: Vec<Vec<u8>>) -> Result<(), Failure> {
-        if push.is_empty() && remove.is_empty() {
+        if push.is_empty() && remove.is_empty() && !self.is_owed {
             return Ok(());
         }
+        self.is_owed = true;
         let (pushed, bytes) = match push.is_empty() {
             true => (0, 0),
             false => self.push(push).await?,
         };
         let removed = self.remove(remove).await?;
+        self.is_owed = false;
         (self.tell)(&Event::Done {
             pushed,
             removed,
@@ -84,6 +86,9 @@ impl Syncing<'_> {
         let of = OfDirectory {
             path: self.sync.to.clone(),
         };
+        if !paths.is_empty() {
+            self.still_there()?;
+        }
         let mut removed = 0;
         let mut paths = paths.as_slice();
         while !paths.is_empty() {

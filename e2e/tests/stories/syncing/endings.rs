@@ -40,24 +40,29 @@ pub(super) fn the_next_daemon(backend: Backend) -> Result<()> {
     std::fs::write(tree.join("a"), "after a stop")?;
     watching.settled(tree, "second")?;
     compare(&home, tree)?;
-    // Killed while changes go. vhost-device-vsock 0.3 panics when who connects is gone before the guest has answered
-    // (vsock_conn.rs, `VSOCK_OP_RESPONSE`), and then nobody reaches that guest any more.
-    let rounds = if backend == Backend::Tcg { 0 } else { 3_u8 };
-    for round in 0..rounds {
+    // Under TCG a daemon that is killed while it dials takes QEMU's vsock device with it (`banger_vmm::hybrid`).
+    if backend != Backend::Tcg {
+        killed_while_changes_go(&home, tree, &mut watching)?;
+    }
+    // What is no matter of the daemon's ends it.
+    home.banger(["vm", "stop", "vm"])?.ok()?;
+    std::fs::write(tree.join("a"), "for nobody")?;
+    // A conflict with the VM's state.
+    watching.ended(4)?;
+    home.end()
+}
+
+fn killed_while_changes_go(home: &Home, tree: &Path, watching: &mut Watching) -> Result<()> {
+    for round in 0..3_u8 {
         for number in 0..100 {
             std::fs::write(tree.join(format!("f{number}")), [round; 100])?;
         }
         std::fs::write(tree.join("large"), vec![round; LARGE])?;
         std::fs::remove_file(tree.join(format!("f{round}")))?;
-        kill_daemon(&home)?;
+        kill_daemon(home)?;
     }
     watching.settled(tree, "third")?;
-    compare(&home, tree)?;
-    // What is no matter of the daemon's ends it.
-    home.banger(["vm", "stop", "vm"])?.ok()?;
-    std::fs::write(tree.join("a"), "for nobody")?;
-    ensure!(watching.child.wait()?.code() != Some(0), "how it ended");
-    home.end()
+    compare(home, tree)
 }
 
 /// The guest has a whole file under its name, all of it one of these letters, and no other name beside it.

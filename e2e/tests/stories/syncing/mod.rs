@@ -30,6 +30,10 @@ pub(crate) const STORIES: &[Story] = &[
         "changes_that_the_kernel_lost_are_found_by_a_pass",
         watching::lost_changes,
     ),
+    on_the_host(
+        "a_tree_that_goes_unheard_takes_nothing_with_it",
+        watching::a_lost_end,
+    ),
     everywhere("a_sync_goes_on_with_the_next_daemon", endings::the_next_daemon),
     everywhere(
         "a_sync_that_is_killed_leaves_no_half_file",

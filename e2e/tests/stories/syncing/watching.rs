@@ -1,6 +1,7 @@
 //! Changes that go as they happen.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use banger_e2e::{Backend, HUNG, Home, Image};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::compare;
+use super::{compare, sh};
 
 /// Longer than any change takes to go.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -52,7 +53,7 @@ impl Watching {
         loop {
             let line = match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => line?,
-                Err(RecvTimeoutError::Disconnected) => bail!("vm sync ended"),
+                Err(RecvTimeoutError::Disconnected) => bail!("vm sync ended: {}", self.last_words()),
                 Err(RecvTimeoutError::Timeout) => bail!("`banger vm sync --watch` {HUNG}"),
             };
             let event: serde_json::Value = serde_json::from_str(&line)?;
@@ -61,6 +62,33 @@ impl Watching {
                 return Ok(());
             }
         }
+    }
+
+    /// Fails unless it ends by itself, with this exit code.
+    pub(super) fn ended(&mut self, code: i32) -> Result<()> {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => drop(line?),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => bail!("`banger vm sync --watch` {HUNG}"),
+            }
+        }
+        let ended = self.child.wait()?.code();
+        ensure!(
+            ended == Some(code),
+            "it ended by {ended:?}: {}",
+            self.last_words()
+        );
+        Ok(())
+    }
+
+    /// What it said before it ended.
+    fn last_words(&mut self) -> String {
+        let mut words = String::new();
+        if let Some(stderr) = &mut self.child.stderr {
+            let _ = stderr.read_to_string(&mut words);
+        }
+        words
     }
 
     /// Waits until a file that is made now has been sent with all that came with it.
@@ -123,7 +151,7 @@ pub(super) fn hundreds_of_changes(backend: Backend) -> Result<()> {
     ensure!(!seen.contains("x.o") && seen.contains("settled again"), "{seen}");
     // It ends with the tree, and says so by an interrupt's code when interrupted.
     watching.signal(Signal::INT)?;
-    ensure!(watching.child.wait()?.code() == Some(130), "how it ended");
+    watching.ended(130)?;
     home.end()
 }
 
@@ -153,7 +181,34 @@ pub(super) fn lost_changes(backend: Backend) -> Result<()> {
     watching.settled(&tree, "settled")?;
     compare(&home, &tree)?;
     std::fs::remove_dir_all(&tree)?;
-    ensure!(watching.child.wait()?.code() == Some(1), "how it ended");
+    watching.ended(1)?;
+    home.end()
+}
+
+/// A tree that goes away while the kernel loses that, too, is not taken for an empty one.
+pub(super) fn a_lost_end(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let dir = tempfile::tempdir()?;
+    let tree = dir.path().join("tree");
+    std::fs::create_dir(&tree)?;
+    for file in ["a", "b"] {
+        std::fs::write(tree.join(file), "dear")?;
+    }
+    let mut watching = Watching::start(&home, &tree)?;
+    let most = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")?;
+    let most: u32 = most.trim().parse()?;
+    watching.signal(Signal::STOP)?;
+    for number in 0..=most {
+        // The kernel joins two in a row that are the same.
+        let file = tree.join(if number % 2 == 0 { "a" } else { "b" });
+        std::fs::set_permissions(file, PermissionsExt::from_mode(0o600 + (number & 0o77)))?;
+    }
+    std::fs::rename(&tree, dir.path().join("elsewhere"))?;
+    watching.signal(Signal::CONT)?;
+    watching.ended(1)?;
+    let left = sh(&home, "app", "cat a b")?;
+    ensure!(left == "deardear", "{left}");
     home.end()
 }
 
