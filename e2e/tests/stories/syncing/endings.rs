@@ -44,7 +44,8 @@ pub(super) fn the_next_daemon(backend: Backend) -> Result<()> {
     if backend != Backend::Tcg {
         killed_while_changes_go(&home, tree, &mut watching)?;
     }
-    // What is no matter of the daemon's ends it.
+    // What is no matter of the daemon's ends it. What a pass has sent may go once more, as changes: not while the VM stops.
+    watching.settled(tree, "fourth")?;
     home.banger(["vm", "stop", "vm"])?.ok()?;
     std::fs::write(tree.join("a"), "for nobody")?;
     // A conflict with the VM's state.
