@@ -9,6 +9,7 @@ mod routes;
 mod secrets;
 mod sessions;
 mod sse;
+mod stores;
 mod stream;
 
 use std::path::{Path, PathBuf};

@@ -100,7 +100,7 @@ mod tests {
             memory = "4G"
             disk_size = "20G"
             net = "allow"
-            allow = ["*.debian.org:443"]
+            allow = ["*.example.org:443"]
             ports = ["8080:80", ":3000", "5353:53/udp"]
             post_create = ["make deps", "make"]
             secrets = ["NPM_TOKEN"]

@@ -229,8 +229,8 @@ mod tests {
             flow(
                 Allowed,
                 FlowRule::Answer,
-                "deb.debian.org",
-                Some("*.debian.org:443"),
+                "deb.example.org",
+                Some("*.example.org:443"),
             ),
             flow(Denied, FlowRule::Unlisted, "example.com", Some("example.com:443")),
             VmFlow {
@@ -241,7 +241,7 @@ mod tests {
         ]
         .map(|flow| columns(&row(&flow, "1s".to_owned())));
         insta::assert_snapshot!(rows.join("\n"), @r"
-        allowed  deb.debian.org                    443/tcp    *.debian.org:443          2      1s
+        allowed  deb.example.org                   443/tcp    *.example.org:443         2      1s
         denied   example.com                       443/tcp    in no rule                2      1s
         denied   db.vm                             dns        another VM                2      1s
         ");
@@ -257,11 +257,16 @@ mod tests {
                 "example.com",
                 Some("[2001:db8::1]:443"),
             ),
-            flow(Allowed, FlowRule::Answer, "deb.debian.org", Some("*.debian.org")),
+            flow(
+                Allowed,
+                FlowRule::Answer,
+                "deb.example.org",
+                Some("*.example.org"),
+            ),
         ];
         let network = |mode| VmNetwork {
             mode,
-            allow: vec!["*.debian.org".to_owned(), "1.2.3.4".to_owned()],
+            allow: vec!["*.example.org".to_owned(), "1.2.3.4".to_owned()],
             ..VmNetwork::default()
         };
         let hints = [
@@ -272,20 +277,20 @@ mod tests {
         ];
         let hints: Vec<String> = hints.into_iter().map(Option::unwrap_or_default).collect();
         insta::assert_snapshot!(hints.join("\n"), @r"
-        `banger vm set web --allow '*.debian.org' --allow 1.2.3.4 --allow '[2001:db8::1]:443'` allows example.com
-        `banger vm set web --net allow --allow '*.debian.org' --allow 1.2.3.4 --allow '[2001:db8::1]:443'` allows example.com
+        `banger vm set web --allow '*.example.org' --allow 1.2.3.4 --allow '[2001:db8::1]:443'` allows example.com
+        `banger vm set web --net allow --allow '*.example.org' --allow 1.2.3.4 --allow '[2001:db8::1]:443'` allows example.com
         VM `web` has no network; `banger vm set web --nat on` lets it reach the Internet
         ");
     }
 
     #[test]
     fn what_was_learnt_is_a_command_for_a_shell() {
-        let rules = ["deb.debian.org:80", "[2001:db8::1]:443", "vm:db"];
+        let rules = ["deb.example.org:80", "[2001:db8::1]:443", "vm:db"];
         let learned = VmLearned {
             rules: rules.map(|text| text.parse().unwrap()).to_vec(),
             complete: true,
             mode: NetMode::Learn,
         };
-        insta::assert_snapshot!(command("web", &learned), @"banger vm set web --net allow --allow deb.debian.org:80 --allow '[2001:db8::1]:443' --allow vm:db");
+        insta::assert_snapshot!(command("web", &learned), @"banger vm set web --net allow --allow deb.example.org:80 --allow '[2001:db8::1]:443' --allow vm:db");
     }
 }

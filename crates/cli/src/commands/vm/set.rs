@@ -17,7 +17,7 @@ use crate::{complete, connection, exit, print};
 Examples:
   banger vm set web --memory 8G --vcpu 4
   banger vm set web --disk-size 100G
-  banger vm set web --net allow --allow '*.debian.org' --allow 10.0.0.5:5432
+  banger vm set web --net allow --allow '*.example.org' --allow 10.0.0.5:5432
   banger vm set web -e DEBUG=1 -e OLD= --label team=core")]
 pub(crate) struct Args {
     #[arg(add = complete::vms())]

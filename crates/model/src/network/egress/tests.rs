@@ -48,8 +48,8 @@ fn told(flow: &Flow, peer: Option<&str>, known: &[&str], allow: &[&str]) -> Stri
 #[test]
 fn a_flow_is_called_by_name_and_has_its_rule() {
     let allow = [
-        "*.debian.org",
-        "*.debian.org:443",
+        "*.example.org",
+        "*.example.org:443",
         "cdn.net:80",
         "10.0.0.0/8",
         "10.1.0.0/16:22",
@@ -60,9 +60,9 @@ fn a_flow_is_called_by_name_and_has_its_rule() {
         told(
             flow(FlowRule::Answer, true, "203.0.113.1", 6, Some(443)),
             None,
-            &["cdn.net", "deb.debian.org"]
+            &["cdn.net", "deb.example.org"]
         ),
-        "deb.debian.org by *.debian.org:443; cdn.net:443 deb.debian.org:443"
+        "deb.example.org by *.example.org:443; cdn.net:443 deb.example.org:443"
     );
     assert_eq!(
         told(
