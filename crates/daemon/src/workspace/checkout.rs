@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use tokio::io::AsyncWriteExt;
 
@@ -202,15 +201,7 @@ impl Checkout {
     /// What `git` prints that reads `input`. Dropping the future ends it.
     async fn ask(&self, args: impl IntoIterator<Item = OsString>, input: &[u8]) -> Result<Vec<u8>, Error> {
         let what = "pack what the guest lacks";
-        let run = |source| Error::Run { what, source };
-        let mut command = tokio::process::Command::from(self.git.command(args));
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(run)?;
+        let mut child = self.git.start(what, args)?;
         let stdin = child.stdin.take();
         let feed = async {
             // A git that fails closes its input; what it printed says why.
@@ -219,7 +210,7 @@ impl Checkout {
             }
         };
         let (output, ()) = tokio::join!(child.wait_with_output(), feed);
-        printed(what, output.map_err(run)?)
+        printed(what, output.map_err(|source| Error::Run { what, source })?)
     }
 }
 
@@ -240,10 +231,7 @@ fn staged(plan: &Plan) -> Result<Vec<String>, Error> {
         return Ok(Vec::new());
     }
     let differing = match &plan.head {
-        Some(_) => Some(listing::paths(&git.run(
-            "compare the index",
-            ["diff-index", "--cached", "--name-only", "-z", "HEAD"],
-        )?)),
+        Some(_) => Some(listing::staged(&git)?),
         None => None,
     };
     let entries = listing::index(&git)?;
@@ -255,13 +243,12 @@ fn staged(plan: &Plan) -> Result<Vec<String>, Error> {
         is_new && !entry.is_module()
     });
     let objects: BTreeSet<String> = staged.map(|entry| entry.object).collect();
-    let names: String = objects.iter().map(|object| format!("{object}\n")).collect();
     // What is only intended to be added is named by an object that need not exist.
-    let args = ["cat-file", "--batch-check=%(objectname)"];
-    let found = git.feed("look for staged files", args, names.as_bytes())?;
-    let found = String::from_utf8_lossy(&found).into_owned();
-    let found = found.lines().filter(|line| !line.ends_with(" missing"));
-    Ok(found.map(str::to_owned).collect())
+    let present = listing::present(&git, objects.iter())?;
+    let found = objects.into_iter().zip(present);
+    Ok(found
+        .filter_map(|(object, there)| there.then_some(object))
+        .collect())
 }
 
 /// Tags and branches of other repositories that point at what goes: object, commit, name.

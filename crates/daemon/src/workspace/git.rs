@@ -172,6 +172,23 @@ impl Git {
     }
 }
 
+impl Git {
+    /// Starts `git` with pipes for all that it reads and prints. Dropping it ends it.
+    pub(crate) fn start<S: AsRef<OsStr>>(
+        &self,
+        what: &'static str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<tokio::process::Child, Error> {
+        tokio::process::Command::from(self.command(args))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|source| Error::Run { what, source })
+    }
+}
+
 /// What a `git` that has ended printed.
 pub(crate) fn printed(what: &'static str, output: Output) -> Result<Vec<u8>, Error> {
     if output.status.success() {

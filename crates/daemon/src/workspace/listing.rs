@@ -75,6 +75,21 @@ pub(crate) fn modified(git: &Git) -> Result<BTreeSet<Vec<u8>>, Error> {
     Ok(paths(&listed))
 }
 
+/// The paths that the index does not have as HEAD has them.
+pub(crate) fn staged(git: &Git) -> Result<BTreeSet<Vec<u8>>, Error> {
+    let args = ["diff-index", "--cached", "--name-only", "-z", "HEAD"];
+    Ok(paths(&git.run("compare the index", args)?))
+}
+
+/// Which of these objects git finds, in their order.
+pub(crate) fn present<'a>(git: &Git, objects: impl Iterator<Item = &'a String>) -> Result<Vec<bool>, Error> {
+    let names: String = objects.map(|object| format!("{object}\n")).collect();
+    let args = ["cat-file", "--batch-check=%(objectname)"];
+    let found = git.feed("look for objects", args, names.as_bytes())?;
+    let lines = found.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    Ok(lines.map(|line| !line.ends_with(b" missing")).collect())
+}
+
 /// A name for the entries of an index, as the guest's git gives it, too.
 pub(crate) fn name(git: &Git) -> Result<String, Error> {
     let listed = git.run("list the index", ["ls-files", "--stage", "-z"])?;

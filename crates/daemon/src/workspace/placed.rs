@@ -93,17 +93,14 @@ impl Records {
         let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let files = entries.map(|entry| entry.path());
         let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "json"));
-        let mut records: Vec<Record> = files
-            .filter_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok())
-            .collect();
+        let mut records: Vec<Record> = files.filter_map(|path| read(&path)).collect();
         records.sort_by(|a, b| a.guest_path.cmp(&b.guest_path));
         records
     }
 
     /// The one at a path of the guest. One that cannot be read is as good as none: the guest knows what it has.
     pub(crate) fn get(&self, guest_path: &str) -> Option<Record> {
-        let bytes = std::fs::read(self.file(guest_path, "json")).ok()?;
-        serde_json::from_slice(&bytes).ok()
+        read(&self.file(guest_path, "json"))
     }
 
     /// Stores one.
@@ -132,10 +129,10 @@ impl Records {
     /// What a workspace from the repository `common` is called below `refs/banger`: the VM, and a number if it has several.
     pub(crate) fn namespace(&self, vm: &str, guest_path: &str, common: &Path) -> String {
         let others = self.all();
-        let mut others = others
+        let others = others
             .iter()
             .filter(|record| record.common == common && record.guest_path != guest_path);
-        let taken: Vec<&str> = others.by_ref().map(|record| &record.namespace[..]).collect();
+        let taken: Vec<&str> = others.map(|record| &record.namespace[..]).collect();
         let numbered = (2..).map(|number| format!("{vm}.{number}"));
         let mut names = std::iter::once(vm.to_owned()).chain(numbered);
         names
@@ -146,5 +143,18 @@ impl Records {
     fn file(&self, guest_path: &str, ending: &str) -> PathBuf {
         let name = escaped(guest_path.as_bytes()).replace('/', "%2F");
         self.dir.join(format!("{name}.{ending}"))
+    }
+}
+
+/// A record; none when there is none, or when it cannot be read, which is told.
+fn read(path: &Path) -> Option<Record> {
+    let read = || Ok::<_, io::Error>(serde_json::from_slice(&std::fs::read(path)?)?);
+    match read() {
+        Ok(record) => Some(record),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "could not read what was placed");
+            None
+        }
     }
 }

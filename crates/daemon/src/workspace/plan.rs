@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -201,10 +202,7 @@ impl Plan {
     fn add_tracked(&mut self) -> Result<(), Error> {
         let git = self.stage.git(&self.source, "index");
         let staged = match &self.head {
-            Some(_) => listing::paths(&git.run(
-                "compare the index",
-                ["diff-index", "--cached", "--name-only", "-z", "HEAD"],
-            )?),
+            Some(_) => listing::staged(&git)?,
             None => BTreeSet::new(),
         };
         let modified = listing::modified(&git)?;
@@ -272,8 +270,14 @@ impl Plan {
 
     /// A file that was deleted in the work tree does not go: the guest's git shows it as deleted, too.
     fn add(&mut self, at: PathBuf, path: &[u8], why: &'static str, object: Option<String>) {
-        let Ok(metadata) = std::fs::symlink_metadata(&at) else {
-            return;
+        let metadata = match std::fs::symlink_metadata(&at) {
+            Ok(metadata) => metadata,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return,
+            Err(error) => {
+                self.omitted
+                    .insert(path.to_vec(), format!("cannot be looked at: {error}"));
+                return;
+            }
         };
         if !metadata.is_file() && !metadata.is_symlink() {
             // A directory in place of a tracked file is told by the files in it.

@@ -18,7 +18,7 @@ use banger_guest_api::workspace::{Seen, escaped, unescaped};
 use tokio::sync::oneshot;
 
 use super::agent::Agent;
-use super::checkout::{self, Checkout, Known};
+use super::checkout::{self, Checkout, Known, Own};
 use super::delta::{self, Delta, Facts};
 use super::history::{DEPTH, History};
 use super::placed::{Record, Records};
@@ -60,21 +60,39 @@ pub(crate) fn place(
             guest: &place.guest,
             path: &request.guest_path,
         };
-        let protected = place.records.get(&request.guest_path);
-        if protected.is_some_and(|record| record.readonly) {
+        let _hold = place.records.hold(&request.guest_path)?;
+        let record = place.records.get(&request.guest_path);
+        let was_readonly = record.as_ref().is_some_and(|record| record.readonly);
+        if was_readonly {
             agent.protect(false).await?;
         }
-        let (mut report, modules) = one(&place, &request).await?;
-        for (path, module) in modules {
-            let shown = String::from_utf8_lossy(&path).into_owned();
-            let report_of_it = self::place(place.clone(), module).await?;
-            report.add(&shown, report_of_it);
+        let placed = with_modules(&place, &request, record).await;
+        // One that failed changes nothing of who may write.
+        let readonly = if placed.is_ok() {
+            request.readonly
+        } else {
+            was_readonly
+        };
+        if readonly {
+            let protected = agent.protect(true).await;
+            return placed.and_then(|report| protected.map(|()| report));
         }
-        if request.readonly {
-            agent.protect(true).await?;
-        }
-        Ok(report)
+        placed
     })
+}
+
+async fn with_modules(
+    place: &Place,
+    request: &WorkspaceRequest,
+    record: Option<Record>,
+) -> Result<WorkspaceReport, Error> {
+    let (mut report, modules) = one(place, request, record).await?;
+    for (path, module) in modules {
+        let shown = String::from_utf8_lossy(&path).into_owned();
+        let report_of_it = self::place(place.clone(), module).await?;
+        report.add(&shown, report_of_it);
+    }
+    Ok(report)
 }
 
 trait Add {
@@ -99,13 +117,15 @@ impl Add for WorkspaceReport {
 }
 
 /// Places one, and gives what is to be placed in it.
-async fn one(place: &Place, request: &WorkspaceRequest) -> Result<(WorkspaceReport, Modules), Error> {
+async fn one(
+    place: &Place,
+    request: &WorkspaceRequest,
+    record: Option<Record>,
+) -> Result<(WorkspaceReport, Modules), Error> {
     let agent = Agent {
         guest: &place.guest,
         path: &request.guest_path,
     };
-    let _hold = place.records.hold(&request.guest_path)?;
-    let record = place.records.get(&request.guest_path);
     let planned = Planned::make(request.clone(), place.scratch.clone()).await?;
     let guest = Has::ask(agent, record.as_ref(), &planned.plan).await?;
     let mut delta = delta::decide(&Facts {
@@ -128,82 +148,124 @@ async fn one(place: &Place, request: &WorkspaceRequest) -> Result<(WorkspaceRepo
         }
     }
     let modules = planned.plan.modules_of(request);
-    let report = send(place, request, agent, planned, guest, delta, record, with_state).await?;
+    let due = Due {
+        planned,
+        guest,
+        delta,
+        record,
+        with_state,
+    };
+    let report = due.send(place, request, agent).await?;
     Ok((report, modules))
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the steps of one thing, each made by another"
-)]
-async fn send(
-    place: &Place,
-    request: &WorkspaceRequest,
-    agent: Agent<'_>,
+/// What is to be sent, and what that is decided by.
+struct Due {
     planned: Planned,
     guest: Has,
     delta: Delta,
     record: Option<Record>,
+    /// Whether HEAD and the index go.
     with_state: bool,
-) -> Result<WorkspaceReport, Error> {
-    let known = Known {
-        anonymous: !place.git_identity,
-        ..known(&guest, record.as_ref())
-    };
-    let generation = random::hex::<16>().map_err(|error| Error::Random(Box::new(error)))?;
-    let depth = request.depth.unwrap_or(DEPTH);
-    let packing = tokio::task::spawn_blocking(move || {
-        // Deeper than before means anew: what the guest has then ends where it must not.
-        let fresh = depth == 0 && !known.history.full;
-        let known = match fresh {
-            true => Known {
-                haves: Vec::new(),
-                history: History::default(),
-                objects: BTreeSet::new(),
-                ..known
-            },
-            false => known,
+}
+
+impl Due {
+    async fn send(
+        mut self,
+        place: &Place,
+        request: &WorkspaceRequest,
+        agent: Agent<'_>,
+    ) -> Result<WorkspaceReport, Error> {
+        let mut report = self.report(request);
+        let known = Known {
+            anonymous: !place.git_identity,
+            ..known(&self.guest, self.record.as_ref())
         };
-        let tips = checkout::tips(&planned.plan);
-        let history = match known.history.full && !fresh {
-            true => History::of(&planned.plan.source, &tips, 0, &known.history)?,
-            false => History::of(&planned.plan.source, &tips, depth, &known.history)?,
+        let (depth, with_state) = (request.depth.unwrap_or(DEPTH), self.with_state);
+        let planned = self.planned;
+        let making = tokio::task::spawn_blocking(move || {
+            let (history, checkout) = checkout(&planned, known, depth, with_state)?;
+            Ok::<_, Error>((planned, history, checkout))
+        });
+        let (planned, history, mut checkout) = making
+            .await
+            .map_err(|_| Error::Defect("preparing a workspace"))??;
+        let mut new = planned.record(place, request, self.record.take(), history);
+        let has_all = self.delta.send.is_empty() && self.delta.remove.is_empty() && checkout.is_empty();
+        if self.guest.same && has_all {
+            place.records.put(&new)?;
+            return Ok(report);
+        }
+        let generation = random::hex::<16>().map_err(|error| Error::Random(Box::new(error)))?;
+        let (pack, made) = oneshot::channel();
+        let shipment = Shipment {
+            plan: planned.plan,
+            delta: self.delta,
+            pack: made,
+            own: std::mem::take(&mut checkout.files),
+            generation: generation.clone(),
+            say: place.say.clone(),
         };
-        let checkout = Checkout::make(&planned.plan, &planned.base, &history, &known, with_state)?;
-        Ok::<_, Error>((planned, history, checkout))
-    });
-    let (planned, history, mut checkout) = packing
-        .await
-        .map_err(|_| Error::Defect("preparing a workspace"))??;
-    let mut report = WorkspaceReport {
-        guest_path: request.guest_path.clone(),
-        files: planned.plan.files.len() as u64,
-        bytes: planned.plan.bytes(),
-        sent_files: delta.send.len() as u64,
-        sent_bytes: guest.told,
-        kept: delta
-            .kept
-            .iter()
-            .map(|path| String::from_utf8_lossy(path).into_owned())
-            .collect(),
-        omitted: planned.plan.omissions(),
-    };
-    let mut new = planned.record(place, request, record, history);
-    if guest.same && delta.send.is_empty() && delta.remove.is_empty() && checkout.is_empty() {
+        let Sent { plan, bytes } = shipped(agent, shipment, checkout, pack).await?;
+        report.sent_bytes += bytes;
+        new.generation = Some(generation);
+        new.files = tags_of(&plan);
         place.records.put(&new)?;
-        return Ok(report);
+        Ok(report)
     }
-    let (pack, made) = oneshot::channel();
-    let shipment = Shipment {
-        plan: planned.plan,
-        delta,
-        pack: made,
-        own: std::mem::take(&mut checkout.files),
-        generation: generation.clone(),
-        say: place.say.clone(),
+
+    /// What is told when it is done.
+    fn report(&self, request: &WorkspaceRequest) -> WorkspaceReport {
+        let plan = &self.planned.plan;
+        let kept = self.delta.kept.iter();
+        WorkspaceReport {
+            guest_path: request.guest_path.clone(),
+            files: plan.files.len() as u64,
+            bytes: plan.bytes(),
+            sent_files: self.delta.send.len() as u64,
+            sent_bytes: self.guest.told,
+            kept: kept
+                .map(|path| String::from_utf8_lossy(path).into_owned())
+                .collect(),
+            omitted: plan.omissions(),
+        }
+    }
+}
+
+/// The guest's repository, as far as it lacks it, and its history.
+fn checkout(
+    planned: &Planned,
+    known: Known,
+    depth: u32,
+    with_state: bool,
+) -> Result<(History, Checkout), Error> {
+    // Deeper than before means anew: what the guest has then ends where it must not.
+    let fresh = depth == 0 && !known.history.full;
+    let known = match fresh {
+        true => Known {
+            haves: Vec::new(),
+            history: History::default(),
+            objects: BTreeSet::new(),
+            ..known
+        },
+        false => known,
     };
+    // What goes deep once stays so.
+    let depth = if known.history.full { 0 } else { depth };
+    let tips = checkout::tips(&planned.plan);
+    let history = History::of(&planned.plan.source, &tips, depth, &known.history)?;
+    let checkout = Checkout::make(&planned.plan, &planned.base, &history, &known, with_state)?;
+    Ok((history, checkout))
+}
+
+/// Sends it. The pack is made while files are sent; where it fails, the stream ends for want of it.
+async fn shipped(
+    agent: Agent<'_>,
+    shipment: Shipment,
+    checkout: Checkout,
+    pack: oneshot::Sender<Vec<Own>>,
+) -> Result<Sent, Error> {
     let (body, streaming) = stream(shipment);
-    // The pack is made while files are sent. Where it fails, the stream ends for want of it.
     let packing = async {
         let packed = checkout.pack().await?;
         let _ = pack.send(packed);
@@ -217,14 +279,7 @@ async fn send(
     // When the host's side failed, the guest only saw the stream end; the host's words say why.
     let sent = streamed?;
     put?;
-    let Some(Sent { plan, bytes }) = sent else {
-        return Err(Error::Defect("sending a workspace"));
-    };
-    report.sent_bytes += bytes;
-    new.generation = Some(generation);
-    new.files = tags_of(&plan);
-    place.records.put(&new)?;
-    Ok(report)
+    sent.ok_or(Error::Defect("sending a workspace"))
 }
 
 /// What the guest has of the repository, as far as that is certain.

@@ -5,10 +5,9 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Stdio;
 
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStdin};
 
 use super::git::{Git, printed};
 use super::remote::printable;
@@ -85,14 +84,7 @@ impl Quarantine {
             "--fix-thin",
             &most,
         ];
-        let mut command = Command::from(self.git().command(args));
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(run)?;
+        let mut child = self.git().start(WHAT, args)?;
         let stdin = child.stdin.take();
         Ok(Incoming { child, stdin })
     }

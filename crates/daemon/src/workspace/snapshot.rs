@@ -63,18 +63,11 @@ pub(crate) fn take(plan: &mut Plan) -> Result<Snapshot, Error> {
 fn new_paths(git: &Git, entries: &[Listed]) -> Result<Vec<u8>, Error> {
     let entries = entries.iter().filter(|entry| !entry.is_module());
     let entries: Vec<&Listed> = entries.filter(|entry| !entry.is_skipped()).collect();
-    let names: String = entries
-        .iter()
-        .map(|entry| format!("{}\n", entry.object))
-        .collect();
-    let args = ["cat-file", "--batch-check=%(objectname)"];
-    let found = git.feed("look for objects", args, names.as_bytes())?;
+    let present = listing::present(git, entries.iter().map(|entry| &entry.object))?;
     let mut paths = Vec::new();
-    for (entry, line) in entries.iter().zip(String::from_utf8_lossy(&found).lines()) {
-        if line.ends_with(" missing") {
-            paths.extend_from_slice(&entry.path);
-            paths.push(0);
-        }
+    for (entry, _) in entries.iter().zip(present).filter(|(_, there)| !there) {
+        paths.extend_from_slice(&entry.path);
+        paths.push(0);
     }
     Ok(paths)
 }

@@ -84,6 +84,9 @@ pub(super) fn readonly(backend: Backend) -> Result<()> {
     home.exec("web", &write)?.failed()?.saying("Read-only")?;
     home.banger(["vm", "restart", "web"])?.ok()?;
     home.exec("web", &write)?.failed()?.saying("Read-only")?;
+    // One that is refused changes nothing of that.
+    prepare(&home, &repository, &["--branch", "no..name"])?.failed()?;
+    home.exec("web", &write)?.failed()?.saying("Read-only")?;
     prepare(&home, &repository, &[])?.ok()?;
     home.exec("web", &write)?.ok()?;
     home.end()
