@@ -88,3 +88,25 @@ pub fn decoded(text: &str) -> Option<Vec<u8>> {
     }
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn all_bytes_come_back(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let text = encoded(&bytes);
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
+            prop_assert_eq!(decoded(&text), Some(bytes));
+        }
+    }
+
+    #[test]
+    fn what_is_no_escape_is_refused() {
+        for bad in ["%", "%4", "%G0"] {
+            assert_eq!(decoded(bad), None, "{bad}");
+        }
+    }
+}

@@ -30,12 +30,12 @@ pub struct Look {
     /// The generation that the host knows the manifest of.
     #[serde(default)]
     pub generation: Option<String>,
-    /// Paths under it, as [`escaped`], that are to be looked for beside those of the manifest.
+    /// Paths under it, percent-encoded ([`crate::query::encoded`]), that are to be looked for beside those of the manifest.
     #[serde(default)]
     pub probe: Vec<String>,
 }
 
-/// What the guest has at that place. Paths are [`escaped`].
+/// What the guest has at that place. Paths are percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Seen {
@@ -227,51 +227,12 @@ fn nonsense(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// A path of any bytes as text: all but printable ASCII, and the percent sign, as `%XX`.
-pub fn escaped(path: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(path.len());
-    for &byte in path {
-        if (byte.is_ascii_graphic() || byte == b' ') && byte != b'%' {
-            text.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
-}
-
-/// The path of [`escaped`]; `None` when it is none.
-pub fn unescaped(text: &str) -> Option<Vec<u8>> {
-    let mut path = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'%' {
-            path.push(byte);
-            continue;
-        }
-        let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-        path.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = &rest[2..];
-    }
-    Some(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     proptest! {
-        #[test]
-        fn every_path_comes_back(path in prop::collection::vec(any::<u8>(), 0..80)) {
-            let text = escaped(&path);
-            prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '));
-            prop_assert_eq!(unescaped(&text), Some(path));
-        }
-
         #[test]
         fn every_entry_comes_back(
             path in prop::collection::vec(any::<u8>(), 0..80),
@@ -303,13 +264,6 @@ mod tests {
             let _ = Head::read(&mut from);
             let _ = read_chunk(&mut from, &mut Vec::new());
             let _ = read_tag(&mut from);
-        }
-    }
-
-    #[test]
-    fn what_is_no_escape_is_refused() {
-        for bad in ["%", "%4", "%G0"] {
-            assert_eq!(unescaped(bad), None, "{bad}");
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use banger_guest_api::Failure;
-use banger_guest_api::workspace::{Look, Seen, escaped, unescaped};
+use banger_guest_api::query::{decoded, encoded};
+use banger_guest_api::workspace::{Look, Seen};
 
 use super::manifest::{self, GitState, Manifest};
 use super::{below, in_the_way};
@@ -34,9 +35,9 @@ pub(super) fn seen(base: &Path, asked: &Look) -> Result<Seen, Failure> {
     Ok(Seen::Placed {
         same,
         entries: entries
-            .map(|(path, entry)| (escaped(path), entry.tag.clone()))
+            .map(|(path, entry)| (encoded(path), entry.tag.clone()))
             .collect(),
-        changed: changed.map(|(path, _)| escaped(path)).collect(),
+        changed: changed.map(|(path, _)| encoded(path)).collect(),
         taken: taken.cloned().collect(),
         // A repository that never came whole is nobody's work.
         git_touched: manifest.git.is_some_and(|placed| placed != GitState::now(base)),
@@ -64,7 +65,7 @@ fn differs(base: &Path, path: &[u8], placed: manifest::Look) -> bool {
 }
 
 fn is_taken(base: &Path, path: &str) -> bool {
-    let Some(path) = unescaped(path).and_then(|path| below(base, &path)) else {
+    let Some(path) = decoded(path).and_then(|path| below(base, &path)) else {
         return true;
     };
     in_the_way(base, &path).is_some() || path.symlink_metadata().is_ok()

@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use banger_guest_api::workspace::{escaped, unescaped};
+use banger_guest_api::query::{decoded, encoded};
 use serde::{Deserialize, Serialize};
 
 use super::OWN_DIR;
@@ -101,17 +101,17 @@ impl Manifest {
                     tag: String::new(),
                     look: None,
                 };
-                self.entries.insert(unescaped(&path).unwrap_or_default(), entry);
+                self.entries.insert(decoded(&path).unwrap_or_default(), entry);
             }
             Line::File { path, tag, look } => {
                 let entry = Entry {
                     tag,
                     look: Some(look),
                 };
-                self.entries.insert(unescaped(&path).unwrap_or_default(), entry);
+                self.entries.insert(decoded(&path).unwrap_or_default(), entry);
             }
             Line::Gone { path } => {
-                self.entries.remove(&unescaped(&path).unwrap_or_default());
+                self.entries.remove(&decoded(&path).unwrap_or_default());
             }
             Line::Generation { id, git } => {
                 self.generation = Some(id);
@@ -133,7 +133,7 @@ impl Journal {
         std::fs::create_dir_all(base.join(OWN_DIR))?;
         let mut out = io::BufWriter::new(File::create(&fresh)?);
         for (path, entry) in &manifest.entries {
-            let path = escaped(path);
+            let path = encoded(path);
             let line = match entry.look {
                 Some(look) => Line::File {
                     path,
@@ -156,18 +156,18 @@ impl Journal {
 
     /// A file is about to be written.
     pub(super) fn writing(&mut self, path: &[u8]) -> io::Result<()> {
-        write(&mut self.0, &Line::Writing { path: escaped(path) })
+        write(&mut self.0, &Line::Writing { path: encoded(path) })
     }
 
     /// A file is there.
     pub(super) fn written(&mut self, path: &[u8], tag: String, look: Look) -> io::Result<()> {
-        let path = escaped(path);
+        let path = encoded(path);
         write(&mut self.0, &Line::File { path, tag, look })
     }
 
     /// A file is gone.
     pub(super) fn gone(&mut self, path: &[u8]) -> io::Result<()> {
-        write(&mut self.0, &Line::Gone { path: escaped(path) })
+        write(&mut self.0, &Line::Gone { path: encoded(path) })
     }
 
     /// The stream came whole.

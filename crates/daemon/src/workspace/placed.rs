@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use banger_guest_api::workspace::{escaped, unescaped};
+use banger_guest_api::query::{decoded, encoded};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ pub(crate) struct Record {
     pub(crate) has_changes: bool,
     /// The commits that went.
     pub(crate) history: History,
-    /// The files and their tags, by escaped path.
+    /// The files and their tags, by percent-encoded path.
     pub(crate) files: BTreeMap<String, String>,
     /// What was brought back last.
     #[serde(default)]
@@ -73,7 +73,7 @@ impl Record {
     pub(crate) fn tags(&self) -> BTreeMap<Vec<u8>, String> {
         let pairs = self.files.iter();
         pairs
-            .filter_map(|(path, tag)| Some((unescaped(path)?, tag.clone())))
+            .filter_map(|(path, tag)| Some((decoded(path)?, tag.clone())))
             .collect()
     }
 }
@@ -141,7 +141,7 @@ impl Records {
     }
 
     fn file(&self, guest_path: &str, ending: &str) -> PathBuf {
-        let name = escaped(guest_path.as_bytes()).replace('/', "%2F");
+        let name = encoded(guest_path.as_bytes()).replace('/', "%2F");
         self.dir.join(format!("{name}.{ending}"))
     }
 }

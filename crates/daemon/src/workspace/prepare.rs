@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use banger_api::{WorkspaceReport, WorkspaceRequest};
-use banger_guest_api::workspace::{Seen, escaped, unescaped};
+use banger_guest_api::query::{decoded, encoded};
+use banger_guest_api::workspace::Seen;
 use tokio::sync::oneshot;
 
 use super::agent::Agent;
@@ -374,7 +375,7 @@ impl Planned {
 fn tags_of(plan: &Plan) -> BTreeMap<String, String> {
     let files = plan.files.iter();
     files
-        .map(|(path, file)| (escaped(path), file.tag.clone()))
+        .map(|(path, file)| (encoded(path), file.tag.clone()))
         .collect()
 }
 
@@ -419,7 +420,7 @@ impl Has {
         for _ in 0..2 {
             let unknown = plan.files.keys().filter(|path| !has.placed.contains_key(*path));
             let probe: Vec<String> = match generation.is_some() || !has.placed.is_empty() {
-                true => unknown.map(|path| escaped(path)).collect(),
+                true => unknown.map(|path| encoded(path)).collect(),
                 false => Vec::new(),
             };
             let (seen, told) = agent
@@ -454,10 +455,10 @@ impl Has {
                 taken,
                 git_touched,
             } => {
-                let bytes = |paths: Vec<String>| paths.into_iter().filter_map(|path| unescaped(&path));
+                let bytes = |paths: Vec<String>| paths.into_iter().filter_map(|path| decoded(&path));
                 let entries = entries.into_iter();
                 let entries: BTreeMap<Vec<u8>, String> = entries
-                    .filter_map(|(path, tag)| Some((unescaped(&path)?, tag)))
+                    .filter_map(|(path, tag)| Some((decoded(&path)?, tag)))
                     .collect();
                 let again = !same && entries != self.placed;
                 if !same {
