@@ -107,7 +107,8 @@ impl Helper {
         self.host.apply(&Step::Filter { what, script }).or_else(|_| {
             let (what, script) = ("load the packet filter", self.whole_filter());
             self.host.apply(&Step::Filter { what, script })?;
-            self.learn_chains()
+            self.learn_chains();
+            Ok(())
         })
     }
 

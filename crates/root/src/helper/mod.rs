@@ -175,17 +175,16 @@ impl Helper {
         let steps = self.steps()?;
         steps.iter().try_for_each(|step| self.host.apply(step))?;
         self.known.spares = converge::spares(self.owner, &self.host.observe()?);
-        self.learn_chains()?;
+        self.learn_chains();
         self.tell_resolved();
         Ok(())
     }
 
-    /// Learns how the kernel lists the filter that it has just loaded, to see later whether someone changed it.
-    fn learn_chains(&mut self) -> Result<(), HostError> {
-        if self.plan.prepared.is_some() {
-            self.known.chains = audit::chains(self.owner, &self.host.filter()?);
-        }
-        Ok(())
+    /// Learns how the kernel lists the filter that it has just loaded, to see later whether someone changed it. A listing that
+    /// fails is told by the audit, which needs one as well.
+    fn learn_chains(&mut self) {
+        let listing = self.host.filter().unwrap_or_default();
+        self.known.chains = audit::chains(self.owner, &listing);
     }
 
     /// Lets the host's resolver ask the gateway for names of VMs. It forgets that with the bridge.
