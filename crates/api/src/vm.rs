@@ -259,4 +259,7 @@ pub struct Pruned {
     pub names: Vec<String>,
     /// Bytes that it took.
     pub bytes: u64,
+    /// What stays that nobody uses either, and why: a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
 }

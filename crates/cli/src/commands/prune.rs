@@ -60,8 +60,13 @@ impl What {
 pub(crate) async fn run(what: What, args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let found = what.prune(&client, &Prune { dry_run: true }).await?;
-    if found.names.is_empty() {
+    for kept in &found.kept {
+        eprintln!("note: {kept}");
+    }
+    if found.names.is_empty() && found.kept.is_empty() {
         eprintln!("{}", what.nothing());
+    }
+    if found.names.is_empty() {
         return Ok(exit::OK);
     }
     if args.dry_run {

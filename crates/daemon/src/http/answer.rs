@@ -63,15 +63,9 @@ pub(crate) enum BadRequest {
     /// No such route.
     #[error("this daemon has no {method} {path}")]
     NoRoute { method: Method, path: String },
-    /// A stream was asked for without an upgrade.
-    #[error("this request needs `Upgrade: {}`", banger_api::stream::STDIO_MUX)]
-    NoUpgrade,
-    /// A stream of SSH was asked for without an upgrade.
-    #[error("this request needs `Upgrade: {}`", banger_api::stream::SSH)]
-    NoSshUpgrade,
-    /// A connection to copy files was asked for without an upgrade.
-    #[error("this request needs `Upgrade: {}`", banger_api::stream::HANDED_OVER)]
-    NoHandover,
+    /// What takes another protocol was asked for without it.
+    #[error("this request needs `Upgrade: {0}`")]
+    NoUpgrade(&'static str),
     /// A thread of blocking work panicked.
     #[error("{0} panicked (a defect of banger: see the daemon's log)")]
     Defect(&'static str),

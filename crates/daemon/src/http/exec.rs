@@ -1,8 +1,7 @@
 //! Commands in a guest: the client's stream and the agent's are joined, byte for byte.
 
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use banger_api::stream::{Exec, STDIO_MUX};
 use banger_model::VmSpec;
 use http_body_util::{BodyExt, Limited};
@@ -10,8 +9,8 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 
-use super::App;
 use super::answer::{BadRequest, Refused};
+use super::{App, upgrade};
 use crate::database::ImageRef;
 use crate::vm;
 
@@ -26,7 +25,7 @@ pub(crate) async fn exec(
     Path(name): Path<String>,
     mut request: Request,
 ) -> Result<Response, Refused> {
-    let client = upgrade(&mut request)?;
+    let client = upgrade::asked(&mut request, STDIO_MUX)?;
     let handle = app.vms.find(&name)?;
     let live = handle.live()?;
     let exec = read(request).await?;
@@ -44,12 +43,6 @@ pub(crate) async fn exec(
     Ok(joined(client, agent))
 }
 
-/// The stream that a client asks for.
-pub(super) fn upgrade(request: &mut Request) -> Result<OnUpgrade, Refused> {
-    let client = request.extensions_mut().remove::<OnUpgrade>();
-    Ok(client.ok_or(BadRequest::NoUpgrade)?)
-}
-
 /// Joins a client's stream and the agent's, and tells the client so.
 pub(super) fn joined(client: OnUpgrade, agent: Upgraded) -> Response {
     tokio::spawn(async move {
@@ -65,11 +58,7 @@ pub(super) fn joined(client: OnUpgrade, agent: Upgraded) -> Response {
             tracing::debug!(%error, "a stream ended early");
         }
     });
-    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static(STDIO_MUX));
-    response
+    upgrade::switching(STDIO_MUX)
 }
 
 /// The body of such a request.

@@ -4,14 +4,13 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::Response;
-use banger_api::stream::{FilesDone, routes};
+use banger_api::stream::{FilesDone, HANDED_OVER, routes};
 use http::Method;
 use http_body_util::{BodyExt, Full};
-use hyper::upgrade::OnUpgrade;
 
-use super::App;
-use super::answer::{BadRequest, Refused};
+use super::answer::Refused;
 use super::handover::handed_over;
+use super::{App, upgrade};
 use crate::guest::{self, Guest};
 use crate::vm;
 
@@ -63,8 +62,7 @@ async fn connect(
     method: Method,
     route: &'static str,
 ) -> Result<Response, Refused> {
-    let client = request.extensions_mut().remove::<OnUpgrade>();
-    let client = client.ok_or(BadRequest::NoHandover)?;
+    let client = upgrade::asked(&mut request, HANDED_OVER)?;
     let (guest, failed) = of(app, name)?;
     let asked = if route == routes::FILES {
         "copy files"

@@ -8,8 +8,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use banger_api::stream::HANDED_OVER;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -18,6 +17,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
+use super::upgrade;
 use crate::guest::Tunnel;
 
 /// The answer to a client that gets a connection of its own.
@@ -33,11 +33,7 @@ pub(super) fn handed_over(client: OnUpgrade, agent: Tunnel) -> Response {
             tracing::debug!(%error, "a client left before it had its connection");
         }
     });
-    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static(HANDED_OVER));
-    response
+    upgrade::switching(HANDED_OVER)
 }
 
 async fn hand_over(client: Upgraded, Tunnel { stream, sent }: Tunnel) -> io::Result<()> {

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::App;
 use super::answer::{Asked, Refused};
 use crate::follow::Follow;
-use crate::vm::{Files, Handle, machine_dir};
+use crate::vm::{Handle, machine_dir};
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
@@ -32,7 +32,7 @@ pub(crate) async fn logs(
         LogSource::Console => &["console.log.1", "console.log"],
         LogSource::Vmm => &["vmm.log"],
     };
-    let files = Files::of(&paths.state, state.spec.id);
+    let files = app.vms.context().files(state.spec.id);
     let dir = state
         .phase
         .may_have_machine()

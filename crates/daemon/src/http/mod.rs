@@ -24,6 +24,7 @@ mod repository;
 mod secrets;
 mod sessions;
 mod ssh;
+mod upgrade;
 mod vms;
 mod workspaces;
 

@@ -9,20 +9,29 @@ use banger_api::{Prune, Pruned};
 
 use super::App;
 use super::answer::{Body, Refused, blocking};
-use crate::vm::{Files, space_used};
+use super::workspaces::records;
+use crate::vm::space_used;
+use crate::workspace;
 
 type Answer = Result<Json<Pruned>, Refused>;
 
 pub(crate) async fn vms(State(app): State<App>, Body(request): Body<Prune>) -> Answer {
     let mut pruned = Pruned::default();
     let mut failure = None;
-    let state_dir = &app.vms.context().paths.state;
+    let context = app.vms.context();
     for handle in app.vms.list() {
         let state = handle.state();
         if state.phase.may_have_machine() {
             continue;
         }
-        let bytes = space_used(&Files::of(state_dir, state.spec.id).disk()).as_bytes();
+        if let Some(work) = workspace::unsaved(None, &records(&app, &handle)).await.first() {
+            let (name, path, what) = (&state.spec.name, &work.guest_path, &work.what);
+            pruned.kept.push(format!(
+                "VM `{name}` has work at {path} that was not brought back: {what}; lose it with `banger vm delete -f {name}`"
+            ));
+            continue;
+        }
+        let bytes = space_used(&context.files(state.spec.id).disk()).as_bytes();
         let name = state.spec.name.to_string();
         if !request.dry_run
             && let Err(error) = app.vms.delete(&name).await
@@ -54,6 +63,7 @@ pub(crate) async fn images(State(app): State<App>, Body(request): Body<Prune>) -
     Ok(Json(Pruned {
         names: pruned.names.iter().map(ToString::to_string).collect(),
         bytes: pruned.bytes,
+        kept: Vec::new(),
     }))
 }
 

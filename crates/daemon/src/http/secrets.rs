@@ -9,7 +9,7 @@ use banger_guest_api::secret::{MAX, PutSecret, SecretName};
 
 use super::App;
 use super::answer::{BadRequest, Refused};
-use crate::vm::{self, Carried, Files, Handle, Reporter};
+use crate::vm::{self, Carried, Handle, Reporter};
 
 pub(crate) async fn put(
     State(app): State<App>,
@@ -64,6 +64,5 @@ pub(super) fn started(app: &App, handle: &Handle, given: &[String], say: &Report
 }
 
 fn carried(app: &App, handle: &Handle) -> Carried {
-    let state = &app.vms.context().paths.state;
-    Carried::of(Files::of(state, handle.state().spec.id).dir())
+    Carried::of(app.vms.context().files(handle.state().spec.id).dir())
 }

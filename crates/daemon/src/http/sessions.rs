@@ -5,11 +5,11 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use banger_api::VmSession;
-use banger_api::stream::{SessionSignal, SessionStart, SessionStop, SessionStream};
+use banger_api::stream::{STDIO_MUX, SessionSignal, SessionStart, SessionStop, SessionStream};
 
-use super::App;
 use super::answer::{Body, Refused};
 use super::exec::{joined, read, with_defaults};
+use super::{App, upgrade};
 use crate::guest::{self, Guest};
 use crate::vm::{self, Handle};
 
@@ -73,7 +73,7 @@ pub(crate) async fn stream(
     Path((name, session)): Path<(String, String)>,
     mut request: Request,
 ) -> Result<Response, Refused> {
-    let client = super::exec::upgrade(&mut request)?;
+    let client = upgrade::asked(&mut request, STDIO_MUX)?;
     let (handle, guest) = of(&app, &name)?;
     let wanted: SessionStream = read(request).await?;
     let agent = guest.join_session(&session, &wanted).await;

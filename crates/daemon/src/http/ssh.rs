@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use banger_api::stream::SSH;
 use banger_api::{SshAccess, SshStart};
 use banger_guest_api::{Connect, Ssh, Transport, ssh::encode_key};
 use http_body_util::{BodyExt, Limited};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 
-use super::App;
 use super::answer::{BadRequest, Refused};
+use super::{App, upgrade};
 use crate::guest::Tunnel;
-use crate::vm::{self, Files, Handle, Vms};
+use crate::vm::{self, Handle, Vms};
 use crate::{forward, ssh};
 
 /// Longer than any request.
@@ -50,10 +49,7 @@ pub(crate) async fn open(
     Path(name): Path<String>,
     mut request: Request,
 ) -> Result<Response, Refused> {
-    let client = request
-        .extensions_mut()
-        .remove::<OnUpgrade>()
-        .ok_or(BadRequest::NoSshUpgrade)?;
+    let client = upgrade::asked(&mut request, SSH)?;
     let handle = app.vms.find(&name)?;
     let server = match read(request).await? {
         SshStart { sshd: true } => Server::Own(own(&handle).await?),
@@ -65,11 +61,7 @@ pub(crate) async fn open(
             Err(error) => tracing::warn!(%error, "a client asked for a stream and did not take it"),
         }
     });
-    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static(SSH));
-    Ok(response)
+    Ok(upgrade::switching(SSH))
 }
 
 /// Who answers.
@@ -109,9 +101,7 @@ pub(crate) async fn agent(vms: &Arc<Vms>, handle: &Handle) -> Result<Upgraded, R
     let registry = Arc::clone(vms);
     let ssh = blocking(move || {
         let context = registry.context();
-        let host = context
-            .ssh
-            .host(Files::of(&context.paths.state, id).dir(), &name)?;
+        let host = context.ssh.host(context.files(id).dir(), &name)?;
         let user = context.ssh.identity()?;
         // Before the client sees the VM's key.
         context.ssh.publish(&registry.directories())?;

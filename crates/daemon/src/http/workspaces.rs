@@ -9,7 +9,7 @@ use banger_api::{Unsaved, WorkspacePlan, WorkspaceQuery, WorkspaceRequest, Works
 use super::answer::{Asked, Body, Refused, blocking};
 use super::{App, events};
 use crate::error::{body, chain};
-use crate::vm::{Files, Handle, Reporter};
+use crate::vm::{Handle, Reporter};
 use crate::workspace::{self, Place, Record, Records};
 
 pub(crate) async fn plan(
@@ -93,9 +93,9 @@ pub(super) async fn started(app: &App, handle: &Handle, say: &Reporter) {
     }
 }
 
-fn records(app: &App, handle: &Handle) -> Records {
-    let state = &app.vms.context().paths.state;
-    Records::of(Files::of(state, handle.state().spec.id).dir())
+/// What was placed in a VM.
+pub(super) fn records(app: &App, handle: &Handle) -> Records {
+    Records::of(app.vms.context().files(handle.state().spec.id).dir())
 }
 
 fn place_of(app: &App, name: &str) -> Result<Place, Refused> {

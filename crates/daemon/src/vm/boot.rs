@@ -19,7 +19,6 @@ use banger_model::{Stage, VmmKind, WaitFor};
 use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
 use tokio_util::sync::CancellationToken;
 
-use super::disks::Files;
 use super::guest_config::{self, boot_args};
 use super::progress::Reporter;
 use super::state::{Facts, Place};
@@ -307,7 +306,7 @@ impl Steps<'_> {
 
     /// Keeps in mind which files of the host's the VM's disk has now.
     fn remember(&self, brought: Vec<String>) {
-        let files = Files::of(&self.context.paths.state, self.row.spec.id);
+        let files = self.context.files(self.row.spec.id);
         if let Err(error) = Carried::of(files.dir()).add_files(brought) {
             tracing::warn!(error = %chain(&error), "could not note which files went along");
         }
@@ -379,7 +378,7 @@ impl Steps<'_> {
 
     fn launch_spec(&self, layers: &[Layer], initrd: PathBuf, card: Option<Card>) -> LaunchSpec {
         let VmRow { spec, image, .. } = self.row;
-        let files = Files::of(&self.context.paths.state, spec.id);
+        let files = self.context.files(spec.id);
         let layers = layers.iter().map(|layer| Disk {
             path: layer.path.clone(),
             writable: false,

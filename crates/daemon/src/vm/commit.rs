@@ -12,7 +12,7 @@ use banger_image::ImageRecord;
 use banger_model::{ImageName, KernelName, Phase, WaitFor};
 use tokio_util::sync::CancellationToken;
 
-use super::{Carried, Context, Error, Files, Handle, Reporter};
+use super::{Carried, Context, Error, Handle, Reporter};
 use crate::error::body;
 
 /// What a guest that was started for a commit gets to end.
@@ -55,7 +55,7 @@ impl Handle {
 
     /// Says which files of the host's an image may get: they are on the disk that becomes its layer.
     fn tell_what_goes_along(&self, context: &Context, say: &Reporter) {
-        let files = Files::of(&context.paths.state, self.state().spec.id);
+        let files = context.files(self.state().spec.id);
         let brought: Vec<String> = Carried::of(files.dir()).files().into_iter().collect();
         if !brought.is_empty() {
             say.note(format!(
@@ -109,7 +109,7 @@ impl Handle {
             (Phase::Stopped | Phase::Failed, None) => None,
             (phase, _) => return Err(Error::NotRunning { name, phase }),
         };
-        let disk = Files::of(&context.paths.state, state.spec.id).disk();
+        let disk = context.files(state.spec.id).disk();
         let stores = Arc::clone(context);
         let base = state.image.id.clone();
         let copy = wanted.clone();

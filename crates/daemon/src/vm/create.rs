@@ -9,7 +9,7 @@ use banger_model::network::Policy;
 use banger_model::{ByteSize, ImageName, KernelName, VmId, VmName, VmSpec, validate_forwards};
 
 use super::change::rules;
-use super::{Context, Error, Files, Handle, Reporter, State, Vms};
+use super::{Context, Error, Handle, Reporter, State, Vms};
 use crate::config::host_size;
 use crate::database::{ImageRef, VmRow};
 use crate::error::{body, chain};
@@ -30,9 +30,7 @@ impl Vms {
         let (no_start, wait) = (request.no_start, request.wait);
         let (row, image) = self.plan(request).map_err(|error| body(&error))?;
         progress.say(Progress::Planned {
-            vm: Box::new(
-                State::at_rest(row.clone()).view(&Files::of(&self.context.paths.state, row.spec.id).disk()),
-            ),
+            vm: Box::new(State::at_rest(row.clone()).view(&self.context.files(row.spec.id).disk())),
         });
         let handle = self.store(row, image).await.map_err(|error| body(&error))?;
         if no_start {
@@ -141,7 +139,7 @@ impl Vms {
         if !context.database.insert_vm(row).map_err(database)? {
             return Err(Error::Exists(spec.name.clone()));
         }
-        let files = Files::of(&context.paths.state, spec.id);
+        let files = context.files(spec.id);
         files
             .create(spec.id, spec.disk_size, image.work_seed.as_deref())
             .and_then(|()| context.database.complete_vm(spec.id).map_err(database))

@@ -88,7 +88,7 @@ impl Driver {
         commands: mpsc::Receiver<Command>,
         state: watch::Sender<State>,
     ) -> Self {
-        let files = Files::of(&context.paths.state, state.borrow().spec.id);
+        let files = context.files(state.borrow().spec.id);
         let mut driver = Self {
             context,
             files,

@@ -81,6 +81,11 @@ impl Context {
         Config::load(&self.paths)
     }
 
+    /// The files of a VM.
+    pub(crate) fn files(&self, id: VmId) -> Files {
+        Files::of(&self.paths.state, id)
+    }
+
     /// What a policy comes to in numbers. A VM that it names and that has no slot yet is left out until it has one.
     pub(crate) fn rules(&self, policy: &Policy) -> Rules {
         policy.rules(|name| {
@@ -204,7 +209,7 @@ impl Vms {
     pub(crate) fn directories(&self) -> BTreeMap<VmName, PathBuf> {
         let of = |handle: Handle| {
             let spec = handle.state().spec;
-            let dir = Files::of(&self.context.paths.state, spec.id).dir().to_owned();
+            let dir = self.context.files(spec.id).dir().to_owned();
             (spec.name, dir)
         };
         self.list().into_iter().map(of).collect()
@@ -252,7 +257,7 @@ impl Handle {
     /// The VM as clients see it.
     pub(crate) fn view(&self, context: &Context) -> api::Vm {
         let state = self.state();
-        let files = Files::of(&context.paths.state, state.spec.id);
+        let files = context.files(state.spec.id);
         state.view(&files.disk())
     }
 

@@ -12,7 +12,7 @@ use banger_vmm::Machine;
 
 use super::state::Facts;
 use super::teardown::remove_traces;
-use super::{Context, Files, Live, State, Vms};
+use super::{Context, Live, State, Vms};
 use crate::database::{self, MachineRow};
 use crate::error::chain;
 use crate::network::Way;
@@ -132,9 +132,7 @@ async fn end(context: &Arc<Context>, id: VmId, dir: &Path, machine: Option<Arc<d
 
 /// Removes a VM whose making a daemon did not finish.
 fn forget(context: &Context, id: VmId) {
-    let removed = Files::of(&context.paths.state, id)
-        .remove()
-        .map_err(|error| chain(&error));
+    let removed = context.files(id).remove().map_err(|error| chain(&error));
     let forgotten = removed.and_then(|()| context.database.delete_vm(id).map_err(|error| chain(&error)));
     if let Err(error) = forgotten {
         tracing::error!(vm = %id, error, "could not remove a VM that was never whole");

@@ -9,7 +9,6 @@ use banger_vmm::{Ended, Machine};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::disks::Files;
 use super::{Context, Error};
 use crate::error::chain;
 use crate::guest::Guest;
@@ -98,7 +97,7 @@ async fn ask(machine: &Arc<dyn Machine>, grace: Duration, troubles: &mut Vec<Str
 /// Keeps the logs of a machine that is gone, removes its directory, and forgets it. Every part is tried; the first
 /// failure is returned.
 pub(crate) async fn remove_traces(context: &Arc<Context>, id: VmId, dir: &Path) -> Result<(), Error> {
-    let files = Files::of(&context.paths.state, id);
+    let files = context.files(id);
     for name in LOGS {
         // A VM that is being deleted has no place for logs any more, and a machine that never ran has none.
         let _ = move_file(&dir.join(name), &files.log(name));

@@ -192,6 +192,10 @@ pub(super) fn unsaved_work_is_told(backend: Backend) -> Result<()> {
     home.banger(["vm", "delete", "web"])?
         .exited(4)?
         .saying("banger vm workspace pull web /root/repo")?;
+    home.banger(["vm", "prune", "--yes"])?
+        .ok()?
+        .saying("VM `web` has work at /root/repo that was not brought back")?;
+    home.vm("web")?;
     home.banger(["vm", "delete", "-f", "web"])?
         .ok()?
         .saying("web had work at /root/repo")?;
