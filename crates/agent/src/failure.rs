@@ -14,17 +14,14 @@ pub(crate) fn failed(what: impl Display, source: impl Error) -> Failure {
         deeper = cause.source();
     }
     Failure {
-        message: what.to_string(),
         causes,
+        ..refused(what)
     }
 }
 
 /// A failure that has no deeper cause.
 pub(crate) fn refused(what: impl Display) -> Failure {
-    Failure {
-        message: what.to_string(),
-        causes: Vec::new(),
-    }
+    Failure::new(what.to_string())
 }
 
 /// Adds to a result what was being done.

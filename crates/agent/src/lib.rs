@@ -20,6 +20,7 @@ pub mod socket;
 pub mod ssh;
 pub mod supervisor;
 
+mod answer;
 mod descriptors;
 mod endings;
 mod events;

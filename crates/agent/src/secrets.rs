@@ -17,9 +17,9 @@ use hyper::{Request, StatusCode};
 use rustix::fs::{Gid, Uid, fchown};
 use rustix::mount::{MountFlags, mount};
 
+use crate::answer::{Answer, json};
 use crate::exec::{Surroundings, account};
 use crate::failure::{During, refused};
-use crate::server::{Answer, json};
 
 /// Files are mode 0400; whose they are finds them by name.
 const DIR_MODE: u32 = 0o711;

@@ -12,19 +12,15 @@ use banger_guest_api::{
     Shutdown, Ssh, TUNNEL, routes,
 };
 use bytes::Bytes;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use crate::answer::{Answer, body, json, stream, switching};
 use crate::exec::{Shims, Surroundings};
 use crate::failure::{During, refused};
 use crate::forward::{self, Waiting};
@@ -89,11 +85,6 @@ struct Serving {
 }
 
 mod sessions;
-
-/// Longer than any request but a tree.
-const MAX_REQUEST: usize = 8 << 20;
-
-pub(crate) type Answer = Response<BoxBody<Bytes, io::Error>>;
 
 impl<G: Guest> Server<G> {
     /// A server of a guest that is to be configured.
@@ -372,46 +363,8 @@ impl<G: Guest> Server<G> {
     }
 }
 
-/// The connection of a client that was told to switch protocols, and what it has already sent.
-async fn stream(upgrade: OnUpgrade) -> Option<(Socket, Bytes)> {
-    let parts = upgrade.await.ok()?.downcast::<TokioIo<Socket>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
-}
-
-fn switching(protocol: &'static str) -> Answer {
-    let mut answer = Response::new(empty());
-    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = answer.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static(protocol));
-    answer
-}
-
 fn line(event: &Event) -> Bytes {
     let mut line = serde_json::to_vec(event).expect("events have only string keys");
     line.push(b'\n');
     line.into()
-}
-
-async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Failure> {
-    let body = Limited::new(request.into_body(), MAX_REQUEST).collect().await;
-    let bytes = body
-        .map_err(|error| refused(format!("read the request: {error}")))?
-        .to_bytes();
-    serde_json::from_slice(&bytes).during("understand the request")
-}
-
-pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
-    let bytes = serde_json::to_vec(value).expect("messages have only string keys");
-    let mut answer = Response::new(
-        Full::new(Bytes::from(bytes))
-            .map_err(|never| match never {})
-            .boxed(),
-    );
-    *answer.status_mut() = status;
-    answer
-}
-
-fn empty() -> BoxBody<Bytes, io::Error> {
-    Full::new(Bytes::new()).map_err(|never| match never {}).boxed()
 }

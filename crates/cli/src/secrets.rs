@@ -1,7 +1,8 @@
 //! Secrets for guests, as an option that several commands take. A value is read here and goes to the guest's memory; it is in
 //! no argument and no message.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 use banger_api::client::Client;
@@ -60,19 +61,14 @@ impl Secrets {
 
 impl Values {
     /// Hands them to a VM, to be read by `user` beside root.
-    pub(crate) async fn give(self, client: &Client, vm: &str, user: Option<&str>) -> Result<(), Failure> {
+    pub(crate) async fn give(&self, client: &Client, vm: &str, user: Option<&str>) -> Result<(), Failure> {
         let put = PutSecret {
             user: user.map(str::to_owned),
         };
-        for (name, value) in self.0 {
-            client.put_secret(vm, &name, &put, value).await?;
+        for (name, value) in &self.0 {
+            client.put_secret(vm, name, &put, value.clone()).await?;
         }
         Ok(())
-    }
-
-    /// The same values for one more VM.
-    pub(crate) fn again(&self) -> Self {
-        Self(self.0.clone())
     }
 }
 
@@ -91,19 +87,20 @@ impl Asked {
                     )
                 })
             }
-            From::Input => {
-                let mut value = Vec::new();
-                let read = std::io::stdin().take(MAX as u64 + 1).read_to_end(&mut value);
-                read.map_err(|error| {
-                    Failure::during(format!("read secret {name} from standard input"), &error)
-                })?;
-                Ok(value)
-            }
-            From::File(path) => std::fs::read(path).map_err(|error| {
+            From::Input => bounded(io::stdin())
+                .map_err(|error| Failure::during(format!("read secret {name} from standard input"), &error)),
+            From::File(path) => File::open(path).and_then(bounded).map_err(|error| {
                 Failure::during(format!("read secret {name} from {}", path.display()), &error)
             }),
         }
     }
+}
+
+/// All that comes, or enough of it to see that it is too much.
+fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut value = Vec::new();
+    from.take(MAX as u64 + 1).read_to_end(&mut value)?;
+    Ok(value)
 }
 
 fn asked(text: &str) -> Result<Asked, String> {

@@ -308,12 +308,9 @@ impl Guest {
             return Err(Error::TooOld { asked });
         }
         let body = collect(asked, response, MAX_ANSWER).await?;
-        let failure = serde_json::from_slice::<Failure>(&body).unwrap_or_else(|_| Failure {
-            message: format!(
-                "{status}: {}",
-                String::from_utf8_lossy(&body[..body.len().min(512)])
-            ),
-            causes: Vec::new(),
+        let failure = serde_json::from_slice::<Failure>(&body).unwrap_or_else(|_| {
+            let answer = String::from_utf8_lossy(&body[..body.len().min(512)]);
+            Failure::new(format!("{status}: {answer}"))
         });
         Err(Error::Refused {
             asked,

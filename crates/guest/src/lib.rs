@@ -139,4 +139,29 @@ pub struct Failure {
     /// Deeper causes, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
+    /// Its kind, where one is told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<FailureCode>,
+}
+
+impl Failure {
+    /// A failure that has no deeper cause.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            causes: Vec::new(),
+            code: None,
+        }
+    }
+}
+
+/// Kinds of failures that a client has advice for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCode {
+    /// Another client writes to the session.
+    WrittenByAnother,
+    /// A kind that this side does not know.
+    #[serde(other)]
+    Unknown,
 }

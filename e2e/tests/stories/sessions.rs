@@ -324,7 +324,8 @@ fn writers(backend: Backend) -> Result<()> {
     ensure!(refused.end()? == 125);
     session(&home, &["attach", "vm", "vi"])?
         .exited(125)?
-        .saying("another client writes to it")?;
+        .saying("another client writes to it")?
+        .saying("write beside others with --shared")?;
     session(&home, &["send", "vm", "vi", "x"])?
         .failed()?
         .saying("another client writes to it")?;

@@ -139,8 +139,8 @@ impl Guest for Fake {
         Box::pin(async move {
             if self.fails {
                 return Err(Failure {
-                    message: "mount /dev/vda".to_owned(),
                     causes: vec!["a fault that a test asked for".to_owned()],
+                    ..Failure::new("mount /dev/vda")
                 });
             }
             Ok(Configured {
@@ -168,10 +168,7 @@ impl Guest for Fake {
     }
 
     fn disk(&self) -> Result<OwnedFd, Failure> {
-        Err(Failure {
-            message: "the fake guest has no disk of its own".to_owned(),
-            causes: Vec::new(),
-        })
+        Err(Failure::new("the fake guest has no disk of its own"))
     }
 
     fn sessions(&self) -> io::Result<OwnedFd> {

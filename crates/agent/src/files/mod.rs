@@ -17,9 +17,9 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 
+use crate::answer::{Answer, json};
 use crate::exec::Surroundings;
 use crate::failure::{During, failed, refused};
-use crate::server::{Answer, json};
 use crate::socket::Socket;
 
 pub(crate) use self::incoming::Chunks;

@@ -7,7 +7,8 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
 
-use super::{Answer, Guest, Server, body, json, stream, switching};
+use super::{Guest, Server};
+use crate::answer::{Answer, body, json, stream, switching};
 use crate::failure::{During, refused};
 use crate::session::{Refusal, Sessions};
 

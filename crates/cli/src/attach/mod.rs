@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use banger_api::client::{ClientError, Received, Receiver, Sender, Session};
-use banger_api::stream::Control;
+use banger_api::stream::{self, Control, FailureCode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -67,9 +67,6 @@ impl Attachment {
             let to = writes.then(|| outgoing.clone());
             let keys = raw.is_some().then(|| keys.0.clone());
             std::thread::spawn(move || type_in(keys, to.as_ref(), &leave));
-        } else {
-            // Nothing is read; signals alone leave it.
-            std::mem::forget(leave);
         }
         Ok(Self {
             shown: Shown::default(),
@@ -220,7 +217,7 @@ impl Shown {
             Received::Control(control) => match control {
                 Control::Exit { status } => return Ok(Some(Left::Ended(status.shell_code()))),
                 Control::Left { .. } => return Ok(Some(Left::Detached)),
-                Control::Error { failure, exit_code } => return Err(refused(failure.message, exit_code)),
+                Control::Error { failure, exit_code } => return Err(refused(failure, exit_code)),
                 Control::At { cursor, .. } => {
                     self.next = Some(cursor);
                     Ok(())
@@ -245,14 +242,14 @@ impl Shown {
     }
 }
 
-fn refused(message: String, exit_code: i32) -> Failure {
-    let hints = ["watch with --read-only; write beside others with --shared, or in their place with --take"];
-    let hints = if message.contains("another client") {
-        &hints[..]
-    } else {
-        &[]
+fn refused(failure: stream::Failure, exit_code: i32) -> Failure {
+    let hints: &[&str] = match failure.code {
+        Some(FailureCode::WrittenByAnother) => {
+            &["watch with --read-only; write beside others with --shared, or in their place with --take"]
+        }
+        _ => &[],
     };
-    Failure::new(message, hints).exiting(exit_code)
+    Failure::new(failure.message, hints).exiting(exit_code)
 }
 
 /// Reads what is typed, on a thread: it may never end.

@@ -3,8 +3,8 @@
 use std::os::fd::OwnedFd;
 
 use banger_guest_api::{
-    Control, Exec, Failure, Session, SessionInput, SessionOutput, SessionState, SessionStream, TerminalSize,
-    Writing,
+    Control, Exec, Failure, FailureCode, Session, SessionInput, SessionOutput, SessionState, SessionStream,
+    TerminalSize, Writing,
 };
 
 use super::Keeper;
@@ -71,9 +71,9 @@ impl Keeper {
             match (wanted, writer.writes) {
                 (Writing::Shared, Writing::Shared) => {}
                 (Writing::Instead, _) => {
-                    writer.refuse(refused("another client writes in the place of this one"))
+                    writer.refuse(taken("another client writes in the place of this one"))
                 }
-                _ => return Err(refused("another client writes to it")),
+                _ => return Err(taken("another client writes to it")),
             }
         }
         Ok(())
@@ -151,6 +151,14 @@ impl Keeper {
                 client.send();
             }
         }
+    }
+}
+
+/// A refusal to write, as another client does.
+fn taken(what: &str) -> Failure {
+    Failure {
+        code: Some(FailureCode::WrittenByAnother),
+        ..refused(what)
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         client
             .restart_vm(&name, &request, |progress| display.show(&progress))
             .await?;
-        secrets.again().give(&client, &name, None).await?;
+        secrets.give(&client, &name, None).await?;
         Ok(name)
     };
     interruptible(async { Ok(many::each(&args.names, one).await) }).await

@@ -40,7 +40,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         client
             .start_vm(&name, &start, |progress| display.show(&progress))
             .await?;
-        secrets.again().give(&client, &name, None).await?;
+        secrets.give(&client, &name, None).await?;
         Ok(name)
     };
     interruptible(async { Ok(many::each(&args.names, one).await) }).await
