@@ -13,6 +13,7 @@ pub mod network;
 mod size;
 mod spec;
 mod stage;
+mod suspicion;
 
 pub use defaults::{HostSize, VmDefaults};
 pub use error::ErrorCode;
@@ -25,3 +26,4 @@ pub use name::{CatalogName, ImageName, InvalidName, KernelName, VmName};
 pub use size::{ByteSize, ParseSizeError};
 pub use spec::{InvalidSpec, VmSpec, VmmChoice, VmmKind, WaitFor};
 pub use stage::Stage;
+pub use suspicion::suspicion;

@@ -15,7 +15,7 @@ mod send;
 mod walk;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use banger_api::client::Client;
@@ -41,10 +41,21 @@ pub(crate) struct Sync {
     pub(crate) to: Vec<u8>,
     /// Remove what is in the directory and not in the tree.
     pub(crate) delete: bool,
-    /// What git ignores goes, too.
-    pub(crate) all: bool,
+    /// What goes that could stay.
+    pub(crate) extent: Extent,
     /// Give everything to this user and group.
     pub(crate) owner: Option<(u32, u32)>,
+}
+
+/// How much of a tree goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What git tracks, or would if it was asked to, but for what looks like a secret.
+    Usual,
+    /// The same, and untracked files that look like secrets.
+    WithSecrets,
+    /// All but git's own directories.
+    All,
 }
 
 /// What happened.
@@ -54,7 +65,7 @@ pub(crate) enum Event<'a> {
     Pushed(&'a Path),
     /// One was removed.
     Removed(&'a [u8]),
-    /// One could not be read.
+    /// One stays, because it cannot be read, or looks like a secret.
     Skipped(&'a Path, &'a str),
     /// What came together is done.
     Done {
@@ -79,6 +90,8 @@ pub(crate) struct Syncing<'a> {
     daemon: u32,
     ignored: Ignored,
     watcher: Option<Watcher>,
+    /// What was told to look like a secret: once each.
+    held: HashSet<PathBuf>,
     /// Something was told of what is not done yet, or another daemon was: that it is done is told even if nothing is left.
     is_owed: bool,
     tell: &'a mut dyn FnMut(&Event<'_>),
@@ -98,8 +111,9 @@ impl<'a> Syncing<'a> {
             sync,
             daemon: client.version().await?.pid,
             client,
-            ignored: Ignored::new(&sync.root, sync.all),
+            ignored: Ignored::new(&sync.root, sync.extent),
             watcher,
+            held: HashSet::new(),
             is_owed: false,
             tell,
         })
@@ -119,7 +133,7 @@ impl<'a> Syncing<'a> {
                 return Err(self.gone());
             }
             let sent = if changes.lost || changes.paths.iter().any(|path| Ignored::is_pattern_file(path)) {
-                self.ignored = Ignored::new(&self.sync.root, self.sync.all);
+                self.ignored = Ignored::new(&self.sync.root, self.sync.extent);
                 self.pass().await
             } else {
                 self.changed(changes.paths).await
@@ -176,7 +190,10 @@ impl<'a> Syncing<'a> {
                 continue;
             }
             self.walk(&path, &mut files)?;
-            if !files.contains_key(&path) && is_absent(&self.sync.root.join(&path)) {
+            if !files.contains_key(&path)
+                && is_absent(&self.sync.root.join(&path))
+                && self.ignored.suspicion(&path).is_none()
+            {
                 gone.insert(path);
             }
         }
@@ -197,9 +214,15 @@ impl<'a> Syncing<'a> {
             ignored: &mut self.ignored,
             watcher: self.watcher.as_mut(),
             closed: Vec::new(),
+            held: Vec::new(),
             files,
         };
         let walked = walk.add(path);
+        for (path, why) in walk.held {
+            if self.held.insert(path.clone()) {
+                (self.tell)(&Event::Skipped(&path, &why));
+            }
+        }
         for (path, error) in walk.closed {
             (self.tell)(&Event::Skipped(
                 &path,

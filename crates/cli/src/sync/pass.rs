@@ -46,14 +46,16 @@ impl Syncing<'_> {
     }
 }
 
-/// Which of the VM's files go that are not in the tree: not what is ignored, which is nobody's business here, nor the
-/// directories that it is in. Of a directory that goes, nothing else is named.
+/// Which of the VM's files go that are not in the tree: not what would not go either, nor the directories that it
+/// is in. Of a directory that goes, nothing else is named.
 fn removable(others: Vec<(PathBuf, ListedKind)>, ignored: &mut Ignored, root: &Path) -> Vec<Vec<u8>> {
     let mut kept = HashSet::new();
     let mut all = Vec::new();
     for (path, kind) in others {
+        let is_dir = kind == ListedKind::Directory;
+        let stays = ignored.is(&path, is_dir) || !is_dir && ignored.suspicion(&path).is_some();
         // One that was equal has been taken off the list.
-        if !is_absent(&root.join(&path)) || ignored.is(&path, kind == ListedKind::Directory) {
+        if stays || !is_absent(&root.join(&path)) {
             kept.extend(path.ancestors().map(Path::to_owned));
         } else {
             all.push(path);

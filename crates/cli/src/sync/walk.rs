@@ -105,6 +105,8 @@ pub(super) struct Walk<'a> {
     pub(super) files: &'a mut Files,
     /// Directories that may not be read.
     pub(super) closed: Vec<(PathBuf, io::Error)>,
+    /// What looks like a secret, and why.
+    pub(super) held: Vec<(PathBuf, String)>,
 }
 
 impl Walk<'_> {
@@ -117,6 +119,10 @@ impl Walk<'_> {
         let is_root = path.as_os_str().is_empty();
         if !is_root {
             if self.ignored.itself(path, is_dir) {
+                return Ok(());
+            }
+            if !is_dir && let Some(why) = self.ignored.suspicion(path) {
+                self.held.push((path.to_owned(), why));
                 return Ok(());
             }
             self.files.insert(path.to_owned(), here);
@@ -158,6 +164,7 @@ mod tests {
     use rustix::process::{Uid, geteuid};
     use rustix::thread::set_thread_res_uid;
 
+    use super::super::Extent;
     use super::*;
 
     #[test]
@@ -175,13 +182,14 @@ mod tests {
                 let nobody = Uid::from_raw(65534);
                 set_thread_res_uid(nobody, nobody, nobody).unwrap();
             }
-            let (mut files, mut ignored) = (Files::new(), Ignored::new(&root, true));
+            let (mut files, mut ignored) = (Files::new(), Ignored::new(&root, Extent::All));
             let mut walk = Walk {
                 root: &root,
                 ignored: &mut ignored,
                 watcher: None,
                 files: &mut files,
                 closed: Vec::new(),
+                held: Vec::new(),
             };
             walk.add(Path::new("")).unwrap();
             let closed: Vec<_> = walk.closed.into_iter().map(|(path, _)| path).collect();

@@ -24,7 +24,6 @@ mod pull;
 mod quarantine;
 mod remote;
 mod second_look;
-mod secrets;
 mod settings;
 mod snapshot;
 mod source;

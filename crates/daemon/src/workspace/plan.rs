@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use banger_api::{WorkspaceEntry, WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceRequest};
 
+use super::Error;
 use super::git::records;
 use super::listing::{self, Listed};
 use super::source::Source;
 use super::stage::Stage;
-use super::{Error, secrets};
 
 /// A file in the repository in which a user names what stays behind.
 const IGNORE: &str = ".bangerignore";
@@ -258,7 +258,7 @@ impl Plan {
             } else if named.contains(path) {
                 Some(format!("is named by {IGNORE}"))
             } else {
-                secrets::suspicion(path).filter(|_| !request.include_secrets)
+                banger_model::suspicion(path).filter(|_| !request.include_secrets)
             };
             match omission {
                 Some(reason) => drop(self.omitted.insert(path.to_vec(), reason)),

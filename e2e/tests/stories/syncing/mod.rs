@@ -258,5 +258,33 @@ fn a_repository(backend: Backend) -> Result<()> {
     home.banger(["vm", "sync", "vm", "/"])?
         .failed()?
         .saying("there is no git repository around /")?;
-    home.end()
+    secrets(&home, tree)
+        .context("files that look like secrets")
+        .and_then(|()| home.end())
+}
+
+/// Files that look like secrets stay, are named, and are not removed where they are.
+fn secrets(home: &Home, tree: &Path) -> Result<()> {
+    std::fs::write(tree.join(".env"), "TOKEN=1")?;
+    std::fs::write(tree.join("id_ed25519"), "key")?;
+    let git = Command::new("git")
+        .arg("-C")
+        .arg(tree)
+        .args(["add", "id_ed25519"])
+        .status()?;
+    ensure!(git.success());
+    let events = sync(home, tree, &[])?;
+    ensure!(paths(&events, "skip") == [".env"], "{events:?}");
+    ensure!(paths(&events, "push").contains(&"id_ed25519"), "{events:?}");
+    sh(home, "app", "test ! -e .env; echo guest > .env")?;
+    let events = sync(home, tree, &["--delete"])?;
+    ensure!(paths(&events, "remove").is_empty(), "{events:?}");
+    std::fs::rename(tree.join(".env"), tree.join("env"))?;
+    let events = sync(home, tree, &["--delete"])?;
+    ensure!(paths(&events, "remove").is_empty(), "{events:?}");
+    std::fs::rename(tree.join("env"), tree.join(".env"))?;
+    let events = sync(home, tree, &["--include-secrets"])?;
+    ensure!(paths(&events, "push") == [".env"], "{events:?}");
+    ensure!(sh(home, "app", "cat .env")?.trim() == "TOKEN=1");
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::run::GUEST_PATH;
 use crate::failure::Failure;
 use crate::progress::bytes;
-use crate::sync::{Event, Sync, Syncing};
+use crate::sync::{Event, Extent, Sync, Syncing};
 use crate::work::interruptible;
 use crate::{complete, exit, print};
 
@@ -15,7 +15,8 @@ use crate::{complete, exit, print};
 ///
 /// What differs by size, time or mode goes into the VM; nothing comes back. With --watch, changes go on to be sent as they
 /// happen. What git ignores stays here, and what `.bangerignore` files name in the same language, tracked or not; so does
-/// `.git`. With --delete, what is ignored is not removed in the VM either.
+/// `.git`. Files that look like secrets stay, and are named, unless git tracks them. With --delete, what would not go is not
+/// removed in the VM either.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -38,7 +39,10 @@ pub(crate) struct Args {
     /// Remove in the VM what is not here
     #[arg(long)]
     delete: bool,
-    /// Send what is ignored, too
+    /// Send untracked files that look like secrets, too
+    #[arg(long)]
+    include_secrets: bool,
+    /// Send all but `.git`: what is ignored, and what looks like a secret
     #[arg(long)]
     all: bool,
     /// Give everything to this user and group, by number
@@ -65,7 +69,11 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         vm: args.vm,
         to,
         delete: args.delete,
-        all: args.all,
+        extent: match (args.all, args.include_secrets) {
+            (true, _) => Extent::All,
+            (false, true) => Extent::WithSecrets,
+            (false, false) => Extent::Usual,
+        },
         owner: args.owner,
     };
     let mut tell = |event: &Event<'_>| match (args.json, args.quiet) {

@@ -1,13 +1,18 @@
 //! What is not synchronised: what git ignores, which is nothing that it tracks, and what `.bangerignore` files name in git's
-//! language, tracked or not, as `vm workspace prepare` has it. Git's own directories never go.
+//! language, tracked or not, as `vm workspace prepare` has it; and what looks like a secret and is not tracked. Git's own
+//! directories never go.
 
 mod patterns;
 mod tracked;
 
 use std::collections::HashSet;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use banger_model::suspicion;
+
 use self::patterns::{Patterns, of_user, read};
+use super::Extent;
 
 /// Names files that git tracks, too.
 const OURS: &str = ".bangerignore";
@@ -19,6 +24,8 @@ pub(crate) struct Ignored {
     root: PathBuf,
     /// None if nothing but git's own directories is ignored.
     named: Option<Named>,
+    /// What looks like a secret and is tracked, as it was when this was made. None if secrets go.
+    published: Option<HashSet<PathBuf>>,
 }
 
 #[derive(Debug)]
@@ -30,12 +37,19 @@ struct Named {
 }
 
 impl Ignored {
-    /// Of the tree at `root`, an absolute path; with `all`, nothing.
-    pub(crate) fn new(root: &Path, all: bool) -> Self {
+    /// Of the tree at `root`, an absolute path.
+    pub(crate) fn new(root: &Path, extent: Extent) -> Self {
         Self {
             root: root.to_owned(),
-            named: (!all).then(|| Named::new(root)),
+            named: (extent != Extent::All).then(|| Named::new(root)),
+            published: (extent == Extent::Usual).then(|| tracked::like_secrets(root)),
         }
+    }
+
+    /// Why the file at `path`, below the root, stays although no pattern names it.
+    pub(crate) fn suspicion(&self, path: &Path) -> Option<String> {
+        let published = self.published.as_ref()?;
+        suspicion(path.as_os_str().as_bytes()).filter(|_| !published.contains(path))
     }
 
     /// Whether a file has patterns, so that a change of it changes what is ignored.
@@ -126,7 +140,7 @@ mod tests {
             ("in/deep/.gitignore", "!deep.log\n"),
             (".bangerignore", "data\n"),
         ]);
-        let mut ignored = Ignored::new(&repository.join("in"), false);
+        let mut ignored = Ignored::new(&repository.join("in"), Extent::Usual);
         let mut is = |path: &str, is_dir| ignored.is(Path::new(path), is_dir);
         for path in [
             "a.log",
@@ -154,7 +168,7 @@ mod tests {
             assert!(!is(path, false), "{path}");
         }
         assert!(is("target", true));
-        let mut all = Ignored::new(&repository.join("in"), true);
+        let mut all = Ignored::new(&repository.join("in"), Extent::All);
         assert!(!all.is(Path::new("a.log"), false) && all.is(Path::new("deep/.git/x"), false));
     }
 
@@ -173,7 +187,7 @@ mod tests {
             &repository,
             &["add", "-f", "made/kept/file", "kept.log", "private"],
         );
-        let mut ignored = Ignored::new(&repository, false);
+        let mut ignored = Ignored::new(&repository, Extent::Usual);
         let mut is = |path: &str, is_dir| {
             let path = Path::new(path);
             let is = ignored.is(path, is_dir);
@@ -189,6 +203,22 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_like_a_secret_stays_unless_it_is_tracked() {
+        let (_dir, repository) = repository(&[(".env", ""), ("in/.env", ""), ("in/key.pem", ""), ("a", "")]);
+        git(&repository, &["add", "in/.env", "a"]);
+        let suspicion = |extent, path: &str| Ignored::new(&repository, extent).suspicion(Path::new(path));
+        for path in [".env", "in/key.pem"] {
+            assert!(suspicion(Extent::Usual, path).is_some(), "{path}");
+            assert!(suspicion(Extent::WithSecrets, path).is_none(), "{path}");
+            assert!(suspicion(Extent::All, path).is_none(), "{path}");
+        }
+        assert!(suspicion(Extent::Usual, "in/.env").is_none());
+        // Below the top, paths begin there.
+        let within = Ignored::new(&repository.join("in"), Extent::Usual);
+        assert!(within.suspicion(Path::new(".env")).is_none());
+    }
+
+    #[test]
     fn no_pattern_of_gits_brings_back_what_we_name() {
         let (_dir, repository) = repository(&[
             (".bangerignore", "data\n"),
@@ -196,7 +226,7 @@ mod tests {
             ("in/.gitignore", "!data\n"),
             ("in/.bangerignore", "!x.o\n"),
         ]);
-        let mut ignored = Ignored::new(&repository, false);
+        let mut ignored = Ignored::new(&repository, Extent::Usual);
         assert!(ignored.is(Path::new("in/data"), false));
         assert!(ignored.is(Path::new("in/x.o"), false));
     }
@@ -211,6 +241,6 @@ mod tests {
         );
         let linked = dir.path().canonicalize().unwrap().join("linked");
         git(&repository, &["worktree", "add", "-q", linked.to_str().unwrap()]);
-        assert!(Ignored::new(&linked, false).is(Path::new("excluded"), false));
+        assert!(Ignored::new(&linked, Extent::Usual).is(Path::new("excluded"), false));
     }
 }

@@ -6,18 +6,34 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use banger_model::suspicion;
+
 /// The files below `root` that are in the index although a pattern of git's names them, and the directories that they are in.
 /// None where there is no git.
 pub(super) fn despite_patterns(root: &Path) -> HashSet<PathBuf> {
-    let args = ["ls-files", "-z", "--cached", "--ignored", "--exclude-standard"];
-    let listed = git(root, &args).unwrap_or_default();
-    let paths = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty());
+    let listed = git(
+        root,
+        &["ls-files", "-z", "--cached", "--ignored", "--exclude-standard"],
+    );
     let mut all = HashSet::new();
-    for path in paths.map(|path| Path::new(OsStr::from_bytes(path))) {
+    for path in paths(&listed.unwrap_or_default()) {
         let dirs = path.ancestors().filter(|dir| !dir.as_os_str().is_empty());
         all.extend(dirs.map(Path::to_owned));
     }
     all
+}
+
+/// The files below `root` that are in the index, or in that of a submodule, and look like secrets.
+pub(super) fn like_secrets(root: &Path) -> HashSet<PathBuf> {
+    let listed = git(root, &["ls-files", "-z", "--cached", "--recurse-submodules"]);
+    let listed = listed.unwrap_or_default();
+    let like_secrets = paths(&listed).filter(|path| suspicion(path.as_os_str().as_bytes()).is_some());
+    like_secrets.map(Path::to_owned).collect()
+}
+
+fn paths(listed: &[u8]) -> impl Iterator<Item = &Path> {
+    let paths = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty());
+    paths.map(|path| Path::new(OsStr::from_bytes(path)))
 }
 
 /// Where a repository has the patterns that are nobody else's; a linked work tree has them elsewhere.

@@ -1,4 +1,4 @@
-//! Files that look like secrets: they stay on the host unless they are under version control.
+//! Files that look like secrets by their names: they stay on the host unless they are under version control.
 
 /// Names that are secrets as a whole.
 const NAMES: [&str; 17] = [
@@ -45,8 +45,8 @@ const FORMATS: [&str; 6] = ["yml", "yaml", "json", "toml", "env", "ini"];
 /// Endings that mark a file as an example for others.
 const EXAMPLES: [&str; 6] = ["example", "sample", "template", "dist", "defaults", "schema"];
 
-/// Why the file at `path` looks like a secret, if it does.
-pub(crate) fn suspicion(path: &[u8]) -> Option<String> {
+/// Why the file at `path`, of which only the last part counts, looks like a secret; nothing if it does not.
+pub fn suspicion(path: &[u8]) -> Option<String> {
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     if EXAMPLES
