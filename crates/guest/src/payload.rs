@@ -5,8 +5,9 @@ use std::io::{self, BufReader, Read, Write};
 
 use crate::frame::{self, Channel, HEADER, MAX_PAYLOAD};
 
-/// Bytes of a frame's payload that is written: whole pages of a file, so that none is touched twice.
-const PAYLOAD: usize = 256 << 10;
+/// Bytes of a frame that is written, header and all. Each write ends with a packet of vsock that may be nearly empty, and costs as
+/// much as a full one of 64 KiB: of large frames there are few.
+const FRAME: usize = 1 << 20;
 
 /// What small reads are made of; large ones go past it.
 const SMALL: usize = 32 << 10;
@@ -107,7 +108,7 @@ impl<W: Write> PayloadWriter<W> {
         Self {
             to,
             channel,
-            frame: vec![0; HEADER + PAYLOAD],
+            frame: vec![0; FRAME],
             len: 0,
         }
     }
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_no_more() {
-        let large = vec![7; PAYLOAD + 3];
+        let large = vec![7; FRAME + 3];
         let mut bytes = Vec::new();
         let mut writer = PayloadWriter::new(&mut bytes, Channel::Stdout);
         writer.write_all(b"small").unwrap();
