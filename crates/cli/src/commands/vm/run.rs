@@ -7,6 +7,7 @@ use banger_api::stream::Exec;
 use banger_api::{Vm, Wishes, WorkspaceRequest};
 
 use super::shape::{self, Shape};
+use super::workspace::Taken;
 use super::{bootstrap, wishes, workspace};
 use crate::commands::kernel::absolute;
 use crate::failure::Failure;
@@ -44,15 +45,8 @@ pub(crate) struct Args {
     path: PathBuf,
     #[command(flatten)]
     shape: Shape,
-    /// Make this branch in the guest's checkout
-    #[arg(long)]
-    branch: Option<String>,
-    /// Take this commit, without changes, in place of the working tree
-    #[arg(long, value_name = "REF")]
-    from: Option<String>,
-    /// Leave untracked files here
-    #[arg(long)]
-    no_untracked: bool,
+    #[command(flatten)]
+    taken: Taken,
     /// Do without what the repository asks for in its banger.toml or devcontainer.json
     #[arg(long)]
     no_repo_config: bool,
@@ -84,14 +78,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
     let secrets = args.shape.secrets.read()?;
     let asked_secrets = args.shape.secrets.names();
     let client = connection::connect().await?;
-    let workspace = WorkspaceRequest {
-        path: absolute(args.path)?,
-        guest_path: GUEST_PATH.to_owned(),
-        branch: args.branch,
-        from: args.from,
-        no_untracked: args.no_untracked,
-        ..WorkspaceRequest::default()
-    };
+    let workspace = args.taken.request(absolute(args.path)?, GUEST_PATH.to_owned());
     let plan = client.plan_workspace(&workspace).await?;
     if args.dry_run {
         workspace::tell_plan(&plan);

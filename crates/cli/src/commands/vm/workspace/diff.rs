@@ -4,8 +4,9 @@ use std::io::{IsTerminal, Write};
 
 use banger_api::WorkspaceQuery;
 
+use super::which::Changes;
 use crate::failure::Failure;
-use crate::{complete, connection, exit};
+use crate::{connection, exit};
 
 /// Show the changes that a VM made to a repository
 ///
@@ -13,23 +14,17 @@ use crate::{complete, connection, exit};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  banger vm workspace diff web | less -R")]
 pub(crate) struct Args {
-    #[arg(add = complete::vms())]
-    vm: String,
-    /// Its directory in the guest, if the VM has several
-    path: Option<String>,
-    /// Compare with this commit in place of what was placed
-    #[arg(long, value_name = "COMMIT")]
-    base: Option<String>,
+    #[command(flatten)]
+    changes: Changes,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let query = WorkspaceQuery {
-        path: args.path,
-        base: args.base,
         color: std::io::stdout().is_terminal(),
+        ..args.changes.query()
     };
-    let mut patch = client.workspace_patch(&args.vm, &query).await?;
+    let mut patch = client.workspace_patch(&args.changes.which.vm, &query).await?;
     let mut stdout = std::io::stdout().lock();
     while let Some(bytes) = patch.next().await? {
         // A reader that has seen enough and left is no failure.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use banger_api::WorkspaceQuery;
 use banger_api::client::Client;
 
+use super::which::Changes;
 use crate::failure::Failure;
 use crate::progress::bytes;
 use crate::work::interruptible;
-use crate::{complete, connection, exit};
+use crate::{connection, exit};
 
 /// Write the changes that a VM made to a repository as a patch
 ///
@@ -21,27 +22,18 @@ Examples:
   banger vm workspace export web | git apply
   banger vm workspace export web -o work.patch --base v1.2")]
 pub(crate) struct Args {
-    #[arg(add = complete::vms())]
-    vm: String,
-    /// Its directory in the guest, if the VM has several
-    path: Option<String>,
+    #[command(flatten)]
+    changes: Changes,
     /// The file; standard output when absent
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Compare with this commit in place of what was placed
-    #[arg(long, value_name = "COMMIT")]
-    base: Option<String>,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
-    let query = WorkspaceQuery {
-        path: args.path,
-        base: args.base,
-        color: false,
-    };
+    let (vm, query) = (&args.changes.which.vm, args.changes.query());
     let Some(output) = args.output else {
-        write(&client, &args.vm, &query, &mut std::io::stdout().lock()).await?;
+        write(&client, vm, &query, &mut std::io::stdout().lock()).await?;
         return Ok(exit::OK);
     };
     let what = || format!("write {}", output.display());
@@ -49,7 +41,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     // It has its name when it is whole.
     let mut file = tempfile::NamedTempFile::new_in(dir.unwrap_or(Path::new(".")))
         .map_err(|error| Failure::during(what(), &error))?;
-    let written = interruptible(write(&client, &args.vm, &query, file.as_file_mut())).await?;
+    let written = interruptible(write(&client, vm, &query, file.as_file_mut())).await?;
     file.persist(&output)
         .map_err(|error| Failure::during(what(), &error.error))?;
     eprintln!("{}: {}", output.display(), bytes(written));

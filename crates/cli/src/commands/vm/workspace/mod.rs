@@ -6,6 +6,7 @@ mod prepare;
 mod pull;
 mod status;
 mod unsaved;
+mod which;
 
 use clap::Subcommand;
 
@@ -13,6 +14,7 @@ use crate::failure::Failure;
 
 pub(super) use self::prepare::{place, tell_placed, tell_plan};
 pub(super) use self::unsaved::{Ending, before};
+pub(super) use self::which::Taken;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

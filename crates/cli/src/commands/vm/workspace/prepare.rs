@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use banger_api::client::Client;
 use banger_api::{WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceReport, WorkspaceRequest};
 
+use super::which::Taken;
 use crate::commands::kernel::absolute;
 use crate::commands::vm::run::GUEST_PATH;
 use crate::failure::Failure;
@@ -46,18 +47,8 @@ pub(crate) struct Args {
     /// All of the history
     #[arg(long, conflicts_with = "depth")]
     full: bool,
-    /// Make this branch in the guest's checkout
-    #[arg(long)]
-    branch: Option<String>,
-    /// Take this commit, without changes, in place of the working tree
-    #[arg(long, value_name = "REF")]
-    from: Option<String>,
-    /// Leave untracked files here
-    #[arg(long)]
-    no_untracked: bool,
-    /// Take untracked files that look like secrets
-    #[arg(long)]
-    include_secrets: bool,
+    #[command(flatten)]
+    taken: Taken,
     /// Write over what the guest has changed itself
     #[arg(long, short)]
     force: bool,
@@ -83,20 +74,15 @@ enum Mode {
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let request = WorkspaceRequest {
-        path: absolute(args.path)?,
-        guest_path: args.guest_path,
         mode: match args.mode {
             Mode::Overlay => WorkspaceMode::Overlay,
             Mode::FullCopy => WorkspaceMode::FullCopy,
             Mode::Clean => WorkspaceMode::Clean,
         },
-        branch: args.branch,
-        from: args.from,
         depth: args.depth.or(args.full.then_some(0)),
-        no_untracked: args.no_untracked,
-        include_secrets: args.include_secrets,
         readonly: args.readonly,
         force: args.force,
+        ..args.taken.request(absolute(args.path)?, args.guest_path)
     };
     if args.dry_run {
         let plan = client.plan_workspace(&request).await?;

@@ -3,10 +3,11 @@
 use banger_api::client::Client;
 use banger_api::{WorkspacePulled, WorkspaceQuery};
 
+use super::which::Which;
 use crate::failure::Failure;
 use crate::progress::Display;
 use crate::work::interruptible;
-use crate::{complete, connection, exit, print};
+use crate::{connection, exit, print};
 
 /// Bring the work of a VM back
 ///
@@ -19,10 +20,8 @@ Examples:
   git log refs/banger/web/HEAD          what it committed
   git merge refs/banger/web/work        take all of it")]
 pub(crate) struct Args {
-    #[arg(add = complete::vms())]
-    vm: String,
-    /// Its directory in the guest, if the VM has several
-    path: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -30,7 +29,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
-    let pulled = pull(&client, &args.vm, args.path).await?;
+    let pulled = pull(&client, &args.which.vm, &args.which.query()).await?;
     match args.json {
         true => print::json(&pulled)?,
         false => tell(&pulled),
@@ -42,16 +41,12 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
 pub(super) async fn pull(
     client: &Client,
     vm: &str,
-    path: Option<String>,
+    query: &WorkspaceQuery,
 ) -> Result<WorkspacePulled, Failure> {
-    let query = WorkspaceQuery {
-        path,
-        ..WorkspaceQuery::default()
-    };
     let mut display = Display::new("");
     display.now("bringing the work back");
     interruptible(async {
-        let pulling = client.pull_workspace(vm, &query, |progress| display.show(&progress));
+        let pulling = client.pull_workspace(vm, query, |progress| display.show(&progress));
         Ok(pulling.await?)
     })
     .await

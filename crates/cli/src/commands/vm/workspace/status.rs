@@ -1,9 +1,10 @@
 //! `banger vm workspace status`
 
-use banger_api::{WorkspaceQuery, WorkspaceStatus};
+use banger_api::WorkspaceStatus;
 
+use super::which::Which;
 use crate::failure::Failure;
-use crate::{complete, connection, exit, print};
+use crate::{connection, exit, print};
 
 /// Show what a VM has made of a repository
 ///
@@ -12,10 +13,8 @@ use crate::{complete, connection, exit, print};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  banger vm workspace status web")]
 pub(crate) struct Args {
-    #[arg(add = complete::vms())]
-    vm: String,
-    /// Its directory in the guest, if the VM has several
-    path: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -23,14 +22,11 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
-    let query = WorkspaceQuery {
-        path: args.path,
-        ..WorkspaceQuery::default()
-    };
-    let status = client.workspace_status(&args.vm, &query).await?;
+    let Which { vm, .. } = &args.which;
+    let status = client.workspace_status(vm, &args.which.query()).await?;
     match args.json {
         true => print::json(&status)?,
-        false => tell(&args.vm, &status),
+        false => tell(vm, &status),
     }
     Ok(exit::OK)
 }

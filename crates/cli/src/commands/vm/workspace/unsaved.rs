@@ -1,5 +1,6 @@
 //! What is said of work that was not brought back, before a VM stops or goes.
 
+use banger_api::WorkspaceQuery;
 use banger_api::client::Client;
 
 use super::pull;
@@ -25,7 +26,11 @@ pub(crate) async fn before(client: &Client, vm: &str, ending: Ending) -> Result<
     for workspace in &unsaved.workspaces {
         let (path, what) = (&workspace.guest_path, &workspace.what);
         if unsaved.auto_export {
-            match pull::pull(client, vm, Some(path.clone())).await {
+            let query = WorkspaceQuery {
+                path: Some(path.clone()),
+                ..WorkspaceQuery::default()
+            };
+            match pull::pull(client, vm, &query).await {
                 Ok(pulled) => {
                     eprintln!("{vm}: the work at {path} was brought back");
                     pull::tell(&pulled);

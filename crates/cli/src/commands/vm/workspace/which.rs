@@ -1,0 +1,77 @@
+//! Which workspace a command is about and beside what it is looked at, or what of a repository becomes one.
+
+use std::path::PathBuf;
+
+use banger_api::{WorkspaceQuery, WorkspaceRequest};
+
+use crate::complete;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    #[arg(add = complete::vms())]
+    pub(super) vm: String,
+    /// Its directory in the guest, if the VM has several
+    path: Option<String>,
+}
+
+impl Which {
+    /// As the daemon is asked for it.
+    pub(super) fn query(&self) -> WorkspaceQuery {
+        WorkspaceQuery {
+            path: self.path.clone(),
+            ..WorkspaceQuery::default()
+        }
+    }
+}
+
+/// A workspace, and what its changes are changes of.
+#[derive(Debug, clap::Args)]
+pub(super) struct Changes {
+    #[command(flatten)]
+    pub(super) which: Which,
+    /// Compare with this commit in place of what was placed
+    #[arg(long, value_name = "COMMIT")]
+    base: Option<String>,
+}
+
+impl Changes {
+    /// As the daemon is asked for them.
+    pub(super) fn query(&self) -> WorkspaceQuery {
+        WorkspaceQuery {
+            base: self.base.clone(),
+            ..self.which.query()
+        }
+    }
+}
+
+/// What of a repository goes into a VM.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Taken {
+    /// Make this branch in the guest's checkout
+    #[arg(long)]
+    branch: Option<String>,
+    /// Take this commit, without changes, in place of the working tree
+    #[arg(long, value_name = "REF")]
+    from: Option<String>,
+    /// Leave untracked files here
+    #[arg(long)]
+    no_untracked: bool,
+    /// Take untracked files that look like secrets
+    #[arg(long)]
+    include_secrets: bool,
+}
+
+impl Taken {
+    /// As the daemon is asked to place it.
+    pub(crate) fn request(self, path: PathBuf, guest_path: String) -> WorkspaceRequest {
+        WorkspaceRequest {
+            path,
+            guest_path,
+            branch: self.branch,
+            from: self.from,
+            no_untracked: self.no_untracked,
+            include_secrets: self.include_secrets,
+            ..WorkspaceRequest::default()
+        }
+    }
+}
