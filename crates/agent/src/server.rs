@@ -315,14 +315,19 @@ impl<G: Guest> Server<G> {
         Ok(json(StatusCode::OK, &workspace::look(base, asked).await?))
     }
 
-    async fn workspace(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
+    async fn workspace(&self, mut request: Request<Incoming>) -> Result<Answer, Failure> {
         let query = request.uri().query().unwrap_or_default();
         let of = OfDirectory::parse(query).during("understand where a workspace goes")?;
         let path = String::from_utf8(of.path);
         let path = path.map_err(|_| refused("the path of a workspace is not UTF-8"))?;
         let base = self.serving()?.surroundings.path(workspace::checked(&path)?);
-        let entries = files::Chunks::of(request.into_body());
-        Ok(json(StatusCode::OK, &workspace::apply(entries, base).await?))
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            if let Some((socket, sent)) = stream(upgrade).await {
+                files::serve(socket, sent, move |entries, _| workspace::apply(entries, &base));
+            }
+        });
+        Ok(switching(STDIO_MUX))
     }
 
     async fn workspace_protect(&self, request: Request<Incoming>) -> Result<Answer, Failure> {

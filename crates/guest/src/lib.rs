@@ -104,7 +104,7 @@ pub mod routes {
     pub const FILES_REMOVE: &str = "/v1/files/remove";
     /// What the guest has of a workspace.
     pub const WORKSPACE_LOOK: &str = "/v1/workspace/look";
-    /// Changes a workspace.
+    /// Changes a workspace: [`STDIO_MUX`], entries on standard input, and [`FilesEnd`] in the end.
     pub const WORKSPACE: &str = "/v1/workspace";
     /// Makes a workspace read-only.
     pub const WORKSPACE_PROTECT: &str = "/v1/workspace/protect";

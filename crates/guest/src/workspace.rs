@@ -68,15 +68,6 @@ pub struct Protect {
     pub readonly: bool,
 }
 
-/// What a stream of entries did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Placed {
-    /// Entries, the last one not counted.
-    pub entries: u64,
-    /// Bytes of content.
-    pub bytes: u64,
-}
-
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

@@ -1,7 +1,6 @@
 //! Copying files into the guest and out of it: routes to the packer and the unpacker, each on a thread of its own that has
 //! the connection.
 
-mod incoming;
 mod list;
 mod stream;
 
@@ -22,7 +21,7 @@ use crate::exec::Surroundings;
 use crate::failure::{During, failed, refused};
 use crate::socket::Socket;
 
-pub(crate) use self::incoming::Chunks;
+pub(crate) use self::stream::serve;
 
 /// The most bytes of names of files to remove at once.
 const MAX_NAMES: usize = 8 << 20;

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use crate::socket::{Blocking, Socket};
 
 /// What comes: the payload of standard input.
-pub(super) type In<'a> = PayloadReader<io::Chain<&'a [u8], &'a Blocking>>;
+pub(crate) type In<'a> = PayloadReader<io::Chain<&'a [u8], &'a Blocking>>;
 
 /// What goes: the payload of standard output.
-pub(super) struct Out<'a>(PayloadWriter<&'a Blocking>);
+pub(crate) struct Out<'a>(PayloadWriter<&'a Blocking>);
 
 /// Takes over a connection whose client had already `sent` something, and does `work` on a thread of its own.
-pub(super) fn serve(
+pub(crate) fn serve(
     socket: Socket,
     sent: Bytes,
     work: impl FnOnce(&mut In<'_>, &mut Out<'_>) -> Result<FilesDone, Failure> + Send + 'static,

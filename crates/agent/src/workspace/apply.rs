@@ -1,29 +1,25 @@
 //! Changing a workspace as a stream says.
 
 use std::fs::{File, Permissions};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use banger_guest_api::Failure;
-use banger_guest_api::workspace::{Head, Kind, Placed, read_chunk, read_tag};
+use banger_guest_api::workspace::{Head, Kind, read_chunk, read_tag};
+use banger_guest_api::{Failure, FilesDone};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
 use super::manifest::{GitState, Journal, Look};
 use super::{OWN_DIR, below, in_the_way};
 use crate::failure::{During, refused};
-use crate::files::Chunks;
 
 /// Longer than any target of a symbolic link (symlink(7)).
 const MAX_TARGET: usize = 4096;
 
 /// Applies the stream `entries` to the workspace at `base`.
-pub(crate) async fn apply(entries: Chunks, base: PathBuf) -> Result<Placed, Failure> {
-    let entries = BufReader::with_capacity(256 << 10, entries);
-    let work = tokio::task::spawn_blocking(move || Work::begin(&base)?.run(entries));
-    work.await
-        .unwrap_or_else(|_| Err(refused("placing a workspace panicked")))
+pub(crate) fn apply(entries: impl Read, base: &Path) -> Result<FilesDone, Failure> {
+    Work::begin(base)?.run(entries)
 }
 
 pub(super) struct Work {
@@ -34,7 +30,7 @@ pub(super) struct Work {
     /// Directories get their modes and times last: writing into them changes these.
     directories: Vec<(PathBuf, Head)>,
     chunk: Vec<u8>,
-    placed: Placed,
+    placed: FilesDone,
 }
 
 impl Work {
@@ -53,11 +49,11 @@ impl Work {
             journal,
             directories: Vec::new(),
             chunk: Vec::new(),
-            placed: Placed { entries: 0, bytes: 0 },
+            placed: FilesDone::default(),
         })
     }
 
-    pub(super) fn run(mut self, mut from: impl Read) -> Result<Placed, Failure> {
+    pub(super) fn run(mut self, mut from: impl Read) -> Result<FilesDone, Failure> {
         loop {
             let head = Head::read(&mut from).during("read the next entry of the workspace")?;
             let shown = String::from_utf8_lossy(&head.path).into_owned();

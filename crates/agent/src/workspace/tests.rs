@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use banger_guest_api::workspace::{Head, Kind, Look, Placed, Seen, chunk_header, tail};
+use banger_guest_api::FilesDone;
+use banger_guest_api::workspace::{Head, Kind, Look, Seen, chunk_header, tail};
 
 use super::apply::Work;
 use super::look::seen;
@@ -33,7 +34,7 @@ impl Stream {
         self
     }
 
-    fn apply(self, base: &Path) -> Result<Placed, String> {
+    fn apply(self, base: &Path) -> Result<FilesDone, String> {
         let work = Work::begin(base).map_err(|failure| failure.message)?;
         work.run(&self.0[..])
             .map_err(|failure| format!("{}: {:?}", failure.message, failure.causes))

@@ -1,6 +1,10 @@
 //! The daemon's own files for a guest, and how the agent says what came of a copy.
 
+use std::pin::pin;
+
 use banger_guest_api::{Channel, Decoder, FilesDone, FilesEnd, GetFiles, PutFiles, frame, routes};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
@@ -12,20 +16,35 @@ const CHUNK: usize = 16 << 10;
 impl Guest {
     /// Copies a tar into the guest.
     pub(crate) async fn put_files(&self, put: &PutFiles, tar: &[u8]) -> Result<FilesDone, Error> {
-        let asked = "take files";
-        let query = put.to_query();
-        let Tunnel { stream, sent } = self.files(asked, Method::PUT, routes::FILES, &query).await?;
+        let parts = tar.chunks(frame::MAX_PAYLOAD);
+        let frames = parts.map(|part| frame::encode(Channel::Stdin, part).into());
+        self.put_frames("take files", routes::FILES, &put.to_query(), stream::iter(frames))
+            .await
+    }
+
+    /// Sends frames of standard input to a route that takes them until there are no more, and gives what became of them.
+    pub(crate) async fn put_frames(
+        &self,
+        asked: &'static str,
+        route: &'static str,
+        query: &str,
+        frames: impl Stream<Item = Bytes>,
+    ) -> Result<FilesDone, Error> {
+        let Tunnel { stream, sent } = self.files(asked, Method::PUT, route, query).await?;
         let (from, mut to) = stream.into_split();
         let sending = async {
-            for part in tar.chunks(frame::MAX_PAYLOAD) {
-                to.write_all(&frame::header(Channel::Stdin, part.len())).await?;
-                to.write_all(part).await?;
+            let mut frames = pin!(frames);
+            while let Some(frame) = frames.next().await {
+                to.write_all(&frame).await?;
             }
             to.write_all(&frame::header(Channel::Stdin, 0)).await
         };
+        let mut end = pin!(end(asked, from, &sent));
         // An agent that takes no more says why. Closing the one direction could close both before it has.
-        let (end, _) = tokio::join!(end(asked, from, &sent), sending);
-        end
+        tokio::select! {
+            end = &mut end => end,
+            _ = sending => end.await,
+        }
     }
 
     /// Whether there is a file at an absolute path.

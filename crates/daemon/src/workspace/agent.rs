@@ -1,11 +1,13 @@
 //! Asking the agent about a workspace.
 
-use banger_guest_api::workspace::{Look, Placed, Protect, Seen};
-use banger_guest_api::{OfDirectory, routes};
-use http::{Method, Request};
+use banger_guest_api::workspace::{Look, Protect, Seen};
+use banger_guest_api::{FilesDone, OfDirectory, routes};
+use bytes::Bytes;
+use futures_util::Stream;
+use http::Method;
 
 use super::Error;
-use crate::guest::{Guest, RequestBody, json};
+use crate::guest::{Guest, json};
 
 /// Longer than what a guest has to tell of a million files.
 const MAX_SEEN: usize = 256 << 20;
@@ -42,15 +44,15 @@ impl Agent<'_> {
         Ok((seen, (asked + told) as u64))
     }
 
-    /// Sends a stream of entries.
-    pub(crate) async fn put(self, entries: RequestBody) -> Result<Placed, Error> {
+    /// Sends a stream of entries, in frames.
+    pub(crate) async fn put(self, frames: impl Stream<Item = Bytes>) -> Result<FilesDone, Error> {
         let of = OfDirectory {
             path: self.path.as_bytes().to_owned(),
         };
-        let uri = format!("{}?{}", routes::WORKSPACE, of.to_query());
-        let request = Request::put(uri).body(entries).expect("an encoded query");
-        let answer = self.guest.long_answer("write files", request, 1 << 10).await;
-        Ok(answer.map_err(|source| self.error("write", source))?.0)
+        let query = of.to_query();
+        let guest = self.guest;
+        let put = guest.put_frames("write files", routes::WORKSPACE, &query, frames);
+        put.await.map_err(|source| self.error("write", source))
     }
 
     /// Makes it read-only, or writable again.

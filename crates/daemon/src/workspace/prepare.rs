@@ -266,13 +266,13 @@ async fn shipped(
     checkout: Checkout,
     pack: oneshot::Sender<Vec<Own>>,
 ) -> Result<Sent, Error> {
-    let (body, streaming) = stream(shipment);
+    let (frames, streaming) = stream(shipment);
     let packing = async {
         let packed = checkout.pack().await?;
         let _ = pack.send(packed);
         Ok::<_, Error>(())
     };
-    let (packed, put) = tokio::join!(packing, agent.put(body));
+    let (packed, put) = tokio::join!(packing, agent.put(frames));
     let streamed = streaming
         .await
         .map_err(|_| Error::Defect("reading a workspace"))?;

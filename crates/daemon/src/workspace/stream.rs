@@ -9,20 +9,18 @@ use std::path::{Path, PathBuf};
 
 use banger_api::Progress;
 use banger_guest_api::workspace::{Head, Kind, MAX_CHUNK, chunk_header, tail};
+use banger_guest_api::{Channel, PayloadWriter};
 use bytes::Bytes;
-use futures_util::StreamExt;
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::checkout::{Content, Own};
 use super::delta::Delta;
 use super::{Error, Plan};
-use crate::guest::RequestBody;
 use crate::vm::Reporter;
 
-/// Bytes of one chunk of the stream; four are under way at most.
+/// The most bytes of a file that are read at once.
 const CHUNK: usize = 256 << 10;
 
 /// Progress is told about so often.
@@ -56,33 +54,25 @@ pub(crate) struct Sent {
     pub(crate) bytes: u64,
 }
 
-/// The stream, and how it ended on this side.
-pub(crate) fn stream(
-    shipment: Shipment,
-) -> (RequestBody, tokio::task::JoinHandle<Result<Option<Sent>, Error>>) {
-    let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(4);
+/// The stream in frames, and how it ended on this side. One that fails ends early, without its last entry.
+pub(crate) fn stream(shipment: Shipment) -> (ReceiverStream<Bytes>, JoinHandle<Result<Option<Sent>, Error>>) {
+    let (sender, receiver) = mpsc::channel(2);
     let task = tokio::task::spawn_blocking(move || {
         let mut out = Out {
-            buffer: Vec::with_capacity(CHUNK),
-            to: sender.clone(),
+            to: PayloadWriter::new(Frames(sender), Channel::Stdin),
             sent: 0,
         };
         match shipment.send(&mut out) {
             // The guest stopped taking: its own answer says why.
             Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => Ok(None),
-            Err(error) => {
-                // An error in the stream makes the request fail instead of ending it like a whole one.
-                let _ = sender.blocking_send(Err(io::Error::other(error.to_string())));
-                Err(error)
-            }
+            Err(error) => Err(error),
             Ok(plan) => Ok(Some(Sent {
                 plan,
                 bytes: out.sent,
             })),
         }
     });
-    let frames = ReceiverStream::new(receiver).map(|chunk| chunk.map(Frame::data));
-    (BodyExt::boxed(StreamBody::new(frames)), task)
+    (ReceiverStream::new(receiver), task)
 }
 
 impl Shipment {
@@ -141,9 +131,23 @@ fn directories(plan: &Plan, delta: &Delta) -> BTreeSet<Vec<u8>> {
 
 /// The stream's writer.
 struct Out {
-    buffer: Vec<u8>,
-    to: mpsc::Sender<io::Result<Bytes>>,
+    to: PayloadWriter<Frames>,
     sent: u64,
+}
+
+/// Takes whole frames.
+struct Frames(mpsc::Sender<Bytes>);
+
+impl Write for Frames {
+    fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(Bytes::copy_from_slice(frame));
+        sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the guest takes no more"))?;
+        Ok(frame.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Out {
@@ -285,22 +289,12 @@ fn now() -> i64 {
 
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(CHUNK - self.buffer.len());
-        self.buffer.extend_from_slice(&bytes[..taken]);
-        if self.buffer.len() == CHUNK {
-            self.flush()?;
-        }
+        let taken = self.to.write(bytes)?;
+        self.sent += taken as u64;
         Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
-        self.sent += chunk.len() as u64;
-        self.to
-            .blocking_send(Ok(chunk.into()))
-            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the guest takes no more"))
+        self.to.flush()
     }
 }
