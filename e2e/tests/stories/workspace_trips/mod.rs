@@ -4,6 +4,7 @@ mod awkward;
 mod back;
 mod compare;
 mod hostile;
+mod kills;
 mod real;
 
 use std::path::Path;
@@ -28,7 +29,7 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("what_stays_behind_is_named", what_stays_behind),
     on_the_host(
         "a_prepare_that_was_killed_is_finished_by_the_next",
-        a_prepare_that_was_killed,
+        kills::of_a_fake_prepare,
     ),
     on_the_host("work_comes_back", back::work_comes_back),
     on_the_host(
@@ -44,6 +45,8 @@ pub(crate) const STORIES: &[Story] = &[
     everywhere("without_git_in_the_guest_it_is_said", real::without_git),
     in_guests("a_workspace_goes_and_comes", real::goes_and_comes),
     in_guests("a_readonly_workspace", real::readonly),
+    in_guests("a_prepare_is_killed_in_the_middle", kills::of_a_prepare),
+    in_guests("a_pull_is_killed_in_the_middle", kills::of_a_pull),
 ];
 
 fn vm(home: &Home, backend: Backend) -> Result<banger_api::Vm> {
@@ -323,43 +326,5 @@ fn what_stays_behind(backend: Backend) -> Result<()> {
         there.join(".env").exists() && there.join("id_ed25519").exists(),
         "they stayed"
     );
-    home.end()
-}
-
-fn a_prepare_that_was_killed(backend: Backend) -> Result<()> {
-    let home = Home::new(&[Image::Busybox])?;
-    let vm = vm(&home, backend)?;
-    let dir = tempfile::tempdir()?;
-    let script = "init; i=0; while [ $i -lt 400 ]; do head -c 150000 /dev/urandom > f$i; i=$((i+1)); done; commit; for i in 1 2 3; do echo m > f$i; done";
-    let repository = awkward::make(dir.path(), &("large", script))?;
-    let before = fingerprint(dir.path())?;
-    let there = in_guest(home.path(), &vm, "/root/repo");
-    let path = repository.to_string_lossy().into_owned();
-    for victim in ["daemon", "client"] {
-        let mut client = home
-            .command(["vm", "workspace", "prepare", "web", &path])
-            .spawn()?;
-        let since = std::time::Instant::now();
-        while !there.join("f200").exists() && since.elapsed().as_secs() < 60 && client.try_wait()?.is_none() {
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
-        match victim {
-            "client" => client.kill()?,
-            _ => {
-                let pid = rustix::process::Pid::from_raw(home.daemon_pid()?).context("a process id")?;
-                rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
-            }
-        }
-        client.wait()?;
-        for file in ["f100", "f300"] {
-            let _ = std::fs::remove_file(there.join(file));
-        }
-        untouched(victim, &before, dir.path())?;
-        prepare(&home, &repository, &["--force"])?.ok().context(victim)?;
-        same(victim, &look(&repository)?, &look(&there)?)?;
-        git(&there, &["fsck", "--strict", "--no-dangling"])?;
-        // From the start again, for the next.
-        std::fs::remove_dir_all(&there)?;
-    }
     home.end()
 }

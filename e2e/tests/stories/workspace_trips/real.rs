@@ -1,6 +1,6 @@
 //! The same in guests that really boot.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
 use super::compare::{fingerprint, git, line};
@@ -56,6 +56,13 @@ pub(super) fn goes_and_comes(backend: Backend) -> Result<()> {
     home.banger(["vm", "workspace", "status", "web"])?
         .ok()?
         .saying("1 new commits")?;
+    let changes = home.banger(["vm", "workspace", "diff", "web"])?.ok()?.text();
+    ensure!(changes.contains("+++ b/untracked-there"), "{changes}");
+    let patch = dir.path().join("patch");
+    let patch = patch.to_str().context("a path")?;
+    home.banger(["vm", "workspace", "export", "web", "-o", patch])?
+        .ok()?;
+    git(&repository, &["apply", "--check", patch])?;
     home.banger(["vm", "workspace", "pull", "web"])?
         .ok()?
         .saying("merge refs/banger/web/work")?;
