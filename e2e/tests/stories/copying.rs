@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
@@ -241,20 +241,47 @@ fn tar_of_f(dir: &Path) -> Result<Vec<u8>> {
     Ok(tar.stdout)
 }
 
+/// A file of 8 MiB that goes into the place of a small one, from an archive of which half has been sent.
+struct HalfSent {
+    cp: Child,
+    stdin: ChildStdin,
+    half: Vec<u8>,
+    rest: Vec<u8>,
+}
+
+impl HalfSent {
+    fn of(home: &Home) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        std::fs::write(dir.path().join("f"), vec![1; 8 << 20])?;
+        let mut half = tar_of_f(dir.path())?;
+        let rest = half.split_off(4 << 20);
+        sh(home, "vm", "mkdir -p t/d; echo whole > t/d/f")?;
+        let mut cp = home
+            .command(["vm", "cp", "-q", "-", "vm:t/d"])
+            .stdin(Stdio::piped())
+            .spawn()?;
+        let mut stdin = cp.stdin.take().context("its input")?;
+        stdin.write_all(&half)?;
+        Ok(Self {
+            cp,
+            stdin,
+            half,
+            rest,
+        })
+    }
+}
+
 fn killed_in_the_middle(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
     let dir = tempfile::tempdir()?;
-    // Half an archive, and then nothing more.
-    std::fs::write(dir.path().join("f"), vec![1; 8 << 20])?;
-    let tar = tar_of_f(dir.path())?;
-    sh(&home, "vm", "mkdir -p t/d; echo whole > t/d/f")?;
-    let mut cp = home
-        .command(["vm", "cp", "-", "vm:t/d"])
-        .stdin(Stdio::piped())
-        .spawn()?;
-    let mut stdin = cp.stdin.take().context("its input")?;
-    stdin.write_all(&tar[..4 << 20])?;
+    // Nothing more comes, and no end.
+    let HalfSent {
+        mut cp,
+        stdin: _open,
+        half,
+        ..
+    } = HalfSent::of(&home)?;
     cp.kill()?;
     cp.wait()?;
     ensure!(
@@ -262,7 +289,7 @@ fn killed_in_the_middle(backend: Backend) -> Result<()> {
         "half a file"
     );
     // Cut short is not whole.
-    home.banger_with(["vm", "cp", "-", "vm:t/d"], tar[..4 << 20].to_vec())?
+    home.banger_with(["vm", "cp", "-", "vm:t/d"], half)?
         .failed()?
         .saying("truncated")?;
     ensure!(
@@ -313,22 +340,18 @@ fn killed_in_the_middle(backend: Backend) -> Result<()> {
 fn the_daemon_is_killed(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
-    let dir = tempfile::tempdir()?;
-    std::fs::write(dir.path().join("f"), vec![1; 8 << 20])?;
-    let tar = tar_of_f(dir.path())?;
-    sh(&home, "vm", "mkdir -p t/d; echo whole > t/d/f")?;
-    let mut cp = home
-        .command(["vm", "cp", "-q", "-", "vm:t/d"])
-        .stdin(Stdio::piped())
-        .spawn()?;
-    let mut stdin = cp.stdin.take().context("its input")?;
-    stdin.write_all(&tar[..4 << 20])?;
+    let HalfSent {
+        mut cp,
+        mut stdin,
+        rest,
+        ..
+    } = HalfSent::of(&home)?;
     let daemon = rustix::process::Pid::from_raw(home.daemon_pid()?).context("the daemon's process")?;
     rustix::process::kill_process(daemon, rustix::process::Signal::KILL)?;
     // Debian's kernel has no files without a name in an overlay: there, one in the making is hidden.
     let seen = sh(&home, "vm", "cat t/d/f; ls t/d")?;
     ensure!(seen.trim() == "whole\nf", "{seen}");
-    stdin.write_all(&tar[4 << 20..])?;
+    stdin.write_all(&rest)?;
     drop(stdin);
     ensure!(cp.wait()?.success(), "the copy did not outlive the daemon");
     let seen = sh(&home, "vm", "wc -c < t/d/f; ls -A t/d")?;

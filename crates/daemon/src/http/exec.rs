@@ -35,11 +35,7 @@ pub(crate) async fn exec(
         .guest()
         .exec(&exec)
         .await
-        .map_err(|source| vm::Error::Guest {
-            name: state.spec.name,
-            source: Box::new(source),
-            console: None,
-        })?;
+        .map_err(vm::Error::of_guest(&state.spec.name))?;
     Ok(joined(client, agent))
 }
 

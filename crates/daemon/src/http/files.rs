@@ -79,10 +79,5 @@ async fn connect(
 fn of(app: &App, name: &str) -> Result<(Guest, impl FnOnce(guest::Error) -> vm::Error), Refused> {
     let handle = app.vms.find(name)?;
     let guest = handle.live()?.guest();
-    let failed = move |source| vm::Error::Guest {
-        name: handle.state().spec.name,
-        source: Box::new(source),
-        console: None,
-    };
-    Ok((guest, failed))
+    Ok((guest, vm::Error::of_guest(&handle.state().spec.name)))
 }

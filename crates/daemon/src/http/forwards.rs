@@ -17,11 +17,7 @@ pub(crate) async fn ports(
     let handle = app.vms.find(&name)?;
     let listeners = handle.live()?.guest().ports(true).await;
     let state = handle.state();
-    let listeners = listeners.map_err(|source| vm::Error::Guest {
-        name: state.spec.name.clone(),
-        source: Box::new(source),
-        console: None,
-    })?;
+    let listeners = listeners.map_err(vm::Error::of_guest(&state.spec.name))?;
     Ok(Json(forward::ports(listeners, &state.forwards())))
 }
 

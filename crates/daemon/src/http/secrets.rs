@@ -38,11 +38,7 @@ pub(crate) async fn put(
     guest
         .put_secret(&secret, &put, value)
         .await
-        .map_err(|source| vm::Error::Guest {
-            name: state.spec.name,
-            source: Box::new(source),
-            console: None,
-        })?;
+        .map_err(vm::Error::of_guest(&state.spec.name))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -94,11 +94,7 @@ fn shown(handle: &Handle, session: Result<banger_api::stream::Session, guest::Er
 fn failed(handle: &Handle, source: guest::Error) -> Refused {
     let name = handle.state().spec.name;
     let status = source.status();
-    let mut refused = Refused::from(vm::Error::Guest {
-        name: name.clone(),
-        source: Box::new(source),
-        console: None,
-    });
+    let mut refused = Refused::from(vm::Error::of_guest(&name)(source));
     let body = &mut refused.0;
     if status.is_some() {
         // The guest's own words say it all; what was asked is what the client asked.

@@ -129,12 +129,7 @@ async fn own(handle: &Handle) -> Result<Tunnel, Refused> {
 }
 
 fn of_guest(handle: &Handle, source: crate::guest::Error) -> Refused {
-    vm::Error::Guest {
-        name: handle.state().spec.name,
-        source: Box::new(source),
-        console: None,
-    }
-    .into()
+    vm::Error::of_guest(&handle.state().spec.name)(source).into()
 }
 
 async fn blocking<T: Send + 'static>(

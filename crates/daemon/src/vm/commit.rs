@@ -100,11 +100,7 @@ impl Handle {
         let frozen = match (state.phase, &state.live) {
             (Phase::Running, Some(live)) => {
                 let freezing = live.guest().freeze().await;
-                Some(freezing.map_err(|source| Error::Guest {
-                    name: name.clone(),
-                    source: Box::new(source),
-                    console: None,
-                })?)
+                Some(freezing.map_err(Error::of_guest(&name))?)
             }
             (Phase::Stopped | Phase::Failed, None) => None,
             (phase, _) => return Err(Error::NotRunning { name, phase }),

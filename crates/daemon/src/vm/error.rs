@@ -197,6 +197,16 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// What a failure of the agent of that VM is, once it has booted.
+    pub(crate) fn of_guest(name: &VmName) -> impl FnOnce(guest::Error) -> Self + use<> {
+        let name = name.clone();
+        |source| Self::Guest {
+            name,
+            source: Box::new(source),
+            console: None,
+        }
+    }
+
     /// Whether the VMM or the host's KVM, and not the VM, may be why it did not boot: another VMM is worth a try.
     pub(crate) fn may_be_the_vmm(&self) -> bool {
         match self {

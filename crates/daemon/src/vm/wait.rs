@@ -77,11 +77,7 @@ async fn ssh(handle: &Handle) -> Result<(), Error> {
         env: BTreeMap::new(),
     };
     let opened = handle.live()?.guest().ssh(&nobody).await;
-    let stream = opened.map_err(|source| Error::Guest {
-        name: name.clone(),
-        source: Box::new(source),
-        console: None,
-    })?;
+    let stream = opened.map_err(Error::of_guest(&name))?;
     let mut version = [0; BANNER.len()];
     let read = TokioIo::new(stream).read_exact(&mut version).await;
     match read {

@@ -72,7 +72,8 @@ impl Agent<'_> {
             .map_err(|source| self.error("protect", source))
     }
 
-    fn error(self, what: &'static str, source: crate::guest::Error) -> Error {
+    /// A failure of its agent to do something.
+    pub(crate) fn error(self, what: &'static str, source: crate::guest::Error) -> Error {
         Error::Guest {
             what,
             path: self.path.to_owned(),

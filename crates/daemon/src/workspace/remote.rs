@@ -81,11 +81,8 @@ impl Script<'_> {
             user: Some("0".to_owned()),
             ..Exec::default()
         };
-        let upgraded = agent.guest.exec(&exec).await.map_err(|source| Error::Guest {
-            what: "run git at",
-            path: agent.path.to_owned(),
-            source: Box::new(source),
-        })?;
+        let upgraded = agent.guest.exec(&exec).await;
+        let upgraded = upgraded.map_err(|source| agent.error("run git at", source))?;
         let (from, to) = tokio::io::split(TokioIo::new(upgraded));
         // Input is written beside the reading, or both sides could wait for each other.
         let feeding = tokio::spawn(feed(to, self.input));

@@ -1,6 +1,6 @@
 //! Work that comes back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image};
@@ -12,6 +12,26 @@ const SMALL: awkward::Kind = (
     "a small one",
     "init; for i in 1 2 3; do echo $i > f; commit; done; echo g > g; commit; echo local >> g; echo mine > mine",
 );
+
+/// A small repository that was placed in a VM.
+struct Placed {
+    dir: tempfile::TempDir,
+    repository: PathBuf,
+    /// Where it is in the guest.
+    there: PathBuf,
+}
+
+fn placed(home: &Home, backend: Backend) -> Result<Placed> {
+    let vm = vm(home, backend)?;
+    let dir = tempfile::tempdir()?;
+    let repository = awkward::make(dir.path(), &SMALL)?;
+    report(home, &repository, &[])?;
+    Ok(Placed {
+        there: in_guest(home.path(), &vm, "/root/repo"),
+        dir,
+        repository,
+    })
+}
 
 pub(super) fn pull(home: &Home) -> Result<banger_api::WorkspacePulled> {
     let output = home.banger(["vm", "workspace", "pull", "web", "--json"])?.ok()?;
@@ -29,11 +49,11 @@ fn apart_from_objects(dir: &Path) -> Result<Vec<(std::path::PathBuf, Vec<u8>)>> 
 
 pub(super) fn work_comes_back(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
-    let vm = vm(&home, backend)?;
-    let dir = tempfile::tempdir()?;
-    let repository = awkward::make(dir.path(), &SMALL)?;
-    report(&home, &repository, &[])?;
-    let there = in_guest(home.path(), &vm, "/root/repo");
+    let Placed {
+        dir,
+        repository,
+        there,
+    } = placed(&home, backend)?;
     let none = pull(&home)?;
     ensure!(none.uncommitted, "local changes are not HEAD's: {none:?}");
 
@@ -103,11 +123,11 @@ pub(super) fn work_comes_back(backend: Backend) -> Result<()> {
 
 pub(super) fn whatever_the_guest_did(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
-    let vm = vm(&home, backend)?;
-    let dir = tempfile::tempdir()?;
-    let repository = awkward::make(dir.path(), &SMALL)?;
-    report(&home, &repository, &[])?;
-    let there = in_guest(home.path(), &vm, "/root/repo");
+    let Placed {
+        dir: _dir,
+        repository,
+        there,
+    } = placed(&home, backend)?;
     let commit = |text: &str| -> Result<String> {
         std::fs::write(there.join("new"), text)?;
         git(&there, &["add", "new"])?;
@@ -206,11 +226,11 @@ pub(super) fn auto_export(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     std::fs::create_dir_all(home.path().join("config"))?;
     std::fs::write(home.path().join("config/config.toml"), "auto_export = true\n")?;
-    let vm = vm(&home, backend)?;
-    let dir = tempfile::tempdir()?;
-    let repository = awkward::make(dir.path(), &SMALL)?;
-    report(&home, &repository, &[])?;
-    let there = in_guest(home.path(), &vm, "/root/repo");
+    let Placed {
+        dir: _dir,
+        repository,
+        there,
+    } = placed(&home, backend)?;
     std::fs::write(there.join("new"), "work")?;
     home.banger(["vm", "delete", "-f", "web"])?
         .ok()?
