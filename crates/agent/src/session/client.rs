@@ -16,8 +16,11 @@ use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use super::log::{Log, Next, Reader};
 use super::screen::Screen;
 
-/// Output that is read for a client at once.
+/// Output that is read for a client at once, of as many records as it takes.
 const PIECE: usize = 64 << 10;
+
+/// The most output that is looked at for one who does not want all of it, before others have their turn.
+const PASSED: u64 = 4 << 20;
 
 /// Bytes that are read from a client at once.
 const HEARD: usize = 64 << 10;
@@ -169,7 +172,7 @@ impl Client {
 
     /// Puts the next piece of output on its way, if all before is gone.
     pub(super) fn prepare(&mut self, log: &Log, screen: Option<&Screen>) {
-        if self.gone < self.outgoing.len() || self.farewell.is_some() {
+        if self.gone < self.outgoing.len() || self.farewell.is_some() || !self.awaits_output(log) {
             return;
         }
         self.outgoing.clear();
@@ -181,28 +184,35 @@ impl Client {
             self.tell(&Control::Gap { channel: 0, bytes });
             return self.show(&screen.paint(), log.end());
         }
-        match self.read(log) {
-            Ok(()) => {}
-            Err(error) => self.refuse(crate::failure::failed("read the session's log", error)),
+        let until = reader.cursor() + PASSED;
+        let mut buffer = vec![0; PIECE];
+        while self.outgoing.len() < PIECE
+            && self.reader.as_ref().is_some_and(|reader| reader.cursor() < until)
+        {
+            match self.read(log, &mut buffer) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => return self.refuse(crate::failure::failed("read the session's log", error)),
+            }
         }
     }
 
-    fn read(&mut self, log: &Log) -> io::Result<()> {
+    /// Puts what comes next in the log on its way. False when nothing does.
+    fn read(&mut self, log: &Log, buffer: &mut [u8]) -> io::Result<bool> {
         let Some(reader) = &mut self.reader else {
-            return Ok(());
+            return Ok(false);
         };
         if self.output == SessionOutput::Log && reader.cursor() >= self.until {
             let cursor = reader.cursor();
             self.dismiss(&Control::Left { cursor });
-            return Ok(());
+            return Ok(false);
         }
-        let mut piece = PIECE;
+        let mut piece = buffer.len();
         if self.output == SessionOutput::Log {
             piece = piece.min((self.until - reader.cursor()) as usize);
         }
-        let mut buffer = vec![0; piece];
-        match reader.next(log, &mut buffer)? {
-            Next::End => {}
+        match reader.next(log, &mut buffer[..piece])? {
+            Next::End => return Ok(false),
             Next::Gap(bytes) => self.tell(&Control::Gap { channel: 0, bytes }),
             Next::Output {
                 stream,
@@ -211,7 +221,7 @@ impl Client {
                 len,
             } => {
                 if self.only.is_some_and(|only| only != stream) {
-                    return Ok(());
+                    return Ok(true);
                 }
                 if self.output != SessionOutput::Live {
                     self.tell(&Control::At { cursor, time_us });
@@ -224,7 +234,7 @@ impl Client {
                 self.outgoing.extend_from_slice(&buffer[..len]);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether it has been sent all that was written.

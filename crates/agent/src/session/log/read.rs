@@ -10,8 +10,8 @@ use banger_guest_api::OutputStream;
 use super::record::{HEADER, Header};
 use super::{Log, Segment};
 
-/// Bytes of headers that are read at once when a cursor is looked for.
-const WINDOW: usize = 16 << 10;
+/// Bytes of a segment that are read at once: records may be short, and a system call costs more than they do.
+const WINDOW: usize = 64 << 10;
 
 /// A place in a log.
 ///
@@ -48,6 +48,11 @@ struct Open {
     left: u32,
     stream: OutputStream,
     time_us: u64,
+    /// How large the file was when it was last asked for.
+    size: u64,
+    /// A part of it, and where that is.
+    window: Vec<u8>,
+    window_at: u64,
 }
 
 impl Reader {
@@ -89,10 +94,12 @@ impl Reader {
                 continue;
             }
             let wanted = buffer.len().min(open.left as usize);
-            let read = open.file.read_at(&mut buffer[..wanted], open.at)?;
+            let there = open.peek(1)?;
+            let read = there.len().min(wanted);
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            buffer[..read].copy_from_slice(&there[..read]);
             let output = Next::Output {
                 stream: open.stream,
                 cursor: self.cursor,
@@ -137,23 +144,38 @@ impl Open {
             left: 0,
             stream: OutputStream::Stdout,
             time_us: 0,
+            size: 0,
+            window: Vec::new(),
+            window_at: 0,
         })
+    }
+
+    /// What comes next in the file: `least` bytes, or more, or fewer where it ends.
+    fn peek(&mut self, least: usize) -> io::Result<&[u8]> {
+        let inside = self.at.checked_sub(self.window_at).map(|inside| inside as usize);
+        let inside = inside.filter(|inside| inside + least <= self.window.len());
+        if let Some(inside) = inside {
+            return Ok(&self.window[inside..]);
+        }
+        self.window.resize(WINDOW, 0);
+        let filled = self.file.read_at(&mut self.window, self.at)?;
+        self.window.truncate(filled);
+        self.window_at = self.at;
+        Ok(&self.window)
     }
 
     /// Enters the next record, if there is one.
     fn read_header(&mut self) -> io::Result<bool> {
-        let mut bytes = [0; HEADER];
-        match self.file.read_exact_at(&mut bytes, self.at) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-            Err(error) => return Err(error),
-        }
-        let Some(header) = Header::decode(&bytes) else {
+        let header = self.peek(HEADER)?.first_chunk();
+        let Some(header) = header.and_then(Header::decode) else {
             return Ok(false);
         };
         // One that is not whole is none.
         let end = self.at + (HEADER as u64) + u64::from(header.len);
-        if self.file.metadata()?.len() < end {
+        if self.size < end {
+            self.size = self.file.metadata()?.len();
+        }
+        if self.size < end {
             return Ok(false);
         }
         self.enter(header);
@@ -169,26 +191,9 @@ impl Open {
 
     /// Goes to the record that `cursor` is in, or to the end. Gives the cursor that it came to.
     fn seek(&mut self, cursor: u64) -> io::Result<u64> {
-        let size = self.file.metadata()?.len();
-        let mut window = vec![0; WINDOW];
-        let (mut from, mut filled) = (0, 0);
         let mut reached = self.start;
-        while reached < cursor {
-            if self.at < from || self.at + (HEADER as u64) > from + filled as u64 {
-                from = self.at;
-                filled = self.file.read_at(&mut window, from)?;
-            }
-            let inside = (self.at - from) as usize;
-            let header = window[..filled].get(inside..).and_then(|rest| rest.first_chunk());
-            let Some(header) = header.and_then(Header::decode) else {
-                return Ok(reached);
-            };
-            let len = u64::from(header.len);
-            if self.at + HEADER as u64 + len > size {
-                return Ok(reached);
-            }
-            let skipped = len.min(cursor - reached);
-            self.enter(header);
+        while reached < cursor && self.read_header()? {
+            let skipped = u64::from(self.left).min(cursor - reached);
             self.at += skipped;
             self.left -= skipped as u32;
             reached += skipped;
