@@ -220,7 +220,7 @@ impl<'a> Syncing<'a> {
         let walked = walk.add(path);
         for (path, why) in walk.held {
             if self.held.insert(path.clone()) {
-                (self.tell)(&Event::Skipped(&path, &why));
+                (self.tell)(&Event::Skipped(&path, &format!("it {why}")));
             }
         }
         for (path, error) in walk.closed {
