@@ -53,6 +53,15 @@ pub struct Vm {
     /// What it may reach, and where it is reached.
     #[serde(default)]
     pub network: VmNetwork,
+    /// Whether it gets neither files of its user's nor whose commits git makes.
+    #[serde(default)]
+    pub anonymous: bool,
+    /// Where files of this host's went in its guest, whether or not they are still there.
+    #[serde(default)]
+    pub host_files: Vec<String>,
+    /// Names of the secrets that its guest was given, until it is started again.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// When it was created, as RFC 3339.
     pub created: String,
     /// Why the last start failed or the last machine ended badly.
@@ -201,6 +210,8 @@ pub struct VmSet {
     pub net: Option<NetMode>,
     /// What beside that, in place of what was there.
     pub allow: Option<Vec<String>>,
+    /// Whether it gets neither files of its user's nor whose commits git makes, from its next start on.
+    pub anonymous: Option<bool>,
     /// Variables to set; an empty value removes one.
     pub env: BTreeMap<String, String>,
     /// Labels to set; an empty value removes one.

@@ -15,7 +15,7 @@
 //! | `GET /v1/files/list` with `Upgrade: stdio_mux_v1` | query [`OfDirectory`] | 101, then frames; see [`files`] |
 //! | `POST /v1/files/remove` | query [`OfDirectory`] | [`FilesDone`] |
 //! | `POST /v1/workspace/look` | [`workspace::Look`] | [`workspace::Seen`] |
-//! | `PUT /v1/workspace` with entries as body | query `path` | [`workspace::Placed`]; see [`workspace`] |
+//! | `PUT /v1/workspace` with `Upgrade: stdio_mux_v1` | query [`OfDirectory`] | 101, then frames; see [`workspace`] |
 //! | `POST /v1/workspace/protect` | [`workspace::Protect`] | |
 //! | `PUT /v1/secrets/NAME` with the value as body | query [`PutSecret`] | ; see [`secret`] |
 //! | `POST /v1/freeze` | | a line, then nothing: the VM's disk is frozen until the client leaves, or for a minute |
@@ -104,7 +104,7 @@ pub mod routes {
     pub const FILES_REMOVE: &str = "/v1/files/remove";
     /// What the guest has of a workspace.
     pub const WORKSPACE_LOOK: &str = "/v1/workspace/look";
-    /// Changes a workspace: [`STDIO_MUX`], entries on standard input, and [`FilesEnd`] in the end.
+    /// Changes a workspace: [`super::STDIO_MUX`], entries on standard input, and [`super::FilesEnd`] in the end.
     pub const WORKSPACE: &str = "/v1/workspace";
     /// Makes a workspace read-only.
     pub const WORKSPACE_PROTECT: &str = "/v1/workspace/protect";

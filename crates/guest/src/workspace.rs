@@ -2,7 +2,8 @@
 //!
 //! The guest keeps a *manifest* of what was placed, each file with a *tag* that the host chose for its content. The host
 //! asks first ([`Look`]): is the manifest the one that I know ([`Seen::Placed`]'s `same`), and which of its files does the
-//! guest have otherwise now? Then it sends what differs, as a stream of entries:
+//! guest have otherwise now? Then it sends what differs, as a stream of entries in frames of standard input, and the guest says
+//! in the end what came of it ([`crate::FilesEnd`]):
 //!
 //! ```text
 //! entry   := kind:u8 path_len:u32 path mode:u32 mtime_s:i64 mtime_ns:u32 content tag_len:u32 tag

@@ -80,6 +80,16 @@ fn files_arrive(backend: Backend) -> Result<()> {
         .ok()?
         .saying("~/.pi/agent/auth.json")?;
     ensure!(home.sh("vm", "cd && cat .pi/agent/auth.json")? == "second");
+    let known = home.vm("vm")?.host_files;
+    ensure!(
+        known
+            == [
+                "/root/.claude.json",
+                "/root/.config/conf",
+                "/root/.pi/agent/auth.json"
+            ],
+        "{known:?}"
+    );
     if backend.is_real() {
         let there = home.sh(
             "vm",
@@ -104,6 +114,18 @@ fn by_configuration(backend: Backend) -> Result<()> {
     create(&home, backend, Image::Busybox, &["--no-identity"])?;
     ensure!(home.sh("vm", "cd && ls -A")?.is_empty());
     ensure!(!restart()?.stderr.contains("went along"));
+    // It can be had later, and no more.
+    let shown = || -> Result<String> { Ok(home.banger(["vm", "show", "vm"])?.ok()?.text()) };
+    ensure!(shown()?.contains("identity   none\n"), "{}", shown()?);
+    home.banger(["vm", "set", "vm", "--identity", "on"])?.ok()?;
+    restart()?.saying("went along: ~/.pi/agent/auth.json")?;
+    home.banger(["vm", "set", "vm", "--identity", "off"])?.ok()?;
+    ensure!(!restart()?.stderr.contains("went along"));
+    ensure!(
+        shown()?.contains("none, but earlier /root/.pi/agent/auth.json"),
+        "{}",
+        shown()?
+    );
     home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
     configure(&home, "file_sync_defaults = false\n")?;
     let created = create(&home, backend, Image::Busybox, &[])?;
@@ -174,6 +196,7 @@ fn secrets(backend: Backend) -> Result<()> {
     home.banger(["vm", "exec", "--secret", "MISSING", "vm", "--", "true"])?
         .exited(125)?
         .saying("there is no variable MISSING here")?;
+    ensure!(home.vm("vm")?.secrets == ["FILE", "INPUT", "TOKEN"]);
     if backend.is_real() {
         let kind = home.sh("vm", "grep /run/banger/secrets /proc/mounts | cut -d' ' -f1")?;
         ensure!(kind == "tmpfs" || kind == "ramfs", "{kind}");
@@ -193,6 +216,7 @@ fn secrets(backend: Backend) -> Result<()> {
         .saying("FILE, INPUT, TOKEN must be given again")?
         .saying("--secret TOKEN vm -- COMMAND")?;
     read().err().context("a secret outlived its guest")?;
+    ensure!(home.vm("vm")?.secrets.is_empty());
     nowhere_else(&home, backend)?;
     let again = home.banger(["vm", "restart", "--secret", "TOKEN", "vm"])?.ok()?;
     ensure!(!again.stderr.contains("given again"), "{again:?}");

@@ -24,6 +24,7 @@ mod session;
 mod ssh;
 mod workspace;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use anyhow::{Context, Result, bail};
@@ -89,22 +90,26 @@ const MEASUREMENTS: &[Measurement] = &[
     (&["net.publish_mbit"], publish::measure_firecracker),
 ];
 
-/// Measures the figures of these names; all when there are none.
+/// Measures the figures of these names, or of the parts before their first dot; all when there are none.
 pub(crate) fn run(names: &[String]) -> Result<()> {
-    let known = |name: &str| MEASUREMENTS.iter().any(|(measured, _)| measured.contains(&name));
-    if let Some(unknown) = names.iter().find(|name| !known(name)) {
-        bail!("no figure is called `{unknown}`; nothing was measured");
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !MEASUREMENTS.iter().any(|(measured, _)| is_asked(name, measured)))
+    {
+        let all: BTreeSet<&str> = MEASUREMENTS
+            .iter()
+            .flat_map(|(measured, _)| *measured)
+            .copied()
+            .collect();
+        let all: Vec<&str> = all.into_iter().collect();
+        bail!("no figure is called `{unknown}`; there are {}", all.join(", "));
     }
     let dir = repository::root().join("target/bench");
     std::fs::create_dir_all(&dir)?;
     let path = dir.join("figures.jsonl");
     let mut out = std::fs::File::create(&path).with_context(|| format!("make {}", path.display()))?;
     for (measured, measure) in MEASUREMENTS {
-        if !names.is_empty()
-            && !measured
-                .iter()
-                .any(|name| names.iter().any(|asked| asked == name))
-        {
+        if !names.is_empty() && !names.iter().any(|name| is_asked(name, measured)) {
             continue;
         }
         match measure() {
@@ -120,4 +125,10 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
     }
     println!("wrote {}", path.display());
     Ok(())
+}
+
+/// Whether a name is that of a figure, or of several.
+fn is_asked(name: &str, measured: &[&str]) -> bool {
+    let is_part = |figure: &&str| figure.split_once('.').is_some_and(|(part, _)| part == name);
+    measured.contains(&name) || measured.iter().any(is_part)
 }

@@ -32,14 +32,20 @@ impl Carried {
         std::fs::write(dir.join(name.as_str()), [])
     }
 
+    /// The secrets that the guest was given.
+    pub(crate) fn secrets(&self) -> BTreeSet<String> {
+        let names = std::fs::read_dir(self.dir.join(SECRETS)).into_iter().flatten();
+        let names = names
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.collect()
+    }
+
     /// The secrets that the last run had, which are forgotten with that.
     pub(crate) fn take_secrets(&self) -> BTreeSet<String> {
-        let dir = self.dir.join(SECRETS);
-        let names = std::fs::read_dir(&dir).into_iter().flatten().flatten();
-        let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let names = names.collect();
+        let names = self.secrets();
         // What cannot be forgotten is told once more.
-        let _ = std::fs::remove_dir_all(&dir);
+        let _ = std::fs::remove_dir_all(self.dir.join(SECRETS));
         names
     }
 

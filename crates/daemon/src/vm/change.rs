@@ -40,6 +40,7 @@ pub(crate) fn changed(spec: &VmSpec, phase: Phase, set: &VmSet, config: &Config)
     if let Some(allow) = &set.allow {
         changed.net.allow = rules(allow, config)?;
     }
+    changed.anonymous = set.anonymous.unwrap_or(spec.anonymous);
     merge(&mut changed.env, &set.env);
     merge(&mut changed.labels, &set.labels);
     if changed.disk_size < spec.disk_size {

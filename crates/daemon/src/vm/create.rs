@@ -30,7 +30,7 @@ impl Vms {
         let (no_start, wait) = (request.no_start, request.wait);
         let (row, image) = self.plan(request).map_err(|error| body(&error))?;
         progress.say(Progress::Planned {
-            vm: Box::new(State::at_rest(row.clone()).view(&self.context.files(row.spec.id).disk())),
+            vm: Box::new(State::at_rest(row.clone()).view(&self.context.files(row.spec.id))),
         });
         let handle = self.store(row, image).await.map_err(|error| body(&error))?;
         if no_start {

@@ -258,7 +258,7 @@ impl Handle {
     pub(crate) fn view(&self, context: &Context) -> api::Vm {
         let state = self.state();
         let files = context.files(state.spec.id);
-        state.view(&files.disk())
+        state.view(&files)
     }
 
     /// The machine, when the guest is ready.

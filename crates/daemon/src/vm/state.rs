@@ -14,6 +14,8 @@ use banger_model::{ByteSize, Phase, Stage, VmSpec};
 use banger_vmm::Machine;
 use serde::{Deserialize, Serialize};
 
+use super::Carried;
+use super::disks::Files;
 use crate::database::{ImageRef, VmRow};
 use crate::forward::Declared;
 use crate::guest::Guest;
@@ -134,8 +136,9 @@ impl State {
     }
 
     /// The VM as clients see it. `disk` is its writable disk.
-    pub(crate) fn view(&self, disk: &Path) -> api::Vm {
+    pub(crate) fn view(&self, files: &Files) -> api::Vm {
         let spec = &self.spec;
+        let carried = Carried::of(files.dir());
         api::Vm {
             id: spec.id.to_string(),
             name: spec.name.clone(),
@@ -145,7 +148,7 @@ impl State {
             vcpus: spec.vcpus,
             memory: spec.memory,
             disk_size: spec.disk_size,
-            disk_used: space_used(disk),
+            disk_used: space_used(&files.disk()),
             vmm: spec.vmm,
             machine: self.live.as_ref().map(Live::view),
             env: spec.env.clone(),
@@ -153,6 +156,9 @@ impl State {
             labels: spec.labels.clone(),
             network: self.network(),
             forwards: self.forwards(),
+            anonymous: spec.anonymous,
+            host_files: carried.files().into_iter().collect(),
+            secrets: carried.secrets().into_iter().collect(),
             created: self.created.to_string(),
             last_error: self.last_error.clone(),
         }

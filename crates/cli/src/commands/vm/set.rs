@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Remove all rules of what it may reach
     #[arg(long, conflicts_with = "allow")]
     no_allow: bool,
+    /// Give it your files (`file_sync`) and whose commits git makes at its next start, or neither
+    #[arg(long, value_name = "ON|OFF", value_parser = ["on", "off"])]
+    identity: Option<String>,
     /// A variable of every command in it
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = label)]
     env: Vec<(String, String)>,
@@ -55,6 +58,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         disk_size: args.machine.disk_size,
         vmm: args.machine.vmm,
         kernel: args.machine.kernel,
+        anonymous: args.identity.map(|identity| identity == "off"),
         env: args.env.into_iter().collect(),
         labels: args.label.into_iter().collect(),
     };

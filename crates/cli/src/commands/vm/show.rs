@@ -51,6 +51,8 @@ fn show(vm: &Vm) {
         ("env", pairs(&vm.env)),
         ("labels", pairs(&vm.labels)),
         ("forwards", forwards(vm)),
+        ("identity", identity(vm)),
+        ("secrets", vm.secrets.join(", ")),
         ("created", vm.created.clone()),
         ("failure", error.unwrap_or_default()),
     ]);
@@ -70,6 +72,15 @@ fn forwards(vm: &Vm) -> String {
         )
     };
     vm.forwards.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// What it has of its user.
+fn identity(vm: &Vm) -> String {
+    match (vm.anonymous, vm.host_files.is_empty()) {
+        (true, true) => "none".to_owned(),
+        (true, false) => format!("none, but earlier {}", vm.host_files.join(", ")),
+        (false, _) => vm.host_files.join(", "),
+    }
 }
 
 fn show_machine(machine: &Machine) {
