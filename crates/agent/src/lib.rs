@@ -12,6 +12,7 @@
 //! shim. `banger-fake-guest` runs the same server and shims on the host, for tests.
 
 pub mod boot;
+pub mod clock;
 pub mod exec;
 pub mod power;
 pub mod server;

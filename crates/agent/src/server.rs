@@ -176,7 +176,7 @@ impl<G: Guest> Server<G> {
             protocol: PROTOCOL,
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            uptime_ms: crate::boot::uptime_ms(),
+            uptime_ms: crate::clock::uptime_ms(),
             running: self.shims.running(),
         }
     }

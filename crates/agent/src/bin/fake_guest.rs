@@ -15,7 +15,7 @@ use std::sync::Arc;
 use banger_guest_api::{
     AGENT_PORT, Configure, Failure, Hello, InitKind, InitState, KNOCK_PORT, PROTOCOL, Ready, Shutdown,
 };
-use banger_vsock_agent::boot::uptime_ms;
+use banger_vsock_agent::clock::uptime_ms;
 use banger_vsock_agent::exec::{Shims, Surroundings, shim_main};
 use banger_vsock_agent::server::{Configured, Guest, Server};
 use banger_vsock_agent::session;

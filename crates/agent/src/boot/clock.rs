@@ -1,18 +1,11 @@
-//! Time and randomness, which a guest has from its host.
+//! Wall time and randomness, which a guest has from its host.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
 use banger_guest_api::Clock;
-use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
-
-/// Milliseconds since the kernel's start.
-pub fn uptime_ms() -> u64 {
-    let now = clock_gettime(ClockId::Boottime);
-    let nanos = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
-    u64::try_from(nanos / 1_000_000).unwrap_or_default()
-}
+use rustix::time::{ClockId, Timespec, clock_settime};
 
 /// Sets the wall clock.
 pub(super) fn set(clock: Clock) -> io::Result<()> {

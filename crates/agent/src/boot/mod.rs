@@ -23,13 +23,13 @@ use std::sync::Arc;
 use banger_guest_api::{AGENT_PORT, Failure, Hello, KNOCK_PORT, PROTOCOL};
 use vsock::{VMADDR_CID_ANY, VMADDR_CID_HOST, VsockListener, VsockStream};
 
+use crate::clock::uptime_ms;
 use crate::exec::Shims;
 use crate::failure::During;
 use crate::power;
 use crate::server::Server;
 use crate::socket::Listener;
 
-pub use clock::uptime_ms;
 pub use guest::{GuestState, serve};
 
 use guest::{Handover, Unconfigured};

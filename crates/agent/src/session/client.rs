@@ -110,7 +110,7 @@ impl Client {
     pub(super) fn tell_place(&mut self) {
         if let Some(reader) = &self.reader {
             let cursor = reader.cursor();
-            let time_us = super::keeper::now_us();
+            let time_us = crate::clock::now_us();
             self.tell(&Control::At { cursor, time_us });
         }
     }

@@ -14,7 +14,7 @@ mod orders;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use banger_guest_api::{
     Failure, OutputStream, Restart, Session, SessionStart, SessionState, SessionStream, Writing,
@@ -31,6 +31,7 @@ use super::log::{CHUNK, Log};
 use super::order::Answer;
 use super::place::Place;
 use super::screen::Screen;
+use crate::clock::now_us;
 use crate::exec::Surroundings;
 use crate::failure::{During, refused};
 
@@ -408,10 +409,4 @@ impl Keeper {
             );
         }
     }
-}
-
-/// The time, in microseconds since 1970.
-pub(super) fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_micros() as u64)
 }

@@ -1,16 +1,18 @@
 //! What a client asks for, to who does it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::rc::Rc;
 
 use banger_ssh::{ChannelId, Event, Open, Refusal};
 
+use super::busy::Busy;
 use super::forward;
 use super::link::Link;
 use super::listen::Listeners;
-use super::process::{Busy, become_user};
 use super::session::{Session, User};
-use crate::exec::{Surroundings, account};
+use crate::exec::Surroundings;
+use crate::exec::account::{self, Account};
 
 /// Everything of one connection that is about to happen.
 pub(super) struct Dispatch {
@@ -102,4 +104,21 @@ impl Dispatch {
             }
         }
     }
+}
+
+/// Makes this process the user's, for good.
+///
+/// # Errors
+/// When the system refuses; then nothing must be done for the client.
+fn become_user(account: &Account, surroundings: &Surroundings) -> io::Result<()> {
+    use rustix::process::{Gid, Uid};
+    if surroundings.is_real() && rustix::process::geteuid().is_root() {
+        // This is the process's one thread so far, and those to come are of its making.
+        let groups: Vec<_> = account.groups.iter().copied().map(Gid::from_raw).collect();
+        rustix::thread::set_thread_groups(&groups)?;
+        rustix::thread::set_thread_gid(Gid::from_raw(account.gid))?;
+        rustix::thread::set_thread_uid(Uid::from_raw(account.uid))?;
+    }
+    // A home that is not there yet is no reason to send anybody away.
+    std::env::set_current_dir(&account.home).or_else(|_| std::env::set_current_dir("/"))
 }

@@ -12,6 +12,7 @@
 //! ```
 
 mod agent;
+mod busy;
 mod dispatch;
 mod forward;
 mod link;

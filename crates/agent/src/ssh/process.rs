@@ -1,20 +1,19 @@
-//! The process of one connection: its order, its user, its end.
+//! The process of one connection: its order and its end.
 
-use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::rc::Rc;
 
 use banger_guest_api::ssh::decode_key;
 use banger_ssh::{HostKey, PublicKey, Server, Users};
-use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use super::Order;
+use super::busy::Busy;
 use super::dispatch::Dispatch;
 use super::link::Link;
 use crate::endings::Held;
-use crate::exec::account::{self, Account};
+use crate::exec::account;
 use crate::exec::{DESCRIPTOR, Surroundings};
 use crate::failure::{During, refused};
 use crate::socket::Socket;
@@ -73,61 +72,4 @@ impl Users for Accounts {
         // A number, or a group with it, is no name of a user's.
         !name.contains(':') && name.parse::<u32>().is_err() && account::of(Some(name), &self.0).is_ok()
     }
-}
-
-/// Commands that run. While there are any, a signal to end waits: the guest's power-off asks the commands to end, and we
-/// stay to tell how they did.
-#[derive(Debug, Default)]
-pub(super) struct Busy {
-    count: Cell<u32>,
-    held: RefCell<Option<Held>>,
-    changed: Notify,
-}
-
-/// One of them.
-#[derive(Debug)]
-pub(super) struct Guard(Rc<Busy>);
-
-impl Busy {
-    pub(super) fn one_more(self: &Rc<Self>) -> Guard {
-        if self.count.get() == 0 {
-            self.held.replace(Some(Held::hold()));
-        }
-        self.count.set(self.count.get() + 1);
-        Guard(Rc::clone(self))
-    }
-
-    async fn none(&self) {
-        while self.count.get() > 0 {
-            self.changed.notified().await;
-        }
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let left = self.0.count.get() - 1;
-        self.0.count.set(left);
-        if left == 0 {
-            self.0.held.take();
-            self.0.changed.notify_one();
-        }
-    }
-}
-
-/// Makes this process the user's, for good.
-///
-/// # Errors
-/// When the system refuses; then nothing must be done for the client.
-pub(super) fn become_user(account: &Account, surroundings: &Surroundings) -> io::Result<()> {
-    use rustix::process::{Gid, Uid};
-    if surroundings.is_real() && rustix::process::geteuid().is_root() {
-        // This is the process's one thread so far, and those to come are of its making.
-        let groups: Vec<_> = account.groups.iter().copied().map(Gid::from_raw).collect();
-        rustix::thread::set_thread_groups(&groups)?;
-        rustix::thread::set_thread_gid(Gid::from_raw(account.gid))?;
-        rustix::thread::set_thread_uid(Uid::from_raw(account.uid))?;
-    }
-    // A home that is not there yet is no reason to send anybody away.
-    std::env::set_current_dir(&account.home).or_else(|_| std::env::set_current_dir("/"))
 }

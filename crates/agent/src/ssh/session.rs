@@ -13,8 +13,8 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
 use super::agent::AgentSocket;
+use super::busy::Busy;
 use super::link::{Channel, Gone, Link};
-use super::process::Busy;
 use super::{sftp, words};
 use crate::exec::account::Account;
 use crate::exec::{Modes, Order, Surroundings, run_here};

@@ -11,6 +11,7 @@
 //!                      sparse: maps ─────────┘
 //! ```
 
+mod decimal;
 mod header;
 mod pax;
 mod sparse;

@@ -12,6 +12,7 @@
 
 use banger_inode::{Timestamp, Xattr};
 
+use super::decimal::decimal;
 use super::sparse;
 
 /// What the records of one header say, as far as it matters to an image.
@@ -98,18 +99,6 @@ fn unless_empty<T>(value: &[u8], parse: fn(&[u8]) -> Option<T>) -> Option<Option
         return Some(None);
     }
     parse(value).map(Some)
-}
-
-/// A number of digits alone. Sizes are at most 2^63 - 1, as everywhere.
-pub(super) fn decimal(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    let number = value.iter().try_fold(0_u64, |number, byte| match byte {
-        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
-        _ => None,
-    })?;
-    (number <= i64::MAX as u64).then_some(number)
 }
 
 fn signed(value: &[u8]) -> Option<i64> {

@@ -8,8 +8,8 @@ use std::io::Read;
 use banger_inode::Segment;
 
 use super::Fault;
+use super::decimal::decimal;
 use super::header::{BLOCK, Format, Header, number};
-use super::pax::decimal;
 use super::stream::Stream;
 use crate::EntryFault;
 

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use banger_inode::Segment;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat, unlinkat};
 use rustix::io::Errno;
-use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::place::rename;
+use super::dir::{hidden, rename};
 use super::{UnpackError, failed};
 use crate::shown;
 
@@ -121,11 +120,4 @@ impl Drop for Fresh {
             let _ = unlinkat(&*self.dir, name.as_slice(), AtFlags::empty());
         }
     }
-}
-
-/// A name that nothing else has.
-pub(super) fn hidden() -> rustix::io::Result<Vec<u8>> {
-    let mut random = [0; 8];
-    getrandom(&mut random, GetRandomFlags::empty())?;
-    Ok(format!(".banger-{:016x}", u64::from_ne_bytes(random)).into_bytes())
 }

@@ -10,6 +10,7 @@
 //! ```
 
 mod destination;
+mod dir;
 mod fresh;
 mod place;
 mod remove;

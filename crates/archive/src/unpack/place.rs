@@ -3,15 +3,14 @@
 //! others; so no more is kept in mind than the archive is deep.
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use banger_inode::Meta;
-use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, Mode, mkdirat, statat, unlinkat};
 use rustix::io::Errno;
 
-use super::fresh::hidden;
-use super::remove::remove_at;
+use super::dir::{enter, hidden, remove_at, rename};
 use super::{Destination, UnpackError, Unpacking, failed};
 use crate::shown;
 
@@ -221,23 +220,6 @@ impl Place {
             ));
         }
         left
-    }
-}
-
-/// Opens the directory `name` in `dir`, if it is one itself.
-pub(super) fn enter(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(dir, name, flags, Mode::empty())
-}
-
-/// Renames within a directory; with `replace`, over whatever has the name.
-pub(super) fn rename(dir: &File, from: &[u8], to: &[u8], replace: bool) -> rustix::io::Result<()> {
-    match renameat(dir, from, dir, to) {
-        Err(Errno::ISDIR) if replace => {
-            remove_at(dir, to)?;
-            renameat(dir, from, dir, to)
-        }
-        renamed => renamed,
     }
 }
 

@@ -3,10 +3,9 @@
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, unlinkat};
 use rustix::io::Errno;
 
-use super::place::enter;
+use super::dir::{enter, remove_at};
 
 /// Removes the file or tree `name`, a path below `base`. Tells whether there was one; no symbolic link leads to any.
 ///
@@ -37,21 +36,4 @@ pub fn remove(base: &OwnedFd, name: &[u8]) -> std::io::Result<bool> {
         Err(Errno::NOENT) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Removes the file or tree `name` in a directory.
-pub(super) fn remove_at(dir: &File, name: &[u8]) -> rustix::io::Result<()> {
-    match unlinkat(dir, name, AtFlags::empty()) {
-        Err(Errno::ISDIR) => {}
-        removed => return removed,
-    }
-    let below: File = enter(dir.as_fd(), name)?.into();
-    for entry in Dir::read_from(&below)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if !matches!(name, b"." | b"..") {
-            remove_at(&below, name)?;
-        }
-    }
-    unlinkat(dir, name, AtFlags::REMOVEDIR)
 }

@@ -9,7 +9,7 @@ use banger_ssh::wire::{Reader, Write};
 use rustix::fs::{AtFlags, CWD, Mode, Timespec, Timestamps};
 use rustix::process::{Gid, Uid};
 
-use super::message::Failed;
+use super::failed::Failed;
 
 const SIZE: u32 = 1;
 const OWNER: u32 = 2;

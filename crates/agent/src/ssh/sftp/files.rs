@@ -10,7 +10,8 @@ use banger_ssh::wire::Reader;
 use rustix::fs::OFlags;
 
 use super::attributes::Attributes;
-use super::message::{Answer, Failed};
+use super::failed::Failed;
+use super::message::Answer;
 use super::names::{self, Names};
 
 /// Handles that a client may have: commands have no more descriptors either, by Linux's own limit.

@@ -2,6 +2,7 @@
 //! bytes. It blocks, in a thread of its own, with the rights of the user that the process has become.
 
 mod attributes;
+mod failed;
 mod files;
 mod message;
 mod names;
@@ -13,8 +14,9 @@ use std::path::Path;
 use banger_ssh::wire::{Reader, Write};
 
 use crate::endings::Held;
+use failed::Failed;
 use files::Files;
-use message::{Answer, Failed};
+use message::Answer;
 
 /// The longest message of a client: what `limits@openssh.com` tells, and some words.
 const MAX_MESSAGE: usize = (256 << 10) + 1024;

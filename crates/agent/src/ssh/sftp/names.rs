@@ -10,7 +10,8 @@ use banger_ssh::wire::Reader;
 use rustix::fs::{CWD, RenameFlags, StatVfs};
 
 use super::attributes::Attributes;
-use super::message::{Answer, Failed};
+use super::failed::Failed;
+use super::message::Answer;
 
 /// Where names are.
 #[derive(Debug)]
