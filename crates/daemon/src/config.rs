@@ -19,7 +19,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Describe;
-use crate::identity::FileSync;
+use crate::identity::{self, FileSync};
 use crate::ssh;
 
 /// Where a resolver without privileges may listen; 5353 is multicast DNS.
@@ -201,6 +201,15 @@ pub(crate) enum Error {
 }
 
 impl Config {
+    /// What of its user's a guest is to get.
+    pub(crate) fn identity(&self) -> identity::Wanted<'_> {
+        identity::Wanted {
+            owner: self.owner,
+            own: &self.file_sync,
+            defaults: self.file_sync_defaults,
+        }
+    }
+
     /// Reads the configuration of `paths`; without a file, the default one.
     pub(crate) fn load(paths: &Paths) -> Result<Self, Error> {
         let path = paths.config_file();

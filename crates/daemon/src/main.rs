@@ -19,6 +19,7 @@ mod near;
 mod network;
 mod orphans;
 mod programs;
+mod progress;
 mod pulls;
 mod random;
 mod repository;

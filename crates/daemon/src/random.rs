@@ -1,19 +1,20 @@
 //! Random bytes of the system's source.
 
-use crate::vm;
+use std::io;
+
+use rustix::rand::{GetRandomFlags, getrandom};
 
 /// `N` random bytes.
-pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], vm::Error> {
+pub(crate) fn bytes<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     let mut filled = 0;
     while filled < N {
-        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())
-            .map_err(|source| vm::Error::Random(source.into()))?;
+        filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())?;
     }
     Ok(bytes)
 }
 
 /// `N` random bytes as hexadecimal digits.
-pub(crate) fn hex<const N: usize>() -> Result<String, vm::Error> {
+pub(crate) fn hex<const N: usize>() -> io::Result<String> {
     Ok(bytes::<N>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -21,7 +21,8 @@ use super::{App, catalog_images, events, kernels as local};
 use crate::catalogs::{self, Configured};
 use crate::config::CatalogEntry;
 use crate::error::{Describe, body};
-use crate::vm::{Context, Reporter};
+use crate::progress::Reporter;
+use crate::vm::Context;
 
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Catalog>>, Refused> {
     let context = Arc::clone(app.vms.context());

@@ -11,7 +11,7 @@ use futures_util::Stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::vm::Reporter;
+use crate::progress::Reporter;
 
 /// Runs `work` while the client listens. The work is a part of the response: a client that leaves drops it.
 pub(crate) fn respond<T, W>(work: impl FnOnce(Reporter) -> W) -> Response

@@ -22,7 +22,8 @@ use super::answer::{Asked, Body, Refused, blocking, named};
 use super::chosen::Chosen;
 use super::{App, events, in_use, kernels};
 use crate::error::body;
-use crate::vm::{Context, Reporter, Vms};
+use crate::progress::Reporter;
+use crate::vm::{Context, Vms};
 
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Image>>, Refused> {
     let context = Arc::clone(app.vms.context());

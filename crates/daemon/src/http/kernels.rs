@@ -13,7 +13,8 @@ use banger_model::KernelName;
 use super::answer::{Body, Refused, blocking, named};
 use super::chosen::Chosen;
 use super::{App, events, in_use};
-use crate::vm::{Context, Reporter, Vms};
+use crate::progress::Reporter;
+use crate::vm::{Context, Vms};
 
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Kernel>>, Refused> {
     let context = Arc::clone(app.vms.context());

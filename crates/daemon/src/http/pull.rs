@@ -19,7 +19,8 @@ use super::{App, events};
 use crate::catalogs;
 use crate::config::Config;
 use crate::error::body;
-use crate::vm::{Context, Reporter, Vms};
+use crate::progress::Reporter;
+use crate::vm::{Context, Vms};
 
 pub(crate) async fn pull(State(app): State<App>, Body(request): Body<ImagePull>) -> Response {
     events::respond(|say| async move { work(&app.vms, request, say).await })

@@ -9,7 +9,8 @@ use banger_guest_api::secret::{MAX, PutSecret, SecretName};
 
 use super::App;
 use super::answer::{BadRequest, Refused};
-use crate::vm::{self, Carried, Handle, Reporter};
+use crate::progress::Reporter;
+use crate::vm::{self, Carried, Handle};
 
 pub(crate) async fn put(
     State(app): State<App>,

@@ -9,7 +9,8 @@ use banger_api::{Unsaved, WorkspacePlan, WorkspaceQuery, WorkspaceRequest, Works
 use super::answer::{Asked, Body, Refused, blocking};
 use super::{App, events};
 use crate::error::{body, chain};
-use crate::vm::{Handle, Reporter};
+use crate::progress::Reporter;
+use crate::vm::Handle;
 use crate::workspace::{self, Place, Record, Records};
 
 pub(crate) async fn plan(

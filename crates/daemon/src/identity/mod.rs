@@ -12,16 +12,26 @@ use banger_guest_api::PutFiles;
 
 use self::entry::{Entry, Manner};
 use self::host::Error;
-use crate::config::Config;
 use crate::error::chain;
 use crate::guest::Guest;
-use crate::vm::Reporter;
+use crate::progress::Reporter;
 
 pub(crate) use self::entry::FileSync;
 
+/// What of its user's a guest is to get, as the configuration has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// Whose the configuration is, where it is a file.
+    pub(crate) owner: Option<u32>,
+    /// What the user names.
+    pub(crate) own: &'a [FileSync],
+    /// Whether what is known to be a login goes without being named.
+    pub(crate) defaults: bool,
+}
+
 /// Brings the files into a guest, and tells of them. Gives where they are there.
-pub(crate) async fn bring(guest: &Guest, config: &Config, say: &Reporter) -> Vec<String> {
-    let entries = match entries(config) {
+pub(crate) async fn bring(guest: &Guest, wanted: Wanted<'_>, say: &Reporter) -> Vec<String> {
+    let entries = match entries(wanted) {
         Ok(entries) => entries,
         Err(note) => {
             say.note(note);
@@ -52,14 +62,14 @@ pub(crate) async fn bring(guest: &Guest, config: &Config, say: &Reporter) -> Vec
 }
 
 /// What goes, or why nothing does.
-fn entries(config: &Config) -> Result<Vec<Entry>, String> {
+fn entries(wanted: Wanted<'_>) -> Result<Vec<Entry>, String> {
     let us = rustix::process::geteuid().as_raw();
     // Who may write what is read with our rights is we, or root.
-    match config.owner {
+    match wanted.owner {
         Some(owner) if owner != us && owner != 0 => Err(format!(
             "no files of this host went along: the configuration belongs to user {owner}, and bangerd runs as {us}"
         )),
-        _ => Ok(entry::all(&config.file_sync, config.file_sync_defaults)),
+        _ => Ok(entry::all(wanted.own, wanted.defaults)),
     }
 }
 

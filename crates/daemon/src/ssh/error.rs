@@ -26,7 +26,7 @@ pub(crate) enum Error {
     Kind(PathBuf),
     /// The system gave no random bytes.
     #[error("make a key")]
-    Random(#[source] Box<crate::vm::Error>),
+    Random(#[source] io::Error),
 }
 
 impl Describe for Error {

@@ -109,7 +109,7 @@ fn load_or_make(path: &Path, comment: &str) -> Result<PrivateKey, Error> {
     if let Some(key) = load(path)? {
         return Ok(key);
     }
-    let seed = random::bytes().map_err(|source| Error::Random(Box::new(source)))?;
+    let seed = random::bytes().map_err(Error::Random)?;
     let pair = KeypairData::Ed25519(Ed25519Keypair::from_seed(&seed));
     let format = |source| Error::Format(path.to_owned(), source);
     let key = PrivateKey::new(pair, comment).map_err(format)?;

@@ -20,7 +20,6 @@ use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
 use tokio_util::sync::CancellationToken;
 
 use super::guest_config::{self, boot_args};
-use super::progress::Reporter;
 use super::state::{Facts, Place};
 use super::teardown::how_it_ended;
 use super::undo::Undo;
@@ -30,6 +29,7 @@ use crate::database::{Verdict, VmRow};
 use crate::error::chain;
 use crate::guest::Guest;
 use crate::knock::Knock;
+use crate::progress::Reporter;
 use crate::workspace::git_identity;
 use crate::{identity, programs};
 
@@ -273,7 +273,8 @@ impl Steps<'_> {
             })
             .await?;
         if !self.row.spec.anonymous {
-            let bringing = async { Ok(identity::bring(&guest, &config, &self.start.progress).await) };
+            let bringing =
+                async { Ok(identity::bring(&guest, config.identity(), &self.start.progress).await) };
             let brought = self.until(Stage::Configure, &machine, bringing).await?;
             self.remember(brought);
         }

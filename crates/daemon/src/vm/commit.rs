@@ -12,8 +12,9 @@ use banger_image::ImageRecord;
 use banger_model::{ImageName, KernelName, Phase, WaitFor};
 use tokio_util::sync::CancellationToken;
 
-use super::{Carried, Context, Error, Handle, Reporter};
+use super::{Carried, Context, Error, Handle};
 use crate::error::body;
+use crate::progress::Reporter;
 
 /// What a guest that was started for a commit gets to end.
 const GRACE: Duration = Duration::from_secs(30);

@@ -9,11 +9,12 @@ use banger_model::network::Policy;
 use banger_model::{ByteSize, ImageName, KernelName, VmId, VmName, VmSpec, validate_forwards};
 
 use super::change::rules;
-use super::{Context, Error, Handle, Reporter, State, Vms};
+use super::{Context, Error, Handle, State, Vms};
 use crate::config::host_size;
 use crate::database::{ImageRef, VmRow};
 use crate::error::{body, chain};
 use crate::forward;
+use crate::progress::Reporter;
 
 /// How many generated names are tried before giving up.
 const NAME_ATTEMPTS: u32 = 64;
@@ -64,7 +65,7 @@ impl Vms {
         let kernel = context.kernel_or_default(kernel.or_else(|| config.default_kernel.clone()))?;
         let sizes = config.sizes(host_size());
         let spec = VmSpec {
-            id: VmId::from_bytes(crate::random::bytes()?),
+            id: VmId::from_bytes(crate::random::bytes().map_err(Error::Random)?),
             name: request.name.map_or_else(|| self.free_name(), Ok)?,
             image: image.name.clone(),
             kernel,
@@ -108,7 +109,7 @@ impl Vms {
     /// A generated name that no VM has. Two creates at once may find the same; then the second one is told.
     fn free_name(&self) -> Result<VmName, Error> {
         for _ in 0..NAME_ATTEMPTS {
-            let name = VmName::generated(u64::from_ne_bytes(crate::random::bytes()?));
+            let name = VmName::generated(u64::from_ne_bytes(crate::random::bytes().map_err(Error::Random)?));
             if self.find(name.as_str()).is_err() {
                 return Ok(name);
             }

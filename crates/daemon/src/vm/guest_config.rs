@@ -77,7 +77,7 @@ pub(crate) fn configure(
             nanos: now.subsec_nanos(),
         },
         handover: Handover::Auto,
-        entropy: crate::random::hex::<32>()?,
+        entropy: crate::random::hex::<32>().map_err(Error::Random)?,
         network,
         git,
     })

@@ -14,7 +14,6 @@ mod driver;
 mod error;
 mod guest_config;
 mod guest_events;
-mod progress;
 mod recover;
 mod state;
 mod teardown;
@@ -39,7 +38,6 @@ pub(crate) use self::commit::Wanted;
 pub(crate) use self::disks::Files;
 pub(crate) use self::error::Error;
 pub(crate) use self::guest_config::variables;
-pub(crate) use self::progress::Reporter;
 pub(crate) use self::state::{Live, State, space_used};
 
 use self::driver::{Command, Driver, Reply};
@@ -49,6 +47,7 @@ use crate::database::Database;
 use crate::error::{body, chain};
 use crate::forward::Table;
 use crate::network::Network;
+use crate::progress::Reporter;
 use crate::pulls::Pulls;
 use crate::ssh::Keys;
 

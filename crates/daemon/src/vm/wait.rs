@@ -10,7 +10,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 
 use super::boot::console_tail;
-use super::{Error, Handle, Reporter, State};
+use super::{Error, Handle, State};
+use crate::progress::Reporter;
 
 /// How every SSH server begins (RFC 4253, section 4.2).
 const BANNER: &[u8; 8] = b"SSH-2.0-";

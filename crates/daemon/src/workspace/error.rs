@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use banger_model::ErrorCode;
 
 use crate::error::Describe;
-use crate::{guest, vm};
+use crate::guest;
 
 /// A workspace could not be planned, placed or brought back.
 #[derive(Debug, thiserror::Error)]
@@ -95,8 +95,8 @@ pub(crate) enum Error {
     #[error("the repository that went into the guest is no longer at {}", .0.display())]
     Moved(PathBuf),
     /// No random bytes.
-    #[error(transparent)]
-    Random(Box<vm::Error>),
+    #[error("get random bytes from the system")]
+    Random(#[source] std::io::Error),
     /// The commit that both sides have in common is gone on this one.
     #[error("the commit {0} that went into the VM is no longer in the repository")]
     BaseGone(String),
@@ -147,7 +147,7 @@ impl Describe for Error {
             | Self::GuestAnswer { .. }
             | Self::TooMuch { .. }
             | Self::Unsound(_) => ErrorCode::Guest,
-            Self::Random(source) => source.code(),
+            Self::Random(_) => ErrorCode::Host,
             Self::Defect(_) => ErrorCode::Internal,
         }
     }

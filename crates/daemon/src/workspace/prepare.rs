@@ -28,8 +28,8 @@ use super::snapshot::{self, Snapshot};
 use super::stream::{Sent, Shipment, stream};
 use super::{Error, Plan, listing, second_look};
 use crate::guest::Guest;
+use crate::progress::Reporter;
 use crate::random;
-use crate::vm::Reporter;
 
 /// How many paths are asked about at once.
 const PROBE: usize = 20_000;
@@ -197,7 +197,7 @@ impl Due {
             place.records.put(&new)?;
             return Ok(report);
         }
-        let generation = random::hex::<16>().map_err(|error| Error::Random(Box::new(error)))?;
+        let generation = random::hex::<16>().map_err(Error::Random)?;
         let (pack, made) = oneshot::channel();
         let shipment = Shipment {
             plan: planned.plan,

@@ -18,7 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::checkout::{Content, Own};
 use super::delta::Delta;
 use super::{Error, Plan};
-use crate::vm::Reporter;
+use crate::progress::Reporter;
 
 /// The most bytes of a file that are read at once.
 const CHUNK: usize = 256 << 10;
