@@ -1,6 +1,9 @@
 //! Values as they are written on a command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::failure::Failure;
 
 /// `NAME=VALUE`; a bare `NAME` takes the value that it has here.
 pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
@@ -40,6 +43,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "h" => Ok(Duration::from_secs(number.saturating_mul(3600))),
         _ => Err(refused()),
     }
+}
+
+/// A path as the daemon can use it, which has another working directory.
+pub(crate) fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
+    std::path::absolute(&path).map_err(|error| Failure::during(format!("find {}", path.display()), &error))
 }
 
 #[cfg(test)]

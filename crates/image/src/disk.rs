@@ -11,7 +11,7 @@ use rustix::fs::{SeekFrom as Hole, seek};
 use rustix::io::Errno;
 
 use crate::files;
-use crate::images::Progress;
+use crate::told::Progress;
 use crate::told::Told;
 
 /// Makes an empty, sparse, writable file system of `size` in an empty file.

@@ -31,7 +31,7 @@ pub use banger_ext4::Error as DiskError;
 pub use error::Error;
 pub use images::{
     Aspect, Committing, Compression, Difference, DifferenceKind, Exported, ImageRecord, ImageStore,
-    ImagesPruned, ImportOptions, Layer, LayerKind, Origin, Progress, Pull, Pulled,
+    ImagesPruned, ImportOptions, Layer, LayerKind, Origin, Pull, Pulled,
 };
 pub use import::ImportSource;
 pub use kernel::{KernelOptions, KernelRecord, KernelStore, Source};
@@ -39,3 +39,4 @@ pub use oci::{
     Answer as RegistryAnswer, Error as PullError, ImageConfig, Platform, PullOptions, PullProgress,
     PullSource, RegistryOptions,
 };
+pub use told::Progress;

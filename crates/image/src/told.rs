@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use crate::Error;
-use crate::images::Progress;
+
+/// Is told the bytes of input that were read, and of how many if that is known; `Break` cancels.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>;
 
 /// Bytes between two words of progress.
 const STEP: u64 = 1 << 20;

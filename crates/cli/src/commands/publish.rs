@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use banger_api::{Published, SigningKey};
 
-use super::kernel::absolute;
 use crate::failure::Failure;
 use crate::progress::bytes;
+use crate::values::absolute;
 use crate::{exit, print};
 
 /// What a catalog is signed with.

@@ -8,7 +8,7 @@ use super::{Catalog, Document, Error};
 use crate::digest::Digesting;
 use crate::fetch::Fetcher;
 use crate::files::{self, OfFile};
-use crate::images::Progress;
+use crate::told::Progress;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 1 << 18;

@@ -8,8 +8,8 @@ use super::find::{Found, find};
 use super::{Catalog, CatalogKernel, Error, Fault, artifact};
 use crate::fetch::Fetcher;
 use crate::files;
-use crate::images::Progress;
 use crate::kernel::{self, KernelRecord, KernelStore};
+use crate::told::Progress;
 
 /// What is to be pulled.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::find::{Found, find};
 use super::{Catalog, CatalogImage, CatalogKernel, Error, pull};
 use crate::fetch::Fetcher;
-use crate::images::{Origin, Progress, Pull, Pulled};
+use crate::images::{Origin, Pull, Pulled};
 use crate::oci::{PullOptions, PullSource};
+use crate::told::Progress;
 use crate::{ImageStore, KernelStore};
 
 /// An image that is to be pulled.

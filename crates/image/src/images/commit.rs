@@ -5,8 +5,9 @@ use std::path::Path;
 
 use banger_model::{ImageName, KernelName};
 
-use super::{DISK, Draft, ImageRecord, ImageStore, Layer, Progress, ROOTFS, flatten};
+use super::{DISK, Draft, ImageRecord, ImageStore, Layer, ROOTFS, flatten};
 use crate::files::{self, Making, OfFile};
+use crate::told::Progress;
 use crate::{Error, disk};
 
 /// From so many layers on an image is flattened to one: the kernel looks through each of them for every name, and each is

@@ -15,9 +15,10 @@ use tempfile::NamedTempFile;
 
 use super::blobs::{Blob, Blobs, Packer, unwritten};
 use super::read::{Item, LayerReader};
-use super::{ImageRecord, ImageStore, Progress, used};
+use super::{ImageRecord, ImageStore, used};
 use crate::digest::{Digest, Digesting};
 use crate::files::{self, OfFile};
+use crate::told::Progress;
 use crate::told::Told;
 use crate::{Error, Platform};
 use banger_archive::{Entry, EntryKind, Writer, shown};

@@ -5,11 +5,12 @@ use std::fs::File;
 use banger_ext4::{ImageWriter, Lane, Options};
 
 use super::read::{Item, LayerReader};
-use super::{Layer, Progress, used};
+use super::{Layer, used};
 use crate::Error;
 use crate::changes::{self, Change, Changes};
 use crate::facts::Facts;
 use crate::import::{LABEL, UUID};
+use crate::told::Progress;
 use crate::told::Told;
 use crate::tree::{MOST_ENTRIES, Tree};
 

@@ -24,7 +24,6 @@ mod record;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use banger_model::{ImageName, KernelName};
@@ -32,6 +31,7 @@ use banger_model::{ImageName, KernelName};
 use crate::Error;
 use crate::files::{self, Making, OfFile};
 use crate::import::{self, ImportSource};
+use crate::told::Progress;
 
 pub use commit::Committing;
 pub use diff::{Aspect, Difference, DifferenceKind};
@@ -41,9 +41,6 @@ pub use pull::{Pull, Pulled};
 pub use record::{ImageRecord, ImagesPruned, ImportOptions, Origin};
 
 use record::{Draft, used};
-
-/// Is told the bytes of input that were read, and of how many if that is known; `Break` cancels.
-pub type Progress<'a> = &'a mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>;
 
 /// The store. Several processes may use it at once.
 #[derive(Debug, Clone)]

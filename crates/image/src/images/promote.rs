@@ -5,8 +5,9 @@ use std::path::Path;
 
 use banger_model::ImageName;
 
-use super::{ImageRecord, ImageStore, Layer, Progress, RECORD, ROOTFS, WORK_SEED, used};
+use super::{ImageRecord, ImageStore, Layer, RECORD, ROOTFS, WORK_SEED, used};
 use crate::files::{self, OfFile};
+use crate::told::Progress;
 use crate::{Error, disk};
 
 impl ImageStore {

@@ -13,7 +13,7 @@ use rustix::fs::{SeekFrom as Hole, major, minor, seek};
 
 use crate::Error;
 use crate::files::OfFile;
-use crate::images::Progress;
+use crate::told::Progress;
 use crate::tree::Tree;
 
 /// Adds everything below `root`. Sockets stay behind: they belong to running programs.

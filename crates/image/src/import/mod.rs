@@ -13,7 +13,7 @@ use crate::Error;
 use crate::compression::{Checked, decompressed};
 use crate::facts::Facts;
 use crate::files::OfFile;
-use crate::images::Progress;
+use crate::told::Progress;
 use crate::tree::{MOST_ENTRIES, Tree};
 
 /// Where an image comes from.

@@ -10,11 +10,11 @@ use banger_api::{Image, ImagePull, Vm, VmCommit, VmCreate};
 use banger_model::network::NetMode;
 use banger_model::{ByteSize, ImageName, KernelName};
 
-use crate::commands::kernel::absolute;
 use crate::commands::vm::shape::{self, Reach};
 use crate::failure::Failure;
 use crate::progress::Display;
 use crate::session::Input;
+use crate::values::absolute;
 use crate::work::interruptible;
 use crate::{complete, exit, session};
 

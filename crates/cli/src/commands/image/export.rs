@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use banger_api::client::Client;
 use banger_api::{Compression, ImageExport, ImageExported};
 
-use crate::commands::kernel::absolute;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
+use crate::values::absolute;
 use crate::work::interruptible;
 use crate::{complete, print};
 

@@ -18,10 +18,11 @@ use bytes::Bytes;
 use clap::Subcommand;
 use tokio::sync::mpsc;
 
-use crate::commands::kernel::{absolute, catalog};
+use crate::commands::kernel::catalog;
 use crate::commands::prune;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
+use crate::values::absolute;
 use crate::work::interruptible;
 use crate::{complete, connection, exit, many, print};
 

@@ -6,11 +6,11 @@ use banger_api::ImagePublish;
 use banger_api::client::Client;
 use banger_model::ImageName;
 
-use crate::commands::kernel::absolute;
 use crate::commands::publish::{self, Key};
 use crate::complete;
 use crate::failure::Failure;
 use crate::progress::Display;
+use crate::values::absolute;
 use crate::work::interruptible;
 
 /// Make a catalog of images that are here, with their kernels, or add them to one

@@ -8,9 +8,9 @@ use banger_api::{ImagePull, ImagePulled};
 use banger_model::{CatalogName, ImageName, KernelName};
 use serde::Serialize;
 
-use crate::commands::kernel::absolute;
 use crate::failure::Failure;
 use crate::progress::Display;
+use crate::values::absolute;
 use crate::work::interruptible;
 use crate::{complete, print};
 

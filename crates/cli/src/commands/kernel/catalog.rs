@@ -5,8 +5,8 @@ use banger_api::{Catalog, CatalogAdd};
 use banger_model::CatalogName;
 use clap::Subcommand;
 
-use super::absolute;
 use crate::failure::Failure;
+use crate::values::absolute;
 use crate::{complete, exit, many, print};
 
 #[derive(Debug, Subcommand)]

@@ -13,6 +13,7 @@ use clap::Subcommand;
 use crate::commands::prune;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
+use crate::values::absolute;
 use crate::work::interruptible;
 use crate::{complete, connection, exit, many, print};
 
@@ -179,11 +180,6 @@ impl Import {
             force: self.force,
         })
     }
-}
-
-/// A path as the daemon can use it, which has another working directory.
-pub(crate) fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
-    std::path::absolute(&path).map_err(|error| Failure::during(format!("find {}", path.display()), &error))
 }
 
 fn told(kernel: &Kernel) -> String {

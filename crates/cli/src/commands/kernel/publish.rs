@@ -6,11 +6,11 @@ use banger_api::KernelPublish;
 use banger_api::client::Client;
 use banger_model::KernelName;
 
-use super::absolute;
 use crate::commands::publish::{self, Key};
 use crate::complete;
 use crate::failure::Failure;
 use crate::progress::Display;
+use crate::values::absolute;
 use crate::work::interruptible;
 
 /// Make a catalog of kernels that are here, or add them to one

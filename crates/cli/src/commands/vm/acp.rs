@@ -3,7 +3,7 @@
 use banger_api::client::{Client, Received, Session};
 use banger_api::stream::{Control, Exec};
 
-use super::run::{GUEST_PATH, ROOT, WORKSPACE};
+use super::placement::{GUEST_PATH, ROOT, WORKSPACE};
 use crate::failure::Failure;
 use crate::variables::Variables;
 use crate::{complete, connection, session};

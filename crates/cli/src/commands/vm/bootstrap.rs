@@ -5,7 +5,7 @@ use banger_api::stream::session::LOG_MAX;
 use banger_api::stream::{Exec, Restart, SessionInput, SessionStart};
 use banger_api::{VmSession, Wishes};
 
-use super::run::ROOT;
+use super::placement::ROOT;
 use crate::failure::Failure;
 use crate::progress::Display;
 use crate::work::interruptible;

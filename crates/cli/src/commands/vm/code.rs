@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use super::run::WORKSPACE;
+use super::placement::WORKSPACE;
 use crate::commands::ssh_config;
 use crate::failure::Failure;
 use crate::ssh::{ZONE, on_path};

@@ -13,6 +13,7 @@ mod forward;
 mod kill;
 pub(crate) mod list;
 mod logs;
+mod placement;
 mod ports;
 mod restart;
 mod run;

@@ -6,21 +6,13 @@ use banger_api::client::Client;
 use banger_api::stream::Exec;
 use banger_api::{Vm, Wishes, WorkspaceRequest};
 
+use super::placement::{GUEST_PATH, ROOT, WORKSPACE};
 use super::shape::{self, Shape};
 use super::workspace::Taken;
 use super::{bootstrap, wishes, workspace};
-use crate::commands::kernel::absolute;
 use crate::failure::Failure;
+use crate::values::absolute;
 use crate::{connection, exit, print, session, terminal};
-
-/// The label that names a VM's workspace, for `vm shell`.
-pub(super) const WORKSPACE: &str = "banger.workspace";
-
-/// The user that owns a workspace, by number: not every image has names.
-pub(super) const ROOT: &str = "0";
-
-/// Where a repository goes in the guest.
-pub(super) const GUEST_PATH: &str = "/root/repo";
 
 /// Put your repository into a new VM, and a shell or a command beside it
 ///

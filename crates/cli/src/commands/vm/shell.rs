@@ -2,7 +2,7 @@
 
 use banger_api::stream::Exec;
 
-use super::run::{ROOT, WORKSPACE};
+use super::placement::{ROOT, WORKSPACE};
 use crate::failure::Failure;
 use crate::{complete, connection, session, terminal};
 

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::run::GUEST_PATH;
+use super::placement::GUEST_PATH;
 use crate::failure::Failure;
 use crate::progress::bytes;
 use crate::sync::{Event, Extent, Sync, Syncing};

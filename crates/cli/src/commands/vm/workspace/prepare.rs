@@ -6,10 +6,10 @@ use banger_api::client::Client;
 use banger_api::{WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceReport, WorkspaceRequest};
 
 use super::which::Taken;
-use crate::commands::kernel::absolute;
-use crate::commands::vm::run::GUEST_PATH;
+use crate::commands::vm::placement::GUEST_PATH;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
+use crate::values::absolute;
 use crate::work::interruptible;
 use crate::{complete, connection, exit, print};
 
