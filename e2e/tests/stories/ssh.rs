@@ -295,6 +295,17 @@ fn config(_: Backend) -> Result<()> {
     ensure!(mode == 0o640, "its mode became {mode:o}");
     banger("--uninstall")?.ok()?;
     ensure!(std::fs::read(&file)? == text, "other lines changed");
+    // A client without OpenSSL would refuse a cipher that it does not know.
+    let ssh = home.path().join("ssh");
+    for (knows, prefers) in [("aes128-gcm@openssh.com", true), ("aes128-ctr", false)] {
+        std::fs::write(&ssh, format!("#!/bin/sh\necho {knows}\n"))?;
+        std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755))?;
+        let mut command = home.command(["ssh-config", "--print"]);
+        command.env("PATH", format!("{}:/usr/bin:/bin", home.path().display()));
+        let printed = home.finish(command, Vec::new())?.ok()?.text();
+        ensure!(printed.contains("Ciphers ^aes128-gcm") == prefers, "{printed}");
+        ensure!(printed.contains("HostKeyAlgorithms ssh-ed25519"), "{printed}");
+    }
     // Editors are told what they need.
     let code = home.path().join("code");
     std::fs::write(&code, "#!/bin/sh\necho \"$@\"\n")?;

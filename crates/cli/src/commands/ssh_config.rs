@@ -6,7 +6,7 @@ use banger_api::Paths;
 
 use crate::failure::Failure;
 use crate::ssh::config_file::{read, replace};
-use crate::ssh::{ZONE, block, options, proxy_command, quoted};
+use crate::ssh::{ZONE, block, on_path, options, preferred_cipher, proxy_command, quoted};
 use crate::{connection, exit, print};
 
 /// Let ssh know VMs: `ssh NAME.vm`
@@ -108,8 +108,12 @@ fn unmatched(users: &std::path::Path, error: block::Unmatched) -> Failure {
 /// What ssh is told of VMs, one pattern for all.
 async fn configuration() -> Result<String, Failure> {
     let access = connection::connect().await?.ssh_access().await?;
+    let cipher = match on_path("ssh") {
+        Some(ssh) => preferred_cipher(&ssh).await,
+        None => None,
+    };
     let mut text = format!("# Written by banger: `banger ssh-config --install` renews it.\nHost *{ZONE}\n");
-    for option in options(&access, &proxy_command("%h", false)?)? {
+    for option in options(&access, &proxy_command("%h", false)?, cipher)? {
         text.push_str("    ");
         text.push_str(&option);
         text.push('\n');

@@ -6,6 +6,7 @@ pub(crate) mod config_file;
 use std::path::{Path, PathBuf};
 
 use banger_api::SshAccess;
+use tokio::process::Command;
 
 use crate::failure::Failure;
 
@@ -14,6 +15,9 @@ pub(crate) const ZONE: &str = ".vm";
 
 /// Who one is in a VM when nothing is said.
 const USER: &str = "root";
+
+/// Processors have instructions for it, and what is between host and guest is only as fast as they are.
+const FASTEST: &str = "aes128-gcm@openssh.com";
 
 /// A program of the host.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
@@ -30,9 +34,23 @@ pub(crate) fn ourselves() -> Result<PathBuf, Failure> {
     Ok(on_path("banger").filter(same).unwrap_or(us))
 }
 
+/// The option of ssh_config(5) that prefers the fastest cipher; nothing if the client does not know that one, as those that are
+/// built without OpenSSL do not: they refuse an option with a cipher that is none to them.
+pub(crate) async fn preferred_cipher(ssh: &Path) -> Option<String> {
+    let listed = Command::new(ssh).args(["-Q", "cipher"]).output().await.ok()?;
+    let mut known = listed.stdout.split(|&byte| byte == b'\n');
+    known
+        .any(|cipher| cipher == FASTEST.as_bytes())
+        .then(|| format!("Ciphers ^{FASTEST}"))
+}
+
 /// Options of ssh_config(5) by which VMs are known and reached, one a line. `reach` is the proxy command.
-pub(crate) fn options(access: &SshAccess, reach: &str) -> Result<Vec<String>, Failure> {
-    Ok(vec![
+pub(crate) fn options(
+    access: &SshAccess,
+    reach: &str,
+    cipher: Option<String>,
+) -> Result<Vec<String>, Failure> {
+    let said = vec![
         format!("ProxyCommand {reach}"),
         format!("User {USER}"),
         format!("IdentityFile {}", quoted(&access.identity)?),
@@ -40,12 +58,11 @@ pub(crate) fn options(access: &SshAccess, reach: &str) -> Result<Vec<String>, Fa
         format!("UserKnownHostsFile {}", quoted(&access.known_hosts)?),
         "GlobalKnownHostsFile /dev/null".to_owned(),
         "HostKeyAlgorithms ssh-ed25519".to_owned(),
-        // Processors have instructions for it, and what is between host and guest is only as fast as they are.
-        "Ciphers ^aes128-gcm@openssh.com".to_owned(),
         "StrictHostKeyChecking yes".to_owned(),
         "UpdateHostKeys no".to_owned(),
         "CheckHostIP no".to_owned(),
-    ])
+    ];
+    Ok(said.into_iter().chain(cipher).collect())
 }
 
 /// The proxy command for the VM that `name` stands for.

@@ -7,7 +7,7 @@ use banger_api::SshAccess;
 use banger_model::Phase;
 
 use crate::failure::Failure;
-use crate::ssh::{ZONE, on_path, options, ourselves, proxy_command, quoted, shell_word};
+use crate::ssh::{ZONE, on_path, options, ourselves, preferred_cipher, proxy_command, quoted, shell_word};
 use crate::{complete, connection};
 
 /// Run this host's ssh with a VM
@@ -51,9 +51,10 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         );
         Failure::new("there is no ssh on PATH", &[&hint]).before_command()
     })?;
-    let access = look(&args.name).await.map_err(Failure::before_command)?;
+    let (access, cipher) = tokio::join!(look(&args.name), preferred_cipher(&ssh));
+    let access = access.map_err(Failure::before_command)?;
     let mut command = Command::new(ssh);
-    for option in said(&args, &access)? {
+    for option in said(&args, &access, cipher)? {
         command.arg("-o").arg(option);
     }
     if let Some(user) = &args.user {
@@ -94,11 +95,11 @@ async fn look(name: &str) -> Result<SshAccess, Failure> {
 }
 
 /// What ssh is told.
-fn said(args: &Args, access: &SshAccess) -> Result<Vec<String>, Failure> {
+fn said(args: &Args, access: &SshAccess, cipher: Option<String>) -> Result<Vec<String>, Failure> {
     // The name of a VM that exists is a host name: plain in every shell.
     let reach = proxy_command(&args.name, args.sshd)?;
     if !args.sshd {
-        let said = options(access, &reach)?;
+        let said = options(access, &reach, cipher)?;
         // `-l` is for the user who was named.
         return Ok(said
             .into_iter()
