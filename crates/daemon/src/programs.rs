@@ -1,6 +1,7 @@
-//! Where the programs lie that belong to this daemon.
+//! The programs that belong to this daemon: where they lie, and this one itself.
 
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// The program `name` in the directory of this executable.
 pub(crate) fn beside_us(name: &str) -> PathBuf {
@@ -28,4 +29,14 @@ fn directory() -> PathBuf {
     // /proc/self/exe of a replaced executable ends in " (deleted)"; its directory is still right.
     let path = std::env::current_exe().unwrap_or_default();
     path.parent().map(PathBuf::from).unwrap_or_default()
+}
+
+/// This program, with nothing of this daemon's environment but what says whose it is.
+pub(crate) fn ourselves() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.env_clear().stdin(Stdio::null());
+    if let Some(home) = std::env::var_os("BANGER_HOME") {
+        command.env("BANGER_HOME", home);
+    }
+    command
 }

@@ -20,6 +20,7 @@ mod tcp;
 #[cfg(test)]
 mod testing;
 mod udp;
+mod work;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

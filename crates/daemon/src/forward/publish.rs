@@ -10,6 +10,7 @@ use banger_model::{Forward, Protocol, Publish};
 use tokio::sync::watch;
 
 use super::socket::{listen_at, transport};
+use super::work::Work;
 use super::{Counters, Error, Route, Running, Status, Table, Watched, tcp, udp};
 
 /// Refuses what other hosts could connect to, unless somebody said that they may.
@@ -87,14 +88,6 @@ pub(super) fn begin(route: &Route, publish: Publish) -> Result<Running, Error> {
         watched,
         task,
     })
-}
-
-/// What the connections of a published port have in common.
-#[derive(Debug, Clone)]
-pub(super) struct Work {
-    pub(super) route: Route,
-    pub(super) connect: Connect,
-    pub(super) counters: Arc<Counters>,
 }
 
 fn each<T>(sockets: Vec<OwnedFd>, make: impl Fn(OwnedFd) -> io::Result<T>) -> io::Result<Vec<T>> {

@@ -2,17 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::publish::Work;
 use super::relay::relay;
+use super::work::{BREATH, Work};
 use crate::error::chain;
-
-/// How long nothing is accepted after the system had no descriptor for it.
-pub(super) const BREATH: Duration = Duration::from_millis(200);
 
 /// Takes connections, for ever. All of them end with this.
 pub(super) async fn serve(listeners: Vec<TcpListener>, work: Work) {

@@ -13,8 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::publish::Work;
-use super::tcp::BREATH;
+use super::work::{BREATH, Work};
 use crate::error::chain;
 use crate::guest::Tunnel;
 

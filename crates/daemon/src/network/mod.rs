@@ -24,6 +24,7 @@ mod names;
 mod namespace;
 mod outside;
 mod report;
+mod unable;
 mod way;
 
 use std::net::IpAddr;

@@ -30,6 +30,8 @@ use rustix::process::{Signal, pidfd_send_signal, setsid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::outside::{self, Outside};
+use super::unable::Unable;
+use crate::programs::ourselves;
 
 /// The namespaces of this daemon's VMs, which may not be there.
 #[derive(Debug)]
@@ -40,13 +42,6 @@ pub(super) struct Rootless {
     outside: Outside,
     /// How many were made so far.
     made: AtomicU64,
-}
-
-/// Why there is no such network, and what mends it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unable {
-    pub(super) reason: String,
-    pub(super) hint: &'static str,
 }
 
 const NAMESPACES: &str = "let users make namespaces: sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns";
@@ -231,16 +226,6 @@ fn refused(error: io::Error) -> Unable {
         reason: format!("this host does not let a user have namespaces: {error}"),
         hint: NAMESPACES,
     }
-}
-
-/// This program, with nothing of this daemon's environment but what says whose it is.
-pub(super) fn ourselves() -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command.env_clear().stdin(Stdio::null());
-    if let Some(home) = std::env::var_os("BANGER_HOME") {
-        command.env("BANGER_HOME", home);
-    }
-    command
 }
 
 /// Lets `command` outlive what ends our session.

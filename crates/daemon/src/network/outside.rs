@@ -14,8 +14,9 @@ use banger_root::kernel::{Host, HostError, Kernel};
 use banger_vmm::{ProcessId, Within, enter};
 
 use super::inside::is_of_every_host;
-use super::namespace::{Unable, ourselves};
+use super::unable::Unable;
 use crate::error::chain;
+use crate::programs::ourselves;
 
 /// The interface's name in the namespace. It lives as long as its pasta does.
 const INTERFACE: &str = "outside";
