@@ -79,7 +79,7 @@ pub struct ImageOrigin {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImagePull {
-    /// `alpine`, `ghcr.io/owner/image:tag`, `host/image@sha256:…`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
+    /// `alpine`, `registry.example/owner/image:tag` or `…@sha256:…`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
     /// `docker-archive:FILE[:NAME]`, or `archive:FILE`, which is either of the last two.
     pub reference: String,
     /// The catalog that has an image of this name. When absent, a name without a tag is first looked for in all catalogs.

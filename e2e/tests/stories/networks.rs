@@ -24,7 +24,7 @@ const LOOPBACK: &str = "127.0.0.1:5354";
 /// Whether a web server answers a VM. What is refused is told at once, or not answered.
 fn reaches(home: &Home, vm: &str, address: &str) -> Result<bool> {
     let line =
-        format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} 80 2>/dev/null | grep -c hello");
+        format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 10 {address} 80 2>/dev/null | grep -c hello");
     Ok(home.exec(vm, &["sh", "-c", &line])?.text().trim() == "1")
 }
 

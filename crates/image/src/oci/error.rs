@@ -197,7 +197,7 @@ impl Error {
     pub(crate) fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Reference { .. } => {
-                "name it as `alpine`, `ghcr.io/owner/image:tag`, `oci:DIR`, `docker-archive:FILE` or `-`".to_owned()
+                "name it as `alpine`, `registry.example/owner/image:tag`, `oci:DIR`, `docker-archive:FILE` or `-`".to_owned()
             }
             Self::Platform(_) => "platforms are OS/ARCHITECTURE[/VARIANT], such as linux/amd64".to_owned(),
             Self::Registry { source, .. } if source.is_missing() => {

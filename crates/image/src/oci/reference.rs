@@ -11,7 +11,7 @@ use super::Error;
 /// Where an image is pulled from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PullSource {
-    /// A registry: `alpine`, `ghcr.io/owner/image:tag`, `registry/image@sha256:…`.
+    /// A registry: `alpine`, `registry.example/owner/image:tag`, or `…@sha256:…`.
     Registry(Reference),
     /// An OCI image layout, and the name of an image in it: `oci:DIR[:TAG]`.
     Layout(PathBuf, Option<String>),
@@ -155,8 +155,8 @@ mod tests {
         assert_eq!(whole("localhost:5000/a/b:c"), "localhost:5000/a/b:c");
         let digest = format!("sha256:{}", "0a".repeat(32));
         assert_eq!(
-            whole(&format!("ghcr.io/o/i@{digest}")),
-            format!("ghcr.io/o/i@{digest}")
+            whole(&format!("registry.example/o/i@{digest}")),
+            format!("registry.example/o/i@{digest}")
         );
         assert_eq!(
             parsed("oci:/a/b:v1"),
@@ -175,7 +175,7 @@ mod tests {
         let name = |text| parsed(text).suggested_name();
         assert_eq!(name("alpine"), "alpine");
         assert_eq!(name("debian:bookworm"), "debian-bookworm");
-        assert_eq!(name("ghcr.io/o/image"), "image");
+        assert_eq!(name("registry.example/o/image"), "image");
         assert_eq!(name("oci:/tmp/my layout:v1"), "my-layout-v1");
         assert_eq!(name("docker-archive:/tmp/save.tar"), "save");
         assert_eq!(name("docker-archive:/tmp/save.tar:a/b:c"), "b-c");

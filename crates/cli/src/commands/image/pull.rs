@@ -26,7 +26,7 @@ use crate::{complete, print};
 Examples:
   banger image pull alpine
   banger image pull debian:bookworm --name debian
-  banger image pull ghcr.io/owner/image@sha256:…
+  banger image pull registry.example/owner/image@sha256:…
   banger image pull localhost:5000/mine --insecure
   banger image pull dev --catalog team
   docker save mine | banger image pull --name mine -")]
