@@ -49,9 +49,9 @@ const EXAMPLES: [&str; 6] = ["example", "sample", "template", "dist", "defaults"
 pub fn suspicion(path: &[u8]) -> Option<String> {
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-    if EXAMPLES
-        .iter()
-        .any(|example| name.ends_with(&format!(".{example}")))
+    if name
+        .rsplit_once('.')
+        .is_some_and(|(_, ending)| EXAMPLES.contains(&ending))
     {
         return None;
     }

@@ -9,8 +9,12 @@ use super::answer::{BadRequest, Refused};
 
 /// The connection of a client that asks for `protocol`, as it is once the answer is [`switching`].
 pub(super) fn asked(request: &mut Request, protocol: &'static str) -> Result<OnUpgrade, Refused> {
+    let named = request.headers().get(header::UPGRADE);
+    let is_named = named.is_some_and(|named| named.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()));
     let client = request.extensions_mut().remove::<OnUpgrade>();
-    Ok(client.ok_or(BadRequest::NoUpgrade(protocol))?)
+    Ok(client
+        .filter(|_| is_named)
+        .ok_or(BadRequest::NoUpgrade(protocol))?)
 }
 
 /// The answer: from now on it is `protocol`.

@@ -135,7 +135,7 @@ impl State {
         }
     }
 
-    /// The VM as clients see it. `disk` is its writable disk.
+    /// The VM as clients see it, whose files are `files`.
     pub(crate) fn view(&self, files: &Files) -> api::Vm {
         let spec = &self.spec;
         let carried = Carried::of(files.dir());

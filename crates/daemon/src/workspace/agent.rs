@@ -1,7 +1,7 @@
 //! Asking the agent about a workspace.
 
 use banger_guest_api::workspace::{Look, Protect, Seen};
-use banger_guest_api::{FilesDone, OfDirectory, routes};
+use banger_guest_api::{OfDirectory, routes};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::Method;
@@ -45,14 +45,14 @@ impl Agent<'_> {
     }
 
     /// Sends a stream of entries, in frames.
-    pub(crate) async fn put(self, frames: impl Stream<Item = Bytes>) -> Result<FilesDone, Error> {
+    pub(crate) async fn put(self, frames: impl Stream<Item = Bytes>) -> Result<(), Error> {
         let of = OfDirectory {
             path: self.path.as_bytes().to_owned(),
         };
         let query = of.to_query();
         let guest = self.guest;
         let put = guest.put_frames("write files", routes::WORKSPACE, &query, frames);
-        put.await.map_err(|source| self.error("write", source))
+        put.await.map(drop).map_err(|source| self.error("write", source))
     }
 
     /// Makes it read-only, or writable again.

@@ -60,6 +60,7 @@ pub(crate) fn stream(shipment: Shipment) -> (ReceiverStream<Bytes>, JoinHandle<R
     let task = tokio::task::spawn_blocking(move || {
         let mut out = Out {
             to: PayloadWriter::new(Frames(sender), Channel::Stdin),
+            read: vec![0; CHUNK].into(),
             sent: 0,
         };
         match shipment.send(&mut out) {
@@ -132,6 +133,8 @@ fn directories(plan: &Plan, delta: &Delta) -> BTreeSet<Vec<u8>> {
 /// The stream's writer.
 struct Out {
     to: PayloadWriter<Frames>,
+    /// What was read of a file, used again for each.
+    read: Box<[u8]>,
     sent: u64,
 }
 
@@ -264,13 +267,16 @@ impl Out {
 
     /// Sends a file's content, and gives what it looks like then.
     fn content(&mut self, mut file: File) -> io::Result<Metadata> {
-        let mut chunk = vec![0; CHUNK];
         loop {
-            let read = file.read(&mut chunk)?;
+            let read = file.read(&mut self.read)?;
             if read == 0 {
                 return file.metadata();
             }
-            self.chunk(&chunk[..read])?;
+            let chunk = &self.read[..read];
+            let header = chunk_header(chunk);
+            self.to.write_all(&header)?;
+            self.to.write_all(chunk)?;
+            self.sent += (header.len() + chunk.len()) as u64;
         }
     }
 }
