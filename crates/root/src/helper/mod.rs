@@ -180,11 +180,13 @@ impl Helper {
         Ok(())
     }
 
-    /// Learns how the kernel lists the filter that it has just loaded, to see later whether someone changed it. A listing that
-    /// fails is told by the audit, which needs one as well.
+    /// Learns how the kernel lists the filter that it has just loaded, to see later whether someone changed it. Where that fails,
+    /// the audit takes the chains for others than those that were loaded, until a rebuild has learned them.
     fn learn_chains(&mut self) {
-        let listing = self.host.filter().unwrap_or_default();
-        self.known.chains = audit::chains(self.owner, &listing);
+        if self.plan.prepared.is_some() {
+            let listing = self.host.filter().unwrap_or_default();
+            self.known.chains = audit::chains(self.owner, &listing);
+        }
     }
 
     /// Lets the host's resolver ask the gateway for names of VMs. It forgets that with the bridge.
