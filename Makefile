@@ -32,7 +32,9 @@ sandbox: setup-sandbox release ## A shell in a real guest that holds this checko
 	@scripts/sandbox.sh
 
 test: setup-test test-binaries test-kernel ## Install what is missing, then every test, real guests included
-	cargo test --workspace
+	rm -rf target/security-cases
+	cargo test --workspace --no-fail-fast
+	@cargo xtask bench security.cases
 
 check: setup-build ## Format, clippy with warnings as errors, dependency direction, docs
 	cargo fmt --all --check

@@ -20,6 +20,7 @@ mod pull;
 mod registry;
 mod root;
 mod run;
+mod security;
 mod session;
 mod ssh;
 mod workspace;
@@ -70,6 +71,7 @@ const MEASUREMENTS: &[Measurement] = &[
         create::measure,
     ),
     (&["root.lines"], root::measure),
+    (&["security.cases"], security::measure),
     (&["run.true_fc_ms", "vm.delete_fc_ms"], run::measure_firecracker),
     (&["run.cold_tcg_s"], run::measure_emulated),
     (&["net.tap_vs_bare_ratio"], net::measure),
