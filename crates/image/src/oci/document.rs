@@ -3,96 +3,22 @@
 //! Sources: the OCI image specification (`image-index.md`, `manifest.md`, `config.md`), and Docker's "Image Manifest
 //! Version 2, Schema 2", whose documents have the same fields.
 
-use std::fmt;
-use std::str::FromStr;
-
-use oci_spec::image::{self, Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, Os};
+use oci_spec::image::{self, Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Error, verified};
+use super::{Error, Platform, verified};
 use crate::digest::Digest;
 
 /// The longest document that is read: registries need not take longer ones (the distribution specification's `spec.md`,
 /// "Pushing Manifests").
 pub(super) const LONGEST: u64 = 4 << 20;
 
-/// How deep indexes may be in indexes.
-const DEEPEST: u32 = 4;
+/// How deep indexes may be in indexes, a manifest included.
+const DEEPEST: u32 = 5;
 
-/// An operating system on a processor, as OCI names them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Platform {
-    os: Os,
-    arch: Arch,
-    variant: Option<String>,
-}
-
-impl Platform {
-    /// The operating system's name.
-    pub(crate) fn os(&self) -> String {
-        self.os.to_string()
-    }
-
-    /// The processor's name.
-    pub(crate) fn arch(&self) -> String {
-        self.arch.to_string()
-    }
-}
-
-impl Default for Platform {
-    /// Linux, on the processor of this host.
-    fn default() -> Self {
-        Self {
-            os: Os::Linux,
-            arch: Arch::default(),
-            variant: None,
-        }
-    }
-}
-
-impl FromStr for Platform {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let mut parts = text.split('/');
-        match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(os), Some(arch), variant, None) if !os.is_empty() && !arch.is_empty() => Ok(Self {
-                os: os.into(),
-                arch: arch.into(),
-                variant: variant.map(str::to_owned),
-            }),
-            _ => Err(Error::Platform(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for Platform {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.os, self.arch)?;
-        match &self.variant {
-            Some(variant) => write!(formatter, "/{variant}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Platform {
-    fn of(descriptor: &Descriptor) -> Option<Self> {
-        descriptor.platform().as_ref().map(|platform| Self {
-            os: platform.os().clone(),
-            arch: platform.architecture().clone(),
-            variant: platform.variant().clone().filter(|variant| !variant.is_empty()),
-        })
-    }
-
-    /// Whether an image for `other` will do; a variant counts only when one is asked for.
-    fn takes(&self, other: &Self) -> bool {
-        self.os == other.os
-            && self.arch == other.arch
-            && (self.variant.is_none() || self.variant == other.variant)
-    }
-}
+/// How many manifests of an index are asked whether they are for the platform, when none says it in the index.
+const MOST_UNSAID: usize = 16;
 
 /// A layer of an image, still packed.
 #[derive(Debug, Clone)]
@@ -134,18 +60,98 @@ pub(super) fn resolve(
     platform: &Platform,
     fetch: Fetch<'_>,
 ) -> Result<Resolved, Error> {
-    let mut document = document;
-    for _ in 0..DEEPEST {
+    let search = Search {
+        digest,
+        platform,
+        fetch,
+    };
+    search.image(document, DEEPEST)
+}
+
+/// A search for the image of a platform.
+struct Search<'a> {
+    digest: Option<String>,
+    platform: &'a Platform,
+    fetch: Fetch<'a>,
+}
+
+impl Search<'_> {
+    fn image(&self, document: Vec<u8>, depth: u32) -> Result<Resolved, Error> {
+        if depth == 0 {
+            return Err(Error::Kind("index of indexes of indexes".to_owned()));
+        }
         match kind(&document)? {
-            Kind::Manifest => return of_manifest(document, digest, fetch),
-            Kind::Index => {
-                let index: ImageIndex = parse("index", &document)?;
-                let chosen = choose(&index, platform)?;
-                document = fetch(chosen)?;
-            }
+            Kind::Manifest => of_manifest(document, self.digest.clone(), self.fetch),
+            Kind::Index => self.of_index(&parse("index", &document)?, depth),
         }
     }
-    Err(Error::Kind("index of indexes of indexes".to_owned()))
+
+    /// The image of the index's best manifest for the platform. What has no platform is asked for its configuration's,
+    /// in the index's order: it may be another one's, or no image at all but what a builder attests of one.
+    fn of_index(&self, index: &ImageIndex, depth: u32) -> Result<Resolved, Error> {
+        let manifests = index.manifests();
+        if let Some(best) = self.platform.fitting(manifests).first() {
+            return self.image((self.fetch)(best)?, depth - 1);
+        }
+        let unsaid = manifests
+            .iter()
+            .filter(|manifest| manifest.platform().is_none() && !is_about_another(manifest));
+        let mut there = platforms(manifests);
+        let mut no_image = None;
+        for descriptor in unsaid.take(MOST_UNSAID) {
+            let document = (self.fetch)(descriptor)?;
+            match self.image(document, depth - 1) {
+                Ok(found) => match of_configuration(&found.config) {
+                    Some(platform) if !self.platform.takes(&platform) => there.push(platform.to_string()),
+                    _ => return Ok(found),
+                },
+                Err(Error::NoPlatform { there: deeper, .. }) => there.extend(deeper),
+                // No image at all, such as what a builder attests without saying so.
+                Err(
+                    error @ (Error::Kind(_)
+                    | Error::Layers { .. }
+                    | Error::Digest(_)
+                    | Error::Document { .. }),
+                ) => no_image = no_image.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        match no_image {
+            Some(error) if there.is_empty() => Err(error),
+            _ => Err(Error::NoPlatform {
+                wanted: self.platform.to_string(),
+                there,
+            }),
+        }
+    }
+}
+
+/// Whether a descriptor says that it is about another manifest of the index: what a builder attests of it
+/// (BuildKit's "Image attestation storage"), a signature, a list of parts.
+fn is_about_another(descriptor: &Descriptor) -> bool {
+    let annotations = descriptor.annotations().as_ref();
+    annotations.is_some_and(|annotations| annotations.contains_key("vnd.docker.reference.type"))
+        || descriptor.artifact_type().is_some()
+}
+
+/// The platforms that an index has, as its users see them.
+fn platforms(manifests: &[Descriptor]) -> Vec<String> {
+    let platforms = manifests
+        .iter()
+        .filter(|manifest| !is_about_another(manifest))
+        .filter_map(Platform::of);
+    let mut there: Vec<String> = platforms.map(|platform| platform.to_string()).collect();
+    // Attestations of builders are manifests too.
+    there.retain(|platform| platform != "unknown/unknown");
+    there.dedup();
+    there
+}
+
+/// The platform that a configuration states; tools that pack anything write none.
+fn of_configuration(config: &ImageConfiguration) -> Option<Platform> {
+    let (os, arch) = (config.os().clone(), config.architecture().clone());
+    let said = !os.to_string().is_empty() && !arch.to_string().is_empty();
+    said.then(|| Platform::new(os, arch, config.variant().clone()))
 }
 
 enum Kind {
@@ -185,26 +191,6 @@ fn kind(document: &[u8]) -> Result<Kind, Error> {
             media_type.unwrap_or_else(|| format!("schema {schema_version}")),
         )),
     }
-}
-
-/// The index's first manifest for the platform. What has no platform is for all, as in layouts with one image.
-fn choose<'a>(index: &'a ImageIndex, wanted: &Platform) -> Result<&'a Descriptor, Error> {
-    let manifests = index.manifests();
-    let fitting = manifests
-        .iter()
-        .find(|manifest| Platform::of(manifest).is_some_and(|platform| wanted.takes(&platform)));
-    let for_all = || manifests.iter().find(|manifest| manifest.platform().is_none());
-    fitting.or_else(for_all).ok_or_else(|| {
-        let platforms = manifests.iter().filter_map(Platform::of);
-        let mut there: Vec<String> = platforms.map(|platform| platform.to_string()).collect();
-        // Attestations of builders are manifests too.
-        there.retain(|platform| platform != "unknown/unknown");
-        there.dedup();
-        Error::NoPlatform {
-            wanted: wanted.to_string(),
-            there,
-        }
-    })
 }
 
 fn of_manifest(document: Vec<u8>, digest: Option<String>, fetch: Fetch<'_>) -> Result<Resolved, Error> {
@@ -254,22 +240,53 @@ pub(super) fn parse<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Re
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
 
-    fn index(manifests: &str) -> ImageIndex {
-        parse(
-            "index",
-            format!(r#"{{"schemaVersion": 2, "manifests": [{manifests}]}}"#).as_bytes(),
-        )
-        .unwrap()
-    }
+    /// A registry of documents, by digest.
+    #[derive(Default)]
+    struct Documents(BTreeMap<String, Vec<u8>>);
 
-    fn manifest(size: u64, platform: &str) -> String {
-        let digest = "0".repeat(64);
-        format!(
-            r#"{{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:{digest}",
-                "size": {size}{platform}}}"#
-        )
+    impl Documents {
+        /// Adds a document; what describes it, with `more` fields.
+        fn add(&mut self, text: String, media_type: &str, more: &str) -> String {
+            let digest = format!("sha256:{}", Digest::of(Sha256::new_with_prefix(&text)));
+            let size = text.len();
+            self.0.insert(digest.clone(), text.into_bytes());
+            format!(r#"{{"mediaType": "{media_type}", "digest": "{digest}", "size": {size}{more}}}"#)
+        }
+
+        /// An image whose configuration has this platform, and whose only label is `name`.
+        fn image(&mut self, name: &str, os: &str, arch: &str, more: &str) -> String {
+            let config = format!(
+                r#"{{"os": "{os}", "architecture": "{arch}", "config": {{"Labels": {{"name": "{name}"}}}},
+                    "rootfs": {{"type": "layers", "diff_ids": []}}}}"#
+            );
+            let config = self.add(config, "application/vnd.oci.image.config.v1+json", "");
+            let manifest = format!(r#"{{"schemaVersion": 2, "config": {config}, "layers": []}}"#);
+            self.add(manifest, "application/vnd.oci.image.manifest.v1+json", more)
+        }
+
+        /// What BuildKit attests of an image, without any word that it does.
+        fn attestation(&mut self, more: &str) -> String {
+            let config = r#"{"os": "unknown", "architecture": "unknown", "rootfs": {"type": "layers", "diff_ids": ["sha256:0"]}}"#;
+            let config = self.add(config.to_owned(), "application/vnd.oci.image.config.v1+json", "");
+            let layer = self.add("{}".to_owned(), "application/vnd.in-toto+json", "");
+            let manifest = format!(r#"{{"schemaVersion": 2, "config": {config}, "layers": [{layer}]}}"#);
+            self.add(manifest, "application/vnd.oci.image.manifest.v1+json", more)
+        }
+
+        fn found(&self, index: &[String], platform: &str) -> Result<String, Error> {
+            let index = format!(r#"{{"schemaVersion": 2, "manifests": [{}]}}"#, index.join(","));
+            let resolved = resolve(index.into_bytes(), None, &platform.parse().unwrap(), &|descriptor| {
+                Ok(self.0[&descriptor.digest().to_string()].clone())
+            })?;
+            let labels = resolved.config.config().as_ref().unwrap().labels().clone().unwrap();
+            Ok(labels["name"].clone())
+        }
     }
 
     fn on(os: &str, arch: &str, variant: &str) -> String {
@@ -278,30 +295,45 @@ mod tests {
 
     #[test]
     fn the_platform_decides() {
-        let index = index(
-            &[
-                manifest(1, &on("linux", "arm", "v7")),
-                manifest(2, &on("linux", "arm", "v6")),
-                manifest(3, &on("linux", "amd64", "")),
-                manifest(4, &on("unknown", "unknown", "")),
-            ]
-            .join(","),
-        );
-        let chosen = |platform: &str| choose(&index, &platform.parse().unwrap()).map(Descriptor::size);
-        assert_eq!(chosen("linux/amd64").unwrap(), 3);
-        assert_eq!(chosen("linux/arm").unwrap(), 1);
-        assert_eq!(chosen("linux/arm/v6").unwrap(), 2);
-        let refusal = chosen("linux/riscv64").unwrap_err();
+        let mut documents = Documents::default();
+        let index = [
+            documents.image("v3", "linux", "amd64", &on("linux", "amd64", "v3")),
+            documents.image("v7", "linux", "arm", &on("linux", "arm", "v7")),
+            documents.image("v6", "linux", "arm", &on("linux", "arm", "v6")),
+            documents.image("plain", "linux", "amd64", &on("linux", "amd64", "")),
+            documents.attestation(&on("unknown", "unknown", "")),
+        ];
+        for (platform, name) in [
+            ("linux/amd64", "plain"),
+            ("linux/amd64/v3", "v3"),
+            ("linux/arm", "v7"),
+            ("linux/arm/v6", "v6"),
+        ] {
+            assert_eq!(documents.found(&index, platform).unwrap(), name, "{platform}");
+        }
         assert_eq!(
-            refusal.to_string(),
-            "the image has no variant for linux/riscv64; it has linux/arm/v7, linux/arm/v6, linux/amd64"
+            documents.found(&index, "linux/riscv64").unwrap_err().to_string(),
+            "the image has no variant for linux/riscv64; it has linux/amd64/v3, linux/arm/v7, linux/arm/v6, linux/amd64"
         );
     }
 
     #[test]
-    fn a_manifest_without_a_platform_is_for_all() {
-        let index = index(&manifest(7, ""));
-        assert_eq!(choose(&index, &Platform::default()).unwrap().size(), 7);
+    fn what_says_no_platform_is_looked_at_and_attestations_are_passed_over() {
+        let mut documents = Documents::default();
+        let told = r#", "annotations": {"vnd.docker.reference.type": "attestation-manifest"}"#;
+        let one = |documents: &mut Documents| documents.image("one", "linux", "amd64", "");
+        for first in [documents.attestation(""), documents.attestation(told)] {
+            let index = [first, one(&mut documents)];
+            assert_eq!(documents.found(&index, "linux/amd64").unwrap(), "one");
+        }
+        let other = documents.image("other", "linux", "s390x", "");
+        let nothing_said = documents.image("any", "", "", "");
+        let index = [other.clone(), nothing_said];
+        assert_eq!(documents.found(&index, "linux/amd64").unwrap(), "any");
+        let refusal = documents.found(&[other], "linux/amd64").unwrap_err().to_string();
+        assert!(refusal.ends_with("it has linux/s390x"), "{refusal}");
+        let alone = [documents.attestation("")];
+        assert!(documents.found(&alone, "linux/amd64").is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Images on disk: the OCI image layout (the specification's `image-layout.md`), as a directory or in a tar.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -9,7 +10,8 @@ use oci_spec::image::{Descriptor, ImageIndex};
 
 use tokio_util::sync::CancellationToken;
 
-use super::document::{self, LayerRef, Platform, Resolved};
+use super::document::{self, LayerRef, Resolved};
+use super::platform::Platform;
 use super::source::Source;
 use super::{Error, verified};
 
@@ -220,8 +222,18 @@ impl<M: Members> Layout<M> {
 impl<M: Members> Source for Layout<M> {
     fn resolve(&mut self, platform: &Platform) -> Result<Resolved, Error> {
         let index: ImageIndex = document::parse("index", &document(&self.members, "index.json")?)?;
-        let index = serde_json::to_vec(&self.named(index)?).expect("an index has only string keys");
-        document::resolve(index, None, platform, &|descriptor| self.fetch(descriptor))
+        let named = self.named(index)?;
+        // What the name leads to is one of the index's manifests; the layout's own index has no name and no digest.
+        let leads_to = Cell::new(None);
+        let index = serde_json::to_vec(&named).expect("an index has only string keys");
+        let mut resolved = document::resolve(index, None, platform, &|descriptor| {
+            if named.manifests().contains(descriptor) {
+                leads_to.set(Some(descriptor.digest().to_string()));
+            }
+            self.fetch(descriptor)
+        })?;
+        resolved.digest = leads_to.take();
+        Ok(resolved)
     }
 
     fn open(&self, layer_ref: &LayerRef, _: &CancellationToken) -> Result<Box<dyn Read + Send + '_>, Error> {

@@ -18,6 +18,7 @@ mod document;
 mod endpoint;
 mod error;
 mod layout;
+mod platform;
 mod reference;
 mod registry;
 mod repository;
@@ -42,9 +43,9 @@ use crate::files::OfFile;
 use crate::tree::Tree;
 
 pub use answer::Answer;
-pub use document::Platform;
 pub use endpoint::RegistryOptions;
 pub use error::Error;
+pub use platform::Platform;
 pub use reference::PullSource;
 
 use decode::Bounds;

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
 use super::blob::{Blob, Download};
-use super::document::{self, LayerRef, Platform, Resolved};
+use super::document::{self, LayerRef, Resolved};
+use super::platform::Platform;
 use super::endpoint::{Candidate, Endpoint, RegistryOptions, certificates};
 use super::repository::{MANIFESTS, Repository};
 use super::source::Source;

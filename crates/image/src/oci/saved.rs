@@ -9,8 +9,9 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
-use super::document::{self, LayerRef, Platform, Resolved, diff_sha256};
+use super::document::{self, LayerRef, Resolved, diff_sha256};
 use super::layout::{self, Archive, Members};
+use super::platform::Platform;
 use super::source::Source;
 
 /// An image in such a tar.

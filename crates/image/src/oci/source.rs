@@ -5,7 +5,8 @@ use std::io::Read;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
-use super::document::{LayerRef, Platform, Resolved};
+use super::document::{LayerRef, Resolved};
+use super::platform::Platform;
 
 /// A registry, a layout or an archive.
 pub(super) trait Source: Sync {
