@@ -6,6 +6,9 @@
 mod backends;
 mod catalogs;
 mod config;
+// Its users come with the next changes.
+#[allow(dead_code)]
+mod confined;
 mod database;
 mod doctor;
 mod error;

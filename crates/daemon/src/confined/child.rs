@@ -1,0 +1,221 @@
+//! One confined child: held by a pidfd, ended when it is dropped or its time is over, and counted when it ends.
+
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+};
+
+use super::{Error, Limit, Limits};
+
+/// How much of standard error is kept.
+const WORDS: u64 = 8 << 10;
+
+/// Exit code of a child of ours that was refused memory.
+pub(crate) const OUT_OF_MEMORY: i32 = 86;
+
+/// A running child. Dropping it ends it and all that it started.
+#[derive(Debug)]
+pub(crate) struct Child {
+    what: &'static str,
+    limits: Limits,
+    /// Reaped by [`wait`](Self::wait) or by the drop, never by std.
+    inner: std::process::Child,
+    pid: Pid,
+    handle: Arc<OwnedFd>,
+    late: Arc<AtomicBool>,
+    words: Option<JoinHandle<Vec<u8>>>,
+    reaped: bool,
+}
+
+/// How a child ended that did its work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    /// The most memory that it had, in bytes.
+    pub(crate) peak: u64,
+}
+
+impl Child {
+    /// Starts `command`, which [`command`](super::command) made with the same limits. Standard error is kept for errors;
+    /// the other streams are as the command says.
+    pub(crate) fn spawn(what: &'static str, mut command: Command, limits: Limits) -> Result<Self, Error> {
+        let failed = |source| Error::Spawn { what, source };
+        let mut inner = command.stderr(Stdio::piped()).spawn().map_err(failed)?;
+        let pid = i32::try_from(inner.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
+        let handle = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => Arc::new(handle),
+            Err(error) => {
+                let _ = inner.kill().and_then(|()| inner.wait());
+                return Err(failed(error.into()));
+            }
+        };
+        let words = inner.stderr.take().map(|stderr| {
+            std::thread::spawn(move || {
+                let mut stderr = stderr;
+                let mut words = Vec::new();
+                let _ = stderr.by_ref().take(WORDS).read_to_end(&mut words);
+                let _ = io::copy(&mut stderr, &mut io::sink());
+                words
+            })
+        });
+        let child = Self {
+            what,
+            limits,
+            inner,
+            pid,
+            handle,
+            late: Arc::default(),
+            words,
+            reaped: false,
+        };
+        if let Some(time) = limits.time {
+            child.watch(time);
+        }
+        Ok(child)
+    }
+
+    /// Ends the child when its time is over. The thread sleeps until the child's end.
+    fn watch(&self, time: Duration) {
+        let (handle, late, pid) = (Arc::clone(&self.handle), Arc::clone(&self.late), self.pid);
+        let until = Instant::now() + time;
+        std::thread::spawn(move || {
+            loop {
+                let left = until.saturating_duration_since(Instant::now());
+                let timeout = Timespec {
+                    tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                    tv_nsec: left.subsec_nanos().into(),
+                };
+                match poll(&mut [PollFd::new(&*handle, PollFlags::IN)], Some(&timeout)) {
+                    Ok(0) => break,
+                    Err(rustix::io::Errno::INTR) => {}
+                    _ => return,
+                }
+            }
+            late.store(true, Ordering::Release);
+            // The handle said that it is not reaped, so the number is still its own.
+            let _ = rustix::process::pidfd_send_signal(&*handle, Signal::KILL);
+            let _ = kill_process_group(pid, Signal::KILL);
+        });
+    }
+
+    /// Where its input goes, once.
+    pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.inner.stdin.take()
+    }
+
+    /// Where its output comes from, once.
+    pub(crate) fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.inner.stdout.take()
+    }
+
+    /// Ends it at once, with all that it started.
+    pub(crate) fn kill(&self) {
+        if !self.reaped {
+            let _ = kill_process_group(self.pid, Signal::KILL);
+        }
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it failed or met a limit.
+    pub(crate) fn wait(mut self) -> Result<Ended, Error> {
+        drop(self.inner.stdin.take());
+        let (status, peak) = self.reap().map_err(|source| Error::Wait {
+            what: self.what,
+            source,
+        })?;
+        let words = self.words.take().and_then(|words| words.join().ok());
+        let words = String::from_utf8_lossy(&words.unwrap_or_default())
+            .trim()
+            .to_owned();
+        if status.success() {
+            return Ok(Ended { peak });
+        }
+        Err(match self.met(status, &words, peak) {
+            Some(limit) => Error::Limit {
+                what: self.what,
+                limit,
+            },
+            None => Error::Failed {
+                what: self.what,
+                status: status.to_string(),
+                words,
+            },
+        })
+    }
+
+    /// The limit that a child met which failed so.
+    fn met(&self, status: ExitStatus, words: &str, peak: u64) -> Option<Limit> {
+        if self.late.load(Ordering::Acquire) {
+            return self.limits.time.map(Limit::Time);
+        }
+        let signal = status.signal().and_then(Signal::from_named_raw);
+        if signal == Some(Signal::XCPU) {
+            return Some(Limit::Cpu(self.limits.cpu));
+        }
+        // Allocators abort, programs say so in their own words, and the kernel kills.
+        let refused = [
+            "ut of memory",
+            "annot allocate memory",
+            "emory allocation of",
+            "emory exhausted",
+        ]
+        .iter()
+        .any(|known| words.contains(known));
+        let starved = signal == Some(Signal::KILL) && peak > self.limits.memory / 2;
+        (refused || starved || status.code() == Some(OUT_OF_MEMORY))
+            .then_some(Limit::Memory(self.limits.memory))
+    }
+
+    /// Waits for the child and takes its status, and the most memory that it had.
+    fn reap(&mut self) -> io::Result<(ExitStatus, u64)> {
+        // First without taking it: whatever it started goes while its number cannot be another's.
+        while let Err(error) = waitid(
+            WaitId::Pid(self.pid),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        ) {
+            if error != rustix::io::Errno::INTR {
+                return Err(error.into());
+            }
+        }
+        let _ = kill_process_group(self.pid, Signal::KILL);
+        let mut status = 0;
+        // SAFETY: `rusage` is plain data, for which zeros are valid.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: both pointers are to our own variables, and the child is ours and not reaped.
+        let reaped = unsafe {
+            libc::wait4(
+                self.pid.as_raw_nonzero().get(),
+                &raw mut status,
+                0,
+                &raw mut usage,
+            )
+        };
+        if reaped < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.reaped = true;
+        // In units of 1024 bytes (getrusage(2)).
+        let peak = u64::try_from(usage.ru_maxrss).unwrap_or_default() << 10;
+        Ok((ExitStatus::from_raw(status), peak))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.kill();
+            let _ = self.reap();
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Programs that read what a foreign side sent (an image, a guest's disk, a pack of git), as children with limits.
+//!
+//! One daemon serves all VMs, so no input may take its memory or its time. What decodes foreign input runs in a process of
+//! its own instead, with an environment that is built, without new privileges and without any descriptor but its three
+//! standard streams, and with limits on memory, processor time and time. It is the first one that the kernel ends when the
+//! host runs out of memory. A child that meets a limit is an [`Error::Limit`] which names the limit.
+//!
+//! ```text
+//!  let mut command = confined::command("git", limits);      // environment: empty
+//!  command.args(["index-pack", "--stdin"]).env("PATH", …);
+//!  let ran = confined::run("git index-pack", command, limits, input)?;   // or Child::spawn for streams
+//! ```
+
+mod child;
+mod error;
+
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+pub(crate) use child::Child;
+pub(crate) use error::{Error, Limit};
+
+/// Address space beside the memory: mapped files, libraries, stacks, and what the allocator reserves and does not use.
+const MAPPED: u64 = 2 << 30;
+
+/// What a child may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Bytes of memory that it may write to.
+    pub(crate) memory: u64,
+    /// Processor time.
+    pub(crate) cpu: Duration,
+    /// Time by the clock; none for what waits for others, such as a download.
+    pub(crate) time: Option<Duration>,
+    /// Bytes that it may print on standard output in [`run`].
+    pub(crate) output: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 512 << 20,
+            cpu: Duration::from_secs(300),
+            time: Some(Duration::from_secs(600)),
+            output: 64 << 20,
+        }
+    }
+}
+
+/// A command with an empty environment whose process has these limits from its first instruction on.
+pub(crate) fn command(program: impl AsRef<OsStr>, limits: Limits) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().process_group(0);
+    // SAFETY: only system calls between fork and exec, all of them async-signal-safe; nothing is allocated.
+    unsafe {
+        command.pre_exec(move || confine(limits));
+    }
+    command
+}
+
+fn confine(limits: Limits) -> io::Result<()> {
+    // The kernel takes this one first when the host runs out of memory. That it cannot be asked for is no reason to stop.
+    if let Ok(file) = rustix::fs::open(
+        c"/proc/self/oom_score_adj",
+        rustix::fs::OFlags::WRONLY,
+        rustix::fs::Mode::empty(),
+    ) {
+        let _ = rustix::io::write(&file, b"800");
+    }
+    // The hard limit of processor time is a second later: SIGXCPU says why, SIGKILL cannot be caught.
+    let cpu = limits.cpu.as_secs().max(1);
+    for (resource, soft, hard) in [
+        (Resource::Data, limits.memory, limits.memory),
+        (
+            Resource::As,
+            limits.memory.saturating_add(MAPPED),
+            limits.memory.saturating_add(MAPPED),
+        ),
+        (Resource::Cpu, cpu, cpu + 1),
+        (Resource::Core, 0, 0),
+    ] {
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(soft),
+                maximum: Some(hard),
+            },
+        )?;
+    }
+    rustix::thread::set_no_new_privs(true)?;
+    // SAFETY: no memory is passed. Descriptors are marked, not closed: std reports a failed exec by one of its own.
+    let marked = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
+    if marked < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// What a child that succeeded did.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// What it printed on standard output.
+    pub(crate) stdout: Vec<u8>,
+    /// The most memory that it had, in bytes.
+    pub(crate) peak: u64,
+}
+
+/// Runs `command`, which [`command`] made with the same limits, on `input`.
+///
+/// # Errors
+/// When it cannot be started, fails, or meets a limit.
+pub(crate) fn run(
+    what: &'static str,
+    mut command: Command,
+    limits: Limits,
+    input: &mut (dyn Read + Send),
+) -> Result<Ran, Error> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = Child::spawn(what, command, limits)?;
+    let (stdin, stdout) = (child.take_stdin(), child.take_stdout());
+    let mut printed = Vec::new();
+    // Written beside the reading, or both sides could wait for each other with full pipes.
+    let read = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // A child that fails closes its input; what it printed says why.
+            if let Some(mut stdin) = stdin {
+                let _ = io::copy(input, &mut stdin).and_then(|_| stdin.flush());
+            }
+        });
+        let Some(stdout) = stdout else { return Ok(0) };
+        let read = stdout.take(limits.output + 1).read_to_end(&mut printed);
+        if printed.len() as u64 > limits.output {
+            child.kill();
+        }
+        read
+    });
+    if printed.len() as u64 > limits.output {
+        return Err(Error::Limit {
+            what,
+            limit: Limit::Output(limits.output),
+        });
+    }
+    read.map_err(|source| Error::Read { what, source })?;
+    let ended = child.wait()?;
+    Ok(Ran {
+        stdout: printed,
+        peak: ended.peak,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+use super::*;
+use std::time::Instant;
+
+fn shell(script: &str, limits: Limits) -> Result<Ran, Error> {
+    let mut command = command("/bin/sh", limits);
+    command.args(["-c", script]).env("PATH", "/usr/bin:/bin");
+    run("the shell", command, limits, &mut io::empty())
+}
+
+fn text(script: &str) -> String {
+    String::from_utf8(shell(script, Limits::default()).unwrap().stdout).unwrap()
+}
+
+fn met(outcome: Result<Ran, Error>) -> Limit {
+    match outcome {
+        Err(Error::Limit { limit, .. }) => limit,
+        other => panic!("no limit was met: {other:?}"),
+    }
+}
+
+#[test]
+fn what_a_child_has_is_what_it_was_given() {
+    // Inherited on purpose: no flag closes it at exec.
+    let leaked = rustix::io::dup(std::io::stdin()).unwrap();
+    rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).unwrap();
+    let descriptors = text("ls /proc/$$/fd");
+    assert_eq!(
+        descriptors.split_whitespace().collect::<Vec<_>>(),
+        ["0", "1", "2"]
+    );
+    let environment = text("cat /proc/$$/environ");
+    assert_eq!(environment, "PATH=/usr/bin:/bin\0");
+    assert!(text("cat /proc/$$/status").contains("NoNewPrivs:\t1"));
+    let limits = text("cat /proc/$$/limits");
+    assert!(limits.contains(&(512_u64 << 20).to_string()), "{limits}");
+    assert!(
+        !limits
+            .lines()
+            .any(|line| line.starts_with("Max address space") && line.contains("unlimited"))
+    );
+    drop(leaked);
+}
+
+#[test]
+fn input_goes_in_and_output_comes_out_while_both_are_long() {
+    let long = vec![7_u8; 3 << 20];
+    let mut command = command("/bin/cat", Limits::default());
+    command.env("PATH", "/usr/bin");
+    let ran = run("cat", command, Limits::default(), &mut &long[..]).unwrap();
+    assert!(ran.stdout == long && ran.peak > 0);
+}
+
+#[test]
+fn every_limit_ends_a_child_and_is_named() {
+    let memory = Limits {
+        memory: 64 << 20,
+        ..Limits::default()
+    };
+    // One line without an end, which tail keeps.
+    assert_eq!(met(shell("tail -n 1 /dev/zero", memory)), Limit::Memory(64 << 20));
+    banger_cases::refused("budget", "confined.memory");
+    let cpu = Limits {
+        cpu: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    assert_eq!(
+        met(shell("while :; do :; done", cpu)),
+        Limit::Cpu(Duration::from_secs(1))
+    );
+    banger_cases::refused("budget", "confined.cpu");
+    let time = Limits {
+        time: Some(Duration::from_millis(200)),
+        ..Limits::default()
+    };
+    let since = Instant::now();
+    // What the child started holds its pipes, and goes with it.
+    assert_eq!(
+        met(shell("sleep 60 & sleep 60", time)),
+        Limit::Time(Duration::from_millis(200))
+    );
+    assert!(since.elapsed() < Duration::from_secs(20));
+    banger_cases::refused("budget", "confined.time");
+    let output = Limits {
+        output: 1 << 20,
+        ..Limits::default()
+    };
+    assert_eq!(met(shell("cat /dev/zero", output)), Limit::Output(1 << 20));
+    banger_cases::refused("budget", "confined.output");
+}
+
+#[test]
+fn a_failure_is_told_in_the_childs_words() {
+    match shell("echo no such thing >&2; exit 3", Limits::default()) {
+        Err(Error::Failed { status, words, .. }) => {
+            assert!(
+                status.contains('3') && words == "no such thing",
+                "{status} {words}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_dropped_child_is_gone_with_what_it_started() {
+    let mut command = command("/bin/sh", Limits::default());
+    command
+        .args(["-c", "sleep 600 & echo $!; wait"])
+        .env("PATH", "/usr/bin:/bin")
+        .stdout(Stdio::piped());
+    let mut child = Child::spawn("the shell", command, Limits::default()).unwrap();
+    let mut line = String::new();
+    io::BufRead::read_line(&mut io::BufReader::new(child.take_stdout().unwrap()), &mut line).unwrap();
+    drop(child);
+    let pid: i32 = line.trim().parse().unwrap();
+    let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Killed with the group; whoever is above us reaps it.
+    assert!(
+        state().is_empty() || state().contains(") Z") || state().contains(") X"),
+        "{}",
+        state()
+    );
+}
