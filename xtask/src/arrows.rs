@@ -18,6 +18,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-api", &["banger-guest-api", "banger-model"]),
     ("banger-image", &["banger-archive", "banger-ext4", "banger-model"]),
     ("banger-vmm", &["banger-model"]),
+    ("banger-confined", &["banger-model", "banger-cases"]),
+    ("banger-git", &["banger-confined", "banger-cases"]),
     ("banger-root", &["banger-model", "banger-netlink"]),
     ("banger-dns", &["banger-model"]),
     ("banger-ssh", &[]),
@@ -35,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "banger-api",
             "banger-archive",
+            "banger-confined",
             "banger-dns",
             "banger-guest-api",
             "banger-image",

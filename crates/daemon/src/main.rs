@@ -7,7 +7,7 @@ mod backends;
 mod catalogs;
 mod config;
 // Its users come with the next changes.
-#[allow(dead_code)]
+#[allow(unused_imports)]
 mod confined;
 mod database;
 mod doctor;

@@ -281,10 +281,20 @@ mod tests {
 
         fn found(&self, index: &[String], platform: &str) -> Result<String, Error> {
             let index = format!(r#"{{"schemaVersion": 2, "manifests": [{}]}}"#, index.join(","));
-            let resolved = resolve(index.into_bytes(), None, &platform.parse().unwrap(), &|descriptor| {
-                Ok(self.0[&descriptor.digest().to_string()].clone())
-            })?;
-            let labels = resolved.config.config().as_ref().unwrap().labels().clone().unwrap();
+            let resolved = resolve(
+                index.into_bytes(),
+                None,
+                &platform.parse().unwrap(),
+                &|descriptor| Ok(self.0[&descriptor.digest().to_string()].clone()),
+            )?;
+            let labels = resolved
+                .config
+                .config()
+                .as_ref()
+                .unwrap()
+                .labels()
+                .clone()
+                .unwrap();
             Ok(labels["name"].clone())
         }
     }

@@ -100,7 +100,10 @@ impl Platform {
             _ => return said.is_none().then_some(0),
         };
         let text = said.unwrap_or(unsaid);
-        let (major, minor) = text.strip_prefix('v')?.split_once('.').unwrap_or((&text[1..], "0"));
+        let (major, minor) = text
+            .strip_prefix('v')?
+            .split_once('.')
+            .unwrap_or((&text[1..], "0"));
         let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
         (major < 100 && minor < 100).then_some(major * 100 + minor)
     }
@@ -113,9 +116,20 @@ fn has_level(arch: &Arch) -> u32 {
         use std::arch::is_x86_feature_detected as has;
         // The levels are those of the x86-64 psABI, "Micro-Architecture Levels".
         let v2 = has!("cmpxchg16b") && has!("popcnt") && has!("sse4.2") && has!("ssse3");
-        let v3 = v2 && has!("avx2") && has!("bmi1") && has!("bmi2") && has!("f16c") && has!("fma")
-            && has!("lzcnt") && has!("movbe");
-        let v4 = v3 && has!("avx512f") && has!("avx512bw") && has!("avx512cd") && has!("avx512dq") && has!("avx512vl");
+        let v3 = v2
+            && has!("avx2")
+            && has!("bmi1")
+            && has!("bmi2")
+            && has!("f16c")
+            && has!("fma")
+            && has!("lzcnt")
+            && has!("movbe");
+        let v4 = v3
+            && has!("avx512f")
+            && has!("avx512bw")
+            && has!("avx512cd")
+            && has!("avx512dq")
+            && has!("avx512vl");
         return match (v2, v3, v4) {
             (_, _, true) => 400,
             (_, true, _) => 300,
@@ -184,18 +198,30 @@ mod tests {
         for (wanted, there, index) in [
             ("linux/amd64", &["linux/amd64/v3", "linux/amd64"][..], Some(1)),
             ("linux/amd64", &["linux/amd64/v3", "linux/amd64/v1"], Some(1)),
-            ("linux/amd64/v3", &["linux/amd64", "linux/amd64/v2", "linux/amd64/v3"], Some(2)),
+            (
+                "linux/amd64/v3",
+                &["linux/amd64", "linux/amd64/v2", "linux/amd64/v3"],
+                Some(2),
+            ),
             ("linux/amd64/v3", &["linux/amd64", "linux/amd64/v2"], Some(1)),
             ("linux/amd64/v2", &["linux/amd64/v3", "linux/amd64"], Some(1)),
             ("linux/amd64/v2", &["linux/amd64/v3"], None),
             ("linux/x86_64", &["linux/amd64"], Some(0)),
-            ("linux/arm", &["linux/arm/v5", "linux/arm/v7", "linux/arm/v6"], Some(1)),
+            (
+                "linux/arm",
+                &["linux/arm/v5", "linux/arm/v7", "linux/arm/v6"],
+                Some(1),
+            ),
             ("linux/arm", &["linux/arm/v5", "linux/arm/v6"], Some(1)),
             ("linux/arm/v6", &["linux/arm/v7", "linux/arm/v5"], Some(1)),
             ("linux/arm/v7", &["linux/arm"], Some(0)),
             ("linux/arm64", &["linux/arm64/v8"], Some(0)),
             ("linux/arm64/v8", &["linux/arm64"], Some(0)),
-            ("linux/arm64/v8.2", &["linux/arm64/v9", "linux/arm64/v8.1"], Some(1)),
+            (
+                "linux/arm64/v8.2",
+                &["linux/arm64/v9", "linux/arm64/v8.1"],
+                Some(1),
+            ),
             ("linux/amd64", &["windows/amd64", "linux/arm64"], None),
             ("linux/amd64", &["linux/amd64/odd", "linux/amd64"], Some(1)),
             ("linux/amd64", &["linux/amd64/odd"], Some(0)),
@@ -214,10 +240,17 @@ mod tests {
         assert!(level >= 100);
         for (variant, needs) in [("v2", 200), ("v3", 300), ("v4", 400), ("v9", 900)] {
             let there = format!("linux/amd64/{variant}");
-            assert_eq!(best("linux/amd64", &[&there]).is_some(), level >= needs, "{variant}");
+            assert_eq!(
+                best("linux/amd64", &[&there]).is_some(),
+                level >= needs,
+                "{variant}"
+            );
         }
         if level >= 300 {
-            assert_eq!(best("linux/amd64", &["linux/amd64/v3", "linux/amd64/v2"]), Some(1));
+            assert_eq!(
+                best("linux/amd64", &["linux/amd64/v3", "linux/amd64/v2"]),
+                Some(1)
+            );
         }
     }
 }

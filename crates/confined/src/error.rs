@@ -3,13 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use banger_model::{ByteSize, ErrorCode};
-
-use crate::error::Describe;
+use banger_model::ByteSize;
 
 /// A limit that a child met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Limit {
+pub enum Limit {
     /// Memory.
     #[error("{} of memory", ByteSize::bytes(*.0))]
     Memory(u64),
@@ -26,59 +24,56 @@ pub(crate) enum Limit {
 
 /// A confined child failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// It could not be started.
     #[error("start {what}")]
     Spawn {
+        /// What was run.
         what: &'static str,
+        /// Why.
         #[source]
         source: io::Error,
     },
     /// It could not be heard.
     #[error("read what {what} prints")]
     Read {
+        /// What was run.
         what: &'static str,
+        /// Why.
         #[source]
         source: io::Error,
     },
     /// It could not be waited for.
     #[error("wait for {what}")]
     Wait {
+        /// What was run.
         what: &'static str,
+        /// Why.
         #[source]
         source: io::Error,
     },
     /// Its input asked for more than it may have.
     #[error("{what} was ended: its input needs more than {limit}")]
-    Limit { what: &'static str, limit: Limit },
+    Limit {
+        /// What was run.
+        what: &'static str,
+        /// The limit.
+        limit: Limit,
+    },
+    /// Nobody waits for it any more.
+    #[error("{what} was cancelled")]
+    Cancelled {
+        /// What was run.
+        what: &'static str,
+    },
     /// It said no.
     #[error("{what} failed with {status}: {words}")]
     Failed {
+        /// What was run.
         what: &'static str,
+        /// How it ended.
         status: String,
         /// The end of what it printed on standard error.
         words: String,
     },
-}
-
-impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Limit { .. } | Self::Failed { .. } => ErrorCode::BadInput,
-            Self::Spawn { .. } | Self::Read { .. } | Self::Wait { .. } => ErrorCode::Host,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Limit { .. } => vec![
-                "input that small has no reason to need that much; it may have been made to exhaust this host".to_owned(),
-            ],
-            _ => Vec::new(),
-        }
-    }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }

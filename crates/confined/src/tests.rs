@@ -121,3 +121,29 @@ fn a_dropped_child_is_gone_with_what_it_started() {
         state()
     );
 }
+
+#[test]
+fn work_that_is_cancelled_takes_its_children_along() {
+    let cancel = Cancel::new().unwrap();
+    let guard = Guard(cancel.clone());
+    let work = std::thread::spawn({
+        let cancel = cancel.clone();
+        move || {
+            cancel.scope(|| {
+                (
+                    shell("sleep 600 & sleep 600", Limits::default()),
+                    shell("true", Limits::default()),
+                )
+            })
+        }
+    });
+    let since = Instant::now();
+    drop(guard);
+    let (during, after) = work.join().unwrap();
+    assert!(matches!(during, Err(Error::Cancelled { .. })), "{during:?}");
+    assert!(matches!(after, Err(Error::Cancelled { .. })), "{after:?}");
+    assert!(since.elapsed() < Duration::from_secs(60));
+    // Outside the scope nothing is cancelled.
+    cancel.scope(|| ());
+    assert!(shell("true", Limits::default()).is_ok());
+}

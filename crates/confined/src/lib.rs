@@ -11,6 +11,7 @@
 //!  let ran = confined::run("git index-pack", command, limits, input)?;   // or Child::spawn for streams
 //! ```
 
+mod cancel;
 mod child;
 mod error;
 
@@ -22,23 +23,24 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-pub(crate) use child::Child;
-pub(crate) use error::{Error, Limit};
+pub use cancel::{Cancel, Guard};
+pub use child::{Child, Ended, OUT_OF_MEMORY};
+pub use error::{Error, Limit};
 
 /// Address space beside the memory: mapped files, libraries, stacks, and what the allocator reserves and does not use.
 const MAPPED: u64 = 2 << 30;
 
 /// What a child may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Bytes of memory that it may write to.
-    pub(crate) memory: u64,
+    pub memory: u64,
     /// Processor time.
-    pub(crate) cpu: Duration,
+    pub cpu: Duration,
     /// Time by the clock; none for what waits for others, such as a download.
-    pub(crate) time: Option<Duration>,
+    pub time: Option<Duration>,
     /// Bytes that it may print on standard output in [`run`].
-    pub(crate) output: u64,
+    pub output: u64,
 }
 
 impl Default for Limits {
@@ -53,7 +55,7 @@ impl Default for Limits {
 }
 
 /// A command with an empty environment whose process has these limits from its first instruction on.
-pub(crate) fn command(program: impl AsRef<OsStr>, limits: Limits) -> Command {
+pub fn command(program: impl AsRef<OsStr>, limits: Limits) -> Command {
     let mut command = Command::new(program);
     command.env_clear().process_group(0);
     // SAFETY: only system calls between fork and exec, all of them async-signal-safe; nothing is allocated.
@@ -103,18 +105,18 @@ fn confine(limits: Limits) -> io::Result<()> {
 
 /// What a child that succeeded did.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub struct Ran {
     /// What it printed on standard output.
-    pub(crate) stdout: Vec<u8>,
+    pub stdout: Vec<u8>,
     /// The most memory that it had, in bytes.
-    pub(crate) peak: u64,
+    pub peak: u64,
 }
 
 /// Runs `command`, which [`command`] made with the same limits, on `input`.
 ///
 /// # Errors
 /// When it cannot be started, fails, or meets a limit.
-pub(crate) fn run(
+pub fn run(
     what: &'static str,
     mut command: Command,
     limits: Limits,

@@ -14,17 +14,17 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
 };
 
-use super::{Error, Limit, Limits};
+use super::{Cancel, Error, Limit, Limits};
 
 /// How much of standard error is kept.
 const WORDS: u64 = 8 << 10;
 
 /// Exit code of a child of ours that was refused memory.
-pub(crate) const OUT_OF_MEMORY: i32 = 86;
+pub const OUT_OF_MEMORY: i32 = 86;
 
 /// A running child. Dropping it ends it and all that it started.
 #[derive(Debug)]
-pub(crate) struct Child {
+pub struct Child {
     what: &'static str,
     limits: Limits,
     /// Reaped by [`wait`](Self::wait) or by the drop, never by std.
@@ -32,22 +32,27 @@ pub(crate) struct Child {
     pid: Pid,
     handle: Arc<OwnedFd>,
     late: Arc<AtomicBool>,
+    cancel: Option<Cancel>,
     words: Option<JoinHandle<Vec<u8>>>,
     reaped: bool,
 }
 
 /// How a child ended that did its work.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// The most memory that it had, in bytes.
-    pub(crate) peak: u64,
+    pub peak: u64,
 }
 
 impl Child {
     /// Starts `command`, which [`command`](super::command) made with the same limits. Standard error is kept for errors;
     /// the other streams are as the command says.
-    pub(crate) fn spawn(what: &'static str, mut command: Command, limits: Limits) -> Result<Self, Error> {
+    pub fn spawn(what: &'static str, mut command: Command, limits: Limits) -> Result<Self, Error> {
         let failed = |source| Error::Spawn { what, source };
+        let cancel = Cancel::current();
+        if cancel.as_ref().is_some_and(Cancel::is_cancelled) {
+            return Err(Error::Cancelled { what });
+        }
         let mut inner = command.stderr(Stdio::piped()).spawn().map_err(failed)?;
         let pid = i32::try_from(inner.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
@@ -74,33 +79,42 @@ impl Child {
             pid,
             handle,
             late: Arc::default(),
+            cancel,
             words,
             reaped: false,
         };
-        if let Some(time) = limits.time {
-            child.watch(time);
+        if limits.time.is_some() || child.cancel.is_some() {
+            child.watch(limits.time);
         }
         Ok(child)
     }
 
-    /// Ends the child when its time is over. The thread sleeps until the child's end.
-    fn watch(&self, time: Duration) {
+    /// Ends the child when its time is over or its work is cancelled. The thread sleeps until then, or the child's end.
+    fn watch(&self, time: Option<Duration>) {
         let (handle, late, pid) = (Arc::clone(&self.handle), Arc::clone(&self.late), self.pid);
-        let until = Instant::now() + time;
+        let cancel = self.cancel.clone();
+        let until = time.map(|time| Instant::now() + time);
         std::thread::spawn(move || {
+            let cancelled = cancel.as_ref().map_or(&*handle, |cancel| cancel.event());
             loop {
-                let left = until.saturating_duration_since(Instant::now());
-                let timeout = Timespec {
-                    tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                    tv_nsec: left.subsec_nanos().into(),
-                };
-                match poll(&mut [PollFd::new(&*handle, PollFlags::IN)], Some(&timeout)) {
-                    Ok(0) => break,
+                let timeout = until.map(|until| {
+                    let left = until.saturating_duration_since(Instant::now());
+                    Timespec {
+                        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                        tv_nsec: left.subsec_nanos().into(),
+                    }
+                });
+                let mut watched = [
+                    PollFd::new(&*handle, PollFlags::IN),
+                    PollFd::new(cancelled, PollFlags::IN),
+                ];
+                match poll(&mut watched, timeout.as_ref()) {
+                    Ok(0) => break late.store(true, Ordering::Release),
                     Err(rustix::io::Errno::INTR) => {}
+                    Ok(_) if watched[0].revents().is_empty() => break,
                     _ => return,
                 }
             }
-            late.store(true, Ordering::Release);
             // The handle said that it is not reaped, so the number is still its own.
             let _ = rustix::process::pidfd_send_signal(&*handle, Signal::KILL);
             let _ = kill_process_group(pid, Signal::KILL);
@@ -108,17 +122,17 @@ impl Child {
     }
 
     /// Where its input goes, once.
-    pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.inner.stdin.take()
     }
 
     /// Where its output comes from, once.
-    pub(crate) fn take_stdout(&mut self) -> Option<ChildStdout> {
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.inner.stdout.take()
     }
 
     /// Ends it at once, with all that it started.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         if !self.reaped {
             let _ = kill_process_group(self.pid, Signal::KILL);
         }
@@ -128,7 +142,7 @@ impl Child {
     ///
     /// # Errors
     /// When it failed or met a limit.
-    pub(crate) fn wait(mut self) -> Result<Ended, Error> {
+    pub fn wait(mut self) -> Result<Ended, Error> {
         drop(self.inner.stdin.take());
         let (status, peak) = self.reap().map_err(|source| Error::Wait {
             what: self.what,
@@ -140,6 +154,9 @@ impl Child {
             .to_owned();
         if status.success() {
             return Ok(Ended { peak });
+        }
+        if self.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
+            return Err(Error::Cancelled { what: self.what });
         }
         Err(match self.met(status, &words, peak) {
             Some(limit) => Error::Limit {

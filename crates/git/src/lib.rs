@@ -1,0 +1,1 @@
+//! Git on repositories that others may have made.
