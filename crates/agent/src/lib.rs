@@ -29,6 +29,7 @@ mod failure;
 mod files;
 mod forward;
 mod freeze;
+mod peer;
 mod ports;
 mod secrets;
 mod systemd;

@@ -11,6 +11,8 @@ use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
+use crate::peer;
+
 /// How long nothing is accepted after there was no descriptor for it.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -28,7 +30,8 @@ impl Listener {
         watched(socket).map(Self)
     }
 
-    /// The next connection. When there is no descriptor for it, it waits until there may be.
+    /// The next connection of one who may give orders ([`peer`]); others are hung up on. When there is no descriptor for it,
+    /// it waits until there may be.
     ///
     /// # Errors
     /// When the socket is broken; a connection that broke before it was accepted is not told.
@@ -41,7 +44,9 @@ impl Listener {
                 })
                 .await;
             match accepted {
-                Ok(socket) => return Socket::new(socket),
+                // A peer that may not speak is hung up on without a word.
+                Ok(socket) if peer::may_give_orders(&socket).unwrap_or(false) => return Socket::new(socket),
+                Ok(_) => {}
                 // A child's end may interrupt it: an accept on vsock waits for the socket's lock, even where it waits for
                 // nothing else.
                 Err(error) if is(&error, &[Errno::CONNABORTED, Errno::INTR]) => {}

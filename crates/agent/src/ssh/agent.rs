@@ -11,6 +11,7 @@ use tokio::net::UnixListener;
 use tokio::task::AbortHandle;
 
 use super::link::Link;
+use crate::peer;
 
 /// Where such sockets may be; not every image has all.
 const PLACES: [&str; 3] = ["/tmp", "/run", "/dev/shm"];
@@ -33,6 +34,10 @@ impl AgentSocket {
         let link = Rc::clone(link);
         let accepting = tokio::task::spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                // Its directory lets nobody else in; a process of another user may have been given a descriptor of it.
+                if !peer::may_give_orders(&stream).unwrap_or(false) {
+                    continue;
+                }
                 if let Some(channel) = link.open(&Opening::Agent) {
                     tokio::task::spawn_local(async move { channel.relay(stream).await });
                 }

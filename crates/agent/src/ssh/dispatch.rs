@@ -118,6 +118,9 @@ fn become_user(account: &Account, surroundings: &Surroundings) -> io::Result<()>
         rustix::thread::set_thread_groups(&groups)?;
         rustix::thread::set_thread_gid(Gid::from_raw(account.gid))?;
         rustix::thread::set_thread_uid(Uid::from_raw(account.uid))?;
+        // The VM's private key is in this process, and its user's other processes must not read it (ptrace(2), /proc), whatever
+        // `fs.suid_dumpable` is.
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     }
     // A home that is not there yet is no reason to send anybody away.
     std::env::set_current_dir(&account.home).or_else(|_| std::env::set_current_dir("/"))

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use super::Keeper;
 use crate::failure::refused;
+use crate::peer;
 use crate::session::order::{Answer, Incoming, Order, Received};
 
 /// How long the server may take to read an answer.
@@ -28,7 +29,9 @@ impl Keeper {
     pub(super) fn accept(&mut self) {
         let Some(listener) = &self.listener else { return };
         // One that has left again is not served.
-        if let Ok(connection) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+        if let Ok(connection) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+            && peer::may_give_orders(&connection).unwrap_or(false)
+        {
             self.callers.push(Caller {
                 connection,
                 incoming: Incoming::default(),
