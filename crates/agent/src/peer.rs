@@ -5,8 +5,8 @@ use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd};
 
-use rustix::net::sockopt::{socket_domain, socket_peercred};
 use rustix::net::AddressFamily;
+use rustix::net::sockopt::{socket_domain, socket_peercred};
 use vsock::VMADDR_CID_HOST;
 
 /// Whether what connected may give the agent orders: the host, or root (or this process's own user) on a Unix socket. Nobody

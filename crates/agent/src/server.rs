@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use banger_guest_api::workspace::{Look, Protect};
 use banger_guest_api::{
-    Configure, Event, Exec, Failure, Health, InitState, OfDirectory, PROTOCOL, Ready, SSH, STDIO_MUX,
-    Shutdown, Ssh, TUNNEL, routes,
+    CLOCK_HEADER, Clock, Configure, Event, Exec, Failure, Health, InitState, OfDirectory, PROTOCOL, Ready,
+    SSH, STDIO_MUX, Shutdown, Ssh, TUNNEL, routes,
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -38,6 +38,9 @@ pub trait Guest: Send + Sync + 'static {
 
     /// Powers the guest off, after the request was answered.
     fn shutdown(&self, shutdown: Shutdown);
+
+    /// Is told what the host's clock is now.
+    fn keep_clock(&self, clock: Clock);
 
     /// The root directory of the VM's own disk.
     ///
@@ -142,6 +145,9 @@ impl<G: Guest> Server<G> {
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        if let Some(clock) = host_clock(&request) {
+            self.guest.keep_clock(clock);
+        }
         let route = (request.method().clone(), request.uri().path().to_owned());
         let answered = match (route.0, route.1.as_str()) {
             (Method::GET, routes::HEALTH) => Ok(json(StatusCode::OK, &self.health())),
@@ -366,6 +372,11 @@ impl<G: Guest> Server<G> {
         let lines = events::lines(init.clone(), |state| line(&Event::Init { state }));
         Ok(Response::new(BodyExt::boxed(lines)))
     }
+}
+
+/// What time it was at the host when it asked.
+fn host_clock(request: &Request<Incoming>) -> Option<Clock> {
+    request.headers().get(CLOCK_HEADER)?.to_str().ok()?.parse().ok()
 }
 
 fn line(event: &Event) -> Bytes {

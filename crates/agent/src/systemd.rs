@@ -76,9 +76,9 @@ fn receive(socket: &UnixDatagram, message: &mut [u8]) -> io::Result<(usize, bool
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut into = [IoSliceMut::new(message)];
     let received = recvmsg(socket, &mut into, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    let is_root = ancillary.drain().any(|message| {
-        matches!(message, RecvAncillaryMessage::ScmCredentials(who) if who.uid.is_root())
-    });
+    let is_root = ancillary
+        .drain()
+        .any(|message| matches!(message, RecvAncillaryMessage::ScmCredentials(who) if who.uid.is_root()));
     Ok((received.bytes, is_root))
 }
 

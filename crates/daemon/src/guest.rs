@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banger_guest_api::{
-    AGENT_PORT, Configure, Connect, Event, Exec, Failure, FilesDone, Listen, Ready, SSH, STDIO_MUX, Shutdown,
-    Ssh, TUNNEL, Take, routes,
+    AGENT_PORT, CLOCK_HEADER, Configure, Connect, Event, Exec, Failure, FilesDone, Health, Listen, Ready,
+    SSH, STDIO_MUX, Shutdown, Ssh, TUNNEL, Take, routes,
 };
 use banger_model::ErrorCode;
 use banger_vmm::Machine;
@@ -141,6 +141,14 @@ impl Guest {
         let asked = "configure itself";
         let request = json(Method::POST, routes::CONFIGURE, configure);
         self.answer(asked, request).await
+    }
+
+    /// Asks whether the agent lives; like every request, it says what time it is.
+    pub(crate) async fn health(&self) -> Result<Health, Error> {
+        let request = Request::get(routes::HEALTH)
+            .body(empty())
+            .expect("a constant request");
+        self.answer("say that it lives", request).await
     }
 
     /// Freezes the VM's disk until what is given is dropped, or for a minute.
@@ -296,9 +304,10 @@ impl Guest {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
         // The connection lives as long as its request, response and upgrade do; its errors come out of those.
         tokio::spawn(connection.with_upgrades());
-        request
-            .headers_mut()
-            .insert(header::HOST, header::HeaderValue::from_static("guest"));
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, header::HeaderValue::from_static("guest"));
+        let clock = header::HeaderValue::try_from(crate::clock::now().to_string());
+        headers.insert(CLOCK_HEADER, clock.expect("digits and a dot"));
         let response = sender.send_request(request).await.map_err(http)?;
         let status = response.status();
         if !status.is_client_error() && !status.is_server_error() {

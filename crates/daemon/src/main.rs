@@ -5,6 +5,7 @@
 
 mod backends;
 mod catalogs;
+mod clock;
 mod config;
 // Its users come with the next changes.
 #[allow(unused_imports)]

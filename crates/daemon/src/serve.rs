@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::backends::Backends;
+use crate::clock;
 use crate::config::{self, Config};
 use crate::database::{self, Database};
 use crate::error::{Describe, body};
@@ -129,6 +130,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         tell_ready()?;
     }
     tracing::info!(socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "serving");
+    let clock = tokio::spawn(clock::keep(Arc::clone(&ours)));
     let server = axum::serve(OwnersOnly(listener), http::router(app));
     tokio::select! {
         result = async { server.await } => result.map_err(|source| Error::System("serve", source))?,
@@ -136,6 +138,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    clock.abort();
     // The next daemon wants the ports.
     forwards.close().await;
     if ours.machines() == 0 {

@@ -1,7 +1,10 @@
 //! The boot conversation: hello, configure, ready, shutdown.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +111,46 @@ pub struct Clock {
     pub nanos: u32,
 }
 
+/// The header of every request that says what the host's clock is, as [`Clock`] prints it.
+pub const CLOCK_HEADER: &str = "banger-clock";
+
+impl Clock {
+    /// The time at a distance from the epoch.
+    pub fn since_epoch(since: Duration) -> Self {
+        Self {
+            secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            nanos: since.subsec_nanos(),
+        }
+    }
+}
+
+impl fmt::Display for Clock {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}.{:09}", self.secs, self.nanos)
+    }
+}
+
+impl FromStr for Clock {
+    type Err = InvalidClock;
+
+    fn from_str(text: &str) -> Result<Self, InvalidClock> {
+        let (secs, nanos) = text.split_once('.').ok_or(InvalidClock)?;
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(secs) || !is_number(nanos) || nanos.len() != 9 {
+            return Err(InvalidClock);
+        }
+        Ok(Self {
+            secs: secs.parse().map_err(|_| InvalidClock)?,
+            nanos: nanos.parse().map_err(|_| InvalidClock)?,
+        })
+    }
+}
+
+/// A text is no time since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("invalid clock: expected seconds, a dot and nine digits")]
+pub struct InvalidClock;
+
 /// Who runs the guest after the root is mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -172,4 +215,27 @@ pub struct Health {
 pub struct Shutdown {
     /// How long the guest's init and its services may take, in milliseconds, before the agent ends it.
     pub grace_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_text_and_back() {
+        let clock = Clock::since_epoch(Duration::new(1_796_000_000, 7));
+        assert_eq!(clock.to_string(), "1796000000.000000007");
+        assert_eq!(clock.to_string().parse(), Ok(clock));
+        for text in [
+            "",
+            "1",
+            "1.",
+            "1.5",
+            "-1.000000000",
+            "1.0000000000",
+            "99999999999999999999.000000000",
+        ] {
+            assert_eq!(text.parse::<Clock>(), Err(InvalidClock), "{text}");
+        }
+    }
 }

@@ -28,6 +28,7 @@
 //! | `POST /v1/forward/take` with `Upgrade: tunnel_v1` | [`Take`] | 101, then a [`tunnel`] to that connection |
 //! | `/v1/sessions…` | see [`session`] | |
 //!
+//! Every request of the host says what its clock is, by the header [`CLOCK_HEADER`]; a guest whose clock is another sets it.
 //! Errors are a [`Failure`] with a status of 4xx or 5xx.
 
 pub mod configure;
@@ -47,7 +48,8 @@ pub mod tunnel;
 pub mod workspace;
 
 pub use configure::{
-    Clock, Configure, Disks, Handover, Health, Hello, InitKind, Layer, Network, Ready, Root, Shutdown,
+    CLOCK_HEADER, Clock, Configure, Disks, Handover, Health, Hello, InitKind, Layer, Network, Ready, Root,
+    Shutdown,
 };
 pub use event::{Event, InitState};
 pub use exec::{Control, Exec, ExitStatus, TerminalSize, Tty};

@@ -5,6 +5,7 @@
 
 mod builds;
 mod catalogs;
+mod clocks;
 mod commands;
 mod copying;
 mod daemon;
@@ -108,6 +109,7 @@ fn main() {
         identity::STORIES,
         networks::STORIES,
         rootless::STORIES,
+        clocks::STORIES,
         commands::STORIES,
         ssh::STORIES,
         ssh_forwards::STORIES,

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use banger_guest_api::{
-    AGENT_PORT, Configure, Failure, Hello, InitKind, InitState, KNOCK_PORT, PROTOCOL, Ready, Shutdown,
+    AGENT_PORT, Clock, Configure, Failure, Hello, InitKind, InitState, KNOCK_PORT, PROTOCOL, Ready, Shutdown,
 };
 use banger_vsock_agent::clock::uptime_ms;
 use banger_vsock_agent::exec::{Shims, Surroundings, shim_main};
@@ -165,6 +165,10 @@ impl Guest for Fake {
             tokio::task::yield_now().await;
             std::process::exit(0);
         });
+    }
+
+    fn keep_clock(&self, _: Clock) {
+        // It is the host's.
     }
 
     fn disk(&self) -> Result<OwnedFd, Failure> {

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use banger_guest_api::{Configure, Failure, Handover as Wish, InitKind, InitState, Ready, Shutdown};
+use banger_guest_api::{Clock, Configure, Failure, Handover as Wish, InitKind, InitState, Ready, Shutdown};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
@@ -146,6 +146,10 @@ impl Guest for Unconfigured {
         power::end_machine()
     }
 
+    fn keep_clock(&self, _: Clock) {
+        // The configuration says what time it is.
+    }
+
     fn disk(&self) -> Result<OwnedFd, Failure> {
         Err(refused("this guest is not configured yet"))
     }
@@ -222,6 +226,12 @@ impl Guest for Running {
         };
         // On a thread: the answer to the request is still to be sent.
         std::thread::spawn(move || power::off(init, Duration::from_millis(shutdown.grace_ms), &disk));
+    }
+
+    fn keep_clock(&self, clock: Clock) {
+        if let Err(error) = clock::keep(clock) {
+            eprintln!("banger: set the clock: {error}");
+        }
     }
 
     fn disk(&self) -> Result<OwnedFd, Failure> {

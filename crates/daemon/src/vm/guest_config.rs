@@ -1,9 +1,8 @@
 //! What a guest is told: boot arguments and the one `Configure`.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use banger_guest_api::{self as api, Clock, Configure, Disks, Handover, PROTOCOL, Root};
+use banger_guest_api::{self as api, Configure, Disks, Handover, PROTOCOL, Root};
 use banger_image::{Layer, LayerKind};
 use banger_model::VmSpec;
 
@@ -48,7 +47,6 @@ pub(crate) fn configure(
     git: Option<String>,
 ) -> Result<Configure, Error> {
     let device = |index: usize| format!("/dev/vd{}", char::from(b'a' + u8::try_from(index).unwrap_or(25)));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(Configure {
         protocol: PROTOCOL,
         hostname: spec.name.to_string(),
@@ -72,10 +70,7 @@ pub(crate) fn configure(
             work: image.work.then(|| device(layers.len() + 1)),
         },
         env: variables(spec, image),
-        clock: Clock {
-            secs: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
-            nanos: now.subsec_nanos(),
-        },
+        clock: crate::clock::now(),
         handover: Handover::Auto,
         entropy: crate::random::hex::<32>().map_err(Error::Random)?,
         network,

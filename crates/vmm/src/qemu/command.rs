@@ -30,8 +30,15 @@ pub(super) fn vsock(hybrid: &str, vhost: &str) -> [String; 2] {
     ]
 }
 
-/// The arguments of QEMU, which works in the machine's directory and has the console on its standard output.
-pub(super) fn qemu(spec: &LaunchSpec, acceleration: Acceleration, vhost: &str, qmp: &str) -> Vec<String> {
+/// The arguments of QEMU, which works in the machine's directory and has the console on its standard output. `tsc_khz` is the
+/// rate of the host's time stamp counter, which an emulated guest sees.
+pub(super) fn qemu(
+    spec: &LaunchSpec,
+    acceleration: Acceleration,
+    tsc_khz: Option<u64>,
+    vhost: &str,
+    qmp: &str,
+) -> Vec<String> {
     let memory = spec.memory.as_mib();
     let (machine, cpu) = match acceleration {
         Acceleration::Kvm => ("microvm,accel=kvm,pit=off,pic=off,rtc=on", "host"),
@@ -53,7 +60,7 @@ pub(super) fn qemu(spec: &LaunchSpec, acceleration: Acceleration, vhost: &str, q
     );
     add("-kernel", quoted(kernel));
     add("-initrd", quoted(&spec.initrd));
-    add("-append", boot_args(&spec.boot_args, acceleration));
+    add("-append", boot_args(&spec.boot_args, acceleration, tsc_khz));
     add("-chardev", "stdio,id=console,signal=off".to_owned());
     add("-serial", "chardev:console".to_owned());
     add("-chardev", format!("socket,id=vsock,path={vhost}"));
@@ -91,13 +98,15 @@ fn network(card: &Card) -> [String; 2] {
     ]
 }
 
-fn boot_args(given: &[String], acceleration: Acceleration) -> String {
-    let mut args = vec!["console=ttyS0", "reboot=t"];
+fn boot_args(given: &[String], acceleration: Acceleration, tsc_khz: Option<u64>) -> String {
+    let mut args = vec!["console=ttyS0".to_owned(), "reboot=t".to_owned()];
     if acceleration == Acceleration::Tcg {
         // Calibration against emulated clocks sometimes never ends.
-        args.extend(["tsc_early_khz=2000000", "no_timer_check", "lpj=4000000"]);
+        args.extend(["no_timer_check", "lpj=4000000"].map(str::to_owned));
+        // TCG passes the host's counter on; another rate would be a clock that is wrong by as much.
+        args.extend(tsc_khz.map(|khz| format!("tsc_early_khz={khz}")));
     }
-    args.extend(given.iter().map(String::as_str));
+    args.extend_from_slice(given);
     args.join(" ")
 }
 
@@ -141,7 +150,7 @@ mod tests {
 
     #[test]
     fn disks_keep_their_order_and_access() {
-        let args = qemu(&spec(), Acceleration::Tcg, "v", "q");
+        let args = qemu(&spec(), Acceleration::Tcg, None, "v", "q");
         let devices: Vec<_> = args.iter().filter(|arg| arg.starts_with("virtio-blk")).collect();
         assert_eq!(
             devices,
@@ -169,8 +178,8 @@ mod tests {
             ..spec()
         };
         let (with, without) = (
-            qemu(&with, Acceleration::Tcg, "v", "q"),
-            qemu(&spec(), Acceleration::Tcg, "v", "q"),
+            qemu(&with, Acceleration::Tcg, None, "v", "q"),
+            qemu(&spec(), Acceleration::Tcg, None, "v", "q"),
         );
         let of_card: Vec<_> = with.iter().filter(|arg| !without.contains(arg)).collect();
         assert_eq!(
@@ -188,9 +197,11 @@ mod tests {
 
     #[test]
     fn only_emulated_guests_are_told_the_clock() {
-        assert!(boot_args(&[], Acceleration::Tcg).contains("tsc_early_khz"));
+        let args = boot_args(&[], Acceleration::Tcg, Some(2_899_998));
+        assert!(args.ends_with(" tsc_early_khz=2899998"), "{args}");
+        assert!(!boot_args(&[], Acceleration::Tcg, None).contains("tsc"));
         assert_eq!(
-            boot_args(&["quiet".to_owned()], Acceleration::Kvm),
+            boot_args(&["quiet".to_owned()], Acceleration::Kvm, None),
             "console=ttyS0 reboot=t quiet"
         );
     }

@@ -5,6 +5,7 @@
 
 mod command;
 mod qmp;
+mod tsc;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -55,6 +56,9 @@ impl Qemu {
             program: VSOCK_PROGRAM,
             hint: "cargo install --locked vhost-device-vsock",
         })?;
+        if !hardware {
+            tsc::begin();
+        }
         Ok(Self {
             qemu,
             vsock,
@@ -102,7 +106,12 @@ impl Backend for Qemu {
         vsock.until_created(made, "socket").await?;
         let (from, to) = console_pipe(dir)?;
         let made = Created::watch(dir, QMP)?;
-        let args = command::qemu(spec, self.acceleration, VHOST, QMP);
+        let tsc_khz = match self.acceleration {
+            Acceleration::Kvm => None,
+            // It waits for a measurement that has begun long ago, but for the first start of a daemon.
+            Acceleration::Tcg => tokio::task::spawn_blocking(tsc::khz).await.ok().flatten(),
+        };
+        let args = command::qemu(spec, self.acceleration, tsc_khz, VHOST, QMP);
         let qemu = Starting::spawn(
             "QEMU",
             &self.qemu,
