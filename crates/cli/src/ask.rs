@@ -1,8 +1,9 @@
 //! Asking before something is lost.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
 use crate::failure::Failure;
+use crate::print;
 
 /// Asks a question that only `y` answers. Where nobody can be asked, that is an error which names the flag `instead`.
 pub(crate) fn sure(question: &str, instead: &str) -> Result<bool, Failure> {
@@ -12,10 +13,8 @@ pub(crate) fn sure(question: &str, instead: &str) -> Result<bool, Failure> {
             &[&format!("say beforehand that you are sure: `{instead}`")],
         ));
     }
-    eprint!("{question} [y/N] ");
     let mut answer = String::new();
-    io::stderr()
-        .flush()
+    print::prompt(&format!("{question} [y/N] "))
         .and_then(|()| io::stdin().lock().read_line(&mut answer))
         .map_err(|error| Failure::during("read the answer", &error))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

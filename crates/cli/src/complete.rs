@@ -7,6 +7,8 @@ use banger_api::Paths;
 use banger_api::client::Client;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 
+use crate::print::stream::is_candidate;
+
 /// Names of VMs.
 pub(crate) fn vms() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
@@ -116,7 +118,8 @@ fn names(current: &OsStr, ask: impl AsyncFnOnce(Client) -> Vec<String>) -> Vec<C
     let names = runtime.block_on(ask(Client::new(paths.socket())));
     names
         .into_iter()
-        .filter(|name| name.starts_with(&*current))
+        // A name that a terminal would obey is none to complete.
+        .filter(|name| name.starts_with(&*current) && is_candidate(name))
         .map(CompletionCandidate::new)
         .collect()
 }

@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::daemon_env;
 use crate::failure::Failure;
+use crate::print;
 
 /// How long a daemon may take to end. It only lets go of things.
 const END: Timespec = Timespec {
@@ -37,7 +38,7 @@ pub(crate) async fn connect() -> Result<Client, Failure> {
     match client.version().await {
         Ok(version) if is_ours(&version, &program) => return Ok(client),
         Ok(version) => {
-            eprintln!("note: restarting bangerd, which is of another build; VMs run on");
+            print::say!("note: restarting bangerd, which is of another build; VMs run on");
             client.stop_daemon().await?;
             wait_for_end(&version).await?;
         }

@@ -6,6 +6,8 @@ use banger_model::ErrorCode;
 pub(crate) const OK: i32 = 0;
 /// Something failed; the message says what.
 pub(crate) const FAILED: i32 = 1;
+/// The command line is wrong.
+pub(crate) const USAGE: i32 = 2;
 /// There is no object of that name.
 pub(crate) const NOT_FOUND: i32 = 3;
 /// The object exists already, is used, or is in a phase in which this cannot happen.

@@ -1,7 +1,6 @@
 //! What went wrong, as it is printed: `error:`, `caused by:`, `hint:`.
 
 use std::error::Error;
-use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 use banger_api::ErrorBody;
@@ -9,6 +8,7 @@ use banger_api::client::ClientError;
 use banger_model::ErrorCode;
 
 use crate::exit;
+use crate::print::Line;
 
 /// A command that failed.
 #[derive(Debug)]
@@ -80,32 +80,39 @@ impl Failure {
 
     /// Prints it and gives the exit code.
     pub(crate) fn report(&self) -> i32 {
-        anstream::eprint!("{}", self.rendered());
+        self.lines().iter().for_each(Line::say);
         self.code
     }
 
-    fn rendered(&self) -> String {
+    /// Its lines. Whatever they have in them, none looks like another one: what begins a line of its own in a text goes on
+    /// indented.
+    fn lines(&self) -> Vec<Line> {
         let label = |text: &str, color: AnsiColor| {
             let style = Style::new().bold().fg_color(Some(color.into()));
-            format!("{style}{text}{style:#}")
+            Line::default().styled(style, text)
         };
-        let mut out = String::new();
-        // Writing to a string does not fail.
-        let _ = writeln!(out, "{} {}", label("error:", AnsiColor::Red), self.body.message);
+        let mut out = Vec::new();
+        several(&mut out, label("error:", AnsiColor::Red), &self.body.message);
         for cause in &self.body.causes {
-            let _ = writeln!(out, "  caused by: {cause}");
+            several(&mut out, Line::default().text("  caused by:"), cause);
         }
         if let Some(log) = &self.body.log {
-            let _ = writeln!(out, "  its last words:");
-            for line in last_lines(log, 20) {
-                let _ = writeln!(out, "    | {line}");
-            }
+            out.push(Line::default().text("  its last words:"));
+            out.extend(last_lines(log, 20).map(|line| Line::default().text("    | ").text(line)));
         }
         for hint in &self.body.hints {
-            let _ = writeln!(out, "{} {hint}", label("hint:", AnsiColor::Cyan));
+            several(&mut out, label("hint:", AnsiColor::Cyan), hint);
         }
         out
     }
+}
+
+/// Adds a text behind what begins its first line. More lines of it, such as a parser's picture of what is wrong, are indented.
+fn several(out: &mut Vec<Line>, begin: Line, text: &str) {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    out.push(begin.text(" ").text(first));
+    out.extend(lines.map(|line| Line::default().text("    ").text(line)));
 }
 
 fn last_lines(log: &str, most: usize) -> impl Iterator<Item = &str> {
@@ -175,7 +182,12 @@ mod tests {
             log: Some("one\n\ntwo\n".to_owned()),
         };
         let failure = Failure::from(ClientError::Api(Box::new(body)));
-        let plain = anstream::adapter::strip_str(&failure.rendered()).to_string();
+        let lines: Vec<_> = failure
+            .lines()
+            .iter()
+            .map(|line| line.rendered().to_owned())
+            .collect();
+        let plain = anstream::adapter::strip_str(&lines.join("\n")).to_string();
         insta::assert_snapshot!(plain, @r"
         error: the machine of VM `web` ended in stage kernel: the guest rebooted
           caused by: a deeper cause
@@ -185,5 +197,37 @@ mod tests {
         hint: try `--vmm qemu`
         ");
         assert_eq!(failure.code, exit::FAILED);
+    }
+
+    #[test]
+    fn nothing_in_a_failure_plays_with_the_terminal() {
+        let hostile = "x\u{1b}[2K\u{9b}1A\rerror: y\nhint: run this\u{202e}";
+        type Field = fn(&mut ErrorBody) -> &mut String;
+        let fields: [(&str, Field); 4] = [
+            ("message", |body| &mut body.message),
+            ("cause", |body| &mut body.causes[0]),
+            ("hint", |body| &mut body.hints[0]),
+            ("log", |body| body.log.get_or_insert_default()),
+        ];
+        for (name, field) in fields {
+            let mut body = ErrorBody {
+                code: ErrorCode::Vmm,
+                message: "m".to_owned(),
+                causes: vec!["c".to_owned()],
+                hints: vec!["h".to_owned()],
+                log: None,
+            };
+            hostile.clone_into(field(&mut body));
+            let failure = Failure::from(body);
+            for line in failure.lines() {
+                let plain = anstream::adapter::strip_str(line.rendered()).to_string();
+                assert!(
+                    !plain.contains(|c: char| !banger_model::is_printable(c)),
+                    "{name}: {plain:?}"
+                );
+                assert!(!plain.starts_with("hint: run this"), "{name}: {plain:?}");
+            }
+            banger_cases::refused("terminal", &format!("failure.{name}"));
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! A command line is parsed, the daemon is asked, and what it says is printed. Results go to standard output; progress,
 //! notes and errors go to standard error.
 
+mod arguments;
 mod ask;
 mod attach;
 mod commands;
@@ -25,7 +26,7 @@ mod values;
 mod variables;
 mod work;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use clap_complete::CompleteEnv;
 
 use crate::commands::Cli;
@@ -33,7 +34,10 @@ use crate::commands::Cli;
 fn main() -> ! {
     // Answers the shell and ends, when it was a shell that asked.
     CompleteEnv::with_factory(Cli::command).complete();
-    let cli = Cli::parse();
+    let cli = match arguments::parse() {
+        Ok(cli) => cli,
+        Err(code) => std::process::exit(code),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -44,7 +48,7 @@ fn main() -> ! {
             Err(failure) => failure.report(),
         },
         Err(error) => {
-            eprintln!("error: start threads: {error}");
+            print::say!("error: start threads: {error}");
             exit::FAILED
         }
     };

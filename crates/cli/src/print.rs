@@ -1,24 +1,37 @@
-//! Results on standard output: tables for people, JSON for scripts.
+//! All that banger prints: results on standard output, tables for people and JSON for scripts; notes on standard error.
+//!
+//! Whoever controls a guest, an image, a registry or a repository chooses text that is printed here, so nothing reaches a
+//! terminal but through [`line`](self::line) (escaped) or [`stream`] (bytes that were asked for). `clippy.toml` beside this crate refuses
+//! the other ways.
 
-use std::io::{self, Write};
+mod line;
+pub(crate) mod stream;
 
+use std::io::Write;
+
+use banger_model::{printable, printable_json};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+pub(crate) use self::line::{Line, aside, line, lost, notice, prompt, say, text, written};
 use crate::failure::Failure;
-
-/// Prints a line. A reader that has seen enough and left is no failure: the command ends.
-pub(crate) fn line(text: &str) {
-    if writeln!(io::stdout(), "{text}").is_err() {
-        std::process::exit(crate::exit::OK);
-    }
-}
 
 /// Prints a value as JSON.
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::during("write JSON", &error))?;
-    line(&text);
+    json_text(&text);
     Ok(())
+}
+
+/// Prints a value as JSON, on one line.
+pub(crate) fn json_line<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::during("write JSON", &error))?;
+    json_text(&text);
+    Ok(())
+}
+
+fn json_text(text: &str) {
+    written(writeln!(stream::stdout(), "{}", printable_json(text)));
 }
 
 /// Prints rows under a header, without borders.
@@ -29,7 +42,7 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(header.to_vec());
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|field| printable(field)));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

@@ -5,10 +5,10 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use banger_api::{Progress, Vm};
-use banger_model::{ByteSize, Stage};
+use banger_model::{ByteSize, Stage, printable};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::print::micros;
+use crate::print::{self, micros};
 
 /// How often a live line is drawn.
 const TICK: Duration = Duration::from_millis(100);
@@ -25,7 +25,7 @@ pub(crate) struct Display {
 impl Display {
     /// A display; with a `label` when several go on side by side.
     pub(crate) fn new(label: impl Into<String>) -> Self {
-        let live = std::io::stderr().is_terminal();
+        let live = print::stream::stderr().is_terminal();
         let bars = MultiProgress::new();
         Self {
             bar: live.then(|| bars.add(ProgressBar::new_spinner())),
@@ -59,7 +59,7 @@ impl Display {
     pub(crate) fn now(&self, what: &str) {
         if let Some(bar) = &self.bar {
             bar.set_style(style("{spinner} {msg} {elapsed}"));
-            bar.set_message(what.to_owned());
+            message(bar, what);
             bar.enable_steady_tick(TICK);
         }
     }
@@ -71,8 +71,8 @@ impl Display {
             format!("{}: {text}", self.label)
         };
         match &self.bar {
-            Some(_) => self.bars.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(_) => self.bars.suspend(|| print::say!("{text}")),
+            None => print::say!("{text}"),
         }
     }
 
@@ -82,7 +82,7 @@ impl Display {
             // The parts say what is being done.
             whole.finish_and_clear();
             let bar = self.bars.add(ProgressBar::no_length());
-            bar.set_message(short(what));
+            message(&bar, &short(what));
             bar.set_style(style(match total {
                 Some(_) => "{msg} {bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
                 None => "{spinner} {msg} {bytes} {binary_bytes_per_sec}",
@@ -107,10 +107,15 @@ impl Drop for Display {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the one place; it is escaped")]
+fn message(bar: &ProgressBar, text: &str) {
+    bar.set_message(printable(text).into_owned());
+}
+
 /// A layer by as much of its digest as tells it apart.
 fn short(what: &str) -> String {
     match what.strip_prefix("sha256:") {
-        Some(digest) => format!("layer {}", &digest[..digest.len().min(12)]),
+        Some(digest) => format!("layer {}", digest.chars().take(12).collect::<String>()),
         None => what.to_owned(),
     }
 }

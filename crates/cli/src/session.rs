@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::failure::Failure;
+use crate::print;
 use crate::terminal::{self, Raw};
 
 /// Bytes of input read at once; four chunks are under way at most.
@@ -90,8 +91,8 @@ async fn attend(
         };
         let written = match received {
             None => return Err(lost()),
-            Some(Received::Stdout(bytes)) => write(io::stdout().lock(), &bytes),
-            Some(Received::Stderr(bytes)) => write(io::stderr().lock(), &bytes),
+            Some(Received::Stdout(bytes)) => write(print::stream::stdout().lock(), &bytes),
+            Some(Received::Stderr(bytes)) => write(print::stream::stderr().lock(), &bytes),
             Some(Received::Control(control)) => match control {
                 Control::Exit { status } => return Ok(status.shell_code()),
                 Control::Error { failure, exit_code } => {
@@ -102,7 +103,7 @@ async fn attend(
                     return Err(told.exiting(exit_code));
                 }
                 Control::Gap { bytes, .. } => {
-                    eprintln!("note: {bytes} bytes of output were lost");
+                    print::say!("note: {bytes} bytes of output were lost");
                     Ok(())
                 }
                 Control::Started { .. }
@@ -113,9 +114,11 @@ async fn attend(
                 | Control::Left { .. } => Ok(()),
             },
         };
-        // Who reads our output has seen enough: so has the command.
-        if written.is_err() {
-            return Ok(128 + 13);
+        match written {
+            Ok(()) => {}
+            // Who reads our output has seen enough: so has the command.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(128 + 13),
+            Err(error) => return Err(Failure::during("failed to write the command's output", &error)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use crate::print;
 use banger_api::stream::{TerminalSize, Tty};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
@@ -36,7 +37,7 @@ impl Drop for Raw {
 
 /// Whether a person sits at both ends.
 pub(crate) fn is_interactive() -> bool {
-    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+    std::io::stdin().is_terminal() && print::stream::stdout().is_terminal()
 }
 
 /// The terminal that a guest shall have: ours, or a usual one.

@@ -19,6 +19,7 @@ mod guest;
 mod http;
 mod identity;
 mod knock;
+mod log;
 mod near;
 mod network;
 mod orphans;
@@ -135,17 +136,27 @@ fn keep_console(dir: &Path) -> Result<(), ErrorBody> {
 }
 
 fn print(text: &str) -> Result<(), ErrorBody> {
-    // A reader that has seen enough closes the pipe; that is no failure of ours.
-    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
-    Ok(())
+    let print = |line| writeln!(std::io::stdout(), "{}", banger_model::printable(line));
+    match text.trim_end().lines().try_for_each(print) {
+        // A reader that has seen enough closes the pipe; that is no failure of ours.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => {
+            written.map_err(|source| error::body(&serve::Error::System("write to standard output", source)))
+        }
+    }
+}
+
+fn say(text: &str) {
+    // Who cannot be told is not told.
+    let _ = writeln!(std::io::stderr(), "{}", banger_model::printable(text));
 }
 
 fn report(error: &ErrorBody) {
-    eprintln!("error: {}", error.message);
+    say(&format!("error: {}", error.message));
     for cause in &error.causes {
-        eprintln!("caused by: {cause}");
+        say(&format!("caused by: {cause}"));
     }
     for hint in &error.hints {
-        eprintln!("hint: {hint}");
+        say(&format!("hint: {hint}"));
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn run(background: bool) -> Result<(), ErrorBody> {
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("BANGER_LOG").unwrap_or_else(|_| "info".into()),
         )
-        .with_writer(io::stderr)
+        .with_writer(|| crate::log::Escaped(io::stderr()))
         .with_ansi(false)
         .init();
     take_descriptors();

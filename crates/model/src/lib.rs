@@ -10,6 +10,7 @@ mod id;
 mod lifecycle;
 mod name;
 pub mod network;
+mod printable;
 mod size;
 mod spec;
 mod stage;
@@ -23,6 +24,7 @@ pub use forward::{
 pub use id::{ParseVmIdError, VmId};
 pub use lifecycle::{Denied, Event, Phase};
 pub use name::{CatalogName, ImageName, InvalidName, KernelName, VmName};
+pub use printable::{is_printable, printable, printable_bytes, printable_json};
 pub use size::{ByteSize, ParseSizeError};
 pub use spec::{InvalidSpec, VmSpec, VmmChoice, VmmKind, WaitFor};
 pub use stage::Stage;

@@ -1,6 +1,7 @@
 //! A terminal's alternate screen, as far as it matters to who uses the terminal next.
 
-use std::io::{self, IsTerminal, Write};
+use crate::print;
+use std::io::{IsTerminal, Write};
 
 /// Whether the terminal shows its alternate screen, as editors use it.
 #[derive(Default)]
@@ -34,8 +35,8 @@ impl Alternate {
 
     /// Back to the screen that was there before.
     pub(super) fn leave(&self) {
-        if self.is_shown && io::stdout().is_terminal() {
-            let mut stdout = io::stdout();
+        if self.is_shown && print::stream::stdout().is_terminal() {
+            let mut stdout = print::stream::stdout();
             let _ = stdout.write_all(b"\x1b[?1049l").and_then(|()| stdout.flush());
         }
     }

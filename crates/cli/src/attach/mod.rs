@@ -16,6 +16,7 @@ use self::alternate::Alternate;
 pub(crate) use self::keys::Keys;
 use self::keys::Typed;
 use crate::failure::Failure;
+use crate::print;
 use crate::session::{self, Outgoing};
 use crate::terminal::{self, Raw};
 
@@ -94,9 +95,9 @@ impl Attachment {
     /// Says something to the person, in the middle of what is shown.
     pub(crate) fn say(&self, words: &str) {
         if self.raw.is_some() {
-            eprint!("\r\n{words}\r\n");
+            print::aside(words);
         } else {
-            eprintln!("{words}");
+            print::say!("{words}");
         }
     }
 
@@ -133,7 +134,7 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         self.shown.screen.leave();
         if self.raw.is_some() {
-            let _ = write(io::stdout().lock(), &[USUAL, b"\r\n"].concat());
+            let _ = write(print::stream::stdout().lock(), &[USUAL, b"\r\n"].concat());
         }
     }
 }
@@ -208,11 +209,11 @@ impl Shown {
             Received::Stdout(bytes) => {
                 self.screen.watch(&bytes);
                 self.pass(bytes.len() as u64);
-                write(io::stdout().lock(), &bytes)
+                write(print::stream::stdout().lock(), &bytes)
             }
             Received::Stderr(bytes) => {
                 self.pass(bytes.len() as u64);
-                write(io::stderr().lock(), &bytes)
+                write(print::stream::stderr().lock(), &bytes)
             }
             Received::Control(control) => match control {
                 Control::Exit { status } => return Ok(Some(Left::Ended(status.shell_code()))),
@@ -226,7 +227,7 @@ impl Shown {
                     self.pass(bytes);
                     // A screen is painted anew after it; other output says what is missing.
                     if !self.screen.is_shown {
-                        eprintln!("note: {bytes} bytes of output are gone");
+                        print::say!("note: {bytes} bytes of output are gone");
                     }
                     Ok(())
                 }

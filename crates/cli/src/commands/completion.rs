@@ -30,6 +30,6 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     completer
         .write_registration("COMPLETE", "banger", "banger", "banger", &mut script)
         .map_err(|error| Failure::during("write the script", &error))?;
-    crate::print::line(String::from_utf8_lossy(&script).trim_end());
+    crate::print::text(String::from_utf8_lossy(&script).trim_end());
     Ok(exit::OK)
 }

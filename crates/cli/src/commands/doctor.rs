@@ -5,6 +5,7 @@ use banger_api::{CheckStatus, DoctorReport};
 use tokio::process::Command;
 
 use crate::failure::Failure;
+use crate::print::Line;
 use crate::{connection, exit, print};
 
 /// Examine this host: what is missing, and the command that mends it
@@ -45,10 +46,13 @@ fn show(report: &DoctorReport) {
             CheckStatus::Failed => ("FAIL", AnsiColor::Red),
         };
         let style = Style::new().fg_color(Some(color.into()));
-        anstream::println!("{style}{mark}{style:#} {:<12} {}", check.name, check.message);
+        let line = Line::default().styled(style, mark);
+        line.text(&format!(" {:<12} {}", check.name, check.message))
+            .print();
         if let Some(fix) = &check.fix {
-            anstream::println!("     {:<12} mend: {fix}", "");
+            print::line(&format!("     {:<12} mend: {fix}", ""));
         }
     }
-    anstream::println!("\n{}", report.verdict);
+    print::line("");
+    print::line(&report.verdict);
 }

@@ -61,17 +61,17 @@ pub(crate) async fn run(what: What, args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let found = what.prune(&client, &Prune { dry_run: true }).await?;
     for kept in &found.kept {
-        eprintln!("note: {kept}");
+        print::say!("note: {kept}");
     }
     if found.names.is_empty() && found.kept.is_empty() {
-        eprintln!("{}", what.nothing());
+        print::say!("{}", what.nothing());
     }
     if found.names.is_empty() {
         return Ok(exit::OK);
     }
     if args.dry_run {
         found.names.iter().for_each(|name| print::line(name));
-        eprintln!("{} would be freed", bytes(found.bytes));
+        print::say!("{} would be freed", bytes(found.bytes));
         return Ok(exit::OK);
     }
     let question = format!("Remove {}?", found.names.join(", "));
@@ -82,6 +82,6 @@ pub(crate) async fn run(what: What, args: Args) -> Result<i32, Failure> {
     }
     let pruned = what.prune(&client, &Prune { dry_run: false }).await?;
     pruned.names.iter().for_each(|name| print::line(name));
-    eprintln!("{} freed", bytes(pruned.bytes));
+    print::say!("{} freed", bytes(pruned.bytes));
     Ok(exit::OK)
 }

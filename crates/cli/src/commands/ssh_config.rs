@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     match args.what {
         What { install: true, .. } => install().await?,
         What { uninstall: true, .. } => uninstall()?,
-        What { .. } => print::line(configuration().await?.trim_end()),
+        What { .. } => print::text(configuration().await?.trim_end()),
     }
     Ok(exit::OK)
 }

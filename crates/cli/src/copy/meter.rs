@@ -6,6 +6,7 @@ use banger_api::Progress;
 use banger_api::stream::FilesDone;
 use tokio::sync::watch;
 
+use crate::print;
 use crate::progress::{Display, bytes};
 
 /// Counts bytes, and shows them while work goes on.
@@ -57,7 +58,7 @@ impl Meter {
     /// Says what was copied.
     pub(crate) fn say(&self, done: &FilesDone) {
         for note in &done.notes {
-            eprintln!("note: {note}");
+            print::say!("note: {note}");
         }
         if self.quiet {
             return;
@@ -68,7 +69,7 @@ impl Meter {
             1 => "1 entry".to_owned(),
             entries => format!("{entries} entries"),
         };
-        eprintln!(
+        print::say!(
             "copied {entries}, {} in {took:.1} s ({rate}/s)",
             bytes(done.bytes)
         );

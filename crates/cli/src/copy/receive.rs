@@ -8,6 +8,7 @@ use banger_archive::unpack::{Destination, Unpacking, unpack};
 
 use super::thread;
 use crate::failure::Failure;
+use crate::print;
 use crate::work::interruptible;
 
 /// Unpacks files that come. A thread that is interrupted has cleared up when this returns.
@@ -50,7 +51,7 @@ pub(crate) async fn to_pipe(
     let GetStream { mut tar, hangup } = files;
     let work = thread(move || {
         let mut out = Counted {
-            to: io::stdout(),
+            to: print::stream::stdout(),
             written: 0,
             count,
         };
@@ -63,7 +64,7 @@ pub(crate) async fn to_pipe(
         .map_err(|_| Failure::new("the thread that writes the archive is gone", &[]))?;
     drop(hangup);
     let told = told.transpose()?;
-    written.map_err(|error| Failure::during("write to standard output", &error))?;
+    print::written(written);
     Ok(told.unwrap_or_default())
 }
 

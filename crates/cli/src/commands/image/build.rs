@@ -16,7 +16,7 @@ use crate::progress::Display;
 use crate::session::Input;
 use crate::values::absolute;
 use crate::work::interruptible;
-use crate::{complete, exit, session};
+use crate::{complete, exit, print, session};
 
 /// Where a script lies in its VM: nothing below `/run` is on the disk that becomes the image.
 const SCRIPT: &str = "/run/banger-build-script";
@@ -161,7 +161,7 @@ async fn provision(
     for (what, script) in docker.into_iter().chain(own) {
         let code = run_script(client, name, script, args.json).await?;
         if code != exit::OK {
-            eprintln!("error: {what} ended with {code}; no image was made");
+            print::say!("error: {what} ended with {code}; no image was made");
             return Ok(Err(code));
         }
     }
@@ -216,7 +216,7 @@ async fn of_dockerfile(client: &Client, file: &Path, args: &Args) -> Result<Imag
             .args(arguments)
             .stdin(Stdio::null())
             // Standard output is for the image's name.
-            .stdout(Stdio::from(std::io::stderr()))
+            .stdout(Stdio::from(print::stream::stderr()))
             .status();
         match status {
             Ok(status) if status.success() => Ok(()),

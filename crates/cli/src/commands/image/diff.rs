@@ -2,7 +2,7 @@
 
 use banger_api::client::Client;
 use banger_api::{Aspect, DifferenceKind, ImageDiff, ImageDifference};
-use banger_model::ImageName;
+use banger_model::{ImageName, printable};
 
 use crate::failure::Failure;
 use crate::{complete, print};
@@ -40,8 +40,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
 }
 
 fn line(difference: &ImageDifference) -> String {
-    // A name in an image could otherwise play with the terminal.
-    let path: String = difference.path.chars().flat_map(shown).collect();
+    let path = printable(&difference.path);
     match difference.kind {
         DifferenceKind::Added => format!("A {path}"),
         DifferenceKind::Removed => format!("D {path}"),
@@ -50,12 +49,6 @@ fn line(difference: &ImageDifference) -> String {
             format!("C {path} ({})", aspects.join(", "))
         }
     }
-}
-
-fn shown(c: char) -> impl Iterator<Item = char> {
-    let escaped = c.is_control().then(|| c.escape_default());
-    let plain = (!c.is_control()).then_some(c);
-    escaped.into_iter().flatten().chain(plain)
 }
 
 fn word(aspect: Aspect) -> &'static str {

@@ -51,7 +51,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
         .output
         .unwrap_or_else(|| PathBuf::from(format!("{}.oci.tar", args.name)));
     let to_stdout = output.as_os_str() == "-";
-    if to_stdout && std::io::stdout().is_terminal() {
+    if to_stdout && print::stream::stdout().is_terminal() {
         return Err(Failure::new(
             "write an archive to a terminal",
             &["name a file: `-o FILE`"],
@@ -100,11 +100,9 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
 }
 
 fn copy_out(exported: &ImageExported) -> Result<(), Failure> {
-    let copied = || {
-        let mut file = std::fs::File::open(&exported.path)?;
-        let mut stdout = std::io::stdout().lock();
-        std::io::copy(&mut file, &mut stdout)?;
-        stdout.flush()
-    };
-    copied().map_err(|error: std::io::Error| Failure::during("write the archive", &error))
+    let mut file =
+        std::fs::File::open(&exported.path).map_err(|error| Failure::during("read the archive", &error))?;
+    let mut stdout = print::stream::stdout().lock();
+    print::written(std::io::copy(&mut file, &mut stdout).and_then(|_| stdout.flush()));
+    Ok(())
 }

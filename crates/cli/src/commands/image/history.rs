@@ -27,7 +27,7 @@ pub(super) async fn run(client: &Client, name: &str, json: bool) -> Result<(), F
         return print::json(&steps);
     }
     if steps.is_empty() {
-        eprintln!("image {name} does not tell how it was made");
+        print::say!("image {name} does not tell how it was made");
         return Ok(());
     }
     let rows = steps.into_iter().rev().map(|step| {

@@ -116,7 +116,7 @@ fn tell(pulled: &ImagePulled, json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if pulled.unchanged {
-        eprintln!(
+        print::say!(
             "note: image {} is here already, and has not changed",
             pulled.image.name
         );

@@ -7,6 +7,7 @@ use banger_api::{VmSession, Wishes};
 
 use super::placement::ROOT;
 use crate::failure::Failure;
+use crate::print;
 use crate::progress::Display;
 use crate::work::interruptible;
 
@@ -38,12 +39,12 @@ pub(super) async fn begin(client: &Client, vm: &str, cwd: &str, wishes: &Wishes)
     };
     match client.start_session(vm, &start).await {
         Ok(_) => {
-            eprintln!("the checkout is being prepared: `banger vm logs --bootstrap -f {vm}` shows how");
+            print::say!("the checkout is being prepared: `banger vm logs --bootstrap -f {vm}` shows how");
             true
         }
         // An image without a shell has no use for tools either.
         Err(error) => {
-            eprintln!("note: the checkout is not prepared: {error}");
+            print::say!("note: the checkout is not prepared: {error}");
             false
         }
     }
@@ -71,11 +72,11 @@ fn tell(vm: &str, session: &VmSession) {
     let log = format!("`banger vm logs --bootstrap {vm}`");
     match (session.state.is_live(), session.exit_code) {
         (false, Some(0)) => {}
-        (true, _) => eprintln!("the checkout is still being prepared: {log} shows how far"),
+        (true, _) => print::say!("the checkout is still being prepared: {log} shows how far"),
         (false, Some(code)) => {
-            eprintln!("note: preparing the checkout failed with {code}: {log} tells why");
+            print::say!("note: preparing the checkout failed with {code}: {log} tells why");
         }
-        (false, None) => eprintln!("note: preparing the checkout was cut off: {log} tells where"),
+        (false, None) => print::say!("note: preparing the checkout was cut off: {log} tells where"),
     }
 }
 

@@ -69,7 +69,7 @@ enum Sources {
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let sources = sources(&args.sources)?;
     let destination = Place::parse(args.destination.clone());
-    if matches!(destination, Place::Pipe) && std::io::stdout().is_terminal() {
+    if matches!(destination, Place::Pipe) && print::stream::stdout().is_terminal() {
         return Err(Failure::new(
             "write an archive to a terminal",
             &["name a file: `> FILE`"],
@@ -91,7 +91,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     };
     if args.json {
         for note in &done.notes {
-            eprintln!("note: {note}");
+            print::say!("note: {note}");
         }
         print::json(&done)?;
     } else {

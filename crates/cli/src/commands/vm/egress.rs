@@ -3,7 +3,6 @@
 use banger_api::client::{Client, EgressEvent};
 use banger_api::{EgressGap, FlowVerdict, VmFlow, VmLearned, VmNetwork};
 use banger_model::network::NetMode;
-use serde::Serialize;
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -67,7 +66,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     );
     let network = client.vm(&args.name).await?.network;
     if let Some(hint) = hint(&args.name, &network, &flows) {
-        eprintln!("hint: {hint}");
+        print::say!("hint: {hint}");
     }
     Ok(exit::OK)
 }
@@ -86,14 +85,14 @@ async fn follow(client: &Client, args: &Args) -> Result<i32, Failure> {
     while let Some(event) = events.next().await? {
         match event {
             EgressEvent::Flow(flow) if !args.is_wanted(&flow) => {}
-            EgressEvent::Flow(flow) if args.json => json_line(&flow)?,
+            EgressEvent::Flow(flow) if args.json => print::json_line(&flow)?,
             EgressEvent::Flow(flow) => print::line(&columns(&row(&flow, time(&flow.last)))),
-            EgressEvent::Gap(gap) if args.json => json_line(&json!({ "gap": gap }))?,
+            EgressEvent::Gap(gap) if args.json => print::json_line(&json!({ "gap": gap }))?,
             EgressEvent::Gap(EgressGap { missed: Some(missed) }) => {
-                eprintln!("note: {missed} lines are missing here")
+                print::say!("note: {missed} lines are missing here")
             }
             EgressEvent::Gap(EgressGap { missed: None }) => {
-                eprintln!("note: the root helper went; what there was until the next line is not told");
+                print::say!("note: the root helper went; what there was until the next line is not told");
             }
         }
     }
@@ -108,13 +107,13 @@ async fn learned(client: &Client, args: &Args) -> Result<i32, Failure> {
         print::line(&command(&args.name, &learned));
     }
     if !learned.complete {
-        eprintln!("note: it reached more than a VM may have rules for; these are the first");
+        print::say!("note: it reached more than a VM may have rules for; these are the first");
     }
     if learned.rules.is_empty() {
         let name = &args.name;
         match learned.mode {
-            NetMode::Learn => eprintln!("hint: VM `{name}` learns, and has reached nothing yet"),
-            _ => eprintln!("hint: `banger vm set {name} --net learn` lets it learn"),
+            NetMode::Learn => print::say!("hint: VM `{name}` learns, and has reached nothing yet"),
+            _ => print::say!("hint: `banger vm set {name} --net learn` lets it learn"),
         }
     }
     Ok(exit::OK)
@@ -192,12 +191,6 @@ fn time(rfc3339: &str) -> String {
     let at = rfc3339.parse::<jiff::Timestamp>();
     let second = at.and_then(|at| jiff::Timestamp::from_second(at.as_second()));
     second.map_or_else(|_| "?".to_owned(), |at| at.to_string())
-}
-
-fn json_line(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(|error| Failure::during("write JSON", &error))?;
-    print::line(&text);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,12 +1,10 @@
 //! `banger vm logs`
 
-use std::io::Write;
-
 use banger_api::{LogQuery, LogSource};
 
 use super::{bootstrap, session};
 use crate::failure::Failure;
-use crate::{complete, connection, exit};
+use crate::{complete, connection, exit, print};
 
 /// Print what a VM's guest wrote to its console
 #[derive(Debug, clap::Args)]
@@ -28,11 +26,14 @@ pub(crate) struct Args {
     /// How the checkout of `vm run` was prepared: tools, and post-create commands
     #[arg(long, conflicts_with = "vmm")]
     bootstrap: bool,
+    /// All bytes as they are, also on a terminal, where only text, lines and colours are let through otherwise
+    #[arg(long)]
+    raw: bool,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     if args.bootstrap {
-        let log = session::logs::Args::of(args.name, bootstrap::SESSION, args.follow);
+        let log = session::logs::Args::of(args.name, bootstrap::SESSION, args.follow, args.raw);
         return session::logs::run(log).await;
     }
     let client = connection::connect().await?;
@@ -45,12 +46,9 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         follow: args.follow,
     };
     let mut log = client.logs(&args.name, &query).await?;
-    let mut stdout = std::io::stdout();
+    let mut shown = print::stream::log(args.raw);
     while let Some(bytes) = log.next().await? {
-        // Who reads has seen enough.
-        if stdout.write_all(&bytes).and_then(|()| stdout.flush()).is_err() {
-            break;
-        }
+        print::written(shown.show(&bytes));
     }
     Ok(exit::OK)
 }

@@ -78,7 +78,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
     }
     let workspace = plan.root.is_some().then_some(workspace);
     if workspace.is_none() {
-        eprintln!("note: there is no git repository here, so this is a plain VM");
+        print::say!("note: there is no git repository here, so this is a plain VM");
     }
     let mut request = args.shape.request();
     let mut wishes = Wishes::default();
@@ -119,7 +119,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         workspace::before(&client, vm.name.as_str(), workspace::Ending::ForcedDelete).await?;
         client.delete_vm(vm.name.as_str()).await?;
     } else if !args.detach {
-        eprintln!(
+        print::say!(
             "VM {0} runs on: `banger vm shell {0}` enters it, `banger vm delete -f {0}` removes it",
             vm.name
         );
@@ -164,7 +164,7 @@ async fn use_vm(client: &Client, vm: &Vm, purpose: Purpose) -> Result<i32, Failu
     }
     if detach && command.is_empty() {
         print::line(name);
-        eprintln!("enter it with `banger vm shell {name}`");
+        print::say!("enter it with `banger vm shell {name}`");
         return Ok(exit::OK);
     }
     let exec = Exec {

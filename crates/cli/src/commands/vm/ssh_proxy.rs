@@ -11,7 +11,7 @@ use banger_api::stream::{Control, Exec, ExitStatus};
 
 use crate::failure::Failure;
 use crate::ssh::ZONE;
-use crate::{connection, exit};
+use crate::{connection, exit, print};
 
 /// Carry SSH between standard input and output and a VM
 #[derive(Debug, clap::Args)]
@@ -120,7 +120,7 @@ pub(super) async fn keys(args: KeysArgs) -> Result<i32, Failure> {
         return Err(failure.with_log(String::from_utf8_lossy(&words).into_owned()));
     }
     for key in String::from_utf8_lossy(&keys).lines() {
-        println!("{}{ZONE} {key}", args.name);
+        print::line(&format!("{}{ZONE} {key}", args.name));
     }
     Ok(exit::OK)
 }

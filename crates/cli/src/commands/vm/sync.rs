@@ -77,7 +77,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         owner: args.owner,
     };
     let mut tell = |event: &Event<'_>| match (args.json, args.quiet) {
-        (true, _) => print::line(&json(event).to_string()),
+        (true, _) => drop(print::json_line(&json(event))),
         (false, quiet) => told(event, quiet),
     };
     interruptible(async { Syncing::begin(&sync, args.watch, &mut tell).await?.run().await }).await?;
@@ -130,7 +130,7 @@ fn real(path: &Path) -> Result<PathBuf, Failure> {
 
 fn told(event: &Event<'_>, quiet: bool) {
     match event {
-        Event::Skipped(path, why) => eprintln!("note: {} stays here: {why}", path.display()),
+        Event::Skipped(path, why) => print::say!("note: {} stays here: {why}", path.display()),
         _ if quiet => {}
         Event::Pushed(path) => print::line(&format!("push    {}", path.display())),
         Event::Removed(path) => print::line(&format!("remove  {}", String::from_utf8_lossy(path))),
@@ -139,10 +139,10 @@ fn told(event: &Event<'_>, quiet: bool) {
             removed,
             bytes: sent,
         } => {
-            eprintln!("sent {pushed} ({}), removed {removed}", bytes(*sent));
+            print::say!("sent {pushed} ({}), removed {removed}", bytes(*sent));
         }
-        Event::Watching => eprintln!("watching for changes; Ctrl-C ends it"),
-        Event::Restarted => eprintln!("note: bangerd was restarted; what differs is sent"),
+        Event::Watching => print::say!("watching for changes; Ctrl-C ends it"),
+        Event::Restarted => print::say!("note: bangerd was restarted; what differs is sent"),
     }
 }
 

@@ -8,6 +8,7 @@ use banger_model::ImageName;
 use banger_model::network::NetMode;
 
 use crate::failure::Failure;
+use crate::print;
 use crate::progress::Display;
 use crate::work::interruptible;
 
@@ -21,10 +22,10 @@ pub(super) async fn grant(client: &Client, path: &Path, request: &mut VmCreate) 
     if let Some(source) = &wishes.source {
         let asked = told(&wishes);
         if !asked.is_empty() {
-            eprintln!("{source} asks for: {}", asked.join(", "));
+            print::say!("{source} asks for: {}", asked.join(", "));
         }
         for note in &wishes.notes {
-            eprintln!("note: {source}: {note}");
+            print::say!("note: {source}: {note}");
         }
     }
     wishes.fill(request);
@@ -39,7 +40,7 @@ pub(super) fn remind(wishes: &Wishes, given: &[String]) {
     let wanted = wishes.secrets.iter().filter(|name| !given.contains(name));
     let options: Vec<String> = wanted.map(|name| format!("--secret {name}")).collect();
     if let (Some(source), false) = (&wishes.source, options.is_empty()) {
-        eprintln!(
+        print::say!(
             "note: {source} would like secrets of yours, which stay here unless you say {}",
             options.join(" ")
         );
@@ -94,7 +95,7 @@ async fn image(client: &Client, wished: &WishedImage) -> Result<ImageName, Failu
 }
 
 async fn pull(client: &Client, wished: &WishedImage) -> Result<ImageName, Failure> {
-    eprintln!("{} is not here; pulling {}", wished.name, wished.reference);
+    print::say!("{} is not here; pulling {}", wished.name, wished.reference);
     let pull = ImagePull {
         reference: wished.text.clone(),
         name: Some(wished.name.clone()),

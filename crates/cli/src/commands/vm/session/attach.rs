@@ -8,7 +8,7 @@ use banger_api::stream::{SessionOutput, SessionStream, TerminalSize, Writing};
 
 use crate::attach::{Attachment, Keys, Left};
 use crate::failure::Failure;
-use crate::{complete, connection, terminal};
+use crate::{complete, connection, print, terminal};
 
 /// How often in a row a connection is made again that did not last.
 const TRIES: u32 = 5;
@@ -129,7 +129,7 @@ pub(super) async fn attach(
     }
     drop(attached);
     let name = &session.name;
-    eprintln!("left; it runs on: `banger vm session attach {vm} {name}` comes back");
+    print::say!("left; it runs on: `banger vm session attach {vm} {name}` comes back");
     Ok(crate::exit::OK)
 }
 

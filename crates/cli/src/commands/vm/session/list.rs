@@ -59,7 +59,7 @@ pub(super) fn command(session: &VmSession) -> String {
     if session.command.is_empty() {
         return "(login shell)".to_owned();
     }
-    session.command.join(" ").replace(char::is_control, " ")
+    session.command.join(" ")
 }
 
 /// How long ago, in one unit.

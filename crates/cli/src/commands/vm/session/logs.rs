@@ -4,11 +4,13 @@ use std::io::{self, Write};
 
 use banger_api::client::{Client, Received, Receiver};
 use banger_api::stream::{Control, OutputStream, SessionOutput, SessionStream};
+use banger_model::printable_json;
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::{complete, connection, exit};
+use crate::print::stream::{self, Log};
+use crate::{complete, connection, exit, print};
 
 /// How often in a row a stream that broke is asked for again without anything new.
 const TRIES: u32 = 5;
@@ -47,11 +49,14 @@ pub(crate) struct Args {
     /// An object a piece, with cursor, stream, time and text
     #[arg(long, conflicts_with = "timestamps")]
     json: bool,
+    /// All bytes as they are, also on a terminal, where only text, lines and colours are let through otherwise
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
 }
 
 impl Args {
     /// All of a session's log, as it is.
-    pub(crate) fn of(vm: String, session: &str, follow: bool) -> Self {
+    pub(crate) fn of(vm: String, session: &str, follow: bool, raw: bool) -> Self {
         Self {
             vm,
             session: session.to_owned(),
@@ -61,6 +66,7 @@ impl Args {
             timestamps: false,
             show_cursor: false,
             json: false,
+            raw,
         }
     }
 }
@@ -89,6 +95,8 @@ struct Piece<'a> {
 pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
     let mut client = connection::connect().await?;
     let mut reading = Reading {
+        stdout: stream::log(args.raw),
+        stderr: stream::log_of_errors(args.raw),
         args,
         next: None,
         time_us: 0,
@@ -99,7 +107,6 @@ pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
         let before = reading.next;
         match reading.read(&client).await {
             Ok(Ended::All) => break,
-            Ok(Ended::SeenEnough) => return Ok(exit::OK),
             Ok(Ended::Broken) | Err(Broken::Stream) if reading.args.follow => {
                 tries = if reading.next == before { tries + 1 } else { 0 };
                 if tries >= TRIES {
@@ -112,7 +119,7 @@ pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
         }
     }
     if reading.args.show_cursor {
-        eprintln!("cursor: {}", reading.next.unwrap_or_default());
+        print::say!("cursor: {}", reading.next.unwrap_or_default());
     }
     Ok(exit::OK)
 }
@@ -128,8 +135,6 @@ fn lost() -> Failure {
 enum Ended {
     /// All there is was printed.
     All,
-    /// Nobody reads what is printed any more.
-    SeenEnough,
     /// In the middle.
     Broken,
 }
@@ -142,6 +147,8 @@ enum Broken {
 /// A log that is being printed.
 struct Reading {
     args: Args,
+    stdout: Log<io::Stdout>,
+    stderr: Log<io::Stderr>,
     /// The cursor of what comes next.
     next: Option<u64>,
     time_us: u64,
@@ -199,9 +206,7 @@ impl Reading {
                     _ => Ok(()),
                 },
             };
-            if printed.is_err() {
-                return Ok(Ended::SeenEnough);
-            }
+            print::written(printed);
         }
     }
 
@@ -220,9 +225,9 @@ impl Reading {
         let timed = self.args.timestamps.then(|| self.timed(bytes));
         let bytes = timed.as_deref().unwrap_or(bytes);
         if stream == "stderr" {
-            write(io::stderr().lock(), bytes)
+            self.stderr.show(bytes)
         } else {
-            write(io::stdout().lock(), bytes)
+            self.stdout.show(bytes)
         }
     }
 
@@ -238,14 +243,13 @@ impl Reading {
                 gap: Some(bytes),
             });
         }
-        eprintln!("note: {bytes} bytes of output from cursor {cursor} on are gone");
+        print::say!("note: {bytes} bytes of output from cursor {cursor} on are gone");
         Ok(())
     }
 
     fn object(&self, piece: &Piece<'_>) -> io::Result<()> {
-        let mut line = serde_json::to_vec(piece)?;
-        line.push(b'\n');
-        write(io::stdout().lock(), &line)
+        let line = serde_json::to_string(piece)?;
+        writeln!(print::stream::stdout(), "{}", printable_json(&line))
     }
 
     fn time(&self) -> String {
@@ -266,9 +270,4 @@ impl Reading {
         }
         out
     }
-}
-
-fn write(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
-    to.write_all(bytes)?;
-    to.flush()
 }

@@ -1,12 +1,13 @@
 //! `banger vm workspace diff`
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use banger_api::WorkspaceQuery;
 
 use super::which::Changes;
 use crate::failure::Failure;
-use crate::{connection, exit};
+use crate::print::stream;
+use crate::{connection, exit, print};
 
 /// Show the changes that a VM made to a repository
 ///
@@ -21,16 +22,13 @@ pub(crate) struct Args {
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let query = WorkspaceQuery {
-        color: std::io::stdout().is_terminal(),
+        color: print::stream::stdout().is_terminal(),
         ..args.changes.query()
     };
     let mut patch = client.workspace_patch(&args.changes.which.vm, &query).await?;
-    let mut stdout = std::io::stdout().lock();
+    let mut shown = stream::log(false);
     while let Some(bytes) = patch.next().await? {
-        // A reader that has seen enough and left is no failure.
-        if stdout.write_all(&bytes).is_err() {
-            break;
-        }
+        print::written(shown.show(&bytes));
     }
     Ok(exit::OK)
 }

@@ -10,7 +10,7 @@ use super::which::Changes;
 use crate::failure::Failure;
 use crate::progress::bytes;
 use crate::work::interruptible;
-use crate::{connection, exit};
+use crate::{connection, exit, print};
 
 /// Write the changes that a VM made to a repository as a patch
 ///
@@ -33,7 +33,12 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let (vm, query) = (&args.changes.which.vm, args.changes.query());
     let Some(output) = args.output else {
-        write(&client, vm, &query, &mut std::io::stdout().lock()).await?;
+        let mut shown = print::stream::log(false);
+        write(&client, vm, &query, |bytes| {
+            print::written(shown.show(bytes));
+            Ok(())
+        })
+        .await?;
         return Ok(exit::OK);
     };
     let what = || format!("write {}", output.display());
@@ -41,10 +46,13 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     // It has its name when it is whole.
     let mut file = tempfile::NamedTempFile::new_in(dir.unwrap_or(Path::new(".")))
         .map_err(|error| Failure::during(what(), &error))?;
-    let written = interruptible(write(&client, vm, &query, file.as_file_mut())).await?;
+    let written = interruptible(write(&client, vm, &query, |bytes| {
+        file.as_file_mut().write_all(bytes)
+    }))
+    .await?;
     file.persist(&output)
         .map_err(|error| Failure::during(what(), &error.error))?;
-    eprintln!("{}: {}", output.display(), bytes(written));
+    print::say!("{}: {}", output.display(), bytes(written));
     Ok(exit::OK)
 }
 
@@ -52,13 +60,12 @@ async fn write(
     client: &Client,
     vm: &str,
     query: &WorkspaceQuery,
-    to: &mut impl Write,
+    mut to: impl FnMut(&[u8]) -> std::io::Result<()>,
 ) -> Result<u64, Failure> {
     let mut patch = client.workspace_patch(vm, query).await?;
     let mut written = 0;
     while let Some(bytes) = patch.next().await? {
-        to.write_all(&bytes)
-            .map_err(|error| Failure::during("write the patch", &error))?;
+        to(&bytes).map_err(|error| Failure::during("write the patch", &error))?;
         written += bytes.len() as u64;
     }
     Ok(written)

@@ -117,7 +117,7 @@ pub(crate) async fn place(
 
 /// Says what was placed.
 pub(crate) fn tell_placed(vm: &str, report: &WorkspaceReport) {
-    eprintln!(
+    print::say!(
         "{vm}: {} files, {} at {} ({} files, {} sent)",
         report.files,
         bytes(report.bytes),
@@ -126,7 +126,7 @@ pub(crate) fn tell_placed(vm: &str, report: &WorkspaceReport) {
         bytes(report.sent_bytes)
     );
     for path in &report.kept {
-        eprintln!("note: {path} stays as the guest has it");
+        print::say!("note: {path} stays as the guest has it");
     }
     tell_omitted(&report.omitted);
 }
@@ -147,7 +147,7 @@ pub(crate) fn tell_plan(plan: &WorkspacePlan) {
         .as_deref()
         .map_or("no commit yet", |head| &head[..head.len().min(12)]);
     let branch = plan.branch.as_deref().unwrap_or("no branch");
-    eprintln!(
+    print::say!(
         "{} files, {}, from {} ({branch}, {head})",
         plan.files.len(),
         bytes(plan.bytes),
@@ -158,6 +158,6 @@ pub(crate) fn tell_plan(plan: &WorkspacePlan) {
 
 fn tell_omitted(omitted: &[WorkspaceOmission]) {
     for omission in omitted {
-        eprintln!("note: {} stays here: it {}", omission.path, omission.why);
+        print::say!("note: {} stays here: it {}", omission.path, omission.why);
     }
 }

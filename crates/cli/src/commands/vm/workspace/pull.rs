@@ -59,16 +59,16 @@ pub(super) fn tell(pulled: &WorkspacePulled) {
         print::line(&format!("{short}  {}", reference.name));
     }
     for note in &pulled.notes {
-        eprintln!("note: {note}");
+        print::say!("note: {note}");
     }
     if pulled.refs.is_empty() {
-        eprintln!("{}: nothing new", pulled.source.display());
+        print::say!("{}: nothing new", pulled.source.display());
     }
     let Some(tip) = &pulled.tip else { return };
     let repository = shell_word(&pulled.source.to_string_lossy());
-    eprintln!("take it with `git -C {repository} merge {tip}`");
+    print::say!("take it with `git -C {repository} merge {tip}`");
     if pulled.uncommitted && pulled.carries_local_changes {
-        eprintln!(
+        print::say!(
             "note: that has your own uncommitted changes, which went into the VM, too; `banger vm workspace export` has the \
              VM's alone"
         );

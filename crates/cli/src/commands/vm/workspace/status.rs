@@ -40,7 +40,7 @@ fn tell(vm: &str, status: &WorkspaceStatus) {
         (None, Some(head)) => head[..head.len().min(12)].to_owned(),
         (None, None) => "no commit yet".to_owned(),
     };
-    eprintln!(
+    print::say!(
         "{vm}: {} at {branch}, from {}: {} new commits, {} changed files",
         status.guest_path,
         status.source.display(),
@@ -48,6 +48,6 @@ fn tell(vm: &str, status: &WorkspaceStatus) {
         status.changes.len()
     );
     if status.unsaved {
-        eprintln!("bring it back with `banger vm workspace pull {vm}`");
+        print::say!("bring it back with `banger vm workspace pull {vm}`");
     }
 }

@@ -6,6 +6,7 @@ use banger_api::client::Client;
 use super::pull;
 use crate::exit;
 use crate::failure::Failure;
+use crate::print;
 
 /// What is about to happen to a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub(crate) async fn before(client: &Client, vm: &str, ending: Ending) -> Result<
             };
             match pull::pull(client, vm, &query).await {
                 Ok(pulled) => {
-                    eprintln!("{vm}: the work at {path} was brought back");
+                    print::say!("{vm}: the work at {path} was brought back");
                     pull::tell(&pulled);
                     continue;
                 }
@@ -48,11 +49,11 @@ pub(crate) async fn before(client: &Client, vm: &str, ending: Ending) -> Result<
                 return Err(Failure::new(message, &[&hint, &lose]).exiting(exit::CONFLICT));
             }
             Ending::Stop => {
-                eprintln!("note: {vm} has work at {path} that was not brought back: {what}");
-                eprintln!("note: it stays on the VM's disk; {hint} when it runs");
+                print::say!("note: {vm} has work at {path} that was not brought back: {what}");
+                print::say!("note: it stays on the VM's disk; {hint} when it runs");
             }
             Ending::ForcedDelete => {
-                eprintln!("note: {vm} had work at {path} that was not brought back: {what}");
+                print::say!("note: {vm} had work at {path} that was not brought back: {what}");
             }
         }
     }

@@ -1,0 +1,57 @@
+//! The command line, and what is wrong with it.
+
+use std::ffi::OsString;
+
+use banger_model::printable_bytes;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use crate::commands::Cli;
+use crate::failure::Failure;
+use crate::{exit, print};
+
+/// Understands the command line; else prints what is wrong with it, or the help that was asked for, and gives the exit code.
+pub(crate) fn parse() -> Result<Cli, i32> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    Cli::try_parse_from(&arguments).map_err(|error| explain(&error, &arguments))
+}
+
+fn explain(error: &clap::Error, arguments: &[OsString]) -> i32 {
+    if matches!(error.kind(), ErrorKind::InvalidUtf8) {
+        return not_text(arguments);
+    }
+    // An error repeats arguments, which may be names of a stranger's files: it is made again of what may be printed.
+    let shown = shown(arguments);
+    let again = match shown.iter().eq(arguments) {
+        true => None,
+        false => Cli::command().try_get_matches_from(shown).err(),
+    };
+    let error = again.as_ref().unwrap_or(error);
+    match error.print() {
+        Ok(()) => error.exit_code(),
+        Err(failed) if error.use_stderr() => {
+            drop(failed);
+            error.exit_code()
+        }
+        Err(failed) => print::lost(&failed),
+    }
+}
+
+fn shown(arguments: &[OsString]) -> Vec<OsString> {
+    let shown = arguments
+        .iter()
+        .map(|argument| printable_bytes(argument.as_encoded_bytes()));
+    shown.map(OsString::from).collect()
+}
+
+/// Names, labels and commands are text; paths may be anything.
+fn not_text(arguments: &[OsString]) -> i32 {
+    let bad = arguments.iter().find(|argument| argument.to_str().is_none());
+    let bad = bad.map(|argument| printable_bytes(argument.as_encoded_bytes()));
+    let message = format!(
+        "invalid argument \"{}\": it is not UTF-8",
+        bad.unwrap_or_default()
+    );
+    let hint = "in the guest, a shell can make the bytes: `banger vm exec VM -- sh -c 'printf \"\\\\377\"'`";
+    Failure::new(message, &[hint]).exiting(exit::USAGE).report()
+}
