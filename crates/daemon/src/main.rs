@@ -34,7 +34,6 @@ mod vm;
 mod workspace;
 
 use std::io::Write;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -83,12 +82,6 @@ enum Command {
         /// Where its socket and its plan are
         dir: PathBuf,
     },
-    /// Let the namespaces that this was started in have these addresses; the daemon runs this
-    #[command(hide = true)]
-    NetAddresses {
-        /// Those of the host
-        addresses: Vec<IpAddr>,
-    },
 }
 
 fn main() -> ExitCode {
@@ -99,9 +92,6 @@ fn main() -> ExitCode {
         Some(Command::Openapi) => print(&http::document()),
         Some(Command::ConsoleSink { dir }) => keep_console(&dir),
         Some(Command::NetHelper { dir }) => network::serve_own(&dir).map_err(|error| error::body(&error)),
-        Some(Command::NetAddresses { addresses }) => {
-            network::have_addresses(&addresses).map_err(|error| error::body(&error))
-        }
         None => serve::run(args.background),
     };
     match outcome {

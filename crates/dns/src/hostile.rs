@@ -1,6 +1,6 @@
 //! Answers as a hostile name server may write them: who owns an allowed name says what comes here, through any upstream.
 
-use banger_model::network::{NetMode, Policy, is_refused};
+use banger_model::network::{NetMode, Policy, is_refused, refused};
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::rdata::svcb::{IpHint, SvcParamKey, SvcParamValue};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, HTTPS, MX, NULL, SOA, SRV, SVCB, TXT};
@@ -110,7 +110,7 @@ proptest! {
         let Ok(message) = Message::from_vec(&bytes) else { return Ok(()) };
         let key = Key { name: name("www.x.org."), kind };
         let found = Found::of(&key, message);
-        let sifted = sift::sift(found.answers, &policy());
+        let sifted = sift::sift(found.answers, &policy(), refused());
         prop_assert!(sifted.public.iter().all(|&(address, _)| !is_refused(address)));
         let mut asking = Message::new(9, MessageType::Query, OpCode::Query);
         asking.add_query(Query::query(key.name.clone(), kind));

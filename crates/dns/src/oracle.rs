@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use banger_model::VmName;
-use banger_model::network::{Allow, Policy, Slot};
+use banger_model::network::{Allow, Policy, Refused, Slot};
 
 /// Who knows the VMs. All but [`Oracle::learned`] is asked for each question, and must not wait.
 pub trait Oracle: Send + Sync + 'static {
@@ -28,6 +28,9 @@ pub trait Oracle: Send + Sync + 'static {
         slot: Slot,
         answers: Vec<Answer>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// What is refused to every VM of this host that is not told otherwise: no name leads there.
+    fn refused(&self) -> Arc<Refused>;
 
     /// Takes note of what a VM asked for, and what came of it.
     fn asked(&self, slot: Slot, asked: Asked);

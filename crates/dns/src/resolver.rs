@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use banger_model::VmName;
-use banger_model::network::{Allow, NetMode, is_refused};
+use banger_model::network::{Allow, NetMode};
 use hickory_proto::op::ResponseCode;
 
 use crate::forward::Forward;
@@ -45,7 +45,7 @@ impl<O: Oracle> Resolver<O> {
             return Step::Reply(self.noted(guest, question, own));
         }
         // Who has an address inside is no business of a VM's.
-        if zone::reversed(&question.name).is_some_and(is_refused) {
+        if zone::reversed(&question.name).is_some_and(|address| self.oracle.refused().contains(address)) {
             return Step::Reply(self.noted(guest, question, Own::of(zone::absent())));
         }
         match policy::judge(&guest.policy, &question.name) {
@@ -75,7 +75,7 @@ impl<O: Oracle> Resolver<O> {
 
     /// Gives a VM what it may have of what was found, after the packet filter knows of it.
     async fn hand_over(&self, guest: &Guest, question: &Question, rules: Vec<Allow>, found: Found) -> Reply {
-        let sifted = sift::sift(found.answers, &guest.policy);
+        let sifted = sift::sift(found.answers, &guest.policy, &self.oracle.refused());
         let answers = sift::answers(&rules, &sifted.public);
         if !answers.is_empty()
             && let Err(error) = self.oracle.learned(guest.slot, answers).await

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use banger_model::network::{Allow, Policy, is_refused, refused};
+use banger_model::network::{Allow, Policy, Refused};
 use hickory_proto::rr::rdata::SVCB;
 use hickory_proto::rr::rdata::svcb::{SvcParamKey, SvcParamValue};
 use hickory_proto::rr::{RData, Record};
@@ -30,7 +30,7 @@ pub(crate) struct Sifted {
 
 /// Takes out of an answer the addresses that are refused to every VM, so that no outside name leads inside (DNS
 /// rebinding), unless a rule of this VM names them by number; and hints of addresses beside those of A and AAAA.
-pub(crate) fn sift(records: Vec<Record>, policy: &Policy) -> Sifted {
+pub(crate) fn sift(records: Vec<Record>, policy: &Policy, refused: &Refused) -> Sifted {
     let mut sifted = Sifted::default();
     for mut record in records {
         let Some(address) = address(&record) else {
@@ -40,8 +40,8 @@ pub(crate) fn sift(records: Vec<Record>, policy: &Policy) -> Sifted {
             }
             continue;
         };
-        let is_refused = is_refused(address);
-        if is_refused && !is_named(policy, address) || sifted.addresses.len() == MAX_ADDRESSES {
+        let is_refused = refused.contains(address);
+        if is_refused && !is_named(policy, address, refused) || sifted.addresses.len() == MAX_ADDRESSES {
             sifted.withheld.push(address);
             continue;
         }
@@ -84,9 +84,9 @@ pub(crate) fn address(record: &Record) -> Option<IpAddr> {
 
 /// Whether a rule for addresses is about this one, in the way that the packet filter takes them: a block that is wider
 /// than a refused one does not open it.
-fn is_named(policy: &Policy, address: IpAddr) -> bool {
+fn is_named(policy: &Policy, address: IpAddr, refused: &Refused) -> bool {
     policy.allow.iter().any(|rule| match rule {
-        Allow::Net { net, .. } => net.contains(address) && refused().iter().any(|block| block.covers(net)),
+        Allow::Net { net, .. } => net.contains(address) && refused.covers(net),
         _ => false,
     })
 }
@@ -116,7 +116,7 @@ fn service_without_hints(mut service: SVCB) -> Option<SVCB> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use banger_model::network::NetMode;
+    use banger_model::network::{NetMode, is_refused, refused};
     use hickory_proto::rr::Name;
     use hickory_proto::rr::rdata::svcb::{Alpn, IpHint, Mandatory};
     use hickory_proto::rr::rdata::{A, HTTPS};
@@ -153,7 +153,7 @@ mod tests {
             "::ffff:1.1.1.1",
             "2001:db8::1",
         ]);
-        let sifted = sift(records, &policy(&[]));
+        let sifted = sift(records, &policy(&[]), refused());
         assert_eq!(text(&sifted.addresses), ["203.0.113.7", "2001:db8::1"]);
         assert_eq!(sifted.records.len(), 2);
         assert_eq!(sifted.withheld.len(), 4);
@@ -162,11 +162,15 @@ mod tests {
     #[test]
     fn a_rule_by_number_opens_the_inside_to_names_and_is_not_repeated() {
         let inside = || of(&["10.1.2.3", "10.9.0.1"]);
-        let sifted = sift(inside(), &policy(&["10.1.0.0/16:5432"]));
+        let sifted = sift(inside(), &policy(&["10.1.0.0/16:5432"]), refused());
         assert_eq!(text(&sifted.addresses), ["10.1.2.3"]);
         assert!(sifted.public.is_empty());
         // Everything is everything but what is refused.
-        assert!(sift(inside(), &policy(&["0.0.0.0/0"])).addresses.is_empty());
+        assert!(
+            sift(inside(), &policy(&["0.0.0.0/0"]), refused())
+                .addresses
+                .is_empty()
+        );
     }
 
     #[test]
@@ -204,6 +208,7 @@ mod tests {
         let sifted = sift(
             vec![https(vec![alpn.clone(), hint.clone()]), https(vec![needs, hint])],
             &policy(&[]),
+            refused(),
         );
         assert_eq!(sifted.records, [https(vec![alpn])]);
     }
@@ -213,7 +218,7 @@ mod tests {
         fn nothing_refused_comes_through(addresses in prop::collection::vec(any::<u128>(), 0..80), v4 in prop::collection::vec(any::<u32>(), 0..80)) {
             let all = addresses.into_iter().map(|bits| IpAddr::from(bits.to_be_bytes()))
                 .chain(v4.into_iter().map(|bits| IpAddr::from(bits.to_be_bytes())));
-            let sifted = sift(all.map(|address| record(RData::from(address))).collect(), &policy(&["x.org", "0.0.0.0/0"]));
+            let sifted = sift(all.map(|address| record(RData::from(address))).collect(), &policy(&["x.org", "0.0.0.0/0"]), refused());
             prop_assert!(sifted.records.iter().filter_map(address).all(|address| !is_refused(address)));
             prop_assert_eq!(sifted.records.len(), sifted.addresses.len());
             prop_assert!(sifted.addresses.len() <= MAX_ADDRESSES);

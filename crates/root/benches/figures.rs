@@ -198,7 +198,7 @@ fn many() {
 }
 
 fn whole_filter() -> String {
-    use banger_model::network::{Member, filter};
+    use banger_model::network::{Member, filter, refused};
     let (owner, network) = (world::OWNER, network());
     let member = |slot| Member {
         mac: mac(slot),
@@ -206,9 +206,9 @@ fn whole_filter() -> String {
         generation: 1,
     };
     let all = (0..VMS)
-        .flat_map(|slot| filter::elements(owner, &network, Slot(slot), &member(slot)))
+        .flat_map(|slot| filter::elements(owner, &network, Slot(slot), &member(slot), refused()))
         .collect();
-    filter::base(owner, &network) + &filter::change(owner, &Default::default(), &all)
+    filter::base(owner, &network, false) + &filter::change(owner, &Default::default(), &all)
 }
 
 /// Datagrams from a guest to the Internet and back, in an allow list: each passes every set.

@@ -51,7 +51,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<(Run, Config)> {
         owner,
         socket_dir: socket_dir.unwrap_or_else(|| PathBuf::from("/run/banger-root")),
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(format!("/var/lib/banger-root/{owner}"))),
-        apart: false,
+        apart: None,
     };
     Some((run, config))
 }

@@ -21,7 +21,7 @@ use crate::confine::{ConfineError, confine};
 use crate::file::{FileError, failed, remove};
 use crate::flows::FlowLog;
 use crate::helper::{Helper, Refusal, chain};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Watch};
 use crate::plan::Store;
 use crate::wire::{Reply, Verb, frame, read_frame, write_frame};
 
@@ -44,8 +44,8 @@ pub struct Config {
     pub socket_dir: PathBuf,
     /// The directory of the plan, root's alone; made if there is none.
     pub state_dir: PathBuf,
-    /// Whether this is in a network namespace of its own: then the host's resolver is told nothing.
-    pub apart: bool,
+    /// The host's network, where this is in a namespace of its own: then the host's resolver is told nothing.
+    pub apart: Option<Arc<Watch>>,
 }
 
 /// Why there is no server.
@@ -63,6 +63,9 @@ pub enum ServeError {
     /// The helper cannot give up what it does not need.
     #[error("cannot confine this process")]
     Confine(#[from] ConfineError),
+    /// What is around the host is not told.
+    #[error("cannot follow the host's network")]
+    Around(#[source] io::Error),
     /// Something of a network stays.
     #[error("cannot remove the network")]
     Teardown(#[from] Refusal),
@@ -84,6 +87,12 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     remove(&fresh)?;
     let listener = listen(&fresh, config.owner).map_err(failed("make the socket", &fresh))?;
     let mut helper = open(config)?;
+    let watch = config
+        .apart
+        .clone()
+        .map_or_else(|| Watch::open().map(Arc::new), Ok);
+    let watch = watch.map_err(ServeError::Around)?;
+    helper.begin(config.apart.is_some(), watch.look().map_err(ServeError::Around)?);
     if let Err(error) = helper.rebuild() {
         // Someone must be able to ask what is wrong, and to tear it down.
         log(format!("the host is not as planned: {}", chain(&error)));
@@ -103,6 +112,8 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     });
     // What waited when the last helper ended may be less than what should.
     let _ = done.send(());
+    let watcher = Arc::clone(&server);
+    std::thread::spawn(move || watcher.follow(&watch));
     let (keeper, state_dir) = (Arc::clone(&server), config.state_dir.clone());
     std::thread::spawn(move || keeper.keep(&verbs, &state_dir));
     for connection in listener.incoming() {
@@ -139,9 +150,7 @@ fn open(config: &Config) -> Result<Helper, ServeError> {
     let confinement = confine(&[&config.state_dir, &config.socket_dir])?;
     confinement.iter().for_each(log);
     let host = Box::new(Kernel);
-    let mut helper = Helper::open(config.owner, &config.state_dir, host, confinement)?;
-    helper.apart = config.apart;
-    Ok(helper)
+    Ok(Helper::open(config.owner, &config.state_dir, host, confinement)?)
 }
 
 struct Server {
@@ -160,8 +169,8 @@ impl Server {
         if uid != server.owner && uid != 0 {
             return log(format!("{peer}: refused, only uid {} is served", server.owner));
         }
-        // Each has the server, and so do the listener and the keeper.
-        if Arc::strong_count(server) >= MAX_CONNECTIONS + 2 {
+        // Each has the server, and so do the listener, the watcher and the keeper.
+        if Arc::strong_count(server) >= MAX_CONNECTIONS + 3 {
             return log(format!("{peer}: refused, too many connections"));
         }
         let server = Arc::clone(server);
@@ -225,6 +234,23 @@ impl Server {
         let parts = [IoSlice::new(&bytes)];
         let sent = sendmsg(&*socket, &parts, &mut control, SendFlags::NOSIGNAL)?;
         socket.write_all(&bytes[sent..])
+    }
+
+    /// Refuses what comes to be around the host.
+    fn follow(&self, watch: &Watch) {
+        loop {
+            match watch.wait().and_then(|()| watch.look()) {
+                Ok(around) => {
+                    if let Err(error) = self.helper().look_around(around) {
+                        log(format!(
+                            "what is around the host is not refused: {}",
+                            chain(&error)
+                        ));
+                    }
+                }
+                Err(error) => return log(format!("cannot follow the host's network any more: {error}")),
+            }
+        }
     }
 
     /// Between verbs: lets TAPs wait, and brings the records to the disk.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use banger_dns::{Answer, Asked, Asker, Config, Listening, Oracle, Server, Sockets, Upstreams};
 use banger_model::VmName;
-use banger_model::network::Slot;
+use banger_model::network::{Refused, Slot, refused};
 use tokio::runtime::Runtime;
 
 use super::figure::Figure;
@@ -39,6 +39,10 @@ impl Oracle for OneVm {
 
     fn asker(&self, source: IpAddr) -> Option<Asker> {
         source.is_loopback().then_some(Asker::Host)
+    }
+
+    fn refused(&self) -> Arc<Refused> {
+        Arc::new(refused().clone())
     }
 
     async fn learned(&self, _: Slot, _: Vec<Answer>) -> Result<(), Infallible> {

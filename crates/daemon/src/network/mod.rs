@@ -12,6 +12,7 @@
 //! namespaces of the user's own (`way.rs` chooses). Where there is neither, VMs have no card; one that was told to reach
 //! something says so instead of booting.
 
+mod around;
 mod egress;
 mod error;
 mod examine;
@@ -53,7 +54,7 @@ pub(crate) use report::report;
 
 pub(crate) use error::Error;
 pub(crate) use examine::Seen;
-pub(crate) use inside::{have_addresses, serve_own};
+pub(crate) use inside::serve_own;
 pub(crate) use way::Way;
 
 /// The network. Its calls block for milliseconds.
@@ -109,6 +110,7 @@ impl Network {
 
     /// Listens to the helpers for flows from now on, and keeps in `database` what VMs learn. Call it in the runtime, once.
     pub(crate) fn listen(&self, database: &Arc<Database>) {
+        around::follow(&self.names);
         let book = Arc::new(Bookkeeper {
             names: Arc::clone(&self.names),
             egress: Arc::clone(&self.egress),

@@ -8,7 +8,7 @@ use std::time::Instant;
 use banger_dns::{
     Answer, Asked, Asker, Guest, Known, Listening, Oracle, Server, Sockets, Upstreams, Verdict,
 };
-use banger_model::network::{Network as Addresses, Slot};
+use banger_model::network::{Network as Addresses, Refused, Slot, refused};
 use banger_model::{VmName, VmSpec};
 use banger_root::wire;
 
@@ -29,6 +29,8 @@ pub(super) struct Names {
     helper: Arc<Helper>,
     egress: Arc<Egress>,
     members: RwLock<Members>,
+    /// What is refused to every VM on this host.
+    refused: RwLock<Arc<Refused>>,
     /// Which answers the packet filter has, and of which connection to the helper: a new helper knows none.
     known: Mutex<(Known, u64)>,
 }
@@ -76,6 +78,7 @@ impl Names {
             helper,
             egress,
             members: RwLock::default(),
+            refused: RwLock::new(Arc::new(refused().clone())),
             known: Mutex::default(),
         }
     }
@@ -90,6 +93,11 @@ impl Names {
         self.egress.set(slot, spec);
         self.change(|members| drop(members.guests.insert(slot, guest)));
         self.known().forget(slot);
+    }
+
+    /// What no name leads to from now on.
+    pub(super) fn refuse(&self, refused: Refused) {
+        *self.refused.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(refused);
     }
 
     /// Whether a VM is attached there.
@@ -231,6 +239,10 @@ impl Oracle for Names {
             }
             members.guest(source).cloned().map(Asker::Guest)
         })
+    }
+
+    fn refused(&self) -> Arc<Refused> {
+        Arc::clone(&self.refused.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn learned(&self, slot: Slot, answers: Vec<Answer>) -> Result<(), Error> {

@@ -21,6 +21,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use banger_api::Paths;
+use banger_root::kernel::Watch;
 use banger_root::serve::socket_path;
 use banger_vmm::{ProcessId, Within, enter};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -104,9 +105,11 @@ impl Rootless {
         }
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.dir);
         made.map_err(|error| self.unable("made", &error))?;
-        self.outside.forget();
         let mut command = ourselves();
         command.arg("net-helper").arg(&self.dir);
+        // Of the network that we are in: what is around this host is refused in there.
+        let host = Watch::open().and_then(|watch| watch.socket());
+        command.stdin(host.map_err(|error| self.unable("told of this host's network", &error))?);
         match &inhabitant {
             Some(process) => enter(&mut command, process, Within::AsRoot).map_err(refused)?,
             None => make_namespaces(&mut command),
@@ -149,7 +152,6 @@ impl Rootless {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.outside.forget();
         self.remove()
     }
 

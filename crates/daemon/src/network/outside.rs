@@ -1,22 +1,15 @@
 //! The way out of a user's own network: `pasta` (package `passt`), which takes the packets that leave by the interface
 //! `outside` and makes sockets of this host of them. Nothing leads in, and nothing to this host.
 
-use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::io;
-use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
 
-use banger_root::kernel::{Host, HostError, Kernel};
 use banger_vmm::{ProcessId, Within, enter};
 
-use super::inside::is_of_every_host;
 use super::unable::Unable;
-use crate::error::chain;
-use crate::programs::ourselves;
 
 /// The interface's name in the namespace. It lives as long as its pasta does.
 const INTERFACE: &str = "outside";
@@ -29,8 +22,6 @@ const LOG: &str = "pasta.log";
 #[derive(Debug)]
 pub(super) struct Outside {
     dir: PathBuf,
-    /// This host's addresses, as the namespace was told.
-    told: Mutex<BTreeSet<IpAddr>>,
 }
 
 /// Where pasta is.
@@ -43,15 +34,7 @@ pub(super) fn program() -> Result<PathBuf, Unable> {
 
 impl Outside {
     pub(super) fn new(dir: &Path) -> Self {
-        Self {
-            dir: dir.to_owned(),
-            told: Mutex::default(),
-        }
-    }
-
-    /// The namespace is another one now.
-    pub(super) fn forget(&self) {
-        self.told().clear();
+        Self { dir: dir.to_owned() }
     }
 
     /// Whether the network of `helper` leads out.
@@ -64,12 +47,6 @@ impl Outside {
 
     /// Lets the network of `helper` lead out, but not to this host. What did before goes on.
     pub(super) fn open(&self, helper: &ProcessId) -> Result<(), String> {
-        let ours = addresses().map_err(|error| chain(&error))?;
-        let mut told = self.told();
-        if *told != ours {
-            tell(helper, &ours).map_err(|error| format!("tell it this host's addresses: {error}"))?;
-            *told = ours;
-        }
         if Self::is_open(helper) {
             return Ok(());
         }
@@ -135,35 +112,5 @@ impl Outside {
         // As a user of the namespaces it takes no other user's rights, also where this daemon is root.
         enter(&mut command, helper, Within::UsersAsRoot)?;
         command.status()
-    }
-
-    fn told(&self) -> std::sync::MutexGuard<'_, BTreeSet<IpAddr>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The addresses of this host, which VMs reach as little from a network of its user's as from its own.
-fn addresses() -> Result<BTreeSet<IpAddr>, HostError> {
-    let all = Kernel.observe()?.addresses;
-    Ok(all
-        .into_iter()
-        .map(|(_, address, _)| address)
-        .filter(|address| !is_of_every_host(address))
-        .collect())
-}
-
-/// Lets the namespace have this host's addresses for its own, so that a packet to one of them goes no further.
-fn tell(helper: &ProcessId, addresses: &BTreeSet<IpAddr>) -> io::Result<()> {
-    let mut command = ourselves();
-    command
-        .arg("net-addresses")
-        .args(addresses.iter().map(ToString::to_string));
-    enter(&mut command, helper, Within::AsRoot)?;
-    let output = command.output()?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(io::Error::other(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        )),
     }
 }

@@ -11,7 +11,7 @@ use banger_dns::{
     Answer, Asked, Asker, Config, Guest, Limits, Listening, Oracle, Server, Sockets, Upstreams, Verdict,
 };
 use banger_model::VmName;
-use banger_model::network::{NetMode, Policy, Slot};
+use banger_model::network::{NetMode, Policy, Refused, Slot, Surroundings};
 
 use crate::upstream::FakeUpstream;
 
@@ -63,6 +63,14 @@ impl Oracle for Vms {
             })),
             _ => None,
         }
+    }
+
+    fn refused(&self) -> Arc<Refused> {
+        let around = Surroundings {
+            own: ["203.0.113.250".parse().unwrap()].into(),
+            connected: vec!["203.0.113.240/28".parse().unwrap()],
+        };
+        Arc::new(around.refused())
     }
 
     async fn learned(&self, slot: Slot, answers: Vec<Answer>) -> io::Result<()> {

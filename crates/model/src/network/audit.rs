@@ -79,6 +79,14 @@ fn blocks(listing: &str) -> Vec<Block<'_>> {
                 name,
                 body: String::new(),
             }),
+            // An object of another kind, such as `ct timeout NAME`: what follows is its own.
+            (1, [kind, .., name, "{"]) => all.push(Block {
+                family,
+                table: within,
+                kind,
+                name,
+                body: String::new(),
+            }),
             (2.., _) => {
                 if let Some(Block { body, .. }) = all.last_mut() {
                     body.push_str(line.trim());
@@ -139,10 +147,18 @@ fn filter(owner: u32, listing: &str, loaded: &Chains, planned: &BTreeSet<Element
     }
     for block in blocks(listing)
         .iter()
-        .filter(|block| block.table == own && block.kind != "chain")
+        .filter(|block| block.table == own && matches!(block.kind, "set" | "map"))
     {
         // What lives for a while, and what all VMs share.
-        let others = ["answer", "budget", "refused", "doh"];
+        let others = [
+            "answer",
+            "budget",
+            "refused",
+            "doh",
+            "resolver_ports",
+            "https_port",
+            "opened",
+        ];
         if others.iter().any(|other| block.name.starts_with(other)) {
             continue;
         }

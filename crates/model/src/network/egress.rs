@@ -89,7 +89,8 @@ impl Seen<'_> {
             (FlowRule::Host, _) => port.map(Allow::Host).into_iter().collect(),
             (_, Some(address)) => {
                 // No name leads inside, nor to another resolver: only a number does.
-                let by_number = is_refused(address) || is_resolver(address, port);
+                let by_number =
+                    rule == FlowRule::Neighbour || is_refused(address) || is_resolver(address, port);
                 let names = if by_number { &[] } else { self.names };
                 let mut rules: Vec<Allow> = names.iter().filter_map(|name| of_name(name, port)).collect();
                 if rules.is_empty() {

@@ -49,6 +49,8 @@ pub enum FlowRule {
     Off,
     /// Denied: not the public Internet.
     Private,
+    /// Denied: on a network that the host itself is on.
+    Neighbour,
     /// Denied: a resolver other than the gateway.
     Resolver,
     /// Denied: a resolver that answers over HTTPS.
@@ -73,6 +75,7 @@ impl FlowRule {
             (Self::Host, false) => "the host itself",
             (Self::Off, _) => "net off",
             (Self::Private, _) => "not the public Internet",
+            (Self::Neighbour, _) => "a network of this host",
             (Self::Resolver, _) => "another resolver",
             (Self::Doh, _) => "a resolver over HTTPS",
             (Self::Unlisted, _) => "in no rule",

@@ -34,7 +34,9 @@ pub use mac::{InvalidMac, Mac};
 pub use plan::{InvalidNetwork, MAX_POOL, Member, Network, Plan, Prepared};
 pub use policy::{InvalidRules, MAX_RULES, NetMode, NetRule, ParseNetModeError, Policy, Rules};
 pub use ranges::{Range, merged};
-pub use refused::{DNS_OVER_HTTPS, RESOLVER_PORTS, is_refused, is_resolver, refused};
+pub use refused::{
+    DNS_OVER_HTTPS, RESOLVER_PORTS, Refused, Surroundings, is_refused, is_resolver, of_nat64, refused,
+};
 pub use slot::{
     Slot, bridge_name, choose_slot, slot_of_tap, spare_prefix, spare_tap_name, tap_name, tap_prefix,
 };

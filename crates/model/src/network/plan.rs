@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Mac, Rules, Slot, Subnet, Ula};
+use super::{Mac, Rules, Slot, Subnet, Surroundings, Ula};
 
 /// A user's network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +70,10 @@ pub struct Plan {
     pub prepared: Option<Prepared>,
     /// Who is attached to it.
     pub members: BTreeMap<Slot, Member>,
+    /// What is around the host that leads out. Looked at, never recorded.
+    pub around: Surroundings,
+    /// Whether this is a namespace of a user's own, which has no traffic but that of VMs.
+    pub apart: bool,
 }
 
 impl Plan {

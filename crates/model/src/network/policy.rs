@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Allow, Cidr, Range, Slot, merged, refused};
+use super::{Allow, Cidr, Range, Refused, Slot, merged};
 use crate::VmName;
 
 /// The most rules that one VM may have.
@@ -168,12 +168,12 @@ impl Rules {
 
     /// The addresses that may be reached at `port`, as ranges that do not overlap.
     ///
-    /// A rule that lies wholly inside a refused block names what it is about, and is kept. A wider one, such as
-    /// `0.0.0.0/0`, is kept without the refused blocks.
-    pub fn ranges(&self, port: Option<u16>) -> Vec<Range> {
-        let kept = |rule: &NetRule| match refused().iter().any(|block| block.covers(&rule.net)) {
+    /// A rule that lies wholly inside what is `refused` names what it is about, and is kept. A wider one, such as
+    /// `0.0.0.0/0`, is kept without what is refused.
+    pub fn ranges(&self, port: Option<u16>, refused: &Refused) -> Vec<Range> {
+        let kept = |rule: &NetRule| match refused.covers(&rule.net) {
             true => vec![rule.net.range()],
-            false => rule.net.range().without(refused()),
+            false => rule.net.range().without(refused.ranges().iter().copied()),
         };
         merged(
             self.blocks()
@@ -193,6 +193,7 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::refused;
 
     fn policy(mode: NetMode, allow: &[&str]) -> Policy {
         Policy {
@@ -223,7 +224,7 @@ mod tests {
         assert_eq!(rules.host_ports, BTreeSet::from([80]));
         assert_eq!(rules.exact(), BTreeSet::from([("1.2.3.4".parse().unwrap(), 22)]));
         assert_eq!(rules.ports(), BTreeSet::from([None]));
-        assert_eq!(text(&rules.ranges(None)), ["1.2.3.0/24"]);
+        assert_eq!(text(&rules.ranges(None, refused())), ["1.2.3.0/24"]);
     }
 
     #[test]
@@ -233,7 +234,7 @@ mod tests {
             &["0.0.0.0/0:443", "10.1.0.0/16:443", "10.1.2.0/24:443"],
         )
         .rules(|_| None);
-        let ranges = text(&rules.ranges(Some(443)));
+        let ranges = text(&rules.ranges(Some(443), refused()));
         assert_eq!(
             ranges[..3],
             ["1.0.0.0-9.255.255.255", "10.1.0.0/16", "11.0.0.0-100.63.255.255"]

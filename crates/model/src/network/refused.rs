@@ -1,37 +1,56 @@
-//! What no VM reaches unless it is named, and who answers names elsewhere than here.
+//! What no VM reaches unless it is named, and who answers names elsewhere than here. The packet filter and the resolver
+//! both judge by these tables alone.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
-use super::Cidr;
+use super::{Cidr, Range, merged};
 
-/// Not the public Internet (IANA's special-purpose registries): this host, private and shared networks, link-local
-/// addresses with the metadata services of clouds among them, multicast, and what embeds an IPv4 address.
-const REFUSED: [&str; 19] = [
+/// IPv4 that is not the public Internet: IANA's special-purpose registry, and service addresses of clouds. Blocks for
+/// documentation (192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24) are left out: they lead nowhere, and examples use them.
+const REFUSED_V4: [&str; 15] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
+    // Shared by providers; Alibaba's metadata (100.100.100.200) and resolvers.
     "100.64.0.0/10",
     "127.0.0.0/8",
+    // IBM Cloud's service network: resolvers, mirrors, endpoints.
+    "161.26.0.0/16",
+    "166.8.0.0/14",
+    // Azure's host agent.
+    "168.63.129.16",
+    // Link-local; the metadata of most clouds.
     "169.254.0.0/16",
     "172.16.0.0/12",
+    // Protocol assignments; Oracle's metadata (192.0.0.192).
     "192.0.0.0/24",
+    // Equinix Metal's metadata.
+    "192.80.8.124",
+    // Relays of 6to4.
+    "192.88.99.0/24",
     "192.168.0.0/16",
     "198.18.0.0/15",
+    // Multicast, reserved, broadcast.
     "224.0.0.0/3",
-    // The unspecified address, loopback, and IPv4 in IPv6.
-    "::/16",
-    // NAT64 of a network's own prefix; 64:ff9b::/96 is the public one.
-    "64:ff9b:1::/48",
-    // Teredo and 6to4.
-    "2001::/32",
-    "2002::/16",
-    // Unique local addresses; fd00:ec2::254 serves metadata.
-    "fc00::/7",
-    "fe80::/10",
-    "fec0::/10",
-    "ff00::/8",
-    "100::/64",
 ];
+
+/// IPv6 that is not the public Internet. Only 2000::/3 is handed out to hosts: all else is refused (loopback, embedded IPv4,
+/// 64:ff9b:1::/48, discard-only, segment identifiers, unique local with the metadata of AWS and GCP, link-local, site-local,
+/// multicast), but the public NAT64 prefix, in which an address is judged by the IPv4 address that it embeds. 2001:db8::/32
+/// and 3fff::/20 are for documentation.
+const REFUSED_V6: [&str; 5] = [
+    "::/3",
+    // Protocol assignments: Teredo, benchmarks, ORCHID.
+    "2001::/23",
+    // 6to4.
+    "2002::/16",
+    "4000::/2",
+    "8000::/1",
+];
+
+/// IPv4 addresses as IPv6-only hosts reach them (RFC 6052).
+const NAT64: Cidr = Cidr::zeroed_v6(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
 /// Ports on which resolvers answer: DNS, and DNS over TLS or QUIC.
 pub const RESOLVER_PORTS: [u16; 2] = [53, 853];
@@ -83,25 +102,129 @@ pub const DNS_OVER_HTTPS: [&str; 43] = [
     "2001:de4::/48",
 ];
 
-fn blocks(list: &[&str]) -> Vec<Cidr> {
-    list.iter().filter_map(|text| text.parse().ok()).collect()
+/// Addresses that are refused in every mode, unless a rule lies wholly inside them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(Vec<Range>);
+
+impl Refused {
+    /// The tables, and these blocks of this host's surroundings.
+    fn of(blocks: impl Iterator<Item = Cidr>) -> Self {
+        let fixed = REFUSED_V6
+            .iter()
+            .filter_map(|text| text.parse::<Cidr>().ok())
+            .flat_map(|block| block.range().without([NAT64.range()]));
+        let v4 = blocks_of(&REFUSED_V4);
+        let all = v4
+            .into_iter()
+            .chain(blocks)
+            .flat_map(with_nat64)
+            .map(|block| block.range());
+        Self(merged(fixed.chain(all).collect()))
+    }
+
+    /// Whether the address is refused unless it is named.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        is_isatap(address) || self.covers(&Cidr::host(address))
+    }
+
+    /// Whether all of `net` is refused: a rule for it names what it is about.
+    pub fn covers(&self, net: &Cidr) -> bool {
+        let range = net.range();
+        // Ranges are in order and do not touch, so the last that begins before it is the only candidate.
+        let after = self.0.partition_point(|refused| refused.first <= range.first);
+        let candidate = after.checked_sub(1).and_then(|at| self.0.get(at));
+        candidate.is_some_and(|refused| {
+            range.last <= refused.last && range.last.is_ipv4() == refused.last.is_ipv4()
+        })
+    }
+
+    /// The ranges, in order.
+    pub fn ranges(&self) -> &[Range] {
+        &self.0
+    }
 }
 
-/// The blocks that are refused in every mode unless a rule lies wholly inside one of them.
-pub fn refused() -> &'static [Cidr] {
-    static BLOCKS: LazyLock<Vec<Cidr>> = LazyLock::new(|| blocks(&REFUSED));
-    &BLOCKS
+/// What is around this host: what its own network is for, no VM reaches without being told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The host's own addresses.
+    pub own: BTreeSet<IpAddr>,
+    /// Blocks of addresses that are on a link of the host's.
+    pub connected: Vec<Cidr>,
 }
 
-/// Whether an address is refused unless it is named.
+impl Surroundings {
+    /// Everything that is refused here.
+    pub fn refused(&self) -> Refused {
+        Refused::of(self.neighbours())
+    }
+
+    /// The host's addresses and its neighbours', in every form, as ranges that do not overlap.
+    pub fn ranges(&self) -> Vec<Range> {
+        merged(
+            self.neighbours()
+                .flat_map(with_nat64)
+                .map(|block| block.range())
+                .collect(),
+        )
+    }
+
+    /// Whether the address is the host's or a neighbour's.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = of_nat64(address).unwrap_or(address);
+        self.neighbours().any(|block| block.contains(address))
+    }
+
+    fn neighbours(&self) -> impl Iterator<Item = Cidr> {
+        let own = self.own.iter().map(|&address| Cidr::host(address));
+        own.chain(self.connected.iter().copied())
+    }
+}
+
+/// The tables alone, of a host without surroundings.
+pub fn refused() -> &'static Refused {
+    static FIXED: LazyLock<Refused> = LazyLock::new(|| Surroundings::default().refused());
+    &FIXED
+}
+
+/// Whether an address is refused on every host unless it is named.
 pub fn is_refused(address: IpAddr) -> bool {
-    refused().iter().any(|block| block.contains(address))
+    refused().contains(address)
+}
+
+/// A block, and that by which an IPv6-only host reaches it.
+fn with_nat64(block: Cidr) -> impl Iterator<Item = Cidr> {
+    let embedded = match (block.first(), NAT64.first()) {
+        (IpAddr::V4(v4), IpAddr::V6(prefix)) => {
+            let first = Ipv6Addr::from_bits(prefix.to_bits() | u128::from(v4.to_bits()));
+            Some(Cidr::zeroed_v6(first, NAT64.prefix() + block.prefix()))
+        }
+        _ => None,
+    };
+    [block].into_iter().chain(embedded)
+}
+
+/// The IPv4 address that an address of the public NAT64 prefix stands for.
+pub fn of_nat64(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V6(v6) if NAT64.contains(address) => Some(Ipv4Addr::from_bits(v6.to_bits() as u32).into()),
+        _ => None,
+    }
+}
+
+/// Whether the lower half of an address says that it embeds an IPv4 address of a site (ISATAP, RFC 5214).
+fn is_isatap(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.segments()[4] & 0xfdff == 0 && v6.segments()[5] == 0x5efe)
+}
+
+fn blocks_of(list: &[&str]) -> Vec<Cidr> {
+    list.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// Whether a port of an address answers names, as far as is known; refused to VMs in modes `allow` and `learn` unless a rule
 /// has both as numbers.
 pub fn is_resolver(address: IpAddr, port: Option<u16>) -> bool {
-    static OVER_HTTPS: LazyLock<Vec<Cidr>> = LazyLock::new(|| blocks(&DNS_OVER_HTTPS));
+    static OVER_HTTPS: LazyLock<Vec<Cidr>> = LazyLock::new(|| blocks_of(&DNS_OVER_HTTPS));
     match port {
         Some(443) => OVER_HTTPS.iter().any(|block| block.contains(address)),
         Some(port) => RESOLVER_PORTS.contains(&port),
@@ -110,51 +233,4 @@ pub fn is_resolver(address: IpAddr, port: Option<u16>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_block_of_the_tables_is_one() {
-        assert_eq!(refused().len(), REFUSED.len());
-        assert_eq!(blocks(&DNS_OVER_HTTPS).len(), DNS_OVER_HTTPS.len());
-        // The packet filter takes no block within another.
-        for list in [refused().to_vec(), blocks(&DNS_OVER_HTTPS)] {
-            for (at, block) in list.iter().enumerate() {
-                assert!(
-                    !list[at + 1..].iter().any(|other| other.overlaps(block)),
-                    "{block}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn metadata_hosts_and_private_networks_are_refused() {
-        for address in [
-            "169.254.169.254",
-            "fd00:ec2::254",
-            "fe80::1",
-            "127.0.0.1",
-            "::1",
-            "::ffff:10.0.0.1",
-            "10.1.2.3",
-            "192.168.1.1",
-            "172.31.0.1",
-            "100.100.100.200",
-            "255.255.255.255",
-            "224.0.0.1",
-        ] {
-            assert!(is_refused(address.parse().unwrap()), "{address}");
-        }
-        for address in [
-            "1.1.1.1",
-            "172.15.0.1",
-            "172.32.0.1",
-            "203.0.113.7",
-            "2001:db8::1",
-            "2606:4700::1",
-        ] {
-            assert!(!is_refused(address.parse().unwrap()), "{address}");
-        }
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use banger_model::network::{NetMode, Slot, filter, is_refused};
+use banger_model::network::{NetMode, Slot, filter};
 
 use super::{Helper, Refusal};
 use crate::wire::{Answer, MAX_ANSWERS};
@@ -19,7 +19,8 @@ impl Helper {
             return Err(Refusal::Answers(answers.len()));
         }
         // A name of an attacker's may resolve to anything: to this host, to its neighbours, to metadata.
-        if let Some(answer) = answers.iter().find(|answer| is_refused(answer.address)) {
+        let refused = self.plan.around.refused();
+        if let Some(answer) = answers.iter().find(|answer| refused.contains(answer.address)) {
             return Err(Refusal::Answer(answer.address));
         }
         let place = |answer: &Answer| ((answer.address, answer.port), answer.ttl);

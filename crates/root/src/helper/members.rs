@@ -98,7 +98,9 @@ impl Helper {
         to: Option<&Member>,
     ) -> Result<(), HostError> {
         let network = self.plan.network();
-        let script = network.map(|network| filter::member_change(self.owner, network, slot, from, to));
+        let refused = self.plan.around.refused();
+        let change = |network| filter::member_change(self.owner, network, slot, from, to, &refused);
+        let script = network.map(change);
         self.load("change the packet filter", script.unwrap_or_default())
     }
 

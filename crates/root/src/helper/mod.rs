@@ -1,6 +1,7 @@
 //! The verbs: each checks its limits, records, changes the host, and on failure puts back what was.
 
 mod answers;
+mod around;
 mod dns;
 mod members;
 mod refusal;

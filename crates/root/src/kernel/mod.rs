@@ -4,12 +4,15 @@ pub(crate) mod netlink;
 mod nft;
 pub(crate) mod resolved;
 mod tap;
+mod watch;
 
 use std::fmt::Display;
 use std::fs;
 use std::io;
 
-use banger_model::network::{Observed, Step};
+use banger_model::network::{Observed, Step, filter};
+
+pub use watch::Watch;
 
 /// A host that refuses.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +83,11 @@ impl Host for Kernel {
             Step::Address { link, own } => netlink::address(link, *own),
             Step::NoAddress { link, own } => netlink::no_address(link, *own),
             Step::Setting { key, value } => fs::write(format!("/proc/sys/{key}"), value),
-            Step::Filter { script, .. } => nft::apply(script),
+            Step::Filter { script, .. } => nft::apply(script).or_else(|error| {
+                // A kernel without what is optional has the rest.
+                let less = filter::without_optional(script);
+                less.map_or(Err(error), |less| nft::apply(&less))
+            }),
             Step::Tap { name, owner } => tap::make(name, *owner),
             Step::Port { tap, bridge, mtu } => netlink::port(tap, bridge, *mtu),
             Step::Rename { from, to } => netlink::rename(from, to),

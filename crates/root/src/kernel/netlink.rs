@@ -14,8 +14,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 const RTNLGRP_LINK: u32 = 1;
 /// An acknowledgement, or the end of a list.
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
+pub(super) const ERROR: u16 = 2;
+pub(super) const DONE: u16 = 3;
 /// What makes or replaces.
 const SET: i32 = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
 

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::network::{DNS_OVER_HTTPS, NetMode, RESOLVER_PORTS, Rules, Slot};
+use crate::network::{DNS_OVER_HTTPS, NetMode, RESOLVER_PORTS, Rules, Slot, refused};
 
 fn policy(mode: NetMode, allow: &[&str]) -> Policy {
     Policy {
@@ -166,7 +166,7 @@ impl Guest {
 
     fn connects(&self, address: IpAddr, port: Option<u16>) -> Option<FlowRule> {
         let in_ranges = |port| {
-            self.rules.ranges(port).iter().any(|range| {
+            self.rules.ranges(port, refused()).iter().any(|range| {
                 range.first <= address && address <= range.last && range.first.is_ipv4() == address.is_ipv4()
             })
         };

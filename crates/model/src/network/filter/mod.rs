@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::{
-    Cidr, DNS_OVER_HTTPS, Member, NetMode, Network, Plan, RESOLVER_PORTS, Slot, bridge_name, refused,
-    tap_name, tap_prefix,
-};
+use super::{Member, NetMode, Network, Plan, Refused, Slot, Surroundings, tap_name};
+
+mod text;
+
+pub use text::{base, without_optional};
 
 /// How the names of sets and chains begin that are one VM's, and the verdicts that lead to them.
 pub(super) const OWN: &str = "vm";
 const JUMP: &str = "jump ";
 
-const ALLOWED: [&str; 6] = ["nat", "learn", "rule", "answer", "peer", "host"];
-const DENIED: [&str; 7] = ["off", "private", "peer", "resolver", "doh", "unlisted", "host"];
+/// The sets that belong to no VM.
+const SHARED: [&str; 2] = ["neighbours", "hosts"];
 
 /// The name of the owner's two tables, in families `inet` and `bridge`.
 pub fn table(owner: u32) -> String {
@@ -27,106 +28,49 @@ pub fn log_group(owner: u32) -> u16 {
     0x4000 | (owner & 0x3fff) as u16
 }
 
-/// The whole filter without elements, in place of any that there is.
-pub fn base(owner: u32, network: &Network) -> String {
-    let fill = |text: &str, values: &[(&str, &str)]| {
-        values.iter().fold(text.to_owned(), |text, (name, value)| {
-            text.replace(&format!("%{name}%"), value)
-        })
-    };
-    let group = log_group(owner).to_string();
-    let list = |v4: bool, blocks: &mut dyn Iterator<Item = Cidr>| -> String {
-        let own: Vec<String> = blocks
-            .filter(|block| block.first().is_ipv4() == v4)
-            .map(|block| block.to_string())
-            .collect();
-        own.join(", ")
-    };
-    let resolvers = RESOLVER_PORTS.map(|port| port.to_string()).join(", ");
-    let family = |f: &str, ip: &str, addr: &str| {
-        let blocked = list(f == "4", &mut refused().iter().copied());
-        let doh = list(
-            f == "4",
-            &mut DNS_OVER_HTTPS.iter().filter_map(|text| text.parse().ok()),
-        );
-        let values = [
-            ("f", f),
-            ("ip", ip),
-            ("addr", addr),
-            ("refused", &blocked),
-            ("doh", &doh),
-            ("resolvers", &resolvers),
-        ];
-        fill(include_str!("family.nft"), &values)
-    };
-    let verdict = |verdict: &str, rule: &str| {
-        // Packets of a connection come here until the mark that it gets is known to live; then no more of them do, but to
-        // the host. So one that was open before the rules changed is told of again.
-        let new = if verdict == "allow" && rule == "host" {
-            "ct state new"
-        } else {
-            ""
-        };
-        let end = match verdict {
-            "allow" => "ct mark set ip saddr map @marks4\n\t\tct mark set ip6 saddr map @marks6\n\t\taccept",
-            _ => "reject with icmpx admin-prohibited",
-        };
-        let values = [
-            ("verdict", verdict),
-            ("rule", rule),
-            ("new", new),
-            ("end", end),
-            ("group", &group),
-        ];
-        fill(include_str!("verdict.nft"), &values)
-    };
-    let allowed = ALLOWED.iter().map(|rule| verdict("allow", rule));
-    let verdicts: String = allowed
-        .chain(DENIED.iter().map(|rule| verdict("deny", rule)))
-        .collect();
-    let families = [family("4", "ip", "ipv4_addr"), family("6", "ip6", "ipv6_addr")].concat();
-    let gateways = [
-        network.subnet.gateway().to_string(),
-        network.ula.gateway().to_string(),
-    ];
-    let blocks = [network.subnet.to_string(), network.ula.to_string()];
-    fill(
-        include_str!("base.nft"),
-        &[
-            // What is filled in last is not looked into again, and none of these values has a % in it.
-            ("families", &families),
-            ("verdicts", &verdicts),
-            ("table", &table(owner)),
-            ("bridge", &bridge_name(owner)),
-            ("taps", &tap_prefix(owner)),
-            ("gateway4", &gateways[0]),
-            ("gateway6", &gateways[1]),
-            ("subnet4", &blocks[0]),
-            ("subnet6", &blocks[1]),
-            ("group", &group),
-        ],
-    )
-}
-
 /// The whole filter of a plan, and of the answers that live.
 pub fn whole(owner: u32, plan: &Plan, answers_of: impl Fn(Slot) -> Vec<Answered>) -> String {
     let Some(network) = plan.network() else {
         return no_tables(owner);
     };
-    let mut script = base(owner, network) + &change(owner, &BTreeSet::new(), &all_elements(owner, plan));
+    let mut script =
+        base(owner, network, plan.apart) + &change(owner, &BTreeSet::new(), &all_elements(owner, plan));
     for &slot in plan.members.keys() {
         script += &answers(owner, network, slot, &answers_of(slot));
     }
     script
 }
 
-/// What the filter holds of all VMs.
+/// What the filter holds of all VMs and of the host's surroundings.
 pub fn all_elements(owner: u32, plan: &Plan) -> BTreeSet<Element> {
-    let of = |network| move |(&slot, member)| elements(owner, network, slot, member);
-    plan.network()
-        .into_iter()
-        .flat_map(|network| plan.members.iter().flat_map(of(network)))
-        .collect()
+    let refused = plan.around.refused();
+    let Some(network) = plan.network() else {
+        return BTreeSet::new();
+    };
+    let of = |(&slot, member)| elements(owner, network, slot, member, &refused);
+    let mut all: BTreeSet<Element> = plan.members.iter().flat_map(of).collect();
+    all.extend(shared(&plan.around, plan.apart));
+    all
+}
+
+/// What the filter holds of the host's surroundings.
+fn shared(around: &Surroundings, apart: bool) -> impl Iterator<Item = Element> {
+    let element = |set: &str, is_ipv4: bool, key: String| Element {
+        set: format!("{set}{}", if is_ipv4 { '4' } else { '6' }),
+        key,
+        value: None,
+    };
+    let neighbours = around.ranges().into_iter();
+    let neighbours =
+        neighbours.map(move |range| element("neighbours", range.first.is_ipv4(), range.to_string()));
+    // On the host itself, what is for the host comes by another way.
+    let hosts = around.own.iter().filter(move |_| apart);
+    let hosts = hosts.map(move |own| element("hosts", own.is_ipv4(), own.to_string()));
+    neighbours.chain(hosts)
+}
+
+fn is_shared(set: &str) -> bool {
+    SHARED.contains(&&set[..set.len().saturating_sub(1)])
 }
 
 /// No filter at all.
@@ -158,7 +102,13 @@ impl Element {
 }
 
 /// What the filter holds of one VM.
-pub fn elements(owner: u32, network: &Network, slot: Slot, member: &Member) -> BTreeSet<Element> {
+pub fn elements(
+    owner: u32,
+    network: &Network,
+    slot: Slot,
+    member: &Member,
+    refused: &Refused,
+) -> BTreeSet<Element> {
     let mut all = BTreeSet::new();
     let mut add = |set: String, key: String, value: Option<String>| {
         all.insert(Element { set, key, value });
@@ -175,6 +125,7 @@ pub fn elements(owner: u32, network: &Network, slot: Slot, member: &Member) -> B
     for own in network.addresses(slot) {
         let f = if own.is_ipv4() { '4' } else { '6' };
         add(format!("sources{f}"), format!("{card} . {own}"), None);
+        add(format!("self{f}"), format!("{own} . {own}"), None);
         if rules.mode == NetMode::Off {
             continue;
         }
@@ -201,7 +152,11 @@ pub fn elements(owner: u32, network: &Network, slot: Slot, member: &Member) -> B
             add(format!("exact{f}"), format!("{own} . {address} . {port}"), None);
         }
         for port in rules.ports() {
-            for range in rules.ranges(port).into_iter().filter(|range| same(&range.first)) {
+            for range in rules
+                .ranges(port, refused)
+                .into_iter()
+                .filter(|range| same(&range.first))
+            {
                 let (map, key) = match port {
                     Some(port) => (format!("net_ports{f}"), format!("{range} . {port}")),
                     None => (format!("nets{f}"), range.to_string()),
@@ -230,8 +185,12 @@ pub(super) fn own_chains<'a>(
 
 fn own_rule(name: &str) -> String {
     let ip = if name.ends_with('4') { "ip" } else { "ip6" };
-    let port = if name.contains("ports") { " . th dport" } else { "" };
-    format!("{ip} daddr{port} @{name} goto allow_rule")
+    // `nft` knows what kind of number the port is by the protocol alone.
+    let (protocol, port) = match name.contains("ports") {
+        true => ("meta l4proto { 6, 17 } ", " . ct original proto-dst"),
+        false => ("", ""),
+    };
+    format!("{protocol}ct original {ip} daddr{port} @{name} goto allow_rule")
 }
 
 /// The transaction from one set of elements to another. Empty if they are the same.
@@ -239,7 +198,14 @@ pub fn change(owner: u32, from: &BTreeSet<Element>, to: &BTreeSet<Element>) -> S
     let (less, more) = (|| from.difference(to), || to.difference(from));
     // What is in a set goes with it.
     let gone: BTreeSet<&str> = less().filter_map(own).collect();
-    let stays = |element: &&Element| !gone.contains(element.set.as_str());
+    // Ranges that meet those of before cannot come in the transaction in which those go, one by one.
+    let renewed: BTreeSet<&str> = less()
+        .chain(more())
+        .map(|element| element.set.as_str())
+        .filter(|set| is_shared(set))
+        .collect();
+    let stays =
+        |element: &&Element| !gone.contains(element.set.as_str()) && !renewed.contains(element.set.as_str());
     let at = |name: &str| format!("inet {} {name}", table(owner));
     let mut script = String::new();
     // Writing to a string does not fail.
@@ -258,8 +224,13 @@ pub fn change(owner: u32, from: &BTreeSet<Element>, to: &BTreeSet<Element>) -> S
         let _ = writeln!(script, "create set {at} {{ type {addr}{port}; flags interval; }}");
         let _ = writeln!(script, "create chain {at}\nadd rule {at} {rule}");
     }
+    for set in &renewed {
+        let _ = writeln!(script, "flush set {}", at(set));
+    }
     commands(&mut script, "delete", owner, less().filter(stays));
-    commands(&mut script, "add", owner, more());
+    let anew = to.iter().filter(|element| renewed.contains(element.set.as_str()));
+    let more = more().filter(|element| !renewed.contains(element.set.as_str()));
+    commands(&mut script, "add", owner, more.chain(anew));
     for name in gone.into_iter().map(at) {
         let _ = writeln!(script, "delete chain {name}\ndelete set {name}");
     }
@@ -273,9 +244,10 @@ pub fn member_change(
     slot: Slot,
     from: Option<&Member>,
     to: Option<&Member>,
+    refused: &Refused,
 ) -> String {
     let of = |member: Option<&Member>| {
-        let elements = member.map(|member| elements(owner, network, slot, member));
+        let elements = member.map(|member| elements(owner, network, slot, member, refused));
         elements.unwrap_or_default()
     };
     change(owner, &of(from), &of(to))
@@ -365,7 +337,7 @@ pub fn answers<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{NetRule, Rules, Subnet, Ula};
+    use crate::network::{NetRule, Rules, Subnet, Ula, refused};
 
     fn network() -> Network {
         Network {
@@ -402,12 +374,13 @@ mod tests {
 
     #[test]
     fn the_whole_filter() {
-        insta::assert_snapshot!(base(1000, &network()));
+        insta::assert_snapshot!(base(1000, &network(), false));
+        insta::assert_snapshot!("the_whole_filter_apart", base(0, &network(), true));
     }
 
     #[test]
     fn what_a_vm_adds_and_what_a_narrower_policy_changes() {
-        let all = |member| elements(1000, &network(), Slot(0), &member);
+        let all = |member| elements(1000, &network(), Slot(0), &member, refused());
         let attach = change(1000, &BTreeSet::new(), &all(member(NetMode::Allow)));
         let off = Member {
             generation: 4,
@@ -433,7 +406,7 @@ mod tests {
 
     #[test]
     fn nothing_changes_without_a_change() {
-        let all = elements(1000, &network(), Slot(0), &member(NetMode::Nat));
+        let all = elements(1000, &network(), Slot(0), &member(NetMode::Nat), refused());
         assert_eq!(change(1000, &all, &all), "");
     }
 }

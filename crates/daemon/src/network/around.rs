@@ -1,0 +1,36 @@
+//! What is around this host, for the resolver: no name leads a VM to the host itself or to its neighbours. The packet filter
+//! refuses the same by what its helper sees.
+
+use std::io;
+use std::sync::Arc;
+
+use banger_root::kernel::Watch;
+
+use super::names::Names;
+
+/// Looks around, and again whenever the host's network changes, for as long as the process lives.
+pub(super) fn follow(names: &Arc<Names>) {
+    let first = || -> io::Result<Watch> {
+        let watch = Watch::open()?;
+        names.refuse(watch.look()?.refused());
+        Ok(watch)
+    };
+    let watch = match first() {
+        Ok(watch) => watch,
+        Err(error) => return cannot(&error),
+    };
+    let names = Arc::clone(names);
+    std::thread::spawn(move || {
+        loop {
+            match watch.wait().and_then(|()| watch.look()) {
+                Ok(around) => names.refuse(around.refused()),
+                Err(error) => return cannot(&error),
+            }
+        }
+    });
+}
+
+/// The packet filter still refuses what a name leads to.
+fn cannot(error: &io::Error) {
+    tracing::error!(%error, "failed to follow the host's network; names may lead to its neighbours");
+}

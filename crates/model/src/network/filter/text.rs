@@ -1,0 +1,201 @@
+//! The filter's text: the templates beside this file, filled in.
+
+use super::super::{
+    Cidr, DNS_OVER_HTTPS, Network, RESOLVER_PORTS, Range, bridge_name, merged, refused, tap_prefix,
+};
+use super::{log_group, table};
+
+const ALLOWED: [&str; 6] = ["nat", "learn", "rule", "answer", "peer", "host"];
+const DENIED: [&str; 8] = [
+    "off",
+    "private",
+    "neighbour",
+    "peer",
+    "resolver",
+    "doh",
+    "unlisted",
+    "host",
+];
+
+/// How a line ends that a kernel without timeouts of its own for connections (`CONFIG_NF_CONNTRACK_TIMEOUT`) refuses.
+const OPTIONAL: &str = " # where the kernel has them";
+
+/// The interface by which a namespace of a user's own leads out is the only one beside the bridge, and nothing there listens.
+const OUTSIDE_APART: &str = r#"		iifname "lo" accept
+		# Nothing is for this namespace itself: what is not an answer to a VM gets none.
+		iifname != "%bridge%" icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
+		iifname != "%bridge%" ct state established,related accept
+		iifname != "%bridge%" drop"#;
+const OUTSIDE_HOST: &str = r#"		iifname != "%bridge%" goto others"#;
+
+/// What a VM may not reach of the host by the namespace's way out.
+const HOSTS: &str =
+    "		ct original ip daddr @hosts4 goto deny_host\n		ct original ip6 daddr @hosts6 goto deny_host";
+
+/// On the host, a segment that conntrack does not translate back looks like one to the host itself, whose TCP would answer
+/// with a reset. So the connections of VMs are remembered as they look outside.
+const OPENED: &str = "	set opened%f% { type %addr% . inet_service . %addr% . inet_service; flags dynamic,timeout; timeout 5d; size 131071; }";
+const TRACKING: &str = r#"
+	# As they look outside, from their first segment up to a while after their last.
+	chain tracking {
+		type filter hook postrouting priority srcnat + 1; policy accept;
+		tcp flags & (syn | fin | rst) == 0 accept
+		oifname != { "lo", "%bridge%" } ct original ip saddr %subnet4% goto track4
+		oifname != { "lo", "%bridge%" } ct original ip6 saddr %subnet6% goto track6
+	}
+
+	chain track4 {
+		tcp flags & (syn | fin | rst) == syn update @opened4 { ip daddr . tcp dport . ip saddr . tcp sport timeout 5d }
+		tcp flags & (fin | rst) != 0 update @opened4 { ip daddr . tcp dport . ip saddr . tcp sport timeout 10m }
+	}
+
+	chain track6 {
+		tcp flags & (syn | fin | rst) == syn update @opened6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport timeout 5d }
+		tcp flags & (fin | rst) != 0 update @opened6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport timeout 10m }
+	}
+
+	# The host's other traffic is none of ours, but for what looks like a VM's and was not translated back.
+	chain others {
+		ct state established,related accept
+		meta l4proto != tcp accept
+		tcp flags & (syn | ack) == syn accept
+		ip saddr . tcp sport . ip daddr . tcp dport @opened4 drop
+		ip6 saddr . tcp sport . ip6 daddr . tcp dport @opened6 drop
+	}
+"#;
+
+/// A connection of which one side has said its last may go on for an hour in the other direction, and a datagram's answer may
+/// be late (RFC 4787, 5382).
+const TIMEOUTS: [&str; 2] = [
+    "	ct timeout tcp_of_vms { protocol tcp; policy = { fin_wait: 3600, close_wait: 3600 }; }",
+    "	ct timeout udp_of_vms { protocol udp; policy = { unreplied: 120, replied: 300 }; }",
+];
+const OPENING: [&str; 2] = [
+    r#"		ct timeout set "tcp_of_vms""#,
+    r#"		ct timeout set "udp_of_vms""#,
+];
+
+fn fill(text: &str, values: &[(&str, &str)]) -> String {
+    values.iter().fold(text.to_owned(), |text, (name, value)| {
+        text.replace(&format!("%{name}%"), value)
+    })
+}
+
+fn optional(lines: &[&str]) -> String {
+    let lines: Vec<String> = lines.iter().map(|line| format!("{line}{OPTIONAL}")).collect();
+    lines.join("\n")
+}
+
+/// The script without what older or smaller kernels lack; none if nothing of that is in it.
+pub fn without_optional(script: &str) -> Option<String> {
+    let lines = || script.lines().filter(|line| !line.ends_with(OPTIONAL));
+    let left: String = lines().flat_map(|line| [line, "\n"]).collect();
+    script.contains(OPTIONAL).then_some(left)
+}
+
+/// The whole filter without elements, in place of any that there is. `apart` is whether it is in a namespace of a user's own.
+pub fn base(owner: u32, network: &Network, apart: bool) -> String {
+    let group = log_group(owner).to_string();
+    let resolvers = RESOLVER_PORTS.map(|port| port.to_string()).join(", ");
+    let allowed = ALLOWED.iter().map(|rule| verdict("allow", rule, &group));
+    let denied = DENIED.iter().map(|rule| verdict("deny", rule, &group));
+    let verdicts: String = allowed.chain(denied).collect();
+    let families = [
+        family("4", "ip", "ipv4_addr", apart),
+        family("6", "ip6", "ipv6_addr", apart),
+    ];
+    let (outside, hosts, tracking) = match apart {
+        true => (OUTSIDE_APART, HOSTS, ""),
+        false => (OUTSIDE_HOST, "", TRACKING),
+    };
+    let gateways = [
+        network.subnet.gateway().to_string(),
+        network.ula.gateway().to_string(),
+    ];
+    let blocks = [network.subnet.to_string(), network.ula.to_string()];
+    fill(
+        include_str!("base.nft"),
+        &[
+            // What is filled in last is not looked into again, and none of these values has a % in it.
+            ("families", &families.concat()),
+            ("verdicts", &verdicts),
+            ("timeouts", &optional(&TIMEOUTS)),
+            ("opening", &optional(&OPENING)),
+            ("outside", outside),
+            ("hosts", hosts),
+            ("tracking", tracking),
+            ("resolvers", &resolvers),
+            ("table", &table(owner)),
+            ("bridge", &bridge_name(owner)),
+            ("taps", &tap_prefix(owner)),
+            ("gateway4", &gateways[0]),
+            ("gateway6", &gateways[1]),
+            ("subnet4", &blocks[0]),
+            ("subnet6", &blocks[1]),
+            ("group", &group),
+        ],
+    )
+}
+
+fn family(f: &str, ip: &str, addr: &str, apart: bool) -> String {
+    let list = |ranges: Vec<Range>| -> String {
+        let own: Vec<String> = ranges
+            .iter()
+            .filter(|range| range.first.is_ipv4() == (f == "4"))
+            .map(Range::to_string)
+            .collect();
+        own.join(", ")
+    };
+    let doh = DNS_OVER_HTTPS.iter().filter_map(|text| text.parse::<Cidr>().ok());
+    let doh = list(merged(doh.map(|block| block.range()).collect()));
+    let sets = match apart {
+        true => "	set hosts%f% { type %addr%; }",
+        false => OPENED,
+    };
+    // The lower half of such an address says that it embeds one of IPv4 (RFC 5214).
+    let isatap = match f {
+        "6" => "		ct original ip6 daddr & ::fdff:ffff:0:0 == ::0:5efe:0:0 goto deny_private\n",
+        _ => "",
+    };
+    fill(
+        include_str!("family.nft"),
+        &[
+            ("opened", sets),
+            ("isatap", isatap),
+            ("f", f),
+            ("ip", ip),
+            ("addr", addr),
+            ("refused", &list(refused().ranges().to_vec())),
+            ("doh", &doh),
+        ],
+    )
+}
+
+fn verdict(verdict: &str, rule: &str, group: &str) -> String {
+    // Packets of a connection come here until the mark that it gets is known to live; then no more of them do, but to
+    // the host. So one that was open before the rules changed is told of again.
+    let new = match (verdict, rule) {
+        ("allow", "host") => "ct state new",
+        _ => "",
+    };
+    // An answer is judged by what it answers, and the next packet of the VM's own is told of and marked. Who is outside
+    // hears nothing of a refusal.
+    let (reply, end) = match verdict {
+        "allow" => (
+            "accept",
+            "ct mark set ip saddr map @marks4\n\t\tct mark set ip6 saddr map @marks6\n\t\taccept",
+        ),
+        _ => ("drop", "reject with icmpx admin-prohibited"),
+    };
+    fill(
+        include_str!("verdict.nft"),
+        &[
+            ("verdict", verdict),
+            ("rule", rule),
+            ("reply", reply),
+            ("new", new),
+            ("end", end),
+            ("group", group),
+        ],
+    )
+}
