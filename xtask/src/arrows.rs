@@ -16,8 +16,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-archive", &["banger-hostfs", "banger-inode"]),
     ("banger-ext4", &["banger-inode"]),
     ("banger-netlink", &[]),
+    ("banger-logins", &[]),
     ("banger-api", &["banger-guest-api", "banger-model"]),
-    ("banger-image", &["banger-archive", "banger-ext4", "banger-model"]),
+    (
+        "banger-image",
+        &["banger-archive", "banger-ext4", "banger-logins", "banger-model"],
+    ),
     ("banger-vmm", &["banger-model"]),
     ("banger-confined", &["banger-model", "banger-cases"]),
     ("banger-git", &["banger-confined", "banger-cases"]),
@@ -51,7 +55,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "banger",
-        &["banger-api", "banger-archive", "banger-hostfs", "banger-model"],
+        &[
+            "banger-api",
+            "banger-archive",
+            "banger-hostfs",
+            "banger-logins",
+            "banger-model",
+        ],
     ),
     // Outside the crates, nothing is used by anything that ships.
     ("banger-cases", &[]),

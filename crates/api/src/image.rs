@@ -75,6 +75,32 @@ pub struct ImageOrigin {
     pub digest: Option<String>,
 }
 
+/// Who the caller is to a registry. Without any of the optional fields: nobody.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryLogin {
+    /// The registry, `HOST[:PORT]`, such as `docker.io`.
+    pub registry: String,
+    /// A user's name, which goes with a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Or an identity token, as `docker login` keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_token: Option<String>,
+}
+
+/// Without what is secret.
+impl std::fmt::Debug for RegistryLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegistryLogin")
+            .field("registry", &self.registry)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Pulls an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +127,9 @@ pub struct ImagePull {
     /// For which platform, such as `linux/amd64`; this host's when absent.
     #[serde(default)]
     pub platform: Option<String>,
+    /// Who the caller is to registries. To those that are not named here, the daemon is whom its own environment says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logins: Vec<RegistryLogin>,
     /// Replace an image of the same name that came from elsewhere, and pull what is here anew.
     #[serde(default)]
     pub force: bool,

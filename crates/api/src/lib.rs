@@ -101,7 +101,7 @@ pub use helper::{HelperMember, HelperNetwork, HelperReport, HelperState};
 pub use image::{
     Aspect, Compression, DifferenceKind, Image, ImageConfig, ImageDiff, ImageDifference, ImageExport,
     ImageExported, ImageImport, ImageInspection, ImageOrigin, ImagePull, ImagePulled, ImageRegister,
-    ImageTag, ImageUpload,
+    ImageTag, ImageUpload, RegistryLogin,
 };
 pub use kernel::{Kernel, KernelImport, KernelSource};
 pub use paths::{Paths, PathsError};

@@ -39,6 +39,14 @@ impl Failure {
         failure
     }
 
+    /// A failure of this host, with its causes.
+    pub(crate) fn of_host(source: &dyn Error) -> Self {
+        let mut failure = Self::new(source.to_string(), &[]);
+        failure.body.code = ErrorCode::Host;
+        failure.body.causes = source.source().map(chain).unwrap_or_default();
+        failure.exiting(exit::HOST)
+    }
+
     /// Adds what to do about it.
     pub(crate) fn add_hint(&mut self, hint: &str) {
         self.body.hints.push(hint.to_owned());

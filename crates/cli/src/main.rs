@@ -13,6 +13,7 @@ mod copy;
 mod daemon_env;
 mod exit;
 mod failure;
+mod logins;
 mod many;
 mod print;
 mod progress;

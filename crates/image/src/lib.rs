@@ -28,6 +28,7 @@ mod tree;
 mod waiting;
 
 pub use banger_ext4::Error as DiskError;
+pub use banger_logins::Login;
 pub use error::Error;
 pub use images::{
     Aspect, Committing, Compression, Difference, DifferenceKind, Exported, ImageRecord, ImageStore,

@@ -17,6 +17,10 @@ use crate::{Story, on_the_host};
 pub(crate) const STORIES: &[Story] = &[
     on_the_host("a_guarded_registry_wants_an_authority_and_a_login", guarded),
     on_the_host("a_registry_may_want_a_token", token),
+    on_the_host(
+        "a_callers_login_counts_with_a_daemon_that_was_started_before",
+        login_of_the_caller,
+    ),
     on_the_host("an_unchanged_image_costs_one_manifest_request", unchanged),
     on_the_host("a_tag_that_moved_is_pulled_anew", moved),
     on_the_host("an_entry_point_is_the_vms_and_gets_the_terminal", entry_point),
@@ -178,6 +182,46 @@ fn token(_: Backend) -> Result<()> {
     refused(&home, &reference, &[], "log in first: `docker login")?;
     log_in(&home, &server.host(), true)?;
     pull(&home, &reference, &[])?.ok()?;
+    home.end()
+}
+
+/// The daemon has whose environment started it; the login is that of the command, by either variable.
+fn login_of_the_caller(_: Backend) -> Result<()> {
+    let registry = Registry::guarded()?;
+    registry.push(&image(b"the caller's")?, "x")?;
+    let reference = registry.reference("x");
+    let authority = registry.authority();
+    let trusting = ["--ca-cert", authority.as_str()];
+    let home = home("")?;
+    home.banger(["vm", "list"])?.ok()?;
+    refused(&home, &reference, &trusting, "log in first: `docker login")?;
+    let elsewhere = tempfile::tempdir()?;
+    let auths = format!(
+        r#"{{"auths": {{"{}": {{"auth": "c29tZW9uZTp3b3Jk"}}}}}}"#,
+        registry.host()
+    );
+    for (name, file, value) in [
+        ("DOCKER_CONFIG", "config.json", elsewhere.path().to_owned()),
+        (
+            "REGISTRY_AUTH_FILE",
+            "auth.json",
+            elsewhere.path().join("auth.json"),
+        ),
+    ] {
+        let path = elsewhere.path().join(file);
+        std::fs::write(&path, &auths)?;
+        let args = ["image", "pull", &reference, "--ca-cert", &authority];
+        let pulled = home.command(args).env(name, value).output()?;
+        ensure!(
+            pulled.status.success(),
+            "{name}: {}",
+            String::from_utf8_lossy(&pulled.stderr)
+        );
+        home.banger(["image", "rm", "x"])?.ok()?;
+        std::fs::remove_file(&path)?;
+    }
+    // What one command was given counts for that command alone.
+    refused(&home, &reference, &trusting, "log in first: `docker login")?;
     home.end()
 }
 

@@ -56,6 +56,7 @@ use self::routes::{Out, routes};
         banger_api::ImageOrigin,
         banger_api::ImagePublish,
         banger_api::ImagePull,
+        banger_api::RegistryLogin,
         banger_api::ImagePulled,
         banger_api::ImageRegister,
         banger_api::ImageTag,

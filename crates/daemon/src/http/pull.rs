@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress};
+use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress, RegistryLogin};
 use banger_image::catalog::{self, ImagePullOptions, Offered, Stores};
-use banger_image::{Pull, PullOptions, PullSource, Pulled, RegistryOptions};
+use banger_image::{Login, Pull, PullOptions, PullSource, Pulled, RegistryOptions};
 use banger_model::{CatalogName, ImageName};
 use tokio_util::sync::CancellationToken;
 
@@ -240,6 +240,7 @@ fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
     }
     .unwrap_or_default();
     let ca_cert = request.ca_cert.clone().map(absolute).transpose()?;
+    let logins = request.logins.into_iter().map(login).collect();
     let ca_certs = known.ca_cert.into_iter().chain(ca_cert);
     Ok(Pull {
         name,
@@ -252,11 +253,22 @@ fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
                 insecure: request.insecure || known.insecure,
                 ca_certs: ca_certs.collect(),
                 mirrors: known.mirrors,
+                logins,
                 limits: config.fetch.limits(),
             },
             ..limits(config)
         },
     })
+}
+
+/// A login as it was sent. Half a login is nobody's.
+fn login(sent: RegistryLogin) -> (String, Login) {
+    let login = match (sent.identity_token, sent.username, sent.password) {
+        (Some(token), ..) => Login::Token(token),
+        (None, Some(name), Some(password)) => Login::Password { name, password },
+        _ => Login::None,
+    };
+    (sent.registry, login)
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ impl<'a> Download<'a> {
     }
 
     fn ask(&mut self, pause: &mut Option<Duration>) -> Result<Response, Error> {
-        let mut request = self.fetcher.client()?.0.get(self.url.clone());
+        let mut request = self.fetcher.client(&self.url)?.get(self.url.clone());
         // Lengths and ranges mean the file itself only when nobody compresses it underway.
         request = request.header(header::ACCEPT_ENCODING, "identity");
         if self.position > 0 {

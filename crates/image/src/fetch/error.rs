@@ -5,6 +5,8 @@ use std::time::Duration;
 use banger_model::ErrorCode;
 use reqwest::{StatusCode, Url};
 
+use super::Refused;
+
 /// A failure to fetch. URLs are shown without what may be secret in them: user, password and query.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -126,6 +128,7 @@ impl Error {
     /// What to do next.
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
+            Self::Send { source, .. } if Refused::is_in(source) => Refused::HINT,
             Self::Send { source, .. } if is_distrust(source) => {
                 "the certificates that are trusted are the host's; SSL_CERT_FILE of the daemon names others"
             }
@@ -143,7 +146,10 @@ impl Error {
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Send { source, .. } => {
-                !source.is_redirect() && !source.is_builder() && !is_distrust(source)
+                !source.is_redirect()
+                    && !source.is_builder()
+                    && !is_distrust(source)
+                    && !Refused::is_in(source)
             }
             Self::Stalled { .. } | Self::Broken { .. } | Self::Cut { .. } => true,
             Self::Status { status, .. } => {

@@ -14,8 +14,10 @@
 mod download;
 mod error;
 mod pause;
+mod reach;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::Client;
@@ -29,6 +31,8 @@ pub(crate) use download::content_range;
 pub use error::Error;
 pub(crate) use error::shown;
 pub(crate) use pause::pause_after;
+pub(crate) use reach::Reach;
+pub use reach::Refused;
 pub use reqwest::Url;
 
 /// How long and how often a fetch may try.
@@ -60,8 +64,9 @@ const MOST_REDIRECTS: usize = 10;
 pub struct Fetcher {
     limits: Limits,
     called_off: CancellationToken,
-    /// Made when first needed: it reads the host's certificates.
-    client: OnceCell<(Client, Waiting)>,
+    waiting: OnceCell<Waiting>,
+    /// A client for each host that was named, made when first needed: where one host may lead is nothing to another.
+    clients: RefCell<BTreeMap<String, Client>>,
 }
 
 impl Fetcher {
@@ -70,7 +75,8 @@ impl Fetcher {
         Self {
             limits,
             called_off: CancellationToken::new(),
-            client: OnceCell::new(),
+            waiting: OnceCell::new(),
+            clients: RefCell::default(),
         }
     }
 
@@ -111,35 +117,50 @@ impl Fetcher {
 
     /// Waits for `work` as long as somebody wants it.
     fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
-        let (_, waiting) = self.client()?;
-        waiting.wait(work).map_err(|_| Error::CalledOff)
+        self.waiting()?.wait(work).map_err(|_| Error::CalledOff)
     }
 
-    fn client(&self) -> Result<&(Client, Waiting), Error> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
+    fn waiting(&self) -> Result<&Waiting, Error> {
+        if let Some(waiting) = self.waiting.get() {
+            return Ok(waiting);
         }
-        choose_tls();
-        let client = Client::builder()
-            .user_agent(concat!("banger/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(self.limits.connect)
-            .read_timeout(self.limits.stall)
-            .redirect(Policy::custom(redirect))
-            .build()
-            .map_err(Error::Client)?;
         let waiting = Waiting::new(self.called_off.clone()).map_err(Error::Waiting)?;
-        Ok(self.client.get_or_init(|| (client, waiting)))
+        Ok(self.waiting.get_or_init(|| waiting))
+    }
+
+    /// The client for what the user named `url`.
+    fn client(&self, url: &Url) -> Result<Client, Error> {
+        let host = url.host_str().unwrap_or_default();
+        if let Some(client) = self.clients.borrow().get(host) {
+            return Ok(client.clone());
+        }
+        let client = client(host, self.limits).build().map_err(Error::Client)?;
+        self.clients.borrow_mut().insert(host.to_owned(), client.clone());
+        Ok(client)
     }
 }
 
+/// A client for a host that the user named: what every client of banger's has.
+pub(crate) fn client(named: &str, limits: Limits) -> reqwest::ClientBuilder {
+    choose_tls();
+    let reach = Reach::of(named);
+    let follows = reach.clone();
+    Client::builder()
+        .user_agent(concat!("banger/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(limits.connect)
+        .read_timeout(limits.stall)
+        .redirect(Policy::custom(move |attempt| redirect(attempt, &follows)))
+        .dns_resolver(reach)
+}
+
 /// Has TLS done by ring, in all of this process.
-pub(crate) fn choose_tls() {
+fn choose_tls() {
     // Somebody else may have chosen, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Follows redirections, but none that gives TLS up.
-fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+/// Follows redirections, but none that gives TLS up or leads nearer to this host than its server is.
+fn redirect(attempt: Attempt<'_>, reach: &Reach) -> reqwest::redirect::Action {
     #[derive(Debug, thiserror::Error)]
     enum Refused {
         #[error("it leads from https to {0}")]
@@ -158,5 +179,8 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     if attempt.previous().len() > MOST_REDIRECTS {
         return attempt.error(Refused::TooMany);
     }
-    attempt.follow()
+    match reach.check(attempt.url()) {
+        Ok(()) => attempt.follow(),
+        Err(refused) => attempt.error(refused),
+    }
 }

@@ -4,7 +4,7 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use super::verified::Mismatch;
-use crate::fetch::shown;
+use crate::fetch::{Refused, shown};
 
 /// The longest words of a server that are read when it refuses something.
 const LONGEST_WORDS: u64 = 64 << 10;
@@ -63,6 +63,21 @@ pub enum Answer {
     UnsafeRealm {
         /// Where tokens are given.
         realm: String,
+    },
+    /// The registry leads us where it may not.
+    #[error("the registry names {url} to log in or to have a layer from")]
+    LedAway {
+        /// Where to.
+        url: String,
+        /// Why not.
+        #[source]
+        source: Refused,
+    },
+    /// The realm's answer has no token in it.
+    #[error("{url} answered without a token")]
+    NoToken {
+        /// Who was asked.
+        url: String,
     },
     /// What should be a token is none.
     #[error("understand the token of {url}")]
@@ -163,6 +178,16 @@ impl Answer {
         matches!(self, Self::Unanswered { .. })
     }
 
+    /// Whether the server answered that it does not give it.
+    pub(super) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
+    /// Whether the registry led us where it may not.
+    pub(super) fn is_led_away(&self) -> bool {
+        Refused::is_in(self)
+    }
+
     /// Whether this is that there is no such thing.
     pub(super) fn is_missing(&self) -> bool {
         let Self::Refused { status, codes, .. } = self else {
@@ -186,7 +211,7 @@ impl Answer {
             Self::Broken { .. } | Self::Cut { .. } => true,
             Self::Refused { status, codes, .. } => {
                 status.as_u16() == 429
-                    || status.is_server_error()
+                    || status.is_server_error() && *status != StatusCode::NOT_IMPLEMENTED
                     || codes.iter().any(|code| code == "TOOMANYREQUESTS")
             }
             _ => false,

@@ -4,13 +4,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use banger_logins::Login;
 use oci_spec::distribution::Reference;
-use reqwest::{Certificate, Client};
+use reqwest::Certificate;
 
+use super::Error;
 use super::answer::Answer;
 use super::repository::Repository;
-use super::{Error, credentials};
-use crate::fetch::Limits;
+use crate::fetch::{self, Limits, Reach};
 
 /// How registries are asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct RegistryOptions {
     pub ca_certs: Vec<PathBuf>,
     /// Registries to ask first, in this order: `HOST[:PORT]`, or with `http://` in front.
     pub mirrors: Vec<String>,
+    /// Who we are to some of them, by `HOST[:PORT]`. To the others we are whom this process's environment says.
+    pub logins: Vec<(String, Login)>,
     /// How long and how often they are asked.
     pub limits: Limits,
 }
@@ -86,10 +89,8 @@ impl Endpoint {
         options: &RegistryOptions,
     ) -> Result<Self, Error> {
         let Candidate { reference, plain, .. } = candidate;
-        let client = Client::builder()
-            .user_agent(concat!("banger/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(options.limits.connect)
-            .read_timeout(options.limits.stall)
+        let named = without_port(reference.resolve_registry());
+        let client = fetch::client(named, options.limits)
             .tls_danger_accept_invalid_certs(options.insecure)
             .tls_certs_merge(certs.iter().cloned())
             .build()
@@ -102,9 +103,18 @@ impl Endpoint {
             "index.docker.io" => "docker.io",
             host => host,
         };
-        let credentials = credentials::find(host)?;
+        let login = match options.logins.iter().find(|(registry, _)| registry == host) {
+            Some((_, login)) => login.clone(),
+            None => banger_logins::find(host).map_err(Error::Credentials)?,
+        };
         Ok(Self {
-            repository: Arc::new(Repository::new(client, reference.clone(), *plain, credentials)),
+            repository: Arc::new(Repository::new(
+                client,
+                Reach::of(named),
+                reference.clone(),
+                *plain,
+                login,
+            )),
         })
     }
 
@@ -117,8 +127,16 @@ impl Endpoint {
     }
 }
 
+/// The host of `HOST[:PORT]`, where an IPv6 address has brackets.
+fn without_port(registry: &str) -> &str {
+    match registry.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => registry,
+    }
+}
+
 fn is_loopback(registry: &str) -> bool {
-    let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
+    let host = without_port(registry);
     host == "localhost" || host == "[::1]" || host.starts_with("127.")
 }
 

@@ -7,6 +7,7 @@ use banger_model::ErrorCode;
 use super::answer::Answer;
 use super::document::LONGEST;
 use super::verified::Mismatch;
+use crate::fetch::Refused;
 
 /// A failure of a pull.
 #[derive(Debug, thiserror::Error)]
@@ -53,16 +54,8 @@ pub enum Error {
         source: Box<Error>,
     },
     /// Credentials are configured, and cannot be had.
-    #[error("find the credentials for the registry {registry} by {}", file.display())]
-    Credentials {
-        /// The registry.
-        registry: String,
-        /// The file that has them, or names who has.
-        file: PathBuf,
-        /// Why.
-        #[source]
-        source: docker_credential::CredentialRetrievalError,
-    },
+    #[error(transparent)]
+    Credentials(banger_logins::Error),
     /// A document of the image is not what its type says.
     #[error("understand the image's {what}")]
     Document {
@@ -177,7 +170,7 @@ impl Error {
             Self::NoImage { .. } => ErrorCode::NotFound,
             Self::Client { .. }
             | Self::Registry { .. }
-            | Self::Credentials { .. }
+            | Self::Credentials(_)
             | Self::Configuration { .. } => ErrorCode::Host,
             Self::Mirrors { source, .. } => source.kind(),
             Self::CalledOff => ErrorCode::Cancelled,
@@ -204,6 +197,7 @@ impl Error {
                 "is its name right, and its tag? Private images answer so too: `docker login` or `podman login` first"
                     .to_owned()
             }
+            Self::Registry { source, .. } if source.is_led_away() => Refused::HINT.to_owned(),
             Self::Registry { source, registry, .. } => match &**source {
                 Answer::Unauthorized { .. } => {
                     format!("log in first: `docker login {registry}` or `podman login {registry}`")

@@ -12,7 +12,7 @@
 
 mod answer;
 mod blob;
-mod credentials;
+mod challenge;
 mod decode;
 mod document;
 mod endpoint;

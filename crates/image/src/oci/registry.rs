@@ -16,7 +16,6 @@ use super::platform::Platform;
 use super::repository::{MANIFESTS, Repository};
 use super::source::Source;
 use super::{Error, retry, verified};
-use crate::fetch;
 use crate::waiting::Waiting;
 
 /// An image in a registry.
@@ -41,7 +40,6 @@ impl Registry {
             registry: reference.registry().to_owned(),
             source,
         };
-        fetch::choose_tls();
         let waiting = Waiting::new(called_off.clone()).map_err(client_error)?;
         let certs = options
             .ca_certs

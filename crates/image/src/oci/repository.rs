@@ -6,8 +6,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use http_auth::ChallengeRef;
-use http_auth::parser::ChallengeParser;
+use banger_logins::Login;
 use oci_spec::distribution::Reference;
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
@@ -15,11 +14,11 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::answer::{Answer, whole};
-use super::credentials::Credentials;
+use super::challenge::challenges;
 use super::document;
 use super::verified::Mismatch;
 use crate::digest::Digest;
-use crate::fetch::{content_range, shown};
+use crate::fetch::{Reach, content_range, shown};
 
 /// The kinds of manifests that are understood.
 pub(super) const MANIFESTS: &[&str] = &[
@@ -39,9 +38,11 @@ const LONGEST_TOKEN: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Repository {
     client: Client,
+    /// Where the registry may lead us.
+    reach: Reach,
     reference: Reference,
     plain: bool,
-    credentials: Credentials,
+    login: Login,
     /// What is told with every request.
     told: RwLock<Told>,
 }
@@ -56,17 +57,14 @@ enum Told {
 
 impl Repository {
     /// That of a reference, by HTTPS unless it is `plain`.
-    pub(super) fn new(client: Client, reference: Reference, plain: bool, credentials: Credentials) -> Self {
-        let told = match &credentials {
-            Credentials::Token(token) => Told::Token(token.clone()),
-            Credentials::None | Credentials::Password { .. } => Told::Nothing,
-        };
+    pub(super) fn new(client: Client, reach: Reach, reference: Reference, plain: bool, login: Login) -> Self {
         Self {
             client,
+            reach,
             reference,
             plain,
-            credentials,
-            told: RwLock::new(told),
+            login,
+            told: RwLock::new(Told::Nothing),
         }
     }
 
@@ -77,8 +75,13 @@ impl Repository {
     /// The digest of the manifest that the reference leads to.
     pub(super) async fn digest(&self) -> Result<String, Answer> {
         let url = self.manifest_url(None)?;
-        let response = self.ask(&Method::HEAD, &url, &[accepting()]).await?;
-        match said_digest(response.headers()) {
+        // Some registries, and proxies before them, know no HEAD; what they say of a GET is what counts.
+        let said = match self.ask(&Method::HEAD, &url, &[accepting()]).await {
+            Ok(response) => said_digest(response.headers()),
+            Err(answer) if answer.is_refusal() && !answer.may_pass() => None,
+            Err(answer) => return Err(answer),
+        };
+        match said {
             Some(digest) => Ok(digest),
             None => Ok(self.manifest(None).await?.1),
         }
@@ -127,6 +130,7 @@ impl Repository {
                 break;
             }
             let place: Url = place.parse().map_err(|_| Answer::Url(place.clone()))?;
+            self.may_lead_to(&place)?;
             asked = answered(with(self.client.get(place.clone()), headers), &place).await;
             asked = good(asked?).await;
         }
@@ -172,9 +176,9 @@ impl Repository {
     ) -> Result<Response, Answer> {
         let request = |told: &Told| {
             let request = with(self.client.request(method.clone(), url.clone()), headers);
-            match (told, &self.credentials) {
+            match (told, &self.login) {
                 (Told::Token(token), _) => request.bearer_auth(token),
-                (Told::Password, Credentials::Password { name, password }) => {
+                (Told::Password, Login::Password { name, password }) => {
                     request.basic_auth(name, Some(password))
                 }
                 _ => request,
@@ -196,51 +200,110 @@ impl Repository {
     /// Does what the challenges of an answer want, as far as we can.
     async fn log_in(&self, headers: &HeaderMap) -> Result<Option<Told>, Answer> {
         let mut takes_passwords = false;
-        for text in headers.get_all(header::WWW_AUTHENTICATE) {
-            for challenge in ChallengeParser::new(text.to_str().unwrap_or_default()).flatten() {
-                if challenge.scheme.eq_ignore_ascii_case("bearer")
-                    && let Some(realm) = parameter(&challenge, "realm")
-                {
-                    let service = parameter(&challenge, "service");
-                    return self.token(&realm, service.as_deref()).await.map(Some);
-                }
-                takes_passwords |= challenge.scheme.eq_ignore_ascii_case("basic");
+        let texts = headers.get_all(header::WWW_AUTHENTICATE).iter();
+        for challenge in texts.flat_map(|text| challenges(text.to_str().unwrap_or_default())) {
+            if challenge.scheme.eq_ignore_ascii_case("bearer")
+                && let Some(realm) = challenge.parameter("realm")
+            {
+                let service = challenge.parameter("service");
+                return self.token(realm, service).await.map(Some);
             }
+            takes_passwords |= challenge.scheme.eq_ignore_ascii_case("basic");
         }
-        let has_one = matches!(self.credentials, Credentials::Password { .. });
-        Ok((takes_passwords && has_one).then_some(Told::Password))
+        Ok(match &self.login {
+            Login::Password { .. } if takes_passwords => Some(Told::Password),
+            // Who gives no realm takes the token itself.
+            Login::Token(token) => Some(Told::Token(token.clone())),
+            _ => None,
+        })
     }
 
+    /// Refuses what the registry may not lead us to.
+    fn may_lead_to(&self, url: &Url) -> Result<(), Answer> {
+        self.reach.check(url).map_err(|source| Answer::LedAway {
+            url: shown(url),
+            source,
+        })
+    }
+
+    /// A token of a realm that the registry named, for this repository.
     async fn token(&self, realm: &str, service: Option<&str>) -> Result<Told, Answer> {
-        let mut url: Url = realm.parse().map_err(|_| Answer::Url(realm.to_owned()))?;
+        let url: Url = realm.parse().map_err(|_| Answer::Url(realm.to_owned()))?;
+        self.may_lead_to(&url)?;
+        let has_secret = !matches!(self.login, Login::None);
+        if has_secret && url.scheme() != "https" && !self.plain {
+            return Err(Answer::UnsafeRealm { realm: shown(&url) });
+        }
         let scope = format!("repository:{}:pull", self.reference.repository());
+        if let Login::Token(token) = &self.login {
+            let refreshed = self.refreshed(&url, token, service, &scope).await;
+            match refreshed {
+                // Realms of before OAuth 2 know GET alone.
+                Err(Answer::Refused { status, .. }) if is_no_method(status) => {}
+                refreshed => return refreshed,
+            }
+        }
+        let mut url = url;
         url.query_pairs_mut()
             .extend_pairs(service.map(|service| ("service", service)))
             .append_pair("scope", &scope);
         let mut request = self.client.get(url.clone());
-        match &self.credentials {
-            Credentials::Password { .. } if url.scheme() != "https" && !self.plain => {
-                return Err(Answer::UnsafeRealm { realm: shown(&url) });
-            }
-            Credentials::Password { name, password } => request = request.basic_auth(name, Some(password)),
-            Credentials::Token(token) => request = request.bearer_auth(token),
-            Credentials::None => {}
+        match &self.login {
+            Login::Password { name, password } => request = request.basic_auth(name, Some(password)),
+            Login::Token(token) => request = request.bearer_auth(token),
+            Login::None => {}
         }
-        let response = good(answered(request, &url).await?).await?;
+        self.given(request, &url).await
+    }
+
+    /// A token for an identity token, as `docker login` and credential helpers keep it (the distribution project's "OAuth2
+    /// Token Authentication").
+    async fn refreshed(
+        &self,
+        url: &Url,
+        token: &str,
+        service: Option<&str>,
+        scope: &str,
+    ) -> Result<Told, Answer> {
+        let mut form = vec![
+            ("grant_type", "refresh_token"),
+            ("client_id", "banger"),
+            ("scope", scope),
+            ("refresh_token", token),
+        ];
+        form.extend(service.map(|service| ("service", service)));
+        let request = self.client.post(url.clone()).form(&form);
+        self.given(request, url).await
+    }
+
+    async fn given(&self, request: RequestBuilder, url: &Url) -> Result<Told, Answer> {
+        let response = good(answered(request, url).await?).await?;
         let body = whole(response, LONGEST_TOKEN).await?;
         let token: Token = serde_json::from_slice(&body).map_err(|source| Answer::Token {
-            url: shown(&url),
+            url: shown(url),
             source,
         })?;
-        Ok(Told::Token(token.token))
+        token
+            .token
+            .or(token.access_token)
+            .map(Told::Token)
+            .ok_or_else(|| Answer::NoToken { url: shown(url) })
     }
 }
 
-/// What a token comes in; OAuth 2 has another name for it.
+/// Whether a server says that it does not know the method there.
+fn is_no_method(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+    )
+}
+
+/// What a token comes in; some realms give it by both names.
 #[derive(Deserialize)]
 struct Token {
-    #[serde(alias = "access_token")]
-    token: String,
+    token: Option<String>,
+    access_token: Option<String>,
 }
 
 fn accepting() -> (HeaderName, String) {
@@ -269,10 +332,4 @@ async fn good(response: Response) -> Result<Response, Answer> {
 
 fn said_digest(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(CONTENT_DIGEST)?.to_str().ok()?.to_owned())
-}
-
-fn parameter(challenge: &ChallengeRef<'_>, name: &str) -> Option<String> {
-    let mut parameters = challenge.params.iter();
-    let found = parameters.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-    Some(found.1.to_unescaped())
 }

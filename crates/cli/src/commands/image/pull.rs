@@ -12,14 +12,14 @@ use crate::failure::Failure;
 use crate::progress::Display;
 use crate::values::absolute;
 use crate::work::interruptible;
-use crate::{complete, print};
+use crate::{complete, logins, print};
 
 /// Pull an image from a registry or a catalog, and make it bootable
 ///
 /// REFERENCE is what you would give to docker or podman; or `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
 /// `docker-archive:FILE[:NAME]` (what `docker save` writes), or `-` for such an archive on standard input. The image's
 /// layers go straight into an ext4 file system, each byte once and verified. An image that is here and has not changed
-/// costs one request. Credentials are those of docker and podman. A name without a tag is an image of a catalog when one
+/// costs one request. Credentials are those of docker and podman, found with this command's environment. A name without a tag is an image of a catalog when one
 /// has it (`banger image list --available`), and then brings its kernel along.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -69,8 +69,13 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
     } else {
         args.reference
     };
+    let logins = match args.catalog {
+        Some(_) => Vec::new(),
+        None => logins::for_reference(&reference)?,
+    };
     let pull = ImagePull {
         reference,
+        logins,
         catalog: args.catalog,
         directory: Some(absolute(PathBuf::from("."))?),
         name: args.name,

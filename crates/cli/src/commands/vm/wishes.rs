@@ -99,6 +99,7 @@ async fn pull(client: &Client, wished: &WishedImage) -> Result<ImageName, Failur
     let pull = ImagePull {
         reference: wished.text.clone(),
         name: Some(wished.name.clone()),
+        logins: crate::logins::for_reference(&wished.text)?,
         ..ImagePull::default()
     };
     let mut display = Display::new("");
