@@ -20,6 +20,9 @@ impl Backend {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Fake, Self::Tcg, Self::Firecracker];
 
+    /// The program that a fake machine is.
+    pub const FAKE_PROGRAM: &str = "banger-fake-guest";
+
     /// Its name in the names of tests.
     pub const fn name(self) -> &'static str {
         match self {

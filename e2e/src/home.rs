@@ -34,9 +34,11 @@ pub struct Home {
 
 /// Where the programs are that are tested: `target/debug`, as `make test` builds them.
 pub(crate) fn programs() -> Result<PathBuf> {
-    // This test is target/debug/deps/stories-….
+    // A test is target/debug/deps/stories-…, and a bench is beside them.
     let us = std::env::current_exe()?;
-    let dir = us.ancestors().nth(2).context("find the target directory")?;
+    let mut places = us.ancestors().skip(1).take(2);
+    let tests = us.ancestors().nth(2).context("find the target directory")?;
+    let dir = places.find(|dir| dir.join("bangerd").exists()).unwrap_or(tests);
     ensure!(
         dir.join("bangerd").exists(),
         "{} has no bangerd: `make test` builds what this tests",
@@ -60,6 +62,26 @@ impl Home {
             store::prepare_image(&home, *image)?;
         }
         Ok(home)
+    }
+
+    /// The same with stores that are its own, which have what the shared ones have.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    pub fn own_stores(&self) -> Result<()> {
+        self.banger(["daemon", "stop"])?.ok()?;
+        let data = self.path().join("data");
+        let shared = std::fs::read_link(&data)?;
+        std::fs::remove_file(&data)?;
+        std::fs::create_dir(&data)?;
+        // The busybox image and the kernels alone: others have gigabytes.
+        let copied = Command::new("cp")
+            .args(["-a", "--sparse=always"])
+            .arg(shared.join("kernels"))
+            .arg(&data)
+            .status()?;
+        ensure!(copied.success(), "the kernels were not copied");
+        store::prepare_image(self, Image::Busybox)
     }
 
     /// A new home that shares nothing and has nothing.

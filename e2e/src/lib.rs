@@ -4,6 +4,7 @@ mod backend;
 mod home;
 mod hosted;
 mod internet;
+pub mod kills;
 mod mirror;
 mod output;
 mod processes;

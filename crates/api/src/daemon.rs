@@ -16,6 +16,20 @@ pub struct Version {
     pub pid: u32,
     /// Machines that run now.
     pub machines: u32,
+    /// Shells, commands and copies that go through the daemon now, and end with it.
+    #[serde(default)]
+    pub streams: u32,
+    /// The groups that the daemon is in; absent in those of earlier versions.
+    #[serde(default)]
+    pub groups: Option<Vec<u32>>,
+}
+
+/// How the daemon is stopped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub struct DaemonStop {
+    /// Also with shells, commands or copies open, which end with it.
+    pub force: bool,
 }
 
 impl Version {

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `GET /v1/version` | | [`Version`] |
 //! | `GET /v1/doctor` | | [`DoctorReport`] |
-//! | `POST /v1/daemon/stop` | | 202; machines keep running |
+//! | `POST /v1/daemon/stop` | query [`DaemonStop`] | 202; machines keep running |
 //! | `GET /v1/kernels`, `GET`, `DELETE /v1/kernels/{name}` | | [`Kernel`] |
 //! | `POST /v1/kernels` | [`KernelImport`] | events, then [`Kernel`] |
 //! | `GET /v1/catalogs` | | list of [`Catalog`] |
@@ -31,6 +31,7 @@
 //! | `POST /v1/vms/{name}/start` | [`VmStart`] | events, then [`Vm`] |
 //! | `POST /v1/vms/{name}/stop` | [`VmStop`] | [`Vm`] |
 //! | `POST /v1/vms/{name}/kill` | | [`Vm`] |
+//! | `POST /v1/vms/{name}/hold` | | events, until the VM is gone |
 //! | `POST /v1/vms/{name}/restart` | [`VmRestart`] | events, then [`Vm`] |
 //! | `POST /v1/vms/{name}/exec`, `Upgrade: stdio_mux_v1` | [`stream::Exec`] | 101, then frames |
 //! | `GET /v1/vms/{name}/sessions` | | list of [`VmSession`] |
@@ -82,6 +83,7 @@ mod repository;
 mod session;
 mod ssh;
 mod vm;
+pub mod whereabouts;
 mod workspace;
 
 #[cfg(feature = "client")]
@@ -93,7 +95,7 @@ pub use catalog::{
     CatalogImage, CatalogKernel, ImagePublish, KernelPublish, KernelPull, KernelPulled, Presence, Published,
     SigningKey,
 };
-pub use daemon::{ANOTHER_RUNS, Check, CheckStatus, DoctorReport, Version};
+pub use daemon::{ANOTHER_RUNS, Check, CheckStatus, DaemonStop, DoctorReport, Version};
 pub use egress::{EVENT_FLOW, EVENT_GAP, EgressGap, EgressQuery, FlowVerdict, VmFlow, VmLearned};
 pub use error::ErrorBody;
 pub use forward::{ForwardAdd, ForwardRemove, ForwardState, GuestProcess, HttpGuess, VmForward, VmPort};
@@ -110,8 +112,8 @@ pub use repository::{WishedImage, Wishes, WishesQuery};
 pub use session::{VmSession, VmSessionLog, VmSessionState, VmSessionUsage};
 pub use ssh::{SshAccess, SshStart};
 pub use vm::{
-    LogQuery, LogSource, Machine, Prune, Pruned, Vm, VmCommit, VmCreate, VmNetwork, VmRestart, VmSet,
-    VmStart, VmStop,
+    LogQuery, LogSource, Machine, MachineProcess, Prune, Pruned, Vm, VmCommit, VmCreate, VmNetwork,
+    VmRestart, VmSet, VmStart, VmStop,
 };
 pub use workspace::{
     PulledRef, Unsaved, UnsavedWorkspace, WorkspaceChange, WorkspaceEntry, WorkspaceMode, WorkspaceOmission,

@@ -4,6 +4,11 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
 
+use crate::whereabouts;
+
+/// The name of the daemon's socket in its runtime directory.
+const SOCKET: &str = "bangerd.sock";
+
 /// The directories of one user's banger.
 ///
 /// `BANGER_HOME` moves all of them below one directory. Nothing is created by looking.
@@ -17,9 +22,16 @@ pub struct Paths {
     pub data: PathBuf,
     /// `$XDG_CACHE_HOME/banger`: what can be made again.
     pub cache: PathBuf,
-    /// `$XDG_RUNTIME_DIR/banger`: sockets.
+    /// `run` in the state directory: sockets, and what machines keep while they run. Not `$XDG_RUNTIME_DIR`, which not all
+    /// of a user's programs have, and which goes when the user logs out.
     pub runtime: PathBuf,
+    /// `$XDG_RUNTIME_DIR/banger`, where earlier versions had their sockets.
+    pub former_runtime: Option<PathBuf>,
 }
+
+/// The longest path of a runtime directory: the address of a Unix socket has at most 107 bytes, and the longest one of a
+/// machine's is `m/0123456789abcdef/vsock.sock_1025` below it.
+const LONGEST_RUNTIME: usize = 107 - "/m/0123456789abcdef/vsock.sock_1025".len();
 
 /// The paths could not be found.
 #[derive(Debug, thiserror::Error)]
@@ -48,16 +60,13 @@ impl Paths {
         }
         let base = etcetera::choose_base_strategy().map_err(PathsError::Home)?;
         let state = base.state_dir().unwrap_or_else(|| base.data_dir()).join("banger");
-        // Without a runtime directory (no login session) sockets live under the state directory, which persists but
-        // is as private.
-        let runtime = base
-            .runtime_dir()
-            .map_or_else(|| state.join("run"), |dir| dir.join("banger"));
+        let former = base.runtime_dir().map(|dir| dir.join("banger"));
         Ok(Self {
             config: base.config_dir().join("banger"),
             data: base.data_dir().join("banger"),
             cache: base.cache_dir().join("banger"),
-            runtime,
+            runtime: runtime_of(&state, former.as_deref()),
+            former_runtime: former,
             state,
         })
     }
@@ -71,12 +80,32 @@ impl Paths {
             data: at("data"),
             cache: at("cache"),
             runtime: at("run"),
+            former_runtime: None,
         }
+    }
+
+    /// The lock of the one daemon of this state. It stands beside the database, so that whatever the environment says, two
+    /// daemons cannot have one database.
+    pub fn lock(&self) -> PathBuf {
+        self.state.join("bangerd.lock")
+    }
+
+    /// Where the daemon of this state may listen: here, where the lock says, and where earlier versions did.
+    pub fn sockets(&self) -> Vec<PathBuf> {
+        let recorded = whereabouts::recorded(&self.lock());
+        let others = recorded.into_iter().chain(self.former_runtime.clone());
+        let mut sockets = vec![self.socket()];
+        for socket in others.map(|runtime| runtime.join(SOCKET)) {
+            if !sockets.contains(&socket) {
+                sockets.push(socket);
+            }
+        }
+        sockets
     }
 
     /// The daemon's socket.
     pub fn socket(&self) -> PathBuf {
-        self.runtime.join("bangerd.sock")
+        self.runtime.join(SOCKET)
     }
 
     /// The configuration file.
@@ -107,5 +136,30 @@ impl Paths {
     /// The daemon's log.
     pub fn daemon_log(&self) -> PathBuf {
         self.state.join("bangerd.log")
+    }
+}
+
+/// The directory of sockets: in the state, unless addresses there are too long and a login session has a shorter one.
+fn runtime_of(state: &Path, former: Option<&Path>) -> PathBuf {
+    let here = state.join("run");
+    match former {
+        Some(former) if here.as_os_str().len() > LONGEST_RUNTIME => former.to_owned(),
+        _ => here,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_are_in_the_state_while_their_addresses_fit() {
+        let former = Path::new("/run/user/1000/banger");
+        let usual = Path::new("/home/somebody/.local/state/banger");
+        assert_eq!(runtime_of(usual, Some(former)), usual.join("run"));
+        assert_eq!(runtime_of(usual, None), usual.join("run"));
+        let long = Path::new("/export/home/of-a-department/of-a-long-name/somebody/.local/state/banger");
+        assert_eq!(runtime_of(long, Some(former)), former);
+        assert_eq!(runtime_of(long, None), long.join("run"));
     }
 }

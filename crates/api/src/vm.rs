@@ -19,6 +19,15 @@ pub struct Vm {
     pub name: VmName,
     /// Where it is in its life.
     pub phase: Phase,
+    /// Why it is paused, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
+    /// What the daemon did with it unasked, such as finishing what an earlier daemon began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+    /// Whether it is removed with the command that it was made for.
+    #[serde(default)]
+    pub removes_on_exit: bool,
     /// The image it boots.
     #[schema(value_type = String)]
     pub image: ImageName,
@@ -96,6 +105,9 @@ pub struct Machine {
     pub fallback: Option<String>,
     /// Process id of the VMM.
     pub pid: i32,
+    /// How its processes are confined, as the kernel has it; the VMM is the first.
+    #[serde(default)]
+    pub processes: Vec<MachineProcess>,
     /// When it started, as RFC 3339.
     pub started: String,
     /// The guest's operating system, once it told.
@@ -108,6 +120,27 @@ pub struct Machine {
     pub init_state: Option<String>,
     /// Microseconds that each stage of the start took, by name.
     pub stages_micros: BTreeMap<String, u64>,
+}
+
+/// How a process of a machine is confined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MachineProcess {
+    /// Process id.
+    pub pid: i32,
+    /// The name of its program.
+    pub program: String,
+    /// The user that it is.
+    pub uid: u32,
+    /// Whether it can gain no privileges by executing a program.
+    pub no_new_privs: bool,
+    /// `off`, `filter` or `strict`, for the weakest of its threads.
+    pub seccomp: String,
+    /// Its effective capabilities, as a mask.
+    pub capabilities: u64,
+    /// The kinds of namespaces in which it is apart from the daemon.
+    pub namespaces: Vec<String>,
+    /// What is weaker than banger makes it.
+    pub weaknesses: Vec<String>,
 }
 
 /// Creates a VM and, unless told otherwise, starts it.
@@ -151,6 +184,9 @@ pub struct VmCreate {
     pub open: bool,
     /// Nothing of its user's goes into it by itself: no `[[file_sync]]`, and not whose commits git makes.
     pub anonymous: bool,
+    /// It goes with the command that it is made for: it is removed when no request holds it any more (`/hold`), and by a new
+    /// daemon.
+    pub remove_on_exit: bool,
 }
 
 /// Starts a stopped VM.

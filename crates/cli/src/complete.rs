@@ -115,7 +115,10 @@ fn names(current: &OsStr, ask: impl AsyncFnOnce(Client) -> Vec<String>) -> Vec<C
         return Vec::new();
     };
     let current = current.to_string_lossy();
-    let names = runtime.block_on(ask(Client::new(paths.socket())));
+    let Some(socket) = crate::connection::listening(&paths) else {
+        return Vec::new();
+    };
+    let names = runtime.block_on(ask(Client::new(socket)));
     names
         .into_iter()
         // A name that a terminal would obey is none to complete.

@@ -1,7 +1,7 @@
 //! The daemon as a command finds it: started when none runs, replaced when it is of another build.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,31 +33,80 @@ const LONG_LOG: u64 = 8 << 20;
 /// A client of a daemon that runs and is of our build.
 pub(crate) async fn connect() -> Result<Client, Failure> {
     let paths = Paths::from_env()?;
-    let client = Client::new(paths.socket());
     let program = program()?;
-    match client.version().await {
-        Ok(version) if is_ours(&version, &program) => return Ok(client),
-        Ok(version) => {
-            print::say!("note: restarting bangerd, which is of another build; VMs run on");
-            client.stop_daemon().await?;
-            wait_for_end(&version).await?;
-        }
-        // One that was killed in this instant may have taken the connection and not the request.
-        Err(error) if error.is_absence() || matches!(error, ClientError::Http(_)) => {}
-        Err(error) => return Err(error.into()),
+    if let (client, Some(version)) = find(&paths).await? {
+        let why = if !is_ours(&version, &program) {
+            "which is of another build".to_owned()
+        } else if let Some(group) = lacking_group(&version) {
+            format!("which does not have your group {group}, of /dev/kvm")
+        } else {
+            return Ok(client);
+        };
+        refuse_to_cut(&version, &format!("bangerd must be restarted, {why}"))?;
+        print::say!("note: restarting bangerd, {why}; VMs run on");
+        client.stop_daemon(true).await?;
+        wait_for_end(&version).await?;
     }
-    start(&client, &paths, program).await?;
-    Ok(client)
+    start(&paths, program).await
 }
 
 /// A client, and which daemon answers if one does. Starts none.
 pub(crate) async fn look() -> Result<(Client, Option<Version>), Failure> {
-    let client = Client::new(Paths::from_env()?.socket());
-    match client.version().await {
-        Ok(version) => Ok((client, Some(version))),
-        Err(error) if error.is_absence() => Ok((client, None)),
-        Err(error) => Err(error.into()),
+    find(&Paths::from_env()?).await
+}
+
+/// The socket of a daemon that listens, without asking it anything.
+pub(crate) fn listening(paths: &Paths) -> Option<PathBuf> {
+    let listens = |socket: &PathBuf| std::os::unix::net::UnixStream::connect(socket).is_ok();
+    paths.sockets().into_iter().find(listens)
+}
+
+/// The daemon of the state of `paths`, wherever it listens: its environment may have been another one than ours.
+async fn find(paths: &Paths) -> Result<(Client, Option<Version>), Failure> {
+    for socket in paths.sockets() {
+        let client = Client::new(socket);
+        match client.version().await {
+            Ok(version) => return Ok((client, Some(version))),
+            // One that was killed in this instant may have taken the connection and not the request.
+            Err(error) if error.is_absence() || matches!(error, ClientError::Http(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok((Client::new(paths.socket()), None))
+}
+
+/// What runs through the daemon ends with it: shells, commands, copies. So nobody ends it beside them unasked.
+pub(crate) fn refuse_to_cut(version: &Version, why: &str) -> Result<(), Failure> {
+    let streams = match version.streams {
+        0 => return Ok(()),
+        1 => "1 shell, command or copy".to_owned(),
+        many => format!("{many} shells, commands or copies"),
+    };
+    let instead = "banger daemon stop --force";
+    let refused = || {
+        let message = format!("{why}, and {streams} would be cut off: they run through it");
+        let hint = format!("let them end, or cut them off with `{instead}`; VMs run on in either case");
+        Failure::new(message, &[&hint]).exiting(crate::exit::CONFLICT)
+    };
+    if !std::io::IsTerminal::is_terminal(&io::stdin()) {
+        return Err(refused());
+    }
+    let question = format!("{why}. {streams} will be cut off: they run through it. Go on?");
+    match crate::ask::sure(&question, instead)? {
+        true => Ok(()),
+        false => Err(refused()),
+    }
+}
+
+/// The group of /dev/kvm where we are in it and the daemon is not: a user who has just been given it has logged in again, and the
+/// daemon has not.
+fn lacking_group(version: &Version) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let daemons = version.groups.as_ref()?;
+    let group = std::fs::metadata("/dev/kvm").ok()?.gid();
+    let ours = rustix::process::getgroups().ok()?;
+    let is_ours = ours.iter().any(|ours| ours.as_raw() == group);
+    (is_ours && !daemons.contains(&group)).then_some(group)
 }
 
 /// Where `bangerd` is: beside us, where it was installed, or on `PATH`.
@@ -110,26 +159,48 @@ pub(crate) async fn wait_for_end(version: &Version) -> Result<(), Failure> {
 }
 
 /// Starts a daemon and waits until it takes requests, or until another one does.
-async fn start(client: &Client, paths: &Paths, program: PathBuf) -> Result<(), Failure> {
+async fn start(paths: &Paths, program: PathBuf) -> Result<Client, Failure> {
     let log = paths.daemon_log();
+    let mut said = String::new();
     for _ in 0..ATTEMPTS {
         let (program, to) = (program.clone(), log.clone());
         let failed = format!("start {}", program.display());
         let spawned = tokio::task::spawn_blocking(move || spawn(&program, &to)).await;
         match spawned.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Err(error) => return Err(Failure::during(failed, &error)),
-            Ok(Spawned::Ready) => return Ok(()),
-            Ok(Spawned::Failed) => break,
-            Ok(Spawned::AnotherRuns) if client.version().await.is_ok() => return Ok(()),
-            Ok(Spawned::AnotherRuns) => tokio::time::sleep(INTERVAL).await,
+            Ok(Spawned::Ready) => return Ok(Client::new(started_at(paths))),
+            Ok(Spawned::Failed(words)) => {
+                said = words;
+                break;
+            }
+            Ok(Spawned::AnotherRuns(words)) => {
+                if let (client, Some(_)) = find(paths).await? {
+                    return Ok(client);
+                }
+                said = words;
+                tokio::time::sleep(INTERVAL).await;
+            }
         }
     }
-    let words = std::fs::read_to_string(&log).unwrap_or_default();
     let failure = Failure::new(
         "bangerd does not start",
         &["`banger doctor` looks for the reason"],
     );
-    Err(failure.with_log(words))
+    Err(failure.with_log(said))
+}
+
+/// The socket of a daemon that has just started: it stays where its machines have theirs.
+fn started_at(paths: &Paths) -> PathBuf {
+    let recorded = banger_api::whereabouts::recorded(&paths.lock());
+    let at = recorded.filter(|runtime| *runtime != paths.runtime);
+    let elsewhere = at.map(|runtime| {
+        Paths {
+            runtime,
+            ..paths.clone()
+        }
+        .socket()
+    });
+    elsewhere.unwrap_or_else(|| paths.socket())
 }
 
 /// What became of a daemon.
@@ -137,8 +208,9 @@ enum Spawned {
     /// It takes requests.
     Ready,
     /// Another one has its place. That one is on its way up, or was killed and is not gone yet.
-    AnotherRuns,
-    Failed,
+    AnotherRuns(String),
+    /// It ended, with these words.
+    Failed(String),
 }
 
 /// Starts a daemon and waits until it says that it is ready, or ends.
@@ -149,7 +221,10 @@ fn spawn(program: &Path, log: &Path) -> io::Result<Spawned> {
     if std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > LONG_LOG) {
         std::fs::rename(log, log.with_extension("log.1"))?;
     }
+    let place = log;
     let log = open_log(log)?;
+    // What it says itself, and not what earlier ones said.
+    let before = log.metadata()?.len();
     let (mut ready, pipe) = io::pipe()?;
     let mut child = Command::new(program)
         .arg("--background")
@@ -165,11 +240,22 @@ fn spawn(program: &Path, log: &Path) -> io::Result<Spawned> {
         return Ok(Spawned::Ready);
     }
     let another_runs = child.wait()?.code() == Some(banger_api::ANOTHER_RUNS.into());
+    let words = words_after(place, before).unwrap_or_default();
     Ok(if another_runs {
-        Spawned::AnotherRuns
+        Spawned::AnotherRuns(words)
     } else {
-        Spawned::Failed
+        Spawned::Failed(words)
     })
+}
+
+/// What the log has from `offset` on, bounded: who starts the daemon at the same time writes there, too.
+fn words_after(log: &Path, offset: u64) -> io::Result<String> {
+    const MOST: u64 = 64 << 10;
+    let mut file = File::open(log)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn open_log(path: &Path) -> io::Result<File> {

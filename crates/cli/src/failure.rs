@@ -47,6 +47,11 @@ impl Failure {
         failure.exiting(exit::HOST)
     }
 
+    /// Whether what was asked for is not there.
+    pub(crate) fn is_absence(&self) -> bool {
+        self.body.code == ErrorCode::NotFound
+    }
+
     /// Adds what to do about it.
     pub(crate) fn add_hint(&mut self, hint: &str) {
         self.body.hints.push(hint.to_owned());

@@ -1,7 +1,8 @@
 //! Which VMM runs a VM, and why.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use banger_image::KernelRecord;
 use banger_model::{ErrorCode, VmmChoice, VmmKind};
@@ -15,10 +16,37 @@ use crate::database::Verdict;
 use crate::error::Describe;
 
 /// The VMMs of this host. Programs are looked for at every start, so that what was installed a moment ago is found;
-/// KVM is proved once.
+/// KVM is proved once, and again when what that depends on has changed.
 #[derive(Debug, Default)]
 pub(crate) struct Backends {
-    kvm: OnceLock<Kvm>,
+    kvm: Mutex<Option<(Facts, Kvm)>>,
+}
+
+/// What decides whether KVM works here, and is cheap to look at: the device with its rights, and the modules behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Facts {
+    device: Option<[u64; 6]>,
+    modules: Vec<String>,
+}
+
+impl Facts {
+    fn now() -> Self {
+        let device = std::fs::metadata("/dev/kvm").ok().map(|device| {
+            [
+                device.rdev(),
+                device.mode().into(),
+                device.uid().into(),
+                device.gid().into(),
+                device.ctime().cast_unsigned(),
+                device.ctime_nsec().cast_unsigned(),
+            ]
+        });
+        let modules = std::fs::read_dir("/sys/module").into_iter().flatten().flatten();
+        let modules = modules.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut modules: Vec<String> = modules.filter(|name| name.starts_with("kvm")).collect();
+        modules.sort();
+        Self { device, modules }
+    }
 }
 
 /// The VMM that was chosen for a start.
@@ -55,8 +83,17 @@ pub(crate) enum Error {
 
 impl Backends {
     /// What was found out about KVM.
-    pub(crate) fn kvm(&self) -> &Kvm {
-        self.kvm.get_or_init(probe::kvm)
+    pub(crate) fn kvm(&self) -> Kvm {
+        let facts = Facts::now();
+        let mut known = self.kvm.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((of, kvm)) if *of == facts => kvm.clone(),
+            _ => {
+                let kvm = probe::kvm();
+                *known = Some((facts, kvm.clone()));
+                kvm
+            }
+        }
     }
 
     /// The VMM for a VM that asks for `choice` and boots `kernel`, of which earlier boots have shown `verdict` under
@@ -132,7 +169,7 @@ impl Backends {
         let backend = Firecracker::find().map_err(|source| Error::Unusable(VmmKind::Firecracker, source))?;
         match self.kvm() {
             Kvm::Hardware | Kvm::Software(_) => Ok(backend),
-            Kvm::Unusable(why) => Err(Error::NoKvm(VmmKind::Firecracker, why.clone())),
+            Kvm::Unusable(why) => Err(Error::NoKvm(VmmKind::Firecracker, why)),
         }
     }
 

@@ -1,12 +1,15 @@
 //! The database: which VMs there are, which machines run, and what is known of kernels on this host.
 //!
-//! One SQLite file in WAL mode. The daemon is its one writer (it holds a lock on its socket directory), so a mutex
+//! One SQLite file in WAL mode. The daemon is its one writer (it holds the lock beside the file, `place.rs`), so a mutex
 //! is all the concurrency there is; a statement takes microseconds, so it is called from async code directly.
 //!
 //! A machine's row is the *intent*: it is stored before anything of the machine exists and deleted when nothing of
 //! it is left. So whatever a daemon that dies leaves behind, its successor finds a row that tells where to look.
 
+mod intents;
 mod learned;
+mod machines;
+mod reserve;
 mod slots;
 
 use std::path::{Path, PathBuf};
@@ -15,11 +18,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use banger_api::ErrorBody;
 use banger_image::ImageConfig;
 use banger_model::{ErrorCode, Forward, VmId, VmSpec, VmmKind};
-use banger_vmm::MachineRecord;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode as SqlCode, OptionalExtension, Row, ToSql, params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::machines::MachineRow;
+
+use self::reserve::Reserve;
 use crate::error::Describe;
 
 /// The migrations, in order. `PRAGMA user_version` counts those that were applied.
@@ -65,6 +70,15 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (vm, rule)
     ) STRICT;
 ",
+    "
+    ALTER TABLE vm ADD COLUMN intent TEXT;
+    ALTER TABLE vm ADD COLUMN removes_on_exit INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE home (
+        one    INTEGER PRIMARY KEY CHECK (one = 1),
+        device INTEGER NOT NULL,
+        inode  INTEGER NOT NULL
+    ) STRICT;
+",
 ];
 
 /// A VM as it is stored.
@@ -80,6 +94,8 @@ pub(crate) struct VmRow {
     pub(crate) created: jiff::Timestamp,
     /// Why its last start failed or its last machine ended badly.
     pub(crate) last_error: Option<ErrorBody>,
+    /// Whether it goes with the command that it was made for.
+    pub(crate) removes_on_exit: bool,
 }
 
 /// The image generation that a VM boots. Where its layers are, the store tells.
@@ -92,19 +108,6 @@ pub(crate) struct ImageRef {
     /// What its maker says of how to run it.
     #[serde(default)]
     pub(crate) config: ImageConfig,
-}
-
-/// A machine, or the intent to have one.
-#[derive(Debug, Clone)]
-pub(crate) struct MachineRow<F> {
-    /// Whose it is.
-    pub(crate) vm: VmId,
-    /// Its directory.
-    pub(crate) dir: PathBuf,
-    /// What is needed to adopt it; absent until it was launched.
-    pub(crate) record: Option<MachineRecord>,
-    /// What is told of it; absent until its guest was ready.
-    pub(crate) facts: Option<F>,
 }
 
 /// Whether a kernel boots under a VMM on this host, as a real boot has shown.
@@ -146,6 +149,9 @@ pub(crate) enum Error {
 #[derive(Debug)]
 pub(crate) struct Database {
     connection: Mutex<Connection>,
+    path: PathBuf,
+    /// Space for what must be stored when the disk is full.
+    reserve: Reserve,
 }
 
 impl Database {
@@ -166,6 +172,8 @@ impl Database {
         migrate(&mut connection, path)?;
         Ok(Self {
             connection: Mutex::new(connection),
+            reserve: Reserve::beside(path),
+            path: path.to_owned(),
         })
     }
 
@@ -174,19 +182,30 @@ impl Database {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn execute(&self, what: &'static str, sql: &str, values: impl rusqlite::Params) -> Result<usize, Error> {
-        self.connection()
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute(values))
-            .map_err(|source| Error::Statement { what, source })
+    fn execute(&self, what: &'static str, sql: &str, values: &[&dyn ToSql]) -> Result<usize, Error> {
+        self.changing(what, |connection| connection.prepare_cached(sql)?.execute(values))
+    }
+
+    /// Makes a change, once more with the reserve's space when the disk is full.
+    fn changing<T>(
+        &self,
+        what: &'static str,
+        change: impl Fn(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let connection = self.connection();
+        let mut outcome = change(&connection);
+        if outcome.as_ref().is_err_and(is_full) && self.reserve.give() {
+            outcome = change(&connection);
+        }
+        outcome.map_err(|source| Error::Statement { what, source })
     }
 
     /// Stores a VM that is about to get its disks. `Ok(false)` when the name is taken.
     pub(crate) fn insert_vm(&self, row: &VmRow) -> Result<bool, Error> {
         let added = self.execute(
             "store a VM",
-            "INSERT INTO vm (id, name, spec, image, created, forwards) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO vm (id, name, spec, image, created, forwards, removes_on_exit)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
             params![
                 row.spec.id.to_string(),
                 row.spec.name.as_str(),
@@ -194,6 +213,7 @@ impl Database {
                 to_json(&row.image),
                 row.created.to_string(),
                 to_json(&row.forwards),
+                row.removes_on_exit,
             ],
         )?;
         Ok(added == 1)
@@ -239,19 +259,20 @@ impl Database {
         .map(drop)
     }
 
-    /// Forgets a VM, of which nothing is left. Its slot is remembered for as long as there are others.
+    /// Forgets a VM, of which nothing is left, with all that refers to it. Its slot is remembered for as long as there are
+    /// others.
     pub(crate) fn delete_vm(&self, id: VmId) -> Result<(), Error> {
-        self.execute(
-            "give up a slot",
-            "UPDATE slot SET vm = NULL, since = (SELECT max(since) + 1 FROM slot) WHERE vm = ?1",
-            params![id.to_string()],
-        )?;
-        self.execute(
-            "forget a VM",
-            "DELETE FROM vm WHERE id = ?1",
-            params![id.to_string()],
-        )
-        .map(drop)
+        let id = id.to_string();
+        self.changing("forget a VM", |connection| {
+            let transaction = connection.unchecked_transaction()?;
+            transaction.execute(
+                "UPDATE slot SET vm = NULL, since = (SELECT max(since) + 1 FROM slot) WHERE vm = ?1",
+                params![id],
+            )?;
+            transaction.execute("DELETE FROM machine WHERE vm = ?1", params![id])?;
+            transaction.execute("DELETE FROM vm WHERE id = ?1", params![id])?;
+            transaction.commit()
+        })
     }
 
     /// All VMs, and the ids of those that a daemon died making.
@@ -260,10 +281,10 @@ impl Database {
         let statement_error = |source| Error::Statement { what, source };
         let connection = self.connection();
         let mut statement = connection
-            .prepare("SELECT spec, image, created, last_error, forwards, complete FROM vm ORDER BY name")
+            .prepare("SELECT spec, image, created, last_error, forwards, removes_on_exit, complete FROM vm ORDER BY name")
             .map_err(statement_error)?;
         let rows = statement
-            .query_map([], |row| Ok((vm_row(row)?, row.get::<_, bool>(5)?)))
+            .query_map([], |row| Ok((vm_row(row)?, row.get::<_, bool>(6)?)))
             .map_err(statement_error)?;
         let mut whole = Vec::new();
         let mut attempts = Vec::new();
@@ -274,67 +295,6 @@ impl Database {
             }
         }
         Ok((whole, attempts))
-    }
-
-    /// Stores the intent to have a machine with this directory.
-    pub(crate) fn intend_machine(&self, vm: VmId, dir: &Path) -> Result<(), Error> {
-        self.execute(
-            "store the intent of a machine",
-            "INSERT INTO machine (vm, dir) VALUES (?1, ?2)
-             ON CONFLICT (vm) DO UPDATE SET dir = excluded.dir, record = NULL, facts = NULL",
-            params![vm.to_string(), dir.to_string_lossy()],
-        )
-        .map(drop)
-    }
-
-    /// Stores how to find a launched machine again.
-    pub(crate) fn record_machine(&self, vm: VmId, record: &MachineRecord) -> Result<(), Error> {
-        self.execute(
-            "store a machine",
-            "UPDATE machine SET record = ?2 WHERE vm = ?1",
-            params![vm.to_string(), to_json(record)],
-        )
-        .map(drop)
-    }
-
-    /// Stores what is told of a machine whose guest is ready.
-    pub(crate) fn describe_machine<F: Serialize>(&self, vm: VmId, facts: &F) -> Result<(), Error> {
-        self.execute(
-            "store a machine's facts",
-            "UPDATE machine SET facts = ?2 WHERE vm = ?1",
-            params![vm.to_string(), to_json(facts)],
-        )
-        .map(drop)
-    }
-
-    /// Forgets a machine, of which nothing is left.
-    pub(crate) fn forget_machine(&self, vm: VmId) -> Result<(), Error> {
-        self.execute(
-            "forget a machine",
-            "DELETE FROM machine WHERE vm = ?1",
-            params![vm.to_string()],
-        )
-        .map(drop)
-    }
-
-    /// All machines and intents.
-    pub(crate) fn machines<F: DeserializeOwned>(&self) -> Result<Vec<MachineRow<F>>, Error> {
-        let what = "read the machines";
-        let connection = self.connection();
-        let mut statement = connection
-            .prepare("SELECT vm, dir, record, facts FROM machine")
-            .map_err(|source| Error::Statement { what, source })?;
-        statement
-            .query_map([], |row| {
-                Ok(MachineRow {
-                    vm: parsed(row, 0)?,
-                    dir: PathBuf::from(row.get::<_, String>(1)?),
-                    record: optional_json(row, 2)?,
-                    facts: optional_json(row, 3)?,
-                })
-            })
-            .and_then(Iterator::collect)
-            .map_err(|source| Error::Statement { what, source })
     }
 
     /// What a boot has shown of this kernel under this VMM.
@@ -368,6 +328,11 @@ impl Database {
         )
         .map(drop)
     }
+}
+
+/// Whether there was no space for a change.
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(SqlCode::DiskFull)
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
@@ -405,6 +370,7 @@ fn vm_row(row: &Row<'_>) -> rusqlite::Result<VmRow> {
         created: parsed(row, 2)?,
         last_error: optional_json(row, 3)?,
         forwards: json(row, 4)?,
+        removes_on_exit: row.get(5)?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use banger_api::{Check, CheckStatus, DoctorReport, Paths};
+use banger_api::{Check, CheckStatus, DoctorReport, MachineProcess, Paths};
 use banger_image::{ImageStore, KernelStore};
 use banger_vmm::firecracker::Firecracker;
 use banger_vmm::probe::{self, Kvm};
@@ -106,6 +106,14 @@ fn check_kvm(kvm: &Kvm, fallback: bool) -> Check {
 
 fn check_firecracker(found: &Result<Firecracker, banger_vmm::Error>, fallback: bool) -> Check {
     match found {
+        Ok(found) if !found.has_seccomp() => warning(
+            "firecracker",
+            format!(
+                "{}, without its filter of system calls: a guest that breaks out of it may do all that you may",
+                version_of(found.program())
+            ),
+            "unset BANGER_FIRECRACKER_NO_SECCOMP && banger daemon stop  # then restart the VMs",
+        ),
         Ok(found) => ok("firecracker", version_of(found.program())),
         Err(error) if fallback => warning(
             "firecracker",
@@ -311,7 +319,8 @@ fn check_space(paths: &Paths) -> Check {
                 banger_model::ByteSize::bytes(free)
             );
             if free < LITTLE_SPACE {
-                warning("space", text, "banger vm prune")
+                // Neither has anything that cannot be fetched or built again.
+                warning("space", text, "banger cache prune && banger image prune")
             } else {
                 ok("space", text)
             }
@@ -378,6 +387,36 @@ fn failed(name: &str, message: impl Into<String>, fix: impl Into<String>) -> Che
         status: CheckStatus::Failed,
         ..warning(name, message, fix)
     }
+}
+
+/// Whether the machines that run are confined as banger confines them, as the kernel has it.
+pub(crate) fn check_confinement(machines: &[(String, Vec<MachineProcess>)]) -> Check {
+    let weak: Vec<String> = machines
+        .iter()
+        .flat_map(|(name, processes)| {
+            processes
+                .iter()
+                .filter(|process| is_weak(process))
+                .map(move |process| format!("{name}: {} {}", process.program, process.weaknesses.join(", ")))
+        })
+        .collect();
+    match weak.is_empty() {
+        true => ok(
+            "confinement",
+            format!("the processes of {} VMs are as confined as banger makes them", machines.len()),
+        ),
+        false => warning(
+            "confinement",
+            weak.join("; "),
+            "restart the VM: `banger vm restart NAME`; a VMM that was started without its filter keeps none",
+        ),
+    }
+}
+
+/// Filters of system calls are the VMMs' own; what serves them has none yet.
+fn is_weak(process: &MachineProcess) -> bool {
+    let is_vmm = process.program == "firecracker" || process.program.starts_with("qemu-system");
+    !process.no_new_privs || (is_vmm && process.seccomp == "off")
 }
 
 /// A report as plain text, for when `banger` is not at hand.

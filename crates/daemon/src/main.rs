@@ -18,11 +18,13 @@ mod forward;
 mod guest;
 mod http;
 mod identity;
+mod inherited;
 mod knock;
 mod log;
 mod near;
 mod network;
 mod orphans;
+mod place;
 mod programs;
 mod progress;
 mod pulls;
@@ -85,6 +87,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Err(source) = inherited::close_descriptors().and_then(|()| inherited::restrict()) {
+        report(&error::body(&serve::Error::System(
+            "leave what was inherited",
+            source,
+        )));
+        return ExitCode::FAILURE;
+    }
     let args = Args::parse();
     let outcome = match args.command {
         Some(Command::Doctor { json }) => examine(json),

@@ -1,16 +1,15 @@
 //! Processes that work in a machine's directory but that no record names.
 
-use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// Kills every process of ours whose working directory is `dir`, or that was given a path in it. Such a directory
-/// has a VM's random id in its name, so nothing else works there by chance.
+/// Kills every process of ours that works in `dir` or below: a machine's do from their start. What only names a file there, such
+/// as an editor of a log, is nobody's machine.
 pub(crate) fn end_all_in(dir: &Path) {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
+    // What works in it has it by its real name.
+    let (Ok(entries), Ok(dir)) = (std::fs::read_dir("/proc"), dir.canonicalize()) else {
         return;
     };
     let pids = entries
@@ -18,7 +17,7 @@ pub(crate) fn end_all_in(dir: &Path) {
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
         .filter(|&pid| u32::try_from(pid) != Ok(std::process::id()));
     for pid in pids {
-        if let Some(process) = working_in(pid, dir) {
+        if let Some(process) = working_in(pid, &dir) {
             tracing::warn!(pid, dir = %dir.display(), "ending a process that no record names");
             // It may end by itself in this instant; then there is nothing to do.
             let _ = pidfd_send_signal(process, Signal::KILL);
@@ -30,20 +29,8 @@ pub(crate) fn end_all_in(dir: &Path) {
 /// another process of the same number.
 fn working_in(pid: i32, dir: &Path) -> Option<OwnedFd> {
     let process = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-    let proc = PathBuf::from(format!("/proc/{pid}"));
-    let cwd = std::fs::read_link(proc.join("cwd")).is_ok_and(|cwd| cwd == dir);
-    let given = || {
-        let line = std::fs::read(proc.join("cmdline")).unwrap_or_default();
-        line.split(|&byte| byte == 0).any(|arg| names_path_in(arg, dir))
-    };
-    (cwd || given()).then_some(process)
-}
-
-/// Whether an argument is, or ends in, a path below `dir`: `path`, `--option=path`, `unix:path,server`.
-fn names_path_in(arg: &[u8], dir: &Path) -> bool {
-    let needle = dir.as_os_str().as_bytes();
-    arg.windows(needle.len())
-        .any(|window| OsStr::from_bytes(window) == dir.as_os_str())
+    let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+    cwd.starts_with(dir).then_some(process)
 }
 
 #[cfg(test)]
@@ -65,7 +52,18 @@ mod tests {
                 .unwrap()
         };
         let (mut inside, mut outside) = (sleep(dir.path()), sleep(other.path()));
-        end_all_in(dir.path());
+        let log = dir.path().join("console.log");
+        std::fs::write(&log, "").unwrap();
+        let mut reader = Command::new("tail");
+        let mut reader = reader.arg("-f").arg(&log).current_dir("/").spawn().unwrap();
+        // By another name of the same place.
+        let linked = other.path().join("link");
+        std::os::unix::fs::symlink(dir.path(), &linked).unwrap();
+        end_all_in(&linked);
+        assert!(reader.try_wait().unwrap().is_none());
+        banger_cases::refused("state", "orphans.a-reader-of-a-log");
+        reader.kill().unwrap();
+        reader.wait().unwrap();
         assert!(!inside.wait().unwrap().success());
         assert!(outside.try_wait().unwrap().is_none());
         outside.kill().unwrap();

@@ -1,30 +1,31 @@
 //! The daemon's own life: one per user, from taking its socket to leaving it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use banger_api::{ErrorBody, Paths, PathsError, Version};
 use banger_image::{ImageStore, KernelStore};
 use banger_model::ErrorCode;
-use rustix::fs::{FlockOperation, Mode, flock};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::fs::Mode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::backends::Backends;
 use crate::clock;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::database::{self, Database};
-use crate::error::{Describe, body};
-use crate::http::{self, App, OwnersOnly};
+use crate::error::{Describe, body, chain};
+use crate::http::{self, App, OwnersOnly, Streams};
+use crate::inherited::take_descriptors;
 use crate::network::Network;
+use crate::place::{self, Lock};
 use crate::pulls::Pulls;
 use crate::ssh::Keys;
-use crate::vm::{Context, Vms};
+use crate::vm::{self, Context, Vms};
 
 /// The daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -32,10 +33,10 @@ pub(crate) enum Error {
     /// Nobody knows where to keep things.
     #[error("find banger's directories")]
     Paths(#[source] PathsError),
-    /// The configuration is wrong.
-    #[error("start the daemon")]
-    Config(#[source] config::Error),
-    /// A directory, lock or socket.
+    /// Its lock or a directory of it.
+    #[error(transparent)]
+    Place(#[from] place::Error),
+    /// A directory or socket.
     #[error("{what} {}", .path.display())]
     File {
         what: &'static str,
@@ -43,9 +44,6 @@ pub(crate) enum Error {
         #[source]
         source: io::Error,
     },
-    /// Another daemon serves this user.
-    #[error("another bangerd runs already")]
-    Running,
     /// The database.
     #[error("start the daemon")]
     Database(#[source] database::Error),
@@ -75,7 +73,9 @@ pub(crate) fn run(background: bool) -> Result<(), ErrorBody> {
         .with_writer(|| crate::log::Escaped(io::stderr()))
         .with_ansi(false)
         .init();
-    take_descriptors();
+    if let Err(error) = take_descriptors() {
+        tracing::warn!(%error, "could not take all descriptors there are");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -88,19 +88,25 @@ pub(crate) fn run(background: bool) -> Result<(), ErrorBody> {
 }
 
 async fn serve(background: bool) -> Result<(), Error> {
-    let paths = Paths::from_env().map_err(Error::Paths)?;
-    for dir in [&paths.state, &paths.data, &paths.cache, &paths.runtime] {
+    let mut paths = Paths::from_env().map_err(Error::Paths)?;
+    place::own(&paths.state)?;
+    let mut lock = Lock::take(&paths)?;
+    for dir in [&paths.data, &paths.cache] {
         make_private(dir)?;
     }
-    let Some(_lock) = lock(&paths)? else {
-        return Err(Error::Running);
-    };
     crate::workspace::clear_scratch(&paths);
     let build = Version::build_of(Path::new("/proc/self/exe"))
         .map_err(|source| Error::System("identify this build", source))?;
-    Config::load(&paths).map_err(Error::Config)?;
+    if let Err(error) = Config::load(&paths) {
+        // What needs it says so; ending VMs and looking at them does not.
+        tracing::warn!(error = %chain(&error), "the configuration cannot be used");
+    }
+    let database = Database::open(&paths.state.join("banger.db")).map_err(Error::Database)?;
+    paths.runtime = vm::runtime(&database, &paths).map_err(Error::Database)?;
+    place::own_alone(&paths.runtime)?;
+    lock.lead_to(&paths.runtime)?;
     let context = Context {
-        database: Arc::new(Database::open(&paths.state.join("banger.db")).map_err(Error::Database)?),
+        database: Arc::new(database),
         images: ImageStore::open(&paths.data).map_err(Error::Store)?,
         kernels: KernelStore::open(&paths.data, &paths.cache).map_err(Error::Store)?,
         backends: Backends::default(),
@@ -121,6 +127,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         vms,
         stop,
         build: build.into(),
+        streams: Streams::default(),
     };
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|source| Error::System("take signals", source))?;
@@ -150,26 +157,13 @@ async fn serve(background: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// As many descriptors as the system grants: a forwarded connection takes two. What this starts inherits that, which does
-/// it no harm.
-fn take_descriptors() {
-    let granted = getrlimit(Resource::Nofile);
-    let all = Rlimit {
-        current: granted.maximum,
-        ..granted
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, all) {
-        tracing::warn!(%error, "could not take all descriptors there are");
-    }
-}
-
 /// The answer to the request that stops the daemon is still being written.
 async fn linger() {
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
 }
 
 fn make_private(dir: &Path) -> Result<(), Error> {
-    std::fs::DirBuilder::new()
+    DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)
@@ -178,28 +172,6 @@ fn make_private(dir: &Path) -> Result<(), Error> {
             path: dir.to_owned(),
             source,
         })
-}
-
-/// The lock that makes this the user's only daemon; nothing when another has it.
-fn lock(paths: &Paths) -> Result<Option<File>, Error> {
-    let path = paths.runtime.join("bangerd.lock");
-    let file_error = |what, source| Error::File {
-        what,
-        path: path.clone(),
-        source,
-    };
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|source| file_error("open the lock", source))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(file_error("take the lock", error.into())),
-    }
 }
 
 /// Binds the socket. Whoever holds the lock may take the place of a socket that a killed daemon left.
@@ -229,21 +201,28 @@ fn tell_ready() -> Result<(), Error> {
 impl Describe for Error {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Config(source) => source.code(),
+            Self::Place(place::Error::Running) => ErrorCode::AlreadyExists,
             Self::Database(source) => source.code(),
             Self::Store(source) => source.kind(),
-            Self::Running => ErrorCode::AlreadyExists,
-            Self::Paths(_) | Self::File { .. } | Self::Console(_) | Self::System(..) => ErrorCode::Host,
+            Self::Paths(_) | Self::Place(_) | Self::File { .. } | Self::Console(_) | Self::System(..) => {
+                ErrorCode::Host
+            }
         }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Config(source) => source.hints(),
             Self::Database(source) => source.hints(),
             Self::Store(source) => source.hints(),
-            Self::Running => vec!["`banger daemon status` tells about it".to_owned()],
-            Self::Paths(_) | Self::File { .. } | Self::Console(_) | Self::System(..) => Vec::new(),
+            Self::Place(place::Error::Running) => {
+                vec!["`banger daemon status` tells about it".to_owned()]
+            }
+            Self::Place(place::Error::Another { .. }) => {
+                vec!["run banger as that user, or set BANGER_HOME to a directory of your own".to_owned()]
+            }
+            Self::Paths(_) | Self::Place(_) | Self::File { .. } | Self::Console(_) | Self::System(..) => {
+                Vec::new()
+            }
         }
     }
 

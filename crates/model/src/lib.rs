@@ -7,6 +7,7 @@ mod defaults;
 mod error;
 mod forward;
 mod id;
+mod intent;
 mod lifecycle;
 mod name;
 pub mod network;
@@ -22,6 +23,7 @@ pub use forward::{
     Forward, InvalidForward, LOOPBACK, MAX_FORWARDS, Protocol, Publish, Reverse, validate_forwards,
 };
 pub use id::{ParseVmIdError, VmId};
+pub use intent::{Finish, Intent, Left, finish};
 pub use lifecycle::{Denied, Event, Phase};
 pub use name::{CatalogName, ImageName, InvalidName, KernelName, VmName};
 pub use printable::{is_printable, printable, printable_bytes, printable_json};

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::inotify::Created;
 use crate::running::Running;
-use crate::spawn::{Output, Starting, append};
+use crate::spawn::{Given, Output, Starting, append};
 use crate::{Backend, Capabilities, Ended, Error, LaunchSpec, Machine, MachineRecord, console, hybrid};
 
 const SOCKETS: &[&str] = &[hybrid::SOCKET];
@@ -55,7 +55,7 @@ impl Backend for Fake {
             &spec.dir,
             Stdio::null(),
             console,
-            None,
+            Given::to_vmm(spec),
         )?;
         guest.until_created(created, "vsock socket").await?;
         let vmm = guest.release()?;
@@ -110,6 +110,11 @@ impl Machine for Guest {
 
     async fn kill(&self) -> Result<(), Error> {
         self.0.kill().await
+    }
+
+    /// It writes to no disk.
+    fn stalled(&self) -> Option<watch::Receiver<bool>> {
+        None
     }
 
     fn exited(&self) -> watch::Receiver<Option<Ended>> {

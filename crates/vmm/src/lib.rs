@@ -16,6 +16,7 @@ pub mod console;
 pub mod fake;
 pub mod firecracker;
 pub mod path;
+pub mod posture;
 pub mod probe;
 pub mod qemu;
 

@@ -97,6 +97,9 @@ pub trait Machine: Send + Sync + std::fmt::Debug {
     /// Ends the machine now and returns when it is gone, with its companions and sockets.
     async fn kill(&self) -> Result<(), Error>;
 
+    /// Whether the VMM has halted the vCPUs because the host had no space for what they wrote. Nothing where it does not do that.
+    fn stalled(&self) -> Option<watch::Receiver<bool>>;
+
     /// How it ended, once it has. The value is `None` while it runs.
     fn exited(&self) -> watch::Receiver<Option<Ended>>;
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
@@ -47,6 +48,28 @@ impl ProcessId {
         };
         // Looked at after the handle was taken: if it is the right process now, the handle is of it.
         Ok((Self::of(self.pid).is_ok_and(|now| now == *self) && !is_zombie(self.pid)).then_some(handle))
+    }
+
+    /// Whether the process has the file of this device and inode open. It has its disks open, and the locks on them, whatever
+    /// became of the names that they had.
+    ///
+    /// # Errors
+    /// When its descriptors may not be looked at.
+    pub fn has_open(&self, device: u64, inode: u64) -> io::Result<bool> {
+        let held = self.open()?;
+        if held.is_none() {
+            return Ok(false);
+        }
+        for entry in std::fs::read_dir(format!("/proc/{}/fd", self.pid))? {
+            // One that was closed meanwhile is not open.
+            let Ok(metadata) = entry.and_then(|entry| std::fs::metadata(entry.path())) else {
+                continue;
+            };
+            if (metadata.dev(), metadata.ino()) == (device, inode) {
+                return Ok(self.is_alive());
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the process runs.

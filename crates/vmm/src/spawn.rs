@@ -2,18 +2,21 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use rustix::thread::set_no_new_privs;
 
-use crate::Error;
 use crate::inotify::Created;
 use crate::process::{Handle, ProcessId};
 use crate::within::{Within, enter};
+use crate::{Error, LaunchSpec};
 
 /// How long a program may take to make its socket.
 const READY: Duration = Duration::from_secs(20);
@@ -29,6 +32,52 @@ pub(crate) struct Starting {
     log: PathBuf,
 }
 
+/// What a process has of ours.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Given<'a> {
+    /// The process whose network it is in, if that is another than ours.
+    pub(crate) within: Option<&'a ProcessId>,
+    /// Locks that it holds for as long as it lives.
+    pub(crate) locks: &'a [Arc<OwnedFd>],
+}
+
+impl<'a> Given<'a> {
+    /// What the VMM of a machine has.
+    pub(crate) fn to_vmm(spec: &'a LaunchSpec) -> Self {
+        Self {
+            within: spec.within(),
+            locks: &spec.locks,
+        }
+    }
+}
+
+/// Lets the program that is executed next have no descriptor but the standard ones and `kept`, leave no core dump, which would
+/// have the guest's memory, and gain no privileges.
+fn bare(kept: &[RawFd]) -> std::io::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none)?;
+    set_no_new_privs(true)?;
+    // SAFETY: this sets a flag of descriptors and closes none.
+    let closing = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+    if closing != 0 {
+        let error = std::io::Error::last_os_error();
+        // Before Linux 5.11 all descriptors of the daemon's close by themselves: it was left no others (`inherited.rs`).
+        if !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) {
+            return Err(error);
+        }
+    }
+    for &lock in kept {
+        // SAFETY: the daemon holds the descriptor until the program is executed.
+        if unsafe { libc::fcntl(lock, libc::F_SETFD, 0) } != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// The output of a process.
 pub(crate) enum Output {
     /// Into the machine's `vmm.log`.
@@ -38,8 +87,7 @@ pub(crate) enum Output {
 }
 
 impl Starting {
-    /// Starts `program` in the machine's directory, as the leader of a session of its own, and `within` the network of
-    /// another process if one is named.
+    /// Starts `program` in the machine's directory, as the leader of a session of its own, with what it is `given`.
     pub(crate) fn spawn<S: AsRef<OsStr>>(
         name: &'static str,
         program: &Path,
@@ -47,7 +95,7 @@ impl Starting {
         dir: &Path,
         stdin: Stdio,
         stdout: Output,
-        within: Option<&ProcessId>,
+        given: Given<'_>,
     ) -> Result<Self, Error> {
         let log = dir.join("vmm.log");
         let errors = append(&log)?;
@@ -65,12 +113,16 @@ impl Starting {
             program: program.to_owned(),
             source,
         };
-        if let Some(process) = within {
+        if let Some(process) = given.within {
             enter(&mut command, process, Within::Network).map_err(spawn_error)?;
         }
-        // SAFETY: setsid(2) is async-signal-safe, and nothing else happens between fork and exec.
+        let kept: Vec<RawFd> = given.locks.iter().map(|lock| lock.as_raw_fd()).collect();
+        // SAFETY: between fork and exec this makes system calls, all of them async-signal-safe, and allocates nothing.
         unsafe {
-            command.pre_exec(|| rustix::process::setsid().map(drop).map_err(Into::into));
+            command.pre_exec(move || {
+                rustix::process::setsid()?;
+                bare(&kept)
+            });
         }
         // The child is waited for by its handle; std's own handle does nothing when dropped.
         let child = command.spawn().map_err(spawn_error)?;
@@ -187,5 +239,6 @@ pub(crate) fn console_pipe(dir: &Path) -> Result<(Stdio, Stdio), Error> {
 /// it, so that it comes up while the VMM does; the pipe holds what the guest says until then.
 pub(crate) fn console_sink(program: &Path, dir: &Path, from: Stdio) -> Result<Starting, Error> {
     let args = [OsStr::new("console-sink"), dir.as_os_str()];
-    Starting::spawn("the console's log", program, args, dir, from, Output::Log, None)
+    let given = Given::default();
+    Starting::spawn("the console's log", program, args, dir, from, Output::Log, given)
 }

@@ -1,6 +1,8 @@
 //! What a machine is launched from, and what is kept to find it again.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use banger_model::{ByteSize, VmId, VmmKind};
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,9 @@ pub struct LaunchSpec {
     pub disks: Vec<Disk>,
     /// The network card, if it has one, and with it the network that the VMM is started in.
     pub network: Option<Card>,
+    /// Locks on the disks that the guest may write to (flock(2)). The VMM inherits them, so they are held for exactly as long as
+    /// it lives, whatever becomes of the daemon.
+    pub locks: Vec<Arc<OwnedFd>>,
     /// A program that, run as `PROGRAM console-sink DIR`, calls [`crate::console::sink`] on its standard input.
     pub console_sink: PathBuf,
 }

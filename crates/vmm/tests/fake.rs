@@ -30,6 +30,7 @@ fn spec(dir: &Path) -> LaunchSpec {
         memory: ByteSize::mib(128),
         disks: Vec::new(),
         network: None,
+        locks: Vec::new(),
         console_sink: PathBuf::new(),
     }
 }

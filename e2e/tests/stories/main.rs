@@ -12,6 +12,7 @@ mod daemon;
 mod docker;
 mod faults;
 mod forwards;
+mod hostile_state;
 mod identity;
 mod image_catalogs;
 mod images;
@@ -121,6 +122,7 @@ fn main() {
         daemon::STORIES,
         faults::STORIES,
         forwards::STORIES,
+        hostile_state::STORIES,
         images::STORIES,
         builds::STORIES,
         docker::STORIES,

@@ -14,6 +14,7 @@ mod figure;
 mod generated;
 mod home;
 mod import;
+mod kills;
 mod net;
 mod publish;
 mod pull;
@@ -70,6 +71,7 @@ const MEASUREMENTS: &[Measurement] = &[
         ],
         create::measure,
     ),
+    (&["kills.cases", "kills.failed"], kills::measure),
     (&["root.lines"], root::measure),
     (&["security.cases"], security::measure),
     (&["run.true_fc_ms", "vm.delete_fc_ms"], run::measure_firecracker),

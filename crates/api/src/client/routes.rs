@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
-use hyper::{Method, Request, StatusCode, header};
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
@@ -27,6 +27,13 @@ type Result<T> = std::result::Result<T, ClientError>;
     clippy::missing_errors_doc,
     reason = "the same for all of them, told once above"
 )]
+/// A VM that is held.
+#[derive(Debug)]
+pub struct Hold {
+    /// The connection is the response's.
+    _response: Response<Incoming>,
+}
+
 impl Client {
     /// Which daemon answers.
     pub async fn version(&self) -> Result<Version> {
@@ -38,9 +45,10 @@ impl Client {
         self.get("/v1/doctor").await
     }
 
-    /// Ends the daemon; machines run on.
-    pub async fn stop_daemon(&self) -> Result<()> {
-        self.order(Method::POST, "/v1/daemon/stop").await
+    /// Ends the daemon; machines run on. Streams that go through it end only when `force` says so.
+    pub async fn stop_daemon(&self, force: bool) -> Result<()> {
+        let path = format!("/v1/daemon/stop?force={force}");
+        self.order(Method::POST, &path).await
     }
 
     /// Every VM.
@@ -100,6 +108,14 @@ impl Client {
     /// Changes a VM.
     pub async fn set_vm(&self, name: &str, set: &VmSet) -> Result<Vm> {
         self.call(Method::PATCH, &vm(name, ""), Some(set)).await
+    }
+
+    /// Holds a VM that is removed on exit: it is removed when what this returns is dropped, or this program ends.
+    pub async fn hold_vm(&self, name: &str) -> Result<Hold> {
+        let response = self
+            .send(request::<()>(Method::POST, &vm(name, "/hold"), None))
+            .await?;
+        Ok(Hold { _response: response })
     }
 
     /// Ends and removes a VM.

@@ -17,7 +17,14 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Stop the daemon; VMs run on
-    Stop,
+    ///
+    /// Shells, commands and copies run through the daemon and are cut off: with any of them open, this asks first, or is
+    /// refused where nobody can be asked.
+    Stop {
+        /// Also with shells, commands or copies open
+        #[arg(long, short)]
+        force: bool,
+    },
 }
 
 pub(super) async fn run(command: Command) -> Result<i32, Failure> {
@@ -28,7 +35,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
             Ok(exit::OK)
         }
         Command::Status { json } => status(json).await,
-        Command::Stop => stop().await,
+        Command::Stop { force } => stop(force).await,
     }
 }
 
@@ -50,6 +57,7 @@ async fn status(json: bool) -> Result<i32, Failure> {
             ("build", version.build),
             ("process", version.pid.to_string()),
             ("machines", version.machines.to_string()),
+            ("streams", version.streams.to_string()),
             ("socket", client.socket().display().to_string()),
             ("log", log.display().to_string()),
         ]);
@@ -57,13 +65,16 @@ async fn status(json: bool) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-async fn stop() -> Result<i32, Failure> {
+async fn stop(force: bool) -> Result<i32, Failure> {
     let (client, version) = connection::look().await?;
     let Some(version) = version else {
         print::line("bangerd does not run");
         return Ok(exit::OK);
     };
-    client.stop_daemon().await?;
+    if !force {
+        connection::refuse_to_cut(&version, "the daemon is to stop")?;
+    }
+    client.stop_daemon(true).await?;
     connection::wait_for_end(&version).await?;
     print::line("bangerd stopped; VMs run on");
     Ok(exit::OK)

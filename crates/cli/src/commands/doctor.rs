@@ -19,23 +19,31 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
-    let program = connection::program()?;
-    // By the daemon's program, which knows, and not by a daemon, of which this would start one.
-    let output = Command::new(&program)
-        .args(["doctor", "--json"])
-        .output()
-        .await
-        .map_err(|error| Failure::during(format!("run {}", program.display()), &error))?;
-    let report: DoctorReport = serde_json::from_slice(&output.stdout).map_err(|error| {
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        Failure::during(format!("understand {}", program.display()), &error).with_log(words)
-    })?;
+    // The daemon starts VMs, with its own environment and groups: what it finds is what counts. By its program where none
+    // runs, of which this starts none.
+    let report = match connection::look().await {
+        Ok((client, Some(_))) => client.doctor().await?,
+        _ => by_program().await?,
+    };
     if args.json {
         print::json(&report)?;
     } else {
         show(&report);
     }
     Ok(if report.usable { exit::OK } else { exit::HOST })
+}
+
+async fn by_program() -> Result<DoctorReport, Failure> {
+    let program = connection::program()?;
+    let output = Command::new(&program)
+        .args(["doctor", "--json"])
+        .output()
+        .await
+        .map_err(|error| Failure::during(format!("run {}", program.display()), &error))?;
+    serde_json::from_slice(&output.stdout).map_err(|error| {
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        Failure::during(format!("understand {}", program.display()), &error).with_log(words)
+    })
 }
 
 fn show(report: &DoctorReport) {

@@ -99,6 +99,10 @@ impl Machine for Agent {
         Ok(())
     }
 
+    fn stalled(&self) -> Option<watch::Receiver<bool>> {
+        None
+    }
+
     fn exited(&self) -> watch::Receiver<Option<Ended>> {
         watch::channel(None).1
     }

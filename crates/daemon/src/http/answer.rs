@@ -66,6 +66,9 @@ pub(crate) enum BadRequest {
     /// What takes another protocol was asked for without it.
     #[error("this request needs `Upgrade: {0}`")]
     NoUpgrade(&'static str),
+    /// What would be cut off.
+    #[error("{0} shells, commands or SSH connections go through this daemon and would be cut off")]
+    Streams(u32),
     /// A thread of blocking work panicked.
     #[error("{0} panicked (a defect of banger: see the daemon's log)")]
     Defect(&'static str),
@@ -75,6 +78,7 @@ impl Describe for BadRequest {
     fn code(&self) -> ErrorCode {
         match self {
             Self::NoRoute { .. } => ErrorCode::VersionMismatch,
+            Self::Streams(_) => ErrorCode::WrongPhase,
             Self::Defect(_) => ErrorCode::Internal,
             _ => ErrorCode::InvalidRequest,
         }
@@ -85,6 +89,7 @@ impl Describe for BadRequest {
             Self::NoRoute { .. } => {
                 vec!["client and daemon may be of different versions: `banger version`".to_owned()]
             }
+            Self::Streams(_) => vec!["cut them off with `banger daemon stop --force`".to_owned()],
             _ => Vec::new(),
         }
     }

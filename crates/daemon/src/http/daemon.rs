@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use banger_api::{DoctorReport, Version};
+use banger_api::{DaemonStop, DoctorReport, Version};
 
 use super::App;
-use super::answer::{BadRequest, Refused};
+use super::answer::{Asked, BadRequest, Refused};
 use crate::doctor;
 
 pub(crate) async fn version(State(app): State<App>) -> Json<Version> {
@@ -15,18 +15,54 @@ pub(crate) async fn version(State(app): State<App>) -> Json<Version> {
         build: app.build.to_string(),
         pid: std::process::id(),
         machines: u32::try_from(app.vms.machines()).unwrap_or(u32::MAX),
+        streams: app.streams.count(),
+        groups: groups(),
     })
 }
 
 pub(crate) async fn doctor(State(app): State<App>) -> Result<Json<DoctorReport>, Refused> {
     let context = std::sync::Arc::clone(app.vms.context());
-    let examined = move || doctor::examine(&context.paths, &context.network);
+    let machines: Vec<_> = app
+        .vms
+        .list()
+        .into_iter()
+        .filter_map(|handle| {
+            let state = handle.state();
+            Some((state.spec.name.to_string(), state.live?))
+        })
+        .collect();
+    let examined = move || {
+        let mut report = doctor::examine(&context.paths, &context.network);
+        let processes: Vec<_> = machines.into_iter().map(|(name, live)| (name, live.processes())).collect();
+        report.checks.push(doctor::check_confinement(&processes));
+        report
+    };
     let report = tokio::task::spawn_blocking(examined).await;
     Ok(Json(report.map_err(|_| BadRequest::Defect("the examination"))?))
 }
 
-/// Ends the daemon. Machines run on and are adopted by the next one.
-pub(crate) async fn stop(State(app): State<App>) -> StatusCode {
+/// The groups of this process: who was put into one later is in it from the next login on, and this process is not.
+fn groups() -> Option<Vec<u32>> {
+    let groups = rustix::process::getgroups().ok()?;
+    let own = rustix::process::getegid();
+    Some(
+        groups
+            .into_iter()
+            .chain([own])
+            .map(rustix::process::Gid::as_raw)
+            .collect(),
+    )
+}
+
+/// Ends the daemon. Machines run on and are adopted by the next one; streams end.
+pub(crate) async fn stop(
+    State(app): State<App>,
+    Asked(stop): Asked<DaemonStop>,
+) -> Result<StatusCode, Refused> {
+    let streams = app.streams.count();
+    if streams > 0 && !stop.force {
+        return Err(BadRequest::Streams(streams).into());
+    }
     app.stop.send_replace(true);
-    StatusCode::ACCEPTED
+    Ok(StatusCode::ACCEPTED)
 }

@@ -36,12 +36,14 @@ pub(crate) async fn exec(
         .exec(&exec)
         .await
         .map_err(vm::Error::of_guest(&state.spec.name))?;
-    Ok(joined(client, agent))
+    Ok(joined(&app, client, agent))
 }
 
 /// Joins a client's stream and the agent's, and tells the client so.
-pub(super) fn joined(client: OnUpgrade, agent: Upgraded) -> Response {
+pub(super) fn joined(app: &App, client: OnUpgrade, agent: Upgraded) -> Response {
+    let open = app.streams.open();
     tokio::spawn(async move {
+        let _open = open;
         let client = match client.await {
             Ok(client) => client,
             Err(error) => return tracing::warn!(%error, "a client asked for a stream and did not take it"),

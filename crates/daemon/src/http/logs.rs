@@ -33,10 +33,9 @@ pub(crate) async fn logs(
         LogSource::Vmm => &["vmm.log"],
     };
     let files = app.vms.context().files(state.spec.id);
-    let dir = state
-        .phase
-        .may_have_machine()
-        .then(|| machine_dir(paths, state.spec.id));
+    let launched = state.live.as_ref().map(|live| live.machine.record().dir.clone());
+    let starts = state.phase.may_have_machine();
+    let dir = launched.or_else(|| starts.then(|| machine_dir(paths, state.spec.id)));
     let log: Vec<PathBuf> = names
         .iter()
         .map(|name| dir.as_ref().map_or_else(|| files.log(name), |dir| dir.join(name)))

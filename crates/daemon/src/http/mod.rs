@@ -24,6 +24,7 @@ mod repository;
 mod secrets;
 mod sessions;
 mod ssh;
+mod streams;
 mod upgrade;
 mod vms;
 mod workspaces;
@@ -38,6 +39,7 @@ use crate::vm::Vms;
 
 pub(crate) use listener::OwnersOnly;
 pub(crate) use openapi::document;
+pub(crate) use streams::Streams;
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub(crate) struct App {
     pub(crate) stop: watch::Sender<bool>,
     /// What tells this build from others.
     pub(crate) build: Arc<str>,
+    /// What ends with the daemon.
+    pub(crate) streams: Streams,
 }
 
 /// Every route of the API, as the table in `banger-api` has them.
@@ -90,6 +94,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/vms/{name}/start", post(vms::start))
         .route("/v1/vms/{name}/stop", post(vms::stop))
         .route("/v1/vms/{name}/kill", post(vms::kill))
+        .route("/v1/vms/{name}/hold", post(vms::hold))
         .route("/v1/vms/{name}/commit", post(vms::commit))
         .route("/v1/vms/{name}/restart", post(vms::restart))
         .route("/v1/vms/{name}/exec", post(exec::exec))

@@ -34,6 +34,7 @@ use self::routes::{Out, routes};
         banger_api::Check,
         banger_api::CheckStatus,
         banger_api::Compression,
+        banger_api::DaemonStop,
         banger_api::DifferenceKind,
         banger_api::DoctorReport,
         banger_api::EgressGap,
@@ -70,6 +71,7 @@ use self::routes::{Out, routes};
         banger_api::LogQuery,
         banger_api::LogSource,
         banger_api::Machine,
+        banger_api::MachineProcess,
         banger_api::Presence,
         banger_api::Progress,
         banger_api::Prune,
@@ -177,6 +179,10 @@ fn operation(
     let (status, response) = match out {
         Out::Json(schema) => ("200", content("application/json", schema)),
         Out::Events(schema) => ("200", content("text/event-stream", schema)),
+        Out::Unended => (
+            "200",
+            ResponseBuilder::new().content("text/event-stream", ContentBuilder::new().build()),
+        ),
         Out::Text => (
             "200",
             ResponseBuilder::new().content("text/plain", ContentBuilder::new().build()),

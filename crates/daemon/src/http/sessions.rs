@@ -77,7 +77,11 @@ pub(crate) async fn stream(
     let (handle, guest) = of(&app, &name)?;
     let wanted: SessionStream = read(request).await?;
     let agent = guest.join_session(&session, &wanted).await;
-    Ok(joined(client, agent.map_err(|error| failed(&handle, error))?))
+    Ok(joined(
+        &app,
+        client,
+        agent.map_err(|error| failed(&handle, error))?,
+    ))
 }
 
 fn of(app: &App, name: &str) -> Result<(Handle, Guest), Refused> {

@@ -55,7 +55,9 @@ pub(crate) async fn open(
         SshStart { sshd: true } => Server::Own(own(&handle).await?),
         SshStart { sshd: false } => Server::Agent(agent(&app.vms, &handle).await?),
     };
+    let open = app.streams.open();
     tokio::spawn(async move {
+        let _open = open;
         match client.await {
             Ok(client) => server.carry(client).await,
             Err(error) => tracing::warn!(%error, "a client asked for a stream and did not take it"),

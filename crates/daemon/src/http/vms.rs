@@ -30,7 +30,25 @@ pub(crate) async fn list(State(app): State<App>) -> Json<Vec<Vm>> {
 }
 
 pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Answer {
-    Ok(Json(app.view(&app.find(&name)?)))
+    let handle = app.find(&name)?;
+    let mut vm = app.view(&handle);
+    if let (Some(machine), Some(live)) = (&mut vm.machine, handle.state().live) {
+        machine.processes = live.processes();
+    }
+    Ok(Json(vm))
+}
+
+/// Holds a VM that goes with its command, until the client leaves or the VM is gone.
+pub(crate) async fn hold(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Refused> {
+    let handle = app.find(&name)?;
+    let held = app.vms.hold(&name)?;
+    Ok(events::respond(|say| async move {
+        // Dropped with the response, and with that the VM goes.
+        let _held = held;
+        say.note("held");
+        handle.gone().await;
+        Ok(())
+    }))
 }
 
 pub(crate) async fn create(State(app): State<App>, Body(request): Body<VmCreate>) -> Response {
@@ -80,8 +98,8 @@ pub(crate) async fn restart(
 ) -> Result<Response, Refused> {
     let handle = app.find(&name)?;
     Ok(events::respond(|say| async move {
-        handle.stop(Duration::from_millis(request.stop.grace_ms)).await?;
-        handle.start(request.wait, &say, Instant::now()).await?;
+        let grace = Duration::from_millis(request.stop.grace_ms);
+        handle.restart(grace, request.wait, &say).await?;
         workspaces::started(&app, &handle, &say).await;
         secrets::started(&app, &handle, &request.secrets, &say);
         Ok(app.view(&handle))

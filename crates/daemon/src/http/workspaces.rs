@@ -75,7 +75,8 @@ pub(crate) async fn unsaved(
     Path(name): Path<String>,
 ) -> Result<Json<Unsaved>, Refused> {
     let handle = app.vms.find(&name)?;
-    let auto_export = app.vms.context().config()?.auto_export;
+    // Ending a VM needs no configuration: with one that cannot be read, nothing is brought back by itself.
+    let auto_export = app.vms.context().config().is_ok_and(|config| config.auto_export);
     let records = records(&app, &handle);
     // One that does not run cannot be asked.
     let guest = handle.live().ok().map(|live| live.guest());

@@ -10,6 +10,7 @@
 //! The intent is stored before anything of the machine exists, and goes last.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,13 +18,13 @@ use std::time::{Duration, Instant};
 use banger_image::{KernelRecord, Layer, initrd};
 use banger_model::{Stage, VmmKind, WaitFor};
 use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::guest_config::{self, boot_args};
 use super::state::{Facts, Place};
 use super::teardown::how_it_ended;
 use super::undo::Undo;
-use super::{Carried, Context, Error, card, machine_dir};
+use super::{Carried, Context, Error, card, machine_dir, space};
 use crate::backends::Choice;
 use crate::database::{Verdict, VmRow};
 use crate::error::chain;
@@ -44,6 +45,35 @@ pub(crate) struct Start {
     pub(crate) progress: Reporter,
     /// Ends it when its caller leaves.
     pub(crate) cancel: CancellationToken,
+    /// Whether somebody waits for it, who knows why it is.
+    pub(crate) is_watched: bool,
+}
+
+impl Start {
+    /// A start whose caller waits for it. When the guard is dropped, nobody does any more.
+    pub(crate) fn watched(wait: WaitFor, progress: &Reporter, since: Instant) -> (Self, DropGuard) {
+        let cancel = CancellationToken::new();
+        let guard = cancel.clone().drop_guard();
+        let start = Self {
+            since,
+            wait,
+            progress: progress.clone(),
+            cancel,
+            is_watched: true,
+        };
+        (start, guard)
+    }
+
+    /// A start that nobody waits for.
+    pub(crate) fn unwatched() -> Self {
+        Self {
+            since: Instant::now(),
+            wait: WaitFor::Agent,
+            progress: Reporter::default(),
+            cancel: CancellationToken::new(),
+            is_watched: false,
+        }
+    }
 }
 
 /// A machine whose guest is ready.
@@ -226,6 +256,9 @@ impl Steps<'_> {
         // Beside the boot, which takes longer.
         let wants_git = config.git_identity && !self.row.spec.anonymous;
         let git = tokio::task::spawn_blocking(move || wants_git.then(git_identity).flatten());
+        // Before anything is taken, and before a machine of somebody else's could be met.
+        let locks = self.context.files(self.row.spec.id).lock()?;
+        space::refuse_little(&self.context.paths.state, &self.row.spec.name)?;
         self.intend(undo)?;
         let layers = self.layers()?;
         let initrd = self.initrd().await?;
@@ -244,7 +277,9 @@ impl Steps<'_> {
         let since = Instant::now();
         let started = jiff::Timestamp::now();
         let card = attached.as_ref().ok().map(|attached| attached.card.clone());
-        let machine = self.launch(&*choice.backend, &layers, initrd, card, undo).await?;
+        let machine = self
+            .launch(&*choice.backend, (&layers, locks), initrd, card, undo)
+            .await?;
         self.ended(Stage::Launch, since);
 
         let since = Instant::now();
@@ -355,12 +390,13 @@ impl Steps<'_> {
     async fn launch(
         &self,
         backend: &dyn Backend,
-        layers: &[Layer],
+        (layers, locks): (&[Layer], Vec<Arc<OwnedFd>>),
         initrd: PathBuf,
         card: Option<Card>,
         undo: &mut Undo,
     ) -> Result<Arc<dyn Machine>, Error> {
-        let spec = self.launch_spec(layers, initrd, card);
+        let mut spec = self.launch_spec(layers, initrd, card);
+        spec.locks = locks;
         let machine: Arc<dyn Machine> = backend
             .launch(&spec)
             .await
@@ -402,6 +438,7 @@ impl Steps<'_> {
             memory: spec.memory,
             disks: layers.chain(own).collect(),
             network: card,
+            locks: Vec::new(),
             // Looked up by the child before it becomes another program, so it is this one, even when it was replaced.
             console_sink: PathBuf::from("/proc/self/exe"),
         }

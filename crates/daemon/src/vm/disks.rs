@@ -3,11 +3,16 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use banger_image::disk;
 use banger_model::{ByteSize, VmId};
+use banger_vmm::ProcessId;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::Error;
 
@@ -66,8 +71,60 @@ impl Files {
         }
     }
 
+    /// Locks the disks: nobody else may start a machine on them, change or remove them. A machine holds the locks for as long
+    /// as it lives (`LaunchSpec::locks`), so neither a daemon that does not see it nor one of a state that shares these files
+    /// gets them. What is not there is not locked.
+    pub(crate) fn lock(&self) -> Result<Vec<Arc<OwnedFd>>, Error> {
+        let mut locks = Vec::new();
+        for path in [self.disk(), self.work()] {
+            let failed = |source: io::Error| Error::File {
+                what: "lock the disk",
+                path: path.clone(),
+                source,
+            };
+            let file = match File::open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => locks.push(Arc::new(file.into())),
+                Err(Errno::WOULDBLOCK) => return Err(Error::DiskInUse(path)),
+                // A file system without locks: QEMU has its own, and nothing more can be done.
+                Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    tracing::warn!(path = %path.display(), "its file system has no locks");
+                }
+                Err(error) => return Err(failed(error.into())),
+            }
+        }
+        Ok(locks)
+    }
+
+    /// Whether a machine has the disks, which may be one that this daemon does not see.
+    pub(crate) fn are_in_use(&self) -> bool {
+        matches!(self.lock(), Err(Error::DiskInUse(_)))
+    }
+
+    /// Whether this process has the writable disk open, and so is a machine of this VM's and not of a copy of it.
+    pub(crate) fn are_used_by(&self, process: &ProcessId) -> bool {
+        let Ok(disk) = std::fs::metadata(self.disk()) else {
+            return false;
+        };
+        // One that may not be looked at is ours if the disks are in use.
+        process
+            .has_open(disk.dev(), disk.ino())
+            .unwrap_or_else(|_| process.is_alive() && self.are_in_use())
+    }
+
+    /// How large the writable disk is; nothing when it is not there.
+    pub(crate) fn size(&self) -> Option<ByteSize> {
+        let metadata = std::fs::metadata(self.disk()).ok()?;
+        Some(ByteSize::bytes(metadata.len()))
+    }
+
     /// Grows the writable disk to `size` bytes.
     pub(crate) fn grow(&self, size: ByteSize) -> Result<(), Error> {
+        let _locks = self.lock()?;
         let path = self.disk();
         let file = OpenOptions::new()
             .read(true)
@@ -86,6 +143,7 @@ impl Files {
 
     /// Removes everything; what is already gone is no failure.
     pub(crate) fn remove(&self) -> Result<(), Error> {
+        let _locks = self.lock()?;
         match std::fs::remove_dir_all(&self.dir) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.file_error("remove", source)),
             _ => Ok(()),
@@ -125,4 +183,44 @@ fn disk_uuid(id: VmId) -> [u8; 16] {
     uuid[6] = uuid[6] & 0x0f | 0x80;
     uuid[8] = uuid[8] & 0x3f | 0x80;
     uuid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_has_one_holder_and_a_copy_another() {
+        let state = tempfile::tempdir().unwrap();
+        let id = VmId::from_bytes([7; 8]);
+        let files = Files::of(state.path(), id);
+        files.create(id, ByteSize::mib(64), None).unwrap();
+        let locks = files.lock().unwrap();
+        assert!(files.are_in_use());
+        for (name, refused) in [
+            ("disk.second-lock", files.lock().map(drop)),
+            ("disk.removed-in-use", files.remove()),
+            ("disk.grown-in-use", files.grow(ByteSize::mib(128))),
+        ] {
+            assert!(matches!(refused, Err(Error::DiskInUse(_))), "{name}");
+            banger_cases::refused("state", name);
+        }
+        let linked = state.path().join("another/vms").join(id.to_string());
+        std::fs::create_dir_all(&linked).unwrap();
+        std::fs::hard_link(files.disk(), linked.join("disk.ext4")).unwrap();
+        let same = Files::of(&state.path().join("another"), id);
+        assert!(same.are_in_use());
+        banger_cases::refused("state", "disk.by-a-hard-link");
+        let us = ProcessId::of(i32::try_from(std::process::id()).unwrap()).unwrap();
+        assert!(files.are_used_by(&us));
+        let copied = state.path().join("copy/vms").join(id.to_string());
+        std::fs::create_dir_all(&copied).unwrap();
+        std::fs::copy(files.disk(), copied.join("disk.ext4")).unwrap();
+        let copy = Files::of(&state.path().join("copy"), id);
+        assert!(!copy.are_used_by(&us) && !copy.are_in_use());
+        banger_cases::refused("state", "disk.machine-of-the-original");
+        drop(locks);
+        assert!(!files.are_in_use());
+        files.remove().unwrap();
+    }
 }

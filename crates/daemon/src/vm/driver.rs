@@ -3,6 +3,7 @@
 //! Commands come in by a queue, states go out by a `watch`. While a start or a stop goes on, the task still looks at
 //! its queue: a command that ends the VM cuts the work short, every other waits for its turn.
 
+mod ending;
 mod forwards;
 
 use std::collections::VecDeque;
@@ -12,18 +13,17 @@ use std::time::Duration;
 use banger_api::{ErrorBody, ForwardAdd, ForwardRemove, VmSet};
 use banger_guest_api::{InitKind, InitState};
 use banger_model::network::NetMode;
-use banger_model::{Event, Forward, VmName, VmSpec};
+use banger_model::{Event, Forward, Intent, VmName, VmSpec};
 use banger_vmm::Ended;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::boot::{self, Booted, Failed, Start, console_tail};
+use super::boot::{self, Booted, Failed, Start};
 use super::change;
 use super::disks::Files;
 use super::state::{Live, State};
-use super::teardown::{how_it_ended, power_off, remove_traces};
-use super::{Context, Error, guest_events, machine_dir};
+use super::{Context, Error, guest_events, machine_dir, space};
 use crate::database::VmRow;
 use crate::error::{body, chain};
 use crate::forward::{Route, Running};
@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Start(Start, Reply),
     /// Power it off; the guest's init gets this long.
     Stop(Duration, Reply),
+    /// Power it off, with this much patience, and start it.
+    Restart(Duration, Start, Reply),
     /// End its machine now.
     Kill(Reply),
     /// Change what it is made of.
@@ -79,6 +81,8 @@ pub(crate) struct Driver {
     route: Option<Route>,
     /// The forwards that are at work.
     forwards: Vec<Running>,
+    /// Whether its machine stands still for want of space.
+    space: Option<space::Watch>,
 }
 
 impl Driver {
@@ -98,6 +102,7 @@ impl Driver {
             events: None,
             route: None,
             forwards: Vec::new(),
+            space: None,
         };
         driver.listen();
         driver
@@ -115,6 +120,7 @@ impl Driver {
                     }
                 }
                 Next::Exited(ended) => self.exited(&ended).await,
+                Next::Stalled(stalled) => self.stalled(stalled),
                 Next::Init(init) => self.publish(|state| {
                     if let Some(live) = &mut state.live {
                         live.init = init;
@@ -149,7 +155,17 @@ impl Driver {
                 None => std::future::pending().await,
             }
         };
+        let stalled = async {
+            let Some(space) = &mut self.space else {
+                return std::future::pending().await;
+            };
+            match space.stalled.changed().await {
+                Ok(()) => *space.stalled.borrow_and_update(),
+                Err(_) => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            stalled = stalled => Some(Next::Stalled(stalled)),
             command = self.commands.recv() => command.map(Next::Command),
             ended = exited => Some(Next::Exited(ended)),
             init = init => Some(Next::Init(init)),
@@ -165,11 +181,23 @@ impl Driver {
                 let _ = reply.send(outcome);
             }
             Command::Stop(grace, reply) => {
-                let outcome = self.stop(grace, false).await;
+                let outcome = self
+                    .stop(
+                        grace,
+                        false,
+                        Intent::Stop {
+                            grace_ms: millis(grace),
+                        },
+                    )
+                    .await;
+                let _ = reply.send(outcome);
+            }
+            Command::Restart(grace, start, reply) => {
+                let outcome = self.restart(grace, &start).await;
                 let _ = reply.send(outcome);
             }
             Command::Kill(reply) => {
-                let outcome = self.stop(Duration::ZERO, true).await;
+                let outcome = self.stop(Duration::ZERO, true, Intent::Kill).await;
                 let _ = reply.send(outcome);
             }
             Command::Set(set, reply) => {
@@ -203,6 +231,9 @@ impl Driver {
     async fn start(&mut self, start: &Start) -> Result<(), ErrorBody> {
         self.apply(Event::Start).map_err(|error| body(&error))?;
         self.fail_with(None);
+        if start.is_watched {
+            self.publish(|state| state.notice = None);
+        }
         let (context, row) = (Arc::clone(&self.context), self.row());
         let cancel = start.cancel.clone();
         let work = boot::boot(&context, &row, start);
@@ -246,45 +277,6 @@ impl Driver {
         self.listen();
     }
 
-    /// Ends the machine, if there is one; `now` skips asking.
-    async fn stop(&mut self, grace: Duration, now: bool) -> Result<(), ErrorBody> {
-        let phase = self.state.borrow().phase;
-        if !phase.may_have_machine() {
-            // Stopping what is stopped is what was wanted. What remains of a failure is kept for `vm show`.
-            return Ok(());
-        }
-        self.apply(Event::Stop).map_err(|error| body(&error))?;
-        self.deafen();
-        let machine = self
-            .state
-            .borrow()
-            .live
-            .as_ref()
-            .map(|live| Arc::clone(&live.machine));
-        let mut cut = None;
-        if let Some(machine) = machine {
-            let hurry = CancellationToken::new();
-            if now {
-                hurry.cancel();
-            }
-            let work = power_off(&machine, grace, &hurry);
-            let off = self.attend(work, &hurry, Command::ends_a_stop).await;
-            for trouble in &off.troubles {
-                tracing::warn!(vm = %self.name(), %trouble, "stopping");
-            }
-            cut = off.cut.then(|| Error::Cut {
-                name: self.row().spec.name,
-                why: off.troubles.into_iter().next().unwrap_or_default(),
-            });
-        }
-        self.close_forwards().await;
-        self.gone(None).await.map_err(|error| body(&error))?;
-        match cut {
-            Some(error) => Err(body(&error)),
-            None => Ok(()),
-        }
-    }
-
     /// Does long work while looking at the queue. A command for which `ends` holds cancels `token`; all commands
     /// keep their turn.
     async fn attend<T>(
@@ -310,64 +302,12 @@ impl Driver {
         }
     }
 
-    /// The machine ended without being asked to.
-    async fn exited(&mut self, ended: &Ended) {
-        let error = match ended {
-            Ended::Clean | Ended::Killed => None,
-            Ended::Panicked(_) | Ended::Failed { .. } => Some(body(&Error::Died {
-                name: self.name(),
-                how: how_it_ended(ended),
-                console: console_tail(&self.dir()),
-            })),
-        };
-        tracing::info!(vm = %self.name(), how = how_it_ended(ended), "its machine ended");
-        self.deafen();
-        let machine = self
-            .state
-            .borrow()
-            .live
-            .as_ref()
-            .map(|live| Arc::clone(&live.machine));
-        // A dead machine has companions and sockets yet.
-        if let Some(machine) = machine
-            && let Err(error) = machine.kill().await
-        {
-            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clear up after the machine");
-        }
-        self.close_forwards().await;
-        if let Err(error) = self.gone(error).await {
-            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clear up after the machine");
-        }
-    }
-
-    /// Removes what is left of a machine that is gone.
-    async fn gone(&mut self, error: Option<ErrorBody>) -> Result<(), Error> {
-        let removed = remove_traces(&self.context, self.row().spec.id, &self.dir()).await;
-        self.publish(|state| state.live = None);
-        self.fail_with(error);
-        let _ = self.apply(Event::Exited);
-        removed
-    }
-
-    async fn delete(&mut self) -> Result<(), ErrorBody> {
-        self.stop(Duration::ZERO, true).await?;
-        let id = self.row().spec.id;
-        // The record goes last, so that a daemon that dies here finds it and tries again.
-        self.files.remove().map_err(|error| body(&error))?;
-        let deleted = self.context.database.delete_vm(id);
-        self.context.network.egress().forget(id);
-        deleted.map_err(|error| body(&error))
-    }
-
     async fn change(&mut self, set: &VmSet) -> Result<(), Error> {
         let (spec, phase) = {
             let state = self.state.borrow();
             (state.spec.clone(), state.phase)
         };
         let changed = change::changed(&spec, phase, set, &self.context.config()?)?;
-        if changed.disk_size > spec.disk_size {
-            self.files.grow(changed.disk_size)?;
-        }
         // What is told is what holds: rules that cannot be enforced are not stored.
         if changed.net.mode == NetMode::Learn && spec.net.mode != NetMode::Learn {
             // Before the packet filter lets it: what it reaches first counts.
@@ -387,6 +327,17 @@ impl Driver {
                 name: changed.name.clone(),
                 source,
             })?;
+        if changed.disk_size > spec.disk_size
+            && let Err(error) = self.files.grow(changed.disk_size)
+        {
+            // A daemon that dies before this finds a disk that is smaller than it is to be, and grows it.
+            let undone = self.context.database.update_spec(&spec);
+            undone.map_err(|source| Error::Database {
+                name: spec.name.clone(),
+                source,
+            })?;
+            return Err(error);
+        }
         self.publish(|state| state.spec = changed);
         Ok(())
     }
@@ -442,12 +393,20 @@ impl Driver {
         let guest = self.state.borrow().live.as_ref().map(Live::guest);
         self.deafen();
         self.events = guest.map(guest_events::listen);
+        let machine = self
+            .state
+            .borrow()
+            .live
+            .as_ref()
+            .map(|live| Arc::clone(&live.machine));
+        self.space = machine.map(|machine| space::watch_over(machine, self.files.disk()));
     }
 
     fn deafen(&mut self) {
         if let Some((_, task)) = self.events.take() {
             task.abort();
         }
+        self.space = None;
     }
 
     fn row(&self) -> VmRow {
@@ -458,6 +417,7 @@ impl Driver {
             forwards: state.forwards.iter().map(|declared| declared.forward).collect(),
             created: state.created,
             last_error: state.last_error.clone(),
+            removes_on_exit: state.removes_on_exit,
         }
     }
 
@@ -466,8 +426,18 @@ impl Driver {
     }
 
     fn dir(&self) -> std::path::PathBuf {
-        machine_dir(&self.context.paths, self.state.borrow().spec.id)
+        let state = self.state.borrow();
+        let live = state.live.as_ref();
+        // One that an earlier daemon launched is where that had it.
+        live.map_or_else(
+            || machine_dir(&self.context.paths, state.spec.id),
+            |live| live.machine.record().dir.clone(),
+        )
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How a machine ended, once it has.
@@ -489,6 +459,8 @@ enum Next {
     Command(Command),
     Exited(Ended),
     Init(InitState),
+    /// Its machine stands still for want of space, or no more.
+    Stalled(bool),
 }
 
 /// The error of a failed start, with what could not be taken back among its causes.

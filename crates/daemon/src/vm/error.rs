@@ -31,6 +31,25 @@ pub(crate) enum Error {
     /// It takes a running VM.
     #[error("VM `{name}` is {phase}, not running")]
     NotRunning { name: VmName, phase: Phase },
+    /// Its machine stands still.
+    #[error("VM `{name}` is paused: {why}")]
+    Paused {
+        name: VmName,
+        why: &'static str,
+        /// Where its disk is.
+        dir: PathBuf,
+    },
+    /// A machine that is not this VM's, or not seen, has a disk of it.
+    #[error("the disk {} is in use by a machine", .0.display())]
+    DiskInUse(PathBuf),
+    /// There is too little space for a guest to write anything.
+    #[error("VM `{name}` cannot start: {} has {free} free, and a guest needs {needed}", .dir.display())]
+    NoSpace {
+        name: VmName,
+        dir: PathBuf,
+        free: ByteSize,
+        needed: ByteSize,
+    },
     /// It takes a VM without a machine.
     #[error("VM `{name}` is {phase}: {what} can only change while it is stopped")]
     NeedsStopped {
@@ -226,6 +245,8 @@ impl Describe for Error {
             Self::Exists(_) => ErrorCode::AlreadyExists,
             Self::Denied { .. }
             | Self::NotRunning { .. }
+            | Self::Paused { .. }
+            | Self::DiskInUse(_)
             | Self::NeedsStopped { .. }
             | Self::Gone(_)
             | Self::Disturbed(_) => ErrorCode::WrongPhase,
@@ -241,7 +262,7 @@ impl Describe for Error {
             Self::Backend(source) => source.code(),
             Self::Database { source, .. } | Self::Forget(source) => source.code(),
             Self::Config(source) => source.code(),
-            Self::File { .. } | Self::Disk { .. } | Self::Random(_) => ErrorCode::Host,
+            Self::File { .. } | Self::Disk { .. } | Self::NoSpace { .. } | Self::Random(_) => ErrorCode::Host,
             Self::Machine { .. } | Self::Ended { .. } | Self::Died { .. } => ErrorCode::Vmm,
             Self::Knock { .. } | Self::NoSsh(_) | Self::SshSilent(_) | Self::Cut { .. } => ErrorCode::Guest,
             Self::Silent { .. } => ErrorCode::Timeout,
@@ -258,6 +279,23 @@ impl Describe for Error {
             Self::NotFound { near: None, .. } => "`banger vm list` names them all".to_owned(),
             Self::Exists(name) => format!("choose another name, or remove it with `banger vm delete {name}`"),
             Self::NotRunning { name, .. } => format!("start it with `banger vm start {name}`"),
+            Self::Paused { dir, name, .. } => {
+                return vec![
+                    format!(
+                        "free space on the file system of {}: `banger cache prune` and `banger image prune` remove what \
+                         can be fetched again; the VM goes on by itself",
+                        dir.display()
+                    ),
+                    format!("or end it and lose what it has not written: `banger vm kill {name}`"),
+                ];
+            }
+            Self::NoSpace { .. } => {
+                "free space: `banger cache prune` and `banger image prune` remove what can be fetched again".to_owned()
+            }
+            Self::DiskInUse(_) => {
+                "another banger runs it, such as one in a container that shares these files: stop the VM there"
+                    .to_owned()
+            }
             Self::NeedsStopped { name, .. } => format!("stop it first: `banger vm stop {name}`"),
             Self::Disturbed(name) => format!(
                 "try again; a guest stands still for a minute at most, so stop it first if its disk is large: \

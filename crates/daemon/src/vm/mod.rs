@@ -14,7 +14,9 @@ mod driver;
 mod error;
 mod guest_config;
 mod guest_events;
+mod hold;
 mod recover;
+mod space;
 mod state;
 mod teardown;
 mod undo;
@@ -30,7 +32,6 @@ use banger_image::{ImageStore, KernelRecord, KernelStore};
 use banger_model::network::{Allow, Policy, Rules};
 use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::boot::Start;
 pub(crate) use self::carried::Carried;
@@ -38,9 +39,11 @@ pub(crate) use self::commit::Wanted;
 pub(crate) use self::disks::Files;
 pub(crate) use self::error::Error;
 pub(crate) use self::guest_config::variables;
+pub(crate) use self::recover::runtime;
 pub(crate) use self::state::{Live, State, space_used};
 
 use self::driver::{Command, Driver, Reply};
+use self::hold::Holds;
 use crate::backends::Backends;
 use crate::config::{self, Config};
 use crate::database::Database;
@@ -121,6 +124,7 @@ pub(crate) struct Handle {
 pub(crate) struct Vms {
     context: Arc<Context>,
     vms: RwLock<BTreeMap<VmName, Handle>>,
+    holds: Holds,
 }
 
 impl Vms {
@@ -265,6 +269,11 @@ impl Handle {
         let state = self.state();
         match (state.phase, state.live) {
             (Phase::Running, Some(live)) => Ok(live),
+            (Phase::Paused, Some(live)) => Err(Error::Paused {
+                name: state.spec.name,
+                why: space::WHY,
+                dir: live.machine.record().dir.clone(),
+            }),
             (phase, _) => Err(Error::NotRunning {
                 name: state.spec.name,
                 phase,
@@ -279,15 +288,23 @@ impl Handle {
         progress: &Reporter,
         since: Instant,
     ) -> Result<(), ErrorBody> {
-        let cancel = CancellationToken::new();
-        let guard = cancel.clone().drop_guard();
-        let start = Start {
-            since,
-            wait,
-            progress: progress.clone(),
-            cancel,
-        };
+        let (start, guard) = Start::watched(wait, progress, since);
         self.ask(|reply| Command::Start(start, reply)).await?;
+        guard.disarm();
+        wait::until(self, wait, progress)
+            .await
+            .map_err(|error| body(&error))
+    }
+
+    /// Stops the VM and starts it again, as one verb: a daemon that dies in between owes the start.
+    pub(crate) async fn restart(
+        &self,
+        grace: Duration,
+        wait: WaitFor,
+        progress: &Reporter,
+    ) -> Result<(), ErrorBody> {
+        let (start, guard) = Start::watched(wait, progress, Instant::now());
+        self.ask(|reply| Command::Restart(grace, start, reply)).await?;
         guard.disarm();
         wait::until(self, wait, progress)
             .await
@@ -317,6 +334,11 @@ impl Handle {
     /// Forwards ports no more; gives those that were.
     pub(crate) async fn remove_forwards(&self, remove: ForwardRemove) -> Result<Vec<Forward>, ErrorBody> {
         self.ask(|reply| Command::RemoveForwards(remove, reply)).await
+    }
+
+    /// Returns when the VM is gone.
+    pub(crate) async fn gone(&self) {
+        self.commands.closed().await;
     }
 
     /// Returns when the machine that runs now, if any, has ended.

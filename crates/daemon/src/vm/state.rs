@@ -12,6 +12,7 @@ use banger_image::ImageConfig;
 use banger_model::network::Slot;
 use banger_model::{ByteSize, Phase, Stage, VmSpec};
 use banger_vmm::Machine;
+use banger_vmm::posture::Posture;
 use serde::{Deserialize, Serialize};
 
 use super::Carried;
@@ -38,6 +39,10 @@ pub(crate) struct State {
     pub(crate) live: Option<Live>,
     /// Why the last start failed or the last machine ended badly.
     pub(crate) last_error: Option<ErrorBody>,
+    /// Whether it goes with the command that it was made for.
+    pub(crate) removes_on_exit: bool,
+    /// What this daemon did with it unasked.
+    pub(crate) notice: Option<String>,
 }
 
 /// A machine whose guest is ready.
@@ -108,6 +113,8 @@ impl State {
             phase,
             live: None,
             last_error: row.last_error,
+            removes_on_exit: row.removes_on_exit,
+            notice: None,
         }
     }
 
@@ -143,6 +150,9 @@ impl State {
             id: spec.id.to_string(),
             name: spec.name.clone(),
             phase: self.phase,
+            paused: (self.phase == Phase::Paused).then(|| super::space::WHY.to_owned()),
+            notice: self.notice.clone(),
+            removes_on_exit: self.removes_on_exit,
             image: spec.image.clone(),
             kernel: spec.kernel.clone(),
             vcpus: spec.vcpus,
@@ -174,6 +184,24 @@ fn entry_point(config: &ImageConfig) -> Vec<String> {
 }
 
 impl Live {
+    /// How its processes are confined, as the kernel has it. One that has just ended is not among them.
+    pub(crate) fn processes(&self) -> Vec<api::MachineProcess> {
+        let record = self.machine.record();
+        let all = std::iter::once(&record.process).chain(&record.companions);
+        all.filter_map(|process| Posture::of(process).ok())
+            .map(|posture| api::MachineProcess {
+                pid: posture.pid,
+                weaknesses: posture.weaknesses().iter().map(ToString::to_string).collect(),
+                program: posture.program,
+                uid: posture.uid,
+                no_new_privs: posture.no_new_privs,
+                seccomp: posture.seccomp.as_str().to_owned(),
+                capabilities: posture.capabilities,
+                namespaces: posture.namespaces.iter().map(ToString::to_string).collect(),
+            })
+            .collect()
+    }
+
     fn view(&self) -> api::Machine {
         let record = self.machine.record();
         let Facts {
@@ -189,6 +217,8 @@ impl Live {
             acceleration: record.acceleration.clone(),
             fallback: fallback.clone(),
             pid: record.process.pid,
+            // They are looked at when they are asked for.
+            processes: Vec::new(),
             started: started.to_string(),
             os: ready.os.clone(),
             kernel_release: Some(ready.kernel.clone()),

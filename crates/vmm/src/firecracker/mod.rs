@@ -18,7 +18,7 @@ use self::requests::{
 };
 use crate::inotify::Created;
 use crate::running::Running;
-use crate::spawn::{Output, Starting, console_pipe, console_sink};
+use crate::spawn::{Given, Output, Starting, console_pipe, console_sink};
 use crate::{Backend, Capabilities, Ended, Error, LaunchSpec, Machine, MachineRecord, hybrid, path};
 
 const PROGRAM: &str = "firecracker";
@@ -58,6 +58,11 @@ impl Firecracker {
     /// Where Firecracker is.
     pub fn program(&self) -> &Path {
         &self.program
+    }
+
+    /// Whether its filters of system calls are used.
+    pub const fn has_seccomp(&self) -> bool {
+        self.seccomp
     }
 
     fn args(&self, spec: &LaunchSpec) -> Vec<String> {
@@ -109,7 +114,7 @@ impl Backend for Firecracker {
             dir,
             Stdio::null(),
             Output::To(to),
-            spec.within(),
+            Given::to_vmm(spec),
         )?;
         let console = console_sink(&spec.console_sink, dir, from)?;
         vmm.until_created(made, "API socket").await?;
@@ -187,6 +192,11 @@ impl Machine for MicroVm {
 
     async fn kill(&self) -> Result<(), Error> {
         self.0.kill().await
+    }
+
+    /// Firecracker tells its guest of the error, which loses what it writes.
+    fn stalled(&self) -> Option<watch::Receiver<bool>> {
+        None
     }
 
     fn exited(&self) -> watch::Receiver<Option<Ended>> {

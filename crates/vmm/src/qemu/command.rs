@@ -37,7 +37,7 @@ pub(super) fn qemu(
     acceleration: Acceleration,
     tsc_khz: Option<u64>,
     vhost: &str,
-    qmp: &str,
+    monitors: [&str; 2],
 ) -> Vec<String> {
     let memory = spec.memory.as_mib();
     let (machine, cpu) = match acceleration {
@@ -70,7 +70,10 @@ pub(super) fn qemu(
         let access = if disk.writable { "off" } else { "on" };
         add(
             "-drive",
-            format!("id=disk{index},if=none,format=raw,readonly={access},discard=unmap,file={path}"),
+            // A guest that meets a full host stands still until there is space (`werror=enospc`), and loses nothing.
+            format!(
+                "id=disk{index},if=none,format=raw,readonly={access},discard=unmap,werror=enospc,file={path}"
+            ),
         );
         // The guest finds them in this order.
         add("-device", format!("virtio-blk-device,drive=disk{index}"));
@@ -80,12 +83,20 @@ pub(super) fn qemu(
         add("-netdev", netdev);
         add("-device", device);
     }
-    add("-qmp", format!("unix:{qmp},server=on,wait=off"));
+    for monitor in monitors {
+        add("-qmp", format!("unix:{monitor},server=on,wait=off"));
+    }
     for flag in ["-nodefaults", "-no-user-config", "-no-reboot"] {
         args.push(flag.to_owned());
     }
     args.extend(["-display".to_owned(), "none".to_owned()]);
     args
+}
+
+/// QEMU's filter of system calls: no obsolete ones, no other user, no other program, no other priority.
+pub(super) fn sandbox() -> [String; 2] {
+    const DENIED: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+    ["-sandbox".to_owned(), DENIED.to_owned()]
 }
 
 /// The TAP's end and the guest's of a network card. No script runs, and the host's kernel needs no part of it
@@ -130,6 +141,7 @@ mod tests {
                 vmlinuz: Some("/k/vmlinuz".into()),
             },
             initrd: "/c/initrd".into(),
+            locks: Vec::new(),
             boot_args: vec!["quiet".to_owned()],
             vcpus: 2,
             memory: ByteSize::mib(512),
@@ -150,7 +162,7 @@ mod tests {
 
     #[test]
     fn disks_keep_their_order_and_access() {
-        let args = qemu(&spec(), Acceleration::Tcg, None, "v", "q");
+        let args = qemu(&spec(), Acceleration::Tcg, None, "v", ["q", "e"]);
         let devices: Vec<_> = args.iter().filter(|arg| arg.starts_with("virtio-blk")).collect();
         assert_eq!(
             devices,
@@ -178,8 +190,8 @@ mod tests {
             ..spec()
         };
         let (with, without) = (
-            qemu(&with, Acceleration::Tcg, None, "v", "q"),
-            qemu(&spec(), Acceleration::Tcg, None, "v", "q"),
+            qemu(&with, Acceleration::Tcg, None, "v", ["q", "e"]),
+            qemu(&spec(), Acceleration::Tcg, None, "v", ["q", "e"]),
         );
         let of_card: Vec<_> = with.iter().filter(|arg| !without.contains(arg)).collect();
         assert_eq!(

@@ -14,12 +14,13 @@ use async_trait::async_trait;
 use banger_model::VmmKind;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use self::command::Acceleration;
 use self::qmp::Monitor;
 use crate::inotify::Created;
 use crate::running::Running;
-use crate::spawn::{Output, Starting, console_pipe, console_sink};
+use crate::spawn::{Given, Output, Starting, console_pipe, console_sink};
 use crate::{Backend, Capabilities, Ended, Error, LaunchSpec, Machine, MachineRecord, hybrid, path};
 
 const PROGRAM: &str = if cfg!(target_arch = "aarch64") {
@@ -32,7 +33,9 @@ const VSOCK_PROGRAM: &str = "vhost-device-vsock";
 /// The vsock device's and the monitor's sockets.
 const VHOST: &str = "vhost.sock";
 const QMP: &str = "qmp.sock";
-const SOCKETS: &[&str] = &[hybrid::SOCKET, VHOST, QMP];
+/// A second monitor, which is read for as long as the machine runs: it tells that a disk could not be written to.
+const EVENTS: &str = "events.sock";
+const SOCKETS: &[&str] = &[hybrid::SOCKET, VHOST, QMP, EVENTS];
 
 /// The backend.
 #[derive(Debug, Clone)]
@@ -91,6 +94,24 @@ impl Backend for Qemu {
     }
 
     async fn launch(&self, spec: &LaunchSpec) -> Result<Box<dyn Machine>, Error> {
+        match self.launch_with(spec, true).await {
+            // Some are built without it. What runs then is told as it is (`posture.rs`).
+            Err(Error::Died { words, .. }) if words.contains("sandbox") => {
+                self.launch_with(spec, false).await
+            }
+            launched => launched,
+        }
+    }
+
+    async fn adopt(&self, record: &MachineRecord) -> Result<Option<Box<dyn Machine>>, Error> {
+        let running = Running::adopt(record, SOCKETS).await?;
+        Ok(running.map(|running| Box::new(Emulated::of(running)) as Box<dyn Machine>))
+    }
+}
+
+impl Qemu {
+    /// Launches a machine, with QEMU's own filter of system calls if it is to be `confined`.
+    async fn launch_with(&self, spec: &LaunchSpec, confined: bool) -> Result<Box<dyn Machine>, Error> {
         let dir = &spec.dir;
         let made = Created::watch(dir, VHOST)?;
         let args = command::vsock(hybrid::SOCKET, VHOST);
@@ -101,7 +122,7 @@ impl Backend for Qemu {
             dir,
             Stdio::null(),
             Output::Log,
-            None,
+            Given::default(),
         )?;
         vsock.until_created(made, "socket").await?;
         let (from, to) = console_pipe(dir)?;
@@ -111,7 +132,10 @@ impl Backend for Qemu {
             // It waits for a measurement that has begun long ago, but for the first start of a daemon.
             Acceleration::Tcg => tokio::task::spawn_blocking(tsc::khz).await.ok().flatten(),
         };
-        let args = command::qemu(spec, self.acceleration, tsc_khz, VHOST, QMP);
+        let mut args = command::qemu(spec, self.acceleration, tsc_khz, VHOST, [QMP, EVENTS]);
+        if confined {
+            args.extend(command::sandbox());
+        }
         let qemu = Starting::spawn(
             "QEMU",
             &self.qemu,
@@ -119,7 +143,7 @@ impl Backend for Qemu {
             dir,
             Stdio::null(),
             Output::To(to),
-            spec.within(),
+            Given::to_vmm(spec),
         )?;
         let console = console_sink(&spec.console_sink, dir, from)?;
         qemu.until_created(made, "monitor socket").await?;
@@ -138,22 +162,43 @@ impl Backend for Qemu {
             process: vmm.id(),
             companions: companions.iter().map(crate::process::Handle::id).collect(),
         };
-        Ok(Box::new(Emulated(Running::watch(
-            record, vmm, companions, SOCKETS,
-        ))))
-    }
-
-    async fn adopt(&self, record: &MachineRecord) -> Result<Option<Box<dyn Machine>>, Error> {
-        let running = Running::adopt(record, SOCKETS).await?;
-        Ok(running.map(|running| Box::new(Emulated(running)) as Box<dyn Machine>))
+        let running = Running::watch(record, vmm, companions, SOCKETS);
+        Ok(Box::new(Emulated::of(running)))
     }
 }
 
 /// A running QEMU.
 #[derive(Debug)]
-struct Emulated(Running);
+struct Emulated {
+    running: Running,
+    stalled: watch::Receiver<bool>,
+    listening: JoinHandle<()>,
+}
+
+impl Drop for Emulated {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
 
 impl Emulated {
+    fn of(running: Running) -> Self {
+        let (tell, stalled) = watch::channel(false);
+        let events = running.record().dir.join(EVENTS);
+        Self {
+            running,
+            stalled,
+            // A machine of an earlier version has no such socket, and then nothing is told.
+            listening: tokio::spawn(async move {
+                if let Ok(monitor) = Monitor::connect(&events).await {
+                    monitor.tell_of_full_disks(&tell).await;
+                }
+                // Nobody is told that the machine stalls no more, only that it ended.
+                std::future::pending().await
+            }),
+        }
+    }
+
     async fn execute(&self, command: &'static str) -> Result<(), Error> {
         Monitor::connect(&self.record().dir.join(QMP))
             .await?
@@ -165,7 +210,7 @@ impl Emulated {
 #[async_trait]
 impl Machine for Emulated {
     fn record(&self) -> &MachineRecord {
-        self.0.record()
+        self.running.record()
     }
 
     async fn dial(&self, port: u32) -> Result<UnixStream, Error> {
@@ -192,10 +237,14 @@ impl Machine for Emulated {
     }
 
     async fn kill(&self) -> Result<(), Error> {
-        self.0.kill().await
+        self.running.kill().await
+    }
+
+    fn stalled(&self) -> Option<watch::Receiver<bool>> {
+        Some(self.stalled.clone())
     }
 
     fn exited(&self) -> watch::Receiver<Option<Ended>> {
-        self.0.exited()
+        self.running.exited()
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::{Error, fresh};
@@ -21,12 +22,15 @@ pub(super) struct Monitor {
     to: OwnedWriteHalf,
 }
 
-/// A line of the monitor. Greetings and events have neither field.
+/// A line of the monitor. Greetings have none of the fields.
 #[derive(Debug, Deserialize)]
 struct Line {
     #[serde(rename = "return")]
     done: Option<Value>,
     error: Option<Refusal>,
+    event: Option<String>,
+    #[serde(default)]
+    data: Value,
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,7 +59,42 @@ impl Monitor {
         asked.map_err(|_| failed(command, std::io::Error::from(std::io::ErrorKind::TimedOut)))?
     }
 
+    /// Tells whether the machine stands still because a disk of it could not be written to, until the monitor goes away.
+    pub(super) async fn tell_of_full_disks(mut self, tell: &watch::Sender<bool>) {
+        // It may stand still since before this daemon.
+        let status = timeout(ANSWER, self.answer("query-status")).await;
+        if let Ok(Ok(status)) = status {
+            tell.send_replace(status["status"] == "io-error");
+        }
+        while let Ok(Some(line)) = self.line().await {
+            match line.event.as_deref() {
+                Some("BLOCK_IO_ERROR") if line.data["nospace"] == true && line.data["action"] == "stop" => {
+                    tell.send_replace(true);
+                }
+                Some("RESUME") => {
+                    tell.send_replace(false);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The next line; nothing when the monitor has gone away.
+    async fn line(&mut self) -> Result<Option<Line>, Error> {
+        let mut line = String::new();
+        let read = self.lines.read_line(&mut line).await;
+        if read.map_err(|source| failed("read a line", source))? == 0 {
+            return Ok(None);
+        }
+        let line = serde_json::from_str(&line).map_err(|source| failed("read a line", source))?;
+        Ok(Some(line))
+    }
+
     async fn ask(&mut self, command: &'static str) -> Result<(), Error> {
+        self.answer(command).await.map(drop)
+    }
+
+    async fn answer(&mut self, command: &'static str) -> Result<Value, Error> {
         let mut line = json!({ "execute": command }).to_string();
         line.push('\n');
         self.to
@@ -63,22 +102,14 @@ impl Monitor {
             .await
             .map_err(|source| failed(command, source))?;
         loop {
-            let mut line = String::new();
-            let read = self
-                .lines
-                .read_line(&mut line)
-                .await
-                .map_err(|source| failed(command, source))?;
-            if read == 0 {
+            let Some(line) = self.line().await? else {
                 // QEMU answers `quit` by going away.
                 let gone = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-                return if command == "quit" {
-                    Ok(())
-                } else {
-                    Err(failed(command, gone))
+                return match command {
+                    "quit" => Ok(Value::Null),
+                    _ => Err(failed(command, gone)),
                 };
-            }
-            let line: Line = serde_json::from_str(&line).map_err(|source| failed(command, source))?;
+            };
             match line {
                 Line {
                     error: Some(refusal), ..
@@ -89,7 +120,7 @@ impl Monitor {
                         words: refusal.desc,
                     });
                 }
-                Line { done: Some(_), .. } => return Ok(()),
+                Line { done: Some(done), .. } => return Ok(done),
                 Line { .. } => {}
             }
         }
@@ -137,5 +168,36 @@ mod tests {
         monitor.execute("cont").await.unwrap();
         let refused = monitor.execute("stop").await.unwrap_err();
         assert_eq!(refused.to_string(), "QEMU refused to stop: not now");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_also_one_of_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("events");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let (tell, mut told) = watch::channel(false);
+        tokio::spawn(async move {
+            let monitor = Monitor::connect(&socket).await.unwrap();
+            monitor.tell_of_full_disks(&tell).await;
+        });
+        let (stream, _) = listener.accept().await.unwrap();
+        let (from, mut to) = stream.into_split();
+        let mut lines = BufReader::new(from).lines();
+        to.write_all(b"{\"QMP\": {}}\n").await.unwrap();
+        lines.next_line().await.unwrap();
+        to.write_all(b"{\"return\": {}}\n").await.unwrap();
+        lines.next_line().await.unwrap();
+        to.write_all(b"{\"return\": {\"running\": false, \"status\": \"io-error\"}}\n")
+            .await
+            .unwrap();
+        told.wait_for(|full| *full).await.unwrap();
+        to.write_all(b"{\"event\": \"RESUME\"}\n").await.unwrap();
+        told.wait_for(|full| !*full).await.unwrap();
+        let errors = concat!(
+            "{\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"nospace\": false, \"action\": \"report\"}}\n",
+            "{\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"nospace\": true, \"action\": \"stop\"}}\n",
+        );
+        to.write_all(errors.as_bytes()).await.unwrap();
+        told.wait_for(|full| *full).await.unwrap();
     }
 }

@@ -40,7 +40,7 @@ fn row(vm: &Vm) -> Vec<String> {
         .map(|machine| format!("{} ({})", machine.vmm, machine.acceleration));
     vec![
         vm.name.to_string(),
-        vm.phase.to_string(),
+        super::show::phase(vm),
         vm.image.to_string(),
         vm.vcpus.to_string(),
         vm.memory.to_string(),

@@ -93,7 +93,13 @@ async fn go(args: Args) -> Result<i32, Failure> {
     if workspace.is_some() {
         request.labels.insert(WORKSPACE.to_owned(), GUEST_PATH.to_owned());
     }
+    request.remove_on_exit = args.rm;
     let vm = shape::create(&client, &request).await?;
+    // From now on the daemon removes it when we are gone, however we end.
+    let held = match args.rm {
+        true => Some(client.hold_vm(vm.name.as_str()).await?),
+        false => None,
+    };
     let reader = workspace.is_some().then_some(ROOT);
     let given = secrets.give(&client, vm.name.as_str(), reader).await;
     // A command is one of a script's, with pipes; what the image is for gets the terminal, as a shell does.
@@ -116,8 +122,8 @@ async fn go(args: Args) -> Result<i32, Failure> {
         Err(failure) => Err(failure),
     };
     if args.rm {
-        workspace::before(&client, vm.name.as_str(), workspace::Ending::ForcedDelete).await?;
-        client.delete_vm(vm.name.as_str()).await?;
+        remove(vm.name.as_str()).await?;
+        drop(held);
     } else if !args.detach {
         print::say!(
             "VM {0} runs on: `banger vm shell {0}` enters it, `banger vm delete -f {0}` removes it",
@@ -125,6 +131,19 @@ async fn go(args: Args) -> Result<i32, Failure> {
         );
     }
     outcome
+}
+
+/// Removes a VM that goes with its command. A daemon that ended meanwhile is followed by one that has removed it.
+async fn remove(name: &str) -> Result<(), Failure> {
+    let client = connection::connect().await?;
+    let removed = async {
+        workspace::before(&client, name, workspace::Ending::ForcedDelete).await?;
+        client.delete_vm(name).await.map_err(Failure::from)
+    };
+    match removed.await {
+        Err(failure) if failure.is_absence() => Ok(()),
+        removed => removed,
+    }
 }
 
 /// What a VM is made for.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use banger_api::{Machine, Vm, VmForward, VmNetwork};
+use banger_api::{Machine, MachineProcess, Vm, VmForward, VmNetwork};
 use banger_model::Stage;
 
 use super::forward::written;
@@ -39,7 +39,7 @@ fn show(vm: &Vm) {
     print::facts(&[
         ("name", vm.name.to_string()),
         ("id", vm.id.clone()),
-        ("phase", vm.phase.to_string()),
+        ("phase", phase(vm)),
         ("image", vm.image.to_string()),
         ("kernel", vm.kernel.to_string()),
         ("vcpus", vm.vcpus.to_string()),
@@ -54,10 +54,27 @@ fn show(vm: &Vm) {
         ("identity", identity(vm)),
         ("secrets", vm.secrets.join(", ")),
         ("created", vm.created.clone()),
+        ("on exit", on_exit(vm).to_owned()),
+        ("notice", vm.notice.clone().unwrap_or_default()),
         ("failure", error.unwrap_or_default()),
     ]);
     if let Some(machine) = &vm.machine {
         show_machine(machine);
+    }
+}
+
+/// Where it is in its life, and why it stands still if it does.
+pub(super) fn phase(vm: &Vm) -> String {
+    match &vm.paused {
+        Some(why) => format!("{}: {why}", vm.phase),
+        None => vm.phase.to_string(),
+    }
+}
+
+const fn on_exit(vm: &Vm) -> &'static str {
+    match vm.removes_on_exit {
+        true => "removed with its command",
+        false => "",
     }
 }
 
@@ -96,8 +113,34 @@ fn show_machine(machine: &Machine) {
             "init",
             format!("{} ({})", of(&machine.init), of(&machine.init_state)),
         ),
+        ("confinement", confinement(machine)),
         ("start took", stages(&machine.stages_micros)),
     ]);
+}
+
+/// How its processes are confined, as the kernel has it.
+fn confinement(machine: &Machine) -> String {
+    let one = |process: &MachineProcess| {
+        let privileges = if process.no_new_privs {
+            "no new privileges"
+        } else {
+            "MAY GAIN PRIVILEGES"
+        };
+        let mut parts = vec![
+            format!("seccomp {}", process.seccomp),
+            privileges.to_owned(),
+            format!("user {}", process.uid),
+        ];
+        if process.capabilities != 0 {
+            parts.push(format!("capabilities {:x}", process.capabilities));
+        }
+        parts.push(match process.namespaces.is_empty() {
+            true => "the host's namespaces".to_owned(),
+            false => format!("namespaces of its own: {}", process.namespaces.join(" ")),
+        });
+        format!("{} ({})", process.program, parts.join(", "))
+    };
+    machine.processes.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 fn stages(took: &BTreeMap<String, u64>) -> String {

@@ -6,6 +6,8 @@ use utoipa::openapi::HttpMethod;
 pub(super) enum Out {
     Json(&'static str),
     Events(&'static str),
+    /// Events that end with the VM.
+    Unended,
     Frames,
     /// A connection to the agent.
     Handover,
@@ -38,7 +40,7 @@ pub(super) fn routes() -> Vec<Route> {
         (
             Post,
             "/v1/daemon/stop",
-            "End the daemon; machines run on",
+            "End the daemon; machines run on, streams end",
             None,
             Out::Nothing("202"),
         ),
@@ -263,6 +265,13 @@ pub(super) fn routes() -> Vec<Route> {
             "Power a VM off",
             Some("VmStop"),
             Out::Json("Vm"),
+        ),
+        (
+            Post,
+            "/v1/vms/{name}/hold",
+            "Hold a VM that is removed on exit; it is removed when the client leaves",
+            None,
+            Out::Unended,
         ),
         (
             Post,

@@ -1,0 +1,87 @@
+//! VMs that go with the command that they were made for (`vm run --rm`).
+//!
+//! That they go is the daemon's promise: the record says so, the command holds the VM by a connection, and when that ends, however
+//! the command ended, the VM is removed. A new daemon removes those that it finds: their commands ended with the old one.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use banger_model::{VmId, VmName};
+
+use super::{Error, Vms};
+use crate::error::chain;
+
+/// How long a VM that was just made waits for its command to hold it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The VMs that were held, at this time or before.
+#[derive(Debug, Default)]
+pub(crate) struct Holds(Mutex<BTreeSet<VmId>>);
+
+impl Holds {
+    fn add(&self, id: VmId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    fn had(&self, id: VmId) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&id)
+    }
+}
+
+/// A VM that is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    vms: Arc<Vms>,
+    id: VmId,
+    name: VmName,
+}
+
+impl Vms {
+    /// Holds a VM that goes with its command. Nothing for a VM that stays.
+    pub(crate) fn hold(self: &Arc<Self>, name: &str) -> Result<Option<Held>, Error> {
+        let state = self.find(name)?.state();
+        self.holds.add(state.spec.id);
+        Ok(state.removes_on_exit.then(|| Held {
+            vms: Arc::clone(self),
+            id: state.spec.id,
+            name: state.spec.name,
+        }))
+    }
+
+    /// Removes a VM that nobody comes to hold: its command ended before it could.
+    pub(super) fn expect_hold(self: &Arc<Self>, id: VmId, name: VmName) {
+        let vms = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(PATIENCE).await;
+            if !vms.holds.had(id) {
+                drop(Held { vms, id, name });
+            }
+        });
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let (vms, id, name) = (Arc::clone(&self.vms), self.id, self.name.clone());
+        // The command may have removed it itself, and another may have its name.
+        let is_there = move |vms: &Vms, name: &VmName| {
+            vms.find(name.as_str())
+                .is_ok_and(|handle| handle.state().spec.id == id)
+        };
+        if !is_there(&vms, &name) {
+            return;
+        }
+        tokio::spawn(async move {
+            tracing::info!(vm = %name, "its command has ended; it goes with that");
+            if let Err(error) = vms.delete(name.as_str()).await
+                && is_there(&vms, &name)
+            {
+                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM with its command");
+            }
+        });
+    }
+}
