@@ -67,10 +67,17 @@ fn words(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
 }
 
-const CREATE: &str = "vm create --name vm --image busybox --memory 512M --vmm fake --kernel debian --disk-size 256M";
+const CREATE: &str =
+    "vm create --name vm --image busybox --memory 512M --vmm fake --kernel debian --disk-size 256M";
 
 const VERBS: &[Verb] = &[
-    verb("create", Before::Nothing, |_| words(CREATE), 120, &[After::Gone, After::Running]),
+    verb(
+        "create",
+        Before::Nothing,
+        |_| words(CREATE),
+        120,
+        &[After::Gone, After::Running],
+    ),
     verb(
         "create-no-start",
         Before::Nothing,
@@ -78,28 +85,87 @@ const VERBS: &[Verb] = &[
         40,
         &[After::Gone, After::Stopped],
     ),
-    verb("start", Before::Stopped, |_| words("vm start vm"), 100, &[After::Stopped, After::Running]),
-    verb("stop", Before::Running, |_| words("vm stop vm"), 100, &[After::Stopped, After::Running]),
-    verb("kill", Before::Running, |_| words("vm kill vm"), 60, &[After::Stopped, After::Running]),
+    verb(
+        "start",
+        Before::Stopped,
+        |_| words("vm start vm"),
+        100,
+        &[After::Stopped, After::Running],
+    ),
+    verb(
+        "stop",
+        Before::Running,
+        |_| words("vm stop vm"),
+        100,
+        &[After::Stopped, After::Running],
+    ),
+    verb(
+        "kill",
+        Before::Running,
+        |_| words("vm kill vm"),
+        60,
+        &[After::Stopped, After::Running],
+    ),
     // A stop that was finished without its start would be half a restart.
-    verb("restart", Before::Running, |_| words("vm restart vm"), 200, &[After::Running]),
-    verb("delete", Before::Running, |_| words("vm delete -f vm"), 80, &[After::Gone, After::Running]),
-    verb("delete-stopped", Before::Stopped, |_| words("vm delete vm"), 50, &[After::Gone, After::Stopped]),
+    verb(
+        "restart",
+        Before::Running,
+        |_| words("vm restart vm"),
+        200,
+        &[After::Running],
+    ),
+    verb(
+        "delete",
+        Before::Running,
+        |_| words("vm delete -f vm"),
+        80,
+        &[After::Gone, After::Running],
+    ),
+    verb(
+        "delete-stopped",
+        Before::Stopped,
+        |_| words("vm delete vm"),
+        50,
+        &[After::Gone, After::Stopped],
+    ),
     verb(
         "set",
         Before::Stopped,
-        |place| words(&format!("vm set vm --disk-size {}M --env A=1", 256 + 64 * (place.round % 8))),
+        |place| {
+            words(&format!(
+                "vm set vm --disk-size {}M --env A=1",
+                256 + 64 * (place.round % 8)
+            ))
+        },
         40,
         &[After::Stopped],
     ),
-    verb("prune", Before::Stopped, |_| words("vm prune --yes"), 60, &[After::Gone, After::Stopped]),
-    verb("commit", Before::Stopped, |_| words("vm commit --force vm committed"), 200, &[After::Stopped]),
+    verb(
+        "prune",
+        Before::Stopped,
+        |_| words("vm prune --yes"),
+        60,
+        &[After::Gone, After::Stopped],
+    ),
+    verb(
+        "commit",
+        Before::Stopped,
+        |_| words("vm commit --force vm committed"),
+        200,
+        &[After::Stopped],
+    ),
     verb(
         "run-rm",
         Before::Nothing,
         |place| {
-            let mut args = words("vm run --rm --name vm --image busybox --vmm fake --kernel debian --memory 512M");
-            args.extend([place.at("nowhere"), "--".to_owned(), "sleep".to_owned(), "0.1".to_owned()]);
+            let mut args =
+                words("vm run --rm --name vm --image busybox --vmm fake --kernel debian --memory 512M");
+            args.extend([
+                place.at("nowhere"),
+                "--".to_owned(),
+                "sleep".to_owned(),
+                "0.1".to_owned(),
+            ]);
             args
         },
         300,
@@ -112,7 +178,13 @@ const VERBS: &[Verb] = &[
         40,
         &[After::Running],
     ),
-    verb("forward-remove", Before::Running, |_| words("vm forward remove vm --all"), 40, &[After::Running]),
+    verb(
+        "forward-remove",
+        Before::Running,
+        |_| words("vm forward remove vm --all"),
+        40,
+        &[After::Running],
+    ),
     verb(
         "session",
         Before::Running,
@@ -137,15 +209,31 @@ const VERBS: &[Verb] = &[
     verb(
         "image-import",
         Before::Stopped,
-        |place| words(&format!("image import --force --name imported {}", place.at("tree"))),
+        |place| {
+            words(&format!(
+                "image import --force --name imported {}",
+                place.at("tree")
+            ))
+        },
         300,
         &[After::Stopped],
     ),
-    verb("image-delete", Before::Stopped, |_| words("image delete imported"), 40, &[After::Stopped]),
+    verb(
+        "image-delete",
+        Before::Stopped,
+        |_| words("image delete imported"),
+        40,
+        &[After::Stopped],
+    ),
     verb(
         "kernel-import",
         Before::Stopped,
-        |place| words(&format!("kernel import --force imported --vmlinux {}", place.at("vmlinux"))),
+        |place| {
+            words(&format!(
+                "kernel import --force imported --vmlinux {}",
+                place.at("vmlinux")
+            ))
+        },
         60,
         &[After::Stopped],
     ),
@@ -280,7 +368,11 @@ fn settled(home: &Home) -> Result<Option<Vm>> {
             .is_some_and(|vm| matches!(vm.phase, Phase::Starting | Phase::Stopping));
         // A restart that is owed begins with a machine at rest.
         let is_owed = vm.as_ref().is_some_and(|vm| {
-            vm.phase == Phase::Stopped && vm.notice.as_ref().is_some_and(|notice| notice.contains("vm restart"))
+            vm.phase == Phase::Stopped
+                && vm
+                    .notice
+                    .as_ref()
+                    .is_some_and(|notice| notice.contains("vm restart"))
         });
         if !is_moving && !is_owed {
             return Ok(vm);
@@ -298,19 +390,22 @@ fn audit(home: &Home, vm: Option<&Vm>) -> Result<()> {
     let stored = names(&home.path().join("state/vms"));
     ensure!(stored == ids, "disks of {stored:?}, and VMs {ids:?}");
     let sockets = names(&home.path().join("run/m"));
-    ensure!(sockets == machines, "directories of machines {sockets:?}, and machines {machines:?}");
+    ensure!(
+        sockets == machines,
+        "directories of machines {sockets:?}, and machines {machines:?}"
+    );
     let scratch = names(&home.path().join("cache/workspaces"));
     ensure!(scratch.is_empty(), "left in the cache: {scratch:?}");
     for store in ["images", "kernels"] {
-        let left = names(&home.path().join("data").join(store));
-        let left: Vec<_> = left
-            .iter()
-            .filter(|name| name.contains("tmp") || name.contains("making") || name.contains("partial"))
-            .collect();
+        let left = names(&home.path().join("data").join(store).join("tmp"));
         ensure!(left.is_empty(), "left in the store of {store}: {left:?}");
     }
     let guests = guests(home.path())?;
-    ensure!(guests == machines.len(), "{guests} VMM processes, and {} machines", machines.len());
+    ensure!(
+        guests == machines.len(),
+        "{guests} VMM processes, and {} machines",
+        machines.len()
+    );
     match (vm, running) {
         (_, Some(_)) => home.exec("vm", &["true"])?.ok().map(drop),
         (Some(vm), None) => {
@@ -342,7 +437,10 @@ fn guests(home: &Path) -> Result<usize> {
         let program = std::fs::read_link(place.join("exe")).unwrap_or_default();
         let line = std::fs::read_to_string(place.join("cmdline")).unwrap_or_default();
         program.ends_with(Backend::FAKE_PROGRAM)
-            && line.split('\0').nth(1).is_some_and(|dir| Path::new(dir).starts_with(&machines))
+            && line
+                .split('\0')
+                .nth(1)
+                .is_some_and(|dir| Path::new(dir).starts_with(&machines))
     };
     let entries = std::fs::read_dir("/proc")?.flatten();
     Ok(entries

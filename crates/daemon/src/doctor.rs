@@ -403,7 +403,10 @@ pub(crate) fn check_confinement(machines: &[(String, Vec<MachineProcess>)]) -> C
     match weak.is_empty() {
         true => ok(
             "confinement",
-            format!("the processes of {} VMs are as confined as banger makes them", machines.len()),
+            format!(
+                "the processes of {} VMs are as confined as banger makes them",
+                machines.len()
+            ),
         ),
         false => warning(
             "confinement",

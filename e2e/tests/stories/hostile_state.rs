@@ -17,7 +17,10 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("one_daemon_whatever_the_environment", one_daemon),
     on_the_host("a_copied_state_lets_the_original_be", a_copied_state),
     on_the_host("a_disk_that_a_machine_has_is_let_alone", a_disk_in_use),
-    on_the_host("a_vm_goes_with_its_command_however_that_ends", goes_with_its_command),
+    on_the_host(
+        "a_vm_goes_with_its_command_however_that_ends",
+        goes_with_its_command,
+    ),
     on_the_host("ending_vms_needs_no_configuration", a_broken_configuration),
     on_the_host("nobody_ends_the_daemon_under_a_command_unasked", open_streams),
     on_the_host("a_failed_start_of_the_daemon_says_why", a_failed_start),
@@ -60,7 +63,10 @@ fn one_daemon(_: Backend) -> Result<()> {
     let dotted = user.join("../user");
     let cases: [(&str, Vec<(&str, &Path)>); 5] = [
         ("without-runtime-dir", vec![("HOME", &user)]),
-        ("other-runtime-dir", vec![("HOME", &user), ("XDG_RUNTIME_DIR", &other)]),
+        (
+            "other-runtime-dir",
+            vec![("HOME", &user), ("XDG_RUNTIME_DIR", &other)],
+        ),
         ("home-by-a-link", vec![("HOME", &linked)]),
         ("home-with-dots", vec![("HOME", &dotted)]),
         ("other-working-directory", vec![("HOME", &user), ("PWD", &other)]),
@@ -98,14 +104,20 @@ fn closed_to_others(dir: &Path) -> Result<()> {
         let mode = std::fs::metadata(&path)?.permissions().mode() & 0o777;
         ensure!(mode == 0o700, "{} has mode {mode:o}", path.display());
     }
-    let socket = std::fs::metadata(state.join("run/bangerd.sock"))?.permissions().mode();
+    let socket = std::fs::metadata(state.join("run/bangerd.sock"))?
+        .permissions()
+        .mode();
     ensure!(socket & 0o077 == 0, "the socket has mode {socket:o}");
     refused("state", "socket.another-user");
     Ok(())
 }
 
 fn is_alive(pid: i32) -> bool {
-    Path::new("/proc").join(pid.to_string()).join("exe").read_link().is_ok()
+    Path::new("/proc")
+        .join(pid.to_string())
+        .join("exe")
+        .read_link()
+        .is_ok()
 }
 
 fn a_copied_state(backend: Backend) -> Result<()> {
@@ -125,7 +137,11 @@ fn a_copied_state(backend: Backend) -> Result<()> {
     let in_copy = |args: &[&str]| bare(&home, args, env);
     let shown = in_copy(&["vm", "show", "--json", "vm"])?.ok()?;
     let vm: banger_api::Vm = serde_json::from_slice(&shown.stdout)?;
-    ensure!(vm.phase.to_string() == "stopped", "the copy says that it is {}", vm.phase);
+    ensure!(
+        vm.phase.to_string() == "stopped",
+        "the copy says that it is {}",
+        vm.phase
+    );
     refused("state", "copy.adopts-the-machine");
     in_copy(&["vm", "exec", "vm", "--", "true"])?.exited(125)?;
     refused("state", "copy.commands-in-the-machine");
@@ -191,8 +207,22 @@ fn goes_with_its_command(_: Backend) -> Result<()> {
     std::fs::create_dir(&nowhere)?;
     let nowhere = nowhere.to_string_lossy().into_owned();
     let args = [
-        "vm", "run", "--rm", "--name", "vm", "--image", "busybox", "--vmm", "fake", "--kernel", "debian", &nowhere, "--",
-        "sh", "-c", "echo up; sleep 1000",
+        "vm",
+        "run",
+        "--rm",
+        "--name",
+        "vm",
+        "--image",
+        "busybox",
+        "--vmm",
+        "fake",
+        "--kernel",
+        "debian",
+        &nowhere,
+        "--",
+        "sh",
+        "-c",
+        "echo up; sleep 1000",
     ];
     let begin = || -> Result<_> {
         let mut client = home.command(args).spawn()?;
@@ -233,7 +263,9 @@ fn a_broken_configuration(backend: Backend) -> Result<()> {
     home.banger(["vm", "stop", "b"])?.ok()?;
     home.banger(["vm", "kill", "c"])?.ok()?;
     home.banger(["vm", "delete", "a", "b"])?.ok()?;
-    home.banger(["vm", "start", "c"])?.exited(5)?.saying("config.toml")?;
+    home.banger(["vm", "start", "c"])?
+        .exited(5)?
+        .saying("config.toml")?;
     home.banger(["vm", "delete", "-f", "c"])?.ok()?;
     home.end()
 }
@@ -241,7 +273,9 @@ fn a_broken_configuration(backend: Backend) -> Result<()> {
 fn open_streams(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
-    let mut client = home.command(["vm", "exec", "vm", "--", "sh", "-c", "echo up; sleep 1000"]).spawn()?;
+    let mut client = home
+        .command(["vm", "exec", "vm", "--", "sh", "-c", "echo up; sleep 1000"])
+        .spawn()?;
     std::io::Read::read_exact(client.stdout.as_mut().context("its output")?, &mut [0; 3])?;
     let daemon = home.daemon_pid()?;
     home.banger(["daemon", "stop"])?
@@ -271,7 +305,10 @@ fn a_failed_start(_: Backend) -> Result<()> {
         let _ = std::fs::remove_file(home.path().join("state").join(beside));
     }
     std::fs::write(&database, vec![b'x'; 8192])?;
-    let failed = home.banger(["vm", "list"])?.failed()?.saying("open the database")?;
+    let failed = home
+        .banger(["vm", "list"])?
+        .failed()?
+        .saying("open the database")?;
     ensure!(!failed.stderr.contains("last week"), "{}", failed.stderr);
     std::fs::write(&database, kept)?;
     home.end()
@@ -292,7 +329,9 @@ fn killed_daemons(_: Backend) -> Result<()> {
 /// Which file each descriptor of a process is.
 fn open_files(pid: i32) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd"))?.flatten();
-    Ok(entries.filter_map(|entry| entry.path().read_link().ok()).collect())
+    Ok(entries
+        .filter_map(|entry| entry.path().read_link().ok())
+        .collect())
 }
 
 fn nothing_of_the_starter(backend: Backend) -> Result<()> {
@@ -301,11 +340,21 @@ fn nothing_of_the_starter(backend: Backend) -> Result<()> {
     let secret = home.path().join("secret");
     std::fs::write(&secret, "a caller's")?;
     let banger = home.programs().join("banger");
-    let args = [&["vm", "create", "--name", "vm", "--image", "busybox", "--memory", "512M"][..], &backend.options()].concat();
+    let args = [
+        &[
+            "vm", "create", "--name", "vm", "--image", "busybox", "--memory", "512M",
+        ][..],
+        &backend.options(),
+    ]
+    .concat();
     // A daemon and a machine that are started by a shell which has files open, as shells do.
     let mut shell = home.program("sh");
     shell
-        .args(["-c", "exec 3<\"$SECRET\" 7<\"$SECRET\" 9>>\"$SECRET\" 63<\"$SECRET\"; ulimit -c unlimited; exec \"$@\"", "sh"])
+        .args([
+            "-c",
+            "exec 3<\"$SECRET\" 7<\"$SECRET\" 9>>\"$SECRET\" 8<\"$SECRET\"; ulimit -c unlimited; exec \"$@\"",
+            "sh",
+        ])
         .arg(banger)
         .args(args)
         .env("SECRET", &secret)
@@ -314,15 +363,28 @@ fn nothing_of_the_starter(backend: Backend) -> Result<()> {
     let daemon = home.daemon_pid()?;
     let machine = home.vm("vm")?.machine.context("a machine")?;
     ensure!(!machine.processes.is_empty(), "no process is told");
-    let pids = machine.processes.iter().map(|process| process.pid).chain([daemon]);
+    let pids = machine
+        .processes
+        .iter()
+        .map(|process| process.pid)
+        .chain([daemon]);
     for pid in pids {
         let open = open_files(pid)?;
         ensure!(!open.contains(&secret), "process {pid} has {open:?}");
         let limits = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
-        let core = limits.lines().find(|line| line.starts_with("Max core file size")).context("a limit")?;
-        ensure!(core.split_whitespace().nth(4) == Some("0"), "process {pid}: {core}");
+        let core = limits
+            .lines()
+            .find(|line| line.starts_with("Max core file size"))
+            .context("a limit")?;
+        ensure!(
+            core.split_whitespace().nth(4) == Some("0"),
+            "process {pid}: {core}"
+        );
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        ensure!(status.contains("NoNewPrivs:\t1"), "process {pid} may gain privileges");
+        ensure!(
+            status.contains("NoNewPrivs:\t1"),
+            "process {pid} may gain privileges"
+        );
     }
     let name = backend.name();
     refused("vmm", &format!("descriptors-of-the-caller.{name}"));

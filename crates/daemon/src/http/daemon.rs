@@ -33,7 +33,10 @@ pub(crate) async fn doctor(State(app): State<App>) -> Result<Json<DoctorReport>,
         .collect();
     let examined = move || {
         let mut report = doctor::examine(&context.paths, &context.network);
-        let processes: Vec<_> = machines.into_iter().map(|(name, live)| (name, live.processes())).collect();
+        let processes: Vec<_> = machines
+            .into_iter()
+            .map(|(name, live)| (name, live.processes()))
+            .collect();
         report.checks.push(doctor::check_confinement(&processes));
         report
     };
