@@ -192,6 +192,14 @@ pub struct KernelPublish {
     /// What the kernels are good for.
     #[serde(default)]
     pub description: Option<String>,
+    /// Days after which users no longer take the catalog as it is then.
+    #[serde(default = "valid_days")]
+    pub valid_days: u16,
+}
+
+/// How long a catalog is valid unless its publisher says otherwise.
+const fn valid_days() -> u16 {
+    180
 }
 
 /// Makes a catalog of images in a directory, or adds to the one that is there. Paths are absolute.
@@ -210,6 +218,9 @@ pub struct ImagePublish {
     /// What the images are good for.
     #[serde(default)]
     pub description: Option<String>,
+    /// Days after which users no longer take the catalog as it is then.
+    #[serde(default = "valid_days")]
+    pub valid_days: u16,
 }
 
 /// A secret key of minisign, without a password.
@@ -237,4 +248,6 @@ pub struct Published {
     /// The images that were added or replaced.
     #[serde(default)]
     pub images: Vec<CatalogImage>,
+    /// Until when users take the catalog as it is now, as RFC 3339.
+    pub expires: String,
 }

@@ -118,6 +118,11 @@ impl Paths {
         self.config.join("catalogs.toml")
     }
 
+    /// The directory of which states of catalogs were seen.
+    pub fn catalogs_seen(&self) -> PathBuf {
+        self.state.join("catalogs")
+    }
+
     /// The directory of what SSH clients need.
     pub fn ssh_dir(&self) -> PathBuf {
         self.state.join("ssh")

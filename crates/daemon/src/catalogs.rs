@@ -59,6 +59,9 @@ pub(crate) enum Error {
     /// Its user's file names it.
     #[error("catalog `{name}` stands in {}, which only you change", .path.display())]
     InConfig { name: CatalogName, path: PathBuf },
+    /// What was seen of a catalog cannot be forgotten.
+    #[error(transparent)]
+    Forget(#[from] banger_image::catalog::Error),
     /// Two with one name.
     #[error("catalog `{name}` is configured twice, with {} as the last place", .path.display())]
     Twice { name: CatalogName, path: PathBuf },
@@ -96,7 +99,7 @@ pub(crate) fn chosen(paths: &Paths, name: Option<&CatalogName>) -> Result<Vec<Ca
     let wanted: Vec<_> = all
         .iter()
         .filter(|one| name.is_none_or(|name| one.entry.name == *name))
-        .map(|one| one.entry.to_catalog())
+        .map(|one| one.entry.to_catalog(paths))
         .collect();
     match name {
         Some(name) if wanted.is_empty() => Err(Error::NotFound {
@@ -130,9 +133,17 @@ pub(crate) fn remove(paths: &Paths, name: &CatalogName) -> Result<(), Error> {
     let path = paths.catalogs_file();
     let mut added = read(&path)?;
     let before = added.catalog.len();
-    added.catalog.retain(|entry| entry.name != *name);
+    let removed: Vec<_> = added
+        .catalog
+        .extract_if(.., |entry| entry.name == *name)
+        .collect();
     if added.catalog.len() < before {
-        return write(&path, &added);
+        write(&path, &added)?;
+        // Who adds it again begins anew.
+        for entry in removed {
+            entry.to_catalog(paths).forget()?;
+        }
+        return Ok(());
     }
     let all = list(paths)?;
     let name = name.clone();
@@ -145,11 +156,12 @@ pub(crate) fn remove(paths: &Paths, name: &CatalogName) -> Result<(), Error> {
 }
 
 impl CatalogEntry {
-    pub(crate) fn to_catalog(&self) -> Catalog {
+    pub(crate) fn to_catalog(&self, paths: &Paths) -> Catalog {
         Catalog {
             name: self.name.to_string(),
             location: self.location.clone(),
             key: self.key.clone(),
+            seen_dir: Some(paths.catalogs_seen()),
         }
     }
 }
@@ -190,6 +202,7 @@ impl Describe for Error {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Config(source) => source.code(),
+            Self::Forget(source) => source.code(),
             Self::File { .. } | Self::Parse { .. } | Self::Twice { .. } => ErrorCode::Host,
             Self::Exists(_) => ErrorCode::AlreadyExists,
             Self::NotFound { .. } => ErrorCode::NotFound,
@@ -200,6 +213,7 @@ impl Describe for Error {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Config(source) => return source.hints(),
+            Self::Forget(source) => return Describe::hints(source),
             Self::Exists(name) => {
                 format!("choose another name, or remove it first: `banger kernel catalog rm {name}`")
             }

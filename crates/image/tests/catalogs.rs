@@ -70,6 +70,7 @@ impl Place {
             key,
             distro: Some("none".to_owned()),
             description: None,
+            valid_days: 1,
         };
         let images = ImageStore::open(&self.path("images")).unwrap();
         publish(store, &images, &options, &mut |_| {})
@@ -88,6 +89,7 @@ impl Place {
             name: "c".to_owned(),
             location: self.path("catalog").to_str().unwrap().parse().unwrap(),
             key: published.key.clone(),
+            seen_dir: Some(self.path("seen")),
         }
     }
 
@@ -308,6 +310,30 @@ fn a_cancelled_pull_leaves_nothing() {
         .unwrap_err();
     assert!(error.to_string().contains("cancelled"), "{error}");
     assert_eq!(files(&place.path("there")), Vec::<String>::new());
+}
+
+/// A server that keeps an old document with its good signature gives nothing to whoever saw the new one.
+#[test]
+fn an_old_state_of_a_catalog_is_not_taken_again() {
+    let place = Place::new();
+    let here = place.with_kernel("here", "6.1.0-test");
+    let published = place.publish(&here, place.new_key()).unwrap();
+    let files = ["catalog.json", "catalog.json.minisig"].map(|name| place.path("catalog").join(name));
+    let old = files.clone().map(|file| std::fs::read(file).unwrap());
+    let catalog = place.catalog(&published);
+    let fetcher = Fetcher::new(Limits::default());
+    catalog.read(&fetcher).unwrap();
+    place.publish(&here, place.key()).unwrap();
+    catalog.read(&fetcher).unwrap();
+    for (file, bytes) in files.iter().zip(old) {
+        std::fs::write(file, bytes).unwrap();
+    }
+    let refusal = catalog.read(&fetcher).unwrap_err();
+    assert!(matches!(refusal, Error::RolledBack { .. }), "{refusal}");
+    banger_cases::refused("registry", "catalog.rolled-back");
+    // Its publisher continues it from there, and goes past what was seen.
+    place.publish(&here, place.key()).unwrap();
+    catalog.read(&fetcher).unwrap();
 }
 
 #[test]

@@ -51,8 +51,9 @@ pub(crate) fn tell(published: &Published, json: bool) -> Result<i32, Failure> {
         print::line(&format!("image {}: {os}, {}", image.name, bytes(image.bytes)));
     }
     print::line(&format!(
-        "published in {}; its users run",
-        published.dir.display()
+        "published in {}, valid until {}; its users run",
+        published.dir.display(),
+        published.expires
     ));
     print::line(&format!(
         "  banger kernel catalog add NAME LOCATION --key {}",

@@ -30,7 +30,7 @@ fn available(context: &Context) -> Result<AvailableImages, Error> {
     };
     for configured in catalogs::list(&context.paths)? {
         let name = configured.entry.name.clone();
-        match configured.entry.to_catalog().read(&fetcher) {
+        match configured.entry.to_catalog(&context.paths).read(&fetcher) {
             Ok(document) => all
                 .images
                 .extend(document.images.into_iter().map(|image| AvailableImage {
@@ -69,6 +69,7 @@ pub(crate) async fn publish(State(app): State<App>, Body(request): Body<ImagePub
             key: signing_key(request.key),
             distro: None,
             description: request.description,
+            valid_days: request.valid_days,
         },
     )
 }

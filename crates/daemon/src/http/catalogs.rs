@@ -112,7 +112,7 @@ fn available(context: &Context, left: CancellationToken) -> Result<AvailableKern
     };
     for configured in catalogs::list(&context.paths)? {
         let name = configured.entry.name.clone();
-        match configured.entry.to_catalog().read(&fetcher) {
+        match configured.entry.to_catalog(&context.paths).read(&fetcher) {
             Ok(document) => all
                 .kernels
                 .extend(document.kernels.into_iter().map(|kernel| AvailableKernel {
@@ -200,6 +200,7 @@ pub(crate) async fn publish(State(app): State<App>, Body(request): Body<KernelPu
             key: signing_key(request.key),
             distro: request.distro,
             description: request.description,
+            valid_days: request.valid_days,
         },
     )
 }
@@ -225,6 +226,7 @@ pub(super) fn publish_with(app: App, options: catalog::PublishOptions) -> Respon
         Ok(Published {
             dir,
             key: published.key.to_string(),
+            expires: published.expires.to_string(),
             kernels: published.kernels.into_iter().map(described).collect(),
             images: published
                 .images

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use banger_model::{ImageName, KernelName};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Digest, RelativeLocation};
@@ -17,6 +18,12 @@ pub(super) const LONGEST: u64 = 8 << 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     format: String,
+    /// Grows with each state that is published; 0 in documents of before there were serials.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) serial: u64,
+    /// After this it is too old to be believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expires: Option<Timestamp>,
     /// Its kernels, by name.
     #[serde(default)]
     pub kernels: Vec<CatalogKernel>,
@@ -183,10 +190,17 @@ pub enum DocumentFault {
     },
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(serial: &u64) -> bool {
+    *serial == 0
+}
+
 impl Default for Document {
     fn default() -> Self {
         Self {
             format: FORMAT.to_owned(),
+            serial: 0,
+            expires: None,
             kernels: Vec::new(),
             images: Vec::new(),
             other: BTreeMap::new(),

@@ -64,6 +64,26 @@ pub enum Error {
         #[source]
         source: DocumentFault,
     },
+    /// Its publisher has made a newer one.
+    #[error(
+        "catalog `{catalog}` has the serial {serial}, and {seen} was seen before: it is an old state of it"
+    )]
+    RolledBack {
+        /// Its name.
+        catalog: String,
+        /// As it is now.
+        serial: u64,
+        /// The highest that was seen.
+        seen: u64,
+    },
+    /// Nobody vouches for it any more.
+    #[error("catalog `{catalog}` was valid until {expires}")]
+    Expired {
+        /// Its name.
+        catalog: String,
+        /// Until when.
+        expires: jiff::Timestamp,
+    },
     /// No catalog has one of this name.
     #[error("there is no {kind} `{name}` in {}", .catalogs.join(", "))]
     NotOffered {
@@ -190,7 +210,12 @@ impl Error {
     pub fn is_of_trust(&self) -> bool {
         matches!(
             self,
-            Self::Unsigned { .. } | Self::OtherKey { .. } | Self::Signature { .. } | Self::Document { .. }
+            Self::Unsigned { .. }
+                | Self::OtherKey { .. }
+                | Self::Signature { .. }
+                | Self::Document { .. }
+                | Self::RolledBack { .. }
+                | Self::Expired { .. }
         )
     }
 
@@ -208,6 +233,8 @@ impl Error {
             | Self::OtherKey { .. }
             | Self::Signature { .. }
             | Self::Document { .. }
+            | Self::RolledBack { .. }
+            | Self::Expired { .. }
             | Self::Length { .. }
             | Self::Digest { .. }
             | Self::Artifact { .. }
@@ -247,6 +274,15 @@ impl Error {
             }
             Self::Signature { .. } => {
                 "it may have been published anew in this moment: try again; if it stays so, it was tampered with"
+            }
+            Self::RolledBack { catalog, .. } => {
+                return vec![format!(
+                    "its server may be behind: try again later. If its publisher began anew: \
+                     `banger kernel catalog rm {catalog}`, then `add` it again"
+                )];
+            }
+            Self::Expired { .. } => {
+                "ask its publisher to publish it again (`banger kernel publish`), and check this host's clock"
             }
             Self::NotOffered { present, .. } if !present.is_empty() => {
                 return vec![format!("there are: {}", present.join(", "))];

@@ -15,6 +15,7 @@ mod artifact;
 mod document;
 mod error;
 mod find;
+mod freshness;
 mod place;
 mod publish;
 mod pull;

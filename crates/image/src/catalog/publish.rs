@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use banger_model::{ImageName, KernelName};
+use jiff::{SignedDuration, Timestamp};
 use minisign::SecretKey;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
@@ -33,6 +34,8 @@ pub struct PublishOptions {
     pub distro: Option<String>,
     /// What they are good for; else what the catalog said before.
     pub description: Option<String>,
+    /// Days after which users no longer take the catalog as it is now.
+    pub valid_days: u16,
 }
 
 /// What is published; all there are when no name is there.
@@ -53,6 +56,8 @@ pub struct Published {
     pub kernels: Vec<CatalogKernel>,
     /// The images that were added or replaced.
     pub images: Vec<CatalogImage>,
+    /// Until when users take it; it has to be published again before.
+    pub expires: Timestamp,
 }
 
 /// Makes a catalog of what the stores have, or adds it to the one that is in the directory. Artifacts appear before the
@@ -91,6 +96,7 @@ pub fn publish(
         key,
         kernels: Vec::new(),
         images: Vec::new(),
+        expires: Timestamp::now() + SignedDuration::from_hours(24 * i64::from(options.valid_days)),
     };
     let of_kernels = matches!(options.what, Publish::Kernels(_));
     for record in &chosen.kernels {
@@ -107,6 +113,11 @@ pub fn publish(
         document.set(image.clone());
         published.images.push(image);
     }
+    let now = Timestamp::now();
+    // The time keeps the serial growing for a publisher who lost the last state.
+    let of_now = u64::try_from(now.as_second()).unwrap_or_default();
+    document.serial = of_now.max(document.serial + 1);
+    document.expires = Some(published.expires);
     write_document(dir, &document, &secret)?;
     Ok(published)
 }
@@ -165,7 +176,9 @@ fn previous(dir: &Path, key: &PublicKey) -> Result<Document, Error> {
         location: text.parse().map_err(|_| crate::Error::Relative(path.clone()))?,
         name: text,
         key: key.clone(),
+        seen_dir: None,
     };
+    // However old it is: who has the key continues it.
     catalog.read_at(&Place::Path(path), &Fetcher::new(Limits::default()))
 }
 

@@ -1,5 +1,9 @@
 //! Reading a catalog that somebody vouches for.
 
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
 use super::place::Place;
 use super::{Document, Error, Location, PublicKey, document};
 use crate::fetch::Fetcher;
@@ -16,15 +20,19 @@ pub struct Catalog {
     pub location: Location,
     /// Who vouches for it.
     pub key: PublicKey,
+    /// Where it is kept which serial was seen, so that no older one is taken; nothing when any will do.
+    pub seen_dir: Option<PathBuf>,
 }
 
 impl Catalog {
     /// What it has, once its signature was verified.
     ///
     /// # Errors
-    /// When it is not there, not signed by its key, or not a document.
+    /// When it is not there, not signed by its key, not a document, too old, or older than one that was seen.
     pub fn read(&self, fetcher: &Fetcher) -> Result<Document, Error> {
-        self.read_at(&self.location.document(), fetcher)
+        let document = self.read_at(&self.location.document(), fetcher)?;
+        self.check_freshness(&document, Timestamp::now())?;
+        Ok(document)
     }
 
     pub(super) fn read_at(&self, place: &Place, fetcher: &Fetcher) -> Result<Document, Error> {

@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// What the images are good for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+    /// Days after which users no longer take the catalog as it is now; publish again before
+    #[arg(long, value_name = "DAYS", default_value_t = 180, value_parser = clap::value_parser!(u16).range(1..))]
+    valid_days: u16,
     /// Print what was published as JSON
     #[arg(long)]
     json: bool,
@@ -45,6 +48,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
         images: args.names,
         key: args.key.signing()?,
         description: args.description,
+        valid_days: args.valid_days,
     };
     let mut display = Display::new("");
     display.now("publishing");

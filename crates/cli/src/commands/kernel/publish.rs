@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// What the kernels are good for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+    /// Days after which users no longer take the catalog as it is now; publish again before
+    #[arg(long, value_name = "DAYS", default_value_t = 180, value_parser = clap::value_parser!(u16).range(1..))]
+    valid_days: u16,
     /// Print what was published as JSON
     #[arg(long)]
     json: bool,
@@ -48,6 +51,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
         key: args.key.signing()?,
         distro: args.distro,
         description: args.description,
+        valid_days: args.valid_days,
     };
     let mut display = Display::new("");
     display.now("publishing");
