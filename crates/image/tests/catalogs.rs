@@ -203,7 +203,11 @@ fn a_catalog_is_continued_by_its_key_alone() {
         "an old key was replaced: {error}"
     );
     let same = place.publish(&here, place.key()).unwrap();
-    assert_eq!(same, first, "packing is reproducible");
+    assert_eq!(
+        (&same.key, &same.kernels),
+        (&first.key, &first.kernels),
+        "packing is reproducible"
+    );
     let newer = place.with_kernel("here", "6.1.1-test");
     let second = place.publish(&newer, place.key()).unwrap();
     assert_ne!(second.kernels, first.kernels);
