@@ -2,23 +2,13 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 
 use banger_inode::Xattr;
 use rustix::buffer::spare_capacity;
-use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr, getxattr, listxattr};
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr};
 use rustix::io::Errno;
 
-/// Those of a directory, or of what a link leads to; only users' own unless `all`.
-pub(crate) fn of(path: &Path, all: bool) -> Vec<Xattr> {
-    collect(
-        all,
-        |buffer| listxattr(path, spare_capacity(buffer)),
-        |name, buffer| getxattr(path, name, spare_capacity(buffer)),
-    )
-}
-
-/// Those of an open file.
+/// Those of an open file or directory; only users' own unless `all`.
 pub(crate) fn of_file(file: &File, all: bool) -> Vec<Xattr> {
     collect(
         all,

@@ -10,8 +10,9 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use banger_archive::pack::{Memory, PackError, Packer, Packing, name_of};
-use banger_archive::unpack::{Destination, UnpackError, Unpacked, Unpacking, remove, unpack};
+use banger_archive::unpack::{Destination, LastLink, UnpackError, Unpacked, Unpacking, remove, unpack};
 use banger_archive::{Entry, EntryKind, Writer};
+use banger_hostfs::Dir;
 use banger_inode::{Meta, Timestamp};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -335,7 +336,7 @@ fn a_copy_goes_where_cp_would_put_it() {
     let find = |path: &str, names: &[Vec<u8>]| {
         let mut unpacking = Unpacking::default();
         let path = format!("{}/{path}", dir.path().display());
-        Destination::find(Path::new(&path), names, &mut unpacking)
+        Destination::find(Path::new(&path), names, LastLink::Followed, &mut unpacking)
             .map(|_| (unpacking.rename, unpacking.directory))
     };
     assert_eq!(find("there", &one).unwrap(), (None, false));
@@ -385,7 +386,7 @@ fn removing_goes_through_no_link() {
     std::fs::create_dir_all(dir.path().join("in/d/e")).unwrap();
     symlink("../out", dir.path().join("in/l")).unwrap();
     std::fs::write(dir.path().join("in/f"), "").unwrap();
-    let base = File::open(dir.path().join("in")).unwrap().into();
+    let base = Dir::open(&dir.path().join("in")).unwrap();
     assert!(!remove(&base, b"l/x").unwrap());
     assert!(!remove(&base, b"f/x").unwrap());
     assert!(remove(&base, b"../out").is_err());

@@ -23,6 +23,8 @@ pub struct PutFiles {
     pub owner: Option<(u32, u32)>,
     /// Make the directory with those above it, and replace what is of another kind.
     pub replace: bool,
+    /// Leave out links that lead out of what is copied: it comes from another VM.
+    pub within: bool,
 }
 
 /// The query of `GET` [`crate::routes::FILES`]: what is packed. A relative path begins at `/root`.
@@ -108,7 +110,8 @@ impl PutFiles {
         if let Some((uid, gid)) = self.owner {
             query = query.add("owner", format!("{uid}:{gid}").as_bytes());
         }
-        query.flag("all", self.all).flag("replace", self.replace).end()
+        let query = query.flag("all", self.all).flag("replace", self.replace);
+        query.flag("within", self.within).end()
     }
 
     /// Reads it from a query.
@@ -124,6 +127,7 @@ impl PutFiles {
                 ("owner", owner) => put.owner = Some(ids(&owner).ok_or(QueryError::Value("owner"))?),
                 ("all", value) => put.all = flag("all", &value)?,
                 ("replace", value) => put.replace = flag("replace", &value)?,
+                ("within", value) => put.within = flag("within", &value)?,
                 (other, _) => return Err(QueryError::Unknown(other.to_owned())),
             }
         }
@@ -226,8 +230,9 @@ mod tests {
         #[test]
         fn queries_have_names_of_every_byte(
             path in path(), names in vec(path(), 0..4), all: bool, owner: Option<(u32, u32)>, replace: bool,
+            within: bool,
         ) {
-            let put = PutFiles { path: path.clone(), names: names.clone(), all, owner, replace };
+            let put = PutFiles { path: path.clone(), names: names.clone(), all, owner, replace, within };
             prop_assert_eq!(PutFiles::parse(&put.to_query()), Ok(put));
             let get = GetFiles { paths: [vec![path.clone()], names].concat(), all, follow: replace };
             prop_assert_eq!(GetFiles::parse(&get.to_query()), Ok(get));

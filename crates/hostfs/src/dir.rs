@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -91,6 +91,11 @@ impl Dir {
         &self.path
     }
 
+    /// A path that leads to what is held, for calls that take no descriptor.
+    pub fn itself(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.held.as_raw_fd()).into()
+    }
+
     /// Another handle of it.
     ///
     /// # Errors
@@ -115,6 +120,18 @@ impl Dir {
         match openat(&self.held, ".", flags, Mode::empty()) {
             Ok(file) => Ok(file.into()),
             Err(errno) => Err(Error::new("open", &self.path, errno)),
+        }
+    }
+
+    /// The same of a directory that was found.
+    ///
+    /// # Errors
+    /// When it is none, or may not be read.
+    pub fn file_of_found(found: &Found) -> Result<File, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match openat(found, ".", flags, Mode::empty()) {
+            Ok(file) => Ok(file.into()),
+            Err(errno) => Err(Error::new("open", found.path(), errno)),
         }
     }
 

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use banger_archive::pack::{Packer, Packing, name_of};
-use banger_archive::unpack::{Destination, Unpacking, remove, unpack};
+use banger_archive::unpack::{Destination, LastLink, Links, Unpacking, remove, unpack};
 use banger_guest_api::{Failure, FilesDone, GetFiles, OfDirectory, PutFiles, routes};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
@@ -104,11 +104,13 @@ fn write(tar: &mut stream::In<'_>, path: &Path, put: &PutFiles) -> Result<FilesD
         owner: put.owner,
         replace: put.replace,
         tops: put.names.clone(),
+        links: if put.within { Links::Within } else { Links::Keep },
         ..Unpacking::default()
     };
     let to = match put.replace {
         true => Destination::directory(path),
-        false => Destination::find(path, &put.names, &mut unpacking),
+        // The links of a guest are its own.
+        false => Destination::find(path, &put.names, LastLink::Followed, &mut unpacking),
     };
     let to = to.during("copy files into the guest")?;
     let done = unpack(tar, to, &unpacking, &mut |_| {}).during("copy files into the guest")?;

@@ -2,19 +2,28 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use banger_hostfs::{Dir, Error as HostError, Kind};
 
 use super::Unpacking;
 
 /// A directory that an archive is unpacked in.
 #[derive(Debug)]
 pub struct Destination {
-    pub(super) dir: OwnedFd,
+    pub(super) dir: Dir,
     pub(super) is_new: bool,
+}
+
+/// Whether a destination may be a symbolic link itself. Links on the way to it are its user's, and so is one that is named
+/// with a slash behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastLink {
+    /// It is followed.
+    Followed,
+    /// It is not: an earlier copy may have made it.
+    Refused,
 }
 
 /// A copy cannot go there.
@@ -26,6 +35,12 @@ pub enum DestinationError {
     /// A directory does not replace a file.
     #[error("there is no directory {}", .0.display())]
     Absent(PathBuf),
+    /// It is a symbolic link, and whoever made that is unknown.
+    #[error(
+        "{} is a symbolic link, which an earlier copy may have made: write `{}/` if it leads to your directory, or name the file it leads to",
+        .0.display(), .0.display()
+    )]
+    Link(PathBuf),
     /// The file system.
     #[error("{what} {}", .path.display())]
     File {
@@ -39,36 +54,88 @@ pub enum DestinationError {
     },
 }
 
+impl From<HostError> for DestinationError {
+    fn from(error: HostError) -> Self {
+        let path = error.path().to_owned();
+        match error {
+            HostError::File { what, source, .. } => Self::File { what, path, source },
+            HostError::Link(_) => Self::Link(path),
+            error => Self::File {
+                what: "open",
+                path,
+                source: error.into(),
+            },
+        }
+    }
+}
+
 impl Destination {
     /// Finds where the files called `names` go that shall go to `path`; no names means what is in a directory. Says so
     /// to `unpacking`.
     ///
     /// # Errors
     /// When `path` is not fit for them.
-    pub fn find(path: &Path, names: &[Vec<u8>], unpacking: &mut Unpacking) -> Result<Self, DestinationError> {
+    pub fn find(
+        path: &Path,
+        names: &[Vec<u8>],
+        last: LastLink,
+        unpacking: &mut Unpacking,
+    ) -> Result<Self, DestinationError> {
         let slash = path.as_os_str().as_bytes().ends_with(b"/");
-        match std::fs::metadata(path) {
-            Ok(found) if found.is_dir() => Self::open(path, false),
-            Ok(_) if names.len() == 1 && !slash => {
-                // Through links, so that it is the file itself that is replaced.
-                let file = path
-                    .canonicalize()
-                    .map_err(|source| failed("find", path, source))?;
-                Self::renamed(&file, unpacking)
+        let around = absent_is(path, Dir::around(path))?;
+        let Some((dir, name)) = around else {
+            return Ok(absent_is(path, Dir::open(path))?.into());
+        };
+        if slash {
+            // Through a link, which is meant.
+            match Dir::open(path) {
+                Ok(dir) => return Ok(dir.into()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.is_absent() => {
+                    return Err(DestinationError::NoDirectory(path.to_owned()));
+                }
+                Err(error) => return Err(error.into()),
             }
-            Ok(_) => Err(DestinationError::NoDirectory(path.to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match names.len() {
+        }
+        match dir.kind(&name)? {
+            Some(Kind::Symlink) if last == LastLink::Refused => Err(DestinationError::Link(path.to_owned())),
+            Some(Kind::Symlink) => Self::behind(path, names, dir, &name, unpacking),
+            Some(Kind::Directory) => Ok(dir.dir(&name)?.into()),
+            Some(_) if names.len() == 1 && !slash => Ok(Self::renamed(dir, &name, unpacking)),
+            Some(_) => Err(DestinationError::NoDirectory(path.to_owned())),
+            None => match names.len() {
                 0 => {
-                    std::fs::create_dir(path).map_err(|source| failed("make", path, source))?;
-                    Self::open(path, true)
+                    dir.make_dir(&name, 0o777)?;
+                    let dir = dir.dir(&name)?;
+                    Ok(Self { dir, is_new: true })
                 }
                 1 => {
                     unpacking.directory = slash;
-                    Self::renamed(path, unpacking)
+                    Ok(Self::renamed(dir, &name, unpacking))
                 }
                 _ => Err(DestinationError::Absent(path.to_owned())),
             },
-            Err(source) => Err(failed("look at", path, source)),
+        }
+    }
+
+    /// Where a link leads.
+    fn behind(
+        path: &Path,
+        names: &[Vec<u8>],
+        dir: Dir,
+        name: &OsStr,
+        unpacking: &mut Unpacking,
+    ) -> Result<Self, DestinationError> {
+        match dir.look_through(name) {
+            Ok(found) if found.kind() == Kind::Directory => Ok(found.dir()?.into()),
+            // The file itself is replaced.
+            Ok(found) if names.len() == 1 => match Dir::around(&found.place()?)? {
+                Some((dir, name)) => Ok(Self::renamed(dir, &name, unpacking)),
+                None => Err(DestinationError::NoDirectory(path.to_owned())),
+            },
+            Ok(_) => Err(DestinationError::NoDirectory(path.to_owned())),
+            Err(error) if error.is_absent() && names.len() == 1 => Ok(Self::renamed(dir, name, unpacking)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -77,48 +144,31 @@ impl Destination {
     /// # Errors
     /// When it can be neither opened nor made.
     pub fn directory(path: &Path) -> Result<Self, DestinationError> {
-        let is_new = !path.exists();
-        std::fs::create_dir_all(path).map_err(|source| failed("make", path, source))?;
-        Self::open(path, is_new)
+        let (dir, is_new) = Dir::open_or_make(path)?;
+        Ok(Self { dir, is_new })
     }
 
-    fn renamed(path: &Path, unpacking: &mut Unpacking) -> Result<Self, DestinationError> {
-        let bytes = path.as_os_str().as_bytes();
-        let end = bytes
-            .iter()
-            .rposition(|&byte| byte != b'/')
-            .map_or(0, |at| at + 1);
-        let (above, name) = match bytes[..end].iter().rposition(|&byte| byte == b'/') {
-            Some(0) => (&b"/"[..], &bytes[1..end]),
-            Some(at) => (&bytes[..at], &bytes[at + 1..end]),
-            None => (&b"."[..], &bytes[..end]),
-        };
-        if matches!(name, b"" | b"." | b"..") {
-            return Err(DestinationError::Absent(path.to_owned()));
-        }
-        unpacking.rename = Some(name.to_vec());
-        Self::open(Path::new(OsStr::from_bytes(above)), false)
-    }
-
-    fn open(path: &Path, is_new: bool) -> Result<Self, DestinationError> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match openat(CWD, path, flags, Mode::empty()) {
-            Ok(dir) => Ok(Self { dir, is_new }),
-            Err(rustix::io::Errno::NOENT) => Err(DestinationError::Absent(path.to_owned())),
-            Err(error) => Err(failed("open", path, error.into())),
-        }
+    fn renamed(dir: Dir, name: &OsStr, unpacking: &mut Unpacking) -> Self {
+        unpacking.rename = Some(name.as_bytes().to_vec());
+        dir.into()
     }
 
     /// Its directory.
-    pub fn dir(&self) -> &OwnedFd {
+    pub fn dir(&self) -> &Dir {
         &self.dir
     }
 }
 
-fn failed(what: &'static str, path: &Path, source: io::Error) -> DestinationError {
-    DestinationError::File {
-        what,
-        path: path.to_owned(),
-        source,
+impl From<Dir> for Destination {
+    fn from(dir: Dir) -> Self {
+        Self { dir, is_new: false }
     }
+}
+
+fn absent_is<T>(path: &Path, opened: Result<T, HostError>) -> Result<T, DestinationError> {
+    opened.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => DestinationError::Absent(path.to_owned()),
+        io::ErrorKind::NotADirectory => DestinationError::NoDirectory(path.to_owned()),
+        _ => error.into(),
+    })
 }

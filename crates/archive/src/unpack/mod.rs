@@ -3,28 +3,33 @@
 //! Whoever wrote the archive is not trusted: a guest's may be hostile. Every name is followed part by part from the
 //! directory, through no symbolic link, not even one of the directory's own; `..` and absolute names are refused. A file
 //! is written without a name, or under a name of its own, and gets its name when it is whole. Unless all shall be kept as
-//! it is, nothing becomes set-user-id, a device or another owner's.
+//! it is, nothing becomes set-user-id, a device or another owner's. Of an archive that is not its user's own, no link leads out
+//! of what is copied ([`Links`]), and the file system is not filled ([`Reserve`]).
 //!
 //! ```text
 //!   entries ──> names: expected? renamed? ──> place: the open directories down to it ──> file: made, named
 //! ```
 
 mod destination;
-mod dir;
 mod fresh;
+mod links;
 mod place;
 mod remove;
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 
-use banger_inode::{DeviceKind, Meta};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid};
+use banger_hostfs::{Error as HostError, Fresh, Kind, Reserve};
+use banger_inode::{DeviceKind, Meta, Segment};
+use rustix::fs::{FileType, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 
 use crate::{Entry, EntryKind, Error, attributes, read, shown};
 
-pub use self::destination::{Destination, DestinationError};
-use self::fresh::Fresh;
+pub use self::destination::{Destination, DestinationError, LastLink};
+pub use self::links::Links;
+use self::links::{Brought, leads_out};
 use self::place::Place;
 pub use self::remove::remove;
 
@@ -43,6 +48,10 @@ pub struct Unpacking {
     pub rename: Option<Vec<u8>>,
     /// The one at the top must be a directory.
     pub directory: bool,
+    /// Which links are made.
+    pub links: Links,
+    /// Stop before the file system is full.
+    pub reserve: bool,
 }
 
 /// What was made.
@@ -79,6 +88,9 @@ pub enum UnpackError {
     /// A file where a directory was wanted.
     #[error("`{0}` is no directory")]
     NoDirectory(String),
+    /// The file system would be full.
+    #[error(transparent)]
+    NoRoom(HostError),
     /// A file.
     #[error("{what} `{entry}`")]
     File {
@@ -92,12 +104,30 @@ pub enum UnpackError {
     },
 }
 
-/// A failure to do `what` for an entry.
-fn failed<'a>(what: &'static str, entry: &'a [u8]) -> impl Fn(Errno) -> UnpackError + 'a {
-    move |source| UnpackError::File {
-        what,
-        entry: shown(entry),
-        source: source.into(),
+impl UnpackError {
+    fn file(what: &'static str, entry: &[u8], source: io::Error) -> Self {
+        Self::File {
+            what,
+            entry: shown(entry),
+            source,
+        }
+    }
+}
+
+/// What went wrong with an entry's path.
+fn hosted(entry: &[u8]) -> impl Fn(HostError) -> UnpackError + '_ {
+    move |error| {
+        let is_through = matches!(error.errno(), Some(Errno::LOOP | Errno::NOTDIR));
+        match error {
+            error if is_through => UnpackError::Through {
+                entry: shown(entry),
+                part: shown(error.path().file_name().unwrap_or_default().as_bytes()),
+            },
+            HostError::NoRoom { .. } => UnpackError::NoRoom(error),
+            HostError::Outside(_) => UnpackError::Outside(shown(entry)),
+            HostError::File { what, source, .. } => UnpackError::file(what, entry, source),
+            error => UnpackError::file("open", entry, error.into()),
+        }
     }
 }
 
@@ -112,6 +142,10 @@ pub fn unpack(
     told: &mut dyn FnMut(u64),
 ) -> Result<Unpacked, UnpackError> {
     let mut work = Work {
+        reserve: unpacking.reserve.then(|| Reserve::of(&to.dir)),
+        brought: Brought::default(),
+        left_links: Vec::new(),
+        links_left: 0,
         place: Place::new(to, unpacking),
         unpacking,
         is_root: rustix::process::geteuid().is_root(),
@@ -121,6 +155,7 @@ pub fn unpack(
     };
     read(tar, &mut |entry, content| work.entry(entry, content))?;
     work.leave_all()?;
+    work.tell_links();
     Ok(work.done)
 }
 
@@ -130,6 +165,12 @@ struct Work<'a> {
     is_root: bool,
     done: Unpacked,
     buffer: Box<[u8]>,
+    /// What it brought, if only that may be linked to.
+    brought: Brought,
+    /// The first links that were left out, and how many there are.
+    left_links: Vec<String>,
+    links_left: u64,
+    reserve: Option<Reserve>,
     told: &'a mut dyn FnMut(u64),
 }
 
@@ -156,34 +197,19 @@ impl Work<'_> {
         }
         match kind {
             EntryKind::Directory => self.place.directory(last, meta),
-            EntryKind::File { size, segments } => {
-                let mut fresh = Fresh::new(self.place.here(), &full)?;
-                for segment in &segments {
-                    self.done.bytes += fresh.fill(*segment, content, &mut self.buffer, &full)?;
-                    (self.told)(self.done.bytes);
-                }
-                fresh.end(size, &full)?;
-                self.file_meta(fresh.file(), &meta, &full)?;
-                fresh.name(last, self.unpacking.replace, &full)
-            }
+            EntryKind::File { size, segments } => self.file(last, &full, size, &segments, &meta, content),
             EntryKind::Symlink(target) => {
-                let made = self.place.node(&full, |dir, name| {
-                    rustix::fs::symlinkat(target.as_slice(), dir, name)
-                })?;
+                if self.unpacking.links == Links::Within
+                    && leads_out(self.place.base(), above, &target, &self.tops())
+                {
+                    self.leave_link(&full);
+                    return Ok(());
+                }
+                let made = self.place.node(&full, |dir, name| dir.symlink(&target, name))?;
                 self.node_meta(&made, &meta, &full)?;
                 self.place.put(made, last, &full)
             }
-            EntryKind::HardLink(existing) => {
-                let existing = inside(self.unpacking, &existing)?;
-                let Some((file, above)) = existing.split_last() else {
-                    return Err(UnpackError::Outside(shown(&full)));
-                };
-                let dir = self.place.open(above)?;
-                let made = self.place.node(&full, |to, name| {
-                    rustix::fs::linkat(&dir, *file, to, name, AtFlags::empty())
-                })?;
-                self.place.put(made, last, &full)
-            }
+            EntryKind::HardLink(existing) => self.hard_link(&existing, above, last, &full),
             EntryKind::Fifo => self.special(last, &full, FileType::Fifo, 0, &meta),
             EntryKind::Device { kind, major, minor } => {
                 let kind = match kind {
@@ -193,6 +219,123 @@ impl Work<'_> {
                 self.special(last, &full, kind, rustix::fs::makedev(major, minor), &meta)
             }
         }
+    }
+
+    fn file(
+        &mut self,
+        last: &[u8],
+        full: &[u8],
+        size: u64,
+        segments: &[Segment],
+        meta: &Meta,
+        content: &mut dyn Read,
+    ) -> Result<(), UnpackError> {
+        let here = self.place.here();
+        if let Some(reserve) = &mut self.reserve {
+            let coming = segments
+                .iter()
+                .fold(0, |sum: u64, part| sum.saturating_add(part.len));
+            reserve.file(here, here.path(), coming).map_err(hosted(full))?;
+        }
+        let mut fresh = here.fresh().map_err(hosted(full))?;
+        let where_to = here.path().to_owned();
+        for segment in segments {
+            let mut more = |fresh: &Fresh, len| match &mut self.reserve {
+                Some(reserve) => reserve.more(fresh, &where_to, len).map_err(hosted(full)),
+                None => Ok(()),
+            };
+            self.done.bytes += fresh::fill(&mut fresh, *segment, content, &mut self.buffer, full, &mut more)?;
+            (self.told)(self.done.bytes);
+        }
+        // A hole may end it.
+        let failed = |source| UnpackError::file("write", full, source);
+        fresh.file().set_len(size).map_err(failed)?;
+        self.file_meta(fresh.file(), meta, full)?;
+        if self.unpacking.links == Links::Within {
+            self.brought.add(&fresh.file().metadata().map_err(failed)?);
+        }
+        fresh
+            .name(OsStr::from_bytes(last), self.unpacking.replace)
+            .map_err(hosted(full))
+    }
+
+    fn hard_link(
+        &mut self,
+        existing: &[u8],
+        above: &[&[u8]],
+        last: &[u8],
+        full: &[u8],
+    ) -> Result<(), UnpackError> {
+        let existing = inside(self.unpacking, existing)?;
+        let Some((file, from)) = existing.split_last() else {
+            return Err(UnpackError::Outside(shown(full)));
+        };
+        let (file, from) = (
+            OsStr::from_bytes(file),
+            self.place.open(from).map_err(hosted(full))?,
+        );
+        if self.unpacking.links == Links::Within
+            && !self.may_link(&from, file, above).map_err(hosted(full))?
+        {
+            self.leave_link(full);
+            return Ok(());
+        }
+        let made = self.place.node(full, |to, name| to.link(&from, file, name))?;
+        self.place.put(made, last, full)
+    }
+
+    /// Whether a file may get another name in the directory `above`: what this archive brought may, but a symbolic link only if
+    /// it does not lead out from there.
+    fn may_link(&self, from: &banger_hostfs::Dir, file: &OsStr, above: &[&[u8]]) -> Result<bool, HostError> {
+        let found = match from.look(file) {
+            Ok(found) => found,
+            // One that was left out has no other names either.
+            Err(error) if error.is_absent() && self.links_left > 0 => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match found.kind() {
+            Kind::Symlink => Ok(!leads_out(
+                self.place.base(),
+                above,
+                &found.target()?,
+                &self.tops(),
+            )),
+            _ => Ok(self.brought.has(found.metadata())),
+        }
+    }
+
+    /// The names at the top of what is copied, as they are on this side.
+    fn tops(&self) -> Vec<&[u8]> {
+        match &self.unpacking.rename {
+            Some(name) => vec![name],
+            None => self.unpacking.tops.iter().map(Vec::as_slice).collect(),
+        }
+    }
+
+    fn leave_link(&mut self, full: &[u8]) {
+        self.links_left += 1;
+        if self.left_links.len() < 3 {
+            self.left_links.push(shown(full));
+        }
+    }
+
+    fn tell_links(&mut self) {
+        if self.links_left == 0 {
+            return;
+        }
+        let more = match self.links_left > self.left_links.len() as u64 {
+            true => ", …",
+            false => "",
+        };
+        let links = match self.links_left {
+            1 => "1 link was left out, which leads".to_owned(),
+            links => format!("{links} links were left out, which lead"),
+        };
+        let names = self.left_links.join(", ");
+        self.done.notes.insert(
+            0,
+            format!("{links} out of what was copied ({names}{more}): --links=keep copies such links"),
+        );
     }
 
     fn special(
@@ -210,13 +353,15 @@ impl Work<'_> {
             ));
             return Ok(());
         }
-        let made = self.place.node(full, |dir, name| {
-            rustix::fs::mknodat(dir, name, kind, Mode::from_raw_mode(0o600), device)
-        })?;
+        let made = self.place.node(full, |dir, name| dir.node(name, kind, device))?;
         self.node_meta(&made, meta, full)?;
-        let mode = Mode::from_raw_mode(self.mode(meta));
-        rustix::fs::chmodat(&made.dir, made.name.as_slice(), mode, AtFlags::empty())
-            .map_err(failed("set the mode of", full))?;
+        made.dir
+            .set_mode_of_node(&made.name, self.mode(meta))
+            .map_err(hosted(full))?;
+        if self.unpacking.links == Links::Within {
+            self.brought
+                .add(made.dir.look(&made.name).map_err(hosted(full))?.metadata());
+        }
         self.place.put(made, last, full)
     }
 
@@ -234,8 +379,9 @@ impl Work<'_> {
     }
 
     fn file_meta(&mut self, file: &std::fs::File, meta: &Meta, full: &[u8]) -> Result<(), UnpackError> {
+        let failed = |what| move |errno: Errno| UnpackError::file(what, full, errno.into());
         if let Some((uid, gid)) = self.owner(meta) {
-            rustix::fs::fchown(file, Some(uid), Some(gid)).map_err(failed("set the owner of", full))?;
+            rustix::fs::fchown(file, Some(uid), Some(gid)).map_err(failed("set the owner of"))?;
         }
         // After the owner, which a change of takes capabilities and set-id bits away.
         for xattr in meta
@@ -256,23 +402,22 @@ impl Work<'_> {
                 ));
             }
         }
-        rustix::fs::fchmod(file, Mode::from_raw_mode(self.mode(meta)))
-            .map_err(failed("set the mode of", full))?;
-        rustix::fs::futimens(file, &times(meta)).map_err(failed("set the time of", full))
+        rustix::fs::fchmod(file, Mode::from_raw_mode(self.mode(meta))).map_err(failed("set the mode of"))?;
+        rustix::fs::futimens(file, &times(meta)).map_err(failed("set the time of"))
     }
 
     fn directory_meta(&mut self, at: &place::Left, meta: &Meta) -> Result<(), UnpackError> {
-        self.file_meta(&at.dir, meta, &at.name)
+        let itself = at.dir.file_of_itself().map_err(hosted(&at.name))?;
+        self.file_meta(&itself, meta, &at.name)
     }
 
     fn node_meta(&self, made: &place::Made, meta: &Meta, full: &[u8]) -> Result<(), UnpackError> {
-        let name = made.name.as_slice();
         if let Some((uid, gid)) = self.owner(meta) {
-            rustix::fs::chownat(&made.dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(failed("set the owner of", full))?;
+            made.dir
+                .set_owner(&made.name, uid.as_raw(), gid.as_raw())
+                .map_err(hosted(full))?;
         }
-        rustix::fs::utimensat(&made.dir, name, &times(meta), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(failed("set the time of", full))
+        made.dir.set_times(&made.name, &times(meta)).map_err(hosted(full))
     }
 
     fn leave_all(&mut self) -> Result<(), UnpackError> {

@@ -2,17 +2,16 @@
 //! directory gets its mode and times when the archive leaves it, because writing into it needs the one and changes the
 //! others; so no more is kept in mind than the archive is deep.
 
-use std::fs::File;
-use std::os::fd::AsFd;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use banger_hostfs::{Dir, Error as HostError, Fresh, Kind};
 use banger_inode::Meta;
-use rustix::fs::{AtFlags, Mode, mkdirat, statat, unlinkat};
 use rustix::io::Errno;
 
-use super::dir::{enter, hidden, remove_at, rename};
-use super::{Destination, UnpackError, Unpacking, failed};
-use crate::shown;
+use super::{Destination, UnpackError, Unpacking, hosted};
 
 /// The longest name of an entry, as for Linux.
 pub(super) const LONGEST: usize = 4096;
@@ -21,7 +20,7 @@ pub(super) const LONGEST: usize = 4096;
 pub(super) const DEEPEST: usize = 400;
 
 pub(super) struct Place {
-    base: Arc<File>,
+    base: Arc<Dir>,
     /// What the destination itself gets, if it is new.
     is_new: bool,
     replace: bool,
@@ -34,22 +33,22 @@ pub(super) struct Place {
 
 struct Open {
     name: Vec<u8>,
-    dir: Arc<File>,
+    dir: Arc<Dir>,
     /// What it gets, if it is new or all is kept.
     meta: Option<Meta>,
 }
 
 /// A directory that the archive has left.
 pub(super) struct Left {
-    pub(super) dir: Arc<File>,
+    pub(super) dir: Arc<Dir>,
     /// Its name, for errors.
     pub(super) name: Vec<u8>,
 }
 
 /// Something that was made under a name of its own.
 pub(super) struct Made {
-    pub(super) dir: Arc<File>,
-    pub(super) name: Vec<u8>,
+    pub(super) dir: Arc<Dir>,
+    pub(super) name: OsString,
     named: bool,
 }
 
@@ -57,7 +56,7 @@ impl Drop for Made {
     fn drop(&mut self) {
         if !self.named {
             // Whatever went wrong is being told.
-            let _ = unlinkat(&*self.dir, self.name.as_slice(), AtFlags::empty());
+            let _ = self.dir.unlink(&self.name);
         }
     }
 }
@@ -65,7 +64,7 @@ impl Drop for Made {
 impl Place {
     pub(super) fn new(to: Destination, unpacking: &Unpacking) -> Self {
         Self {
-            base: Arc::new(to.dir.into()),
+            base: Arc::new(to.dir),
             is_new: to.is_new,
             replace: unpacking.replace,
             renew: unpacking.replace || unpacking.all,
@@ -82,7 +81,7 @@ impl Place {
     }
 
     /// The directory where we are.
-    pub(super) fn here(&self) -> &Arc<File> {
+    pub(super) fn here(&self) -> &Arc<Dir> {
         self.open.last().map_or(&self.base, |open| &open.dir)
     }
 
@@ -108,34 +107,32 @@ impl Place {
 
     fn step(&mut self, name: &[u8], meta: Option<Meta>) -> Result<(), UnpackError> {
         let full = self.full(name);
+        let part = OsStr::from_bytes(name);
         let here = Arc::clone(self.here());
-        let made = mkdirat(&*here, name, Mode::RWXU);
+        let made = here.make_dir(part, 0o700);
         let is_new = made.is_ok();
         match made {
             Ok(()) => {}
-            Err(Errno::EXIST) => {
-                if self.replace && !is_directory(&here, name) {
-                    remove_at(&here, name).map_err(failed("remove", &full))?;
-                    mkdirat(&*here, name, Mode::RWXU).map_err(failed("make", &full))?;
+            Err(error) if error.errno() == Some(Errno::EXIST) => {
+                if self.replace && !matches!(here.kind(part), Ok(Some(Kind::Directory))) {
+                    here.remove(part).map_err(hosted(&full))?;
+                    here.make_dir(part, 0o700).map_err(hosted(&full))?;
                 }
             }
-            Err(error) => return Err(failed("make", &full)(error)),
+            Err(error) => return Err(hosted(&full)(error)),
         }
-        let dir = enter(here.as_fd(), name).map_err(|error| match error {
-            Errno::LOOP | Errno::NOTDIR => UnpackError::Through {
-                entry: shown(&full),
-                part: shown(name),
-            },
-            error => failed("open", &full)(error),
-        })?;
+        let dir = here.dir(part).map_err(hosted(&full))?;
         // One that the archive does not have is as `mkdir -p` would make it.
         let meta = meta.filter(|_| is_new || self.renew);
         if meta.is_none() && is_new {
-            rustix::fs::fchmod(&dir, Mode::from_raw_mode(0o755)).map_err(failed("set the mode of", &full))?;
+            let itself = dir.file_of_itself().map_err(hosted(&full))?;
+            let mode = rustix::fs::Mode::from_raw_mode(0o755);
+            let set = rustix::fs::fchmod(itself, mode);
+            set.map_err(|errno| UnpackError::file("set the mode of", &full, errno.into()))?;
         }
         self.open.push(Open {
             name: name.to_vec(),
-            dir: Arc::new(dir.into()),
+            dir: Arc::new(dir),
             meta,
         });
         Ok(())
@@ -151,31 +148,25 @@ impl Place {
         full
     }
 
-    /// A directory below the destination, for looking into it.
-    pub(super) fn open(&self, parts: &[&[u8]]) -> Result<Arc<File>, UnpackError> {
-        let mut dir = Arc::clone(&self.base);
-        for (index, part) in parts.iter().enumerate() {
-            let full = parts[..=index].join(&b'/');
-            let next = enter(dir.as_fd(), part).map_err(|error| match error {
-                Errno::LOOP | Errno::NOTDIR => UnpackError::Through {
-                    entry: shown(&full),
-                    part: shown(part),
-                },
-                error => failed("open", &full)(error),
-            })?;
-            dir = Arc::new(next.into());
-        }
-        Ok(dir)
+    /// The destination itself.
+    pub(super) fn base(&self) -> &Dir {
+        &self.base
+    }
+
+    /// The directory `parts` below the destination, for looking into it.
+    pub(super) fn open(&self, parts: &[&[u8]]) -> Result<Dir, HostError> {
+        let path: PathBuf = parts.iter().map(|part| OsStr::from_bytes(part)).collect();
+        self.base.dir(path)
     }
 
     /// Makes something under a name of its own.
     pub(super) fn node(
         &self,
         full: &[u8],
-        make: impl Fn(&File, &[u8]) -> rustix::io::Result<()>,
+        make: impl FnOnce(&Dir, &OsStr) -> Result<(), HostError>,
     ) -> Result<Made, UnpackError> {
-        let name = hidden().map_err(failed("name", full))?;
-        make(self.here(), &name).map_err(failed("make", full))?;
+        let name = Fresh::hidden_name().map_err(hosted(full))?;
+        make(self.here(), &name).map_err(hosted(full))?;
         Ok(Made {
             dir: Arc::clone(self.here()),
             name,
@@ -185,9 +176,12 @@ impl Place {
 
     /// Gives it its name.
     pub(super) fn put(&self, mut made: Made, last: &[u8], full: &[u8]) -> Result<(), UnpackError> {
-        rename(&made.dir, &made.name, last, self.replace).map_err(failed("write", full))?;
+        let last = OsStr::from_bytes(last);
+        made.dir
+            .rename(&made.name, last, self.replace)
+            .map_err(hosted(full))?;
         // Renaming one name of a file to another one of it does nothing.
-        let _ = unlinkat(&*made.dir, made.name.as_slice(), AtFlags::empty());
+        let _ = made.dir.unlink(&made.name);
         made.named = true;
         Ok(())
     }
@@ -221,11 +215,4 @@ impl Place {
         }
         left
     }
-}
-
-fn is_directory(dir: &File, name: &[u8]) -> bool {
-    let found = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
-    found.is_ok_and(|found| {
-        rustix::fs::FileType::from_raw_mode(found.st_mode) == rustix::fs::FileType::Directory
-    })
 }

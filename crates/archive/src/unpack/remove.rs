@@ -1,39 +1,23 @@
 //! Removing files below a directory, through no symbolic link.
 
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use rustix::io::Errno;
-
-use super::dir::{enter, remove_at};
+use banger_hostfs::{Dir, Error};
 
 /// Removes the file or tree `name`, a path below `base`. Tells whether there was one; no symbolic link leads to any.
 ///
 /// # Errors
 /// When a part of the path is `..`, or something cannot be removed.
-pub fn remove(base: &OwnedFd, name: &[u8]) -> std::io::Result<bool> {
-    let mut parts: Vec<&[u8]> = name
-        .split(|&byte| byte == b'/')
-        .filter(|part| !matches!(*part, b"" | b"."))
-        .collect();
-    let Some(last) = parts.pop() else {
-        return Err(Errno::INVAL.into());
-    };
-    if parts.contains(&&b".."[..]) || last == b".." {
-        return Err(Errno::INVAL.into());
-    }
-    let mut dir: File = base.try_clone()?.into();
-    for part in parts {
-        dir = match enter(dir.as_fd(), part) {
-            Ok(next) => next.into(),
-            // Below what is no directory, or is one elsewhere, there is nothing of that name.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        };
-    }
-    match remove_at(&dir, last) {
+pub fn remove(base: &Dir, name: &[u8]) -> io::Result<bool> {
+    match base.remove(Path::new(OsStr::from_bytes(name))) {
         Ok(()) => Ok(true),
-        Err(Errno::NOENT) => Ok(false),
+        // Below what is no directory, or is one elsewhere, there is nothing of that name.
+        Err(error) if error.is_absent() || error.is_link() => Ok(false),
+        Err(Error::Outside(_)) => Err(io::ErrorKind::InvalidInput.into()),
+        Err(Error::File { source, .. }) => Err(source),
         Err(error) => Err(error.into()),
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 mod ignored;
+mod names;
 mod pass;
 mod send;
 mod walk;
@@ -17,14 +18,17 @@ mod watch;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use banger_api::client::Client;
+use banger_hostfs::Dir;
 
 use crate::connection;
 use crate::failure::Failure;
 
 use self::ignored::Ignored;
-use self::walk::{Files, Walk, is_absent};
+use self::names::Names;
+use self::walk::{Files, Here, Walk, is_absent, is_gone};
 use self::watch::Watcher;
 
 /// A daemon that ends this often in a row, while it does what it is asked, ends this, too.
@@ -85,6 +89,10 @@ pub(crate) enum Event<'a> {
 /// A synchronisation that goes on.
 pub(crate) struct Syncing<'a> {
     sync: &'a Sync,
+    /// The tree, held: all of it is looked at and read below this.
+    dir: Arc<Dir>,
+    /// Every name of a file, while changes are watched for.
+    names: Names,
     client: Client,
     /// The daemon's process.
     daemon: u32,
@@ -104,14 +112,18 @@ impl<'a> Syncing<'a> {
         watch: bool,
         tell: &'a mut dyn FnMut(&Event<'_>),
     ) -> Result<Self, Failure> {
-        let watcher = watch.then(|| Watcher::new(&sync.root)).transpose();
+        let dir = Dir::open(&sync.root);
+        let dir = Arc::new(dir.map_err(|error| Failure::during("open the directory", &error))?);
+        let watcher = watch.then(Watcher::new).transpose();
         let watcher = watcher.map_err(|error| Failure::during("watch for changes", &error))?;
         let client = connection::connect().await?;
         Ok(Self {
             sync,
+            names: Names::new(watch),
             daemon: client.version().await?.pid,
             client,
-            ignored: Ignored::new(&sync.root, sync.extent),
+            ignored: Ignored::new(&sync.root, Arc::clone(&dir), sync.extent),
+            dir,
             watcher,
             held: HashSet::new(),
             is_owed: false,
@@ -133,7 +145,7 @@ impl<'a> Syncing<'a> {
                 return Err(self.gone());
             }
             let sent = if changes.lost || changes.paths.iter().any(|path| Ignored::is_pattern_file(path)) {
-                self.ignored = Ignored::new(&self.sync.root, self.sync.extent);
+                self.ignored = Ignored::new(&self.sync.root, Arc::clone(&self.dir), self.sync.extent);
                 self.pass().await
             } else {
                 self.changed(changes.paths).await
@@ -168,7 +180,7 @@ impl<'a> Syncing<'a> {
 
     /// Fails when the tree is gone: it is none that is empty.
     fn still_there(&self) -> Result<(), Failure> {
-        match is_absent(&self.sync.root) {
+        match std::fs::symlink_metadata(&self.sync.root).is_err_and(|error| is_gone(error.kind())) {
             true => Err(self.gone()),
             false => Ok(()),
         }
@@ -182,19 +194,27 @@ impl<'a> Syncing<'a> {
     async fn changed(&mut self, paths: BTreeSet<PathBuf>) -> Result<(), Failure> {
         let mut files = Files::new();
         let mut gone = BTreeSet::new();
+        let mut linked = BTreeSet::new();
         for path in paths {
+            linked.extend(self.names.others(&self.dir, &path));
             // Of what is not there any more, nobody knows what it was.
             if self.ignored.is(&path, false)
-                || self.ignored.is(&path, true) && !self.sync.root.join(&path).is_file()
+                || self.ignored.is(&path, true) && !Here::is_file(&self.dir, &path)
             {
                 continue;
             }
             self.walk(&path, &mut files)?;
             if !files.contains_key(&path)
-                && is_absent(&self.sync.root.join(&path))
+                && is_absent(&self.dir, &path)
                 && self.ignored.suspicion(&path).is_none()
             {
                 gone.insert(path);
+            }
+        }
+        // What changed under one name has changed under all of them, and the kernel tells of one.
+        for path in linked {
+            if !files.contains_key(&path) && !gone.contains(&path) {
+                self.walk(&path, &mut files)?;
             }
         }
         if let Some(watcher) = &mut self.watcher {
@@ -210,8 +230,9 @@ impl<'a> Syncing<'a> {
     /// Adds `path` and what is in it, and watches its directories.
     fn walk(&mut self, path: &Path, files: &mut Files) -> Result<(), Failure> {
         let mut walk = Walk {
-            root: &self.sync.root,
+            root: &self.dir,
             ignored: &mut self.ignored,
+            names: &mut self.names,
             watcher: self.watcher.as_mut(),
             closed: Vec::new(),
             held: Vec::new(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use banger_api::stream::query::decoded;
 use banger_api::stream::{ListedKind, OfDirectory};
+use banger_hostfs::Dir;
 
 use super::walk::{Files, is_absent};
 use super::{Ignored, Syncing};
@@ -19,6 +20,7 @@ impl Syncing<'_> {
     /// Sends what differs, and removes what is too many.
     pub(super) async fn pass(&mut self) -> Result<(), Failure> {
         let mut files = Files::new();
+        self.names.clear();
         self.walk(Path::new(""), &mut files)?;
         self.still_there()?;
         let of = OfDirectory {
@@ -41,21 +43,21 @@ impl Syncing<'_> {
                 None => {}
             }
         }
-        let remove = removable(others, &mut self.ignored, &self.sync.root);
+        let remove = removable(others, &mut self.ignored, &self.dir);
         self.send(files.into_keys().collect(), remove).await
     }
 }
 
 /// Which of the VM's files go that are not in the tree: not what would not go either, nor the directories that it
 /// is in. Of a directory that goes, nothing else is named.
-fn removable(others: Vec<(PathBuf, ListedKind)>, ignored: &mut Ignored, root: &Path) -> Vec<Vec<u8>> {
+fn removable(others: Vec<(PathBuf, ListedKind)>, ignored: &mut Ignored, root: &Dir) -> Vec<Vec<u8>> {
     let mut kept = HashSet::new();
     let mut all = Vec::new();
     for (path, kind) in others {
         let is_dir = kind == ListedKind::Directory;
         let stays = ignored.is(&path, is_dir) || !is_dir && ignored.suspicion(&path).is_some();
         // One that was equal has been taken off the list.
-        if stays || !is_absent(&root.join(&path)) {
+        if stays || !is_absent(root, &path) {
             kept.extend(path.ancestors().map(Path::to_owned));
         } else {
             all.push(path);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use banger_api::stream::{OfDirectory, PutFiles};
 use banger_archive::pack::{PackError, Packing};
@@ -41,8 +42,9 @@ impl Syncing<'_> {
             all: false,
             owner: self.sync.owner,
             replace: true,
+            within: false,
         };
-        let root = self.sync.root.clone();
+        let root = Arc::clone(&self.dir);
         let (told, outcome) = std::sync::mpsc::channel();
         // A file that someone writes to while it is read is sent again, because that is a change, too.
         let packing = Packing {
@@ -57,7 +59,7 @@ impl Syncing<'_> {
             |_| {},
             move |packer| {
                 for path in paths {
-                    let skipped = match packer.one(&root.join(&path), path.as_os_str().as_encoded_bytes()) {
+                    let skipped = match packer.one(&root, &path, path.as_os_str().as_encoded_bytes()) {
                         Ok(_) => None,
                         Err(error) => Some(passable(error)?),
                     };
@@ -119,7 +121,8 @@ fn passable(error: PackError) -> Result<PackError, PackError> {
             what: "open" | "look at" | "look for holes in",
             ..
         }
-        | PackError::Changed(_) => Ok(error),
+        | PackError::Changed(_)
+        | PackError::Endless { .. } => Ok(error),
         error => Err(error),
     }
 }

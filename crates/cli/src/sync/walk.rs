@@ -1,16 +1,17 @@
 //! The files of a tree as they are now.
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use banger_api::stream::query::encoded;
 use banger_api::stream::{Listed, ListedKind};
+use banger_hostfs::{Dir, Error, Kind};
 
-use super::{Ignored, Watcher};
+use super::{Ignored, Names, Watcher};
 
 /// Files by their paths below the root, directories before what is in them.
 pub(super) type Files = BTreeMap<PathBuf, Here>;
@@ -22,31 +23,42 @@ pub(super) struct Here {
     mode: u32,
     size: u64,
     mtime: (i64, i64),
-    target: Option<PathBuf>,
+    target: Option<OsString>,
+    pub(super) inode: (u64, u64),
 }
 
 impl Here {
-    /// What `path` is; nothing if it is not there, or nothing that goes.
-    pub(super) fn look(path: &Path) -> io::Result<Option<Self>> {
-        let metadata = match std::fs::symlink_metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if is_gone(&error) => return Ok(None),
+    /// What `path` below `root` is; nothing if it is not there, or nothing that goes. What is behind a link is not there.
+    pub(super) fn look(root: &Dir, path: &Path) -> Result<Option<Self>, Error> {
+        let found = match root.look(path) {
+            Ok(found) => found,
+            Err(error) if error.is_absent() || error.is_link() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Some(kind) = kind(&metadata) else {
-            return Ok(None);
+        let kind = match found.kind() {
+            Kind::Directory => ListedKind::Directory,
+            Kind::File => ListedKind::File,
+            Kind::Symlink => ListedKind::Symlink,
+            _ => return Ok(None),
         };
         let target = match kind {
-            ListedKind::Symlink => std::fs::read_link(path).ok(),
+            ListedKind::Symlink => found.target().ok(),
             _ => None,
         };
+        let metadata = found.metadata();
         Ok(Some(Self {
             kind,
             mode: metadata.mode() & 0o777,
             size: metadata.len(),
             mtime: (metadata.mtime(), metadata.mtime_nsec()),
-            target,
+            target: target.map(OsString::from_vec),
+            inode: (metadata.dev(), metadata.ino()),
         }))
+    }
+
+    /// Whether `path` is a regular file.
+    pub(super) fn is_file(root: &Dir, path: &Path) -> bool {
+        matches!(root.kind(path), Ok(Some(Kind::File)))
     }
 
     /// Whether the guest has the same, as far as can be told without reading it.
@@ -59,10 +71,7 @@ impl Here {
                     self.mode == listed.mode & 0o777 && self.size == listed.size && self.mtime == mtime
                 }
                 ListedKind::Symlink => {
-                    let target = self
-                        .target
-                        .as_ref()
-                        .map(|target| encoded(target.as_os_str().as_bytes()));
+                    let target = self.target.as_ref().map(|target| encoded(target.as_bytes()));
                     target == listed.target
                 }
                 ListedKind::Other => true,
@@ -70,49 +79,36 @@ impl Here {
     }
 }
 
-fn kind(metadata: &Metadata) -> Option<ListedKind> {
-    if metadata.is_dir() {
-        Some(ListedKind::Directory)
-    } else if metadata.is_file() {
-        Some(ListedKind::File)
-    } else if metadata.is_symlink() {
-        Some(ListedKind::Symlink)
-    } else {
-        None
-    }
-}
-
-/// Whether nothing is at `path`; what cannot be looked at may be there.
-pub(super) fn is_absent(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_err_and(|error| is_gone(&error))
+/// Whether nothing is at `path`, or what is there is behind a link; what cannot be looked at may be there.
+pub(super) fn is_absent(root: &Dir, path: &Path) -> bool {
+    root.look(path)
+        .is_err_and(|error| error.is_absent() || error.is_link())
 }
 
 /// Whether a file is not there, perhaps because something else is where its directory was.
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
+pub(super) fn is_gone(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// A walk through a tree that finds what goes.
 pub(super) struct Walk<'a> {
-    pub(super) root: &'a Path,
+    pub(super) root: &'a Dir,
     pub(super) ignored: &'a mut Ignored,
+    pub(super) names: &'a mut Names,
     /// Gets each directory before it is read, so that no change of it is missed.
     pub(super) watcher: Option<&'a mut Watcher>,
     /// What was found.
     pub(super) files: &'a mut Files,
     /// Directories that may not be read.
-    pub(super) closed: Vec<(PathBuf, io::Error)>,
+    pub(super) closed: Vec<(PathBuf, Error)>,
     /// What looks like a secret, and why.
     pub(super) held: Vec<(PathBuf, String)>,
 }
 
 impl Walk<'_> {
     /// Adds `path`, below the root, and all that is in it and not ignored.
-    pub(super) fn add(&mut self, path: &Path) -> io::Result<()> {
-        let Some(here) = Here::look(&self.root.join(path))? else {
+    pub(super) fn add(&mut self, path: &Path) -> Result<(), Error> {
+        let Some(here) = Here::look(self.root, path)? else {
             return Ok(());
         };
         let is_dir = here.kind == ListedKind::Directory;
@@ -125,6 +121,9 @@ impl Walk<'_> {
                 self.held.push((path.to_owned(), why));
                 return Ok(());
             }
+            if !is_dir {
+                self.names.add(here.inode, path);
+            }
             self.files.insert(path.to_owned(), here);
         }
         if !is_dir {
@@ -132,27 +131,26 @@ impl Walk<'_> {
         }
         match self.enter(path) {
             Ok(entries) => entries.into_iter().try_for_each(|entry| self.add(&entry)),
-            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) if error.is_absent() || error.is_link() => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_root => {
                 self.closed.push((path.to_owned(), error));
                 Ok(())
             }
-            Err(error) => {
-                let whole = self.root.join(path);
-                Err(io::Error::new(
-                    error.kind(),
-                    format!("{}: {error}", whole.display()),
-                ))
-            }
+            Err(error) => Err(error),
         }
     }
 
-    fn enter(&mut self, path: &Path) -> io::Result<Vec<PathBuf>> {
+    fn enter(&mut self, path: &Path) -> Result<Vec<PathBuf>, Error> {
+        let dir = self.root.dir(path)?;
         if let Some(watcher) = &mut self.watcher {
-            watcher.add(path)?;
+            watcher.add(path, &dir).map_err(|source| Error::File {
+                what: "watch",
+                path: dir.path().to_owned(),
+                source,
+            })?;
         }
-        let entries = std::fs::read_dir(self.root.join(path))?;
-        entries.map(|entry| Ok(path.join(entry?.file_name()))).collect()
+        let entries = dir.entries()?;
+        Ok(entries.into_iter().map(|name| path.join(name)).collect())
     }
 }
 
@@ -160,6 +158,7 @@ impl Walk<'_> {
 mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
 
     use rustix::process::{Uid, geteuid};
     use rustix::thread::set_thread_res_uid;
@@ -182,9 +181,12 @@ mod tests {
                 let nobody = Uid::from_raw(65534);
                 set_thread_res_uid(nobody, nobody, nobody).unwrap();
             }
-            let (mut files, mut ignored) = (Files::new(), Ignored::new(&root, Extent::All));
+            let held = Arc::new(Dir::open(&root).unwrap());
+            let mut ignored = Ignored::new(&root, Arc::clone(&held), Extent::All);
+            let (mut files, mut names) = (Files::new(), Names::new(false));
             let mut walk = Walk {
-                root: &root,
+                root: &held,
+                names: &mut names,
                 ignored: &mut ignored,
                 watcher: None,
                 files: &mut files,
@@ -198,8 +200,8 @@ mod tests {
             (
                 closed,
                 found,
-                is_absent(&root.join("closed/file")),
-                is_absent(&root.join("none")),
+                is_absent(&held, Path::new("closed/file")),
+                is_absent(&held, Path::new("none")),
             )
         };
         let (closed, found, hidden_is_absent, none_is_absent) = std::thread::spawn(walking).join().unwrap();

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use banger_hostfs::Dir;
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch};
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
@@ -22,7 +23,6 @@ const LONGEST: Duration = Duration::from_millis(250);
 
 /// A tree that is watched.
 pub(super) struct Watcher {
-    root: PathBuf,
     inotify: AsyncFd<OwnedFd>,
     /// The directories that are watched, by the kernel's numbers.
     dirs: HashMap<i32, PathBuf>,
@@ -40,20 +40,19 @@ pub(super) struct Changes {
 }
 
 impl Watcher {
-    /// A watcher of the tree at `root`, in which nothing is watched yet.
-    pub(super) fn new(root: &Path) -> io::Result<Self> {
+    /// A watcher that watches nothing yet.
+    pub(super) fn new() -> io::Result<Self> {
         let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         // SAFETY: an `OwnedFd` is one open description for as long as it lives, and the `AsyncFd` owns it.
         let inotify = unsafe { AsyncFd::register_with_interest(inotify, tokio::io::Interest::READABLE) };
         Ok(Self {
-            root: root.to_owned(),
             inotify: inotify.map_err(io::Error::from)?,
             dirs: HashMap::new(),
         })
     }
 
     /// Watches a directory, by its path below the root. One that was watched by another path goes by this one now.
-    pub(super) fn add(&mut self, dir: &Path) -> io::Result<()> {
+    pub(super) fn add(&mut self, dir: &Path, held: &Dir) -> io::Result<()> {
         let mut flags = WatchFlags::CREATE
             | WatchFlags::CLOSE_WRITE
             | WatchFlags::MODIFY
@@ -65,10 +64,9 @@ impl Watcher {
             | WatchFlags::EXCL_UNLINK;
         if dir.as_os_str().is_empty() {
             flags |= WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
-        } else {
-            flags |= WatchFlags::DONT_FOLLOW;
         }
-        let number = match add_watch(&self.inotify, self.root.join(dir), flags) {
+        // That which is held, wherever its path leads by now.
+        let number = match add_watch(&self.inotify, held.itself(), flags) {
             Ok(number) => number,
             Err(Errno::NOSPC) => {
                 return Err(io::Error::other(
@@ -169,16 +167,21 @@ mod tests {
 
     use super::*;
 
+    fn add(watcher: &mut Watcher, root: &Path, dir: &str) {
+        let held = Dir::open(&root.join(dir)).unwrap();
+        watcher.add(Path::new(dir), &held).unwrap();
+    }
+
     /// A tree in a directory of its own, of which these directories are watched.
     fn watched(dirs: &[&str]) -> (tempfile::TempDir, PathBuf, Watcher) {
         let outside = tempfile::tempdir().unwrap();
         let root = outside.path().join("tree");
         fs::create_dir(&root).unwrap();
-        let mut watcher = Watcher::new(&root).unwrap();
-        watcher.add(Path::new("")).unwrap();
+        let mut watcher = Watcher::new().unwrap();
+        add(&mut watcher, &root, "");
         for dir in dirs {
             fs::create_dir(root.join(dir)).unwrap();
-            watcher.add(Path::new(dir)).unwrap();
+            add(&mut watcher, &root, dir);
         }
         (outside, root, watcher)
     }
@@ -227,7 +230,7 @@ mod tests {
             fs::rename(root.join("old"), root.join("new")).unwrap()
         });
         assert_eq!(moved.await, ["new", "old"]);
-        watcher.add(Path::new("new")).unwrap();
+        add(&mut watcher, &root, "new");
         watcher.forget(&BTreeSet::from(["old".into()]));
         fs::write(root.join("new/file"), "").unwrap();
         assert_eq!(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use banger_api::client::Client;
 use banger_api::stream::{FilesDone, GetFiles, PutFiles, files};
 use banger_archive::pack::{Packing, name_of};
-use banger_archive::unpack::{Destination, Unpacking};
+use banger_archive::unpack::{Destination, LastLink, Links, Unpacking};
 
 use crate::copy::{Meter, Place, packed, piped, receive, to_pipe, to_vm};
 use crate::failure::Failure;
@@ -21,7 +21,8 @@ use crate::{complete, connection, exit, print};
 /// directory, and else becomes DST; of DIR/. it is what is in the directory. Modes, times, symbolic and hard links and
 /// holes stay as they are. A file appears under its name when it is whole.
 ///
-/// Nothing that a guest sends is written outside DST.
+/// Nothing that a guest sends is written outside DST, and links that lead out of what is copied are left out. DST itself may be
+/// behind links, but it is no link: write DIR/ for the directory that your link leads to.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -44,6 +45,9 @@ pub(crate) struct Args {
     /// Copy what symbolic links lead to
     #[arg(long, short = 'L')]
     follow_links: bool,
+    /// Links of a VM that lead out of what is copied: leave them out, or copy them as they are
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = Which::Within)]
+    links: Which,
     /// Give everything to this user and group, by number
     #[arg(long, value_name = "UID:GID", value_parser = owner)]
     owner: Option<(u32, u32)>,
@@ -53,6 +57,15 @@ pub(crate) struct Args {
     /// Print what was copied as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Which links of a VM's are made elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Which {
+    /// Those that stay within what is copied
+    Within,
+    /// All of them, as they are
+    Keep,
 }
 
 pub(super) fn owner(text: &str) -> Result<(u32, u32), String> {
@@ -154,6 +167,7 @@ fn put(args: &Args, path: Vec<u8>, names: Vec<Vec<u8>>) -> PutFiles {
         all: args.archive,
         owner: args.owner,
         replace: false,
+        within: false,
     }
 }
 
@@ -218,7 +232,10 @@ async fn fetch(
             interruptible(meter.during(files)).await
         }
         Place::Vm { name: other, path } => {
-            let put = put(args, path, names);
+            let put = PutFiles {
+                within: args.links == Which::Within,
+                ..put(args, path, names)
+            };
             let passed = async {
                 let files = client.get_files(name, &get).await?;
                 to_vm(files, client, &other, &put, meter.counter()).await
@@ -232,9 +249,15 @@ fn destination(args: &Args, path: &Path, names: Vec<Vec<u8>>) -> Result<(Destina
     let mut unpacking = Unpacking {
         all: args.archive,
         owner: args.owner,
+        reserve: true,
+        links: match args.links {
+            Which::Within => Links::Within,
+            Which::Keep => Links::Keep,
+        },
         ..Unpacking::default()
     };
-    let to = Destination::find(path, &names, &mut unpacking);
+    // Whatever `--links` says: a link that was copied is no way for the next copy.
+    let to = Destination::find(path, &names, LastLink::Refused, &mut unpacking);
     let to = to.map_err(|error| Failure::during("copy files out of the VM", &error))?;
     // A guest writes what was asked for, and nothing beside it.
     unpacking.tops = names;

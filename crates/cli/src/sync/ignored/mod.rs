@@ -2,16 +2,20 @@
 //! language, tracked or not, as `vm workspace prepare` has it; and what looks like a secret and is not tracked. Git's own
 //! directories never go.
 
+mod pattern;
 mod patterns;
 mod tracked;
 
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use banger_hostfs::Dir;
 use banger_model::suspicion;
 
-use self::patterns::{Patterns, of_user, read};
+use self::pattern::File;
+use self::patterns::Patterns;
 use super::Extent;
 
 /// Names files that git tracks, too.
@@ -37,11 +41,11 @@ struct Named {
 }
 
 impl Ignored {
-    /// Of the tree at `root`, an absolute path.
-    pub(crate) fn new(root: &Path, extent: Extent) -> Self {
+    /// Of the tree at `root`, an absolute path, which is `held`.
+    pub(crate) fn new(root: &Path, held: Arc<Dir>, extent: Extent) -> Self {
         Self {
             root: root.to_owned(),
-            named: (extent != Extent::All).then(|| Named::new(root)),
+            named: (extent != Extent::All).then(|| Named::new(root, held)),
             published: (extent == Extent::Usual).then(|| tracked::like_secrets(root)),
         }
     }
@@ -87,15 +91,17 @@ impl Ignored {
 }
 
 impl Named {
-    fn new(root: &Path) -> Self {
+    fn new(root: &Path, held: Arc<Dir>) -> Self {
         let repository = root.ancestors().find(|dir| dir.join(".git").exists());
-        let mut gits = Patterns::new(GITS, root, repository);
+        let mut gits = Patterns::new(GITS, root, Arc::clone(&held), repository);
         if let Some(repository) = repository {
-            gits.add(read(repository, &tracked::exclude(repository)));
-            gits.add(of_user(repository));
+            for file in [tracked::exclude(repository), tracked::of_user(repository)] {
+                let text = file.and_then(|file| tracked::patterns(&file)).unwrap_or_default();
+                gits.add(File::parse(repository, &text));
+            }
         }
         Self {
-            ours: Patterns::new(OURS, root, repository),
+            ours: Patterns::new(OURS, root, held, repository),
             gits,
             tracked: repository.map_or_else(HashSet::new, |_| tracked::despite_patterns(root)),
         }
@@ -131,6 +137,10 @@ mod tests {
         (dir, repository)
     }
 
+    fn ignored(root: &Path, extent: Extent) -> Ignored {
+        Ignored::new(root, Arc::new(Dir::open(root).unwrap()), extent)
+    }
+
     #[test]
     fn patterns_of_all_places_count() {
         let (_dir, repository) = repository(&[
@@ -140,8 +150,8 @@ mod tests {
             ("in/deep/.gitignore", "!deep.log\n"),
             (".bangerignore", "data\n"),
         ]);
-        let mut ignored = Ignored::new(&repository.join("in"), Extent::Usual);
-        let mut is = |path: &str, is_dir| ignored.is(Path::new(path), is_dir);
+        let mut named = ignored(&repository.join("in"), Extent::Usual);
+        let mut is = |path: &str, is_dir| named.is(Path::new(path), is_dir);
         for path in [
             "a.log",
             "deep/a.log",
@@ -168,7 +178,7 @@ mod tests {
             assert!(!is(path, false), "{path}");
         }
         assert!(is("target", true));
-        let mut all = Ignored::new(&repository.join("in"), Extent::All);
+        let mut all = ignored(&repository.join("in"), Extent::All);
         assert!(!all.is(Path::new("a.log"), false) && all.is(Path::new("deep/.git/x"), false));
     }
 
@@ -187,12 +197,12 @@ mod tests {
             &repository,
             &["add", "-f", "made/kept/file", "kept.log", "private"],
         );
-        let mut ignored = Ignored::new(&repository, Extent::Usual);
+        let mut named = ignored(&repository, Extent::Usual);
         let mut is = |path: &str, is_dir| {
             let path = Path::new(path);
-            let is = ignored.is(path, is_dir);
+            let is = named.is(path, is_dir);
             // One that walks meets no path in a directory that is ignored.
-            assert!(is || !ignored.itself(path, is_dir), "{}", path.display());
+            assert!(is || !named.itself(path, is_dir), "{}", path.display());
             is
         };
         assert!(!is("made", true) && !is("made/kept", true) && !is("made/kept/file", false));
@@ -206,7 +216,7 @@ mod tests {
     fn what_looks_like_a_secret_stays_unless_it_is_tracked() {
         let (_dir, repository) = repository(&[(".env", ""), ("in/.env", ""), ("in/key.pem", ""), ("a", "")]);
         git(&repository, &["add", "in/.env", "a"]);
-        let suspicion = |extent, path: &str| Ignored::new(&repository, extent).suspicion(Path::new(path));
+        let suspicion = |extent, path: &str| ignored(&repository, extent).suspicion(Path::new(path));
         for path in [".env", "in/key.pem"] {
             assert!(suspicion(Extent::Usual, path).is_some(), "{path}");
             assert!(suspicion(Extent::WithSecrets, path).is_none(), "{path}");
@@ -214,7 +224,7 @@ mod tests {
         }
         assert!(suspicion(Extent::Usual, "in/.env").is_none());
         // Below the top, paths begin there.
-        let within = Ignored::new(&repository.join("in"), Extent::Usual);
+        let within = ignored(&repository.join("in"), Extent::Usual);
         assert!(within.suspicion(Path::new(".env")).is_none());
     }
 
@@ -226,9 +236,9 @@ mod tests {
             ("in/.gitignore", "!data\n"),
             ("in/.bangerignore", "!x.o\n"),
         ]);
-        let mut ignored = Ignored::new(&repository, Extent::Usual);
-        assert!(ignored.is(Path::new("in/data"), false));
-        assert!(ignored.is(Path::new("in/x.o"), false));
+        let mut named = ignored(&repository, Extent::Usual);
+        assert!(named.is(Path::new("in/data"), false));
+        assert!(named.is(Path::new("in/x.o"), false));
     }
 
     #[test]
@@ -241,6 +251,6 @@ mod tests {
         );
         let linked = dir.path().canonicalize().unwrap().join("linked");
         git(&repository, &["worktree", "add", "-q", linked.to_str().unwrap()]);
-        assert!(Ignored::new(&linked, Extent::Usual).is(Path::new("excluded"), false));
+        assert!(ignored(&linked, Extent::Usual).is(Path::new("excluded"), false));
     }
 }

@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use banger_hostfs::Named;
 use banger_model::suspicion;
+
+use super::patterns::MOST;
 
 /// The files below `root` that are in the index although a pattern of git's names them, and the directories that they are in.
 /// None where there is no git.
@@ -37,13 +41,38 @@ fn paths(listed: &[u8]) -> impl Iterator<Item = &Path> {
 }
 
 /// Where a repository has the patterns that are nobody else's; a linked work tree has them elsewhere.
-pub(super) fn exclude(repository: &Path) -> PathBuf {
+pub(super) fn exclude(repository: &Path) -> Option<PathBuf> {
     let told = git(repository, &["rev-parse", "--git-path", "info/exclude"]);
-    let told = told.unwrap_or_default();
-    match told.strip_suffix(b"\n") {
+    Some(match told.as_ref().and_then(|told| told.strip_suffix(b"\n")) {
         Some(path) => repository.join(OsStr::from_bytes(path)),
         None => repository.join(".git/info/exclude"),
+    })
+}
+
+/// Where a user has the patterns that count in all repositories.
+pub(super) fn of_user(repository: &Path) -> Option<PathBuf> {
+    let told = git(
+        repository,
+        &["config", "-z", "--type=path", "--get", "core.excludesFile"],
+    );
+    if let Some(path) = told.as_ref().and_then(|told| told.strip_suffix(b"\0")) {
+        return Some(repository.join(OsStr::from_bytes(path)));
     }
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let config = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;
+    Some(config.join("git/ignore"))
+}
+
+/// What is in a file of patterns outside the tree, if it is a file. It may be behind links of its user's.
+pub(super) fn patterns(file: &Path) -> Option<Vec<u8>> {
+    let file = Named::look(file).ok()?.open().ok()?;
+    let mut text = Vec::new();
+    file.take(MOST).read_to_end(&mut text).ok()?;
+    Some(text)
 }
 
 /// What git prints in `dir` when it succeeds. It writes nothing there and runs no program of the repository's.
