@@ -103,7 +103,7 @@ fn an_awkward_tree(backend: Backend) -> Result<()> {
     awkward(&tree)?;
     let before = described(&tree)?;
     let cp = |args: &[&OsStr]| -> Result<()> {
-        let all = ["vm", "cp", "-a"].map(OsStr::new);
+        let all = ["vm", "cp", "-a", "--links=keep"].map(OsStr::new);
         home.banger([&all[..], args].concat())?.ok()?;
         Ok(())
     };

@@ -12,6 +12,7 @@ mod daemon;
 mod docker;
 mod faults;
 mod forwards;
+mod hostile_copies;
 mod hostile_state;
 mod identity;
 mod image_catalogs;
@@ -118,6 +119,7 @@ fn main() {
         ssh_terminals::STORIES,
         ssh_clients::STORIES,
         copying::STORIES,
+        hostile_copies::STORIES,
         syncing::STORIES,
         daemon::STORIES,
         faults::STORIES,

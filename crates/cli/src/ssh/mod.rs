@@ -66,7 +66,7 @@ pub(crate) fn options(
 }
 
 /// The proxy command for the VM that `name` stands for.
-pub(crate) fn proxy_command(name: &str, sshd: bool) -> Result<String, Failure> {
+pub(crate) fn proxy_command(name: Option<&str>, sshd: bool) -> Result<String, Failure> {
     let mut words = Vec::new();
     // The same banger, for whoever comes without its variable.
     if let Some(home) = std::env::var_os("BANGER_HOME") {
@@ -76,7 +76,12 @@ pub(crate) fn proxy_command(name: &str, sshd: bool) -> Result<String, Failure> {
     words.push(shell_word(text(&ourselves()?)?));
     let command = words.join(" ").replace('%', "%%");
     let sshd = if sshd { " --sshd" } else { "" };
-    Ok(format!("{command} vm ssh-proxy{sshd} {name}"))
+    // ssh puts the name in, and a shell reads it: `ssh_config` keeps names with a quote in them from it.
+    let name = match name {
+        Some(name) => shell_word(name).replace('%', "%%"),
+        None => "'%h'".to_owned(),
+    };
+    Ok(format!("{command} vm ssh-proxy{sshd} -- {name}"))
 }
 
 /// A path as a word of ssh_config(5), which has no way to write a quote in quotes.

@@ -1,17 +1,17 @@
 //! Reading the files of the host's that go into guests.
 //!
-//! What is read is what the user named, whoever may have changed the ways to it: a file is opened, and then it is asked
-//! where it is and whose. Below the home directory, links may lead to other files of the user's there, as managers of
+//! What is read is what the user named, whoever may have changed the ways to it: a file is held ([`banger_hostfs`]), and then it
+//! is asked where it is and whose. Below the home directory, links may lead to other files of the user's there, as managers of
 //! dotfiles make them. Elsewhere no link is followed. In a directory they are links for the guest, too.
 
-use std::fs::File;
+use std::fs::Metadata;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use banger_archive::{Entry, EntryKind, Writer};
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
-use rustix::io::Errno;
+use banger_hostfs::{Error as HostError, Found, Kind, Named, within};
 
 use super::entry::{FileMode, HostPath};
 
@@ -47,10 +47,12 @@ pub(crate) enum Error {
     Io(#[from] io::Error),
 }
 
-impl From<Errno> for Error {
-    fn from(error: Errno) -> Self {
+impl From<HostError> for Error {
+    fn from(error: HostError) -> Self {
         match error {
-            Errno::NOENT | Errno::NOTDIR => Self::Absent,
+            error if error.is_absent() => Self::Absent,
+            HostError::Kind { .. } => Self::Kind,
+            HostError::File { source, .. } => Self::Io(source),
             error => Self::Io(error.into()),
         }
     }
@@ -58,15 +60,15 @@ impl From<Errno> for Error {
 
 /// What is at `path`, as a tar in which it is called `name`.
 pub(crate) fn packed(path: &HostPath, home: &Path, name: &[u8], mode: FileMode) -> Result<Vec<u8>, Error> {
-    let (found, stat) = find(path, home)?;
+    let found = find(path, home)?;
     let mut pack = Pack {
         tar: Writer::new(Vec::new()),
         mode,
         left: MOST,
     };
-    match kind(&stat) {
-        FileType::Directory => pack.directory(reopen(&found, OFlags::DIRECTORY)?, &stat, name, 0)?,
-        _ => pack.file(&found, &stat, name)?,
+    match found.kind() {
+        Kind::Directory => pack.directory(found, name, 0)?,
+        _ => pack.file(&found, name)?,
     }
     Ok(pack.tar.finish()?)
 }
@@ -79,8 +81,8 @@ pub(crate) fn packed_keys(
     mode: FileMode,
     keys: &[&str],
 ) -> Result<Option<Vec<u8>>, Error> {
-    let (found, stat) = find(path, home)?;
-    if kind(&stat) != FileType::RegularFile {
+    let found = find(path, home)?;
+    if found.kind() != Kind::File {
         return Err(Error::Kind);
     }
     let text = content(&found, MOST)?;
@@ -93,31 +95,29 @@ pub(crate) fn packed_keys(
     let text = serde_json::to_vec(&object).map_err(Error::Json)?;
     let mut tar = Writer::new(Vec::new());
     let kind = EntryKind::file(text.len() as u64);
-    let entry = Entry::plain(name.to_owned(), mode.of_file(), changed(&stat), kind);
+    let entry = Entry::plain(name.to_owned(), mode.of_file(), changed(found.metadata()), kind);
     tar.entry(&entry, &mut &text[..])?;
     Ok(Some(tar.finish()?))
 }
 
-/// The file or directory at `path`, opened without an effect on it, if it is where it should be and ours.
-fn find(path: &HostPath, home: &Path) -> Result<(OwnedFd, Stat), Error> {
+/// The file or directory at `path`, held without an effect on it, if it is where it should be and ours.
+fn find(path: &HostPath, home: &Path) -> Result<Found, Error> {
     let (path, is_homes) = path.of(home);
-    let found = openat(CWD, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    let place = std::fs::read_link(itself(&found))?;
+    let found = Named::look(&path)?;
     let is_there = match is_homes {
-        true => place.starts_with(home.canonicalize()?),
-        false => place == path,
+        true => within(&found, home)?,
+        false => found.place()? == path,
     };
     if !is_there {
-        return Err(Error::Leads(place));
+        return Err(Error::Leads(found.place()?));
     }
-    let stat = fstat(&found)?;
+    let owner = found.metadata().uid();
     let us = rustix::process::geteuid().as_raw();
-    if is_homes && stat.st_uid != us {
-        let owner = stat.st_uid;
+    if is_homes && owner != us {
         return Err(Error::Foreign { owner, us });
     }
-    match kind(&stat) {
-        FileType::RegularFile | FileType::Directory => Ok((found, stat)),
+    match found.kind() {
+        Kind::File | Kind::Directory => Ok(found),
         _ => Err(Error::Kind),
     }
 }
@@ -130,83 +130,61 @@ struct Pack {
 }
 
 impl Pack {
-    fn file(&mut self, found: &OwnedFd, stat: &Stat, name: &[u8]) -> Result<(), Error> {
+    fn file(&mut self, found: &Found, name: &[u8]) -> Result<(), Error> {
         let bytes = content(found, self.left)?;
         self.left -= bytes.len() as u64;
         let kind = EntryKind::file(bytes.len() as u64);
-        let entry = Entry::plain(name.to_owned(), self.mode.of_file(), changed(stat), kind);
+        let changed = changed(found.metadata());
+        let entry = Entry::plain(name.to_owned(), self.mode.of_file(), changed, kind);
         Ok(self.tar.entry(&entry, &mut &bytes[..])?)
     }
 
-    fn directory(&mut self, dir: OwnedFd, stat: &Stat, name: &[u8], depth: usize) -> Result<(), Error> {
+    fn directory(&mut self, found: Found, name: &[u8], depth: usize) -> Result<(), Error> {
         if depth > DEEPEST {
             return Err(Error::TooMuch);
         }
         let mode = self.mode.of_directory();
-        let entry = Entry::plain(name.to_owned(), mode, changed(stat), EntryKind::Directory);
+        let entry = Entry::plain(name.to_owned(), mode, changed(found.metadata()), EntryKind::Directory);
         self.tar.entry(&entry, &mut io::empty())?;
-        for found in Dir::read_from(&dir)? {
-            let found = found?;
-            let file = found.file_name();
-            if matches!(file.to_bytes(), b"." | b"..") {
-                continue;
-            }
+        let dir = found.dir()?;
+        for file in dir.entries()? {
             // Names count as well: they are held, too.
             self.left = self.left.checked_sub(1024).ok_or(Error::TooMuch)?;
-            let full = [name, b"/", file.to_bytes()].concat();
-            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let child = match openat(&dir, file, flags, Mode::empty()) {
+            let full = [name, b"/", file.as_bytes()].concat();
+            let child = match dir.look(&file) {
                 // Gone meanwhile.
-                Err(Errno::NOENT) => continue,
+                Err(error) if error.is_absent() => continue,
                 child => child?,
             };
-            let stat = fstat(&child)?;
-            match kind(&stat) {
-                FileType::RegularFile => self.file(&child, &stat, &full)?,
-                FileType::Directory => {
-                    self.directory(reopen(&child, OFlags::DIRECTORY)?, &stat, &full, depth + 1)?;
-                }
-                FileType::Symlink => self.link(&child, &stat, full)?,
+            match child.kind() {
+                Kind::File => self.file(&child, &full)?,
+                Kind::Directory => self.directory(child, &full, depth + 1)?,
+                Kind::Symlink => self.link(&child, full)?,
                 _ => {}
             }
         }
         Ok(())
     }
 
-    fn link(&mut self, found: &OwnedFd, stat: &Stat, name: Vec<u8>) -> Result<(), Error> {
-        let target = readlinkat(found, c"", Vec::new())?.into_bytes();
-        let entry = Entry::plain(name, 0o777, changed(stat), EntryKind::Symlink(target));
+    fn link(&mut self, found: &Found, name: Vec<u8>) -> Result<(), Error> {
+        let kind = EntryKind::Symlink(found.target()?);
+        let entry = Entry::plain(name, 0o777, changed(found.metadata()), kind);
         Ok(self.tar.entry(&entry, &mut io::empty())?)
     }
 }
 
-fn content(found: &OwnedFd, most: u64) -> Result<Vec<u8>, Error> {
+fn content(found: &Found, most: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    let file = File::from(reopen(found, OFlags::empty())?);
-    file.take(most + 1).read_to_end(&mut bytes)?;
+    found.open()?.take(most + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > most {
         true => Err(Error::TooMuch),
         false => Ok(bytes),
     }
 }
 
-/// What was looked at, to be read.
-fn reopen(found: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Error> {
-    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
-    Ok(openat(CWD, itself(found), flags, Mode::empty()).map_err(io::Error::from)?)
-}
-
-fn itself(found: impl AsFd) -> String {
-    format!("/proc/self/fd/{}", found.as_fd().as_raw_fd())
-}
-
-fn kind(stat: &Stat) -> FileType {
-    FileType::from_raw_mode(stat.st_mode)
-}
-
-fn changed(stat: &Stat) -> (i64, u32) {
-    let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or_default();
-    (stat.st_mtime, nanos)
+fn changed(metadata: &Metadata) -> (i64, u32) {
+    let nanos = u32::try_from(metadata.mtime_nsec()).unwrap_or_default();
+    (metadata.mtime(), nanos)
 }
 
 #[cfg(test)]
@@ -253,7 +231,7 @@ mod tests {
     fn what_is_no_file_is_not_waited_for() {
         let home = tempfile::tempdir().unwrap();
         let pipe = home.path().join("pipe");
-        rustix::fs::mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
         assert!(matches!(read(home.path(), "~/pipe"), Err(Error::Kind)));
         assert!(matches!(read(home.path(), "/dev/zero"), Err(Error::Kind)));
         assert!(matches!(read(home.path(), "~/none"), Err(Error::Absent)));

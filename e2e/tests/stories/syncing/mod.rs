@@ -26,6 +26,7 @@ pub(crate) const STORIES: &[Story] = &[
         watching::deletions_and_renames,
     ),
     everywhere("a_thousand_changes_at_once_arrive", watching::a_thousand_changes),
+    on_the_host("a_change_under_one_name_arrives_under_all", watching::hard_links),
     on_the_host(
         "changes_that_the_kernel_lost_are_found_by_a_pass",
         watching::lost_changes,

@@ -155,6 +155,40 @@ pub(super) fn hundreds_of_changes(backend: Backend) -> Result<()> {
     home.end()
 }
 
+pub(super) fn hard_links(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let dir = tempfile::tempdir()?;
+    let tree = &dir.path().join("tree");
+    std::fs::create_dir_all(tree.join("d"))?;
+    std::fs::write(tree.join("before"), "one")?;
+    std::fs::hard_link(tree.join("before"), tree.join("d/before"))?;
+    std::fs::write(tree.join("a"), "one")?;
+    std::fs::write(tree.join(".gitignore"), "ignored\n")?;
+    let mut watching = Watching::start(&home, tree)?;
+    // A name that is new, one in another directory, one that was there before, and one that does not go.
+    std::fs::hard_link(tree.join("a"), tree.join("hard"))?;
+    std::fs::hard_link(tree.join("a"), tree.join("d/hard"))?;
+    std::fs::hard_link(tree.join("a"), tree.join("ignored"))?;
+    watching.settled(tree, "linked")?;
+    let append = |path: &str, text: &str| {
+        let file = std::fs::OpenOptions::new().append(true).open(tree.join(path));
+        file.and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
+    };
+    append("hard", " two")?;
+    append("d/before", " two")?;
+    watching.settled(tree, "appended")?;
+    ensure!(sh(&home, "app", "cat a d/hard before")? == "one twoone twoone two", "another name is old");
+    append("ignored", " three")?;
+    std::fs::remove_file(tree.join("hard"))?;
+    watching.settled(tree, "through one that stays here")?;
+    ensure!(sh(&home, "app", "cat a d/hard; ls")?.starts_with("one two threeone two three"), "another name is old");
+    ensure!(!sh(&home, "app", "ls")?.contains("hard"), "the removed name is still there");
+    watching.signal(Signal::INT)?;
+    watching.ended(130)?;
+    home.end()
+}
+
 pub(super) fn lost_changes(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;

@@ -97,7 +97,7 @@ async fn look(name: &str) -> Result<SshAccess, Failure> {
 /// What ssh is told.
 fn said(args: &Args, access: &SshAccess, cipher: Option<String>) -> Result<Vec<String>, Failure> {
     // The name of a VM that exists is a host name: plain in every shell.
-    let reach = proxy_command(&args.name, args.sshd)?;
+    let reach = proxy_command(Some(&args.name), args.sshd)?;
     if !args.sshd {
         let said = options(access, &reach, cipher)?;
         // `-l` is for the user who was named.

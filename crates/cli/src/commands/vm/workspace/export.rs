@@ -1,10 +1,11 @@
 //! `banger vm workspace export`
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use banger_api::WorkspaceQuery;
 use banger_api::client::Client;
+use banger_hostfs::{Dir, Reserve};
 
 use super::which::Changes;
 use crate::failure::Failure;
@@ -41,17 +42,20 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         .await?;
         return Ok(exit::OK);
     };
-    let what = || format!("write {}", output.display());
-    let dir = output.parent().filter(|dir| *dir != Path::new(""));
-    // It has its name when it is whole.
-    let mut file = tempfile::NamedTempFile::new_in(dir.unwrap_or(Path::new(".")))
-        .map_err(|error| Failure::during(what(), &error))?;
+    let failed = |error: banger_hostfs::Error| Failure::during(format!("write {}", output.display()), &error);
+    let Some((dir, name)) = Dir::around(&output).map_err(failed)? else {
+        let message = format!("{} is a directory", output.display());
+        return Err(Failure::new(message, &["name a file in it"]));
+    };
+    // It has its name when it is whole; a link of that name is replaced, and not followed.
+    let mut fresh = dir.fresh().map_err(failed)?;
+    let mut reserve = Reserve::of(&dir);
     let written = interruptible(write(&client, vm, &query, |bytes| {
-        file.as_file_mut().write_all(bytes)
+        reserve.more(&fresh, &output, bytes.len() as u64)?;
+        fresh.file().write_all(bytes)
     }))
     .await?;
-    file.persist(&output)
-        .map_err(|error| Failure::during(what(), &error.error))?;
+    fresh.name(&name, false).map_err(failed)?;
     print::say!("{}: {}", output.display(), bytes(written));
     Ok(exit::OK)
 }
