@@ -11,10 +11,7 @@ use banger_e2e::{Backend, Home, Image};
 use crate::{Story, everywhere, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[
-    on_the_host(
-        "a_link_of_one_copy_is_no_way_for_the_next",
-        a_link_is_no_way,
-    ),
+    on_the_host("a_link_of_one_copy_is_no_way_for_the_next", a_link_is_no_way),
     on_the_host("a_link_of_one_vm_leads_nowhere_in_another", between_vms),
     on_the_host("a_copy_does_not_fill_the_disk", a_full_disk),
     on_the_host("a_sync_sends_what_git_would", what_git_would_send),
@@ -39,16 +36,35 @@ fn a_link_is_no_way(backend: Backend) -> Result<()> {
         for file in ["ssh/authorized_keys", "bashrc"] {
             ensure!(std::fs::read(here(file))? == b"mine", "{file} was replaced");
         }
-        ensure!(std::fs::read_dir(here("ssh"))?.count() == 1, "something came beside it");
+        ensure!(
+            std::fs::read_dir(here("ssh"))?.count() == 1,
+            "something came beside it"
+        );
         Ok(())
     };
     // A directory whose name the guest makes a link first, and a directory then.
     let (out, dst) = (here("ssh"), here("dst"));
-    sh(&home, "vm", &format!("mkdir out; ln -s {out} out/log; ln -s ../../ssh out/up; ln -s in out/in-link; touch out/in"))?;
-    cp(&["vm:out", &dst])?.ok()?.saying("2 links were left out")?.saying("--links=keep")?;
+    sh(
+        &home,
+        "vm",
+        &format!(
+            "mkdir out; ln -s {out} out/log; ln -s ../../ssh out/up; ln -s in out/in-link; touch out/in"
+        ),
+    )?;
+    cp(&["vm:out", &dst])?
+        .ok()?
+        .saying("2 links were left out")?
+        .saying("--links=keep")?;
     ensure!(!Path::new(&dst).join("log").is_symlink(), "the link was made");
-    ensure!(Path::new(&dst).join("in-link").is_symlink(), "a link within was not made");
-    sh(&home, "vm", "rm out/log; mkdir out/log; echo evil > out/log/authorized_keys")?;
+    ensure!(
+        Path::new(&dst).join("in-link").is_symlink(),
+        "a link within was not made"
+    );
+    sh(
+        &home,
+        "vm",
+        "rm out/log; mkdir out/log; echo evil > out/log/authorized_keys",
+    )?;
     cp(&["vm:out/.", &dst])?.ok()?;
     unharmed()?;
     refused("host-files", "vm-cp.directory-link-then-directory");
@@ -64,15 +80,21 @@ fn a_link_is_no_way(backend: Backend) -> Result<()> {
     // One that its user let in, or that is left of an earlier version, is no destination.
     for (name, target) in [("kept-file", &bashrc), ("kept-dir", &out)] {
         symlink(target, here(name))?;
-        cp(&["vm:notes", &here(name)])?.failed()?.saying("symbolic link")?;
-        cp(&["vm:out/log/.", &here(name)])?.failed()?.saying("symbolic link")?;
+        cp(&["vm:notes", &here(name)])?
+            .failed()?
+            .saying("symbolic link")?;
+        cp(&["vm:out/log/.", &here(name)])?
+            .failed()?
+            .saying("symbolic link")?;
         unharmed()?;
         refused("host-files", &format!("vm-cp.destination-{name}"));
     }
     sh(&home, "vm", &format!("ln -s {out} kept"))?;
     cp(&["--links=keep", "vm:kept", &here("")])?.ok()?;
     ensure!(Path::new(&here("kept")).is_symlink(), "--links=keep");
-    cp(&["--links=keep", "vm:out/log/.", &here("kept")])?.failed()?.saying("symbolic link")?;
+    cp(&["--links=keep", "vm:out/log/.", &here("kept")])?
+        .failed()?
+        .saying("symbolic link")?;
     unharmed()?;
     refused("host-files", "vm-cp.destination-kept-link");
     // With a slash, the user's own link is meant.
@@ -80,7 +102,10 @@ fn a_link_is_no_way(backend: Backend) -> Result<()> {
     symlink(here("mine"), here("my-link"))?;
     cp(&["vm:notes", &format!("{}/", here("my-link"))])?.ok()?;
     cp(&["vm:out/.", &format!("{}/.", here("my-link"))])?.ok()?;
-    ensure!(Path::new(&here("mine/notes")).is_file() && Path::new(&here("mine/in")).is_file(), "the user's own link");
+    ensure!(
+        Path::new(&here("mine/notes")).is_file() && Path::new(&here("mine/in")).is_file(),
+        "the user's own link"
+    );
     home.end()
 }
 
@@ -88,12 +113,19 @@ fn between_vms(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "one", &[])?;
     home.create(backend, Image::Busybox, "two", &[])?;
-    sh(&home, "one", "mkdir t; ln -s /etc t/out; ln -s in t/link; touch t/in")?;
-    home.banger(["vm", "cp", "one:t", "two:"])?.ok()?.saying("1 link was left out")?;
+    sh(
+        &home,
+        "one",
+        "mkdir t; ln -s /etc t/out; ln -s in t/link; touch t/in",
+    )?;
+    home.banger(["vm", "cp", "one:t", "two:"])?
+        .ok()?
+        .saying("1 link was left out")?;
     let seen = sh(&home, "two", "ls t")?;
     ensure!(seen.split_whitespace().eq(["in", "link"]), "{seen}");
     refused("host-files", "vm-cp.between-vms");
-    home.banger(["vm", "cp", "--links=keep", "one:t", "two:kept"])?.ok()?;
+    home.banger(["vm", "cp", "--links=keep", "one:t", "two:kept"])?
+        .ok()?;
     ensure!(sh(&home, "two", "ls kept")?.contains("out"), "--links=keep");
     home.end()
 }
@@ -101,7 +133,11 @@ fn between_vms(backend: Backend) -> Result<()> {
 fn a_full_disk(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
-    sh(&home, "vm", "mkdir many; dd if=/dev/urandom of=big bs=1M count=80 2>/dev/null; cp big many/1; cp big many/2")?;
+    sh(
+        &home,
+        "vm",
+        "mkdir many; dd if=/dev/urandom of=big bs=1M count=80 2>/dev/null; cp big many/1; cp big many/2",
+    )?;
     let dir = tempfile::tempdir()?;
     // A file system of its own, in a namespace that ends with the shell.
     let mounted = Command::new("unshare")
@@ -117,10 +153,15 @@ fn a_full_disk(backend: Backend) -> Result<()> {
         let mut command = home.program("unshare");
         let script = "mount -t tmpfs -o size=64m none \"$1\" && \"$2\" vm cp -q \"vm:$3\" \"$1\" 2>&1; echo code $?; df -k \"$1\" | tail -1 | awk '{print \"left\", $4}'; ls \"$1\"";
         command.args(["-rm", "sh", "-c", script, "sh"]);
-        command.arg(dir.path()).arg(home.programs().join("banger")).arg(what);
+        command
+            .arg(dir.path())
+            .arg(home.programs().join("banger"))
+            .arg(what);
         let said = home.finish(command, Vec::new())?.text();
         ensure!(said.contains("stay free") && !said.contains("code 0"), "{said}");
-        let left = said.lines().find_map(|line| line.strip_prefix("left ")?.parse::<u64>().ok());
+        let left = said
+            .lines()
+            .find_map(|line| line.strip_prefix("left ")?.parse::<u64>().ok());
         ensure!(left.is_some_and(|left| left > 4 << 10), "{said}");
         refused("host-files", &format!("vm-cp.full-disk.{what}"));
     }
@@ -135,8 +176,24 @@ fn what_git_would_send(backend: Backend) -> Result<()> {
     let git = |args: &[&str]| Command::new("git").arg("-C").arg(tree).args(args).output();
     git(&["init", "-q"])?;
     let files = [
-        "m.js", "m.map", "m.{js,map}", "m.py", "m.py{}", "{{x}}.yml", "x.yml", "a{", "a", "[", "[a", "\\", "b ", "c", "d/e/f", "d/g",
-        "kept.log", "x.log",
+        "m.js",
+        "m.map",
+        "m.{js,map}",
+        "m.py",
+        "m.py{}",
+        "{{x}}.yml",
+        "x.yml",
+        "a{",
+        "a",
+        "[",
+        "[a",
+        "\\",
+        "b ",
+        "c",
+        "d/e/f",
+        "d/g",
+        "kept.log",
+        "x.log",
     ];
     std::fs::create_dir_all(tree.join("d/e"))?;
     for file in files {
@@ -145,14 +202,22 @@ fn what_git_would_send(backend: Backend) -> Result<()> {
     let lines = "*.py{}\n*.{js,map}\n/{{x}}.yml\na{\n[\n\\\\\nb\\ \nc   \nd/**/f\n*.log\n!kept.log\n";
     std::fs::write(tree.join(".gitignore"), lines)?;
     let listed = git(&["ls-files", "-z", "-co", "--exclude-standard"])?.stdout;
-    let mut theirs: Vec<_> = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty()).collect();
+    let mut theirs: Vec<_> = listed
+        .split(|&byte| byte == 0)
+        .filter(|path| !path.is_empty())
+        .collect();
     theirs.sort_unstable();
     let what = format!("{}:app", tree.display());
     home.banger(["vm", "sync", "vm", &what])?.ok()?;
     let ours = sh(&home, "vm", "cd app; find . -type f -print | sed 's,^./,,'")?;
     let mut ours: Vec<_> = ours.lines().map(str::as_bytes).collect();
     ours.sort_unstable();
-    ensure!(ours == theirs, "sent {:?}, git has {:?}", String::from_utf8_lossy(&ours.join(&b'|')), String::from_utf8_lossy(&theirs.join(&b'|')));
+    ensure!(
+        ours == theirs,
+        "sent {:?}, git has {:?}",
+        String::from_utf8_lossy(&ours.join(&b'|')),
+        String::from_utf8_lossy(&theirs.join(&b'|'))
+    );
     home.end()
 }
 
@@ -168,7 +233,8 @@ fn sizes_that_lie(backend: Backend) -> Result<()> {
         home.banger(["vm", "cp", "vm:/proc/version", &here("v")])?.ok()?;
         let version = std::fs::read_to_string(here("v"))?;
         ensure!(version == sh(&home, "vm", "cat /proc/version")?, "{version:?}");
-        home.banger(["vm", "cp", "vm:/proc/sys/kernel", &here("kernel")])?.ok()?;
+        home.banger(["vm", "cp", "vm:/proc/sys/kernel", &here("kernel")])?
+            .ok()?;
         let kind = std::fs::read_to_string(here("kernel/ostype"))?;
         ensure!(kind == "Linux\n", "{kind:?}");
     }

@@ -112,7 +112,8 @@ async fn configuration() -> Result<String, Failure> {
         Some(ssh) => preferred_cipher(&ssh).await,
         None => None,
     };
-    let mut text = format!("# Written by banger: `banger ssh-config --install` renews it.\nHost *{ZONE} \"!*'*\"\n");
+    let mut text =
+        format!("# Written by banger: `banger ssh-config --install` renews it.\nHost *{ZONE} \"!*'*\"\n");
     for option in options(&access, &proxy_command(None, false)?, cipher)? {
         text.push_str("    ");
         text.push_str(&option);

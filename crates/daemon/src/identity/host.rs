@@ -144,7 +144,12 @@ impl Pack {
             return Err(Error::TooMuch);
         }
         let mode = self.mode.of_directory();
-        let entry = Entry::plain(name.to_owned(), mode, changed(found.metadata()), EntryKind::Directory);
+        let entry = Entry::plain(
+            name.to_owned(),
+            mode,
+            changed(found.metadata()),
+            EntryKind::Directory,
+        );
         self.tar.entry(&entry, &mut io::empty())?;
         let dir = found.dir()?;
         for file in dir.entries()? {
@@ -231,7 +236,12 @@ mod tests {
     fn what_is_no_file_is_not_waited_for() {
         let home = tempfile::tempdir().unwrap();
         let pipe = home.path().join("pipe");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+        rustix::fs::mkfifoat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        )
+        .unwrap();
         assert!(matches!(read(home.path(), "~/pipe"), Err(Error::Kind)));
         assert!(matches!(read(home.path(), "/dev/zero"), Err(Error::Kind)));
         assert!(matches!(read(home.path(), "~/none"), Err(Error::Absent)));

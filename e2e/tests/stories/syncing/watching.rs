@@ -178,12 +178,21 @@ pub(super) fn hard_links(backend: Backend) -> Result<()> {
     append("hard", " two")?;
     append("d/before", " two")?;
     watching.settled(tree, "appended")?;
-    ensure!(sh(&home, "app", "cat a d/hard before")? == "one twoone twoone two", "another name is old");
+    ensure!(
+        sh(&home, "app", "cat a d/hard before")? == "one twoone twoone two",
+        "another name is old"
+    );
     append("ignored", " three")?;
     std::fs::remove_file(tree.join("hard"))?;
     watching.settled(tree, "through one that stays here")?;
-    ensure!(sh(&home, "app", "cat a d/hard; ls")?.starts_with("one two threeone two three"), "another name is old");
-    ensure!(!sh(&home, "app", "ls")?.contains("hard"), "the removed name is still there");
+    ensure!(
+        sh(&home, "app", "cat a d/hard; ls")?.starts_with("one two threeone two three"),
+        "another name is old"
+    );
+    ensure!(
+        !sh(&home, "app", "ls")?.contains("hard"),
+        "the removed name is still there"
+    );
     watching.signal(Signal::INT)?;
     watching.ended(130)?;
     home.end()
