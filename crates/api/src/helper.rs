@@ -28,6 +28,12 @@ pub struct HelperState {
     pub pid: u32,
     /// The network, if one is prepared.
     pub network: Option<HelperNetwork>,
+    /// Of which addresses networks may be; none with a helper of an older version.
+    #[serde(default)]
+    pub range: Option<String>,
+    /// Why the network has no addresses for now, if it has none.
+    #[serde(default)]
+    pub withdrawn: Option<String>,
     /// Who is attached to it.
     pub attached: Vec<HelperMember>,
     /// How it confines itself, one line a means.

@@ -92,6 +92,9 @@ pub struct VmNetwork {
     pub by: Option<String>,
     /// Why that one when nobody asked for it, or why there is none while the machine runs.
     pub because: Option<String>,
+    /// Why the VM reaches nothing for now, although it has a card: someone else on the host has the network's addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<String>,
 }
 
 /// The machine that runs a VM.

@@ -192,7 +192,14 @@ fn check_network(paths: &Paths, network: &Network) -> Check {
             because,
         } if findings.is_empty() => {
             let place = match status.network {
-                Some(network) => format!("VMs have addresses of {}", network.subnet),
+                Some(network) => {
+                    let range = status.range.map(|room| format!(", in the range {room}"));
+                    format!(
+                        "VMs have addresses of {}{}",
+                        network.subnet,
+                        range.unwrap_or_default()
+                    )
+                }
                 None => "no VM has needed it yet".to_owned(),
             };
             ok("network", format!("{way}: {place}{}", with_reason(because)))
@@ -232,6 +239,16 @@ fn check_names(paths: &Paths) -> Option<Check> {
         .filter(|_| config.network != NetworkChoice::Off)?;
     Some(match network::who_answers(address) {
         Answers::Banger => ok("names", format!("NAME.vm is answered at {address} for this host")),
+        Answers::BangerOf(uid) => warning(
+            "names",
+            format!(
+                "the daemon of user {uid} has {address}, so NAME.vm leads to their VMs there and never to yours"
+            ),
+            format!(
+                "set another port in {}, such as dns_listen = \"127.0.0.1:5355\"",
+                paths.config_file().display()
+            ),
+        ),
         Answers::Nobody => ok(
             "names",
             format!("NAME.vm is answered at {address} from the first VM with a network on"),

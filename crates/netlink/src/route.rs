@@ -18,6 +18,10 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
 const RTPROT_RA: u8 = 9;
+/// What follows the length and the family of the address behind `RTA_VIA`.
+const RTA_VIA: u16 = 18;
+const FRA_DST: u16 = 1;
+const FRA_TABLE: u16 = 15;
 
 /// A network interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,6 +86,38 @@ pub fn address(body: &[u8]) -> Option<(u32, IpAddr, u8)> {
     Some((number(body, 4)?, ip(own)?, *body.get(1)?))
 }
 
+/// The link and the peer's address of an `RTM_NEWADDR`, where that is another one than the link's own.
+pub fn peer(body: &[u8]) -> Option<(u32, IpAddr)> {
+    let values = body.get(8..)?;
+    let (own, peer) = (find(values, IFA_LOCAL)?, find(values, IFA_ADDRESS)?);
+    (own != peer).then_some((number(body, 4)?, ip(peer)?))
+}
+
+/// A rule of policy routing that is for a block of destinations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The first of its addresses.
+    pub first: IpAddr,
+    /// How many bits of it all of them have.
+    pub prefix: u8,
+    /// The table that it sends them to.
+    pub table: u32,
+}
+
+/// The rule of an `RTM_NEWRULE`, of IPv4 or IPv6; none for one that is for every destination.
+pub fn rule(body: &[u8]) -> Option<Rule> {
+    let &[family, prefix, _, _, table] = body.first_chunk()?;
+    if !matches!(i32::from(family), libc::AF_INET | libc::AF_INET6) {
+        return None;
+    }
+    let values = body.get(12..)?;
+    Some(Rule {
+        first: ip(find(values, FRA_DST)?)?,
+        prefix,
+        table: find(values, FRA_TABLE).map_or(Some(table.into()), |table| number(table, 0))?,
+    })
+}
+
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -95,6 +131,8 @@ pub struct Route {
     pub announced: bool,
     /// By which link, if by one alone.
     pub link: Option<u32>,
+    /// Through whom, each with the link, if that is said.
+    pub gateways: Vec<(Option<u32>, IpAddr)>,
 }
 
 /// The route of an `RTM_NEWROUTE`, of IPv4 or IPv6.
@@ -106,6 +144,9 @@ pub fn route(body: &[u8]) -> Option<Route> {
         _ => return None,
     };
     let values = body.get(12..)?;
+    let link = find(values, libc::RTA_OIF).and_then(|link| number(link, 0));
+    let hops = find(values, libc::RTA_MULTIPATH).unwrap_or_default();
+    let gateways = gateway(values).map(|gateway| (link, gateway)).into_iter();
     Some(Route {
         first: find(values, libc::RTA_DST).map_or(Some(any), ip)?,
         prefix,
@@ -118,8 +159,30 @@ pub fn route(body: &[u8]) -> Option<Route> {
                 | libc::RTN_PROHIBIT
         ),
         announced: protocol == RTPROT_RA,
-        link: find(values, libc::RTA_OIF).and_then(|link| number(link, 0)),
+        link,
+        gateways: gateways.chain(next_hops(hops)).collect(),
     })
+}
+
+/// Who is asked to forward.
+fn gateway(values: &[u8]) -> Option<IpAddr> {
+    let via = || ip(find(values, RTA_VIA)?.get(2..)?);
+    find(values, libc::RTA_GATEWAY).and_then(ip).or_else(via)
+}
+
+/// The gateways of a route that has several (`struct rtnexthop`: a length, flags, a weight, the link; then attributes).
+fn next_hops(mut rest: &[u8]) -> Vec<(Option<u32>, IpAddr)> {
+    let mut found = Vec::new();
+    while let Some(length) = array(rest, 0).map(u16::from_ne_bytes) {
+        let Some(hop) = rest.get(..usize::from(length)).filter(|hop| hop.len() >= 8) else {
+            break;
+        };
+        found.extend(gateway(&hop[8..]).map(|gateway| (number(hop, 4), gateway)));
+        rest = rest
+            .get(usize::from(length).next_multiple_of(4)..)
+            .unwrap_or_default();
+    }
+    found
 }
 
 /// A message about a link (`struct ifinfomsg`), which comes up by it if it shall; index 0 is one that is to be made.
@@ -128,6 +191,13 @@ pub fn link_message(kind: u16, flags: i32, index: u32, up: bool) -> Message {
     let state = if up { libc::IFF_UP as u32 } else { 0 };
     let body = [0, index, state, state].map(u32::to_ne_bytes);
     Message::new(kind, flags | CHANGE, body.as_flattened())
+}
+
+/// Brings a link down.
+pub fn down_message(index: u32) -> Message {
+    // What changes is the flag, to nothing.
+    let body = [0, index, 0, libc::IFF_UP as u32].map(u32::to_ne_bytes);
+    Message::new(libc::RTM_SETLINK, CHANGE, body.as_flattened())
 }
 
 /// Makes a bridge, or changes the one that there is, and brings it up.
@@ -296,6 +366,7 @@ mod tests {
             reaches: true,
             announced: true,
             link: Some(u32::from_ne_bytes([4, 0, 0, 0])),
+            gateways: Vec::new(),
         };
         assert_eq!(told(default, route), Some(expected));
         let mut broadcast = body(libc::AF_INET as u8);
@@ -304,5 +375,59 @@ mod tests {
         assert!(!broadcast.reaches && !broadcast.announced);
         let mpls = Message::new(24, 0, &body(28));
         assert_eq!(told(mpls, route), None);
+    }
+
+    #[test]
+    fn every_gateway_of_a_route_is_found() {
+        let body = [2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+        let hop = |link: u8, attributes: &[u8]| {
+            let length = 8 + attributes.len() as u16;
+            [&length.to_ne_bytes()[..], &[0, 0, link, 0, 0, 0], attributes].concat()
+        };
+        let via = [2, 0, 10, 0, 0, 3];
+        let hops = [
+            hop(4, &attribute(libc::RTA_GATEWAY, &[10, 0, 0, 1])),
+            hop(5, &[]),
+            hop(6, &attribute(RTA_VIA, &via)),
+        ];
+        let several = Message::new(24, 0, &body).with(libc::RTA_MULTIPATH, &hops.concat());
+        let found = told(several, route).unwrap().gateways;
+        let gateway = |link, last| (Some(link), IpAddr::from([10, 0, 0, last]));
+        assert_eq!(found, [gateway(4, 1), gateway(6, 3)]);
+        let one = Message::new(24, 0, &body).with(libc::RTA_GATEWAY, &[10, 0, 0, 9]);
+        assert_eq!(
+            told(one, route).unwrap().gateways,
+            [(None, IpAddr::from([10, 0, 0, 9]))]
+        );
+        // Lengths that could never end, or lie.
+        for odd in [&[0; 16][..], &[255; 16], &[9, 0, 0]] {
+            let odd = Message::new(24, 0, &body).with(libc::RTA_MULTIPATH, odd);
+            assert_eq!(told(odd, route).unwrap().gateways, []);
+        }
+    }
+
+    #[test]
+    fn a_rule_for_destinations_and_a_peer_are_read() {
+        let body = [2, 16, 0, 0, 254, 0, 0, 1, 0, 0, 0, 0];
+        let to = Message::new(32, 0, &body).with(FRA_DST, &[172, 16, 0, 0]);
+        let expected = Rule {
+            first: "172.16.0.0".parse().unwrap(),
+            prefix: 16,
+            table: 254,
+        };
+        assert_eq!(told(to.clone(), rule), Some(expected.clone()));
+        let table = to.with(FRA_TABLE, &1000_u32.to_ne_bytes());
+        assert_eq!(
+            told(table, rule),
+            Some(Rule {
+                table: 1000,
+                ..expected
+            })
+        );
+        assert_eq!(told(Message::new(32, 0, &body), rule), None);
+        let link = Message::new(20, 0, &[2, 32, 0, 0, 5, 0, 0, 0]).with(IFA_LOCAL, &[10, 0, 0, 1]);
+        let found = told(link.clone().with(IFA_ADDRESS, &[10, 0, 0, 2]), peer);
+        assert_eq!(found, Some((5, "10.0.0.2".parse().unwrap())));
+        assert_eq!(told(link.with(IFA_ADDRESS, &[10, 0, 0, 1]), peer), None);
     }
 }

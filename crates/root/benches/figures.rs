@@ -208,7 +208,7 @@ fn whole_filter() -> String {
     let all = (0..VMS)
         .flat_map(|slot| filter::elements(owner, &network, Slot(slot), &member(slot), refused()))
         .collect();
-    filter::base(owner, &network, false) + &filter::change(owner, &Default::default(), &all)
+    filter::base(owner, 0x4000, &network, false) + &filter::change(owner, &Default::default(), &all)
 }
 
 /// Datagrams from a guest to the Internet and back, in an allow list: each passes every set.

@@ -11,7 +11,7 @@ use banger_model::network::{Finding, Flow, Network, Rules, Slot};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::wire::{
-    Answer, Attach, Attached, DnsSocket, Failure, Reply, Status, Verb, frame, read_body, read_frame,
+    Answer, Attach, Attached, DnsSocket, Failure, Range, Reply, Status, Verb, frame, read_body, read_frame,
 };
 
 /// How long a reply may take: a rebuild of hundreds of VMs takes a second.
@@ -94,6 +94,14 @@ impl Client {
     /// Those of [`Client::call`]; so for all that follow.
     pub fn status(&mut self) -> Result<Status, CallError> {
         expect!(self.call(&Verb::Status)?, Reply::Status(status) => status)
+    }
+
+    /// Of which addresses the network may be.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub fn range(&mut self) -> Result<Range, CallError> {
+        expect!(self.call(&Verb::Range)?, Reply::Range(range) => range)
     }
 
     /// Lets there be a network.

@@ -19,6 +19,7 @@ pub mod helper;
 pub mod kernel;
 pub mod plan;
 pub mod serve;
+mod user;
 pub mod wire;
 
 pub use client::{CallError, Client, Flows};

@@ -5,27 +5,76 @@
 //! failure takes is that of a VM which the same failure ended, so an attach does not wait for the disk
 //! ([`Store::sync`] follows it).
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use banger_model::network::{Member, Plan, Prepared, Slot};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, chownat, openat, renameat, unlinkat};
+use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::file::{self, FileError, failed};
+use crate::file::{FileError, failed};
 
-/// The records on the disk.
-#[derive(Debug)]
+/// The records on the disk, in a directory that is held: on the way to it may be directories that the helper may not enter.
+#[derive(Debug, Clone)]
 pub struct Store {
-    dir: PathBuf,
+    path: PathBuf,
+    dir: Arc<OwnedFd>,
 }
 
 const NETWORK: &str = "network.json";
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FRESH: OFlags = OFlags::WRONLY
+    .union(OFlags::CREATE)
+    .union(OFlags::TRUNC)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 impl Store {
-    /// The records in `dir`, which must exist and be root's alone.
-    pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+    /// The records in `dir`, which must exist and be the helper's alone.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        let dir = rustix::fs::open(path, READ | OFlags::DIRECTORY, Mode::empty());
+        let dir = dir.map_err(|errno| failed("open", path)(errno.into()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            dir: Arc::new(dir),
+        })
+    }
+
+    /// Gives the directory and what is in it to the user that the helper becomes.
+    ///
+    /// # Errors
+    /// Something cannot be given.
+    pub fn give(&self, uid: Uid, gid: Gid) -> Result<(), FileError> {
+        let give = |name: &str, flags| {
+            let given = chownat(
+                &self.dir,
+                name,
+                Some(uid),
+                Some(gid),
+                flags | AtFlags::SYMLINK_NOFOLLOW,
+            );
+            given.map_err(|errno| failed("give away", &self.path.join(name))(errno.into()))
+        };
+        self.names()?
+            .iter()
+            .try_for_each(|name| give(name, AtFlags::empty()))?;
+        give("", AtFlags::EMPTY_PATH)
+    }
+
+    /// Opens a file that a lock is held on, and makes it if there is none.
+    pub(crate) fn lock_file(&self, name: &str) -> Result<File, FileError> {
+        let flags = FRESH.difference(OFlags::TRUNC);
+        let file = openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR);
+        file.map(File::from)
+            .map_err(|errno| failed("open", &self.path.join(name))(errno.into()))
     }
 
     /// Reads the plan. A VM's record that is torn (a power failure) is removed: the VM did not outlive it.
@@ -34,15 +83,13 @@ impl Store {
     /// The directory or the network's record cannot be read.
     pub fn load(&self) -> Result<Plan, FileError> {
         let mut plan = Plan::default();
-        for entry in fs::read_dir(&self.dir).map_err(failed("list", &self.dir))? {
-            let name = entry.map_err(failed("list", &self.dir))?.file_name();
-            let name = name.to_string_lossy();
+        for name in self.names()? {
             let slot = name
                 .strip_prefix("vm-")
                 .and_then(|rest| rest.strip_suffix(".json")?.parse().ok());
             if name == NETWORK {
                 let read = self.read(NETWORK);
-                plan.prepared = Some(read.map_err(failed("read", &self.dir.join(NETWORK)))?);
+                plan.prepared = Some(read.map_err(failed("read", &self.path.join(NETWORK)))?);
             } else if let Some(slot) = slot.map(Slot) {
                 match self.read(&name) {
                     Ok(member) => drop(plan.members.insert(slot, member)),
@@ -53,6 +100,21 @@ impl Store {
             }
         }
         Ok(plan)
+    }
+
+    /// The names of all files.
+    fn names(&self) -> Result<Vec<String>, FileError> {
+        let name = |entry: rustix::io::Result<rustix::fs::DirEntry>| {
+            entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
+        };
+        let list = || {
+            Dir::read_from(&self.dir)?
+                .map(name)
+                .collect::<rustix::io::Result<Vec<_>>>()
+        };
+        let mut names = list().map_err(|errno| failed("list", &self.path)(errno.into()))?;
+        names.retain(|name| name != "." && name != "..");
+        Ok(names)
     }
 
     /// Records the network, on the disk when this returns.
@@ -91,38 +153,44 @@ impl Store {
     ///
     /// # Errors
     /// The disk fails.
-    pub fn sync(dir: &Path) -> io::Result<()> {
-        for entry in fs::read_dir(dir)? {
+    pub fn sync(&self) -> io::Result<()> {
+        for name in self.names().map_err(io::Error::other)? {
             // A record may go while this goes on.
-            if let Ok(file) = File::open(entry?.path()) {
-                file.sync_all()?;
+            if let Ok(file) = openat(&self.dir, &name, READ, Mode::empty()) {
+                rustix::fs::fsync(file)?;
             }
         }
-        File::open(dir)?.sync_all()
+        Ok(rustix::fs::fsync(self.dir.as_fd())?)
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<T> {
-        Ok(serde_json::from_slice(&fs::read(self.dir.join(name))?)?)
+        let mut bytes = Vec::new();
+        File::from(openat(&self.dir, name, READ, Mode::empty())?).read_to_end(&mut bytes)?;
+        Ok(serde_json::from_slice(&bytes)?)
     }
 
     fn write(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), FileError> {
-        let path = self.dir.join(name);
-        let fresh = self.dir.join(format!("{name}.new"));
+        let fresh = format!("{name}.new");
         let write = || {
-            let mut file = File::create(&fresh)?;
+            let mut file = File::from(openat(&self.dir, &fresh, FRESH, Mode::RUSR | Mode::WUSR)?);
             file.write_all(&serde_json::to_vec(value)?)?;
-            if !durable {
-                return fs::rename(&fresh, &path);
+            if durable {
+                file.sync_all()?;
             }
-            file.sync_all()?;
-            fs::rename(&fresh, &path)?;
-            File::open(&self.dir)?.sync_all()
+            renameat(&self.dir, &fresh, &self.dir, name)?;
+            match durable {
+                true => Ok(rustix::fs::fsync(self.dir.as_fd())?),
+                false => Ok(()),
+            }
         };
-        write().map_err(failed("write", &path))
+        write().map_err(failed("write", &self.path.join(name)))
     }
 
     fn forget(&self, name: &str) -> Result<(), FileError> {
-        file::remove(&self.dir.join(name))
+        match unlinkat(&self.dir, name, AtFlags::empty()) {
+            Err(Errno::NOENT) => Ok(()),
+            removed => removed.map_err(|errno| failed("remove", &self.path.join(name))(errno.into())),
+        }
     }
 }
 

@@ -5,28 +5,32 @@ use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use banger_model::network::{Room, Ula};
 use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use sd_notify::NotifyState;
 
-use crate::confine::{ConfineError, confine};
+use crate::confine::{ConfineError, Who, confine};
 use crate::file::{FileError, failed, remove};
 use crate::flows::FlowLog;
-use crate::helper::{Helper, Refusal, chain};
-use crate::kernel::{Kernel, Watch};
+use crate::helper::{Addresses, Helper, Refusal, chain};
+use crate::kernel::{Kernel, Watch, changes, resolved::Resolved};
 use crate::plan::Store;
+use crate::user;
 use crate::wire::{Reply, Verb, frame, read_frame, write_frame};
 
 /// How many connections there may be; all are the owner's or root's.
 const MAX_CONNECTIONS: usize = 64;
+/// How many of them the owner's programs may take: root must be able to ask all the same.
+const MAX_OF_OWNER: usize = 60;
 /// How long a client may leave a reply unread.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long after a verb the pool is filled and the records are synced, so that a burst of verbs does not wait for it.
@@ -44,7 +48,10 @@ pub struct Config {
     pub socket_dir: PathBuf,
     /// The directory of the plan, root's alone; made if there is none.
     pub state_dir: PathBuf,
-    /// The host's network, where this is in a namespace of its own: then the host's resolver is told nothing.
+    /// Of which addresses the network may be; where it is apart, of any private ones.
+    pub room: Room,
+    /// The host's network, where this is in namespaces of the user's own: then there is no other user to become, and the host's
+    /// resolver is told nothing.
     pub apart: Option<Arc<Watch>>,
 }
 
@@ -81,44 +88,69 @@ pub fn socket_path(dir: &Path, owner: u32) -> PathBuf {
 /// # Errors
 /// Something that it cannot do without.
 pub fn serve(config: &Config) -> Result<(), ServeError> {
-    let _lock = prepare(config)?;
+    let (ground, _lock) = prepare(config)?;
+    let manager = manager();
     let path = socket_path(&config.socket_dir, config.owner);
     let fresh = path.with_extension("new");
     remove(&fresh)?;
+    // Who connects from now on waits until the host is as planned. Later, the helper may change nothing in that directory.
     let listener = listen(&fresh, config.owner).map_err(failed("make the socket", &fresh))?;
-    let mut helper = open(config)?;
+    fs::rename(&fresh, &path).map_err(failed("show the socket", &path))?;
+    let is_apart = config.apart.is_some();
+    let resolved = if is_apart {
+        Ok(Resolved::default())
+    } else {
+        Resolved::start(config.owner)
+    };
+    let store = ground.store.clone();
+    let mut helper = open(config, ground)?;
+    helper.resolved = resolved.unwrap_or_else(|error| {
+        log(format!("the host's resolver will not be told: {error}"));
+        Resolved::default()
+    });
     let watch = config
         .apart
         .clone()
         .map_or_else(|| Watch::open().map(Arc::new), Ok);
     let watch = watch.map_err(ServeError::Around)?;
-    helper.begin(config.apart.is_some(), watch.look().map_err(ServeError::Around)?);
-    if let Err(error) = helper.rebuild() {
+    helper.begin(is_apart, watch.look().map_err(ServeError::Around)?);
+    let flows = FlowLog::open(config.owner);
+    match &flows {
+        Ok(flows) => helper.log_to(flows),
+        Err(error) => log(format!("no flows will be told: {error}")),
+    }
+    if let Err(error) = helper.alone(Helper::rebuild) {
         // Someone must be able to ask what is wrong, and to tear it down.
         log(format!("the host is not as planned: {}", chain(&error)));
     }
-    fs::rename(&fresh, &path).map_err(failed("show the socket", &path))?;
     log(format!("serving uid {} at {}", config.owner, path.display()));
     // For who started this and waits; it may have gone.
     let _ = io::Write::write_all(&mut io::stdout(), b"ready\n");
     // For the service manager, if one started this (sd_notify(3)); it waits for as long as it hears nothing.
-    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+    if let Err(error) = manager.map_or(Ok(()), |manager| manager.send(b"READY=1\n").map(drop)) {
         log(format!("cannot tell the service manager: {error}"));
     }
     let (done, verbs) = mpsc::channel();
     let server = Arc::new(Server {
         owner: config.owner,
         helper: Mutex::new(helper),
+        flows: Mutex::new(flows.ok()),
     });
     // What waited when the last helper ended may be less than what should.
     let _ = done.send(());
     let watcher = Arc::clone(&server);
     std::thread::spawn(move || watcher.follow(&watch));
-    let (keeper, state_dir) = (Arc::clone(&server), config.state_dir.clone());
-    std::thread::spawn(move || keeper.keep(&verbs, &state_dir));
+    let keeper = Arc::clone(&server);
+    std::thread::spawn(move || keeper.keep(&verbs, &store));
+    let mut own = 3;
+    if !is_apart {
+        let watcher = Arc::clone(&server);
+        std::thread::spawn(move || watcher.review());
+        own += 1;
+    }
     for connection in listener.incoming() {
         match connection {
-            Ok(socket) => Server::accept(&server, socket, done.clone()),
+            Ok(socket) => Server::accept(&server, socket, done.clone(), own),
             Err(error) => log(format!("a connection failed: {error}")),
         }
     }
@@ -130,36 +162,132 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
 /// # Errors
 /// Something stays, or a helper serves.
 pub fn teardown(config: &Config) -> Result<(), ServeError> {
-    let _lock = prepare(config)?;
-    Ok(open(config)?.teardown()?)
+    let (ground, _lock) = prepare(config)?;
+    Ok(open(config, ground)?.teardown()?)
 }
 
-/// The directories, and the right to be the one that works on this plan.
-fn prepare(config: &Config) -> Result<File, ServeError> {
+/// Who started this, if they wait to be told. Connected while this is root: the way to them may be closed to others.
+fn manager() -> Option<UnixDatagram> {
+    let path = std::env::var_os("NOTIFY_SOCKET")?;
+    let socket = UnixDatagram::unbound().ok()?;
+    let address = match path.as_encoded_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name).ok()?,
+        None => SocketAddr::from_pathname(&path).ok()?,
+    };
+    let connected = socket.connect_addr(&address);
+    connected
+        .map(|()| socket)
+        .inspect_err(|error| log(format!("no service manager hears this: {error}")))
+        .ok()
+}
+
+/// What is opened while this process is root.
+struct Ground {
+    store: Store,
+    /// What all owners' helpers on this host take turns by.
+    addresses: File,
+    user: user::Helper,
+}
+
+/// That, and the right to be the one that works on this plan.
+fn prepare(config: &Config) -> Result<(Ground, File), ServeError> {
     if !rustix::process::geteuid().is_root() {
         return Err(ServeError::NotRoot);
     }
     std::env::set_current_dir("/").map_err(failed("enter", Path::new("/")))?;
     directory(&config.state_dir, 0o700)?;
     directory(&config.socket_dir, 0o755)?;
-    lock(&config.state_dir)
+    let user = user::helper();
+    let (store, lock) = own(&config.state_dir, user, config.apart.is_some())?;
+    let turns = config.socket_dir.join("addresses.lock");
+    let mut options = File::options();
+    options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW);
+    let addresses = options.open(&turns).map_err(failed("open", &turns))?;
+    if config.apart.is_none() {
+        user.may_make_taps()?;
+    }
+    let ground = Ground {
+        store,
+        addresses,
+        user,
+    };
+    Ok((ground, lock))
+}
+
+/// The records, locked, and the user's that the helper becomes. Root may have no right to pass over the modes of files, so
+/// the directory is root's meanwhile.
+fn own(dir: &Path, user: user::Helper, apart: bool) -> Result<(Store, File), ServeError> {
+    let path = rustix::fs::open(
+        dir,
+        rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+        Mode::empty(),
+    );
+    let path = path.map_err(|errno| failed("open", dir)(errno.into()))?;
+    let stat = rustix::fs::fstat(&path).map_err(|errno| failed("look at", dir)(errno.into()))?;
+    let give = |uid: u32, gid: u32| {
+        let (uid, gid) = (
+            rustix::process::Uid::from_raw(uid),
+            rustix::process::Gid::from_raw(gid),
+        );
+        let given = rustix::fs::chownat(&path, "", Some(uid), Some(gid), rustix::fs::AtFlags::EMPTY_PATH);
+        given.map_err(|errno| failed("take", dir)(errno.into()))
+    };
+    give(0, 0)?;
+    let store = Store::open(dir)?;
+    let lock = store.lock_file("lock")?;
+    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        give(stat.st_uid, stat.st_gid)?;
+        return Err(ServeError::Running(dir.to_owned()));
+    }
+    if !apart {
+        store.give(user.uid, user.gid)?;
+    }
+    Ok((store, lock))
 }
 
 /// The helper, confined.
-fn open(config: &Config) -> Result<Helper, ServeError> {
-    let confinement = confine(&[&config.state_dir, &config.socket_dir])?;
+fn open(config: &Config, ground: Ground) -> Result<Helper, ServeError> {
+    let ula = ula(config.owner);
+    let target = fs::canonicalize("/etc/resolv.conf").unwrap_or_default();
+    let resolvers = target.parent().unwrap_or(Path::new("/etc"));
+    let is_apart = config.apart.is_some();
+    let who = match is_apart {
+        true => Who::Apart,
+        false => Who::Helper(ground.user.uid, ground.user.gid, resolvers),
+    };
+    let confinement = confine(who, &[&config.state_dir])?;
     confinement.iter().for_each(log);
+    let addresses = Addresses {
+        room: (!is_apart).then(|| config.room.or_v6(ula)),
+        ula: config.room.ula(ula),
+        lock: Some(ground.addresses),
+    };
     let host = Box::new(Kernel);
-    Ok(Helper::open(config.owner, &config.state_dir, host, confinement)?)
+    let mut helper = Helper::open(config.owner, ground.store, addresses, host, confinement)?;
+    helper.apart = is_apart;
+    Ok(helper)
+}
+
+/// The unique local addresses of an owner on this host.
+fn ula(owner: u32) -> Ula {
+    let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    Ula::from_seed(format!("{} {owner}", machine.trim()).as_bytes())
 }
 
 struct Server {
     owner: u32,
     helper: Mutex<Helper>,
+    /// The log of flows, unless a connection tells of them.
+    flows: Mutex<Option<FlowLog>>,
 }
 
 impl Server {
-    fn accept(server: &Arc<Self>, socket: UnixStream, done: Sender<()>) {
+    fn accept(server: &Arc<Self>, socket: UnixStream, done: Sender<()>, own: usize) {
         let (uid, pid) = match socket_peercred(&socket) {
             Ok(peer) => (peer.uid.as_raw(), peer.pid.as_raw_nonzero()),
             Err(error) => return log(format!("a connection without credentials is closed: {error}")),
@@ -169,8 +297,9 @@ impl Server {
         if uid != server.owner && uid != 0 {
             return log(format!("{peer}: refused, only uid {} is served", server.owner));
         }
-        // Each has the server, and so do the listener, the watcher and the keeper.
-        if Arc::strong_count(server) >= MAX_CONNECTIONS + 3 {
+        // Each has the server, and so do the listener and threads of its own.
+        let most = if uid == 0 { MAX_CONNECTIONS } else { MAX_OF_OWNER };
+        if Arc::strong_count(server) >= most + own {
             return log(format!("{peer}: refused, too many connections"));
         }
         let server = Arc::clone(server);
@@ -213,12 +342,15 @@ impl Server {
     }
 
     fn tell_flows(&self, socket: &mut UnixStream) -> io::Result<()> {
-        let log = match FlowLog::open(self.owner) {
-            Ok(log) => log,
-            Err(error) => return write_frame(socket, &Reply::from(Refusal::Flows(error))),
+        let taken = self.flows.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(log) = taken else {
+            let busy = io::Error::from(io::ErrorKind::ResourceBusy);
+            return write_frame(socket, &Reply::from(Refusal::Flows(busy)));
         };
-        write_frame(socket, &Reply::Done)?;
-        log.stream(socket, || self.helper().network().ok().cloned())
+        let told = write_frame(socket, &Reply::Done)
+            .and_then(|()| log.stream(socket, || self.helper().network().ok().cloned()));
+        *self.flows.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
+        told
     }
 
     fn pass_sockets(&self, socket: &mut UnixStream, reply: &Reply) -> io::Result<()> {
@@ -254,15 +386,32 @@ impl Server {
     }
 
     /// Between verbs: lets TAPs wait, and brings the records to the disk.
-    fn keep(&self, verbs: &Receiver<()>, state_dir: &Path) {
+    fn keep(&self, verbs: &Receiver<()>, store: &Store) {
         while verbs.recv().is_ok() {
             let first = Instant::now();
             while first.elapsed() < BURST && verbs.recv_timeout(QUIET).is_ok() {}
             // Each TAP takes the lock for itself, so that verbs come between.
             while self.refill() {}
-            if let Err(error) = Store::sync(state_dir) {
+            if let Err(error) = store.sync() {
                 log(format!("the records may not be on the disk: {error}"));
             }
+        }
+    }
+
+    /// Keeps the network out of the way of what the host uses, for good.
+    fn review(&self) {
+        let watched = changes::follow(|| {
+            if let Err(error) = self.helper().review() {
+                log(format!(
+                    "cannot see whether addresses are free: {}",
+                    chain(&error)
+                ));
+            }
+        });
+        if let Err(error) = watched {
+            log(format!(
+                "changes of the host's routes are noticed no more: {error}"
+            ));
         }
     }
 
@@ -296,14 +445,6 @@ fn directory(path: &Path, mode: u32) -> Result<(), FileError> {
     let made = DirBuilder::new().recursive(true).mode(mode).create(path);
     let kept = made.and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)));
     kept.map_err(failed("make the directory", path))
-}
-
-fn lock(state_dir: &Path) -> Result<File, ServeError> {
-    let path = state_dir.join("lock");
-    let file = File::create(&path).map_err(failed("open", &path))?;
-    let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
-    locked.map_err(|_| ServeError::Running(state_dir.to_owned()))?;
-    Ok(file)
 }
 
 fn log(line: impl Display) {

@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 
-use banger_model::network::{Finding, Flow, Mac, NetMode, Network, Rules, Slot};
+use banger_model::network::{Finding, Flow, Mac, NetMode, Network, Room, Rules, Slot, Ula, Use};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The longest frame, in bytes.
@@ -21,6 +21,8 @@ pub const MAX_ANSWERS: usize = 512;
 pub enum Verb {
     /// Say what is.
     Status,
+    /// Say of which addresses the network may be.
+    Range,
     /// Let there be a network: bridge, addresses, forwarding, packet filter, warm TAPs.
     Prepare(Network),
     /// Let the VM of a slot have a TAP, and let these rules hold for it.
@@ -61,6 +63,7 @@ impl Verb {
     pub fn name(&self) -> String {
         match self {
             Self::Status => "status".to_owned(),
+            Self::Range => "range".to_owned(),
             Self::Prepare(network) => format!("prepare {} {}", network.subnet, network.ula),
             Self::Attach(Attach { slot, .. }) => format!("attach slot {slot}"),
             Self::Detach { slot } => format!("detach slot {slot}"),
@@ -107,6 +110,8 @@ pub enum Reply {
     Done,
     /// To `Status`.
     Status(Status),
+    /// To `Range`.
+    Range(Range),
     /// To `Attach`.
     Attached(Attached),
     /// To `DnsSockets`: what the descriptors beside this are, in their order.
@@ -136,6 +141,23 @@ pub struct Status {
     pub warm: usize,
     /// How the helper confines itself, one line a means.
     pub confinement: Vec<String>,
+    /// Of which addresses root lets networks be; any private ones if none.
+    #[serde(default)]
+    pub range: Option<Room>,
+    /// Why the network has no addresses for now, if it has none.
+    #[serde(default)]
+    pub withdrawn: Option<String>,
+}
+
+/// What a network may be of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    /// Of which addresses root lets networks be; any private ones if none.
+    pub room: Option<Room>,
+    /// The network of IPv6 that follows from this host and the owner.
+    pub ula: Ula,
+    /// What the host uses, which no network may meet.
+    pub used: Vec<Use>,
 }
 
 /// An attached VM.

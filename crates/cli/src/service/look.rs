@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use banger_api::HelperReport;
-use banger_model::network::slot_of_tap;
+use banger_model::network::{Network, slot_of_tap};
 use serde::Serialize;
 
 use super::{PROGRAM, Place, unit_of};
@@ -22,6 +22,32 @@ pub(crate) fn systemd_runs() -> bool {
 /// Whether the program is there that changes the packet filter.
 pub(crate) fn has_nft() -> bool {
     NFT.iter().any(|path| Path::new(path).exists())
+}
+
+/// The program that makes a user, if the helper's user is to be made and can be.
+pub(crate) fn user_to_make() -> Option<&'static str> {
+    let programs = ["/usr/sbin/useradd", "/sbin/useradd", "/usr/bin/useradd"];
+    let program = programs.into_iter().find(|path| Path::new(path).exists());
+    program.filter(|_| !has_user())
+}
+
+/// Whether there is the helper's user.
+pub(crate) fn has_user() -> bool {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    users.lines().any(|line| {
+        line.strip_prefix(PROGRAM)
+            .is_some_and(|rest| rest.starts_with(':'))
+    })
+}
+
+/// The subnet that an owner's helper has recorded, as far as this process may read that.
+pub(crate) fn recorded(place: &Place, owner: u32) -> Option<Network> {
+    #[derive(serde::Deserialize)]
+    struct Record {
+        network: Network,
+    }
+    let text = std::fs::read(place.state(owner).join("network.json")).ok()?;
+    Some(serde_json::from_slice::<Record>(&text).ok()?.network)
 }
 
 /// Whether this process may change the system.
@@ -56,7 +82,7 @@ pub(crate) fn program() -> Result<PathBuf, Failure> {
     }
 }
 
-/// The command line that does as root what this one was to do.
+/// The command line that does as root what this one was to do. With the whole path: sudo has a PATH of its own.
 pub(crate) fn by_sudo() -> Result<String, Failure> {
     let us = us()?.display().to_string();
     let arguments = std::env::args_os().skip(1);

@@ -14,7 +14,9 @@ mod unit;
 
 use std::path::{Path, PathBuf};
 
-/// The program that is installed.
+use banger_model::network::{InvalidRoom, Room};
+
+/// The program that is installed, and the user that it becomes.
 pub(crate) const PROGRAM: &str = "banger-root";
 
 /// Where the files are: below `/`, or below the root directory of another system that is being made.
@@ -54,6 +56,19 @@ impl Place {
     /// The directory of links to units that are started with the system.
     pub(crate) fn wants(&self) -> PathBuf {
         self.at("/etc/systemd/system/multi-user.target.wants")
+    }
+
+    /// What root decided for an owner.
+    pub(crate) fn settings(&self, owner: u32) -> PathBuf {
+        self.at(&unit::settings(&owner.to_string()))
+    }
+
+    /// The range that root fixed for an owner; none if the default holds.
+    pub(crate) fn range(&self, owner: u32) -> Result<Option<Room>, InvalidRoom> {
+        let text = std::fs::read_to_string(self.settings(owner)).unwrap_or_default();
+        let key = format!("{}=", unit::RANGE);
+        let value = text.lines().find_map(|line| line.strip_prefix(&key));
+        value.map(str::parse).transpose()
     }
 
     /// What the helper of an owner records.

@@ -113,7 +113,7 @@ fn run(line: &[String]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::super::Place;
-    use super::super::plan::{Installed, Starter, install, uninstall};
+    use super::super::plan::{Installed, Owner, Starter, install, uninstall};
     use super::*;
 
     #[test]
@@ -124,7 +124,9 @@ mod tests {
             dir.path().join("banger-root"),
         );
         fs::write(&from, "first").unwrap();
-        let installing = install(&place, &from, Some(1000), Starter::Later);
+        let range = Some("10.66.0.0/16,fd12::/48".parse().unwrap());
+        let owner = Owner { id: 1000, range };
+        let installing = install(&place, &from, Some(owner), Starter::Later, None);
         perform(&installing, |_| {}).unwrap();
         // Whoever runs the old one keeps it.
         let mut running = fs::File::open(place.program()).unwrap();
@@ -139,14 +141,30 @@ mod tests {
             fs::canonicalize(&link).unwrap(),
             fs::canonicalize(place.template()).unwrap()
         );
+        // An upgrade keeps what was decided.
+        perform(
+            &install(
+                &place,
+                &from,
+                Some(Owner { range: None, ..owner }),
+                Starter::Later,
+                None,
+            ),
+            |_| {},
+        )
+        .unwrap();
+        assert_eq!(place.range(1000).unwrap(), range);
+        assert_eq!(mode(&place.settings(1000)), 0o644);
         let there = Installed {
             unit: false,
             shared: false,
+            user: false,
         };
         for _ in 0..2 {
             perform(&uninstall(&place, 1000, there, None), |_| {}).unwrap();
         }
         assert!(!place.program().exists() && !place.template().exists());
+        assert!(!place.at("/etc/banger-root").exists());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use banger_model::network::Room;
+
 use super::{Place, unit, unit_of};
 
 /// One thing to do. Each may be done twice.
@@ -52,13 +54,56 @@ pub(crate) enum Starter {
     Later,
 }
 
-/// Installs the program and, where there is an owner, their helper. An older one is replaced; VMs keep their network.
-pub(crate) fn install(place: &Place, from: &Path, owner: Option<u32>, starter: Starter) -> Vec<Action> {
+/// For whom the helper is installed, and what root decides for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// Their user id.
+    pub(crate) id: u32,
+    /// Of which addresses their network may be, if that is decided anew.
+    pub(crate) range: Option<Room>,
+}
+
+/// Installs the program and, where there is an owner, their helper. An older one is replaced; VMs keep their network. `user` is
+/// the program that makes the helper's user, if that is to be made.
+pub(crate) fn install(
+    place: &Place,
+    from: &Path,
+    owner: Option<Owner>,
+    starter: Starter,
+    user: Option<&str>,
+) -> Vec<Action> {
     let mut actions = directory_of(&place.program());
     actions.push(Action::Program {
         from: from.to_owned(),
         to: place.program(),
     });
+    if let Some(program) = user {
+        let options = [
+            "--system",
+            "--no-create-home",
+            "--home-dir",
+            "/",
+            "--shell",
+            "/usr/sbin/nologin",
+            "--user-group",
+        ];
+        let line = [program].into_iter().chain(options).chain([super::PROGRAM]);
+        actions.push(Action::Run(line.map(str::to_owned).collect()));
+    }
+    if let Some(Owner {
+        id,
+        range: Some(range),
+    }) = owner
+    {
+        let to = place.settings(id);
+        actions.extend(directory_of(&to));
+        let text = format!(
+            "# Of which addresses VMs' networks may be: banger system install --range\n{}={range}\n",
+            unit::RANGE
+        );
+        actions.push(Action::Text { to, text });
+    }
+    let owner = owner.map(|owner| owner.id);
     if starter == Starter::ByHand {
         return actions;
     }
@@ -100,6 +145,8 @@ pub(crate) struct Installed {
     pub(crate) unit: bool,
     /// Whether others' helpers use the same files.
     pub(crate) shared: bool,
+    /// Whether there is the helper's user.
+    pub(crate) user: bool,
 }
 
 /// Removes the owner's helper, and the files if nobody else's helper needs them. `purge` names the program that removes
@@ -120,8 +167,15 @@ pub(crate) fn uninstall(place: &Place, owner: u32, there: Installed, purge: Opti
         actions.push(Action::RemoveAll(place.state(owner)));
     }
     actions.push(Action::Remove(place.socket(owner)));
+    actions.push(Action::Remove(place.settings(owner)));
     if there.shared {
         return actions;
+    }
+    actions.push(Action::Remove(place.at("/run/banger-root/addresses.lock")));
+    if purge.is_some() && there.user {
+        actions.push(Action::Run(
+            ["userdel", super::PROGRAM].map(str::to_owned).to_vec(),
+        ));
     }
     actions.push(Action::Remove(place.program()));
     let template = place.template();
@@ -129,7 +183,12 @@ pub(crate) fn uninstall(place: &Place, owner: u32, there: Installed, purge: Opti
     if there.unit {
         actions.push(systemctl(&["daemon-reload"]));
     }
-    let paths = [place.program(), place.socket(owner), place.state(owner)];
+    let paths = [
+        place.program(),
+        place.socket(owner),
+        place.state(owner),
+        place.settings(owner),
+    ];
     let dirs = paths.iter().filter_map(|path| path.parent());
     actions.extend(dirs.map(|dir| Action::RemoveEmpty(dir.to_owned())));
     actions
@@ -156,7 +215,14 @@ mod tests {
 
     fn install_here(starter: Starter) -> Vec<Action> {
         let from = Path::new("/home/ann/.local/bin/banger-root");
-        install(&Place::here(), from, Some(1000), starter)
+        let range = Some("10.66.0.0/16".parse().unwrap());
+        install(
+            &Place::here(),
+            from,
+            Some(Owner { id: 1000, range }),
+            starter,
+            Some("/usr/sbin/useradd"),
+        )
     }
 
     #[test]
@@ -164,7 +230,7 @@ mod tests {
         let actions = install_here(Starter::Systemd);
         insta::assert_snapshot!(told(&actions));
         let unit = actions.iter().find_map(|action| match action {
-            Action::Text { text, .. } => Some(text.as_str()),
+            Action::Text { to, text } if to.ends_with("banger-root@.service") => Some(text.as_str()),
             _ => None,
         });
         insta::assert_snapshot!(unit.unwrap());
@@ -181,8 +247,12 @@ mod tests {
             Place::below(Path::new("/mnt/image")),
             Path::new("/usr/bin/banger-root"),
         );
-        insta::assert_snapshot!(told(&install(&place, from, Some(1000), Starter::Later)));
-        let nobodys = told(&install(&place, from, None, Starter::Later));
+        let owner = Owner {
+            id: 1000,
+            range: None,
+        };
+        insta::assert_snapshot!(told(&install(&place, from, Some(owner), Starter::Later, None)));
+        let nobodys = told(&install(&place, from, None, Starter::Later, None));
         assert!(
             nobodys.ends_with("write /mnt/image/etc/systemd/system/banger-root@.service"),
             "{nobodys}"
@@ -195,6 +265,7 @@ mod tests {
         let alone = Installed {
             unit: true,
             shared: false,
+            user: true,
         };
         insta::assert_snapshot!(told(&uninstall(&place, 1000, alone, Some(&program))));
         // What others use stays, and so does the network without --purge.

@@ -35,6 +35,9 @@ pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> An
     if let (Some(machine), Some(live)) = (&mut vm.machine, handle.state().live) {
         machine.processes = live.processes();
     }
+    if vm.network.by.is_some() {
+        vm.network.withdrawn = app.vms.why_withdrawn().await;
+    }
     Ok(Json(vm))
 }
 

@@ -4,24 +4,24 @@ use std::net::Ipv4Addr;
 
 use banger_model::network::{Cidr, Ula};
 
-/// The IPv4 blocks that the host has routes for, but those of banger's `own` bridge.
+/// The IPv4 blocks that the host has routes for.
 ///
 /// Source: proc(5), `/proc/net/route`: numbers in hexadecimal, addresses in the order of the host's bytes.
-pub(super) fn used_blocks(own: Option<&str>) -> Vec<Cidr> {
+pub(super) fn used_blocks() -> Vec<Cidr> {
     let table = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-    blocks(&table, own)
+    blocks(&table)
 }
 
-fn blocks(table: &str, own: Option<&str>) -> Vec<Cidr> {
+fn blocks(table: &str) -> Vec<Cidr> {
     let routes = table.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let [interface, destination, _, _, _, _, _, mask, ..] = fields[..] else {
+        let [_, destination, _, _, _, _, _, mask, ..] = fields[..] else {
             return None;
         };
         let number = |text| u32::from_str_radix(text, 16).ok();
         let (first, mask) = (number(destination)?, number(mask)?);
         // The default route uses nothing.
-        (Some(interface) != own && mask != 0).then(|| {
+        (mask != 0).then(|| {
             Cidr::around(
                 Ipv4Addr::from(first.to_ne_bytes()).into(),
                 mask.count_ones() as u8,
@@ -67,12 +67,9 @@ bgr0\t000010AC\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
 ";
 
     #[test]
-    fn routes_are_used_blocks_but_for_the_default_and_our_own() {
-        let blocks: Vec<String> = blocks(TABLE, Some("bgr0"))
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(blocks, ["10.10.0.0/24"]);
+    fn routes_are_used_blocks_but_for_the_default() {
+        let blocks: Vec<String> = blocks(TABLE).iter().map(ToString::to_string).collect();
+        assert_eq!(blocks, ["10.10.0.0/24", "172.16.0.0/24"]);
         assert_eq!(uplink(TABLE), Some("eth0"));
     }
 }

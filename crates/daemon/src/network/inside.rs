@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use banger_model::ErrorCode;
-use banger_model::network::Step;
+use banger_model::network::{Room, Step};
 use banger_root::kernel::{Host, HostError, Kernel, Watch};
 use banger_root::serve::{Config, ServeError, serve};
 
@@ -41,6 +41,7 @@ pub(crate) fn serve_own(dir: &Path) -> Result<(), Error> {
         owner: 0,
         socket_dir: dir.to_owned(),
         state_dir: dir.join("plan"),
+        room: Room::default(),
         apart: Some(Arc::new(Watch::of(host))),
     };
     serve(&config).map_err(Error::Serve)

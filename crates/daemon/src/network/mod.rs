@@ -36,7 +36,7 @@ use banger_api::Paths;
 use banger_dns::Oracle;
 use banger_guest_api as guest;
 use banger_model::VmSpec;
-use banger_model::network::{Flow, Mac, NetMode, Network as Addresses, Rules, Slot, bridge_name};
+use banger_model::network::{Cidr, Flow, Mac, NetMode, Network as Addresses, Rules, Slot, Subnet, Ula};
 use banger_root::wire::{Attach, Status};
 use banger_vmm::{Card, ProcessId};
 
@@ -191,6 +191,14 @@ impl Network {
         Ok(helper)
     }
 
+    /// Why VMs reach nothing for now, if the helper withdrew their network.
+    pub(crate) fn why_withdrawn(&self) -> Option<String> {
+        let status = self
+            .helper
+            .call_if_there("tell its state", |client| client.status());
+        status?.ok()?.withdrawn
+    }
+
     /// Takes a VM's card away; one that has none is no failure, nor is a helper that is not there.
     pub(crate) fn detach(&self, slot: Slot) -> Result<(), Error> {
         self.names.remove(slot);
@@ -270,31 +278,66 @@ impl Network {
         if let Some(there) = status.network {
             // What VMs have stays while they have it.
             let wanted = config.subnet.is_none_or(|subnet| subnet == there.subnet);
-            if !status.attached.is_empty() || wanted && there.pool == pool {
+            let is_free = status.withdrawn.is_none();
+            if !status.attached.is_empty() || wanted && is_free && there.pool == pool {
                 return Ok(there);
             }
         }
         let preferred = config.subnet.unwrap_or_default();
-        let user = self.helper.user();
-        let own_bridge = (self.helper.way() == Way::Helper).then(|| bridge_name(user));
-        let subnet = preferred
-            .free(&host::used_blocks(own_bridge.as_deref()))
-            .ok_or(Error::NoSubnet)?;
+        let room = self.room()?;
+        let subnet = preferred.free(&room.blocks, &room.used).ok_or(Error::NoSubnet)?;
         let addresses = Addresses {
             subnet,
-            ula: host::ula(user),
+            ula: room.ula,
             mtu: host::mtu(),
             pool,
         };
         self.helper
             .call("prepare a network", |client| client.prepare(addresses.clone()))?;
         if subnet != preferred {
-            notes.push(format!(
-                "VMs have addresses of {subnet}: this host uses {preferred} already"
-            ));
+            let is_in = room.blocks.iter().any(|block| block.covers(&preferred.cidr()));
+            let why = match is_in {
+                true => format!("this host uses {preferred} already"),
+                // It is nobody's wish, unless it was said.
+                false if config.subnet.is_none() => return Ok(addresses),
+                false => format!(
+                    "{preferred} of config.toml is outside the root helper's range \
+                     (`sudo banger system install --range BLOCK` changes that)"
+                ),
+            };
+            notes.push(format!("VMs have addresses of {subnet}: {why}"));
         }
         Ok(addresses)
     }
+
+    /// Of which addresses a new network may be.
+    fn room(&self) -> Result<Choices, Error> {
+        let user = self.helper.user();
+        let private = || Subnet::private().collect();
+        if self.helper.way() == Way::Rootless {
+            return Ok(Choices {
+                blocks: private(),
+                used: host::used_blocks(),
+                ula: host::ula(user),
+            });
+        }
+        let range = self
+            .helper
+            .call("say what addresses are free", |client| client.range())?;
+        let used = range.used.iter().map(|used| used.net);
+        Ok(Choices {
+            blocks: range.room.map_or_else(private, |room| vec![room.v4()]),
+            used: used.collect(),
+            ula: range.ula,
+        })
+    }
+}
+
+/// What a new network may be of.
+struct Choices {
+    blocks: Vec<Cidr>,
+    used: Vec<Cidr>,
+    ula: Ula,
 }
 
 /// Who takes note of flows.

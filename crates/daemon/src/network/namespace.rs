@@ -97,6 +97,7 @@ impl Rootless {
     /// Starts the helper, and the namespaces unless a VMM holds them. Returns when it serves.
     pub(super) fn start(&self) -> Result<(), Unable> {
         programs()?;
+        taps()?;
         let inhabitant = self.inhabitant();
         if inhabitant.is_none() {
             // What an earlier one left, its way out included.
@@ -136,6 +137,10 @@ impl Rootless {
         }
         let words = std::fs::read_to_string(self.dir.join(LOG)).unwrap_or_default();
         let last = words.lines().last().unwrap_or("it says nothing");
+        if inhabitant.is_none() {
+            // What did not come to be is not there, also for who looks later.
+            let _ = self.remove();
+        }
         Err(Unable {
             reason: format!("the helper did not start in a namespace of its own: {last}"),
             hint: NAMESPACES,
@@ -190,11 +195,7 @@ impl Rootless {
 /// Whether such a network can be had here, as far as that is known without one: by trying.
 pub(super) fn trial() -> Result<(), Unable> {
     programs()?;
-    let tun = OpenOptions::new().read(true).write(true).open("/dev/net/tun");
-    tun.map_err(|error| Unable {
-        reason: format!("/dev/net/tun cannot be opened: {error}"),
-        hint: "sudo modprobe tun && sudo chmod 666 /dev/net/tun",
-    })?;
+    taps()?;
     let mut command = ourselves();
     command
         .arg("--version")
@@ -206,6 +207,18 @@ pub(super) fn trial() -> Result<(), Unable> {
         .and_then(|mut child| child.wait())
         .map_err(refused)?;
     Ok(())
+}
+
+/// Whether this user can make TAPs at all.
+fn taps() -> Result<(), Unable> {
+    let tun = OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+    tun.map(drop).map_err(|error| Unable {
+        reason: format!("/dev/net/tun cannot be opened: {error}"),
+        hint: match error.kind() {
+            io::ErrorKind::PermissionDenied => "sudo chmod 666 /dev/net/tun",
+            _ => "sudo modprobe tun && sudo chmod 666 /dev/net/tun  # in a container: start it with --device /dev/net/tun",
+        },
+    })
 }
 
 fn programs() -> Result<(), Unable> {

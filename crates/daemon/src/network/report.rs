@@ -41,6 +41,8 @@ fn ask(socket: PathBuf) -> Result<HelperState, CallError> {
             subnet: network.subnet.to_string(),
             ula: network.ula.to_string(),
         }),
+        range: status.range.map(|room| room.to_string()),
+        withdrawn: status.withdrawn.clone(),
         version: status.version,
         pid: status.pid,
         confinement: status.confinement,

@@ -197,6 +197,13 @@ impl Vms {
         Ok(())
     }
 
+    /// Why VMs reach nothing for now, if their network is withdrawn.
+    pub(crate) async fn why_withdrawn(&self) -> Option<String> {
+        let context = Arc::clone(&self.context);
+        let asked = tokio::task::spawn_blocking(move || context.network.why_withdrawn());
+        asked.await.ok().flatten()
+    }
+
     /// Tells SSH clients which VMs there are, with those of their keys that are made.
     async fn tell_ssh(&self) {
         let context = Arc::clone(&self.context);

@@ -138,6 +138,8 @@ impl State {
             },
             mode: self.spec.net.mode,
             allow: self.spec.net.allow.iter().map(ToString::to_string).collect(),
+            // Whoever shows it asks the helper.
+            withdrawn: None,
             addresses: place.map(|place| place.addresses.clone()).unwrap_or_default(),
         }
     }

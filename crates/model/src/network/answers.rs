@@ -31,6 +31,11 @@ impl Answers {
         all.filter(|answer| answer.seconds > 0).collect()
     }
 
+    /// How many there are, with those that died and were not looked at since.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The answers with these beside those that still live, and what the filter is told of these; of an address that
     /// comes twice, the last. None if more than [`MAX_ALIVE`] would live.
     pub fn with(

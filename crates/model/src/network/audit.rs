@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::filter::{Element, OWN, all_elements, own_chains, table};
-use super::{Plan, Step, bridge_name};
+use super::{Conflict, Plan, Step, bridge_name};
 
 /// A difference between the host and the plan, or something of another's that is in the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,20 @@ pub fn unresolved(problem: String) -> Finding {
     Finding {
         problem: format!("this host does not find VMs by name: {problem}"),
         hint: "tell its resolver by hand: docs/networking.md, \"On the host\"".to_owned(),
+    }
+}
+
+/// The network has no addresses.
+pub fn withdrawn(why: &Conflict) -> Finding {
+    let hint = match why {
+        Conflict::Outside(..) => "stop the VMs that have it; their next start gets addresses in the range",
+        Conflict::Used { .. } => {
+            "it comes back when that is gone; or stop the VMs: their next start gets other addresses"
+        }
+    };
+    Finding {
+        problem: format!("VMs reach nothing, their network is withdrawn: {why}"),
+        hint: hint.to_owned(),
     }
 }
 

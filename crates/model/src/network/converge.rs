@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::{
-    Cidr, Link, Mac, Member, Network, Observed, Plan, Prepared, Route, Slot, Step, bridge_name, filter,
-    slot_of_tap, spare_prefix, tap_name, tap_prefix,
+    Link, Mac, Member, Network, Observed, Plan, Prepared, Slot, Step, bridge_name, filter, slot_of_tap,
+    spare_prefix, tap_name, tap_prefix,
 };
 
 const FORWARD4: &str = "net/ipv4/ip_forward";
@@ -88,10 +88,15 @@ pub fn steps(
         what: "load the packet filter",
         script,
     });
-    bridge_steps(owner, prepared, observed, setting, &mut steps);
+    bridge_steps(owner, prepared, plan.withdrawn, observed, setting, &mut steps);
     steps.extend(unset(host_settings(observed, setting), setting));
     for (&slot, member) in &plan.members {
         steps.extend(attach(owner, &prepared.network, slot, member, observed));
+    }
+    if plan.withdrawn {
+        // Nothing is anywhere on a bridge that is down. Whatever of the rest fails, the addresses go.
+        steps.retain(|step| !matches!(step, Step::Neighbour { .. }));
+        steps.sort_by_key(|step| !matches!(step, Step::NoAddress { .. }));
     }
     steps
 }
@@ -147,21 +152,6 @@ pub fn waiting_tap(owner: u32, name: String, mtu: u16) -> [Step; 2] {
     [Step::Tap { name, owner }, port]
 }
 
-/// A block of the network and one that it meets, which the host reaches otherwise than by the owner's bridge.
-pub fn overlap(owner: u32, network: &Network, observed: &Observed) -> Option<(Cidr, Cidr)> {
-    let own = observed.link(&bridge_name(owner)).map(|link| link.index);
-    let blocks = [network.subnet.cidr(), network.ula.cidr()];
-    let others = observed
-        .routes
-        .iter()
-        .filter(|route| Some(route.link) != own && route.net.prefix() > 0);
-    let meets = |route: &Route| {
-        let block = blocks.iter().find(|block| route.net.overlaps(block));
-        Some((*block?, route.net))
-    };
-    others.filter_map(meets).next()
-}
-
 /// Removes what bears the mark and is in no plan, or cannot be what the plan says. A TAP of another owner's is one.
 fn strays(owner: u32, plan: &Plan, observed: &Observed) -> Vec<Step> {
     let bridge = observed.link(&bridge_name(owner));
@@ -191,6 +181,7 @@ fn strays(owner: u32, plan: &Plan, observed: &Observed) -> Vec<Step> {
 fn bridge_steps(
     owner: u32,
     prepared: &Prepared,
+    withdrawn: bool,
     observed: &Observed,
     setting: Setting<'_>,
     steps: &mut Vec<Step>,
@@ -199,7 +190,9 @@ fn bridge_steps(
     let network = &prepared.network;
     let mac = Mac::of_bridge(owner);
     let found = observed.link(&name).filter(|link| link.bridge);
-    if !found.is_some_and(|link| link.up && link.mac == mac.octets() && link.mtu == u32::from(network.mtu)) {
+    let fits = |link: &Link| link.mac == mac.octets() && link.mtu == u32::from(network.mtu);
+    let is_made = found.is_some_and(|link| (link.up || withdrawn) && fits(link));
+    if !is_made {
         steps.push(Step::Bridge {
             name: name.clone(),
             mac,
@@ -208,13 +201,16 @@ fn bridge_steps(
     }
     // Before its addresses: where IPv6 is off for new interfaces, it must be on for this one.
     steps.extend(unset(bridge_settings(&name, setting), setting));
-    let wanted = [
+    let mut wanted = vec![
         (
             IpAddr::V4(network.subnet.gateway()),
             network.subnet.cidr().prefix(),
         ),
         (IpAddr::V6(network.ula.gateway()), network.ula.cidr().prefix()),
     ];
+    if withdrawn {
+        wanted.clear();
+    }
     let had: Vec<(IpAddr, u8)> = observed
         .addresses
         .iter()
@@ -229,6 +225,9 @@ fn bridge_steps(
     steps.extend(wrong.map(|&own| Step::NoAddress { link: link(), own }));
     let missing = wanted.into_iter().filter(|own| !had.contains(own));
     steps.extend(missing.map(|own| Step::Address { link: link(), own }));
+    if withdrawn && !(is_made && found.is_some_and(|link| !link.up)) {
+        steps.push(Step::Down { name });
+    }
 }
 
 /// The steps to a host without anything of this owner's, with its settings as they were `before`.

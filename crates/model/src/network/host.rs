@@ -80,6 +80,8 @@ pub enum Step {
     Rename { from: String, to: String },
     /// An interface that is up.
     Up { name: String },
+    /// An interface that is down.
+    Down { name: String },
     /// Where an address is, not to be learnt otherwise.
     Neighbour {
         bridge: String,
@@ -104,6 +106,7 @@ impl fmt::Display for Step {
             Self::Port { tap, bridge, .. } => write!(f, "make {tap} an isolated port of {bridge}"),
             Self::Rename { from, to } => write!(f, "rename {from} to {to}"),
             Self::Up { name } => write!(f, "bring {name} up"),
+            Self::Down { name } => write!(f, "bring {name} down"),
             Self::Neighbour { address, mac, .. } => write!(f, "place {address} at {mac}"),
             Self::NoNeighbour { address, .. } => write!(f, "forget where {address} is"),
             Self::NoLink { name } => write!(f, "remove {name}"),

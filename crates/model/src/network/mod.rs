@@ -7,6 +7,7 @@
 mod allow;
 mod answers;
 pub mod audit;
+mod choice;
 mod cidr;
 pub mod converge;
 mod egress;
@@ -21,6 +22,7 @@ mod refused;
 pub mod resolved;
 mod slot;
 mod subnet;
+mod uses;
 
 pub use allow::{Allow, DomainName, InvalidAllow};
 pub use answers::{Answers, MAX_ALIVE};
@@ -41,3 +43,4 @@ pub use slot::{
     Slot, bridge_name, choose_slot, slot_of_tap, spare_prefix, spare_tap_name, tap_name, tap_prefix,
 };
 pub use subnet::{InvalidSubnet, Subnet, Ula};
+pub use uses::{Conflict, InvalidRoom, Room, Use, UsedBy, conflict, resolvers};

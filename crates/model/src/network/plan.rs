@@ -74,6 +74,10 @@ pub struct Plan {
     pub around: Surroundings,
     /// Whether this is a namespace of a user's own, which has no traffic but that of VMs.
     pub apart: bool,
+    /// Whether the network has no addresses for now, because someone else has them.
+    pub withdrawn: bool,
+    /// The group of the packet filter's log that is the owner's alone.
+    pub log_group: u16,
 }
 
 impl Plan {

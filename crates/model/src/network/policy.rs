@@ -141,7 +141,7 @@ impl Rules {
     /// # Errors
     /// The first limit that is broken.
     pub fn validate(&self) -> Result<(), InvalidRules> {
-        let count = self.nets.len() + self.peers.len() + self.host_ports.len();
+        let count = self.count();
         if count > MAX_RULES {
             return Err(InvalidRules::TooMany(count));
         }
@@ -149,6 +149,11 @@ impl Rules {
             return Err(InvalidRules::Port);
         }
         Ok(())
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.nets.len() + self.peers.len() + self.host_ports.len()
     }
 
     /// Single addresses with a port: named so exactly that they may even be resolvers.

@@ -74,30 +74,29 @@ impl Subnet {
         (slot.0 < self.capacity()).then_some(slot)
     }
 
-    /// The subnet itself if it meets none of the `used` blocks; else the first one of its size that does not, behind it
-    /// in its own private range, then in the others. None if every private address is used.
-    pub fn free(self, used: &[Cidr]) -> Option<Self> {
-        let len = self.0.prefix();
-        let step = 1u32 << (32 - len);
-        let own = PRIVATE
-            .iter()
-            .filter(|range| self.is_in(range))
-            .map(|_| self.bits());
-        let starts = own.chain(PRIVATE.iter().map(|(first, _)| first.to_bits()));
-        starts
-            .flat_map(|start| {
-                let range = PRIVATE.iter().find_map(|&(first, len)| {
-                    let block = Cidr::around(first.into(), len)?;
-                    block.contains(Ipv4Addr::from_bits(start).into()).then_some(block)
-                });
-                (0..1u32 << (len - 8))
-                    .map_while(move |nth| start.checked_add(nth.checked_mul(step)?))
-                    .map(Ipv4Addr::from_bits)
-                    .take_while(move |at| range.is_some_and(|range| range.contains((*at).into())))
-            })
-            .filter_map(|first| Cidr::new(first.into(), len).ok())
-            .find(|block| !used.iter().any(|other| other.overlaps(block)))
-            .map(Self)
+    /// The block of which networks are by default.
+    pub(super) const fn default_room() -> Cidr {
+        match Cidr::around_v4(PRIVATE[0].0, 16) {
+            Some(block) => block,
+            None => panic!("16 bits are no more than 32"),
+        }
+    }
+
+    /// That a block may be divided among networks.
+    pub(super) fn check_room(block: Cidr) -> Result<(), InvalidSubnet> {
+        if !PRIVATE.iter().any(|range| Self(block).is_in(range)) {
+            return Err(InvalidSubnet::NotPrivate(block));
+        }
+        // A part of it must be of a size that a subnet may have.
+        (block.prefix() <= 29)
+            .then_some(())
+            .ok_or(InvalidSubnet::Size(block))
+    }
+
+    /// All private ranges.
+    pub fn private() -> impl Iterator<Item = Cidr> {
+        let block = |&(first, len): &(Ipv4Addr, u8)| Cidr::around(first.into(), len);
+        PRIVATE.iter().filter_map(block)
     }
 
     fn is_in(&self, &(first, len): &(Ipv4Addr, u8)) -> bool {
@@ -240,23 +239,6 @@ mod tests {
     }
 
     #[test]
-    fn a_subnet_moves_out_of_the_way() {
-        let used = |list: &[&str]| -> Vec<Cidr> { list.iter().map(|text| text.parse().unwrap()).collect() };
-        let free = |list: &[&str]| {
-            Subnet::preferred()
-                .free(&used(list))
-                .map(|subnet| subnet.to_string())
-        };
-        assert_eq!(free(&["10.0.0.0/8"]).as_deref(), Some("172.16.0.0/24"));
-        assert_eq!(
-            free(&["172.16.0.0/23", "172.17.0.0/16"]).as_deref(),
-            Some("172.16.2.0/24")
-        );
-        assert_eq!(free(&["172.16.0.0/12"]).as_deref(), Some("10.0.0.0/24"));
-        assert_eq!(free(&["172.16.0.0/12", "10.0.0.0/8", "192.168.0.0/16"]), None);
-    }
-
-    #[test]
     fn public_and_odd_blocks_are_refused() {
         for bad in [
             "8.8.8.0/24",
@@ -284,16 +266,6 @@ mod tests {
             }
             prop_assert_eq!(ula.slot(ula.address(Slot(slot))), Some(Slot(slot)));
             prop_assert_eq!(Ula::try_from(ula.cidr()), Ok(ula));
-        }
-
-        #[test]
-        fn a_free_subnet_meets_nothing_that_is_used(blocks in prop::collection::vec((any::<u16>(), 8u8..=32), 0..20)) {
-            let used: Vec<Cidr> = blocks.iter()
-                .map(|&(at, len)| Cidr::around(Ipv4Addr::from_bits(0xac10_0000 | u32::from(at)).into(), len).unwrap())
-                .collect();
-            if let Some(subnet) = Subnet::preferred().free(&used) {
-                prop_assert!(!used.iter().any(|block| block.overlaps(&subnet.cidr())));
-            }
         }
     }
 }

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use banger_model::network::{NetMode, Slot, filter};
 
+use super::budget::MAX_ANSWERS as MAX_OF_ALL;
 use super::{Helper, Refusal};
 use crate::wire::{Answer, MAX_ANSWERS};
 
 impl Helper {
     pub(super) fn answer(&mut self, slot: Slot, answers: &[Answer]) -> Result<(), Refusal> {
-        let network = self.network()?;
+        self.network()?;
         match self.plan.members.get(&slot) {
             None => return Err(Refusal::NotAttached(slot)),
             Some(member) if member.rules.mode == NetMode::Off => return Err(Refusal::ModeOff(slot)),
@@ -23,11 +24,19 @@ impl Helper {
         if let Some(answer) = answers.iter().find(|answer| refused.contains(answer.address)) {
             return Err(Refusal::Answer(answer.address));
         }
+        if !self.known.rate.take(Instant::now()) {
+            return Err(Refusal::Flood);
+        }
+        let others = self.known.answers.iter().filter(|(at, _)| **at != slot);
+        let others: usize = others.map(|(_, answers)| answers.count()).sum();
+        if others + answers.len() > MAX_OF_ALL {
+            return Err(Refusal::Budget("answers", MAX_OF_ALL));
+        }
         let place = |answer: &Answer| ((answer.address, answer.port), answer.ttl);
         let had = self.known.answers.get(&slot).cloned().unwrap_or_default();
         let with = had.with(Instant::now(), answers.iter().map(place));
         let (alive, told) = with.ok_or(Refusal::Answers(answers.len()))?;
-        let script = filter::answers(self.owner, network, slot, &told);
+        let script = filter::answers(self.owner, self.network()?, slot, &told);
         self.known.answers.insert(slot, alive);
         Ok(self.load("open what names resolved to", script)?)
     }

@@ -15,6 +15,8 @@ impl Helper {
     /// # Errors
     /// No network is prepared, or another program has the port.
     pub fn dns(&mut self) -> Result<&[(DnsSocket, OwnedFd)], Refusal> {
+        self.network()?;
+        self.be_there()?;
         let network = self.network()?;
         let gateways = [network.subnet.gateway().into(), network.ula.gateway().into()];
         // Someone answers from now on; systemd-resolved may have come after the bridge.

@@ -10,6 +10,7 @@ use crate::wire::{Attach, Attached};
 
 impl Helper {
     pub(super) fn attach(&mut self, Attach { slot, mac, rules }: Attach) -> Result<Attached, Refusal> {
+        self.be_there()?;
         let fresh = !self.plan.members.contains_key(&slot);
         self.admit(slot, mac, rules, |helper, new| helper.place(slot, new, fresh))
     }
@@ -29,6 +30,7 @@ impl Helper {
         place: impl FnOnce(&mut Self, &Member) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         self.check(slot, mac, &rules)?;
+        self.afford(slot, &rules)?;
         let old = self.plan.members.get(&slot).cloned();
         // Connections of an earlier VM of this slot bear some other number.
         let first = UNIX_EPOCH.elapsed().map_or(1, |now| now.as_secs() as u16);

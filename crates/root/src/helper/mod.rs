@@ -1,28 +1,31 @@
 //! The verbs: each checks its limits, records, changes the host, and on failure puts back what was.
 
+mod addresses;
 mod answers;
 mod around;
+mod budget;
 mod dns;
 mod members;
 mod refusal;
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::Instant;
 
 use banger_model::network::audit::{self, Chains};
 use banger_model::network::{
-    Answers, Finding, MAX_POOL, Network, Plan, Prepared, Slot, Step, converge, filter, resolved,
-    spare_tap_name,
+    Answers, Conflict, Finding, MAX_POOL, Network, Plan, Slot, Step, converge, filter, spare_tap_name,
 };
 
 use crate::file::FileError;
+use crate::flows::FlowLog;
 use crate::kernel::resolved::Resolved;
 use crate::kernel::{Host, HostError};
 use crate::plan::Store;
 use crate::wire::{DnsSocket, Reply, Status, Verb};
 
+pub use addresses::Addresses;
+use budget::Rate;
 use refusal::Left;
 pub use refusal::{Refusal, chain};
 
@@ -32,10 +35,13 @@ pub struct Helper {
     host: Box<dyn Host>,
     store: Store,
     plan: Plan,
+    addresses: Addresses,
+    /// Why the network has no addresses for now.
+    withdrawn: Option<Conflict>,
     known: Known,
     /// The host's own resolver.
-    resolved: Resolved,
-    /// In a network namespace of its own, whose interfaces that resolver does not know.
+    pub(crate) resolved: Resolved,
+    /// In a network namespace of its own, which the host's resolver does not know, and who uses the host's addresses does not.
     pub(crate) apart: bool,
     confinement: Vec<String>,
 }
@@ -49,26 +55,30 @@ struct Known {
     dns: Vec<(DnsSocket, OwnedFd)>,
     /// The chains as the kernel lists them when they have just been loaded.
     chains: Chains,
+    /// How fast answers come.
+    rate: Rate,
 }
 
 impl Helper {
-    /// The helper of one owner with the plan that `state` holds. The host is not changed yet.
+    /// The helper of one owner with the plan that `store` holds. The host is not changed yet.
     ///
     /// # Errors
     /// The plan cannot be read.
     pub fn open(
         owner: u32,
-        state: &Path,
+        store: Store,
+        addresses: Addresses,
         host: Box<dyn Host>,
         confinement: Vec<String>,
     ) -> Result<Self, FileError> {
-        let store = Store::new(state);
         let plan = store.load()?;
         Ok(Self {
             owner,
             host,
             store,
             plan,
+            addresses,
+            withdrawn: None,
             known: Known::default(),
             resolved: Resolved::default(),
             apart: false,
@@ -76,11 +86,17 @@ impl Helper {
         })
     }
 
+    /// Logs flows to this group from the next load of the filter on.
+    pub(crate) const fn log_to(&mut self, log: &FlowLog) {
+        self.plan.log_group = log.group();
+    }
+
     /// Does a verb. [`Verb::Flows`] and [`Verb::DnsSockets`] are the server's, and only checked here.
     pub fn handle(&mut self, verb: Verb) -> Reply {
         let done = match verb {
             Verb::Status => Ok(Reply::Status(self.status())),
-            Verb::Prepare(network) => self.prepare(network).map(|()| Reply::Done),
+            Verb::Range => self.range().map(Reply::Range),
+            Verb::Prepare(network) => self.alone(|own| own.prepare(network)).map(|()| Reply::Done),
             Verb::Attach(attach) => self.attach(attach).map(Reply::Attached),
             Verb::Detach { slot } => self.detach(slot).map(|()| Reply::Done),
             Verb::Policy { slot, rules } => self.policy(slot, rules).map(|()| Reply::Done),
@@ -89,7 +105,9 @@ impl Helper {
             Verb::Flows => self.network().map(|_| Reply::Done),
             Verb::Audit => self.audit().map(Reply::Findings),
             // Who repairs wants to see at once whether it stays so.
-            Verb::Rebuild => self.rebuild().and_then(|()| self.refill()).map(|_| Reply::Done),
+            Verb::Rebuild => self
+                .alone(|own| own.rebuild().and_then(|()| own.refill()))
+                .map(|_| Reply::Done),
             Verb::Teardown => self.teardown().map(|()| Reply::Done),
         };
         done.unwrap_or_else(Reply::from)
@@ -112,51 +130,10 @@ impl Helper {
             network: self.plan.network().cloned(),
             attached: members.map(|(&slot, member)| (slot, member.rules.mode)).collect(),
             warm: self.known.spares.len(),
+            range: self.addresses.room,
+            withdrawn: self.withdrawn.as_ref().map(Conflict::to_string),
             confinement: self.confinement.clone(),
         }
-    }
-
-    fn prepare(&mut self, network: Network) -> Result<(), Refusal> {
-        network.validate()?;
-        let moves = |old: &Network| (old.subnet, old.ula) != (network.subnet, network.ula);
-        let moves = self.plan.network().is_some_and(moves);
-        if moves && !self.plan.members.is_empty() {
-            return Err(Refusal::InUse);
-        }
-        let before = self.check_host(&network)?;
-        if moves {
-            self.known.dns.clear();
-        }
-        let new = Prepared { network, before };
-        self.store.save_network(&new)?;
-        let old = self.plan.prepared.replace(new);
-        let Err(cause) = self.rebuild() else {
-            return Ok(());
-        };
-        let mut left = Left::default();
-        if let Some(old) = old {
-            left.note(self.store.save_network(&old));
-            self.plan.prepared = Some(old);
-            left.note(self.rebuild());
-        } else {
-            left.note(self.teardown());
-        }
-        Err(left.after(cause))
-    }
-
-    /// That nobody else has these addresses; gives the settings as they were before banger came.
-    fn check_host(&self, network: &Network) -> Result<BTreeMap<String, String>, Refusal> {
-        let observed = self.host.observe()?;
-        if let Some((ours, theirs)) = converge::overlap(self.owner, network, &observed) {
-            return Err(Refusal::Overlap(ours, theirs));
-        }
-        let mut before = self.settings_before();
-        for (key, _) in converge::host_settings(&observed, &|key| self.setting(key)) {
-            if let Some(value) = self.host.setting(&key)? {
-                before.entry(key).or_insert(value);
-            }
-        }
-        Ok(before)
     }
 
     fn settings_before(&self) -> BTreeMap<String, String> {
@@ -173,6 +150,7 @@ impl Helper {
     /// # Errors
     /// The host refuses a step; those before it are taken.
     pub fn rebuild(&mut self) -> Result<(), Refusal> {
+        self.look_again()?;
         let steps = self.steps()?;
         steps.iter().try_for_each(|step| self.host.apply(step))?;
         self.known.spares = converge::spares(self.owner, &self.host.observe()?);
@@ -194,8 +172,9 @@ impl Helper {
     fn tell_resolved(&self) {
         if let Ok(network) = self.network()
             && !self.apart
+            && !self.plan.withdrawn
         {
-            self.resolved.tell(resolved::join(self.owner, network));
+            self.resolved.tell(network);
         }
     }
 
@@ -220,6 +199,7 @@ impl Helper {
         let (steps, listing) = (self.steps()?, self.host.filter()?);
         let mut findings = audit::findings(self.owner, &self.plan, &steps, &listing, &self.known.chains);
         findings.extend(self.resolved.problem().map(audit::unresolved));
+        findings.extend(self.withdrawn.as_ref().map(audit::withdrawn));
         Ok(findings)
     }
 
@@ -239,6 +219,8 @@ impl Helper {
         }
         self.store.forget_network()?;
         self.plan.prepared = None;
+        self.withdrawn = None;
+        self.plan.withdrawn = false;
         self.known = Known::default();
         Ok(())
     }

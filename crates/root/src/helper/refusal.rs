@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 
-use banger_model::network::{Cidr, InvalidNetwork, InvalidRules, MAX_ALIVE, Mac, Slot};
+use banger_model::network::{Conflict, InvalidNetwork, InvalidRules, MAX_ALIVE, Mac, Slot};
 
 use crate::file::FileError;
 use crate::kernel::HostError;
@@ -40,9 +40,18 @@ pub enum Refusal {
     /// A mode in which names open nothing.
     #[error("slot {0} has no network, so no answer opens anything")]
     ModeOff(Slot),
-    /// The host reaches these addresses elsewhere.
-    #[error("{0} meets {1}, which this host uses: choose another network")]
-    Overlap(Cidr, Cidr),
+    /// Addresses that the owner may not have, or not now.
+    #[error("the network has no addresses: {0}")]
+    Conflict(Conflict),
+    /// Another owner's helper.
+    #[error("cannot wait for other owners' helpers")]
+    Alone(#[source] io::Error),
+    /// More than one owner may have.
+    #[error("there are too many {0}: an owner may have {1}")]
+    Budget(&'static str, usize),
+    /// Faster than the host should be changed.
+    #[error("answers come faster than the packet filter is to be changed: send them together, or later")]
+    Flood,
     /// Addresses change under VMs.
     #[error("VMs are attached to the network that there is: detach them before another one is prepared")]
     InUse,
@@ -76,9 +85,11 @@ impl From<Refusal> for Reply {
         let code = match &refusal {
             Refusal::NoNetwork => FailureCode::NotPrepared,
             Refusal::NotAttached(_) => FailureCode::NotAttached,
-            Refusal::MacTaken(..) | Refusal::Overlap(..) | Refusal::InUse => FailureCode::Conflict,
+            Refusal::MacTaken(..) | Refusal::Conflict(_) | Refusal::InUse => FailureCode::Conflict,
             Refusal::Flows(error) if error.kind() == io::ErrorKind::ResourceBusy => FailureCode::Busy,
+            Refusal::Flood => FailureCode::Busy,
             Refusal::Host(_)
+            | Refusal::Alone(_)
             | Refusal::Record(_)
             | Refusal::Dns(..)
             | Refusal::Flows(_)
@@ -89,6 +100,7 @@ impl From<Refusal> for Reply {
             | Refusal::Rules(..)
             | Refusal::Answer(_)
             | Refusal::Answers(_)
+            | Refusal::Budget(..)
             | Refusal::ModeOff(_) => FailureCode::Invalid,
         };
         let message = chain(&refusal);

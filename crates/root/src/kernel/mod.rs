@@ -1,16 +1,18 @@
 //! The host as the helper sees and changes it: one [`Step`] at a time, each of which may be taken twice.
 
+pub(crate) mod changes;
 pub(crate) mod netlink;
 mod nft;
 pub(crate) mod resolved;
 mod tap;
+pub(crate) mod uses;
 mod watch;
 
 use std::fmt::Display;
 use std::fs;
 use std::io;
 
-use banger_model::network::{Observed, Step, filter};
+use banger_model::network::{Observed, Step, Use, filter};
 
 pub use watch::Watch;
 
@@ -37,6 +39,13 @@ pub trait Host: Send {
     /// The kernel does not tell.
     fn observe(&self) -> Result<Observed, HostError>;
 
+    /// What the host uses of addresses, but by the interface `bridge`: routes and what they lead through, and as far as `more`
+    /// says so, whom it asks for names and whom it is connected to.
+    ///
+    /// # Errors
+    /// It cannot be looked up.
+    fn uses(&self, bridge: &str, more: Look) -> Result<Vec<Use>, HostError>;
+
     /// A setting's value, by its path below `/proc/sys`; none if there is no such setting.
     ///
     /// # Errors
@@ -56,6 +65,17 @@ pub trait Host: Send {
     fn apply(&self, step: &Step) -> Result<(), HostError>;
 }
 
+/// How much is looked at beside routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Look {
+    /// Nothing: in a network of its own there is nothing more.
+    Routes,
+    /// Whom the host asks for names.
+    Resolvers,
+    /// Also whom it is connected to, before addresses are claimed.
+    Connections,
+}
+
 /// The kernel of this host, in the network namespace of the thread that asks it.
 #[derive(Debug, Clone, Copy)]
 pub struct Kernel;
@@ -63,6 +83,17 @@ pub struct Kernel;
 impl Host for Kernel {
     fn observe(&self) -> Result<Observed, HostError> {
         netlink::observe().map_err(cannot("read the host's network"))
+    }
+
+    fn uses(&self, bridge: &str, more: Look) -> Result<Vec<Use>, HostError> {
+        let mut all = uses::of_routes(bridge).map_err(cannot("read the host's routes"))?;
+        if more >= Look::Resolvers {
+            all.extend(uses::of_resolvers(bridge).map_err(cannot("read the host's resolvers"))?);
+        }
+        if more >= Look::Connections {
+            all.extend(uses::of_connections().map_err(cannot("read the host's connections"))?);
+        }
+        Ok(all)
     }
 
     fn setting(&self, key: &str) -> Result<Option<String>, HostError> {
@@ -92,6 +123,7 @@ impl Host for Kernel {
             Step::Port { tap, bridge, mtu } => netlink::port(tap, bridge, *mtu),
             Step::Rename { from, to } => netlink::rename(from, to),
             Step::Up { name } => netlink::up(name),
+            Step::Down { name } => netlink::down(name),
             Step::Neighbour { bridge, address, mac } => netlink::neighbour(bridge, *address, Some(*mac)),
             Step::NoNeighbour { bridge, address } => netlink::neighbour(bridge, *address, None),
             Step::NoLink { name } => netlink::remove(name),

@@ -136,6 +136,10 @@ pub(super) fn up(name: &str) -> io::Result<()> {
     change(link_message(libc::RTM_SETLINK, 0, index(name)?, true))
 }
 
+pub(super) fn down(name: &str) -> io::Result<()> {
+    change(message::down_message(index(name)?))
+}
+
 pub(super) fn remove(name: &str) -> io::Result<()> {
     let Some(index) = existing(index(name))? else {
         return Ok(());
@@ -176,12 +180,16 @@ pub(super) fn neighbour(bridge: &str, address: IpAddr, mac: Option<Mac>) -> io::
     change(place.with(libc::NDA_LLADDR, &mac.octets()))
 }
 
-fn index(name: &str) -> io::Result<u32> {
+pub(super) fn index(name: &str) -> io::Result<u32> {
     let socket = Socket::new(NETLINK_ROUTE)?;
     Ok(rustix::net::netdevice::name_to_index(&socket, name)?)
 }
 
-fn list<T, A: FromIterator<T>>(kind: u16, body: &[u8], read: fn(&[u8]) -> Option<T>) -> io::Result<A> {
+pub(super) fn list<T, A: FromIterator<T>>(
+    kind: u16,
+    body: &[u8],
+    read: fn(&[u8]) -> Option<T>,
+) -> io::Result<A> {
     let message = Message::new(kind, libc::NLM_F_REQUEST | libc::NLM_F_DUMP, body);
     let found = ask(&socket(NETLINK_ROUTE, &[])?, message)?;
     Ok(found.iter().filter_map(|body| read(body)).collect())

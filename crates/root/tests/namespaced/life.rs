@@ -5,9 +5,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use banger_model::network::{Cidr, NetMode, NetRule, Network, Observed, Rules, Slot, Step};
-use banger_root::helper::Helper;
-use banger_root::kernel::{Host, HostError, Kernel};
+use banger_model::network::{Cidr, NetMode, NetRule, Network, Observed, Rules, Slot, Step, Ula, Use};
+use banger_root::helper::{Addresses, Helper};
+use banger_root::kernel::{Host, HostError, Kernel, Look};
+use banger_root::plan::Store;
 use banger_root::wire::{Attach, Reply, Verb};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -250,6 +251,10 @@ impl Host for Failing {
         self.kernel.observe()
     }
 
+    fn uses(&self, bridge: &str, more: Look) -> Result<Vec<Use>, HostError> {
+        self.kernel.uses(bridge, more)
+    }
+
     fn setting(&self, key: &str) -> Result<Option<String>, HostError> {
         self.kernel.setting(key)
     }
@@ -292,7 +297,13 @@ fn helper(
             for_good,
             did: Arc::clone(&did),
         };
-        Helper::open(OWNER, state, Box::new(host), Vec::new()).unwrap()
+        let addresses = Addresses {
+            room: None,
+            ula: Ula::from_seed(b"test"),
+            lock: None,
+        };
+        let store = Store::open(state).unwrap();
+        Helper::open(OWNER, store, addresses, Box::new(host), Vec::new()).unwrap()
     });
     (helper, did)
 }

@@ -1,5 +1,7 @@
 //! The real helper against the real kernel, in network namespaces of its own: netlink, TAPs and nftables as on a host.
 
+mod addresses;
+mod hostile;
 mod life;
 mod netns;
 mod policy;
@@ -70,6 +72,19 @@ fn main() -> ExitCode {
         life::saying_it_twice_is_saying_it_once,
         posture::the_helper_holds_what_it_needs,
         posture::confinement_holds,
+        posture::no_other_system_call_is_left,
+        addresses::what_comes_later_is_not_shadowed,
+        addresses::a_resolver_is_not_shadowed,
+        addresses::what_the_host_is_connected_to_is_not_shadowed,
+        addresses::nothing_outside_the_range_is_taken,
+        addresses::a_second_owner_takes_nothing_of_the_first,
+        addresses::guests_go_on_when_the_conflict_is_gone,
+        hostile::no_frame_is_more_than_a_verb,
+        hostile::random_frames_change_nothing,
+        hostile::root_is_heard_whatever_the_owner_holds,
+        hostile::an_owner_has_a_budget,
+        hostile::flows_are_told_to_their_owner_alone,
+        hostile::a_helper_that_is_killed_in_a_verb_leaves_nothing_half,
         service::who_waits_for_it_is_told,
         service::what_it_made_can_be_removed_without_it,
         service::the_hosts_resolver_is_told,

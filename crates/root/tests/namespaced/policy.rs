@@ -493,7 +493,7 @@ pub(crate) fn limits_are_said() {
             "the rules of slot 1 are refused: 257 rules are more than the 256 that a VM may have",
             "no VM is attached at slot 9",
             "VMs are attached to the network that there is: detach them before another one is prepared",
-            "172.16.8.0/22 meets 172.16.9.0/24, which this host uses: choose another network",
+            "the network has no addresses: 172.16.8.0/22 overlaps 172.16.9.0/24, which this host reaches by a route",
         ]
     );
 }

@@ -17,6 +17,8 @@ use banger_root::wire::Attach;
 use super::netns::Netns;
 
 pub(crate) const OWNER: u32 = 4242;
+/// All that tests take addresses of.
+pub(crate) const RANGE: &str = "172.16.0.0/16,fd00::/8";
 const WAIT: Duration = Duration::from_millis(900);
 
 /// Addresses of the Internet, which answer with TCP on every port of [`PORTS`], and with UDP.
@@ -40,6 +42,7 @@ pub(crate) struct World {
     pub(crate) host: Arc<Netns>,
     pub(crate) internet: Netns,
     pub(crate) state: tempfile::TempDir,
+    pub(crate) range: &'static str,
     helper: Option<Child>,
 }
 
@@ -78,6 +81,7 @@ impl World {
             host: Arc::new(Netns::new()),
             internet: Netns::new(),
             state: tempfile::tempdir().unwrap(),
+            range: RANGE,
             helper: None,
         };
         world.start();
@@ -138,7 +142,7 @@ impl World {
         let dir = self.state.path();
         command
             .args(line)
-            .args([verb, "--owner", &OWNER.to_string()])
+            .args([verb, "--owner", &OWNER.to_string(), "--range", self.range])
             .arg("--socket-dir")
             .arg(dir.join("run"))
             .arg("--state-dir")
@@ -196,7 +200,7 @@ impl World {
         let mut client = self.client();
         client
             .prepare(network())
-            .unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
+            .unwrap_or_else(|error| panic!("{error:?}\n{}", self.log()));
         client
     }
 

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use banger_model::network::Room;
+
 use crate::failure::Failure;
-use crate::service::plan::{self, Starter};
+use crate::service::plan::{self, Owner, Starter};
 use crate::service::{Place, look, trust};
 use crate::{exit, print};
 
@@ -13,18 +15,26 @@ use crate::{exit, print};
 /// what it cannot. It is copied to /usr/local/lib/banger, which must be root's alone. systemd starts it
 /// now and with the host; where no systemd runs, the command that does is printed.
 ///
+/// Of which addresses VMs may have some is root's decision: VMs never take addresses outside --range, nor
+/// those that this host reaches by a route, a gateway or a resolver.
+///
 /// Again, it replaces an older helper. VMs keep their network meanwhile.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   sudo banger system install
   sudo banger system install --owner alice
+  sudo banger system install --range 10.66.0.0/16
   banger system install --dry-run
   banger system install --root /mnt/image --owner 1000   # for the image of another host")]
 pub(crate) struct Args {
     /// Whose VMs it is for: a name or a user id [default: who called sudo]
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
+    /// Addresses of which this owner's VMs may have some: a private IPv4 block, or that and a
+    /// unique local IPv6 block behind a comma [default: 172.16.0.0/16, or as installed before]
+    #[arg(long, value_name = "BLOCKS")]
+    range: Option<Room>,
     /// Install into the system whose root directory is DIR, and start nothing
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
@@ -37,7 +47,11 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     let program = look::program()?;
     if let Some(root) = &args.root {
         let owner = args.owner.as_ref().map(|id| id.parse().map_err(|_| no_id(id)));
-        let actions = plan::install(&Place::below(root), &program, owner.transpose()?, Starter::Later);
+        let owner = owner.transpose()?.map(|id| Owner {
+            id,
+            range: args.range,
+        });
+        let actions = plan::install(&Place::below(root), &program, owner, Starter::Later, None);
         return super::carry_out(&actions, args.dry_run, None).map(|()| exit::OK);
     }
     let (place, owner) = (Place::here(), owner(args)?);
@@ -45,7 +59,13 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
         true => Starter::Systemd,
         false => Starter::ByHand,
     };
-    let actions = plan::install(&place, &program, Some(owner), starter);
+    let decided = range(&place, owner, args.range)?;
+    let to_install = Owner {
+        id: owner,
+        range: args.range,
+    };
+    let user = look::user_to_make();
+    let actions = plan::install(&place, &program, Some(to_install), starter, user);
     if !args.dry_run {
         look::need_root("install a program that root runs")?;
         if !look::has_nft() {
@@ -55,18 +75,44 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
                 &hints,
             ));
         }
-        for path in [place.program(), place.template()] {
+        for path in [place.program(), place.template(), place.settings(owner)] {
             trust::check(&path).map_err(|error| Failure::new(error.to_string(), &[&error.hint()]))?;
         }
     }
     super::carry_out(&actions, args.dry_run, Some(owner))?;
     if starter == Starter::ByHand {
         print::line("no systemd runs here; the helper is started, by another init or by hand, with");
-        print::line(&format!("  {}", super::by_hand(owner)?));
+        print::line(&format!("  {}", super::by_hand(owner, decided)?));
     } else if !args.dry_run {
         serving(owner)?;
     }
     Ok(exit::OK)
+}
+
+/// Of which addresses the owner's network may be from now on. One that was chosen before there was a range is not moved without
+/// root's word: VMs that run would lose it.
+fn range(place: &Place, owner: u32, wanted: Option<Room>) -> Result<Room, Failure> {
+    let before = place.range(owner).map_err(|error| {
+        let path = place.settings(owner).display().to_string();
+        Failure::during(format!("understand {path}"), &error)
+    })?;
+    let decided = wanted.or(before).unwrap_or_default();
+    if wanted.is_none()
+        && let Some(had) = look::recorded(place, owner)
+        && !decided.v4().covers(&had.subnet.cidr())
+    {
+        let message = format!(
+            "VMs have addresses of {}, which is outside the range {decided}",
+            had.subnet
+        );
+        let keep = format!("to keep them: --range {}", had.subnet);
+        let hints = [
+            keep.as_str(),
+            &format!("to move VMs into the range at their next start: --range {decided}"),
+        ];
+        return Err(Failure::new(message, &hints).exiting(exit::CONFLICT));
+    }
+    Ok(decided)
 }
 
 /// Whose VMs it is for. Root's own daemon starts a helper by itself, so root has to be named.

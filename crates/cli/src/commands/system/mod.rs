@@ -5,6 +5,7 @@ mod restart;
 mod status;
 mod uninstall;
 
+use banger_model::network::Room;
 use clap::Subcommand;
 
 use crate::failure::Failure;
@@ -51,8 +52,9 @@ fn carry_out(actions: &[Action], dry: bool, owner: Option<u32>) -> Result<(), Fa
 }
 
 /// How the helper is started where no systemd runs, in the place of one that answers.
-fn by_hand(owner: u32) -> Result<String, Failure> {
-    let start = format!("sudo {} serve --owner {owner}", Place::here().program().display());
+fn by_hand(owner: u32, range: Room) -> Result<String, Failure> {
+    let program = Place::here().program();
+    let start = format!("sudo {} serve --owner {owner} --range {range}", program.display());
     Ok(match look::helper(owner)?.state {
         Some(state) => format!("sudo kill {}; {start}", state.pid),
         None => start,

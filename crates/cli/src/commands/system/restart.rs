@@ -1,7 +1,7 @@
 //! `banger system restart`
 
 use crate::failure::Failure;
-use crate::service::{look, plan};
+use crate::service::{Place, look, plan};
 use crate::{exit, print};
 
 /// Start the root helper again
@@ -22,8 +22,9 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     let owner = look::owner(args.owner.as_deref())?;
     if !look::systemd_runs() {
+        let range = Place::here().range(owner).ok().flatten().unwrap_or_default();
         let message = "no systemd runs here that could start the root helper again";
-        return Err(Failure::new(message, &[&super::by_hand(owner)?]));
+        return Err(Failure::new(message, &[&super::by_hand(owner, range)?]));
     }
     look::need_root("restart a system service")?;
     super::carry_out(&plan::restart(owner), false, Some(owner))?;

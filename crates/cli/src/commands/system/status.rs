@@ -138,6 +138,9 @@ fn show(status: &Status) {
 
 fn of_helper(state: &HelperState) -> Vec<(&'static str, String)> {
     let network = match &state.network {
+        Some(network) if state.withdrawn.is_some() => {
+            format!("{}, {}; withdrawn", network.subnet, network.ula)
+        }
         Some(network) => format!("{}, {}", network.subnet, network.ula),
         None => "none yet; the first VM with a network lets there be one".to_owned(),
     };
@@ -150,6 +153,7 @@ fn of_helper(state: &HelperState) -> Vec<(&'static str, String)> {
             "helper",
             format!("version {}, process {}", state.version, state.pid),
         ),
+        ("range", state.range.clone().unwrap_or_default()),
         ("network", network),
         ("attached", attached.collect::<Vec<_>>().join(", ")),
         ("confined", state.confinement.join("; ")),

@@ -40,6 +40,7 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     let there = Installed {
         unit: look::unit(owner)?.is_some_and(|unit| !unit.enabled.is_empty()),
         shared: look::is_shared(&place, owner),
+        user: look::has_user(),
     };
     let program = match (args.purge, place.program().is_file()) {
         (false, _) => None,

@@ -165,6 +165,9 @@ fn reaches(network: &VmNetwork) -> String {
 
 /// Who made the network, and why; nothing of a VM that does not run.
 fn network(network: &VmNetwork) -> String {
+    if let (Some(by), Some(why)) = (&network.by, &network.withdrawn) {
+        return format!("{by}; withdrawn, so it reaches nothing: {why}");
+    }
     match (&network.by, &network.because) {
         (Some(by), Some(why)) => format!("{by} ({why})"),
         (Some(by), None) => by.clone(),

@@ -22,19 +22,13 @@ pub fn table(owner: u32) -> String {
     format!("banger_{owner}")
 }
 
-/// The NFLOG group of the owner's flows.
-pub fn log_group(owner: u32) -> u16 {
-    // Beyond the low numbers that others configure by hand. Two owners whose uids agree in 14 bits would share one.
-    0x4000 | (owner & 0x3fff) as u16
-}
-
 /// The whole filter of a plan, and of the answers that live.
 pub fn whole(owner: u32, plan: &Plan, answers_of: impl Fn(Slot) -> Vec<Answered>) -> String {
     let Some(network) = plan.network() else {
         return no_tables(owner);
     };
-    let mut script =
-        base(owner, network, plan.apart) + &change(owner, &BTreeSet::new(), &all_elements(owner, plan));
+    let mut script = base(owner, plan.log_group, network, plan.apart)
+        + &change(owner, &BTreeSet::new(), &all_elements(owner, plan));
     for &slot in plan.members.keys() {
         script += &answers(owner, network, slot, &answers_of(slot));
     }
@@ -374,8 +368,8 @@ mod tests {
 
     #[test]
     fn the_whole_filter() {
-        insta::assert_snapshot!(base(1000, &network(), false));
-        insta::assert_snapshot!("the_whole_filter_apart", base(0, &network(), true));
+        insta::assert_snapshot!(base(1000, 0x43e8, &network(), false));
+        insta::assert_snapshot!("the_whole_filter_apart", base(0, 0x4000, &network(), true));
     }
 
     #[test]

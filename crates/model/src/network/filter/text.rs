@@ -3,7 +3,7 @@
 use super::super::{
     Cidr, DNS_OVER_HTTPS, Network, RESOLVER_PORTS, Range, bridge_name, merged, refused, tap_prefix,
 };
-use super::{log_group, table};
+use super::table;
 
 const ALLOWED: [&str; 6] = ["nat", "learn", "rule", "answer", "peer", "host"];
 const DENIED: [&str; 8] = [
@@ -94,8 +94,8 @@ pub fn without_optional(script: &str) -> Option<String> {
 }
 
 /// The whole filter without elements, in place of any that there is. `apart` is whether it is in a namespace of a user's own.
-pub fn base(owner: u32, network: &Network, apart: bool) -> String {
-    let group = log_group(owner).to_string();
+pub fn base(owner: u32, log_group: u16, network: &Network, apart: bool) -> String {
+    let group = log_group.to_string();
     let resolvers = RESOLVER_PORTS.map(|port| port.to_string()).join(", ");
     let allowed = ALLOWED.iter().map(|rule| verdict("allow", rule, &group));
     let denied = DENIED.iter().map(|rule| verdict("deny", rule, &group));

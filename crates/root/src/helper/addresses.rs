@@ -1,0 +1,145 @@
+//! Which addresses the owner's network has: those that it asks for, in the room that root gave, while nobody else uses them.
+//!
+//! That is looked at before they are taken, at each attach and rebuild, and whenever the host's routes, links or resolvers
+//! change. Where someone else has them, they are *withdrawn*: the bridge has no address and is down, so nothing of the host's
+//! goes to a VM, and VMs reach nothing. They come back when the conflict is gone.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+
+use banger_model::network::{Conflict, Network, Prepared, Room, Ula, bridge_name, conflict, converge};
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Helper, Left, Refusal};
+use crate::kernel::{HostError, Look};
+use crate::wire::Range;
+
+/// What root decided.
+#[derive(Debug)]
+pub struct Addresses {
+    /// Of which addresses a network may be; of any private ones if none, as in a network namespace of one's own.
+    pub room: Option<Room>,
+    /// The network of IPv6 that follows from this host and the owner.
+    pub ula: Ula,
+    /// Held while addresses are looked at and taken, so that no two owners take the same ones.
+    pub lock: Option<File>,
+}
+
+impl Helper {
+    pub(super) fn prepare(&mut self, network: Network) -> Result<(), Refusal> {
+        network.validate()?;
+        let moves = |old: &Network| (old.subnet, old.ula) != (network.subnet, network.ula);
+        let moves = self.plan.network().is_none_or(moves);
+        if moves && !self.plan.members.is_empty() {
+            return Err(Refusal::InUse);
+        }
+        if let Some(why) = self.conflict(&network, !moves && self.withdrawn.is_none())? {
+            return Err(Refusal::Conflict(why));
+        }
+        let before = self.settings_changed()?;
+        if moves {
+            self.known.dns.clear();
+        }
+        let new = Prepared { network, before };
+        self.store.save_network(&new)?;
+        let old = self.plan.prepared.replace(new);
+        let Err(cause) = self.rebuild() else {
+            return Ok(());
+        };
+        let mut left = Left::default();
+        if let Some(old) = old {
+            left.note(self.store.save_network(&old));
+            self.plan.prepared = Some(old);
+            left.note(self.rebuild());
+        } else {
+            left.note(self.teardown());
+        }
+        Err(left.after(cause))
+    }
+
+    /// What the owner may choose from.
+    pub(super) fn range(&self) -> Result<Range, Refusal> {
+        Ok(Range {
+            room: self.addresses.room,
+            ula: self.addresses.ula,
+            used: self.host.uses(&bridge_name(self.owner), self.look(false))?,
+        })
+    }
+
+    /// Withdraws the addresses if someone else has them by now, and takes them again if nobody has.
+    ///
+    /// # Errors
+    /// The host cannot be looked at or changed.
+    pub fn review(&mut self) -> Result<(), Refusal> {
+        let Some(network) = self.plan.network().cloned() else {
+            return Ok(());
+        };
+        let now = self.conflict(&network, self.withdrawn.is_none())?;
+        if now.is_some() == self.withdrawn.is_some() {
+            self.withdrawn = now;
+            return Ok(());
+        }
+        self.alone(Self::rebuild)
+    }
+
+    /// That the network has its addresses.
+    pub(super) fn be_there(&mut self) -> Result<(), Refusal> {
+        self.review()?;
+        let why = self.withdrawn.clone();
+        why.map_or(Ok(()), |why| Err(Refusal::Conflict(why)))
+    }
+
+    /// Looks again, before the host is made what the plan says.
+    pub(super) fn look_again(&mut self) -> Result<(), HostError> {
+        let network = self.plan.network().cloned();
+        let now = network.map(|network| self.conflict(&network, self.withdrawn.is_none()));
+        self.withdrawn = now.transpose()?.flatten();
+        self.plan.withdrawn = self.withdrawn.is_some();
+        if self.plan.withdrawn {
+            // They are bound to addresses that are another's.
+            self.known.dns.clear();
+        }
+        Ok(())
+    }
+
+    /// Why the network may not have its addresses. What it `has`, no connection of the host's goes elsewhere for.
+    fn conflict(&self, network: &Network, has: bool) -> Result<Option<Conflict>, HostError> {
+        let uses = self.host.uses(&bridge_name(self.owner), self.look(has))?;
+        Ok(conflict(network, self.addresses.room.as_ref(), &uses))
+    }
+
+    const fn look(&self, has: bool) -> Look {
+        match (self.apart, has) {
+            (true, _) => Look::Routes,
+            (false, true) => Look::Resolvers,
+            (false, false) => Look::Connections,
+        }
+    }
+
+    /// Does something while no other owner's helper takes addresses.
+    pub(crate) fn alone<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let lock = |lock: Option<&File>, how| match lock {
+            Some(file) => flock(file, how).map_err(|errno| Refusal::Alone(errno.into())),
+            None => Ok(()),
+        };
+        lock(self.addresses.lock.as_ref(), FlockOperation::LockExclusive)?;
+        let done = act(self);
+        lock(self.addresses.lock.as_ref(), FlockOperation::Unlock)?;
+        done
+    }
+
+    /// The host's settings that will be changed, as they were before banger came.
+    fn settings_changed(&self) -> Result<BTreeMap<String, String>, Refusal> {
+        let observed = self.host.observe()?;
+        let mut before = self.settings_before();
+        for (key, _) in converge::host_settings(&observed, &|key| self.setting(key)) {
+            if let Some(value) = self.host.setting(&key)? {
+                before.entry(key).or_insert(value);
+            }
+        }
+        Ok(before)
+    }
+}

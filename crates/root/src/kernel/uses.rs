@@ -1,0 +1,165 @@
+//! What the host uses beside the owner's bridge: routes, gateways, peers, rules of every table; resolvers; connections.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use banger_model::network::{Cidr, Use, UsedBy, resolvers};
+use banger_netlink::route as message;
+
+use super::netlink::{index, list};
+
+/// Files that name the host's resolvers.
+pub(crate) const FILES: [&str; 6] = [
+    "/etc/resolv.conf",
+    RESOLVED_ALL,
+    "/etc/systemd/resolved.conf",
+    "/run/NetworkManager/no-stub-resolv.conf",
+    "/run/resolvconf/resolv.conf",
+    "/run/dnsmasq/resolv.conf",
+];
+/// Directories of such files: of systemd's for each link, by its number, and of resolvconf's.
+pub(crate) const DIRS: [&str; 5] = [
+    RESOLVED_LINKS,
+    "/run/systemd/netif/links",
+    "/etc/systemd/resolved.conf.d",
+    "/run/systemd/resolved.conf.d",
+    "/run/resolvconf/interface",
+];
+const RESOLVED_ALL: &str = "/run/systemd/resolve/resolv.conf";
+const RESOLVED_LINKS: &str = "/run/systemd/resolve/netif";
+/// Tables of routing that every destination is looked up in anyway: main and local.
+const COMMON: [u32; 2] = [254, 255];
+
+/// What goes by routes, with what is at links.
+pub(super) fn of_routes(bridge: &str) -> io::Result<Vec<Use>> {
+    let own = index(bridge).ok();
+    let others = |link: Option<u32>| link.is_none() || link != own;
+    let mut uses = Vec::new();
+    let mut add = |net: Option<Cidr>, by| uses.extend(net.map(|net| Use { net, by }));
+    for route in list::<_, Vec<_>>(libc::RTM_GETROUTE, &[0; 12], message::route)? {
+        if route.reaches && route.prefix > 0 && others(route.link) {
+            add(Cidr::around(route.first, route.prefix), UsedBy::Route);
+        }
+        let through = route.gateways.iter().filter(|(link, _)| others(*link));
+        through.for_each(|(_, gateway)| add(Some(Cidr::host(*gateway)), UsedBy::Gateway));
+    }
+    for (link, peer) in list::<_, Vec<_>>(libc::RTM_GETADDR, &[0; 8], message::peer)? {
+        if others(Some(link)) {
+            add(Some(Cidr::host(peer)), UsedBy::Link);
+        }
+    }
+    for rule in list::<_, Vec<_>>(libc::RTM_GETRULE, &[0; 12], message::rule)? {
+        if !COMMON.contains(&rule.table) {
+            add(Cidr::around(rule.first, rule.prefix), UsedBy::Rule);
+        }
+    }
+    Ok(uses)
+}
+
+/// Whom the host asks for names, but the owner's bridge: what systemd-resolved was told of that by us.
+pub(super) fn of_resolvers(bridge: &str) -> io::Result<Vec<Use>> {
+    let own = index(bridge)
+        .ok()
+        .map(|index| Path::new(RESOLVED_LINKS).join(index.to_string()));
+    let told: Vec<IpAddr> = match &own {
+        Some(own) => resolvers(&text(own)?).collect(),
+        None => Vec::new(),
+    };
+    let mut uses = Vec::new();
+    let mut look = |path: &Path, text: &str, known: &[IpAddr]| {
+        let addresses = resolvers(text).filter(|address| !known.contains(address));
+        uses.extend(addresses.map(|address| Use {
+            net: Cidr::host(address),
+            by: UsedBy::Resolver(path.display().to_string()),
+        }));
+    };
+    for path in FILES.map(Path::new) {
+        // resolved lists in one file what it was told of every link.
+        let of_all = path == Path::new(RESOLVED_ALL)
+            || fs::canonicalize(path).is_ok_and(|real| real == Path::new(RESOLVED_ALL));
+        look(path, &text(path)?, if of_all { &told } else { &[] });
+    }
+    for dir in DIRS {
+        let entries = match fs::read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if Some(&path) != own.as_ref() {
+                look(&path, &text(&path)?, &[]);
+            }
+        }
+    }
+    Ok(uses)
+}
+
+/// A file's text; nothing where there is no such file.
+fn text(path: &Path) -> io::Result<String> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(io::Error::new(
+            error.kind(),
+            format!("{}: {error}", path.display()),
+        )),
+    }
+}
+
+/// Whom the host is connected to by TCP and UDP (proc_net_tcp): to claim their addresses would cut these connections.
+pub(super) fn of_connections() -> io::Result<Vec<Use>> {
+    let mut uses = Vec::new();
+    for name in ["tcp", "tcp6", "udp", "udp6"] {
+        let table = text(&Path::new("/proc/self/net").join(name))?;
+        let peers = table.lines().skip(1).filter_map(|line| {
+            let (address, _) = line.split_whitespace().nth(2)?.split_once(':')?;
+            peer(address)
+        });
+        uses.extend(peers.filter(|peer| !peer.is_unspecified()).map(|peer| Use {
+            net: Cidr::host(peer),
+            by: UsedBy::Connection,
+        }));
+    }
+    Ok(uses)
+}
+
+/// An address as words of the host's byte order, in hexadecimal.
+fn peer(text: &str) -> Option<IpAddr> {
+    let word = |at: usize| {
+        let digits = text.get(at..at + 8)?;
+        Some(u32::from_str_radix(digits, 16).ok()?.to_ne_bytes())
+    };
+    match text.len() {
+        8 => Some(IpAddr::V4(Ipv4Addr::from(word(0)?))),
+        32 => {
+            let words = [word(0)?, word(8)?, word(16)?, word(24)?];
+            let bytes: [u8; 16] = words.as_flattened().try_into().ok()?;
+            Some(IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_read_as_the_kernel_writes_them() {
+        let of = |text| peer(text).map(|address| address.to_string());
+        assert_eq!(of("0100000A").as_deref(), Some("10.0.0.1"));
+        assert_eq!(
+            of("0000000000000000FFFF00000100000A").as_deref(),
+            Some("10.0.0.1")
+        );
+        assert_eq!(
+            of("B80D0120000000000000000001000000").as_deref(),
+            Some("2001:db8::1")
+        );
+        for odd in ["", "0100000", "0100000G", "é100000"] {
+            assert_eq!(of(odd), None);
+        }
+    }
+}
