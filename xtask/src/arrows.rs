@@ -24,7 +24,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("banger-vmm", &["banger-model"]),
     ("banger-confined", &["banger-model", "banger-cases"]),
-    ("banger-git", &["banger-confined", "banger-cases"]),
+    (
+        "banger-git",
+        &["banger-cases", "banger-confined", "banger-hostfs"],
+    ),
     ("banger-root", &["banger-model", "banger-netlink"]),
     ("banger-dns", &["banger-model"]),
     ("banger-ssh", &[]),
@@ -45,6 +48,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-archive",
             "banger-confined",
             "banger-dns",
+            "banger-git",
             "banger-guest-api",
             "banger-hostfs",
             "banger-image",
@@ -58,6 +62,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "banger-api",
             "banger-archive",
+            "banger-git",
             "banger-hostfs",
             "banger-logins",
             "banger-model",

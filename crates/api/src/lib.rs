@@ -59,6 +59,7 @@
 //! | `GET /v1/vms/{name}/workspace` | query [`WorkspaceQuery`] | [`WorkspaceStatus`] |
 //! | `GET /v1/vms/{name}/workspace/patch` | query [`WorkspaceQuery`] | a patch, as `git apply` takes it |
 //! | `POST /v1/vms/{name}/workspace/pull` | [`WorkspaceQuery`] | events, then [`WorkspacePulled`] |
+//! | `POST /v1/vms/{name}/workspace/apply` | [`WorkspaceQuery`] | [`WorkspaceApplied`] |
 //! | `GET /v1/vms/{name}/workspace/unsaved` | | [`Unsaved`] |
 //! | `POST /v1/repository/wishes` | [`WishesQuery`] | [`Wishes`] |
 //! | `POST /v1/workspace/plan` | [`WorkspaceRequest`] | [`WorkspacePlan`] |
@@ -116,6 +117,7 @@ pub use vm::{
     VmRestart, VmSet, VmStart, VmStop,
 };
 pub use workspace::{
-    PulledRef, Unsaved, UnsavedWorkspace, WorkspaceChange, WorkspaceEntry, WorkspaceMode, WorkspaceOmission,
-    WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
+    PulledRef, Unsaved, UnsavedWorkspace, WorkspaceApplied, WorkspaceChange, WorkspaceEntry, WorkspaceMode,
+    WorkspaceOmission, WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest,
+    WorkspaceStatus,
 };

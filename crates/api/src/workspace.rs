@@ -108,6 +108,9 @@ pub struct WorkspaceReport {
     pub kept: Vec<String>,
     /// Files that stayed behind, with the reason.
     pub omitted: Vec<WorkspaceOmission>,
+    /// What else there is to know: a partial clone, files that are stored through filters.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// Which workspace of a VM.
@@ -171,7 +174,25 @@ pub struct WorkspacePulled {
     pub uncommitted: bool,
     /// Whether changes that were not committed on the host came along and are a part of it.
     pub carries_local_changes: bool,
+    /// Whether the work tree on the host has changes that are not committed, so that `git merge` would refuse and
+    /// `banger vm workspace apply` is what takes the work.
+    #[serde(default)]
+    pub dirty: bool,
     /// What the guest has that was not taken, and why.
+    pub notes: Vec<String>,
+}
+
+/// What was merged into the work tree on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct WorkspaceApplied {
+    /// The repository on the host.
+    #[schema(value_type = String)]
+    pub source: PathBuf,
+    /// The reference that was merged, `refs/banger/VM/…`.
+    pub tip: String,
+    /// The files that changed.
+    pub changes: Vec<WorkspaceChange>,
+    /// What was not merged, and why.
     pub notes: Vec<String>,
 }
 

@@ -3,6 +3,7 @@
 //! `cargo test -p banger-e2e -- tcg::` tells those that boot real kernels under emulation. A backend that is not here
 //! reports its stories as ignored, with the reason; `BANGER_REQUIRE=firecracker` makes that an error.
 
+mod applying;
 mod builds;
 mod catalogs;
 mod clocks;
@@ -13,6 +14,7 @@ mod docker;
 mod faults;
 mod forwards;
 mod hostile_copies;
+mod hostile_repository;
 mod hostile_state;
 mod identity;
 mod image_catalogs;
@@ -105,6 +107,8 @@ const fn on_the_host(name: &'static str, tell: fn(Backend) -> Result<()>) -> Sto
 fn main() {
     let args = Arguments::from_args();
     let stories = [
+        applying::STORIES,
+        hostile_repository::STORIES,
         workspaces::STORIES,
         workspace_trips::STORIES,
         lives::STORIES,

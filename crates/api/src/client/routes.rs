@@ -16,8 +16,8 @@ use super::{Body, Client, ClientError, Egress, Session, request, segment};
 use crate::{
     DoctorReport, ForwardAdd, ForwardRemove, Image, LogQuery, LogSource, Progress, Prune, Pruned, SshAccess,
     SshStart, Unsaved, Version, Vm, VmCommit, VmCreate, VmFlow, VmForward, VmLearned, VmPort, VmRestart,
-    VmSet, VmStart, VmStop, Wishes, WishesQuery, WorkspacePlan, WorkspacePulled, WorkspaceQuery,
-    WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
+    VmSet, VmStart, VmStop, Wishes, WishesQuery, WorkspaceApplied, WorkspacePlan, WorkspacePulled,
+    WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
 };
 
 type Result<T> = std::result::Result<T, ClientError>;
@@ -269,6 +269,12 @@ impl Client {
     ) -> Result<WorkspacePulled> {
         let request = request(Method::POST, &vm(name, "/workspace/pull"), Some(query));
         self.follow(request, on_progress).await
+    }
+
+    /// Merges the pulled work of a VM into the work tree on the host.
+    pub async fn apply_workspace(&self, name: &str, query: &WorkspaceQuery) -> Result<WorkspaceApplied> {
+        let path = vm(name, "/workspace/apply");
+        self.call(Method::POST, &path, Some(query)).await
     }
 
     /// What of a VM's work was not brought back.

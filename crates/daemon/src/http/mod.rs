@@ -129,6 +129,7 @@ pub(crate) fn router(app: App) -> Router {
         )
         .route("/v1/vms/{name}/workspace/patch", get(workspaces::patch))
         .route("/v1/vms/{name}/workspace/pull", post(workspaces::pull))
+        .route("/v1/vms/{name}/workspace/apply", post(workspaces::apply))
         .route("/v1/vms/{name}/workspace/unsaved", get(workspaces::unsaved))
         .route("/v1/workspace/plan", post(workspaces::plan))
         .route("/v1/repository/wishes", post(repository::wishes))

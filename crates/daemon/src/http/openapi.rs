@@ -108,6 +108,7 @@ use self::routes::{Out, routes};
         banger_api::Wishes,
         banger_api::WishesQuery,
         banger_api::WorkspacePlan,
+        banger_api::WorkspaceApplied,
         banger_api::WorkspacePulled,
         banger_api::WorkspaceQuery,
         banger_api::WorkspaceReport,

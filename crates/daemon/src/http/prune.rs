@@ -27,8 +27,8 @@ pub(crate) async fn vms(State(app): State<App>, Body(request): Body<Prune>) -> A
         if let Some(work) = workspace::unsaved(None, &records(&app, &handle)).await.first() {
             let (name, path, what) = (&state.spec.name, &work.guest_path, &work.what);
             pruned.kept.push(format!(
-                "VM `{name}` has work at {path} that was not brought back: {what}; start it and bring it back with \
-                 `banger vm workspace pull {name} {path}`, or lose it with `banger vm delete -f {name}`"
+                "VM `{name}` has work at {path} that was not brought back: {what}; bring it back with `banger vm \
+                 start {name} && banger vm workspace pull {name} {path}`, or lose it with `banger vm delete -f {name}`"
             ));
             continue;
         }

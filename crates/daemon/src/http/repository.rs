@@ -10,7 +10,7 @@ pub(crate) async fn wishes(Body(query): Body<WishesQuery>) -> Result<Json<Wishes
     let wishes = blocking("reading a repository's wishes", move || {
         match workspace::top_of(&query.path) {
             Ok(top) => Ok::<_, Refused>(repository::wishes(&top)?),
-            Err(workspace::Error::NoRepository(_)) => Ok(Wishes::default()),
+            Err(workspace::Error::Repository(banger_git::Error::NoRepository(_))) => Ok(Wishes::default()),
             Err(error) => Err(error.into()),
         }
     });

@@ -4,9 +4,11 @@ use axum::Json;
 use axum::body::Body as AxumBody;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use banger_api::{Unsaved, WorkspacePlan, WorkspaceQuery, WorkspaceRequest, WorkspaceStatus};
+use banger_api::{
+    Unsaved, WorkspaceApplied, WorkspacePlan, WorkspaceQuery, WorkspaceRequest, WorkspaceStatus,
+};
 
-use super::answer::{Asked, Body, Refused, blocking};
+use super::answer::{Asked, Body, Refused};
 use super::{App, events};
 use crate::error::{body, chain};
 use crate::progress::Reporter;
@@ -18,8 +20,7 @@ pub(crate) async fn plan(
     Body(request): Body<WorkspaceRequest>,
 ) -> Result<Json<WorkspacePlan>, Refused> {
     let scratch = workspace::scratch(&app.vms.context().paths);
-    let work = move || workspace::preview(&request, &scratch);
-    Ok(Json(blocking("planning a workspace", work).await?))
+    Ok(Json(workspace::preview(request, scratch).await?))
 }
 
 pub(crate) async fn place(
@@ -51,7 +52,7 @@ pub(crate) async fn patch(
     Asked(query): Asked<WorkspaceQuery>,
 ) -> Result<Response, Refused> {
     let (place, record) = chosen(&app, &name, &query)?;
-    let patch = workspace::patch(&place.guest, &record, &query).await?;
+    let patch = workspace::patch(&place.guest, &record, &query, &place.scratch).await?;
     // What fails later breaks the connection, so that a part does not look like the whole.
     Ok(AxumBody::from_stream(patch).into_response())
 }
@@ -68,6 +69,19 @@ pub(crate) async fn pull(
             .await
             .map_err(|error| body(&error))
     }))
+}
+
+pub(crate) async fn apply(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Body(query): Body<WorkspaceQuery>,
+) -> Result<Json<WorkspaceApplied>, Refused> {
+    let handle = app.vms.find(&name)?;
+    let vm = handle.state().spec.name.to_string();
+    let records = records(&app, &handle);
+    let record = workspace::chosen(&records, &vm, query.path.as_deref())?;
+    let scratch = workspace::scratch(&app.vms.context().paths);
+    Ok(Json(workspace::apply(vm, records, record, scratch).await?))
 }
 
 pub(crate) async fn unsaved(

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use tokio::io::AsyncWriteExt;
+use banger_git::{Git, PACKING};
 
-use super::git::{Git, printed};
 use super::history::{self, History};
 use super::snapshot::{BASE, Snapshot};
-use super::{Error, Plan, listing, settings};
+use super::{Error, Plan, blocking, listing, settings};
 
 /// What a merge or the like that is under way has beside the index, as files with commits in them and others.
 const HEADS: [&str; 3] = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD"];
@@ -64,6 +63,8 @@ pub(crate) struct Checkout {
     /// Where history is cut off in the guest, for git here.
     shallow: PathBuf,
     pack: PathBuf,
+    /// Whether objects may be missing here.
+    is_partial: bool,
     /// The files, but for the pack's.
     pub(crate) files: Vec<Own>,
 }
@@ -146,6 +147,7 @@ impl Checkout {
             known: known.objects.clone(),
             git: plan.stage.git(&plan.source, "index"),
             pack: plan.stage.at("pack"),
+            is_partial: plan.source.promisor().is_some(),
             files,
         })
     }
@@ -172,11 +174,15 @@ impl Checkout {
             "--window=0",
         ];
         pack.extend(options.map(OsString::from));
-        let listed = match self.known.is_empty() {
+        let missing = self.is_partial.then(|| OsString::from("--missing=allow-any"));
+        // Where trees are missing, only the listing passes over them.
+        let listed = match self.known.is_empty() && !self.is_partial {
             true => None,
             false => {
                 let list = ["rev-list", "--objects", "--stdin"].map(OsString::from);
-                let listed = self.ask(shallow.into_iter().chain(list), wanted).await?;
+                let listed = self
+                    .ask(shallow.into_iter().chain(list).chain(missing), wanted)
+                    .await?;
                 Some(without(&listed, &self.known))
             }
         };
@@ -190,27 +196,23 @@ impl Checkout {
         let parts = names
             .split_whitespace()
             .flat_map(|name| ["pack", "idx"].map(|part| (name.to_owned(), part)));
+        let promised = names.split_whitespace().filter(|_| self.is_partial);
+        let promised = promised.map(|name| Own::new(&format!("objects/pack/pack-{name}.promisor"), ""));
         let own = parts.map(|(name, part)| {
             let mut file = self.pack.clone().into_os_string();
             file.push(format!("-{name}.{part}"));
             Own::copy(&format!("objects/pack/pack-{name}.{part}"), file.into())
         });
-        Ok(own.collect())
+        // That it is one of a partial clone has to be known before it counts.
+        Ok(promised.chain(own).collect())
     }
 
     /// What `git` prints that reads `input`. Dropping the future ends it.
     async fn ask(&self, args: impl IntoIterator<Item = OsString>, input: &[u8]) -> Result<Vec<u8>, Error> {
-        let what = "pack what the guest lacks";
-        let mut child = self.git.start(what, args)?;
-        let stdin = child.stdin.take();
-        let feed = async {
-            // A git that fails closes its input; what it printed says why.
-            if let Some(mut stdin) = stdin {
-                let _ = stdin.write_all(input).await;
-            }
-        };
-        let (output, ()) = tokio::join!(child.wait_with_output(), feed);
-        printed(what, output.map_err(|source| Error::Run { what, source })?)
+        let git = self.git.clone().within(PACKING);
+        let (args, input) = (Vec::from_iter(args), input.to_vec());
+        let pack = move || Ok(git.feed("pack what the guest lacks", args, &input)?);
+        blocking("packing a workspace", pack).await
     }
 }
 
@@ -297,10 +299,10 @@ fn first_files(
             packed.push_str(&format!("^{commit}\n"));
         }
     }
-    let config = settings::for_guest(&plan.source.git(), plan.as_is, with_identity)?;
+    let config = settings::for_guest(&plan.source, plan.as_is, with_identity)?;
     let mut files = vec![Own::new("packed-refs", packed), Own::new("config", config)];
     for name in ["info/exclude", "info/attributes"] {
-        let file = plan.source.shared(name);
+        let file = plan.source.own(name);
         files.extend(file.is_file().then(|| Own::copy(name, file)));
     }
     // Directories by which git knows a repository.

@@ -10,29 +10,12 @@ use crate::guest;
 /// A workspace could not be planned, placed or brought back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The path is no directory.
-    #[error("enter {}", .path.display())]
-    Enter {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    /// `git` could not be run.
-    #[error("run git to {what}")]
-    Run {
-        what: &'static str,
-        #[source]
-        source: std::io::Error,
-    },
-    /// `git` failed, in its own words.
-    #[error("git could not {what}: {words}")]
-    Git { what: &'static str, words: String },
-    /// What git printed is not what it documents.
-    #[error("understand git's answer when asked to {what}")]
-    Answer { what: &'static str },
-    /// The path is in no repository.
-    #[error("{} is in no git repository", .0.display())]
-    NoRepository(PathBuf),
+    /// The repository on the host cannot be used, or git failed there.
+    #[error(transparent)]
+    Repository(#[from] banger_git::Error),
+    /// No descriptor is left for the work.
+    #[error("failed to make an event")]
+    Event(#[source] std::io::Error),
     /// A name of no commit.
     #[error("`{0}` names no commit")]
     NoCommit(String),
@@ -51,8 +34,14 @@ pub(crate) enum Error {
     #[error("{0} in the guest is not empty, and is no workspace")]
     Foreign(String),
     /// The guest changed what the host changed too.
-    #[error("the guest has changed what would be written: {}", some(.0))]
-    Conflicts(Vec<String>),
+    #[error("the guest has changed what would be written: {}", some(.paths))]
+    Conflicts { vm: String, paths: Vec<String> },
+    /// What came back and what is here cannot be merged.
+    #[error("nothing was applied: {} cannot be merged", some(.0))]
+    ApplyConflicts(Vec<String>),
+    /// No work of the VM is here.
+    #[error("nothing was pulled from VM `{0}`")]
+    NothingPulled(String),
     /// Someone else is at it.
     #[error("{0} is being placed or brought back by someone else")]
     Busy(String),
@@ -97,6 +86,9 @@ pub(crate) enum Error {
     /// No random bytes.
     #[error("get random bytes from the system")]
     Random(#[source] std::io::Error),
+    /// The guest dropped more than is kept.
+    #[error("{prefix} has more than {most} references to commits that the guest dropped")]
+    TooManyKept { prefix: String, most: usize },
     /// The commit that both sides have in common is gone on this one.
     #[error("the commit {0} that went into the VM is no longer in the repository")]
     BaseGone(String),
@@ -126,19 +118,28 @@ fn some(paths: &[String]) -> String {
 impl Describe for Error {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Enter { .. }
-            | Self::NoRepository(_)
-            | Self::NoCommit(_)
-            | Self::BranchName(_)
-            | Self::Several { .. } => ErrorCode::InvalidRequest,
-            Self::Run { .. }
-            | Self::Git { .. }
-            | Self::Answer { .. }
-            | Self::File { .. }
-            | Self::Moved(_)
-            | Self::BaseGone(_) => ErrorCode::Host,
-            Self::Foreign(_) | Self::Conflicts(_) | Self::Busy(_) => ErrorCode::InUse,
-            Self::NoWorkspace { .. } => ErrorCode::NotFound,
+            Self::Repository(error) => match error {
+                banger_git::Error::Child(error) => error.code(),
+                banger_git::Error::NoGit
+                | banger_git::Error::Failed { .. }
+                | banger_git::Error::Answer { .. }
+                | banger_git::Error::File { .. } => ErrorCode::Host,
+                banger_git::Error::TooLarge { .. } => ErrorCode::BadInput,
+                banger_git::Error::Enter { .. }
+                | banger_git::Error::NoRepository(_)
+                | banger_git::Error::Odd { .. }
+                | banger_git::Error::Elsewhere { .. }
+                | banger_git::Error::Borrowed { .. }
+                | banger_git::Error::Owner(_) => ErrorCode::InvalidRequest,
+            },
+            Self::NoCommit(_) | Self::BranchName(_) | Self::Several { .. } => ErrorCode::InvalidRequest,
+            Self::Event(_) | Self::File { .. } | Self::Moved(_) | Self::BaseGone(_) => ErrorCode::Host,
+            Self::Foreign(_)
+            | Self::Conflicts { .. }
+            | Self::ApplyConflicts(_)
+            | Self::Busy(_)
+            | Self::TooManyKept { .. } => ErrorCode::InUse,
+            Self::NoWorkspace { .. } | Self::NothingPulled(_) => ErrorCode::NotFound,
             Self::Guest { source, .. } => source.code(),
             Self::Stream(_)
             | Self::NoGuestGit { .. }
@@ -154,24 +155,42 @@ impl Describe for Error {
 
     fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::Run { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                "install git: `apt-get install git`"
-            }
-            Self::NoRepository(_) => "run `git init` there, or name the path of a repository",
+            Self::Repository(banger_git::Error::Child(error)) => return error.hints(),
+            Self::Repository(error) => return error.hint().into_iter().collect(),
             Self::NoCommit(_) => "`git log --all --oneline` lists the commits there are",
             Self::Foreign(_) => "name another directory: `--guest-path DIR`, or empty this one in the guest",
-            Self::Conflicts(_) => {
-                "bring the guest's work back first (`banger vm workspace pull`), or write over it with `--force`"
+            Self::Conflicts { vm, .. } => {
+                return vec![format!(
+                    "bring the guest's work back first (`banger vm workspace pull {vm}`), or write over it with `--force`"
+                )];
             }
-            Self::NoWorkspace { .. } => "`banger vm workspace prepare VM` places one",
+            Self::NoWorkspace { vm, path: None } => {
+                return vec![format!("`banger vm workspace prepare {vm}` places one")];
+            }
+            Self::NoWorkspace { vm, path: Some(path) } => {
+                return vec![format!(
+                    "`banger vm workspace prepare {vm} --guest-path {path}` places one"
+                )];
+            }
+            Self::NothingPulled(vm) => {
+                return vec![format!("bring it here first: `banger vm workspace pull {vm}`")];
+            }
+            Self::ApplyConflicts(_) => {
+                "no file was changed; commit or stash yours (`git stash -u`) and use `git merge`, which shows conflicts"
+            }
             Self::Several { .. } => "name one of them after the VM",
             Self::NoGuestGit { .. } => {
                 "install git in the guest, or use an image that has it; `banger vm exec` gets at the files without it"
             }
             Self::Lost(_) | Self::Unsound(_) => {
-                "nothing changed on this host; `banger vm exec VM -- git -C DIR fsck` tells more"
+                "nothing changed on this host; `git fsck` in the guest shows what is wrong"
             }
             Self::BaseGone(_) => "fetch it again, or take the changes alone: `banger vm workspace export`",
+            Self::TooManyKept { prefix, .. } => {
+                return vec![format!(
+                    "when you need none of them: `git for-each-ref --format='delete %(refname)' {prefix} | git update-ref --stdin`"
+                )];
+            }
             Self::Guest { source, .. } => return source.hints(),
             _ => return Vec::new(),
         };

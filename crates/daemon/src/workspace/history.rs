@@ -1,7 +1,11 @@
 //! Which commits go: so many from HEAD on, and where that cuts history off.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{ChildStdin, ChildStdout};
 
+use banger_confined::Child;
+use banger_git::PACKING;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -33,12 +37,17 @@ impl History {
             ..known.clone()
         };
         let mut level: BTreeSet<String> = tips.iter().cloned().collect();
+        let mut parents = None;
         for left in (0..depth).rev() {
             level.retain(|commit| !history.commits.contains(commit));
             if level.is_empty() {
                 break;
             }
-            let family = parents(source, &level)?;
+            if parents.is_none() {
+                parents = Some(Parents::start(source)?);
+            }
+            let Some(git) = &mut parents else { break };
+            let family = git.of(&level)?;
             history.commits.append(&mut level);
             for (commit, parents) in family {
                 let cut_here = left == 0 && !parents.iter().all(|parent| history.commits.contains(parent));
@@ -49,6 +58,7 @@ impl History {
                 }
             }
         }
+        parents.map_or(Ok(()), Parents::end)?;
         Ok(history)
     }
 
@@ -57,7 +67,8 @@ impl History {
         if !cut.is_empty() {
             let listed = source
                 .git()
-                .feed("list commits", ["rev-list", "--stdin"], &lines(tips))?;
+                .within(PACKING)
+                .feed(WHAT, ["rev-list", "--stdin"], &lines(tips))?;
             let listed = String::from_utf8_lossy(&listed).into_owned();
             shallow = listed
                 .lines()
@@ -93,15 +104,76 @@ fn lines(names: &[String]) -> Vec<u8> {
         .collect()
 }
 
-/// Commits with their parents.
-fn parents(source: &Source, commits: &BTreeSet<String>) -> Result<Vec<(String, Vec<String>)>, Error> {
-    let commits: Vec<String> = commits.iter().cloned().collect();
-    let args = ["rev-list", "--no-walk=unsorted", "--parents", "--stdin"];
-    let listed = source.git().feed("list commits", args, &lines(&commits))?;
-    let listed = String::from_utf8_lossy(&listed).into_owned();
-    let family = listed.lines().map(|line| {
-        let mut names = line.split(' ').map(str::to_owned);
-        (names.next().unwrap_or_default(), names.collect())
-    });
-    Ok(family.collect())
+/// A git that names the parents of commits.
+struct Parents {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+const WHAT: &str = "list commits";
+
+/// So many are asked for at once: their names fit into a pipe, so that writing them waits for nobody.
+const AT_ONCE: usize = 64;
+
+/// Parents come first in a commit; what has more of them than fit in here was made by nobody's work.
+const HEAD: u64 = 1 << 20;
+
+impl Parents {
+    fn start(source: &Source) -> Result<Self, Error> {
+        let mut child = source.git().start(WHAT, ["cat-file", "--batch"])?;
+        let (Some(to), Some(from)) = (child.take_stdin(), child.take_stdout()) else {
+            return Err(answer());
+        };
+        let from = BufReader::new(from);
+        Ok(Self { child, to, from })
+    }
+
+    fn of(&mut self, commits: &BTreeSet<String>) -> Result<Vec<(String, Vec<String>)>, Error> {
+        let commits: Vec<String> = commits.iter().cloned().collect();
+        let mut family = Vec::new();
+        for some in commits.chunks(AT_ONCE) {
+            let told = self.to.write_all(&lines(some)).and_then(|()| self.to.flush());
+            for commit in some {
+                let parents = told.as_ref().ok().and_then(|()| self.one().ok().flatten());
+                match parents {
+                    Some(parents) => family.push((commit.clone(), parents)),
+                    None => return Err(answer()),
+                }
+            }
+        }
+        Ok(family)
+    }
+
+    /// `<name> commit <size>`, and the commit; nothing when it is something else.
+    fn one(&mut self) -> std::io::Result<Option<Vec<String>>> {
+        let mut line = String::new();
+        self.from.by_ref().take(HEAD).read_line(&mut line)?;
+        let Some((_, size)) = line.trim_end().split_once(" commit ") else {
+            return Ok(None);
+        };
+        let Ok(size) = size.parse::<u64>() else {
+            return Ok(None);
+        };
+        let mut head = Vec::new();
+        self.from.by_ref().take(size.min(HEAD)).read_to_end(&mut head)?;
+        let rest = size - head.len() as u64 + 1;
+        std::io::copy(&mut self.from.by_ref().take(rest), &mut std::io::sink())?;
+        let head = String::from_utf8_lossy(&head);
+        let head = head.lines().take_while(|line| !line.is_empty());
+        let parents = head.filter_map(|line| line.strip_prefix("parent "));
+        Ok(Some(parents.map(str::to_owned).collect()))
+    }
+
+    fn end(self) -> Result<(), Error> {
+        drop(self.to);
+        self.child
+            .wait()
+            .map(drop)
+            .map_err(|error| Error::Repository(error.into()))
+    }
+}
+
+fn answer() -> Error {
+    Error::Repository(banger_git::Error::Answer { what: WHAT })
 }

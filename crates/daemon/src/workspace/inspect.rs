@@ -162,7 +162,7 @@ async fn looked(guest: &Guest, record: &Record) -> Result<(WorkspaceStatus, Opti
 
 /// Status and path, each ended by a NUL.
 fn changes(listed: &[u8]) -> Vec<WorkspaceChange> {
-    let mut records = super::git::records(listed);
+    let mut records = banger_git::records(listed);
     let mut changes = Vec::new();
     while let (Some(status), Some(path)) = (records.next(), records.next()) {
         changes.push(WorkspaceChange {

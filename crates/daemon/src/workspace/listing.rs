@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use banger_git::{Git, records};
+
 use super::Error;
-use super::git::{Git, records};
 
 /// An entry of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,20 +65,30 @@ fn parse(record: &[u8]) -> Result<Listed, Error> {
             path: record[tab + 1..].to_vec(),
         })
     };
-    parsed().ok_or(Error::Answer {
+    parsed().ok_or(Error::Repository(banger_git::Error::Answer {
         what: "list the index",
-    })
+    }))
 }
 
 /// The paths whose file is not what the index has.
 pub(crate) fn modified(git: &Git) -> Result<BTreeSet<Vec<u8>>, Error> {
-    let listed = git.run("compare the work tree", ["diff-files", "--name-only", "-z"])?;
+    let listed = git.run(
+        "compare the work tree",
+        ["diff-files", "--name-only", "--ignore-submodules=dirty", "-z"],
+    )?;
     Ok(paths(&listed))
 }
 
 /// The paths that the index does not have as HEAD has them.
 pub(crate) fn staged(git: &Git) -> Result<BTreeSet<Vec<u8>>, Error> {
-    let args = ["diff-index", "--cached", "--name-only", "-z", "HEAD"];
+    let args = [
+        "diff-index",
+        "--cached",
+        "--name-only",
+        "--ignore-submodules=dirty",
+        "-z",
+        "HEAD",
+    ];
     Ok(paths(&git.run("compare the index", args)?))
 }
 

@@ -8,10 +8,11 @@
 //! Nothing here writes to the user's repository but [`quarantine`], which adds objects, and references below `refs/banger`.
 
 mod agent;
+mod apply;
 mod checkout;
 mod delta;
 mod error;
-mod git;
+mod filters;
 mod history;
 mod inspect;
 mod listing;
@@ -30,9 +31,10 @@ mod source;
 mod stage;
 mod stream;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use banger_api::{WorkspacePlan, WorkspaceRequest};
+use banger_api::{WorkspaceApplied, WorkspacePlan, WorkspaceRequest};
+use banger_confined::{Cancel, Guard};
 
 pub(crate) use self::error::Error;
 pub(crate) use self::inspect::{status, unsaved};
@@ -47,6 +49,28 @@ pub(crate) use self::stage::{clear_scratch, scratch};
 
 /// The most bytes of a pack or a patch that a guest may send.
 const MOST: u64 = 8 << 30;
+
+/// Does blocking work, whose children end when nobody waits for it any more.
+async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let cancel = Cancel::new().map_err(Error::Event)?;
+    let _guard = Guard(cancel.clone());
+    let work = tokio::task::spawn_blocking(move || cancel.scope(work));
+    work.await.map_err(|_| Error::Defect(what))?
+}
+
+/// Takes what was pulled into the work tree of the host.
+pub(crate) async fn apply(
+    vm: String,
+    records: Records,
+    record: Record,
+    scratch: PathBuf,
+) -> Result<WorkspaceApplied, Error> {
+    let _hold = records.hold(&record.guest_path)?;
+    blocking("applying work", move || apply::apply(&vm, &record, &scratch)).await
+}
 
 /// The workspace of a VM that a query means.
 pub(crate) fn chosen(records: &Records, vm: &str, path: Option<&str>) -> Result<Record, Error> {
@@ -94,10 +118,14 @@ pub(crate) async fn started(guest: &crate::guest::Guest, records: &Records) -> R
 }
 
 /// What would be placed. Without a repository, a plan that says so.
-pub(crate) fn preview(request: &WorkspaceRequest, scratch: &Path) -> Result<WorkspacePlan, Error> {
+pub(crate) async fn preview(request: WorkspaceRequest, scratch: PathBuf) -> Result<WorkspacePlan, Error> {
+    blocking("planning a workspace", move || previewed(&request, &scratch)).await
+}
+
+fn previewed(request: &WorkspaceRequest, scratch: &Path) -> Result<WorkspacePlan, Error> {
     let plan = match Plan::make(request, scratch) {
         Ok(plan) => plan,
-        Err(Error::NoRepository(_)) => {
+        Err(Error::Repository(banger_git::Error::NoRepository(_))) => {
             return Ok(WorkspacePlan {
                 root: None,
                 branch: None,
@@ -111,7 +139,7 @@ pub(crate) fn preview(request: &WorkspaceRequest, scratch: &Path) -> Result<Work
     };
     let mut view = plan.view();
     for (path, module) in plan.modules_of(request) {
-        let of_it = preview(&module, scratch)?;
+        let of_it = previewed(&module, scratch)?;
         let below = |file: &str| format!("{}/{file}", String::from_utf8_lossy(&path));
         view.bytes += of_it.bytes;
         view.files.extend(of_it.files.into_iter().map(|mut file| {

@@ -90,11 +90,15 @@ pub(crate) fn moves(
         let moved = new.get(name).is_some_and(|new| new != commit);
         // What is uncommitted is a picture of an instant: a new one takes the old one's place. A branch that is gone in the
         // guest stays.
-        let dropped = name == "work" && !new.contains_key(name);
+        let is_picture = name == "work" || name == super::pull::BASE;
+        let dropped = is_picture && !new.contains_key(name);
         if blocked || dropped {
             moves.remove.insert(name.clone());
         }
-        if (blocked || dropped || (moved && name != "work")) && !is_contained(commit) {
+        if (blocked || dropped || (moved && !is_picture))
+            && name != super::pull::BASE
+            && !is_contained(commit)
+        {
             let short = &commit[..commit.len().min(16)];
             moves.keep.insert(format!("kept/{short}"), commit.clone());
         }

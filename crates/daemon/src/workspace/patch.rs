@@ -1,5 +1,7 @@
 //! What a guest has changed, as a patch.
 
+use std::path::Path;
+
 use banger_api::WorkspaceQuery;
 use bytes::Bytes;
 use futures_util::Stream;
@@ -9,7 +11,7 @@ use super::inspect::BASE;
 use super::placed::Record;
 use super::remote::{Running, SNAPSHOT, Script};
 use super::source::Source;
-use super::{Error, MOST};
+use super::{Error, MOST, blocking};
 use crate::guest::Guest;
 
 /// Plumbing, which heeds none of the guest's settings for people.
@@ -23,12 +25,16 @@ pub(crate) async fn patch(
     guest: &Guest,
     record: &Record,
     query: &WorkspaceQuery,
+    scratch: &Path,
 ) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
     let base = match &query.base {
         // A name of the host's is meant, if it has it: the guest may call something else so.
         Some(name) => {
-            let known = Source::around(&record.source).and_then(|source| source.commit(name));
-            vec![known.ok().flatten().unwrap_or_else(|| name.clone())]
+            let (at, scratch, asked) = (record.source.clone(), scratch.to_owned(), name.clone());
+            let known = blocking("naming a commit", move || {
+                Source::around(&at, &scratch)?.commit(&asked)
+            });
+            vec![known.await.ok().flatten().unwrap_or_else(|| name.clone())]
         }
         None => std::iter::once(&record.base)
             .chain(&record.head)

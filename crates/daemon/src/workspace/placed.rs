@@ -51,6 +51,9 @@ pub(crate) struct Record {
     pub(crate) history: History,
     /// The files and their tags, by percent-encoded path.
     pub(crate) files: BTreeMap<String, String>,
+    /// The files that are stored through filters.
+    #[serde(default)]
+    pub(crate) filtered: super::filters::All,
     /// What was brought back last.
     #[serde(default)]
     pub(crate) pulled: Pulled,

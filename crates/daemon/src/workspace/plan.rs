@@ -2,21 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use banger_api::{WorkspaceEntry, WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceRequest};
 
+use banger_git::{Repository, records};
+use banger_hostfs::{Dir, Found, Kind};
+
 use super::Error;
-use super::git::records;
 use super::listing::{self, Listed};
 use super::source::Source;
 use super::stage::Stage;
 
 /// A file in the repository in which a user names what stays behind.
 const IGNORE: &str = ".bangerignore";
+
+/// It has no more bytes.
+const MOST_PATTERNS: u64 = 16 << 20;
 
 /// What is to be placed in a workspace, by path under it.
 pub(crate) type Modules = Vec<(Vec<u8>, WorkspaceRequest)>;
@@ -26,6 +30,8 @@ pub(crate) type Modules = Vec<(Vec<u8>, WorkspaceRequest)>;
 pub(crate) struct Plan {
     /// The repository.
     pub(crate) source: Source,
+    /// Its work tree, held open: what is read of it is beneath, and no link is followed.
+    tree: Dir,
     /// Where copies of its index are: `index` is the guest's.
     pub(crate) stage: Stage,
     /// The branch that the guest's HEAD names; none when it is detached.
@@ -46,15 +52,23 @@ pub(crate) struct Plan {
 /// One file that goes.
 #[derive(Debug, Clone)]
 pub(crate) struct File {
-    /// Where it is on the host.
-    pub(crate) at: PathBuf,
+    /// Whether it was checked out for this, and is not the work tree's.
+    is_staged: bool,
     why: &'static str,
+    mode: u32,
     /// Its size.
     pub(crate) bytes: u64,
     /// A name for its content and mode.
     pub(crate) tag: String,
     /// When it was changed, to see whether it is what was planned.
     pub(crate) changed: (i64, i64),
+}
+
+impl File {
+    /// Whether a file with these facts is the one that was planned.
+    pub(crate) fn is_as_planned(&self, metadata: &std::fs::Metadata) -> bool {
+        (self.bytes, self.changed) == (metadata.len(), (metadata.mtime(), metadata.mtime_nsec()))
+    }
 }
 
 /// Whether a file of the work tree is what the index has.
@@ -68,7 +82,7 @@ enum Tracked {
 impl Plan {
     /// Looks at the repository around the request's path, with copies in `scratch`.
     pub(crate) fn make(request: &WorkspaceRequest, scratch: &Path) -> Result<Self, Error> {
-        let source = Source::around(&request.path)?;
+        let source = Source::around(&request.path, scratch)?;
         let clean = request.from.is_some() || request.mode == WorkspaceMode::Clean;
         let head = match &request.from {
             Some(from) => Some(
@@ -79,6 +93,7 @@ impl Plan {
             None => source.head.clone(),
         };
         let stage = Stage::make(scratch)?;
+        let tree = open(&source.root)?;
         stage.copy_index(&source.own("index"), "index")?;
         let mut plan = Self {
             branch: match (&request.branch, &request.from) {
@@ -94,6 +109,7 @@ impl Plan {
             empty: BTreeSet::new(),
             omitted: BTreeMap::new(),
             source,
+            tree,
             stage,
         };
         let git = plan.stage.git(&plan.source, "index");
@@ -115,6 +131,20 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Whether the work tree has changes that `git merge` would refuse to touch.
+    pub(crate) fn is_dirty(source: &Source, scratch: &Path) -> Result<bool, Error> {
+        let stage = Stage::make(scratch)?;
+        stage.copy_index(&source.own("index"), "index")?;
+        let git = stage.git(source, "index");
+        git.attempt("compare the work tree", ["update-index", "-q", "--refresh"])?;
+        if source.head.is_none() || !listing::modified(&git)?.is_empty() || !listing::staged(&git)?.is_empty()
+        {
+            return Ok(true);
+        }
+        let others = ["ls-files", "-z", "--others", "--exclude-standard"];
+        Ok(!git.run("list untracked files", others)?.is_empty())
+    }
+
     /// What clients see of it.
     pub(crate) fn view(&self) -> WorkspacePlan {
         let files = self.files.iter().map(|(path, file)| WorkspaceEntry {
@@ -130,6 +160,23 @@ impl Plan {
             omitted: self.omissions(),
             bytes: self.bytes(),
         }
+    }
+
+    /// A file of the plan or a directory of the work tree, as it is now.
+    pub(crate) fn look(&self, path: &[u8]) -> Result<Found, banger_hostfs::Error> {
+        let name = Path::new(OsStr::from_bytes(path));
+        match self.files.get(path) {
+            Some(file) if file.is_staged => self.stage.tree().look(name),
+            _ => self.tree.look(name),
+        }
+    }
+
+    /// What is in a file of the plan, if that is no more than `most` bytes.
+    pub(crate) fn read(&self, path: &[u8], most: u64) -> Option<Vec<u8>> {
+        let file = self.look(path).ok()?.open().ok()?;
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::Read::take(file, most), &mut bytes).ok()?;
+        Some(bytes)
     }
 
     /// Bytes of all files.
@@ -193,10 +240,12 @@ impl Plan {
     }
 
     fn exclude_from(&self) -> Option<std::ffi::OsString> {
-        let path = self.source.root.join(IGNORE);
+        let patterns = self.tree.read(IGNORE, MOST_PATTERNS).ok()?;
+        let path = self.stage.at("ignored");
+        std::fs::write(&path, patterns).ok()?;
         let mut option = std::ffi::OsString::from("--exclude-from=");
         option.push(&path);
-        path.is_file().then_some(option)
+        Some(option)
     }
 
     fn add_tracked(&mut self) -> Result<(), Error> {
@@ -226,7 +275,7 @@ impl Plan {
                 ("tracked", Tracked::Clean)
             };
             let tag = (tracked == Tracked::Clean).then(|| entry.object.clone());
-            self.add(self.source.root.join(OsStr::from_bytes(path)), path, why, tag);
+            self.add(false, path, why, tag)?;
         }
         Ok(())
     }
@@ -262,62 +311,81 @@ impl Plan {
             };
             match omission {
                 Some(reason) => drop(self.omitted.insert(path.to_vec(), reason)),
-                None => self.add(self.source.root.join(OsStr::from_bytes(path)), path, why, None),
+                None => self.add(false, path, why, None)?,
             }
         }
         Ok(())
     }
 
     /// A file that was deleted in the work tree does not go: the guest's git shows it as deleted, too.
-    fn add(&mut self, at: PathBuf, path: &[u8], why: &'static str, object: Option<String>) {
-        let metadata = match std::fs::symlink_metadata(&at) {
-            Ok(metadata) => metadata,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return,
+    fn add(
+        &mut self,
+        is_staged: bool,
+        path: &[u8],
+        why: &'static str,
+        object: Option<String>,
+    ) -> Result<(), Error> {
+        let dir = if is_staged { self.stage.tree() } else { &self.tree };
+        let found = match dir.look(OsStr::from_bytes(path)) {
+            Ok(found) => found,
+            // What is behind a link is not there, for git neither.
+            Err(error) if error.is_absent() || error.is_link() => return Ok(()),
             Err(error) => {
                 self.omitted
                     .insert(path.to_vec(), format!("cannot be looked at: {error}"));
-                return;
+                return Ok(());
             }
         };
-        if !metadata.is_file() && !metadata.is_symlink() {
+        match found.kind() {
+            Kind::File | Kind::Symlink => {}
             // A directory in place of a tracked file is told by the files in it.
-            if !metadata.is_dir() {
+            Kind::Directory => return Ok(()),
+            _ => {
                 let reason = "is no file or symbolic link".to_owned();
                 self.omitted.insert(path.to_vec(), reason);
+                return Ok(());
             }
-            return;
         }
+        let metadata = found.metadata();
         let (bytes, changed) = (metadata.len(), (metadata.mtime(), metadata.mtime_nsec()));
         let content = object.unwrap_or_else(|| format!("at {}.{}", changed.0, changed.1));
         let file = File {
-            at,
+            is_staged,
             why,
             bytes,
-            tag: tag(&content, &metadata),
+            mode: metadata.mode(),
+            tag: tag(&content, metadata.mode(), bytes),
             changed,
         };
         self.files.insert(path.to_vec(), file);
+        Ok(())
     }
 
     /// Names the content of a file by its object, as the index would have it.
     pub(crate) fn name_content(&mut self, path: &[u8], object: &str) {
-        let Some(file) = self.files.get_mut(path) else {
-            return;
-        };
-        if file.why == "ignored" {
-            return;
-        }
-        if let Ok(metadata) = std::fs::symlink_metadata(&file.at) {
-            file.tag = tag(object, &metadata);
+        // One that changed since it was looked at is seen to have when it is sent.
+        if let Some(file) = self.files.get_mut(path).filter(|file| file.why != "ignored") {
+            file.tag = tag(object, file.mode, file.bytes);
         }
     }
 
     fn add_module(&mut self, path: Vec<u8>, commit: Option<String>) -> Result<(), Error> {
-        let at = self.source.root.join(OsStr::from_bytes(&path));
-        if at.join(".git").exists() {
-            self.modules.insert(path, commit);
-        } else if at.is_dir() || commit.is_some() {
-            let reason = "is a submodule that is not checked out here".to_owned();
+        let name = Path::new(OsStr::from_bytes(&path));
+        let kind = |name: &Path| self.tree.kind(name).ok().flatten();
+        let at = self.source.root.join(name);
+        let is_dir = kind(name) == Some(Kind::Directory);
+        let reason = match is_dir && kind(&name.join(".git")).is_some() {
+            false => "is a submodule that is not checked out here".to_owned(),
+            true => match Repository::around(&at) {
+                Ok(module) if module.root == at => {
+                    self.modules.insert(path, commit);
+                    return Ok(());
+                }
+                Ok(_) => "has a `.git` that is no repository".to_owned(),
+                Err(error) => format!("cannot be used: {error}"),
+            },
+        };
+        if is_dir || commit.is_some() {
             self.omitted.insert(path.clone(), reason);
             self.empty.insert(path);
         }
@@ -362,18 +430,18 @@ impl Plan {
                 self.add_module(path.clone(), Some(entry.object.clone()))?;
                 continue;
             }
-            let dir = match absent.contains(&path[..]) {
-                true => &tree,
-                false => &self.source.root,
-            };
-            let at = dir.join(OsStr::from_bytes(path));
-            self.add(at, path, "tracked", Some(entry.object.clone()));
+            let is_staged = absent.contains(&path[..]);
+            self.add(is_staged, path, "tracked", Some(entry.object.clone()))?;
         }
         std::fs::rename(self.stage.at("target"), self.stage.at("index"))
             .map_err(|error| Error::file("write", &self.stage.at("index"), error))
     }
 }
 
-fn tag(content: &str, metadata: &std::fs::Metadata) -> String {
-    format!("{content} {:o} {}", metadata.mode(), metadata.len())
+fn open(path: &Path) -> Result<Dir, Error> {
+    Dir::open(path).map_err(|error| Error::Repository(banger_git::Error::from(error)))
+}
+
+fn tag(content: &str, mode: u32, bytes: u64) -> String {
+    format!("{content} {mode:o} {bytes}")
 }

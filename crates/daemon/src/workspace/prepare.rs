@@ -26,7 +26,7 @@ use super::placed::{Record, Records};
 use super::plan::Modules;
 use super::snapshot::{self, Snapshot};
 use super::stream::{Sent, Shipment, stream};
-use super::{Error, Plan, listing, second_look};
+use super::{Error, Plan, blocking, filters, listing, second_look};
 use crate::guest::Guest;
 use crate::progress::Reporter;
 use crate::random;
@@ -109,6 +109,8 @@ impl Add for WorkspaceReport {
         self.sent_bytes += module.sent_bytes;
         let below = |file: &String| format!("{path}/{file}");
         self.kept.extend(module.kept.iter().map(below));
+        self.notes
+            .extend(module.notes.iter().map(|note| format!("{path}: {note}")));
         self.omitted
             .extend(module.omitted.into_iter().map(|mut omission| {
                 omission.path = below(&omission.path);
@@ -144,7 +146,10 @@ async fn one(
             let precious = precious.looked_at_again(agent, &planned.plan, record.as_ref());
             let precious = precious.await?;
             if !precious.is_empty() {
-                return Err(Error::Conflicts(precious.words()));
+                return Err(Error::Conflicts {
+                    vm: place.vm.clone(),
+                    paths: precious.words(),
+                });
             }
         }
     }
@@ -184,13 +189,11 @@ impl Due {
         };
         let (depth, with_state) = (request.depth.unwrap_or(DEPTH), self.with_state);
         let planned = self.planned;
-        let making = tokio::task::spawn_blocking(move || {
+        let making = blocking("preparing a workspace", move || {
             let (history, checkout) = checkout(&planned, known, depth, with_state)?;
-            Ok::<_, Error>((planned, history, checkout))
+            Ok((planned, history, checkout))
         });
-        let (planned, history, mut checkout) = making
-            .await
-            .map_err(|_| Error::Defect("preparing a workspace"))??;
+        let (planned, history, mut checkout) = making.await?;
         let mut new = planned.record(place, request, self.record.take(), history);
         let has_all = self.delta.send.is_empty() && self.delta.remove.is_empty() && checkout.is_empty();
         if self.guest.same && has_all {
@@ -229,6 +232,7 @@ impl Due {
                 .map(|path| String::from_utf8_lossy(path).into_owned())
                 .collect(),
             omitted: plan.omissions(),
+            notes: self.planned.notes(),
         }
     }
 }
@@ -309,11 +313,12 @@ struct Planned {
     base: Snapshot,
     state: String,
     index: String,
+    filtered: filters::All,
 }
 
 impl Planned {
     async fn make(request: WorkspaceRequest, scratch: PathBuf) -> Result<Self, Error> {
-        let work = tokio::task::spawn_blocking(move || {
+        let work = blocking("planning a workspace", move || {
             let mut plan = Plan::make(&request, &scratch)?;
             if let Some(branch) = &request.branch {
                 check_branch(&plan, branch)?;
@@ -322,13 +327,26 @@ impl Planned {
             let state = checkout::state(&plan)?;
             let index = listing::name(&plan.stage.git(&plan.source, "index"))?;
             Ok(Self {
+                filtered: filters::of(&plan)?,
                 plan,
                 base,
                 state,
                 index,
             })
         });
-        work.await.map_err(|_| Error::Defect("planning a workspace"))?
+        work.await
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let source = &self.plan.source;
+        let mut notes = filters::notes(source, &self.filtered);
+        if source.promisor().is_some() {
+            notes.push(
+                "this is a partial clone, so the VM's is one: objects that are not here are not there"
+                    .to_owned(),
+            );
+        }
+        notes
     }
 
     fn tags(&self) -> BTreeMap<&[u8], &str> {
@@ -366,6 +384,7 @@ impl Planned {
             has_changes: self.plan.head.as_ref() != Some(&self.base.commit),
             history,
             files: tags_of(&self.plan),
+            filtered: self.filtered.clone(),
             pulled: before.pulled,
             checked: None,
         }
@@ -385,8 +404,8 @@ fn check_branch(plan: &Plan, branch: &str) -> Result<(), Error> {
         ["check-ref-format", "--branch", branch],
     );
     checked.map(drop).map_err(|error| match error {
-        Error::Git { .. } => Error::BranchName(branch.to_owned()),
-        error => error,
+        banger_git::Error::Failed { .. } => Error::BranchName(branch.to_owned()),
+        error => error.into(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Bringing the work of a guest back, to references below `refs/banger`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use banger_api::{Progress, PulledRef, WorkspacePulled};
 
@@ -12,7 +13,7 @@ use super::prepare::Place;
 use super::quarantine::Quarantine;
 use super::remote::{SNAPSHOT, Script};
 use super::source::Source;
-use super::{Error, MOST};
+use super::{Error, MOST, Plan, blocking, filters};
 
 /// The head of what a guest tells has no more bytes.
 const MOST_TOLD: usize = 4 << 20;
@@ -20,11 +21,22 @@ const MOST_TOLD: usize = 4 << 20;
 /// Progress is told about so often.
 const TELL: u64 = 1 << 20;
 
+/// Where commits are kept that a guest dropped, and how many.
+const KEPT: &str = "kept/";
+
+/// What was placed, as the reference that work is compared with when it is applied.
+pub(crate) const BASE: &str = "base";
+
+const MOST_KEPT: usize = 1_000;
+
+const WORK: &str = "bringing work back";
+
 const WHAT: &str = "send its commits";
 
 /// What there is, and a pack of what the host lacks of it. Uncommitted work is a commit of HEAD's date, so that the same work is
-/// the same commit. The arguments are a message and what the host has.
+/// the same commit. The argument is a message; what the host has is read.
 const SEND: &str = r#"
+exec 3<&0 </dev/null
 work=
 if [ "$tree" != "$(git rev-parse -q --verify 'HEAD^{tree}')" ] && { [ -n "$head" ] || [ "$tree" != "$(git mktree </dev/null)" ]; }; then
   GIT_AUTHOR_NAME=banger GIT_AUTHOR_EMAIL=banger@localhost
@@ -33,41 +45,59 @@ if [ "$tree" != "$(git rev-parse -q --verify 'HEAD^{tree}')" ] && { [ -n "$head"
   export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL GIT_COMMITTER_DATE
   work=$(git commit-tree "$tree" ${head:+-p "$head"} -m "$1") || exit 1
 fi
-shift
 tell
 {
   git for-each-ref --format='%(objectname)' refs/heads refs/stash
   [ -z "$head" ] || echo "$head"
   [ -z "$work" ] || echo "$work"
-  for have; do ! git cat-file -e "$have^{commit}" 2>/dev/null || echo "^$have"; done
+  git rev-parse -q --verify 'refs/banger/base^{commit}'
+  git cat-file --batch-check='%(objectname) %(objecttype)' <&3 | sed -n 's/^\([0-9a-f]*\) commit$/^\1/p'
 } | git pack-objects --quiet --revs --thin --stdout --delta-base-offset
 "#;
 
 /// Brings the work of a workspace back.
 pub(crate) async fn pull(place: &Place, record: Record) -> Result<WorkspacePulled, Error> {
-    let (source, old, haves) = blocking({
-        let record = record.clone();
-        move || ours(&record)
+    let (source, old, haves) = blocking(WORK, {
+        let (record, scratch) = (record.clone(), place.scratch.clone());
+        move || ours(&record, &scratch)
     })
     .await?;
-    let quarantine = blocking({
+    let quarantine = blocking(WORK, {
         let (source, scratch) = (source.clone(), place.scratch.clone());
         move || Quarantine::make(&source, &scratch)
     })
     .await?;
     let told = receive(place, &record, &quarantine, &haves).await?;
-    let Wanted { refs: new, mut notes } = names::wanted(&told);
+    let Wanted {
+        refs: mut new,
+        mut notes,
+    } = names::wanted(&told);
     let prefix = format!("refs/banger/{}/", record.namespace);
     let gone = old
         .keys()
         .filter(|name| name.starts_with("heads/") && !new.contains_key(*name));
     notes.extend(gone.map(|name| format!("{prefix}{name} stays: the guest has it no more")));
-    let moved = blocking({
-        let prefix = prefix.clone();
-        move || settle(&source, &quarantine, &prefix, &old, &new, &haves).map(|moved| (moved, new))
+    let settled = blocking(WORK, {
+        let filtered = record.filtered.clone();
+        let (prefix, base, scratch) = (prefix.clone(), record.base.clone(), place.scratch.clone());
+        move || {
+            if quarantine.has(&base)? {
+                new.insert(BASE.to_owned(), base);
+            }
+            let moved = settle(&source, &quarantine, &prefix, &old, &new, &haves)?;
+            let is_dirty = Plan::is_dirty(&source, &scratch)?;
+            let tip = tip_of(&new).and_then(|name| new.get(name));
+            let unfiltered = match tip {
+                Some(tip) => filters::unfiltered(&source, &filtered, tip)?,
+                None => Vec::new(),
+            };
+            Ok((moved, new, is_dirty, unfiltered))
+        }
     });
-    let (moved, new) = moved.await?;
-    let tip = ["work", "HEAD"].into_iter().find(|name| new.contains_key(*name));
+    let (mut moved, new, dirty, unfiltered) = settled.await?;
+    notes.extend(unfiltered);
+    moved.retain(|reference| reference.name.strip_prefix(&prefix) != Some(BASE));
+    let tip = tip_of(&new);
     remember(&place.records, &record.guest_path, |record| {
         record.pulled = Pulled {
             commits: new.values().cloned().collect(),
@@ -81,25 +111,26 @@ pub(crate) async fn pull(place: &Place, record: Record) -> Result<WorkspacePulle
         refs: moved,
         tip: tip.map(|name| format!("{prefix}{name}")),
         uncommitted: tip == Some("work"),
+        dirty,
         carries_local_changes: record.has_changes,
         notes,
     })
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let work = tokio::task::spawn_blocking(work);
-    work.await.map_err(|_| Error::Defect("bringing work back"))?
+/// The reference that has everything.
+pub(crate) fn tip_of(references: &References) -> Option<&'static str> {
+    ["work", "HEAD"]
+        .into_iter()
+        .find(|name| references.contains_key(*name))
 }
 
 type References = BTreeMap<String, String>;
 
 /// The repository, what is below its namespace, and commits that a guest need not send.
-fn ours(record: &Record) -> Result<(Source, References, Vec<String>), Error> {
+pub(crate) fn ours(record: &Record, scratch: &Path) -> Result<(Source, References, Vec<String>), Error> {
     let moved = || Error::Moved(record.source.clone());
-    let source = Source::around(&record.source).map_err(|error| match error {
-        Error::Enter { .. } | Error::NoRepository(_) => moved(),
+    let source = Source::around(&record.source, scratch).map_err(|error| match error {
+        Error::Repository(banger_git::Error::Enter { .. } | banger_git::Error::NoRepository(_)) => moved(),
         error => error,
     })?;
     if source.common != record.common {
@@ -142,8 +173,11 @@ async fn receive(
     let script = Script {
         what: WHAT,
         text: &[SNAPSHOT, HEAD, SEND],
-        args: std::iter::once(message).chain(haves.iter().cloned()).collect(),
-        input: Vec::new(),
+        args: vec![message],
+        input: haves
+            .iter()
+            .flat_map(|have| format!("{have}\n").into_bytes())
+            .collect(),
         most: MOST,
     };
     let agent = Agent {
@@ -202,7 +236,22 @@ fn settle(
         .filter(|(name, commit)| old.get(*name) != Some(commit))
         .map(|(name, commit)| (commit.clone(), format!("{prefix}{name}")))
         .collect();
-    let moves = names::moves(old, new, |commit| quarantine.contains(&tips, commit));
+    let moved = old
+        .iter()
+        .filter(|(name, commit)| !name.starts_with(KEPT) && new.get(*name) != Some(*commit));
+    let moved: BTreeSet<&String> = moved.map(|(_, commit)| commit).collect();
+    let dropped = quarantine.outside(&tips, &moved)?;
+    let moves = names::moves(old, new, |commit| !dropped.contains(commit));
+    let kept = old
+        .keys()
+        .filter(|name| name.starts_with(KEPT))
+        .chain(moves.keep.keys());
+    if kept.collect::<BTreeSet<_>>().len() > MOST_KEPT {
+        return Err(Error::TooManyKept {
+            prefix: format!("{prefix}{KEPT}"),
+            most: MOST_KEPT,
+        });
+    }
     keep(source, prefix, old, &moves)?;
     if !changed.is_empty() {
         quarantine.hand_over(source, &changed)?;
@@ -225,15 +274,9 @@ fn keep(source: &Source, prefix: &str, old: &References, moves: &Moves) -> Resul
     if input.is_empty() {
         return Ok(());
     }
-    let settings = [
-        "-c",
-        "core.hooksPath=/dev/null",
-        "-c",
-        "core.logAllRefUpdates=false",
-    ];
-    let args = settings.iter().chain(&["update-ref", "--stdin"]);
-    let kept = source
+    let args = ["update-ref", "--stdin"];
+    source
         .git()
-        .feed("keep what the guest dropped", args, input.as_bytes());
-    kept.map(drop)
+        .feed("keep what the guest dropped", args, input.as_bytes())?;
+    Ok(())
 }

@@ -3,25 +3,44 @@
 //!
 //! No setting, hook, filter or path of the guest's is ever used: what comes is a pack and names, and both are checked.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use banger_confined::Child;
+
+use banger_git::{Git, Limits, PACKING};
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStdin};
+use tokio::process::ChildStdin;
 
-use super::git::{Git, printed};
 use super::remote::printable;
 use super::source::Source;
-use super::stage::alternate;
-use super::{Error, MOST};
+use super::{Error, MOST, blocking};
 
-/// Blobs beyond this are checked as they come and never held whole.
+/// Blobs beyond this are checked as they come and never held whole, unless they are differences from others.
 const BIG: &str = "core.bigFileThreshold=16m";
+
+/// What git may take that reads what a guest sent. How long it takes is the guest's and the network's.
+const FOREIGN: Limits = Limits {
+    memory: 768 << 20,
+    cpu: Duration::from_secs(1800),
+    time: None,
+    output: 16 << 20,
+};
+
+/// And to see which commits are no longer a part of the guest's: where that takes more, all of them count as dropped.
+const COMPARING: Limits = Limits {
+    time: Some(Duration::from_secs(60)),
+    ..FOREIGN
+};
 
 /// The repository. Gone when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Quarantine {
     dir: tempfile::TempDir,
+    root: PathBuf,
 }
 
 /// A pack that is coming in.
@@ -33,32 +52,32 @@ pub(crate) struct Incoming {
 
 const WHAT: &str = "check what the guest sent";
 
-fn run(source: std::io::Error) -> Error {
-    Error::Run { what: WHAT, source }
-}
-
 impl Quarantine {
     /// Makes one in `scratch`, beside `source`.
     pub(crate) fn make(source: &Source, scratch: &Path) -> Result<Self, Error> {
         let made = std::fs::create_dir_all(scratch)
             .and_then(|()| tempfile::Builder::new().prefix("quarantine-").tempdir_in(scratch));
         let dir = made.map_err(|error| Error::file("make a directory in", scratch, error))?;
-        let quarantine = Self { dir };
+        let quarantine = Self {
+            dir,
+            root: source.root.clone(),
+        };
         let format = source
             .git()
             .line("tell its object format", ["rev-parse", "--show-object-format"])?;
         let format = format!("--object-format={}", format.as_deref().unwrap_or("sha1"));
         let args = ["init", "--quiet", "--bare", "--template=", &format, "."];
-        // Before it is a repository, it must not be looked for.
-        Git::in_dir(quarantine.path()).run("make a repository", args)?;
+        quarantine.git().run("make a repository", args)?;
         let write = |name: &str, bytes: Vec<u8>| {
             let path = quarantine.path().join(name);
             let dir = path.parent().map_or(Ok(()), std::fs::create_dir_all);
             dir.and_then(|()| std::fs::write(&path, bytes))
                 .map_err(|error| Error::file("write", &path, error))
         };
-        write("objects/info/alternates", alternate(&source.shared("objects")))?;
-        if let Ok(shallow) = std::fs::read(source.shared("shallow")) {
+        let mut alternates = source.view.alternate().into_vec();
+        alternates.push(b'\n');
+        write("objects/info/alternates", alternates)?;
+        if let Ok(shallow) = std::fs::read(source.own("shallow")) {
             write("shallow", shallow)?;
         }
         Ok(quarantine)
@@ -69,32 +88,25 @@ impl Quarantine {
     }
 
     fn git(&self) -> Git {
-        Git::in_dir(self.path()).with("GIT_DIR", self.path())
+        Git::in_our_dir(self.path())
+            .distrusting(&self.root)
+            .within(FOREIGN)
+            .setting(BIG)
+            .setting("pack.threads=2")
     }
 
     /// Begins to take a pack in.
     pub(crate) fn begin(&self) -> Result<Incoming, Error> {
         let most = format!("--max-input-size={MOST}");
-        let args = [
-            "-c",
-            BIG,
-            "index-pack",
-            "--stdin",
-            "--strict",
-            "--fix-thin",
-            &most,
-        ];
+        let args = ["index-pack", "--stdin", "--strict", "--fix-thin", &most];
         let mut child = self.git().start(WHAT, args)?;
-        let stdin = child.stdin.take();
+        let stdin = child.take_stdin().map(ChildStdin::from_std).transpose();
+        let stdin = stdin.map_err(Error::Event)?;
         Ok(Incoming { child, stdin })
     }
 
     /// Makes sure that each of `tips` is a commit with all that belongs to it, given that those of `known` are.
     pub(crate) fn check(&self, tips: &[String], known: &[String]) -> Result<(), Error> {
-        let unsound = |error| match error {
-            Error::Git { words, .. } => Error::Unsound(printable(words.as_bytes())),
-            error => error,
-        };
         let lines = |names: &[String]| -> String { names.iter().map(|name| format!("{name}\n")).collect() };
         let kinds = self.git().feed(
             WHAT,
@@ -114,13 +126,40 @@ impl Quarantine {
         walked.map(drop).map_err(unsound)
     }
 
-    /// Whether `commit` is a part of what one of `tips` has.
-    pub(crate) fn contains(&self, tips: &[String], commit: &str) -> bool {
-        tips.iter().any(|tip| {
-            let args = ["merge-base", "--is-ancestor", commit, tip];
-            let output = self.git().command(args).output();
-            output.is_ok_and(|output| output.status.success())
-        })
+    /// Whether a commit is here or in the user's repository.
+    pub(crate) fn has(&self, commit: &str) -> Result<bool, Error> {
+        let name = format!("{commit}^{{commit}}");
+        Ok(self.git().attempt(WHAT, ["cat-file", "-e", &name])?)
+    }
+
+    /// Which of `commits` are no part of what one of `tips` has; all of them where that cannot be told within bounds.
+    pub(crate) fn outside(
+        &self,
+        tips: &[String],
+        commits: &BTreeSet<&String>,
+    ) -> Result<BTreeSet<String>, Error> {
+        let all = || commits.iter().map(|commit| (*commit).clone()).collect();
+        if commits.is_empty() {
+            return Ok(all());
+        }
+        let names = commits.iter().map(|commit| format!("{commit}\n"));
+        let excluded = tips.iter().map(|tip| format!("^{tip}\n"));
+        let input: String = names.chain(excluded).collect();
+        let args = ["rev-list", "--stdin"];
+        let listed = self.git().within(COMPARING).feed(WHAT, args, input.as_bytes());
+        match listed {
+            Ok(listed) => {
+                let listed = String::from_utf8_lossy(&listed);
+                let outside = listed
+                    .lines()
+                    .filter(|line| commits.contains(&(*line).to_owned()));
+                Ok(outside.map(str::to_owned).collect())
+            }
+            Err(error @ banger_git::Error::Child(banger_confined::Error::Cancelled { .. })) => {
+                Err(error.into())
+            }
+            Err(_) => Ok(all()),
+        }
     }
 
     /// Moves objects and references over: all of them or none.
@@ -131,15 +170,8 @@ impl Quarantine {
             made.push_str(&format!("create refs/pulled/{number} {commit}\n"));
             specs.push_str(&format!("+refs/pulled/{number}:{name}\n"));
         }
-        self.git()
-            .feed("name what came", ["update-ref", "--stdin"], made.as_bytes())?;
-        let settings = [
-            "protocol.file.allow=always",
-            "core.hooksPath=/dev/null",
-            "core.logAllRefUpdates=false",
-            "fetch.writeCommitGraph=false",
-            "fetch.fsckObjects=true",
-        ];
+        let args = ["update-ref", "--stdin"];
+        self.git().feed("name what came", args, made.as_bytes())?;
         let options = [
             "fetch",
             "--quiet",
@@ -152,14 +184,23 @@ impl Quarantine {
             "--refmap=",
             "--stdin",
         ];
-        let mut args: Vec<OsString> = Vec::new();
-        for setting in settings {
-            args.extend(["-c".into(), setting.into()]);
-        }
-        args.extend(options.map(OsString::from));
+        let mut args = options.map(OsString::from).to_vec();
         args.push(self.path().into());
-        let fetched = source.git().feed("take over what came", args, specs.as_bytes());
-        fetched.map(drop)
+        let git = source
+            .git()
+            .setting("fetch.writeCommitGraph=false")
+            .setting("fetch.fsckObjects=true");
+        let git = git.setting("core.bigFileThreshold=16m").within(PACKING);
+        git.feed("take over what came", args, specs.as_bytes())?;
+        Ok(())
+    }
+}
+
+/// An error of a git that looked at what a guest sent.
+fn unsound(error: banger_git::Error) -> Error {
+    match error {
+        banger_git::Error::Failed { words, .. } => Error::Unsound(printable(words.as_bytes())),
+        error => error.into(),
     }
 }
 
@@ -175,10 +216,11 @@ impl Incoming {
     /// Ends it.
     pub(crate) async fn end(mut self) -> Result<(), Error> {
         drop(self.stdin.take());
-        let output = self.child.wait_with_output().await.map_err(run)?;
-        match printed(WHAT, output) {
-            Err(Error::Git { words, .. }) => Err(Error::Unsound(printable(words.as_bytes()))),
-            printed => printed.map(drop),
-        }
+        // What it prints is a line, which the pipe holds.
+        let child = self.child;
+        blocking(WHAT, move || {
+            child.wait().map(drop).map_err(|error| unsound(error.into()))
+        })
+        .await
     }
 }

@@ -146,14 +146,9 @@ fn is_ancestor(plan: &Plan, commit: &str) -> Result<bool, Error> {
     let (Some(head), true) = (&plan.head, is_name) else {
         return Ok(false);
     };
-    let git = plan.source.git();
-    let mut command = git.command(["merge-base", "--is-ancestor", commit, head]);
-    let output = command.output().map_err(|source| Error::Run {
-        what: "compare commits",
-        source,
-    })?;
     // It fails for a commit that is not here, as for one that is no ancestor.
-    Ok(output.status.success())
+    let args = ["merge-base", "--is-ancestor", commit, head];
+    Ok(plan.source.git().attempt("compare commits", args)?)
 }
 
 /// What has to be looked at again.

@@ -1,11 +1,12 @@
 //! What the guest's repository is told: where it came from, whose commits are made, how files are checked out. Nothing else
 //! of the user's configuration goes; above all no program to run and no password.
 
-use std::fmt::Write;
 use std::path::Path;
 
+use banger_git::{Git, Setting, write};
+
 use super::Error;
-use super::git::{Git, records};
+use super::source::Source;
 
 /// Settings that go from wherever the user has them.
 const ANYWHERE: [&str; 5] = [
@@ -30,32 +31,36 @@ const IDENTITY: [&str; 2] = ["user.name", "user.email"];
 
 /// Whose commits are made outside of any repository, as a file; nothing if nobody's, or without git.
 pub(crate) fn of_user() -> Option<String> {
-    let asked = ["config", "-z", "--get-regexp", r"^user\.(name|email)$"];
-    // It fails when there are none, too.
-    let listed = Git::in_dir(Path::new("/"))
-        .run("tell whose commits are made", asked)
-        .ok()?;
+    let settings = banger_git::of_user(&Git::alone(Path::new("/"))).ok()?;
     let mut text = String::new();
-    for record in records(&listed) {
-        let record = String::from_utf8_lossy(record);
-        if let Some((key, value)) = record.split_once('\n') {
-            section(&mut text, key, value);
-        }
+    for setting in settings
+        .iter()
+        .filter(|setting| IDENTITY.contains(&&setting.key[..]))
+    {
+        write(&mut text, &setting.key, &setting.value);
     }
     Some(text)
 }
 
 /// The guest's configuration, as a file, with whose commits are made or without.
-pub(crate) fn for_guest(git: &Git, as_is: bool, with_identity: bool) -> Result<String, Error> {
+pub(crate) fn for_guest(source: &Source, as_is: bool, with_identity: bool) -> Result<String, Error> {
     let what = "tell its object format";
-    let format = git.line(what, ["rev-parse", "--show-object-format"])?;
+    let format = source.git().line(what, ["rev-parse", "--show-object-format"])?;
     let mut text = String::new();
+    let promisor = source.promisor();
     match format.as_deref() {
-        None | Some("sha1") => section(&mut text, "core.repositoryformatversion", "0"),
-        Some(format) => {
-            section(&mut text, "core.repositoryformatversion", "1");
-            section(&mut text, "extensions.objectformat", format);
+        None | Some("sha1") if promisor.is_some() => {
+            write(&mut text, "core.repositoryformatversion", "1");
         }
+        None | Some("sha1") => write(&mut text, "core.repositoryformatversion", "0"),
+        Some(format) => {
+            write(&mut text, "core.repositoryformatversion", "1");
+            write(&mut text, "extensions.objectformat", format);
+        }
+    }
+    if let Some(remote) = promisor {
+        write(&mut text, "extensions.partialclone", &remote);
+        write(&mut text, &format!("remote.{remote}.promisor"), "true");
     }
     for (key, value) in [
         ("core.bare", "false"),
@@ -64,56 +69,49 @@ pub(crate) fn for_guest(git: &Git, as_is: bool, with_identity: bool) -> Result<S
         ("core.checkstat", "minimal"),
         ("core.trustctime", "false"),
     ] {
-        section(&mut text, key, value);
+        write(&mut text, key, value);
     }
-    let listed = git.run("list its settings", ["config", "--list", "-z", "--show-scope"])?;
-    let mut parts = records(&listed).map(|part| String::from_utf8_lossy(part).into_owned());
-    while let (Some(scope), Some(setting)) = (parts.next(), parts.next()) {
-        let Some((key, value)) = setting.split_once('\n') else {
-            continue;
-        };
-        if goes(&scope, key, as_is) && (with_identity || !IDENTITY.contains(&key)) {
+    let of_user = source.view.user().iter().map(|setting| (Scope::User, setting));
+    let own = source
+        .view
+        .local()
+        .iter()
+        .map(|setting| (Scope::Repository, setting));
+    for (scope, Setting { key, value }) in of_user.chain(own) {
+        if goes(scope, key, as_is) && (with_identity || !IDENTITY.contains(&&key[..])) {
             let value = if key.ends_with(".url") {
                 without_password(value)
             } else {
                 value.to_owned()
             };
-            section(&mut text, key, &value);
+            write(&mut text, key, &value);
         }
     }
     Ok(text)
 }
 
-fn goes(scope: &str, key: &str, as_is: bool) -> bool {
+/// Whose a setting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    User,
+    Repository,
+}
+
+fn goes(scope: Scope, key: &str, as_is: bool) -> bool {
     if ANYWHERE.contains(&key) {
         return true;
     }
-    if scope != "local" && scope != "worktree" {
+    if scope == Scope::User {
         return false;
     }
     let (first, last) = (key.split('.').next(), key.rsplit('.').next());
     match (first, last) {
         (Some("submodule"), Some("url" | "active")) => true,
-        (Some("remote"), Some("url" | "fetch")) => true,
+        (Some("remote"), Some("url" | "fetch" | "partialclonefilter")) => true,
         (Some("branch"), Some("remote" | "merge")) => true,
         // A checkout of a commit alone is a whole one.
         _ => LOCAL.contains(&key) && (as_is || !key.contains("sparse")),
     }
-}
-
-/// One setting (git-config(1), "Syntax").
-fn section(text: &mut String, key: &str, value: &str) {
-    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-    let (Some((section, _)), Some((rest, name))) = (key.split_once('.'), key.rsplit_once('.')) else {
-        return;
-    };
-    let value = quoted(value).replace('\n', "\\n").replace('\t', "\\t");
-    // Writing to a string does not fail.
-    let _ = match rest.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')) {
-        Some(sub) => writeln!(text, "[{section} \"{}\"]", quoted(sub)),
-        None => writeln!(text, "[{section}]"),
-    };
-    let _ = writeln!(text, "\t{name} = \"{value}\"");
 }
 
 /// The guest knows where the repository came from, but no password that someone wrote into the address.
@@ -164,7 +162,7 @@ mod tests {
             "branch.a.b.merge",
             "submodule.x.url",
         ] {
-            assert!(goes("local", key, true), "{key}");
+            assert!(goes(Scope::Repository, key, true), "{key}");
         }
         for key in [
             "core.fsmonitor",
@@ -176,19 +174,19 @@ mod tests {
             "remote.origin.uploadpack",
             "alias.x",
         ] {
-            assert!(!goes("local", key, true), "{key}");
+            assert!(!goes(Scope::Repository, key, true), "{key}");
         }
-        assert!(!goes("global", "remote.origin.url", true));
-        assert!(!goes("local", "core.sparsecheckout", false));
+        assert!(!goes(Scope::User, "remote.origin.url", true));
+        assert!(!goes(Scope::Repository, "core.sparsecheckout", false));
     }
 
     #[test]
     fn settings_are_written_as_git_reads_them() {
         let dir = tempfile::tempdir().unwrap();
         let mut text = String::new();
-        section(&mut text, "branch.we\"i.r\\d.merge", "refs/heads/a \"b\"\\; #c");
+        write(&mut text, "branch.we\"i.r\\d.merge", "refs/heads/a \"b\"\\; #c");
         std::fs::write(dir.path().join("config"), text).unwrap();
-        let read = Git::in_dir(dir.path())
+        let read = Git::alone(dir.path())
             .line("read", ["config", "-f", "config", "branch.we\"i.r\\d.merge"])
             .unwrap();
         assert_eq!(read.as_deref(), Some("refs/heads/a \"b\"\\; #c"));

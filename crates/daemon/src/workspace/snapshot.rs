@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::git::{Git, records};
+use banger_git::{Git, records};
+
 use super::listing::{self, Listed};
 use super::{Error, Plan};
 
@@ -28,16 +29,21 @@ pub(crate) fn take(plan: &mut Plan) -> Result<Snapshot, Error> {
     let git = plan
         .stage
         .git(&plan.source, "placed")
-        .with("GIT_CONFIG_COUNT", "1")
-        .with("GIT_CONFIG_KEY_0", "core.compression")
-        .with("GIT_CONFIG_VALUE_0", "1");
-    let paths = changed_paths(plan, &git)?;
+        .setting("core.compression=1");
+    let (paths, behind) = changed_paths(plan, &git)?;
     // Named first in one index, then written to another: git would touch the time of objects that there are.
     let options = ["--add", "--remove", "--replace", "--info-only", "-z", "--stdin"];
     let name = || std::iter::once("update-index").chain(options);
     let what = "read changed files";
     plan.stage.copy_index(&plan.stage.at("index"), "named")?;
     let named = plan.stage.git(&plan.source, "named");
+    // What is behind a link is there no more, which git says of it only when asked so.
+    let remove = ["update-index", "--force-remove", "-z", "--stdin"];
+    if !behind.is_empty() {
+        for git in [&named, &git] {
+            git.feed(what, remove, &behind)?;
+        }
+    }
     named.feed(what, name(), &paths)?;
     let entries = listing::index(&named)?;
     let new = new_paths(&named, &entries)?;
@@ -56,7 +62,7 @@ pub(crate) fn take(plan: &mut Plan) -> Result<Snapshot, Error> {
     let what = "write the tree of what is placed";
     let alone = plan.stage.alone(&plan.source, "placed");
     let tree = alone.line(what, ["write-tree", "--missing-ok"])?;
-    commit(plan, tree.ok_or(Error::Answer { what })?)
+    commit(plan, tree.ok_or(banger_git::Error::Answer { what })?)
 }
 
 /// The paths whose object is nowhere.
@@ -72,16 +78,19 @@ fn new_paths(git: &Git, entries: &[Listed]) -> Result<Vec<u8>, Error> {
     Ok(paths)
 }
 
-/// Files that changed, are new, or are there no more; and conflicts, which become what the work tree has.
-fn changed_paths(plan: &Plan, git: &Git) -> Result<Vec<u8>, Error> {
+/// Files that changed, are new, or are there no more; and conflicts, which become what the work tree has. Apart from them,
+/// those that are behind a symbolic link by now.
+fn changed_paths(plan: &Plan, git: &Git) -> Result<(Vec<u8>, Vec<u8>), Error> {
     let mut paths = listing::modified(git)?;
     paths.extend(plan.beside_index().cloned());
-    let mut lines = Vec::new();
+    let (mut lines, mut behind) = (Vec::new(), Vec::new());
     for path in paths {
+        let is_behind = plan.look(&path).is_err_and(|error| error.is_link());
+        let lines = if is_behind { &mut behind } else { &mut lines };
         lines.extend_from_slice(&path);
         lines.push(0);
     }
-    Ok(lines)
+    Ok((lines, behind))
 }
 
 fn of_commit(plan: &Plan) -> Result<Snapshot, Error> {
@@ -94,19 +103,19 @@ fn of_commit(plan: &Plan) -> Result<Snapshot, Error> {
             let what = "write an empty tree";
             let alone = plan.stage.alone(&plan.source, "none");
             let tree = alone.line(what, ["write-tree"])?;
-            commit(plan, tree.ok_or(Error::Answer { what })?)
+            commit(plan, tree.ok_or(banger_git::Error::Answer { what })?)
         }
     }
 }
 
-fn tree_of(git: &Git, commit: &str) -> Result<String, Error> {
+pub(crate) fn tree_of(git: &Git, commit: &str) -> Result<String, Error> {
     let what = "find the tree";
     let tree = git.line(what, ["rev-parse", "--verify", &format!("{commit}^{{tree}}")])?;
-    tree.ok_or(Error::Answer { what })
+    Ok(tree.ok_or(banger_git::Error::Answer { what })?)
 }
 
 fn commit(plan: &Plan, tree: String) -> Result<Snapshot, Error> {
-    let mut text = format!("tree {tree}\n");
+    let mut parents = Vec::new();
     if let Some(head) = &plan.head {
         if tree_of(&plan.source.git(), head)? == tree {
             return Ok(Snapshot {
@@ -114,7 +123,17 @@ fn commit(plan: &Plan, tree: String) -> Result<Snapshot, Error> {
                 tree,
             });
         }
-        text.push_str(&format!("parent {head}\n"));
+        parents.push(&head[..]);
+    }
+    let commit = commit_of(plan, &tree, &parents)?;
+    Ok(Snapshot { commit, tree })
+}
+
+/// A commit of a tree, in the plan's stage.
+pub(crate) fn commit_of(plan: &Plan, tree: &str, parents: &[&str]) -> Result<String, Error> {
+    let mut text = format!("tree {tree}\n");
+    for parent in parents {
+        text.push_str(&format!("parent {parent}\n"));
     }
     for role in ["author", "committer"] {
         text.push_str(&format!("{role} banger <banger@localhost> 0 +0000\n"));
@@ -124,6 +143,5 @@ fn commit(plan: &Plan, tree: String) -> Result<Snapshot, Error> {
     let args = ["hash-object", "-t", "commit", "-w", "--stdin"];
     let alone = plan.stage.alone(&plan.source, "placed");
     let commit = alone.feed("make a commit of what is placed", args, text.as_bytes())?;
-    let commit = String::from_utf8_lossy(&commit).trim().to_owned();
-    Ok(Snapshot { commit, tree })
+    Ok(String::from_utf8_lossy(&commit).trim().to_owned())
 }

@@ -1,57 +1,49 @@
-//! The repository on the host, of which nothing is ever written to.
+//! The repository on the host, of which nothing is ever written to, as git may see it: see `banger_git`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use banger_git::{Git, Repository, View};
 
 use super::Error;
-use super::git::Git;
 
-/// A work tree and where its repository is. In a linked worktree, some of that is the worktree's own.
+/// A work tree and where its repository is.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     /// The top of the work tree.
     pub(crate) root: PathBuf,
-    /// Where HEAD and the index are.
-    own: PathBuf,
     /// Where objects and references are.
     pub(crate) common: PathBuf,
     /// The commit of HEAD; none before the first one.
     pub(crate) head: Option<String>,
     /// The branch that is checked out; none when HEAD is detached.
     pub(crate) branch: Option<String>,
+    /// What git sees.
+    pub(crate) view: Arc<View>,
 }
 
 impl Source {
-    /// The work tree around `path`.
-    pub(crate) fn around(path: &Path) -> Result<Self, Error> {
-        let root = top_of(path)?;
-        let git = Git::in_dir(&root);
-        let what = "find the repository";
-        let dir = |which: &str| {
-            let found = git.path(what, ["rev-parse", "--path-format=absolute", which])?;
-            found.ok_or(Error::Answer { what })
-        };
+    /// The work tree around `path`; git sees it through a directory in `scratch`.
+    pub(crate) fn around(path: &Path, scratch: &Path) -> Result<Self, Error> {
+        let view = View::of(Repository::around(path)?, scratch)?;
+        let git = view.git();
         Ok(Self {
-            own: dir("--git-dir")?,
-            common: dir("--git-common-dir")?,
+            root: view.root().to_owned(),
+            common: view.common().to_owned(),
             head: commit(&git, "HEAD")?,
-            branch: git.line("name the branch", ["symbolic-ref", "--quiet", "--short", "HEAD"])?,
-            root,
+            branch: branch(&view, &git)?,
+            view: Arc::new(view),
         })
     }
 
     /// `git` that sees it as it is.
     pub(crate) fn git(&self) -> Git {
-        Git::in_dir(&self.root)
+        self.view.git()
     }
 
-    /// A file of this work tree's own part of the repository.
+    /// A file of its git directory, as a copy.
     pub(crate) fn own(&self, name: &str) -> PathBuf {
-        self.own.join(name)
-    }
-
-    /// A file of the part that all its work trees share.
-    pub(crate) fn shared(&self, name: &str) -> PathBuf {
-        self.common.join(name)
+        self.view.file(name)
     }
 
     /// The commit that `name` stands for.
@@ -59,40 +51,46 @@ impl Source {
         commit(&self.git(), name)
     }
 
+    /// The remote from which objects are missing that were promised (git-clone(1), `--filter`); none where all are here.
+    pub(crate) fn promisor(&self) -> Option<String> {
+        let settings = self.view.local().iter();
+        settings.clone().find_map(|setting| {
+            let named = setting.key.strip_prefix("remote.")?.strip_suffix(".promisor")?;
+            let of_extension = || {
+                settings
+                    .clone()
+                    .find(|setting| setting.key == "extensions.partialclone")
+            };
+            match &setting.value[..] {
+                "true" => Some(named.to_owned()),
+                _ => of_extension().map(|setting| setting.value.clone()),
+            }
+        })
+    }
+
     /// The commits at which its own history was cut off.
     pub(crate) fn shallow(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.shared("shallow")).unwrap_or_default();
+        let text = std::fs::read_to_string(self.own("shallow")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 }
 
 /// The top of the work tree around `path`.
 pub(crate) fn top_of(path: &Path) -> Result<PathBuf, Error> {
-    let metadata = std::fs::metadata(path).map_err(|source| Error::Enter {
-        path: path.to_owned(),
-        source,
-    })?;
-    let dir = if metadata.is_dir() {
-        path
-    } else {
-        path.parent().unwrap_or(path)
-    };
-    match Git::in_dir(dir).path("find the repository", ["rev-parse", "--show-toplevel"]) {
-        Ok(Some(top)) if !top.as_os_str().is_empty() => Ok(top),
-        Ok(_) => Err(Error::NoRepository(path.to_owned())),
-        Err(Error::Git { words, .. })
-            if words.contains("not a git repository") || words.contains("must be run in a work tree") =>
-        {
-            Err(Error::NoRepository(path.to_owned()))
-        }
-        Err(error) => Err(error),
-    }
+    Ok(Repository::around(path)?.root)
 }
 
 fn commit(git: &Git, name: &str) -> Result<Option<String>, Error> {
     let revision = format!("{name}^{{commit}}");
-    git.line(
-        "find the commit",
-        ["rev-parse", "--verify", "--quiet", "--end-of-options", &revision],
-    )
+    let args = ["rev-parse", "--verify", "--quiet", "--end-of-options", &revision];
+    Ok(git.line("find the commit", args)?)
+}
+
+fn branch(view: &View, git: &Git) -> Result<Option<String>, Error> {
+    let head = std::fs::read_to_string(view.file("HEAD")).unwrap_or_default();
+    match head.trim_end().strip_prefix("ref: refs/heads/") {
+        // Where references are in tables, the file has a name that is none.
+        Some(name) if name != ".invalid" => Ok(Some(name.to_owned())),
+        _ => Ok(git.line("name the branch", ["symbolic-ref", "--quiet", "--short", "HEAD"])?),
+    }
 }

@@ -1,15 +1,14 @@
 //! A place of our own in which git may write: copies of the index, and objects that the source does not have.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use banger_api::Paths;
+use banger_git::Git;
+use banger_hostfs::Dir;
 
 use super::Error;
-use super::git::Git;
 use super::source::Source;
 
 /// Where stages and quarantines are made.
@@ -31,6 +30,8 @@ pub(crate) fn clear_scratch(paths: &Paths) {
 #[derive(Debug)]
 pub(crate) struct Stage {
     dir: tempfile::TempDir,
+    /// What was checked out.
+    tree: Dir,
 }
 
 impl Stage {
@@ -46,7 +47,13 @@ impl Stage {
             Ok(dir)
         };
         let dir = made().map_err(|error| Error::file("make a directory in", scratch, error))?;
-        Ok(Self { dir })
+        let tree = Dir::open(&dir.path().join("tree")).map_err(banger_git::Error::from)?;
+        Ok(Self { dir, tree })
+    }
+
+    /// What was checked out in it.
+    pub(crate) fn tree(&self) -> &Dir {
+        &self.tree
     }
 
     /// A path in it.
@@ -57,10 +64,9 @@ impl Stage {
     /// `git` that sees the source's objects and those of this place, with the index `index` of this place. It may write objects
     /// that neither has: git touches the time of one that there is.
     pub(crate) fn git(&self, source: &Source, index: &str) -> Git {
-        let mut objects = alternate(&source.shared("objects"));
-        objects.pop();
+        let objects = source.view.alternate();
         self.alone(source, index)
-            .with("GIT_ALTERNATE_OBJECT_DIRECTORIES", OsString::from_vec(objects))
+            .with("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects)
     }
 
     /// The same that sees the objects of this place alone, and may write any.
@@ -82,18 +88,4 @@ impl Stage {
         };
         copied().map_err(|error| Error::file("copy", from, error))
     }
-}
-
-/// A line of `objects/info/alternates` (gitrepository-layout(5)); a path that could be taken for something else is quoted.
-pub(crate) fn alternate(path: &Path) -> Vec<u8> {
-    let mut line = vec![b'"'];
-    for &byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'"' | b'\\' => line.extend([b'\\', byte]),
-            b'\n' => line.extend(b"\\n"),
-            _ => line.push(byte),
-        }
-    }
-    line.extend(b"\"\n");
-    line
 }

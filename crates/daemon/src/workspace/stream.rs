@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -87,10 +86,13 @@ impl Shipment {
         let total = bytes.map(|file| file.bytes).sum();
         let mut told = 0;
         for path in &delta.send {
-            let Some(file) = plan.files.get_mut(path) else {
+            let Some(file) = plan.files.get(path) else {
                 continue;
             };
-            file.tag = out.file(path, file)?;
+            let tag = out.file(&plan, path, file)?;
+            if let Some(file) = plan.files.get_mut(path) {
+                file.tag = tag;
+            }
             if out.sent >= told + TELL {
                 told = out.sent;
                 let (what, done) = (what.clone(), out.sent.min(total));
@@ -99,7 +101,7 @@ impl Shipment {
             }
         }
         for path in directories(&plan, &delta) {
-            out.directory(&plan.source.root, &path)?;
+            out.directory(&plan, &path)?;
         }
         // Who made it says why when there is none.
         let Ok(pack) = self.pack.blocking_recv() else {
@@ -162,30 +164,35 @@ impl Out {
     }
 
     /// Sends a file and gives its tag, which says so when it is not what was planned.
-    fn file(&mut self, path: &[u8], file: &super::plan::File) -> Result<String, Error> {
-        let from = &file.at;
-        let metadata = match std::fs::symlink_metadata(from) {
-            Ok(metadata) => metadata,
-            // Deleted since the plan was made: as if it had been deleted before.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.bare(Kind::Remove, path)?;
-                return Ok(CHANGED.to_owned());
-            }
-            Err(source) => return Err(Error::file("look at", from, source)),
+    fn file(&mut self, plan: &Plan, path: &[u8], file: &super::plan::File) -> Result<String, Error> {
+        let gone = |out: &mut Self| {
+            out.bare(Kind::Remove, path)?;
+            Ok(CHANGED.to_owned())
         };
-        let (kind, planned) = match metadata.is_symlink() {
-            true => (Kind::Symlink, facts(&metadata)),
-            false => (Kind::File, facts(&metadata)),
+        let found = match plan.look(path) {
+            Ok(found) => found,
+            // Deleted since the plan was made, or behind a link by now: as if it had been deleted before.
+            Err(error) if error.is_absent() || error.is_link() => return gone(self),
+            Err(error) => return Err(banger_git::Error::from(error).into()),
         };
+        let from = found.path();
+        let metadata = found.metadata().clone();
+        let kind = match found.kind() {
+            banger_hostfs::Kind::Symlink => Kind::Symlink,
+            banger_hostfs::Kind::File => Kind::File,
+            // It is something else by now.
+            _ => return gone(self),
+        };
+        let planned = facts(&metadata);
         let mut unchanged = planned == (file.bytes, file.changed);
         self.begin(kind, path, &metadata)
             .map_err(|source| Error::file("send", from, source))?;
         if kind == Kind::Symlink {
-            let target = std::fs::read_link(from).map_err(|source| Error::file("read", from, source))?;
-            self.chunk(target.as_os_str().as_bytes())
+            let target = found.target().map_err(banger_git::Error::from)?;
+            self.chunk(&target)
                 .map_err(|source| Error::file("send", from, source))?;
         } else {
-            let opened = File::open(from).map_err(|source| Error::file("open", from, source))?;
+            let opened = found.open().map_err(banger_git::Error::from)?;
             let after = self
                 .content(opened)
                 .map_err(|source| Error::file("copy", from, source))?;
@@ -200,16 +207,15 @@ impl Out {
         Ok(tag)
     }
 
-    fn directory(&mut self, root: &Path, path: &[u8]) -> Result<(), Error> {
-        let at = root.join(std::ffi::OsStr::from_bytes(path));
+    fn directory(&mut self, plan: &Plan, path: &[u8]) -> Result<(), Error> {
         // One that is gone on the host is in a commit alone.
-        let Ok(metadata) = std::fs::symlink_metadata(&at) else {
+        let Ok(found) = plan.look(path) else {
             return Ok(());
         };
         let written = self
-            .begin(Kind::Directory, path, &metadata)
+            .begin(Kind::Directory, path, found.metadata())
             .and_then(|()| self.write_all(&tail("")));
-        written.map_err(|source| Error::file("send", &at, source))
+        written.map_err(|source| Error::file("send", found.path(), source))
     }
 
     fn own(&mut self, own: &Own) -> Result<(), Error> {

@@ -1,16 +1,20 @@
-//! What git knows of a repository that its patterns do not tell.
+//! What git knows of a repository that its patterns do not tell. A repository may be anyone's: git sees it through
+//! `banger_git`, and nothing of the repository's runs.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
+use banger_git::{Repository, View, records};
 use banger_hostfs::Named;
 use banger_model::suspicion;
 
 use super::patterns::MOST;
+
+/// Submodules in submodules beyond this are not looked into.
+const DEEP: usize = 16;
 
 /// The files below `root` that are in the index although a pattern of git's names them, and the directories that they are in.
 /// None where there is no git.
@@ -29,24 +33,40 @@ pub(super) fn despite_patterns(root: &Path) -> HashSet<PathBuf> {
 
 /// The files below `root` that are in the index, or in that of a submodule, and look like secrets.
 pub(super) fn like_secrets(root: &Path) -> HashSet<PathBuf> {
-    let listed = git(root, &["ls-files", "-z", "--cached", "--recurse-submodules"]);
-    let listed = listed.unwrap_or_default();
-    let like_secrets = paths(&listed).filter(|path| suspicion(path.as_os_str().as_bytes()).is_some());
-    like_secrets.map(Path::to_owned).collect()
+    let mut found = HashSet::new();
+    add_like_secrets(root, Path::new(""), DEEP, &mut found);
+    found
+}
+
+fn add_like_secrets(dir: &Path, below: &Path, deep: usize, found: &mut HashSet<PathBuf>) {
+    let stages = git(dir, &["ls-files", "-z", "--stage"]);
+    for entry in records(&stages.unwrap_or_default()) {
+        let Some(tab) = entry.iter().position(|&byte| byte == b'\t') else {
+            continue;
+        };
+        let path = Path::new(OsStr::from_bytes(&entry[tab + 1..]));
+        let whole = below.join(path);
+        // A submodule's own git would read its own configuration, so it is looked at as any other repository is.
+        if entry.starts_with(b"160000 ") {
+            let module = dir.join(path);
+            let is_checked_out = Repository::around(&module).is_ok_and(|found| found.root == module);
+            if deep > 0 && is_checked_out {
+                add_like_secrets(&module, &whole, deep - 1, found);
+            }
+        } else if suspicion(whole.as_os_str().as_bytes()).is_some() {
+            found.insert(whole);
+        }
+    }
 }
 
 fn paths(listed: &[u8]) -> impl Iterator<Item = &Path> {
-    let paths = listed.split(|&byte| byte == 0).filter(|path| !path.is_empty());
-    paths.map(|path| Path::new(OsStr::from_bytes(path)))
+    records(listed).map(|path| Path::new(OsStr::from_bytes(path)))
 }
 
 /// Where a repository has the patterns that are nobody else's; a linked work tree has them elsewhere.
 pub(super) fn exclude(repository: &Path) -> Option<PathBuf> {
-    let told = git(repository, &["rev-parse", "--git-path", "info/exclude"]);
-    Some(match told.as_ref().and_then(|told| told.strip_suffix(b"\n")) {
-        Some(path) => repository.join(OsStr::from_bytes(path)),
-        None => repository.join(".git/info/exclude"),
-    })
+    let found = Repository::around(repository).ok()?;
+    Some(found.common.at("info/exclude"))
 }
 
 /// Where a user has the patterns that count in all repositories.
@@ -75,21 +95,9 @@ pub(super) fn patterns(file: &Path) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// What git prints in `dir` when it succeeds. It writes nothing there and runs no program of the repository's.
+/// What git prints in `dir` when it succeeds. It writes nothing there, reads no configuration of the repository's and runs no
+/// program of its.
 fn git(dir: &Path, args: &[&str]) -> Option<Vec<u8>> {
-    let output = Command::new("git")
-        .args(["-c", "core.fsmonitor=false"])
-        .args(args)
-        .current_dir(dir)
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        // Where a hook of git's runs us, its variables would point to another repository.
-        .env_remove("GIT_DIR")
-        .env_remove("GIT_WORK_TREE")
-        .env_remove("GIT_INDEX_FILE")
-        .env_remove("GIT_PREFIX")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    let output = output.ok()?;
-    output.status.success().then_some(output.stdout)
+    let view = View::of(Repository::around(dir).ok()?, &std::env::temp_dir()).ok()?;
+    view.git_in(dir).run("list the index", args).ok()
 }

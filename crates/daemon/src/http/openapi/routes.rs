@@ -478,6 +478,13 @@ pub(super) fn routes() -> Vec<Route> {
             Out::Events("WorkspacePulled"),
         ),
         (
+            Post,
+            "/v1/vms/{name}/workspace/apply",
+            "Merge a guest's pulled work into the work tree on the host",
+            Some("WorkspaceQuery"),
+            Out::Json("WorkspaceApplied"),
+        ),
+        (
             Get,
             "/v1/vms/{name}/workspace/unsaved",
             "Tell which of a guest's work was not brought back",

@@ -1,5 +1,6 @@
 //! `banger vm workspace`
 
+mod apply;
 mod diff;
 mod export;
 mod prepare;
@@ -24,6 +25,7 @@ pub(crate) enum Command {
     Diff(diff::Args),
     Export(export::Args),
     Pull(pull::Args),
+    Apply(apply::Args),
 }
 
 pub(super) async fn run(command: Command) -> Result<i32, Failure> {
@@ -33,5 +35,6 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Diff(args) => diff::run(args).await,
         Command::Export(args) => export::run(args).await,
         Command::Pull(args) => pull::run(args).await,
+        Command::Apply(args) => apply::run(args).await,
     }
 }

@@ -128,6 +128,9 @@ pub(crate) fn tell_placed(vm: &str, report: &WorkspaceReport) {
     for path in &report.kept {
         print::say!("note: {path} stays as the guest has it");
     }
+    for note in &report.notes {
+        print::say!("note: {note}");
+    }
     tell_omitted(&report.omitted);
 }
 

@@ -4,6 +4,7 @@ use banger_api::client::Client;
 use banger_api::{WorkspacePulled, WorkspaceQuery};
 
 use super::which::Which;
+use crate::commands::vm::placement::GUEST_PATH;
 use crate::failure::Failure;
 use crate::progress::Display;
 use crate::work::interruptible;
@@ -18,7 +19,8 @@ use crate::{connection, exit, print};
 Examples:
   banger vm workspace pull web
   git log refs/banger/web/HEAD          what it committed
-  git merge refs/banger/web/work        take all of it")]
+  git merge refs/banger/web/work        take all of it
+  banger vm workspace apply web         the same where there are uncommitted changes here")]
 pub(crate) struct Args {
     #[command(flatten)]
     which: Which,
@@ -32,7 +34,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let pulled = pull(&client, &args.which.vm, &args.which.query()).await?;
     match args.json {
         true => print::json(&pulled)?,
-        false => tell(&pulled),
+        false => tell(&args.which.vm, &pulled),
     }
     Ok(exit::OK)
 }
@@ -53,7 +55,7 @@ pub(super) async fn pull(
 }
 
 /// Says what came, and what to do with it.
-pub(super) fn tell(pulled: &WorkspacePulled) {
+pub(super) fn tell(vm: &str, pulled: &WorkspacePulled) {
     for reference in &pulled.refs {
         let short = &reference.commit[..reference.commit.len().min(12)];
         print::line(&format!("{short}  {}", reference.name));
@@ -66,12 +68,18 @@ pub(super) fn tell(pulled: &WorkspacePulled) {
     }
     let Some(tip) = &pulled.tip else { return };
     let repository = shell_word(&pulled.source.to_string_lossy());
-    print::say!("take it with `git -C {repository} merge {tip}`");
-    if pulled.uncommitted && pulled.carries_local_changes {
+    if pulled.dirty {
+        // `git merge` refuses a work tree with changes of its own.
         print::say!(
-            "note: that has your own uncommitted changes, which went into the VM, too; `banger vm workspace export` has the \
-             VM's alone"
+            "{} has uncommitted changes: take the work with `banger vm workspace apply {vm}{}`",
+            pulled.source.display(),
+            match pulled.guest_path == GUEST_PATH {
+                true => String::new(),
+                false => format!(" {}", shell_word(&pulled.guest_path)),
+            }
         );
+    } else {
+        print::say!("take it with `git -C {repository} merge {tip}`");
     }
 }
 

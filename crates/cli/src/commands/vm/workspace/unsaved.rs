@@ -34,7 +34,7 @@ pub(crate) async fn before(client: &Client, vm: &str, ending: Ending) -> Result<
             match pull::pull(client, vm, &query).await {
                 Ok(pulled) => {
                     print::say!("{vm}: the work at {path} was brought back");
-                    pull::tell(&pulled);
+                    pull::tell(vm, &pulled);
                     continue;
                 }
                 Err(failure) if ending == Ending::Delete => return Err(failure),
@@ -44,6 +44,14 @@ pub(crate) async fn before(client: &Client, vm: &str, ending: Ending) -> Result<
         let hint = format!("bring it back with `banger vm workspace pull {vm} {path}`");
         match ending {
             Ending::Delete => {
+                let runs = client.vm(vm).await?.phase == banger_model::Phase::Running;
+                let hint = match runs {
+                    true => hint,
+                    // Only a guest that runs can send it.
+                    false => format!(
+                        "start it and bring it back: `banger vm start {vm} && banger vm workspace pull {vm} {path}`"
+                    ),
+                };
                 let message = format!("VM `{vm}` has work at {path} that was not brought back: {what}");
                 let lose = format!("or lose it with `banger vm delete -f {vm}`");
                 return Err(Failure::new(message, &[&hint, &lose]).exiting(exit::CONFLICT));

@@ -1,0 +1,54 @@
+//! `banger vm workspace apply`
+
+use banger_api::WorkspaceApplied;
+
+use super::which::Which;
+use crate::failure::Failure;
+use crate::work::interruptible;
+use crate::{connection, exit, print};
+
+/// Apply the pulled work of a VM to the work tree here, changes and all
+///
+/// Merges what `pull` brought into the files of the repository here, which may have changes of their own that are not
+/// committed. Conflicts are found before a file is written. HEAD, index and branches stay as they are: what comes is there as
+/// changes that are not committed. The VM need not run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm workspace pull web && banger vm workspace apply web
+  banger vm workspace apply web /srv/lib      the one at /srv/lib, of several
+  banger vm workspace apply web --json        which files changed")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let (vm, query) = (&args.which.vm, args.which.query());
+    let applied = interruptible(async { Ok(client.apply_workspace(vm, &query).await?) }).await?;
+    match args.json {
+        true => print::json(&applied)?,
+        false => show(&applied),
+    }
+    Ok(exit::OK)
+}
+
+fn show(applied: &WorkspaceApplied) {
+    for change in &applied.changes {
+        print::line(&format!("{}  {}", change.status, change.path));
+    }
+    for note in &applied.notes {
+        print::say!("note: {note}");
+    }
+    let count = applied.changes.len();
+    let files = if count == 1 { "file" } else { "files" };
+    print::say!(
+        "{}: {count} {files} changed by {}",
+        applied.source.display(),
+        applied.tip
+    );
+}

@@ -1,0 +1,352 @@
+//! Taking pulled work into the work tree on the host as it is, changes and all: what was placed, what is here now and what came
+//! back are merged. A conflict is found before anything is written, and HEAD and the index stay as they are.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+use banger_api::{WorkspaceApplied, WorkspaceChange, WorkspaceRequest};
+use banger_git::{Git, records};
+use banger_hostfs::{Dir, Kind};
+
+use super::placed::Record;
+use super::remote::printable;
+use super::snapshot::{self, commit_of};
+use super::source::Source;
+use super::{Error, Plan, pull};
+
+/// Merges what was pulled from a VM, whose record this is, into the work tree.
+pub(crate) fn apply(vm: &str, record: &Record, scratch: &Path) -> Result<WorkspaceApplied, Error> {
+    let (source, old, _) = pull::ours(record, scratch)?;
+    let prefix = format!("refs/banger/{}/", record.namespace);
+    let tip = pull::tip_of(&old).and_then(|name| Some((name, old.get(name)?)));
+    let Some((name, tip)) = tip else {
+        return Err(Error::NothingPulled(vm.to_owned()));
+    };
+    let base = old.get(pull::BASE).unwrap_or(&record.base);
+    if source.commit(base)?.is_none() {
+        return Err(Error::NothingPulled(vm.to_owned()));
+    }
+    let request = WorkspaceRequest {
+        path: source.root.clone(),
+        guest_path: record.guest_path.clone(),
+        include_secrets: true,
+        ..WorkspaceRequest::default()
+    };
+    let mut plan = Plan::make(&request, scratch)?;
+    let ours = snapshot::take(&mut plan)?.tree;
+    let merged = merged(&plan, &tree_of(&source, base)?, &ours, &tree_of(&source, tip)?)?;
+    let changes = changes(&plan, &ours, &merged)?;
+    let work = Work::of(&plan, &source)?;
+    let conflicts = work.conflicts(&changes)?;
+    if !conflicts.is_empty() {
+        return Err(Error::ApplyConflicts(conflicts));
+    }
+    work.check_out(&merged, &changes)?;
+    for change in changes.iter().filter(|change| change.is_file()) {
+        work.write(change)?;
+    }
+    let (files, modules): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|change| change.is_file());
+    let notes = modules
+        .iter()
+        .map(|change| format!("{} stays as it is: it is a submodule", printable(&change.path)));
+    Ok(WorkspaceApplied {
+        source: source.root,
+        tip: format!("{prefix}{name}"),
+        changes: files.iter().map(|change| change.view()).collect(),
+        notes: notes.collect(),
+    })
+}
+
+fn tree_of(source: &Source, commit: &str) -> Result<String, Error> {
+    snapshot::tree_of(&source.git(), commit)
+}
+
+/// The tree of the merge.
+fn merged(plan: &Plan, base: &str, ours: &str, theirs: &str) -> Result<String, Error> {
+    // Commits of our own, so that git takes this base and no other.
+    let base = commit_of(plan, base, &[])?;
+    let ours = commit_of(plan, ours, &[&base])?;
+    let theirs = commit_of(plan, theirs, &[&base])?;
+    let what = "merge what came back";
+    let args = [
+        "merge-tree",
+        "--write-tree",
+        "--name-only",
+        "--no-messages",
+        "-z",
+        &ours,
+        &theirs,
+    ];
+    let (is_clean, told) = plan.stage.git(&plan.source, "index").told(what, args)?;
+    let mut parts = records(&told).map(printable);
+    match (parts.next(), is_clean) {
+        (Some(tree), true) => Ok(tree),
+        (Some(_), false) => Err(Error::ApplyConflicts(parts.collect())),
+        (None, _) => Err(banger_git::Error::Answer { what }.into()),
+    }
+}
+
+/// A path that the merge changes.
+#[derive(Debug)]
+struct Change {
+    status: u8,
+    old_mode: String,
+    mode: String,
+    object: String,
+    path: Vec<u8>,
+}
+
+impl Change {
+    /// `:<old mode> <mode> <old object> <object> <status>`
+    fn parse(facts: &[u8], path: &[u8]) -> Option<Self> {
+        let facts = std::str::from_utf8(facts).ok()?.strip_prefix(':')?;
+        let [old_mode, mode, _, object, status] = facts.split(' ').collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        Some(Self {
+            status: *status.as_bytes().first()?,
+            old_mode: old_mode.to_owned(),
+            mode: mode.to_owned(),
+            object: object.to_owned(),
+            path: path.to_vec(),
+        })
+    }
+
+    fn is_file(&self) -> bool {
+        self.mode != "160000" && self.old_mode != "160000"
+    }
+
+    fn name(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.path))
+    }
+
+    fn view(&self) -> WorkspaceChange {
+        WorkspaceChange {
+            status: char::from(self.status).to_string(),
+            path: printable(&self.path),
+        }
+    }
+}
+
+fn changes(plan: &Plan, ours: &str, merged: &str) -> Result<Vec<Change>, Error> {
+    let what = "compare with the merge";
+    let args = [
+        "diff-tree",
+        "-r",
+        "-z",
+        "--raw",
+        "--no-renames",
+        "--full-index",
+        ours,
+        merged,
+    ];
+    let listed = plan.stage.git(&plan.source, "index").run(what, args)?;
+    let mut parts = records(&listed);
+    let mut changes = Vec::new();
+    while let (Some(facts), Some(path)) = (parts.next(), parts.next()) {
+        let change = Change::parse(facts, path);
+        changes.push(change.ok_or(banger_git::Error::Answer { what })?);
+    }
+    Ok(changes)
+}
+
+/// The work tree, and what comes into it.
+struct Work<'a> {
+    plan: &'a Plan,
+    root: Dir,
+    git: Git,
+}
+
+impl<'a> Work<'a> {
+    fn of(plan: &'a Plan, source: &Source) -> Result<Self, Error> {
+        Ok(Self {
+            root: Dir::open(&source.root).map_err(banger_git::Error::from)?,
+            git: plan.stage.git(&plan.source, "merged"),
+            plan,
+        })
+    }
+
+    /// What must not be written, and why.
+    fn conflicts(&self, changes: &[Change]) -> Result<Vec<String>, Error> {
+        let links = self.targets(changes)?;
+        let mut conflicts = Vec::new();
+        for change in changes.iter().filter(|change| change.is_file()) {
+            let reason = self.in_the_way(change, changes).or_else(|| {
+                let target = links.get(&change.path)?;
+                leads_out(change.name(), target).then_some("leads out of the work tree")
+            });
+            if let Some(reason) = reason {
+                conflicts.push(format!("{} ({reason})", printable(&change.path)));
+            }
+        }
+        Ok(conflicts)
+    }
+
+    fn in_the_way(&self, change: &Change, changes: &[Change]) -> Option<&'static str> {
+        let here = match self.root.look(change.name()) {
+            Ok(found) => Some(found),
+            Err(error) if error.is_absent() => None,
+            // A directory that becomes a link, or the other way round: what is in it goes first.
+            Err(_) => return Some("is behind a link"),
+        };
+        let planned = self.plan.files.get(&change.path);
+        match (here, planned) {
+            (None, None) => None,
+            (None, Some(_)) => Some("is gone meanwhile"),
+            (Some(found), Some(file)) => {
+                let metadata = found.metadata();
+                (!file.is_as_planned(metadata)).then_some("changes meanwhile")
+            }
+            // A directory of which everything goes makes way.
+            (Some(found), None) if found.kind() == Kind::Directory => {
+                let below = [&change.path[..], b"/"].concat();
+                let is_going = |path: &Vec<u8>| {
+                    changes
+                        .iter()
+                        .any(|other| other.status == b'D' && &other.path == path)
+                };
+                let stays = self
+                    .plan
+                    .files
+                    .keys()
+                    .any(|path| path.starts_with(&below) && !is_going(path));
+                stays.then_some("is a directory here")
+            }
+            (Some(_), None) => Some("is here, and is not tracked"),
+        }
+    }
+
+    /// Where the links lead that come.
+    fn targets(&self, changes: &[Change]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
+        let links = changes.iter().filter(|change| change.mode == "120000");
+        let read = |change: &Change| {
+            let target = self
+                .git
+                .run("read a link", ["cat-file", "blob", &change.object])?;
+            Ok((change.path.clone(), target))
+        };
+        links.map(read).collect()
+    }
+
+    /// Puts the files that come into the stage, as git checks them out.
+    fn check_out(&self, merged: &str, changes: &[Change]) -> Result<(), Error> {
+        self.git.run("read the merge", ["read-tree", merged])?;
+        let coming = changes
+            .iter()
+            .filter(|change| change.is_file() && change.status != b'D');
+        let paths: Vec<u8> = coming
+            .flat_map(|change| [&change.path[..], b"\0"].concat())
+            .collect();
+        let mut prefix = OsString::from("--prefix=");
+        prefix.push(self.plan.stage.at("tree"));
+        prefix.push("/");
+        let args = ["checkout-index", "-z", "--stdin"].map(OsString::from);
+        let args = args.into_iter().chain([prefix]);
+        self.git.feed("check the merge out", args, &paths)?;
+        Ok(())
+    }
+
+    fn write(&self, change: &Change) -> Result<(), Error> {
+        self.put(change)
+            .map_err(|error| banger_git::Error::from(error).into())
+    }
+
+    fn put(&self, change: &Change) -> Result<(), banger_hostfs::Error> {
+        let name = change.name();
+        if change.status == b'D' {
+            self.root.unlink(name)?;
+            // Directories go with the last file, as with git.
+            let above = name.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
+            for dir in above {
+                let is_empty = self.root.dir(dir).and_then(|dir| dir.entries());
+                if !is_empty.is_ok_and(|entries| entries.is_empty()) || self.root.remove(dir).is_err() {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        let (above, last) = (
+            name.parent().unwrap_or(Path::new("")),
+            name.file_name().unwrap_or_default(),
+        );
+        let dir = self.made(above)?;
+        let found = self.plan.stage.tree().look(name)?;
+        if found.kind() == Kind::Symlink {
+            let target = found.target()?;
+            let hidden = banger_hostfs::Fresh::hidden_name()?;
+            dir.symlink(&target, &hidden)?;
+            return dir.rename(&hidden, last, true);
+        }
+        let mut from = found.open()?;
+        let mut fresh = dir.fresh()?;
+        let failed = |source: io::Error| banger_hostfs::Error::File {
+            what: "write",
+            path: self.root.path().join(name),
+            source,
+        };
+        io::copy(&mut from, fresh.file()).map_err(failed)?;
+        fresh
+            .file()
+            .set_permissions(found.metadata().permissions())
+            .map_err(failed)?;
+        fresh.name(last, true)
+    }
+
+    /// The directory, made if it is not there.
+    fn made(&self, path: &Path) -> Result<Dir, banger_hostfs::Error> {
+        let mut dir = self.root.again()?;
+        for part in path.components() {
+            dir = match dir.dir(part) {
+                Err(error) if error.is_absent() => {
+                    dir.make_dir(part, 0o777)?;
+                    dir.dir(part)?
+                }
+                opened => opened?,
+            };
+        }
+        Ok(dir)
+    }
+}
+
+/// Whether a link at `path` leads out of the work tree, or into a git directory.
+fn leads_out(path: &Path, target: &[u8]) -> bool {
+    let mut at: Vec<&OsStr> = path.parent().unwrap_or(path).iter().collect();
+    for part in Path::new(OsStr::from_bytes(target)).components() {
+        match part {
+            Component::RootDir | Component::Prefix(_) => return true,
+            Component::CurDir => {}
+            Component::ParentDir if at.pop().is_none() => return true,
+            Component::ParentDir => {}
+            Component::Normal(name) => at.push(name),
+        }
+    }
+    at.first().is_some_and(|first| first.eq_ignore_ascii_case(".git"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_out_of_the_work_tree_are_seen() {
+        for (path, target, out) in [
+            ("a", "b", false),
+            ("a/b", "../c", false),
+            ("a/b", "../../c", true),
+            ("a", "/etc/passwd", true),
+            ("a", "..", true),
+            ("a", "./b/../../c", true),
+            ("a/b", "../.git/hooks", true),
+        ] {
+            assert_eq!(
+                leads_out(Path::new(path), target.as_bytes()),
+                out,
+                "{path} -> {target}"
+            );
+        }
+        banger_cases::refused("git", "apply.link-out");
+    }
+}

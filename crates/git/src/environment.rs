@@ -1,0 +1,162 @@
+//! The environment of git, which is built: nothing of the caller's gets in but what is named here.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Variables of the caller's that git and the filters of the user's global configuration have: who the user is, and where
+/// that configuration is.
+const KEPT: [&str; 14] = [
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_EXEC_PATH",
+    "GNUPGHOME",
+    "HOME",
+    "LOGNAME",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+];
+
+/// Lists of directories in which programs and libraries are looked for.
+const SEARCHED: [&str; 2] = ["PATH", "LD_LIBRARY_PATH"];
+
+/// Where programs are when nobody says.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// What is the same each time.
+const FIXED: [(&str, &str); 11] = [
+    ("GIT_OPTIONAL_LOCKS", "0"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    // Objects as they are, and none from the network: a partial clone's missing ones are fetched by programs.
+    ("GIT_NO_REPLACE_OBJECTS", "1"),
+    ("GIT_NO_LAZY_FETCH", "1"),
+    ("GIT_ALLOW_PROTOCOL", "file"),
+    ("GIT_PROTOCOL_FROM_USER", "0"),
+    ("GIT_LFS_SKIP_SMUDGE", "1"),
+    ("GIT_PAGER", "cat"),
+    ("GIT_ASKPASS", "false"),
+    // File names are what they are called, whatever they contain.
+    ("GIT_LITERAL_PATHSPECS", "1"),
+    ("LC_ALL", "C.UTF-8"),
+];
+
+/// The variables for git on the work tree at `root`.
+pub(crate) fn variables(root: Option<&Path>) -> Vec<(OsString, OsString)> {
+    built(|name| std::env::var_os(name), root)
+}
+
+fn built(of_caller: impl Fn(&str) -> Option<OsString>, root: Option<&Path>) -> Vec<(OsString, OsString)> {
+    let mut variables = Vec::new();
+    for name in KEPT {
+        // A relative path would be one in the repository.
+        let is_safe = |value: &OsString| name != "GIT_EXEC_PATH" || Path::new(value).is_absolute();
+        variables.extend(of_caller(name).filter(is_safe).map(|value| (name.into(), value)));
+    }
+    for name in SEARCHED {
+        let value = of_caller(name).or_else(|| (name == "PATH").then(|| PATH.into()));
+        let value = value
+            .map(|value| outside(&value, root))
+            .filter(|value| !value.is_empty());
+        variables.extend(value.map(|value| (name.into(), value)));
+    }
+    variables.extend(FIXED.map(|(name, value)| (name.into(), value.into())));
+    variables
+}
+
+/// A list of directories without those that could be in the repository: empty, relative, or below its top.
+fn outside(list: &OsStr, root: Option<&Path>) -> OsString {
+    let dirs = list
+        .as_bytes()
+        .split(|&byte| byte == b':')
+        .map(|dir| Path::new(OsStr::from_bytes(dir)));
+    let dirs = dirs.filter(|dir| dir.is_absolute() && !is_within(dir, root));
+    let dirs: Vec<&[u8]> = dirs.map(|dir| dir.as_os_str().as_bytes()).collect();
+    OsString::from_vec(dirs.join(&b':'))
+}
+
+fn is_within(dir: &Path, root: Option<&Path>) -> bool {
+    let Some(root) = root else { return false };
+    dir.starts_with(root) || dir.canonicalize().is_ok_and(|dir| dir.starts_with(root))
+}
+
+/// The program `name` in the directories of `PATH` of `variables`.
+pub(crate) fn program(name: &str, variables: &[(OsString, OsString)]) -> Option<PathBuf> {
+    let (_, path) = variables.iter().find(|(variable, _)| variable == "PATH")?;
+    let found = std::env::split_paths(path).map(|dir| dir.join(name));
+    found.into_iter().find(|file| {
+        let access = rustix::fs::access(file, rustix::fs::Access::EXEC_OK);
+        access.is_ok() && file.is_file()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_callers_gets_in_that_is_not_named() {
+        let of_caller = |name: &str| match name {
+            "GIT_EXEC_PATH" => Some(OsString::from("libexec")),
+            _ => Some(OsString::from("/x")),
+        };
+        let variables = built(of_caller, None);
+        let names: Vec<&str> = variables.iter().filter_map(|(name, _)| name.to_str()).collect();
+        for name in [
+            "GIT_DIR",
+            "GIT_WORK_TREE",
+            "GIT_INDEX_FILE",
+            "GIT_OBJECT_DIRECTORY",
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+            "GIT_COMMON_DIR",
+            "GIT_NAMESPACE",
+            "GIT_CONFIG",
+            "GIT_CONFIG_COUNT",
+            "GIT_CONFIG_PARAMETERS",
+            "GIT_EXTERNAL_DIFF",
+            "GIT_SSH",
+            "GIT_SSH_COMMAND",
+            "GIT_PROXY_COMMAND",
+            "GIT_EDITOR",
+            "GIT_TEMPLATE_DIR",
+            "GIT_TRACE",
+            "GIT_TRACE2",
+            "LD_PRELOAD",
+            "SSH_ASKPASS",
+            "EDITOR",
+            "VISUAL",
+            "PAGER",
+            "BASH_ENV",
+            "ENV",
+            "GIT_EXEC_PATH",
+            "SSH_AUTH_SOCK",
+            "API_TOKEN",
+        ] {
+            assert!(!names.contains(&name), "{name}");
+            banger_cases::refused("git", &format!("environment.{}", name.to_lowercase()));
+        }
+        for name in ["HOME", "PATH", "GIT_CONFIG_GLOBAL", "GIT_NO_LAZY_FETCH"] {
+            assert!(names.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn programs_are_not_looked_for_in_the_repository() {
+        let root = Path::new("/home/me/repo");
+        for (list, kept) in [
+            (".:/usr/bin", "/usr/bin"),
+            (":/usr/bin:", "/usr/bin"),
+            ("bin:/usr/bin", "/usr/bin"),
+            ("/home/me/repo/node_modules/.bin:/usr/bin", "/usr/bin"),
+            ("/home/me/repository/bin:/bin", "/home/me/repository/bin:/bin"),
+        ] {
+            assert_eq!(outside(OsStr::new(list), Some(root)), kept, "{list}");
+        }
+        banger_cases::refused("git", "path.relative-or-within");
+    }
+}

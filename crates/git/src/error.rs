@@ -1,0 +1,144 @@
+//! Why git did not do its work, or was not asked to.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A repository could not be used, or git failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no git, it could not be run, met a limit, or was cancelled.
+    #[error("failed to run git")]
+    Child(#[source] banger_confined::Error),
+    /// There is no git.
+    #[error("git is not installed")]
+    NoGit,
+    /// `git` failed, in its own words.
+    #[error("git failed to {what}: {words}")]
+    Failed {
+        /// What it was to do.
+        what: &'static str,
+        /// Its words.
+        words: String,
+    },
+    /// What git printed is not what it documents.
+    #[error("failed to parse git's answer when asked to {what}")]
+    Answer {
+        /// What it was asked.
+        what: &'static str,
+    },
+    /// The path is no directory.
+    #[error("failed to enter {}", .path.display())]
+    Enter {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The path is in no repository.
+    #[error("{} is in no git repository", .0.display())]
+    NoRepository(PathBuf),
+    /// A link, or what is neither file nor directory, where git would follow or wait.
+    #[error("{} is {kind}: it could lead git to files outside of the repository", .path.display())]
+    Odd {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        kind: String,
+    },
+    /// A `.git` file names a directory that does not record the work tree.
+    #[error("{} names the git directory {}, which does not record this work tree", .file.display(), .target.display())]
+    Elsewhere {
+        /// The file.
+        file: PathBuf,
+        /// What it names.
+        target: PathBuf,
+        /// Whether the directory is one of `git worktree`.
+        linked: bool,
+    },
+    /// Objects of another repository, which does not record it.
+    #[error("the repository at {} borrows objects of {}, which does not record that", .repository.display(), .lender.display())]
+    Borrowed {
+        /// The repository.
+        repository: PathBuf,
+        /// The directory of objects.
+        lender: PathBuf,
+    },
+    /// Someone else owns it.
+    #[error("{} belongs to another user", .0.display())]
+    Owner(PathBuf),
+    /// A file could not be read or made.
+    #[error("failed to {what} {}", .path.display())]
+    File {
+        /// What failed.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is larger than any such file.
+    #[error("{} has more than {most} bytes", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most that are read.
+        most: u64,
+    },
+}
+
+impl Error {
+    pub(crate) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        Self::File { what, path, source }
+    }
+
+    /// What the user can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let shown = |path: &Path| quoted(&path.to_string_lossy());
+        Some(match self {
+            Self::NoGit => "install git: `apt-get install git`".to_owned(),
+            Self::NoRepository(_) => "run `git init` there, or name the path of a repository".to_owned(),
+            Self::Odd { .. } => {
+                "if you made the repository yourself, `git clone` it to another directory and use that; else do not trust it"
+                    .to_owned()
+            }
+            Self::Elsewhere { linked: true, .. } => {
+                "if you moved the work tree, run `git worktree repair` in it; else do not trust it".to_owned()
+            }
+            Self::Elsewhere { file, target, .. } => {
+                let root = file.parent().unwrap_or(file);
+                format!(
+                    "if the directory is yours, record the work tree in it: `git config -f {} core.worktree {}`",
+                    shown(&target.join("config")),
+                    shown(root)
+                )
+            }
+            Self::Borrowed { repository, lender } => {
+                let lender = lender.parent().unwrap_or(lender);
+                format!(
+                    "if you made it with `git clone --shared` or `--reference`, record it: `git config -f {} --add \
+                     banger.borrower {}`, or copy the objects: `git -C {} repack -a -d` and remove objects/info/alternates",
+                    shown(&lender.join("config")),
+                    shown(repository),
+                    shown(repository)
+                )
+            }
+            Self::Owner(path) => {
+                format!("if you trust it, `git config --global --add safe.directory {}`", shown(path))
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// A word as a shell reads it.
+fn quoted(text: &str) -> String {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+@".contains(char);
+    match text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
