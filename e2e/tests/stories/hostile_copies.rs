@@ -232,7 +232,10 @@ fn sizes_that_lie(backend: Backend) -> Result<()> {
     if backend.is_real() {
         home.banger(["vm", "cp", "vm:/proc/version", &here("v")])?.ok()?;
         let version = std::fs::read_to_string(here("v"))?;
-        ensure!(version == sh(&home, "vm", "cat /proc/version")?, "{version:?}");
+        ensure!(
+            version.trim() == sh(&home, "vm", "cat /proc/version")?.trim(),
+            "{version:?}"
+        );
         home.banger(["vm", "cp", "vm:/proc/sys/kernel", &here("kernel")])?
             .ok()?;
         let kind = std::fs::read_to_string(here("kernel/ostype"))?;
