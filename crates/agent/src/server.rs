@@ -6,10 +6,10 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use banger_guest_api::workspace::{Look, Protect};
+use banger_guest_api::workspace::{Look, Protect, PutWorkspace};
 use banger_guest_api::{
-    CLOCK_HEADER, Clock, Configure, Event, Exec, Failure, Health, InitState, OfDirectory, PROTOCOL, Ready,
-    SSH, STDIO_MUX, Shutdown, Ssh, TUNNEL, routes,
+    CLOCK_HEADER, Clock, Configure, Event, Exec, Failure, Health, InitState, PROTOCOL, Ready, SSH, STDIO_MUX,
+    Shutdown, Ssh, TUNNEL, routes,
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
 
 use crate::answer::{Answer, body, json, stream, switching};
-use crate::exec::{Shims, Surroundings};
+use crate::exec::{Shims, Surroundings, account};
 use crate::failure::{During, refused};
 use crate::forward::{self, Waiting};
 use crate::freeze::{Frozen, Hold};
@@ -323,14 +323,17 @@ impl<G: Guest> Server<G> {
 
     async fn workspace(&self, mut request: Request<Incoming>) -> Result<Answer, Failure> {
         let query = request.uri().query().unwrap_or_default();
-        let of = OfDirectory::parse(query).during("understand where a workspace goes")?;
-        let path = String::from_utf8(of.path);
-        let path = path.map_err(|_| refused("the path of a workspace is not UTF-8"))?;
-        let base = self.serving()?.surroundings.path(workspace::checked(&path)?);
+        let put = PutWorkspace::parse(query).during("understand where a workspace goes")?;
+        let surroundings = self.serving()?.surroundings;
+        let base = surroundings.path(workspace::checked(&put.path)?);
+        let owner = account::of(put.owner.as_deref(), &surroundings)?;
+        let owner = surroundings.is_real().then_some(owner);
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
             if let Some((socket, sent)) = stream(upgrade).await {
-                files::serve(socket, sent, move |entries, _| workspace::apply(entries, &base));
+                files::serve(socket, sent, move |entries, _| {
+                    workspace::apply_as(owner.as_ref(), entries, &base)
+                });
             }
         });
         Ok(switching(STDIO_MUX))

@@ -54,6 +54,7 @@ impl Guest {
             entropy: String::new(),
             network: None,
             git: None,
+            workdir: None,
         };
         let body = serde_json::to_vec(&configure).unwrap();
         let answer = guest.request(routes::CONFIGURE, "", &body);

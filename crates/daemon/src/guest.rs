@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banger_guest_api::{
-    AGENT_PORT, CLOCK_HEADER, Configure, Connect, Event, Exec, Failure, FilesDone, Health, Listen, Ready,
+    AGENT_PORT, CLOCK_HEADER, Configure, Connect, Exec, Failure, FilesDone, Health, Listen, Ready,
     SSH, STDIO_MUX, Shutdown, Ssh, TUNNEL, Take, routes,
 };
 use banger_model::ErrorCode;
@@ -21,11 +21,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use self::budget::{Budget, Unfit};
 use crate::error::Describe;
 
+pub(crate) mod budget;
+mod events;
 mod files;
 mod secrets;
 mod sessions;
+
+pub(crate) use self::events::Events;
 
 /// The body of a request to the agent.
 pub(crate) type RequestBody = BoxBody<Bytes, std::io::Error>;
@@ -34,6 +39,7 @@ pub(crate) type RequestBody = BoxBody<Bytes, std::io::Error>;
 #[derive(Debug, Clone)]
 pub(crate) struct Guest {
     machine: Arc<dyn Machine>,
+    user: Option<Arc<str>>,
 }
 
 /// The agent could not be asked, or refused. `asked` says for what.
@@ -66,8 +72,11 @@ pub(crate) enum Error {
     Answer {
         asked: &'static str,
         #[source]
-        source: serde_json::Error,
+        source: Unfit,
     },
+    /// The agent's answer has more bytes than any that is right.
+    #[error("the guest's answer is longer than {most} bytes when asked to {asked}")]
+    TooLong { asked: &'static str, most: usize },
     /// The agent said nothing.
     #[error("the guest's agent ended without an answer when asked to {asked}")]
     Ended { asked: &'static str },
@@ -104,6 +113,7 @@ pub(crate) struct Cause {
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
+        let failure = budget::failure(failure);
         let mut cause = None;
         for text in failure.causes.iter().rev() {
             let deeper = cause.take().map(Box::new);
@@ -133,14 +143,25 @@ impl Frozen {
 impl Guest {
     /// The agent of `machine`, which has knocked.
     pub(crate) fn new(machine: Arc<dyn Machine>) -> Self {
-        Self { machine }
+        Self { machine, user: None }
+    }
+
+    /// The same, whose workspaces belong to `user`: the image's, who runs the VM's commands.
+    pub(crate) fn of_user(self, user: &str) -> Self {
+        let user = (!user.is_empty()).then(|| user.into());
+        Self { user, ..self }
+    }
+
+    /// Whose its workspaces are; root's when nobody says.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// Sends the one configuration of a boot, and waits until the guest is ready.
     pub(crate) async fn configure(&self, configure: &Configure) -> Result<Ready, Error> {
         let asked = "configure itself";
         let request = json(Method::POST, routes::CONFIGURE, configure);
-        self.answer(asked, request).await
+        self.answer(asked, request).await.map(budget::ready)
     }
 
     /// Asks whether the agent lives; like every request, it says what time it is.
@@ -262,10 +283,7 @@ impl Guest {
             .body(empty())
             .expect("a constant request");
         let response = self.send("tell its events", request).await?;
-        Ok(Events {
-            body: response.into_body(),
-            buffer: Vec::new(),
-        })
+        Ok(Events::of(response.into_body()))
     }
 
     async fn answer<T: DeserializeOwned>(
@@ -273,19 +291,19 @@ impl Guest {
         asked: &'static str,
         request: Request<RequestBody>,
     ) -> Result<T, Error> {
-        Ok(self.long_answer(asked, request, MAX_ANSWER).await?.0)
+        Ok(self.long_answer(asked, request, Budget::USUAL).await?.0)
     }
 
-    /// An answer of at most so many bytes, and how many it has.
+    /// An answer within a budget, and how many bytes it has.
     pub(crate) async fn long_answer<T: DeserializeOwned>(
         &self,
         asked: &'static str,
         request: Request<RequestBody>,
-        most: usize,
+        budget: Budget,
     ) -> Result<(T, usize), Error> {
         let response = self.send(asked, request).await?;
-        let body = collect(asked, response, most).await?;
-        let answer = serde_json::from_slice(&body).map_err(|source| Error::Answer { asked, source })?;
+        let body = collect(asked, response, budget.bytes).await?;
+        let answer = budget::decode(&body, budget).map_err(|source| Error::Answer { asked, source })?;
         Ok((answer, body.len()))
     }
 
@@ -301,7 +319,9 @@ impl Guest {
             .await
             .map_err(|source| Error::Dial { asked, source })?;
         let http = |source| Error::Http { asked, source };
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
+        let mut client = http1::Builder::new();
+        client.max_buf_size(MOST_BUFFERED).max_headers(MOST_HEADERS);
+        let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.map_err(http)?;
         // The connection lives as long as its request, response and upgrade do; its errors come out of those.
         tokio::spawn(connection.with_upgrades());
         let headers = request.headers_mut();
@@ -316,8 +336,9 @@ impl Guest {
         if status == StatusCode::NOT_FOUND {
             return Err(Error::TooOld { asked });
         }
-        let body = collect(asked, response, MAX_ANSWER).await?;
-        let failure = serde_json::from_slice::<Failure>(&body).unwrap_or_else(|_| {
+        // Of one that is too long, the status counts.
+        let body = collect(asked, response, Budget::SMALL.bytes).await.unwrap_or_default();
+        let failure = budget::decode::<Failure>(&body, Budget::SMALL).unwrap_or_else(|_| {
             let answer = String::from_utf8_lossy(&body[..body.len().min(512)]);
             Failure::new(format!("{status}: {answer}"))
         });
@@ -339,48 +360,23 @@ fn stream_of(asked: &'static str, upgraded: Upgraded) -> Result<Tunnel, Error> {
     })
 }
 
-/// The most bytes of an answer that is held whole; a guest does not decide how much memory the daemon takes.
-const MAX_ANSWER: usize = 1 << 20;
+/// The most of a response that is read ahead, its head included, and the most headers.
+const MOST_BUFFERED: usize = 64 << 10;
+const MOST_HEADERS: usize = 32;
 
+/// The whole of an answer, which has at most so many bytes: a guest does not decide how much memory the daemon takes.
 async fn collect(asked: &'static str, response: Response<Incoming>, most: usize) -> Result<Vec<u8>, Error> {
     let mut body = response.into_body();
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|source| Error::Http { asked, source })?;
         let Ok(data) = frame.into_data() else { continue };
-        let room = most - bytes.len();
-        bytes.extend_from_slice(&data[..data.len().min(room)]);
-        if bytes.len() == most {
-            break;
+        if data.len() > most - bytes.len() {
+            return Err(Error::TooLong { asked, most });
         }
+        bytes.extend_from_slice(&data);
     }
     Ok(bytes)
-}
-
-/// The events of a guest, as they come.
-#[derive(Debug)]
-pub(crate) struct Events {
-    body: Incoming,
-    buffer: Vec<u8>,
-}
-
-impl Events {
-    /// The next event; `None` when the guest's agent is gone, or speaks nonsense.
-    pub(crate) async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                return serde_json::from_slice(&line).ok();
-            }
-            if self.buffer.len() > MAX_ANSWER {
-                return None;
-            }
-            let frame = self.body.frame().await?.ok()?;
-            if let Ok(data) = frame.into_data() {
-                self.buffer.extend_from_slice(&data);
-            }
-        }
-    }
 }
 
 /// A request with a JSON body.
@@ -436,16 +432,29 @@ impl Describe for Error {
                 status: StatusCode::CONFLICT,
                 ..
             } => ErrorCode::InUse,
-            Self::Dial { .. } | Self::Http { .. } | Self::Ended { .. } | Self::Refused { .. } => {
-                ErrorCode::Guest
+            Self::Dial { .. }
+            | Self::Http { .. }
+            | Self::Ended { .. }
+            | Self::TooLong { .. }
+            | Self::Answer {
+                source: Unfit::TooMuch { .. },
+                ..
             }
+            | Self::Refused { .. } => ErrorCode::Guest,
             Self::Answer { .. } | Self::NoUpgrade { .. } | Self::TooOld { .. } => ErrorCode::VersionMismatch,
         }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Dial { .. } | Self::Http { .. } | Self::Ended { .. } => {
+            Self::Dial { .. }
+            | Self::Http { .. }
+            | Self::Ended { .. }
+            | Self::TooLong { .. }
+            | Self::Answer {
+                source: Unfit::TooMuch { .. },
+                ..
+            } => {
                 vec!["look at the guest's console with `banger vm logs`".to_owned()]
             }
             Self::Answer { .. } | Self::NoUpgrade { .. } | Self::TooOld { .. } => {

@@ -42,6 +42,9 @@ pub struct Configure {
     /// The guest's network card; without one the guest has its loopback interface alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// The image's working directory, which is made when no layer has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workdir: Option<String>,
     /// Settings of git that hold where the image says nothing else, in the syntax of git-config(1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<String>,

@@ -15,7 +15,7 @@
 //! | `GET /v1/files/list` with `Upgrade: stdio_mux_v1` | query [`OfDirectory`] | 101, then frames; see [`files`] |
 //! | `POST /v1/files/remove` | query [`OfDirectory`] | [`FilesDone`] |
 //! | `POST /v1/workspace/look` | [`workspace::Look`] | [`workspace::Seen`] |
-//! | `PUT /v1/workspace` with `Upgrade: stdio_mux_v1` | query [`OfDirectory`] | 101, then frames; see [`workspace`] |
+//! | `PUT /v1/workspace` with `Upgrade: stdio_mux_v1` | query [`workspace::PutWorkspace`] | 101, then frames; see [`workspace`] |
 //! | `POST /v1/workspace/protect` | [`workspace::Protect`] | |
 //! | `PUT /v1/secrets/NAME` with the value as body | query [`PutSecret`] | ; see [`secret`] |
 //! | `POST /v1/freeze` | | a line, then nothing: the VM's disk is frozen until the client leaves, or for a minute |

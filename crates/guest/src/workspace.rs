@@ -16,6 +16,8 @@ use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
+use crate::query::{self, Query, QueryError};
+
 /// The longest path or tag of an entry.
 const MAX_NAME: u32 = 64 << 10;
 
@@ -57,6 +59,47 @@ pub enum Seen {
         /// Whether HEAD, its branch or the index are not as they were placed.
         git_touched: bool,
     },
+}
+
+/// The query of the route that changes a workspace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PutWorkspace {
+    /// Absolute directory in the guest.
+    pub path: String,
+    /// Whose it is, as [`crate::Exec::user`] names them; root's when absent.
+    pub owner: Option<String>,
+}
+
+impl PutWorkspace {
+    /// It as a query.
+    pub fn to_query(&self) -> String {
+        let query = Query::default().add("path", self.path.as_bytes());
+        let owner = self.owner.iter();
+        owner
+            .fold(query, |query, owner| query.add("owner", owner.as_bytes()))
+            .end()
+    }
+
+    /// Reads it from a query.
+    ///
+    /// # Errors
+    /// When the query has anything else, or no path.
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        let mut put = Self::default();
+        for pair in query::pairs(text) {
+            let (name, value) = pair?;
+            let text = |name| String::from_utf8(value).map_err(|_| QueryError::Value(name));
+            match name {
+                "path" => put.path = text("path")?,
+                "owner" => put.owner = Some(text("owner")?),
+                other => return Err(QueryError::Unknown(other.to_owned())),
+            }
+        }
+        match put.path.is_empty() {
+            true => Err(QueryError::Missing("path")),
+            false => Ok(put),
+        }
+    }
 }
 
 /// Which workspace to make read-only, or writable again.
@@ -223,6 +266,17 @@ fn nonsense(what: &str) -> io::Error {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_query_says_where_and_whose() {
+        for owner in [None, Some("1000:1000".to_owned()), Some("a b&c".to_owned())] {
+            let path = "/root/re po".to_owned();
+            let put = PutWorkspace { path, owner };
+            assert_eq!(PutWorkspace::parse(&put.to_query()), Ok(put));
+        }
+        assert!(PutWorkspace::parse("owner=0").is_err());
+        assert!(PutWorkspace::parse("path=/a&mode=777").is_err());
+    }
 
     proptest! {
         #[test]

@@ -150,6 +150,10 @@ impl Guest for Fake {
                     ..Failure::new("mount /dev/vda")
                 });
             }
+            if let Some(dir) = &configure.workdir {
+                // Below this guest's root, as its paths are.
+                let _ = std::fs::create_dir_all(self.root.join(dir.trim_start_matches('/')));
+            }
             Ok(Configured {
                 ready: Ready {
                     init: InitKind::Agent,

@@ -88,6 +88,12 @@ impl Unconfigured {
         ended(&mut parts.phases, "mounted");
         let here = Path::new("/");
         identity::assume(configure, here)?;
+        if let Some(dir) = &configure.workdir
+            && let Err(error) = std::fs::create_dir_all(dir)
+        {
+            // Commands that shall work there will say so, too; all others need it not.
+            eprintln!("banger: make the image's working directory {dir}: {error}");
+        }
         if let Some(settings) = &configure.git {
             git::tell(settings, here).during("tell git whose commits are made")?;
         }

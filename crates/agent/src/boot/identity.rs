@@ -109,6 +109,7 @@ mod tests {
             entropy: String::new(),
             network,
             git: None,
+            workdir: None,
         })
     }
 

@@ -11,6 +11,7 @@
 mod apply;
 mod look;
 mod manifest;
+mod owner;
 mod protect;
 
 use std::path::{Component, Path, PathBuf};
@@ -19,8 +20,8 @@ use banger_guest_api::Failure;
 
 use crate::failure::refused;
 
-pub(crate) use self::apply::apply;
 pub(crate) use self::look::look;
+pub(crate) use self::owner::apply_as;
 pub(crate) use self::protect::{protect, without_mounts};
 
 /// Where a workspace keeps what banger knows of it, below its root.

@@ -8,6 +8,7 @@ use futures_util::{Stream, StreamExt, stream};
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
+use super::budget::{self, Budget};
 use super::{Error, Guest, Tunnel};
 
 /// Bytes that are read at once.
@@ -75,7 +76,7 @@ async fn end(asked: &'static str, mut from: impl AsyncRead + Unpin, sent: &[u8])
     loop {
         let frame = decoder.next_frame().map_err(|_| Error::Ended { asked })?;
         if let Some(frame) = frame {
-            let end = serde_json::from_slice(frame.payload);
+            let end = budget::decode(frame.payload, Budget::SMALL);
             return match end.map_err(|source| Error::Answer { asked, source })? {
                 FilesEnd::Done(done) => Ok(done),
                 FilesEnd::Failed(failure) => Err(Error::Refused {

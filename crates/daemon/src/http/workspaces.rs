@@ -93,7 +93,8 @@ pub(crate) async fn unsaved(
     let auto_export = app.vms.context().config().is_ok_and(|config| config.auto_export);
     let records = records(&app, &handle);
     // One that does not run cannot be asked.
-    let guest = handle.live().ok().map(|live| live.guest());
+    let guest = handle.live().ok();
+    let guest = guest.map(|live| live.guest().of_user(&handle.state().image.config.user));
     Ok(Json(Unsaved {
         vm: handle.state().spec.name,
         workspaces: workspace::unsaved(guest, &records).await,
@@ -116,10 +117,11 @@ pub(super) fn records(app: &App, handle: &Handle) -> Records {
 
 fn place_of(app: &App, name: &str) -> Result<Place, Refused> {
     let handle = app.vms.find(name)?;
-    let spec = handle.state().spec;
+    let state = handle.state();
+    let spec = state.spec;
     Ok(Place {
         vm: spec.name.to_string(),
-        guest: handle.live()?.guest(),
+        guest: handle.live()?.guest().of_user(&state.image.config.user),
         records: records(app, &handle),
         git_identity: app.vms.context().config()?.git_identity && !spec.anonymous,
         scratch: workspace::scratch(&app.vms.context().paths),

@@ -74,6 +74,7 @@ pub(crate) fn configure(
         handover: Handover::Auto,
         entropy: crate::random::hex::<32>().map_err(Error::Random)?,
         network,
+        workdir: Some(image.config.workdir.clone()).filter(|dir| dir.starts_with('/')),
         git,
     })
 }

@@ -1,16 +1,25 @@
 //! Asking the agent about a workspace.
 
-use banger_guest_api::workspace::{Look, Protect, Seen};
-use banger_guest_api::{OfDirectory, routes};
+use banger_guest_api::routes;
+use banger_guest_api::workspace::{Look, Protect, PutWorkspace, Seen};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::Method;
 
 use super::Error;
+use crate::guest::budget::Budget;
 use crate::guest::{Guest, json};
 
-/// Longer than what a guest has to tell of a million files.
-const MAX_SEEN: usize = 256 << 20;
+/// What a guest may tell of its workspace, and what more of it for each path that it is asked for: it has about as many files
+/// as the host's repository.
+const SEEN: Budget = Budget {
+    bytes: 4 << 20,
+    values: 64 << 10,
+};
+const SEEN_FOR_EACH: Budget = Budget {
+    bytes: 256,
+    values: 8,
+};
 
 /// A workspace in a guest.
 #[derive(Debug, Clone, Copy)]
@@ -35,10 +44,15 @@ impl Agent<'_> {
         };
         let asked: usize = look.probe.iter().map(|path| path.len() + 3).sum();
         let request = json(Method::POST, routes::WORKSPACE_LOOK, &look);
+        let probes = look.probe.len();
+        let budget = Budget {
+            bytes: SEEN.bytes + probes * SEEN_FOR_EACH.bytes + 2 * asked,
+            values: SEEN.values + probes * SEEN_FOR_EACH.values,
+        };
         let what = "tell what it has of the workspace";
         let (seen, told) = self
             .guest
-            .long_answer(what, request, MAX_SEEN)
+            .long_answer(what, request, budget)
             .await
             .map_err(|source| self.error("look at", source))?;
         Ok((seen, (asked + told) as u64))
@@ -46,10 +60,11 @@ impl Agent<'_> {
 
     /// Sends a stream of entries, in frames.
     pub(crate) async fn put(self, frames: impl Stream<Item = Bytes>) -> Result<(), Error> {
-        let of = OfDirectory {
-            path: self.path.as_bytes().to_owned(),
+        let put = PutWorkspace {
+            path: self.path.to_owned(),
+            owner: self.guest.user().map(str::to_owned),
         };
-        let query = of.to_query();
+        let query = put.to_query();
         let guest = self.guest;
         let put = guest.put_frames("write files", routes::WORKSPACE, &query, frames);
         put.await.map(drop).map_err(|source| self.error("write", source))
@@ -65,7 +80,7 @@ impl Agent<'_> {
         let what = "change who may write to a workspace";
         let answer = self
             .guest
-            .long_answer::<serde_json::Value>(what, request, 1 << 10);
+            .long_answer::<serde::de::IgnoredAny>(what, request, Budget::SMALL);
         answer
             .await
             .map(drop)

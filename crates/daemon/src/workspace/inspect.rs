@@ -13,8 +13,11 @@ use crate::guest::Guest;
 /// How long a guest may take to tell before its VM stops.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Longer than the list of a million files.
-const MOST: u64 = 256 << 20;
+/// The most bytes of what changed, which is more than what a person looks at.
+const MOST: u64 = 4 << 20;
+
+/// And the most changes, each of which takes more memory than bytes.
+const MOST_CHANGES: usize = 64 << 10;
 
 /// The head of what a guest tells; see [`Told`]. References are listed by name, so that it is the same each time.
 pub(crate) const HEAD: &str = r#"
@@ -133,6 +136,9 @@ async fn looked(guest: &Guest, record: &Record) -> Result<(WorkspaceStatus, Opti
         path: &record.guest_path,
     };
     let output = script.output(agent).await?;
+    if output.iter().filter(|&&byte| byte == 0).count() > 2 * MOST_CHANGES {
+        return Err(Error::TooMuch { what, most: MOST });
+    }
     let parsed = || {
         let end = output.windows(2).position(|pair| pair == b"\n\n")? + 1;
         let told = Told::parse(&output[..end])?;

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::Error;
 use super::agent::Agent;
+use crate::guest::budget::{self, Budget};
 
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
@@ -78,7 +79,8 @@ impl Script<'_> {
         let exec = Exec {
             argv,
             cwd: Some(agent.path.to_owned()),
-            user: Some("0".to_owned()),
+            // Whose the repository is: git trusts nobody else's.
+            user: Some(agent.guest.user().unwrap_or("0").to_owned()),
             ..Exec::default()
         };
         let upgraded = agent.guest.exec(&exec).await;
@@ -152,7 +154,7 @@ impl Running {
                         self.words.drain(..spare);
                     }
                     Channel::Control => {
-                        let control = serde_json::from_slice(payload).map_err(|_| nonsense())?;
+                        let control = budget::decode(payload, Budget::SMALL).map_err(|_| nonsense())?;
                         if self.take(&control)? {
                             self.ended = true;
                             return Ok(None);
@@ -192,7 +194,7 @@ impl Running {
                 127 => Err(Error::NoGuestGit { what }),
                 _ => Err(Error::GuestGit {
                     what,
-                    words: printable(failure.message.as_bytes()),
+                    words: printable(budget::failure(failure.clone()).message.as_bytes()),
                 }),
             },
             _ => Ok(false),

@@ -68,7 +68,7 @@ impl Precious {
             text: &[LOOK],
             args: Vec::new(),
             input: input.collect(),
-            most: 64 << 20,
+            most: (1 << 20) + 256 * asked.len() as u64,
         };
         let output = match script.output(agent).await {
             Ok(output) => output,

@@ -3,7 +3,7 @@
 use banger_api::client::{Client, Received, Session};
 use banger_api::stream::{Control, Exec};
 
-use super::placement::{GUEST_PATH, ROOT, WORKSPACE};
+use super::placement::{GUEST_PATH, WORKSPACE};
 use crate::failure::Failure;
 use crate::variables::Variables;
 use crate::{complete, connection, session};
@@ -43,14 +43,14 @@ async fn go(args: Args) -> Result<i32, Failure> {
     let mut exec = Exec {
         argv: AGENT.map(str::to_owned).to_vec(),
         env: args.variables.all(),
-        // The repository is root's, whoever the image's commands otherwise run as.
-        user: (guess || workspace.is_some()).then(|| ROOT.to_owned()),
+        // The image's, whose the repository is.
+        user: None,
         cwd: args.cwd.or(workspace).or_else(|| Some(GUEST_PATH.to_owned())),
         tty: None,
     };
     let mut started = start(&client, &args.name, &exec).await?;
     if guess && matches!(&started, Started::Not(_, exit_code) if *exit_code == NO_DIRECTORY) {
-        (exec.cwd, exec.user) = (None, None);
+        exec.cwd = None;
         started = start(&client, &args.name, &exec).await?;
     }
     match started {

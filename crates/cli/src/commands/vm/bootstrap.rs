@@ -5,7 +5,6 @@ use banger_api::stream::session::LOG_MAX;
 use banger_api::stream::{Exec, Restart, SessionInput, SessionStart};
 use banger_api::{VmSession, Wishes};
 
-use super::placement::ROOT;
 use crate::failure::Failure;
 use crate::print;
 use crate::progress::Display;
@@ -27,7 +26,6 @@ pub(super) async fn begin(client: &Client, vm: &str, cwd: &str, wishes: &Wishes)
         name: Some(SESSION.to_owned()),
         exec: Exec {
             argv: ["/bin/sh", "-c", &script, SESSION].map(str::to_owned).to_vec(),
-            user: Some(ROOT.to_owned()),
             cwd: Some(cwd.to_owned()),
             ..Exec::default()
         },

@@ -2,29 +2,29 @@
 
 use banger_api::stream::Exec;
 
+use super::tty::TtyArgs;
 use crate::failure::Failure;
 use crate::secrets::Secrets;
 use crate::variables::Variables;
-use crate::{complete, connection, session, terminal};
+use crate::{complete, connection, session};
 
 /// Run a command in a VM
 ///
-/// Standard input, output and error are the command's, byte for byte; its exit code is ours. Signals to end go to the
-/// command.
+/// Standard input, output and error are the command's, byte for byte; exits with the command's exit code. Signals to end go
+/// to the command. Where standard input and output are a terminal, the command has one, too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm exec web -- uname -a
   banger vm exec web -w /srv -e DEBUG=1 -u www-data -- ./serve
   tar c . | banger vm exec web -- tar x -C /srv
-  banger vm exec -t web -- vim /etc/hosts
+  banger vm exec web -- vim /etc/hosts          a terminal here is one there; -T for none, -t for one in any case
   banger vm exec --env-file .env --secret NPM_TOKEN web -- ./publish      which reads /run/banger/secrets/NPM_TOKEN")]
 pub(crate) struct Args {
     #[arg(add = complete::vms())]
     name: String,
-    /// Give the command a terminal
-    #[arg(long, short)]
-    tty: bool,
+    #[command(flatten)]
+    tty: TtyArgs,
     /// Its working directory; the image's, or the user's home when absent
     #[arg(long, short, value_name = "DIR")]
     workdir: Option<String>,
@@ -54,7 +54,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         env: args.variables.all(),
         cwd: args.workdir,
         user: args.user,
-        tty: args.tty.then(terminal::tty),
+        tty: args.tty.tty(!args.no_stdin),
     };
     let input = match args.no_stdin {
         true => session::Input::None,

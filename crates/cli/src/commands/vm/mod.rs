@@ -27,6 +27,7 @@ mod ssh_proxy;
 mod start;
 mod stop;
 mod sync;
+mod tty;
 mod wishes;
 mod workspace;
 

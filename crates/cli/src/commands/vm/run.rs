@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use banger_api::client::Client;
-use banger_api::stream::Exec;
+use banger_api::stream::{Exec, Tty};
 use banger_api::{Vm, Wishes, WorkspaceRequest};
 
-use super::placement::{GUEST_PATH, ROOT, WORKSPACE};
+use super::placement::{GUEST_PATH, WORKSPACE};
 use super::shape::{self, Shape};
+use super::tty::TtyArgs;
 use super::workspace::Taken;
 use super::{bootstrap, wishes, workspace};
 use crate::failure::Failure;
 use crate::values::absolute;
-use crate::{connection, exit, print, session, terminal};
+use crate::{connection, exit, print, session};
 
 /// Put your repository into a new VM, and a shell or a command beside it
 ///
@@ -21,7 +22,8 @@ use crate::{connection, exit, print, session, terminal};
 /// named. Your repository is never written to. What its banger.toml (or else devcontainer.json) asks for shapes the VM, as far
 /// as you do not say it yourself; the tools that it names are installed in the background by mise, before a command that you
 /// give. Without a repository it is a plain VM. Without a command, an image that
-/// was pulled runs its entry point if it has one, which gets your terminal as a shell does.
+/// was pulled runs its entry point if it has one. Where standard input and output are a terminal, the command has one, too. It
+/// runs as the image's user, who owns the checkout.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -51,6 +53,8 @@ pub(crate) struct Args {
     /// Remove the VM in the end
     #[arg(long, conflicts_with = "detach")]
     rm: bool,
+    #[command(flatten)]
+    tty: TtyArgs,
     /// Only set it up, and leave it running
     #[arg(long, short)]
     detach: bool,
@@ -100,10 +104,8 @@ async fn go(args: Args) -> Result<i32, Failure> {
         true => Some(client.hold_vm(vm.name.as_str()).await?),
         false => None,
     };
-    let reader = workspace.is_some().then_some(ROOT);
-    let given = secrets.give(&client, vm.name.as_str(), reader).await;
-    // A command is one of a script's, with pipes; what the image is for gets the terminal, as a shell does.
-    let terminal = args.command.is_empty() && terminal::is_interactive();
+    let given = secrets.give(&client, vm.name.as_str(), None).await;
+    let tty = args.tty.tty(true);
     let asked = !args.command.is_empty();
     let command = match !asked && !args.shell && !args.detach {
         true => vm.entry_point.clone(),
@@ -114,7 +116,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         wishes,
         asked,
         command,
-        terminal,
+        tty,
         detach: args.detach,
     };
     let outcome = match given {
@@ -154,7 +156,7 @@ struct Purpose {
     asked: bool,
     /// A shell when empty.
     command: Vec<String>,
-    terminal: bool,
+    tty: Option<Tty>,
     detach: bool,
 }
 
@@ -165,7 +167,7 @@ async fn use_vm(client: &Client, vm: &Vm, purpose: Purpose) -> Result<i32, Failu
         wishes,
         asked,
         command,
-        terminal,
+        tty,
         detach,
     } = purpose;
     let name = vm.name.as_str();
@@ -188,10 +190,8 @@ async fn use_vm(client: &Client, vm: &Vm, purpose: Purpose) -> Result<i32, Failu
     }
     let exec = Exec {
         argv: command,
-        // The repository is root's, whoever the image's commands otherwise run as.
-        user: cwd.is_some().then(|| ROOT.to_owned()),
         cwd,
-        tty: terminal.then(terminal::tty),
+        tty,
         ..Exec::default()
     };
     let ended = session::run(client, name, &exec, session::Input::Ours).await;

@@ -2,7 +2,7 @@
 
 use banger_api::stream::Exec;
 
-use super::placement::{ROOT, WORKSPACE};
+use super::placement::WORKSPACE;
 use crate::failure::Failure;
 use crate::{complete, connection, session, terminal};
 
@@ -30,9 +30,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         .map_err(|error| Failure::from(error).before_command())?;
     let exec = Exec {
         cwd: args.workdir.or_else(|| vm.labels.get(WORKSPACE).cloned()),
-        user: args
-            .user
-            .or_else(|| vm.labels.contains_key(WORKSPACE).then(|| ROOT.to_owned())),
+        user: args.user,
         // Without a terminal here, the shell reads a script.
         tty: terminal::is_interactive().then(terminal::tty),
         ..Exec::default()
