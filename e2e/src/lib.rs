@@ -2,6 +2,7 @@
 
 mod backend;
 mod home;
+pub mod hostile;
 mod hosted;
 mod internet;
 pub mod kills;

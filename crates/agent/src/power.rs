@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use banger_guest_api::InitKind;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use rustix::system::{RebootCommand, reboot};
 
 use crate::freeze::Frozen;
@@ -19,6 +19,12 @@ const SYSTEMD_REBOOT: i32 = 39;
 /// What killed processes get to be gone.
 const KILLED: Duration = Duration::from_secs(1);
 
+/// What programs on terminals get before their terminals are gone.
+const AT_TERMINALS: Duration = Duration::from_millis(300);
+
+/// The device numbers of the ends of pseudo-terminals that programs have (the kernel's `devices.txt`).
+const PSEUDO_TERMINALS: std::ops::RangeInclusive<u32> = 136..=143;
+
 /// Powers the guest off: its init and processes get `grace`; then they are killed. The VM's `disk` is brought to rest, and
 /// the machine ends.
 pub fn off(init: InitKind, grace: Duration, disk: &OwnedFd) -> ! {
@@ -26,10 +32,19 @@ pub fn off(init: InitKind, grace: Duration, disk: &OwnedFd) -> ! {
     match init {
         InitKind::Agent => {
             signal_all(libc::SIGTERM);
+            // A program on a terminal that takes the signal has ended by then.
+            until_gone(deadline.min(Instant::now() + AT_TERMINALS));
+            hang_up();
             until_gone(deadline);
         }
-        InitKind::Systemd => ask_init(SYSTEMD_REBOOT, deadline),
-        InitKind::OpenRc | InitKind::Runit | InitKind::SysV | InitKind::Other => ask_program(deadline),
+        InitKind::Systemd => {
+            hang_up();
+            ask_init(SYSTEMD_REBOOT, deadline);
+        }
+        InitKind::OpenRc | InitKind::Runit | InitKind::SysV | InitKind::Other => {
+            hang_up();
+            ask_program(deadline);
+        }
     }
     signal_all(libc::SIGKILL);
     until_gone(Instant::now() + KILLED);
@@ -81,6 +96,31 @@ fn signal_all(signal: i32) {
     }
 }
 
+/// Hangs up on what runs on terminals: their clients go with the guest, and an interactive shell ends by nothing else.
+fn hang_up() {
+    for pid in others().filter(|&pid| is_on_terminal(pid)) {
+        for signal in [Signal::HUP, Signal::CONT] {
+            // One that has ended meanwhile needs none.
+            let _ = kill_process(pid, signal);
+        }
+    }
+}
+
+fn is_on_terminal(pid: Pid) -> bool {
+    let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    stat.is_ok_and(|stat| {
+        let device = terminal_of(&String::from_utf8_lossy(&stat));
+        device.is_some_and(|device| PSEUDO_TERMINALS.contains(&((device >> 8) & 0xfff)))
+    })
+}
+
+/// The controlling terminal in `/proc/PID/stat` (proc(5)): `pid (name) state ppid pgrp session tty_nr …`, of which the name may
+/// have anything.
+fn terminal_of(stat: &str) -> Option<u32> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(4)?.parse().ok()
+}
+
 /// Waits until the processes that run now are gone, all but init, the supervisor and this one; not beyond `deadline`.
 fn until_gone(deadline: Instant) {
     let processes: Vec<OwnedFd> = others()
@@ -116,4 +156,16 @@ fn ends(pid: Pid) -> bool {
         let name = line.split(|&byte| byte == 0).next().unwrap_or_default();
         !line.is_empty() && !ours.iter().any(|ours| ours.as_bytes() == name)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::terminal_of;
+
+    #[test]
+    fn a_process_says_its_terminal_whatever_its_name() {
+        assert_eq!(terminal_of("7 (sh) S 1 7 7 34817 7 4194304"), Some(34817));
+        assert_eq!(terminal_of("7 (a) R 9 (b)) S 1 7 7 0 -1"), Some(0));
+        assert_eq!(terminal_of("7 (sh"), None);
+    }
 }

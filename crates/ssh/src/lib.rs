@@ -62,6 +62,9 @@ pub enum Error {
     /// More data than its window allows.
     #[error("a channel got more data than its window allows")]
     Window,
+    /// More answers than are kept while keys are exchanged.
+    #[error("the client asks for too much while keys are exchanged")]
+    Flood,
     /// Too many keys that are none of this user's.
     #[error("too many authentication failures")]
     Attempts,
@@ -78,7 +81,7 @@ impl Error {
             Self::NothingInCommon(_) | Self::KeyExchange => 3,
             Self::Corrupt => 5,
             Self::Attempts => 14,
-            Self::TooLong | Self::Malformed | Self::Unexpected(_) | Self::Window => 2,
+            Self::TooLong | Self::Malformed | Self::Unexpected(_) | Self::Window | Self::Flood => 2,
             Self::Left => 11,
         }
     }

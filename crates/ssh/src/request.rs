@@ -4,15 +4,26 @@ use crate::event::{Listen, Open, Request, Terminal};
 use crate::wire::Reader;
 use crate::{Error, Refusal};
 
+/// The longest command line that is run.
+pub(crate) const MAX_COMMAND: usize = 256 << 10;
+
+/// The longest name of a terminal, a subsystem or a signal.
+const MAX_NAME: usize = 256;
+
+/// A name that is text and no longer than names are; nothing when it is none, which refuses the request and no more.
+fn name(from: &mut Reader<'_>) -> Result<Option<String>, Error> {
+    let text = std::str::from_utf8(from.string()?).ok();
+    Ok(text.filter(|text| text.len() <= MAX_NAME).map(str::to_owned))
+}
+
 /// What a channel is wanted to: the rest of a CHANNEL_OPEN.
 pub(crate) fn open(kind: &[u8], from: &mut Reader<'_>) -> Result<Result<Open, Refusal>, Error> {
     Ok(Ok(match kind {
         b"session" => Open::Session,
         b"direct-tcpip" => {
-            let host = from.text()?.to_owned();
-            match u16::try_from(from.number()?) {
-                Ok(port) => Open::Tcp { host, port },
-                Err(_) => return Ok(Err(Refusal::Connect)),
+            match (name(from)?, u16::try_from(from.number()?)) {
+                (Some(host), Ok(port)) => Open::Tcp { host, port },
+                _ => return Ok(Err(Refusal::Connect)),
             }
         }
         // OpenSSH's PROTOCOL, section 2.4.
@@ -35,8 +46,7 @@ pub(crate) fn listen(kind: &[u8], from: &mut Reader<'_>) -> Result<Option<(Liste
             path: from.string()?.to_vec(),
         }
     } else {
-        let address = from.text()?.to_owned();
-        let Ok(port) = u16::try_from(from.number()?) else {
+        let (Some(address), Ok(port)) = (name(from)?, u16::try_from(from.number()?)) else {
             return Ok(None);
         };
         Listen::Tcp { address, port }
@@ -48,9 +58,10 @@ pub(crate) fn listen(kind: &[u8], from: &mut Reader<'_>) -> Result<Option<(Liste
 pub(crate) fn session(kind: &[u8], from: &mut Reader<'_>) -> Result<Option<Request>, Error> {
     Ok(Some(match kind {
         b"pty-req" => {
-            let kind = from.text()?.to_owned();
+            let kind = name(from)?;
             let (columns, rows) = (from.number()?, from.number()?);
             from.skip(4 + 4)?;
+            let Some(kind) = kind else { return Ok(None) };
             Request::Terminal(Terminal {
                 kind,
                 columns,
@@ -73,13 +84,25 @@ pub(crate) fn session(kind: &[u8], from: &mut Reader<'_>) -> Result<Option<Reque
         }
         b"auth-agent-req@openssh.com" => Request::Agent,
         b"shell" => Request::Shell,
-        b"exec" => Request::Command(from.string()?.to_vec()),
-        b"subsystem" => Request::Subsystem(from.text()?.to_owned()),
+        b"exec" => {
+            let line = from.string()?;
+            if line.len() > MAX_COMMAND {
+                return Ok(None);
+            }
+            Request::Command(line.to_vec())
+        }
+        b"subsystem" => match name(from)? {
+            Some(name) => Request::Subsystem(name),
+            None => return Ok(None),
+        },
         b"window-change" => Request::Resize {
             columns: from.number()?,
             rows: from.number()?,
         },
-        b"signal" => Request::Signal(from.text()?.to_owned()),
+        b"signal" => match name(from)? {
+            Some(name) => Request::Signal(name),
+            None => return Ok(None),
+        },
         _ => return Ok(None),
     }))
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::channel::{Channel, ChannelId, MAX_CHANNELS, MAX_DATA, Stage, WINDOW};
 use crate::event::{Event, Exit, Opening, Refusal, Stream};
-use crate::transport::Transport;
+use crate::transport::{Limits, Transport};
 use crate::wire::Write;
 use crate::{Error, HostKey, PublicKey, message};
 
@@ -70,6 +70,11 @@ impl Server {
             events: VecDeque::new(),
             answers: VecDeque::new(),
         })
+    }
+
+    /// Exchanges keys again after so many bytes or packets in one direction, instead of as many as the ciphers allow.
+    pub const fn renew_after(&mut self, bytes: u64, packets: u64) {
+        self.transport.renew_after(Limits { bytes, packets });
     }
 
     /// Takes bytes that came. Take all events before the next ones.

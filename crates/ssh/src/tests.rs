@@ -6,7 +6,7 @@ use ring::signature::Ed25519KeyPair;
 use crate::method::Method;
 use crate::testing::Pair;
 use crate::wire::{Reader, Write};
-use crate::{Error, Event, HostKey, MAX_CHANNELS, Server, Stream, WINDOW, message};
+use crate::{Error, Event, HostKey, MAX_CHANNELS, Request, Server, Stream, WINDOW, message};
 
 struct Nobody;
 
@@ -192,6 +192,117 @@ fn nothing_comes_before_the_keys_of_a_strict_client() {
         server.receive(&packet),
         Err(Error::Unexpected(message::SERVICE_REQUEST))
     );
+}
+
+/// Asks for something on channel 0, with an answer.
+fn ask(pair: &mut Pair, kind: &str, rest: &[u8]) -> Result<(), Error> {
+    let mut payload = vec![message::CHANNEL_REQUEST];
+    payload.put_number(0);
+    payload.put_string(kind.as_bytes());
+    payload.put_byte(1);
+    payload.extend_from_slice(rest);
+    pair.send(&payload)
+}
+
+#[test]
+fn a_request_that_is_too_long_refuses_itself_alone() {
+    let mut pair = Pair::enter();
+    let channel = pair.open(7).unwrap();
+    pair.server.confirm(channel);
+    pair.receive().unwrap();
+    let string = |bytes: &[u8]| {
+        let mut out = Vec::new();
+        out.put_string(bytes);
+        out
+    };
+    for length in [0, 60 << 10, 128 << 10, 256 << 10] {
+        let line = vec![b'x'; length];
+        ask(&mut pair, "exec", &string(&line)).unwrap();
+        let request = Request::Command(line);
+        assert_eq!(pair.server.next_event(), Some(Event::Request { channel, request }));
+        pair.server.answer(channel, true);
+        assert_eq!(pair.receive().unwrap()[0], message::CHANNEL_SUCCESS);
+    }
+    let long_name = [string(b"A"), string(&vec![b'x'; 1 << 20])].concat();
+    let terminal = [string(&vec![b'x'; 100_000]), vec![0; 16], string(b"")].concat();
+    for (name, kind, rest) in [
+        ("command", "exec", string(&vec![b'x'; (256 << 10) + 1])),
+        ("command-of-3-mib", "exec", string(&vec![b'x'; 3 << 20])),
+        ("subsystem", "subsystem", string(&vec![b'x'; 100_000])),
+        ("signal", "signal", string(&vec![b'x'; 100_000])),
+        ("terminal", "pty-req", terminal),
+        ("subsystem-no-text", "subsystem", string(b"\xff")),
+        ("signal-no-text", "signal", string(b"\xff")),
+        ("unknown", "x@example.com", vec![0; 2 << 20]),
+    ] {
+        ask(&mut pair, kind, &rest).unwrap();
+        let request = Request::Unknown;
+        assert_eq!(pair.server.next_event(), Some(Event::Request { channel, request }), "{name}");
+        pair.server.answer(channel, false);
+        assert_eq!(pair.receive().unwrap()[0], message::CHANNEL_FAILURE, "{name}");
+        banger_cases::refused("budget", &format!("ssh.{name}"));
+    }
+    // A variable is whoever runs the command's to refuse.
+    ask(&mut pair, "env", &long_name).unwrap();
+    assert!(matches!(pair.server.next_event(), Some(Event::Request { .. })));
+    pair.data(0, b"in").unwrap();
+    assert!(matches!(pair.server.next_event(), Some(Event::Data { .. })));
+}
+
+#[test]
+fn a_stranger_sends_no_long_packets() {
+    let mut pair = Pair::new();
+    assert_eq!(pair.send(&vec![message::SERVICE_REQUEST; 100 << 10]), Err(Error::TooLong));
+    banger_cases::refused("budget", "ssh.strangers-packet");
+}
+
+#[test]
+fn answers_do_not_pile_up_while_keys_are_exchanged() {
+    let mut pair = Pair::enter();
+    // The server proposes new keys after some packets, and this client never does.
+    pair.server.renew_after(u64::MAX / 4, 20);
+    let mut payload = vec![message::GLOBAL_REQUEST];
+    payload.put_string(b"keepalive@openssh.com");
+    payload.put_byte(1);
+    for _ in 0..30 {
+        pair.send(&payload).unwrap();
+    }
+    pair.server.renew_after(u64::MAX / 4, u64::MAX / 4);
+    let mut asked = 0_usize;
+    let ended = loop {
+        if let Err(error) = pair.send(&payload) {
+            break error;
+        }
+        asked += 1;
+        assert!(asked < 1_000_000);
+    };
+    assert_eq!(ended, Error::Flood);
+    banger_cases::refused("budget", "ssh.held-answers");
+}
+
+#[test]
+fn keys_wear_out_by_what_comes_too() {
+    let mut pair = Pair::enter();
+    let channel = pair.open(7).unwrap();
+    pair.server.confirm(channel);
+    while pair.receive().is_some() {}
+    pair.server.renew_after(10_000, u64::MAX / 4);
+    // Nothing is sent by the server meanwhile, which only hears.
+    let ended = loop {
+        if let Err(error) = pair.data(0, &[0; 1000]) {
+            break error;
+        }
+        while let Some(event) = pair.server.next_event() {
+            assert!(matches!(event, Event::Data { .. }));
+        }
+    };
+    assert_eq!(ended, Error::KeyExchange);
+    let mut kinds = Vec::new();
+    while let Some(payload) = pair.receive() {
+        kinds.push(payload[0]);
+    }
+    assert_eq!(kinds, [message::KEXINIT, message::DISCONNECT]);
+    banger_cases::refused("budget", "ssh.worn-keys");
 }
 
 proptest! {

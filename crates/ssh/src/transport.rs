@@ -17,14 +17,39 @@ const VERSION: &str = "SSH-2.0-banger";
 /// The longest line of a client before its packets (RFC 4253, section 4.2).
 const MAX_VERSION: usize = 255;
 
-/// The longest packet. A client keeps to the 32 KiB of data that we name for channels; its first list of methods is
-/// shorter.
+/// The longest packet of a client that has not proved who it is; its first list of methods is shorter.
 const MAX_PACKET: usize = 40 << 10;
 
-/// Bytes in one direction after which keys are exchanged again (RFC 4344, section 3.2, has this for such ciphers), and
-/// packets, whose numbers are part of the encryption and must not come again.
-const MOST_BYTES: u64 = 4 << 30;
-const MOST_PACKETS: u64 = 1 << 30;
+/// The longest packet of one that has. It keeps to the 32 KiB of data that we name for channels, but a request may be longer
+/// than what is done, and is then refused by itself: that no command line of Linux ends the connection.
+const MAX_REQUEST: usize = 4 << 20;
+
+/// Bytes of messages that wait for new keys. A client that sends its KEXINIT late is answered by no more.
+const MAX_HELD: usize = 1 << 20;
+
+/// When keys are exchanged again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes in one direction (RFC 4344, section 3.2, has this for such ciphers).
+    pub(crate) bytes: u64,
+    /// Packets, whose numbers are part of the encryption and must not come again.
+    pub(crate) packets: u64,
+}
+
+impl Limits {
+    const USUAL: Self = Self {
+        bytes: 4 << 30,
+        packets: 1 << 30,
+    };
+
+    /// A client that goes on with its old keys until here is not listened to any longer.
+    const fn last(self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_mul(2),
+            packets: self.packets.saturating_mul(2),
+        }
+    }
+}
 
 /// How far a key exchange is.
 enum Exchange {
@@ -54,8 +79,12 @@ pub(crate) struct Transport {
     input: Vec<u8>,
     taken: usize,
     output: Vec<u8>,
-    /// Messages that wait for new keys.
+    /// Messages that wait for new keys, and their bytes.
     held: Vec<Vec<u8>>,
+    held_bytes: usize,
+    limits: Limits,
+    /// The longest packet that is taken now.
+    longest: usize,
     /// Buffers of messages that are over. The C library of a static program gives memory of this size back to the system
     /// each time it is freed, which costs more than all else that is done with a message.
     spare: Vec<Vec<u8>>,
@@ -96,8 +125,8 @@ impl Direction {
         }
     }
 
-    const fn is_worn(&self) -> bool {
-        self.bytes > MOST_BYTES || self.packets > MOST_PACKETS
+    const fn is_worn(&self, limits: Limits) -> bool {
+        self.bytes > limits.bytes || self.packets > limits.packets
     }
 }
 
@@ -116,6 +145,9 @@ impl Transport {
             taken: 0,
             output: format!("{VERSION}\r\n").into_bytes(),
             held: Vec::new(),
+            held_bytes: 0,
+            limits: Limits::USUAL,
+            longest: MAX_PACKET,
             spare: Vec::new(),
         };
         transport.propose()?;
@@ -162,17 +194,46 @@ impl Transport {
         self.exchange.is_some()
     }
 
+    /// When keys are exchanged again, from now on.
+    pub(crate) const fn renew_after(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// The client has proved who it is: its packets may be longer.
+    pub(crate) const fn trust(&mut self) {
+        self.longest = MAX_REQUEST;
+    }
+
     /// Sends a message, once it may be.
     pub(crate) fn send(&mut self, payload: &[u8]) -> Result<(), Error> {
         if self.exchange.is_some() {
-            self.held.push(payload.to_vec());
+            // What would be too much is noted, and ends the connection when more comes.
+            self.held_bytes += payload.len() + size_of::<Vec<u8>>();
+            if self.held_bytes <= MAX_HELD {
+                self.held.push(payload.to_vec());
+            }
             return Ok(());
         }
         self.seal(payload)?;
-        if self.outgoing.is_worn() || self.incoming.is_worn() {
+        if self.outgoing.is_worn(self.limits) {
             self.propose()?;
         }
         Ok(())
+    }
+
+    /// Keeps to the bounds of what comes: keys are exchanged again in time, and a client that does not take part in it, or
+    /// lets answers pile up meanwhile, is not listened to.
+    fn keep_bounds(&mut self) -> Result<(), Error> {
+        if self.held_bytes > MAX_HELD {
+            return Err(Error::Flood);
+        }
+        if self.incoming.is_worn(self.limits) && self.exchange.is_none() {
+            self.propose()?;
+        }
+        match self.incoming.is_worn(self.limits.last()) {
+            true => Err(Error::KeyExchange),
+            false => Ok(()),
+        }
     }
 
     /// The number of the packet that came last.
@@ -196,6 +257,7 @@ impl Transport {
             return Ok(None);
         }
         while let Some(payload) = self.open()? {
+            self.keep_bounds()?;
             if let Some(payload) = self.hear(payload)? {
                 return Ok(Some(payload));
             }
@@ -238,7 +300,7 @@ impl Transport {
         };
         let direction = &mut self.incoming;
         let size = direction.key.size(direction.sequence, *first);
-        if size > MAX_PACKET {
+        if size > self.longest {
             return Err(Error::TooLong);
         }
         let Some(packet) = rest.get_mut(..size) else {
@@ -354,6 +416,7 @@ impl Transport {
             return Err(Error::Unexpected(message::NEWKEYS));
         };
         self.incoming.renew(opening, self.strict);
+        self.held_bytes = 0;
         for payload in std::mem::take(&mut self.held) {
             self.seal(&payload)?;
         }

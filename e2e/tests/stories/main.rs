@@ -16,6 +16,7 @@ mod forwards;
 mod hostile_copies;
 mod hostile_repository;
 mod hostile_state;
+mod hostile_guest;
 mod identity;
 mod image_catalogs;
 mod images;
@@ -129,6 +130,7 @@ fn main() {
         faults::STORIES,
         forwards::STORIES,
         hostile_state::STORIES,
+        hostile_guest::STORIES,
         images::STORIES,
         builds::STORIES,
         docker::STORIES,

@@ -111,10 +111,10 @@ pub(crate) fn missing<'a>(
         .collect())
 }
 
-/// Prepares the command of `exec`, with a `last` argument that need not be text.
+/// Prepares the command of `exec`, with `last` arguments that need not be text.
 pub(crate) fn prepare(
     exec: &Exec,
-    last: Option<&[u8]>,
+    last: &[Vec<u8>],
     surroundings: &Surroundings,
 ) -> Result<Prepared, Refusal> {
     let Settled { account, env, cwd } = settle(exec, surroundings)?;
@@ -127,7 +127,7 @@ pub(crate) fn prepare(
     command
         .arg0(argv0)
         .args(args)
-        .args(last.map(OsStr::from_bytes))
+        .args(last.iter().map(|last| OsStr::from_bytes(last)))
         .env_clear()
         .envs(&env)
         .current_dir(&cwd);

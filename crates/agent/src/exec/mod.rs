@@ -65,8 +65,8 @@ pub(crate) struct Order {
     pub(crate) surroundings: Surroundings,
     /// How an SSH client wants the terminal, if there is one; its name is in `SSH_TTY` then.
     pub(crate) modes: Option<Modes>,
-    /// An argument after the others that need not be text.
-    pub(crate) last: Option<Vec<u8>>,
+    /// Arguments after the others that need not be text.
+    pub(crate) last: Vec<Vec<u8>>,
     /// What the client had already sent after its request.
     pub(crate) sent: Vec<u8>,
 }

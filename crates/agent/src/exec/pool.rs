@@ -96,7 +96,7 @@ impl Shims {
             exec,
             surroundings,
             modes: None,
-            last: None,
+            last: Vec::new(),
             sent,
         };
         let shim = self.order(&connection, &serde_json::to_vec(&order)?).await?;

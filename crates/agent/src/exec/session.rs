@@ -62,7 +62,7 @@ enum Input {
 }
 
 fn start(order: &Order) -> Result<Running, Refusal> {
-    let mut prepared = prepare(&order.exec, order.last.as_deref(), &order.surroundings)?;
+    let mut prepared = prepare(&order.exec, &order.last, &order.surroundings)?;
     let spawned = spawn(order, &mut prepared);
     let Prepared { program, cwd, .. } = prepared;
     let (child, terminal, outputs, input) =

@@ -53,7 +53,7 @@ impl Command {
         input: SessionInput,
         surroundings: &Surroundings,
     ) -> Result<Self, Failure> {
-        let prepared = prepare(exec, None, surroundings).map_err(Refusal::into_failure)?;
+        let prepared = prepare(exec, &[], surroundings).map_err(Refusal::into_failure)?;
         let Prepared {
             mut command,
             program,

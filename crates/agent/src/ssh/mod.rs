@@ -15,6 +15,7 @@ mod agent;
 mod busy;
 mod dispatch;
 mod forward;
+mod line;
 mod link;
 mod listen;
 mod process;

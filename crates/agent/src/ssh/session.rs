@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::agent::AgentSocket;
 use super::busy::Busy;
 use super::link::{Channel, Gone, Link};
-use super::{sftp, words};
+use super::{line, sftp, words};
 use crate::exec::account::Account;
 use crate::exec::{Modes, Order, Surroundings, run_here};
 
@@ -89,7 +89,7 @@ impl Session {
                     false
                 }
             },
-            Request::Shell => self.run(Exec::default(), None),
+            Request::Shell => self.run(Exec::default(), Vec::new()),
             Request::Command(line) => self.command(line),
             Request::Subsystem(name) if name == "sftp" => self.sftp(),
             Request::Subsystem(_) | Request::Unknown => false,
@@ -128,7 +128,7 @@ impl Session {
                 argv: vec![shell.to_owned(), "-c".to_owned()],
                 ..Exec::default()
             };
-            return self.run(exec, Some(line));
+            return self.run(exec, line::arguments(shell, line));
         }
         let words = String::from_utf8(line).ok().and_then(|line| words::of(&line));
         let Some(argv) = words.filter(|words| !words.is_empty()) else {
@@ -138,10 +138,10 @@ impl Session {
             argv,
             ..Exec::default()
         };
-        self.run(exec, None)
+        self.run(exec, Vec::new())
     }
 
-    fn run(&mut self, mut exec: Exec, last: Option<Vec<u8>>) -> bool {
+    fn run(&mut self, mut exec: Exec, last: Vec<Vec<u8>>) -> bool {
         let Ok((ours, theirs)) = pair() else {
             return false;
         };

@@ -27,9 +27,9 @@ const CHUNK: usize = 64 << 10;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What makes a terminal usual again that programs of the session have changed: attributes, cursor, scrolling, keypad, paste,
-/// mouse. What it showed stays.
+/// mouse. What it showed stays, and so does the cursor's place, which the end of a scrolling region would move (DECSTBM).
 const USUAL: &[u8] =
-    b"\x1b[m\x1b[?25h\x1b[r\x1b[?1l\x1b>\x1b[?2004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[0 q";
+    b"\x1b[m\x1b[?25h\x1b7\x1b[r\x1b8\x1b[?1l\x1b>\x1b[?2004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[0 q";
 
 /// How a connection ended.
 pub(crate) enum Left {

@@ -53,6 +53,7 @@ impl Server {
             Verdict::Proved(user) => {
                 self.send(&[message::USERAUTH_SUCCESS]);
                 self.phase = Phase::Connected;
+                self.transport.trust();
                 self.events.push_back(Event::Authenticated { user });
             }
             Verdict::Promising(answer) => self.send(&answer),

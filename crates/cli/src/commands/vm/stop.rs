@@ -6,6 +6,7 @@ use banger_api::VmStop;
 
 use super::workspace::{Ending, before};
 use crate::failure::Failure;
+use crate::progress::Display;
 use crate::values::duration;
 use crate::{complete, connection, many};
 
@@ -33,5 +34,10 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         client.stop_vm(&name, &stop).await?;
         Ok(name)
     };
-    Ok(many::each(&args.names, one).await)
+    let display = Display::new("");
+    let grace = args.grace.as_secs_f64();
+    display.now(&format!("stopping {} (at most {grace:.0} s)", args.names.join(", ")));
+    let code = many::each(&args.names, one).await;
+    drop(display);
+    Ok(code)
 }
