@@ -57,6 +57,7 @@ pub fn programs(from: &Path, to: &Path) -> Result<()> {
     for (program, name) in [
         ("banger", "banger"),
         ("bangerd", "bangerd"),
+        ("banger-vsock-agent", "banger-vsock-agent"),
         ("banger-fake-guest", "banger-real-guest"),
         ("banger-hostile-guest", "banger-fake-guest"),
     ] {
@@ -125,7 +126,10 @@ impl Siege {
         daemon.write_all(b"GET /v1/vms HTTP/1.1\r\nhost: banger\r\nconnection: close\r\n\r\n")?;
         let mut answer = Vec::new();
         daemon.read_to_end(&mut answer)?;
-        ensure!(answer.starts_with(b"HTTP/1.1 200"), "the daemon does not list its VMs");
+        ensure!(
+            answer.starts_with(b"HTTP/1.1 200"),
+            "the daemon does not list its VMs"
+        );
         Ok(began.elapsed())
     }
 
@@ -134,7 +138,8 @@ impl Siege {
     /// # Errors
     /// When it does not run any more.
     pub fn peak_mib(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).context("the daemon has died")?;
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid)).context("the daemon has died")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib: f64 = line.context("VmHWM")?.trim().trim_end_matches(" kB").parse()?;
         Ok(kib / 1024.0)

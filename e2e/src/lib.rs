@@ -2,8 +2,8 @@
 
 mod backend;
 mod home;
-pub mod hostile;
 mod hosted;
+pub mod hostile;
 mod internet;
 pub mod kills;
 mod mirror;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banger_guest_api::{
-    AGENT_PORT, CLOCK_HEADER, Configure, Connect, Exec, Failure, FilesDone, Health, Listen, Ready,
-    SSH, STDIO_MUX, Shutdown, Ssh, TUNNEL, Take, routes,
+    AGENT_PORT, CLOCK_HEADER, Configure, Connect, Exec, Failure, FilesDone, Health, Listen, Ready, SSH,
+    STDIO_MUX, Shutdown, Ssh, TUNNEL, Take, routes,
 };
 use banger_model::ErrorCode;
 use banger_vmm::Machine;
@@ -22,11 +22,13 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use self::budget::{Budget, Unfit};
+use self::metered::Metered;
 use crate::error::Describe;
 
 pub(crate) mod budget;
 mod events;
 mod files;
+mod metered;
 mod secrets;
 mod sessions;
 
@@ -319,6 +321,7 @@ impl Guest {
             .await
             .map_err(|source| Error::Dial { asked, source })?;
         let http = |source| Error::Http { asked, source };
+        let (stream, responded) = Metered::new(stream);
         let mut client = http1::Builder::new();
         client.max_buf_size(MOST_BUFFERED).max_headers(MOST_HEADERS);
         let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.map_err(http)?;
@@ -329,6 +332,7 @@ impl Guest {
         let clock = header::HeaderValue::try_from(crate::clock::now().to_string());
         headers.insert(CLOCK_HEADER, clock.expect("digits and a dot"));
         let response = sender.send_request(request).await.map_err(http)?;
+        responded.store(true, std::sync::atomic::Ordering::Relaxed);
         let status = response.status();
         if !status.is_client_error() && !status.is_server_error() {
             return Ok(response);
@@ -337,7 +341,9 @@ impl Guest {
             return Err(Error::TooOld { asked });
         }
         // Of one that is too long, the status counts.
-        let body = collect(asked, response, Budget::SMALL.bytes).await.unwrap_or_default();
+        let body = collect(asked, response, Budget::SMALL.bytes)
+            .await
+            .unwrap_or_default();
         let failure = budget::decode::<Failure>(&body, Budget::SMALL).unwrap_or_else(|_| {
             let answer = String::from_utf8_lossy(&body[..body.len().min(512)]);
             Failure::new(format!("{status}: {answer}"))
@@ -352,10 +358,10 @@ impl Guest {
 
 /// The connection itself.
 fn stream_of(asked: &'static str, upgraded: Upgraded) -> Result<Tunnel, Error> {
-    let parts = upgraded.downcast::<TokioIo<UnixStream>>();
+    let parts = upgraded.downcast::<TokioIo<Metered>>();
     let parts = parts.map_err(|_| Error::Ended { asked })?;
     Ok(Tunnel {
-        stream: parts.io.into_inner(),
+        stream: parts.io.into_inner().into_inner(),
         sent: parts.read_buf,
     })
 }

@@ -20,12 +20,10 @@ fn name(from: &mut Reader<'_>) -> Result<Option<String>, Error> {
 pub(crate) fn open(kind: &[u8], from: &mut Reader<'_>) -> Result<Result<Open, Refusal>, Error> {
     Ok(Ok(match kind {
         b"session" => Open::Session,
-        b"direct-tcpip" => {
-            match (name(from)?, u16::try_from(from.number()?)) {
-                (Some(host), Ok(port)) => Open::Tcp { host, port },
-                _ => return Ok(Err(Refusal::Connect)),
-            }
-        }
+        b"direct-tcpip" => match (name(from)?, u16::try_from(from.number()?)) {
+            (Some(host), Ok(port)) => Open::Tcp { host, port },
+            _ => return Ok(Err(Refusal::Connect)),
+        },
         // OpenSSH's PROTOCOL, section 2.4.
         b"direct-streamlocal@openssh.com" => Open::Unix {
             path: from.string()?.to_vec(),

@@ -219,7 +219,10 @@ fn a_request_that_is_too_long_refuses_itself_alone() {
         let line = vec![b'x'; length];
         ask(&mut pair, "exec", &string(&line)).unwrap();
         let request = Request::Command(line);
-        assert_eq!(pair.server.next_event(), Some(Event::Request { channel, request }));
+        assert_eq!(
+            pair.server.next_event(),
+            Some(Event::Request { channel, request })
+        );
         pair.server.answer(channel, true);
         assert_eq!(pair.receive().unwrap()[0], message::CHANNEL_SUCCESS);
     }
@@ -237,7 +240,11 @@ fn a_request_that_is_too_long_refuses_itself_alone() {
     ] {
         ask(&mut pair, kind, &rest).unwrap();
         let request = Request::Unknown;
-        assert_eq!(pair.server.next_event(), Some(Event::Request { channel, request }), "{name}");
+        assert_eq!(
+            pair.server.next_event(),
+            Some(Event::Request { channel, request }),
+            "{name}"
+        );
         pair.server.answer(channel, false);
         assert_eq!(pair.receive().unwrap()[0], message::CHANNEL_FAILURE, "{name}");
         banger_cases::refused("budget", &format!("ssh.{name}"));
@@ -252,7 +259,10 @@ fn a_request_that_is_too_long_refuses_itself_alone() {
 #[test]
 fn a_stranger_sends_no_long_packets() {
     let mut pair = Pair::new();
-    assert_eq!(pair.send(&vec![message::SERVICE_REQUEST; 100 << 10]), Err(Error::TooLong));
+    assert_eq!(
+        pair.send(&vec![message::SERVICE_REQUEST; 100 << 10]),
+        Err(Error::TooLong)
+    );
     banger_cases::refused("budget", "ssh.strangers-packet");
 }
 

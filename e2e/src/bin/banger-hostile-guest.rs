@@ -109,7 +109,10 @@ fn endless(host: &mut UnixStream, piece: &[u8]) -> io::Result<()> {
 fn body(host: &mut UnixStream, status: &str, begin: &str, piece: &str, end: &str) -> io::Result<()> {
     let count = BOMB / piece.len();
     let length = begin.len() + count * piece.len() + end.len();
-    write!(host, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{begin}")?;
+    write!(
+        host,
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{begin}"
+    )?;
     let many = 1000.min(count);
     let pieces = piece.repeat(many);
     for _ in 0..count / many {
@@ -125,8 +128,7 @@ fn explode(host: &mut UnixStream, bomb: &str, upgrades: bool) -> io::Result<()> 
     let head = "HTTP/1.1 200 OK\r\n";
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     let status = if upgrades { "101 Switching Protocols" } else { OK };
-    let switched =
-        format!("HTTP/1.1 {status}\r\nconnection: upgrade\r\nupgrade: stdio_mux_v1\r\n\r\n");
+    let switched = format!("HTTP/1.1 {status}\r\nconnection: upgrade\r\nupgrade: stdio_mux_v1\r\n\r\n");
     match bomb {
         "array-of-strings" => body(host, OK, "[\"\"", ",\"\"", "]"),
         "array-of-arrays" => body(host, OK, "[[]", ",[]", "]"),
@@ -206,7 +208,10 @@ fn explode(host: &mut UnixStream, bomb: &str, upgrades: bool) -> io::Result<()> 
         }
         "stdout-flood" => {
             host.write_all(switched.as_bytes())?;
-            endless(host, &[&[2, 0, 0, 4, 0][..], b"M\0a\0".repeat(256).as_slice()].concat())
+            endless(
+                host,
+                &[&[2, 0, 0, 4, 0][..], b"M\0a\0".repeat(256).as_slice()].concat(),
+            )
         }
         "slow" => loop {
             host.write_all(b"H")?;

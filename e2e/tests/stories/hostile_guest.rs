@@ -13,7 +13,10 @@ use crate::{Story, in_guests, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[
     on_the_host("a_hostile_guest_does_not_exhaust_the_daemon", bombs),
-    on_the_host("a_hostile_guest_fails_to_start_and_to_stop_in_bounds", starts_and_stops),
+    on_the_host(
+        "a_hostile_guest_fails_to_start_and_to_stop_in_bounds",
+        starts_and_stops,
+    ),
     in_guests("other_users_of_a_guest_reach_nothing_of_the_agents", other_users),
 ];
 
@@ -102,7 +105,10 @@ fn starts_and_stops(backend: Backend) -> Result<()> {
         let name = bomb.rsplit(['/', ' ']).next().unwrap_or(bomb);
         let cost = siege.throw(bomb, vec![create(name)])?;
         is_cheap(bomb, &siege, &cost)?;
-        banger_cases::refused("budget", &format!("guest.start-{}", bomb.replace(['/', ' '], "-")));
+        banger_cases::refused(
+            "budget",
+            &format!("guest.start-{}", bomb.replace(['/', ' '], "-")),
+        );
     }
     home.end()
 }
@@ -132,13 +138,24 @@ echo tried
 fn other_users(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
-    home.exec("vm", &["sh", "-c", "echo 'nobody:x:65534:65534::/:/bin/sh' >> /etc/passwd"])?.ok()?;
+    home.exec(
+        "vm",
+        &[
+            "sh",
+            "-c",
+            "echo 'nobody:x:65534:65534::/:/bin/sh' >> /etc/passwd",
+        ],
+    )?
+    .ok()?;
     let secret = ["vm", "exec", "--secret", "TOKEN", "vm", "--", "true"];
     let mut with_secret = home.command(secret);
     with_secret.env("TOKEN", "hush");
     home.finish(with_secret, Vec::new())?.ok()?;
     // A session of root's and a command, whose processes are there to be tried.
-    home.banger(["vm", "session", "start", "vm", "--name", "s", "--", "sleep", "600"])?.ok()?;
+    home.banger([
+        "vm", "session", "start", "vm", "--name", "s", "--", "sleep", "600",
+    ])?
+    .ok()?;
     let as_nobody = |line: &str| home.banger(["vm", "exec", "-u", "nobody", "vm", "--", "sh", "-c", line]);
     let told = as_nobody(TRY)?.ok()?.text().to_owned();
     ensure!(told == "tried", "a user of the guest reached: {told}");
@@ -159,11 +176,18 @@ fn other_users(backend: Backend) -> Result<()> {
     // The agent's port by the guest's own address, by loopback, and by whatever local address there is.
     let built = tempfile::tempdir()?;
     let probe = probe(built.path())?;
-    home.banger(["vm", "cp", &probe.to_string_lossy(), "vm:/tmp/probe"])?.ok()?;
+    home.banger(["vm", "cp", &probe.to_string_lossy(), "vm:/tmp/probe"])?
+        .ok()?;
     home.exec("vm", &["chmod", "755", "/tmp/probe"])?.ok()?;
     for (user, case) in [("nobody", "vsock-nobody"), ("root", "vsock-root")] {
-        let told = home.banger(["vm", "exec", "-u", user, "vm", "--", "/tmp/probe"])?.ok()?;
-        ensure!(told.text().ends_with("nothing answers"), "{user}: {}", told.text());
+        let told = home
+            .banger(["vm", "exec", "-u", user, "vm", "--", "/tmp/probe"])?
+            .ok()?;
+        ensure!(
+            told.text().ends_with("nothing answers"),
+            "{user}: {}",
+            told.text()
+        );
         banger_cases::refused("guest-users", case);
     }
     home.end()
@@ -175,8 +199,20 @@ fn probe(dir: &Path) -> Result<PathBuf> {
     std::fs::write(&source, include_str!("../probes/vsock.rs"))?;
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    rustc.args(["--edition", "2024", "-C", "opt-level=s", "--target", &target, "-o"]);
+    rustc.args([
+        "--edition",
+        "2024",
+        "-C",
+        "opt-level=s",
+        "--target",
+        &target,
+        "-o",
+    ]);
     let built = rustc.arg(&program).arg(&source).output().context("run rustc")?;
-    ensure!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    ensure!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
     Ok(program)
 }

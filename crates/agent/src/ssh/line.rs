@@ -43,7 +43,11 @@ mod tests {
         command.arg("-c");
         command.args(arguments.iter().map(|argument| OsStr::from_bytes(argument)));
         let output = command.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         output.stdout
     }
 

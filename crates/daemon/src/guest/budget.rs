@@ -147,17 +147,32 @@ mod tests {
             values: 10,
         };
         let array = |count: usize| format!("[{}]", vec!["\"\""; count].join(","));
-        assert_eq!(decode::<Vec<String>>(array(8).as_bytes(), budget).unwrap().len(), 8);
+        assert_eq!(
+            decode::<Vec<String>>(array(8).as_bytes(), budget).unwrap().len(),
+            8
+        );
         for (name, text) in [
             ("array", array(11)),
-            ("keys", format!("{{{}}}", (0..11).map(|n| format!("\"{n}\":1")).collect::<Vec<_>>().join(","))),
+            (
+                "keys",
+                format!(
+                    "{{{}}}",
+                    (0..11)
+                        .map(|n| format!("\"{n}\":1"))
+                        .collect::<Vec<_>>()
+                        .join(",")
+                ),
+            ),
             ("nested", "[".repeat(17)),
             ("nested-objects", "{\"a\":".repeat(17)),
             ("commas", ",".repeat(100)),
             ("after-a-quoted-quote", format!("[\"\\\"\",{}]", array(11))),
         ] {
             assert!(
-                matches!(decode::<serde_json::Value>(text.as_bytes(), budget), Err(Unfit::TooMuch { .. })),
+                matches!(
+                    decode::<serde_json::Value>(text.as_bytes(), budget),
+                    Err(Unfit::TooMuch { .. })
+                ),
                 "{name}"
             );
             banger_cases::refused("budget", &format!("guest.json-{name}"));
@@ -181,7 +196,10 @@ mod tests {
             causes: vec!["x".repeat(10_000); 1000],
             ..Failure::new("é".repeat(10_000))
         });
-        assert_eq!((long.message.chars().count(), long.causes.len()), (SENTENCE + 1, CAUSES));
+        assert_eq!(
+            (long.message.chars().count(), long.causes.len()),
+            (SENTENCE + 1, CAUSES)
+        );
         assert!(long.causes.iter().all(|cause| cause.len() <= SENTENCE + 4));
         let state = init(InitState::Degraded {
             failed: vec!["u".repeat(1000); 1000],

@@ -86,7 +86,9 @@ mod tests {
 
     fn pieces(text: String, size: usize) -> Events<impl Body<Data = Bytes> + Unpin> {
         let pieces: Vec<_> = text.as_bytes().chunks(size).map(Bytes::copy_from_slice).collect();
-        let frames = pieces.into_iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(piece)));
+        let frames = pieces
+            .into_iter()
+            .map(|piece| Ok::<_, std::io::Error>(Frame::data(piece)));
         Events::of(StreamBody::new(futures_util::stream::iter(frames)))
     }
 

@@ -36,7 +36,10 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     };
     let display = Display::new("");
     let grace = args.grace.as_secs_f64();
-    display.now(&format!("stopping {} (at most {grace:.0} s)", args.names.join(", ")));
+    display.now(&format!(
+        "stopping {} (at most {grace:.0} s)",
+        args.names.join(", ")
+    ));
     let code = many::each(&args.names, one).await;
     drop(display);
     Ok(code)
