@@ -52,6 +52,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// It said what nobody understands.
+    #[error("what {what} said cannot be understood (a defect of banger: see the daemon's log)")]
+    Answer {
+        /// What was run.
+        what: &'static str,
+    },
     /// Its input asked for more than it may have.
     #[error("{what} was ended: its input needs more than {limit}")]
     Limit {

@@ -128,6 +128,10 @@ pub(crate) struct Limits {
     pub(crate) max_size: ByteSize,
     /// The most entries that an image may have.
     pub(crate) max_entries: u64,
+    /// The most bytes that each byte of an archive may unpack to, beyond some gigabytes.
+    pub(crate) max_ratio: u64,
+    /// The largest window or dictionary that unpacking may need.
+    pub(crate) max_window: ByteSize,
 }
 
 impl Default for Limits {
@@ -135,6 +139,8 @@ impl Default for Limits {
         Self {
             max_size: ByteSize::gib(256),
             max_entries: 4_000_000,
+            max_ratio: 200,
+            max_window: ByteSize::mib(128),
         }
     }
 }

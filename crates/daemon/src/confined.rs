@@ -10,6 +10,7 @@ impl Describe for Error {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Limit { .. } | Self::Failed { .. } => ErrorCode::BadInput,
+            Self::Answer { .. } => ErrorCode::Internal,
             Self::Spawn { .. } | Self::Read { .. } | Self::Wait { .. } | Self::Cancelled { .. } => {
                 ErrorCode::Host
             }

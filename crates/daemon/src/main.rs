@@ -7,8 +7,6 @@ mod backends;
 mod catalogs;
 mod clock;
 mod config;
-// Its users come with the next changes.
-#[allow(unused_imports)]
 mod confined;
 mod database;
 mod doctor;
@@ -33,6 +31,7 @@ mod repository;
 mod serve;
 mod ssh;
 mod vm;
+mod worker;
 mod workspace;
 
 use std::io::Write;
@@ -78,6 +77,9 @@ enum Command {
         /// The machine's directory
         dir: PathBuf,
     },
+    /// Do the job on standard input, which is about foreign images; the daemon runs this
+    #[command(hide = true)]
+    ImageWorker,
     /// Serve the network of VMs in namespaces that this was started in; the daemon runs this
     #[command(hide = true)]
     NetHelper {
@@ -99,6 +101,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor { json }) => examine(json),
         Some(Command::Helper { owner }) => print(&json(&network::report(owner))),
         Some(Command::Openapi) => print(&http::document()),
+        Some(Command::ImageWorker) => worker::serve(http::perform),
         Some(Command::ConsoleSink { dir }) => keep_console(&dir),
         Some(Command::NetHelper { dir }) => network::serve_own(&dir).map_err(|error| error::body(&error)),
         None => serve::run(args.background),

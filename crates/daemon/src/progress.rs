@@ -18,6 +18,12 @@ impl Reporter {
         Self { to: Some(to) }
     }
 
+    /// One, and what is reported to it.
+    pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<Progress>) {
+        let (to, reports) = mpsc::unbounded_channel();
+        (Self::to(to), reports)
+    }
+
     /// Says one thing. A client that went away is not told; its request is cancelled elsewhere.
     pub(crate) fn say(&self, progress: Progress) {
         if let Some(to) = &self.to {

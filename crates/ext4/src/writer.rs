@@ -322,6 +322,11 @@ impl ImageWriter {
         }
     }
 
+    /// Inodes so far, those of missing parents included.
+    pub fn inodes(&self) -> usize {
+        self.tree.len()
+    }
+
     /// The names in the directory at a path, sorted; none if there is no directory.
     pub fn names(&self, path: &[u8]) -> Vec<Vec<u8>> {
         let children = self.find(path).and_then(|id| self.tree.children(id));

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use banger_model::ErrorCode;
 
+use crate::budget::{Exceeded, exceeded};
+
 /// A failure of a store or an import.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -102,6 +104,9 @@ pub enum Error {
     /// More entries than any image has.
     #[error("the archive has more than {0} entries")]
     TooMany(u64),
+    /// What came would become more than it may.
+    #[error("{0}")]
+    Exceeded(#[from] Exceeded),
     /// A file that shall be an image is none.
     #[error("take {} as an image", .path.display())]
     NoImage {
@@ -229,7 +234,7 @@ pub enum EntryFault {
 impl From<banger_archive::Error> for Error {
     fn from(error: banger_archive::Error) -> Self {
         match error {
-            banger_archive::Error::Archive { entries, source } => Self::Archive { entries, source },
+            banger_archive::Error::Archive { entries, source } => Self::archive(entries, source),
             banger_archive::Error::Truncated { entries } => Self::Truncated { entries },
             banger_archive::Error::Entry { entry, fault } => {
                 let fault = match fault {
@@ -250,6 +255,14 @@ impl From<crate::oci::Error> for Error {
 }
 
 impl Error {
+    /// An archive that cannot be read on, or not any further.
+    pub(crate) fn archive(entries: u64, source: std::io::Error) -> Self {
+        match exceeded(&source) {
+            Some(exceeded) => exceeded.into(),
+            None => Self::Archive { entries, source },
+        }
+    }
+
     /// The kind of failure.
     pub fn kind(&self) -> ErrorCode {
         match self {
@@ -266,6 +279,7 @@ impl Error {
             | Self::Entry { .. }
             | Self::Write { .. }
             | Self::TooMany(_)
+            | Self::Exceeded(_)
             | Self::NoImage { .. }
             | Self::ReadLayer { .. }
             | Self::Redirected { .. }
@@ -313,6 +327,8 @@ impl Error {
                 "import a package instead: `banger kernel import NAME --package linux-image-cloud-amd64`".to_owned()
             }
             Self::Pull(error) => return error.hints(),
+            Self::Exceeded(exceeded) => return exceeded.hint().into_iter().collect(),
+            Self::TooMany(_) => "raise `max_entries` below `[pull]` in the configuration if it is meant".to_owned(),
             Self::FileExists(_) => "choose another file, or replace it with `--force`".to_owned(),
             Self::Redirected { .. } => "make the VM again with this version of banger, whose guests keep what they move whole".to_owned(),
             Self::Relative(_) => {

@@ -1,6 +1,7 @@
 //! What is worth knowing of an image: its os-release(5), and which init it has.
 
 use banger_ext4::{ImageWriter, Kind};
+use serde::{Deserialize, Serialize};
 
 use crate::tree::follow;
 
@@ -8,10 +9,12 @@ use crate::tree::follow;
 pub(crate) const LONGEST: u64 = 64 << 10;
 
 /// What was noted while an image was written.
-#[derive(Debug, Default)]
-pub(crate) struct Facts {
-    pub(crate) os: Option<String>,
-    pub(crate) init: Option<String>,
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// `PRETTY_NAME` of its os-release.
+    pub os: Option<String>,
+    /// The init found in it.
+    pub init: Option<String>,
 }
 
 pub(crate) fn is_os_release(path: &[u8]) -> bool {

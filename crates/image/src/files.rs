@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
+use crate::budget::exceeded;
 
 /// Adds to a result of the file system what was done to which path.
 pub(crate) trait OfFile<T> {
@@ -18,10 +19,16 @@ pub(crate) trait OfFile<T> {
 
 impl<T, E: Into<io::Error>> OfFile<T> for Result<T, E> {
     fn of(self, what: &'static str, path: &Path) -> Result<T, Error> {
-        self.map_err(|source| Error::File {
-            what,
-            path: path.to_owned(),
-            source: source.into(),
+        self.map_err(|error| {
+            let source = error.into();
+            if let Some(exceeded) = exceeded(&source) {
+                return exceeded.into();
+            }
+            Error::File {
+                what,
+                path: path.to_owned(),
+                source,
+            }
         })
     }
 }

@@ -1,9 +1,10 @@
-//! Gzip (RFC 1952) for whoever verifies a digest of what comes out: the CRC-32 of each member is passed over, which is
-//! a twentieth of the work.
+//! Gzip (RFC 1952), read as GNU gzip reads it: members one after the other, and what follows the last one, such as the
+//! padding of tapes, is passed over. Where the caller verifies a digest of what comes out, the CRC-32 of each member is
+//! passed over, too, which is a twentieth of the work.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 /// The flags of a member's header (RFC 1952, 2.3.1).
 mod flag {
@@ -21,6 +22,8 @@ const LONGEST_TEXT: u64 = 64 << 10;
 pub(crate) struct Members<R> {
     from: R,
     inflate: Decompress,
+    /// Of the member's content, if it is looked at.
+    crc: Option<Crc>,
     at: At,
 }
 
@@ -29,20 +32,23 @@ enum At {
     Content,
     /// Between members, or at the end.
     Between,
+    End,
 }
 
 impl<R: BufRead> Members<R> {
-    pub(crate) fn new(from: R) -> Self {
+    pub(crate) fn new(from: R, is_checked: bool) -> Self {
         Self {
             from,
             inflate: Decompress::new(false),
+            crc: is_checked.then(Crc::new),
             at: At::Start,
         }
     }
 
     fn header(&mut self) -> io::Result<()> {
-        let mut fixed = [0; 10];
-        self.from.read_exact(&mut fixed)?;
+        let mut fixed = [0x1f; 10];
+        let taken = usize::from(matches!(self.at, At::Between));
+        self.from.read_exact(&mut fixed[taken..])?;
         let [0x1f, 0x8b, 8, flags, ..] = fixed else {
             return Err(invalid("not a gzip header"));
         };
@@ -86,7 +92,11 @@ impl<R: BufRead> Members<R> {
     fn trailer(&mut self) -> io::Result<()> {
         let mut trailer = [0; 8];
         self.from.read_exact(&mut trailer)?;
-        let [_, _, _, _, len @ ..] = trailer;
+        let [c0, c1, c2, c3, len @ ..] = trailer;
+        let told = u32::from_le_bytes([c0, c1, c2, c3]);
+        if self.crc.as_ref().is_some_and(|crc| crc.sum() != told) {
+            return Err(invalid("a gzip member has not the checksum that it says"));
+        }
         if u32::from_le_bytes(len) != self.inflate.total_out() as u32 {
             return Err(invalid("a gzip member has not the length that it says"));
         }
@@ -95,13 +105,31 @@ impl<R: BufRead> Members<R> {
 
     /// Goes to the next member's content; false if there is none.
     fn begin(&mut self) -> io::Result<bool> {
-        if matches!(self.at, At::Between) && self.from.fill_buf()?.is_empty() {
+        if matches!(self.at, At::Between) && !self.is_member()? {
+            // To the end, for whoever has to hash all that came.
+            io::copy(&mut self.from, &mut io::sink())?;
+            self.at = At::End;
+        }
+        if matches!(self.at, At::End) {
             return Ok(false);
         }
         self.header()?;
         self.inflate.reset(false);
+        if let Some(crc) = &mut self.crc {
+            crc.reset();
+        }
         self.at = At::Content;
         Ok(true)
+    }
+
+    /// Whether another member begins. The mark's first byte is taken then.
+    fn is_member(&mut self) -> io::Result<bool> {
+        let first = self.from.fill_buf()?.first().copied();
+        if first != Some(0x1f) {
+            return Ok(false);
+        }
+        self.from.consume(1);
+        Ok(self.from.fill_buf()?.first() == Some(&0x8b))
     }
 
     /// Decompresses what there is; 0 bytes may have come of it.
@@ -116,6 +144,9 @@ impl<R: BufRead> Members<R> {
         let used = (self.inflate.total_in() - before.0) as usize;
         let made = (self.inflate.total_out() - before.1) as usize;
         self.from.consume(used);
+        if let Some(crc) = &mut self.crc {
+            crc.update(&buffer[..made]);
+        }
         match status {
             Status::StreamEnd => {
                 self.trailer()?;
@@ -171,7 +202,7 @@ mod tests {
 
     fn unpacked(packed: &[u8], piece: usize) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
-        Members::new(io::BufReader::with_capacity(piece, packed)).read_to_end(&mut out)?;
+        Members::new(io::BufReader::with_capacity(piece, packed), true).read_to_end(&mut out)?;
         Ok(out)
     }
 
@@ -203,6 +234,22 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_the_last_member_is_passed_over_to_the_end() {
+        for follows in [&[0; 10_240][..], b"garbage", b"\x1f", b"\x1f\x1f\x8b", &[0; 1]] {
+            let packed = [member(GzBuilder::new(), b"abc"), follows.to_vec()].concat();
+            for piece in [1, 4096] {
+                let mut from = io::BufReader::with_capacity(piece, &packed[..]);
+                let mut out = Vec::new();
+                Members::new(&mut from, true).read_to_end(&mut out).unwrap();
+                assert!(
+                    out == b"abc" && from.fill_buf().unwrap().is_empty(),
+                    "{follows:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn every_cut_is_an_error() {
         let packed = member(GzBuilder::new().filename("name"), &content()[..5000]);
         for len in 0..packed.len() {
@@ -220,7 +267,14 @@ mod tests {
         };
         assert!(refused(&|packed| packed[2] = 7).contains("not a gzip header"));
         assert!(refused(&|packed| packed[3] = 0x80).contains("unknown flags"));
-        assert!(refused(&|packed| packed.extend([0; 20])).contains("not a gzip header"));
+        assert!(
+            refused(&|packed| packed.extend([0x1f, 0x8b, 7, 0, 0, 0, 0, 0, 0, 0]))
+                .contains("not a gzip header")
+        );
+        assert!(
+            refused(&|packed| *packed.iter_mut().nth_back(5).unwrap() ^= 1)
+                .contains("the checksum that it says")
+        );
         assert!(refused(&|packed| *packed.last_mut().unwrap() = 1).contains("the length that it says"));
         assert!(refused(&|packed| packed[10] = 0xFF).contains("deflate"));
     }

@@ -12,6 +12,7 @@ pub mod disk;
 pub mod fetch;
 pub mod initrd;
 
+mod budget;
 mod changes;
 mod compression;
 mod digest;
@@ -29,10 +30,12 @@ mod waiting;
 
 pub use banger_ext4::Error as DiskError;
 pub use banger_logins::Login;
+pub use budget::Exceeded;
 pub use error::Error;
+pub use facts::Facts;
 pub use images::{
     Aspect, Committing, Compression, Difference, DifferenceKind, Exported, ImageRecord, ImageStore,
-    ImagesPruned, ImportOptions, Layer, LayerKind, Origin, Pull, Pulled,
+    ImagesPruned, ImportOptions, Layer, LayerKind, Origin, Pull, Pulled, flatten,
 };
 pub use import::ImportSource;
 pub use kernel::{KernelOptions, KernelRecord, KernelStore, Source};

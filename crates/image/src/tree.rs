@@ -88,10 +88,7 @@ impl Tree {
         let mut content = Vec::new();
         data.take(size)
             .read_to_end(&mut content)
-            .map_err(|source| Error::Archive {
-                entries: self.entries,
-                source,
-            })?;
+            .map_err(|source| Error::archive(self.entries, source))?;
         self.os = facts::pretty_name(&content).or(self.os.take());
         self.put(name, &path, |writer, path| {
             writer.file(path, meta, size, &mut Cursor::new(content))
@@ -121,39 +118,71 @@ impl Tree {
         self.writer.join(landed);
     }
 
-    /// Removes what is at `path`, which was [located](Self::locate), with all below it, but not what `keep` says. Unless
-    /// `itself`, the directory at `path` stays.
-    pub(crate) fn remove_below(
-        &mut self,
-        path: &[u8],
-        itself: bool,
-        keep: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<(), Error> {
+    /// Whether there is something at `name` that can have another name.
+    pub(crate) fn has_file(&mut self, name: &[u8]) -> Result<bool, Error> {
+        let path = self.locate(name)?;
+        Ok(!matches!(self.writer.lookup(&path), None | Some(Kind::Directory)))
+    }
+
+    /// Removes what is at `name`, with all below it. Links on the way are not followed: what lies behind one has another
+    /// path.
+    pub(crate) fn remove_lower(&mut self, name: &[u8]) -> Result<(), Error> {
         self.last_parent = None;
-        let mut ahead = vec![(path.to_vec(), itself)];
-        while let Some((path, goes)) = ahead.pop() {
-            if goes && !keep(&path) {
-                self.writer.remove(&path).map_err(|source| Error::Write {
-                    entry: shown(&path),
-                    source,
-                })?;
+        let path = literal(name)?;
+        match path.is_empty() {
+            true => Ok(()),
+            false => self.remove(&path),
+        }
+    }
+
+    /// Removes what is in the directory at `name`. What is there and is none is replaced. In the root this name is spared.
+    pub(crate) fn empty_lower(&mut self, name: &[u8], spared: &[u8]) -> Result<(), Error> {
+        self.last_parent = None;
+        let path = literal(name)?;
+        self.make_directories(&path)?;
+        for name in self.writer.names(&path) {
+            if path.is_empty() && name == spared {
                 continue;
             }
-            let below = |name: Vec<u8>| {
-                let mut child = path.clone();
-                if !child.is_empty() {
-                    child.push(b'/');
-                }
-                child.extend_from_slice(&name);
-                (child, true)
-            };
-            ahead.extend(self.writer.names(&path).into_iter().map(below));
+            let slash: &[u8] = if path.is_empty() { b"" } else { b"/" };
+            self.remove(&[&path[..], slash, &name].concat())?;
         }
         Ok(())
     }
 
-    pub(crate) fn symlink(&mut self, name: &[u8], target: &[u8], meta: Meta) -> Result<(), Error> {
+    fn remove(&mut self, path: &[u8]) -> Result<(), Error> {
+        let removed = self.writer.remove(path).map(drop);
+        removed.map_err(|source| Error::Write {
+            entry: shown(path),
+            source,
+        })
+    }
+
+    /// Has the first thing on the way to `path` that is no directory replaced by one. What is missing stays so: an entry
+    /// makes it that needs it.
+    fn make_directories(&mut self, path: &[u8]) -> Result<(), Error> {
+        let ends = (0..=path.len()).filter(|&at| at == path.len() || path[at] == b'/');
+        for end in ends {
+            let above = &path[..end];
+            match self.writer.lookup(above) {
+                Some(Kind::Directory) => {}
+                None => return Ok(()),
+                Some(_) => {
+                    let made = self.writer.directory(above, Meta::new(0o755, Default::default()));
+                    return made.map_err(|source| Error::Write {
+                        entry: shown(above),
+                        source,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn symlink(&mut self, name: &[u8], target: &[u8], mut meta: Meta) -> Result<(), Error> {
         self.last_parent = None;
+        // As Linux makes them, and no program can change (symlink(7)); archives say what they like.
+        meta.mode = 0o777;
         self.add(name, |writer, path| writer.symlink(path, target, meta))
     }
 
@@ -205,6 +234,10 @@ impl Tree {
             source,
         })?;
         self.entries += 1;
+        // Each entry may bring its parents along, as many as its path has.
+        if self.writer.inodes() as u64 > self.most_entries.saturating_mul(2) {
+            return Err(Error::TooMany(self.most_entries));
+        }
         Ok(())
     }
 
@@ -239,6 +272,18 @@ impl Tree {
         path.extend_from_slice(last);
         Ok(path)
     }
+}
+
+/// A name as a path without `.` parts, on which no link is followed.
+fn literal(name: &[u8]) -> Result<Vec<u8>, Error> {
+    let parts: Vec<&[u8]> = parts(name).collect();
+    if parts.contains(&&b".."[..]) {
+        return Err(Error::Entry {
+            entry: shown(name),
+            fault: EntryFault::Escapes,
+        });
+    }
+    Ok(parts.join(&b'/'))
 }
 
 fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use banger_image::{
-    Aspect, Compression, DifferenceKind, ImageRecord, ImageStore, ImportOptions, ImportSource, LayerKind,
-    Pull, PullOptions, PullSource, Pulled,
+    Aspect, Committing, Compression, DifferenceKind, Error, ImageRecord, ImageStore, ImportOptions,
+    ImportSource, LayerKind, Pull, PullOptions, PullSource, Pulled, flatten,
 };
 use banger_model::ImageName;
 use host::ext4::{Mounted, check};
@@ -244,6 +244,20 @@ fn export(store: &ImageStore, dir: &Path, image: &ImageRecord, compression: Comp
     path
 }
 
+/// Publishes what was copied, as the daemon does: first flattened, where that has to be.
+fn publish(
+    store: &ImageStore,
+    copied: Committing,
+    to: &ImageName,
+    force: bool,
+    progress: &mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>,
+) -> Result<ImageRecord, Error> {
+    let flat = copied
+        .layers()
+        .map(|layers| flatten(&layers, &copied.flat(), progress));
+    store.publish_commit(copied, flat.transpose()?, to, None, force)
+}
+
 #[test]
 fn lives_on_top_of_each_other_are_exported_and_flattened_exactly() {
     if skipped(true) {
@@ -256,9 +270,7 @@ fn lives_on_top_of_each_other_are_exported_and_flattened_exactly() {
         let committing = store
             .commit(&name("top"), &image.id, &disk, true, &mut go_on)
             .unwrap();
-        image = store
-            .publish_commit(committing, &name("top"), None, true, &mut go_on)
-            .unwrap();
+        image = publish(&store, committing, &name("top"), true, &mut go_on).unwrap();
         let flat = index == LIVES.len() - 1;
         assert_eq!(image.layers.len(), if flat { 1 } else { index + 2 });
         if flat {
@@ -297,9 +309,7 @@ fn an_exported_image_is_pulled_back_and_is_the_same() {
     let committing = store
         .commit(&name("top"), &base.id, &disk, false, &mut go_on)
         .unwrap();
-    let top = store
-        .publish_commit(committing, &name("top"), None, false, &mut go_on)
-        .unwrap();
+    let top = publish(&store, committing, &name("top"), false, &mut go_on).unwrap();
     for compression in [Compression::Zstd, Compression::Gzip, Compression::None] {
         let archive = export(&store, dir.path(), &top, compression);
         let again = dir.path().join("again.tar");
@@ -357,9 +367,7 @@ fn a_difference_is_told_by_what_differs() {
     let committing = store
         .commit(&name("top"), &base.id, &disk, false, &mut go_on)
         .unwrap();
-    let top = store
-        .publish_commit(committing, &name("top"), None, false, &mut go_on)
-        .unwrap();
+    let top = publish(&store, committing, &name("top"), false, &mut go_on).unwrap();
     let told: Vec<String> = store
         .diff(&top, &base)
         .unwrap()

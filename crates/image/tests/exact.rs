@@ -182,7 +182,7 @@ fn attributes(tree: &mut Tree) {
     tree.xattr("d/one", "user.lines", b"\n\n12 path=x\n");
     tree.xattr("d/one", "user.a=b%c%3D", b"=");
     tree.xattr("d/more", &format!("user.{}", "n".repeat(200)), &[b'v'; 3000]);
-    tree.xattr("d/sticky", "trusted.overlay.opaque", b"y");
+    tree.xattr("d/sticky", "trusted.opaque", b"y");
     tree.xattr("dangling", "trusted.of-a-link", b"l");
     tree.file("d/ping", b"#!");
     tree.xattr("d/ping", "security.capability", &CAPABILITY);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use banger_image::{Error, ImageRecord, ImageStore, ImportOptions, ImportSource};
+use banger_image::{Committing, Error, ImageRecord, ImageStore, ImportOptions, ImportSource, flatten};
 use banger_model::ImageName;
 
 /// For work that is to end by itself.
@@ -28,9 +28,23 @@ fn store(dir: &Path) -> (ImageStore, ImageRecord) {
     (store, base.unwrap())
 }
 
+/// Publishes what was copied, as the daemon does: first flattened, where that has to be.
+fn publish(
+    store: &ImageStore,
+    copied: Committing,
+    to: &ImageName,
+    force: bool,
+    progress: &mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>,
+) -> Result<ImageRecord, Error> {
+    let flat = copied
+        .layers()
+        .map(|layers| flatten(&layers, &copied.flat(), progress));
+    store.publish_commit(copied, flat.transpose()?, to, None, force)
+}
+
 fn commit(store: &ImageStore, dir: &Path, base: &str, to: &str) -> Result<ImageRecord, Error> {
     let committing = store.commit(&name(to), base, &dir.join("disk"), false, &mut go_on)?;
-    store.publish_commit(committing, &name(to), None, false, &mut go_on)
+    publish(store, committing, &name(to), false, &mut go_on)
 }
 
 #[test]
@@ -78,7 +92,7 @@ fn a_flattening_that_nobody_wants_leaves_nothing() {
         let copied = store.commit(&flat, &top, &dir.path().join("disk"), false, &mut |_, _| {
             ControlFlow::Continue(())
         })?;
-        store.publish_commit(copied, &flat, None, false, go_on)
+        publish(&store, copied, &flat, false, go_on)
     };
     let cancelled = flatten(&mut |_, _| ControlFlow::Break(()));
     assert!(matches!(cancelled, Err(Error::Cancelled)), "{cancelled:?}");
@@ -109,7 +123,7 @@ fn a_commit_on_what_has_gone_meanwhile_is_refused() {
         .unwrap();
     store.delete(&name("base")).unwrap();
     store.sweep(&BTreeSet::new()).unwrap();
-    let refused = store.publish_commit(committing, &name("top"), None, false, &mut go_on);
+    let refused = publish(&store, committing, &name("top"), false, &mut go_on);
     assert!(matches!(refused, Err(Error::NoGeneration(_))), "{refused:?}");
     assert!(store.list().unwrap().is_empty());
 }

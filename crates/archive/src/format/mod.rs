@@ -151,9 +151,13 @@ fn next<R: Read>(stream: &mut Stream<R>) -> Result<Option<(Entry, u64)>, Error> 
         match header.flag() {
             // Solaris wrote its own letter. A second header of records is instead of the first, as in Go.
             b'x' | b'X' => ahead.records = records(stream, &header)?,
-            // A global header must be well-formed, and says nothing: Go's reader applies none of it to entries, and
-            // containerd passes over it (umoci refuses it). `git archive` keeps its commit there.
-            b'g' => drop(records(stream, &header)?),
+            // What a global header says holds for all entries that follow, until they or another one say something else
+            // (pax, "pax Header Block"; GNU tar applies it, too). `git archive` keeps its commit there.
+            b'g' => {
+                let mut global = records(stream, &header)?;
+                global.over(&stream.global);
+                stream.global = global;
+            }
             b'L' => ahead.name = long(&stream.special(&header)?),
             b'K' => ahead.target = long(&stream.special(&header)?),
             // A volume's label is no file.
@@ -184,6 +188,7 @@ fn entry<R: Read>(stream: &mut Stream<R>, header: &Header, ahead: Ahead) -> Resu
         name,
         target,
     } = ahead;
+    records.over(&stream.global);
     // Go has the name of a sparse file replace even a long one.
     let name = records
         .sparse

@@ -15,8 +15,11 @@ use banger_inode::{Timestamp, Xattr};
 use super::decimal::decimal;
 use super::sparse;
 
+/// The most attributes of an entry.
+const MOST_ATTRIBUTES: usize = 1024;
+
 /// What the records of one header say, as far as it matters to an image.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Records {
     pub(super) path: Option<Vec<u8>>,
     pub(super) linkpath: Option<Vec<u8>>,
@@ -26,6 +29,8 @@ pub(super) struct Records {
     pub(super) mtime: Option<Timestamp>,
     pub(super) xattrs: Vec<Xattr>,
     pub(super) sparse: sparse::Records,
+    /// Keys with an empty value: the header's own counts, whatever a global header says.
+    emptied: Vec<Vec<u8>>,
 }
 
 impl Records {
@@ -43,7 +48,34 @@ impl Records {
         Ok(records)
     }
 
+    /// Takes from the records of global headers what these do not say themselves. What those say of sparse files is not
+    /// taken: their maps belong to one file.
+    pub(super) fn over(&mut self, global: &Self) {
+        let emptied = std::mem::take(&mut self.emptied);
+        let is_free = |key: &[u8]| !emptied.iter().any(|emptied| emptied == key);
+        fn take<T: Clone>(own: &mut Option<T>, global: &Option<T>, is_free: bool) {
+            if own.is_none() && is_free {
+                own.clone_from(global);
+            }
+        }
+        take(&mut self.path, &global.path, is_free(b"path"));
+        take(&mut self.linkpath, &global.linkpath, is_free(b"linkpath"));
+        take(&mut self.size, &global.size, is_free(b"size"));
+        take(&mut self.uid, &global.uid, is_free(b"uid"));
+        take(&mut self.gid, &global.gid, is_free(b"gid"));
+        take(&mut self.mtime, &global.mtime, is_free(b"mtime"));
+        for xattr in &global.xattrs {
+            if !self.xattrs.iter().any(|own| own.name == xattr.name) {
+                self.xattrs.push(xattr.clone());
+            }
+        }
+    }
+
     fn take(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
+        // There are six that count; whoever empties more means nothing by it.
+        if value.is_empty() && self.emptied.len() < 64 {
+            self.emptied.push(key.to_vec());
+        }
         match key {
             b"path" => self.path = name(value)?,
             b"linkpath" => self.linkpath = name(value)?,
@@ -53,9 +85,9 @@ impl Records {
             b"mtime" => self.mtime = unless_empty(value, timestamp)?,
             _ => {
                 if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    self.attribute(gnu_unquoted(name), value.to_vec());
+                    self.attribute(gnu_unquoted(name), value.to_vec())?;
                 } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
-                    self.attribute(unquoted(name, |_| true), base64(value)?);
+                    self.attribute(unquoted(name, |_| true), base64(value)?)?;
                 } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
                     self.sparse.take(key, value)?;
                 }
@@ -64,11 +96,14 @@ impl Records {
         Some(())
     }
 
-    fn attribute(&mut self, name: Vec<u8>, value: Vec<u8>) {
+    fn attribute(&mut self, name: Vec<u8>, value: Vec<u8>) -> Option<()> {
         const OF_LINUX: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system.posix_acl_"];
         if OF_LINUX.iter().any(|namespace| name.starts_with(namespace)) {
+            // No file system holds that many for one file.
+            (self.xattrs.len() < MOST_ATTRIBUTES).then_some(())?;
             self.xattrs.push(Xattr { name, value });
         }
+        Some(())
     }
 }
 

@@ -25,7 +25,7 @@ const OLD_MORE: (usize, usize, usize) = (0, 21, 504);
 const OLD_SIZE: std::ops::Range<usize> = 483..495;
 
 /// What pax records say about a sparse file.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Records {
     major: Vec<u8>,
     minor: Vec<u8>,

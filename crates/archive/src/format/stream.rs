@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Read};
 
 use super::header::{BLOCK, Header};
+use super::pax::Records;
 use crate::Error;
 
 /// The longest extended header or long name: Go's `archive/tar` has the same limit, and Linux takes neither names nor
@@ -24,6 +25,8 @@ pub(super) struct Stream<R> {
     marked: bool,
     /// Why content could not be read, if so: the reader of content may have made another error of it.
     broken: Option<Broken>,
+    /// What global headers said so far.
+    pub(super) global: Records,
     scratch: Box<[u8]>,
 }
 
@@ -41,6 +44,7 @@ impl<R: Read> Stream<R> {
             started: false,
             marked: true,
             broken: None,
+            global: Records::default(),
             scratch: vec![0; SKIPPED].into(),
         }
     }

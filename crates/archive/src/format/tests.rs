@@ -169,6 +169,59 @@ fn records_come_before_the_header() {
 }
 
 #[test]
+fn global_headers_hold_until_something_else_is_said() {
+    let record = |key: &str, value: &str| {
+        let rest = format!(" {key}={value}\n");
+        // The length counts its own digits: two of them here.
+        format!("{}{rest}", rest.len() + 2).into_bytes()
+    };
+    let of = |records: &[(&str, &str)]| -> Vec<u8> {
+        records
+            .iter()
+            .flat_map(|(key, value)| record(key, value))
+            .collect()
+    };
+    let mut tar = Tar::new();
+    tar.special(
+        b'g',
+        &of(&[
+            ("uid", "1000"),
+            ("gid", "2000"),
+            ("mtime", "77.5"),
+            ("comment", "a commit"),
+        ]),
+    );
+    tar.file(b"global", b"content");
+    tar.pax(&[(b"uid", b"5")]).file(b"own", b"");
+    // An empty value gives the header's own back.
+    tar.pax(&[(b"gid", b"")]).file(b"emptied", b"");
+    tar.special(b'g', &of(&[("uid", "1001")]));
+    tar.header(b'5', b"d/", 0, |_| {});
+    tar.header(b'2', b"l", 0, |raw| raw[157] = b'x');
+    let all = entries(&*tar.end()).unwrap();
+    let seen: Vec<_> = all
+        .iter()
+        .map(|(entry, content)| {
+            (
+                entry.meta.uid,
+                entry.meta.gid,
+                entry.meta.mtime.secs,
+                content.len(),
+            )
+        })
+        .collect();
+    let gid = all[2].0.meta.gid;
+    assert_eq!(seen[..2], [(1000, 2000, 77, 7), (5, 2000, 77, 0)]);
+    assert!(seen[2].0 == 1000 && gid != 2000, "{seen:?}");
+    assert!(
+        seen[3..]
+            .iter()
+            .all(|seen| (seen.0, seen.1, seen.2) == (1001, 2000, 77)),
+        "{seen:?}"
+    );
+}
+
+#[test]
 fn headers_for_the_next_count_once_and_the_last_of_a_kind_wins() {
     let mut tar = Tar::new();
     tar.special(b'g', b"14 mtime=1000\n");
@@ -183,7 +236,7 @@ fn headers_for_the_next_count_once_and_the_last_of_a_kind_wins() {
     let all = entries(&*tar.end()).unwrap();
     let names: Vec<&[u8]> = all.iter().map(|(entry, _)| &*entry.name).collect();
     assert_eq!(names, [&b"pax"[..], b"alone", b"long", b"s"]);
-    assert_eq!((all[0].0.meta.uid, all[0].0.meta.mtime.secs), (1, 3));
+    assert_eq!((all[0].0.meta.uid, all[0].0.meta.mtime.secs), (1, 1000));
     assert_eq!(all[3].0.kind, EntryKind::Symlink(b"target".to_vec()));
 }
 

@@ -23,7 +23,7 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<AvailableImages>
 
 fn available(context: &Context) -> Result<AvailableImages, Error> {
     let here = context.images.list().map_err(catalog::Error::Store)?;
-    let fetcher = fetcher(context)?;
+    let fetcher = fetcher(&context.paths)?;
     let mut all = AvailableImages {
         images: Vec::new(),
         failures: Vec::new(),

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use banger_api::{
     AvailableKernel, AvailableKernels, Catalog, CatalogAdd, CatalogFailure, CatalogKernel, KernelPublish,
-    KernelPull, KernelPulled, Presence, Progress, Published, SigningKey,
+    KernelPull, KernelPulled, Paths, Presence, Progress, Published, SigningKey,
 };
 use banger_image::fetch::Fetcher;
 use banger_image::{KernelRecord, catalog};
@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Body, Refused, blocking, named};
 use super::{App, catalog_images, events, kernels as local};
 use crate::catalogs::{self, Configured};
-use crate::config::CatalogEntry;
+use crate::config::{CatalogEntry, Config};
 use crate::error::{Describe, body};
 use crate::progress::Reporter;
 use crate::vm::Context;
+use crate::worker::{self, Job, PulledKernel, Stores};
 
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Catalog>>, Refused> {
     let context = Arc::clone(app.vms.context());
@@ -105,7 +106,7 @@ pub(crate) async fn kernels(State(app): State<App>) -> Result<Json<AvailableKern
 
 fn available(context: &Context, left: CancellationToken) -> Result<AvailableKernels, Error> {
     let here = context.kernels.list().map_err(catalog::Error::Store)?;
-    let fetcher = fetcher(context)?.until(left);
+    let fetcher = fetcher(&context.paths)?.until(left);
     let mut all = AvailableKernels {
         kernels: Vec::new(),
         failures: Vec::new(),
@@ -142,19 +143,8 @@ fn presence(kernel: &catalog::CatalogKernel, here: &[KernelRecord]) -> Presence 
 
 pub(crate) async fn pull(State(app): State<App>, Body(request): Body<KernelPull>) -> Response {
     events::respond(|say| async move {
-        let context = Arc::clone(app.vms.context());
-        let left = CancellationToken::new();
-        // Goes with the request, and then the pull ends.
-        let _leaving = left.clone().drop_guard();
-        let pulled = blocking("pulling a kernel", move || {
-            pull_now(&context, request, &say, &left)
-        })
-        .await
-        .map_err(|refused| refused.0)?;
-        let (record, was_here) = match pulled {
-            catalog::Pulled::New(record) => (record, false),
-            catalog::Pulled::Here(record) => (record, true),
-        };
+        let pulled = worker::run(app.vms.context(), Job::KernelPull(request), &say).await?;
+        let PulledKernel { record, was_here } = pulled;
         Ok(KernelPulled {
             kernel: local::viewed(&app.vms, record),
             was_here,
@@ -162,13 +152,14 @@ pub(crate) async fn pull(State(app): State<App>, Body(request): Body<KernelPull>
     })
 }
 
-fn pull_now(
-    context: &Context,
+/// Pulls a kernel on this thread.
+pub(super) fn pull_now(
+    here: &Stores,
     request: KernelPull,
     say: &Reporter,
     left: &CancellationToken,
 ) -> Result<catalog::Pulled, Error> {
-    let from = catalogs::chosen(&context.paths, request.catalog.as_ref())?;
+    let from = catalogs::chosen(&here.paths, request.catalog.as_ref())?;
     let what = format!("pulling {}", request.name);
     let options = catalog::PullOptions {
         name: request.name,
@@ -183,9 +174,9 @@ fn pull_now(
             ControlFlow::Continue(())
         }
     };
-    let fetcher = fetcher(context)?.until(left.clone());
+    let fetcher = fetcher(&here.paths)?.until(left.clone());
     let mut note = |text: &str| say.note(text);
-    let pulled = context
+    let pulled = here
         .kernels
         .pull(&from, &options, &fetcher, &mut progress, &mut note)?;
     Ok(pulled)
@@ -237,8 +228,8 @@ pub(super) fn publish_with(app: App, options: catalog::PublishOptions) -> Respon
     })
 }
 
-pub(super) fn fetcher(context: &Context) -> Result<Fetcher, catalogs::Error> {
-    let config = context.config()?;
+pub(super) fn fetcher(paths: &Paths) -> Result<Fetcher, catalogs::Error> {
+    let config = Config::load(paths)?;
     Ok(Fetcher::new(config.fetch.limits()))
 }
 

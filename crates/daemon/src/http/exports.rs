@@ -1,22 +1,23 @@
 //! Images that leave, and how they differ, over HTTP.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::Json;
+use axum::body::Body as ResponseBody;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use banger_api::{
-    Aspect, Compression, DifferenceKind, ImageDiff, ImageDifference, ImageExport, ImageExported, Progress,
+    Aspect, Compression, DifferenceKind, ErrorBody, ImageDiff, ImageDifference, ImageExport, ImageExported,
 };
 use banger_image as image;
 use banger_model::{ErrorCode, ImageName};
 
 use super::answer::{Asked, Body, Refused, blocking, named};
-use super::images::SetOnDrop;
+use super::work::progress;
 use super::{App, events};
-use crate::error::Describe;
+use crate::error::{Describe, body};
+use crate::progress::Reporter;
+use crate::worker::{self, Job, Stores};
 
 /// Two images cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -56,61 +57,62 @@ pub(crate) async fn export(
 ) -> Result<Response, Refused> {
     let name: ImageName = named(&name)?;
     Ok(events::respond(|say| async move {
-        let context = Arc::clone(app.vms.context());
-        let left = Arc::new(AtomicBool::new(false));
-        let _leaving = SetOnDrop(Arc::clone(&left));
-        let exported = blocking("exporting an image", move || {
-            let what = format!("exporting {name}");
-            let mut progress = |done, total| {
-                let what = what.clone();
-                say.say(Progress::Bytes { what, done, total });
-                match left.load(Ordering::Relaxed) {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
-                }
-            };
-            let record = context.images.get(&name)?;
-            let compression = match request.compression {
-                Compression::Zstd => image::Compression::Zstd,
-                Compression::Gzip => image::Compression::Gzip,
-                Compression::None => image::Compression::None,
-            };
-            context
-                .images
-                .export(&record, &request.path, compression, request.force, &mut progress)
-        })
-        .await
-        .map_err(|refused| refused.0)?;
-        Ok(ImageExported {
-            path: exported.path,
-            bytes: exported.bytes,
-            manifest: format!("sha256:{}", exported.manifest),
-            layers: exported.layers,
-        })
+        let job = Job::Export { name, request };
+        worker::run::<ImageExported>(app.vms.context(), job, &say).await
     }))
+}
+
+/// Exports an image on this thread.
+pub(super) fn export_now(
+    here: &Stores,
+    name: &ImageName,
+    request: ImageExport,
+    say: &Reporter,
+) -> Result<ImageExported, ErrorBody> {
+    let refused = |error: image::Error| body(&error);
+    let record = here.images.get(name).map_err(refused)?;
+    let compression = match request.compression {
+        Compression::Zstd => image::Compression::Zstd,
+        Compression::Gzip => image::Compression::Gzip,
+        Compression::None => image::Compression::None,
+    };
+    let mut progress = progress(say, format!("exporting {name}"));
+    let exported = here
+        .images
+        .export(&record, &request.path, compression, request.force, &mut progress);
+    let exported = exported.map_err(refused)?;
+    Ok(ImageExported {
+        path: exported.path,
+        bytes: exported.bytes,
+        manifest: format!("sha256:{}", exported.manifest),
+        layers: exported.layers,
+    })
 }
 
 pub(crate) async fn diff(
     State(app): State<App>,
     Path(name): Path<String>,
     Asked(query): Asked<ImageDiff>,
-) -> Result<Json<Vec<ImageDifference>>, Refused> {
+) -> Result<Response, Refused> {
     let name: ImageName = named(&name)?;
     let context = Arc::clone(app.vms.context());
-    let differences = blocking("comparing images", move || {
+    let (image, other) = blocking("finding the images", move || {
         let new = context.images.get(&name)?;
         let old = match (&query.other, &new.base) {
             (Some(other), _) => context.images.get(other)?,
             (None, Some(base)) => context.images.generation(base)?,
             (None, None) => return Err(Error::NoBase(name)),
         };
-        Ok(context.images.diff(&new, &old)?)
+        Ok((new, old))
     })
     .await?;
-    Ok(Json(differences.into_iter().map(told).collect()))
+    let listing = worker::stream(app.vms.context(), Job::Diff { image, other }).await?;
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    Ok((json, ResponseBody::from_stream(listing)).into_response())
 }
 
-fn told(difference: image::Difference) -> ImageDifference {
+/// A difference as clients see it.
+pub(super) fn told(difference: image::Difference) -> ImageDifference {
     let (kind, aspects) = match difference.kind {
         image::DifferenceKind::Added => (DifferenceKind::Added, Vec::new()),
         image::DifferenceKind::Removed => (DifferenceKind::Removed, Vec::new()),

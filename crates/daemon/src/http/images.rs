@@ -13,17 +13,18 @@ use banger_api::{
     ErrorBody, Image, ImageConfig, ImageImport, ImageInspection, ImageOrigin, ImageRegister, ImageTag,
     ImageUpload, KernelImport, Progress,
 };
-use banger_image::{ImageRecord, ImportOptions, ImportSource};
-use banger_model::ImageName;
+use banger_image::{ImageRecord, KernelRecord};
+use banger_model::{ImageName, KernelName};
 use futures_util::TryStreamExt;
-use tokio_util::io::{StreamReader, SyncIoBridge};
+use tokio_util::io::StreamReader;
 
 use super::answer::{Asked, Body, Refused, blocking, named};
 use super::chosen::Chosen;
-use super::{App, events, in_use, kernels};
+use super::{App, events, in_use};
 use crate::error::body;
 use crate::progress::Reporter;
 use crate::vm::{Context, Vms};
+use crate::worker::{self, Job};
 
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Image>>, Refused> {
     let context = Arc::clone(app.vms.context());
@@ -77,48 +78,32 @@ pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> 
 
 pub(crate) async fn import(State(app): State<App>, Body(request): Body<ImageImport>) -> Response {
     events::respond(|say| async move {
-        let ImageImport {
-            name,
-            path,
-            kernel,
-            force,
-        } = request;
-        let options = ImportOptions { kernel, force };
-        let vms = Arc::clone(&app.vms);
-        import_with(&vms, say, move |context, progress| {
-            let source = if path.is_dir() {
-                ImportSource::Directory(&path)
-            } else {
-                ImportSource::File(&path)
-            };
-            context.images.import(&name, source, &options, progress)
-        })
-        .await
+        let record = worker::run(app.vms.context(), Job::Import(request), &say).await?;
+        Ok(imported(&app.vms, record).await)
     })
 }
 
 pub(crate) async fn upload(
     State(app): State<App>,
     Path(name): Path<String>,
-    Asked(query): Asked<ImageUpload>,
+    Asked(options): Asked<ImageUpload>,
     tar: RequestBody,
 ) -> Result<Response, Refused> {
     let name: ImageName = named(&name)?;
-    let options = ImportOptions {
-        kernel: query.kernel,
-        force: query.force,
-    };
-    let stream = StreamReader::new(tar.into_data_stream().map_err(std::io::Error::other));
-    // The bridge needs the runtime it is made in.
-    let mut tar = SyncIoBridge::new(stream);
+    let tar = StreamReader::new(tar.into_data_stream().map_err(std::io::Error::other));
     Ok(events::respond(|say| async move {
-        let vms = Arc::clone(&app.vms);
-        import_with(&vms, say, move |context, progress| {
-            let source = ImportSource::Stream(&mut tar);
-            context.images.import(&name, source, &options, progress)
-        })
-        .await
+        let job = Job::Upload { name, options };
+        let record = worker::feed(app.vms.context(), job, &say, Box::pin(tar)).await?;
+        Ok(imported(&app.vms, record).await)
     }))
+}
+
+/// An image that is here now. One that it replaced may be used by no VM.
+async fn imported(vms: &Arc<Vms>, record: ImageRecord) -> Image {
+    let sweeping = Arc::clone(vms);
+    // It says what fails itself.
+    let _ = tokio::task::spawn_blocking(move || sweep(&sweeping)).await;
+    viewed(vms, record)
 }
 
 pub(crate) async fn register(
@@ -126,33 +111,45 @@ pub(crate) async fn register(
     Body(request): Body<ImageRegister>,
 ) -> Result<Json<Image>, Refused> {
     let context = Arc::clone(app.vms.context());
-    let record = blocking("registering an image", move || register_now(&context, request)).await?;
+    let kernel = kernel_of(&context, &request).await?;
+    let record = blocking("registering an image", move || {
+        let ImageRegister {
+            name,
+            rootfs,
+            work_seed,
+            ..
+        } = request;
+        context
+            .images
+            .register(&name, &rootfs, work_seed.as_deref(), kernel, false)
+    })
+    .await?;
     Ok(Json(viewed(&app.vms, record)))
 }
 
-fn register_now(context: &Context, request: ImageRegister) -> Result<ImageRecord, banger_image::Error> {
-    let kernel = match (request.kernel_ref, request.kernel) {
-        (_, Some(source)) => {
-            let import = KernelImport {
-                name: request
-                    .name
-                    .as_str()
-                    .parse()
-                    .expect("images and kernels have the same rule for names"),
-                source,
-                append: Vec::new(),
-                max_vcpus: None,
-                force: false,
-            };
-            Some(kernels::import_now(context, import, &Reporter::default())?.name)
-        }
-        (Some(name), None) => Some(context.kernels.get(&name)?.name),
-        (None, None) => None,
+/// The kernel that a registered image gets, imported if it comes along.
+async fn kernel_of(context: &Arc<Context>, request: &ImageRegister) -> Result<Option<KernelName>, Refused> {
+    if let Some(source) = &request.kernel {
+        let import = KernelImport {
+            name: request
+                .name
+                .as_str()
+                .parse()
+                .expect("images and kernels have the same rule for names"),
+            source: source.clone(),
+            append: Vec::new(),
+            max_vcpus: None,
+            force: false,
+        };
+        let record: KernelRecord = worker::run(context, Job::Kernel(import), &Reporter::default()).await?;
+        return Ok(Some(record.name));
+    }
+    let Some(name) = request.kernel_ref.clone() else {
+        return Ok(None);
     };
-    let seed = request.work_seed.as_deref();
-    context
-        .images
-        .register(&request.name, &request.rootfs, seed, kernel, false)
+    let context = Arc::clone(context);
+    let record = blocking("reading a kernel", move || context.kernels.get(&name)).await?;
+    Ok(Some(record.name))
 }
 
 pub(crate) async fn promote(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Refused> {

@@ -14,7 +14,8 @@ use super::answer::{Body, Refused, blocking, named};
 use super::chosen::Chosen;
 use super::{App, events, in_use};
 use crate::progress::Reporter;
-use crate::vm::{Context, Vms};
+use crate::vm::Vms;
+use crate::worker::{self, Job, Stores};
 
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Kernel>>, Refused> {
     let context = Arc::clone(app.vms.context());
@@ -54,17 +55,14 @@ pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> 
 
 pub(crate) async fn import(State(app): State<App>, Body(request): Body<KernelImport>) -> Response {
     events::respond(|say| async move {
-        let context = Arc::clone(app.vms.context());
-        let record = blocking("importing a kernel", move || import_now(&context, request, &say))
-            .await
-            .map_err(|refused| refused.0)?;
+        let record = worker::run(app.vms.context(), Job::Kernel(request), &say).await?;
         Ok(viewed(&app.vms, record))
     })
 }
 
 /// Imports a kernel on this thread.
-pub(crate) fn import_now(
-    context: &Context,
+pub(super) fn import_now(
+    here: &Stores,
     request: KernelImport,
     say: &Reporter,
 ) -> Result<KernelRecord, banger_image::Error> {
@@ -74,8 +72,7 @@ pub(crate) fn import_now(
         force: request.force,
     };
     let source = source(request.source);
-    context
-        .kernels
+    here.kernels
         .import(&request.name, &source, &options, &mut |note| say.note(note))
 }
 

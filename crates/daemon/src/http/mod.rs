@@ -27,6 +27,7 @@ mod ssh;
 mod streams;
 mod upgrade;
 mod vms;
+mod work;
 mod workspaces;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use crate::vm::Vms;
 pub(crate) use listener::OwnersOnly;
 pub(crate) use openapi::document;
 pub(crate) use streams::Streams;
+pub(crate) use work::perform;
 
 /// What the handlers share.
 #[derive(Debug, Clone)]

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress, RegistryLogin};
-use banger_image::catalog::{self, ImagePullOptions, Offered, Stores};
+use banger_image::catalog::{self, ImagePullOptions, Offered};
 use banger_image::{Login, Pull, PullOptions, PullSource, Pulled, RegistryOptions};
 use banger_model::{CatalogName, ImageName};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{BadRequest, Body, blocking};
+use super::answer::{BadRequest, Body};
 use super::catalogs::{Error, fetcher};
 use super::images::{sweep, viewed};
 use super::{App, events};
@@ -20,7 +20,8 @@ use crate::catalogs;
 use crate::config::Config;
 use crate::error::body;
 use crate::progress::Reporter;
-use crate::vm::{Context, Vms};
+use crate::vm::Vms;
+use crate::worker::{self, Job, PulledImage, Stores};
 
 pub(crate) async fn pull(State(app): State<App>, Body(request): Body<ImagePull>) -> Response {
     events::respond(|say| async move { work(&app.vms, request, say).await })
@@ -28,7 +29,7 @@ pub(crate) async fn pull(State(app): State<App>, Body(request): Body<ImagePull>)
 
 async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<ImagePulled, ErrorBody> {
     let config = vms.context().config().map_err(|error| body(&error))?;
-    let wanted = Wanted::of(request, &config)?;
+    let wanted = Wanted::of(request.clone(), &config)?;
     // Whoever pulls the same at once gets what the first one pulled, which has not changed since.
     let turn = vms.context().pulls.turn(wanted.name());
     let _turn = match turn.try_lock() {
@@ -41,33 +42,35 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
             turn.lock().await
         }
     };
-    let left = CancellationToken::new();
-    // Goes with the request, and then the pull ends.
-    let _leaving = left.clone().drop_guard();
-    let on_thread = Arc::clone(vms);
-    let pulled = blocking("pulling an image", move || {
-        let progress = |what: &str, done, total| {
-            say.say(Progress::Bytes {
-                what: what.to_owned(),
-                done,
-                total,
-            });
-        };
-        wanted.pull(on_thread.context(), &say, &progress, &left)
-    })
-    .await
-    .map_err(|refused| refused.0)?;
+    let PulledImage { record, unchanged } = worker::run(vms.context(), Job::Pull(request), &say).await?;
     // An image that this one replaced may be used by no VM. Nobody has to wait for that.
     let sweeping = Arc::clone(vms);
     tokio::task::spawn_blocking(move || sweep(&sweeping));
-    let (record, unchanged) = match pulled {
-        Pulled::Unchanged(record) => (record, true),
-        Pulled::New(record) => (record, false),
-    };
     Ok(ImagePulled {
         image: viewed(vms, record),
         unchanged,
     })
+}
+
+/// Pulls an image on this thread.
+pub(super) fn pull_now(
+    here: &Stores,
+    request: ImagePull,
+    say: &Reporter,
+    left: &CancellationToken,
+) -> Result<Pulled, ErrorBody> {
+    let config = Config::load(&here.paths).map_err(|error| body(&error))?;
+    let wanted = Wanted::of(request, &config)?;
+    let progress = |what: &str, done, total| {
+        say.say(Progress::Bytes {
+            what: what.to_owned(),
+            done,
+            total,
+        });
+    };
+    wanted
+        .pull(here, say, &progress, left)
+        .map_err(|error| body(&error))
 }
 
 /// Is told what comes, the bytes so far, and how many in all if that is known.
@@ -123,7 +126,7 @@ impl Wanted {
 
     fn pull(
         self,
-        context: &Context,
+        here: &Stores,
         say: &Reporter,
         progress: Progressing<'_>,
         left: &CancellationToken,
@@ -132,16 +135,16 @@ impl Wanted {
         let pull = match self {
             Self::There(pull) => pull,
             Self::Catalog(options, catalog) => {
-                let catalogs = catalogs::chosen(&context.paths, Some(&catalog))?;
-                let found = catalog::find_image(&catalogs, &options.name, &fetcher(context)?, &mut note)?;
-                return pull_offered(&found, &options, context, say, progress, left);
+                let catalogs = catalogs::chosen(&here.paths, Some(&catalog))?;
+                let found = catalog::find_image(&catalogs, &options.name, &fetcher(&here.paths)?, &mut note)?;
+                return pull_offered(&found, &options, here, say, progress, left);
             }
             Self::Either(options, pull) => {
-                let catalogs = catalogs::chosen(&context.paths, None)?;
-                match catalog::find_image(&catalogs, &options.name, &fetcher(context)?, &mut note) {
+                let catalogs = catalogs::chosen(&here.paths, None)?;
+                match catalog::find_image(&catalogs, &options.name, &fetcher(&here.paths)?, &mut note) {
                     Ok(found) => {
                         note(&format!("{} is of catalog {}", options.name, found.catalog()));
-                        return pull_offered(&found, &options, context, say, progress, left);
+                        return pull_offered(&found, &options, here, say, progress, left);
                     }
                     Err(catalog::Error::NoCatalogs | catalog::Error::NotOffered { .. }) => {}
                     // Whoever can spoil a catalog must not thereby choose whose image is pulled.
@@ -163,7 +166,7 @@ impl Wanted {
             }
         };
         let each = |layer: &str, done, total| progress(layer, done, Some(total));
-        Ok(context
+        Ok(here
             .images
             .pull(&pull, &each, left)
             .map_err(catalog::Error::Store)?)
@@ -173,19 +176,19 @@ impl Wanted {
 fn pull_offered(
     found: &Offered<'_>,
     options: &ImagePullOptions,
-    context: &Context,
+    here: &Stores,
     say: &Reporter,
     progress: Progressing<'_>,
     left: &CancellationToken,
 ) -> Result<Pulled, Error> {
     let pulled = catalog::pull_image(
         found,
-        Stores {
-            images: &context.images,
-            kernels: &context.kernels,
+        catalog::Stores {
+            images: &here.images,
+            kernels: &here.kernels,
         },
         options,
-        &fetcher(context)?,
+        &fetcher(&here.paths)?,
         &mut |what, done, total| {
             progress(what, done, total);
             match left.is_cancelled() {
@@ -199,10 +202,12 @@ fn pull_offered(
     Ok(pulled?)
 }
 
-fn limits(config: &Config) -> PullOptions {
+pub(super) fn limits(config: &Config) -> PullOptions {
     PullOptions {
         most_bytes: config.pull.max_size.as_bytes(),
         most_entries: config.pull.max_entries,
+        most_ratio: config.pull.max_ratio,
+        most_window: config.pull.max_window.as_bytes(),
         ..PullOptions::default()
     }
 }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use banger_api::{ErrorBody, Progress};
-use banger_image::ImageRecord;
+use banger_image::{Committing, ImageRecord};
 use banger_model::{ImageName, KernelName, Phase, WaitFor};
 use tokio_util::sync::CancellationToken;
 
 use super::{Carried, Context, Error, Handle};
 use crate::error::body;
 use crate::progress::Reporter;
+use crate::worker::{self, Job};
 
 /// What a guest that was started for a commit gets to end.
 const GRACE: Duration = Duration::from_secs(30);
@@ -40,12 +41,13 @@ impl Handle {
         say: &Reporter,
     ) -> Result<ImageRecord, ErrorBody> {
         self.tell_what_goes_along(context, say);
-        match self.commit_as_it_is(context, wanted.clone(), say).await {
+        match self.copy_as_it_is(context, &wanted, say).await {
+            Ok(copied) => return publish(context, copied, wanted, say).await,
             Err(Error::Store {
                 source: banger_image::Error::NotAtRest,
                 ..
             }) => {}
-            committed => return committed.map_err(|error| body(&error)),
+            Err(error) => return Err(body(&error)),
         }
         let (vm, context, say) = (self.clone(), Arc::clone(context), say.clone());
         // A request that is dropped in the middle must not leave the VM running.
@@ -74,18 +76,20 @@ impl Handle {
     ) -> Result<ImageRecord, ErrorBody> {
         self.start(WaitFor::Agent, &Reporter::default(), Instant::now())
             .await?;
-        let committed = self.commit_as_it_is(context, wanted, say).await;
+        let copied = self.copy_as_it_is(context, &wanted, say).await;
         let stopped = self.stop(GRACE).await;
-        let record = committed.map_err(|error| body(&error))?;
+        let copied = copied.map_err(|error| body(&error))?;
+        let record = publish(context, copied, wanted, say).await?;
         stopped.map(|()| record)
     }
 
-    async fn commit_as_it_is(
+    /// Copies the VM's disk.
+    async fn copy_as_it_is(
         &self,
         context: &Arc<Context>,
-        wanted: Wanted,
+        wanted: &Wanted,
         say: &Reporter,
-    ) -> Result<ImageRecord, Error> {
+    ) -> Result<Committing, Error> {
         let left = CancellationToken::new();
         // Goes with the request, and then the work ends.
         let _leaving = left.clone().drop_guard();
@@ -124,16 +128,32 @@ impl Handle {
         if !at_rest {
             return Err(Error::Disturbed(name));
         }
-        let stores = Arc::clone(context);
-        let mut progress = told(say, "flattening the layers", &left);
-        blocking(move || {
-            let (kernel, force) = (wanted.kernel, wanted.force);
-            stores
-                .images
-                .publish_commit(copied, &wanted.name, kernel, force, &mut progress)
-        })
-        .await
+        Ok(copied)
     }
+}
+
+/// Makes the copy an image. A guest has written it, so what reads it is a child.
+async fn publish(
+    context: &Arc<Context>,
+    copied: Committing,
+    wanted: Wanted,
+    say: &Reporter,
+) -> Result<ImageRecord, ErrorBody> {
+    let flat = match copied.layers() {
+        Some(layers) => {
+            let to = copied.flat();
+            Some(worker::run(context, Job::Flatten { layers, to }, say).await?)
+        }
+        None => None,
+    };
+    let stores = Arc::clone(context);
+    let published = blocking(move || {
+        let (kernel, force) = (wanted.kernel, wanted.force);
+        stores
+            .images
+            .publish_commit(copied, flat, &wanted.name, kernel, force)
+    });
+    published.await.map_err(|error| body(&error))
 }
 
 /// Tells how far something has come, and ends it when nobody waits for it any more.

@@ -33,9 +33,11 @@ fn in_inode(inode: &[u8]) -> Option<&[u8]> {
     (get32(own, 0) == MAGIC).then_some(&own[4..])
 }
 
-/// Adds the entries of `raw`, whose values count from the start of `values`; `None` if they contradict themselves.
+/// Adds the entries of `raw`, whose values count from the start of `values`; `None` if they contradict themselves. Every
+/// value has bytes of its own: otherwise one block could say a thousand times what it holds.
 fn entries(raw: &[u8], values: &[u8], xattrs: &mut Vec<Xattr>) -> Option<()> {
     let mut rest = raw;
+    let mut room = values.len();
     // Four zero bytes end them, or the end of what there is.
     while rest.len() >= 4 && get32(rest, 0) != 0 {
         let header = rest.get(..ENTRY_HEADER)?;
@@ -50,6 +52,7 @@ fn entries(raw: &[u8], values: &[u8], xattrs: &mut Vec<Xattr>) -> Option<()> {
             0 => &[],
             len => values.get(at..at.checked_add(len)?)?,
         };
+        room = room.checked_sub(ENTRY_HEADER + name_len + len)?;
         xattrs.push(Xattr {
             name: full_name(namespace, suffix)?,
             value: match is_acl(namespace) {

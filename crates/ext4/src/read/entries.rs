@@ -10,6 +10,9 @@ use super::{Name, Node, map};
 use crate::fields::{get16, get32};
 use crate::{Error, Kind};
 
+/// The most names in a directory, and in a file system.
+const MOST_NAMES: usize = 4_000_000;
+
 /// Bytes of an entry before its name.
 const HEADER: usize = 8;
 
@@ -28,6 +31,11 @@ pub(super) fn read(file: &File, tables: &Tables, directory: &Node) -> Result<Vec
         for place in mapped.physical..mapped.physical + u64::from(mapped.blocks) {
             let block = tables.read_block(file, place, "directory")?;
             in_block(&block, &mut names).ok_or_else(damaged)?;
+            if names.len() > MOST_NAMES {
+                return Err(Error::Unreadable {
+                    reason: "it has a directory with too many names",
+                });
+            }
         }
     }
     Ok(names)

@@ -14,6 +14,9 @@ use crate::inode::USES_EXTENTS;
 /// The deepest tree that Linux makes.
 const DEEPEST: u16 = 5;
 
+/// The most pieces of a file. Linux merges what lies together; a file in more pieces was made so.
+const MOST_PIECES: usize = 4 << 20;
+
 /// Consecutive blocks with content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mapped {
@@ -40,6 +43,7 @@ pub(super) fn read(file: &File, tables: &Tables, node: &Node) -> Result<Vec<Mapp
         tables,
         damaged: node.number,
         next: 0,
+        blocks_left: tables.blocks,
         mapped: Vec::new(),
     };
     walk.node(&node.block_area, None)?;
@@ -52,6 +56,8 @@ struct Walk<'a> {
     damaged: u32,
     /// The first block of the file that is not passed yet. It only grows, so that no tree is walked for ever.
     next: u64,
+    /// A file has no more blocks than its file system.
+    blocks_left: u64,
     mapped: Vec<Mapped>,
 }
 
@@ -93,7 +99,14 @@ impl Walk<'_> {
             return Err(Error::DamagedInode { number: self.damaged });
         }
         self.next = u64::from(logical) + u64::from(blocks);
+        let left = self.blocks_left.checked_sub(blocks.into());
+        self.blocks_left = left.ok_or(Error::DamagedInode { number: self.damaged })?;
         if is_written {
+            if self.mapped.len() == MOST_PIECES {
+                return Err(Error::Unreadable {
+                    reason: "it has a file in too many pieces",
+                });
+            }
             self.mapped.push(Mapped {
                 logical,
                 physical,

@@ -8,6 +8,7 @@ use tar::{Archive, Builder, Entry, EntryType, Header};
 
 use super::{Digest, Error};
 use crate::KernelRecord;
+use crate::budget::Budget;
 use crate::digest::Digesting;
 use crate::files::{self, OfFile};
 use crate::kernel::RECORD;
@@ -139,7 +140,11 @@ pub(super) fn unpack(
         fault,
     };
     let file = File::open(artifact).of("open", artifact)?;
-    let mut archive = Archive::new(zstd::Decoder::new(file).map_err(failed)?);
+    let mut decoder = zstd::Decoder::new(file).map_err(failed)?;
+    decoder
+        .window_log_max(Budget::default().window_log())
+        .map_err(failed)?;
+    let mut archive = Archive::new(decoder);
     let (mut record, mut all) = (None, 0_u64);
     for entry in archive.entries().map_err(failed)? {
         let mut entry = entry.map_err(failed)?;

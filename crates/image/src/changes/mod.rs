@@ -18,6 +18,14 @@ pub(crate) use stack::add;
 /// Where AUFS kept files with several names, below the root: hard links of the same layer may lead to them.
 pub(crate) const AUFS_LINKED: &[u8] = b".wh..wh.plnk";
 
+/// Takes away the attributes that overlayfs keeps for itself, under either of its names: a guest's overlay would obey those
+/// of an image.
+pub(crate) fn without_overlay(meta: &mut Meta) {
+    meta.xattrs.retain(|xattr| {
+        !xattr.name.starts_with(b"trusted.overlay.") && !xattr.name.starts_with(b"user.overlay.")
+    });
+}
+
 /// What a layer does to the layers below it.
 pub(crate) struct Changes {
     /// In the order in which they were found.
@@ -65,7 +73,7 @@ impl Change {
             let mut bytes = Vec::new();
             content
                 .read_to_end(&mut bytes)
-                .map_err(|source| Error::Archive { entries: 0, source })?;
+                .map_err(|source| Error::archive(0, source))?;
             (store(&mut &bytes[..])?, Some(bytes))
         } else {
             (store(content)?, None)

@@ -1,12 +1,13 @@
 //! Images made of what a VM has changed.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use banger_model::{ImageName, KernelName};
 
-use super::{DISK, Draft, ImageRecord, ImageStore, Layer, ROOTFS, flatten};
-use crate::files::{self, Making, OfFile};
+use super::{DISK, Draft, ImageRecord, ImageStore, Layer, ROOTFS};
+use crate::facts::Facts;
+use crate::files::{Making, OfFile};
 use crate::told::Progress;
 use crate::{Error, disk};
 
@@ -51,33 +52,22 @@ impl ImageStore {
         Ok(Committing { making, base })
     }
 
-    /// Makes it an image. One that would have eight layers gets one instead, with all that is in them, of which `progress`
-    /// is told.
+    /// Makes it an image. One whose [layers](Committing::layers) are to be flattened has that done before, and `flat` is
+    /// what is known of the result.
     ///
     /// # Errors
-    /// When the name was taken meanwhile, a layer cannot be read to be flattened, it cannot be kept, or `progress` ends it.
+    /// When the name was taken meanwhile, or it cannot be kept.
     pub fn publish_commit(
         &self,
         committing: Committing,
+        flat: Option<Facts>,
         name: &ImageName,
         kernel: Option<KernelName>,
         force: bool,
-        progress: Progress<'_>,
     ) -> Result<ImageRecord, Error> {
         let Committing { making, base } = committing;
         let copy = making.path().join(DISK);
-        let is_flat = base.layers.len() + 1 >= FLATTENED_FROM;
-        let (base_id, os, init) = if is_flat {
-            let layers: Vec<Layer> = base
-                .layers
-                .into_iter()
-                .chain([Layer::disk(copy.clone())])
-                .collect();
-            let path = making.path().join(ROOTFS);
-            let file = files::make_file(&path)?;
-            let handle = file.try_clone().of("open", &path)?;
-            let facts = flatten::into_one(&layers, file, progress)?;
-            handle.sync_all().of("sync", &path)?;
+        let (base_id, os, init) = if let Some(facts) = flat {
             std::fs::remove_file(&copy).of("remove", &copy)?;
             (None, facts.os, facts.init)
         } else {
@@ -96,5 +86,22 @@ impl ImageStore {
             ..Draft::default()
         };
         self.publish(name, making, draft, force)
+    }
+}
+
+impl Committing {
+    /// The layers that have to be [flattened](super::flatten) into [`flat`](Self::flat) before this becomes an image, and
+    /// nothing else; none where it can lie on top of those that are there.
+    pub fn layers(&self) -> Option<Vec<Layer>> {
+        let below = &self.base.layers;
+        (below.len() + 1 >= FLATTENED_FROM).then(|| {
+            let own = Layer::disk(self.making.path().join(DISK));
+            below.iter().cloned().chain([own]).collect()
+        })
+    }
+
+    /// Where the flattened image goes.
+    pub fn flat(&self) -> PathBuf {
+        self.making.path().join(ROOTFS)
     }
 }

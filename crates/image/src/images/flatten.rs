@@ -1,6 +1,7 @@
 //! Many layers made one.
 
 use std::fs::File;
+use std::path::Path;
 
 use banger_ext4::{ImageWriter, Lane, Options};
 
@@ -9,13 +10,26 @@ use super::{Layer, used};
 use crate::Error;
 use crate::changes::{self, Change, Changes};
 use crate::facts::Facts;
+use crate::files::{self, OfFile};
 use crate::import::{LABEL, UUID};
 use crate::told::Progress;
 use crate::told::Told;
 use crate::tree::{MOST_ENTRIES, Tree};
 
-/// Writes layers, the lowest first, as one file tree into an empty file: what the kernel's overlay of them shows.
-pub(super) fn into_one(layers: &[Layer], file: File, progress: Progress<'_>) -> Result<Facts, Error> {
+/// Writes layers, the lowest first, as one file tree into a new file: what the kernel's overlay of them shows. It is on
+/// stable storage then.
+///
+/// # Errors
+/// When a layer cannot be read, the file cannot be written, or `progress` ends it.
+pub fn flatten(layers: &[Layer], to: &Path, progress: Progress<'_>) -> Result<Facts, Error> {
+    let file = files::make_file(to)?;
+    let handle = file.try_clone().of("open", to)?;
+    let facts = into_one(layers, file, progress)?;
+    handle.sync_all().of("sync", to)?;
+    Ok(facts)
+}
+
+fn into_one(layers: &[Layer], file: File, progress: Progress<'_>) -> Result<Facts, Error> {
     let mut writer = ImageWriter::create(file, Options::new(LABEL, UUID)).map_err(|source| Error::Image {
         what: "begin",
         source,

@@ -36,6 +36,7 @@ use crate::told::Progress;
 pub use commit::Committing;
 pub use diff::{Aspect, Difference, DifferenceKind};
 pub use export::{Compression, Exported};
+pub use flatten::flatten;
 pub use layer::{Layer, LayerKind};
 pub use pull::{Pull, Pulled};
 pub use record::{ImageRecord, ImagesPruned, ImportOptions, Origin};
@@ -67,7 +68,7 @@ impl ImageStore {
         Ok(Self { dir })
     }
 
-    /// Makes an image. On failure nothing of it is left.
+    /// Makes an image, no larger than its `limits` allow. On failure nothing of it is left.
     ///
     /// # Errors
     /// When the name is taken, the source is malformed, or files cannot be written.
@@ -83,7 +84,7 @@ impl ImageStore {
         let path = making.path().join(ROOTFS);
         let file = files::make_file(&path)?;
         let handle = file.try_clone().of("open", &path)?;
-        let facts = import::into_image(file, source, progress)?;
+        let facts = import::into_image(file, source, &options.limits, progress)?;
         handle.sync_all().of("sync", &path)?;
         let draft = Draft {
             kernel: options.kernel.clone(),
@@ -307,6 +308,11 @@ impl ImageStore {
             }
         }
         Ok(all)
+    }
+
+    /// Removes what killed imports left.
+    pub fn clear_unfinished(&self) {
+        files::sweep(&self.dir.join("tmp"));
     }
 
     /// A directory for something in the making.

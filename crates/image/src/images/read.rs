@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use banger_ext4::{DeviceKind, ImageReader, Kind, Meta, Node};
 
 use super::{Layer, LayerKind};
+use crate::budget::Metadata;
+use crate::changes::without_overlay;
 use crate::files::OfFile;
 use crate::{DiskError, Error};
 use banger_archive::{Entry, EntryKind, shown};
@@ -91,6 +93,7 @@ impl LayerReader {
             directories: HashSet::new(),
             entries: 0,
             bytes_left: self.reader.bytes(),
+            metadata: Metadata::default(),
         };
         let mut ahead = vec![(self.prefix.clone(), root)];
         while let Some((path, node)) = ahead.pop() {
@@ -132,6 +135,7 @@ struct Walk<'a> {
     entries: usize,
     /// No more content than the file system has room for.
     bytes_left: u64,
+    metadata: Metadata,
 }
 
 impl Walk<'_> {
@@ -157,14 +161,13 @@ impl Walk<'_> {
             return Ok(Vec::new());
         };
         let (inode, is_directory) = (node.number, kind == EntryKind::Directory);
-        each(Item::Entry {
-            entry: Entry {
-                name: path.clone(),
-                meta: std::mem::replace(&mut node.meta, Meta::new(0, Default::default())),
-                kind,
-            },
-            inode,
-        })?;
+        let entry = Entry {
+            name: path.clone(),
+            meta: std::mem::replace(&mut node.meta, Meta::new(0, Default::default())),
+            kind,
+        };
+        self.metadata.entry(&entry)?;
+        each(Item::Entry { entry, inode })?;
         if !is_directory {
             return Ok(Vec::new());
         }
@@ -190,7 +193,7 @@ impl Walk<'_> {
                 _ => {}
             }
         }
-        meta.xattrs.retain(|xattr| !xattr.name.starts_with(OF_OVERLAY));
+        without_overlay(meta);
         Ok(hides)
     }
 

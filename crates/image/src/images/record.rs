@@ -8,7 +8,7 @@ use banger_model::{ImageName, KernelName};
 use serde::{Deserialize, Serialize};
 
 use super::{DISK, Layer, ROOTFS, WORK_SEED};
-use crate::oci::ImageConfig;
+use crate::oci::{ImageConfig, PullOptions};
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,8 @@ pub struct ImportOptions {
     pub kernel: Option<KernelName>,
     /// Take the name over from an image that has it.
     pub force: bool,
+    /// How large it may be.
+    pub limits: PullOptions,
 }
 
 /// What is known of a generation before it has its place.

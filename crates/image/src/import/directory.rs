@@ -12,6 +12,7 @@ use banger_ext4::{DeviceKind, Meta, Segment, Timestamp, Xattr};
 use rustix::fs::{SeekFrom as Hole, major, minor, seek};
 
 use crate::Error;
+use crate::changes::without_overlay;
 use crate::files::OfFile;
 use crate::told::Progress;
 use crate::tree::Tree;
@@ -131,6 +132,7 @@ fn meta(path: &Path, metadata: &Metadata) -> Result<Meta, Error> {
             meta.xattrs.push(Xattr { name, value });
         }
     }
+    without_overlay(&mut meta);
     Ok(meta)
 }
 

@@ -10,15 +10,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use banger_ext4::{ImageWriter, Options};
 
 use crate::Error;
+use crate::budget::{Budget, Metadata};
+use crate::changes::without_overlay;
 use crate::compression::{Checked, decompressed};
 use crate::facts::Facts;
 use crate::files::OfFile;
+use crate::oci::PullOptions;
 use crate::told::Progress;
 use crate::tree::{MOST_ENTRIES, Tree};
 
 /// Where an image comes from.
 pub enum ImportSource<'a> {
-    /// A tar, plain or compressed with gzip, zstd or xz.
+    /// A tar, plain or compressed with gzip, zstd, xz, lzma or bzip2.
     File(&'a Path),
     /// A directory, whose files are taken as they are.
     Directory(&'a Path),
@@ -34,6 +37,7 @@ pub(crate) const UUID: [u8; 16] = *b"banger\x80\x01\x80image\0\x01";
 pub(crate) fn into_image(
     file: File,
     source: ImportSource<'_>,
+    limits: &PullOptions,
     progress: Progress<'_>,
 ) -> Result<Facts, Error> {
     let options = Options::new(LABEL, UUID);
@@ -41,7 +45,7 @@ pub(crate) fn into_image(
         what: "begin",
         source,
     })?;
-    let mut tree = Tree::new(writer, MOST_ENTRIES);
+    let mut tree = Tree::new(writer, MOST_ENTRIES.max(limits.most_entries));
     match source {
         ImportSource::Directory(path) => directory::add(&mut tree, path, progress)?,
         ImportSource::File(path) => {
@@ -51,9 +55,9 @@ pub(crate) fn into_image(
                 .ok()
                 .map(|metadata| metadata.len())
                 .filter(|&len| len > 0);
-            from_stream(&mut tree, &mut &file, total, progress)?;
+            from_stream(&mut tree, &mut &file, total, limits.budget(), progress)?;
         }
-        ImportSource::Stream(stream) => from_stream(&mut tree, stream, None, progress)?,
+        ImportSource::Stream(stream) => from_stream(&mut tree, stream, None, limits.budget(), progress)?,
     }
     tree.finish()
 }
@@ -63,17 +67,21 @@ fn from_stream(
     tree: &mut Tree,
     stream: &mut (dyn Read + Send),
     total: Option<u64>,
+    budget: Budget,
     progress: Progress<'_>,
 ) -> Result<(), Error> {
     let read = AtomicU64::new(0);
     std::thread::scope(|scope| {
         let counted = Counted { stream, read: &read };
-        let tar = decompressed(scope, counted, Checked::Here)
-            .map_err(|source| Error::Archive { entries: 0, source })?;
-        banger_archive::read(tar, &mut |entry, content| {
+        let tar = decompressed(scope, counted, Checked::Here, budget)
+            .map_err(|source| Error::archive(0, source))?;
+        let metadata = Metadata::default();
+        banger_archive::read(tar, &mut |mut entry, content| {
             if progress(read.load(Ordering::Relaxed), total).is_break() {
                 return Err(Error::Cancelled);
             }
+            metadata.entry(&entry)?;
+            without_overlay(&mut entry.meta);
             tree.entry(entry, content)
         })?;
         Ok(())

@@ -155,6 +155,11 @@ impl KernelStore {
         Ok(record)
     }
 
+    /// Removes what killed imports left.
+    pub fn clear_unfinished(&self) {
+        files::sweep(&self.making);
+    }
+
     /// A directory in which a kernel is made.
     pub(crate) fn begin(&self) -> Result<Making, Error> {
         Making::begin(&self.making, &files::random_id()?)

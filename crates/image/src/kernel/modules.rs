@@ -5,12 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::config::{WELCOME, Wanted};
 use crate::Error;
+use crate::budget::{Budget, read_whole};
+use crate::compression::{Checked, decompressed};
 use crate::files::{self, OfFile};
+
+/// The most bytes of a module.
+const LARGEST: u64 = 256 << 20;
 
 /// Puts the wanted modules with all that they depend on into `into`, numbered in load order, and gives their names.
 pub(super) fn take(wanted: &[Wanted], modules: Option<&Path>, into: &Path) -> Result<Vec<String>, Error> {
@@ -140,20 +144,11 @@ fn find_all(dir: &Path, paths: &mut BTreeMap<String, PathBuf>) -> Result<(), Err
 /// A module as the kernel takes it from the agent: not compressed.
 fn plain(path: &Path) -> Result<Vec<u8>, Error> {
     let file = File::open(path).of("open", path)?;
-    let mut bytes = Vec::new();
-    let ending = path
-        .extension()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let read = match ending.as_str() {
-        "xz" => liblzma::read::XzDecoder::new(file).read_to_end(&mut bytes),
-        "gz" => flate2::read::GzDecoder::new(file).read_to_end(&mut bytes),
-        "zst" => zstd::Decoder::new(file).and_then(|mut decoder| decoder.read_to_end(&mut bytes)),
-        _ => (&file).read_to_end(&mut bytes),
-    };
-    read.of("read", path)?;
-    Ok(bytes)
+    let bytes = std::thread::scope(|scope| {
+        let plain = decompressed(scope, file, Checked::Here, Budget::default())?;
+        read_whole("module", LARGEST, plain)
+    });
+    bytes.of("read", path)
 }
 
 #[cfg(test)]

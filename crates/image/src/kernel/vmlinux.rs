@@ -3,12 +3,16 @@
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
+use liblzma::stream::Stream;
+
 use crate::Error;
+use crate::budget::{Budget, Exceeded, exceeded, read_whole};
 use crate::files::OfFile;
 
 const ELF: &[u8] = b"\x7fELF";
 /// The most bytes that a kernel unpacks to.
 const LARGEST: u64 = 1 << 30;
+const WHAT: &str = "kernel";
 
 /// A kernel's ELF.
 pub(super) struct Elf {
@@ -21,7 +25,8 @@ pub(super) struct Elf {
 
 /// Reads a kernel in either form.
 pub(super) fn read(path: &Path) -> Result<Elf, Error> {
-    let bytes = std::fs::read(path).of("read", path)?;
+    let file = std::fs::File::open(path).of("open", path)?;
+    let bytes = read_whole(WHAT, LARGEST, file).of("read", path)?;
     let fault = |fault: String| Error::NoKernel {
         path: path.to_owned(),
         fault,
@@ -29,7 +34,10 @@ pub(super) fn read(path: &Path) -> Result<Elf, Error> {
     let compressed = !bytes.starts_with(ELF);
     let bytes = if compressed {
         let payload = payload(&bytes).map_err(|why| fault(why.to_owned()))?;
-        unpack(payload).map_err(|error| fault(format!("its payload cannot be unpacked: {error}")))?
+        unpack(payload).map_err(|error| match exceeded(&error) {
+            Some(exceeded) => exceeded.into(),
+            None => fault(format!("its payload cannot be unpacked: {error}")),
+        })?
     } else {
         bytes
     };
@@ -98,13 +106,21 @@ fn payload(image: &[u8]) -> Result<&[u8], &'static str> {
 /// Unpacks by the first bytes. What follows the compressed stream (the kernel's build adds its length) is left.
 fn unpack(payload: &[u8]) -> io::Result<Vec<u8>> {
     let from = Cursor::new(payload);
+    let budget = Budget::default();
     let reader: Box<dyn Read> = match payload {
         [0x1f, 0x8b, ..] => Box::new(flate2::read::GzDecoder::new(from)),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Box::new(liblzma::read::XzDecoder::new(from)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::new(from)?.single_frame()),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+            let stream = Stream::new_stream_decoder(budget.dictionary(), 0)?;
+            Box::new(liblzma::read::XzDecoder::new_stream(from, stream))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            let mut decoder = zstd::Decoder::new(from)?.single_frame();
+            decoder.window_log_max(budget.window_log())?;
+            Box::new(decoder)
+        }
         [b'B', b'Z', b'h', ..] => Box::new(bzip2::read::BzDecoder::new(from)),
         [0x5d, 0, 0, ..] => {
-            let stream = liblzma::stream::Stream::new_lzma_decoder(u64::MAX).map_err(io::Error::other)?;
+            let stream = Stream::new_lzma_decoder(budget.dictionary())?;
             Box::new(liblzma::read::XzDecoder::new_stream(from, stream))
         }
         [0x02, 0x21, 0x4c, 0x18, rest @ ..] => return unpack_lz4(rest),
@@ -115,9 +131,7 @@ fn unpack(payload: &[u8]) -> io::Result<Vec<u8>> {
             ));
         }
     };
-    let mut bytes = Vec::new();
-    reader.take(LARGEST).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    read_whole(WHAT, LARGEST, reader)
 }
 
 /// LZ4's legacy frame (its `doc/lz4_Frame_format.md`): blocks with their compressed size in front, each of 8 MiB but
@@ -131,6 +145,10 @@ fn unpack_lz4(mut rest: &[u8]) -> io::Result<Vec<u8>> {
         };
         let unpacked = lz4_flex::block::decompress(block, BLOCK).map_err(io::Error::other)?;
         bytes.extend_from_slice(&unpacked);
+        if bytes.len() as u64 > LARGEST {
+            let (what, most) = (WHAT, LARGEST);
+            return Err(Exceeded::Part { what, most }.into());
+        }
         rest = &rest[4 + size as usize..];
     }
     Ok(bytes)

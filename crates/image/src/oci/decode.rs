@@ -9,7 +9,8 @@ use banger_ext4::Lane;
 
 use super::verified::Verified;
 use super::{Error, LayerRef};
-use crate::changes::{AUFS_LINKED, Change, Changes};
+use crate::budget::{Budget, Metadata};
+use crate::changes::{AUFS_LINKED, Change, Changes, without_overlay};
 use crate::compression::{Checked, decompressed};
 use banger_archive::{Entry, EntryKind, shown};
 
@@ -22,12 +23,16 @@ pub(super) struct Bounds {
     entries_left: AtomicU64,
     /// There are more bytes.
     exceeded: AtomicBool,
+    budget: Budget,
+    metadata: Metadata,
 }
 
 impl Bounds {
     /// So many bytes when they are unpacked, and so many entries.
-    pub(super) fn new(bytes: u64, entries: u64) -> Self {
+    pub(super) fn new(bytes: u64, entries: u64, budget: Budget) -> Self {
         Self {
+            budget,
+            metadata: Metadata::default(),
             bytes,
             entries,
             bytes_left: bytes.into(),
@@ -36,9 +41,9 @@ impl Bounds {
         }
     }
 
-    fn entry(&self) -> Result<(), crate::Error> {
+    fn entry(&self, entry: &Entry) -> Result<(), crate::Error> {
         match take(&self.entries_left, 1) {
-            true => Ok(()),
+            true => self.metadata.entry(entry),
             false => Err(crate::Error::TooMany(self.entries)),
         }
     }
@@ -68,12 +73,12 @@ pub(super) fn unpack(
 ) -> Result<Changes, crate::Error> {
     let packed = Verified::new(packed, layer.sha256, Some(layer.size));
     let changes = thread::scope(|scope| {
-        let tar = decompressed(scope, packed, Checked::ByDigest).map_err(unread(0))?;
+        let tar = decompressed(scope, packed, Checked::ByDigest, bounds.budget).map_err(unread(0))?;
         let bounded = Bounded { from: tar, bounds };
         let mut tar = Verified::new(bounded, Some(layer.diff_sha256), None);
         let mut changes = Vec::new();
         banger_archive::read_unmarked::<crate::Error>(&mut tar, &mut |entry, content| {
-            bounds.entry()?;
+            bounds.entry(&entry)?;
             changes.extend(change(entry, content, &mut lane)?);
             Ok(())
         })?;
@@ -90,10 +95,11 @@ pub(super) fn unpack(
 }
 
 fn unread(entries: u64) -> impl Fn(io::Error) -> crate::Error {
-    move |source| crate::Error::Archive { entries, source }
+    move |source| crate::Error::archive(entries, source)
 }
 
-fn change(entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<Option<Change>, crate::Error> {
+fn change(mut entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<Option<Change>, crate::Error> {
+    without_overlay(&mut entry.meta);
     let name = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
     let last = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     let dir = &name[..name.len() - last.len()];

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Error, Platform, verified};
+use crate::budget;
 use crate::digest::Digest;
 
 /// The longest document that is read: registries need not take longer ones (the distribution specification's `spec.md`,
@@ -235,6 +236,7 @@ pub(super) fn diff_sha256(diff_id: &str) -> Result<Digest, Error> {
 }
 
 pub(super) fn parse<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Error> {
+    budget::document(what, bytes)?;
     serde_json::from_slice(bytes).map_err(|source| Error::Document { what, source })
 }
 

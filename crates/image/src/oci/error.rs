@@ -8,6 +8,7 @@ use super::answer::Answer;
 use super::document::LONGEST;
 use super::verified::Mismatch;
 use crate::fetch::Refused;
+use crate::budget::Exceeded;
 
 /// A failure of a pull.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,9 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A document would become more than it may.
+    #[error("read the image's documents")]
+    Exceeded(#[from] Exceeded),
     /// A document is of a kind that no image has.
     #[error("the image's manifest is of the kind `{0}`, which is not supported")]
     Kind(String),
@@ -177,6 +181,7 @@ impl Error {
             Self::NoPlatform { .. } | Self::Kind(_) | Self::Digest(_) => ErrorCode::Unsupported,
             Self::Layer { source, .. } => source.kind(),
             Self::Document { .. }
+            | Self::Exceeded(_)
             | Self::Mismatch { .. }
             | Self::TooLong { .. }
             | Self::Layers { .. }

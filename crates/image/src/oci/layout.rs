@@ -14,6 +14,8 @@ use super::document::{self, LayerRef, Resolved};
 use super::platform::Platform;
 use super::source::Source;
 use super::{Error, verified};
+use crate::budget::Exceeded;
+use crate::compression::{Format, MAGIC};
 
 /// The annotation by which an index names an image.
 const NAME: &str = "org.opencontainers.image.ref.name";
@@ -63,51 +65,99 @@ impl Archive {
 
     /// The length of a member; 0 when it is not there.
     pub(super) fn size(&self, name: &str) -> u64 {
-        self.members.get(name).map_or(0, |&(_, len)| len)
+        self.place(name).map_or(0, |(_, len)| len)
     }
 
     /// Whether it has a file of that name.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.members.contains_key(name)
+        self.place(name).is_some()
+    }
+
+    fn place(&self, name: &str) -> Option<(u64, u64)> {
+        self.members.get(&beside("", name)).copied()
     }
 }
 
+/// The most files and links of an archive of an image: three for each layer, and some.
+const MOST_MEMBERS: usize = 100_000;
+
+/// How many links are followed on the way to a file, as Linux does (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
 fn members(file: &mut File) -> io::Result<BTreeMap<String, (u64, u64)>> {
     let mut members = BTreeMap::new();
-    let mut links = Vec::new();
+    let mut links = BTreeMap::new();
     for entry in tar::Archive::new(file).entries_with_seek()? {
         let entry = entry?;
-        let name = plain(&entry.path_bytes());
+        let name = beside("", &String::from_utf8_lossy(&entry.path_bytes()));
         match entry.header().entry_type() {
             kind if kind.is_file() => {
+                links.remove(&name);
                 members.insert(name, (entry.raw_file_position(), entry.size()));
             }
-            // `docker save` once wrote a layer that two images share as a symbolic link to the first.
+            // `docker save` once wrote a layer that two images share as a symbolic link to the first; others write hard
+            // links, and links to directories.
             kind if kind.is_symlink() || kind.is_hard_link() => {
                 let target = entry.link_name_bytes().unwrap_or_default();
-                let base = match (kind.is_symlink(), name.rsplit_once('/')) {
+                let target = String::from_utf8_lossy(&target).into_owned();
+                let base = match (
+                    kind.is_symlink() && !target.starts_with('/'),
+                    name.rsplit_once('/'),
+                ) {
                     (true, Some((dir, _))) => dir.to_owned(),
                     _ => String::new(),
                 };
-                links.push((name, beside(&base, &plain(&target))));
+                members.remove(&name);
+                links.insert(name, beside(&base, &target));
             }
             _ => {}
         }
-    }
-    for (name, target) in links {
-        if let Some(&place) = members.get(&target) {
-            members.insert(name, place);
+        if members.len() + links.len() > MOST_MEMBERS {
+            let (what, most, parts) = ("archive", MOST_MEMBERS, "files");
+            return Err(Exceeded::Document { what, most, parts }.into());
         }
+    }
+    // A link may lead to a directory, of which each file has another name then.
+    let mut named: Vec<(String, (u64, u64))> = Vec::new();
+    for link in links.keys() {
+        let real = followed(&links, link);
+        if let Some(&place) = members.get(&real) {
+            named.push((link.clone(), place));
+            continue;
+        }
+        let within = format!("{real}/");
+        for (name, &place) in members.range(within.clone()..) {
+            let Some(rest) = name.strip_prefix(&within) else {
+                break;
+            };
+            named.push((format!("{link}/{rest}"), place));
+            if named.len() > MOST_MEMBERS {
+                let (what, most, parts) = ("archive", MOST_MEMBERS, "files");
+                return Err(Exceeded::Document { what, most, parts }.into());
+            }
+        }
+    }
+    for (name, place) in named {
+        members.entry(name).or_insert(place);
     }
     Ok(members)
 }
 
-fn plain(name: &[u8]) -> String {
-    let name = String::from_utf8_lossy(name);
-    name.trim_start_matches("./").trim_start_matches('/').to_owned()
+/// Where a path leads: links in it and at its end are followed, in whatever order they came.
+fn followed(links: &BTreeMap<String, String>, path: &str) -> String {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        let link = ends
+            .map(|end| &path[..end])
+            .find_map(|above| Some((above.len(), links.get(above)?)));
+        let Some((end, target)) = link else { break };
+        path = beside(target, path[end..].trim_start_matches('/'));
+    }
+    path
 }
 
-/// The path that `target` is when seen from the directory `base`.
+/// The path that `target` is when seen from the directory `base`, without parts that say nothing.
 fn beside(base: &str, target: &str) -> String {
     let mut parts: Vec<&str> = base.split('/').filter(|part| !part.is_empty()).collect();
     for part in target.split('/') {
@@ -126,7 +176,7 @@ impl Members for Archive {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send + '_>> {
-        let &(at, len) = self.members.get(name).ok_or(io::ErrorKind::NotFound)?;
+        let (at, len) = self.place(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(Window {
             file: &self.file,
             at,
@@ -246,40 +296,94 @@ impl<M: Members> Source for Layout<M> {
 /// Whether a file is compressed, by its first bytes; the file is at its start again.
 pub(super) fn is_compressed(file: &mut File) -> io::Result<bool> {
     let mut magic = Vec::new();
-    file.take(6).read_to_end(&mut magic)?;
+    file.take(MAGIC).read_to_end(&mut magic)?;
     file.seek(SeekFrom::Start(0))?;
-    Ok(matches!(
-        magic[..],
-        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0xfd, b'7', b'z', b'X', b'Z', 0]
-    ))
+    Ok(Format::of(&magic) != Format::Plain)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn links_in_saved_images_lead_to_their_layers() {
+    /// An archive with one file, and links in this order: name, target, and whether it is a hard one.
+    fn saved(file: &str, links: &[(&str, &str, bool)]) -> (tempfile::TempDir, Archive) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("saved.tar");
         let mut tar = tar::Builder::new(File::create(&path).unwrap());
+        for &(name, target, is_hard) in links {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            header.set_entry_type(if is_hard {
+                tar::EntryType::Link
+            } else {
+                tar::EntryType::Symlink
+            });
+            // As they are: the crate would refuse what leads out.
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
+            header.set_cksum();
+            tar.append(&header, io::empty()).unwrap();
+        }
         let mut header = tar::Header::new_gnu();
         header.set_size(5);
-        tar.append_data(&mut header.clone(), "./one/layer.tar", &b"hello"[..])
-            .unwrap();
-        header.set_size(0);
-        header.set_entry_type(tar::EntryType::Symlink);
-        tar.append_link(&mut header, "two/layer.tar", "../one/layer.tar")
-            .unwrap();
+        tar.append_data(&mut header, file, &b"hello"[..]).unwrap();
         tar.into_inner().unwrap();
         let archive = Archive::open(&path).unwrap();
-        let mut content = String::new();
-        archive
-            .open("two/layer.tar")
-            .unwrap()
-            .read_to_string(&mut content)
-            .unwrap();
-        assert_eq!(content, "hello");
-        assert!(archive.has("one/layer.tar") && archive.open("three").is_err());
+        (dir, archive)
+    }
+
+    #[test]
+    fn links_in_saved_images_lead_to_their_layers_in_any_order() {
+        let soft = |name, target| (name, target, false);
+        let hard = |name, target| (name, target, true);
+        for (links, asked) in [
+            (vec![soft("two/layer.tar", "../one/layer.tar")], "two/layer.tar"),
+            (
+                vec![soft("two/layer.tar", "../one/layer.tar")],
+                "./two//layer.tar",
+            ),
+            (
+                vec![soft("./c", "b"), soft("b", "./a"), soft("a", "one/layer.tar")],
+                "c",
+            ),
+            (
+                vec![soft("a", "b"), soft("c", "/one/layer.tar"), soft("b", "c")],
+                "a",
+            ),
+            (
+                vec![hard("deep/a", "./deep/b"), hard("deep/b", "one/layer.tar")],
+                "deep/a",
+            ),
+            (vec![soft("two", "one")], "two/layer.tar"),
+            (
+                vec![soft("three", "two"), soft("two", "./one/")],
+                "three/layer.tar",
+            ),
+            (vec![soft("x/y", "../../../../one/layer.tar")], "x/y"),
+            (vec![], "./one/layer.tar"),
+            (vec![], "/one/layer.tar"),
+        ] {
+            let (_dir, archive) = saved("./one/layer.tar", &links);
+            let mut content = String::new();
+            let opened = archive.open(asked);
+            opened
+                .unwrap_or_else(|_| panic!("{links:?} {asked}"))
+                .read_to_string(&mut content)
+                .unwrap();
+            assert!(
+                content == "hello" && archive.has(asked) && archive.size(asked) == 5,
+                "{links:?}"
+            );
+        }
+        let (_dir, archive) = saved(
+            "one",
+            &[soft("a", "b"), soft("b", "a"), soft("c", "c"), soft("d", "d/x")],
+        );
+        assert!(
+            ["a", "b", "c", "d", "e"]
+                .iter()
+                .all(|name| archive.open(name).is_err())
+        );
+        banger_cases::refused("budget", "archive.link-circle");
     }
 }

@@ -38,6 +38,8 @@ use banger_ext4::{ImageWriter, Options};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::{Budget, Exceeded};
+use crate::compression::{Checked, decompressed};
 use crate::facts::Facts;
 use crate::files::OfFile;
 use crate::tree::Tree;
@@ -67,15 +69,32 @@ pub struct PullOptions {
     pub most_bytes: u64,
     /// The most entries that an image may have.
     pub most_entries: u64,
+    /// The most bytes that each byte of an archive may unpack to, beyond some gigabytes.
+    pub most_ratio: u64,
+    /// The largest window or dictionary that unpacking may need.
+    pub most_window: u64,
+}
+
+impl PullOptions {
+    pub(crate) fn budget(&self) -> Budget {
+        Budget {
+            most: self.most_bytes,
+            ratio: self.most_ratio,
+            window: self.most_window,
+        }
+    }
 }
 
 impl Default for PullOptions {
     fn default() -> Self {
+        let Budget { most, ratio, window } = Budget::default();
         Self {
             platform: Platform::default(),
             registry: RegistryOptions::default(),
-            most_bytes: 256 << 30,
+            most_bytes: most,
             most_entries: 4_000_000,
+            most_ratio: ratio,
+            most_window: window,
         }
     }
 }
@@ -165,7 +184,7 @@ pub(crate) fn find(
     scratch: &Path,
     called_off: &CancellationToken,
 ) -> Result<Found, crate::Error> {
-    let archive = |path: &Path| open_archive(path, scratch);
+    let archive = |path: &Path| open_archive(path, scratch, options.budget());
     let mut source: Box<dyn Source> = match source {
         PullSource::Registry(reference) => Box::new(Registry::new(reference, &options.registry, called_off)?),
         PullSource::Layout(path, tag) => Box::new(Layout::new(Directory(path.clone()), tag.clone())),
@@ -181,10 +200,11 @@ pub(crate) fn find(
         }
     };
     let resolved = source.resolve(&options.platform)?;
+    bounded(&resolved)?;
     Ok(Found { source, resolved })
 }
 
-fn open_archive(path: &Path, scratch: &Path) -> Result<Archive, crate::Error> {
+fn open_archive(path: &Path, scratch: &Path, budget: Budget) -> Result<Archive, crate::Error> {
     let mut file = File::open(path).of("open", path)?;
     if !layout::is_compressed(&mut file).of("read", path)? {
         return Archive::open(path);
@@ -192,11 +212,46 @@ fn open_archive(path: &Path, scratch: &Path) -> Result<Archive, crate::Error> {
     let plain = scratch.join("archive.tar");
     let mut to = crate::files::make_file(&plain)?;
     thread::scope(|scope| {
-        let mut from = crate::compression::decompressed(scope, file, crate::compression::Checked::Here)?;
+        let mut from = decompressed(scope, file, Checked::Here, budget)?;
         io::copy(&mut from, &mut to)
     })
     .of("decompress", path)?;
     Archive::open(&plain)
+}
+
+/// The most layers of an image; runtimes stack 127 or fewer.
+const MOST_LAYERS: usize = 1024;
+
+/// The most strings that say how to run an image, and their bytes: they are kept for as long as the image is.
+const MOST_STRINGS: usize = 20_000;
+const MOST_TEXT: usize = 1 << 20;
+
+/// What is kept of an image's documents is bounded by more than their lengths.
+fn bounded(resolved: &Resolved) -> Result<(), Exceeded> {
+    let refused = |what, most, parts| Err(Exceeded::Document { what, most, parts });
+    if resolved.layers.len() > MOST_LAYERS {
+        return refused("manifest", MOST_LAYERS, "layers");
+    }
+    let config = ImageConfig::of(resolved);
+    let lists = [
+        &config.env,
+        &config.entrypoint,
+        &config.cmd,
+        &config.exposed_ports,
+    ];
+    let labels = config.labels.iter().flat_map(|(name, value)| [name, value]);
+    let (mut strings, mut bytes) = (0, config.user.len() + config.workdir.len());
+    for text in lists.into_iter().flatten().chain(labels) {
+        strings += 1;
+        bytes += text.len();
+    }
+    if strings > MOST_STRINGS {
+        return refused("configuration", MOST_STRINGS, "values");
+    }
+    if bytes > MOST_TEXT {
+        return refused("configuration", MOST_TEXT, "bytes of values");
+    }
+    Ok(())
 }
 
 impl Found {
@@ -226,7 +281,7 @@ impl Found {
         let sizes: Vec<u64> = layers.iter().map(|layer| layer.size).collect();
         let lanes = writer.lanes(&sizes);
         let mut tree = Tree::new(writer, options.most_entries);
-        let bounds = Bounds::new(options.most_bytes, options.most_entries);
+        let bounds = Bounds::new(options.most_bytes, options.most_entries, options.budget());
         Work::new(&*self.source, layers, bounds, progress, called_off).stack(lanes, &mut tree)?;
         tree.finish()
     }

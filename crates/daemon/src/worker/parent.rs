@@ -1,0 +1,222 @@
+//! The daemon's side: starts a child for a job, passes on what it says, and leaves nothing of one that was not finished.
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use banger_api::ErrorBody;
+use banger_image::{ImageStore, KernelStore};
+use futures_util::Stream;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStdin, ChildStdout};
+
+use super::{COMMAND, Job, LONGEST, Order, Said, limits};
+use crate::confined::{self, Child, Error};
+use crate::error::body;
+use crate::progress::Reporter;
+use crate::vm::Context;
+
+const WHAT: &str = "the image worker";
+
+/// Bytes of a listing that are passed on at once.
+const CHUNK: usize = 64 << 10;
+
+/// Has `job` done and gives what it gives. Dropping this ends the child, and nothing of it is left.
+pub(crate) async fn run<T: DeserializeOwned>(
+    context: &Arc<Context>,
+    job: Job,
+    say: &Reporter,
+) -> Result<T, ErrorBody> {
+    feed(context, job, say, tokio::io::empty()).await
+}
+
+/// The same for a job that reads `input`.
+pub(crate) async fn feed<T: DeserializeOwned>(
+    context: &Arc<Context>,
+    job: Job,
+    say: &Reporter,
+    input: impl AsyncRead + Unpin,
+) -> Result<T, ErrorBody> {
+    let (mut running, stdin) = Running::start(context, job).await?;
+    let value = tokio::select! {
+        biased;
+        value = running.outcome(say) => value?,
+        // A child that wants no more closes its input, and says why.
+        () = send(stdin, input) => running.outcome(say).await?,
+    };
+    serde_json::from_value(value).map_err(|_| defect())
+}
+
+/// Has `job` done and gives the bytes that it lists. A listing that is not finished ends with an error.
+pub(crate) async fn stream(
+    context: &Arc<Context>,
+    job: Job,
+) -> Result<impl Stream<Item = std::io::Result<Bytes>> + use<>, ErrorBody> {
+    let (mut running, stdin) = Running::start(context, job).await?;
+    drop(stdin);
+    running.until_begin().await?;
+    Ok(futures_util::stream::try_unfold(
+        running,
+        |mut running| async move {
+            let mut chunk = vec![0; CHUNK];
+            let read = running.output.read(&mut chunk).await?;
+            if read > 0 {
+                chunk.truncate(read);
+                return Ok(Some((Bytes::from(chunk), running)));
+            }
+            running
+                .ended()
+                .await
+                .map_err(|error| std::io::Error::other(error.message))?;
+            Ok(None)
+        },
+    ))
+}
+
+async fn send(mut stdin: ChildStdin, mut input: impl AsyncRead + Unpin) {
+    let _ = tokio::io::copy(&mut input, &mut stdin).await;
+    let _ = stdin.shutdown().await;
+}
+
+/// A child at work.
+struct Running {
+    output: BufReader<ChildStdout>,
+    child: Leaving,
+}
+
+impl Running {
+    async fn start(context: &Arc<Context>, job: Job) -> Result<(Self, ChildStdin), ErrorBody> {
+        let limits = limits(&job);
+        let runs_programs = job.runs_programs();
+        let mut order =
+            serde_json::to_vec(&Order::new(&context.paths, job)).expect("an order has only string keys");
+        order.push(b'\n');
+        let spawned = tokio::task::spawn_blocking(move || {
+            let mut command = confined::command("/proc/self/exe", limits);
+            command.arg(COMMAND).envs(std::env::vars_os().filter(|(name, _)| {
+                let name = name.as_encoded_bytes();
+                // Programs of the user's get what the user's programs get, but nothing that changes how this one works.
+                let is_ours =
+                    name.starts_with(b"LD_") || name.starts_with(b"MALLOC_") || name == b"GLIBC_TUNABLES";
+                runs_programs && !is_ours
+            }));
+            command.env("MALLOC_ARENA_MAX", "4");
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+            Child::spawn(WHAT, command, limits)
+        });
+        let spawned = spawned.await.map_err(|_| defect())?;
+        let mut child = spawned.map_err(|error| body(&error))?;
+        let (stdin, stdout) = (child.take_stdin(), child.take_stdout());
+        let child = Leaving {
+            child: Some(child),
+            images: context.images.clone(),
+            kernels: context.kernels.clone(),
+        };
+        let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
+            return Err(defect());
+        };
+        let unheard = |source| body(&Error::Read { what: WHAT, source });
+        let mut stdin = ChildStdin::from_std(stdin).map_err(unheard)?;
+        let stdout = ChildStdout::from_std(stdout).map_err(unheard)?;
+        let output = BufReader::with_capacity(CHUNK, stdout);
+        // One that ended already says why below.
+        let _ = stdin.write_all(&order).await;
+        Ok((Self { output, child }, stdin))
+    }
+
+    /// The next thing that the child says; nothing at its end.
+    async fn said(&mut self) -> Result<Option<Said>, ErrorBody> {
+        let mut line = Vec::new();
+        let read = (&mut self.output)
+            .take(LONGEST)
+            .read_until(b'\n', &mut line)
+            .await;
+        match read.map_err(|source| body(&Error::Read { what: WHAT, source }))? {
+            0 => Ok(None),
+            _ => serde_json::from_slice(&line).map(Some).map_err(|_| defect()),
+        }
+    }
+
+    async fn outcome(&mut self, say: &Reporter) -> Result<serde_json::Value, ErrorBody> {
+        while let Some(said) = self.said().await? {
+            match said {
+                Said::Progress(progress) => say.say(progress),
+                Said::Done(value) => {
+                    self.child.is_done();
+                    return Ok(value);
+                }
+                Said::Failed(error) => return Err(error),
+                Said::Begin => return Err(defect()),
+            }
+        }
+        self.ended().await?;
+        Err(defect())
+    }
+
+    async fn until_begin(&mut self) -> Result<(), ErrorBody> {
+        match self.said().await? {
+            Some(Said::Begin) => Ok(()),
+            Some(Said::Failed(error)) => Err(error),
+            Some(_) => Err(defect()),
+            None => {
+                self.ended().await?;
+                Err(defect())
+            }
+        }
+    }
+
+    /// How it ended that says nothing any more.
+    async fn ended(&mut self) -> Result<(), ErrorBody> {
+        let Some(child) = self.child.child.take() else {
+            return Ok(());
+        };
+        let (images, kernels) = (self.child.images.clone(), self.child.kernels.clone());
+        let waited = tokio::task::spawn_blocking(move || {
+            let ended = child.wait();
+            clear(&images, &kernels);
+            ended
+        });
+        match waited.await {
+            Ok(ended) => ended.map(drop).map_err(|error| body(&error)),
+            Err(_) => Err(defect()),
+        }
+    }
+}
+
+fn defect() -> ErrorBody {
+    body(&Error::Answer { what: WHAT })
+}
+
+/// Whether or not it did its work, the child goes with this, and what it left unfinished.
+struct Leaving {
+    child: Option<Child>,
+    images: ImageStore,
+    kernels: KernelStore,
+}
+
+impl Leaving {
+    /// Its work is done and it ends by itself.
+    fn is_done(&mut self) {
+        if let Some(child) = self.child.take() {
+            std::thread::spawn(move || child.wait());
+        }
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let Some(child) = self.child.take() else { return };
+        let (images, kernels) = (self.images.clone(), self.kernels.clone());
+        // It may be in the middle of a long write, which nobody who answers requests waits for.
+        std::thread::spawn(move || {
+            drop(child);
+            clear(&images, &kernels);
+        });
+    }
+}
+
+fn clear(images: &ImageStore, kernels: &KernelStore) {
+    images.clear_unfinished();
+    kernels.clear_unfinished();
+}
