@@ -54,6 +54,7 @@ impl Stores {
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
     paths: [PathBuf; 5],
+    former_runtime: Option<PathBuf>,
     job: Job,
 }
 
@@ -65,9 +66,11 @@ impl Order {
             data,
             cache,
             runtime,
+            former_runtime,
         } = paths.clone();
         Self {
             paths: [config, state, data, cache, runtime],
+            former_runtime,
             job,
         }
     }
@@ -80,6 +83,7 @@ impl Order {
             data,
             cache,
             runtime,
+            former_runtime: self.former_runtime.clone(),
         }
     }
 }
