@@ -176,12 +176,12 @@ fn other_users(backend: Backend) -> Result<()> {
     // The agent's port by the guest's own address, by loopback, and by whatever local address there is.
     let built = tempfile::tempdir()?;
     let probe = probe(built.path())?;
-    home.banger(["vm", "cp", &probe.to_string_lossy(), "vm:/tmp/probe"])?
+    home.banger(["vm", "cp", &probe.to_string_lossy(), "vm:/probe"])?
         .ok()?;
-    home.exec("vm", &["chmod", "755", "/tmp/probe"])?.ok()?;
+    home.exec("vm", &["chmod", "755", "/probe"])?.ok()?;
     for (user, case) in [("nobody", "vsock-nobody"), ("root", "vsock-root")] {
         let told = home
-            .banger(["vm", "exec", "-u", user, "vm", "--", "/tmp/probe"])?
+            .banger(["vm", "exec", "-u", user, "vm", "--", "/probe"])?
             .ok()?;
         ensure!(
             told.text().ends_with("nothing answers"),

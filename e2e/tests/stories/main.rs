@@ -17,6 +17,7 @@ mod hostile_copies;
 mod hostile_repository;
 mod hostile_state;
 mod hostile_guest;
+mod hostile_state;
 mod identity;
 mod image_catalogs;
 mod images;
