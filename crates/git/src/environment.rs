@@ -48,7 +48,18 @@ const FIXED: [(&str, &str); 11] = [
 
 /// The variables for git on the work tree at `root`.
 pub(crate) fn variables(root: Option<&Path>) -> Vec<(OsString, OsString)> {
-    built(|name| std::env::var_os(name), root)
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let top = root.map(|root| outermost(root, home.as_deref()));
+    built(|name| std::env::var_os(name), top)
+}
+
+/// The outermost repository that `root` is in: what a submodule brings came with what it is in. A home directory that is a
+/// repository is the user's own, and so is what is below it.
+fn outermost<'a>(root: &'a Path, home: Option<&Path>) -> &'a Path {
+    let above = root.ancestors().take_while(|dir| Some(*dir) != home);
+    let mut repositories = above.filter(|dir| dir.join(".git").symlink_metadata().is_ok());
+    let innermost = repositories.next();
+    repositories.last().or(innermost).unwrap_or(root)
 }
 
 fn built(of_caller: impl Fn(&str) -> Option<OsString>, root: Option<&Path>) -> Vec<(OsString, OsString)> {
@@ -143,6 +154,21 @@ mod tests {
         for name in ["HOME", "PATH", "GIT_CONFIG_GLOBAL", "GIT_NO_LAZY_FETCH"] {
             assert!(names.contains(&name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_submodule_is_no_more_trusted_than_what_it_is_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        let (outer, sub) = (home.join("outer"), home.join("outer/libs/sub"));
+        for repository in [&home, &outer, &sub] {
+            std::fs::create_dir_all(repository.join(".git")).unwrap();
+        }
+        assert_eq!(outermost(&sub, Some(&home)), outer);
+        assert_eq!(outermost(&outer, Some(&home)), outer);
+        assert_eq!(outermost(&home, Some(&home)), home);
+        assert_eq!(outermost(&sub, None), home);
+        banger_cases::refused("git", "path.of-the-superproject");
     }
 
     #[test]
