@@ -76,7 +76,7 @@ const VERBS: &[Verb] = &[
         Before::Nothing,
         |_| words(CREATE),
         120,
-        &[After::Gone, After::Running],
+        &[After::Gone, After::Stopped, After::Running],
     ),
     verb(
         "create-no-start",
@@ -396,9 +396,9 @@ fn audit(home: &Home, vm: Option<&Vm>) -> Result<()> {
     );
     let scratch = names(&home.path().join("cache/workspaces"));
     ensure!(scratch.is_empty(), "left in the cache: {scratch:?}");
-    for store in ["images", "kernels"] {
-        let left = names(&home.path().join("data").join(store).join("tmp"));
-        ensure!(left.is_empty(), "left in the store of {store}: {left:?}");
+    for unfinished in ["images/tmp", "kernels/.making"] {
+        let left = names(&home.path().join("data").join(unfinished));
+        ensure!(left.is_empty(), "left in {unfinished}: {left:?}");
     }
     let guests = guests(home.path())?;
     ensure!(

@@ -45,16 +45,13 @@ impl Database {
         .map(drop)
     }
 
-    /// Stores what is told of a machine whose guest is ready. With that a create is done, and a restart.
+    /// Stores what is told of a machine whose guest is ready. With that a restart is done.
     pub(crate) fn describe_machine<F: Serialize>(&self, vm: VmId, facts: &F) -> Result<(), Error> {
         let (id, facts) = (vm.to_string(), to_json(facts));
         self.changing("store a machine's facts", |connection| {
             let transaction = connection.unchecked_transaction()?;
             transaction.execute("UPDATE machine SET facts = ?2 WHERE vm = ?1", params![id, facts])?;
-            transaction.execute(
-                "UPDATE vm SET complete = 1, intent = NULL WHERE id = ?1",
-                params![id],
-            )?;
+            transaction.execute("UPDATE vm SET intent = NULL WHERE id = ?1", params![id])?;
             transaction.commit()
         })
     }

@@ -34,10 +34,7 @@ impl Vms {
         progress.say(Progress::Planned {
             vm: Box::new(State::at_rest(row.clone()).view(&self.context.files(row.spec.id))),
         });
-        let handle = self
-            .store(row, image, no_start)
-            .await
-            .map_err(|error| body(&error))?;
+        let handle = self.store(row, image).await.map_err(|error| body(&error))?;
         if no_start {
             return Ok(handle);
         }
@@ -126,13 +123,12 @@ impl Vms {
         Err(Error::NoFreeName)
     }
 
-    /// Stores the VM and makes its disks. The row comes first, and is marked as whole when the VM is what was asked for: one
-    /// that is to be `at_rest` with its disks, another with its first start.
-    async fn store(self: &Arc<Self>, row: VmRow, image: ImageRecord, at_rest: bool) -> Result<Handle, Error> {
+    /// Stores the VM and makes its disks. The row comes first and is marked when the disks are whole.
+    async fn store(self: &Arc<Self>, row: VmRow, image: ImageRecord) -> Result<Handle, Error> {
         let name = row.spec.name.clone();
         let vms = Arc::clone(self);
         // In one piece on its own thread, so that dropping the request cannot leave half a VM.
-        let made = tokio::task::spawn_blocking(move || vms.store_now(&row, &image, at_rest).map(|()| row));
+        let made = tokio::task::spawn_blocking(move || vms.store_now(&row, &image).map(|()| row));
         let row = made.await.map_err(|_| Error::Defect("storing a VM panicked"))??;
         if !self.adopt(State::at_rest(row)) {
             return Err(Error::Exists(name));
@@ -140,7 +136,7 @@ impl Vms {
         self.find(name.as_str())
     }
 
-    fn store_now(&self, row: &VmRow, image: &ImageRecord, at_rest: bool) -> Result<(), Error> {
+    fn store_now(&self, row: &VmRow, image: &ImageRecord) -> Result<(), Error> {
         let spec = &row.spec;
         let database = |source| Error::Database {
             name: spec.name.clone(),
@@ -153,10 +149,7 @@ impl Vms {
         let files = context.files(spec.id);
         files
             .create(spec.id, spec.disk_size, image.work_seed.as_deref())
-            .and_then(|()| match at_rest {
-                true => context.database.complete_vm(spec.id).map_err(database),
-                false => Ok(()),
-            })
+            .and_then(|()| context.database.complete_vm(spec.id).map_err(database))
             .inspect_err(|_| {
                 // What was wanted cannot be had; what is left of it goes, the record last.
                 let undone = files

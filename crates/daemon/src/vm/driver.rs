@@ -104,7 +104,7 @@ impl Driver {
             forwards: Vec::new(),
             space: None,
         };
-        driver.listen();
+        driver.listen(true);
         driver
     }
 
@@ -274,7 +274,7 @@ impl Driver {
         };
         self.publish(|state| state.live = Some(live));
         let _ = self.apply(Event::Ready);
-        self.listen();
+        self.listen(false);
     }
 
     /// Does long work while looking at the queue. A command for which `ends` holds cancels `token`; all commands
@@ -389,7 +389,8 @@ impl Driver {
         self.state.send_modify(change);
     }
 
-    fn listen(&mut self) {
+    /// Hears of the machine's guest and of its disk from now on.
+    fn listen(&mut self, is_adopted: bool) {
         let guest = self.state.borrow().live.as_ref().map(Live::guest);
         self.deafen();
         self.events = guest.map(guest_events::listen);
@@ -399,7 +400,7 @@ impl Driver {
             .live
             .as_ref()
             .map(|live| Arc::clone(&live.machine));
-        self.space = machine.map(|machine| space::watch_over(machine, self.files.disk()));
+        self.space = machine.map(|machine| space::watch_over(machine, self.files.disk(), is_adopted));
     }
 
     fn deafen(&mut self) {

@@ -38,12 +38,12 @@ pub(crate) struct Watch {
     _task: AbortOnDropHandle<()>,
 }
 
-/// Watches over a machine whose writable disk is `disk`. Call it in the runtime.
-pub(crate) fn watch_over(machine: Arc<dyn Machine>, disk: PathBuf) -> Watch {
+/// Watches over a machine whose writable disk is `disk`, and which an earlier daemon may have launched. Call it in the runtime.
+pub(crate) fn watch_over(machine: Arc<dyn Machine>, disk: PathBuf, is_adopted: bool) -> Watch {
     let (tell, stalled) = watch::channel(false);
     let task = tokio::spawn(async move {
-        if machine.stalled().is_none() {
-            // An earlier daemon may have halted it.
+        if is_adopted && machine.stalled().is_none() {
+            // The earlier daemon may have halted it.
             let _ = machine.resume().await;
         }
         loop {
