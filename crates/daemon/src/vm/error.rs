@@ -33,12 +33,7 @@ pub(crate) enum Error {
     NotRunning { name: VmName, phase: Phase },
     /// Its machine stands still.
     #[error("VM `{name}` is paused: {why}")]
-    Paused {
-        name: VmName,
-        why: &'static str,
-        /// Where its disk is.
-        dir: PathBuf,
-    },
+    Paused { name: VmName, why: &'static str },
     /// A machine that is not this VM's, or not seen, has a disk of it.
     #[error("the disk {} is in use by a machine", .0.display())]
     DiskInUse(PathBuf),
@@ -279,13 +274,11 @@ impl Describe for Error {
             Self::NotFound { near: None, .. } => "`banger vm list` names them all".to_owned(),
             Self::Exists(name) => format!("choose another name, or remove it with `banger vm delete {name}`"),
             Self::NotRunning { name, .. } => format!("start it with `banger vm start {name}`"),
-            Self::Paused { dir, name, .. } => {
+            Self::Paused { name, .. } => {
                 return vec![
-                    format!(
-                        "free space on the file system of {}: `banger cache prune` and `banger image prune` remove what \
-                         can be fetched again; the VM goes on by itself",
-                        dir.display()
-                    ),
+                    "free space on the file system of VM disks: `banger cache prune` and `banger image prune` remove what \
+                     can be fetched again; the VM goes on by itself"
+                        .to_owned(),
                     format!("or end it and lose what it has not written: `banger vm kill {name}`"),
                 ];
             }

@@ -276,10 +276,9 @@ impl Handle {
         let state = self.state();
         match (state.phase, state.live) {
             (Phase::Running, Some(live)) => Ok(live),
-            (Phase::Paused, Some(live)) => Err(Error::Paused {
+            (Phase::Paused, _) => Err(Error::Paused {
                 name: state.spec.name,
                 why: space::WHY,
-                dir: live.machine.record().dir.clone(),
             }),
             (phase, _) => Err(Error::NotRunning {
                 name: state.spec.name,

@@ -62,7 +62,6 @@ impl Driver {
             return Err(body(&Error::Paused {
                 name: self.name(),
                 why: space::WHY,
-                dir: self.dir(),
             }));
         }
         self.intend(Some(intent));
