@@ -250,7 +250,10 @@ fn no_program_runs(backend: Backend) -> Result<()> {
     untouched("from")?;
     around(&["vm", "sync", "web", evil_path, "--guest-path", "/srv/evil"])?.ok()?;
     untouched("sync")?;
-    let run = ["vm", "run", "--vmm", "fake", evil_path, "--name", "other", "-d"];
+    let run = [
+        "vm", "run", "--vmm", "fake", "--image", "busybox", "--kernel", "debian", "--name", "other", "-d",
+        evil_path,
+    ];
     around(&run)?.ok()?;
     untouched("vm-run")?;
     for hook in HOOKS {

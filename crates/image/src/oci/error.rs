@@ -7,8 +7,8 @@ use banger_model::ErrorCode;
 use super::answer::Answer;
 use super::document::LONGEST;
 use super::verified::Mismatch;
-use crate::fetch::Refused;
 use crate::budget::Exceeded;
+use crate::fetch::Refused;
 
 /// A failure of a pull.
 #[derive(Debug, thiserror::Error)]
