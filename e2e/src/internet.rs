@@ -1,10 +1,12 @@
 //! A host and an Internet for one story: network namespaces, so that nothing of this machine's own network is touched.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -112,6 +114,54 @@ impl Internet {
             }
         });
         Ok(is_bound.recv()??)
+    }
+
+    /// Answers each connection to this port of the far end with its request, only after a while. Ends with the story.
+    ///
+    /// # Errors
+    /// When the socket cannot be had.
+    pub fn answer_late(&self, port: u16, after: Duration) -> Result<()> {
+        let netns = std::fs::File::open(format!("/run/netns/{}", self.far))?;
+        let (bound, is_bound) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+            let listener = rustix::thread::move_into_link_name_space(netns.as_fd(), kind)
+                .map_err(std::io::Error::from)
+                .and_then(|()| TcpListener::bind(("0.0.0.0", port)));
+            let listener = match listener {
+                Ok(listener) => listener,
+                Err(error) => return drop(bound.send(Err(error))),
+            };
+            let _ = bound.send(Ok(()));
+            for mut stream in listener.incoming().flatten() {
+                std::thread::spawn(move || {
+                    let mut request = [0; 4096];
+                    // Who goes away meanwhile has its reasons.
+                    while let Ok(length @ 1..) = stream.read(&mut request) {
+                        std::thread::sleep(after);
+                        let _ = stream.write_all(&request[..length]);
+                    }
+                });
+            }
+        });
+        Ok(is_bound.recv()??)
+    }
+
+    /// Another cable to the same far end, over which everything goes from now on; the first one is pulled.
+    ///
+    /// # Errors
+    /// When it cannot be laid.
+    pub fn change_cables(&self) -> Result<()> {
+        let (host, far) = (&*self.host, &*self.far);
+        ip(&[
+            "-n", host, "link", "add", "up1", "type", "veth", "peer", "name", "far1", "netns", far,
+        ])?;
+        ip(&["-n", host, "addr", "add", "192.0.2.1/24", "dev", "up1"])?;
+        ip(&["-n", far, "addr", "add", "192.0.2.2/24", "dev", "far1"])?;
+        ip(&["-n", host, "link", "set", "up1", "up"])?;
+        ip(&["-n", far, "link", "set", "far1", "up"])?;
+        ip(&["-n", host, "route", "replace", "default", "via", "192.0.2.2"])?;
+        ip(&["-n", host, "link", "set", "up0", "down"])
     }
 
     /// Runs a program on the host. Gives whether it succeeded, and what it printed.

@@ -46,6 +46,18 @@ impl Known {
         }
     }
 
+    /// What the packet filter has of a VM, with the whole seconds that each has left.
+    pub fn alive(&self, slot: Slot, now: Instant) -> Vec<Answer> {
+        let left = |until: &Instant| until.saturating_duration_since(now).as_secs() as u32;
+        let of_slot = self.until.get(&slot).into_iter().flatten();
+        let answer = |(&(address, port), until): (&(IpAddr, Option<u16>), &Instant)| Answer {
+            address,
+            port,
+            ttl: left(until),
+        };
+        of_slot.map(answer).filter(|answer| answer.ttl > 0).collect()
+    }
+
     /// The packet filter has nothing of this VM any more: it was attached anew, detached, or has new rules.
     pub fn forget(&mut self, slot: Slot) {
         self.until.remove(&slot);

@@ -25,6 +25,7 @@ mod networks;
 mod pull_faults;
 mod pulled_guests;
 mod pulls;
+mod real_networks;
 mod repositories;
 mod rootless;
 mod session_lives;
@@ -116,6 +117,7 @@ fn main() {
         identity::STORIES,
         networks::STORIES,
         rootless::STORIES,
+        real_networks::STORIES,
         clocks::STORIES,
         commands::STORIES,
         ssh::STORIES,

@@ -25,6 +25,7 @@ mod names;
 mod namespace;
 mod outside;
 mod report;
+mod telling;
 mod unable;
 mod way;
 
@@ -37,7 +38,7 @@ use banger_dns::Oracle;
 use banger_guest_api as guest;
 use banger_model::VmSpec;
 use banger_model::network::{Cidr, Flow, Mac, NetMode, Network as Addresses, Rules, Slot, Subnet, Ula};
-use banger_root::wire::{Attach, Status};
+use banger_root::wire::{Attach, MAX_ANSWERS, Status};
 use banger_vmm::{Card, ProcessId};
 
 use crate::config::Config;
@@ -214,10 +215,26 @@ impl Network {
     /// Lets other rules hold for an attached VM.
     pub(crate) fn policy(&self, slot: Slot, spec: &VmSpec, rules: &Rules) -> Result<(), Error> {
         refuse_host_ports(self.helper.way(), rules)?;
+        let alive = self.names.alive(slot);
         self.helper.call("change what a VM may reach", |client| {
             client.policy(slot, rules.clone())
         })?;
+        let still = self.egress.still_named(slot, &alive, &spec.net);
         self.names.set(slot, spec);
+        if rules.mode == NetMode::Off {
+            return Ok(());
+        }
+        // The helper has forgotten what names resolved to: what is still allowed goes on, the rest does not.
+        for some in still.chunks(MAX_ANSWERS) {
+            let answers: Vec<_> = some.iter().map(names::on_the_wire).collect();
+            let told = self.helper.call("let a VM reach what it asked for", |client| {
+                client.answers(slot, answers.clone())
+            });
+            // The rules hold all the same; the VM has to ask again.
+            if let Err(error) = told {
+                tracing::warn!(%slot, error = %chain(&error), "failed to keep open what names resolved to");
+            }
+        }
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use banger_model::network::{Network as Addresses, Refused, Slot, refused};
 use banger_model::{VmName, VmSpec};
 use banger_root::wire;
 
+use super::telling::Telling;
 use super::{Egress, Error, Helper, Way};
 use crate::config::Config;
 use crate::error::chain;
@@ -33,6 +34,8 @@ pub(super) struct Names {
     refused: RwLock<Arc<Refused>>,
     /// Which answers the packet filter has, and of which connection to the helper: a new helper knows none.
     known: Mutex<(Known, u64)>,
+    /// Answers that the packet filter is to have.
+    telling: Telling,
 }
 
 /// What the configuration says of the resolver.
@@ -80,6 +83,7 @@ impl Names {
             members: RwLock::default(),
             refused: RwLock::new(Arc::new(refused().clone())),
             known: Mutex::default(),
+            telling: Telling::default(),
         }
     }
 
@@ -100,6 +104,11 @@ impl Names {
         *self.refused.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(refused);
     }
 
+    /// What the packet filter has of a VM's answers.
+    pub(super) fn alive(&self, slot: Slot) -> Vec<Answer> {
+        self.known().alive(slot, Instant::now())
+    }
+
     /// Whether a VM is attached there.
     pub(super) fn has(&self, slot: Slot) -> bool {
         self.members(|members| members.guests.contains_key(&slot))
@@ -114,6 +123,7 @@ impl Names {
     pub(super) fn remove(&self, slot: Slot) {
         self.change(|members| drop(members.guests.remove(&slot)));
         self.known().forget(slot);
+        self.telling.forget(slot);
     }
 
     /// Answers at the gateway of `addresses` and at the host's loopback address, if it does not already.
@@ -188,6 +198,15 @@ impl Names {
     }
 }
 
+/// An answer as the helper takes it.
+pub(super) fn on_the_wire(answer: &Answer) -> wire::Answer {
+    wire::Answer {
+        address: answer.address,
+        port: answer.port,
+        ttl: answer.ttl,
+    }
+}
+
 /// Sockets for the host's own programs. That another program has the port is no failure: VMs need it not, and `doctor` says it.
 fn bind(address: SocketAddr) -> Option<Sockets> {
     Sockets::bind(address)
@@ -251,14 +270,17 @@ impl Oracle for Names {
         if news.is_empty() {
             return Ok(());
         }
-        let told: Vec<_> = news
-            .iter()
-            .map(|answer| wire::Answer {
-                address: answer.address,
-                port: answer.port,
-                ttl: answer.ttl,
-            })
-            .collect();
+        let line = self.telling.line(slot);
+        let turn = line.turn(&news).await;
+        let now = Instant::now();
+        let news = self.known().news(slot, &answers, now);
+        if news.is_empty() {
+            // Who was before told of these as well.
+            turn.unused();
+            return Ok(());
+        }
+        let news = turn.batch(news);
+        let told: Vec<_> = news.iter().map(on_the_wire).collect();
         let helper = Arc::clone(&self.helper);
         let telling = tokio::task::spawn_blocking(move || {
             helper.call("let a VM reach what it asked for", |client| {

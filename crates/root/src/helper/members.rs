@@ -1,6 +1,6 @@
 //! Attaching, detaching, and changing what a VM may reach.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Instant, UNIX_EPOCH};
 
 use banger_model::network::{Mac, Member, Rules, Slot, Step, converge, filter, tap_name};
 
@@ -18,7 +18,11 @@ impl Helper {
     pub(super) fn policy(&mut self, slot: Slot, rules: Rules) -> Result<(), Refusal> {
         let member = self.plan.members.get(&slot);
         let mac = member.ok_or(Refusal::NotAttached(slot))?.mac;
-        self.admit(slot, mac, rules, |_, _| Ok(()))
+        self.admit(slot, mac, rules, |_, _| Ok(()))?;
+        // Names were answered by the rules before; which of them are still meant, the owner says again.
+        let answers = self.known.answers.remove(&slot).unwrap_or_default();
+        let script = filter::no_answers(self.owner, self.network()?, slot, &answers.alive(Instant::now()));
+        Ok(self.load("forget what names resolved to", script)?)
     }
 
     /// Lets the filter have a VM, and then what it is attached by: nothing is open before it is guarded.

@@ -1,11 +1,13 @@
 //! The real helper against the real kernel, in network namespaces of its own: netlink, TAPs and nftables as on a host.
 
 mod addresses;
+mod egress;
 mod hostile;
 mod life;
 mod netns;
 mod policy;
 mod posture;
+mod segments;
 mod service;
 mod world;
 
@@ -62,6 +64,16 @@ fn main() -> ExitCode {
         policy::a_guest_is_only_itself,
         policy::a_narrower_policy_ends_connections,
         policy::limits_are_said,
+        egress::segments_that_conntrack_refuses_end_no_connection,
+        egress::an_answer_that_comes_too_late_is_not_reset,
+        egress::a_half_closed_connection_waits_for_its_answer,
+        egress::segments_fit_a_narrow_uplink,
+        egress::errors_are_about_the_guests_own_connections,
+        egress::a_change_holds_for_what_comes_in,
+        egress::neighbours_are_refused_unless_named,
+        egress::embedded_and_cloud_addresses_are_refused,
+        egress::a_guest_opens_nothing_by_odd_segments,
+        egress::a_change_forgets_what_names_resolved_to,
         life::what_is_others_stays,
         life::what_was_broken_is_repaired,
         life::a_filter_that_is_gone_is_loaded_by_the_next_verb,

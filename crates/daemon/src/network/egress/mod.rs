@@ -11,12 +11,12 @@
 mod tally;
 mod told;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use banger_api::{FlowVerdict, VmFlow};
-use banger_dns::{Asked, Refusal, Verdict};
+use banger_dns::{Answer, Asked, Refusal, Verdict};
 use banger_model::network::{Allow, DomainName, Flow, FlowRule, NetMode, Policy, Seen, Slot};
 use banger_model::{VmId, VmName, VmSpec};
 use jiff::Timestamp;
@@ -128,6 +128,25 @@ impl Egress {
                 ..uncounted(FlowVerdict::Denied, why)
             });
         }
+    }
+
+    /// Those of these answers, by the port of the rule that each has now, whose names other rules of the VM are still about.
+    pub(super) fn still_named(&self, slot: Slot, alive: &[Answer], policy: &Policy) -> Vec<Answer> {
+        let mut books = self.books();
+        let Some(book) = books.of_slot(slot) else {
+            return Vec::new();
+        };
+        let told = &book.told;
+        let named = |answer: &Answer| {
+            let names: Vec<_> = told.all(answer.address).collect();
+            let is_about = |rule: &&Allow| names.iter().any(|name| rule.is_for_name(name));
+            let ports: BTreeSet<_> = policy.allow.iter().filter(is_about).map(Allow::port).collect();
+            ports
+                .into_iter()
+                .map(|port| Answer { port, ..*answer })
+                .collect::<Vec<_>>()
+        };
+        alive.iter().flat_map(named).collect()
     }
 
     /// What is to be learnt from a flow; `peer` is the VM that has its destination's address.

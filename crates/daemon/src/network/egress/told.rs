@@ -42,6 +42,12 @@ impl Told {
         }
     }
 
+    /// Every name that an address was given for.
+    pub(super) fn all(&self, address: IpAddr) -> impl Iterator<Item = &DomainName> {
+        let named = self.young.get(&address).or_else(|| self.old.get(&address));
+        named.into_iter().flatten().map(|(name, _)| &**name)
+    }
+
     /// The names that an address was given for, the latest first; and how many of them, from the first on, a connection at
     /// this moment may be for.
     pub(super) fn names(&self, address: IpAddr, now: Instant) -> (Vec<DomainName>, usize) {

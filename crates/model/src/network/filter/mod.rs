@@ -328,6 +328,23 @@ pub fn answers<'a>(
     script
 }
 
+/// The transaction that takes from a VM what it was answered.
+pub fn no_answers(owner: u32, network: &Network, slot: Slot, answers: &[Answered]) -> String {
+    // One that expires in this very moment can be deleted when it was added before.
+    let again = |answer: &Answered| Answered {
+        again: false,
+        seconds: 60,
+        ..*answer
+    };
+    let there: Vec<Answered> = answers.iter().map(again).collect();
+    let added = self::answers(owner, network, slot, &there);
+    let deleted = added.lines().map(|line| {
+        let bare = line.replacen("add", "delete", 1).replace(" timeout 60s", "");
+        bare + "\n"
+    });
+    added.clone() + &deleted.collect::<String>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

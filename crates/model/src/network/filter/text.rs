@@ -58,7 +58,7 @@ const TRACKING: &str = r#"
 	chain others {
 		ct state established,related accept
 		meta l4proto != tcp accept
-		tcp flags & (syn | ack) == syn accept
+		tcp flags & (fin | syn | rst | ack) == syn accept
 		ip saddr . tcp sport . ip daddr . tcp dport @opened4 drop
 		ip6 saddr . tcp sport . ip6 daddr . tcp dport @opened6 drop
 	}
