@@ -5,15 +5,14 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image, Internet, SITES};
 
-use crate::networks::networked;
 use crate::{Story, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
-    in_guests("late_answers_come_through_a_rootless_network", late_rootless)
-        .with("pasta")
-        .by_root(),
-    in_guests("late_answers_come_through_the_bridge", late_bridged).by_root(),
-];
+pub(crate) const STORIES: &[Story] =
+    &[
+        in_guests("late_answers_come_through_a_rootless_network", late_rootless)
+            .with("pasta")
+            .by_root(),
+    ];
 
 const LATE: u16 = 8443;
 /// What a TLS handshake with a server a continent away takes.
@@ -84,12 +83,5 @@ fn late_rootless(backend: Backend) -> Result<()> {
     late_answers(&internet, &home, backend)?;
     let by = home.vm("web")?.network.by;
     ensure!(by.as_deref() == Some("rootless"), "its network is {by:?}");
-    home.end()
-}
-
-fn late_bridged(backend: Backend) -> Result<()> {
-    let internet = Internet::new()?;
-    let home = networked(&internet, &[Image::Busybox])?;
-    late_answers(&internet, &home, backend)?;
     home.end()
 }
