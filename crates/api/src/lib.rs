@@ -62,6 +62,9 @@
 //! | `POST /v1/vms/{name}/workspace/apply` | [`WorkspaceQuery`] | [`WorkspaceApplied`] |
 //! | `GET /v1/vms/{name}/workspace/unsaved` | | [`Unsaved`] |
 //! | `POST /v1/repository/wishes` | [`WishesQuery`] | [`Wishes`] |
+//! | `GET /v1/trust` | | list of [`TrustRecord`] |
+//! | `POST /v1/trust` | [`TrustGrant`] | [`TrustRecord`] |
+//! | `POST /v1/trust/revoke` | [`TrustRevoke`] | list of [`TrustRecord`], those that were |
 //! | `POST /v1/workspace/plan` | [`WorkspaceRequest`] | [`WorkspacePlan`] |
 //! | `POST /v1/vms/{name}/commit` | [`VmCommit`] | events, then [`Image`] |
 //! | `POST /v1/vm/prune`, `/v1/image/prune`, `/v1/kernel/prune`, `/v1/cache/prune` | [`Prune`] | [`Pruned`] |
@@ -109,7 +112,9 @@ pub use image::{
 pub use kernel::{Kernel, KernelImport, KernelSource};
 pub use paths::{Paths, PathsError};
 pub use progress::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, Progress};
-pub use repository::{WishedImage, Wishes, WishesQuery};
+pub use repository::{
+    RepositoryConfig, TrustGrant, TrustRecord, TrustRevoke, TrustState, WishedImage, Wishes, WishesQuery,
+};
 pub use session::{VmSession, VmSessionLog, VmSessionState, VmSessionUsage};
 pub use ssh::{SshAccess, SshStart};
 pub use vm::{

@@ -54,6 +54,86 @@ pub struct Wishes {
     pub tools: Vec<String>,
     /// Sentences on what the file says and is not done.
     pub notes: Vec<String>,
+    /// The top of the repository.
+    #[schema(value_type = Option<String>)]
+    pub root: Option<PathBuf>,
+    /// The digest of all files by which it asks for something; absent when it asks for nothing.
+    pub digest: Option<String>,
+    /// Whether its user trusts this configuration.
+    pub trusted: bool,
+    /// How much of the network a VM reaches that nobody says it of.
+    pub default_net: NetMode,
+}
+
+/// Names the configuration of a repository that a VM is to be made by. It has to be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepositoryConfig {
+    /// The top of the repository.
+    #[schema(value_type = String)]
+    pub path: PathBuf,
+    /// The digest that [`Wishes`] had.
+    pub digest: String,
+}
+
+/// A configuration of a repository that is trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TrustRecord {
+    /// The top of the repository.
+    pub path: String,
+    /// The digest of all files by which it asks for something.
+    pub digest: String,
+    /// The file that says most of it, or those that name tools.
+    pub source: String,
+    /// When it was trusted, as RFC 3339.
+    pub since: String,
+    /// What the repository has now.
+    pub state: TrustState,
+}
+
+/// How a trusted configuration compares with what the repository has now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TrustState {
+    /// It has this one.
+    Current,
+    /// It has another one, which is not trusted by this.
+    Changed,
+    /// There is no such repository, or it asks for nothing.
+    Gone,
+}
+
+impl TrustState {
+    /// As a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::Changed => "changed",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// Trusts the configuration of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrustGrant {
+    /// A path in the repository.
+    #[schema(value_type = String)]
+    pub path: PathBuf,
+    /// The digest that was looked at; another one is refused. The one that it has, when absent.
+    #[serde(default)]
+    pub digest: Option<String>,
+}
+
+/// Takes trust back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrustRevoke {
+    /// A path in the repository; all of them when absent.
+    #[schema(value_type = Option<String>)]
+    pub path: Option<PathBuf>,
 }
 
 /// An image that a repository asks for.
@@ -69,6 +149,28 @@ pub struct WishedImage {
 }
 
 impl Wishes {
+    /// Whether it asks for more than its user would have without it, for a VM that reaches this much of the network. Tools are
+    /// fetched over it; without one there are none to ask about.
+    #[must_use]
+    pub fn asks(&self, net: NetMode) -> bool {
+        self.shapes() || (!self.tools.is_empty() && net != NetMode::Off)
+    }
+
+    /// Whether it asks for anything but tools.
+    #[must_use]
+    pub fn shapes(&self) -> bool {
+        self.image.is_some()
+            || self.kernel.is_some()
+            || self.vcpus.is_some()
+            || self.memory.is_some()
+            || self.disk_size.is_some()
+            || self.net.is_some()
+            || !self.env.is_empty()
+            || !self.allow.is_empty()
+            || !self.ports.is_empty()
+            || !self.post_create.is_empty()
+    }
+
     /// Fills what a request leaves open. The image is the caller's matter, which may have to be pulled.
     pub fn fill(&self, request: &mut VmCreate) {
         request.kernel = request.kernel.take().or_else(|| self.kernel.clone());

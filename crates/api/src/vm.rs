@@ -7,7 +7,7 @@ use banger_model::network::NetMode;
 use banger_model::{ByteSize, Forward, ImageName, KernelName, Phase, VmName, VmmChoice, VmmKind, WaitFor};
 use serde::{Deserialize, Serialize};
 
-use crate::{ErrorBody, VmForward};
+use crate::{ErrorBody, RepositoryConfig, VmForward};
 
 /// A VM as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -65,6 +65,9 @@ pub struct Vm {
     /// Whether it gets neither files of its user's nor whose commits git makes.
     #[serde(default)]
     pub anonymous: bool,
+    /// The repository by whose configuration it was made.
+    #[serde(default)]
+    pub repository: Option<String>,
     /// Where files of this host's went in its guest, whether or not they are still there.
     #[serde(default)]
     pub host_files: Vec<String>,
@@ -190,6 +193,8 @@ pub struct VmCreate {
     /// It goes with the command that it is made for: it is removed when no request holds it any more (`/hold`), and by a new
     /// daemon.
     pub remove_on_exit: bool,
+    /// A repository that fills what is left open here. Its user has to trust it.
+    pub repository: Option<RepositoryConfig>,
 }
 
 /// Starts a stopped VM.

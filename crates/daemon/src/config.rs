@@ -20,6 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Describe;
 use crate::identity::{self, FileSync};
+use crate::repository::{Ceilings, SetCeilings};
 use crate::ssh;
 
 /// Where a resolver without privileges may listen; 5353 is multicast DNS.
@@ -75,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) catalog: Vec<CatalogEntry>,
     /// How long and how often to try to fetch.
     pub(crate) fetch: FetchLimits,
+    /// How much of this host a repository may ask for.
+    pub(crate) repository: SetCeilings,
 }
 
 impl Default for Config {
@@ -101,6 +104,7 @@ impl Default for Config {
             registry: BTreeMap::new(),
             catalog: Vec::new(),
             fetch: FetchLimits::default(),
+            repository: SetCeilings::default(),
         }
     }
 }
@@ -239,6 +243,12 @@ impl Config {
             path: path.to_owned(),
             source: Box::new(source),
         })
+    }
+
+    /// How much of this host a repository may ask for.
+    pub(crate) fn ceilings(&self) -> Ceilings {
+        let host = host_size();
+        Ceilings::of(self.repository, host, self.sizes(host))
     }
 
     /// Who is asked for names that are not VMs'.

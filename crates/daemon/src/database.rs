@@ -11,6 +11,7 @@ mod learned;
 mod machines;
 mod reserve;
 mod slots;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -77,6 +78,15 @@ const MIGRATIONS: &[&str] = &[
         one    INTEGER PRIMARY KEY CHECK (one = 1),
         device INTEGER NOT NULL,
         inode  INTEGER NOT NULL
+    ) STRICT;
+",
+    "
+    CREATE TABLE trust (
+        path   TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        source TEXT NOT NULL,
+        since  TEXT NOT NULL,
+        PRIMARY KEY (path, digest)
     ) STRICT;
 ",
 ];

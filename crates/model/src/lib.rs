@@ -28,6 +28,6 @@ pub use lifecycle::{Denied, Event, Phase};
 pub use name::{CatalogName, ImageName, InvalidName, KernelName, VmName};
 pub use printable::{is_printable, printable, printable_bytes, printable_json};
 pub use size::{ByteSize, ParseSizeError};
-pub use spec::{InvalidSpec, VmSpec, VmmChoice, VmmKind, WaitFor};
+pub use spec::{InvalidSpec, ShapedBy, VmSpec, VmmChoice, VmmKind, WaitFor};
 pub use stage::Stage;
 pub use suspicion::suspicion;

@@ -120,6 +120,18 @@ pub struct VmSpec {
     /// Nothing of its user's goes into it by itself: no files, and not whose commits are made.
     #[serde(default)]
     pub anonymous: bool,
+    /// The repository by whose configuration it was made.
+    #[serde(default)]
+    pub repository: Option<ShapedBy>,
+}
+
+/// A configuration of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShapedBy {
+    /// The top of the repository.
+    pub path: String,
+    /// The digest of all files by which it asks for something.
+    pub digest: String,
 }
 
 /// A specification that breaks a rule.

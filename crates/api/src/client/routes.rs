@@ -248,6 +248,21 @@ impl Client {
             .await
     }
 
+    /// All configurations of repositories that are trusted.
+    pub async fn trusted(&self) -> Result<Vec<TrustRecord>> {
+        self.get("/v1/trust").await
+    }
+
+    /// Trusts the configuration of a repository.
+    pub async fn trust(&self, grant: &TrustGrant) -> Result<TrustRecord> {
+        self.call(Method::POST, "/v1/trust", Some(grant)).await
+    }
+
+    /// Takes trust back, and gives from what.
+    pub async fn distrust(&self, revoke: &TrustRevoke) -> Result<Vec<TrustRecord>> {
+        self.call(Method::POST, "/v1/trust/revoke", Some(revoke)).await
+    }
+
     /// What a VM has made of a workspace.
     pub async fn workspace_status(&self, name: &str, query: &WorkspaceQuery) -> Result<WorkspaceStatus> {
         self.get(&workspace(name, "", query)).await

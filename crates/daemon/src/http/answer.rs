@@ -60,6 +60,9 @@ pub(crate) enum BadRequest {
     /// More than a secret holds.
     #[error("secret {0} has more than {max} KiB", max = banger_guest_api::secret::MAX >> 10)]
     LongSecret(banger_guest_api::SecretName),
+    /// The repository that shaped the VM is trusted no more.
+    #[error("{0}")]
+    Apart(String),
     /// No such route.
     #[error("this daemon has no {method} {path}")]
     NoRoute { method: Method, path: String },

@@ -135,6 +135,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/vms/{name}/workspace/unsaved", get(workspaces::unsaved))
         .route("/v1/workspace/plan", post(workspaces::plan))
         .route("/v1/repository/wishes", post(repository::wishes))
+        .route("/v1/trust", get(repository::list).post(repository::grant))
+        .route("/v1/trust/revoke", post(repository::revoke))
         .fallback(answer::no_route)
         .with_state(app)
 }

@@ -10,6 +10,7 @@ use banger_guest_api::secret::{MAX, PutSecret, SecretName};
 use super::App;
 use super::answer::{BadRequest, Refused};
 use crate::progress::Reporter;
+use crate::repository::trust;
 use crate::vm::{self, Carried, Handle};
 
 pub(crate) async fn put(
@@ -26,6 +27,9 @@ pub(crate) async fn put(
         return Err(BadRequest::LongSecret(secret).into());
     }
     let state = handle.state();
+    if let Some(why) = trust::keeps_apart(&app.vms.context().database, &state.spec) {
+        return Err(BadRequest::Apart(why).into());
+    }
     // Who the VM's commands run as when nobody says it is to read it.
     let user = Some(state.image.config.user).filter(|user| !user.is_empty());
     put.user = put.user.or(user);

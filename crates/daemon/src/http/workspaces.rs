@@ -12,6 +12,7 @@ use super::answer::{Asked, Body, Refused};
 use super::{App, events};
 use crate::error::{body, chain};
 use crate::progress::Reporter;
+use crate::repository::trust;
 use crate::vm::Handle;
 use crate::workspace::{self, Place, Record, Records};
 
@@ -119,11 +120,14 @@ fn place_of(app: &App, name: &str) -> Result<Place, Refused> {
     let handle = app.vms.find(name)?;
     let state = handle.state();
     let spec = state.spec;
+    let context = app.vms.context();
     Ok(Place {
         vm: spec.name.to_string(),
         guest: handle.live()?.guest().of_user(&state.image.config.user),
         records: records(app, &handle),
-        git_identity: app.vms.context().config()?.git_identity && !spec.anonymous,
+        git_identity: context.config()?.git_identity
+            && !spec.anonymous
+            && trust::keeps_apart(&context.database, &spec).is_none(),
         scratch: workspace::scratch(&app.vms.context().paths),
         say: Reporter::default(),
     })

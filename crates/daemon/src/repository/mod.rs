@@ -9,19 +9,24 @@
 //! Whoever wrote the repository wrote these files, so they are read as a stranger's: they may shape the VM and let it
 //! reach the public Internet, and nothing of the host's.
 
+mod ceilings;
 mod devcontainer;
+mod files;
 mod limits;
 mod own;
+pub(crate) mod trust;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use banger_api::Wishes;
 use banger_model::ErrorCode;
 use banger_model::network::Allow;
 
+use self::files::Files;
 use crate::config::suggestion;
 use crate::error::Describe;
+
+pub(crate) use self::ceilings::{Ceilings, Set as SetCeilings};
 
 /// banger's own file.
 const OWN: &str = "banger.toml";
@@ -41,9 +46,6 @@ const TOOLS: [&str; 8] = [
     "go.mod",
 ];
 
-/// Longer than any such file.
-const MOST: u64 = 1 << 20;
-
 /// A repository's wishes cannot be understood, or may not be granted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -57,6 +59,20 @@ pub(crate) enum Error {
     /// It is longer than any such file.
     #[error("{} has more than 1 MiB", .0.display())]
     TooLong(PathBuf),
+    /// A link that leads out of the repository, or through another one.
+    #[error("{} is a link that leads to no file of the repository", .0.display())]
+    Link(PathBuf),
+    /// It is no text.
+    #[error("{} is not UTF-8", .0.display())]
+    NoText(PathBuf),
+    /// More of something than any repository needs.
+    #[error("{} asks for {count} {what}, of which a repository may have {most}", .path.display())]
+    TooMany {
+        path: PathBuf,
+        what: &'static str,
+        count: usize,
+        most: usize,
+    },
     /// It is no TOML, or a key or value is wrong.
     #[error("understand {}", .path.display())]
     Toml {
@@ -105,42 +121,34 @@ struct Stated {
     wishes: Wishes,
 }
 
-/// What the repository whose top is `root` asks for.
-pub(crate) fn wishes(root: &Path) -> Result<Wishes, Error> {
-    let mut wishes = stated(root)?;
-    let there = TOOLS.iter().filter(|name| root.join(name).is_file());
-    wishes.tools = there.map(ToString::to_string).collect();
+/// What the repository whose top is `root` asks for, within what repositories may.
+pub(crate) fn wishes(root: &Path, ceilings: &Ceilings) -> Result<Wishes, Error> {
+    let files = Files::of(root)?;
+    let mut wishes = match files.chosen {
+        Some((name, path, text)) => stated(name, &path, &text)?,
+        None => Wishes::default(),
+    };
+    ceilings.hold(&mut wishes);
+    wishes.tools = files.tools;
+    wishes.digest = files.digest;
+    wishes.root = Some(root.to_owned());
     Ok(wishes)
 }
 
-fn stated(root: &Path) -> Result<Wishes, Error> {
-    if let Some((path, text)) = read(root, OWN)? {
-        let stated = own::parse(&text).map_err(|source| Error::Toml {
-            path: path.clone(),
-            source: Box::new(source),
-        })?;
-        return limits::within(&path, OWN, stated);
-    }
-    for name in CONTAINER {
-        if let Some((path, text)) = read(root, name)? {
-            let stated = devcontainer::parse(&path, &text)?;
-            return limits::within(&path, name, stated);
-        }
-    }
-    Ok(Wishes::default())
+/// The digest of the configuration that the repository at `root` has now.
+fn digest(root: &Path) -> Result<Option<String>, Error> {
+    Ok(Files::of(root)?.digest)
 }
 
-/// A file's path and text, if it is there.
-fn read(root: &Path, name: &str) -> Result<Option<(PathBuf, String)>, Error> {
-    let path = root.join(name);
-    let mut text = String::new();
-    let read = std::fs::File::open(&path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text));
-    match read {
-        Ok(_) if text.len() as u64 > MOST => Err(Error::TooLong(path)),
-        Ok(_) => Ok(Some((path, text))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::Read { path, source }),
-    }
+fn stated(name: &str, path: &Path, text: &str) -> Result<Wishes, Error> {
+    let stated = match name {
+        OWN => own::parse(text).map_err(|source| Error::Toml {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?,
+        _ => devcontainer::parse(path, text)?,
+    };
+    limits::within(path, name, stated)
 }
 
 impl Describe for Error {

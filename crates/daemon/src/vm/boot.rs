@@ -31,6 +31,7 @@ use crate::error::chain;
 use crate::guest::Guest;
 use crate::knock::Knock;
 use crate::progress::Reporter;
+use crate::repository::trust;
 use crate::workspace::git_identity;
 use crate::{identity, programs};
 
@@ -254,7 +255,12 @@ impl Steps<'_> {
         let since = Instant::now();
         let config = self.context.config()?;
         // Beside the boot, which takes longer.
-        let wants_git = config.git_identity && !self.row.spec.anonymous;
+        let apart = trust::keeps_apart(&self.context.database, &self.row.spec);
+        if let Some(why) = &apart {
+            self.start.progress.note(why.clone());
+        }
+        let has_identity = !self.row.spec.anonymous && apart.is_none();
+        let wants_git = config.git_identity && has_identity;
         let git = tokio::task::spawn_blocking(move || wants_git.then(git_identity).flatten());
         // Before anything is taken, and before a machine of somebody else's could be met.
         let locks = self.context.files(self.row.spec.id).lock()?;
@@ -307,7 +313,7 @@ impl Steps<'_> {
                 })
             })
             .await?;
-        if !self.row.spec.anonymous {
+        if has_identity {
             let bringing =
                 async { Ok(identity::bring(&guest, config.identity(), &self.start.progress).await) };
             let brought = self.until(Stage::Configure, &machine, bringing).await?;

@@ -102,6 +102,7 @@ mod tests {
             labels: BTreeMap::new(),
             net: Policy::default(),
             anonymous: false,
+            repository: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use banger_api::{ErrorBody, Progress, VmCreate};
 use banger_image::ImageRecord;
 use banger_model::network::Policy;
-use banger_model::{ByteSize, ImageName, KernelName, VmId, VmName, VmSpec, validate_forwards};
+use banger_model::{ByteSize, HostSize, ImageName, KernelName, VmId, VmName, VmSpec, validate_forwards};
 
 use super::change::rules;
 use super::{Context, Error, Handle, State, Vms};
@@ -15,6 +15,7 @@ use crate::database::{ImageRef, VmRow};
 use crate::error::{body, chain};
 use crate::forward;
 use crate::progress::Reporter;
+use crate::repository::trust;
 
 /// How many generated names are tried before giving up.
 const NAME_ATTEMPTS: u32 = 64;
@@ -31,6 +32,9 @@ impl Vms {
         let (no_start, wait) = (request.no_start, request.wait);
         let removes_on_exit = request.remove_on_exit;
         let (row, image) = self.plan(request).map_err(|error| body(&error))?;
+        if let Some(note) = crowded(&row.spec, host_size()) {
+            progress.note(note);
+        }
         progress.say(Progress::Planned {
             vm: Box::new(State::at_rest(row.clone()).view(&self.context.files(row.spec.id))),
         });
@@ -62,9 +66,15 @@ impl Vms {
     }
 
     /// Decides everything about a VM and takes nothing yet.
-    fn plan(&self, request: VmCreate) -> Result<(VmRow, ImageRecord), Error> {
+    fn plan(&self, mut request: VmCreate) -> Result<(VmRow, ImageRecord), Error> {
         let context = &self.context;
         let config = context.config()?;
+        // A client names the repository; what it asks for is read here, and whether it is trusted.
+        let repository = request.repository.take();
+        let repository = repository
+            .map(|asked| trust::apply(&context.database, &config.ceilings(), &asked, &mut request))
+            .transpose()
+            .map_err(|source| Error::Repository(Box::new(source)))?;
         let image = context.image_or_default(request.image.or_else(|| config.default_image.clone()))?;
         let kernel = request.kernel.or_else(|| image.kernel.clone());
         let kernel = context.kernel_or_default(kernel.or_else(|| config.default_kernel.clone()))?;
@@ -85,8 +95,10 @@ impl Vms {
                 allow: rules(&request.allow, &config)?,
             },
             anonymous: request.anonymous,
+            repository,
         };
         spec.validate().map_err(Error::Invalid)?;
+        fits(&spec, host_size())?;
         let refused = |source| Error::Forward {
             name: spec.name.clone(),
             source,
@@ -199,6 +211,26 @@ impl Context {
             }),
         }
     }
+}
+
+/// Refuses a VM that would have more memory than this host.
+pub(super) fn fits(spec: &VmSpec, host: HostSize) -> Result<(), Error> {
+    match spec.memory > host.memory {
+        true => Err(Error::TooLarge {
+            name: spec.name.clone(),
+            wanted: spec.memory,
+            host: ByteSize::mib(host.memory.as_mib()),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// What is said of a VM with more vCPUs than this host has CPUs: it works, and is slow.
+fn crowded(spec: &VmSpec, host: HostSize) -> Option<String> {
+    (spec.vcpus > host.cpus).then(|| {
+        let (vcpus, cpus) = (spec.vcpus, host.cpus);
+        format!("{vcpus} vCPUs share the {cpus} CPUs of this host, which makes all of them slower")
+    })
 }
 
 /// VMMs take memory in whole MiB.

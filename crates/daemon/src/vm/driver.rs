@@ -308,6 +308,9 @@ impl Driver {
             (state.spec.clone(), state.phase)
         };
         let changed = change::changed(&spec, phase, set, &self.context.config()?)?;
+        if set.memory.is_some() {
+            super::create::fits(&changed, crate::config::host_size())?;
+        }
         // What is told is what holds: rules that cannot be enforced are not stored.
         if changed.net.mode == NetMode::Learn && spec.net.mode != NetMode::Learn {
             // Before the packet filter lets it: what it reaches first counts.

@@ -21,6 +21,16 @@ pub(crate) enum Error {
     /// All generated names that were tried are taken.
     #[error("find a free name for the VM")]
     NoFreeName,
+    /// What a repository asks for is not applied.
+    #[error(transparent)]
+    Repository(Box<crate::repository::trust::Error>),
+    /// It would have more memory than the host.
+    #[error("VM `{name}` cannot have {wanted} of memory: this host has {host}")]
+    TooLarge {
+        name: VmName,
+        wanted: ByteSize,
+        host: ByteSize,
+    },
     /// The VM is in a phase in which this cannot happen.
     #[error("VM `{name}`")]
     Denied {
@@ -245,7 +255,9 @@ impl Describe for Error {
             | Self::NeedsStopped { .. }
             | Self::Gone(_)
             | Self::Disturbed(_) => ErrorCode::WrongPhase,
+            Self::Repository(source) => source.code(),
             Self::Shrink { .. }
+            | Self::TooLarge { .. }
             | Self::Invalid(_)
             | Self::Allow(_)
             | Self::NoPreset { .. }
@@ -313,6 +325,8 @@ impl Describe for Error {
             Self::Unsupported { .. } => {
                 "`banger kernel show` and `banger doctor` tell what is possible".to_owned()
             }
+            Self::Repository(source) => return source.hints(),
+            Self::TooLarge { .. } => "`banger doctor` shows what a VM gets when nothing is said".to_owned(),
             Self::Store { source, .. } => return source.hints(),
             Self::Backend(source) => return source.hints(),
             Self::Config(source) => return source.hints(),

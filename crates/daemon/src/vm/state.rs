@@ -169,6 +169,7 @@ impl State {
             network: self.network(),
             forwards: self.forwards(),
             anonymous: spec.anonymous,
+            repository: spec.repository.as_ref().map(|shaped| shaped.path.clone()),
             host_files: carried.files().into_iter().collect(),
             secrets: carried.secrets().into_iter().collect(),
             created: self.created.to_string(),

@@ -1,38 +1,99 @@
-//! What a repository asks of its VM, granted and told.
+//! What a repository asks of its VM: shown, and applied once its user has said so.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use banger_api::client::Client;
-use banger_api::{ImagePull, VmCreate, WishedImage, Wishes, WishesQuery};
+use banger_api::{
+    ImagePull, RepositoryConfig, TrustGrant, VmCreate, WishedImage, Wishes, WishesQuery,
+};
 use banger_model::ImageName;
 use banger_model::network::NetMode;
 
 use crate::failure::Failure;
-use crate::print;
 use crate::progress::Display;
 use crate::work::interruptible;
+use crate::{ask, print};
 
-/// Fills what `request` leaves open by what the repository around `path` asks for, and says so. An image that is not here
-/// is pulled.
-pub(super) async fn grant(client: &Client, path: &Path, request: &mut VmCreate) -> Result<Wishes, Failure> {
+/// Has `request` filled by what the repository around `path` asks for, if it is trusted, and says what that is. Asks for the
+/// decision where a person can be asked; else `trusts` is it. An image that is not here is pulled. Gives what is left to do in
+/// the VM.
+pub(super) async fn grant(
+    client: &Client,
+    path: &Path,
+    trusts: bool,
+    request: &mut VmCreate,
+) -> Result<Wishes, Failure> {
     let query = WishesQuery {
         path: path.to_owned(),
     };
-    let wishes = client.wishes(&query).await?;
-    if let Some(source) = &wishes.source {
-        let asked = told(&wishes);
-        if !asked.is_empty() {
-            print::say!("{source} asks for: {}", asked.join(", "));
-        }
-        for note in &wishes.notes {
-            print::say!("note: {source}: {note}");
-        }
+    let mut wishes = client.wishes(&query).await?;
+    let net = reach(&wishes, request);
+    let (Some(root), Some(digest)) = (wishes.root.clone(), wishes.digest.clone()) else {
+        return Ok(wishes);
+    };
+    if !wishes.trusted && !trusts && !wishes.asks(net) {
+        // Only tools, which take a network and so a decision; without one there is nothing to decide.
+        return Ok(without(wishes));
     }
-    wishes.fill(request);
+    show(&wishes);
+    if !wishes.trusted {
+        if !trusts && !decided(&root)? {
+            return Ok(without(wishes));
+        }
+        let grant = TrustGrant {
+            path: root.clone(),
+            digest: Some(digest.clone()),
+        };
+        client.trust(&grant).await?;
+        wishes.trusted = true;
+    }
     if let (None, Some(wished)) = (&request.image, &wishes.image) {
         request.image = Some(image(client, wished).await?);
     }
+    request.repository = Some(RepositoryConfig { path: root, digest });
     Ok(wishes)
+}
+
+/// How much of the network a VM will reach, if the repository gets what it asks for.
+fn reach(wishes: &Wishes, request: &VmCreate) -> NetMode {
+    let usual = match request.allow.is_empty() {
+        true => wishes.net.unwrap_or(wishes.default_net),
+        false => wishes.default_net,
+    };
+    request.net.unwrap_or(usual)
+}
+
+/// What is left of a repository's wishes that are not granted: which tools there would be, and which secrets.
+fn without(wishes: Wishes) -> Wishes {
+    Wishes {
+        source: wishes.source,
+        root: wishes.root,
+        digest: wishes.digest,
+        tools: wishes.tools,
+        default_net: wishes.default_net,
+        ..Wishes::default()
+    }
+}
+
+/// Asks whether the repository is trusted. Where nobody can be asked, it is not.
+fn decided(root: &Path) -> Result<bool, Failure> {
+    if std::io::stdin().is_terminal() && print::stream::stderr().is_terminal() {
+        let question = format!(
+            "Trust {} with that? Your files and logins go into the same VM.",
+            root.display()
+        );
+        if ask::sure(&question, "--trust")? {
+            return Ok(true);
+        }
+        print::say!("note: the VM is made without it; `--no-repo-config` does so without a question");
+        return Ok(false);
+    }
+    print::say!(
+        "note: {} is not trusted, so the VM is made without it: `--trust` applies it, `banger trust show` shows it",
+        root.display()
+    );
+    Ok(false)
 }
 
 /// Says which secrets the repository names that are not given: it only ever asks.
@@ -47,25 +108,72 @@ pub(super) fn remind(wishes: &Wishes, given: &[String]) {
     }
 }
 
+/// Says what a repository asks for: in one line what the VM gets, then what runs in it, a line each.
+pub(crate) fn show(wishes: &Wishes) {
+    let source = match &wishes.source {
+        Some(source) => source.clone(),
+        None => wishes.tools.join(", "),
+    };
+    let asked = asked(wishes);
+    if !asked.is_empty() {
+        print::say!("{source} asks for: {}", asked.join(", "));
+    }
+    for line in effects(wishes) {
+        print::say!("  {line}");
+    }
+    for note in &wishes.notes {
+        print::say!("note: {source}: {note}");
+    }
+}
+
+/// All that a repository asks for, a line each.
+pub(crate) fn lines(wishes: &Wishes) -> Vec<String> {
+    let mut lines = asked(wishes);
+    lines.extend(effects(wishes));
+    lines
+}
+
 /// What a VM gets by it, as short words.
-fn told(wishes: &Wishes) -> Vec<String> {
-    let mut told = Vec::new();
-    told.extend(wishes.image.as_ref().map(|image| format!("image {}", image.text)));
-    told.extend(wishes.kernel.as_ref().map(|kernel| format!("kernel {kernel}")));
-    told.extend(wishes.vcpus.map(|vcpus| format!("{vcpus} vCPUs")));
-    told.extend(wishes.memory.map(|memory| format!("{memory} memory")));
-    told.extend(wishes.disk_size.map(|size| format!("{size} disk")));
-    told.extend(wishes.net.map(|mode| match mode {
+fn asked(wishes: &Wishes) -> Vec<String> {
+    let mut asked = Vec::new();
+    asked.extend(wishes.image.as_ref().map(|image| format!("image {}", image.text)));
+    asked.extend(wishes.kernel.as_ref().map(|kernel| format!("kernel {kernel}")));
+    asked.extend(wishes.vcpus.map(|vcpus| format!("{vcpus} vCPUs")));
+    asked.extend(wishes.memory.map(|memory| format!("{memory} memory")));
+    asked.extend(wishes.disk_size.map(|size| format!("{size} disk")));
+    asked.extend(wishes.net.map(|mode| match mode {
         NetMode::Nat | NetMode::Learn => format!("the public Internet (net {mode})"),
         NetMode::Off | NetMode::Allow => format!("net {mode}"),
     }));
-    told.extend(wishes.allow.iter().map(|rule| format!("allow {rule}")));
-    told.extend(wishes.ports.iter().map(|port| format!("port {port}")));
-    let variables = wishes.env.keys().cloned().collect::<Vec<_>>();
-    if !variables.is_empty() {
-        told.push(format!("variables {}", variables.join(" ")));
+    asked.extend(wishes.allow.iter().map(|rule| format!("allow {rule}")));
+    asked.extend(wishes.ports.iter().map(|port| format!("port {port}")));
+    asked
+}
+
+/// What runs in the VM by it, and what programs there find: variables, which may lead a program elsewhere, with their values.
+fn effects(wishes: &Wishes) -> Vec<String> {
+    let mut lines: Vec<String> = wishes
+        .env
+        .iter()
+        .map(|(name, value)| format!("variable {name}={}", short(value)))
+        .collect();
+    lines.extend(wishes.post_create.iter().map(|command| match &command[..] {
+        [shell, option, line] if shell == "/bin/sh" && option == "-c" => format!("runs {}", short(line)),
+        words => format!("runs {}", short(&words.join(" "))),
+    }));
+    if !wishes.tools.is_empty() {
+        lines.push(format!("tools of {}, installed by mise", wishes.tools.join(", ")));
     }
-    told
+    lines
+}
+
+/// A text of a repository's, as much as fits beside others, and how much there is more.
+fn short(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}… ({} bytes in all)", &text[..at], text.len()),
+    }
 }
 
 /// The image here that is meant.

@@ -505,5 +505,26 @@ pub(super) fn routes() -> Vec<Route> {
             Some("WishesQuery"),
             Out::Json("Wishes"),
         ),
+        (
+            Get,
+            "/v1/trust",
+            "List the configurations of repositories that are trusted",
+            None,
+            Out::Json("TrustRecord"),
+        ),
+        (
+            Post,
+            "/v1/trust",
+            "Trust the configuration of a repository",
+            Some("TrustGrant"),
+            Out::Json("TrustRecord"),
+        ),
+        (
+            Post,
+            "/v1/trust/revoke",
+            "Take trust back from one repository or from all",
+            Some("TrustRevoke"),
+            Out::Json("TrustRecord"),
+        ),
     ]
 }

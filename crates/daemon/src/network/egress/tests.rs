@@ -22,6 +22,7 @@ fn spec(id: u8, mode: NetMode, allow: &[&str]) -> VmSpec {
             allow: allow.iter().map(|text| text.parse().unwrap()).collect(),
         },
         anonymous: false,
+        repository: None,
     }
 }
 
