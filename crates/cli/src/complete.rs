@@ -52,6 +52,18 @@ pub(crate) fn places() -> ArgValueCompleter {
     })
 }
 
+/// Repositories that are trusted, and paths here.
+pub(crate) fn repositories() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let mut all = names(current, async |client| {
+            let records = client.trusted().await.unwrap_or_default();
+            records.into_iter().map(|record| record.path).collect()
+        });
+        all.extend(PathCompleter::dir().complete(current));
+        all
+    })
+}
+
 /// Names of images.
 pub(crate) fn images() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {

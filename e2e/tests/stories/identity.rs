@@ -407,7 +407,7 @@ fn asks(_: Backend) -> Result<()> {
             "-c",
             "cd && ls $(dirname $PWD)/run/banger/secrets; cat repo/.git/config",
         ];
-        home.banger([&["vm", "run"], more, &list].concat())
+        home.banger([&["vm", "run", "--trust"], more, &list].concat())
     };
     let output = run(&[])?.saying("stay here unless you say --secret NPM_TOKEN --secret OTHER")?;
     ensure!(!output.text().contains("NPM_TOKEN"), "{output:?}");

@@ -17,6 +17,8 @@ mod hostile_copies;
 mod hostile_guest;
 mod hostile_repository;
 mod hostile_state;
+mod hostile_terminal;
+mod hostile_trust;
 mod identity;
 mod image_catalogs;
 mod images;
@@ -115,6 +117,8 @@ fn main() {
         workspace_trips::STORIES,
         lives::STORIES,
         identity::STORIES,
+        hostile_terminal::STORIES,
+        hostile_trust::STORIES,
         networks::STORIES,
         rootless::STORIES,
         real_networks::STORIES,

@@ -35,6 +35,9 @@ fn repository(files: &[(&str, &str)]) -> Result<tempfile::TempDir> {
 /// Runs `vm run` beside a repository.
 fn run(home: &Home, repository: &Path, more: &[&str]) -> Result<Output> {
     let mut args = vec!["vm", "run", "--vmm", "fake"];
+    if !more.contains(&"--no-repo-config") {
+        args.push("--trust");
+    }
     args.extend(more);
     let path = repository.to_string_lossy();
     let at = args.iter().position(|arg| *arg == "--").unwrap_or(args.len());
@@ -163,7 +166,13 @@ fn prepared(backend: Backend) -> Result<()> {
     ])?;
     let path = dir.path().to_string_lossy().into_owned();
     let run = |more: &[&str], command: &[&str]| {
-        let args = [&["vm", "run", "--image", &image], more, &[&path], command].concat();
+        let args = [
+            &["vm", "run", "--trust", "--image", &image],
+            more,
+            &[&path],
+            command,
+        ]
+        .concat();
         home.banger(args)
     };
     // A command comes after it.

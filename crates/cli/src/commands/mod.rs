@@ -9,6 +9,7 @@ mod prune;
 mod publish;
 mod ssh_config;
 mod system;
+mod trust;
 mod version;
 mod vm;
 
@@ -51,6 +52,9 @@ enum Command {
     #[command(subcommand)]
     System(system::Command),
     SshConfig(ssh_config::Args),
+    /// List, show, add and revoke trust: which repositories may shape the VMs that they go into
+    #[command(subcommand)]
+    Trust(trust::Command),
     /// Examine this host: what is missing, and the command that mends it
     Doctor(doctor::Args),
     /// Tell the versions of banger and of the daemon that runs
@@ -95,6 +99,7 @@ pub(crate) async fn run(cli: Cli) -> Result<i32, Failure> {
         Command::Cache(Cache::Prune(args)) => prune::run(prune::What::Cache, args).await,
         Command::Daemon(command) => daemon::run(command).await,
         Command::System(command) => system::run(command),
+        Command::Trust(command) => trust::run(command).await,
         Command::SshConfig(args) => ssh_config::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Version(args) => version::run(args).await,

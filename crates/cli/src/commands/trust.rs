@@ -34,10 +34,13 @@ Examples:
         json: bool,
     },
     /// Trust what a repository asks for now
-    #[command(visible_alias = "grant", after_help = "\
+    #[command(
+        visible_alias = "grant",
+        after_help = "\
 Examples:
   banger trust add                 shows what it asks for, and asks you
-  banger trust add ~/src/app -y    without a question, for scripts")]
+  banger trust add ~/src/app -y    without a question, for scripts"
+    )]
     Add {
         /// A path in the repository
         #[arg(default_value = ".")]
@@ -52,11 +55,14 @@ Examples:
     /// Take trust back
     ///
     /// VMs that a repository shaped run on as they are. From their next start on nothing of yours goes into them.
-    #[command(visible_alias = "rm", after_help = "\
+    #[command(
+        visible_alias = "rm",
+        after_help = "\
 Examples:
   banger trust revoke
   banger trust revoke ~/src/app ~/src/other
-  banger trust revoke --all")]
+  banger trust revoke --all"
+    )]
     Revoke {
         /// Paths in repositories; the one around here when absent
         #[arg(add = complete::repositories())]
@@ -98,7 +104,10 @@ fn list(records: &[TrustRecord]) {
             print::age(&record.since),
         ]
     };
-    print::table(&["REPOSITORY", "FILES", "STATE", "DIGEST", "AGE"], records.iter().map(row));
+    print::table(
+        &["REPOSITORY", "FILES", "STATE", "DIGEST", "AGE"],
+        records.iter().map(row),
+    );
 }
 
 async fn wishes_at(client: &Client, path: PathBuf) -> Result<Wishes, Failure> {

@@ -31,16 +31,22 @@ impl Database {
             .connection()
             .prepare_cached("SELECT 1 FROM trust WHERE path = ?1 AND digest = ?2")
             .and_then(|mut statement| statement.query_row(params![path, digest], |_| Ok(())).optional());
-        found.map(|found| found.is_some()).map_err(|source| Error::Statement {
-            what: "read what is trusted",
-            source,
-        })
+        found
+            .map(|found| found.is_some())
+            .map_err(|source| Error::Statement {
+                what: "read what is trusted",
+                source,
+            })
     }
 
     /// Trusts no configuration of a repository any more.
     pub(crate) fn distrust(&self, path: &str) -> Result<(), Error> {
-        self.execute("forget what was trusted", "DELETE FROM trust WHERE path = ?1", params![path])
-            .map(drop)
+        self.execute(
+            "forget what was trusted",
+            "DELETE FROM trust WHERE path = ?1",
+            params![path],
+        )
+        .map(drop)
     }
 
     /// All that is trusted.

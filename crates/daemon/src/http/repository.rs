@@ -55,7 +55,12 @@ pub(crate) async fn grant(
     let granted = blocking("trusting a repository", move || {
         let ceilings = context.config()?.ceilings();
         let top = top_of(&grant.path)?.unwrap_or(grant.path);
-        Ok::<_, Refused>(trust::grant(&context.database, &ceilings, &top, grant.digest.as_deref())?)
+        Ok::<_, Refused>(trust::grant(
+            &context.database,
+            &ceilings,
+            &top,
+            grant.digest.as_deref(),
+        )?)
     });
     Ok(Json(granted.await?))
 }

@@ -27,9 +27,15 @@ impl Ceilings {
     pub(crate) fn of(set: Set, host: HostSize, usual: VmDefaults) -> Self {
         let quarter = ByteSize::mib(host.memory.as_mib() / 4).min(ByteSize::gib(8));
         Self {
-            vcpus: set.max_vcpus.unwrap_or((host.cpus / 2).clamp(1, 8)).max(usual.vcpus),
+            vcpus: set
+                .max_vcpus
+                .unwrap_or((host.cpus / 2).clamp(1, 8))
+                .max(usual.vcpus),
             memory: set.max_memory.unwrap_or(quarter).max(usual.memory),
-            disk_size: set.max_disk_size.unwrap_or(ByteSize::gib(64)).max(usual.disk_size),
+            disk_size: set
+                .max_disk_size
+                .unwrap_or(ByteSize::gib(64))
+                .max(usual.disk_size),
         }
     }
 
@@ -70,7 +76,12 @@ mod tests {
         let ceilings = Ceilings::of(Set::default(), host, VmDefaults::for_host(host));
         for (case, vcpus, memory, disk) in [
             ("large", 32, ByteSize::gib(20), ByteSize::gib(1000)),
-            ("larger-than-the-host", u32::MAX, ByteSize::gib(900), ByteSize::bytes(u64::MAX)),
+            (
+                "larger-than-the-host",
+                u32::MAX,
+                ByteSize::gib(900),
+                ByteSize::bytes(u64::MAX),
+            ),
         ] {
             let mut wishes = Wishes {
                 vcpus: Some(vcpus),

@@ -128,7 +128,9 @@ impl Sums {
 /// The lines of a `go.mod` that say which Go: all else in it is the program's own matter, and changes every week.
 fn versions_of_go(bytes: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(bytes);
-    let lines = text.lines().filter(|line| line.starts_with("go ") || line.starts_with("toolchain "));
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with("go ") || line.starts_with("toolchain "));
     lines.collect::<Vec<_>>().join("\n").into_bytes()
 }
 
@@ -152,7 +154,7 @@ fn read(top: &Dir, name: impl AsRef<Path>) -> Result<Option<Vec<u8>>, Error> {
             Err(error) if error.is_link() => return Err(Error::Link(top.path().join(&at))),
             Err(error) => return Err(unreadable(&top.path().join(&at), error)),
         };
-        if found.kind() != Kind::Link {
+        if found.kind() != Kind::Symlink {
             if found.kind() != Kind::File {
                 return Ok(None);
             }
@@ -162,7 +164,9 @@ fn read(top: &Dir, name: impl AsRef<Path>) -> Result<Option<Vec<u8>>, Error> {
                 Err(error) => Err(unreadable(&top.path().join(&at), error)),
             };
         }
-        let target = found.target().map_err(|error| unreadable(&top.path().join(&at), error))?;
+        let target = found
+            .target()
+            .map_err(|error| unreadable(&top.path().join(&at), error))?;
         let target = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&target);
         let within = within(at.parent().unwrap_or(Path::new("")), Path::new(target));
         at = within.ok_or_else(|| Error::Link(top.path().join(&at)))?;
@@ -217,7 +221,10 @@ mod tests {
     #[test]
     fn whatever_shapes_a_vm_changes_the_digest() {
         assert_eq!(digest(&with(&[("README", "x")])), None);
-        let base = [("banger.toml", "net = \"nat\"\n"), (".tool-versions", "node 20\n")];
+        let base = [
+            ("banger.toml", "net = \"nat\"\n"),
+            (".tool-versions", "node 20\n"),
+        ];
         let before = digest(&with(&base));
         assert_eq!(digest(&with(&base)), before);
         for (name, text) in [
@@ -234,7 +241,10 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
             assert_ne!(digest(&changed), before, "{name}");
-            let case: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+            let case: String = name
+                .chars()
+                .map(|c| if c.is_alphanumeric() { c } else { '-' })
+                .collect();
             banger_cases::refused("trust", &format!("changed.{case}"));
         }
     }
@@ -250,8 +260,14 @@ mod tests {
     #[test]
     fn requirements_of_a_go_module_are_no_configuration() {
         let one = digest(&with(&[("go.mod", "module m\n\ngo 1.22\n\nrequire a v1\n")]));
-        assert_eq!(one, digest(&with(&[("go.mod", "module m\n\ngo 1.22\n\nrequire a v2\n")])));
-        assert_ne!(one, digest(&with(&[("go.mod", "module m\n\ngo 1.23\n\nrequire a v1\n")])));
+        assert_eq!(
+            one,
+            digest(&with(&[("go.mod", "module m\n\ngo 1.22\n\nrequire a v2\n")]))
+        );
+        assert_ne!(
+            one,
+            digest(&with(&[("go.mod", "module m\n\ngo 1.23\n\nrequire a v1\n")]))
+        );
     }
 
     #[test]

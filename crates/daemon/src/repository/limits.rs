@@ -41,7 +41,11 @@ pub(super) fn within(path: &Path, name: &str, stated: Stated) -> Result<Wishes, 
 
 /// How many there may be of what has no size. A file of one MiB could ask for a hundred thousand of them.
 fn few(path: &Path, wishes: &Wishes) -> Result<(), Error> {
-    let bytes = wishes.env.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let bytes = wishes
+        .env
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
     let counted = [
         ("published ports", wishes.ports.len(), 16),
         ("variables", wishes.env.len(), 128),
@@ -116,21 +120,34 @@ mod tests {
     fn there_are_only_so_many_of_each() {
         let texts = |count| vec!["x".to_owned(); count];
         let port: banger_model::Publish = ":80".parse().unwrap();
-        let pairs = |count: usize, value: &str| (0..count).map(|n| (format!("V{n}"), value.to_owned())).collect();
+        let pairs =
+            |count: usize, value: &str| (0..count).map(|n| (format!("V{n}"), value.to_owned())).collect();
         type Fill = Box<dyn Fn(&mut Wishes)>;
         let cases: [(&str, Fill); 6] = [
             ("ports", Box::new(move |wishes| wishes.ports = vec![port; 17])),
             ("variables", Box::new(move |wishes| wishes.env = pairs(129, ""))),
-            ("bytes-of-variables", Box::new(move |wishes| wishes.env = pairs(1, &"x".repeat(65 << 10)))),
-            ("rules", Box::new(move |wishes| wishes.allow = vec!["example.com".to_owned(); 65])),
-            ("commands", Box::new(move |wishes| wishes.post_create = vec![texts(1); 33])),
+            (
+                "bytes-of-variables",
+                Box::new(move |wishes| wishes.env = pairs(1, &"x".repeat(65 << 10))),
+            ),
+            (
+                "rules",
+                Box::new(move |wishes| wishes.allow = vec!["example.com".to_owned(); 65]),
+            ),
+            (
+                "commands",
+                Box::new(move |wishes| wishes.post_create = vec![texts(1); 33]),
+            ),
             ("secrets", Box::new(move |wishes| wishes.secrets = texts(33))),
         ];
         for (case, fill) in cases {
             let mut wishes = Wishes::default();
             fill(&mut wishes);
             let refused = within(Path::new("/r/banger.toml"), "banger.toml", stated(wishes));
-            assert!(matches!(refused, Err(Error::TooMany { .. })), "{case}: {refused:?}");
+            assert!(
+                matches!(refused, Err(Error::TooMany { .. })),
+                "{case}: {refused:?}"
+            );
             banger_cases::refused("trust", &format!("many.{case}"));
         }
     }

@@ -73,8 +73,13 @@ pub(crate) fn grant(
     }
     let source = wishes.source.unwrap_or_else(|| wishes.tools.join(", "));
     database.trust(&path, &digest, &source)?;
-    let record = database.trusted()?.into_iter().find(|record| record.path == path && record.digest == digest);
-    record.map(viewed).ok_or_else(|| Error::Untrusted(root.to_owned()))
+    let record = database
+        .trusted()?
+        .into_iter()
+        .find(|record| record.path == path && record.digest == digest);
+    record
+        .map(viewed)
+        .ok_or_else(|| Error::Untrusted(root.to_owned()))
 }
 
 /// All records.
@@ -112,7 +117,10 @@ pub(crate) fn apply(
 ) -> Result<ShapedBy, Error> {
     let path = place(&asked.path)?;
     let wishes = super::wishes(Path::new(&path), ceilings)?;
-    let digest = wishes.digest.clone().ok_or_else(|| Error::Nothing(asked.path.clone()))?;
+    let digest = wishes
+        .digest
+        .clone()
+        .ok_or_else(|| Error::Nothing(asked.path.clone()))?;
     if digest != asked.digest {
         return Err(Error::Changed(asked.path.clone()));
     }
@@ -151,7 +159,10 @@ impl Describe for Error {
         match self {
             Self::Repository(source) => source.hints(),
             Self::Database(source) => source.hints(),
-            Self::Changed(path) => vec![format!("look at it again: `banger trust show {}`", path.display())],
+            Self::Changed(path) => vec![format!(
+                "look at it again: `banger trust show {}`",
+                path.display()
+            )],
             Self::Untrusted(path) => vec![format!(
                 "`banger trust show {0}` shows what it asks for, `banger trust add {0}` trusts it",
                 path.display()

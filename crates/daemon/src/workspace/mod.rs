@@ -137,6 +137,10 @@ fn previewed(request: &WorkspaceRequest, scratch: &Path) -> Result<WorkspacePlan
         }
         Err(error) => return Err(error),
     };
+    // What would fail later fails here, before there is a VM.
+    if let Some(branch) = &request.branch {
+        prepare::check_branch(&plan, branch)?;
+    }
     let mut view = plan.view();
     for (path, module) in plan.modules_of(request) {
         let of_it = previewed(&module, scratch)?;

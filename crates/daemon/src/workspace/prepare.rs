@@ -398,7 +398,7 @@ fn tags_of(plan: &Plan) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn check_branch(plan: &Plan, branch: &str) -> Result<(), Error> {
+pub(super) fn check_branch(plan: &Plan, branch: &str) -> Result<(), Error> {
     let checked = plan.source.git().run(
         "check the branch's name",
         ["check-ref-format", "--branch", branch],

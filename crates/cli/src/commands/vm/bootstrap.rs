@@ -1,9 +1,10 @@
 //! What a checkout needs before it can be worked in: its tools, and its post-create commands.
 
-use banger_api::client::Client;
+use banger_api::client::{Client, Received};
 use banger_api::stream::session::LOG_MAX;
-use banger_api::stream::{Exec, Restart, SessionInput, SessionStart};
-use banger_api::{VmSession, Wishes};
+use banger_api::stream::{Control, Exec, Restart, SessionInput, SessionOutput, SessionStart, SessionStream};
+use banger_api::{Vm, VmSession, Wishes};
+use banger_model::network::NetMode;
 
 use crate::failure::Failure;
 use crate::print;
@@ -18,10 +19,23 @@ pub(super) const SESSION: &str = "bootstrap";
 
 /// Begins to do what `wishes` asks for in the checkout at `cwd`, and says so. Gives whether there is anything to do. It runs
 /// on whatever becomes of this command.
-pub(super) async fn begin(client: &Client, vm: &str, cwd: &str, wishes: &Wishes) -> bool {
-    let Some(script) = script(wishes) else {
+pub(super) async fn begin(client: &Client, vm: &Vm, cwd: &str, wishes: &Wishes) -> bool {
+    let network = &vm.network;
+    let is_offline =
+        network.addresses.is_empty() || (network.mode == NetMode::Off && network.allow.is_empty());
+    if is_offline && !wishes.tools.is_empty() {
+        print::say!(
+            "note: VM {} reaches no network, so the tools that {} names are not installed: `--nat` lets it reach the Internet, \
+             `--no-bootstrap` does without them",
+            vm.name,
+            wishes.tools.join(", ")
+        );
+    }
+    // Whose tools are not trusted, of those nothing runs; the image's own mise may know trusted ones without a network.
+    let Some(script) = script(wishes, is_offline).filter(|_| wishes.trusted) else {
         return false;
     };
+    let vm = vm.name.as_str();
     let start = SessionStart {
         name: Some(SESSION.to_owned()),
         exec: Exec {
@@ -54,7 +68,7 @@ pub(super) async fn end(client: &Client, vm: &str) -> Result<(), Failure> {
     display.now("preparing the checkout");
     let ended = interruptible(async { Ok(client.wait_for_session(vm, SESSION).await?) }).await?;
     drop(display);
-    tell(vm, &ended);
+    tell(client, vm, &ended).await;
     Ok(())
 }
 
@@ -62,30 +76,71 @@ pub(super) async fn end(client: &Client, vm: &str) -> Result<(), Failure> {
 pub(super) async fn tell_state(client: &Client, vm: &str) {
     // The VM may have ended with the shell, and that is no failure.
     if let Ok(session) = client.session(vm, SESSION).await {
-        tell(vm, &session);
+        tell(client, vm, &session).await;
     }
 }
 
-fn tell(vm: &str, session: &VmSession) {
+async fn tell(client: &Client, vm: &str, session: &VmSession) {
     let log = format!("`banger vm logs --bootstrap {vm}`");
     match (session.state.is_live(), session.exit_code) {
         (false, Some(0)) => {}
         (true, _) => print::say!("the checkout is still being prepared: {log} shows how far"),
         (false, Some(code)) => {
             print::say!("note: preparing the checkout failed with {code}: {log} tells why");
+            // Here too: a VM that is removed in the end takes its log along.
+            for line in last_lines(client, vm).await {
+                print::say!("    | {line}");
+            }
         }
         (false, None) => print::say!("note: preparing the checkout was cut off: {log} tells where"),
     }
 }
 
+/// How many lines of its log are shown.
+const LINES: usize = 10;
+
+/// How much of its log is looked at.
+const TAIL: u64 = 16 << 10;
+
+/// The end of its log; nothing where it cannot be read.
+async fn last_lines(client: &Client, vm: &str) -> Vec<String> {
+    let Ok(session) = client.session(vm, SESSION).await else {
+        return Vec::new();
+    };
+    let stream = SessionStream {
+        output: SessionOutput::Log,
+        since: Some(session.log.end.saturating_sub(TAIL)),
+        ..SessionStream::default()
+    };
+    let Ok(mut joined) = client.join_session(vm, SESSION, &stream).await else {
+        return Vec::new();
+    };
+    let mut bytes = Vec::new();
+    while let Ok(Some(received)) = joined.receiver.next().await {
+        match received {
+            Received::Stdout(more) | Received::Stderr(more) => bytes.extend_from_slice(&more),
+            Received::Control(Control::Left { .. } | Control::Exit { .. } | Control::Error { .. }) => break,
+            Received::Control(_) => {}
+        }
+        if bytes.len() as u64 > 2 * TAIL {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let skip = lines.len().saturating_sub(LINES);
+    lines.into_iter().skip(skip).map(str::to_owned).collect()
+}
+
 /// The script that does what `wishes` asks for, if there is anything to do.
-pub(super) fn script(wishes: &Wishes) -> Option<String> {
+pub(super) fn script(wishes: &Wishes, is_offline: bool) -> Option<String> {
     if wishes.tools.is_empty() && wishes.post_create.is_empty() {
         return None;
     }
     let mut script = PRELUDE.to_owned();
     if !wishes.tools.is_empty() {
-        script += &format!("say {}\ninstall_tools\n", quoted(&wishes.tools.join(", ")));
+        let install = if is_offline { "find_tools" } else { "install_tools" };
+        script += &format!("say {}\n{install}\n", quoted(&wishes.tools.join(", ")));
     }
     for command in &wishes.post_create {
         let words: Vec<String> = command.iter().map(|word| quoted(word)).collect();
@@ -109,8 +164,12 @@ mod tests {
     use std::process::Command;
 
     fn run(wishes: &Wishes, path: &str) -> (i32, String) {
+        run_by(script(wishes, false), path)
+    }
+
+    fn run_by(script: Option<String>, path: &str) -> (i32, String) {
         let dir = tempfile::tempdir().unwrap();
-        let script = script(wishes).unwrap();
+        let script = script.unwrap();
         let output = Command::new("/bin/sh")
             .args(["-c", &script])
             .current_dir(dir.path())
@@ -153,7 +212,22 @@ mod tests {
     }
 
     #[test]
+    fn without_a_network_nothing_is_fetched_and_the_commands_run() {
+        let wishes = Wishes {
+            tools: vec!["go.mod".to_owned()],
+            post_create: vec![vec!["echo".to_owned(), "made".to_owned()]],
+            ..Wishes::default()
+        };
+        let (code, said) = run_by(script(&wishes, true), "/usr/bin:/bin");
+        assert_eq!(code, 0, "{said}");
+        assert!(
+            said.contains("not installed") && said.contains("\nmade\n"),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn nothing_to_do_is_no_script() {
-        assert_eq!(script(&Wishes::default()), None);
+        assert_eq!(script(&Wishes::default(), false), None);
     }
 }

@@ -17,21 +17,43 @@ get_mise() {
     fi
 }
 
-install_tools() {
+# The repository's own files; nothing outside this VM is at stake.
+use_mise() {
     export PATH="$HOME/.local/share/mise/shims:$HOME/.local/bin:$PATH"
-    command -v mise >/dev/null || get_mise
-    # The repository's own files; nothing outside this VM is at stake.
     export MISE_YES=1 MISE_TRUSTED_CONFIG_PATHS="$PWD"
     export MISE_IDIOMATIC_VERSION_FILE_ENABLE_TOOLS=node,python,rust,go
-    mise install
-    # mise reads no go.mod: the version that it names, for all of this VM.
-    if [ -f go.mod ]; then
-        version=$(sed -n 's/^go \([0-9.]*\).*/\1/p' go.mod)
-        [ -z "$version" ] || mise use --global "go@$version"
-    fi
-    # Login shells find them, as those of `banger vm shell` are.
+}
+
+# mise reads no go.mod: the version that it names, for all of this VM.
+use_go() {
+    [ -f go.mod ] || return 0
+    version=$(sed -n 's/^go \([0-9.]*\).*/\1/p' go.mod)
+    [ -z "$version" ] || mise use --global "go@$version"
+}
+
+# Login shells find them, as those of `banger vm shell` are.
+show_tools() {
     if [ -d /etc/profile.d ]; then
         printf 'export PATH="$HOME/.local/share/mise/shims:$HOME/.local/bin:$PATH"\n' > /etc/profile.d/banger-tools.sh
+    fi
+}
+
+install_tools() {
+    use_mise
+    command -v mise >/dev/null || get_mise
+    mise install
+    use_go
+    show_tools
+}
+
+# Without a network: what the image has is used, nothing is fetched, and what is missing keeps nothing else from being done.
+find_tools() {
+    use_mise
+    export MISE_OFFLINE=1
+    if command -v mise >/dev/null && mise install && use_go; then
+        show_tools
+    else
+        say "the tools are not installed: this VM reaches no network"
     fi
 }
 

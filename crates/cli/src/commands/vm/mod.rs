@@ -28,7 +28,7 @@ mod start;
 mod stop;
 mod sync;
 mod tty;
-mod wishes;
+pub(crate) mod wishes;
 mod workspace;
 
 use clap::Subcommand;

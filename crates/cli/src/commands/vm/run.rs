@@ -20,10 +20,10 @@ use crate::{connection, exit, print, session};
 /// Finds the git repository around PATH and makes a real checkout of it at /root/repo in a new VM: HEAD, what is staged,
 /// what is changed, and untracked files that are not ignored. Untracked files that look like secrets stay here and are
 /// named. Your repository is never written to. What its banger.toml (or else devcontainer.json) asks for shapes the VM, as far
-/// as you do not say it yourself; the tools that it names are installed in the background by mise, before a command that you
-/// give. Without a repository it is a plain VM. Without a command, an image that
-/// was pulled runs its entry point if it has one. Where standard input and output are a terminal, the command has one, too. It
-/// runs as the image's user, who owns the checkout.
+/// as you do not say it yourself, once you have trusted it: you are asked on a terminal, and `--trust` answers in a script. The
+/// tools that it names are installed in the background by mise, before a command that you give. Without a repository it is a
+/// plain VM. Without a command, an image that was pulled runs its entry point if it has one. Where standard input and output are
+/// a terminal, the command has one, too. It runs as the image's user, who owns the checkout.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,6 +32,7 @@ Examples:
   banger vm run --branch fix --from v1.2 -d   a new branch from a tag, left running
   banger vm run --secret NPM_TOKEN            your variable, as a file in the VM's memory
   banger vm run --env-file .env               variables of its commands, which are kept with it
+  banger vm run --trust --rm -- make test     in a script: with what the repository asks for
   banger vm run --dry-run                     which files would go")]
 pub(crate) struct Args {
     /// A path in the repository
@@ -44,6 +45,9 @@ pub(crate) struct Args {
     /// Do without what the repository asks for in its banger.toml or devcontainer.json
     #[arg(long)]
     no_repo_config: bool,
+    /// Trust the repository: apply what it asks for, now and whenever it asks for just that
+    #[arg(long, conflicts_with = "no_repo_config")]
+    trust: bool,
     /// Do not install the tools that the repository names, nor run its post-create commands
     #[arg(long)]
     no_bootstrap: bool,
@@ -87,7 +91,11 @@ async fn go(args: Args) -> Result<i32, Failure> {
     let mut request = args.shape.request();
     let mut wishes = Wishes::default();
     if let Some(root) = plan.root.as_deref().filter(|_| !args.no_repo_config) {
-        wishes = wishes::grant(&client, root, &mut request).await?;
+        let said = wishes::Said {
+            trusts: args.trust,
+            bootstraps: !args.no_bootstrap,
+        };
+        wishes = wishes::grant(&client, root, said, &mut request).await?;
         wishes::remind(&wishes, &asked_secrets);
     }
     if args.no_bootstrap {
@@ -119,10 +127,19 @@ async fn go(args: Args) -> Result<i32, Failure> {
         tty,
         detach: args.detach,
     };
-    let outcome = match given {
-        Ok(()) => use_vm(&client, &vm, purpose).await,
+    let prepared = match given {
+        Ok(()) => prepare(&client, &vm, &purpose).await,
         Err(failure) => Err(failure),
     };
+    let behind = match prepared {
+        Ok(behind) => behind,
+        Err(failure) => {
+            // It has nothing that anybody could miss: not even the checkout is whole.
+            client.delete_vm(vm.name.as_str()).await?;
+            return Err(failure);
+        }
+    };
+    let outcome = use_vm(&client, &vm, purpose, behind).await;
     if args.rm {
         remove(vm.name.as_str()).await?;
         drop(held);
@@ -160,29 +177,39 @@ struct Purpose {
     detach: bool,
 }
 
-/// Places the workspace and runs what was asked for.
-async fn use_vm(client: &Client, vm: &Vm, purpose: Purpose) -> Result<i32, Failure> {
+/// Places the workspace and begins what its checkout needs; says whether there is such.
+async fn prepare(client: &Client, vm: &Vm, purpose: &Purpose) -> Result<bool, Failure> {
+    let Some(workspace) = &purpose.workspace else {
+        return Ok(false);
+    };
+    let name = vm.name.as_str();
+    let report = workspace::place(client, name, workspace).await?;
+    workspace::tell_placed(name, &report);
+    Ok(bootstrap::begin(client, vm, &report.guest_path, &purpose.wishes).await)
+}
+
+/// Runs what was asked for, beside what the checkout needs.
+async fn use_vm(
+    client: &Client,
+    vm: &Vm,
+    purpose: Purpose,
+    mut is_prepared_behind: bool,
+) -> Result<i32, Failure> {
     let Purpose {
         workspace,
-        wishes,
         asked,
         command,
         tty,
         detach,
+        ..
     } = purpose;
     let name = vm.name.as_str();
-    let mut is_prepared_behind = false;
-    let cwd = workspace.as_ref().map(|workspace| workspace.guest_path.clone());
-    if let Some(workspace) = workspace {
-        let report = workspace::place(client, name, &workspace).await?;
-        workspace::tell_placed(name, &report);
-        is_prepared_behind = bootstrap::begin(client, name, &report.guest_path, &wishes).await;
-        // What a script runs is not to race with it; a person sees what is there.
-        if is_prepared_behind && asked {
-            bootstrap::end(client, name).await?;
-            is_prepared_behind = false;
-        }
+    // What a script runs is not to race with it; a person sees what is there.
+    if is_prepared_behind && asked {
+        bootstrap::end(client, name).await?;
+        is_prepared_behind = false;
     }
+    let cwd = workspace.map(|workspace| workspace.guest_path);
     if detach && command.is_empty() {
         print::line(name);
         print::say!("enter it with `banger vm shell {name}`");

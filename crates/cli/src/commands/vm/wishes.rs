@@ -4,9 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use banger_api::client::Client;
-use banger_api::{
-    ImagePull, RepositoryConfig, TrustGrant, VmCreate, WishedImage, Wishes, WishesQuery,
-};
+use banger_api::{ImagePull, RepositoryConfig, TrustGrant, VmCreate, WishedImage, Wishes, WishesQuery};
 use banger_model::ImageName;
 use banger_model::network::NetMode;
 
@@ -15,13 +13,21 @@ use crate::progress::Display;
 use crate::work::interruptible;
 use crate::{ask, print};
 
+/// What the command line says of it.
+pub(super) struct Said {
+    /// The repository is to be trusted.
+    pub(super) trusts: bool,
+    /// Its tools and commands are wanted.
+    pub(super) bootstraps: bool,
+}
+
 /// Has `request` filled by what the repository around `path` asks for, if it is trusted, and says what that is. Asks for the
 /// decision where a person can be asked; else `trusts` is it. An image that is not here is pulled. Gives what is left to do in
 /// the VM.
 pub(super) async fn grant(
     client: &Client,
     path: &Path,
-    trusts: bool,
+    Said { trusts, bootstraps }: Said,
     request: &mut VmCreate,
 ) -> Result<Wishes, Failure> {
     let query = WishesQuery {
@@ -32,8 +38,14 @@ pub(super) async fn grant(
     let (Some(root), Some(digest)) = (wishes.root.clone(), wishes.digest.clone()) else {
         return Ok(wishes);
     };
-    if !wishes.trusted && !trusts && !wishes.asks(net) {
-        // Only tools, which take a network and so a decision; without one there is nothing to decide.
+    let asks = if bootstraps {
+        wishes.asks(net)
+    } else {
+        wishes.shapes()
+    };
+    if !wishes.trusted && !trusts && !asks {
+        // Nothing at all, or tools, which take a network and so a decision; without one there is nothing to decide.
+        tell_notes(&wishes);
         return Ok(without(wishes));
     }
     show(&wishes);
@@ -71,6 +83,7 @@ fn without(wishes: Wishes) -> Wishes {
         root: wishes.root,
         digest: wishes.digest,
         tools: wishes.tools,
+        secrets: wishes.secrets,
         default_net: wishes.default_net,
         ..Wishes::default()
     }
@@ -121,6 +134,11 @@ pub(crate) fn show(wishes: &Wishes) {
     for line in effects(wishes) {
         print::say!("  {line}");
     }
+    tell_notes(wishes);
+}
+
+fn tell_notes(wishes: &Wishes) {
+    let source = wishes.source.as_deref().unwrap_or_default();
     for note in &wishes.notes {
         print::say!("note: {source}: {note}");
     }
