@@ -168,7 +168,7 @@ fn images(_: Backend) -> Result<()> {
     let env = format!("--config.env=A={hostile}");
     let entry = format!("--config.entrypoint={hostile}");
     let author = format!("--history.created_by={hostile}");
-    let image = OciImage::new(&[layer("./file", b"x")?], &[&label, &env, &entry, &author])?;
+    let image = OciImage::new(&[layer("./file", b"x")], &[&label, &env, &entry, &author])?;
     plain(
         &home
             .banger(["image", "pull", &image.reference(), "--name", "oci"])?
@@ -216,7 +216,7 @@ fn guests(_: Backend) -> Result<()> {
         refused("terminal", &format!("guest.{field}"));
     }
     home.banger([
-        "vm", "session", "start", "--name", "s", "vm", "--", "sh", "-c", "sleep 30", &hostile,
+        "vm", "session", "start", "--name", "s", "vm", "--", "sh", "-c", "true", &hostile,
     ])?
     .ok()?;
     for command in [

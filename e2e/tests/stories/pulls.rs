@@ -39,7 +39,7 @@ pub(crate) fn image(content: &[u8]) -> Result<OciImage> {
     OciImage::new(&[layer("./file", content)], &[])
 }
 
-fn layer(name: &str, content: &[u8]) -> Vec<u8> {
+pub(crate) fn layer(name: &str, content: &[u8]) -> Vec<u8> {
     [&tar(name, content)[..], &END].concat()
 }
 
