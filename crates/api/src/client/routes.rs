@@ -15,9 +15,9 @@ use tokio::net::UnixStream;
 use super::{Body, Client, ClientError, Egress, Session, request, segment};
 use crate::{
     DoctorReport, ForwardAdd, ForwardRemove, Image, LogQuery, LogSource, Progress, Prune, Pruned, SshAccess,
-    SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit, VmCreate, VmFlow, VmForward, VmLearned, VmPort, VmRestart,
-    VmSet, VmStart, VmStop, Wishes, WishesQuery, WorkspaceApplied, WorkspacePlan, WorkspacePulled,
-    WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
+    SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit, VmCreate, VmFlow,
+    VmForward, VmLearned, VmPort, VmRestart, VmSet, VmStart, VmStop, Wishes, WishesQuery, WorkspaceApplied,
+    WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
 };
 
 type Result<T> = std::result::Result<T, ClientError>;

@@ -136,7 +136,10 @@ async fn go(args: Args) -> Result<i32, Failure> {
         Err(mut failure) => {
             // It has nothing that anybody could miss: not even the checkout is whole.
             if client.delete_vm(vm.name.as_str()).await.is_err() {
-                failure.add_hint(&format!("the VM stays: `banger vm delete -f {}` removes it", vm.name));
+                failure.add_hint(&format!(
+                    "the VM stays: `banger vm delete -f {}` removes it",
+                    vm.name
+                ));
             }
             return Err(failure);
         }
