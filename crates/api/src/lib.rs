@@ -24,6 +24,8 @@
 //! | `GET /v1/images/{name}/inspect` | | [`ImageInspection`] |
 //! | `POST /v1/images/{name}/export` | [`ImageExport`] | events, then [`ImageExported`] |
 //! | `GET /v1/images/{name}/diff` | query [`ImageDiff`] | list of [`ImageDifference`] |
+//! | `PUT /v1/images/{name}/default` | | [`Image`] |
+//! | `PUT /v1/kernels/{name}/default` | | [`Kernel`] |
 //! | `POST /v1/images/{name}/promote` | | events, then [`Image`] |
 //! | `GET /v1/vms` | | list of [`Vm`] |
 //! | `POST /v1/vms` | [`VmCreate`] | events, then [`Vm`] |

@@ -363,7 +363,7 @@ fn check_kernels(paths: &Paths) -> Check {
 }
 
 fn check_images(paths: &Paths) -> Check {
-    let fix = "mmdebstrap --variant=minbase bookworm - | banger image import --name debian-bookworm -";
+    let fix = "mmdebstrap --variant=minbase --include=git bookworm - | banger image import --name debian-bookworm -";
     if !paths.data.join("images").exists() {
         return warning("images", "there is no image yet", fix);
     }

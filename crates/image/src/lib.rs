@@ -14,6 +14,7 @@ pub mod initrd;
 
 mod budget;
 mod changes;
+mod choice;
 mod compression;
 mod digest;
 mod error;

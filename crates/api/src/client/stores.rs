@@ -201,6 +201,18 @@ impl Client {
         self.call(Method::POST, "/v1/kernel/prune", Some(prune)).await
     }
 
+    /// Makes an image the one that is taken when none is named.
+    pub async fn set_default_image(&self, name: &str) -> Result<Image> {
+        let path = format!("/v1/images/{}/default", segment(name));
+        self.call(Method::PUT, &path, None::<&()>).await
+    }
+
+    /// Makes a kernel the one that is taken when none is named.
+    pub async fn set_default_kernel(&self, name: &str) -> Result<Kernel> {
+        let path = format!("/v1/kernels/{}/default", segment(name));
+        self.call(Method::PUT, &path, None::<&()>).await
+    }
+
     /// Gives an image a second name.
     pub async fn tag_image(&self, name: &str, tag: &ImageTag) -> Result<Image> {
         let path = format!("/v1/images/{}/tag", segment(name));

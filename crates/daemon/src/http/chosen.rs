@@ -1,40 +1,93 @@
 //! Which image and which kernel are taken when none is named.
 
-use banger_model::{ImageName, KernelName};
+use banger_model::{ErrorCode, ImageName, KernelName};
 
+use crate::error::Describe;
 use crate::vm::Context;
 
-/// That of the configuration as it is now, or the only one that there is.
+/// That of the configuration as it is now, or that of the store.
 #[derive(Debug)]
-pub(super) struct Chosen<N> {
-    configured: Option<N>,
-    only: bool,
+pub(super) struct Chosen<N>(Option<N>);
+
+impl<N> Default for Chosen<N> {
+    fn default() -> Self {
+        Self(None)
+    }
 }
 
 impl Chosen<ImageName> {
-    /// The image; `only` says that there is only one.
-    pub(super) fn image(context: &Context, only: bool) -> Self {
-        // A listing does not fail for what is wrong in the configuration; `doctor` and what makes VMs tell it.
-        let config = context.config().ok();
-        let configured = config.and_then(|config| config.default_image);
-        Self { configured, only }
+    pub(super) fn image(context: &Context) -> Result<Self, banger_image::Error> {
+        // A listing does not fail for what is wrong in the configuration; `doctor` and what makes VMs report it.
+        let configured = context.config().ok().and_then(|config| config.default_image);
+        configured
+            .map_or_else(|| context.images.default(), |name| Ok(Some(name)))
+            .map(Self)
     }
 }
 
 impl Chosen<KernelName> {
-    /// The kernel; `only` says that there is only one.
-    pub(super) fn kernel(context: &Context, only: bool) -> Self {
-        let config = context.config().ok();
-        let configured = config.and_then(|config| config.default_kernel);
-        Self { configured, only }
+    pub(super) fn kernel(context: &Context) -> Result<Self, banger_image::Error> {
+        let configured = context.config().ok().and_then(|config| config.default_kernel);
+        configured
+            .map_or_else(|| context.kernels.default(), |name| Ok(Some(name)))
+            .map(Self)
     }
 }
 
 impl<N: PartialEq> Chosen<N> {
     /// Whether it is this one.
     pub(super) fn is(&self, name: &N) -> bool {
-        self.configured
-            .as_ref()
-            .map_or(self.only, |configured| configured == name)
+        self.0.as_ref() == Some(name)
+    }
+}
+
+/// Why a default cannot be set.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CannotChoose {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] banger_image::Error),
+    /// The user's configuration goes first.
+    #[error("{key} in config.toml is {configured}, which goes before what is set by a command")]
+    Configured {
+        /// `default_image` or `default_kernel`.
+        key: &'static str,
+        /// What it says.
+        configured: String,
+    },
+}
+
+impl Describe for CannotChoose {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Store(source) => source.code(),
+            Self::Configured { .. } => ErrorCode::InvalidRequest,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Store(source) => Describe::hints(source),
+            Self::Configured { key, .. } => vec![format!("change {key} in config.toml, or remove it")],
+        }
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Refuses to set what the configuration has set to something else.
+pub(super) fn refuse_configured<N: PartialEq + ToString>(
+    key: &'static str,
+    configured: Option<&N>,
+    wanted: &N,
+) -> Result<(), CannotChoose> {
+    match configured {
+        Some(name) if name != wanted => Err(CannotChoose::Configured {
+            key,
+            configured: name.to_string(),
+        }),
+        _ => Ok(()),
     }
 }

@@ -19,8 +19,8 @@ use futures_util::TryStreamExt;
 use tokio_util::io::StreamReader;
 
 use super::answer::{Asked, Body, Refused, blocking, named};
-use super::chosen::Chosen;
-use super::{App, events, in_use};
+use super::chosen::{CannotChoose, Chosen};
+use super::{App, chosen, events, in_use};
 use crate::error::body;
 use crate::progress::Reporter;
 use crate::vm::{Context, Vms};
@@ -30,7 +30,7 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Image>>, Ref
     let context = Arc::clone(app.vms.context());
     let (records, chosen) = blocking("reading the images", move || {
         let records = context.images.list()?;
-        let chosen = Chosen::image(&context, records.len() == 1);
+        let chosen = Chosen::image(&context)?;
         Ok::<_, banger_image::Error>((records, chosen))
     })
     .await?;
@@ -46,12 +46,28 @@ pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Re
     let name: ImageName = named(&name)?;
     let context = Arc::clone(app.vms.context());
     let (record, chosen) = blocking("reading an image", move || {
-        let only = context.images.list()?.len() == 1;
         let record = context.images.get(&name)?;
-        Ok::<_, banger_image::Error>((record, Chosen::image(&context, only)))
+        Ok::<_, banger_image::Error>((record, Chosen::image(&context)?))
     })
     .await?;
     Ok(Json(view(&app.vms, record, &chosen)))
+}
+
+pub(crate) async fn set_default(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<Image>, Refused> {
+    let name: ImageName = named(&name)?;
+    let vms = Arc::clone(&app.vms);
+    let image = blocking("choosing an image", move || {
+        let context = vms.context();
+        let configured = context.config().ok().and_then(|config| config.default_image);
+        chosen::refuse_configured("default_image", configured.as_ref(), &name)?;
+        context.images.set_default(&name)?;
+        Ok::<_, CannotChoose>(viewed(&vms, context.images.get(&name)?))
+    })
+    .await?;
+    Ok(Json(image))
 }
 
 pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Refused> {
@@ -246,9 +262,9 @@ pub(super) fn sweep(vms: &Vms) {
     }
 }
 
-/// The image as clients see it, after something was done with it. Whether it is the only one is not asked.
+/// The image as clients see it, after something was done with it. A store that cannot say which one is taken has none.
 pub(super) fn viewed(vms: &Vms, record: ImageRecord) -> Image {
-    view(vms, record, &Chosen::image(vms.context(), false))
+    view(vms, record, &Chosen::image(vms.context()).unwrap_or_default())
 }
 
 /// The image as clients see it, of which this one is `chosen` when none is named.

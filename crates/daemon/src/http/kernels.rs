@@ -11,8 +11,8 @@ use banger_image::{KernelOptions, KernelRecord, Source};
 use banger_model::KernelName;
 
 use super::answer::{Body, Refused, blocking, named};
-use super::chosen::Chosen;
-use super::{App, events, in_use};
+use super::chosen::{CannotChoose, Chosen};
+use super::{App, chosen, events, in_use};
 use crate::progress::Reporter;
 use crate::vm::Vms;
 use crate::worker::{self, Job, Stores};
@@ -21,7 +21,7 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Kernel>>, Re
     let context = Arc::clone(app.vms.context());
     let (records, chosen) = blocking("reading the kernels", move || {
         let records = context.kernels.list()?;
-        let chosen = Chosen::kernel(&context, records.len() == 1);
+        let chosen = Chosen::kernel(&context)?;
         Ok::<_, banger_image::Error>((records, chosen))
     })
     .await?;
@@ -37,12 +37,28 @@ pub(crate) async fn show(State(app): State<App>, Path(name): Path<String>) -> Re
     let name: KernelName = named(&name)?;
     let context = Arc::clone(app.vms.context());
     let (record, chosen) = blocking("reading a kernel", move || {
-        let only = context.kernels.list()?.len() == 1;
         let record = context.kernels.get(&name)?;
-        Ok::<_, banger_image::Error>((record, Chosen::kernel(&context, only)))
+        Ok::<_, banger_image::Error>((record, Chosen::kernel(&context)?))
     })
     .await?;
     Ok(Json(view(&app.vms, record, &chosen)))
+}
+
+pub(crate) async fn set_default(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<Kernel>, Refused> {
+    let name: KernelName = named(&name)?;
+    let vms = Arc::clone(&app.vms);
+    let kernel = blocking("choosing a kernel", move || {
+        let context = vms.context();
+        let configured = context.config().ok().and_then(|config| config.default_kernel);
+        chosen::refuse_configured("default_kernel", configured.as_ref(), &name)?;
+        context.kernels.set_default(&name)?;
+        Ok::<_, CannotChoose>(viewed(&vms, context.kernels.get(&name)?))
+    })
+    .await?;
+    Ok(Json(kernel))
 }
 
 pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Refused> {
@@ -97,9 +113,9 @@ fn source(source: KernelSource) -> Source {
     }
 }
 
-/// The kernel as clients see it, after something was done with it. Whether it is the only one is not asked.
+/// The kernel as clients see it, after something was done with it. A store that cannot say which one is taken has none.
 pub(super) fn viewed(vms: &Vms, record: KernelRecord) -> Kernel {
-    view(vms, record, &Chosen::kernel(vms.context(), false))
+    view(vms, record, &Chosen::kernel(vms.context()).unwrap_or_default())
 }
 
 /// The kernel as clients see it, of which this one is `chosen` when none is named.

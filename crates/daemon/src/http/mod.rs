@@ -80,6 +80,8 @@ pub(crate) fn router(app: App) -> Router {
             put(images::upload).get(images::show).delete(images::delete),
         )
         .route("/v1/images/{name}/promote", post(images::promote))
+        .route("/v1/images/{name}/default", put(images::set_default))
+        .route("/v1/kernels/{name}/default", put(kernels::set_default))
         .route("/v1/images/{name}/tag", post(images::tag))
         .route("/v1/images/{name}/export", post(exports::export))
         .route("/v1/images/{name}/diff", get(exports::diff))

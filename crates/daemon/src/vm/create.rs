@@ -175,7 +175,7 @@ impl Vms {
 }
 
 impl Context {
-    /// The image that was named, or the only one.
+    /// The image that was named, or the default one.
     fn image_or_default(&self, named: Option<ImageName>) -> Result<ImageRecord, Error> {
         let store = |source| Error::Store {
             what: "the image",
@@ -184,32 +184,33 @@ impl Context {
         if let Some(name) = named {
             return self.images.get(&name).map_err(store);
         }
-        let mut images = self.images.list().map_err(store)?;
-        match images.len() {
-            1 => Ok(images.remove(0)),
-            _ => Err(Error::NoDefault {
-                kind: "image",
-                present: images.iter().map(|image| image.name.to_string()).collect(),
-            }),
+        if let Some(name) = self.images.default().map_err(store)? {
+            return self.images.get(&name).map_err(store);
         }
+        let images = self.images.list().map_err(store)?;
+        Err(Error::NoDefault {
+            kind: "image",
+            present: images.iter().map(|image| image.name.to_string()).collect(),
+        })
     }
 
-    /// The kernel that was named, or the only one.
+    /// The kernel that was named, or the default one.
     fn kernel_or_default(&self, named: Option<KernelName>) -> Result<KernelName, Error> {
         if let Some(name) = named {
             return self.kernel(&name).map(|kernel| kernel.name);
         }
-        let mut kernels = self.kernels.list().map_err(|source| Error::Store {
+        let store = |source| Error::Store {
             what: "the kernel",
             source,
-        })?;
-        match kernels.len() {
-            1 => Ok(kernels.remove(0).name),
-            _ => Err(Error::NoDefault {
-                kind: "kernel",
-                present: kernels.iter().map(|kernel| kernel.name.to_string()).collect(),
-            }),
+        };
+        if let Some(name) = self.kernels.default().map_err(store)? {
+            return Ok(name);
         }
+        let kernels = self.kernels.list().map_err(store)?;
+        Err(Error::NoDefault {
+            kind: "kernel",
+            present: kernels.iter().map(|kernel| kernel.name.to_string()).collect(),
+        })
     }
 }
 

@@ -357,11 +357,11 @@ fn no_default(kind: &str, present: &[String]) -> String {
         ("kernel", []) => {
             "import one: `banger kernel import debian --package linux-image-cloud-amd64`".to_owned()
         }
-        (_, []) => "import one: `mmdebstrap --variant=minbase bookworm - | \
+        (_, []) => "import one: `mmdebstrap --variant=minbase --include=git bookworm - | \
                     banger image import --name debian-bookworm -`"
             .to_owned(),
         (kind, present) => format!(
-            "there are: {}; name one with `--{kind}`, or for good with `default_{kind}` in the configuration",
+            "there are: {}; name one with `--{kind}`, or for good with `banger {kind} default NAME`",
             present.join(", ")
         ),
     }

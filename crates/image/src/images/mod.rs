@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use banger_model::{ImageName, KernelName};
 
 use crate::Error;
+use crate::choice::Choice;
 use crate::files::{self, Making, OfFile};
 use crate::import::{self, ImportSource};
 use crate::told::Progress;
@@ -151,9 +152,33 @@ impl ImageStore {
             return self.get(name);
         };
         self.refuse_taken(new, force)?;
+        self.choice().keep(&self.names()?, new.as_str())?;
         record.name = new.clone();
         files::replace(&self.name_file(new.as_str()), &files::record(&record))?;
         self.resolved(record)
+    }
+
+    /// The image that is taken when none is named.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn default(&self) -> Result<Option<ImageName>, Error> {
+        let chosen = self.choice().among(&self.names()?)?;
+        Ok(chosen.and_then(|name| name.parse().ok()))
+    }
+
+    /// Makes this image the one that is taken when none is named.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub fn set_default(&self, name: &ImageName) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        self.get(name)?;
+        self.choice().set(name.as_str())
+    }
+
+    fn choice(&self) -> Choice {
+        Choice::in_file(self.dir.join("default.json"))
     }
 
     /// Every image, by name.
@@ -344,6 +369,7 @@ impl ImageStore {
             self.own(base)?;
         }
         making.place(&place)?;
+        self.choice().keep(&self.names()?, name.as_str())?;
         files::replace(&self.name_file(name.as_str()), &files::record(&record))?;
         self.resolved(record)
     }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::catalog::Digest;
+use crate::choice::Choice;
 use crate::files::{self, Making, OfFile};
 
 pub use source::Source;
@@ -176,11 +177,35 @@ impl KernelStore {
         let _lock = files::lock(&self.dir.join(".lock"))?;
         // Another import of this name may have been faster.
         self.refuse_taken(&record.name, force)?;
+        self.choice().keep(&self.names()?, record.name.as_str())?;
         let place = self.place(&record.name);
         match place.exists() {
             true => making.replace(&place),
             false => making.place(&place),
         }
+    }
+
+    /// The kernel that is taken when none is named.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn default(&self) -> Result<Option<KernelName>, Error> {
+        let chosen = self.choice().among(&self.names()?)?;
+        Ok(chosen.and_then(|name| name.parse().ok()))
+    }
+
+    /// Makes this kernel the one that is taken when none is named.
+    ///
+    /// # Errors
+    /// When there is no such kernel.
+    pub fn set_default(&self, name: &KernelName) -> Result<(), Error> {
+        let _lock = files::lock(&self.dir.join(".lock"))?;
+        self.get(name)?;
+        self.choice().set(name.as_str())
+    }
+
+    fn choice(&self) -> Choice {
+        Choice::in_file(self.dir.join(".default.json"))
     }
 
     /// Every kernel, by name.

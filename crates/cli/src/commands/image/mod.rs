@@ -69,6 +69,19 @@ pub(crate) enum Command {
     /// Add, list and remove catalogs: where images and kernels are pulled from
     #[command(subcommand)]
     Catalog(catalog::Command),
+    /// Show or set the image that VMs boot when none is named
+    ///
+    /// The first image that comes into the store is the default one, and stays it. `default_image` in config.toml goes
+    /// before.
+    #[command(after_help = "\
+Examples:
+  banger image default
+  banger image default debian-bookworm")]
+    Default {
+        /// The image to set; without it the default image's name is printed
+        #[arg(add = complete::images())]
+        name: Option<String>,
+    },
     /// Give an image a second name
     Tag {
         #[arg(add = complete::images())]
@@ -179,6 +192,20 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Show { name, json } => show(&client.image(&name).await?, json)?,
         Command::Inspect { name } => print::json(&client.inspect_image(&name).await?)?,
         Command::History { name, json } => history::run(&client, &name, json).await?,
+        Command::Default { name: None } => {
+            let images = client.images().await?;
+            let default = images.iter().find(|image| image.default);
+            let Some(image) = default else {
+                return Err(Failure::new(
+                    "no image is the default one",
+                    &["`banger image default NAME` sets it; `banger image list` shows the images"],
+                ));
+            };
+            print::line(image.name.as_str());
+        }
+        Command::Default { name: Some(name) } => {
+            print::line(client.set_default_image(&name).await?.name.as_str());
+        }
         Command::Tag { name, new, force } => {
             let tagged = client.tag_image(&name, &ImageTag { name: new, force }).await?;
             print::line(tagged.name.as_str());
@@ -284,6 +311,12 @@ pub(crate) fn tell(image: &Image, json: bool) -> Result<(), Failure> {
     let os = image.os.as_deref().unwrap_or("no os-release");
     let init = image.init.as_deref().unwrap_or("no init: the agent is its init");
     print::line(&format!("{}: {os}, {init}, {}", image.name, bytes(image.bytes)));
+    if !image.default {
+        print::notice(&format!(
+            "note: another image is the default one; `banger image default {}` changes that",
+            image.name
+        ));
+    }
     Ok(())
 }
 

@@ -41,6 +41,19 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show or set the kernel that VMs boot when none is named
+    ///
+    /// The first kernel that comes into the store is the default one, and stays it. `default_kernel` in config.toml goes
+    /// before, and so does the kernel that an image names.
+    #[command(after_help = "\
+Examples:
+  banger kernel default
+  banger kernel default debian")]
+    Default {
+        /// The kernel to set; without it the default kernel's name is printed
+        #[arg(add = complete::kernels())]
+        name: Option<String>,
+    },
     /// Remove kernels that no VM uses
     #[command(visible_alias = "delete")]
     Rm {
@@ -126,7 +139,13 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
             if json {
                 print::json(&kernel)?
             } else {
-                print::line(&told(&kernel))
+                print::line(&told(&kernel));
+                if !kernel.default {
+                    print::notice(&format!(
+                        "note: another kernel is the default one; `banger kernel default {}` changes that",
+                        kernel.name
+                    ));
+                }
             }
         }
         Command::Pull(args) => return pull::run(&client, args).await,
@@ -139,6 +158,20 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         } => return pull::list(&client, json).await,
         Command::List { json, .. } => list(&client.kernels().await?, json)?,
         Command::Show { name, json } => show(&client.kernel(&name).await?, json)?,
+        Command::Default { name: None } => {
+            let kernels = client.kernels().await?;
+            let default = kernels.iter().find(|kernel| kernel.default);
+            let Some(kernel) = default else {
+                return Err(Failure::new(
+                    "no kernel is the default one",
+                    &["`banger kernel default NAME` sets it; `banger kernel list` shows the kernels"],
+                ));
+            };
+            print::line(kernel.name.as_str());
+        }
+        Command::Default { name: Some(name) } => {
+            print::line(client.set_default_kernel(&name).await?.name.as_str());
+        }
         Command::Rm { names } => {
             let remove = async |name: String| {
                 client.delete_kernel(&name).await?;

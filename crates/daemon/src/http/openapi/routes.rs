@@ -160,6 +160,20 @@ pub(super) fn routes() -> Vec<Route> {
             Out::Json("Pruned"),
         ),
         (
+            Put,
+            "/v1/images/{name}/default",
+            "Make an image the default one",
+            None,
+            Out::Json("Image"),
+        ),
+        (
+            Put,
+            "/v1/kernels/{name}/default",
+            "Make a kernel the default one",
+            None,
+            Out::Json("Kernel"),
+        ),
+        (
             Post,
             "/v1/images/{name}/tag",
             "Give an image a second name",
