@@ -14,9 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use banger_model::network::{Room, Ula};
-use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, chownat, flock};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Gid, Uid};
 
 use crate::confine::{ConfineError, Who, confine};
 use crate::file::{FileError, failed, remove};
@@ -222,19 +223,13 @@ fn prepare(config: &Config) -> Result<(Ground, File), ServeError> {
 /// The records, locked, and the user's that the helper becomes. Root may have no right to pass over the modes of files, so
 /// the directory is root's meanwhile.
 fn own(dir: &Path, user: user::Helper, apart: bool) -> Result<(Store, File), ServeError> {
-    let path = rustix::fs::open(
-        dir,
-        rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
-        Mode::empty(),
-    );
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let path = rustix::fs::open(dir, flags, Mode::empty());
     let path = path.map_err(|errno| failed("open", dir)(errno.into()))?;
     let stat = rustix::fs::fstat(&path).map_err(|errno| failed("look at", dir)(errno.into()))?;
     let give = |uid: u32, gid: u32| {
-        let (uid, gid) = (
-            rustix::process::Uid::from_raw(uid),
-            rustix::process::Gid::from_raw(gid),
-        );
-        let given = rustix::fs::chownat(&path, "", Some(uid), Some(gid), rustix::fs::AtFlags::EMPTY_PATH);
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        let given = chownat(&path, "", uid, gid, AtFlags::EMPTY_PATH);
         given.map_err(|errno| failed("take", dir)(errno.into()))
     };
     give(0, 0)?;

@@ -86,14 +86,7 @@ fn blocks(listing: &str) -> Vec<Block<'_>> {
             words.as_slice(),
         ) {
             (0, ["table", its_family, name, "{"]) => (family, within) = (its_family, name),
-            (1, [kind, name, "{"]) => all.push(Block {
-                family,
-                table: within,
-                kind,
-                name,
-                body: String::new(),
-            }),
-            // An object of another kind, such as `ct timeout NAME`: what follows is its own.
+            // Also an object of another kind, such as `ct timeout NAME`: what follows is its own.
             (1, [kind, .., name, "{"]) => all.push(Block {
                 family,
                 table: within,

@@ -183,19 +183,7 @@ impl FromStr for Cidr {
     }
 }
 
-impl TryFrom<String> for Cidr {
-    type Error = InvalidCidr;
-
-    fn try_from(text: String) -> Result<Self, InvalidCidr> {
-        text.parse()
-    }
-}
-
-impl From<Cidr> for String {
-    fn from(block: Cidr) -> Self {
-        block.to_string()
-    }
-}
+as_text!(Cidr);
 
 #[cfg(test)]
 mod tests {

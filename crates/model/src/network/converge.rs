@@ -36,30 +36,23 @@ pub fn host_settings(observed: &Observed, setting: Setting<'_>) -> Vec<(String, 
     settings
 }
 
-/// The bridge's settings: it believes no redirect and no router, and a VM's packets come from where its address is.
+/// Settings of the bridge, by family: it believes no redirect and no router, and a VM's packets come from where its address is.
+const BRIDGE: [(&str, &str, &str); 7] = [
+    ("ipv4", "accept_redirects", "0"),
+    ("ipv4", "send_redirects", "0"),
+    ("ipv4", "rp_filter", "1"),
+    ("ipv4", "route_localnet", "0"),
+    ("ipv6", "disable_ipv6", "0"),
+    ("ipv6", "accept_ra", "0"),
+    ("ipv6", "accept_redirects", "0"),
+];
+
 fn bridge_settings(bridge: &str, setting: Setting<'_>) -> Vec<(String, &'static str)> {
-    let v4 = [
-        ("accept_redirects", "0"),
-        ("send_redirects", "0"),
-        ("rp_filter", "1"),
-        ("route_localnet", "0"),
-    ];
-    let v6 = [
-        ("disable_ipv6", "0"),
-        ("accept_ra", "0"),
-        ("accept_redirects", "0"),
-    ];
-    let mut settings: Vec<_> = v4
-        .iter()
-        .map(|(key, value)| (format!("net/ipv4/conf/{bridge}/{key}"), *value))
-        .collect();
-    if setting(FORWARD6).is_some() {
-        settings.extend(
-            v6.iter()
-                .map(|(key, value)| (format!("net/ipv6/conf/{bridge}/{key}"), *value)),
-        );
-    }
+    let has_v6 = setting(FORWARD6).is_some();
+    let settings = BRIDGE.iter().filter(|(family, ..)| has_v6 || *family == "ipv4");
     settings
+        .map(|(family, key, value)| (format!("net/{family}/conf/{bridge}/{key}"), *value))
+        .collect()
 }
 
 /// The steps for those settings that are not as they should be.

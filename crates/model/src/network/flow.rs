@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Slot;
 
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
 
 /// The start of a flow, or a packet that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,41 +61,7 @@ pub enum FlowRule {
     Spoofed,
 }
 
-impl FlowRule {
-    /// Why a flow was allowed or denied, in words.
-    pub const fn in_words(self, allowed: bool) -> &'static str {
-        match (self, allowed) {
-            (Self::Nat, _) => "net nat",
-            (Self::Learn, _) => "net learn",
-            (Self::Rule, _) => "an address in its rules",
-            (Self::Answer, _) => "a name in its rules",
-            (Self::Peer, true) => "a VM in its rules",
-            (Self::Peer, false) => "another VM",
-            (Self::Host, true) => "a port of the host in its rules",
-            (Self::Host, false) => "the host itself",
-            (Self::Off, _) => "net off",
-            (Self::Private, _) => "not the public Internet",
-            (Self::Neighbour, _) => "a network of this host",
-            (Self::Resolver, _) => "another resolver",
-            (Self::Doh, _) => "a resolver over HTTPS",
-            (Self::Unlisted, _) => "in no rule",
-            (Self::Spoofed, _) => "not its own address",
-        }
-    }
-}
-
 impl Flow {
-    /// The protocol by its name, where that is well known, else by its number.
-    pub fn protocol_name(&self) -> String {
-        match self.protocol {
-            TCP => "tcp".to_owned(),
-            UDP => "udp".to_owned(),
-            1 => "icmp".to_owned(),
-            58 => "icmpv6".to_owned(),
-            other => other.to_string(),
-        }
-    }
-
     /// What an IP packet says of itself; the rest is to be filled in. What is no packet, or less than one, says nothing.
     pub fn of_packet(packet: &[u8]) -> Self {
         let mut flow = Self {

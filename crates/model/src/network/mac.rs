@@ -6,12 +6,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::VmId;
-
 /// A locally administered unicast hardware address (IEEE 802), written as `06:00:ac:10:00:02`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Mac([u8; 6]);
+pub struct Mac(pub(super) [u8; 6]);
 
 /// A text that is no hardware address that a VM may have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,12 +17,6 @@ pub struct Mac([u8; 6]);
 pub struct InvalidMac(String);
 
 impl Mac {
-    /// The address of a VM's card: five bytes of its id behind a first byte that marks it local.
-    pub const fn of_vm(id: &VmId) -> Self {
-        let id = id.as_bytes();
-        Self([0x06, id[3], id[4], id[5], id[6], id[7]])
-    }
-
     /// The address of a user's bridge, the same at each start so that guests need not learn a new one. No VM has it:
     /// its first byte is another one.
     pub const fn of_bridge(owner: u32) -> Self {
@@ -86,23 +78,12 @@ impl FromStr for Mac {
     }
 }
 
-impl TryFrom<String> for Mac {
-    type Error = InvalidMac;
-
-    fn try_from(text: String) -> Result<Self, InvalidMac> {
-        text.parse()
-    }
-}
-
-impl From<Mac> for String {
-    fn from(mac: Mac) -> Self {
-        mac.to_string()
-    }
-}
+as_text!(Mac);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::VmId;
 
     #[test]
     fn an_address_derives_from_the_id_and_reads_back() {

@@ -4,43 +4,58 @@
 //! its addresses ([`Subnet`], [`Ula`]) and its TAP's name ([`tap_name`]); its id gives its [`Mac`]. What a user
 //! writes is a [`Policy`]; what the root helper is told is [`Rules`], in which every name has become a number.
 
-mod allow;
+/// A type that is recorded and sent as its text.
+macro_rules! as_text {
+    ($type:ty) => {
+        impl TryFrom<String> for $type {
+            type Error = <$type as std::str::FromStr>::Err;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(value: $type) -> Self {
+                value.to_string()
+            }
+        }
+    };
+}
+
 mod answers;
 pub mod audit;
-mod choice;
 mod cidr;
 pub mod converge;
-mod egress;
+mod daemon;
 pub mod filter;
 mod flow;
 mod host;
 mod mac;
 mod plan;
-mod policy;
 mod ranges;
 mod refused;
 pub mod resolved;
+mod rules;
 mod slot;
 mod subnet;
 mod uses;
 
-pub use allow::{Allow, DomainName, InvalidAllow};
 pub use answers::{Answers, MAX_ALIVE};
 pub use audit::Finding;
 pub use cidr::{Cidr, InvalidCidr};
-pub use egress::{Seen, Target, fewest};
+pub use daemon::{
+    Allow, DomainName, InvalidAllow, ParseNetModeError, Policy, Seen, Target, choose_slot, fewest,
+    is_refused, is_resolver,
+};
 pub use filter::Answered;
 pub use flow::{Flow, FlowRule};
 pub use host::{Link, Observed, Route, Step};
 pub use mac::{InvalidMac, Mac};
 pub use plan::{InvalidNetwork, MAX_POOL, Member, Network, Plan, Prepared};
-pub use policy::{InvalidRules, MAX_RULES, NetMode, NetRule, ParseNetModeError, Policy, Rules};
 pub use ranges::{Range, merged};
-pub use refused::{
-    DNS_OVER_HTTPS, RESOLVER_PORTS, Refused, Surroundings, is_refused, is_resolver, of_nat64, refused,
-};
-pub use slot::{
-    Slot, bridge_name, choose_slot, slot_of_tap, spare_prefix, spare_tap_name, tap_name, tap_prefix,
-};
+pub use refused::{DNS_OVER_HTTPS, RESOLVER_PORTS, Refused, Surroundings, of_nat64, refused};
+pub use rules::{InvalidRules, MAX_RULES, NetMode, NetRule, Rules};
+pub use slot::{Slot, bridge_name, slot_of_tap, spare_prefix, spare_tap_name, tap_name, tap_prefix};
 pub use subnet::{InvalidSubnet, Subnet, Ula};
 pub use uses::{Conflict, InvalidRoom, Room, Use, UsedBy, conflict, resolvers};

@@ -187,11 +187,6 @@ pub fn refused() -> &'static Refused {
     &FIXED
 }
 
-/// Whether an address is refused on every host unless it is named.
-pub fn is_refused(address: IpAddr) -> bool {
-    refused().contains(address)
-}
-
 /// A block, and that by which an IPv6-only host reaches it.
 fn with_nat64(block: Cidr) -> impl Iterator<Item = Cidr> {
     let embedded = match (block.first(), NAT64.first()) {
@@ -217,19 +212,8 @@ fn is_isatap(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if v6.segments()[4] & 0xfdff == 0 && v6.segments()[5] == 0x5efe)
 }
 
-fn blocks_of(list: &[&str]) -> Vec<Cidr> {
+pub(super) fn blocks_of(list: &[&str]) -> Vec<Cidr> {
     list.iter().filter_map(|text| text.parse().ok()).collect()
-}
-
-/// Whether a port of an address answers names, as far as is known; refused to VMs in modes `allow` and `learn` unless a rule
-/// has both as numbers.
-pub fn is_resolver(address: IpAddr, port: Option<u16>) -> bool {
-    static OVER_HTTPS: LazyLock<Vec<Cidr>> = LazyLock::new(|| blocks_of(&DNS_OVER_HTTPS));
-    match port {
-        Some(443) => OVER_HTTPS.iter().any(|block| block.contains(address)),
-        Some(port) => RESOLVER_PORTS.contains(&port),
-        None => false,
-    }
 }
 
 #[cfg(test)]

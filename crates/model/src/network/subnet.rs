@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Cidr, InvalidCidr, Slot};
 
 /// The private ranges of RFC 1918, of which a subnet is a part.
-const PRIVATE: [(Ipv4Addr, u8); 3] = [
+pub(super) const PRIVATE: [(Ipv4Addr, u8); 3] = [
     (Ipv4Addr::new(172, 16, 0, 0), 12),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(192, 168, 0, 0), 16),
@@ -18,7 +17,7 @@ const PRIVATE: [(Ipv4Addr, u8); 3] = [
 /// The IPv4 addresses of a user's VMs: the first is the gateway's, then each slot has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Cidr", into = "Cidr")]
-pub struct Subnet(Cidr);
+pub struct Subnet(pub(super) Cidr);
 
 /// A block of addresses that VMs cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,14 +37,6 @@ pub enum InvalidSubnet {
 }
 
 impl Subnet {
-    /// Where a subnet begins its search: 172.16.0.0/24.
-    pub const fn preferred() -> Self {
-        Self(match Cidr::around_v4(PRIVATE[0].0, 24) {
-            Some(block) => block,
-            None => panic!("24 bits are no more than 32"),
-        })
-    }
-
     /// The block.
     pub const fn cidr(&self) -> Cidr {
         self.0
@@ -93,12 +84,6 @@ impl Subnet {
             .ok_or(InvalidSubnet::Size(block))
     }
 
-    /// All private ranges.
-    pub fn private() -> impl Iterator<Item = Cidr> {
-        let block = |&(first, len): &(Ipv4Addr, u8)| Cidr::around(first.into(), len);
-        PRIVATE.iter().filter_map(block)
-    }
-
     fn is_in(&self, &(first, len): &(Ipv4Addr, u8)) -> bool {
         Cidr::around(first.into(), len).is_some_and(|range| range.covers(&self.0))
     }
@@ -108,12 +93,6 @@ impl Subnet {
             IpAddr::V4(first) => first.to_bits(),
             IpAddr::V6(_) => 0,
         }
-    }
-}
-
-impl Default for Subnet {
-    fn default() -> Self {
-        Self::preferred()
     }
 }
 
@@ -135,14 +114,6 @@ impl TryFrom<Cidr> for Subnet {
 impl From<Subnet> for Cidr {
     fn from(subnet: Subnet) -> Self {
         subnet.0
-    }
-}
-
-impl FromStr for Subnet {
-    type Err = InvalidSubnet;
-
-    fn from_str(text: &str) -> Result<Self, InvalidSubnet> {
-        text.parse::<Cidr>()?.try_into()
     }
 }
 

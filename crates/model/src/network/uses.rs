@@ -163,19 +163,7 @@ impl fmt::Display for Room {
     }
 }
 
-impl TryFrom<String> for Room {
-    type Error = InvalidRoom;
-
-    fn try_from(text: String) -> Result<Self, InvalidRoom> {
-        text.parse()
-    }
-}
-
-impl From<Room> for String {
-    fn from(room: Room) -> Self {
-        room.to_string()
-    }
-}
+as_text!(Room);
 
 /// Why the network may not have its addresses: in a room, if there is one, and beside what the host uses.
 pub fn conflict(network: &Network, room: Option<&Room>, uses: &[Use]) -> Option<Conflict> {

@@ -21,11 +21,7 @@ const DENIED: [&str; 8] = [
 const OPTIONAL: &str = " # where the kernel has them";
 
 /// The interface by which a namespace of a user's own leads out is the only one beside the bridge, and nothing there listens.
-const OUTSIDE_APART: &str = r#"		iifname "lo" accept
-		# Nothing is for this namespace itself: what is not an answer to a VM gets none.
-		iifname != "%bridge%" icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
-		iifname != "%bridge%" ct state established,related accept
-		iifname != "%bridge%" drop"#;
+const OUTSIDE_APART: &str = include_str!("outside.nft").trim_ascii_end();
 const OUTSIDE_HOST: &str = r#"		iifname != "%bridge%" goto others"#;
 
 /// What a VM may not reach of the host by the namespace's way out.
@@ -35,34 +31,7 @@ const HOSTS: &str =
 /// On the host, a segment that conntrack does not translate back looks like one to the host itself, whose TCP would answer
 /// with a reset. So the connections of VMs are remembered as they look outside.
 const OPENED: &str = "	set opened%f% { type %addr% . inet_service . %addr% . inet_service; flags dynamic,timeout; timeout 5d; size 131071; }";
-const TRACKING: &str = r#"
-	# As they look outside, from their first segment up to a while after their last.
-	chain tracking {
-		type filter hook postrouting priority srcnat + 1; policy accept;
-		tcp flags & (syn | fin | rst) == 0 accept
-		oifname != { "lo", "%bridge%" } ct original ip saddr %subnet4% goto track4
-		oifname != { "lo", "%bridge%" } ct original ip6 saddr %subnet6% goto track6
-	}
-
-	chain track4 {
-		tcp flags & (syn | fin | rst) == syn update @opened4 { ip daddr . tcp dport . ip saddr . tcp sport timeout 5d }
-		tcp flags & (fin | rst) != 0 update @opened4 { ip daddr . tcp dport . ip saddr . tcp sport timeout 10m }
-	}
-
-	chain track6 {
-		tcp flags & (syn | fin | rst) == syn update @opened6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport timeout 5d }
-		tcp flags & (fin | rst) != 0 update @opened6 { ip6 daddr . tcp dport . ip6 saddr . tcp sport timeout 10m }
-	}
-
-	# The host's other traffic is none of ours, but for what looks like a VM's and was not translated back.
-	chain others {
-		ct state established,related accept
-		meta l4proto != tcp accept
-		tcp flags & (fin | syn | rst | ack) == syn accept
-		ip saddr . tcp sport . ip daddr . tcp dport @opened4 drop
-		ip6 saddr . tcp sport . ip6 daddr . tcp dport @opened6 drop
-	}
-"#;
+const TRACKING: &str = include_str!("tracking.nft");
 
 /// A connection of which one side has said its last may go on for an hour in the other direction, and a datagram's answer may
 /// be late (RFC 4787, 5382).

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::network::{is_refused, is_resolver};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()

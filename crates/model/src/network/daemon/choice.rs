@@ -1,10 +1,26 @@
 //! Which subnet a user's VMs get: what a daemon asks the helper for.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
 
-use super::{Cidr, Subnet};
+use super::super::subnet::PRIVATE;
+use super::super::{Cidr, InvalidSubnet, Subnet};
 
 impl Subnet {
+    /// Where a subnet begins its search: 172.16.0.0/24.
+    pub const fn preferred() -> Self {
+        Self(match Cidr::around_v4(PRIVATE[0].0, 24) {
+            Some(block) => block,
+            None => panic!("24 bits are no more than 32"),
+        })
+    }
+
+    /// All private ranges.
+    pub fn private() -> impl Iterator<Item = Cidr> {
+        let block = |&(first, len): &(Ipv4Addr, u8)| Cidr::around(first.into(), len);
+        PRIVATE.iter().filter_map(block)
+    }
+
     /// The subnet itself if it is in one of the blocks `within` and meets none that is `used`; else the first of its size that
     /// does so, behind it in its own block, then in the others. A block that is smaller is taken whole. None if every address is
     /// used.
@@ -21,6 +37,20 @@ impl Subnet {
         let mut all = blocks.flat_map(|(first, prefix, block)| parts(first, prefix, block));
         all.find(|part| !used.iter().any(|other| other.overlaps(part)))
             .and_then(|part| Self::try_from(part).ok())
+    }
+}
+
+impl Default for Subnet {
+    fn default() -> Self {
+        Self::preferred()
+    }
+}
+
+impl FromStr for Subnet {
+    type Err = InvalidSubnet;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubnet> {
+        text.parse::<Cidr>()?.try_into()
     }
 }
 

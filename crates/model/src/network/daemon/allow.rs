@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cidr, InvalidCidr};
+use super::super::{Cidr, InvalidCidr};
 use crate::VmName;
 
 /// What a VM may reach: one line of its allow list.
@@ -195,19 +195,7 @@ fn split(text: &str) -> Result<(&str, Option<u16>), InvalidAllow> {
     Ok((subject, port.map(number).transpose()?))
 }
 
-impl TryFrom<String> for Allow {
-    type Error = InvalidAllow;
-
-    fn try_from(text: String) -> Result<Self, InvalidAllow> {
-        text.parse()
-    }
-}
-
-impl From<Allow> for String {
-    fn from(rule: Allow) -> Self {
-        rule.to_string()
-    }
-}
+as_text!(Allow);
 
 /// A host name of the DNS (RFC 1123; underscores too, which names of services have), in lower case, without the last dot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use super::{Allow, Cidr, DomainName, Flow, FlowRule, Policy, is_refused, is_resolver};
+use super::super::{Cidr, Flow, FlowRule};
+use super::{Allow, DomainName, Policy, is_refused, is_resolver};
 use crate::VmName;
 
 /// A flow, with what is known of its destination.

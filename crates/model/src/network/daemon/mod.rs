@@ -1,0 +1,16 @@
+//! What only daemons do with the network model: what users write, what a new VM gets, what people are told. The root helper
+//! links none of it.
+
+mod allow;
+mod choice;
+mod egress;
+mod policy;
+mod resolvers;
+mod slots;
+mod words;
+
+pub use allow::{Allow, DomainName, InvalidAllow};
+pub use egress::{Seen, Target, fewest};
+pub use policy::{ParseNetModeError, Policy};
+pub use resolvers::{is_refused, is_resolver};
+pub use slots::choose_slot;
