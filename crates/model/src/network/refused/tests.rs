@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::network::{is_refused, is_resolver};
+use crate::network::is_refused;
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
