@@ -4,6 +4,7 @@
 mod attributes;
 mod error;
 pub mod format;
+pub mod machine;
 pub mod pack;
 pub mod unpack;
 

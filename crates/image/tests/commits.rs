@@ -408,3 +408,70 @@ fn a_difference_is_told_by_what_differs() {
         .map(str::to_owned)
     );
 }
+
+#[test]
+fn what_is_of_one_machine_is_left_out_of_exports_differences_and_flattened_layers() {
+    if skipped(true) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (store, base) = planted(dir.path(), "base");
+    let (disk, _) = live(dir.path(), &base, |root| {
+        for (file, text) in [
+            ("etc/machine-id", "b08dfa6083e7567a1921a715000001fb\n"),
+            ("etc/hostname", "build\n"),
+            (
+                "etc/hosts",
+                "10.0.0.1 db\n127.0.1.1\tbuild\n172.16.0.2\tbuild\t# banger\n",
+            ),
+            ("etc/resolv.conf", "nameserver 10.0.0.53\n"),
+            ("etc/mine", "mine"),
+            ("srv/etc/machine-id", "in a tree of somebody's"),
+            ("var/lib/systemd/random-seed", "seed"),
+            ("var/lib/dhcp/dhclient.leases", "lease"),
+        ] {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    });
+    let committing = store
+        .commit(&name("top"), &base.id, &disk, false, &mut go_on)
+        .unwrap();
+    let top = publish(&store, committing, &name("top"), false, &mut go_on).unwrap();
+    let told = store.diff(&top, &base).unwrap().into_iter();
+    let told: Vec<String> = told.map(|one| String::from_utf8(one.path).unwrap()).collect();
+    let files = ["etc/hosts", "etc/mine", "etc/resolv.conf", "srv/etc/machine-id"];
+    assert!(
+        files.iter().all(|file| told.contains(&(*file).to_owned())),
+        "{told:?}"
+    );
+    let left = |path: &str| {
+        ["etc/machine-id", "etc/hostname", "var/lib/systemd/random-seed"].contains(&path)
+            || path.starts_with("var/lib/dhcp/")
+    };
+    assert!(!told.iter().any(|path| left(path)), "{told:?}");
+    let _ = unpacked(dir.path(), &export(&store, dir.path(), &top, Compression::Gzip));
+    let flat = dir.path().join("flat");
+    flatten(&top.layers, &flat, &mut go_on).unwrap();
+    check(&flat);
+    let mounted = Mounted::new(&flat, "ro");
+    for root in [dir.path().join("bundle/rootfs"), mounted.path().to_owned()] {
+        for file in files {
+            assert!(root.join(file).exists(), "{file} in {}", root.display());
+        }
+        assert_eq!(
+            fs::read_to_string(root.join("etc/hosts")).unwrap(),
+            "10.0.0.1 db\n"
+        );
+        for file in [
+            "etc/machine-id",
+            "etc/hostname",
+            "var/lib/systemd/random-seed",
+            "var/lib/dhcp/dhclient.leases",
+        ] {
+            assert!(!root.join(file).exists(), "{file} in {}", root.display());
+        }
+    }
+    mounted.unmount();
+}

@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
+use banger_archive::machine::{MARK, NOWHERE, is_own_host};
 use banger_guest_api::{Configure, Failure};
 
 use crate::failure::During;
@@ -46,13 +47,6 @@ pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
     std::fs::write(path, content)
 }
 
-/// Ends the lines of hosts(5) that are the agent's, so that it knows them again: addresses change from one network to
-/// another, and with a VM's disk they get into images.
-const MARK: &str = "# banger";
-
-/// Where a name without an address is, by Debian's custom.
-const NOWHERE: &str = "127.0.1.1";
-
 /// The guest's own lines of hosts(5): its name at its addresses, or without a network at 127.0.1.1. Its name in the first
 /// domain that is searched comes first, which is how a name becomes a full one.
 fn own_hosts(configure: &Configure) -> Vec<String> {
@@ -72,8 +66,10 @@ fn own_hosts(configure: &Configure) -> Vec<String> {
 
 /// The image's hosts with the guest's own, which replace those of an earlier boot.
 fn hosts_with(present: &str, own: &[String]) -> String {
-    let is_ours = |line: &str| line.split_whitespace().next() == Some(NOWHERE) || line.ends_with(MARK);
-    let mut lines: Vec<&str> = present.lines().filter(|line| !is_ours(line)).collect();
+    let mut lines: Vec<&str> = present
+        .lines()
+        .filter(|line| !is_own_host(line.as_bytes()))
+        .collect();
     for (address, line) in [
         ("127.0.0.1", "127.0.0.1\tlocalhost"),
         ("::1", "::1\tlocalhost ip6-localhost ip6-loopback"),

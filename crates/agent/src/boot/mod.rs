@@ -6,6 +6,7 @@ mod git;
 mod grow;
 mod guest;
 mod identity;
+mod inherited;
 mod init;
 mod modules;
 mod mounts;

@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_move};
 
-use super::{engines, grow};
+use super::{engines, grow, inherited};
 use crate::failure::{During, refused};
 
 /// Where the parts are mounted; invisible after the switch.
@@ -31,6 +31,7 @@ pub(super) fn mount_and_enter(disks: &Disks) -> Result<OwnedFd, Failure> {
             None => target,
         });
     }
+    let of_vms = layers.iter().map(|layer| layer.dir.is_some());
     let own = base.join("own");
     mount_disk(writable, &own, MountFlags::NOATIME)?;
     grow::to_device(&own, writable).during("grow the VM's disk")?;
@@ -43,6 +44,9 @@ pub(super) fn mount_and_enter(disks: &Disks) -> Result<OwnedFd, Failure> {
     create_dir_all(&root).during("make the root's directory")?;
     let options = options(&lower, &upper, &work);
     mount("overlay", &root, "overlay", MountFlags::empty(), Some(&*options)).during("mount the overlay")?;
+    let stack: Vec<_> = lower.iter().map(PathBuf::as_path).zip(of_vms).collect();
+    inherited::hide(&stack, &upper, &root)
+        .during("hide the identity of the VM that the image was made of")?;
     if let Some(device) = &disks.work {
         mount_disk(device, &root.join("root"), MountFlags::NOATIME)?;
     }

@@ -3,19 +3,22 @@
 //! A layer is a file tree, or the disk of a VM with its changes in `upper`, as the kernel's overlayfs keeps them (its
 //! documentation, `filesystems/overlayfs`, "whiteouts and opaque directories"): a device 0:0 hides what is below, and
 //! attributes of `trusted.overlay` say the rest. A guest has written that disk, so nothing of it is believed unchecked.
+//! What is of that guest alone (its machine id and the like, [`banger_archive::machine`]) is not the layer's.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use banger_ext4::{DeviceKind, ImageReader, Kind, Meta, Node};
+use banger_ext4::{DeviceKind, ImageReader, Kind, Meta, Node, Segment};
 
 use super::{Layer, LayerKind};
 use crate::budget::Metadata;
 use crate::changes::without_overlay;
 use crate::files::OfFile;
 use crate::{DiskError, Error};
+use banger_archive::machine::{OfMachine, hosts_of_image, of_machine};
 use banger_archive::{Entry, EntryKind, shown};
 
 /// The most entries of a layer.
@@ -26,6 +29,17 @@ const UPPER: &[u8] = b"upper";
 
 const OF_OVERLAY: &[u8] = b"trusted.overlay.";
 
+/// A hosts(5) that is longer goes along as it is.
+const MOST_HOSTS: u64 = 1 << 20;
+
+/// What of an entry a layer has.
+enum Shown {
+    AsItIs,
+    /// The image's lines of the machine's hosts(5), which are so many bytes.
+    Hosts(u64),
+    Not,
+}
+
 /// A layer to read.
 pub(super) struct LayerReader {
     path: PathBuf,
@@ -33,6 +47,8 @@ pub(super) struct LayerReader {
     kind: LayerKind,
     /// Where its root is in the image.
     prefix: Vec<u8>,
+    /// The inode of a VM's hosts(5), and what of it is the image's.
+    hosts: OnceLock<(u32, Vec<u8>)>,
 }
 
 /// What a layer says of a path. Parents come before what is in them, and names in their order.
@@ -68,6 +84,7 @@ impl LayerReader {
             reader,
             kind,
             prefix: prefix.to_vec(),
+            hosts: OnceLock::new(),
         })
     }
 
@@ -75,6 +92,9 @@ impl LayerReader {
     pub(super) fn content(&self, kind: &EntryKind, inode: u32) -> Result<Box<dyn Read + '_>, Error> {
         if !matches!(kind, EntryKind::File { .. }) {
             return Ok(Box::new(io::empty()));
+        }
+        if let Some((_, hosts)) = self.hosts.get().filter(|(of, _)| *of == inode) {
+            return Ok(Box::new(&hosts[..]));
         }
         let content = self
             .reader
@@ -117,6 +137,43 @@ impl LayerReader {
         start().map_err(|source| self.unread(b"", source))
     }
 
+    /// What of an entry of a VM's disk the layer has: what is of that one machine does not go along.
+    fn shown(&self, path: &[u8], node: &Node) -> Result<Shown, Error> {
+        // An empty file says nothing of a machine, and whoever emptied a machine id meant it (machine-id(5)).
+        let is_file = node.kind == Kind::File && node.size > 0;
+        let Some(how) = of_machine(path).filter(|_| is_file) else {
+            return Ok(Shown::AsItIs);
+        };
+        match how {
+            OfMachine::Whole => Ok(Shown::Not),
+            OfMachine::Beginning(mark) => {
+                let begins = self.beginning(path, node, mark.len() as u64)? == mark.as_bytes();
+                Ok(if begins { Shown::Not } else { Shown::AsItIs })
+            }
+            OfMachine::Hosts if node.size > MOST_HOSTS => Ok(Shown::AsItIs),
+            OfMachine::Hosts => {
+                let present = self.beginning(path, node, node.size)?;
+                let hosts = hosts_of_image(&present);
+                // One with holes is not what the agent wrote.
+                if hosts == present || present.len() as u64 != node.size {
+                    return Ok(Shown::AsItIs);
+                }
+                let (_, hosts) = self.hosts.get_or_init(|| (node.number, hosts));
+                Ok(Shown::Hosts(hosts.len() as u64))
+            }
+        }
+    }
+
+    fn beginning(&self, path: &[u8], node: &Node, len: u64) -> Result<Vec<u8>, Error> {
+        let content = self
+            .reader
+            .content(node)
+            .map_err(|source| self.unread(path, source))?;
+        let mut bytes = Vec::new();
+        content.take(len).read_to_end(&mut bytes).of("read", &self.path)?;
+        Ok(bytes)
+    }
+
     fn unread(&self, entry: &[u8], source: DiskError) -> Error {
         Error::ReadLayer {
             layer: self.path.clone(),
@@ -155,10 +212,25 @@ impl Walk<'_> {
             each(Item::Whiteout(path))?;
             return Ok(Vec::new());
         }
+        let mut hosts = None;
+        if is_disk {
+            match self.layer.shown(&path, &node)? {
+                Shown::AsItIs => {}
+                Shown::Hosts(len) => hosts = Some(len),
+                Shown::Not => return Ok(Vec::new()),
+            }
+        }
         let hides = is_disk && self.take_marks(&path, &mut node.meta)?;
         let is_seed = self.entries == 1 && !path.is_empty();
         let Some(kind) = self.kind(&path, &node)? else {
             return Ok(Vec::new());
+        };
+        let kind = match (kind, hosts) {
+            (EntryKind::File { .. }, Some(size)) => EntryKind::File {
+                size,
+                segments: Vec::from_iter((size > 0).then_some(Segment { offset: 0, len: size })),
+            },
+            (kind, _) => kind,
         };
         let (inode, is_directory) = (node.number, kind == EntryKind::Directory);
         let entry = Entry {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use banger_archive::machine::RESOLVERS;
 use banger_guest_api::{InitKind, Network};
 
 use super::Card;
@@ -35,7 +36,7 @@ pub(crate) fn tell(network: &Network, card: &Card, root: &Path, init: InitKind) 
 
 /// resolv.conf(5).
 fn resolv_conf(resolvers: &[String], search: &[String]) -> String {
-    let mut text = "# The network of this VM; written at each boot.\n".to_owned();
+    let mut text = RESOLVERS.to_owned();
     for resolver in resolvers {
         text += &format!("nameserver {resolver}\n");
     }
