@@ -22,11 +22,6 @@ use crate::{
 
 type Result<T> = std::result::Result<T, ClientError>;
 
-/// Every method fails with [`ClientError`]; with [`ClientError::Api`] when the daemon refuses.
-#[expect(
-    clippy::missing_errors_doc,
-    reason = "the same for all of them, told once above"
-)]
 /// A VM that is held.
 #[derive(Debug)]
 pub struct Hold {
@@ -34,6 +29,11 @@ pub struct Hold {
     _response: Response<Incoming>,
 }
 
+/// Every method fails with [`ClientError`]; with [`ClientError::Api`] when the daemon refuses.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "the same for all of them, told once above"
+)]
 impl Client {
     /// Which daemon answers.
     pub async fn version(&self) -> Result<Version> {

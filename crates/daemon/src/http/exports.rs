@@ -106,7 +106,14 @@ pub(crate) async fn diff(
         Ok((new, old))
     })
     .await?;
-    let listing = worker::stream(app.vms.context(), Job::Diff { image, other }).await?;
+    let listing = worker::stream(
+        app.vms.context(),
+        Job::Diff {
+            image: Box::new(image),
+            other: Box::new(other),
+        },
+    )
+    .await?;
     let json = [(header::CONTENT_TYPE, "application/json")];
     Ok((json, ResponseBody::from_stream(listing)).into_response())
 }

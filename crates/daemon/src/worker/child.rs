@@ -17,8 +17,11 @@ pub(crate) enum Answer {
     /// A value.
     Value(Value),
     /// More than is kept in memory: what this writes.
-    Listing(Box<dyn FnOnce(&mut dyn Write) -> io::Result<()>>),
+    Listing(Listing),
 }
+
+/// Writes a listing, once.
+pub(crate) type Listing = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()>>;
 
 /// How jobs are done.
 pub(crate) type Perform = fn(Job, &Stores, &Reporter, &mut (dyn Read + Send)) -> Result<Answer, ErrorBody>;

@@ -20,7 +20,10 @@ pub(crate) enum Job {
     /// Write an image into an archive. Gives an `ImageExported`.
     Export { name: ImageName, request: ImageExport },
     /// List the differences of two images as bytes of JSON.
-    Diff { image: ImageRecord, other: ImageRecord },
+    Diff {
+        image: Box<ImageRecord>,
+        other: Box<ImageRecord>,
+    },
     /// Write layers as one file tree into a new file. Gives its `Facts`.
     Flatten { layers: Vec<Layer>, to: PathBuf },
     /// Import a kernel. Gives a record.

@@ -188,10 +188,8 @@ pub(crate) fn root_is_heard_whatever_the_owner_holds() {
     .unwrap();
     let held: Vec<UnixStream> = world.host.run(|| {
         // SAFETY: the call as such, unlike the library's, changes this thread alone, which ends after this.
-        assert_eq!(
-            unsafe { libc::syscall(libc::SYS_setresuid, OWNER, OWNER, OWNER) },
-            0
-        );
+        let changed = unsafe { libc::syscall(libc::SYS_setresuid, OWNER, OWNER, OWNER) };
+        assert_eq!(changed, 0);
         let connect = |nth: usize| {
             let mut socket = UnixStream::connect(&path).unwrap();
             // Half a frame, which is never finished.

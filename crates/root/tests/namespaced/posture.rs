@@ -62,7 +62,7 @@ pub(crate) fn the_helper_holds_what_it_needs() {
             let ids = field(ids);
             assert!(
                 ids.split_whitespace()
-                    .all(|id| id != "0" && id != &OWNER.to_string()),
+                    .all(|id| id != "0" && *id != OWNER.to_string()),
                 "{ids}"
             );
         }
