@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::Error;
-use crate::files;
+use crate::files::{self, OfFile};
 
 /// The file of a store that says it. Callers that write hold the store's lock.
 pub(crate) struct Choice(PathBuf);
@@ -28,6 +28,15 @@ impl Choice {
     /// Makes this name the chosen one.
     pub(crate) fn set(&self, name: &str) -> Result<(), Error> {
         files::replace(&self.0, &files::record(&name))
+    }
+
+    /// After a name is gone: it is not the chosen one any more, whatever gets the name later.
+    pub(crate) fn forget(&self, name: &str) -> Result<(), Error> {
+        let chosen: Option<String> = files::read_record(&self.0)?;
+        if chosen.as_deref() != Some(name) {
+            return Ok(());
+        }
+        std::fs::remove_file(&self.0).of("remove", &self.0)
     }
 
     /// Before a name is added to those `present`: what is taken now is taken from then on, too.
@@ -61,10 +70,14 @@ mod tests {
         assert_eq!(among(&["a", "b"]).as_deref(), Some("b"));
         choice.keep(&names(&["a", "b"]), "c").unwrap();
         assert_eq!(among(&["a", "b", "c"]).as_deref(), Some("b"));
+        choice.forget("a").unwrap();
+        assert_eq!(among(&["b", "c"]).as_deref(), Some("b"));
         choice.set("c").unwrap();
         assert_eq!(among(&["a", "b", "c"]).as_deref(), Some("c"));
         assert_eq!(among(&["a", "b"]), None);
         assert_eq!(among(&["b"]).as_deref(), Some("b"));
+        choice.forget("c").unwrap();
+        assert_eq!(among(&["b", "c"]), None);
         // The first of an empty store, whatever was chosen in it before.
         choice.keep(&[], "d").unwrap();
         assert_eq!(among(&["d", "e"]).as_deref(), Some("d"));

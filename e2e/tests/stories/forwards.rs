@@ -249,7 +249,7 @@ fn forwards_outlive(backend: Backend) -> Result<()> {
     echoed(connect(local(host))?, b"at first")?;
 
     // The daemon ends, in good order and by force. Its connections end with it; the next one listens again.
-    home.banger(["daemon", "stop"])?.ok()?;
+    home.banger(["daemon", "stop", "--force"])?.ok()?;
     ensure!(connect(local(host)).is_err(), "nobody is there to listen");
     drop(server);
     let server = serve_echo(&home, "vm", guest)?;

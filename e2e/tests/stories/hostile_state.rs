@@ -223,7 +223,7 @@ fn goes_with_its_command(_: Backend) -> Result<()> {
         "--",
         "sh",
         "-c",
-        "echo up; sleep 1000",
+        "echo up; exec sleep 1000",
     ];
     let begin = || -> Result<_> {
         let mut client = home.command(args).spawn()?;

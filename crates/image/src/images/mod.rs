@@ -253,7 +253,8 @@ impl ImageStore {
         self.get(name)?;
         let path = self.name_file(name.as_str());
         std::fs::remove_file(&path).of("remove", &path)?;
-        files::sync_parent(&path)
+        files::sync_parent(&path)?;
+        self.choice().forget(name.as_str())
     }
 
     /// Removes the images that are not among `in_use` nor below one that is, but for the one to `spare`; with `dry_run`

@@ -248,6 +248,7 @@ impl KernelStore {
         );
         // Gone at once for everybody, and then piece by piece.
         std::fs::rename(&place, &old).of("remove", &place)?;
+        self.choice().forget(name.as_str())?;
         std::fs::remove_dir_all(&old).of("remove", &old)
     }
 

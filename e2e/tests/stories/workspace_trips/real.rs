@@ -65,7 +65,7 @@ pub(super) fn goes_and_comes(backend: Backend) -> Result<()> {
     git(&repository, &["apply", "--check", patch])?;
     home.banger(["vm", "workspace", "pull", "web"])?
         .ok()?
-        .saying("merge refs/banger/web/work")?;
+        .saying("banger vm workspace apply web")?;
     let head = home.sh("web", "cd /root/repo && git rev-parse HEAD")?;
     ensure!(
         line(&repository, &["rev-parse", "refs/banger/web/heads/topic"])? == head,
