@@ -2,9 +2,12 @@
 //! language, tracked or not, as `vm workspace prepare` has it; and what looks like a secret and is not tracked. Git's own
 //! directories never go.
 
+#[cfg(test)]
+mod agreement;
 mod pattern;
 mod patterns;
 mod tracked;
+mod wildmatch;
 
 use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
@@ -93,7 +96,8 @@ impl Ignored {
 impl Named {
     fn new(root: &Path, held: Arc<Dir>) -> Self {
         let repository = root.ancestors().find(|dir| dir.join(".git").exists());
-        let mut gits = Patterns::new(GITS, root, Arc::clone(&held), repository);
+        let fold = repository.is_some_and(tracked::ignores_case);
+        let mut gits = Patterns::new(GITS, root, Arc::clone(&held), repository).folding(fold);
         if let Some(repository) = repository {
             for file in [tracked::exclude(repository), tracked::of_user(repository)] {
                 let text = file.and_then(|file| tracked::patterns(&file)).unwrap_or_default();
@@ -101,7 +105,7 @@ impl Named {
             }
         }
         Self {
-            ours: Patterns::new(OURS, root, held, repository),
+            ours: Patterns::new(OURS, root, held, repository).folding(fold),
             gits,
             tracked: repository.map_or_else(HashSet::new, |_| tracked::despite_patterns(root)),
         }

@@ -1,12 +1,13 @@
 //! Patterns in the language of gitignore(5), read and matched in the very steps of git's `dir.c`: what is malformed means what it
-//! means to git, and literal beginnings are taken off before a pattern is matched. Only the matching of wildcards itself is
-//! gitoxide's. A test compares both with git.
+//! means to git, and literal beginnings are taken off before a pattern is matched. A test
+//! compares all of it with git.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use bstr::ByteSlice;
-use gix_glob::wildmatch;
+
+use super::wildmatch::{self, Mode};
 
 /// What has a meaning in a pattern.
 const SPECIAL: &[u8] = b"*?[\\";
@@ -44,11 +45,12 @@ impl File {
         }
     }
 
-    /// Whether `path`, which is absolute, is ignored; nothing if no pattern is of it. The last one counts.
-    pub(super) fn said(&self, path: &Path, is_dir: bool) -> Option<bool> {
+    /// Whether `path`, which is absolute, is ignored; nothing if no pattern is of it. The last one counts. Whether letters match
+    /// in either case is `fold`.
+    pub(super) fn said(&self, path: &Path, is_dir: bool, fold: bool) -> Option<bool> {
         let path = path.strip_prefix(&self.dir).ok()?.as_os_str().as_bytes();
         let mut patterns = self.patterns.iter().rev();
-        let found = patterns.find(|pattern| pattern.matches(path, is_dir))?;
+        let found = patterns.find(|pattern| pattern.matches(path, is_dir, fold))?;
         Some(!found.negative)
     }
 }
@@ -78,38 +80,40 @@ impl Pattern {
     }
 
     /// Whether it is of a path below the directory of its file.
-    fn matches(&self, path: &[u8], is_dir: bool) -> bool {
+    fn matches(&self, path: &[u8], is_dir: bool, fold: bool) -> bool {
         if self.of_dirs && !is_dir {
             return false;
         }
         if self.of_names {
             let name = path.rfind_byte(b'/').map_or(path, |at| &path[at + 1..]);
-            return self.matches_name(name);
+            return self.matches_name(name, fold);
         }
         let (text, literal) = match self.text.strip_prefix(b"/") {
             Some(text) => (text, self.literal.saturating_sub(1)),
             None => (&self.text[..], self.literal),
         };
-        let Some(path) = path.strip_prefix(&text[..literal]) else {
+        let (literal, text) = text.split_at(literal);
+        let Some((begin, path)) = path.split_at_checked(literal.len()) else {
             return false;
         };
-        let text = &text[literal..];
-        text.is_empty() && path.is_empty() || wild(text, path, wildmatch::Mode::NO_MATCH_SLASH_LITERAL)
+        same(literal, begin, fold) && wildmatch::matches(text, path, Mode { path: true, fold })
     }
 
-    fn matches_name(&self, name: &[u8]) -> bool {
+    fn matches_name(&self, name: &[u8], fold: bool) -> bool {
         if self.literal == self.text.len() {
-            self.text == name
+            same(&self.text, name, fold)
         } else if self.is_end {
-            name.ends_with(&self.text[1..])
+            let end = &self.text[1..];
+            let begin = name.len().checked_sub(end.len());
+            begin.is_some_and(|begin| same(end, &name[begin..], fold))
         } else {
-            wild(&self.text, name, wildmatch::Mode::empty())
+            wildmatch::matches(&self.text, name, Mode { path: false, fold })
         }
     }
 }
 
-fn wild(pattern: &[u8], text: &[u8], mode: wildmatch::Mode) -> bool {
-    gix_glob::wildmatch(pattern.as_bstr(), text.as_bstr(), mode)
+fn same(one: &[u8], other: &[u8], fold: bool) -> bool {
+    one == other || fold && one.eq_ignore_ascii_case(other)
 }
 
 /// A line without the spaces at its end, but for one that is escaped.

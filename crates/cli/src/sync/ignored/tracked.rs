@@ -87,6 +87,15 @@ pub(super) fn of_user(repository: &Path) -> Option<PathBuf> {
     Some(config.join("git/ignore"))
 }
 
+/// Whether patterns match in either case there.
+pub(super) fn ignores_case(repository: &Path) -> bool {
+    let told = git(
+        repository,
+        &["config", "-z", "--type=bool", "--get", "core.ignoreCase"],
+    );
+    told.is_some_and(|told| told == b"true\0")
+}
+
 /// What is in a file of patterns outside the tree, if it is a file. It may be behind links of its user's.
 pub(super) fn patterns(file: &Path) -> Option<Vec<u8>> {
     let file = Named::look(file).ok()?.open().ok()?;
