@@ -333,3 +333,41 @@ async fn good(response: Response) -> Result<Response, Answer> {
 fn said_digest(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(CONTENT_DIGEST)?.to_str().ok()?.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch::{Limits, client};
+    use crate::waiting::Waiting;
+
+    /// What a secret of `login` would be sent to, when a registry that was reached over TLS names this realm.
+    fn named(realm: &str, login: Login) -> Answer {
+        let reference: Reference = "registry.example/x".parse().unwrap();
+        let client_of = client("registry.example", Limits::default()).build().unwrap();
+        let reach = Reach::of("registry.example");
+        let repository = Repository::new(client_of, reach, reference, false, login);
+        let waiting = Waiting::new(tokio_util::sync::CancellationToken::new()).unwrap();
+        let told = waiting.wait(repository.token(realm, None)).unwrap();
+        told.err().unwrap()
+    }
+
+    #[test]
+    fn a_realm_without_tls_is_sent_no_secret() {
+        let password = || Login::Password {
+            name: "me".to_owned(),
+            password: "secret".to_owned(),
+        };
+        for realm in [
+            "http://registry.example/token",
+            "http://203.0.113.7/token",
+            "ftp://registry.example/",
+        ] {
+            for (case, login) in [("password", password()), ("token", Login::Token("t".to_owned()))] {
+                let answer = named(realm, login);
+                assert!(matches!(answer, Answer::UnsafeRealm { .. }), "{realm}: {answer}");
+                let scheme = realm.split(':').next().unwrap_or_default();
+                banger_cases::refused("registry", &format!("realm.{scheme}.{case}"));
+            }
+        }
+    }
+}
