@@ -11,6 +11,7 @@ pub(crate) const STORIES: &[Story] = &[
         committed_in_every_phase,
     ),
     in_guests("a_committed_disk_is_whole_while_the_guest_writes", a_busy_guest),
+    in_guests("vms_of_a_committed_image_are_machines_of_their_own", of_their_own),
     in_guests("an_image_is_built_by_a_script", built_by_a_script),
     in_guests("an_image_is_built_of_a_dockerfile", built_of_a_dockerfile).with("buildah"),
     on_the_host("a_dockerfile_needs_buildah", without_buildah),
@@ -66,6 +67,47 @@ fn committed_in_every_phase(backend: Backend) -> Result<()> {
     for image in [&running, &stopped, &killed] {
         home.banger(["image", "delete", image])?.ok()?;
     }
+    home.end()
+}
+
+fn of_their_own(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let image = named("own", backend);
+    home.create(backend, Image::Busybox, "origin", &[])?;
+    home.sh(
+        "origin",
+        "mkdir -p /var/lib/systemd /var/lib/dhcp; echo seed > /var/lib/systemd/random-seed; \
+         echo lease > /var/lib/dhcp/dhclient.leases; echo mine > /etc/mine; echo 10.0.0.1 db >> /etc/hosts",
+    )?;
+    let id = home.sh("origin", "cat /etc/machine-id")?;
+    home.banger(["vm", "commit", "origin", "--force", "--name", &image])?
+        .ok()?;
+    let mut ids = vec![id];
+    for name in ["one", "two"] {
+        create(&home, backend, &image, name)?;
+        let left = "cat /etc/mine; hostname; cat /etc/hostname; grep -c '10.0.0.1 db' /etc/hosts; \
+                    grep -c origin /etc/hosts; cat /var/lib/systemd/* /var/lib/dhcp/* 2>/dev/null | wc -l";
+        let seen = home.sh(name, left)?;
+        let lines: Vec<&str> = seen.lines().collect();
+        ensure!(lines == ["mine", name, name, "1", "0", "0"], "{seen}");
+        ids.push(home.sh(name, "cat /etc/machine-id")?);
+    }
+    // Over a restart, too.
+    for (name, id) in ["origin", "one"].into_iter().zip(&ids) {
+        home.banger(["vm", "stop", name])?.ok()?;
+        home.banger(["vm", "start", name])?.ok()?;
+        ensure!(
+            home.sh(name, "cat /etc/machine-id")? == *id,
+            "{name} is another now"
+        );
+    }
+    ensure!(
+        ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2] && ids.iter().all(|id| id.len() == 32),
+        "{ids:?}"
+    );
+    home.banger(["vm", "delete", "-f", "origin", "one", "two"])?
+        .ok()?;
+    home.banger(["image", "delete", &image])?.ok()?;
     home.end()
 }
 
