@@ -116,6 +116,8 @@ impl Making {
     /// A new directory `name` in `parent`.
     pub(crate) fn begin(parent: &Path, name: &str) -> Result<Self, Error> {
         let path = parent.join(name);
+        // A sweep between the making of the lock and the taking of it would see a lock that nobody holds.
+        let _apart = apart(parent)?;
         make_dir(&path)?;
         let lock = make_file(&path.join(LOCK))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).of("lock", &path)?;
@@ -163,18 +165,33 @@ impl Drop for Making {
     }
 }
 
+/// Keeps the beginning of directories in `parent`, and sweeps of it, apart from each other while it is held.
+fn apart(parent: &Path) -> Result<File, Error> {
+    let dir = File::open(parent).of("open", parent)?;
+    flock(&dir, FlockOperation::LockExclusive).of("lock", parent)?;
+    Ok(dir)
+}
+
 /// Removes the directories in `parent` that nobody is making any more.
 pub(crate) fn sweep(parent: &Path) {
+    let Ok(apart) = apart(parent) else { return };
+    let mut left = Vec::new();
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         let path = entry.path();
-        let held = match File::open(path.join(LOCK)) {
-            Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
-            // Its maker is between making the directory and its lock, or was killed there; the next sweep tells.
-            Err(_) => is_young(&path),
-        };
-        if !held {
-            let _ = std::fs::remove_dir_all(&path);
+        match File::open(path.join(LOCK)) {
+            // Held until it is gone, so that two sweeps do not meet in it.
+            Ok(lock) => match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => left.push((path, Some(lock))),
+                Err(_) => {}
+            },
+            // Its maker is just putting it in place, or was killed between directory and lock; the next sweep tells.
+            Err(_) if is_young(&path) => {}
+            Err(_) => left.push((path, None)),
         }
+    }
+    drop(apart);
+    for (path, _lock) in left {
+        let _ = std::fs::remove_dir_all(&path);
     }
 }
 
@@ -196,4 +213,36 @@ pub(crate) fn lock(path: &Path) -> Result<File, Error> {
         .of("open the lock", path)?;
     flock(&file, FlockOperation::LockExclusive).of("lock", path)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_sweep_lets_alone_what_is_just_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    sweep(dir.path());
+                }
+            });
+            for nth in 0..2000 {
+                let making = Making::begin(dir.path(), &nth.to_string()).unwrap();
+                assert!(
+                    make_file(&making.path().join("part")).is_ok(),
+                    "{nth} was swept away"
+                );
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        make_dir(&dir.path().join("killed")).unwrap();
+        make_file(&dir.path().join("killed").join(LOCK)).unwrap();
+        sweep(dir.path());
+        assert!(!dir.path().join("killed").exists());
+    }
 }
