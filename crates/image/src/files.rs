@@ -180,10 +180,11 @@ pub(crate) fn sweep(parent: &Path) {
         let path = entry.path();
         match File::open(path.join(LOCK)) {
             // Held until it is gone, so that two sweeps do not meet in it.
-            Ok(lock) => match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => left.push((path, Some(lock))),
-                Err(_) => {}
-            },
+            Ok(lock) => {
+                if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                    left.push((path, Some(lock)));
+                }
+            }
             // Its maker is just putting it in place, or was killed between directory and lock; the next sweep tells.
             Err(_) if is_young(&path) => {}
             Err(_) => left.push((path, None)),
