@@ -70,13 +70,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Outside the crates, nothing is used by anything that ships.
     ("banger-cases", &[]),
-    ("banger-e2e", &["banger-api", "banger-cases"]),
+    ("banger-e2e", &["banger-api", "banger-cases", "banger-model"]),
     (
         "xtask",
         &[
             "banger-api",
             "banger-cases",
             "banger-dns",
+            "banger-e2e",
             "banger-ext4",
             "banger-guest-api",
             "banger-model",

@@ -30,7 +30,7 @@ impl Listener {
         watched(socket).map(Self)
     }
 
-    /// The next connection of one who may give orders ([`peer`]); others are hung up on. When there is no descriptor for it,
+    /// The next connection of one who may give orders (`peer`); others are hung up on. When there is no descriptor for it,
     /// it waits until there may be.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! All that banger prints: results on standard output, tables for people and JSON for scripts; notes on standard error.
 //!
 //! Whoever controls a guest, an image, a registry or a repository chooses text that is printed here, so nothing reaches a
-//! terminal but through [`line`](self::line) (escaped) or [`stream`] (bytes that were asked for). `clippy.toml` beside this crate refuses
+//! terminal but through [`line()`] (escaped) or [`stream`] (bytes that were asked for). `clippy.toml` beside this crate refuses
 //! the other ways.
 
 mod line;
