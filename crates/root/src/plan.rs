@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,6 +48,11 @@ impl Store {
         })
     }
 
+    /// The directory.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
     /// Gives the directory and what is in it to the user that the helper becomes.
     ///
     /// # Errors
@@ -67,6 +72,17 @@ impl Store {
             .iter()
             .try_for_each(|name| give(name, AtFlags::empty()))?;
         give("", AtFlags::EMPTY_PATH)
+    }
+
+    /// Gives one file, if it is there.
+    pub(crate) fn give_file(&self, name: &str, uid: Uid, gid: Gid) -> Result<(), FileError> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        match chownat(&self.dir, name, Some(uid), Some(gid), flags) {
+            Err(errno) if errno != rustix::io::Errno::NOENT => {
+                Err(failed("give away", &self.path.join(name))(errno.into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Opens a file that a lock is held on, and makes it if there is none.

@@ -234,8 +234,10 @@ fn own(dir: &Path, user: user::Helper, apart: bool) -> Result<(Store, File), Ser
     };
     give(0, 0)?;
     let store = Store::open(dir)?;
+    store.give_file("lock", Uid::ROOT, Gid::ROOT)?;
     let lock = store.lock_file("lock")?;
     if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        store.give_file("lock", Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid))?;
         give(stat.st_uid, stat.st_gid)?;
         return Err(ServeError::Running(dir.to_owned()));
     }
@@ -255,7 +257,7 @@ fn open(config: &Config, ground: Ground) -> Result<Helper, ServeError> {
         true => Who::Apart,
         false => Who::Helper(ground.user.uid, ground.user.gid, resolvers),
     };
-    let confinement = confine(who, &[&config.state_dir])?;
+    let confinement = confine(who, &[ground.store.as_fd()])?;
     confinement.iter().for_each(log);
     let addresses = Addresses {
         room: (!is_apart).then(|| config.room.or_v6(ula)),
@@ -438,7 +440,11 @@ fn listen(path: &Path, owner: u32) -> io::Result<UnixListener> {
 
 fn directory(path: &Path, mode: u32) -> Result<(), FileError> {
     let made = DirBuilder::new().recursive(true).mode(mode).create(path);
-    let kept = made.and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)));
+    // Root without the right to change what is another user's has nothing to change in what a helper of before left.
+    let kept = made.and_then(|()| match fs::metadata(path)?.permissions().mode() & 0o7777 {
+        as_it_is if as_it_is == mode => Ok(()),
+        _ => fs::set_permissions(path, Permissions::from_mode(mode)),
+    });
     kept.map_err(failed("make the directory", path))
 }
 

@@ -3,10 +3,11 @@
 mod calls;
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use rustix::process::{Gid, Uid};
@@ -70,11 +71,12 @@ pub enum Who<'a> {
 
 /// Confines this process, which has one thread. Gives what it did, one line a means.
 ///
-/// `written` are the directories that stay writable.
+/// `written` are the directories that stay writable, by descriptors that were opened before: the user that the helper becomes
+/// may have no way to them by name.
 ///
 /// # Errors
 /// A means fails; one that the kernel lacks is said instead.
-pub fn confine(who: Who<'_>, written: &[&Path]) -> Result<Vec<String>, ConfineError> {
+pub fn confine(who: Who<'_>, written: &[BorrowedFd<'_>]) -> Result<Vec<String>, ConfineError> {
     let kept = match who {
         Who::Helper(..) | Who::Apart => (KEPT, AMBIENT),
         Who::Teller => (CapabilitySet::empty(), CapabilitySet::empty()),
@@ -136,13 +138,16 @@ fn capabilities(kept: CapabilitySet, ambient: CapabilitySet) -> rustix::io::Resu
         .try_for_each(|capability| configure_capability_in_ambient_set(capability, true))
 }
 
-fn landlock(who: Who<'_>, written: &[&Path]) -> Result<&'static str, RulesetError> {
+fn landlock(who: Who<'_>, written: &[BorrowedFd<'_>]) -> Result<&'static str, RulesetError> {
     let abi = ABI::V6;
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let write = AccessFs::WriteFile | AccessFs::Truncate;
     let run = AccessFs::ReadFile | AccessFs::Execute;
     let records = read | write | AccessFs::MakeReg | AccessFs::RemoveFile;
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+    let beneath = written
+        .iter()
+        .map(|dir| Ok::<_, RulesetError>(PathBeneath::new(dir, records)));
     // Below those paths that exist; to a file, only what there is to do with a file.
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -163,7 +168,7 @@ fn landlock(who: Who<'_>, written: &[&Path]) -> Result<&'static str, RulesetErro
             .add_rules(path_beneath_rules(&RUN[..3], run))?
             .add_rules(path_beneath_rules(["/proc/sys/net"], read | write))?
             .add_rules(path_beneath_rules(["/dev/net/tun"], device))?
-            .add_rules(path_beneath_rules(written, records))?;
+            .add_rules(beneath)?;
     }
     if let Who::Helper(_, _, resolvers) = who {
         rules = rules

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -118,7 +119,8 @@ pub(crate) fn confinement_holds() {
     let confined = std::thread::spawn(move || {
         let (uid, gid) = (Uid::from_raw(HELPER), Gid::from_raw(HELPER));
         std::os::unix::fs::chown(&inside, Some(HELPER), Some(HELPER)).unwrap();
-        confine(Who::Helper(uid, gid, Path::new("/etc")), &[&inside]).unwrap();
+        let held = std::fs::File::open(&inside).unwrap();
+        confine(Who::Helper(uid, gid, Path::new("/etc")), &[held.as_fd()]).unwrap();
         let refused = |what: &str, result: std::io::Result<()>| {
             let denied = result
                 .as_ref()
@@ -194,7 +196,8 @@ pub(crate) fn no_other_system_call_is_left() {
     let confined = std::thread::spawn(move || {
         let (uid, gid) = (Uid::from_raw(HELPER), Gid::from_raw(HELPER));
         std::os::unix::fs::chown(&inside, Some(HELPER), Some(HELPER)).unwrap();
-        confine(Who::Helper(uid, gid, Path::new("/etc")), &[&inside]).unwrap();
+        let held = std::fs::File::open(&inside).unwrap();
+        confine(Who::Helper(uid, gid, Path::new("/etc")), &[held.as_fd()]).unwrap();
         // SAFETY: the arguments are numbers that are no memory and no descriptor, and where the filter fails, of no use.
         let call = |number: libc::c_long, first: libc::c_long, second: libc::c_long| unsafe {
             (
