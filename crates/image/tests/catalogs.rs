@@ -149,7 +149,8 @@ fn files(dir: &Path) -> Vec<String> {
             false => names.push(entry.file_name().to_str().unwrap().to_owned()),
         }
     }
-    names.retain(|name| name != ".lock");
+    // The store's own: its lock, and which kernel is the default one.
+    names.retain(|name| !matches!(name.as_str(), ".lock" | ".default.json"));
     names.sort();
     names
 }
