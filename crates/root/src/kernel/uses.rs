@@ -63,10 +63,14 @@ pub(super) fn of_resolvers(bridge: &str) -> io::Result<Vec<Use>> {
     let own = index(bridge)
         .ok()
         .map(|index| Path::new(RESOLVED_LINKS).join(index.to_string()));
-    let told: Vec<IpAddr> = match &own {
-        Some(own) => resolvers(&text(own)?).collect(),
-        None => Vec::new(),
-    };
+    let index = index(bridge).ok();
+    // Resolved's files of a link are its own; what we told it of the bridge is the bridge's addresses.
+    let addresses = list::<_, Vec<_>>(libc::RTM_GETADDR, &[0; 8], message::peer)?;
+    let of_bridge = addresses.into_iter().filter(|(link, _)| Some(*link) == index);
+    let mut told: Vec<IpAddr> = of_bridge.map(|(_, address)| address).collect();
+    if let Some(own) = &own {
+        told.extend(resolvers(&readable(own)?));
+    }
     let mut uses = Vec::new();
     let mut look = |path: &Path, text: &str, known: &[IpAddr]| {
         let addresses = resolvers(text).filter(|address| !known.contains(address));
@@ -83,17 +87,32 @@ pub(super) fn of_resolvers(bridge: &str) -> io::Result<Vec<Use>> {
     }
     for dir in DIRS {
         let entries = match fs::read_dir(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+                ) =>
+            {
+                continue;
+            }
             entries => entries?,
         };
         for entry in entries {
             let path = entry?.path();
             if Some(&path) != own.as_ref() {
-                look(&path, &text(&path)?, &[]);
+                look(&path, &readable(&path)?, &[]);
             }
         }
     }
     Ok(uses)
+}
+
+/// The text of a file of one link, which may be for others alone: what is in it stands in the file of all links, too.
+fn readable(path: &Path) -> io::Result<String> {
+    match text(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(String::new()),
+        text => text,
+    }
 }
 
 /// A file's text; nothing where there is no such file.
