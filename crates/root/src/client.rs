@@ -10,6 +10,10 @@ use std::time::Duration;
 use banger_model::network::{Finding, Flow, Network, Rules, Slot};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::{PidfdFlags, pidfd_open};
+
 use crate::wire::{
     Answer, Attach, Attached, DnsSocket, Failure, Range, Reply, Status, Verb, frame, read_body, read_frame,
 };
@@ -77,6 +81,21 @@ impl Client {
                 source,
             }),
         }
+    }
+
+    /// Waits until the helper of this connection has ended, for a moment: after the connection broke, that is the likely reason.
+    pub fn wait_for_end(&self) {
+        let helper = socket_peercred(&self.socket).ok().map(|peer| peer.pid);
+        // One that has ended has no descriptor.
+        let Some(helper) = helper.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
+            return;
+        };
+        let moment = Timespec {
+            tv_sec: 2,
+            tv_nsec: 0,
+        };
+        // Whoever connects next sees whether it has.
+        let _ = poll(&mut [PollFd::new(&helper, PollFlags::IN)], Some(&moment));
     }
 
     /// Sends one verb and waits for its reply. [`Reply::Failed`] is an error here.

@@ -194,7 +194,8 @@ impl Helper {
     }
 
     /// A connection that broke, because the helper was restarted, is made once more: every verb says what shall be, so
-    /// saying it twice is no harm.
+    /// saying it twice is no harm. A helper that is being killed still accepts connections until it has ended, so its end
+    /// is waited for.
     fn call_or<T>(
         &self,
         absent: Absent,
@@ -208,8 +209,10 @@ impl Helper {
                 Some(client) => call(client),
                 None => Err(CallError::Closed),
             };
-            if matches!(result, Err(CallError::Exchange(_) | CallError::Closed)) {
-                line.client = None;
+            if matches!(result, Err(CallError::Exchange(_) | CallError::Closed))
+                && let Some(broken) = line.client.take()
+            {
+                broken.wait_for_end();
             }
             Ok::<_, Error>(result)
         };
