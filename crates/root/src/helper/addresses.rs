@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::net::IpAddr;
 
-use banger_model::network::{Conflict, Network, Prepared, Room, Ula, bridge_name, conflict, converge};
+use banger_model::network::{Conflict, Network, Prepared, Room, Ula, Use, bridge_name, conflict, converge};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{Helper, Left, Refusal};
@@ -62,7 +63,7 @@ impl Helper {
         Ok(Range {
             room: self.addresses.room,
             ula: self.addresses.ula,
-            used: self.host.uses(&bridge_name(self.owner), self.look(false))?,
+            used: self.uses(false)?,
         })
     }
 
@@ -104,8 +105,16 @@ impl Helper {
 
     /// Why the network may not have its addresses. What it `has`, no connection of the host's goes elsewhere for.
     fn conflict(&self, network: &Network, has: bool) -> Result<Option<Conflict>, HostError> {
-        let uses = self.host.uses(&bridge_name(self.owner), self.look(has))?;
+        let uses = self.uses(has)?;
         Ok(conflict(network, self.addresses.room.as_ref(), &uses))
+    }
+
+    /// What the host uses, but by the network that is prepared now: not by one that is only asked for.
+    fn uses(&self, has: bool) -> Result<Vec<Use>, HostError> {
+        let gateways = |now: &Network| [now.subnet.gateway().into(), now.ula.gateway().into()];
+        let gateways: Option<[IpAddr; 2]> = self.plan.network().map(gateways);
+        let gateways = gateways.as_ref().map_or(&[][..], |two| &two[..]);
+        self.host.uses(&bridge_name(self.owner), gateways, self.look(has))
     }
 
     const fn look(&self, has: bool) -> Look {

@@ -11,6 +11,7 @@ mod watch;
 use std::fmt::Display;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 
 use banger_model::network::{Observed, Step, Use, filter};
 
@@ -39,12 +40,12 @@ pub trait Host: Send {
     /// The kernel does not tell.
     fn observe(&self) -> Result<Observed, HostError>;
 
-    /// What the host uses of addresses, but by the interface `bridge`: routes and what they lead through, and as far as `more`
-    /// says so, whom it asks for names and whom it is connected to.
+    /// What the host uses of addresses, but by the interface `bridge`, whose addresses are `gateways` if it is there: routes and
+    /// what they lead through, and as far as `more` says so, whom it asks for names and whom it is connected to.
     ///
     /// # Errors
     /// It cannot be looked up.
-    fn uses(&self, bridge: &str, more: Look) -> Result<Vec<Use>, HostError>;
+    fn uses(&self, bridge: &str, gateways: &[IpAddr], more: Look) -> Result<Vec<Use>, HostError>;
 
     /// A setting's value, by its path below `/proc/sys`; none if there is no such setting.
     ///
@@ -85,10 +86,10 @@ impl Host for Kernel {
         netlink::observe().map_err(cannot("read the host's network"))
     }
 
-    fn uses(&self, bridge: &str, more: Look) -> Result<Vec<Use>, HostError> {
+    fn uses(&self, bridge: &str, gateways: &[IpAddr], more: Look) -> Result<Vec<Use>, HostError> {
         let mut all = uses::of_routes(bridge).map_err(cannot("read the host's routes"))?;
         if more >= Look::Resolvers {
-            all.extend(uses::of_resolvers(bridge).map_err(cannot("read the host's resolvers"))?);
+            all.extend(uses::of_resolvers(bridge, gateways).map_err(cannot("read the host's resolvers"))?);
         }
         if more >= Look::Connections {
             all.extend(uses::of_connections().map_err(cannot("read the host's connections"))?);

@@ -58,17 +58,15 @@ pub(super) fn of_routes(bridge: &str) -> io::Result<Vec<Use>> {
     Ok(uses)
 }
 
-/// Whom the host asks for names, but the owner's bridge: what systemd-resolved was told of that by us.
-pub(super) fn of_resolvers(bridge: &str) -> io::Result<Vec<Use>> {
+/// Whom the host asks for names, but the owner's bridge: what systemd-resolved was told of that by us. `gateways` are the
+/// bridge's addresses, which resolved has from us while there is a bridge: its own file of the link may be closed to us.
+pub(super) fn of_resolvers(bridge: &str, gateways: &[IpAddr]) -> io::Result<Vec<Use>> {
     let own = index(bridge)
         .ok()
         .map(|index| Path::new(RESOLVED_LINKS).join(index.to_string()));
-    let index = index(bridge).ok();
-    // Resolved's files of a link are its own; what we told it of the bridge is the bridge's addresses.
-    let addresses = list::<_, Vec<_>>(libc::RTM_GETADDR, &[0; 8], message::peer)?;
-    let of_bridge = addresses.into_iter().filter(|(link, _)| Some(*link) == index);
-    let mut told: Vec<IpAddr> = of_bridge.map(|(_, address)| address).collect();
+    let mut told = Vec::new();
     if let Some(own) = &own {
+        told.extend(gateways);
         told.extend(resolvers(&readable(own)?));
     }
     let mut uses = Vec::new();

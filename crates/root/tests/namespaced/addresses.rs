@@ -258,15 +258,23 @@ pub(crate) fn a_resolver_is_not_shadowed() {
     }
     // What resolved was told of the bridge by the helper itself is no one else's.
     world.prepared();
-    let own = "mkdir -p ROOT/run/systemd/resolve/netif; index=$(cat /sys/class/net/bgr39u/ifindex); \
+    let own = "mkdir -p ROOT/run/systemd/resolve/netif; \
                index=$(ip -o link show dev bgr39u | cut -d: -f1); \
                echo SERVERS=172.16.0.1 > ROOT/run/systemd/resolve/netif/$index; \
                echo nameserver 172.16.0.1 > ROOT/run/systemd/resolve/resolv.conf";
-    let own = own.replace("index=$(cat /sys/class/net/bgr39u/ifindex); ", "");
-    world.host.sh(&own.replace("ROOT", &root));
-    world.client().rebuild().unwrap();
-    world.client().attach(attach(0)).unwrap();
-    assert_eq!(world.client().status().unwrap().withdrawn, None);
+    // The directory of links is resolved's alone on a real host; the file of all is everybody's.
+    for mode in ["0755", "0700"] {
+        let act = format!("{own}; chmod {mode} ROOT/run/systemd/resolve/netif");
+        world.host.sh(&act.replace("ROOT", &root));
+        world.client().rebuild().unwrap();
+        world.client().attach(attach(0)).unwrap();
+        assert_eq!(world.client().status().unwrap().withdrawn, None, "mode {mode}");
+    }
+    // Another resolver in the same file is someone else's all the same.
+    let act = "echo nameserver 172.16.0.53 >> ROOT/run/systemd/resolve/resolv.conf";
+    world.host.sh(&act.replace("ROOT", &root));
+    assert!(world.client().attach(attach(1)).is_err());
+    refused("root-helper", "shadow.resolver-beside-our-own");
 }
 
 pub(crate) fn what_the_host_is_connected_to_is_not_shadowed() {

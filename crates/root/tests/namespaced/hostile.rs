@@ -1,6 +1,7 @@
 //! The owner's own programs against the helper.
 
 use std::io::{Read, Write};
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -229,7 +230,7 @@ impl Host for Idle {
         Ok(Observed::default())
     }
 
-    fn uses(&self, _: &str, _: Look) -> Result<Vec<Use>, HostError> {
+    fn uses(&self, _: &str, _: &[IpAddr], _: Look) -> Result<Vec<Use>, HostError> {
         Ok(Vec::new())
     }
 

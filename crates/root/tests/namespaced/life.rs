@@ -1,6 +1,7 @@
 //! Making, changing, repairing and removing; with others on the host, and with a host that refuses.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -251,8 +252,8 @@ impl Host for Failing {
         self.kernel.observe()
     }
 
-    fn uses(&self, bridge: &str, more: Look) -> Result<Vec<Use>, HostError> {
-        self.kernel.uses(bridge, more)
+    fn uses(&self, bridge: &str, gateways: &[IpAddr], more: Look) -> Result<Vec<Use>, HostError> {
+        self.kernel.uses(bridge, gateways, more)
     }
 
     fn setting(&self, key: &str) -> Result<Option<String>, HostError> {
