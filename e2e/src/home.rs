@@ -15,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::output::Output;
 use crate::store::{self, Image};
 use crate::user::{self, PlainUser};
-use crate::{Backend, processes};
+use crate::{Backend, last_words, processes};
 
 /// A directory that is `BANGER_HOME` for one story. Images and kernels are shared; everything else is its own.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Home {
     longest: Duration,
     /// The user that programs run as, if it is another than ours.
     user: Option<PlainUser>,
+    /// What its VMs boot.
+    images: Vec<Image>,
 }
 
 /// Where the programs are that are tested: `target/debug`, as `make test` builds them.
@@ -53,7 +55,8 @@ impl Home {
     /// # Errors
     /// When something cannot be made.
     pub fn new(images: &[Image]) -> Result<Self> {
-        let home = Self::bare()?;
+        let mut home = Self::bare()?;
+        home.images.extend(images);
         let shared = store::shared()?.join("data");
         std::fs::create_dir_all(&shared)?;
         std::os::unix::fs::symlink(&shared, home.path().join("data"))?;
@@ -64,7 +67,7 @@ impl Home {
         Ok(home)
     }
 
-    /// The same with stores that are its own, which have what the shared ones have.
+    /// The same with stores that are its own, which have the kernels and its images.
     ///
     /// # Errors
     /// When it cannot be copied.
@@ -74,14 +77,12 @@ impl Home {
         let shared = std::fs::read_link(&data)?;
         std::fs::remove_file(&data)?;
         std::fs::create_dir(&data)?;
-        // The busybox image and the kernels alone: others have gigabytes.
-        let copied = Command::new("cp")
-            .args(["-a", "--sparse=always"])
-            .arg(shared.join("kernels"))
-            .arg(&data)
-            .status()?;
-        ensure!(copied.success(), "the kernels were not copied");
-        store::prepare_image(self, Image::Busybox)
+        store::copy_kernels(&shared, &data)?;
+        // Only these, and made anew: others have gigabytes, and change while other stories are told.
+        for image in &self.images {
+            store::prepare_image(self, *image)?;
+        }
+        Ok(())
     }
 
     /// A new home that shares nothing and has nothing.
@@ -99,6 +100,7 @@ impl Home {
             netns: None,
             longest: LONGEST,
             user: None,
+            images: Vec::new(),
         })
     }
 
@@ -135,6 +137,7 @@ impl Home {
     /// # Errors
     /// When it cannot be given away; it takes root.
     pub fn of_plain_user(mut self, netns: &str) -> Result<Self> {
+        self.own_stores()?;
         self.banger(["daemon", "stop"])?.ok()?;
         let user = PlainUser::moving_into(self.path(), &self.programs)?;
         self.programs = user.programs();
@@ -368,6 +371,7 @@ impl Home {
 impl Drop for Home {
     /// A story that failed leaves processes; they are this home's own.
     fn drop(&mut self) {
+        last_words::keep(&self.path().join("state/bangerd.log"));
         processes::kill(self.path());
     }
 }

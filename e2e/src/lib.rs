@@ -6,6 +6,7 @@ mod hosted;
 pub mod hostile;
 mod internet;
 pub mod kills;
+pub mod last_words;
 mod mirror;
 mod output;
 mod processes;

@@ -101,6 +101,20 @@ pub(crate) fn prepare_kernels(home: &Home) -> Result<()> {
     Ok(())
 }
 
+/// Gives a store the kernels that another one has.
+pub(crate) fn copy_kernels(from: &Path, to: &Path) -> Result<()> {
+    // None is being imported meanwhile.
+    let _making = lock()?;
+    let copied = Command::new("cp")
+        .args(["-a", "--sparse=always", "--reflink=auto"])
+        .arg(from.join("kernels"))
+        .arg(to)
+        .output()?;
+    let words = String::from_utf8_lossy(&copied.stderr);
+    ensure!(copied.status.success(), "the kernels were not copied: {words}");
+    Ok(())
+}
+
 /// Makes sure of an image.
 pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
     let _making = lock()?;

@@ -9,12 +9,25 @@ use anyhow::{Context, Result, ensure};
 /// A user id that no account of a fresh host has.
 const UID: &str = "61234";
 
-/// What becomes that user. The devices are as they are on most hosts, for everybody, whatever they are on this one.
-const BECOMING: &str = "for device in net/tun kvm; do
-    if [ -e $0/dev/$device ]; then mount --bind $0/dev/$device /dev/$device; fi
+/// The variable that names a Firecracker which is not on PATH.
+const FIRECRACKER: &str = "BANGER_FIRECRACKER";
+
+/// What becomes that user. The devices are as they are on most hosts, for everybody, whatever they are on this one: their
+/// nodes are made in a file system of this command's own, because that of homes may be one without devices.
+const BECOMING: &str = "set -e
+mount -t tmpfs -o mode=755 devices \"$0/dev\"
+mkdir \"$0/dev/net\"
+for device in net/tun kvm; do
+    if [ -e /dev/$device ]; then
+        mknod -m 666 \"$0/dev/$device\" c $(stat -L -c '0x%t 0x%T' /dev/$device)
+        mount --bind \"$0/dev/$device\" /dev/$device
+    fi
 done
 user=$1; shift
 exec setpriv --reuid $user --regid $user --clear-groups -- \"$@\"";
+
+/// Programs of the host that VMs need and that are one file each; QEMU, which is many, comes from a package.
+const OF_THE_HOST: [&str; 4] = ["firecracker", "vhost-device-vsock", "pasta", "passt"];
 
 /// What a user has who runs VMs.
 pub(crate) fn of_a_user(programs: &Path) -> Vec<PathBuf> {
@@ -33,47 +46,26 @@ pub(crate) struct PlainUser {
 }
 
 impl PlainUser {
-    /// Gives the home away: its shared store becomes a copy, and programs lie in it, because this checkout may be one that
-    /// only root can enter.
+    /// Gives away a home that shares nothing. Programs lie in it, because this checkout may be one that only root can enter,
+    /// and so may be where root's programs are.
     pub(crate) fn moving_into(home: &Path, programs: &Path) -> Result<Self> {
         let user = Self {
             home: home.to_owned(),
         };
-        let shared = std::fs::canonicalize(home.join("data"))?;
-        std::fs::remove_file(home.join("data"))?;
-        let sparse = ["-a", "--sparse=always", "--reflink=auto"];
-        run(Command::new("cp")
-            .args(sparse)
-            .arg(&shared)
-            .arg(home.join("data")))?;
         let bin = user.programs();
-        std::fs::create_dir(&bin)?;
-        for program in of_a_user(programs) {
-            run(Command::new("cp").arg("--reflink=auto").arg(&program).arg(&bin))?;
+        for dir in [&bin, &user.temporary(), &home.join("dev")] {
+            std::fs::create_dir(dir)?;
         }
-        user.open_devices()?;
+        let of_the_host = OF_THE_HOST.into_iter().filter_map(find);
+        for program in of_a_user(programs).into_iter().chain(of_the_host) {
+            // What is a link here is a program there; one that is there already was found twice.
+            let sparing = ["--dereference", "--reflink=auto", "--no-clobber"];
+            run(Command::new("cp").args(sparing).arg(&program).arg(&bin))?;
+        }
         run(Command::new("chown")
             .args(["-R", &format!("{UID}:{UID}")])
             .arg(home))?;
         Ok(user)
-    }
-
-    /// Devices that only root may open here get a second node, which is bound over the first for this user alone.
-    fn open_devices(&self) -> Result<()> {
-        for name in ["net/tun", "kvm"] {
-            let device = Path::new("/dev").join(name);
-            let Ok(metadata) = std::fs::metadata(&device) else {
-                continue;
-            };
-            if metadata.permissions().mode() & 0o006 == 0o006 {
-                continue;
-            }
-            let copy = self.home.join("dev").join(name);
-            std::fs::create_dir_all(copy.parent().context("a directory of devices")?)?;
-            run(Command::new("cp").arg("-a").arg(&device).arg(&copy))?;
-            std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o666))?;
-        }
-        Ok(())
     }
 
     /// Where the user's programs are.
@@ -81,14 +73,24 @@ impl PlainUser {
         self.home.join("bin")
     }
 
-    /// The user's variables.
+    fn temporary(&self) -> PathBuf {
+        self.home.join("tmp")
+    }
+
+    /// The user's variables. What names a program of root's names the user's.
     pub(crate) fn env(&self) -> Vec<(String, String)> {
         let path = std::env::var("PATH").unwrap_or_default();
         let shown = |path: &Path| path.display().to_string();
-        vec![
+        let mut env = vec![
             ("HOME".to_owned(), shown(&self.home)),
             ("PATH".to_owned(), format!("{}:{path}", shown(&self.programs()))),
-        ]
+            ("TMPDIR".to_owned(), shown(&self.temporary())),
+        ];
+        let firecracker = self.programs().join("firecracker");
+        if std::env::var_os(FIRECRACKER).is_some() && firecracker.exists() {
+            env.push((FIRECRACKER.to_owned(), shown(&firecracker)));
+        }
+        env
     }
 
     /// Words before a command that let it run as the user; they take root.
@@ -102,13 +104,23 @@ impl PlainUser {
     }
 }
 
+/// Where a program is that a home of root's would run.
 fn find(program: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(FIRECRACKER).filter(|_| program == "firecracker");
     let installed = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo/bin"));
+    let cargo = std::env::var_os("CARGO_HOME").map(|cargo| PathBuf::from(cargo).join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs: Vec<PathBuf> = std::env::split_paths(&path).chain(installed).collect();
-    dirs.into_iter()
-        .map(|dir| dir.join(program))
-        .find(|path| path.is_file())
+    let dirs = std::env::split_paths(&path).chain(cargo).chain(installed);
+    named
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(dirs.map(|dir| dir.join(program)))
+        .find(|path| is_executable(path))
+}
+
+fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 fn run(command: &mut Command) -> Result<()> {

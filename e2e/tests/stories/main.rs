@@ -44,7 +44,7 @@ mod workspace_trips;
 mod workspaces;
 
 use anyhow::Result;
-use banger_e2e::{Backend, HUNG, program_absence, root_absence};
+use banger_e2e::{Backend, HUNG, last_words, program_absence, root_absence};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// A story and the backends that can tell it.
@@ -187,13 +187,13 @@ fn trial(backend: Backend, story: &Story, absence: &Result<Option<String>>) -> T
         Ok(None) => {
             let told = name.clone();
             Trial::test(name, move || {
-                let mut outcome = tell(backend).map_err(|error| format!("{error:#}"));
+                let mut outcome = told_once(tell, backend);
                 if let Err(why) = &outcome
                     && backend == Backend::Tcg
                     && STALLS.iter().any(|stall| why.contains(stall))
                 {
                     eprintln!("{told} is told once more: QEMU's vsock device stalled: {why}");
-                    outcome = tell(backend).map_err(|error| format!("{error:#}"));
+                    outcome = told_once(tell, backend);
                 }
                 outcome.map_err(Failed::from)
             })
@@ -204,4 +204,17 @@ fn trial(backend: Backend, story: &Story, absence: &Result<Option<String>>) -> T
             Trial::test(name, move || Err(Failed::from(why)))
         }
     }
+}
+
+/// Tells a story; one that fails has all reasons with it, and what its daemons said.
+fn told_once(tell: fn(Backend) -> Result<()>, backend: Backend) -> Result<(), String> {
+    last_words::take();
+    let outcome = tell(backend);
+    let words = last_words::take();
+    outcome.map_err(|error| {
+        if words.is_empty() {
+            return format!("{error:#}");
+        }
+        format!("{error:#}\nthe end of the daemons' logs:{words}")
+    })
 }
