@@ -142,7 +142,8 @@ fn by_resolved(backend: Backend) -> Result<()> {
         .failed()?
         .saying("Connection refused")?;
     as_owner("vm delete --force one")?.ok()?;
-    found("one.vm")?.failed()?.saying("not found")?;
+    // Without a VM the bridge has no carrier: a second later resolved asks nobody there, and its words are others.
+    found("one.vm")?.failed()?;
     system(&home, &[&["uninstall", "--purge"], &OWNER[..]].concat())?.ok()?;
     let domains = home.sh("host", "resolvectl domain")?;
     ensure!(!domains.contains("~vm"), "{domains}");
