@@ -3,7 +3,6 @@
 //!
 //! What the guest agent and the root helper say in them is theirs; sockets are too.
 
-pub mod around;
 pub mod log;
 pub mod route;
 

@@ -17,7 +17,11 @@ const ADDR_GEN_MODE_NONE: u8 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
-const RTPROT_RA: u8 = 9;
+/// A route that the kernel made of an address.
+pub const RTPROT_KERNEL: u8 = 2;
+/// A route that a router announced.
+pub const RTPROT_RA: u8 = 9;
+const RTA_NH_ID: u16 = 30;
 /// What follows the length and the family of the address behind `RTA_VIA`.
 const RTA_VIA: u16 = 18;
 const FRA_DST: u16 = 1;
@@ -36,6 +40,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is up.
     pub up: bool,
+    /// Whether those who are on it find each other: not so on tunnels, to which routes of half the Internet may lead.
+    pub shared: bool,
     /// What made it: `bridge`, `tun`, `veth`; nothing for hardware.
     pub kind: String,
     /// The interface that it is a port of.
@@ -46,11 +52,20 @@ pub struct Link {
     pub owner: Option<u32>,
 }
 
+impl Link {
+    /// Whether it is a bridge.
+    pub fn is_bridge(&self) -> bool {
+        self.kind == "bridge"
+    }
+}
+
 /// The link of an `RTM_NEWLINK`.
 pub fn link(body: &[u8]) -> Option<Link> {
+    let (index, flags) = (number(body, 4)?, number(body, 8)?.cast_signed());
     let mut link = Link {
-        index: number(body, 4)?,
-        up: number(body, 8)? & libc::IFF_UP as u32 != 0,
+        index,
+        up: flags & libc::IFF_UP != 0,
+        shared: flags & (libc::IFF_POINTOPOINT | libc::IFF_NOARP) == 0,
         ..Link::default()
     };
     let (mut info, mut data) = (&[][..], &[][..]);
@@ -78,19 +93,32 @@ pub fn link(body: &[u8]) -> Option<Link> {
     Some(link)
 }
 
-/// The link, the address and the length of its prefix of an `RTM_NEWADDR`.
-pub fn address(body: &[u8]) -> Option<(u32, IpAddr, u8)> {
-    let values = body.get(8..)?;
-    // Of a point-to-point link the other kind is the peer's; IPv6 has that kind alone.
-    let own = find(values, IFA_LOCAL).or_else(|| find(values, IFA_ADDRESS))?;
-    Some((number(body, 4)?, ip(own)?, *body.get(1)?))
+/// An address of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The link.
+    pub link: u32,
+    /// The link's own address.
+    pub own: IpAddr,
+    /// How many bits of it the addresses on the link have.
+    pub prefix: u8,
+    /// The other end's, where that is told apart.
+    pub peer: Option<IpAddr>,
 }
 
-/// The link and the peer's address of an `RTM_NEWADDR`, where that is another one than the link's own.
-pub fn peer(body: &[u8]) -> Option<(u32, IpAddr)> {
+/// The address of an `RTM_NEWADDR`.
+pub fn address(body: &[u8]) -> Option<Address> {
     let values = body.get(8..)?;
-    let (own, peer) = (find(values, IFA_LOCAL)?, find(values, IFA_ADDRESS)?);
-    (own != peer).then_some((number(body, 4)?, ip(peer)?))
+    let of = |kind| find(values, kind).and_then(ip);
+    // Of a point-to-point link the other kind is the peer's; IPv6 has that kind alone.
+    let other = of(IFA_ADDRESS);
+    let own = of(IFA_LOCAL).or(other)?;
+    Some(Address {
+        link: number(body, 4)?,
+        own,
+        prefix: *body.get(1)?,
+        peer: other.filter(|peer| *peer != own),
+    })
 }
 
 /// A rule of policy routing that is for a block of destinations.
@@ -125,14 +153,30 @@ pub struct Route {
     pub first: IpAddr,
     /// How many bits of it all of them have.
     pub prefix: u8,
-    /// Whether it says who has its addresses; those of broadcast and multicast do not.
-    pub reaches: bool,
-    /// Whether a router announced it.
-    pub announced: bool,
+    /// What becomes of packets (`RTN_…`).
+    pub kind: u8,
+    /// Who made it (`RTPROT_…`).
+    pub protocol: u8,
     /// By which link, if by one alone.
     pub link: Option<u32>,
+    /// Whether its addresses are on that link.
+    pub direct: bool,
     /// Through whom, each with the link, if that is said.
     pub gateways: Vec<(Option<u32>, IpAddr)>,
+}
+
+impl Route {
+    /// Whether it says who has its addresses; those of broadcast and multicast do not.
+    pub const fn reaches(&self) -> bool {
+        matches!(
+            self.kind,
+            libc::RTN_UNICAST
+                | libc::RTN_LOCAL
+                | libc::RTN_BLACKHOLE
+                | libc::RTN_UNREACHABLE
+                | libc::RTN_PROHIBIT
+        )
+    }
 }
 
 /// The route of an `RTM_NEWROUTE`, of IPv4 or IPv6.
@@ -147,19 +191,15 @@ pub fn route(body: &[u8]) -> Option<Route> {
     let link = find(values, libc::RTA_OIF).and_then(|link| number(link, 0));
     let hops = find(values, libc::RTA_MULTIPATH).unwrap_or_default();
     let gateways = gateway(values).map(|gateway| (link, gateway)).into_iter();
+    let further = [libc::RTA_GATEWAY, libc::RTA_MULTIPATH, RTA_VIA, RTA_NH_ID];
+    let leads_further = further.iter().any(|&kind| find(values, kind).is_some());
     Some(Route {
         first: find(values, libc::RTA_DST).map_or(Some(any), ip)?,
         prefix,
-        reaches: matches!(
-            kind,
-            libc::RTN_UNICAST
-                | libc::RTN_LOCAL
-                | libc::RTN_BLACKHOLE
-                | libc::RTN_UNREACHABLE
-                | libc::RTN_PROHIBIT
-        ),
-        announced: protocol == RTPROT_RA,
+        kind,
+        protocol,
         link,
+        direct: kind == libc::RTN_UNICAST && link.is_some() && !leads_further,
         gateways: gateways.chain(next_hops(hops)).collect(),
     })
 }
@@ -185,19 +225,12 @@ fn next_hops(mut rest: &[u8]) -> Vec<(Option<u32>, IpAddr)> {
     found
 }
 
-/// A message about a link (`struct ifinfomsg`), which comes up by it if it shall; index 0 is one that is to be made.
-pub fn link_message(kind: u16, flags: i32, index: u32, up: bool) -> Message {
-    // Any family and type; the flags are also the mask of what changes.
-    let state = if up { libc::IFF_UP as u32 } else { 0 };
-    let body = [0, index, state, state].map(u32::to_ne_bytes);
+/// A message about a link (`struct ifinfomsg`), which is up or down by it, if that is said; index 0 is one that is to be made.
+pub fn link_message(kind: u16, flags: i32, index: u32, up: Option<bool>) -> Message {
+    // Any family and type; behind the flags, which of them change.
+    let flag = |set: bool| if set { libc::IFF_UP as u32 } else { 0 };
+    let body = [0, index, flag(up == Some(true)), flag(up.is_some())].map(u32::to_ne_bytes);
     Message::new(kind, flags | CHANGE, body.as_flattened())
-}
-
-/// Brings a link down.
-pub fn down_message(index: u32) -> Message {
-    // What changes is the flag, to nothing.
-    let body = [0, index, 0, libc::IFF_UP as u32].map(u32::to_ne_bytes);
-    Message::new(libc::RTM_SETLINK, CHANGE, body.as_flattened())
 }
 
 /// Makes a bridge, or changes the one that there is, and brings it up.
@@ -207,7 +240,7 @@ pub fn bridge_message(name: &str, mac: &[u8], mtu: u32) -> Message {
     let data = attribute(IFLA_BR_MCAST_SNOOPING, &[0]);
     let kind = attribute(libc::IFLA_INFO_KIND, b"bridge");
     let info = [kind, attribute(libc::IFLA_INFO_DATA, &data)].concat();
-    link_message(libc::RTM_NEWLINK, libc::NLM_F_CREATE, 0, true)
+    link_message(libc::RTM_NEWLINK, libc::NLM_F_CREATE, 0, Some(true))
         .with(libc::IFLA_IFNAME, &terminated(name))
         .with(libc::IFLA_ADDRESS, mac)
         .with(libc::IFLA_MTU, &mtu.to_ne_bytes())
@@ -217,7 +250,7 @@ pub fn bridge_message(name: &str, mac: &[u8], mtu: u32) -> Message {
 /// Makes a link a port of a bridge, on which the host says nothing of its own.
 pub fn port_message(link: u32, bridge: u32, mtu: u32) -> Message {
     let silent = attribute(IFLA_INET6_ADDR_GEN_MODE, &[ADDR_GEN_MODE_NONE]);
-    link_message(libc::RTM_SETLINK, 0, link, false)
+    link_message(libc::RTM_SETLINK, 0, link, None)
         .with(libc::IFLA_AF_SPEC, &attribute(libc::AF_INET6 as u16, &silent))
         .with(libc::IFLA_MTU, &mtu.to_ne_bytes())
         .with(libc::IFLA_MASTER, &bridge.to_ne_bytes())
@@ -228,12 +261,12 @@ pub fn isolated_message(port: u32) -> Message {
     let isolated = attribute(IFLA_BRPORT_ISOLATED, &[1]);
     let kind = attribute(libc::IFLA_INFO_SLAVE_KIND, b"bridge");
     let info = [kind, attribute(libc::IFLA_INFO_SLAVE_DATA, &isolated)].concat();
-    link_message(libc::RTM_NEWLINK, 0, port, false).with(libc::IFLA_LINKINFO, &info)
+    link_message(libc::RTM_NEWLINK, 0, port, None).with(libc::IFLA_LINKINFO, &info)
 }
 
 /// Gives a link another name.
 pub fn name_message(link: u32, name: &str) -> Message {
-    link_message(libc::RTM_SETLINK, 0, link, false).with(libc::IFLA_IFNAME, &terminated(name))
+    link_message(libc::RTM_SETLINK, 0, link, None).with(libc::IFLA_IFNAME, &terminated(name))
 }
 
 /// A message about a link's address (`struct ifaddrmsg`), which is used at once: nobody is asked whether it is theirs.
@@ -273,12 +306,12 @@ pub fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-pub(crate) fn ip(bytes: &[u8]) -> Option<IpAddr> {
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
-pub(crate) fn number(bytes: &[u8], at: usize) -> Option<u32> {
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
     array(bytes, at).map(u32::from_ne_bytes)
 }
 
@@ -290,7 +323,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned()
 }
 
-pub(crate) fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+fn find(bytes: &[u8], kind: u16) -> Option<&[u8]> {
     let mut values = attributes(bytes).filter(|(own, _)| *own == kind);
     values.next().map(|(_, value)| value)
 }
@@ -309,7 +342,7 @@ mod tests {
     fn a_link_is_read_from_what_the_kernel_tells() {
         let mac = [6, 0, 0xac, 0x10, 0, 2];
         let named = |kind: &[u8]| {
-            link_message(16, 0, 3, true)
+            link_message(16, 0, 3, Some(true))
                 .with(libc::IFLA_IFNAME, b"tap0\0")
                 .with(libc::IFLA_ADDRESS, &mac)
                 .with(libc::IFLA_MTU, &1400_u32.to_ne_bytes())
@@ -333,6 +366,7 @@ mod tests {
             mac: mac.into(),
             mtu: 1400,
             up: true,
+            shared: true,
             kind: "tun".to_owned(),
             master: Some(7),
             isolated: true,
@@ -348,12 +382,18 @@ mod tests {
     fn an_address_is_its_links_own_and_not_the_peers() {
         let peer = Message::new(20, 0, &[2, 24, 0, 0, 5, 0, 0, 0]).with(IFA_ADDRESS, &[10, 0, 0, 2]);
         let own = peer.clone().with(IFA_LOCAL, &[10, 0, 0, 1]);
-        let found =
-            |message| told(message, address).map(|(_, address, prefix)| (address.to_string(), prefix));
-        assert_eq!(found(own), Some(("10.0.0.1".to_owned(), 24)));
-        assert_eq!(found(peer), Some(("10.0.0.2".to_owned(), 24)));
+        let found = |message| {
+            let address = told(message, address).unwrap();
+            let peer = address.peer.map(|peer| peer.to_string());
+            (address.own.to_string(), address.prefix, peer)
+        };
+        assert_eq!(
+            found(own),
+            ("10.0.0.1".to_owned(), 24, Some("10.0.0.2".to_owned()))
+        );
+        assert_eq!(found(peer), ("10.0.0.2".to_owned(), 24, None));
         let v6 = address_message(20, 0, 2, "fd00::2".parse().unwrap(), 128);
-        assert_eq!(found(v6), Some(("fd00::2".to_owned(), 128)));
+        assert_eq!(found(v6), ("fd00::2".to_owned(), 128, None));
     }
 
     #[test]
@@ -363,16 +403,18 @@ mod tests {
         let expected = Route {
             first: "::".parse().unwrap(),
             prefix: 0,
-            reaches: true,
-            announced: true,
+            kind: libc::RTN_UNICAST,
+            protocol: RTPROT_RA,
             link: Some(u32::from_ne_bytes([4, 0, 0, 0])),
+            direct: true,
             gateways: Vec::new(),
         };
+        assert!(expected.reaches());
         assert_eq!(told(default, route), Some(expected));
         let mut broadcast = body(libc::AF_INET as u8);
         (broadcast[5], broadcast[7]) = (2, 3);
         let broadcast = told(Message::new(24, 0, &broadcast), route).unwrap();
-        assert!(!broadcast.reaches && !broadcast.announced);
+        assert!(!broadcast.reaches() && !broadcast.direct);
         let mpls = Message::new(24, 0, &body(28));
         assert_eq!(told(mpls, route), None);
     }
@@ -407,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_for_destinations_and_a_peer_are_read() {
+    fn a_rule_for_destinations_is_read() {
         let body = [2, 16, 0, 0, 254, 0, 0, 1, 0, 0, 0, 0];
         let to = Message::new(32, 0, &body).with(FRA_DST, &[172, 16, 0, 0]);
         let expected = Rule {
@@ -425,9 +467,26 @@ mod tests {
             })
         );
         assert_eq!(told(Message::new(32, 0, &body), rule), None);
-        let link = Message::new(20, 0, &[2, 32, 0, 0, 5, 0, 0, 0]).with(IFA_LOCAL, &[10, 0, 0, 1]);
-        let found = told(link.clone().with(IFA_ADDRESS, &[10, 0, 0, 2]), peer);
-        assert_eq!(found, Some((5, "10.0.0.2".parse().unwrap())));
-        assert_eq!(told(link.with(IFA_ADDRESS, &[10, 0, 0, 1]), peer), None);
+    }
+
+    #[test]
+    fn only_what_is_on_a_link_is_direct() {
+        let direct = |kind: u8, attributes: &[(u16, &[u8])]| {
+            let body = [2, 24, 0, 0, 254, RTPROT_KERNEL, 253, kind, 0, 0, 0, 0];
+            let message = attributes
+                .iter()
+                .fold(Message::new(24, 0, &body), |message, (kind, value)| {
+                    message.with(*kind, value)
+                });
+            told(message, route).unwrap().direct
+        };
+        let net = (libc::RTA_DST, &[203, 0, 113, 0][..]);
+        let link = (libc::RTA_OIF, &[7, 0, 0, 0][..]);
+        assert!(direct(libc::RTN_UNICAST, &[net, link]));
+        let gateway = (libc::RTA_GATEWAY, &[203, 0, 113, 1][..]);
+        assert!(!direct(libc::RTN_UNICAST, &[net, link, gateway]));
+        assert!(!direct(libc::RTN_UNICAST, &[net, (RTA_NH_ID, &[1, 0, 0, 0])]));
+        assert!(!direct(libc::RTN_LOCAL, &[net, link]));
+        assert_eq!(route(&[2; 7]), None);
     }
 }

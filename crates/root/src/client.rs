@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use banger_model::network::{Finding, Flow, Network, Rules, Slot};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::wire::{
-    Answer, Attach, Attached, DnsSocket, Failure, Range, Reply, Status, Verb, frame, read_body, read_frame,
+    Answer, Attach, Attached, DnsSocket, Failure, MAX_FRAME, MAX_REPLY, Range, Reply, Status, Verb, frame,
+    read_body, read_frame,
 };
 
 /// How long a reply may take: a rebuild of hundreds of VMs takes a second.
@@ -104,7 +107,7 @@ impl Client {
     /// The exchange fails, or the helper says that the verb did.
     pub fn call(&mut self, verb: &Verb) -> Result<Reply, CallError> {
         self.send(verb)?;
-        receive(&mut self.socket)
+        unfailed(receive(&mut self.socket)?)
     }
 
     /// What there is.
@@ -168,7 +171,12 @@ impl Client {
     /// # Errors
     /// Those of [`Client::call`].
     pub fn audit(&mut self) -> Result<Vec<Finding>, CallError> {
-        expect!(self.call(&Verb::Audit)?, Reply::Findings(findings) => findings)
+        self.send(&Verb::Audit)?;
+        match receive(&mut self.socket)? {
+            Heard::Reply(reply) => expect!(unfailed(reply)?, Reply::Audit(audit) => audit.findings()),
+            Heard::Earlier(Earlier::Findings(findings)) => Ok(findings),
+            Heard::Earlier(Earlier::Flow(_)) => Err(CallError::Unexpected),
+        }
     }
 
     /// Makes the host what the plan says.
@@ -218,7 +226,7 @@ impl Client {
         self.socket
             .read_exact(&mut length[got.bytes..])
             .map_err(CallError::Exchange)?;
-        let reply = read_body(&mut self.socket, length).map_err(CallError::Exchange)?;
+        let reply = read_body(&mut self.socket, length, MAX_REPLY).map_err(CallError::Exchange)?;
         let kinds = expect!(unfailed(reply)?, Reply::Sockets(kinds) => kinds)?;
         if kinds.len() == sockets.len() {
             Ok(kinds.into_iter().zip(sockets).collect())
@@ -227,46 +235,79 @@ impl Client {
         }
     }
 
-    /// Makes this connection one that tells of flows.
+    /// Makes this connection one that tells of flows, in the network that there is by then.
     ///
     /// # Errors
     /// Another connection does already, no network is prepared, or those of [`Client::call`].
-    pub fn flows(mut self) -> Result<Flows, CallError> {
-        let flows = expect!(self.call(&Verb::Flows)?, Reply::Done => Flows { socket: self.socket })?;
+    pub fn flows(
+        mut self,
+        network: impl Fn() -> Option<Network> + Send + 'static,
+    ) -> Result<Flows, CallError> {
+        expect!(self.call(&Verb::Flows)?, Reply::Done => ())?;
         // Between two flows any time may pass.
-        flows.socket.set_read_timeout(None).map_err(CallError::Exchange)?;
-        Ok(flows)
+        self.socket.set_read_timeout(None).map_err(CallError::Exchange)?;
+        Ok(Flows {
+            socket: self.socket,
+            network: Box::new(network),
+        })
     }
 
     fn send(&mut self, verb: &Verb) -> Result<(), CallError> {
         let frame = frame(verb).map_err(CallError::Exchange)?;
+        if frame.len() > MAX_FRAME + 4 {
+            let long = io::Error::other("longer than a frame may be");
+            return Err(CallError::Exchange(long));
+        }
         self.socket.write_all(&frame).map_err(CallError::Exchange)
     }
 }
 
 /// Flows as they begin or are refused. Drop it to end it.
-#[derive(Debug)]
 pub struct Flows {
     /// The connection, for who wants to wait on it, read [frames](crate::wire::read_frame) itself, or shut it down.
     pub socket: UnixStream,
+    network: Box<dyn Fn() -> Option<Network> + Send>,
 }
 
 impl Iterator for Flows {
     type Item = Result<Flow, CallError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match receive(&mut self.socket) {
-            Ok(Reply::Flow(flow)) => Some(Ok(flow)),
-            Ok(_) => Some(Err(CallError::Unexpected)),
-            Err(CallError::Closed) => None,
-            Err(error) => Some(Err(error)),
+        loop {
+            let flow = match receive(&mut self.socket) {
+                Ok(Heard::Reply(Reply::Logged(logged))) => Flow::of_log(&logged, (self.network)().as_ref()),
+                Ok(Heard::Earlier(Earlier::Flow(flow))) => Some(flow),
+                Ok(_) => return Some(Err(CallError::Unexpected)),
+                Err(CallError::Closed) => return None,
+                Err(error) => return Some(Err(error)),
+            };
+            // What is no flow was logged by another's rule.
+            if let Some(flow) = flow {
+                return Some(Ok(flow));
+            }
         }
     }
 }
 
-fn receive(socket: &mut UnixStream) -> Result<Reply, CallError> {
-    match read_frame(socket) {
-        Ok(Some(reply)) => unfailed(reply),
+/// What a helper answers, or one that was installed before it left the judging to us.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Heard {
+    Reply(Reply),
+    Earlier(Earlier),
+}
+
+/// Answers as they were.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Earlier {
+    Flow(Flow),
+    Findings(Vec<Finding>),
+}
+
+fn receive<T: DeserializeOwned>(socket: &mut UnixStream) -> Result<T, CallError> {
+    match read_frame(socket, MAX_REPLY) {
+        Ok(Some(reply)) => Ok(reply),
         Ok(None) => Err(CallError::Closed),
         // A helper that refuses to talk closes with our verb unread.
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(CallError::Closed),

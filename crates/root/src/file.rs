@@ -13,12 +13,15 @@ pub struct FileError {
 }
 
 /// What was tried, and with what.
-pub(crate) fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError + use<> {
+pub(crate) fn failed<E: Into<io::Error>>(
+    operation: &'static str,
+    path: &Path,
+) -> impl FnOnce(E) -> FileError + use<E> {
     let path = path.to_owned();
-    move |source| FileError {
+    move |error| FileError {
         operation,
         path,
-        source,
+        source: error.into(),
     }
 }
 

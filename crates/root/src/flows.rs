@@ -3,15 +3,15 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 
-use banger_model::network::{Flow, Network, bridge_name, slot_of_tap};
+use banger_model::network::{Logged, bridge_name, slot_of_tap};
 use banger_netlink::{log, received};
 use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
 
 use crate::kernel::netlink;
 use crate::wire::{Reply, write_frame};
 
-/// As much of a packet as says what it is: an IPv6 header and the ports.
-const SNAP: u32 = 128;
+/// As much of a packet as says what it is: an IPv4 header with all its options, and the ports.
+const SNAP: u32 = 64;
 
 /// Groups of the log that are banger's: beyond the low numbers that others configure by hand.
 const FIRST: u16 = 0x4000;
@@ -52,25 +52,19 @@ impl FlowLog {
     }
 
     /// Tells of flows until the other side is gone.
-    pub(crate) fn stream(
-        &self,
-        to: &mut UnixStream,
-        network: impl Fn() -> Option<Network>,
-    ) -> io::Result<()> {
+    pub(crate) fn stream(&self, to: &mut UnixStream) -> io::Result<()> {
         self.forget()?;
         loop {
-            if netlink::wait(to, &self.socket)? {
+            if netlink::wait([&*to, &self.socket], None)?[0] {
                 return Ok(());
             }
-            let datagram = match self.socket.recv_from_full() {
-                Ok((datagram, _)) => datagram,
-                // More came than there was room for; what is lost is lost, and its senders were told no all the same.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => continue,
-                Err(error) => return Err(error),
+            // What is lost is lost, and its senders were told no all the same.
+            let Some(datagram) = netlink::receive(&self.socket)? else {
+                continue;
             };
             let packets = received(&datagram).filter(|message| message.kind == log::PACKET);
-            for flow in packets.filter_map(|packet| self.flow(packet.body, network().as_ref())) {
-                write_frame(to, &Reply::Flow(flow))?;
+            for logged in packets.filter_map(|packet| self.logged(packet.body)) {
+                write_frame(to, &Reply::Logged(logged))?;
             }
         }
     }
@@ -78,27 +72,23 @@ impl FlowLog {
     /// Forgets what came while nobody listened.
     fn forget(&self) -> io::Result<()> {
         self.socket.set_non_blocking(true)?;
-        while match self.socket.recv_from_full() {
-            Ok(_) => true,
-            Err(error) => error.raw_os_error() == Some(libc::ENOBUFS),
-        } {}
+        while netlink::receive(&self.socket).is_ok() {}
         self.socket.set_non_blocking(false)
     }
 
-    fn flow(&self, body: &[u8], network: Option<&Network>) -> Option<Flow> {
+    fn logged(&self, body: &[u8]) -> Option<Logged> {
         let packet = log::packet(body)?;
-        let mut flow = Flow::of_log(packet.prefix, packet.payload)?;
         let name = |link: &u32| rustix::net::netdevice::index_to_name(&self.socket, *link).ok();
         let names: Vec<String> = packet.links.iter().filter_map(name).collect();
         // On a bridge the port is told apart; elsewhere the interface is the bridge, whose name is no TAP's.
         let port = names.iter().find_map(|name| slot_of_tap(self.owner, name));
         // A filter that was loaded when the group was another owner's may still log to it.
-        if port.is_none() && !names.contains(&bridge_name(self.owner)) {
-            return None;
-        }
-        let by_address = |network: &Network| network.slot(flow.source?);
-        flow.slot = port.or_else(|| network.and_then(by_address));
-        Some(flow)
+        let is_own = port.is_some() || names.contains(&bridge_name(self.owner));
+        is_own.then(|| Logged {
+            port,
+            prefix: packet.prefix.to_owned(),
+            packet: packet.payload.to_owned(),
+        })
     }
 }
 

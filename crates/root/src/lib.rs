@@ -13,9 +13,11 @@
 
 mod client;
 pub mod confine;
+mod converge;
 mod file;
 mod flows;
 pub mod helper;
+pub mod host;
 pub mod kernel;
 pub mod plan;
 pub mod serve;

@@ -41,7 +41,7 @@ impl Store {
     /// It cannot be opened.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let dir = rustix::fs::open(path, READ | OFlags::DIRECTORY, Mode::empty());
-        let dir = dir.map_err(|errno| failed("open", path)(errno.into()))?;
+        let dir = dir.map_err(failed("open", path))?;
         Ok(Self {
             path: path.to_owned(),
             dir: Arc::new(dir),
@@ -58,30 +58,18 @@ impl Store {
     /// # Errors
     /// Something cannot be given.
     pub fn give(&self, uid: Uid, gid: Gid) -> Result<(), FileError> {
-        let give = |name: &str, flags| {
-            let given = chownat(
-                &self.dir,
-                name,
-                Some(uid),
-                Some(gid),
-                flags | AtFlags::SYMLINK_NOFOLLOW,
-            );
-            given.map_err(|errno| failed("give away", &self.path.join(name))(errno.into()))
-        };
-        self.names()?
-            .iter()
-            .try_for_each(|name| give(name, AtFlags::empty()))?;
-        give("", AtFlags::EMPTY_PATH)
+        let names = self.names()?;
+        let all = names.iter().map(String::as_str).chain([""]);
+        all.into_iter()
+            .try_for_each(|name| self.give_file(name, uid, gid))
     }
 
-    /// Gives one file, if it is there.
+    /// Gives one file, if it is there; without a name, the directory.
     pub(crate) fn give_file(&self, name: &str, uid: Uid, gid: Gid) -> Result<(), FileError> {
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
         match chownat(&self.dir, name, Some(uid), Some(gid), flags) {
-            Err(errno) if errno != rustix::io::Errno::NOENT => {
-                Err(failed("give away", &self.path.join(name))(errno.into()))
-            }
-            _ => Ok(()),
+            Err(Errno::NOENT) => Ok(()),
+            given => given.map_err(failed("give away", &self.path.join(name))),
         }
     }
 
@@ -90,7 +78,7 @@ impl Store {
         let flags = FRESH.difference(OFlags::TRUNC);
         let file = openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR);
         file.map(File::from)
-            .map_err(|errno| failed("open", &self.path.join(name))(errno.into()))
+            .map_err(failed("open", &self.path.join(name)))
     }
 
     /// Reads the plan. A VM's record that is torn (a power failure) is removed: the VM did not outlive it.
@@ -120,15 +108,12 @@ impl Store {
 
     /// The names of all files.
     fn names(&self) -> Result<Vec<String>, FileError> {
-        let name = |entry: rustix::io::Result<rustix::fs::DirEntry>| {
-            entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
+        let list = || -> rustix::io::Result<Vec<String>> {
+            let entries = Dir::read_from(&self.dir)?;
+            let name = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+            name.collect()
         };
-        let list = || {
-            Dir::read_from(&self.dir)?
-                .map(name)
-                .collect::<rustix::io::Result<Vec<_>>>()
-        };
-        let mut names = list().map_err(|errno| failed("list", &self.path)(errno.into()))?;
+        let mut names = list().map_err(failed("list", &self.path))?;
         names.retain(|name| name != "." && name != "..");
         Ok(names)
     }
@@ -194,10 +179,10 @@ impl Store {
                 file.sync_all()?;
             }
             renameat(&self.dir, &fresh, &self.dir, name)?;
-            match durable {
-                true => Ok(rustix::fs::fsync(self.dir.as_fd())?),
-                false => Ok(()),
+            if durable {
+                rustix::fs::fsync(self.dir.as_fd())?;
             }
+            io::Result::Ok(())
         };
         write().map_err(failed("write", &self.path.join(name)))
     }
@@ -205,7 +190,7 @@ impl Store {
     fn forget(&self, name: &str) -> Result<(), FileError> {
         match unlinkat(&self.dir, name, AtFlags::empty()) {
             Err(Errno::NOENT) => Ok(()),
-            removed => removed.map_err(|errno| failed("remove", &self.path.join(name))(errno.into())),
+            removed => removed.map_err(failed("remove", &self.path.join(name))),
         }
     }
 }

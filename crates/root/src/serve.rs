@@ -1,12 +1,13 @@
 //! The server: one socket, one thread a connection, one helper behind a lock.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use banger_model::network::{Room, Ula};
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, chownat, flock};
+use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Gid, Uid};
@@ -23,15 +24,17 @@ use crate::confine::{ConfineError, Who, confine};
 use crate::file::{FileError, failed, remove};
 use crate::flows::FlowLog;
 use crate::helper::{Addresses, Helper, Refusal, chain};
-use crate::kernel::{Kernel, Watch, changes, resolved::Resolved};
+use crate::kernel::{Kernel, Watch, resolved::Resolved};
 use crate::plan::Store;
 use crate::user;
-use crate::wire::{Reply, Verb, frame, read_frame, write_frame};
+use crate::wire::{MAX_FRAME, Reply, Verb, frame, read_frame, write_frame};
 
 /// How many connections there may be; all are the owner's or root's.
 const MAX_CONNECTIONS: usize = 64;
 /// How many of them the owner's programs may take: root must be able to ask all the same.
 const MAX_OF_OWNER: usize = 60;
+/// Who has the server beside connections: the listener and two threads.
+const OWN: usize = 3;
 /// How long a client may leave a reply unread.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long after a verb the pool is filled and the records are synced, so that a burst of verbs does not wait for it.
@@ -105,54 +108,39 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     };
     let store = ground.store.clone();
     let mut helper = open(config, ground)?;
-    helper.resolved = resolved.unwrap_or_else(|error| {
-        log(format!("the host's resolver will not be told: {error}"));
-        Resolved::default()
-    });
+    helper.resolved = noted("the host's resolver will not be told", resolved).unwrap_or_default();
     let watch = config
         .apart
         .clone()
         .map_or_else(|| Watch::open().map(Arc::new), Ok);
     let watch = watch.map_err(ServeError::Around)?;
     helper.begin(is_apart, watch.look().map_err(ServeError::Around)?);
-    let flows = FlowLog::open(config.owner);
-    match &flows {
-        Ok(flows) => helper.log_to(flows),
-        Err(error) => log(format!("no flows will be told: {error}")),
-    }
-    if let Err(error) = helper.alone(Helper::rebuild) {
-        // Someone must be able to ask what is wrong, and to tear it down.
-        log(format!("the host is not as planned: {}", chain(&error)));
-    }
+    let flows = noted("no flows will be told", FlowLog::open(config.owner));
+    flows.iter().for_each(|flows| helper.log_to(flows));
+    // Where that fails, someone must be able to ask what is wrong, and to tear it down.
+    noted("the host is not as planned", helper.alone(Helper::rebuild));
     log(format!("serving uid {} at {}", config.owner, path.display()));
     // For who started this and waits; it may have gone.
     let _ = io::Write::write_all(&mut io::stdout(), b"ready\n");
     // For the service manager, if one started this (sd_notify(3)); it waits for as long as it hears nothing.
-    if let Err(error) = manager.map_or(Ok(()), |manager| manager.send(b"READY=1\n").map(drop)) {
-        log(format!("cannot tell the service manager: {error}"));
+    if let Some(manager) = manager {
+        noted("cannot tell the service manager", manager.send(b"READY=1\n"));
     }
     let (done, verbs) = mpsc::channel();
     let server = Arc::new(Server {
         owner: config.owner,
         helper: Mutex::new(helper),
-        flows: Mutex::new(flows.ok()),
+        flows: Mutex::new(flows),
     });
     // What waited when the last helper ended may be less than what should.
     let _ = done.send(());
     let watcher = Arc::clone(&server);
-    std::thread::spawn(move || watcher.follow(&watch));
+    std::thread::spawn(move || watcher.follow(&watch, is_apart));
     let keeper = Arc::clone(&server);
     std::thread::spawn(move || keeper.keep(&verbs, &store));
-    let mut own = 3;
-    if !is_apart {
-        let watcher = Arc::clone(&server);
-        std::thread::spawn(move || watcher.review());
-        own += 1;
-    }
     for connection in listener.incoming() {
-        match connection {
-            Ok(socket) => Server::accept(&server, socket, done.clone(), own),
-            Err(error) => log(format!("a connection failed: {error}")),
+        if let Some(socket) = noted("a connection failed", connection) {
+            Server::accept(&server, socket, done.clone());
         }
     }
     Ok(())
@@ -175,11 +163,8 @@ fn manager() -> Option<UnixDatagram> {
         Some(name) => SocketAddr::from_abstract_name(name).ok()?,
         None => SocketAddr::from_pathname(&path).ok()?,
     };
-    let connected = socket.connect_addr(&address);
-    connected
-        .map(|()| socket)
-        .inspect_err(|error| log(format!("no service manager hears this: {error}")))
-        .ok()
+    noted("no service manager hears this", socket.connect_addr(&address))?;
+    Some(socket)
 }
 
 /// What is opened while this process is root.
@@ -223,22 +208,15 @@ fn prepare(config: &Config) -> Result<(Ground, File), ServeError> {
 /// The records, locked, and the user's that the helper becomes. Root may have no right to pass over the modes of files, so
 /// the directory is root's meanwhile.
 fn own(dir: &Path, user: user::Helper, apart: bool) -> Result<(Store, File), ServeError> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let path = rustix::fs::open(dir, flags, Mode::empty());
-    let path = path.map_err(|errno| failed("open", dir)(errno.into()))?;
-    let stat = rustix::fs::fstat(&path).map_err(|errno| failed("look at", dir)(errno.into()))?;
-    let give = |uid: u32, gid: u32| {
-        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        let given = chownat(&path, "", uid, gid, AtFlags::EMPTY_PATH);
-        given.map_err(|errno| failed("take", dir)(errno.into()))
-    };
+    let before = fs::symlink_metadata(dir).map_err(failed("look at", dir))?;
+    let give = |uid, gid| lchown(dir, Some(uid), Some(gid)).map_err(failed("take", dir));
     give(0, 0)?;
     let store = Store::open(dir)?;
     store.give_file("lock", Uid::ROOT, Gid::ROOT)?;
     let lock = store.lock_file("lock")?;
     if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-        store.give_file("lock", Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid))?;
-        give(stat.st_uid, stat.st_gid)?;
+        store.give_file("lock", Uid::from_raw(before.uid()), Gid::from_raw(before.gid()))?;
+        give(before.uid(), before.gid())?;
         return Err(ServeError::Running(dir.to_owned()));
     }
     if !apart {
@@ -284,33 +262,35 @@ struct Server {
 }
 
 impl Server {
-    fn accept(server: &Arc<Self>, socket: UnixStream, done: Sender<()>, own: usize) {
-        let (uid, pid) = match socket_peercred(&socket) {
-            Ok(peer) => (peer.uid.as_raw(), peer.pid.as_raw_nonzero()),
-            Err(error) => return log(format!("a connection without credentials is closed: {error}")),
+    fn accept(server: &Arc<Self>, socket: UnixStream, done: Sender<()>) {
+        let peer = noted(
+            "a connection without credentials is closed",
+            socket_peercred(&socket),
+        );
+        let Some((uid, pid)) = peer.map(|peer| (peer.uid.as_raw(), peer.pid.as_raw_nonzero())) else {
+            return;
         };
         let peer = format!("uid {uid} pid {pid}");
         // The socket's mode says so already, unless someone changed it.
         if uid != server.owner && uid != 0 {
             return log(format!("{peer}: refused, only uid {} is served", server.owner));
         }
-        // Each has the server, and so do the listener and threads of its own.
+        // Each has the server.
         let most = if uid == 0 { MAX_CONNECTIONS } else { MAX_OF_OWNER };
-        if Arc::strong_count(server) >= most + own {
+        if Arc::strong_count(server) >= most + OWN {
             return log(format!("{peer}: refused, too many connections"));
         }
         let server = Arc::clone(server);
         std::thread::spawn(move || {
-            if let Err(error) = server.converse(socket, &peer, &done) {
-                log(format!("{peer}: the connection ended: {error}"));
-            }
+            let ended = server.converse(socket, &peer, &done);
+            noted(&format!("{peer}: the connection ended"), ended);
         });
     }
 
     fn converse(&self, mut socket: UnixStream, peer: &str, done: &Sender<()>) -> io::Result<()> {
         socket.set_write_timeout(Some(PATIENCE))?;
         loop {
-            let verb: Verb = match read_frame(&mut socket) {
+            let verb: Verb = match read_frame(&mut socket, MAX_FRAME) {
                 Ok(Some(verb)) => verb,
                 Ok(None) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -320,14 +300,15 @@ impl Server {
                 }
                 Err(error) => return Err(error),
             };
-            let (name, start) = (verb.name(), Instant::now());
+            let (text, start) = (serde_json::to_string(&verb)?, Instant::now());
             let flows = verb == Verb::Flows;
             let reply = self.helper().handle(verb);
             let end = match &reply {
                 Reply::Failed(failure) => format!("failed: {}", failure.message),
                 _ => format!("done in {:.1} ms", start.elapsed().as_secs_f64() * 1e3),
             };
-            log(format!("{peer}: {name}: {end}"));
+            // The slot comes first, and the rules, which may be many, last.
+            log(format!("{peer}: {text:.80}: {end}"));
             match reply {
                 Reply::Done if flows => return self.tell_flows(&mut socket),
                 Reply::Sockets(_) => self.pass_sockets(&mut socket, &reply)?,
@@ -344,8 +325,7 @@ impl Server {
             let busy = io::Error::from(io::ErrorKind::ResourceBusy);
             return write_frame(socket, &Reply::from(Refusal::Flows(busy)));
         };
-        let told = write_frame(socket, &Reply::Done)
-            .and_then(|()| log.stream(socket, || self.helper().network().ok().cloned()));
+        let told = write_frame(socket, &Reply::Done).and_then(|()| log.stream(socket));
         *self.flows.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
         told
     }
@@ -365,21 +345,17 @@ impl Server {
         socket.write_all(&bytes[sent..])
     }
 
-    /// Refuses what comes to be around the host.
-    fn follow(&self, watch: &Watch) {
-        loop {
-            match watch.wait().and_then(|()| watch.look()) {
-                Ok(around) => {
-                    if let Err(error) = self.helper().look_around(around) {
-                        log(format!(
-                            "what is around the host is not refused: {}",
-                            chain(&error)
-                        ));
-                    }
-                }
-                Err(error) => return log(format!("cannot follow the host's network any more: {error}")),
+    /// Refuses what comes to be around the host, and keeps the network out of the way of what the host uses.
+    fn follow(&self, watch: &Watch, is_apart: bool) {
+        let ended = watch.follow(|around| {
+            let refused = self.helper().look_around(around);
+            noted("what is around the host is not refused", refused);
+            // Nobody else has addresses in a network of one's own.
+            if !is_apart {
+                noted("cannot see whether addresses are free", self.helper().review());
             }
-        }
+        });
+        noted("cannot follow the host's network any more", ended);
     }
 
     /// Between verbs: lets TAPs wait, and brings the records to the disk.
@@ -389,36 +365,13 @@ impl Server {
             while first.elapsed() < BURST && verbs.recv_timeout(QUIET).is_ok() {}
             // Each TAP takes the lock for itself, so that verbs come between.
             while self.refill() {}
-            if let Err(error) = store.sync() {
-                log(format!("the records may not be on the disk: {error}"));
-            }
-        }
-    }
-
-    /// Keeps the network out of the way of what the host uses, for good.
-    fn review(&self) {
-        let watched = changes::follow(|| {
-            if let Err(error) = self.helper().review() {
-                log(format!(
-                    "cannot see whether addresses are free: {}",
-                    chain(&error)
-                ));
-            }
-        });
-        if let Err(error) = watched {
-            log(format!(
-                "changes of the host's routes are noticed no more: {error}"
-            ));
+            noted("the records may not be on the disk", store.sync());
         }
     }
 
     /// One more TAP; says whether another is wanted.
     fn refill(&self) -> bool {
-        let refilled = self.helper().refill();
-        refilled.unwrap_or_else(|error| {
-            log(format!("no TAP waits: {}", chain(&error)));
-            false
-        })
+        noted("no TAP waits", self.helper().refill()).unwrap_or(false)
     }
 
     fn helper(&self) -> MutexGuard<'_, Helper> {
@@ -434,7 +387,7 @@ fn listen(path: &Path, owner: u32) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path);
     rustix::process::umask(before);
     let listener = listener?;
-    std::os::unix::fs::lchown(path, Some(owner), None)?;
+    lchown(path, Some(owner), None)?;
     Ok(listener)
 }
 
@@ -446,6 +399,12 @@ fn directory(path: &Path, mode: u32) -> Result<(), FileError> {
         _ => fs::set_permissions(path, Permissions::from_mode(mode)),
     });
     kept.map_err(failed("make the directory", path))
+}
+
+/// Goes on after a failure, which is only logged.
+fn noted<T, E: Into<Box<dyn Error>>>(what: &str, result: Result<T, E>) -> Option<T> {
+    let log = |error: E| log(format!("{what}: {}", chain(&*error.into())));
+    result.map_err(log).ok()
 }
 
 fn log(line: impl Display) {

@@ -2,16 +2,18 @@
 //!
 //! A client sends a [`Verb`] and gets a [`Reply`], any number of times over one connection. Two verbs differ:
 //! [`Verb::DnsSockets`] has descriptors with its reply (`SCM_RIGHTS`, on the first byte of the frame), and after
-//! [`Verb::Flows`] the connection carries nothing but [`Reply::Flow`] until the client closes it.
+//! [`Verb::Flows`] the connection carries nothing but [`Reply::Logged`] until the client closes it.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 
-use banger_model::network::{Finding, Flow, Mac, NetMode, Network, Room, Rules, Slot, Ula, Use};
+use banger_model::network::{Audit, Logged, Mac, NetMode, Network, Room, Rules, Slot, Ula, Use};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The longest frame, in bytes.
+/// The longest verb, in bytes.
 pub const MAX_FRAME: usize = 256 << 10;
+/// The longest reply, in bytes: an audit of as many VMs as there may be.
+pub const MAX_REPLY: usize = 64 << 20;
 /// The most answers that one verb may bring.
 pub const MAX_ANSWERS: usize = 512;
 
@@ -58,26 +60,6 @@ pub enum Verb {
     Teardown,
 }
 
-impl Verb {
-    /// The verb as a word for the log.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Status => "status".to_owned(),
-            Self::Range => "range".to_owned(),
-            Self::Prepare(network) => format!("prepare {} {}", network.subnet, network.ula),
-            Self::Attach(Attach { slot, .. }) => format!("attach slot {slot}"),
-            Self::Detach { slot } => format!("detach slot {slot}"),
-            Self::Policy { slot, .. } => format!("policy slot {slot}"),
-            Self::Answers { slot, .. } => format!("answers slot {slot}"),
-            Self::DnsSockets => "dns_sockets".to_owned(),
-            Self::Flows => "flows".to_owned(),
-            Self::Audit => "audit".to_owned(),
-            Self::Rebuild => "rebuild".to_owned(),
-            Self::Teardown => "teardown".to_owned(),
-        }
-    }
-}
-
 /// A VM to attach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,9 +99,9 @@ pub enum Reply {
     /// To `DnsSockets`: what the descriptors beside this are, in their order.
     Sockets(Vec<DnsSocket>),
     /// To `Flows`, one for each flow.
-    Flow(Flow),
-    /// To `Audit`; none if all is as it should be.
-    Findings(Vec<Finding>),
+    Logged(Logged),
+    /// To `Audit`.
+    Audit(Audit),
     /// To anything.
     Failed(Failure),
 }
@@ -217,28 +199,31 @@ pub fn write_frame(to: &mut impl Write, value: &impl Serialize) -> io::Result<()
 /// One frame as bytes.
 pub(crate) fn frame(value: &impl Serialize) -> io::Result<Vec<u8>> {
     let json = serde_json::to_vec(value)?;
-    let length = u32::try_from(json.len()).ok().filter(|_| json.len() <= MAX_FRAME);
-    let length = length.ok_or_else(|| io::Error::other("longer than a frame may be"))?;
+    let length = u32::try_from(json.len()).map_err(io::Error::other)?;
     Ok([&length.to_be_bytes(), json.as_slice()].concat())
 }
 
-/// Reads one frame; none if the other side closed the connection before it.
+/// Reads one frame of at most so many bytes; none if the other side closed the connection before it.
 ///
 /// # Errors
 /// The reader fails, the frame is too long, or it holds something else.
-pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<T>> {
+pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read, most: usize) -> io::Result<Option<T>> {
     let mut length = [0; 4];
     if from.read(&mut length[..1])? == 0 {
         return Ok(None);
     }
     from.read_exact(&mut length[1..])?;
-    read_body(from, length).map(Some)
+    read_body(from, length, most).map(Some)
 }
 
 /// Reads what follows the length of a frame.
-pub(crate) fn read_body<T: DeserializeOwned>(from: &mut impl Read, length: [u8; 4]) -> io::Result<T> {
+pub(crate) fn read_body<T: DeserializeOwned>(
+    from: &mut impl Read,
+    length: [u8; 4],
+    most: usize,
+) -> io::Result<T> {
     let length = u32::from_be_bytes(length) as usize;
-    if length > MAX_FRAME {
+    if length > most {
         let message = format!("a frame of {length} bytes");
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }

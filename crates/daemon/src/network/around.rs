@@ -21,12 +21,8 @@ pub(super) fn follow(names: &Arc<Names>) {
     };
     let names = Arc::clone(names);
     std::thread::spawn(move || {
-        loop {
-            match watch.wait().and_then(|()| watch.look()) {
-                Ok(around) => names.refuse(around.refused()),
-                Err(error) => return cannot(&error),
-            }
-        }
+        let ended = watch.follow(|around| names.refuse(around.refused()));
+        ended.unwrap_or_else(|error| cannot(&error));
     });
 }
 

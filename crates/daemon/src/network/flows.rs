@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use banger_model::network::Flow;
+use banger_model::network::{Flow, Network};
 use banger_root::wire::FailureCode;
 use banger_root::{CallError, Client};
 use tokio::sync::Notify;
@@ -35,6 +35,8 @@ pub(super) trait Taker: Send + Sync + 'static {
     fn take(&self, flow: &Flow);
     /// Flows may have gone untold.
     fn gap(&self);
+    /// The network that VMs have now.
+    fn network(&self) -> Option<Network>;
 }
 
 /// Why nothing is read any more.
@@ -57,7 +59,7 @@ pub(super) async fn follow(socket: PathBuf, stirred: Arc<Notify>, taker: Arc<imp
         let comings = socket.parent().and_then(|dir| Follow::entries(dir).ok());
         let start = Instant::now();
         let (at, to) = (socket.clone(), Arc::clone(&taker));
-        let Ok(end) = tokio::task::spawn_blocking(move || read(&at, &*to)).await else {
+        let Ok(end) = tokio::task::spawn_blocking(move || read(&at, &to)).await else {
             tracing::error!("reading flows panicked");
             return;
         };
@@ -84,8 +86,10 @@ pub(super) async fn follow(socket: PathBuf, stirred: Arc<Notify>, taker: Arc<imp
 }
 
 /// Reads to the end.
-fn read(socket: &Path, taker: &impl Taker) -> End {
-    let flows = match Client::connect(socket).and_then(Client::flows) {
+fn read(socket: &Path, taker: &Arc<impl Taker>) -> End {
+    let of = Arc::clone(taker);
+    let flows = Client::connect(socket).and_then(|client| client.flows(move || of.network()));
+    let flows = match flows {
         Ok(flows) => flows,
         Err(CallError::Failed(failure)) if failure.code == FailureCode::Busy => return End::Busy,
         Err(error) => return End::Absent(error),
@@ -121,7 +125,8 @@ mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::sync::mpsc;
 
-    use banger_root::wire::{Failure, Reply, Verb, read_frame, write_frame};
+    use banger_model::network::Logged;
+    use banger_root::wire::{Failure, MAX_FRAME, Reply, Verb, read_frame, write_frame};
 
     use super::*;
 
@@ -136,19 +141,26 @@ mod tests {
         fn gap(&self) {
             self.0.send(None).unwrap();
         }
+
+        fn network(&self) -> Option<Network> {
+            None
+        }
     }
 
     fn flow(protocol: u8) -> Reply {
-        Reply::Flow(Flow {
-            protocol,
-            ..Flow::of_packet(&[])
+        let mut packet = vec![0; 20];
+        (packet[0], packet[9]) = (0x45, protocol);
+        Reply::Logged(Logged {
+            port: None,
+            prefix: b"banger:allow:nat\0".to_vec(),
+            packet,
         })
     }
 
     /// Who asks for flows, after it was answered.
     fn asked(listener: &UnixListener, reply: &Reply) -> UnixStream {
         let (mut socket, _) = listener.accept().unwrap();
-        assert_eq!(read_frame(&mut socket).unwrap(), Some(Verb::Flows));
+        assert_eq!(read_frame(&mut socket, MAX_FRAME).unwrap(), Some(Verb::Flows));
         write_frame(&mut socket, reply).unwrap();
         socket
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use banger_model::ErrorCode;
-use banger_model::network::{Room, Step};
+use banger_model::network::Room;
+use banger_root::host::Step;
 use banger_root::kernel::{Host, HostError, Kernel, Watch};
 use banger_root::serve::{Config, ServeError, serve};
 
@@ -28,9 +29,7 @@ pub(crate) enum Error {
 /// Serves as the helper, until it is ended.
 pub(crate) fn serve_own(dir: &Path) -> Result<(), Error> {
     Kernel
-        .apply(&Step::Up {
-            name: "lo".to_owned(),
-        })
+        .apply(&Step::Up("lo".to_owned()))
         .map_err(Error::Loopback)?;
     // The daemon gave it, so it is of the host's network, and stays so when the daemon is gone.
     let host = std::io::stdin()

@@ -379,6 +379,10 @@ impl Taker for Bookkeeper {
     fn gap(&self) {
         self.egress.gap();
     }
+
+    fn network(&self) -> Option<Addresses> {
+        self.names.addresses()
+    }
 }
 
 /// What is at the gateway of a user's own network is not the host.

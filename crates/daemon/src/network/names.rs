@@ -126,6 +126,11 @@ impl Names {
         self.telling.forget(slot);
     }
 
+    /// The network that VMs have, once it is known.
+    pub(super) fn addresses(&self) -> Option<Addresses> {
+        self.members(|members| members.addresses.clone())
+    }
+
     /// Answers at the gateway of `addresses` and at the host's loopback address, if it does not already.
     pub(super) fn serve(
         self: &Arc<Self>,

@@ -95,7 +95,7 @@ fn parsed(path: &Path, rule: &str) -> Result<Allow, Error> {
 fn is_public(rule: &Allow) -> bool {
     match rule {
         Allow::Name { .. } | Allow::Under { .. } => true,
-        Allow::Net { net, .. } => !is_refused(net.first()) && !is_refused(net.range().last),
+        Allow::Net { net, .. } => !is_refused(net.first()) && !is_refused(net.last()),
         Allow::Vm(_) | Allow::Host(_) => false,
     }
 }

@@ -68,7 +68,7 @@ impl Oracle for Vms {
     fn refused(&self) -> Arc<Refused> {
         let around = Surroundings {
             own: ["203.0.113.250".parse().unwrap()].into(),
-            connected: vec!["203.0.113.240/28".parse().unwrap()],
+            connected: ["203.0.113.240/28".parse().unwrap()].into(),
         };
         Arc::new(around.refused())
     }

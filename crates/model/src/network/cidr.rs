@@ -1,20 +1,16 @@
-//! Blocks of addresses of either family.
+//! Blocks of addresses of either family, and their difference and union: the interval sets of a packet filter must not overlap.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
-
-use super::Range;
 
 /// A block of addresses, such as `10.0.0.0/8`, or one address. No bit beyond the prefix is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Cidr {
-    first: IpAddr,
-    len: u8,
-}
+pub struct Cidr(pub(super) IpNet);
 
 /// A text or a pair of numbers that is no block of addresses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +45,7 @@ impl Cidr {
     /// The prefix is too long, or bits beyond it are set.
     pub fn new(address: IpAddr, len: u8) -> Result<Self, InvalidCidr> {
         let block = Self::around(address, len).ok_or(InvalidCidr::Length { address, len })?;
-        if block.first == address {
+        if block.first() == address {
             Ok(block)
         } else {
             Err(InvalidCidr::HostBits {
@@ -62,103 +58,89 @@ impl Cidr {
 
     /// The block of `len` leading bits that holds `address`; none if the prefix is too long.
     pub fn around(address: IpAddr, len: u8) -> Option<Self> {
-        let first = match address {
-            IpAddr::V4(v4) if len <= 32 => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
-                Ipv4Addr::from_bits(v4.to_bits() & mask).into()
-            }
-            IpAddr::V6(v6) if len <= 128 => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0);
-                Ipv6Addr::from_bits(v6.to_bits() & mask).into()
-            }
-            _ => return None,
-        };
-        Some(Self { first, len })
-    }
-
-    /// [`Cidr::around`] for IPv4, in constants.
-    pub(super) const fn around_v4(address: Ipv4Addr, len: u8) -> Option<Self> {
-        if len == 0 || len > 32 {
-            return None;
-        }
-        let first = Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << (32 - len as u32)));
-        Some(Self {
-            first: IpAddr::V4(first),
-            len,
-        })
+        let block = IpNet::new(address, len).ok()?;
+        Some(Self(block.trunc()))
     }
 
     /// A block of which the caller knows that no bit beyond the prefix is set.
-    pub(super) const fn zeroed_v6(first: Ipv6Addr, len: u8) -> Self {
-        Self {
-            first: IpAddr::V6(first),
-            len,
-        }
+    pub(super) const fn fixed_v4(first: Ipv4Addr, len: u8) -> Self {
+        Self(IpNet::V4(Ipv4Net::new_assert(first, len)))
     }
 
     /// The block that is one address.
-    pub const fn host(address: IpAddr) -> Self {
-        let len = if address.is_ipv4() { 32 } else { 128 };
-        Self { first: address, len }
+    pub fn host(address: IpAddr) -> Self {
+        Self(address.into())
     }
 
     /// The first address.
-    pub const fn first(&self) -> IpAddr {
-        self.first
+    pub fn first(&self) -> IpAddr {
+        self.0.network()
+    }
+
+    /// The last address.
+    pub fn last(&self) -> IpAddr {
+        self.0.broadcast()
     }
 
     /// The length of the prefix, in bits.
-    pub const fn prefix(&self) -> u8 {
-        self.len
+    pub fn prefix(&self) -> u8 {
+        self.0.prefix_len()
     }
 
     /// Whether it is a single address.
-    pub const fn is_host(&self) -> bool {
-        self.len == if self.first.is_ipv4() { 32 } else { 128 }
-    }
-
-    /// First and last address.
-    pub fn range(&self) -> Range {
-        let last = match self.first {
-            IpAddr::V4(v4) => {
-                let rest = u32::MAX.checked_shr(u32::from(self.len)).unwrap_or(0);
-                IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() | rest))
-            }
-            IpAddr::V6(v6) => {
-                let rest = u128::MAX.checked_shr(u32::from(self.len)).unwrap_or(0);
-                IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() | rest))
-            }
-        };
-        Range {
-            first: self.first,
-            last,
-        }
+    pub fn is_host(&self) -> bool {
+        self.0.prefix_len() == self.0.max_prefix_len()
     }
 
     /// Whether the address is in the block.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let range = self.range();
-        address.is_ipv4() == self.first.is_ipv4() && range.first <= address && address <= range.last
+        self.0.contains(&address)
     }
 
     /// Whether all of `other` is in this block.
     pub fn covers(&self, other: &Self) -> bool {
-        self.len <= other.len && self.contains(other.first)
+        self.0.contains(&other.0)
     }
 
     /// Whether the two have an address in common.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.covers(other) || other.covers(self)
     }
+
+    /// What is left of this block without `holes`.
+    pub fn without(self, holes: &[Self]) -> Vec<Self> {
+        let holes: Vec<Self> = holes
+            .iter()
+            .filter(|hole| hole.overlaps(&self))
+            .copied()
+            .collect();
+        if holes.is_empty() {
+            return vec![self];
+        }
+        if holes.iter().any(|hole| hole.covers(&self)) {
+            return Vec::new();
+        }
+        // A hole is smaller than it, so it has halves.
+        let halves = self.0.subnets(self.prefix() + 1).into_iter().flatten();
+        halves.flat_map(|half| Self(half).without(&holes)).collect()
+    }
+}
+
+/// The same addresses as few blocks that do not overlap, in order.
+pub fn merged(blocks: impl IntoIterator<Item = Cidr>) -> Vec<Cidr> {
+    let blocks: Vec<IpNet> = blocks.into_iter().map(|block| block.0).collect();
+    let mut union: Vec<Cidr> = IpNet::aggregate(&blocks).into_iter().map(Cidr).collect();
+    union.sort_unstable();
+    union
 }
 
 /// A single address is written without its prefix.
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_host() {
-            write!(f, "{}", self.first)
+            self.first().fmt(f)
         } else {
-            write!(f, "{}/{}", self.first, self.len)
+            self.0.fmt(f)
         }
     }
 }
@@ -187,8 +169,31 @@ as_text!(Cidr);
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::net::Ipv6Addr;
+
     use proptest::prelude::*;
+
+    use super::*;
+
+    fn block(text: &str) -> Cidr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_block_without_others_is_what_lies_between() {
+        let left = block("10.0.0.0/8").without(&[block("10.0.0.0/9"), block("10.255.0.0/16")]);
+        let text: Vec<_> = left.iter().map(Cidr::to_string).collect();
+        assert_eq!(text.len(), 7);
+        assert_eq!(
+            (text[0].as_str(), text[6].as_str()),
+            ("10.128.0.0/10", "10.254.0.0/16")
+        );
+        assert!(block("10.1.0.0/16").without(&[block("10.0.0.0/8")]).is_empty());
+        assert_eq!(
+            block("10.1.0.0/16").without(&[block("::/0")]),
+            [block("10.1.0.0/16")]
+        );
+    }
 
     #[test]
     fn a_block_with_bits_beyond_its_prefix_says_what_may_be_meant() {
@@ -229,7 +234,24 @@ mod tests {
                 Cidr::around(IpAddr::V6(Ipv6Addr::from_bits(bits)), len)
             }.unwrap();
             prop_assert_eq!(block.to_string().parse::<Cidr>(), Ok(block));
-            prop_assert!(block.contains(block.range().last));
+            prop_assert!(block.contains(block.last()));
+        }
+
+        /// Among the 256 addresses of a small network, difference and union agree with doing it one by one.
+        #[test]
+        fn difference_and_union_are_those_of_sets(parts in prop::collection::vec((0u8..=255, 24u8..=32), 0..6),
+                                                  holes in prop::collection::vec((0u8..=255, 24u8..=32), 0..6)) {
+            let blocks = |list: &[(u8, u8)]| -> Vec<Cidr> {
+                list.iter().map(|&(at, len)| Cidr::around(Ipv4Addr::new(10, 0, 0, at).into(), len).unwrap()).collect()
+            };
+            let (parts, holes) = (blocks(&parts), blocks(&holes));
+            let union = merged(parts.iter().flat_map(|part| part.without(&holes)));
+            for at in 0..=255 {
+                let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, at));
+                let wanted = parts.iter().any(|b| b.contains(address)) && !holes.iter().any(|b| b.contains(address));
+                let had = union.iter().filter(|block| block.contains(address)).count();
+                prop_assert_eq!(had, usize::from(wanted));
+            }
         }
     }
 }

@@ -24,38 +24,31 @@ macro_rules! as_text {
 }
 
 mod answers;
-pub mod audit;
 mod cidr;
-pub mod converge;
 mod daemon;
 pub mod filter;
-mod flow;
-mod host;
 mod mac;
 mod plan;
-mod ranges;
 mod refused;
 pub mod resolved;
 mod rules;
+mod seen;
 mod slot;
 mod subnet;
 mod uses;
 
 pub use answers::{Answers, MAX_ALIVE};
-pub use audit::Finding;
-pub use cidr::{Cidr, InvalidCidr};
+pub use cidr::{Cidr, InvalidCidr, merged};
 pub use daemon::{
-    Allow, DomainName, InvalidAllow, ParseNetModeError, Policy, Seen, Target, choose_slot, fewest,
-    is_refused, is_resolver,
+    Allow, DomainName, Finding, Flow, FlowRule, InvalidAllow, ParseNetModeError, Policy, Seen, Target,
+    choose_slot, fewest, is_refused, is_resolver,
 };
 pub use filter::Answered;
-pub use flow::{Flow, FlowRule};
-pub use host::{Link, Observed, Route, Step};
 pub use mac::{InvalidMac, Mac};
 pub use plan::{InvalidNetwork, MAX_POOL, Member, Network, Plan, Prepared};
-pub use ranges::{Range, merged};
 pub use refused::{DNS_OVER_HTTPS, RESOLVER_PORTS, Refused, Surroundings, of_nat64, refused};
 pub use rules::{InvalidRules, MAX_RULES, NetMode, NetRule, Rules};
+pub use seen::{Audit, Logged};
 pub use slot::{Slot, bridge_name, slot_of_tap, spare_prefix, spare_tap_name, tap_name, tap_prefix};
 pub use subnet::{InvalidSubnet, Subnet, Ula};
 pub use uses::{Conflict, InvalidRoom, Room, Use, UsedBy, conflict, resolvers};

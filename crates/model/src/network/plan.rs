@@ -53,14 +53,6 @@ impl Network {
         let v4 = self.subnet.address(slot).map(IpAddr::V4);
         v4.into_iter().chain([IpAddr::V6(self.ula.address(slot))])
     }
-
-    /// The slot that has an address.
-    pub fn slot(&self, address: IpAddr) -> Option<Slot> {
-        match address {
-            IpAddr::V4(v4) => self.subnet.slot(v4),
-            IpAddr::V6(v6) => self.ula.slot(v6),
-        }
-    }
 }
 
 /// What shall be.

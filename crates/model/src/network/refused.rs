@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
-use super::{Cidr, Range, merged};
+use ipnet::{IpNet, Ipv6Net};
+
+use super::{Cidr, merged};
 
 /// IPv4 that is not the public Internet: IANA's special-purpose registry, and service addresses of clouds. Blocks for
 /// documentation (192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24) are left out: they lead nowhere, and examples use them.
@@ -50,7 +52,7 @@ const REFUSED_V6: [&str; 5] = [
 ];
 
 /// IPv4 addresses as IPv6-only hosts reach them (RFC 6052).
-const NAT64: Cidr = Cidr::zeroed_v6(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
 /// Ports on which resolvers answer: DNS, and DNS over TLS or QUIC.
 pub const RESOLVER_PORTS: [u16; 2] = [53, 853];
@@ -104,24 +106,9 @@ pub const DNS_OVER_HTTPS: [&str; 43] = [
 
 /// Addresses that are refused in every mode, unless a rule lies wholly inside them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused(Vec<Range>);
+pub struct Refused(Vec<Cidr>);
 
 impl Refused {
-    /// The tables, and these blocks of this host's surroundings.
-    fn of(blocks: impl Iterator<Item = Cidr>) -> Self {
-        let fixed = REFUSED_V6
-            .iter()
-            .filter_map(|text| text.parse::<Cidr>().ok())
-            .flat_map(|block| block.range().without([NAT64.range()]));
-        let v4 = blocks_of(&REFUSED_V4);
-        let all = v4
-            .into_iter()
-            .chain(blocks)
-            .flat_map(with_nat64)
-            .map(|block| block.range());
-        Self(merged(fixed.chain(all).collect()))
-    }
-
     /// Whether the address is refused unless it is named.
     pub fn contains(&self, address: IpAddr) -> bool {
         is_isatap(address) || self.covers(&Cidr::host(address))
@@ -129,17 +116,12 @@ impl Refused {
 
     /// Whether all of `net` is refused: a rule for it names what it is about.
     pub fn covers(&self, net: &Cidr) -> bool {
-        let range = net.range();
-        // Ranges are in order and do not touch, so the last that begins before it is the only candidate.
-        let after = self.0.partition_point(|refused| refused.first <= range.first);
-        let candidate = after.checked_sub(1).and_then(|at| self.0.get(at));
-        candidate.is_some_and(|refused| {
-            range.last <= refused.last && range.last.is_ipv4() == refused.last.is_ipv4()
-        })
+        // Blocks that are one together are one here.
+        self.0.iter().any(|refused| refused.covers(net))
     }
 
-    /// The ranges, in order.
-    pub fn ranges(&self) -> &[Range] {
+    /// The blocks, in order.
+    pub fn blocks(&self) -> &[Cidr] {
         &self.0
     }
 }
@@ -150,23 +132,19 @@ pub struct Surroundings {
     /// The host's own addresses.
     pub own: BTreeSet<IpAddr>,
     /// Blocks of addresses that are on a link of the host's.
-    pub connected: Vec<Cidr>,
+    pub connected: BTreeSet<Cidr>,
 }
 
 impl Surroundings {
     /// Everything that is refused here.
     pub fn refused(&self) -> Refused {
-        Refused::of(self.neighbours())
+        let fixed = refused().0.iter().copied();
+        Refused(merged(fixed.chain(self.neighbours().flat_map(with_nat64))))
     }
 
-    /// The host's addresses and its neighbours', in every form, as ranges that do not overlap.
-    pub fn ranges(&self) -> Vec<Range> {
-        merged(
-            self.neighbours()
-                .flat_map(with_nat64)
-                .map(|block| block.range())
-                .collect(),
-        )
+    /// The host's addresses and its neighbours', in every form, as blocks that do not overlap.
+    pub fn blocks(&self) -> Vec<Cidr> {
+        merged(self.neighbours().flat_map(with_nat64))
     }
 
     /// Whether the address is the host's or a neighbour's.
@@ -183,18 +161,26 @@ impl Surroundings {
 
 /// The tables alone, of a host without surroundings.
 pub fn refused() -> &'static Refused {
-    static FIXED: LazyLock<Refused> = LazyLock::new(|| Surroundings::default().refused());
+    static FIXED: LazyLock<Refused> = LazyLock::new(|| {
+        let v4 = blocks_of(&REFUSED_V4).into_iter().flat_map(with_nat64);
+        let v6 = blocks_of(&REFUSED_V6).into_iter();
+        let v6 = v6.flat_map(|block| block.without(&[Cidr(IpNet::V6(NAT64))]));
+        Refused(merged(v4.chain(v6)))
+    });
     &FIXED
 }
 
 /// A block, and that by which an IPv6-only host reaches it.
 fn with_nat64(block: Cidr) -> impl Iterator<Item = Cidr> {
-    let embedded = match (block.first(), NAT64.first()) {
-        (IpAddr::V4(v4), IpAddr::V6(prefix)) => {
-            let first = Ipv6Addr::from_bits(prefix.to_bits() | u128::from(v4.to_bits()));
-            Some(Cidr::zeroed_v6(first, NAT64.prefix() + block.prefix()))
+    let embedded = match block.0 {
+        IpNet::V4(v4) => {
+            let bits = NAT64.addr().to_bits() | u128::from(v4.addr().to_bits());
+            Cidr::around(
+                Ipv6Addr::from_bits(bits).into(),
+                NAT64.prefix_len() + v4.prefix_len(),
+            )
         }
-        _ => None,
+        IpNet::V6(_) => None,
     };
     [block].into_iter().chain(embedded)
 }
@@ -202,7 +188,7 @@ fn with_nat64(block: Cidr) -> impl Iterator<Item = Cidr> {
 /// The IPv4 address that an address of the public NAT64 prefix stands for.
 pub fn of_nat64(address: IpAddr) -> Option<IpAddr> {
     match address {
-        IpAddr::V6(v6) if NAT64.contains(address) => Some(Ipv4Addr::from_bits(v6.to_bits() as u32).into()),
+        IpAddr::V6(v6) if NAT64.contains(&v6) => Some(Ipv4Addr::from_bits(v6.to_bits() as u32).into()),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cidr, Range, Refused, Slot, merged};
+use super::{Cidr, Refused, Slot, merged};
 
 /// The most rules that one VM may have.
 pub const MAX_RULES: usize = 256;
@@ -118,21 +118,16 @@ impl Rules {
         self.blocks().map(|rule| rule.port).collect()
     }
 
-    /// The addresses that may be reached at `port`, as ranges that do not overlap.
+    /// The addresses that may be reached at `port`, as blocks that do not overlap.
     ///
     /// A rule that lies wholly inside what is `refused` names what it is about, and is kept. A wider one, such as
     /// `0.0.0.0/0`, is kept without what is refused.
-    pub fn ranges(&self, port: Option<u16>, refused: &Refused) -> Vec<Range> {
+    pub fn reached(&self, port: Option<u16>, refused: &Refused) -> Vec<Cidr> {
         let kept = |rule: &NetRule| match refused.covers(&rule.net) {
-            true => vec![rule.net.range()],
-            false => rule.net.range().without(refused.ranges().iter().copied()),
+            true => vec![rule.net],
+            false => rule.net.without(refused.blocks()),
         };
-        merged(
-            self.blocks()
-                .filter(|rule| rule.port == port)
-                .flat_map(kept)
-                .collect(),
-        )
+        merged(self.blocks().filter(|rule| rule.port == port).flat_map(kept))
     }
 
     fn blocks(&self) -> impl Iterator<Item = &NetRule> {

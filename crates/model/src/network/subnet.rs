@@ -1,23 +1,24 @@
 //! The addresses of a user's VMs: an IPv4 block of the private ranges, and an IPv6 block of unique local addresses.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use super::{Cidr, InvalidCidr, Slot};
 
 /// The private ranges of RFC 1918, of which a subnet is a part.
-pub(super) const PRIVATE: [(Ipv4Addr, u8); 3] = [
-    (Ipv4Addr::new(172, 16, 0, 0), 12),
-    (Ipv4Addr::new(10, 0, 0, 0), 8),
-    (Ipv4Addr::new(192, 168, 0, 0), 16),
+pub(super) const PRIVATE: [Cidr; 3] = [
+    Cidr::fixed_v4(Ipv4Addr::new(172, 16, 0, 0), 12),
+    Cidr::fixed_v4(Ipv4Addr::new(10, 0, 0, 0), 8),
+    Cidr::fixed_v4(Ipv4Addr::new(192, 168, 0, 0), 16),
 ];
 
 /// The IPv4 addresses of a user's VMs: the first is the gateway's, then each slot has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Cidr", into = "Cidr")]
-pub struct Subnet(pub(super) Cidr);
+pub struct Subnet(pub(super) Ipv4Net);
 
 /// A block of addresses that VMs cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,59 +40,35 @@ pub enum InvalidSubnet {
 impl Subnet {
     /// The block.
     pub const fn cidr(&self) -> Cidr {
-        self.0
+        Cidr(IpNet::V4(self.0))
     }
 
     /// The host's own address on the bridge.
-    pub fn gateway(&self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.bits() + 1)
+    pub const fn gateway(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.0.addr().to_bits() + 1)
     }
 
     /// How many slots have an address.
     pub fn capacity(&self) -> u16 {
         // The network's address, the gateway's and the broadcast address are no VM's.
-        u16::try_from((1u32 << (32 - self.0.prefix())) - 3).unwrap_or(u16::MAX)
+        u16::try_from((1u32 << (32 - self.0.prefix_len())) - 3).unwrap_or(u16::MAX)
     }
 
     /// The address of the VM in a slot; none beyond the capacity.
     pub fn address(&self, slot: Slot) -> Option<Ipv4Addr> {
-        (slot.0 < self.capacity()).then(|| Ipv4Addr::from_bits(self.bits() + 2 + u32::from(slot.0)))
-    }
-
-    /// The slot of an address.
-    pub fn slot(&self, address: Ipv4Addr) -> Option<Slot> {
-        let at = address.to_bits().checked_sub(self.bits() + 2)?;
-        let slot = Slot(u16::try_from(at).ok()?);
-        (slot.0 < self.capacity()).then_some(slot)
-    }
-
-    /// The block of which networks are by default.
-    pub(super) const fn default_room() -> Cidr {
-        match Cidr::around_v4(PRIVATE[0].0, 16) {
-            Some(block) => block,
-            None => panic!("16 bits are no more than 32"),
-        }
+        let at = self.0.addr().to_bits() + 2 + u32::from(slot.0);
+        (slot.0 < self.capacity()).then_some(Ipv4Addr::from_bits(at))
     }
 
     /// That a block may be divided among networks.
     pub(super) fn check_room(block: Cidr) -> Result<(), InvalidSubnet> {
-        if !PRIVATE.iter().any(|range| Self(block).is_in(range)) {
-            return Err(InvalidSubnet::NotPrivate(block));
-        }
-        // A part of it must be of a size that a subnet may have.
-        (block.prefix() <= 29)
-            .then_some(())
-            .ok_or(InvalidSubnet::Size(block))
-    }
-
-    fn is_in(&self, &(first, len): &(Ipv4Addr, u8)) -> bool {
-        Cidr::around(first.into(), len).is_some_and(|range| range.covers(&self.0))
-    }
-
-    fn bits(&self) -> u32 {
-        match self.0.first() {
-            IpAddr::V4(first) => first.to_bits(),
-            IpAddr::V6(_) => 0,
+        if !PRIVATE.iter().any(|range| range.covers(&block)) {
+            Err(InvalidSubnet::NotPrivate(block))
+        } else if block.prefix() > 29 {
+            // A part of it must be of a size that a subnet may have.
+            Err(InvalidSubnet::Size(block))
+        } else {
+            Ok(())
         }
     }
 }
@@ -100,20 +77,17 @@ impl TryFrom<Cidr> for Subnet {
     type Error = InvalidSubnet;
 
     fn try_from(block: Cidr) -> Result<Self, InvalidSubnet> {
-        let subnet = Self(block);
-        if !PRIVATE.iter().any(|range| subnet.is_in(range)) {
-            Err(InvalidSubnet::NotPrivate(block))
-        } else if !(16..=29).contains(&block.prefix()) {
-            Err(InvalidSubnet::Size(block))
-        } else {
-            Ok(subnet)
+        Self::check_room(block)?;
+        match block.0 {
+            IpNet::V4(net) if net.prefix_len() >= 16 => Ok(Self(net)),
+            _ => Err(InvalidSubnet::Size(block)),
         }
     }
 }
 
 impl From<Subnet> for Cidr {
     fn from(subnet: Subnet) -> Self {
-        subnet.0
+        subnet.cidr()
     }
 }
 
@@ -126,7 +100,7 @@ impl fmt::Display for Subnet {
 /// The IPv6 addresses of a user's VMs: a /64 of the unique local addresses (RFC 4193).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Cidr", into = "Cidr")]
-pub struct Ula(Cidr);
+pub struct Ula(Ipv6Net);
 
 impl Ula {
     /// The block that follows from a seed, which should be the same at every start and differ between hosts and users,
@@ -137,36 +111,22 @@ impl Ula {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
         let bits = (0xfdu128 << 120) | (u128::from(hash & 0x00ff_ffff_ffff_ffff) << 64);
-        // The last 64 bits are zero, so that no address has bits beyond the prefix.
-        Self(Cidr::zeroed_v6(Ipv6Addr::from_bits(bits), 64))
+        Self(Ipv6Net::new_assert(Ipv6Addr::from_bits(bits), 64))
     }
 
     /// The block.
     pub const fn cidr(&self) -> Cidr {
-        self.0
+        Cidr(IpNet::V6(self.0))
     }
 
     /// The host's own address on the bridge.
-    pub fn gateway(&self) -> Ipv6Addr {
-        Ipv6Addr::from_bits(self.bits() | 1)
+    pub const fn gateway(&self) -> Ipv6Addr {
+        Ipv6Addr::from_bits(self.0.addr().to_bits() | 1)
     }
 
     /// The address of the VM in a slot.
     pub fn address(&self, slot: Slot) -> Ipv6Addr {
-        Ipv6Addr::from_bits(self.bits() + 2 + u128::from(slot.0))
-    }
-
-    /// The slot of an address.
-    pub fn slot(&self, address: Ipv6Addr) -> Option<Slot> {
-        let at = address.to_bits().checked_sub(self.bits() + 2)?;
-        u16::try_from(at).ok().map(Slot)
-    }
-
-    fn bits(&self) -> u128 {
-        match self.0.first() {
-            IpAddr::V6(first) => first.to_bits(),
-            IpAddr::V4(_) => 0,
-        }
+        Ipv6Addr::from_bits(self.0.addr().to_bits() + 2 + u128::from(slot.0))
     }
 }
 
@@ -174,8 +134,8 @@ impl TryFrom<Cidr> for Ula {
     type Error = InvalidSubnet;
 
     fn try_from(block: Cidr) -> Result<Self, InvalidSubnet> {
-        match block.first() {
-            IpAddr::V6(first) if first.octets()[0] == 0xfd && block.prefix() == 64 => Ok(Self(block)),
+        match block.0 {
+            IpNet::V6(net) if net.addr().octets()[0] == 0xfd && net.prefix_len() == 64 => Ok(Self(net)),
             _ => Err(InvalidSubnet::NotLocal(block)),
         }
     }
@@ -183,7 +143,7 @@ impl TryFrom<Cidr> for Ula {
 
 impl From<Ula> for Cidr {
     fn from(ula: Ula) -> Self {
-        ula.0
+        ula.cidr()
     }
 }
 

@@ -2,9 +2,10 @@
 //! of the host's uses it. Pure; what the host uses is looked up by the root helper.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{Cidr, InvalidSubnet, Network, Subnet, Ula};
@@ -50,7 +51,8 @@ impl fmt::Display for UsedBy {
 }
 
 /// Why a network may not have its addresses.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum Conflict {
     /// They are not in the room that root gave.
     #[error("{0} is outside the range {1} that was fixed when the root helper was installed")]
@@ -95,20 +97,20 @@ impl Room {
         let Some(v6) = self.v6.filter(|v6| !v6.covers(&seed.cidr())) else {
             return seed;
         };
-        let (IpAddr::V6(first), IpAddr::V6(own)) = (v6.first(), seed.cidr().first()) else {
+        let (IpNet::V6(v6), IpNet::V6(own)) = (v6.0, seed.cidr().0) else {
             return seed;
         };
         // The room's own bits, and of the rest those of the seed.
-        let rest = u128::MAX.checked_shr(v6.prefix().into()).unwrap_or(0);
-        let bits = first.to_bits() | (own.to_bits() & rest);
-        Ula::try_from(Cidr::zeroed_v6(bits.into(), 64)).unwrap_or(seed)
+        let bits = v6.addr().to_bits() | (own.addr().to_bits() & v6.hostmask().to_bits());
+        let ula = Cidr::around(Ipv6Addr::from_bits(bits).into(), 64).map(Ula::try_from);
+        ula.and_then(Result::ok).unwrap_or(seed)
     }
 }
 
 impl Default for Room {
     fn default() -> Self {
         Self {
-            v4: Subnet::default_room(),
+            v4: Cidr::fixed_v4(Ipv4Addr::new(172, 16, 0, 0), 16),
             v6: None,
         }
     }

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::IpAddr;
 
-use banger_model::network::{Conflict, Network, Prepared, Room, Ula, Use, bridge_name, conflict, converge};
+use banger_model::network::{Conflict, Network, Prepared, Room, Ula, Use, bridge_name, conflict};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{Helper, Left, Refusal};
+use crate::converge;
 use crate::kernel::{HostError, Look};
 use crate::wire::Range;
 

@@ -2,9 +2,11 @@
 
 use std::time::{Instant, UNIX_EPOCH};
 
-use banger_model::network::{Mac, Member, Rules, Slot, Step, converge, filter, tap_name};
+use banger_model::network::{Mac, Member, Rules, Slot, filter, tap_name};
 
 use super::{Helper, Left, Refusal};
+use crate::converge;
+use crate::host::Step;
 use crate::kernel::HostError;
 use crate::wire::{Attach, Attached};
 

@@ -12,13 +12,14 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use banger_model::network::audit::{self, Chains};
 use banger_model::network::{
-    Answers, Conflict, Finding, MAX_POOL, Network, Plan, Slot, Step, converge, filter, spare_tap_name,
+    Answers, Audit, Conflict, MAX_POOL, Network, Plan, Slot, filter, spare_tap_name,
 };
 
+use crate::converge;
 use crate::file::FileError;
 use crate::flows::FlowLog;
+use crate::host::Step;
 use crate::kernel::resolved::Resolved;
 use crate::kernel::{Host, HostError};
 use crate::plan::Store;
@@ -53,8 +54,8 @@ struct Known {
     spares: Vec<String>,
     answers: BTreeMap<Slot, Answers>,
     dns: Vec<(DnsSocket, OwnedFd)>,
-    /// The chains as the kernel lists them when they have just been loaded.
-    chains: Chains,
+    /// The filter as the kernel lists it when it has just been loaded.
+    loaded: String,
     /// How fast answers come.
     rate: Rate,
 }
@@ -103,7 +104,7 @@ impl Helper {
             Verb::Answers { slot, answers } => self.answer(slot, &answers).map(|()| Reply::Done),
             Verb::DnsSockets => self.dns().map(kinds),
             Verb::Flows => self.network().map(|_| Reply::Done),
-            Verb::Audit => self.audit().map(Reply::Findings),
+            Verb::Audit => self.audit().map(Reply::Audit),
             // Who repairs wants to see at once whether it stays so.
             Verb::Rebuild => self
                 .alone(|own| own.rebuild().and_then(|()| own.refill()))
@@ -160,11 +161,10 @@ impl Helper {
     }
 
     /// Learns how the kernel lists the filter that it has just loaded, to see later whether someone changed it. Where that fails,
-    /// the audit takes the chains for others than those that were loaded, until a rebuild has learned them.
+    /// an audit takes the chains for others than those that were loaded, until a rebuild has learned them.
     fn learn_chains(&mut self) {
         if self.plan.prepared.is_some() {
-            let listing = self.host.filter().unwrap_or_default();
-            self.known.chains = audit::chains(self.owner, &listing);
+            self.known.loaded = self.host.filter(self.owner).unwrap_or_default();
         }
     }
 
@@ -192,15 +192,27 @@ impl Helper {
         filter::whole(self.owner, &self.plan, |slot| answers(slot).unwrap_or_default())
     }
 
-    fn audit(&self) -> Result<Vec<Finding>, Refusal> {
+    /// What there is beside the plan; what that means, who asks says.
+    fn audit(&self) -> Result<Audit, Refusal> {
         if self.plan.prepared.is_none() {
-            return Ok(Vec::new());
+            return Ok(Audit::default());
         }
-        let (steps, listing) = (self.steps()?, self.host.filter()?);
-        let mut findings = audit::findings(self.owner, &self.plan, &steps, &listing, &self.known.chains);
-        findings.extend(self.resolved.problem().map(audit::unresolved));
-        findings.extend(self.withdrawn.as_ref().map(audit::withdrawn));
-        Ok(findings)
+        // These two are said whether they are so or not.
+        let stated = |step: &&Step| matches!(step, Step::Filter { .. } | Step::Neighbour(..));
+        let steps = self.steps()?;
+        Ok(Audit {
+            owner: self.owner,
+            steps: steps
+                .iter()
+                .filter(|step| !stated(step))
+                .map(Step::to_string)
+                .collect(),
+            elements: filter::all_elements(self.owner, &self.plan),
+            loaded: self.known.loaded.clone(),
+            listing: Some(self.host.filter(self.owner)?),
+            unresolved: self.resolved.problem(),
+            withdrawn: self.withdrawn.clone(),
+        })
     }
 
     /// Removes everything, and puts settings back.
@@ -241,7 +253,7 @@ impl Helper {
         let steps = converge::waiting_tap(self.owner, name.clone(), mtu);
         if let Err(cause) = steps.iter().try_for_each(|step| self.host.apply(step)) {
             let mut left = Left::default();
-            left.note(self.host.apply(&Step::NoLink { name }));
+            left.note(self.host.apply(&Step::NoLink(name)));
             return Err(left.after(cause.into()));
         }
         self.known.spares.push(name);

@@ -1,6 +1,5 @@
 //! The host as the helper sees and changes it: one [`Step`] at a time, each of which may be taken twice.
 
-pub(crate) mod changes;
 pub(crate) mod netlink;
 mod nft;
 pub(crate) mod resolved;
@@ -13,7 +12,10 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 
-use banger_model::network::{Observed, Step, Use, filter};
+use banger_model::network::{Cidr, Use, filter};
+use banger_netlink::route as message;
+
+use crate::host::{Observed, Step};
 
 pub use watch::Watch;
 
@@ -53,11 +55,12 @@ pub trait Host: Send {
     /// It is there and cannot be read.
     fn setting(&self, key: &str) -> Result<Option<String>, HostError>;
 
-    /// All rules of the packet filter, with numbers for names and without counters.
+    /// The owner's tables of the packet filter, with numbers for names and without counters; of others, what tables and chains
+    /// there are and which of them drop what is forwarded.
     ///
     /// # Errors
     /// `nft` fails.
-    fn filter(&self) -> Result<String, HostError>;
+    fn filter(&self, owner: u32) -> Result<String, HostError>;
 
     /// Makes one change.
     ///
@@ -83,7 +86,16 @@ pub struct Kernel;
 
 impl Host for Kernel {
     fn observe(&self) -> Result<Observed, HostError> {
-        netlink::observe().map_err(cannot("read the host's network"))
+        let observe = || {
+            let socket = netlink::questions()?;
+            let mut lists = netlink::Lists::of(&socket);
+            Ok(Observed {
+                links: lists.links()?,
+                addresses: lists.addresses()?,
+                routes: lists.routes()?,
+            })
+        };
+        observe().map_err(cannot("read the host's network"))
     }
 
     fn uses(&self, bridge: &str, gateways: &[IpAddr], more: Look) -> Result<Vec<Use>, HostError> {
@@ -105,30 +117,71 @@ impl Host for Kernel {
         }
     }
 
-    fn filter(&self) -> Result<String, HostError> {
-        nft::list().map_err(cannot("read the host's packet filter"))
+    fn filter(&self, owner: u32) -> Result<String, HostError> {
+        nft::list(&filter::table(owner)).map_err(cannot("read the host's packet filter"))
     }
 
     fn apply(&self, step: &Step) -> Result<(), HostError> {
-        let done = match step {
-            Step::Bridge { name, mac, mtu } => netlink::bridge(name, *mac, *mtu),
-            Step::Address { link, own } => netlink::address(link, *own),
-            Step::NoAddress { link, own } => netlink::no_address(link, *own),
-            Step::Setting { key, value } => fs::write(format!("/proc/sys/{key}"), value),
-            Step::Filter { script, .. } => nft::apply(script).or_else(|error| {
-                // A kernel without what is optional has the rest.
-                let less = filter::without_optional(script);
-                less.map_or(Err(error), |less| nft::apply(&less))
-            }),
-            Step::Tap { name, owner } => tap::make(name, *owner),
-            Step::Port { tap, bridge, mtu } => netlink::port(tap, bridge, *mtu),
-            Step::Rename { from, to } => netlink::rename(from, to),
-            Step::Up { name } => netlink::up(name),
-            Step::Down { name } => netlink::down(name),
-            Step::Neighbour { bridge, address, mac } => netlink::neighbour(bridge, *address, Some(*mac)),
-            Step::NoNeighbour { bridge, address } => netlink::neighbour(bridge, *address, None),
-            Step::NoLink { name } => netlink::remove(name),
-        };
-        done.map_err(cannot(step))
+        act(step).map_err(cannot(step))
+    }
+}
+
+/// What makes or replaces.
+const SET: i32 = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
+
+fn act(step: &Step) -> io::Result<()> {
+    use netlink::{change, index, removed};
+    let state = |name: &str, up| {
+        let index = index(name)?;
+        change(message::link_message(libc::RTM_SETLINK, 0, index, Some(up)))
+    };
+    match step {
+        Step::Bridge { name, mac, mtu } => {
+            change(message::bridge_message(name, &mac.octets(), (*mtu).into()))
+        }
+        Step::Address {
+            link,
+            own: (address, prefix),
+        } => {
+            // Nobody else may be there: ports are isolated, and what they send is checked. So no duplicate is looked for.
+            let message = message::address_message(libc::RTM_NEWADDR, SET, index(link)?, *address, *prefix);
+            change(match Cidr::around(*address, *prefix).map(|block| block.last()) {
+                Some(IpAddr::V4(last)) => message.with(libc::IFA_BROADCAST, &last.octets()),
+                _ => message,
+            })
+        }
+        Step::NoAddress {
+            link,
+            own: (address, prefix),
+        } => {
+            let index = index(link)?;
+            let own = message::address_message(libc::RTM_DELADDR, 0, index, *address, *prefix);
+            removed(Ok(own))
+        }
+        Step::Setting(key, value) => fs::write(format!("/proc/sys/{key}"), value),
+        Step::Filter { script, .. } => nft::apply(script).or_else(|error| {
+            // A kernel without what is optional has the rest.
+            let less = filter::without_optional(script);
+            less.map_or(Err(error), |less| nft::apply(&less))
+        }),
+        Step::Tap { name, owner } => tap::make(name, *owner),
+        Step::Port { tap, bridge, mtu } => {
+            let tap = index(tap)?;
+            change(message::port_message(tap, index(bridge)?, (*mtu).into()))?;
+            // The kernel takes what is a port's own only of what is a port already.
+            change(message::isolated_message(tap))
+        }
+        Step::Rename { from, to } => change(message::name_message(index(from)?, to)),
+        Step::Up(name) => state(name, true),
+        Step::Down(name) => state(name, false),
+        Step::Neighbour(bridge, address, mac) => {
+            let place = message::neighbour_message(libc::RTM_NEWNEIGH, SET, index(bridge)?, *address);
+            change(place.with(libc::NDA_LLADDR, &mac.octets()))
+        }
+        Step::NoNeighbour(bridge, address) => {
+            let forget = |index| message::neighbour_message(libc::RTM_DELNEIGH, 0, index, *address);
+            removed(index(bridge).map(forget))
+        }
+        Step::NoLink(name) => netlink::remove(name),
     }
 }

@@ -1,23 +1,19 @@
-//! Interfaces, addresses, neighbours and routes, by rtnetlink (rtnetlink(7), linux/rtnetlink.h, linux/if_link.h). What is
-//! said is so little that it is written here: what a root program links has to be read too.
+//! Sockets of netlink, and what is asked of rtnetlink(7) by them. What is said is so little that it is written here and in
+//! `banger_netlink`: what a root program links has to be read too.
 
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use banger_model::network::{Cidr, Link, Mac, Observed, Route};
-use banger_netlink::route::{self as message, link_message};
+use banger_netlink::route::{self as message, Address, Link, Route, Rule, link_message};
 use banger_netlink::{Message, Received, array, received};
-use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
-use rustix::event::{PollFd, PollFlags, poll};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 const RTNLGRP_LINK: u32 = 1;
 /// An acknowledgement, or the end of a list.
-pub(super) const ERROR: u16 = 2;
-pub(super) const DONE: u16 = 3;
-/// What makes or replaces.
-const SET: i32 = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
 
 /// A socket that hears of what happens in these groups.
 pub(crate) fn socket(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
@@ -29,14 +25,30 @@ pub(crate) fn socket(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Sends a message and takes what follows up to the acknowledgement or the end of the list.
-pub(crate) fn ask(socket: &Socket, message: Message) -> io::Result<Vec<Vec<u8>>> {
+/// The next datagram; none where more came than there was room for, so that some are lost.
+pub(crate) fn receive(socket: &Socket) -> io::Result<Option<Vec<u8>>> {
+    match socket.recv_from_full() {
+        Ok((datagram, _)) => Ok(Some(datagram)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sends a message and takes what follows up to the acknowledgement or the end of the list. Says where news came between.
+fn exchange(socket: &Socket, message: Message, news: &mut bool) -> io::Result<Vec<Vec<u8>>> {
+    let mut own = SocketAddr::new(0, 0);
+    socket.get_address(&mut own)?;
     socket.send(&message.numbered(0), 0)?;
     let mut answers = Vec::new();
     loop {
-        let (datagram, _) = socket.recv_from_full()?;
+        let Some(datagram) = receive(socket)? else {
+            *news = true;
+            continue;
+        };
         for answer in received(&datagram) {
             match answer.kind {
+                // News bear the number of who made them.
+                _ if answer.port != own.port_number() => *news |= is_news(&answer),
                 DONE => return Ok(answers),
                 ERROR => match array(answer.body, 0).map_or(-libc::EPROTO, i32::from_ne_bytes) {
                     0 => return Ok(answers),
@@ -48,11 +60,25 @@ pub(crate) fn ask(socket: &Socket, message: Message) -> io::Result<Vec<Vec<u8>>>
     }
 }
 
-/// Waits for either; says whether the first is readable or closed.
-pub(crate) fn wait(first: &impl AsFd, second: &impl AsFd) -> io::Result<bool> {
-    let mut events = [first.as_fd(), second.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-    poll(&mut events, None)?;
-    Ok(!events[0].revents().is_empty())
+/// Whether it may matter. Links of banger's come and go with VMs, and that is no news.
+pub(super) fn is_news(message: &Received<'_>) -> bool {
+    let is_link = matches!(message.kind, libc::RTM_NEWLINK | libc::RTM_DELLINK);
+    !is_link || message::link(message.body).is_none_or(|link| !link.name.starts_with("bgr"))
+}
+
+/// Has the kernel do something.
+pub(crate) fn ask(socket: &Socket, message: Message) -> io::Result<()> {
+    exchange(socket, message, &mut false).map(drop)
+}
+
+/// Waits for any of these, as long as is said; which of them are readable or closed.
+pub(crate) fn wait<const N: usize>(
+    files: [&dyn AsFd; N],
+    patience: Option<&Timespec>,
+) -> io::Result<[bool; N]> {
+    let mut events = files.map(|file| PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN));
+    rustix::io::retry_on_intr(|| poll(&mut events, patience))?;
+    Ok(events.map(|event| !event.revents().is_empty()))
 }
 
 /// Does something that the kernel acknowledges late: only when no processor can still look at what was removed, ten or
@@ -72,12 +98,12 @@ pub(super) fn until(
         act()
     });
     loop {
-        if wait(&ended, &*news)? {
+        if wait([&ended, &*news], None)?[0] {
             let ended = acting.join();
             return ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
-        // Where more news come than there is room for, some are lost; then the end tells.
-        if let Ok((datagram, _)) = news.recv_from_full()
+        // Where some are lost, the end tells.
+        if let Some(datagram) = receive(&news)?
             && received(&datagram).any(|message| gone(&message))
         {
             return Ok(());
@@ -85,64 +111,74 @@ pub(super) fn until(
     }
 }
 
-pub(super) fn observe() -> io::Result<Observed> {
-    Ok(Observed {
-        links: list(libc::RTM_GETLINK, &[0; 16], link)?,
-        addresses: list(libc::RTM_GETADDR, &[0; 8], message::address)?,
-        routes: list(libc::RTM_GETROUTE, &[0; 12], route)?,
-    })
+/// Lists of a network, which may be another one than the calling thread's: that of the socket.
+pub(super) struct Lists<'a> {
+    socket: &'a Socket,
+    /// Whether something changed meanwhile, as far as the socket hears of it.
+    pub(super) news: bool,
 }
 
-fn link(body: &[u8]) -> Option<Link> {
-    let link = message::link(body)?;
-    Some(Link {
-        bridge: link.kind == "bridge",
-        name: link.name,
-        index: link.index,
-        mac: link.mac,
-        mtu: link.mtu,
-        up: link.up,
-        master: link.master,
-        isolated: link.isolated,
-        owner: link.owner,
-    })
+impl<'a> Lists<'a> {
+    pub(super) const fn of(socket: &'a Socket) -> Self {
+        Self { socket, news: false }
+    }
+
+    pub(super) fn links(&mut self) -> io::Result<Vec<Link>> {
+        self.list(libc::RTM_GETLINK, &[0; 16], message::link)
+    }
+
+    pub(super) fn addresses(&mut self) -> io::Result<Vec<Address>> {
+        self.list(libc::RTM_GETADDR, &[0; 8], message::address)
+    }
+
+    pub(super) fn routes(&mut self) -> io::Result<Vec<Route>> {
+        self.list(libc::RTM_GETROUTE, &[0; 12], message::route)
+    }
+
+    pub(super) fn rules(&mut self) -> io::Result<Vec<Rule>> {
+        self.list(libc::RTM_GETRULE, &[0; 12], message::rule)
+    }
+
+    fn list<T>(&mut self, kind: u16, body: &[u8], read: fn(&[u8]) -> Option<T>) -> io::Result<Vec<T>> {
+        let message = Message::new(kind, libc::NLM_F_REQUEST | libc::NLM_F_DUMP, body);
+        let found = exchange(self.socket, message, &mut self.news)?;
+        Ok(found.iter().filter_map(|body| read(body)).collect())
+    }
 }
 
-fn route(body: &[u8]) -> Option<Route> {
-    let route = message::route(body)?;
-    route.reaches.then_some(Route {
-        net: Cidr::around(route.first, route.prefix)?,
-        link: route.link.unwrap_or(0),
-        announced: route.announced,
-    })
+/// A socket for questions.
+pub(super) fn questions() -> io::Result<Socket> {
+    socket(NETLINK_ROUTE, &[])
 }
 
-pub(super) fn bridge(name: &str, mac: Mac, mtu: u16) -> io::Result<()> {
-    change(message::bridge_message(name, &mac.octets(), mtu.into()))
+pub(super) fn index(name: &str) -> io::Result<u32> {
+    let socket = Socket::new(NETLINK_ROUTE)?;
+    Ok(rustix::net::netdevice::name_to_index(&socket, name)?)
 }
 
-pub(super) fn port(tap: &str, bridge: &str, mtu: u16) -> io::Result<()> {
-    let tap = index(tap)?;
-    change(message::port_message(tap, index(bridge)?, mtu.into()))?;
-    // The kernel takes what is a port's own only of what is a port already.
-    change(message::isolated_message(tap))
+pub(super) fn change(message: Message) -> io::Result<()> {
+    ask(&questions()?, message)
 }
 
-pub(super) fn rename(from: &str, to: &str) -> io::Result<()> {
-    change(message::name_message(index(from)?, to))
+/// The same to be rid of something, which need not be there.
+pub(super) fn removed(message: io::Result<Message>) -> io::Result<()> {
+    match message.and_then(change) {
+        Err(error) if is_absence(&error) => Ok(()),
+        done => done,
+    }
 }
 
-pub(super) fn up(name: &str) -> io::Result<()> {
-    change(link_message(libc::RTM_SETLINK, 0, index(name)?, true))
-}
-
-pub(super) fn down(name: &str) -> io::Result<()> {
-    change(message::down_message(index(name)?))
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENODEV | libc::ENOENT | libc::EADDRNOTAVAIL | libc::ESRCH | libc::ENXIO)
+    )
 }
 
 pub(super) fn remove(name: &str) -> io::Result<()> {
-    let Some(index) = existing(index(name))? else {
-        return Ok(());
+    let index = match index(name) {
+        Err(error) if is_absence(&error) => return Ok(()),
+        index => index?,
     };
     let news = socket(NETLINK_ROUTE, &[RTNLGRP_LINK])?;
     // A port that leaves its bridge is told of in the same way, but as one of that family.
@@ -151,66 +187,6 @@ pub(super) fn remove(name: &str) -> io::Result<()> {
             && message.body.first() == Some(&(libc::AF_UNSPEC as u8))
             && array(message.body, 4) == Some(index.to_ne_bytes())
     };
-    let removal = link_message(libc::RTM_DELLINK, 0, index, false);
-    until(news, gone, move || removed(removal))
-}
-
-pub(super) fn address(link: &str, (address, prefix): (IpAddr, u8)) -> io::Result<()> {
-    // Nobody else may be there: ports are isolated, and what they send is checked. So no duplicate is looked for.
-    let message = message::address_message(libc::RTM_NEWADDR, SET, index(link)?, address, prefix);
-    match Cidr::around(address, prefix).map(|block| block.range().last) {
-        Some(IpAddr::V4(last)) => change(message.with(libc::IFA_BROADCAST, &last.octets())),
-        _ => change(message),
-    }
-}
-
-pub(super) fn no_address(link: &str, (address, prefix): (IpAddr, u8)) -> io::Result<()> {
-    let own = message::address_message(libc::RTM_DELADDR, 0, index(link)?, address, prefix);
-    removed(own)
-}
-
-pub(super) fn neighbour(bridge: &str, address: IpAddr, mac: Option<Mac>) -> io::Result<()> {
-    let index = index(bridge);
-    let Some(mac) = mac else {
-        // Without the bridge no neighbour is on it.
-        let forget = |index| message::neighbour_message(libc::RTM_DELNEIGH, 0, index, address);
-        return existing(index)?.map_or(Ok(()), |index| removed(forget(index)));
-    };
-    let place = message::neighbour_message(libc::RTM_NEWNEIGH, SET, index?, address);
-    change(place.with(libc::NDA_LLADDR, &mac.octets()))
-}
-
-pub(super) fn index(name: &str) -> io::Result<u32> {
-    let socket = Socket::new(NETLINK_ROUTE)?;
-    Ok(rustix::net::netdevice::name_to_index(&socket, name)?)
-}
-
-pub(super) fn list<T, A: FromIterator<T>>(
-    kind: u16,
-    body: &[u8],
-    read: fn(&[u8]) -> Option<T>,
-) -> io::Result<A> {
-    let message = Message::new(kind, libc::NLM_F_REQUEST | libc::NLM_F_DUMP, body);
-    let found = ask(&socket(NETLINK_ROUTE, &[])?, message)?;
-    Ok(found.iter().filter_map(|body| read(body)).collect())
-}
-
-fn change(message: Message) -> io::Result<()> {
-    ask(&socket(NETLINK_ROUTE, &[])?, message).map(drop)
-}
-
-fn removed(message: Message) -> io::Result<()> {
-    existing(change(message)).map(drop)
-}
-
-/// What there is; that something is not there is no error of who wants it gone.
-fn existing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    let error = match result {
-        Ok(there) => return Ok(Some(there)),
-        Err(error) => error,
-    };
-    match error.raw_os_error() {
-        Some(libc::ENODEV | libc::ENOENT | libc::EADDRNOTAVAIL | libc::ESRCH | libc::ENXIO) => Ok(None),
-        _ => Err(error),
-    }
+    let removal = link_message(libc::RTM_DELLINK, 0, index, None);
+    until(news, gone, move || removed(Ok(removal)))
 }

@@ -32,10 +32,19 @@ pub(super) fn apply(script: &str) -> io::Result<()> {
     netlink::until(news, done, move || end(nft, &script).map(drop))
 }
 
-/// All tables of all families.
-pub(super) fn list() -> io::Result<String> {
+/// The tables of this name. Of others, only the names of tables and chains, and what is hooked into forwarding.
+pub(super) fn list(own: &str) -> io::Result<String> {
     let listing = end(start(&["-nn", "-s", "list", "ruleset"])?, "")?;
-    String::from_utf8(listing).map_err(io::Error::other)
+    let listing = String::from_utf8(listing).map_err(io::Error::other)?;
+    let mut is_own = false;
+    let shown = |line: &&str| {
+        if let Some(table) = line.strip_prefix("table ") {
+            is_own = table.split(' ').nth(1) == Some(own);
+        }
+        let deep = line.starts_with('\t');
+        is_own || !deep || line.starts_with("\tchain ") || line.contains(" hook forward ")
+    };
+    Ok(listing.split_inclusive('\n').filter(shown).collect())
 }
 
 fn start(arguments: &[&str]) -> io::Result<Child> {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use banger_model::network::{Network, resolved};
 
 use crate::confine::{Who, confine};
-use crate::wire::{read_frame, write_frame};
+use crate::wire::{MAX_FRAME, read_frame, write_frame};
 
 /// The program; no other is run.
 pub(crate) const PROGRAM: &str = "/usr/bin/resolvectl";
@@ -62,7 +62,7 @@ impl Resolved {
             // Held to the end, so that it is told one thing after the other.
             let mut problem = problem.lock().unwrap_or_else(PoisonError::into_inner);
             let mut teller = teller.lock().unwrap_or_else(PoisonError::into_inner);
-            let told = write_frame(&mut *teller, &network).and_then(|()| read_frame(&mut *teller));
+            let told = write_frame(&mut *teller, &network).and_then(|()| read_frame(&mut *teller, MAX_FRAME));
             *problem = match told {
                 Ok(Some(outcome)) => outcome,
                 Ok(None) => Some("who tells it has ended: sudo banger system restart".to_owned()),
@@ -80,7 +80,7 @@ impl Resolved {
 /// The teller: to the end of who started it.
 fn tell(owner: u32, mut helper: UnixStream) -> io::Result<()> {
     confine(Who::Teller, &[]).map_err(io::Error::other)?;
-    while let Some(network) = read_frame::<Network>(&mut helper)? {
+    while let Some(network) = read_frame::<Network>(&mut helper, MAX_FRAME)? {
         let lines = resolved::join(owner, &network);
         let failed: Option<String> = lines.iter().find_map(|line| run(line).err());
         write_frame(&mut helper, &failed)?;

@@ -6,9 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use banger_model::network::{Cidr, Use, UsedBy, resolvers};
-use banger_netlink::route as message;
 
-use super::netlink::{index, list};
+use super::netlink::{Lists, index, questions};
 
 /// Files that name the host's resolvers.
 pub(crate) const FILES: [&str; 6] = [
@@ -38,19 +37,20 @@ pub(super) fn of_routes(bridge: &str) -> io::Result<Vec<Use>> {
     let others = |link: Option<u32>| link.is_none() || link != own;
     let mut uses = Vec::new();
     let mut add = |net: Option<Cidr>, by| uses.extend(net.map(|net| Use { net, by }));
-    for route in list::<_, Vec<_>>(libc::RTM_GETROUTE, &[0; 12], message::route)? {
-        if route.reaches && route.prefix > 0 && others(route.link) {
+    let socket = questions()?;
+    let mut lists = Lists::of(&socket);
+    for route in lists.routes()? {
+        if route.reaches() && route.prefix > 0 && others(route.link) {
             add(Cidr::around(route.first, route.prefix), UsedBy::Route);
         }
         let through = route.gateways.iter().filter(|(link, _)| others(*link));
         through.for_each(|(_, gateway)| add(Some(Cidr::host(*gateway)), UsedBy::Gateway));
     }
-    for (link, peer) in list::<_, Vec<_>>(libc::RTM_GETADDR, &[0; 8], message::peer)? {
-        if others(Some(link)) {
-            add(Some(Cidr::host(peer)), UsedBy::Link);
-        }
+    let addresses = lists.addresses()?.into_iter();
+    for address in addresses.filter(|address| others(Some(address.link))) {
+        add(address.peer.map(Cidr::host), UsedBy::Link);
     }
-    for rule in list::<_, Vec<_>>(libc::RTM_GETRULE, &[0; 12], message::rule)? {
+    for rule in lists.rules()? {
         if !COMMON.contains(&rule.table) {
             add(Cidr::around(rule.first, rule.prefix), UsedBy::Rule);
         }

@@ -1,29 +1,35 @@
-//! What is around a host, kept current by what rtnetlink tells of: its addresses, and the blocks on its links. One socket does
-//! it, which stays the host's even where it is handed to a process in another network namespace.
+//! What is around a host, and when it is to be looked at again: as rtnetlink tells of its links, addresses, routes and rules, and
+//! the file system of the files that name its resolvers. The socket stays the host's even where it is handed to a process in
+//! another network namespace.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use banger_model::network::{Cidr, Surroundings};
-use banger_netlink::around::{OnLink, is_shared, on_link, peer};
-use banger_netlink::{Message, Received, received, route};
+use banger_netlink::received;
+use banger_netlink::route::{Address, Link, RTPROT_KERNEL, RTPROT_RA, Route};
 use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_ROUTE;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::Timespec;
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
-use super::netlink::{self, DONE, ERROR};
+use super::netlink::{self, Lists, is_news, receive};
+use super::uses;
 
-/// `RTNLGRP_…`: links, addresses and routes of both families.
-const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
+/// Groups of rtnetlink(7): links; addresses, routes and rules of both families.
+const GROUPS: [u32; 7] = [1, 5, 7, 8, 9, 11, 19];
 /// Tunnels are given routes of whole halves of the Internet, which makes nobody there a neighbour.
 const WIDEST: [u8; 2] = [8, 16];
-/// How long more news are waited for, in milliseconds: a link that comes up brings many.
+/// What changes in a burst is looked at when nothing came for so long, or after the other time at last.
 const QUIET: Timespec = Timespec {
     tv_sec: 0,
-    tv_nsec: 30_000_000,
+    tv_nsec: 20_000_000,
 };
+const BURST: Duration = Duration::from_millis(300);
 
 /// A socket that hears of changes.
 #[derive(Debug)]
@@ -40,7 +46,6 @@ impl Watch {
 
     /// The same socket of an earlier [`Watch::open`], perhaps of another process.
     pub fn of(socket: OwnedFd) -> Self {
-        use std::os::fd::IntoRawFd;
         // SAFETY: the descriptor is owned here, and given away.
         Self(unsafe { Socket::from_raw_fd(socket.into_raw_fd()) })
     }
@@ -50,33 +55,7 @@ impl Watch {
     /// # Errors
     /// There are no descriptors left.
     pub fn socket(&self) -> io::Result<OwnedFd> {
-        // SAFETY: the descriptor is open as long as this value is.
-        let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(self.0.as_raw_fd()) };
-        borrowed.try_clone_to_owned()
-    }
-
-    /// Waits for news that may change the surroundings, and for a quiet moment after them.
-    ///
-    /// # Errors
-    /// The socket fails.
-    pub fn wait(&self) -> io::Result<()> {
-        while !self.hear()? {}
-        let mut quiet = [PollFd::new(&self.0, PollFlags::IN)];
-        while poll(&mut quiet, Some(&QUIET))? > 0 {
-            self.hear()?;
-        }
-        Ok(())
-    }
-
-    /// Takes a datagram; says whether something in it is of interest.
-    fn hear(&self) -> io::Result<bool> {
-        match self.0.recv_from_full() {
-            Ok((datagram, _)) => Ok(received(&datagram).any(|message| is_news(&message))),
-            // More came than there was room for: anything may have changed.
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.0.as_fd().try_clone_to_owned()
     }
 
     /// Looks around now.
@@ -84,88 +63,99 @@ impl Watch {
     /// # Errors
     /// The kernel does not tell.
     pub fn look(&self) -> io::Result<Surroundings> {
+        self.glance().map(|(around, _)| around)
+    }
+
+    /// Looks around, and says whether something changed meanwhile.
+    fn glance(&self) -> io::Result<(Surroundings, bool)> {
+        let mut lists = Lists::of(&self.0);
+        let (links, addresses, routes) = (lists.links()?, lists.addresses()?, lists.routes()?);
+        Ok((surroundings(&links, &addresses, &routes), lists.news))
+    }
+
+    /// Tells of the surroundings at first and after each change, even where they are the same by then.
+    ///
+    /// # Errors
+    /// The socket fails, which ends it.
+    pub fn follow(&self, tell: impl Fn(Surroundings)) -> io::Result<()> {
+        let files = inotify::init(CreateFlags::CLOEXEC)?;
         loop {
-            let mut changed = false;
-            let links: BTreeMap<u32, bool> =
-                self.list(libc::RTM_GETLINK, &[0; 16], is_shared, &mut changed)?;
-            let addresses = self.list(libc::RTM_GETADDR, &[0; 8], address, &mut changed)?;
-            let routes = self.list(libc::RTM_GETROUTE, &[0; 12], on_link, &mut changed)?;
+            arm(&files);
+            let start = Instant::now();
+            let (around, changed) = self.glance()?;
+            // A host whose routes change all the time is looked at for a tenth of it.
+            let pause = start.elapsed() * 9;
+            tell(around);
+            std::thread::sleep(pause);
             if !changed {
-                return Ok(surroundings(&links, addresses, routes));
+                self.wait(&files)?;
             }
         }
     }
 
-    fn list<T, A: FromIterator<T>>(
-        &self,
-        kind: u16,
-        body: &[u8],
-        read: fn(&[u8]) -> Option<T>,
-        changed: &mut bool,
-    ) -> io::Result<A> {
-        let mut address = netlink_sys::SocketAddr::new(0, 0);
-        self.0.get_address(&mut address)?;
-        let message = Message::new(kind, libc::NLM_F_REQUEST | libc::NLM_F_DUMP, body);
-        self.0.send(&message.numbered(u32::from(kind)), 0)?;
-        let mut found = Vec::new();
-        loop {
-            let datagram = match self.0.recv_from_full() {
-                Ok((datagram, _)) => datagram,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    *changed = true;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            for message in received(&datagram) {
-                // News come between, and bear the number of who made them.
-                if message.port != address.port_number() || message.sequence != u32::from(kind) {
-                    *changed |= is_news(&message);
-                    continue;
-                }
-                match message.kind {
-                    DONE => return Ok(found.into_iter().collect()),
-                    ERROR => return Err(io::Error::other("the kernel does not list its network")),
-                    _ => found.extend(read(message.body)),
-                }
-            }
+    /// Waits for news, and for a quiet moment after them: a link that comes up brings many.
+    fn wait(&self, files: &OwnedFd) -> io::Result<()> {
+        while self.hear(files, None)? != Some(true) {}
+        let burst = Instant::now();
+        while burst.elapsed() < BURST && self.hear(files, Some(&QUIET))?.is_some() {}
+        Ok(())
+    }
+
+    /// Takes what comes next, if something comes; says whether it may matter.
+    fn hear(&self, files: &OwnedFd, patience: Option<&Timespec>) -> io::Result<Option<bool>> {
+        let [told, changed] = netlink::wait([&self.0, files], patience)?;
+        if changed {
+            rustix::io::read(files, &mut [0; 4096])?;
+        }
+        let is_any = |datagram: Vec<u8>| received(&datagram).any(|message| is_news(&message));
+        let news = told && receive(&self.0)?.is_none_or(is_any);
+        Ok((told || changed).then_some(news || changed))
+    }
+}
+
+/// Watches the files that name resolvers, and the directories in which they appear. What is not there yet is noticed when the
+/// directory above it changes; doing it again is no harm.
+fn arm(files: &OwnedFd) {
+    let what = WatchFlags::CREATE
+        | WatchFlags::MODIFY
+        | WatchFlags::CLOSE_WRITE
+        | WatchFlags::MOVED_FROM
+        | WatchFlags::MOVED_TO
+        | WatchFlags::DELETE
+        | WatchFlags::ATTRIB;
+    let named = uses::FILES.iter().chain(&uses::DIRS).map(PathBuf::from);
+    let real = named.clone().filter_map(|path| std::fs::canonicalize(path).ok());
+    for path in named.chain(real) {
+        let dir = path.ancestors().skip(1).find(|dir| dir.is_dir());
+        let paths = [Some(path.as_path()), dir].into_iter().flatten();
+        for path in paths.filter(|path| *path != Path::new("/")) {
+            // One that is not there, or not to be read, cannot be watched.
+            let _ = inotify::add_watch(files, path, what);
         }
     }
 }
 
-/// Routes through gateways change nothing here, and of those there may be many.
-fn is_news(message: &Received<'_>) -> bool {
-    let is_route = matches!(message.kind, libc::RTM_NEWROUTE | libc::RTM_DELROUTE);
-    !is_route || on_link(message.body).is_some()
-}
-
-/// The link, the address with its prefix, and the peer's or once more the own.
-type Address = (u32, IpAddr, u8, IpAddr);
-
-fn address(body: &[u8]) -> Option<Address> {
-    let (link, own, prefix) = route::address(body)?;
-    Some((link, own, prefix, peer(body).unwrap_or(own)))
-}
-
-fn surroundings(links: &BTreeMap<u32, bool>, addresses: Vec<Address>, routes: Vec<OnLink>) -> Surroundings {
-    let mut around = Surroundings::default();
+fn surroundings(links: &[Link], addresses: &[Address], routes: &[Route]) -> Surroundings {
     let is_everywhere = |address: &IpAddr| match address {
         IpAddr::V4(v4) => v4.is_loopback(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
     };
-    for (_, own, prefix, peer) in addresses.iter().filter(|(_, own, ..)| !is_everywhere(own)) {
-        around.own.insert(*own);
-        around.connected.extend(block(*peer, *prefix));
+    let shared = links.iter().filter(|link| link.shared);
+    let shared: BTreeSet<u32> = shared.map(|link| link.index).collect();
+    let mut around = Surroundings::default();
+    for address in addresses.iter().filter(|address| !is_everywhere(&address.own)) {
+        around.own.insert(address.own);
+        let other = address.peer.unwrap_or(address.own);
+        around.connected.extend(block(other, address.prefix));
     }
-    let routes = routes
-        .iter()
-        .filter(|route| route.follows || links.get(&route.link) == Some(&true));
-    around
-        .connected
-        .extend(routes.filter_map(|route| block(route.first, route.prefix)));
+    for route in routes.iter().filter(|route| route.direct) {
+        // It follows from an address or a router, and was not put there by hand or a program.
+        let follows = matches!(route.protocol, RTPROT_KERNEL | RTPROT_RA);
+        if follows || route.link.is_some_and(|link| shared.contains(&link)) {
+            around.connected.extend(block(route.first, route.prefix));
+        }
+    }
     around.connected.retain(|block| !is_everywhere(&block.first()));
-    around.connected.sort_unstable();
-    around.connected.dedup();
     around
 }
 

@@ -293,7 +293,7 @@ pub(crate) fn neighbours_are_refused_unless_named() {
     for (site, net) in SITE.into_iter().zip(nets) {
         assert!(guest.tcp(site, 80).is_some(), "{site} is nobody's neighbour yet");
         client.answers(Slot(0), vec![answer(site)]).unwrap();
-        let mut flows = world.client().flows().unwrap();
+        let mut flows = world.client().flows(|| Some(network())).unwrap();
         // The route stays, so that the site is reached as before.
         let own = net.replace(".0/", ".250/").replace("::/", "::250/");
         // Nor is it an address that the host would speak from.

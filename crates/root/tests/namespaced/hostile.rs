@@ -6,11 +6,12 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use banger_cases::refused;
-use banger_model::network::{Mac, NetMode, NetRule, Network, Observed, Rules, Slot, Step, Ula, Use};
+use banger_model::network::{Mac, NetMode, NetRule, Network, Rules, Slot, Ula, Use};
 use banger_root::helper::{Addresses, Helper};
+use banger_root::host::{Observed, Step};
 use banger_root::kernel::{Host, HostError, Look};
 use banger_root::plan::Store;
-use banger_root::wire::{Answer, Attach, Failure, FailureCode, Reply, Verb, read_frame};
+use banger_root::wire::{Answer, Attach, Failure, FailureCode, MAX_REPLY, Reply, Verb, read_frame};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -23,7 +24,7 @@ fn sent(world: &World, bytes: &[u8]) -> Option<Reply> {
     // The helper may close before it has read all of it.
     let _ = socket.write_all(bytes);
     let _ = socket.shutdown(std::net::Shutdown::Write);
-    read_frame(&mut socket).ok().flatten()
+    read_frame(&mut socket, MAX_REPLY).ok().flatten()
 }
 
 fn framed(json: &str) -> Vec<u8> {
@@ -238,7 +239,7 @@ impl Host for Idle {
         Ok(None)
     }
 
-    fn filter(&self) -> Result<String, HostError> {
+    fn filter(&self, _: u32) -> Result<String, HostError> {
         Ok(String::new())
     }
 
@@ -349,8 +350,8 @@ pub(crate) fn flows_are_told_to_their_owner_alone() {
         ..network()
     };
     second.prepare(other).unwrap();
-    let spy = second.flows().unwrap();
-    let own = world.client().flows().unwrap();
+    let spy = second.flows(|| None).unwrap();
+    let own = world.client().flows(|| Some(network())).unwrap();
     spy.socket
         .set_read_timeout(Some(Duration::from_millis(700)))
         .unwrap();

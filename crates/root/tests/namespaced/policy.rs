@@ -197,7 +197,7 @@ pub(crate) fn learn_reaches_the_internet_and_is_recorded() {
     let world = World::new();
     world.prepared();
     let guest = world.guest(0, rules(NetMode::Learn, &[]));
-    let mut flows = world.client().flows().unwrap();
+    let mut flows = world.client().flows(|| Some(network())).unwrap();
     flows
         .socket
         .set_read_timeout(Some(std::time::Duration::from_secs(20)))
@@ -226,7 +226,12 @@ pub(crate) fn learn_reaches_the_internet_and_is_recorded() {
         assert!(flow.protocol == 6 || flow.protocol == 17);
         seen.insert(place);
     }
-    let busy = world.client().flows().map(drop).unwrap_err().to_string();
+    let busy = world
+        .client()
+        .flows(|| Some(network()))
+        .map(drop)
+        .unwrap_err()
+        .to_string();
     assert!(busy.contains("cannot read the log of flows"), "{busy}");
     drop(flows);
 }
@@ -245,7 +250,7 @@ pub(crate) fn learn_tells_of_connections_that_were_open_before() {
         .run(|| std::net::TcpStream::connect((SITE[0], 7777)))
         .unwrap();
     let _accepted = server.accept().unwrap();
-    let mut flows = world.client().flows().unwrap();
+    let mut flows = world.client().flows(|| Some(network())).unwrap();
     flows
         .socket
         .set_read_timeout(Some(std::time::Duration::from_secs(20)))
@@ -371,7 +376,7 @@ pub(crate) fn a_guest_is_only_itself() {
     let guest = world.guest(0, rules(NetMode::Nat, &[]));
     let other = world.guest(1, rules(NetMode::Nat, &[]));
     reaches(&guest, &SITE, 80);
-    let mut flows = world.client().flows().unwrap();
+    let mut flows = world.client().flows(|| Some(network())).unwrap();
     flows
         .socket
         .set_read_timeout(Some(std::time::Duration::from_secs(20)))

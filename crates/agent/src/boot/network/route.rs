@@ -22,7 +22,7 @@ pub(super) fn all_links() -> Message {
 
 /// Brings a link up.
 pub(super) fn up(index: u32) -> Message {
-    link_message(libc::RTM_NEWLINK, 0, index, true)
+    link_message(libc::RTM_NEWLINK, 0, index, Some(true))
 }
 
 /// Brings a link up, which takes packets of `mtu` bytes then.

@@ -3,22 +3,20 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
+use ipnet::Ipv4Net;
+
 use super::super::subnet::PRIVATE;
 use super::super::{Cidr, InvalidSubnet, Subnet};
 
 impl Subnet {
     /// Where a subnet begins its search: 172.16.0.0/24.
     pub const fn preferred() -> Self {
-        Self(match Cidr::around_v4(PRIVATE[0].0, 24) {
-            Some(block) => block,
-            None => panic!("24 bits are no more than 32"),
-        })
+        Self(Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 24))
     }
 
     /// All private ranges.
     pub fn private() -> impl Iterator<Item = Cidr> {
-        let block = |&(first, len): &(Ipv4Addr, u8)| Cidr::around(first.into(), len);
-        PRIVATE.iter().filter_map(block)
+        PRIVATE.into_iter()
     }
 
     /// The subnet itself if it is in one of the blocks `within` and meets none that is `used`; else the first of its size that

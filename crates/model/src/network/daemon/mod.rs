@@ -2,15 +2,19 @@
 //! links none of it.
 
 mod allow;
+mod audit;
 mod choice;
 mod egress;
+mod flow;
 mod policy;
 mod resolvers;
 mod slots;
 mod words;
 
 pub use allow::{Allow, DomainName, InvalidAllow};
+pub use audit::Finding;
 pub use egress::{Seen, Target, fewest};
+pub use flow::{Flow, FlowRule};
 pub use policy::{ParseNetModeError, Policy};
 pub use resolvers::{is_refused, is_resolver};
 pub use slots::choose_slot;

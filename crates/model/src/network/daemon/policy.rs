@@ -64,7 +64,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::network::{Range, refused};
+    use crate::network::{Cidr, refused};
 
     fn policy(mode: NetMode, allow: &[&str]) -> Policy {
         Policy {
@@ -73,8 +73,8 @@ mod tests {
         }
     }
 
-    fn text(ranges: &[Range]) -> Vec<String> {
-        ranges.iter().map(Range::to_string).collect()
+    fn text(ranges: &[Cidr]) -> Vec<String> {
+        ranges.iter().map(Cidr::to_string).collect()
     }
 
     #[test]
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(rules.host_ports, BTreeSet::from([80]));
         assert_eq!(rules.exact(), BTreeSet::from([("1.2.3.4".parse().unwrap(), 22)]));
         assert_eq!(rules.ports(), BTreeSet::from([None]));
-        assert_eq!(text(&rules.ranges(None, refused())), ["1.2.3.0/24"]);
+        assert_eq!(text(&rules.reached(None, refused())), ["1.2.3.0/24"]);
     }
 
     #[test]
@@ -105,11 +105,16 @@ mod tests {
             &["0.0.0.0/0:443", "10.1.0.0/16:443", "10.1.2.0/24:443"],
         )
         .rules(|_| None);
-        let ranges = text(&rules.ranges(Some(443), refused()));
-        assert_eq!(
-            ranges[..3],
-            ["1.0.0.0-9.255.255.255", "10.1.0.0/16", "11.0.0.0-100.63.255.255"]
-        );
-        assert_eq!(ranges.last().unwrap(), "198.20.0.0-223.255.255.255");
+        let blocks = rules.reached(Some(443), refused());
+        let text = text(&blocks);
+        assert_eq!(text[..4], ["1.0.0.0/8", "2.0.0.0/7", "4.0.0.0/6", "8.0.0.0/7"]);
+        assert_eq!(text[4..6], ["10.1.0.0/16", "11.0.0.0/8"]);
+        assert_eq!(text.last().unwrap(), "208.0.0.0/4");
+        let reached = |address: &str| {
+            let address = address.parse().unwrap();
+            blocks.iter().any(|block| block.contains(address))
+        };
+        assert!(reached("100.63.255.255") && !reached("100.64.0.0"));
+        assert!(reached("198.20.0.0") && !reached("198.19.255.255") && !reached("224.0.0.0"));
     }
 }

@@ -1,7 +1,7 @@
 //! What follows from a VM's id, and how flows are told to people.
 
-use super::super::flow::{TCP, UDP};
-use super::super::{Flow, FlowRule, Mac};
+use super::super::Mac;
+use super::flow::{Flow, FlowRule, TCP, UDP};
 use crate::VmId;
 
 impl Mac {

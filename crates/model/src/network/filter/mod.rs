@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Member, NetMode, Network, Plan, Refused, Slot, Surroundings, tap_name};
 
 mod text;
@@ -54,9 +56,9 @@ fn shared(around: &Surroundings, apart: bool) -> impl Iterator<Item = Element> {
         key,
         value: None,
     };
-    let neighbours = around.ranges().into_iter();
+    let neighbours = around.blocks().into_iter();
     let neighbours =
-        neighbours.map(move |range| element("neighbours", range.first.is_ipv4(), range.to_string()));
+        neighbours.map(move |block| element("neighbours", block.first().is_ipv4(), block.to_string()));
     // On the host itself, what is for the host comes by another way.
     let hosts = around.own.iter().filter(move |_| apart);
     let hosts = hosts.map(move |own| element("hosts", own.is_ipv4(), own.to_string()));
@@ -76,7 +78,7 @@ pub fn no_tables(owner: u32) -> String {
 }
 
 /// One element of a set, or of a map if it has a value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Element {
     /// The set's name.
     pub set: String,
@@ -146,14 +148,11 @@ pub fn elements(
             add(format!("exact{f}"), format!("{own} . {address} . {port}"), None);
         }
         for port in rules.ports() {
-            for range in rules
-                .ranges(port, refused)
-                .into_iter()
-                .filter(|range| same(&range.first))
-            {
+            let reached = rules.reached(port, refused).into_iter();
+            for block in reached.filter(|block| same(&block.first())) {
                 let (map, key) = match port {
-                    Some(port) => (format!("net_ports{f}"), format!("{range} . {port}")),
-                    None => (format!("nets{f}"), range.to_string()),
+                    Some(port) => (format!("net_ports{f}"), format!("{block} . {port}")),
+                    None => (format!("nets{f}"), block.to_string()),
                 };
                 let set = format!("{OWN}{slot}_{map}");
                 add(map, own.to_string(), Some(format!("{JUMP}{set}")));
@@ -166,18 +165,12 @@ pub fn elements(
 
 /// The VM's own set, and the chain of that name which asks it, that a map's element leads to. Blocks of addresses are
 /// apart for each VM: the kernel's time to take one from a set grows with the set.
-fn own(element: &Element) -> Option<&str> {
+pub(super) fn own(element: &Element) -> Option<&str> {
     element.value.as_deref()?.strip_prefix(JUMP)
 }
 
-/// The chains that are VMs' own, each with its rule as `nft -nn` lists it.
-pub(super) fn own_chains<'a>(
-    elements: impl Iterator<Item = &'a Element>,
-) -> impl Iterator<Item = (&'a str, String)> {
-    elements.filter_map(own).map(|name| (name, own_rule(name)))
-}
-
-fn own_rule(name: &str) -> String {
+/// The rule of such a chain as `nft -nn` lists it.
+pub(super) fn own_rule(name: &str) -> String {
     let ip = if name.ends_with('4') { "ip" } else { "ip6" };
     // `nft` knows what kind of number the port is by the protocol alone.
     let (protocol, port) = match name.contains("ports") {

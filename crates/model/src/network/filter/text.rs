@@ -1,8 +1,7 @@
 //! The filter's text: the templates beside this file, filled in.
 
-use super::super::{
-    Cidr, DNS_OVER_HTTPS, Network, RESOLVER_PORTS, Range, bridge_name, merged, refused, tap_prefix,
-};
+use super::super::refused::blocks_of;
+use super::super::{Cidr, DNS_OVER_HTTPS, Network, RESOLVER_PORTS, bridge_name, merged, refused, tap_prefix};
 use super::table;
 
 const ALLOWED: [&str; 6] = ["nat", "learn", "rule", "answer", "peer", "host"];
@@ -107,16 +106,12 @@ pub fn base(owner: u32, log_group: u16, network: &Network, apart: bool) -> Strin
 }
 
 fn family(f: &str, ip: &str, addr: &str, apart: bool) -> String {
-    let list = |ranges: Vec<Range>| -> String {
-        let own: Vec<String> = ranges
+    let list = |blocks: &[Cidr]| -> String {
+        let own = blocks
             .iter()
-            .filter(|range| range.first.is_ipv4() == (f == "4"))
-            .map(Range::to_string)
-            .collect();
-        own.join(", ")
+            .filter(|block| block.first().is_ipv4() == (f == "4"));
+        own.map(Cidr::to_string).collect::<Vec<_>>().join(", ")
     };
-    let doh = DNS_OVER_HTTPS.iter().filter_map(|text| text.parse::<Cidr>().ok());
-    let doh = list(merged(doh.map(|block| block.range()).collect()));
     let sets = match apart {
         true => "	set hosts%f% { type %addr%; }",
         false => OPENED,
@@ -134,8 +129,8 @@ fn family(f: &str, ip: &str, addr: &str, apart: bool) -> String {
             ("f", f),
             ("ip", ip),
             ("addr", addr),
-            ("refused", &list(refused().ranges().to_vec())),
-            ("doh", &doh),
+            ("refused", &list(refused().blocks())),
+            ("doh", &list(&merged(blocks_of(&DNS_OVER_HTTPS)))),
         ],
     )
 }

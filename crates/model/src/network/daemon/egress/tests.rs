@@ -165,10 +165,9 @@ impl Guest {
     }
 
     fn connects(&self, address: IpAddr, port: Option<u16>) -> Option<FlowRule> {
-        let in_ranges = |port| {
-            self.rules.ranges(port, refused()).iter().any(|range| {
-                range.first <= address && address <= range.last && range.first.is_ipv4() == address.is_ipv4()
-            })
+        let in_blocks = |port| {
+            let reached = self.rules.reached(port, refused());
+            reached.iter().any(|block| block.contains(address))
         };
         let is_doh = |text: &&str| text.parse::<Cidr>().unwrap().contains(address);
         if port.is_some_and(|port| self.rules.exact().contains(&(address, port))) {
@@ -179,7 +178,7 @@ impl Guest {
         {
             return None;
         }
-        if port.is_some() && in_ranges(port) || in_ranges(None) {
+        if port.is_some() && in_blocks(port) || in_blocks(None) {
             return Some(FlowRule::Rule);
         }
         if self.answers.contains(&(address, None))

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::de::{IntoDeserializer, value::StrDeserializer};
 use serde::{Deserialize, Serialize};
 
-use super::Slot;
+use super::super::{Logged, Network, Slot, Subnet, Ula};
 
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
@@ -77,17 +77,47 @@ impl Flow {
         flow
     }
 
-    /// What the packet filter logged: its prefix, `banger:VERDICT:RULE` up to a zero, and the packet. None if it is no
-    /// prefix of the filter's.
-    pub fn of_log(prefix: &[u8], packet: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(prefix).ok()?.trim_end_matches('\0');
+    /// What the packet filter logged, in this network: its prefix is `banger:VERDICT:RULE` up to a zero. None if it is no prefix
+    /// of the filter's.
+    pub fn of_log(logged: &Logged, network: Option<&Network>) -> Option<Self> {
+        let text = std::str::from_utf8(&logged.prefix).ok()?.trim_end_matches('\0');
         let (verdict, rule) = text.strip_prefix("banger:")?.split_once(':')?;
         let rule: StrDeserializer<'_, serde::de::value::Error> = rule.into_deserializer();
+        let flow = Self::of_packet(&logged.packet);
+        let by_address = |network: &Network| network.slot(flow.source?);
         Some(Self {
+            slot: logged.port.or_else(|| network.and_then(by_address)),
             allowed: verdict == "allow",
             rule: FlowRule::deserialize(rule).ok()?,
-            ..Self::of_packet(packet)
+            ..flow
         })
+    }
+}
+
+impl Network {
+    /// The slot that has an address.
+    pub fn slot(&self, address: IpAddr) -> Option<Slot> {
+        match address {
+            IpAddr::V4(v4) => self.subnet.slot(v4),
+            IpAddr::V6(v6) => self.ula.slot(v6),
+        }
+    }
+}
+
+impl Subnet {
+    /// The slot of an address.
+    pub fn slot(&self, address: Ipv4Addr) -> Option<Slot> {
+        let at = address.to_bits().checked_sub(self.address(Slot(0))?.to_bits())?;
+        let slot = Slot(u16::try_from(at).ok()?);
+        (slot.0 < self.capacity()).then_some(slot)
+    }
+}
+
+impl Ula {
+    /// The slot of an address.
+    pub fn slot(&self, address: Ipv6Addr) -> Option<Slot> {
+        let at = address.to_bits().checked_sub(self.address(Slot(0)).to_bits())?;
+        u16::try_from(at).ok().map(Slot)
     }
 }
 
@@ -126,20 +156,35 @@ mod tests {
 
     #[test]
     fn a_logged_packet_says_who_whither_and_why() {
+        let network = Network {
+            subnet: Subnet::preferred(),
+            ula: Ula::from_seed(b"test"),
+            mtu: 1500,
+            pool: 0,
+        };
         let mut packet = [0; 28];
         (packet[0], packet[9]) = (0x45, UDP);
         packet[12..20].copy_from_slice(&[172, 16, 0, 2, 1, 1, 1, 1]);
         packet[22..24].copy_from_slice(&53_u16.to_be_bytes());
-        let flow = Flow::of_log(b"banger:deny:resolver\0", &packet).unwrap();
+        let of_log = |prefix: &[u8], packet: &[u8]| {
+            let logged = Logged {
+                port: None,
+                prefix: prefix.to_owned(),
+                packet: packet.to_owned(),
+            };
+            Flow::of_log(&logged, Some(&network))
+        };
+        let flow = of_log(b"banger:deny:resolver\0", &packet).unwrap();
+        assert_eq!(flow.slot, Some(Slot(0)));
         assert_eq!((flow.allowed, flow.rule), (false, FlowRule::Resolver));
         assert_eq!(flow.source, Some("172.16.0.2".parse().unwrap()));
         assert_eq!(flow.destination, Some("1.1.1.1".parse().unwrap()));
         assert_eq!((flow.protocol, flow.port), (UDP, Some(53)));
         // Half of a packet says half of it.
-        let half = Flow::of_log(b"banger:allow:nat", &packet[..16]).unwrap();
+        let half = of_log(b"banger:allow:nat", &packet[..16]).unwrap();
         assert_eq!((half.allowed, half.destination), (true, None));
         for other in ["", "banger:", "banger:deny", "banger:deny:that", "ufw:deny:nat"] {
-            assert_eq!(Flow::of_log(other.as_bytes(), &packet), None);
+            assert_eq!(of_log(other.as_bytes(), &packet), None);
         }
     }
 }

@@ -1,11 +1,12 @@
-//! Where the host differs from the plan, and what of others is in the way. Pure: it reads what `nft` lists.
+//! Where the host differs from the plan, and what of others is in the way: what the helper saw, in words. Pure: it reads what
+//! `nft` lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::filter::{Element, OWN, all_elements, own_chains, table};
-use super::{Conflict, Plan, Step, bridge_name};
+use super::super::filter::{Element, OWN, own as own_chain, own_rule, table};
+use super::super::{Audit, Conflict, bridge_name};
 
 /// A difference between the host and the plan, or something of another's that is in the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,28 +18,28 @@ pub struct Finding {
 }
 
 /// Chains of the owner's tables, by family and name.
-pub type Chains = BTreeMap<(String, String), String>;
+type Chains = BTreeMap<(String, String), String>;
 
 const REBUILD: &str =
     "restart the helper, which makes the host what the plan says: sudo banger system restart";
 
-/// All that differs: the steps that are still to take, the filter as it is listed and as it was `loaded`, and what of
-/// others is in the way.
-pub fn findings(owner: u32, plan: &Plan, steps: &[Step], listing: &str, loaded: &Chains) -> Vec<Finding> {
-    // These two are said whether they are so or not.
-    let stated = |step: &&Step| matches!(step, Step::Filter { .. } | Step::Neighbour { .. });
-    let mut findings: Vec<Finding> = steps
-        .iter()
-        .filter(|step| !stated(step))
-        .map(self::step)
-        .collect();
-    findings.extend(filter(owner, listing, loaded, &all_elements(owner, plan)));
-    findings.extend(obstacles(owner, listing));
-    findings
+impl Audit {
+    /// All that differs: the steps that are still to take, the filter as it is listed and as it was loaded, and what of others is
+    /// in the way.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self.steps.iter().map(|todo| step(todo)).collect();
+        if let Some(listing) = &self.listing {
+            findings.extend(filter(self.owner, listing, &self.loaded, &self.elements));
+            findings.extend(obstacles(self.owner, listing));
+        }
+        findings.extend(self.unresolved.as_deref().map(unresolved));
+        findings.extend(self.withdrawn.as_ref().map(withdrawn));
+        findings
+    }
 }
 
 /// A step that is still to take.
-fn step(step: &Step) -> Finding {
+fn step(step: &str) -> Finding {
     Finding {
         problem: format!("the host is not as planned; to do: {step}"),
         hint: REBUILD.to_owned(),
@@ -46,7 +47,7 @@ fn step(step: &Step) -> Finding {
 }
 
 /// The host's own resolver does not take what it is told.
-pub fn unresolved(problem: String) -> Finding {
+fn unresolved(problem: &str) -> Finding {
     Finding {
         problem: format!("this host does not find VMs by name: {problem}"),
         hint: "tell its resolver by hand: docs/networking.md, \"On the host\"".to_owned(),
@@ -54,7 +55,7 @@ pub fn unresolved(problem: String) -> Finding {
 }
 
 /// The network has no addresses.
-pub fn withdrawn(why: &Conflict) -> Finding {
+fn withdrawn(why: &Conflict) -> Finding {
     let hint = match why {
         Conflict::Outside(..) => "stop the VMs that have it; their next start gets addresses in the range",
         Conflict::Used { .. } => {
@@ -106,14 +107,7 @@ fn blocks(listing: &str) -> Vec<Block<'_>> {
     all
 }
 
-/// The owner's chains as they are listed, without those that are a VM's own.
-pub fn chains(owner: u32, listing: &str) -> Chains {
-    let mut chains = all_chains(owner, listing);
-    chains.retain(|(_, name), _| !name.starts_with(OWN));
-    chains
-}
-
-fn all_chains(owner: u32, listing: &str) -> Chains {
+fn chains(owner: u32, listing: &str) -> Chains {
     let own = table(owner);
     let chains = blocks(listing)
         .into_iter()
@@ -124,22 +118,24 @@ fn all_chains(owner: u32, listing: &str) -> Chains {
 }
 
 /// Where the filter differs from what was loaded, and its sets from the plan.
-fn filter(owner: u32, listing: &str, loaded: &Chains, planned: &BTreeSet<Element>) -> Vec<Finding> {
+fn filter(owner: u32, listing: &str, loaded: &str, planned: &BTreeSet<Element>) -> Vec<Finding> {
     let finding = |problem| Finding {
         problem,
         hint: REBUILD.to_owned(),
     };
     let own = table(owner);
-    let now = all_chains(owner, listing);
+    let now = chains(owner, listing);
     if now.is_empty() {
         return vec![finding(format!(
             "the packet filter has no table {own}: VMs are not attached to anything"
         ))];
     }
     let mut findings = Vec::new();
-    let of_vms = own_chains(planned.iter());
-    let of_vms = of_vms.map(|(name, rule)| (("inet".to_owned(), name.to_owned()), rule + "\n"));
-    let wanted: Chains = loaded.clone().into_iter().chain(of_vms).collect();
+    // Those that are a VM's own may be others by now.
+    let mut wanted = chains(owner, loaded);
+    wanted.retain(|(_, name), _| !name.starts_with(OWN));
+    let of_vms = planned.iter().filter_map(own_chain);
+    wanted.extend(of_vms.map(|name| (("inet".to_owned(), name.to_owned()), own_rule(name) + "\n")));
     if wanted != now {
         findings.push(finding(format!(
             "the chains of table {own} are not those that were loaded"
