@@ -75,6 +75,7 @@
 //! [`EVENT_DONE`] with the result or [`EVENT_ERROR`] with an [`ErrorBody`]. Dropping such a request cancels the work
 //! and undoes it; what had already finished stays. Every failure with a status of 4xx or 5xx has an [`ErrorBody`].
 
+pub mod caller;
 mod catalog;
 mod daemon;
 mod egress;

@@ -64,7 +64,7 @@ pub(crate) fn listening(paths: &Paths) -> Option<PathBuf> {
 /// The daemon of the state of `paths`, wherever it listens: its environment may have been another one than ours.
 async fn find(paths: &Paths) -> Result<(Client, Option<Version>), Failure> {
     for socket in paths.sockets() {
-        let client = Client::new(socket);
+        let client = Client::new(socket).of_this_process();
         match client.version().await {
             Ok(version) => return Ok((client, Some(version))),
             // One that was killed in this instant may have taken the connection and not the request.
@@ -72,7 +72,7 @@ async fn find(paths: &Paths) -> Result<(Client, Option<Version>), Failure> {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok((Client::new(paths.socket()), None))
+    Ok((Client::new(paths.socket()).of_this_process(), None))
 }
 
 /// What runs through the daemon ends with it: shells, commands, copies. So nobody ends it beside them unasked.
@@ -168,7 +168,7 @@ async fn start(paths: &Paths, program: PathBuf) -> Result<Client, Failure> {
         let spawned = tokio::task::spawn_blocking(move || spawn(&program, &to)).await;
         match spawned.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Err(error) => return Err(Failure::during(failed, &error)),
-            Ok(Spawned::Ready) => return Ok(Client::new(started_at(paths))),
+            Ok(Spawned::Ready) => return Ok(Client::new(started_at(paths)).of_this_process()),
             Ok(Spawned::Failed(words)) => {
                 said = words;
                 break;

@@ -1,9 +1,9 @@
 //! One confined child: held by a pidfd, ended when it is dropped or its time is over, and counted when it ends.
 
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -17,7 +17,7 @@ use rustix::process::{
 use super::{Cancel, Error, Limit, Limits};
 
 /// How much of standard error is kept.
-const WORDS: u64 = 8 << 10;
+pub(crate) const WORDS: usize = 8 << 10;
 
 /// Exit code of a child of ours that was refused memory.
 pub const OUT_OF_MEMORY: i32 = 86;
@@ -33,8 +33,17 @@ pub struct Child {
     handle: Arc<OwnedFd>,
     late: Arc<AtomicBool>,
     cancel: Option<Cancel>,
-    words: Option<JoinHandle<Vec<u8>>>,
+    words: Words,
     reaped: bool,
+}
+
+/// What the child printed on standard error.
+#[derive(Debug)]
+enum Words {
+    /// A thread reads it.
+    Coming(JoinHandle<Vec<u8>>),
+    /// It was read.
+    Read(Vec<u8>),
 }
 
 /// How a child ended that did its work.
@@ -47,7 +56,24 @@ pub struct Ended {
 impl Child {
     /// Starts `command`, which [`command`](super::command) made with the same limits. Standard error is kept for errors;
     /// the other streams are as the command says.
-    pub fn spawn(what: &'static str, mut command: Command, limits: Limits) -> Result<Self, Error> {
+    pub fn spawn(what: &'static str, command: Command, limits: Limits) -> Result<Self, Error> {
+        let mut child = Self::start(what, command, limits)?;
+        if let Some(mut stderr) = child.inner.stderr.take() {
+            child.words = Words::Coming(std::thread::spawn(move || {
+                let mut words = Vec::new();
+                let _ = stderr.by_ref().take(WORDS as u64).read_to_end(&mut words);
+                let _ = io::copy(&mut stderr, &mut io::sink());
+                words
+            }));
+        }
+        if limits.time.is_some() || child.cancel.is_some() {
+            child.watch(limits.time);
+        }
+        Ok(child)
+    }
+
+    /// The same, of which nothing is read and nobody looks at the time until [`converse`](Self::converse) does.
+    pub(crate) fn start(what: &'static str, mut command: Command, limits: Limits) -> Result<Self, Error> {
         let failed = |source| Error::Spawn { what, source };
         let cancel = Cancel::current();
         if cancel.as_ref().is_some_and(Cancel::is_cancelled) {
@@ -63,16 +89,7 @@ impl Child {
                 return Err(failed(error.into()));
             }
         };
-        let words = inner.stderr.take().map(|stderr| {
-            std::thread::spawn(move || {
-                let mut stderr = stderr;
-                let mut words = Vec::new();
-                let _ = stderr.by_ref().take(WORDS).read_to_end(&mut words);
-                let _ = io::copy(&mut stderr, &mut io::sink());
-                words
-            })
-        });
-        let child = Self {
+        Ok(Self {
             what,
             limits,
             inner,
@@ -80,13 +97,9 @@ impl Child {
             handle,
             late: Arc::default(),
             cancel,
-            words,
+            words: Words::Read(Vec::new()),
             reaped: false,
-        };
-        if limits.time.is_some() || child.cancel.is_some() {
-            child.watch(limits.time);
-        }
-        Ok(child)
+        })
     }
 
     /// Ends the child when its time is over or its work is cancelled. The thread sleeps until then, or the child's end.
@@ -97,13 +110,7 @@ impl Child {
         std::thread::spawn(move || {
             let cancelled = cancel.as_ref().map_or(&*handle, |cancel| cancel.event());
             loop {
-                let timeout = until.map(|until| {
-                    let left = until.saturating_duration_since(Instant::now());
-                    Timespec {
-                        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                        tv_nsec: left.subsec_nanos().into(),
-                    }
-                });
+                let timeout = until.map(left);
                 let mut watched = [
                     PollFd::new(&*handle, PollFlags::IN),
                     PollFd::new(cancelled, PollFlags::IN),
@@ -148,10 +155,11 @@ impl Child {
             what: self.what,
             source,
         })?;
-        let words = self.words.take().and_then(|words| words.join().ok());
-        let words = String::from_utf8_lossy(&words.unwrap_or_default())
-            .trim()
-            .to_owned();
+        let words = match std::mem::replace(&mut self.words, Words::Read(Vec::new())) {
+            Words::Coming(words) => words.join().unwrap_or_default(),
+            Words::Read(words) => words,
+        };
+        let words = String::from_utf8_lossy(&words).trim().to_owned();
         if status.success() {
             return Ok(Ended { peak });
         }
@@ -169,6 +177,35 @@ impl Child {
                 words,
             },
         })
+    }
+
+    /// Its streams, once.
+    pub(crate) fn take_streams(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
+        let inner = &mut self.inner;
+        (inner.stdin.take(), inner.stdout.take(), inner.stderr.take())
+    }
+
+    /// Readable when the child has ended.
+    pub(crate) fn handle(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+
+    /// Readable when the child's work is cancelled.
+    pub(crate) fn cancelled(&self) -> Option<BorrowedFd<'_>> {
+        self.cancel.as_ref().map(|cancel| cancel.event().as_fd())
+    }
+
+    /// What the child was heard to print on standard error, and whether its time was over.
+    pub(crate) fn was_heard(&mut self, words: Vec<u8>, late: bool) {
+        self.words = Words::Read(words);
+        self.late.fetch_or(late, Ordering::AcqRel);
+    }
+
+    /// Ends the child at once, with all that it started.
+    pub(crate) fn end_now(&self) {
+        // Not reaped, so the number is still its own.
+        let _ = rustix::process::pidfd_send_signal(&*self.handle, Signal::KILL);
+        self.kill();
     }
 
     /// The limit that a child met which failed so.
@@ -234,5 +271,14 @@ impl Drop for Child {
             self.kill();
             let _ = self.reap();
         }
+    }
+}
+
+/// How long it is until then.
+pub(crate) fn left(until: Instant) -> Timespec {
+    let left = until.saturating_duration_since(Instant::now());
+    Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: left.subsec_nanos().into(),
     }
 }

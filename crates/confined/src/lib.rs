@@ -13,13 +13,14 @@
 
 mod cancel;
 mod child;
+mod converse;
 mod error;
 
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -116,41 +117,25 @@ pub struct Ran {
 ///
 /// # Errors
 /// When it cannot be started, fails, or meets a limit.
-pub fn run(
-    what: &'static str,
-    mut command: Command,
-    limits: Limits,
-    input: &mut (dyn Read + Send),
-) -> Result<Ran, Error> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = Child::spawn(what, command, limits)?;
-    let (stdin, stdout) = (child.take_stdin(), child.take_stdout());
-    let mut printed = Vec::new();
-    // Written beside the reading, or both sides could wait for each other with full pipes.
-    let read = std::thread::scope(|scope| {
-        scope.spawn(move || {
-            // A child that fails closes its input; what it printed says why.
-            if let Some(mut stdin) = stdin {
-                let _ = io::copy(input, &mut stdin).and_then(|_| stdin.flush());
-            }
-        });
-        let Some(stdout) = stdout else { return Ok(0) };
-        let read = stdout.take(limits.output + 1).read_to_end(&mut printed);
-        if printed.len() as u64 > limits.output {
-            child.kill();
-        }
-        read
-    });
-    if printed.len() as u64 > limits.output {
+pub fn run(what: &'static str, mut command: Command, limits: Limits, input: &[u8]) -> Result<Ran, Error> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    if !input.is_empty() {
+        command.stdin(Stdio::piped());
+    }
+    let mut child = Child::start(what, command, limits)?;
+    let until = limits.time.map(|time| Instant::now() + time);
+    let heard = converse::converse(&mut child, input, limits.output, until);
+    let heard = heard.map_err(|source| Error::Read { what, source })?;
+    if heard.too_much {
         return Err(Error::Limit {
             what,
             limit: Limit::Output(limits.output),
         });
     }
-    read.map_err(|source| Error::Read { what, source })?;
+    child.was_heard(heard.words, heard.late);
     let ended = child.wait()?;
     Ok(Ran {
-        stdout: printed,
+        stdout: heard.printed,
         peak: ended.peak,
     })
 }

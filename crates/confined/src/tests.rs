@@ -4,7 +4,7 @@ use std::time::Instant;
 fn shell(script: &str, limits: Limits) -> Result<Ran, Error> {
     let mut command = command("/bin/sh", limits);
     command.args(["-c", script]).env("PATH", "/usr/bin:/bin");
-    run("the shell", command, limits, &mut io::empty())
+    run("the shell", command, limits, b"")
 }
 
 fn text(script: &str) -> String {
@@ -46,8 +46,50 @@ fn input_goes_in_and_output_comes_out_while_both_are_long() {
     let long = vec![7_u8; 3 << 20];
     let mut command = command("/bin/cat", Limits::default());
     command.env("PATH", "/usr/bin");
-    let ran = run("cat", command, Limits::default(), &mut &long[..]).unwrap();
+    let ran = run("cat", command, Limits::default(), &long).unwrap();
     assert!(ran.stdout == long && ran.peak > 0);
+}
+
+#[test]
+fn a_child_need_not_read_all_nor_keep_its_streams() {
+    let long = vec![7_u8; 3 << 20];
+    let run = |script: &str, limits| {
+        let mut command = command("/bin/sh", limits);
+        command.args(["-c", script]).env("PATH", "/usr/bin:/bin");
+        run("the shell", command, limits, &long)
+    };
+    let ran = run("head -c 1 >/dev/null; echo enough", Limits::default()).unwrap();
+    assert_eq!(ran.stdout, b"enough\n");
+    // Silent and closed, and yet not ended.
+    let ran = run("exec >&- 2>&- <&-; sleep 0.3; exit 0", Limits::default()).unwrap();
+    assert_eq!(ran.stdout, b"");
+    let limits = Limits {
+        time: Some(Duration::from_millis(200)),
+        ..Limits::default()
+    };
+    let since = Instant::now();
+    assert_eq!(
+        met(run("exec >&- 2>&- <&-; sleep 60", limits)),
+        Limit::Time(Duration::from_millis(200))
+    );
+    // What left the child's group holds the pipes and is not waited for.
+    let limits = Limits {
+        time: Some(Duration::from_millis(500)),
+        ..Limits::default()
+    };
+    assert_eq!(
+        met(run("setsid sleep 5 & sleep 60", limits)),
+        Limit::Time(Duration::from_millis(500))
+    );
+    assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
+    // Words beyond what is kept are read all the same.
+    match run(
+        "head -c 1000000 /dev/zero | tr '\\0' x >&2; exit 1",
+        Limits::default(),
+    ) {
+        Err(Error::Failed { words, .. }) => assert_eq!(words.len(), 8 << 10),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::Caller;
+
 /// Variables of the caller's that git and the filters of the user's global configuration have: who the user is, and where
 /// that configuration is.
 const KEPT: [&str; 14] = [
@@ -46,11 +48,29 @@ const FIXED: [(&str, &str); 11] = [
     ("LC_ALL", "C.UTF-8"),
 ];
 
-/// The variables for git on the work tree at `root`.
-pub(crate) fn variables(root: Option<&Path>) -> Vec<(OsString, OsString)> {
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let top = root.map(|root| outermost(root, home.as_deref()));
-    built(|name| std::env::var_os(name), top)
+/// What git has, as it was when this was made.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    /// Its variables.
+    pub(crate) variables: Vec<(OsString, OsString)>,
+    /// Git.
+    pub(crate) program: Option<PathBuf>,
+}
+
+impl Environment {
+    /// For git on the work tree at `root`: of the caller for whom this thread works, or else of this program.
+    pub(crate) fn of(root: Option<&Path>) -> Self {
+        let caller = Caller::current();
+        let variable = |name: &str| match &caller {
+            Some(caller) => caller.variable(name),
+            None => std::env::var_os(name),
+        };
+        let home = variable("HOME").map(PathBuf::from);
+        let top = root.map(|root| outermost(root, home.as_deref()));
+        let variables = built(variable, top);
+        let program = program("git", &variables);
+        Self { variables, program }
+    }
 }
 
 /// The outermost repository that `root` is in: what a submodule brings came with what it is in. A home directory that is a
@@ -96,10 +116,12 @@ fn is_within(dir: &Path, root: Option<&Path>) -> bool {
     dir.starts_with(root) || dir.canonicalize().is_ok_and(|dir| dir.starts_with(root))
 }
 
-/// The program `name` in the directories of `PATH` of `variables`.
-pub(crate) fn program(name: &str, variables: &[(OsString, OsString)]) -> Option<PathBuf> {
-    let (_, path) = variables.iter().find(|(variable, _)| variable == "PATH")?;
-    let found = std::env::split_paths(path).map(|dir| dir.join(name));
+/// The program `name` in the directories of `PATH` of `variables`, or where programs are.
+fn program(name: &str, variables: &[(OsString, OsString)]) -> Option<PathBuf> {
+    let path = variables.iter().find(|(variable, _)| variable == "PATH");
+    let path = path.map_or(OsStr::new(""), |(_, path)| path.as_os_str());
+    let dirs = std::env::split_paths(path).chain(std::env::split_paths(PATH));
+    let found = dirs.map(|dir| dir.join(name));
     found.into_iter().find(|file| {
         let access = rustix::fs::access(file, rustix::fs::Access::EXEC_OK);
         access.is_ok() && file.is_file()
@@ -154,6 +176,24 @@ mod tests {
         for name in ["HOME", "PATH", "GIT_CONFIG_GLOBAL", "GIT_NO_LAZY_FETCH"] {
             assert!(names.contains(&name), "{name}");
         }
+    }
+
+    #[test]
+    fn the_caller_has_its_own_variables_and_none_of_this_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = dir.path().join("git");
+        std::fs::write(&git, "").unwrap();
+        std::os::unix::fs::symlink("/bin/true", dir.path().join("other")).unwrap();
+        let caller = |path: &Path| Some(Caller::new(vec![("PATH".to_owned(), path.into())]));
+        let of = |path: &Path| Caller::scope(caller(path), || Environment::of(None));
+        // That file cannot be run, so the usual directories count.
+        let here = of(dir.path());
+        let is = |name: &str| here.variables.iter().find(|(known, _)| known == name);
+        assert_eq!(is("PATH").unwrap().1, dir.path());
+        assert_eq!(is("HOME"), None);
+        assert!(here.program.as_ref().is_some_and(|program| *program != git));
+        std::fs::set_permissions(&git, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        assert_eq!(of(dir.path()).program, Some(git));
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! | a `.git` file | taken when the directory that it names records this work tree |
 
 mod beneath;
+mod caller;
 mod environment;
 mod error;
 mod find;
@@ -28,6 +29,7 @@ mod view;
 pub use banger_confined::Limits;
 
 pub use self::beneath::Dir;
+pub use self::caller::Caller;
 pub use self::error::Error;
 pub use self::find::Repository;
 pub use self::run::{Git, OWN, PACKING, records};

@@ -1,15 +1,17 @@
 //! Running git.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use banger_confined::{Child, Limits, Ran};
 
-use crate::{Error, environment};
+use crate::Error;
+use crate::environment::Environment;
 
 /// What git may take that looks at a user's repository.
 pub const OWN: Limits = Limits {
@@ -61,6 +63,8 @@ pub struct Git {
     variables: Vec<(&'static str, OsString)>,
     settings: Vec<&'static str>,
     limits: Limits,
+    /// Made for the first command, and for all clones.
+    environment: Arc<OnceLock<Environment>>,
 }
 
 impl Git {
@@ -73,7 +77,14 @@ impl Git {
             variables: vec![("GIT_DIR", "/dev/null".into())],
             settings: Vec::new(),
             limits: OWN,
+            environment: Arc::default(),
         }
+    }
+
+    /// The same in another directory.
+    pub(crate) fn in_dir(mut self, dir: &Path) -> Self {
+        self.dir = dir.to_owned();
+        self
     }
 
     /// `git` with the git directory `git_dir`, which we made.
@@ -93,6 +104,7 @@ impl Git {
     #[must_use]
     pub fn distrusting(mut self, root: &Path) -> Self {
         self.root = Some(root.to_owned());
+        self.environment = Arc::default();
         self
     }
 
@@ -119,8 +131,10 @@ impl Git {
     }
 
     fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<Command, Error> {
-        let variables = environment::variables(self.root.as_deref());
-        let program = environment::program("git", &variables).ok_or(Error::NoGit)?;
+        let environment = self
+            .environment
+            .get_or_init(|| Environment::of(self.root.as_deref()));
+        let program = environment.program.as_ref().ok_or(Error::NoGit)?;
         let mut command = banger_confined::command(program, self.limits);
         for setting in SETTINGS.iter().chain(&self.settings) {
             command.args(["-c", setting]);
@@ -129,7 +143,7 @@ impl Git {
             .current_dir(&self.dir)
             .args(args)
             .stdin(Stdio::null())
-            .envs(variables)
+            .envs(environment.variables.iter().map(|(name, value)| (name, value)))
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
@@ -141,7 +155,7 @@ impl Git {
         input: &[u8],
     ) -> Result<Ran, Error> {
         let command = self.command(args)?;
-        banger_confined::run(what, command, self.limits, &mut io::Cursor::new(input)).map_err(failed)
+        banger_confined::run(what, command, self.limits, input).map_err(failed)
     }
 
     /// What `git` with these arguments prints.

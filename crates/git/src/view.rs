@@ -51,6 +51,8 @@ pub struct View {
     user: Vec<Setting>,
     /// The part of a linked work tree, where its HEAD is in tables of its own.
     linked: Option<PathBuf>,
+    /// `git` on the work tree, but for what is decided later.
+    git: Git,
     /// The user's settings as a file, where some of them count in this repository only.
     flat: Option<PathBuf>,
 }
@@ -64,9 +66,11 @@ impl View {
         let made = fs::create_dir_all(scratch)
             .and_then(|()| tempfile::Builder::new().prefix("git-").tempdir_in(scratch));
         let dir = made.map_err(|error| Error::file("make a directory in", scratch, error))?;
+        let git = Git::in_work_tree(&repository.root, &repository.root, dir.path());
         let mut view = Self {
             repository,
             dir,
+            git,
             local: Vec::new(),
             user: Vec::new(),
             linked: None,
@@ -126,7 +130,7 @@ impl View {
     /// `git` on the work tree, standing in a directory of it.
     #[must_use]
     pub fn git_in(&self, dir: &Path) -> Git {
-        let mut git = Git::in_work_tree(self.root(), dir, self.path());
+        let mut git = self.git.clone().in_dir(dir);
         if let Some(linked) = &self.linked {
             git = git.with("GIT_DIR", linked);
         }

@@ -161,7 +161,7 @@ fn files(backend: Backend) -> Result<()> {
     std::fs::set_permissions(here.join("big"), std::fs::Permissions::from_mode(0o751))?;
     let batch = format!(
         "put -rp {here}\ncd files\nrename big great\nmkdir d\nrmdir d\nsymlink great to\nchmod 600 great\nls -l\n\
-         df\nget great {here}/back\nrm to\n!true\n",
+         df\nget great {here}/back\ncopy great twin\nget twin {here}/twin\nrm twin\nrm to\n!true\n",
         here = here.display()
     );
     let sftp = ssh.client("sftp", ["-b", "-", VM]);
@@ -170,6 +170,11 @@ fn files(backend: Backend) -> Result<()> {
     ensure!(
         std::fs::read(here.join("back"))? == bytes(size),
         "the file came back otherwise"
+    );
+    // `copy` is the extension `copy-data`: nothing of the file leaves the guest.
+    ensure!(
+        std::fs::read(here.join("twin"))? == bytes(size),
+        "the copy is another file"
     );
     // By both protocols of scp, the older one where the guest has the program.
     let names = [odd.as_encoded_bytes(), b"great"];

@@ -20,6 +20,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1;
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -41,6 +42,8 @@ type Body = BoxBody<Bytes, std::io::Error>;
 #[derive(Debug, Clone)]
 pub struct Client {
     socket: PathBuf,
+    /// See [`crate::caller`].
+    caller: Option<HeaderValue>,
 }
 
 impl Client {
@@ -48,6 +51,17 @@ impl Client {
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         Self {
             socket: socket.into(),
+            caller: None,
+        }
+    }
+
+    /// The same, whose requests have the environment of this process: see [`crate::caller`].
+    #[must_use]
+    pub fn of_this_process(self) -> Self {
+        let header = crate::caller::header(|name| std::env::var_os(name));
+        Self {
+            caller: HeaderValue::from_str(&header).ok(),
+            ..self
         }
     }
 
@@ -56,7 +70,12 @@ impl Client {
         &self.socket
     }
 
-    async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, ClientError> {
+    async fn send(&self, mut request: Request<Body>) -> Result<Response<Incoming>, ClientError> {
+        if let Some(caller) = &self.caller {
+            request
+                .headers_mut()
+                .insert(crate::caller::HEADER, caller.clone());
+        }
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|source| ClientError::Connect {

@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use banger_api::ErrorBody;
+use banger_git::Caller;
 use banger_model::ErrorCode;
 use serde::de::DeserializeOwned;
 
@@ -155,7 +156,8 @@ pub(crate) async fn blocking<T: Send + 'static, E: Into<Refused> + Send + 'stati
     what: &'static str,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Refused> {
-    match tokio::task::spawn_blocking(work).await {
+    let caller = Caller::current();
+    match tokio::task::spawn_blocking(move || Caller::scope(caller, work)).await {
         Ok(result) => result.map_err(Into::into),
         Err(_) => Err(BadRequest::Defect(what).into()),
     }

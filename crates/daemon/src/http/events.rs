@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use banger_api::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, ErrorBody, Progress};
+use banger_git::Caller;
 use futures_util::Stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -20,7 +21,7 @@ where
     W: Future<Output = Result<T, ErrorBody>> + Send + 'static,
 {
     let (sender, progress) = mpsc::unbounded_channel();
-    let work = work(Reporter::to(sender));
+    let work = Caller::scoped(Caller::current(), work(Reporter::to(sender)));
     let outcome = Box::pin(async move {
         match work.await {
             Ok(result) => event(EVENT_DONE, &result),

@@ -1,6 +1,7 @@
 //! The HTTP API on the daemon's socket: routes to handlers, and nothing else.
 
 mod answer;
+mod caller;
 mod catalog_images;
 mod catalogs;
 mod chosen;
@@ -140,5 +141,6 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/trust", get(repository::list).post(repository::grant))
         .route("/v1/trust/revoke", post(repository::revoke))
         .fallback(answer::no_route)
+        .layer(axum::middleware::from_fn(caller::heeded))
         .with_state(app)
 }

@@ -14,6 +14,7 @@ mod delta;
 mod error;
 mod filters;
 mod history;
+mod ignore;
 mod inspect;
 mod listing;
 mod names;
@@ -35,6 +36,7 @@ use std::path::{Path, PathBuf};
 
 use banger_api::{WorkspaceApplied, WorkspacePlan, WorkspaceRequest};
 use banger_confined::{Cancel, Guard};
+use banger_git::Caller;
 
 pub(crate) use self::error::Error;
 pub(crate) use self::inspect::{status, unsaved};
@@ -57,7 +59,8 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     let cancel = Cancel::new().map_err(Error::Event)?;
     let _guard = Guard(cancel.clone());
-    let work = tokio::task::spawn_blocking(move || cancel.scope(work));
+    let caller = Caller::current();
+    let work = tokio::task::spawn_blocking(move || Caller::scope(caller, || cancel.scope(work)));
     work.await.map_err(|_| Error::Defect(what))?
 }
 

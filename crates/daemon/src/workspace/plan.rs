@@ -1,26 +1,20 @@
 //! Which files of a work tree go into a guest, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use banger_api::{WorkspaceEntry, WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceRequest};
 
-use banger_git::{Repository, records};
+use banger_git::{Git, Repository, records};
 use banger_hostfs::{Dir, Found, Kind};
 
-use super::Error;
 use super::listing::{self, Listed};
 use super::source::Source;
 use super::stage::Stage;
-
-/// A file in the repository in which a user names what stays behind.
-const IGNORE: &str = ".bangerignore";
-
-/// It has no more bytes.
-const MOST_PATTERNS: u64 = 16 << 20;
+use super::{Error, ignore};
 
 /// What is to be placed in a workspace, by path under it.
 pub(crate) type Modules = Vec<(Vec<u8>, WorkspaceRequest)>;
@@ -118,15 +112,7 @@ impl Plan {
         if clean {
             plan.list_commit()?;
         } else {
-            plan.leave_ignored_behind()?;
-            plan.add_tracked()?;
-            if !request.no_untracked {
-                plan.add_others(request, "untracked", &["--others", "--exclude-standard"])?;
-            }
-            if request.mode == WorkspaceMode::FullCopy {
-                let ignored = ["--others", "--ignored", "--exclude-standard"];
-                plan.add_others(request, "ignored", &ignored)?;
-            }
+            plan.add_as_is(request)?;
         }
         Ok(plan)
     }
@@ -222,40 +208,68 @@ impl Plan {
             .map(|(path, _)| path)
     }
 
-    /// What `.bangerignore` names of tracked files is absent in the guest without being deleted there.
-    fn leave_ignored_behind(&mut self) -> Result<(), Error> {
+    /// The index and the work tree as they are: the entries of the first, and files that are beside it.
+    fn add_as_is(&mut self, request: &WorkspaceRequest) -> Result<(), Error> {
         let git = self.stage.git(&self.source, "index");
-        let Some(named) = self.exclude_from() else {
-            return Ok(());
-        };
-        let args = ["ls-files", "-z", "--cached", "--ignored"].map(std::ffi::OsString::from);
-        let listed = git.run("list what .bangerignore names", args.into_iter().chain([named]))?;
-        let args = ["update-index", "-z", "--skip-worktree", "--stdin"];
-        git.feed("leave out what .bangerignore names", args, &listed)?;
-        for path in records(&listed) {
-            self.omitted
-                .insert(path.to_vec(), format!("is named by {IGNORE}"));
+        let entries = listing::index(&git)?;
+        let mut others = Vec::new();
+        if !request.no_untracked {
+            let what = ["--others", "--exclude-standard"].map(OsStr::new);
+            others.push(("untracked", list_others(&git, &what)?));
+        }
+        if request.mode == WorkspaceMode::FullCopy {
+            let what = ["--others", "--ignored", "--exclude-standard"].map(OsStr::new);
+            others.push(("ignored", list_others(&git, &what)?));
+        }
+        let listed = others.iter().flat_map(|(_, listed)| records(listed));
+        let tracked = entries.iter().map(|entry| &entry.path[..]);
+        let dirs = ignore::directories(tracked.chain(listed));
+        let mut named = BTreeSet::new();
+        if let Some(patterns) = ignore::patterns(&self.tree, &dirs) {
+            let from = self.exclude_from(&patterns)?;
+            self.leave_ignored_behind(&git, &from)?;
+            if !others.is_empty() {
+                let args = [OsStr::new("--others"), OsStr::new("--ignored"), &from];
+                named = listing::paths(&list_others(&git, &args)?);
+            }
+        }
+        self.add_tracked(&git, entries)?;
+        for (why, listed) in &others {
+            self.add_others(request, why, listed, &named)?;
         }
         Ok(())
     }
 
-    fn exclude_from(&self) -> Option<std::ffi::OsString> {
-        let patterns = self.tree.read(IGNORE, MOST_PATTERNS).ok()?;
-        let path = self.stage.at("ignored");
-        std::fs::write(&path, patterns).ok()?;
-        let mut option = std::ffi::OsString::from("--exclude-from=");
-        option.push(&path);
-        Some(option)
+    /// What `.bangerignore` names of tracked files is absent in the guest without being deleted there.
+    fn leave_ignored_behind(&mut self, git: &Git, from: &OsStr) -> Result<(), Error> {
+        let args = ["ls-files", "-z", "--cached", "--ignored"].map(OsStr::new);
+        let args = args.into_iter().chain([from]);
+        let listed = git.run("list what .bangerignore names", args)?;
+        let args = ["update-index", "-z", "--skip-worktree", "--stdin"];
+        git.feed("leave out what .bangerignore names", args, &listed)?;
+        for path in records(&listed) {
+            self.omitted
+                .insert(path.to_vec(), format!("is named by {}", ignore::NAME));
+        }
+        Ok(())
     }
 
-    fn add_tracked(&mut self) -> Result<(), Error> {
-        let git = self.stage.git(&self.source, "index");
+    /// An option of git's that has it heed these patterns.
+    fn exclude_from(&self, patterns: &[u8]) -> Result<OsString, Error> {
+        let path = self.stage.at("ignored");
+        std::fs::write(&path, patterns).map_err(|error| Error::file("write", &path, error))?;
+        let mut option = OsString::from("--exclude-from=");
+        option.push(&path);
+        Ok(option)
+    }
+
+    fn add_tracked(&mut self, git: &Git, entries: Vec<Listed>) -> Result<(), Error> {
         let staged = match &self.head {
-            Some(_) => listing::staged(&git)?,
+            Some(_) => listing::staged(git)?,
             None => BTreeSet::new(),
         };
-        let modified = listing::modified(&git)?;
-        for entry in listing::index(&git)? {
+        let modified = listing::modified(git)?;
+        for entry in entries {
             let Listed { path, .. } = &entry;
             if entry.is_module() {
                 self.add_module(path.clone(), None)?;
@@ -284,28 +298,14 @@ impl Plan {
         &mut self,
         request: &WorkspaceRequest,
         why: &'static str,
-        which: &[&str],
+        listed: &[u8],
+        named: &BTreeSet<Vec<u8>>,
     ) -> Result<(), Error> {
-        let git = self.stage.git(&self.source, "index");
-        let list = |more: &[std::ffi::OsString]| {
-            let args = ["ls-files", "-z"]
-                .iter()
-                .chain(which)
-                .map(std::ffi::OsString::from);
-            git.run("list untracked files", args.chain(more.iter().cloned()))
-        };
-        let named = match self.exclude_from() {
-            Some(option) => {
-                let args = ["ls-files", "-z", "--others", "--ignored"].map(std::ffi::OsString::from);
-                listing::paths(&git.run("list what .bangerignore names", args.into_iter().chain([option]))?)
-            }
-            None => BTreeSet::new(),
-        };
-        for path in records(&list(&[])?) {
+        for path in records(listed) {
             let omission = if path.ends_with(b"/") {
                 Some("is a repository of its own".to_owned())
             } else if named.contains(path) {
-                Some(format!("is named by {IGNORE}"))
+                Some(format!("is named by {}", ignore::NAME))
             } else {
                 banger_model::suspicion(path).filter(|_| !request.include_secrets)
             };
@@ -436,6 +436,12 @@ impl Plan {
         std::fs::rename(self.stage.at("target"), self.stage.at("index"))
             .map_err(|error| Error::file("write", &self.stage.at("index"), error))
     }
+}
+
+fn list_others(git: &Git, which: &[&OsStr]) -> Result<Vec<u8>, Error> {
+    let args = ["ls-files", "-z"].map(OsStr::new);
+    let args = args.iter().chain(which);
+    Ok(git.run("list untracked files", args)?)
 }
 
 fn open(path: &Path) -> Result<Dir, Error> {

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use banger_api::Progress;
+use banger_git::Caller;
 use banger_guest_api::workspace::{Head, Kind, MAX_CHUNK, chunk_header, tail};
 use banger_guest_api::{Channel, PayloadWriter};
 use bytes::Bytes;
@@ -56,7 +57,8 @@ pub(crate) struct Sent {
 /// The stream in frames, and how it ended on this side. One that fails ends early, without its last entry.
 pub(crate) fn stream(shipment: Shipment) -> (ReceiverStream<Bytes>, JoinHandle<Result<Option<Sent>, Error>>) {
     let (sender, receiver) = mpsc::channel(2);
-    let task = tokio::task::spawn_blocking(move || {
+    let caller = Caller::current();
+    let sending = move || {
         let mut out = Out {
             to: PayloadWriter::new(Frames(sender), Channel::Stdin),
             read: vec![0; CHUNK].into(),
@@ -71,7 +73,8 @@ pub(crate) fn stream(shipment: Shipment) -> (ReceiverStream<Bytes>, JoinHandle<R
                 bytes: out.sent,
             })),
         }
-    });
+    };
+    let task = tokio::task::spawn_blocking(move || Caller::scope(caller, sending));
     (ReceiverStream::new(receiver), task)
 }
 

@@ -301,7 +301,8 @@ fn what_stays_behind(backend: Backend) -> Result<()> {
         dir.path(),
         &(
             "secrets",
-            "init; echo a > a; mkdir assets; echo big > assets/big; commit; printf 'assets/\\n*.tmp\\n' > .bangerignore; echo x > x.tmp; echo S > .env; echo k > id_ed25519; echo y > y",
+            "init; echo a > a; mkdir assets; echo big > assets/big; commit; printf 'assets/\\n*.tmp\\n' > .bangerignore; echo x > x.tmp; echo S > .env; echo k > id_ed25519; echo y > y; \
+             mkdir -p sub/deep; echo g > sub/deep/a.gen; echo g > sub/keep.gen; echo g > b.gen; printf '*.gen\n!keep.gen\n' > sub/.bangerignore",
         ),
     )?;
     let dry = prepare(&home, &repository, &["--dry-run"])?.ok()?;
@@ -309,6 +310,7 @@ fn what_stays_behind(backend: Backend) -> Result<()> {
         ".env stays here: it looks like a secret",
         "assets/big stays here: it is named by .bangerignore",
         "x.tmp stays here: it is named by .bangerignore",
+        "sub/deep/a.gen stays here: it is named by .bangerignore",
     ] {
         ensure!(dry.stderr.contains(said), "no `{said}` in {}", dry.stderr);
     }
@@ -320,7 +322,10 @@ fn what_stays_behind(backend: Backend) -> Result<()> {
     }
     // What is tracked and stays behind is not deleted there.
     let status = String::from_utf8(git(&there, &["status", "--porcelain"])?)?;
-    ensure!(status == "?? .bangerignore\n?? y\n", "{status}");
+    ensure!(
+        status == "?? .bangerignore\n?? b.gen\n?? sub/\n?? y\n",
+        "{status}"
+    );
     report(&home, &repository, &["--include-secrets"])?;
     ensure!(
         there.join(".env").exists() && there.join("id_ed25519").exists(),

@@ -17,6 +17,8 @@ pub(super) enum Failed {
     Unsupported,
     /// There are too many handles.
     Handles,
+    /// A copy within a file reaches what it reads.
+    Overlap,
 }
 
 impl From<io::Error> for Failed {
@@ -53,6 +55,7 @@ impl Failed {
             Self::Malformed => (4, "the request is malformed, or of no open file".to_owned()),
             Self::Unsupported => (8, "this is not supported".to_owned()),
             Self::Handles => (4, "too many open files".to_owned()),
+            Self::Overlap => (4, "source and target of the copy overlap".to_owned()),
         }
     }
 }

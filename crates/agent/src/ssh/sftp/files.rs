@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata, ReadDir};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use banger_ssh::wire::Reader;
@@ -126,6 +126,29 @@ impl Files {
         Ok(Answer::Done)
     }
 
+    /// Copies from one file to another within the guest (draft-ietf-secsh-filexfer-extensions-00, section 7).
+    pub(super) fn copy_data(&self, from: &mut Reader<'_>) -> Result<Answer, Failed> {
+        let (source, mut read_at, length) = (self.file(from)?, from.long()?, from.long()?);
+        let (target, mut write_at) = (self.file(from)?, from.long()?);
+        // No length is all there is, to an end that is seen when it is met: sizes of some files are a lie.
+        let mut left = if length == 0 { u64::MAX } else { length };
+        if overlaps(source, (read_at, left), target, write_at)? {
+            return Err(Failed::Overlap);
+        }
+        let mut bytes = vec![0; usize::try_from(MAX_DATA).map_err(|_| Failed::Malformed)?];
+        while left > 0 {
+            let wanted = usize::try_from(left.min(MAX_DATA)).map_err(|_| Failed::Malformed)?;
+            let read = source.read_at(&mut bytes[..wanted], read_at)?;
+            if read == 0 {
+                break;
+            }
+            target.write_all_at(&bytes[..read], write_at)?;
+            let read = read as u64;
+            (read_at, write_at, left) = (read_at + read, write_at + read, left - read);
+        }
+        Ok(Answer::Done)
+    }
+
     pub(super) fn fstat(&self, from: &mut Reader<'_>) -> Result<Answer, Failed> {
         let metadata = self.file(from)?.metadata()?;
         Ok(Answer::Attributes((&metadata).into()))
@@ -185,6 +208,19 @@ fn named(name: &[u8], metadata: &Metadata) -> (Vec<u8>, String, Attributes) {
 fn handle(from: &mut Reader<'_>) -> Result<u32, Failed> {
     let handle = from.string()?.try_into().map_err(|_| Failed::Malformed)?;
     Ok(u32::from_be_bytes(handle))
+}
+
+/// Whether what is read and what is written are of one file and have bytes in common, so that the copy would read what it wrote.
+fn overlaps(source: &File, read: (u64, u64), target: &File, write_at: u64) -> Result<bool, Failed> {
+    let (source, target) = (source.metadata()?, target.metadata()?);
+    if (source.dev(), source.ino()) != (target.dev(), target.ino()) {
+        return Ok(false);
+    }
+    let (start, length) = read;
+    // Up to the end that there is now: what is written before it does not move it.
+    let end = start.saturating_add(length).min(source.len());
+    let copied = end.saturating_sub(start);
+    Ok(copied > 0 && start < write_at.saturating_add(copied) && write_at < end)
 }
 
 /// How to open a file, by the flags of section 6.3 of the draft.

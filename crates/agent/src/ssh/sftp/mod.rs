@@ -25,7 +25,7 @@ const MAX_MESSAGE: usize = (256 << 10) + 1024;
 const VERSION: u32 = 3;
 
 /// What we can beside it, each in the version that OpenSSH gives it.
-const EXTENSIONS: [(&str, &str); 8] = [
+const EXTENSIONS: [(&str, &str); 9] = [
     ("posix-rename@openssh.com", "1"),
     ("statvfs@openssh.com", "2"),
     ("fstatvfs@openssh.com", "2"),
@@ -34,6 +34,7 @@ const EXTENSIONS: [(&str, &str); 8] = [
     ("lsetstat@openssh.com", "1"),
     ("limits@openssh.com", "1"),
     ("expand-path@openssh.com", "1"),
+    ("copy-data", "1"),
 ];
 
 /// Serves one client, to its end. Relative names are below `home`.
@@ -117,6 +118,7 @@ fn perform(files: &mut Files, kind: u8, mut from: Reader<'_>) -> Result<Answer, 
             b"lsetstat@openssh.com" => files.names().setstat(from, false),
             b"limits@openssh.com" => Ok(files::limits()),
             b"expand-path@openssh.com" => files.names().expand(from),
+            b"copy-data" => files.copy_data(from),
             _ => Err(Failed::Unsupported),
         },
         _ => Err(Failed::Unsupported),
@@ -188,6 +190,62 @@ mod tests {
             code(ask(&mut files, message::STAT, |to| to.put_string(b"none"))),
             2
         );
+    }
+
+    /// Opens a file for reading and writing.
+    fn open(files: &mut Files, name: &str) -> Vec<u8> {
+        let (kind, handle) = ask(files, message::OPEN, |to| {
+            to.put_string(name.as_bytes());
+            to.put_number(0x01 | 0x02 | 0x08);
+            to.put_number(0);
+        });
+        assert_eq!(kind, message::HANDLE);
+        Reader::new(&handle).string().unwrap().to_vec()
+    }
+
+    fn copy(files: &mut Files, from: (&[u8], u64), length: u64, to: (&[u8], u64)) -> u32 {
+        code(ask(files, message::EXTENDED, |request| {
+            request.put_string(b"copy-data");
+            request.put_string(from.0);
+            request.put_long(from.1);
+            request.put_long(length);
+            request.put_string(to.0);
+            request.put_long(to.1);
+        }))
+    }
+
+    #[test]
+    fn data_is_copied_between_handles() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = Files::new(dir.path());
+        let content: Vec<u8> = (0..3_000_000_u32).map(|byte| (byte % 251) as u8).collect();
+        std::fs::write(dir.path().join("from"), &content).unwrap();
+        let (from, to) = (open(&mut files, "from"), open(&mut files, "to"));
+        let read = |name| std::fs::read(dir.path().join(name)).unwrap();
+        // No length is all there is, however long.
+        assert_eq!(copy(&mut files, (&from, 0), 0, (&to, 0)), 0);
+        assert_eq!(read("to"), content);
+        // A part to another place; beyond the end, as much as there is.
+        assert_eq!(copy(&mut files, (&from, 10), 5, (&to, 1)), 0);
+        assert_eq!(read("to")[..8], [0, 10, 11, 12, 13, 14, 6, 7]);
+        assert_eq!(copy(&mut files, (&from, 2_999_999), 9_000, (&to, 3_000_000)), 0);
+        assert_eq!(read("to").len(), 3_000_001);
+        assert_eq!(copy(&mut files, (&from, u64::MAX), 1, (&to, 0)), 4);
+        // Within a file: apart, yes; onto itself, no, by whatever handle.
+        std::fs::hard_link(dir.path().join("to"), dir.path().join("link")).unwrap();
+        assert_eq!(copy(&mut files, (&to, 0), 4, (&to, 4)), 0);
+        assert_eq!(read("to")[..8], [0, 10, 11, 12, 0, 10, 11, 12]);
+        let before = read("to");
+        let link = open(&mut files, "link");
+        for (at, length, to_at) in [(0, 0, 1), (0, 5, 4), (4, 5, 0), (0, 0, 0), (1, u64::MAX, 0)] {
+            assert_eq!(
+                copy(&mut files, (&to, at), length, (&link, to_at)),
+                4,
+                "{at} {length} {to_at}"
+            );
+        }
+        assert_eq!(read("to"), before);
+        assert_eq!(copy(&mut files, (b"none", 0), 0, (&to, 0)), 4);
     }
 
     #[test]
