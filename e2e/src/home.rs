@@ -132,18 +132,18 @@ impl Home {
         self
     }
 
-    /// The same home as a plain user's, with programs and stores of its own; what runs in `netns` runs as that user.
+    /// The same home as a plain user's, with programs and stores of its own, in `netns` or in this machine's own network.
     ///
     /// # Errors
     /// When it cannot be given away; it takes root.
-    pub fn of_plain_user(mut self, netns: &str) -> Result<Self> {
+    pub fn of_plain_user(mut self, netns: Option<&str>) -> Result<Self> {
         self.own_stores()?;
         self.banger(["daemon", "stop"])?.ok()?;
         let user = PlainUser::moving_into(self.path(), &self.programs)?;
         self.programs = user.programs();
         self.env.extend(user.env());
         self.user = Some(user);
-        self.netns = Some(netns.to_owned());
+        self.netns = netns.map(str::to_owned);
         Ok(self)
     }
 
@@ -170,18 +170,26 @@ impl Home {
     /// A `banger` with these arguments, to be started.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let banger = self.programs.join("banger");
-        let mut command = match &self.netns {
-            Some(netns) => {
+        let mut command = match (&self.netns, &self.user) {
+            (None, None) => Command::new(&banger),
+            (Some(netns), _) => {
                 let mut ip = Command::new("ip");
                 ip.args(["netns", "exec", netns]);
-                if let Some(user) = &self.user {
-                    ip.args(user.becoming());
-                }
-                ip.arg(banger);
                 ip
             }
-            None => Command::new(banger),
+            // What makes a user is for that user alone.
+            (None, Some(_)) => {
+                let mut unshare = Command::new("unshare");
+                unshare.args(["--mount", "--propagation", "slave", "--"]);
+                unshare
+            }
         };
+        if let Some(user) = &self.user {
+            command.args(user.becoming());
+        }
+        if command.get_program() != banger.as_os_str() {
+            command.arg(&banger);
+        }
         command
             .args(args)
             .env("BANGER_HOME", self.path())

@@ -262,7 +262,7 @@ fn answer(question: &[u8], site: Ipv4Addr) -> Vec<u8> {
 }
 
 /// The processes in a namespace.
-fn pids(netns: &str) -> impl Iterator<Item = Pid> + use<> {
+pub(crate) fn pids(netns: &str) -> impl Iterator<Item = Pid> + use<> {
     let output = Command::new("ip").args(["netns", "pids", netns]).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let pids: Vec<_> = text
@@ -273,7 +273,7 @@ fn pids(netns: &str) -> impl Iterator<Item = Pid> + use<> {
     pids.into_iter()
 }
 
-fn ip(args: &[&str]) -> Result<()> {
+pub(crate) fn ip(args: &[&str]) -> Result<()> {
     let output = Command::new("ip").args(args).output().context("start ip")?;
     let words = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "ip {}: {words}", args.join(" "));

@@ -28,6 +28,8 @@ pub enum Image {
     Git,
     /// Debian with an SSH server of its own, which nothing starts.
     Sshd,
+    /// Debian with what clients of registries run under.
+    Clients,
 }
 
 impl Image {
@@ -41,6 +43,7 @@ impl Image {
             Self::Host => "host",
             Self::Git => "git",
             Self::Sshd => "sshd",
+            Self::Clients => "clients",
         }
     }
 }
@@ -148,6 +151,7 @@ pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
         ),
         Image::Git => import_debian(home, image, "git"),
         Image::Sshd => import_debian(home, image, "openssh-server"),
+        Image::Clients => import_debian(home, image, "python3,nodejs"),
     }
 }
 

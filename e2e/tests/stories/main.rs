@@ -24,6 +24,7 @@ mod image_catalogs;
 mod images;
 mod lives;
 mod networks;
+mod packages;
 mod pull_faults;
 mod pulled_guests;
 mod pulls;
@@ -44,6 +45,7 @@ mod workspace_trips;
 mod workspaces;
 
 use anyhow::Result;
+use banger_e2e::packages::Stuff;
 use banger_e2e::{Backend, HUNG, last_words, program_absence, root_absence};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -52,7 +54,7 @@ struct Story {
     name: &'static str,
     backends: &'static [Backend],
     /// Programs and rights that not every host has.
-    needs: [Option<&'static str>; 2],
+    needs: [Option<&'static str>; 3],
     tell: fn(Backend) -> Result<()>,
 }
 
@@ -66,12 +68,15 @@ const STALLS: [&str; 2] = ["reach port 1024 of the guest\n  caused by: timed out
 /// What a story needs that only root can have.
 const ROOT: &str = "root";
 
+/// A registry that one of this host's clients reaches.
+const REGISTRIES: &str = "registries";
+
 impl Story {
     const fn told(name: &'static str, backends: &'static [Backend], tell: fn(Backend) -> Result<()>) -> Self {
         Self {
             name,
             backends,
-            needs: [None; 2],
+            needs: [None; 3],
             tell,
         }
     }
@@ -83,7 +88,7 @@ impl Story {
 
     /// The same, which is ignored where there is no such program.
     const fn with(mut self, program: &'static str) -> Self {
-        self.needs = [Some(program), self.needs[0]];
+        self.needs = [Some(program), self.needs[0], self.needs[1]];
         self
     }
 }
@@ -120,6 +125,7 @@ fn main() {
         hostile_terminal::STORIES,
         hostile_trust::STORIES,
         networks::STORIES,
+        packages::STORIES,
         rootless::STORIES,
         real_networks::STORIES,
         clocks::STORIES,
@@ -163,8 +169,12 @@ fn main() {
             .flatten()
             .filter(|story| story.backends.contains(&backend))
         {
-            let absent = story.needs.into_iter().flatten().map(|need| match need {
+            let name = format!("{}::{}", backend.name(), story.name);
+            let absent = story.needs.into_iter().rev().flatten().map(|need| match need {
                 ROOT => root_absence(),
+                // Asking takes seconds.
+                REGISTRIES if args.list || !is_told(&args, &name) => Ok(None),
+                REGISTRIES => registries_absence(),
                 program => program_absence(program),
             });
             let lack = match &absence {
@@ -178,6 +188,31 @@ fn main() {
         }
     }
     libtest_mimic::run(&args, trials).exit();
+}
+
+/// Whether the command line asks for a story.
+fn is_told(args: &Arguments, name: &str) -> bool {
+    let fits = |filter: &String| {
+        if args.exact {
+            name == filter
+        } else {
+            name.contains(filter.as_str())
+        }
+    };
+    args.filter.as_ref().is_none_or(fits) && !args.skip.iter().any(fits)
+}
+
+/// Why no client of this host's has a registry, if none has.
+fn registries_absence() -> Result<Option<String>> {
+    let stuff = Stuff::found()?;
+    let absences = stuff.absences();
+    if stuff.clients().next().is_none() {
+        return Ok(Some(format!("no registry is reached: {}", absences.join("; "))));
+    }
+    for absence in absences {
+        eprintln!("the stories of packages leave out {absence}");
+    }
+    Ok(None)
 }
 
 fn trial(backend: Backend, story: &Story, absence: &Result<Option<String>>) -> Trial {

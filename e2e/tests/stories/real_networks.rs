@@ -91,7 +91,7 @@ fn late_answers(internet: &Internet, home: &Home, backend: Backend) -> Result<()
 
 fn late_rootless(backend: Backend) -> Result<()> {
     let internet = Internet::new()?;
-    let home = Home::new(&[Image::Busybox])?.of_plain_user(internet.host())?;
+    let home = Home::new(&[Image::Busybox])?.of_plain_user(Some(internet.host()))?;
     late_answers(&internet, &home, backend)?;
     let by = home.vm("web")?.network.by;
     ensure!(by.as_deref() == Some("rootless"), "its network is {by:?}");

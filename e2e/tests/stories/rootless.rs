@@ -50,7 +50,7 @@ fn of_their_own(backend: Backend) -> Result<()> {
     let internet = Internet::new()?;
     internet.resolve_to(SITES[1])?;
     internet.serve_on_the_host(HOSTS_OWN)?;
-    let home = Home::new(&[Image::Busybox])?.of_plain_user(internet.host())?;
+    let home = Home::new(&[Image::Busybox])?.of_plain_user(Some(internet.host()))?;
     std::fs::create_dir_all(home.path().join("config"))?;
     std::fs::write(
         home.path().join("config/config.toml"),
