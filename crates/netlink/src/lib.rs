@@ -97,7 +97,7 @@ pub fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 }
 
 /// The first `length` bytes, if there are so many and they hold a header; what follows their padding is left.
-fn take<'a>(rest: &mut &'a [u8], length: usize, header: usize) -> Option<&'a [u8]> {
+pub(crate) fn take<'a>(rest: &mut &'a [u8], length: usize, header: usize) -> Option<&'a [u8]> {
     let taken = rest.get(..length).filter(|_| length >= header)?;
     *rest = rest.get(aligned(length)..).unwrap_or_default();
     Some(taken)

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::{Message, array, attribute, attributes};
+use crate::{Message, array, attribute, attributes, take};
 
 /// The flags of every message that changes something.
 const CHANGE: i32 = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
@@ -211,18 +211,12 @@ fn gateway(values: &[u8]) -> Option<IpAddr> {
 }
 
 /// The gateways of a route that has several (`struct rtnexthop`: a length, flags, a weight, the link; then attributes).
-fn next_hops(mut rest: &[u8]) -> Vec<(Option<u32>, IpAddr)> {
-    let mut found = Vec::new();
-    while let Some(length) = array(rest, 0).map(u16::from_ne_bytes) {
-        let Some(hop) = rest.get(..usize::from(length)).filter(|hop| hop.len() >= 8) else {
-            break;
-        };
-        found.extend(gateway(&hop[8..]).map(|gateway| (number(hop, 4), gateway)));
-        rest = rest
-            .get(usize::from(length).next_multiple_of(4)..)
-            .unwrap_or_default();
-    }
-    found
+fn next_hops(mut rest: &[u8]) -> impl Iterator<Item = (Option<u32>, IpAddr)> {
+    let hops = std::iter::from_fn(move || {
+        let length = array(rest, 0).map(u16::from_ne_bytes)?;
+        take(&mut rest, length.into(), 8)
+    });
+    hops.filter_map(|hop| Some((number(hop, 4), gateway(&hop[8..])?)))
 }
 
 /// A message about a link (`struct ifinfomsg`), which is up or down by it, if that is said; index 0 is one that is to be made.

@@ -321,3 +321,24 @@ fn unfailed(reply: Reply) -> Result<Reply, CallError> {
         reply => Ok(reply),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn helpers_of_before_are_understood() {
+        let heard = |text: &str| serde_json::from_str::<Heard>(text).unwrap();
+        let findings = heard(r#"{"findings":[{"problem":"p","hint":"h"}]}"#);
+        assert!(matches!(findings, Heard::Earlier(Earlier::Findings(all)) if all.len() == 1));
+        let flow = heard(
+            r#"{"flow":{"slot":3,"allowed":true,"rule":"nat","source":null,"destination":null,"protocol":6,"port":80}}"#,
+        );
+        assert!(matches!(flow, Heard::Earlier(Earlier::Flow(flow)) if flow.port == Some(80)));
+        let range = heard(
+            r#"{"range":{"room":"172.16.0.0/16","ula":"fd00::/64","used":[
+                {"net":"10.0.0.0/8","by":"route"},{"net":"10.0.0.1","by":{"resolver":"/etc/resolv.conf"}}]}}"#,
+        );
+        assert!(matches!(range, Heard::Reply(Reply::Range(range)) if range.used.len() == 2));
+    }
+}

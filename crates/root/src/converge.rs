@@ -79,12 +79,18 @@ pub(crate) fn steps(
         what: "load the packet filter",
         script,
     });
-    steps.extend(bridge_steps(owner, network, plan.withdrawn, observed, setting));
+    steps.extend(bridge_steps(
+        owner,
+        network,
+        plan.withdrawn.is_some(),
+        observed,
+        setting,
+    ));
     steps.extend(unset(host_settings(observed, setting), setting));
     for (&slot, member) in &plan.members {
         steps.extend(attach(owner, network, slot, member, observed));
     }
-    if plan.withdrawn {
+    if plan.withdrawn.is_some() {
         // Nothing is anywhere on a bridge that is down. Whatever of the rest fails, the addresses go.
         steps.retain(|step| !matches!(step, Step::Neighbour(..)));
         steps.sort_by_key(|step| !matches!(step, Step::NoAddress { .. }));

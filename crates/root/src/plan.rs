@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use banger_model::network::{Member, Plan, Prepared, Slot};
+use banger_model::network::{Plan, Slot};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, chownat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
@@ -26,7 +26,8 @@ pub struct Store {
     dir: Arc<OwnedFd>,
 }
 
-const NETWORK: &str = "network.json";
+/// The name of the network's record.
+pub(crate) const NETWORK: &str = "network.json";
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const FRESH: OFlags = OFlags::WRONLY
     .union(OFlags::CREATE)
@@ -118,38 +119,6 @@ impl Store {
         Ok(names)
     }
 
-    /// Records the network, on the disk when this returns.
-    ///
-    /// # Errors
-    /// The record cannot be written.
-    pub fn save_network(&self, prepared: &Prepared) -> Result<(), FileError> {
-        self.write(NETWORK, prepared, true)
-    }
-
-    /// Forgets the network.
-    ///
-    /// # Errors
-    /// The record cannot be removed.
-    pub fn forget_network(&self) -> Result<(), FileError> {
-        self.forget(NETWORK)
-    }
-
-    /// Records a VM.
-    ///
-    /// # Errors
-    /// The record cannot be written.
-    pub fn save_member(&self, slot: Slot, member: &Member) -> Result<(), FileError> {
-        self.write(&member_name(slot), member, false)
-    }
-
-    /// Forgets a VM.
-    ///
-    /// # Errors
-    /// The record cannot be removed.
-    pub fn forget_member(&self, slot: Slot) -> Result<(), FileError> {
-        self.forget(&member_name(slot))
-    }
-
     /// Brings all records to the disk.
     ///
     /// # Errors
@@ -170,7 +139,8 @@ impl Store {
         Ok(serde_json::from_slice(&bytes)?)
     }
 
-    fn write(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), FileError> {
+    /// Records the network, or a VM. What is `durable` is on the disk when this returns.
+    pub(crate) fn write(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), FileError> {
         let fresh = format!("{name}.new");
         let write = || {
             let mut file = File::from(openat(&self.dir, &fresh, FRESH, Mode::RUSR | Mode::WUSR)?);
@@ -187,7 +157,8 @@ impl Store {
         write().map_err(failed("write", &self.path.join(name)))
     }
 
-    fn forget(&self, name: &str) -> Result<(), FileError> {
+    /// Forgets the network, or a VM.
+    pub(crate) fn forget(&self, name: &str) -> Result<(), FileError> {
         match unlinkat(&self.dir, name, AtFlags::empty()) {
             Err(Errno::NOENT) => Ok(()),
             removed => removed.map_err(failed("remove", &self.path.join(name))),
@@ -195,6 +166,7 @@ impl Store {
     }
 }
 
-fn member_name(slot: Slot) -> String {
+/// The name of a VM's record.
+pub(crate) fn member_name(slot: Slot) -> String {
     format!("vm-{slot}.json")
 }

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown};
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -114,9 +114,9 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
         .clone()
         .map_or_else(|| Watch::open().map(Arc::new), Ok);
     let watch = watch.map_err(ServeError::Around)?;
-    helper.begin(is_apart, watch.look().map_err(ServeError::Around)?);
+    helper.plan.around = watch.look().map_err(ServeError::Around)?;
     let flows = noted("no flows will be told", FlowLog::open(config.owner));
-    flows.iter().for_each(|flows| helper.log_to(flows));
+    helper.plan.log_group = flows.as_ref().map_or(0, FlowLog::group);
     // Where that fails, someone must be able to ask what is wrong, and to tear it down.
     noted("the host is not as planned", helper.alone(Helper::rebuild));
     log(format!("serving uid {} at {}", config.owner, path.display()));
@@ -185,15 +185,7 @@ fn prepare(config: &Config) -> Result<(Ground, File), ServeError> {
     directory(&config.socket_dir, 0o755)?;
     let user = user::helper();
     let (store, lock) = own(&config.state_dir, user, config.apart.is_some())?;
-    let turns = config.socket_dir.join("addresses.lock");
-    let mut options = File::options();
-    options
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW);
-    let addresses = options.open(&turns).map_err(failed("open", &turns))?;
+    let addresses = Store::open(&config.socket_dir)?.lock_file("addresses.lock")?;
     if config.apart.is_none() {
         user.may_make_taps()?;
     }
@@ -244,7 +236,7 @@ fn open(config: &Config, ground: Ground) -> Result<Helper, ServeError> {
     };
     let host = Box::new(Kernel);
     let mut helper = Helper::open(config.owner, ground.store, addresses, host, confinement)?;
-    helper.apart = is_apart;
+    helper.plan.apart = is_apart;
     Ok(helper)
 }
 
@@ -263,12 +255,9 @@ struct Server {
 
 impl Server {
     fn accept(server: &Arc<Self>, socket: UnixStream, done: Sender<()>) {
-        let peer = noted(
-            "a connection without credentials is closed",
-            socket_peercred(&socket),
-        );
-        let Some((uid, pid)) = peer.map(|peer| (peer.uid.as_raw(), peer.pid.as_raw_nonzero())) else {
-            return;
+        let (uid, pid) = match socket_peercred(&socket) {
+            Ok(peer) => (peer.uid.as_raw(), peer.pid.as_raw_nonzero()),
+            Err(error) => return log(format!("a connection without credentials is closed: {error}")),
         };
         let peer = format!("uid {uid} pid {pid}");
         // The socket's mode says so already, unless someone changed it.

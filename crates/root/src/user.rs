@@ -23,14 +23,10 @@ pub(crate) struct Helper {
 
 /// The helper's user, as the host knows it.
 pub(crate) fn helper() -> Helper {
-    let known = fs::read_to_string("/etc/passwd").ok();
-    let (uid, gid) = known
-        .and_then(|text| entry(&text))
-        .unwrap_or((FALLBACK, FALLBACK));
-    Helper {
-        uid: Uid::from_raw(uid),
-        gid: Gid::from_raw(gid),
-    }
+    let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let (uid, gid) = entry(&known).unwrap_or((FALLBACK, FALLBACK));
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    Helper { uid, gid }
 }
 
 /// The numbers in the user's line of passwd(5). One that is root's is no user of the helper's own.

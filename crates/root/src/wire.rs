@@ -5,10 +5,12 @@
 //! [`Verb::Flows`] the connection carries nothing but [`Reply::Logged`] until the client closes it.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use banger_model::network::{Audit, Logged, Mac, NetMode, Network, Room, Rules, Slot, Ula, Use};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+pub use banger_model::network::Answer;
 
 /// The longest verb, in bytes.
 pub const MAX_FRAME: usize = 256 << 10;
@@ -70,18 +72,6 @@ pub struct Attach {
     pub mac: Mac,
     /// What it may reach.
     pub rules: Rules,
-}
-
-/// An address that a resolver gave a VM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Answer {
-    /// The address.
-    pub address: IpAddr,
-    /// The TCP and UDP port that the name's rule is limited to; every port and protocol if none.
-    pub port: Option<u16>,
-    /// For how many seconds, 1 to 86,400; what is beyond is taken as the nearest.
-    pub ttl: u32,
 }
 
 /// What a verb comes to.

@@ -323,7 +323,10 @@ fn what_its_owner_allows(backend: Backend) -> Result<()> {
     home.banger(["vm", "set", "web", "--net", "allow", "--allow", &rule])?
         .ok()?;
     ensure!(reaches(&home, "web", SITES[1])?, "what is allowed is not reached");
-    ensure!(!reaches(&home, "web", SITES[0])?, "what is not allowed is reached");
+    ensure!(
+        !reaches(&home, "web", SITES[0])?,
+        "what is not allowed is reached"
+    );
     // The host reaches it; another VM only when that is allowed by name.
     let web = address(&home, "web")?;
     let (answered, _) = internet.on_the_host(&["busybox", "ping", "-c", "1", "-W", "2", &web])?;
@@ -340,8 +343,14 @@ fn what_its_owner_allows(backend: Backend) -> Result<()> {
     home.banger(["vm", "restart", "web"])?.ok()?;
     ensure!(address(&home, "web")? == web);
     kill_daemon(&home)?;
-    ensure!(reaches(&home, "web", SITES[1])?, "the next daemon cuts off what is allowed");
-    ensure!(!reaches(&home, "web", SITES[0])?, "the next daemon opens what is not allowed");
+    ensure!(
+        reaches(&home, "web", SITES[1])?,
+        "the next daemon cuts off what is allowed"
+    );
+    ensure!(
+        !reaches(&home, "web", SITES[0])?,
+        "the next daemon opens what is not allowed"
+    );
     home.banger(["vm", "set", "web", "--allow", "nonsense:::"])?
         .exited(1)?
         .saying("no port")?

@@ -1,9 +1,10 @@
 //! How much the program is that runs with privileges.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::figure::Figure;
 use crate::repository;
@@ -22,7 +23,8 @@ const DAEMONS: &str = "daemon";
 
 /// All lines of Rust of ours that the privileged program is made of: its crate but the client, which a daemon links instead;
 /// netlink's messages; and the network plan that it decides by, which uses nothing else of the model. Tests are counted nowhere,
-/// and neither are the templates of the packet filter, which `filter_text` counts.
+/// and neither are the text of the packet filter, which `filter_text` counts, and what others wrote: `crates` says of how many
+/// crates that is.
 pub(super) fn measure() -> Result<Vec<Figure>> {
     let crates = repository::root().join("crates");
     let program = lines(&crates.join("root/src"), "rs", &["client.rs"])?;
@@ -39,7 +41,23 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
         .phase("code_of_netlink", netlink.code)
         .phase("code_of_the_network_model", network.code)
         .phase("filter_text", filter.all);
-    Ok(vec![figure])
+    Ok(vec![figure.phase("crates", others()?)])
+}
+
+/// How many crates of others are in it, at all depths.
+fn others() -> Result<f64> {
+    let output = repository::cargo()
+        .args(["tree", "--offline", "--locked", "--package", "banger-root"])
+        .args(["--edges", "normal,no-proc-macro", "--prefix", "none"])
+        .output()
+        .context("run `cargo tree`")?;
+    ensure!(output.status.success(), "`cargo tree` failed");
+    let text = String::from_utf8(output.stdout)?;
+    let names = text.lines().filter_map(|line| line.split(' ').next());
+    let others: BTreeSet<&str> = names
+        .filter(|name| !name.is_empty() && !name.starts_with("banger-"))
+        .collect();
+    Ok(others.len() as f64)
 }
 
 /// The lines below a directory of files with this extension, without those of some names.

@@ -343,7 +343,7 @@ impl Network {
             .call("say what addresses are free", |client| client.range())?;
         let used = range.used.iter().map(|used| used.net);
         Ok(Choices {
-            blocks: range.room.map_or_else(private, |room| vec![room.v4()]),
+            blocks: range.room.map_or_else(private, |room| vec![room.v4]),
             used: used.collect(),
             ula: range.ula,
         })

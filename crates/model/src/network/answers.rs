@@ -4,12 +4,24 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::Answered;
+use serde::{Deserialize, Serialize};
 
 /// How many answers of one VM live at a time.
 pub const MAX_ALIVE: usize = 4096;
 /// The longest life of an answer, in seconds.
 const MAX_TTL: u32 = 86_400;
+
+/// An address that a resolver gave a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// The address.
+    pub address: IpAddr,
+    /// The TCP and UDP port that the name's rule is limited to; every port and protocol if none.
+    pub port: Option<u16>,
+    /// For how many seconds, 1 to 86,400; what is beyond is taken as the nearest.
+    pub ttl: u32,
+}
 
 /// An address, and the port that it is limited to.
 type Place = (IpAddr, Option<u16>);
@@ -19,16 +31,13 @@ type Place = (IpAddr, Option<u16>);
 pub struct Answers(BTreeMap<Place, Instant>);
 
 impl Answers {
-    /// Those that live, as a filter is told that has none: with the whole seconds that they still do.
-    pub fn alive(&self, now: Instant) -> Vec<Answered> {
-        let answered = |(&(address, port), end): (&Place, &Instant)| Answered {
-            address,
-            port,
-            seconds: end.saturating_duration_since(now).as_secs(),
-            again: false,
+    /// Those that live, with the whole seconds that they still do.
+    pub fn alive(&self, now: Instant) -> Vec<Answer> {
+        let answer = |(&(address, port), end): (&Place, &Instant)| {
+            let ttl = end.saturating_duration_since(now).as_secs() as u32;
+            (ttl > 0).then_some(Answer { address, port, ttl })
         };
-        let all = self.0.iter().map(answered);
-        all.filter(|answer| answer.seconds > 0).collect()
+        self.0.iter().filter_map(answer).collect()
     }
 
     /// How many there are, with those that died and were not looked at since.
@@ -38,28 +47,16 @@ impl Answers {
 
     /// The answers with these beside those that still live, and what the filter is told of these; of an address that
     /// comes twice, the last. None if more than [`MAX_ALIVE`] would live.
-    pub fn with(
-        &self,
-        now: Instant,
-        answers: impl Iterator<Item = (Place, u32)>,
-    ) -> Option<(Self, Vec<Answered>)> {
+    pub fn with(&self, now: Instant, answers: &[Answer]) -> Option<(Self, Vec<Answer>)> {
         let mut alive = self.clone();
         alive.0.retain(|_, end| *end > now);
         let mut told = BTreeMap::new();
-        for ((address, port), ttl) in answers {
-            let seconds = u64::from(ttl.clamp(1, MAX_TTL));
-            let answered = Answered {
-                address,
-                port,
-                seconds,
-                again: alive.0.contains_key(&(address, port)),
-            };
-            told.insert((address, port), answered);
+        for &Answer { address, port, ttl } in answers {
+            let ttl = ttl.clamp(1, MAX_TTL);
+            told.insert((address, port), Answer { address, port, ttl });
+            let end = now + Duration::from_secs(ttl.into());
+            alive.0.insert((address, port), end);
         }
-        let ends = told
-            .iter()
-            .map(|(&place, answer)| (place, now + Duration::from_secs(answer.seconds)));
-        alive.0.extend(ends);
         (alive.0.len() <= MAX_ALIVE).then(|| (alive, told.into_values().collect()))
     }
 }
@@ -68,37 +65,42 @@ impl Answers {
 mod tests {
     use super::*;
 
-    const PLACE: Place = (IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 7)), Some(443));
+    fn answer(ttl: u32) -> Answer {
+        let address = IpAddr::from([203, 0, 113, 7]);
+        Answer {
+            address,
+            port: Some(443),
+            ttl,
+        }
+    }
 
     #[test]
     fn an_answer_lives_for_its_time_and_on_when_it_is_told_again() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        // Twice in one telling is not again.
-        let both = [(PLACE, 5), (PLACE, 10)].into_iter();
-        let (answers, told) = Answers::default().with(start, both).unwrap();
-        assert_eq!(
-            told.iter().map(|a| (a.seconds, a.again)).collect::<Vec<_>>(),
-            [(10, false)]
-        );
-        let seconds = |answers: &Answers, at| -> Vec<u64> {
-            let alive = answers.alive(after(at));
-            alive.iter().map(|answer| answer.seconds).collect()
-        };
-        assert_eq!(seconds(&answers, 4), [6]);
-        assert!(seconds(&answers, 10).is_empty());
-        let again = |at| answers.with(after(at), [(PLACE, 0)].into_iter()).unwrap();
-        assert!(again(9).1[0].again && !again(10).1[0].again);
-        assert_eq!(seconds(&again(9).0, 9), [1]);
+        let both = [answer(5), answer(10)];
+        let (answers, told) = Answers::default().with(start, &both).unwrap();
+        assert_eq!(told, [answer(10)]);
+        assert_eq!(answers.alive(after(4)), [answer(6)]);
+        assert_eq!(answers.alive(after(10)), []);
+        let (again, told) = answers.with(after(9), &[answer(0)]).unwrap();
+        assert_eq!((again.alive(after(9)), told), (vec![answer(1)], vec![answer(1)]));
+        let (long, _) = answers.with(start, &[answer(u32::MAX)]).unwrap();
+        assert_eq!(long.alive(start), [answer(MAX_TTL)]);
     }
 
     #[test]
     fn no_more_live_than_may() {
-        let many = |count: u32| (0..count).map(|nth| ((IpAddr::from(nth.to_be_bytes()), None), 60));
+        let many: Vec<Answer> = (0..4096u32)
+            .map(|nth| Answer {
+                address: IpAddr::from(nth.to_be_bytes()),
+                ..answer(60)
+            })
+            .collect();
         let now = Instant::now();
-        let (answers, _) = Answers::default().with(now, many(4096)).unwrap();
-        assert!(answers.with(now, [(PLACE, 60)].into_iter()).is_none());
+        let (answers, _) = Answers::default().with(now, &many).unwrap();
+        assert!(answers.with(now, &[answer(60)]).is_none());
         let later = now + Duration::from_secs(60);
-        assert!(answers.with(later, [(PLACE, 60)].into_iter()).is_some());
+        assert!(answers.with(later, &[answer(60)]).is_some());
     }
 }

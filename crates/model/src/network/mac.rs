@@ -32,17 +32,8 @@ impl Mac {
     /// The link-local address that a guest's kernel makes of it (RFC 4291, appendix A).
     pub fn link_local(&self) -> Ipv6Addr {
         let [a, b, c, d, e, f] = self.0;
-        let word = |high: u8, low: u8| u16::from_be_bytes([high, low]);
-        Ipv6Addr::new(
-            0xfe80,
-            0,
-            0,
-            0,
-            word(a ^ 2, b),
-            word(c, 0xff),
-            word(0xfe, d),
-            word(e, f),
-        )
+        let host = [a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+        Ipv6Addr::from_bits((0xfe80 << 112) | u128::from(u64::from_be_bytes(host)))
     }
 }
 
@@ -57,24 +48,15 @@ impl FromStr for Mac {
     type Err = InvalidMac;
 
     fn from_str(text: &str) -> Result<Self, InvalidMac> {
-        let invalid = || InvalidMac(text.to_owned());
-        let parts: Vec<&str> = text.split(':').collect();
-        let mut bytes = [0; 6];
-        if parts.len() != bytes.len() {
-            return Err(invalid());
-        }
-        for (byte, part) in bytes.iter_mut().zip(parts) {
-            if part.len() != 2 || !part.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Err(invalid());
-            }
-            *byte = u8::from_str_radix(part, 16).map_err(|_| invalid())?;
-        }
+        let byte = |part: &str| {
+            let is_byte = part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+            u8::from_str_radix(part, 16).ok().filter(|_| is_byte)
+        };
+        let bytes: Option<Vec<u8>> = text.split(':').map(byte).collect();
+        let bytes: Option<[u8; 6]> = bytes.and_then(|bytes| bytes.try_into().ok());
         // The two low bits of the first byte: group, and locally administered.
-        if bytes[0] & 3 == 2 {
-            Ok(Self(bytes))
-        } else {
-            Err(invalid())
-        }
+        let own = bytes.filter(|bytes| bytes[0] & 3 == 2);
+        own.map(Self).ok_or_else(|| InvalidMac(text.to_owned()))
     }
 }
 

@@ -37,18 +37,17 @@ mod slot;
 mod subnet;
 mod uses;
 
-pub use answers::{Answers, MAX_ALIVE};
+pub use answers::{Answer, Answers, MAX_ALIVE};
 pub use cidr::{Cidr, InvalidCidr, merged};
 pub use daemon::{
-    Allow, DomainName, Finding, Flow, FlowRule, InvalidAllow, ParseNetModeError, Policy, Seen, Target,
-    choose_slot, fewest, is_refused, is_resolver,
+    Allow, DNS_OVER_HTTPS, DomainName, Finding, Flow, FlowRule, InvalidAllow, ParseNetModeError, Policy,
+    RESOLVER_PORTS, Seen, Target, choose_slot, fewest, is_refused, is_resolver,
 };
-pub use filter::Answered;
 pub use mac::{InvalidMac, Mac};
 pub use plan::{InvalidNetwork, MAX_POOL, Member, Network, Plan, Prepared};
-pub use refused::{DNS_OVER_HTTPS, RESOLVER_PORTS, Refused, Surroundings, of_nat64, refused};
+pub use refused::{Refused, Surroundings, of_nat64, refused};
 pub use rules::{InvalidRules, MAX_RULES, NetMode, NetRule, Rules};
 pub use seen::{Audit, Logged};
 pub use slot::{Slot, bridge_name, slot_of_tap, spare_prefix, spare_tap_name, tap_name, tap_prefix};
 pub use subnet::{InvalidSubnet, Subnet, Ula};
-pub use uses::{Conflict, InvalidRoom, Room, Use, UsedBy, conflict, resolvers};
+pub use uses::{Conflict, InvalidRoom, Room, Use, conflict, resolvers};

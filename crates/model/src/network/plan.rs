@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Mac, Rules, Slot, Subnet, Surroundings, Ula};
+use super::{Conflict, Mac, Rules, Slot, Subnet, Surroundings, Ula};
 
 /// A user's network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,11 @@ impl Network {
         }
     }
 
+    /// The host's own addresses on the bridge.
+    pub fn gateways(&self) -> [IpAddr; 2] {
+        [self.subnet.gateway().into(), self.ula.gateway().into()]
+    }
+
     /// The addresses of a slot, IPv4 first.
     pub fn addresses(&self, slot: Slot) -> impl Iterator<Item = IpAddr> {
         let v4 = self.subnet.address(slot).map(IpAddr::V4);
@@ -66,8 +71,8 @@ pub struct Plan {
     pub around: Surroundings,
     /// Whether this is a namespace of a user's own, which has no traffic but that of VMs.
     pub apart: bool,
-    /// Whether the network has no addresses for now, because someone else has them.
-    pub withdrawn: bool,
+    /// Why the network has no addresses for now, if someone else has them.
+    pub withdrawn: Option<Conflict>,
     /// The group of the packet filter's log that is the owner's alone.
     pub log_group: u16,
 }

@@ -1,5 +1,4 @@
-//! What no VM reaches unless it is named, and who answers names elsewhere than here. The packet filter and the resolver
-//! both judge by these tables alone.
+//! What no VM reaches unless it is named. The packet filter and the resolver both judge by these tables alone.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -53,56 +52,6 @@ const REFUSED_V6: [&str; 5] = [
 
 /// IPv4 addresses as IPv6-only hosts reach them (RFC 6052).
 const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
-
-/// Ports on which resolvers answer: DNS, and DNS over TLS or QUIC.
-pub const RESOLVER_PORTS: [u16; 2] = [53, 853];
-
-/// Public resolvers that answer over HTTPS, by the addresses that their operators publish.
-pub const DNS_OVER_HTTPS: [&str; 43] = [
-    "1.0.0.1",
-    "1.0.0.2",
-    "1.0.0.3",
-    "1.1.1.1",
-    "1.1.1.2",
-    "1.1.1.3",
-    "8.8.4.4",
-    "8.8.8.8",
-    "9.9.9.9",
-    "9.9.9.10",
-    "9.9.9.11",
-    "9.9.9.12",
-    "45.90.28.0/22",
-    "76.76.2.0/24",
-    "76.76.10.0/24",
-    "94.140.14.0/23",
-    "101.101.101.101",
-    "104.16.248.249",
-    "104.16.249.249",
-    "146.112.41.2",
-    "149.112.112.0/24",
-    "185.222.222.222",
-    "185.228.168.0/23",
-    "193.110.81.0/24",
-    "194.242.2.0/24",
-    "208.67.220.0/24",
-    "208.67.222.0/24",
-    "2001:4860:4860::/48",
-    "2606:4700:4700::/48",
-    "2606:4700::6810:f8f9",
-    "2606:4700::6810:f9f9",
-    "2620:fe::/48",
-    "2620:119::/32",
-    "2606:1a40::/48",
-    "2606:1a40:1::/48",
-    "2a07:a8c0::/32",
-    "2a07:a8c1::/32",
-    "2a07:e340::/32",
-    "2a09::/32",
-    "2a0d:2a00::/32",
-    "2a10:50c0::/32",
-    "2a11::/32",
-    "2001:de4::/48",
-];
 
 /// Addresses that are refused in every mode, unless a rule lies wholly inside them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,7 +147,7 @@ fn is_isatap(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if v6.segments()[4] & 0xfdff == 0 && v6.segments()[5] == 0x5efe)
 }
 
-pub(super) fn blocks_of(list: &[&str]) -> Vec<Cidr> {
+fn blocks_of(list: &[&str]) -> Vec<Cidr> {
     list.iter().filter_map(|text| text.parse().ok()).collect()
 }
 

@@ -19,11 +19,13 @@ pub fn join(owner: u32, network: &Network) -> Vec<Vec<String>> {
     let blocks = [network.subnet.cidr(), network.ula.cidr()];
     let zones = blocks.iter().filter_map(reverse_zone);
     let domains = ["vm".to_owned()].into_iter().chain(zones);
-    let gateways: [IpAddr; 2] = [network.subnet.gateway().into(), network.ula.gateway().into()];
     let off = ["default-route", "llmnr", "mdns", "dnsovertls", "dnssec"];
     let mut lines: Vec<_> = off.map(|verb| line(verb, vec!["no".to_owned()])).into();
     lines.push(line("domain", domains.map(|zone| format!("~{zone}")).collect()));
-    lines.push(line("dns", gateways.iter().map(IpAddr::to_string).collect()));
+    lines.push(line(
+        "dns",
+        network.gateways().iter().map(IpAddr::to_string).collect(),
+    ));
     lines
 }
 

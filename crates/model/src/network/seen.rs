@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::Slot;
 use super::filter::Element;
-use super::{Conflict, Slot};
 
 /// The host beside the plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +22,8 @@ pub struct Audit {
     pub listing: Option<String>,
     /// Why the host does not find VMs by name, if it is known not to.
     pub unresolved: Option<String>,
-    /// Why the network has no addresses, if it has none.
-    pub withdrawn: Option<Conflict>,
+    /// Why the network has no addresses, if it has none, and whether it is because of the range that root gave.
+    pub withdrawn: Option<(String, bool)>,
 }
 
 /// A packet that the filter logged.

@@ -15,44 +15,13 @@ use super::{Cidr, InvalidSubnet, Network, Subnet, Ula};
 pub struct Use {
     /// The addresses.
     pub net: Cidr,
-    /// What they are.
-    pub by: UsedBy,
-}
-
-/// What addresses are to the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UsedBy {
-    /// A route leads there, of whatever table: also to a network that is connected.
-    Route,
-    /// A route leads through it.
-    Gateway,
-    /// It is the other end of a link, or what a link has.
-    Link,
-    /// A rule of policy routing names it.
-    Rule,
-    /// A resolver of the host's, by this file.
-    Resolver(String),
-    /// The other side of a connection that the host has.
-    Connection,
-}
-
-impl fmt::Display for UsedBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Route => f.write_str("this host reaches by a route"),
-            Self::Gateway => f.write_str("is a gateway of this host"),
-            Self::Link => f.write_str("is an address at a link of this host"),
-            Self::Rule => f.write_str("is in a routing rule of this host"),
-            Self::Resolver(file) => write!(f, "is a resolver of this host ({file})"),
-            Self::Connection => f.write_str("is the peer of a connection of this host"),
-        }
-    }
+    /// What they are to the host, in words: `is a gateway of this host`. Not for who only keeps out of their way.
+    #[serde(skip)]
+    pub by: String,
 }
 
 /// Why a network may not have its addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     /// They are not in the room that root gave.
     #[error("{0} is outside the range {1} that was fixed when the root helper was installed")]
@@ -71,7 +40,8 @@ pub enum Conflict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Room {
-    v4: Cidr,
+    /// Those of IPv4.
+    pub v4: Cidr,
     /// Of IPv6; if none, the one network that follows from the host and the owner.
     v6: Option<Cidr>,
 }
@@ -81,11 +51,6 @@ const DEFAULT: &str = "172.16.0.0/16";
 const LOCAL: &str = "fd00::/8";
 
 impl Room {
-    /// Those of IPv4.
-    pub const fn v4(&self) -> Cidr {
-        self.v4
-    }
-
     /// The room with a block of IPv6 where it has none.
     pub fn or_v6(self, ula: Ula) -> Self {
         let v6 = self.v6.or(Some(ula.cidr()));
@@ -227,8 +192,8 @@ mod tests {
         }
     }
 
-    fn used(net: &str, by: UsedBy) -> Use {
-        let net = net.parse().unwrap();
+    fn used(net: &str, by: &str) -> Use {
+        let (net, by) = (net.parse().unwrap(), by.to_owned());
         Use { net, by }
     }
 
@@ -252,20 +217,14 @@ mod tests {
             conflict(&network("172.16.0.0/24"), Some(&elsewhere), &[]),
             Some(Conflict::Outside(block, _)) if block.first().is_ipv6()
         ));
-        for (net, by, words) in [
-            ("172.16.0.0/12", UsedBy::Route, "this host reaches by a route"),
-            ("172.16.0.9/32", UsedBy::Route, "this host reaches by a route"),
-            (
-                "172.16.0.1/32",
-                UsedBy::Resolver("/etc/resolv.conf".to_owned()),
-                "resolver of this host (/etc/resolv.conf)",
-            ),
-            ("172.16.0.254/32", UsedBy::Gateway, "gateway"),
-            ("fd00::/8", UsedBy::Rule, "rule"),
+        for (net, words) in [
+            ("172.16.0.0/12", "this host reaches by a route"),
+            ("172.16.0.1/32", "is a resolver of this host (/etc/resolv.conf)"),
+            ("fd00::/8", "is in a routing rule of this host"),
         ] {
             let told = refused(
                 "172.16.0.0/24",
-                &[used("10.0.0.0/8", UsedBy::Route), used(net, by)],
+                &[used("10.0.0.0/8", "is another"), used(net, words)],
             )
             .unwrap();
             assert!(
@@ -274,7 +233,7 @@ mod tests {
             );
         }
         assert_eq!(
-            refused("172.16.0.0/24", &[used("172.16.1.0/24", UsedBy::Route)]),
+            refused("172.16.0.0/24", &[used("172.16.1.0/24", "is another")]),
             None
         );
     }

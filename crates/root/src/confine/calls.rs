@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use libc::c_long;
+use libc::{c_int, c_long};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     apply_filter,
@@ -60,12 +60,7 @@ const OLDER: [c_long; 22] = [
 const OLDER: [c_long; 0] = [];
 
 /// The families of sockets: the daemon's, the kernel's, and DNS.
-const FAMILIES: [c_long; 4] = [
-    libc::AF_UNIX as c_long,
-    libc::AF_NETLINK as c_long,
-    libc::AF_INET as c_long,
-    libc::AF_INET6 as c_long,
-];
+const FAMILIES: [c_int; 4] = [libc::AF_UNIX, libc::AF_NETLINK, libc::AF_INET, libc::AF_INET6];
 /// What is asked of devices and sockets beside reading and writing: of TAPs (linux/if_tun.h); names and numbers of links; what
 /// the C library asks of any descriptor.
 const IOCTLS: [c_long; 10] = [
@@ -81,12 +76,12 @@ const IOCTLS: [c_long; 10] = [
     libc::TIOCGWINSZ as c_long,
 ];
 /// Names of threads and of memory, and what one may read of oneself.
-const PRCTLS: [c_long; 6] = [
-    libc::PR_SET_NAME as c_long,
-    libc::PR_GET_NAME as c_long,
-    libc::PR_GET_DUMPABLE as c_long,
-    libc::PR_CAPBSET_READ as c_long,
-    libc::PR_GET_NO_NEW_PRIVS as c_long,
+const PRCTLS: [c_int; 6] = [
+    libc::PR_SET_NAME,
+    libc::PR_GET_NAME,
+    libc::PR_GET_DUMPABLE,
+    libc::PR_CAPBSET_READ,
+    libc::PR_GET_NO_NEW_PRIVS,
     0x5356_4d41, // PR_SET_VMA
 ];
 /// Every namespace that clone(2) can make.
@@ -108,16 +103,10 @@ pub(super) fn allow_only_needed(any_prctl: bool) -> Result<usize, ConfineError> 
         .chain(&OLDER)
         .map(|&call| (call, Vec::new()))
         .collect();
-    rules.insert(libc::SYS_socket, one_of(0, &FAMILIES)?);
-    rules.insert(libc::SYS_ioctl, one_of(1, &IOCTLS)?);
-    rules.insert(
-        libc::SYS_prctl,
-        if any_prctl {
-            Vec::new()
-        } else {
-            one_of(0, &PRCTLS)?
-        },
-    );
+    rules.insert(libc::SYS_socket, one_of(0, FAMILIES.map(c_int::cast_unsigned))?);
+    rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS.map(c_long::cast_unsigned))?);
+    let prctls = one_of(0, PRCTLS.map(c_int::cast_unsigned))?;
+    rules.insert(libc::SYS_prctl, if any_prctl { Vec::new() } else { prctls });
     let plain = SeccompCmpOp::MaskedEq(NAMESPACES);
     let plain = SeccompCondition::new(0, SeccompCmpArgLen::Qword, plain, 0)?;
     rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![plain])?]);
@@ -141,10 +130,13 @@ fn program(
 }
 
 /// That an argument is one of these.
-fn one_of(argument: u8, values: &[c_long]) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    let rule = |&value: &c_long| {
-        let is = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value as u64)?;
-        SeccompRule::new(vec![is])
+fn one_of<V: Into<u64>, const N: usize>(
+    argument: u8,
+    values: [V; N],
+) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let is = |value: V| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value.into())
+            .and_then(|is| SeccompRule::new(vec![is]))
     };
-    values.iter().map(rule).collect()
+    values.into_iter().map(is).collect()
 }

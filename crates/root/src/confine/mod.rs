@@ -2,7 +2,6 @@
 
 mod calls;
 
-use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
+use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{
     CapabilitiesSecureBits, CapabilitySet, CapabilitySets, configure_capability_in_ambient_set,
@@ -43,10 +43,10 @@ const HOST: [&str; 3] = ["/etc", "/run", "/proc/self/net"];
 pub enum ConfineError {
     /// Another user.
     #[error("cannot become user {}", .0.as_raw())]
-    User(Uid, #[source] io::Error),
+    User(Uid, #[source] Errno),
     /// Capabilities.
     #[error("cannot drop capabilities")]
-    Capabilities(#[source] io::Error),
+    Capabilities(#[from] Errno),
     /// Landlock fails, where the kernel has it.
     #[error("cannot confine the file system with Landlock")]
     Landlock(#[from] RulesetError),
@@ -81,16 +81,16 @@ pub fn confine(who: Who<'_>, written: &[BorrowedFd<'_>]) -> Result<Vec<String>, 
         Who::Helper(..) | Who::Apart => (KEPT, AMBIENT),
         Who::Teller => (CapabilitySet::empty(), CapabilitySet::empty()),
     };
-    set_no_new_privs(true).map_err(|errno| ConfineError::Capabilities(errno.into()))?;
-    bound(kept.0).map_err(|errno| ConfineError::Capabilities(errno.into()))?;
+    set_no_new_privs(true)?;
+    bound(kept.0)?;
     let user = match who {
         Who::Helper(uid, gid, _) => {
-            become_user(uid, gid).map_err(|errno| ConfineError::User(uid, errno.into()))?;
+            become_user(uid, gid).map_err(|errno| ConfineError::User(uid, errno))?;
             format!("user: {}; ", uid.as_raw())
         }
         Who::Apart | Who::Teller => String::new(),
     };
-    capabilities(kept.0, kept.1).map_err(|errno| ConfineError::Capabilities(errno.into()))?;
+    capabilities(kept.0, kept.1)?;
     let landlock = landlock(who, written)?;
     let allowed = calls::allow_only_needed(matches!(who, Who::Teller))?;
     Ok(vec![
@@ -106,7 +106,7 @@ fn bound(kept: CapabilitySet) -> rustix::io::Result<()> {
         // Whoever becomes another user needs these until then.
         match remove_capability_from_bounding_set(capability) {
             // A capability that this kernel does not know.
-            Err(rustix::io::Errno::INVAL) => {}
+            Err(Errno::INVAL) => {}
             result => result?,
         }
     }

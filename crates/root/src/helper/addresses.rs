@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::IpAddr;
 
 use banger_model::network::{Conflict, Network, Prepared, Room, Ula, Use, bridge_name, conflict};
 use rustix::fs::{FlockOperation, flock};
@@ -14,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::{Helper, Left, Refusal};
 use crate::converge;
 use crate::kernel::{HostError, Look};
+use crate::plan::NETWORK;
 use crate::wire::Range;
 
 /// What root decided.
@@ -35,7 +35,7 @@ impl Helper {
         if moves && !self.plan.members.is_empty() {
             return Err(Refusal::InUse);
         }
-        if let Some(why) = self.conflict(&network, !moves && self.withdrawn.is_none())? {
+        if let Some(why) = self.conflict(&network, !moves && self.plan.withdrawn.is_none())? {
             return Err(Refusal::Conflict(why));
         }
         let before = self.settings_changed()?;
@@ -43,14 +43,14 @@ impl Helper {
             self.known.dns.clear();
         }
         let new = Prepared { network, before };
-        self.store.save_network(&new)?;
+        self.store.write(NETWORK, &new, true)?;
         let old = self.plan.prepared.replace(new);
         let Err(cause) = self.rebuild() else {
             return Ok(());
         };
         let mut left = Left::default();
         if let Some(old) = old {
-            left.note(self.store.save_network(&old));
+            left.note(self.store.write(NETWORK, &old, true));
             self.plan.prepared = Some(old);
             left.note(self.rebuild());
         } else {
@@ -73,12 +73,10 @@ impl Helper {
     /// # Errors
     /// The host cannot be looked at or changed.
     pub fn review(&mut self) -> Result<(), Refusal> {
-        let Some(network) = self.plan.network().cloned() else {
-            return Ok(());
-        };
-        let now = self.conflict(&network, self.withdrawn.is_none())?;
-        if now.is_some() == self.withdrawn.is_some() {
-            self.withdrawn = now;
+        let had = self.plan.withdrawn.is_some();
+        let now = self.withdrawal()?;
+        if now.is_some() == had {
+            self.plan.withdrawn = now;
             return Ok(());
         }
         self.alone(Self::rebuild)
@@ -87,21 +85,25 @@ impl Helper {
     /// That the network has its addresses.
     pub(super) fn be_there(&mut self) -> Result<(), Refusal> {
         self.review()?;
-        let why = self.withdrawn.clone();
+        let why = self.plan.withdrawn.clone();
         why.map_or(Ok(()), |why| Err(Refusal::Conflict(why)))
     }
 
     /// Looks again, before the host is made what the plan says.
     pub(super) fn look_again(&mut self) -> Result<(), HostError> {
-        let network = self.plan.network().cloned();
-        let now = network.map(|network| self.conflict(&network, self.withdrawn.is_none()));
-        self.withdrawn = now.transpose()?.flatten();
-        self.plan.withdrawn = self.withdrawn.is_some();
-        if self.plan.withdrawn {
+        self.plan.withdrawn = self.withdrawal()?;
+        if self.plan.withdrawn.is_some() {
             // They are bound to addresses that are another's.
             self.known.dns.clear();
         }
         Ok(())
+    }
+
+    /// Why the network that there is may not have its addresses now.
+    fn withdrawal(&self) -> Result<Option<Conflict>, HostError> {
+        let has = self.plan.withdrawn.is_none();
+        let conflict = |network| self.conflict(network, has);
+        self.plan.network().map_or(Ok(None), conflict)
     }
 
     /// Why the network may not have its addresses. What it `has`, no connection of the host's goes elsewhere for.
@@ -112,18 +114,14 @@ impl Helper {
 
     /// What the host uses, but by the network that is prepared now: not by one that is only asked for.
     fn uses(&self, has: bool) -> Result<Vec<Use>, HostError> {
-        let gateways = |now: &Network| [now.subnet.gateway().into(), now.ula.gateway().into()];
-        let gateways: Option<[IpAddr; 2]> = self.plan.network().map(gateways);
+        let gateways = self.plan.network().map(Network::gateways);
+        let look = match has {
+            _ if self.plan.apart => Look::Routes,
+            true => Look::Resolvers,
+            false => Look::Connections,
+        };
         let gateways = gateways.as_ref().map_or(&[][..], |two| &two[..]);
-        self.host.uses(&bridge_name(self.owner), gateways, self.look(has))
-    }
-
-    const fn look(&self, has: bool) -> Look {
-        match (self.apart, has) {
-            (true, _) => Look::Routes,
-            (false, true) => Look::Resolvers,
-            (false, false) => Look::Connections,
-        }
+        self.host.uses(&bridge_name(self.owner), gateways, look)
     }
 
     /// Does something while no other owner's helper takes addresses.
@@ -131,13 +129,17 @@ impl Helper {
         &mut self,
         act: impl FnOnce(&mut Self) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        let lock = |lock: Option<&File>, how| match lock {
-            Some(file) => flock(file, how).map_err(|errno| Refusal::Alone(errno.into())),
-            None => Ok(()),
+        let lock = |own: &Self, how| {
+            let locked = own
+                .addresses
+                .lock
+                .as_ref()
+                .map_or(Ok(()), |file| flock(file, how));
+            locked.map_err(|errno| Refusal::Alone(errno.into()))
         };
-        lock(self.addresses.lock.as_ref(), FlockOperation::LockExclusive)?;
+        lock(self, FlockOperation::LockExclusive)?;
         let done = act(self);
-        lock(self.addresses.lock.as_ref(), FlockOperation::Unlock)?;
+        lock(self, FlockOperation::Unlock)?;
         done
     }
 

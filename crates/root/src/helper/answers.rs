@@ -32,11 +32,10 @@ impl Helper {
         if others + answers.len() > MAX_OF_ALL {
             return Err(Refusal::Budget("answers", MAX_OF_ALL));
         }
-        let place = |answer: &Answer| ((answer.address, answer.port), answer.ttl);
         let had = self.known.answers.get(&slot).cloned().unwrap_or_default();
-        let with = had.with(Instant::now(), answers.iter().map(place));
+        let with = had.with(Instant::now(), answers);
         let (alive, told) = with.ok_or(Refusal::Answers(answers.len()))?;
-        let script = filter::answers(self.owner, self.network()?, slot, &told);
+        let script = filter::answers(self.owner, self.network()?, slot, &told, &filter::RENEW);
         self.known.answers.insert(slot, alive);
         Ok(self.load("open what names resolved to", script)?)
     }

@@ -5,13 +5,6 @@ use banger_model::network::{Surroundings, filter};
 use super::{Helper, Refusal};
 
 impl Helper {
-    /// Says where this is, and what is around the host. The next rebuild makes the filter so.
-    pub(crate) fn begin(&mut self, apart: bool, around: Surroundings) {
-        self.apart = apart;
-        self.plan.apart = apart;
-        self.plan.around = around;
-    }
-
     /// Lets the filter refuse what is around the host now.
     ///
     /// # Errors

@@ -17,8 +17,7 @@ impl Helper {
     pub fn dns(&mut self) -> Result<&[(DnsSocket, OwnedFd)], Refusal> {
         self.network()?;
         self.be_there()?;
-        let network = self.network()?;
-        let gateways = [network.subnet.gateway().into(), network.ula.gateway().into()];
+        let gateways = self.network()?.gateways();
         // Someone answers from now on; systemd-resolved may have come after the bridge.
         self.tell_resolved();
         if self.known.dns.is_empty() {

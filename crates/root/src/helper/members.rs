@@ -8,6 +8,7 @@ use super::{Helper, Left, Refusal};
 use crate::converge;
 use crate::host::Step;
 use crate::kernel::HostError;
+use crate::plan::member_name;
 use crate::wire::{Attach, Attached};
 
 impl Helper {
@@ -23,7 +24,8 @@ impl Helper {
         self.admit(slot, mac, rules, |_, _| Ok(()))?;
         // Names were answered by the rules before; which of them are still meant, the owner says again.
         let answers = self.known.answers.remove(&slot).unwrap_or_default();
-        let script = filter::no_answers(self.owner, self.network()?, slot, &answers.alive(Instant::now()));
+        let alive = answers.alive(Instant::now());
+        let script = filter::answers(self.owner, self.network()?, slot, &alive, &filter::FORGET);
         Ok(self.load("forget what names resolved to", script)?)
     }
 
@@ -41,7 +43,7 @@ impl Helper {
         // Connections of an earlier VM of this slot bear some other number.
         let first = UNIX_EPOCH.elapsed().map_or(1, |now| now.as_secs() as u16);
         let new = Member::after(old.as_ref(), mac, rules, first);
-        self.store.save_member(slot, &new)?;
+        self.store.write(&member_name(slot), &new, false)?;
         self.plan.members.insert(slot, new.clone());
         let changed = self.change_filter(slot, old.as_ref(), Some(&new));
         let placed = changed.map_err(Refusal::from).and_then(|()| place(self, &new));
@@ -60,7 +62,7 @@ impl Helper {
             self.plan.members.insert(slot, member);
             return left.done(&format!("slot {slot} could not be detached"));
         }
-        Ok(self.store.forget_member(slot)?)
+        Ok(self.store.forget(&member_name(slot))?)
     }
 
     fn check(&self, slot: Slot, mac: Mac, rules: &Rules) -> Result<(), Refusal> {
@@ -138,7 +140,7 @@ impl Helper {
         let mut left = Left::default();
         let fresh = old.is_none();
         if let Some(old) = old {
-            left.note(self.store.save_member(slot, &old));
+            left.note(self.store.write(&member_name(slot), &old, false));
             self.plan.members.insert(slot, old);
         } else {
             self.plan.members.remove(&slot);
@@ -146,7 +148,7 @@ impl Helper {
         }
         left.note(self.rebuild());
         if fresh && left.is_empty() {
-            left.note(self.store.forget_member(slot));
+            left.note(self.store.forget(&member_name(slot)));
         }
         left.after(cause)
     }

@@ -18,11 +18,10 @@ use banger_model::network::{
 
 use crate::converge;
 use crate::file::FileError;
-use crate::flows::FlowLog;
 use crate::host::Step;
 use crate::kernel::resolved::Resolved;
 use crate::kernel::{Host, HostError};
-use crate::plan::Store;
+use crate::plan::{NETWORK, Store, member_name};
 use crate::wire::{DnsSocket, Reply, Status, Verb};
 
 pub use addresses::Addresses;
@@ -35,15 +34,12 @@ pub struct Helper {
     owner: u32,
     host: Box<dyn Host>,
     store: Store,
-    plan: Plan,
+    /// What shall be. Where this is, what is around the host and the group of the log are set before it serves.
+    pub(crate) plan: Plan,
     addresses: Addresses,
-    /// Why the network has no addresses for now.
-    withdrawn: Option<Conflict>,
     known: Known,
     /// The host's own resolver.
     pub(crate) resolved: Resolved,
-    /// In a network namespace of its own, which the host's resolver does not know, and who uses the host's addresses does not.
-    pub(crate) apart: bool,
     confinement: Vec<String>,
 }
 
@@ -79,17 +75,10 @@ impl Helper {
             store,
             plan,
             addresses,
-            withdrawn: None,
             known: Known::default(),
             resolved: Resolved::default(),
-            apart: false,
             confinement,
         })
-    }
-
-    /// Logs flows to this group from the next load of the filter on.
-    pub(crate) const fn log_to(&mut self, log: &FlowLog) {
-        self.plan.log_group = log.group();
     }
 
     /// Does a verb. [`Verb::Flows`] and [`Verb::DnsSockets`] are the server's, and only checked here.
@@ -132,7 +121,7 @@ impl Helper {
             attached: members.map(|(&slot, member)| (slot, member.rules.mode)).collect(),
             warm: self.known.spares.len(),
             range: self.addresses.room,
-            withdrawn: self.withdrawn.as_ref().map(Conflict::to_string),
+            withdrawn: self.plan.withdrawn.as_ref().map(Conflict::to_string),
             confinement: self.confinement.clone(),
         }
     }
@@ -170,10 +159,8 @@ impl Helper {
 
     /// Lets the host's resolver ask the gateway for names of VMs. It forgets that with the bridge.
     fn tell_resolved(&self) {
-        if let Ok(network) = self.network()
-            && !self.apart
-            && !self.plan.withdrawn
-        {
+        let is_there = !self.plan.apart && self.plan.withdrawn.is_none();
+        if let Some(network) = self.plan.network().filter(|_| is_there) {
             self.resolved.tell(network);
         }
     }
@@ -199,19 +186,16 @@ impl Helper {
         }
         // These two are said whether they are so or not.
         let stated = |step: &&Step| matches!(step, Step::Filter { .. } | Step::Neighbour(..));
-        let steps = self.steps()?;
+        let (steps, withdrawn) = (self.steps()?, self.plan.withdrawn.as_ref());
+        let steps = steps.iter().filter(|step| !stated(step));
         Ok(Audit {
             owner: self.owner,
-            steps: steps
-                .iter()
-                .filter(|step| !stated(step))
-                .map(Step::to_string)
-                .collect(),
+            steps: steps.map(Step::to_string).collect(),
             elements: filter::all_elements(self.owner, &self.plan),
             loaded: self.known.loaded.clone(),
             listing: Some(self.host.filter(self.owner)?),
             unresolved: self.resolved.problem(),
-            withdrawn: self.withdrawn.clone(),
+            withdrawn: withdrawn.map(|why| (why.to_string(), matches!(why, Conflict::Outside(..)))),
         })
     }
 
@@ -227,12 +211,10 @@ impl Helper {
         }
         left.done("not everything could be removed")?;
         for slot in std::mem::take(&mut self.plan.members).into_keys() {
-            self.store.forget_member(slot)?;
+            self.store.forget(&member_name(slot))?;
         }
-        self.store.forget_network()?;
-        self.plan.prepared = None;
-        self.withdrawn = None;
-        self.plan.withdrawn = false;
+        self.store.forget(NETWORK)?;
+        (self.plan.prepared, self.plan.withdrawn) = (None, None);
         self.known = Known::default();
         Ok(())
     }

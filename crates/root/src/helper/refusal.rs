@@ -94,14 +94,8 @@ impl From<Refusal> for Reply {
             | Refusal::Dns(..)
             | Refusal::Flows(_)
             | Refusal::Left { .. } => FailureCode::Host,
-            Refusal::NoVerb(_)
-            | Refusal::Network(_)
-            | Refusal::Slot(..)
-            | Refusal::Rules(..)
-            | Refusal::Answer(_)
-            | Refusal::Answers(_)
-            | Refusal::Budget(..)
-            | Refusal::ModeOff(_) => FailureCode::Invalid,
+            // All others are about what was asked.
+            _ => FailureCode::Invalid,
         };
         let message = chain(&refusal);
         Self::Failed(Failure { code, message })

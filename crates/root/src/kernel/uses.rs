@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use banger_model::network::{Cidr, Use, UsedBy, resolvers};
+use banger_model::network::{Cidr, Use, resolvers};
 
 use super::netlink::{Lists, index, questions};
 
@@ -31,28 +31,42 @@ const RESOLVED_LINKS: &str = "/run/systemd/resolve/netif";
 /// Tables of routing that every destination is looked up in anyway: main and local.
 const COMMON: [u32; 2] = [254, 255];
 
+fn used(net: Cidr, by: &str) -> Use {
+    let by = by.to_owned();
+    Use { net, by }
+}
+
 /// What goes by routes, with what is at links.
 pub(super) fn of_routes(bridge: &str) -> io::Result<Vec<Use>> {
     let own = index(bridge).ok();
     let others = |link: Option<u32>| link.is_none() || link != own;
     let mut uses = Vec::new();
-    let mut add = |net: Option<Cidr>, by| uses.extend(net.map(|net| Use { net, by }));
+    let mut add = |net: Option<Cidr>, by: &str| uses.extend(net.map(|net| used(net, by)));
     let socket = questions()?;
     let mut lists = Lists::of(&socket);
     for route in lists.routes()? {
         if route.reaches() && route.prefix > 0 && others(route.link) {
-            add(Cidr::around(route.first, route.prefix), UsedBy::Route);
+            add(
+                Cidr::around(route.first, route.prefix),
+                "this host reaches by a route",
+            );
         }
         let through = route.gateways.iter().filter(|(link, _)| others(*link));
-        through.for_each(|(_, gateway)| add(Some(Cidr::host(*gateway)), UsedBy::Gateway));
+        through.for_each(|(_, gateway)| add(Some(Cidr::host(*gateway)), "is a gateway of this host"));
     }
     let addresses = lists.addresses()?.into_iter();
     for address in addresses.filter(|address| others(Some(address.link))) {
-        add(address.peer.map(Cidr::host), UsedBy::Link);
+        add(
+            address.peer.map(Cidr::host),
+            "is an address at a link of this host",
+        );
     }
     for rule in lists.rules()? {
         if !COMMON.contains(&rule.table) {
-            add(Cidr::around(rule.first, rule.prefix), UsedBy::Rule);
+            add(
+                Cidr::around(rule.first, rule.prefix),
+                "is in a routing rule of this host",
+            );
         }
     }
     Ok(uses)
@@ -67,61 +81,46 @@ pub(super) fn of_resolvers(bridge: &str, gateways: &[IpAddr]) -> io::Result<Vec<
     let mut told = Vec::new();
     if let Some(own) = &own {
         told.extend(gateways);
-        told.extend(resolvers(&readable(own)?));
+        told.extend(resolvers(&text(own, &CLOSED)?));
     }
     let mut uses = Vec::new();
     let mut look = |path: &Path, text: &str, known: &[IpAddr]| {
         let addresses = resolvers(text).filter(|address| !known.contains(address));
-        uses.extend(addresses.map(|address| Use {
-            net: Cidr::host(address),
-            by: UsedBy::Resolver(path.display().to_string()),
-        }));
+        let by = format!("is a resolver of this host ({})", path.display());
+        uses.extend(addresses.map(|address| used(Cidr::host(address), &by)));
     };
     for path in FILES.map(Path::new) {
         // resolved lists in one file what it was told of every link.
         let of_all = path == Path::new(RESOLVED_ALL)
             || fs::canonicalize(path).is_ok_and(|real| real == Path::new(RESOLVED_ALL));
-        look(path, &text(path)?, if of_all { &told } else { &[] });
+        look(path, &text(path, &[])?, if of_all { &told } else { &[] });
     }
     for dir in DIRS {
-        let entries = match fs::read_dir(dir) {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
-                ) =>
-            {
-                continue;
-            }
-            entries => entries?,
-        };
-        for entry in entries {
+        for entry in there(fs::read_dir(dir), &CLOSED)?.into_iter().flatten() {
             let path = entry?.path();
             if Some(&path) != own.as_ref() {
-                look(&path, &readable(&path)?, &[]);
+                look(&path, &text(&path, &CLOSED)?, &[]);
             }
         }
     }
     Ok(uses)
 }
 
-/// The text of a file of one link, which may be for others alone: what is in it stands in the file of all links, too.
-fn readable(path: &Path) -> io::Result<String> {
-    match text(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(String::new()),
-        text => text,
-    }
+/// A file of one link may be for others alone: what is in it stands in the file of all links, too.
+const CLOSED: [io::ErrorKind; 1] = [io::ErrorKind::PermissionDenied];
+
+/// A file's text; nothing where there is no such file, or one that cannot be had for reasons that do not matter.
+fn text(path: &Path, but: &[io::ErrorKind]) -> io::Result<String> {
+    let bytes = there(fs::read(path), but);
+    let bytes = bytes.map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+    Ok(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
 }
 
-/// A file's text; nothing where there is no such file.
-fn text(path: &Path) -> io::Result<String> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(io::Error::new(
-            error.kind(),
-            format!("{}: {error}", path.display()),
-        )),
+/// What is there.
+fn there<T>(result: io::Result<T>, but: &[io::ErrorKind]) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound || but.contains(&error.kind()) => Ok(None),
+        result => result.map(Some),
     }
 }
 
@@ -129,15 +128,13 @@ fn text(path: &Path) -> io::Result<String> {
 pub(super) fn of_connections() -> io::Result<Vec<Use>> {
     let mut uses = Vec::new();
     for name in ["tcp", "tcp6", "udp", "udp6"] {
-        let table = text(&Path::new("/proc/self/net").join(name))?;
+        let table = text(&Path::new("/proc/self/net").join(name), &[])?;
         let peers = table.lines().skip(1).filter_map(|line| {
             let (address, _) = line.split_whitespace().nth(2)?.split_once(':')?;
             peer(address)
         });
-        uses.extend(peers.filter(|peer| !peer.is_unspecified()).map(|peer| Use {
-            net: Cidr::host(peer),
-            by: UsedBy::Connection,
-        }));
+        let peers = peers.filter(|peer| !peer.is_unspecified());
+        uses.extend(peers.map(|peer| used(Cidr::host(peer), "is the peer of a connection of this host")));
     }
     Ok(uses)
 }

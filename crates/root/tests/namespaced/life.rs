@@ -62,6 +62,15 @@ pub(crate) fn what_is_others_stays() {
     for slot in 0..3 {
         client.attach(attach(slot, rules(NetMode::Nat, &[]))).unwrap();
     }
+    // Of others, an owner is told no rules and no addresses.
+    let Reply::Audit(seen) = client.call(&Verb::Audit).unwrap() else {
+        panic!("no audit")
+    };
+    let listing = seen.listing.unwrap();
+    assert!(listing.contains("chain DOCKER-USER {") && listing.contains("hook forward"));
+    for hidden in ["192.0.2.1", "counter", "set x {"] {
+        assert!(!listing.contains(hidden), "{hidden}: {listing}");
+    }
     let found = client.audit().unwrap();
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(

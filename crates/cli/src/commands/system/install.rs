@@ -99,7 +99,7 @@ fn range(place: &Place, owner: u32, wanted: Option<Room>) -> Result<Room, Failur
     let decided = wanted.or(before).unwrap_or_default();
     if wanted.is_none()
         && let Some(had) = look::recorded(place, owner)
-        && !decided.v4().covers(&had.subnet.cidr())
+        && !decided.v4.covers(&had.subnet.cidr())
     {
         let message = format!(
             "VMs have addresses of {}, which is outside the range {decided}",

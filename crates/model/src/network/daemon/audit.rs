@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::super::filter::{Element, OWN, own as own_chain, own_rule, table};
-use super::super::{Audit, Conflict, bridge_name};
+use super::super::{Audit, bridge_name};
 
 /// A difference between the host and the plan, or something of another's that is in the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,12 +55,10 @@ fn unresolved(problem: &str) -> Finding {
 }
 
 /// The network has no addresses.
-fn withdrawn(why: &Conflict) -> Finding {
-    let hint = match why {
-        Conflict::Outside(..) => "stop the VMs that have it; their next start gets addresses in the range",
-        Conflict::Used { .. } => {
-            "it comes back when that is gone; or stop the VMs: their next start gets other addresses"
-        }
+fn withdrawn((why, is_outside): &(String, bool)) -> Finding {
+    let hint = match is_outside {
+        true => "stop the VMs that have it; their next start gets addresses in the range",
+        false => "it comes back when that is gone; or stop the VMs: their next start gets other addresses",
     };
     Finding {
         problem: format!("VMs reach nothing, their network is withdrawn: {why}"),

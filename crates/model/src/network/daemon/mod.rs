@@ -16,5 +16,5 @@ pub use audit::Finding;
 pub use egress::{Seen, Target, fewest};
 pub use flow::{Flow, FlowRule};
 pub use policy::{ParseNetModeError, Policy};
-pub use resolvers::{is_refused, is_resolver};
+pub use resolvers::{DNS_OVER_HTTPS, RESOLVER_PORTS, is_refused, is_resolver};
 pub use slots::choose_slot;

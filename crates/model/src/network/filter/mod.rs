@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Member, NetMode, Network, Plan, Refused, Slot, Surroundings, tap_name};
+use super::{Answer, Member, NetMode, Network, Plan, Refused, Slot, Surroundings, tap_name};
 
 mod text;
 
@@ -25,14 +25,14 @@ pub fn table(owner: u32) -> String {
 }
 
 /// The whole filter of a plan, and of the answers that live.
-pub fn whole(owner: u32, plan: &Plan, answers_of: impl Fn(Slot) -> Vec<Answered>) -> String {
+pub fn whole(owner: u32, plan: &Plan, answers_of: impl Fn(Slot) -> Vec<Answer>) -> String {
     let Some(network) = plan.network() else {
         return no_tables(owner);
     };
     let mut script = base(owner, plan.log_group, network, plan.apart)
         + &change(owner, &BTreeSet::new(), &all_elements(owner, plan));
     for &slot in plan.members.keys() {
-        script += &answers(owner, network, slot, &answers_of(slot));
+        script += &answers(owner, network, slot, &answers_of(slot), &["add"]);
     }
     script
 }
@@ -51,18 +51,16 @@ pub fn all_elements(owner: u32, plan: &Plan) -> BTreeSet<Element> {
 
 /// What the filter holds of the host's surroundings.
 fn shared(around: &Surroundings, apart: bool) -> impl Iterator<Item = Element> {
-    let element = |set: &str, is_ipv4: bool, key: String| Element {
-        set: format!("{set}{}", if is_ipv4 { '4' } else { '6' }),
-        key,
-        value: None,
-    };
     let neighbours = around.blocks().into_iter();
-    let neighbours =
-        neighbours.map(move |block| element("neighbours", block.first().is_ipv4(), block.to_string()));
+    let neighbours = neighbours.map(|block| element(format!("neighbours{}", digit(block.first())), block));
     // On the host itself, what is for the host comes by another way.
     let hosts = around.own.iter().filter(move |_| apart);
-    let hosts = hosts.map(move |own| element("hosts", own.is_ipv4(), own.to_string()));
-    neighbours.chain(hosts)
+    neighbours.chain(hosts.map(|&own| element(format!("hosts{}", digit(own)), own)))
+}
+
+/// What ends the names of sets with addresses of this family.
+const fn digit(address: IpAddr) -> char {
+    if address.is_ipv4() { '4' } else { '6' }
 }
 
 fn is_shared(set: &str) -> bool {
@@ -97,6 +95,25 @@ impl Element {
     }
 }
 
+/// An element of a set.
+fn element(set: impl Into<String>, key: impl ToString) -> Element {
+    let (set, key) = (set.into(), key.to_string());
+    Element {
+        set,
+        key,
+        value: None,
+    }
+}
+
+/// An element of a map.
+fn leading(map: String, key: IpAddr, value: String) -> Element {
+    let value = Some(value);
+    Element {
+        value,
+        ..element(map, key)
+    }
+}
+
 /// What the filter holds of one VM.
 pub fn elements(
     owner: u32,
@@ -105,58 +122,53 @@ pub fn elements(
     member: &Member,
     refused: &Refused,
 ) -> BTreeSet<Element> {
-    let mut all = BTreeSet::new();
-    let mut add = |set: String, key: String, value: Option<String>| {
-        all.insert(Element { set, key, value });
-    };
     let card = format!("\"{}\" . {}", tap_name(owner, slot), member.mac);
-    add("macs".to_owned(), card.clone(), None);
-    add(
-        "sources6".to_owned(),
-        format!("{card} . {}", member.mac.link_local()),
-        None,
-    );
     let mark = format!("0x{:08x}", 0xb400_0000 | u32::from(member.generation));
     let rules = &member.rules;
+    let mut all = BTreeSet::from([
+        element("macs", &card),
+        element("sources6", format!("{card} . {}", member.mac.link_local())),
+    ]);
     for own in network.addresses(slot) {
-        let f = if own.is_ipv4() { '4' } else { '6' };
-        add(format!("sources{f}"), format!("{card} . {own}"), None);
-        add(format!("self{f}"), format!("{own} . {own}"), None);
+        let f = digit(own);
+        let is_same = |other: &IpAddr| other.is_ipv4() == own.is_ipv4();
+        all.insert(element(format!("sources{f}"), format!("{card} . {own}")));
+        all.insert(element(format!("self{f}"), format!("{own} . {own}")));
         if rules.mode == NetMode::Off {
             continue;
         }
-        add(
+        all.insert(leading(
             format!("modes{f}"),
-            own.to_string(),
-            Some(format!("goto {}{f}", rules.mode)),
+            own,
+            format!("goto {}{f}", rules.mode),
+        ));
+        all.insert(leading(format!("marks{f}"), own, mark.clone()));
+        all.insert(element(format!("live{f}"), format!("{own} . {mark}")));
+        let with_own = |set: &str, other: String| element(format!("{set}{f}"), format!("{own} . {other}"));
+        let peers = rules.peers.iter().flat_map(|&peer| network.addresses(peer));
+        all.extend(
+            peers
+                .filter(is_same)
+                .map(|peer| with_own("peers", peer.to_string())),
         );
-        add(format!("marks{f}"), own.to_string(), Some(mark.clone()));
-        add(format!("live{f}"), format!("{own} . {mark}"), None);
-        let same = |other: &IpAddr| other.is_ipv4() == own.is_ipv4();
-        for peer in rules
-            .peers
-            .iter()
-            .flat_map(|&peer| network.addresses(peer))
-            .filter(same)
-        {
-            add(format!("peers{f}"), format!("{own} . {peer}"), None);
-        }
-        for port in &rules.host_ports {
-            add(format!("host_ports{f}"), format!("{own} . {port}"), None);
-        }
-        for (address, port) in rules.exact().into_iter().filter(|(address, _)| same(address)) {
-            add(format!("exact{f}"), format!("{own} . {address} . {port}"), None);
-        }
+        all.extend(
+            rules
+                .host_ports
+                .iter()
+                .map(|port| with_own("host_ports", port.to_string())),
+        );
+        let exact = rules.exact().into_iter().filter(|(address, _)| is_same(address));
+        all.extend(exact.map(|(address, port)| with_own("exact", format!("{address} . {port}"))));
         for port in rules.ports() {
+            let (map, behind) = match port {
+                Some(port) => (format!("net_ports{f}"), format!(" . {port}")),
+                None => (format!("nets{f}"), String::new()),
+            };
+            let set = format!("{OWN}{slot}_{map}");
             let reached = rules.reached(port, refused).into_iter();
-            for block in reached.filter(|block| same(&block.first())) {
-                let (map, key) = match port {
-                    Some(port) => (format!("net_ports{f}"), format!("{block} . {port}")),
-                    None => (format!("nets{f}"), block.to_string()),
-                };
-                let set = format!("{OWN}{slot}_{map}");
-                add(map, own.to_string(), Some(format!("{JUMP}{set}")));
-                add(set, key, None);
+            for block in reached.filter(|block| is_same(&block.first())) {
+                all.insert(leading(map.clone(), own, format!("{JUMP}{set}")));
+                all.insert(element(&set, format!("{block}{behind}")));
             }
         }
     }
@@ -197,18 +209,17 @@ pub fn change(owner: u32, from: &BTreeSet<Element>, to: &BTreeSet<Element>) -> S
     let mut script = String::new();
     // Writing to a string does not fail.
     for name in more().filter_map(own) {
-        let addr = if name.ends_with('4') {
-            "ipv4_addr"
-        } else {
-            "ipv6_addr"
-        };
+        let family = name.chars().last().unwrap_or('4');
         let port = if name.contains("ports") {
             " . inet_service"
         } else {
             ""
         };
         let (at, rule) = (at(name), own_rule(name));
-        let _ = writeln!(script, "create set {at} {{ type {addr}{port}; flags interval; }}");
+        let _ = writeln!(
+            script,
+            "create set {at} {{ type ipv{family}_addr{port}; flags interval; }}"
+        );
         let _ = writeln!(script, "create chain {at}\nadd rule {at} {rule}");
     }
     for set in &renewed {
@@ -243,99 +254,52 @@ pub fn member_change(
 fn commands<'a>(script: &mut String, word: &str, owner: u32, elements: impl Iterator<Item = &'a Element>) {
     let mut by_set: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for element in elements {
-        let text = if word == "delete" {
-            element.key.clone()
-        } else {
-            element.text()
-        };
+        let deleted = (word == "delete").then(|| element.key.clone());
+        let text = deleted.unwrap_or_else(|| element.text());
         by_set.entry(&element.set).or_default().push(text);
     }
+    let table = table(owner);
     for (set, keys) in by_set {
-        let family = if set.starts_with("sources") || set == "macs" {
-            "bridge"
-        } else {
-            "inet"
-        };
+        let is_bridge = set.starts_with("sources") || set == "macs";
+        let family = if is_bridge { "bridge" } else { "inet" };
         // Writing to a string does not fail.
         let _ = writeln!(
             script,
-            "{word} element {family} {} {set} {{ {} }}",
-            table(owner),
+            "{word} element {family} {table} {set} {{ {} }}",
             keys.join(", ")
         );
     }
 }
 
-/// An address that a name resolved to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answered {
-    /// The address.
-    pub address: IpAddr,
-    /// The TCP and UDP port that the name's rule is limited to; every port and protocol if none.
-    pub port: Option<u16>,
-    /// How long it lives, in seconds from now.
-    pub seconds: u64,
-    /// Whether it lives already, and is to live on.
-    pub again: bool,
-}
+/// To let a VM reach what it was answered, whether it could before. Older kernels let an element that is there keep its old time
+/// when it is added again, and one that has just expired cannot be deleted unless it is added before.
+pub const RENEW: [&str; 3] = ["add", "delete", "add"];
+/// To take from a VM what it was answered.
+pub const FORGET: [&str; 2] = ["add", "delete"];
 
-/// The transaction that lets a VM reach what it was answered.
-pub fn answers<'a>(
-    owner: u32,
-    network: &Network,
-    slot: Slot,
-    answers: impl IntoIterator<Item = &'a Answered>,
-) -> String {
-    let (mut timed, mut again) = (Vec::new(), Vec::new());
-    for answer in answers {
-        let Some(own) = network
-            .addresses(slot)
-            .find(|own| own.is_ipv4() == answer.address.is_ipv4())
-        else {
-            continue;
+/// The transaction that does these with what a VM was answered.
+pub fn answers(owner: u32, network: &Network, slot: Slot, answers: &[Answer], words: &[&str]) -> String {
+    let element = |answer: &Answer, word: &str| {
+        let is_same = |own: &IpAddr| own.is_ipv4() == answer.address.is_ipv4();
+        let own = network.addresses(slot).find(is_same)?;
+        let (set, port) = match answer.port {
+            Some(port) => ("answer_ports", format!(" . {port}")),
+            None => ("answers", String::new()),
         };
-        let f = if own.is_ipv4() { '4' } else { '6' };
-        let (set, key) = match answer.port {
-            Some(port) => (
-                format!("answer_ports{f}"),
-                format!("{own} . {} . {port}", answer.address),
-            ),
-            None => (format!("answers{f}"), format!("{own} . {}", answer.address)),
-        };
-        let lives = Element {
-            key: format!("{key} timeout {}s", answer.seconds),
-            set,
-            value: None,
-        };
-        if answer.again {
-            again.push((Element { key, ..lives.clone() }, lives.clone()));
-        }
-        timed.push(lives);
-    }
-    let mut script = String::new();
-    commands(&mut script, "add", owner, timed.iter());
-    // Older kernels let an element that is there keep its old time when it is added again, and one that has just
-    // expired cannot be deleted unless it is added before.
-    commands(&mut script, "delete", owner, again.iter().map(|(bare, _)| bare));
-    commands(&mut script, "add", owner, again.iter().map(|(_, lives)| lives));
-    script
-}
-
-/// The transaction that takes from a VM what it was answered.
-pub fn no_answers(owner: u32, network: &Network, slot: Slot, answers: &[Answered]) -> String {
-    // One that expires in this very moment can be deleted when it was added before.
-    let again = |answer: &Answered| Answered {
-        again: false,
-        seconds: 60,
-        ..*answer
+        let set = format!("{set}{}", digit(own));
+        let timeout = format!(" timeout {}s", answer.ttl);
+        let timeout = if word == "delete" { "" } else { &timeout };
+        Some(element(set, format!("{own} . {}{port}{timeout}", answer.address)))
     };
-    let there: Vec<Answered> = answers.iter().map(again).collect();
-    let added = self::answers(owner, network, slot, &there);
-    let deleted = added.lines().map(|line| {
-        let bare = line.replacen("add", "delete", 1).replace(" timeout 60s", "");
-        bare + "\n"
-    });
-    added.clone() + &deleted.collect::<String>()
+    let mut script = String::new();
+    for word in words {
+        let elements: Vec<Element> = answers
+            .iter()
+            .filter_map(|answer| element(answer, word))
+            .collect();
+        commands(&mut script, word, owner, elements.iter());
+    }
+    script
 }
 
 #[cfg(test)]
@@ -391,18 +355,13 @@ mod tests {
             ..member(NetMode::Off)
         };
         let narrow = change(1000, &all(member(NetMode::Allow)), &all(off));
-        let answer = |port, again| Answered {
+        let answer = |port| Answer {
             address: [203, 0, 113, 9].into(),
             port,
-            seconds: 60,
-            again,
+            ttl: 60,
         };
-        let answers = answers(
-            1000,
-            &network(),
-            Slot(0),
-            &[answer(None, false), answer(Some(443), true)],
-        );
+        let told = [answer(None), answer(Some(443))];
+        let answers = answers(1000, &network(), Slot(0), &told, &RENEW);
         insta::assert_snapshot!(format!(
             "# attach\n{attach}\n# narrow\n{narrow}\n# answers\n{answers}"
         ));

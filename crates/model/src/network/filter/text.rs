@@ -1,7 +1,6 @@
 //! The filter's text: the templates beside this file, filled in.
 
-use super::super::refused::blocks_of;
-use super::super::{Cidr, DNS_OVER_HTTPS, Network, RESOLVER_PORTS, bridge_name, merged, refused, tap_prefix};
+use super::super::{Cidr, Network, bridge_name, refused, tap_prefix};
 use super::table;
 
 const ALLOWED: [&str; 6] = ["nat", "learn", "rule", "answer", "peer", "host"];
@@ -64,7 +63,6 @@ pub fn without_optional(script: &str) -> Option<String> {
 /// The whole filter without elements, in place of any that there is. `apart` is whether it is in a namespace of a user's own.
 pub fn base(owner: u32, log_group: u16, network: &Network, apart: bool) -> String {
     let group = log_group.to_string();
-    let resolvers = RESOLVER_PORTS.map(|port| port.to_string()).join(", ");
     let allowed = ALLOWED.iter().map(|rule| verdict("allow", rule, &group));
     let denied = DENIED.iter().map(|rule| verdict("deny", rule, &group));
     let verdicts: String = allowed.chain(denied).collect();
@@ -76,10 +74,7 @@ pub fn base(owner: u32, log_group: u16, network: &Network, apart: bool) -> Strin
         true => (OUTSIDE_APART, HOSTS, ""),
         false => (OUTSIDE_HOST, "", TRACKING),
     };
-    let gateways = [
-        network.subnet.gateway().to_string(),
-        network.ula.gateway().to_string(),
-    ];
+    let gateways = network.gateways().map(|gateway| gateway.to_string());
     let blocks = [network.subnet.to_string(), network.ula.to_string()];
     fill(
         include_str!("base.nft"),
@@ -92,7 +87,6 @@ pub fn base(owner: u32, log_group: u16, network: &Network, apart: bool) -> Strin
             ("outside", outside),
             ("hosts", hosts),
             ("tracking", tracking),
-            ("resolvers", &resolvers),
             ("table", &table(owner)),
             ("bridge", &bridge_name(owner)),
             ("taps", &tap_prefix(owner)),
@@ -106,12 +100,9 @@ pub fn base(owner: u32, log_group: u16, network: &Network, apart: bool) -> Strin
 }
 
 fn family(f: &str, ip: &str, addr: &str, apart: bool) -> String {
-    let list = |blocks: &[Cidr]| -> String {
-        let own = blocks
-            .iter()
-            .filter(|block| block.first().is_ipv4() == (f == "4"));
-        own.map(Cidr::to_string).collect::<Vec<_>>().join(", ")
-    };
+    let blocks = refused().blocks().iter();
+    let own = blocks.filter(|block| block.first().is_ipv4() == (f == "4"));
+    let refused: Vec<String> = own.map(Cidr::to_string).collect();
     let sets = match apart {
         true => "	set hosts%f% { type %addr%; }",
         false => OPENED,
@@ -129,8 +120,7 @@ fn family(f: &str, ip: &str, addr: &str, apart: bool) -> String {
             ("f", f),
             ("ip", ip),
             ("addr", addr),
-            ("refused", &list(refused().blocks())),
-            ("doh", &list(&merged(blocks_of(&DNS_OVER_HTTPS)))),
+            ("refused", &refused.join(", ")),
         ],
     )
 }
