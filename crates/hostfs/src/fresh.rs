@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::{Dir, Error};
+use crate::{Dir, Error, Kind};
 
 /// A file that is being written.
 #[derive(Debug)]
@@ -62,6 +62,7 @@ impl Fresh {
     }
 
     /// Gives it its name; what had it before is replaced in that instant, a link itself, and with `replace` a directory too.
+    /// No file takes the place of a device: `/dev/null` as a file would break the host for everybody.
     ///
     /// # Errors
     /// When it cannot be named so.
@@ -89,6 +90,10 @@ impl Fresh {
             }
         }
         if let Some(name) = &self.hidden {
+            if let Some(kind @ (Kind::CharDevice | Kind::BlockDevice)) = self.dir.kind(last)? {
+                let path = self.dir.path().join(last);
+                return Err(Error::Kind { path, kind });
+            }
             self.dir.rename(name, last, replace)?;
         }
         self.hidden = None;

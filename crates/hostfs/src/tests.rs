@@ -128,6 +128,29 @@ fn a_file_gets_its_name_when_it_is_whole_in_place_of_a_link_itself() {
 }
 
 #[test]
+fn a_file_does_not_take_the_place_of_a_device() {
+    let (_whole, dir) = tree();
+    let below = dir.dir("a/b").unwrap();
+    // The one device that anybody may make (mknod(2)).
+    below
+        .node("device", rustix::fs::FileType::CharacterDevice, 0)
+        .unwrap();
+    for replace in [false, true] {
+        let named = below.fresh().unwrap().name(OsStr::new("device"), replace);
+        assert!(matches!(
+            named,
+            Err(Error::Kind {
+                kind: Kind::CharDevice,
+                ..
+            })
+        ));
+    }
+    assert_eq!(below.kind("device").unwrap(), Some(Kind::CharDevice));
+    assert_eq!(below.entries().unwrap(), ["device", "file", "last"]);
+    banger_cases::refused("host-files", "hostfs.in-place-of-a-device");
+}
+
+#[test]
 fn a_directory_stays_the_one_that_was_opened() {
     let (whole, dir) = tree();
     let below = dir.dir("a/b").unwrap();

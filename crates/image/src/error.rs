@@ -148,6 +148,9 @@ pub enum Error {
     /// A file that would be replaced.
     #[error("{} exists already", .0.display())]
     FileExists(PathBuf),
+    /// Something else has the name of the file that is to be written.
+    #[error("{} is a link, a device or something else that is no file", .0.display())]
+    NoFile(PathBuf),
     /// A relative path, which would mean another file for another process.
     #[error("`{}` is not an absolute path", .0.display())]
     Relative(PathBuf),
@@ -267,7 +270,7 @@ impl Error {
     pub fn kind(&self) -> ErrorCode {
         match self {
             Self::NotFound { .. } | Self::NoGeneration(_) => ErrorCode::NotFound,
-            Self::Exists { .. } | Self::FileExists(_) => ErrorCode::AlreadyExists,
+            Self::Exists { .. } | Self::FileExists(_) | Self::NoFile(_) => ErrorCode::AlreadyExists,
             Self::File { .. }
             | Self::Record { .. }
             | Self::Image { .. }
@@ -329,6 +332,7 @@ impl Error {
             Self::Pull(error) => return error.hints(),
             Self::Exceeded(exceeded) => return exceeded.hint().into_iter().collect(),
             Self::TooMany(_) => "raise `max_entries` below `[pull]` in the configuration if it is meant".to_owned(),
+            Self::NoFile(_) => "name a file, or `-o -` for standard output".to_owned(),
             Self::FileExists(_) => "choose another file, or replace it with `--force`".to_owned(),
             Self::Redirected { .. } => "make the VM again with this version of banger, whose guests keep what they move whole".to_owned(),
             Self::Relative(_) => {

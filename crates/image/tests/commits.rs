@@ -322,6 +322,14 @@ fn an_exported_image_is_pulled_back_and_is_the_same() {
         );
         let refused = store.export(&top, &again, compression, false, &mut go_on);
         assert!(matches!(refused, Err(banger_image::Error::FileExists(_))));
+        // What is no file is not replaced, by force neither.
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&again, &link).unwrap();
+        for no_file in [link.as_path(), dir.path()] {
+            let refused = store.export(&top, no_file, compression, true, &mut go_on);
+            assert!(matches!(refused, Err(banger_image::Error::NoFile(_))));
+        }
+        fs::remove_file(&link).unwrap();
         fs::remove_file(&again).unwrap();
         let pull = Pull {
             name: name("back"),

@@ -15,6 +15,7 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("a_link_of_one_vm_leads_nowhere_in_another", between_vms),
     on_the_host("a_copy_does_not_fill_the_disk", a_full_disk),
     on_the_host("a_sync_sends_what_git_would", what_git_would_send),
+    on_the_host("no_output_takes_the_place_of_a_link_or_a_device", outputs),
     everywhere("files_whose_size_is_a_lie_are_copied_whole", sizes_that_lie),
 ];
 
@@ -106,6 +107,70 @@ fn a_link_is_no_way(backend: Backend) -> Result<()> {
         Path::new(&here("mine/notes")).is_file() && Path::new(&here("mine/in")).is_file(),
         "the user's own link"
     );
+    home.end()
+}
+
+/// Devices, pipes and links at the place of an output.
+fn outputs(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let dir = tempfile::tempdir()?;
+    let here = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+    let repo = here("repo");
+    let git = |args: &[&str]| {
+        let git = Command::new("git").arg("-C").arg(&repo).args(args).output()?;
+        ensure!(git.status.success(), "git {args:?}: {git:?}");
+        Ok(())
+    };
+    std::fs::create_dir(&repo)?;
+    git(&["init", "-q", "-b", "main"])?;
+    std::fs::write(here("repo/a"), "a\n")?;
+    git(&["add", "-A"])?;
+    git(&[
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "commit",
+        "-qm",
+        "first",
+    ])?;
+    home.banger(["vm", "workspace", "prepare", "vm", &repo])?.ok()?;
+    sh(&home, "vm", "echo b > repo/new; echo evil > f")?;
+    let export = |to: &str| home.banger(["vm", "workspace", "export", "vm", "-o", to]);
+    // A link, which an earlier copy may have made: neither followed nor replaced.
+    std::fs::write(here("victim"), "mine")?;
+    symlink(here("victim"), here("link"))?;
+    export(&here("link"))?.failed()?.saying("is a symbolic link")?;
+    ensure!(Path::new(&here("link")).is_symlink() && std::fs::read(here("victim"))? == b"mine");
+    refused("host-files", "export.over-a-link");
+    // The one device that anybody may make (mknod(2)) stays one.
+    let (device, kind) = (here("device"), rustix::fs::FileType::CharacterDevice);
+    rustix::fs::mknodat(rustix::fs::CWD, &device, kind, 0o600.into(), 0)?;
+    for output in [export(&device)?, home.banger(["vm", "cp", "vm:f", &device])?] {
+        output.failed()?;
+        let now = std::fs::symlink_metadata(&device)?.file_type();
+        ensure!(std::os::unix::fs::FileTypeExt::is_char_device(&now), "{now:?}");
+    }
+    refused("host-files", "export.over-a-device");
+    refused("host-files", "vm-cp.over-a-device");
+    // What takes bytes gets them.
+    let pipe = here("pipe");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )?;
+    let reading = std::thread::spawn(move || std::fs::read_to_string(pipe));
+    export(&here("pipe"))?.ok()?;
+    let patch = reading.join().expect("a story's thread")?;
+    ensure!(patch.contains("+++ b/new"), "{patch}");
+    let printed = export("/dev/stdout")?.ok()?.text();
+    ensure!(printed == patch.trim_end(), "{printed}");
+    export(&here("patch"))?.ok()?;
+    ensure!(std::fs::read_to_string(here("patch"))? == patch);
     home.end()
 }
 

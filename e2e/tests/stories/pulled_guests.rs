@@ -13,6 +13,7 @@ use crate::{Story, in_guests};
 pub(crate) const STORIES: &[Story] = &[
     in_guests("a_pulled_image_runs_as_its_maker_says", as_its_maker_says),
     in_guests("a_pulled_image_needs_no_shell", no_shell),
+    in_guests("a_checkout_belongs_to_the_images_user", checkout_of_its_user),
 ];
 
 /// A layer with busybox, an account, and a directory of its own.
@@ -92,6 +93,56 @@ fn as_its_maker_says(backend: Backend) -> Result<()> {
     };
     let more = ["--env", "GREETING=bye", "--user", "root", "--workdir", "/tmp"];
     ensure!(exec(&more, "echo $GREETING $(id -u) $PWD")? == "bye 0 /tmp");
+    home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
+    home.banger(["image", "rm", &name])?.ok()?;
+    home.end()
+}
+
+/// `vm run` and `vm exec` are the image's user in the checkout, and that user may write there.
+fn checkout_of_its_user(backend: Backend) -> Result<()> {
+    let config = ["--config.user=maker", "--config.workingdir=/srv/made/late"];
+    let image = OciImage::new(&[busybox_layer()?], &config)?;
+    let (home, name) = pulled(backend, &image, "not-root")?;
+    let repository = tempfile::tempdir()?;
+    let git = |args: &[&str]| {
+        let git = Command::new("git").args(args).current_dir(&repository).output()?;
+        ensure!(git.status.success(), "git {args:?}: {git:?}");
+        Ok(())
+    };
+    git(&["init", "-q", "-b", "main"])?;
+    std::fs::write(repository.path().join("a"), "content\n")?;
+    git(&["add", "-A"])?;
+    git(&[
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "commit",
+        "-qm",
+        "first",
+    ])?;
+    let place = repository.path().display().to_string();
+    let mut args = vec!["vm", "run", "--name", "vm", "--image", &name, "--memory", "512M"];
+    args.extend(backend.options());
+    let line =
+        "echo $(id -un):$(id -gn) in $PWD; cat a; touch by-run && mkdir dir && stat -c %U a .git by-run";
+    args.extend([&*place, "--", "sh", "-c", line]);
+    // This image has none.
+    let ran = home.banger(args)?.ok()?.saying("the VM has no git")?.text();
+    ensure!(
+        ran == "maker:makers in /root/repo\ncontent\nmaker\nmaker\nmaker",
+        "{ran}"
+    );
+    let exec = |more: &[&str], line: &str| -> Result<String> {
+        let command = ["vm", "exec"].iter().chain(more);
+        let output = home.banger(command.chain(&["vm", "--", "sh", "-c", line]))?;
+        Ok(output.ok()?.text())
+    };
+    let line = "echo more >> a; rm by-run; touch dir/by-exec; echo $(id -un) in $PWD";
+    ensure!(exec(&["--workdir", "/root/repo"], line)? == "maker in /root/repo");
+    // The image's own directory, which no layer has.
+    ensure!(exec(&[], "echo $(id -un) in $PWD")? == "maker in /srv/made/late");
+    ensure!(exec(&["--user", "root"], "ls /root/repo/dir")? == "by-exec");
     home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
     home.banger(["image", "rm", &name])?.ok()?;
     home.end()

@@ -275,6 +275,36 @@ fn keys(backend: Backend) -> Result<()> {
     home.end()
 }
 
+/// Paths with what ssh, glob(3) and a shell make something of, by ssh's own reading of them.
+fn odd_paths(home: &Home) -> Result<()> {
+    for name in ["100% of $HOME", "a;b", "[x]*", "%h"] {
+        let odd = home.path().join(name);
+        let user = odd.join("user");
+        std::fs::create_dir_all(&user)?;
+        let run = |mut command: std::process::Command| {
+            command.env("HOME", &user).env("BANGER_HOME", &odd);
+            home.finish(command, Vec::new())?.ok()
+        };
+        run(home.command(["ssh-config", "--install"]))?;
+        let mut ssh = home.program("ssh");
+        ssh.arg("-F").arg(user.join(".ssh/config")).args(["-G", "web.vm"]);
+        let read = run(ssh)?.text();
+        let known = format!(
+            "userknownhostsfile {}",
+            odd.join("state/ssh/known_hosts").display()
+        );
+        ensure!(
+            read.lines().any(|line| line == known),
+            "{name}: no `{known}` in {read}"
+        );
+        let reach = format!("BANGER_HOME={}", odd.display().to_string().replace('%', "%%"));
+        ensure!(read.contains(&reach), "{name}: no `{reach}` in {read}");
+        ensure!(read.contains(" vm ssh-proxy -- '%h'"), "{read}");
+        run(home.command(["daemon", "stop"]))?;
+    }
+    Ok(())
+}
+
 fn config(_: Backend) -> Result<()> {
     let home = Home::bare()?;
     let user = home.path().join("user");
@@ -300,6 +330,7 @@ fn config(_: Backend) -> Result<()> {
     ensure!(mode == 0o640, "its mode became {mode:o}");
     banger("--uninstall")?.ok()?;
     ensure!(std::fs::read(&file)? == text, "other lines changed");
+    odd_paths(&home)?;
     // A client without OpenSSL would refuse a cipher that it does not know.
     let ssh = home.path().join("ssh");
     for (knows, prefers) in [("aes128-gcm@openssh.com", true), ("aes128-ctr", false)] {

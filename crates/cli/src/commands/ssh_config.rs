@@ -6,7 +6,7 @@ use banger_api::Paths;
 
 use crate::failure::Failure;
 use crate::ssh::config_file::{read, replace};
-use crate::ssh::{ZONE, block, on_path, options, preferred_cipher, proxy_command, quoted};
+use crate::ssh::{ZONE, block, included, on_path, options, preferred_cipher, proxy_command};
 use crate::{connection, exit, print};
 
 /// Let ssh know VMs: `ssh NAME.vm`
@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
 pub(crate) fn is_installed() -> Result<bool, Failure> {
     let users = users_file()?;
     let text = read(&users).map_err(|error| Failure::during(format!("read {}", users.display()), &error))?;
-    let ours = quoted(&our_file()?)?;
+    let ours = included(&our_file()?)?;
     Ok(text
         .split(|&byte| byte == b'\n')
         .any(|line| line.trim_ascii() == format!("Include {ours}").as_bytes()))
@@ -69,7 +69,7 @@ async fn install() -> Result<(), Failure> {
         replace(&ours, text.as_bytes()).map_err(failed(&ours))?;
     }
     let before = read(&users).map_err(failed(&users))?;
-    let after = block::installed(&before, &quoted(&ours)?).map_err(|error| unmatched(&users, error))?;
+    let after = block::installed(&before, &included(&ours)?).map_err(|error| unmatched(&users, error))?;
     if after != before {
         replace(&users, &after).map_err(failed(&users))?;
     }

@@ -96,6 +96,13 @@ pub(crate) fn quoted(path: &Path) -> Result<String, Failure> {
     Ok(format!("\"{}\"", path.replace('%', "%%")))
 }
 
+/// A path as what ssh_config(5) includes: a pattern of glob(3), in which newer versions of ssh have tokens and variables, too,
+/// and older ones do not. What has a meaning to any of them is written as any one character.
+pub(crate) fn included(path: &Path) -> Result<String, Failure> {
+    let path = text(path)?.replace(['%', '$', '*', '[', ']', '\\', '"', '\n'], "?");
+    Ok(format!("\"{path}\""))
+}
+
 fn text(path: &Path) -> Result<&str, Failure> {
     path.to_str().ok_or_else(|| {
         Failure::new(

@@ -25,6 +25,7 @@ mod prepare;
 mod pull;
 mod quarantine;
 mod remote;
+mod report;
 mod second_look;
 mod settings;
 mod snapshot;

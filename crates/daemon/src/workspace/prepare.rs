@@ -24,9 +24,10 @@ use super::delta::{self, Delta, Facts};
 use super::history::{DEPTH, History};
 use super::placed::{Record, Records};
 use super::plan::Modules;
+use super::report::Add;
 use super::snapshot::{self, Snapshot};
 use super::stream::{Sent, Shipment, stream};
-use super::{Error, Plan, blocking, filters, listing, second_look};
+use super::{Error, Plan, blocking, filters, listing, remote, second_look};
 use crate::guest::Guest;
 use crate::progress::Reporter;
 use crate::random;
@@ -52,7 +53,28 @@ pub(crate) struct Place {
 }
 
 /// Places a workspace and those of its submodules.
-pub(crate) fn place(
+pub(crate) async fn place(place: Place, request: WorkspaceRequest) -> Result<WorkspaceReport, Error> {
+    let is_first = place.records.get(&request.guest_path).is_none();
+    let (guest, path) = (place.guest.clone(), request.guest_path.clone());
+    let agent = Agent {
+        guest: &guest,
+        path: &path,
+    };
+    // Beside the placing, which takes longer.
+    let lacks_git = async { is_first && remote::lacks_git(agent).await };
+    let (placed, lacks_git) = tokio::join!(all(place, request), lacks_git);
+    let mut report = placed?;
+    if lacks_git {
+        report.notes.push(NO_GIT.to_owned());
+    }
+    Ok(report)
+}
+
+/// What a user should know before work is done in there.
+const NO_GIT: &str = "the VM has no git, so what is done in it cannot be pulled: install git in it, or use an image that has it";
+
+/// Places one and those in it, however deep.
+fn all(
     place: Place,
     request: WorkspaceRequest,
 ) -> Pin<Box<dyn Future<Output = Result<WorkspaceReport, Error>> + Send>> {
@@ -90,33 +112,10 @@ async fn with_modules(
     let (mut report, modules) = one(place, request, record).await?;
     for (path, module) in modules {
         let shown = String::from_utf8_lossy(&path).into_owned();
-        let report_of_it = self::place(place.clone(), module).await?;
+        let report_of_it = all(place.clone(), module).await?;
         report.add(&shown, report_of_it);
     }
     Ok(report)
-}
-
-trait Add {
-    fn add(&mut self, path: &str, module: Self);
-}
-
-impl Add for WorkspaceReport {
-    /// Adds what was placed of a submodule.
-    fn add(&mut self, path: &str, module: Self) {
-        self.files += module.files;
-        self.bytes += module.bytes;
-        self.sent_files += module.sent_files;
-        self.sent_bytes += module.sent_bytes;
-        let below = |file: &String| format!("{path}/{file}");
-        self.kept.extend(module.kept.iter().map(below));
-        self.notes
-            .extend(module.notes.iter().map(|note| format!("{path}: {note}")));
-        self.omitted
-            .extend(module.omitted.into_iter().map(|mut omission| {
-                omission.path = below(&omission.path);
-                omission
-            }));
-    }
 }
 
 /// Places one, and gives what is to be placed in it.

@@ -1,6 +1,8 @@
 //! Running git in the guest: scripts of ours for its shell. What comes back is a stranger's: it has bounds, and what is
 //! printed of it has no control characters.
 
+use std::time::Duration;
+
 use banger_guest_api::{Channel, Control, Decoder, Exec, frame};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -15,6 +17,9 @@ const CHUNK: usize = 256 << 10;
 
 /// The end of what a command complains is kept.
 const WORDS: usize = 4 << 10;
+
+/// How long a guest may take to say whether it has git: the work that is done for a user does not wait for that.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What every script begins with: the guest's git is found and told to leave things alone, and there is a directory that
 /// goes in the end. Exit codes 97 and 98 are ours.
@@ -71,14 +76,17 @@ impl Script<'_> {
 
     /// Starts it. Dropping what this gives ends it.
     pub(crate) async fn start(self, agent: Agent<'_>) -> Result<Running, Error> {
+        let text = format!("{PREAMBLE}{}", self.text.concat());
+        self.run(agent, text, Some(agent.path.to_owned())).await
+    }
+
+    async fn run(self, agent: Agent<'_>, text: String, cwd: Option<String>) -> Result<Running, Error> {
         let what = self.what;
-        let mut argv = vec!["sh".to_owned(), "-c".to_owned()];
-        argv.push(format!("{PREAMBLE}{}", self.text.concat()));
-        argv.push("banger".to_owned());
+        let mut argv = vec!["sh".to_owned(), "-c".to_owned(), text, "banger".to_owned()];
         argv.extend(self.args);
         let exec = Exec {
             argv,
-            cwd: Some(agent.path.to_owned()),
+            cwd,
             // Whose the repository is: git trusts nobody else's.
             user: Some(agent.guest.user().unwrap_or("0").to_owned()),
             ..Exec::default()
@@ -101,6 +109,25 @@ impl Script<'_> {
             ended: false,
         })
     }
+}
+
+/// Whether the guest has no git. A guest that does not answer has not said so.
+pub(crate) async fn lacks_git(agent: Agent<'_>) -> bool {
+    let script = Script {
+        what: "look for git",
+        text: &[],
+        args: Vec::new(),
+        input: Vec::new(),
+        most: 0,
+    };
+    let text = "command -v git >/dev/null 2>&1 || exit 97".to_owned();
+    let asked = async {
+        match script.run(agent, text, None).await {
+            Ok(mut running) => matches!(running.next().await, Err(Error::NoGuestGit { .. })),
+            Err(_) => false,
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.unwrap_or(false)
 }
 
 async fn feed(mut to: WriteHalf<TokioIo<Upgraded>>, input: Vec<u8>) -> WriteHalf<TokioIo<Upgraded>> {

@@ -65,8 +65,10 @@ impl ImageStore {
         if !path.is_absolute() {
             return Err(Error::Relative(path.to_owned()));
         }
-        if !force && path.exists() {
-            return Err(Error::FileExists(path.to_owned()));
+        match path.symlink_metadata() {
+            Ok(there) if !there.is_file() => return Err(Error::NoFile(path.to_owned())),
+            Ok(_) if !force => return Err(Error::FileExists(path.to_owned())),
+            _ => {}
         }
         let dir = path.parent().unwrap_or(path);
         let beside = NamedTempFile::new_in(dir).of("make a file in", dir)?;

@@ -1,11 +1,14 @@
 //! `banger vm workspace export`
 
+use std::fs::{File, FileType, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use banger_api::WorkspaceQuery;
 use banger_api::client::Client;
-use banger_hostfs::{Dir, Reserve};
+use banger_hostfs::{Dir, Kind, Reserve};
+use rustix::fs::OFlags;
 
 use super::which::Changes;
 use crate::failure::Failure;
@@ -42,12 +45,23 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         .await?;
         return Ok(exit::OK);
     };
-    let failed = |error: banger_hostfs::Error| Failure::during(format!("write {}", output.display()), &error);
+    let named = format!("write {}", output.display());
+    if let Some(mut stream) = stream(&output).map_err(|error| Failure::during(&*named, &error))? {
+        write(&client, vm, &query, |bytes| stream.write_all(bytes)).await?;
+        return Ok(exit::OK);
+    }
+    let failed = |error: banger_hostfs::Error| Failure::during(&*named, &error);
     let Some((dir, name)) = Dir::around(&output).map_err(failed)? else {
         let message = format!("{} is a directory", output.display());
         return Err(Failure::new(message, &["name a file in it"]));
     };
-    // It has its name when it is whole; a link of that name is replaced, and not followed.
+    // What an earlier copy out of a guest may have made leads nowhere, and what the user made is not replaced unasked.
+    if dir.kind(&name).map_err(failed)? == Some(Kind::Symlink) {
+        let message = format!("{} is a symbolic link", output.display());
+        let hint = "name the file that it leads to, or remove the link";
+        return Err(Failure::new(message, &[hint]).exiting(exit::CONFLICT));
+    }
+    // It has its name when it is whole.
     let mut fresh = dir.fresh().map_err(failed)?;
     let mut reserve = Reserve::of(&dir);
     let written = interruptible(write(&client, vm, &query, |bytes| {
@@ -58,6 +72,26 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     fresh.name(&name, false).map_err(failed)?;
     print::say!("{}: {}", output.display(), bytes(written));
     Ok(exit::OK)
+}
+
+/// The output where it is no file but takes bytes: a device such as `/dev/null`, a named pipe, or one of our own streams.
+fn stream(output: &Path) -> std::io::Result<Option<File>> {
+    const STREAMS: [&str; 3] = ["/dev/stdout", "/dev/stderr", "/dev/fd"];
+    let is_ours = STREAMS.iter().any(|stream| output.starts_with(stream));
+    let takes_bytes = |kind: FileType| kind.is_fifo() || kind.is_char_device();
+    let is_stream = is_ours
+        || output
+            .symlink_metadata()
+            .is_ok_and(|metadata| takes_bytes(metadata.file_type()));
+    if !is_stream {
+        return Ok(None);
+    }
+    let mut options = OpenOptions::new();
+    options.write(true);
+    if !is_ours {
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options.open(output).map(Some)
 }
 
 async fn write(
