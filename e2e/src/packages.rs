@@ -73,6 +73,9 @@ pub struct Stuff {
 const MANIFEST: &str = "[package]\nname = \"fetches\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
                         [dependencies]\nitoa = \"1\"\n";
 
+/// Looks for what one client needs, in a directory for it, and gives lines of the environment.
+type Look = fn(&Path) -> Result<String>;
+
 impl Stuff {
     /// Looked for once: each client is asked on this host for what the guest needs of it, which shows as well that its registry
     /// can be reached.
@@ -90,7 +93,7 @@ impl Stuff {
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir)?;
         let mut env = base_environment(&dir)?;
-        let tries: [(Client, fn(&Path) -> Result<String>); 4] = [
+        let tries: [(Client, Look); 4] = [
             (Client::Npm, npm),
             (Client::Pip, pip),
             (Client::Apt, apt),

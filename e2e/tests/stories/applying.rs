@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use banger_cases::refused;
-use banger_e2e::{Backend, Home, Image};
+use banger_e2e::{Backend, Home, Image, git};
 
 use crate::{Story, on_the_host};
 
@@ -24,19 +24,6 @@ pub(crate) const STORIES: &[Story] = &[
     ),
     on_the_host("a_partial_clone_goes_as_far_as_it_is_here", partial),
 ];
-
-fn git(dir: &Path, args: &[&str]) -> Result<String> {
-    let output = Command::new("git")
-        .args(["-c", "protocol.file.allow=always"])
-        .args(args)
-        .current_dir(dir)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .envs([("GIT_AUTHOR_NAME", "a"), ("GIT_AUTHOR_EMAIL", "a@b")])
-        .envs([("GIT_COMMITTER_NAME", "a"), ("GIT_COMMITTER_EMAIL", "a@b")])
-        .output()?;
-    ensure!(output.status.success(), "git {args:?}: {output:?}");
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
 
 const LINES: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
 use banger_cases::refused;
-use banger_e2e::{Backend, Home, Image};
+use banger_e2e::{Backend, Home, Image, committed};
 
 use crate::{Story, everywhere, on_the_host};
 
@@ -116,25 +116,8 @@ fn outputs(backend: Backend) -> Result<()> {
     home.create(backend, Image::Busybox, "vm", &[])?;
     let dir = tempfile::tempdir()?;
     let here = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
-    let repo = here("repo");
-    let git = |args: &[&str]| {
-        let git = Command::new("git").arg("-C").arg(&repo).args(args).output()?;
-        ensure!(git.status.success(), "git {args:?}: {git:?}");
-        Ok(())
-    };
-    std::fs::create_dir(&repo)?;
-    git(&["init", "-q", "-b", "main"])?;
-    std::fs::write(here("repo/a"), "a\n")?;
-    git(&["add", "-A"])?;
-    git(&[
-        "-c",
-        "user.name=a",
-        "-c",
-        "user.email=a@b",
-        "commit",
-        "-qm",
-        "first",
-    ])?;
+    let repo = committed(&[("a", "a\n")])?;
+    let repo = repo.path().to_string_lossy();
     home.banger(["vm", "workspace", "prepare", "vm", &repo])?.ok()?;
     sh(&home, "vm", "echo b > repo/new; echo evil > f")?;
     let export = |to: &str| home.banger(["vm", "workspace", "export", "vm", "-o", to]);

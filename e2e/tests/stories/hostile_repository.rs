@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_cases::refused;
-use banger_e2e::{Backend, Home, Image};
+use banger_e2e::{Backend, Home, Image, git};
 
 use crate::{Story, on_the_host};
 
@@ -52,19 +52,6 @@ const HOOKS: [&str; 28] = [
     "sendemail-validate",
     "update",
 ];
-
-/// `git` in a directory, with its user's settings apart.
-fn git(dir: &Path, args: &[&str]) -> Result<String> {
-    let output = Command::new("git")
-        .args(args)
-        .current_dir(dir)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .envs([("GIT_AUTHOR_NAME", "a"), ("GIT_AUTHOR_EMAIL", "a@b")])
-        .envs([("GIT_COMMITTER_NAME", "a"), ("GIT_COMMITTER_EMAIL", "a@b")])
-        .output()?;
-    ensure!(output.status.success(), "git {args:?}: {output:?}");
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
 
 fn repository(dir: &Path, files: &[(&str, &str)]) -> Result<()> {
     std::fs::create_dir_all(dir)?;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use banger_cases::refused;
-use banger_e2e::{Backend, Home, Image, OciImage, Output, Terminal};
+use banger_e2e::{Backend, Home, Image, OciImage, Output, Terminal, repository};
 
 use crate::pulls::layer;
 use crate::{Story, on_the_host};
@@ -63,17 +63,6 @@ fn home() -> Result<Home> {
     Ok(home)
 }
 
-fn repository(name: &str, text: &str) -> Result<tempfile::TempDir> {
-    let dir = tempfile::tempdir()?;
-    let made = Command::new("git")
-        .args(["init", "--quiet"])
-        .arg(dir.path())
-        .status()?;
-    ensure!(made.success(), "git init failed");
-    std::fs::write(dir.path().join(name), text)?;
-    Ok(dir)
-}
-
 fn repositories(_: Backend) -> Result<()> {
     let home = home()?;
     for (case, escape) in ESCAPES {
@@ -96,7 +85,7 @@ fn repositories(_: Backend) -> Result<()> {
             ("port", format!("{{\"forwardPorts\": [{text}]}}")),
             ("user", format!("{{\"remoteUser\": {text}}}")),
         ] {
-            let dir = repository(".devcontainer.json", &json)?;
+            let dir = repository(&[(".devcontainer.json", &json)])?;
             let path = dir.path().to_string_lossy().into_owned();
             plain(&home.banger(["trust", "show", &path])?)?;
             plain(&home.banger(["trust", "show", "--json", &path])?)?;
@@ -128,7 +117,7 @@ fn repositories(_: Backend) -> Result<()> {
         refused("terminal", &format!("repository.file-name.{case}"));
     }
     // A parser's picture of what is wrong.
-    let dir = repository("banger.toml", "net = \"nat\"\n\u{9b}2J\u{202e} = [\n")?;
+    let dir = repository(&[("banger.toml", "net = \"nat\"\n\u{9b}2J\u{202e} = [\n")])?;
     plain(
         &home
             .banger(["vm", "run", &dir.path().to_string_lossy()])?

@@ -3,11 +3,10 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use banger_cases::refused;
-use banger_e2e::{Backend, Home, Image, Output, Terminal};
+use banger_e2e::{Backend, Home, Image, Output, Terminal, repository};
 
 use crate::{Story, on_the_host};
 
@@ -34,21 +33,6 @@ fn home() -> Result<Home> {
     std::fs::create_dir_all(login.parent().context("a directory")?)?;
     std::fs::write(login, "login")?;
     Ok(home)
-}
-
-fn repository(files: &[(&str, &str)]) -> Result<tempfile::TempDir> {
-    let dir = tempfile::tempdir()?;
-    let made = Command::new("git")
-        .args(["init", "--quiet"])
-        .arg(dir.path())
-        .status()?;
-    ensure!(made.success(), "git init failed");
-    for (name, text) in files {
-        let path = dir.path().join(name);
-        std::fs::create_dir_all(path.parent().context("a directory")?)?;
-        std::fs::write(path, text)?;
-    }
-    Ok(dir)
 }
 
 fn run(home: &Home, at: &Path, name: &str, more: &[&str]) -> Result<Output> {

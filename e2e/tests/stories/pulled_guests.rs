@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use banger_e2e::{Backend, Home, OciImage, Output, Registry, fill_with_busybox};
+use banger_e2e::{Backend, Home, OciImage, Output, Registry, committed, fill_with_busybox};
 
 use crate::images::{END, tar};
 use crate::pulls::pull;
@@ -103,24 +103,7 @@ fn checkout_of_its_user(backend: Backend) -> Result<()> {
     let config = ["--config.user=maker", "--config.workingdir=/srv/made/late"];
     let image = OciImage::new(&[busybox_layer()?], &config)?;
     let (home, name) = pulled(backend, &image, "not-root")?;
-    let repository = tempfile::tempdir()?;
-    let git = |args: &[&str]| {
-        let git = Command::new("git").args(args).current_dir(&repository).output()?;
-        ensure!(git.status.success(), "git {args:?}: {git:?}");
-        Ok(())
-    };
-    git(&["init", "-q", "-b", "main"])?;
-    std::fs::write(repository.path().join("a"), "content\n")?;
-    git(&["add", "-A"])?;
-    git(&[
-        "-c",
-        "user.name=a",
-        "-c",
-        "user.email=a@b",
-        "commit",
-        "-qm",
-        "first",
-    ])?;
+    let repository = committed(&[("a", "content\n")])?;
     let place = repository.path().display().to_string();
     let mut args = vec!["vm", "run", "--name", "vm", "--image", &name, "--memory", "512M"];
     args.extend(backend.options());

@@ -1,10 +1,9 @@
 //! VMs shaped by what a repository asks for.
 
 use std::path::Path;
-use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
-use banger_e2e::{Backend, Home, Image, OciImage, Output, Registry};
+use anyhow::{Result, ensure};
+use banger_e2e::{Backend, Home, Image, OciImage, Output, Registry, repository};
 
 use crate::pulled_guests::busybox_layer;
 use crate::{Story, in_guests, on_the_host};
@@ -15,22 +14,6 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("a_repositorys_image_is_pulled_once", pulled_once),
     in_guests("a_checkout_is_prepared", prepared),
 ];
-
-/// A repository with these files.
-fn repository(files: &[(&str, &str)]) -> Result<tempfile::TempDir> {
-    let dir = tempfile::tempdir()?;
-    let made = Command::new("git")
-        .args(["init", "--quiet"])
-        .arg(dir.path())
-        .status()?;
-    ensure!(made.success(), "git init failed");
-    for (name, text) in files {
-        let path = dir.path().join(name);
-        std::fs::create_dir_all(path.parent().context("a directory")?)?;
-        std::fs::write(path, text)?;
-    }
-    Ok(dir)
-}
 
 /// Runs `vm run` beside a repository.
 fn run(home: &Home, repository: &Path, more: &[&str]) -> Result<Output> {

@@ -14,7 +14,7 @@ use banger_api::{ErrorBody, ForwardAdd, ForwardRemove, VmSet};
 use banger_guest_api::{InitKind, InitState};
 use banger_model::network::NetMode;
 use banger_model::{Event, Forward, Intent, VmName, VmSpec};
-use banger_vmm::Ended;
+use banger_vmm::{Ended, Machine};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -388,6 +388,11 @@ impl Driver {
         self.publish(|state| state.last_error = error);
     }
 
+    fn machine(&self) -> Option<Arc<dyn Machine>> {
+        let state = self.state.borrow();
+        state.live.as_ref().map(|live| Arc::clone(&live.machine))
+    }
+
     fn publish(&self, change: impl FnOnce(&mut State)) {
         self.state.send_modify(change);
     }
@@ -397,12 +402,7 @@ impl Driver {
         let guest = self.state.borrow().live.as_ref().map(Live::guest);
         self.deafen();
         self.events = guest.map(guest_events::listen);
-        let machine = self
-            .state
-            .borrow()
-            .live
-            .as_ref()
-            .map(|live| Arc::clone(&live.machine));
+        let machine = self.machine();
         self.space = machine.map(|machine| space::watch_over(machine, self.files.disk(), is_adopted));
     }
 

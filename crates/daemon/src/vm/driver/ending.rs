@@ -1,6 +1,5 @@
 //! How a VM's task ends its machine, and the VM. What is to become of the VM is stored before it is begun.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use banger_api::ErrorBody;
@@ -67,12 +66,7 @@ impl Driver {
         self.intend(Some(intent));
         self.apply(Event::Stop).map_err(|error| body(&error))?;
         self.deafen();
-        let machine = self
-            .state
-            .borrow()
-            .live
-            .as_ref()
-            .map(|live| Arc::clone(&live.machine));
+        let machine = self.machine();
         let mut cut = None;
         if let Some(machine) = machine {
             let hurry = CancellationToken::new();
@@ -111,12 +105,7 @@ impl Driver {
         };
         tracing::info!(vm = %self.name(), how = how_it_ended(ended), "its machine ended");
         self.deafen();
-        let machine = self
-            .state
-            .borrow()
-            .live
-            .as_ref()
-            .map(|live| Arc::clone(&live.machine));
+        let machine = self.machine();
         // A dead machine has companions and sockets yet.
         if let Some(machine) = machine
             && let Err(error) = machine.kill().await

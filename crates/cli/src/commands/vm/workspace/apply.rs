@@ -2,10 +2,10 @@
 
 use banger_api::WorkspaceApplied;
 
-use super::which::Which;
+use super::which::Reported;
 use crate::failure::Failure;
 use crate::work::interruptible;
-use crate::{connection, exit, print};
+use crate::{connection, print};
 
 /// Apply the pulled work of a VM to the work tree here, changes and all
 ///
@@ -20,21 +20,15 @@ Examples:
   banger vm workspace apply web --json        which files changed")]
 pub(crate) struct Args {
     #[command(flatten)]
-    which: Which,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+    reported: Reported,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
-    let (vm, query) = (&args.which.vm, args.which.query());
+    let which = &args.reported.which;
+    let (vm, query) = (&which.vm, which.query());
     let applied = interruptible(async { Ok(client.apply_workspace(vm, &query).await?) }).await?;
-    match args.json {
-        true => print::json(&applied)?,
-        false => show(&applied),
-    }
-    Ok(exit::OK)
+    args.reported.print(&applied, show)
 }
 
 fn show(applied: &WorkspaceApplied) {

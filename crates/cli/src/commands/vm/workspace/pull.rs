@@ -3,12 +3,12 @@
 use banger_api::client::Client;
 use banger_api::{WorkspacePulled, WorkspaceQuery};
 
-use super::which::Which;
+use super::which::Reported;
 use crate::commands::vm::placement::GUEST_PATH;
 use crate::failure::Failure;
 use crate::progress::Display;
 use crate::work::interruptible;
-use crate::{connection, exit, print};
+use crate::{connection, print};
 
 /// Bring the work of a VM back
 ///
@@ -23,20 +23,14 @@ Examples:
   banger vm workspace apply web         the same where there are uncommitted changes here")]
 pub(crate) struct Args {
     #[command(flatten)]
-    which: Which,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+    reported: Reported,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
-    let pulled = pull(&client, &args.which.vm, &args.which.query()).await?;
-    match args.json {
-        true => print::json(&pulled)?,
-        false => tell(&args.which.vm, &pulled),
-    }
-    Ok(exit::OK)
+    let which = &args.reported.which;
+    let pulled = pull(&client, &which.vm, &which.query()).await?;
+    args.reported.print(&pulled, |pulled| tell(&which.vm, pulled))
 }
 
 /// Brings work back, and shows how far it is.

@@ -2,9 +2,9 @@
 
 use banger_api::WorkspaceStatus;
 
-use super::which::Which;
+use super::which::Reported;
 use crate::failure::Failure;
-use crate::{connection, exit, print};
+use crate::{connection, print};
 
 /// Show what a VM has made of a repository
 ///
@@ -14,21 +14,14 @@ use crate::{connection, exit, print};
 #[command(after_help = "Example:\n  banger vm workspace status web")]
 pub(crate) struct Args {
     #[command(flatten)]
-    which: Which,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+    reported: Reported,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
-    let Which { vm, .. } = &args.which;
-    let status = client.workspace_status(vm, &args.which.query()).await?;
-    match args.json {
-        true => print::json(&status)?,
-        false => tell(vm, &status),
-    }
-    Ok(exit::OK)
+    let which = &args.reported.which;
+    let status = client.workspace_status(&which.vm, &which.query()).await?;
+    args.reported.print(&status, |status| tell(&which.vm, status))
 }
 
 fn tell(vm: &str, status: &WorkspaceStatus) {

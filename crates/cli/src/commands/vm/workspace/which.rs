@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use banger_api::{WorkspaceQuery, WorkspaceRequest};
 
-use crate::complete;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::{complete, exit, print};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Which {
@@ -21,6 +24,27 @@ impl Which {
             path: self.path.clone(),
             ..WorkspaceQuery::default()
         }
+    }
+}
+
+/// A workspace, and how what is found is printed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Reported {
+    #[command(flatten)]
+    pub(super) which: Which,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Reported {
+    /// Prints a report, for people by `show`.
+    pub(super) fn print<T: Serialize>(&self, report: &T, show: impl FnOnce(&T)) -> Result<i32, Failure> {
+        match self.json {
+            true => print::json(report)?,
+            false => show(report),
+        }
+        Ok(exit::OK)
     }
 }
 
