@@ -44,6 +44,7 @@ check: setup-build ## Format, clippy with warnings as errors, dependency directi
 
 bench: setup-test release test-kernel ## The figures, to target/bench/figures.jsonl (NAMES="..." for some)
 	cargo build --release -p banger-vsock-agent --bin banger-fake-guest
+	cargo build --release -p banger-e2e --bin banger-hostile-guest
 	cargo run --quiet --release -p xtask -- bench $(NAMES)
 
 generic-kernel: ## Build generic-6.12, a guest kernel with everything built in (ARGS="--out DIR ...")

@@ -92,30 +92,42 @@ impl Siege {
     /// When the daemon does not answer.
     pub fn throw(&self, bomb: &str, commands: Vec<Command>) -> Result<Cost> {
         std::fs::write(self.home.join("bomb"), bomb)?;
-        let mut cost = Cost::default();
+        let (well, lists) = self.beside(|| {
+            std::thread::scope(|scope| {
+                let waiting: Vec<_> = commands
+                    .into_iter()
+                    .map(|command| scope.spawn(move || run(command)))
+                    .collect();
+                let well = waiting
+                    .into_iter()
+                    .map(|waiting| waiting.join().expect("waiting does not panic"));
+                well.collect::<Result<Vec<bool>>>()
+            })
+        })?;
+        std::fs::remove_file(self.home.join("bomb"))?;
+        Ok(Cost { lists, well })
+    }
+
+    /// Lists VMs for as long as an attack goes on; what came of it, and how long each list took.
+    ///
+    /// # Errors
+    /// When the attack cannot be made, or the daemon does not answer.
+    pub fn beside<T>(&self, attack: impl FnOnce() -> Result<T>) -> Result<(T, Vec<Duration>)> {
         let over = AtomicBool::new(false);
-        std::thread::scope(|scope| -> Result<()> {
-            let waiting: Vec<_> = commands
-                .into_iter()
-                .map(|command| scope.spawn(move || run(command)))
-                .collect();
+        std::thread::scope(|scope| {
             let lists = scope.spawn(|| {
-                let mut lists = Vec::new();
+                let mut lists = vec![self.list()?];
                 while !over.load(Ordering::Relaxed) {
                     lists.push(self.list()?);
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 anyhow::Ok(lists)
             });
-            for waiting in waiting {
-                cost.well.push(waiting.join().expect("waiting does not panic")?);
-            }
+            let came = attack();
             over.store(true, Ordering::Relaxed);
-            cost.lists = lists.join().expect("listing does not panic")?;
-            Ok(())
-        })?;
-        std::fs::remove_file(self.home.join("bomb"))?;
-        Ok(cost)
+            let lists = lists.join().expect("listing does not panic")?;
+            Ok((came?, lists))
+        })
     }
 
     /// How long the daemon takes to list its VMs.

@@ -1,6 +1,7 @@
 //! What the stories of `tests/` are told with: the real programs in a home of their own, and guests that really boot.
 
 mod backend;
+pub mod bombs;
 mod home;
 mod hosted;
 pub mod hostile;

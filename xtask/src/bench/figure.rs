@@ -17,6 +17,9 @@ pub(super) struct Figure {
     unit: &'static str,
     target: Option<f64>,
     better: &'static str,
+    /// How far from its target it may be, if it has to be near it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tolerance: Option<f64>,
     backend: &'static str,
     runs: usize,
     min: f64,
@@ -45,6 +48,7 @@ impl Figure {
             unit,
             target,
             better: "lower",
+            tolerance: None,
             backend: "host",
             runs: sorted.len(),
             min: at(0),
@@ -66,6 +70,21 @@ impl Figure {
         Self {
             better: "higher",
             ..Self::lower(name, unit, target, samples)
+        }
+    }
+
+    /// The same, which has to be near its target.
+    pub(super) fn near(
+        name: &'static str,
+        unit: &'static str,
+        target: f64,
+        tolerance: f64,
+        samples: &[f64],
+    ) -> Self {
+        Self {
+            better: "near",
+            tolerance: Some(tolerance),
+            ..Self::lower(name, unit, Some(target), samples)
         }
     }
 
@@ -97,12 +116,18 @@ impl fmt::Display for Figure {
             write!(f, ", {} runs, {:.3} to {:.3}", self.runs, self.min, self.max)?;
         }
         if let Some(target) = self.target {
-            let met = if self.better == "lower" {
-                self.value <= target
-            } else {
-                self.value >= target
+            let met = match (self.tolerance, self.better) {
+                (Some(tolerance), _) => (self.value - target).abs() <= tolerance,
+                (None, "lower") => self.value <= target,
+                (None, _) => self.value >= target,
             };
-            write!(f, ", target {target}: {}", if met { "met" } else { "MISSED" })?;
+            let around = self.tolerance.map(|tolerance| format!(" ± {tolerance}"));
+            let around = around.unwrap_or_default();
+            write!(
+                f,
+                ", target {target}{around}: {}",
+                if met { "met" } else { "MISSED" }
+            )?;
         }
         write!(f, ")")?;
         for (name, value) in &self.phases {

@@ -3,6 +3,7 @@
 //! KVM and TCG are never compared, and cold and warm never mixed. What a host cannot measure is said and left out.
 
 mod agent;
+mod clock;
 mod cp;
 mod create;
 mod daemon;
@@ -13,6 +14,7 @@ mod ext4;
 mod figure;
 mod generated;
 mod home;
+mod hostile;
 mod import;
 mod kills;
 mod net;
@@ -39,8 +41,10 @@ type Measurement = (&'static [&'static str], fn() -> Result<Vec<Figure>>);
 
 const MEASUREMENTS: &[Measurement] = &[
     (&["agent.size_mib"], agent::measure),
+    (&["clock.qemu_ratio"], clock::measure),
     (&["disk.create_8g_ms", "disk.create_64g_ms"], disk::measure),
     (&["daemon.idle_mib"], daemon::measure),
+    (&["daemon.peak_hostile_mib"], hostile::measure),
     (&["dns.answer_ms"], dns::measure_answer),
     (&["dns.qps_without_loss"], dns::measure_rate),
     (
