@@ -1,6 +1,9 @@
 //! Images that were made to exhaust whoever takes them, and the forms in which they come: an archive to import, an OCI layout, a
 //! docker archive, and a registry's files.
 
+pub mod disks;
+pub mod kernels;
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -228,8 +231,8 @@ pub fn all() -> Result<Vec<Bomb>> {
     ])
 }
 
-/// One small file.
-fn harmless() -> Vec<u8> {
+/// A tar with one small file.
+pub fn harmless() -> Vec<u8> {
     file("a", b"content")
 }
 

@@ -145,6 +145,24 @@ impl Siege {
         Ok(began.elapsed())
     }
 
+    /// The daemon's children that run its own program: what is foreign is read by those.
+    pub fn workers(&self) -> Vec<u32> {
+        let of = |pid: i32| {
+            let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+            let listed = tasks.into_iter().flatten().flatten().filter_map(|task| {
+                let list = std::fs::read_to_string(task.path().join("children")).ok()?;
+                let pids = list.split(' ').filter_map(|pid| pid.parse().ok());
+                Some(pids.collect::<Vec<u32>>())
+            });
+            listed.flatten()
+        };
+        let is_worker = |pid: &u32| {
+            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split('\0').nth(1) == Some("image-worker")
+        };
+        of(self.pid).filter(is_worker).collect()
+    }
+
     /// The most memory that the daemon has had, in MiB: without the parts of its program that were read, which are large in a
     /// build for tests.
     ///

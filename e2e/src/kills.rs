@@ -1,8 +1,11 @@
 //! The daemon is killed at a random instant of every verb, and then nothing may be half done: an auditor compares what the next
 //! daemon says with processes, files and sockets.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+mod audit;
+mod repository;
+mod verbs;
+
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,8 +14,11 @@ use banger_api::Vm;
 use banger_model::Phase;
 use rustix::process::{Pid, Signal, kill_process};
 
+use self::audit::{Left, audit};
+use self::repository::Repository;
+use self::verbs::{After, Before, CREATE, Place, VERBS, Verb};
+use crate::Home;
 use crate::store::{Image, fill_with_busybox};
-use crate::{Backend, Home};
 
 /// What was tried, and what was left half done.
 #[derive(Debug, Default)]
@@ -26,235 +32,6 @@ pub struct Report {
 /// How long what the next daemon owes may take.
 const SETTLING: Duration = Duration::from_secs(30);
 
-/// A verb: what is there before it, its command line, and which outcomes are whole.
-struct Verb {
-    name: &'static str,
-    /// What `vm` is before: nothing, at rest, or running.
-    before: Before,
-    args: fn(&Place) -> Vec<String>,
-    /// Milliseconds within which the daemon is killed.
-    within: u64,
-    after: &'static [After],
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
-    Nothing,
-    Stopped,
-    Running,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum After {
-    Gone,
-    Stopped,
-    Running,
-}
-
-/// The files that verbs take.
-struct Place {
-    dir: PathBuf,
-    round: usize,
-}
-
-impl Place {
-    fn at(&self, name: &str) -> String {
-        self.dir.join(name).to_string_lossy().into_owned()
-    }
-}
-
-fn words(line: &str) -> Vec<String> {
-    line.split(' ').map(str::to_owned).collect()
-}
-
-const CREATE: &str =
-    "vm create --name vm --image busybox --memory 512M --vmm fake --kernel debian --disk-size 256M";
-
-const VERBS: &[Verb] = &[
-    verb(
-        "create",
-        Before::Nothing,
-        |_| words(CREATE),
-        120,
-        &[After::Gone, After::Stopped, After::Running],
-    ),
-    verb(
-        "create-no-start",
-        Before::Nothing,
-        |_| words(&format!("{CREATE} --no-start")),
-        40,
-        &[After::Gone, After::Stopped],
-    ),
-    verb(
-        "start",
-        Before::Stopped,
-        |_| words("vm start vm"),
-        100,
-        &[After::Stopped, After::Running],
-    ),
-    verb(
-        "stop",
-        Before::Running,
-        |_| words("vm stop vm"),
-        100,
-        &[After::Stopped, After::Running],
-    ),
-    verb(
-        "kill",
-        Before::Running,
-        |_| words("vm kill vm"),
-        60,
-        &[After::Stopped, After::Running],
-    ),
-    // A stop that was finished without its start would be half a restart.
-    verb(
-        "restart",
-        Before::Running,
-        |_| words("vm restart vm"),
-        200,
-        &[After::Running],
-    ),
-    verb(
-        "delete",
-        Before::Running,
-        |_| words("vm delete -f vm"),
-        80,
-        &[After::Gone, After::Running],
-    ),
-    verb(
-        "delete-stopped",
-        Before::Stopped,
-        |_| words("vm delete vm"),
-        50,
-        &[After::Gone, After::Stopped],
-    ),
-    verb(
-        "set",
-        Before::Stopped,
-        |place| {
-            words(&format!(
-                "vm set vm --disk-size {}M --env A=1",
-                256 + 64 * (place.round % 8)
-            ))
-        },
-        40,
-        &[After::Stopped],
-    ),
-    verb(
-        "prune",
-        Before::Stopped,
-        |_| words("vm prune --yes"),
-        60,
-        &[After::Gone, After::Stopped],
-    ),
-    verb(
-        "commit",
-        Before::Stopped,
-        |_| words("vm commit --force vm committed"),
-        200,
-        &[After::Stopped],
-    ),
-    verb(
-        "run-rm",
-        Before::Nothing,
-        |place| {
-            let mut args =
-                words("vm run --rm --name vm --image busybox --vmm fake --kernel debian --memory 512M");
-            args.extend([
-                place.at("nowhere"),
-                "--".to_owned(),
-                "sleep".to_owned(),
-                "0.1".to_owned(),
-            ]);
-            args
-        },
-        300,
-        &[After::Gone],
-    ),
-    verb(
-        "forward-add",
-        Before::Running,
-        |place| words(&format!("vm forward add vm {}:80", 20_000 + place.round)),
-        40,
-        &[After::Running],
-    ),
-    verb(
-        "forward-remove",
-        Before::Running,
-        |_| words("vm forward remove vm --all"),
-        40,
-        &[After::Running],
-    ),
-    verb(
-        "session",
-        Before::Running,
-        |_| words("vm session start vm -- true"),
-        60,
-        &[After::Running],
-    ),
-    verb(
-        "cp",
-        Before::Running,
-        |place| words(&format!("vm cp {} vm:/tmp/", place.at("file"))),
-        60,
-        &[After::Running],
-    ),
-    verb(
-        "sync",
-        Before::Running,
-        |place| words(&format!("vm sync {} vm:/tmp/synced", place.at("tree"))),
-        100,
-        &[After::Running],
-    ),
-    verb(
-        "image-import",
-        Before::Stopped,
-        |place| {
-            words(&format!(
-                "image import --force --name imported {}",
-                place.at("tree")
-            ))
-        },
-        300,
-        &[After::Stopped],
-    ),
-    verb(
-        "image-delete",
-        Before::Stopped,
-        |_| words("image delete imported"),
-        40,
-        &[After::Stopped],
-    ),
-    verb(
-        "kernel-import",
-        Before::Stopped,
-        |place| {
-            words(&format!(
-                "kernel import --force imported --vmlinux {}",
-                place.at("vmlinux")
-            ))
-        },
-        60,
-        &[After::Stopped],
-    ),
-];
-
-const fn verb(
-    name: &'static str,
-    before: Before,
-    args: fn(&Place) -> Vec<String>,
-    within: u64,
-    after: &'static [After],
-) -> Verb {
-    Verb {
-        name,
-        before,
-        args,
-        within,
-        after,
-    }
-}
-
 /// Kills the daemon `cases` times, in the middle of one verb after the other. `seed` decides at which instants.
 ///
 /// # Errors
@@ -263,10 +40,9 @@ pub fn kill_often(cases: usize, seed: u64) -> Result<Report> {
     let home = Home::new(&[Image::Busybox])?;
     home.own_stores()?;
     let place = tempfile::tempdir()?;
-    std::fs::write(place.path().join("file"), vec![7; 1 << 20])?;
-    std::fs::create_dir(place.path().join("nowhere"))?;
-    fill_with_busybox(&place.path().join("tree"))?;
-    std::fs::copy("/bin/busybox", place.path().join("vmlinux"))?;
+    fill(&home, place.path())?;
+    let repository = Repository::make(&place.path().join("repo"))?;
+    let first = Left::of(&home)?;
     let mut report = Report::default();
     let mut random = seed | 1;
     for round in 0..cases {
@@ -281,7 +57,7 @@ pub fn kill_often(cases: usize, seed: u64) -> Result<Report> {
             round,
         };
         report.cases += 1;
-        if let Err(error) = one(&home, verb, &place, delay) {
+        if let Err(error) = one(&home, verb, &place, &repository, delay) {
             report
                 .failures
                 .push(format!("{} killed after {delay:?}: {error:#}", verb.name));
@@ -289,12 +65,47 @@ pub fn kill_often(cases: usize, seed: u64) -> Result<Report> {
             home.banger(["vm", "delete", "-f", "vm"])?;
         }
     }
+    // What verbs made themselves goes; then there is what there was.
+    for remove in [
+        &["vm", "delete", "-f", "vm"][..],
+        &["image", "delete", "pulled"],
+        &["image", "delete", "imported"],
+        &["image", "delete", "committed"],
+        &["kernel", "rm", "imported"],
+    ] {
+        home.banger(remove)?;
+    }
+    if let Err(error) = Left::of(&home)?.is_no_more_than(&first) {
+        report.failures.push(format!("after all of them: {error:#}"));
+    }
     home.end()?;
     Ok(report)
 }
 
-fn one(home: &Home, verb: &Verb, place: &Place, delay: Duration) -> Result<()> {
+/// Makes what verbs take.
+fn fill(home: &Home, place: &Path) -> Result<()> {
+    std::fs::write(place.join("file"), vec![7; 1 << 20])?;
+    std::fs::create_dir(place.join("nowhere"))?;
+    std::fs::create_dir(place.join("exported"))?;
+    fill_with_busybox(&place.join("tree"))?;
+    let program = std::fs::read("/bin/busybox")?;
+    std::fs::write(
+        place.join("vmlinux"),
+        [&program[..], b"Linux version 0 "].concat(),
+    )?;
+    let image = place.join("image.tar").display().to_string();
+    home.banger(["image", "export", "busybox", &image])?.ok()?;
+    Ok(())
+}
+
+fn one(home: &Home, verb: &Verb, place: &Place, repository: &Repository, delay: Duration) -> Result<()> {
     set_stage(home, verb.before)?;
+    if matches!(verb.before, Before::Worked | Before::Pulled) {
+        repository.place(home, place.round)?;
+    }
+    if verb.before == Before::Pulled {
+        home.banger(["vm", "workspace", "pull", "vm"])?.ok()?;
+    }
     let daemon = home.daemon_pid()?;
     let client = home
         .command((verb.args)(place))
@@ -315,7 +126,13 @@ fn one(home: &Home, verb: &Verb, place: &Place, delay: Duration) -> Result<()> {
         Some(phase) => bail!("it is {phase}: {:?}", vm.and_then(|vm| vm.last_error)),
     };
     ensure!(verb.after.contains(&after), "it is {after:?}");
-    audit(home, vm.as_ref())
+    audit(home, vm.as_ref())?;
+    let exported = std::fs::read_dir(place.dir.join("exported"))?.flatten();
+    let unfinished = exported
+        .map(|entry| entry.file_name())
+        .find(|name| name != "image.tar");
+    ensure!(unfinished.is_none(), "beside what was exported: {unfinished:?}");
+    repository.is_whole()
 }
 
 /// A client whose daemon was killed ends, too.
@@ -340,6 +157,10 @@ fn set_stage(home: &Home, before: Before) -> Result<()> {
     };
     let run = |args: &[&str]| home.banger(args)?.ok().map(drop);
     let create: Vec<&str> = CREATE.split(' ').collect();
+    let before = match before {
+        Before::Worked | Before::Pulled => Before::Running,
+        before => before,
+    };
     match (is, before) {
         (Before::Nothing, Before::Nothing) => Ok(()),
         (_, Before::Nothing) => run(&["vm", "delete", "-f", "vm"]),
@@ -347,7 +168,7 @@ fn set_stage(home: &Home, before: Before) -> Result<()> {
         (Before::Nothing, Before::Stopped) => run(&[&create[..], &["--no-start"]].concat()),
         (Before::Stopped, Before::Running) => run(&["vm", "start", "vm"]),
         (Before::Running, Before::Stopped) => run(&["vm", "stop", "vm"]),
-        (Before::Stopped, Before::Stopped) | (Before::Running, Before::Running) => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -380,70 +201,4 @@ fn settled(home: &Home) -> Result<Option<Vm>> {
         ensure!(Instant::now() < deadline, "it does not settle: {vm:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// Compares what the daemon says with what there is.
-fn audit(home: &Home, vm: Option<&Vm>) -> Result<()> {
-    let ids: BTreeSet<String> = vm.iter().map(|vm| vm.id.clone()).collect();
-    let running = vm.filter(|vm| vm.phase == Phase::Running);
-    let machines: BTreeSet<String> = running.iter().map(|vm| vm.id.clone()).collect();
-    let stored = names(&home.path().join("state/vms"));
-    ensure!(stored == ids, "disks of {stored:?}, and VMs {ids:?}");
-    let sockets = names(&home.path().join("run/m"));
-    ensure!(
-        sockets == machines,
-        "directories of machines {sockets:?}, and machines {machines:?}"
-    );
-    let scratch = names(&home.path().join("cache/workspaces"));
-    ensure!(scratch.is_empty(), "left in the cache: {scratch:?}");
-    for unfinished in ["images/tmp", "kernels/.making"] {
-        let left = names(&home.path().join("data").join(unfinished));
-        ensure!(left.is_empty(), "left in {unfinished}: {left:?}");
-    }
-    let guests = guests(home.path())?;
-    ensure!(
-        guests == machines.len(),
-        "{guests} VMM processes, and {} machines",
-        machines.len()
-    );
-    match (vm, running) {
-        (_, Some(_)) => home.exec("vm", &["true"])?.ok().map(drop),
-        (Some(vm), None) => {
-            let disk = home.path().join("state/vms").join(&vm.id).join("disk.ext4");
-            let length = std::fs::metadata(&disk).context("its disk")?.len();
-            ensure!(
-                length == vm.disk_size.as_bytes(),
-                "a disk of {length} bytes, and the VM has {}",
-                vm.disk_size
-            );
-            Ok(())
-        }
-        (None, None) => Ok(()),
-    }
-}
-
-fn names(dir: &Path) -> BTreeSet<String> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect()
-}
-
-/// How many fake VMMs work in machines' directories of this home.
-fn guests(home: &Path) -> Result<usize> {
-    let machines = home.join("run/m");
-    let is_vmm = |pid: &str| {
-        let place = Path::new("/proc").join(pid);
-        let program = std::fs::read_link(place.join("exe")).unwrap_or_default();
-        let line = std::fs::read_to_string(place.join("cmdline")).unwrap_or_default();
-        program.ends_with(Backend::FAKE_PROGRAM)
-            && line
-                .split('\0')
-                .nth(1)
-                .is_some_and(|dir| Path::new(dir).starts_with(&machines))
-    };
-    let entries = std::fs::read_dir("/proc")?.flatten();
-    Ok(entries
-        .filter(|entry| is_vmm(&entry.file_name().to_string_lossy()))
-        .count())
 }

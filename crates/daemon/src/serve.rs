@@ -12,7 +12,7 @@ use banger_model::ErrorCode;
 use rustix::fs::Mode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::backends::Backends;
 use crate::clock;
@@ -26,6 +26,7 @@ use crate::place::{self, Lock};
 use crate::pulls::Pulls;
 use crate::ssh::Keys;
 use crate::vm::{self, Context, Vms};
+use crate::worker;
 
 /// The daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +112,8 @@ async fn serve(background: bool) -> Result<(), Error> {
         kernels: KernelStore::open(&paths.data, &paths.cache).map_err(Error::Store)?,
         backends: Backends::default(),
         pulls: Pulls::default(),
+        copies: Arc::default(),
+        workers: Arc::new(Semaphore::new(worker::MOST_AT_ONCE)),
         forwards: Arc::default(),
         network: Network::of_env(&paths),
         ssh: Keys::new(&paths),

@@ -40,6 +40,7 @@ mod read;
 mod sink;
 mod superblock;
 mod tree;
+mod way;
 mod writer;
 mod xattr;
 
@@ -50,4 +51,5 @@ pub use grow::grow;
 pub use lane::{Landed, Lane, Stored};
 pub use probe::{Info, probe};
 pub use read::{Content, ImageReader, Name, Node};
+pub use way::Way;
 pub use writer::{ImageWriter, Options, Summary};

@@ -344,6 +344,10 @@ impl ImageWriter {
         finish::finish(self.tree, self.allocator, self.sink, &self.options)
     }
 
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
     fn find(&self, path: &[u8]) -> Option<NodeId> {
         self.tree.find(&Components::new(path).ok()?)
     }

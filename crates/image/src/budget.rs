@@ -89,6 +89,9 @@ pub enum Exceeded {
     /// More of names, attributes and maps than of any image.
     #[error("the names, attributes and maps of its entries have more than {0} bytes")]
     Metadata(u64),
+    /// More of headers than an archive of an image has.
+    #[error("the headers of its entries have more than {0} bytes")]
+    Headers(u64),
     /// A name.
     #[error("it has an entry whose path has {0} bytes, more than {LONGEST_PATH}")]
     Path(usize),

@@ -1,9 +1,11 @@
 //! banger's initrd: the agent as the first process, and the modules it needs. Built once for each kernel and agent.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::budget::Exceeded;
 use crate::files::{self, OfFile};
 use crate::{Error, KernelRecord};
 
@@ -27,14 +29,24 @@ pub fn build(kernel: &KernelRecord, agent: &Path, cache_dir: &Path) -> Result<Pa
         return Ok(path);
     }
     files::make_dir(&dir)?;
-    let bytes = pack(kernel, agent)?;
-    let making = dir.join(format!(".{}.making", files::random_id()?));
-    files::make_file(&making)?
-        .write_all(&bytes)
-        .of("write", &making)?;
-    std::fs::rename(&making, &path).of("put in place", &path)?;
+    let making = Unfinished(dir.join(format!(".{}.making", files::random_id()?)));
+    let file = files::make_file(&making.0)?;
+    let mut to = BufWriter::with_capacity(256 << 10, &file);
+    pack(kernel, agent, &mut to)?;
+    to.flush().of("write", &making.0)?;
+    std::fs::rename(&making.0, &path).of("put in place", &path)?;
     forget_older(&dir, &path, &kernel.id);
     Ok(path)
+}
+
+/// A file that is being written; it goes when this is dropped before it got its name.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // It is not there any more when it was put in place.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Initrds of this kernel with earlier agents: a guest that boots from one has read it already.
@@ -52,68 +64,98 @@ fn forget_older(dir: &Path, current: &Path, kernel: &str) {
     }
 }
 
-fn pack(kernel: &KernelRecord, agent: &Path) -> Result<Vec<u8>, Error> {
+/// Writes the initrd. Kernels come from elsewhere and their files have any length, so none of them is ever in memory.
+fn pack(kernel: &KernelRecord, agent: &Path, to: &mut impl Write) -> Result<(), Error> {
+    let mut archive = Cpio { to, at: 0, inode: 0 };
     // The kernel unpacks archives one after the other; a later file replaces an earlier one.
-    let mut bytes = match &kernel.initrd {
-        Some(path) => std::fs::read(path).of("read", path)?,
-        None => Vec::new(),
+    if let Some(path) = &kernel.initrd {
+        let (mut file, len) = opened(path)?;
+        archive.content(path, &mut file, len)?;
+    }
+    let written = |error: io::Error| Error::File {
+        what: "write an initrd with",
+        path: agent.to_owned(),
+        source: error,
     };
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    let mut archive = Cpio { bytes, inode: 0 };
     for dir in ["banger", "banger/modules", "dev", "proc", "run", "sys"] {
-        archive.entry(dir, 0o040_755, (0, 0), &[]);
+        archive.head(dir, 0o040_755, (0, 0), 0).map_err(written)?;
     }
     // Before devtmpfs is mounted, the first process has its standard streams by this.
-    archive.entry("dev/console", 0o020_600, (5, 1), &[]);
-    let content = std::fs::read(agent).of("read the guest agent", agent)?;
-    archive.entry("banger/agent", 0o100_755, (0, 0), &content);
+    archive
+        .head("dev/console", 0o020_600, (5, 1), 0)
+        .map_err(written)?;
+    archive.file("banger/agent", 0o100_755, agent)?;
     for name in &kernel.modules {
-        let path = kernel.modules_dir.join(name);
-        let content = std::fs::read(&path).of("read", &path)?;
-        archive.entry(&format!("banger/modules/{name}"), 0o100_644, (0, 0), &content);
+        archive.file(
+            &format!("banger/modules/{name}"),
+            0o100_644,
+            &kernel.modules_dir.join(name),
+        )?;
     }
-    archive.entry("TRAILER!!!", 0, (0, 0), &[]);
-    Ok(archive.bytes)
+    archive.head("TRAILER!!!", 0, (0, 0), 0).map_err(written)
 }
 
-/// A `newc` archive (the kernel's `early-userspace/buffer-format.rst`).
-struct Cpio {
-    bytes: Vec<u8>,
+fn opened(path: &Path) -> Result<(File, u64), Error> {
+    let file = File::open(path).of("open", path)?;
+    let len = file.metadata().of("look at", path)?.len();
+    Ok((file, len))
+}
+
+/// A `newc` archive (the kernel's `early-userspace/buffer-format.rst`) that is written.
+struct Cpio<'a, W> {
+    to: &'a mut W,
+    at: u64,
     inode: u32,
 }
 
-impl Cpio {
-    fn entry(&mut self, name: &str, mode: u32, device: (u32, u32), content: &[u8]) {
-        self.inode += 1;
-        let (size, name_size) = (content.len(), name.len() + 1);
-        let fields = [
-            self.inode,
-            mode,
-            0,
-            0,
-            1,
-            0,
-            u32::try_from(size).expect("what goes into an initrd is far below 4 GiB"),
-            0,
-            0,
-            device.0,
-            device.1,
-            u32::try_from(name_size).expect("our own names are short"),
-            0,
-        ];
-        self.bytes.extend_from_slice(b"070701");
-        for field in fields {
-            self.bytes.extend_from_slice(format!("{field:08x}").as_bytes());
-        }
-        self.bytes.extend_from_slice(name.as_bytes());
-        self.bytes.push(0);
-        self.pad();
-        self.bytes.extend_from_slice(content);
-        self.pad();
+impl<W: Write> Cpio<'_, W> {
+    fn file(&mut self, name: &str, mode: u32, path: &Path) -> Result<(), Error> {
+        let (mut file, len) = opened(path)?;
+        // What the format has digits for.
+        let size = u32::try_from(len).map_err(|_| Exceeded::Part {
+            what: "module",
+            most: u32::MAX.into(),
+        })?;
+        self.head(name, mode, (0, 0), size)
+            .of("write the head of", path)?;
+        self.content(path, &mut file, len)
     }
 
-    fn pad(&mut self) {
-        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    /// The head of an entry, whose content follows.
+    fn head(&mut self, name: &str, mode: u32, device: (u32, u32), size: u32) -> io::Result<()> {
+        self.inode += 1;
+        let name_size = u32::try_from(name.len() + 1).map_err(io::Error::other)?;
+        let fields = [
+            self.inode, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name_size, 0,
+        ];
+        let mut head = b"070701".to_vec();
+        for field in fields {
+            head.extend_from_slice(format!("{field:08x}").as_bytes());
+        }
+        head.extend_from_slice(name.as_bytes());
+        head.push(0);
+        self.write(&head)?;
+        self.pad()
+    }
+
+    /// Exactly `len` bytes: a file that shrinks meanwhile would shift all that follows.
+    fn content(&mut self, path: &Path, from: &mut File, len: u64) -> Result<(), Error> {
+        let copied = io::copy(&mut from.take(len), self.to).of("copy into an initrd", path)?;
+        if copied != len {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof)).of("read", path);
+        }
+        self.at += len;
+        self.pad().of("pad", path)
+    }
+
+    fn pad(&mut self) -> io::Result<()> {
+        let len = self.at.next_multiple_of(4) - self.at;
+        self.write(&[0; 3][..len as usize])
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.at += bytes.len() as u64;
+        self.to.write_all(bytes)
     }
 }
 
@@ -206,5 +248,54 @@ mod tests {
         };
         let bytes = std::fs::read(build(&kernel, &agent, dir.path()).unwrap()).unwrap();
         assert!(bytes.starts_with(b"xyz\x00070701"));
+    }
+
+    /// Takes some bytes and no more, as a full disk does.
+    struct Full(usize);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.0);
+            self.0 -= taken;
+            match taken {
+                0 => Err(io::ErrorKind::StorageFull.into()),
+                taken => Ok(taken),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_file_of_a_kernel_is_ever_in_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let agent = dir.path().join("agent");
+        std::fs::write(&agent, "agent!").unwrap();
+        let honest = kernel(dir.path());
+        let large = dir.path().join("large");
+        // More than any host has memory.
+        File::create(&large).unwrap().set_len(8 << 40).unwrap();
+        let initrd = KernelRecord {
+            initrd: Some(large.clone()),
+            ..honest.clone()
+        };
+        let refused = pack(&initrd, &agent, &mut Full(1 << 20)).unwrap_err();
+        let full = |error: &Error| matches!(error, Error::File { source, .. } if source.kind() == io::ErrorKind::StorageFull);
+        assert!(full(&refused), "{refused:?}");
+        banger_cases::refused("budget", "kernel.huge-initrd");
+        let module = honest.modules_dir.join("00-a.ko");
+        File::create(&module).unwrap().set_len(3 << 30).unwrap();
+        let refused = pack(&honest, &agent, &mut Full(1 << 20)).unwrap_err();
+        assert!(full(&refused), "{refused:?}");
+        File::create(&module).unwrap().set_len(8 << 40).unwrap();
+        let refused = pack(&honest, &agent, &mut Full(1 << 20)).unwrap_err();
+        assert!(matches!(refused, Error::Exceeded(_)), "{refused:?}");
+        banger_cases::refused("budget", "kernel.huge-module");
+        // What could not be written leaves nothing.
+        std::fs::remove_file(&module).unwrap();
+        build(&honest, &agent, dir.path()).unwrap_err();
+        assert_eq!(std::fs::read_dir(dir.path().join("initrd")).unwrap().count(), 0);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::io::{Cursor, Read};
 
-use banger_ext4::{DeviceKind, ImageWriter, Kind, Landed, Meta, Segment, Stored};
+use banger_ext4::{DeviceKind, ImageWriter, Kind, Landed, Meta, Segment, Stored, Way};
 
 use crate::Error;
 use crate::error::EntryFault;
@@ -295,26 +295,30 @@ fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 pub(crate) fn follow(writer: &ImageWriter, path: &[&[u8]]) -> Result<Vec<u8>, EntryFault> {
     let mut ahead: Vec<Vec<u8>> = path.iter().rev().map(|part| part.to_vec()).collect();
     let mut at: Vec<Vec<u8>> = Vec::new();
+    let mut way = Way::new(writer);
     let mut links = 0;
     while let Some(part) = ahead.pop() {
         if part == b".." {
             // Above the image's root there is the root.
             at.pop();
+            way.leave();
             continue;
         }
+        let kind = way.enter(&part);
         at.push(part);
-        let here = at.join(&b'/');
-        if writer.lookup(&here) != Some(Kind::Symlink) {
+        if kind != Some(Kind::Symlink) {
             continue;
         }
         links += 1;
-        let target = writer
-            .link_target(&here)
+        let target = way
+            .link_target()
             .filter(|_| links <= MAX_LINKS)
             .ok_or(EntryFault::Lost)?;
         at.pop();
+        way.leave();
         if target.first() == Some(&b'/') {
             at.clear();
+            way.restart();
         }
         ahead.extend(parts(target).rev().map(<[u8]>::to_vec));
     }

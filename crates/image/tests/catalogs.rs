@@ -260,7 +260,11 @@ fn an_artifact_that_is_no_kernel_leaves_nothing() {
     link.write_all(header.as_bytes()).unwrap();
     link.extend_from_slice(&[0; 1024]);
     let other_version = vmlinux("6.6.6");
+    let long_name = [extension(b'L', &[b'x'; 8 << 20]), tar(&whole)].concat();
+    let long_link = [extension(b'K', &[b'x'; 8 << 20]), tar(&whole)].concat();
     for (bytes, words) in [
+        (long_name, "is no file"),
+        (long_link, "is no file"),
         (with("../x", b"x"), "leads out"),
         (with("modules/../../x", b"x"), "leads out"),
         (with("/tmp/x", b"x"), "absolute"),
@@ -295,6 +299,40 @@ fn an_artifact_that_is_no_kernel_leaves_nothing() {
         fs::remove_dir_all(place.path("catalog")).unwrap();
     }
     assert!(!place.path("x").exists());
+}
+
+/// An entry that says more of the next one.
+fn extension(kind: u8, content: &[u8]) -> Vec<u8> {
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::new(kind));
+    header.set_path("extension").unwrap();
+    header.set_size(content.len() as u64);
+    header.set_cksum();
+    let mut entry = [header.as_bytes(), content].concat();
+    entry.resize(entry.len().next_multiple_of(512), 0);
+    entry
+}
+
+/// Whatever an extended header says of an entry, a kernel's files are what their own headers say.
+#[test]
+fn extended_headers_of_an_artifact_are_passed_over() {
+    let place = Place::new();
+    let here = place.with_kernel("here", "6.1.0-test");
+    let record = fs::read(place.path("here/kernels/k/record.json")).unwrap();
+    let elf = vmlinux("6.1.0-test");
+    let whole = [("record.json", &record[..]), ("vmlinux", &elf[..])];
+    let tar = [
+        extension(b'g', b"13 comment=x\n"),
+        extension(b'x', b"17 path=../../x\n\n"),
+        extension(b'x', &[b'x'; 8 << 20]),
+        tar(&whole),
+    ]
+    .concat();
+    let published = place.publish(&here, place.new_key()).unwrap();
+    place.replace_artifact(&published, &tar);
+    let there = place.store("there");
+    pull(&there, &place.catalog(&published), false).unwrap();
+    banger_cases::refused("budget", "artifact.long-extended-header");
 }
 
 #[test]

@@ -193,7 +193,7 @@ fn a_disk_in_use(backend: Backend) -> Result<()> {
 }
 
 /// Waits until there is no VM, by asking. The bound is generous, for a busy machine.
-fn until_none(home: &Home) -> Result<()> {
+pub(crate) fn until_none(home: &Home) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !home.banger(["vm", "list", "--quiet"])?.ok()?.text().is_empty() {
         ensure!(Instant::now() < deadline, "the VM stays");

@@ -15,6 +15,7 @@ mod faults;
 mod forwards;
 mod hostile_copies;
 mod hostile_guest;
+mod hostile_images;
 mod hostile_repository;
 mod hostile_state;
 mod hostile_terminal;
@@ -123,6 +124,7 @@ fn main() {
         lives::STORIES,
         identity::STORIES,
         hostile_terminal::STORIES,
+        hostile_images::STORIES,
         hostile_trust::STORIES,
         networks::STORIES,
         packages::STORIES,

@@ -44,7 +44,10 @@ const MEASUREMENTS: &[Measurement] = &[
     (&["clock.qemu_ratio"], clock::measure),
     (&["disk.create_8g_ms", "disk.create_64g_ms"], disk::measure),
     (&["daemon.idle_mib"], daemon::measure),
-    (&["daemon.peak_hostile_mib"], hostile::measure),
+    (
+        &["daemon.peak_hostile_mib", "daemon.list_hostile_ms"],
+        hostile::measure,
+    ),
     (&["dns.answer_ms"], dns::measure_answer),
     (&["dns.qps_without_loss"], dns::measure_rate),
     (

@@ -10,9 +10,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use banger_guest_api::query::{decoded, encoded};
+use banger_hostfs::{Dir, Error};
 use serde::{Deserialize, Serialize};
 
 use super::OWN_DIR;
+
+/// The journal's name.
+pub(super) const NAME: &str = "placed";
 
 /// How a file looked when it was placed. Its inode number is left out: an overlay may give another after a reboot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,10 +81,13 @@ pub(super) struct Manifest {
 impl Manifest {
     /// Reads the manifest of a workspace; nothing when there is none.
     pub(super) fn read(base: &Path) -> io::Result<Option<Self>> {
-        let file = match File::open(path(base)) {
+        // Root reads it, and a user of the guest could put a link or a pipe there.
+        let found = Dir::open(base).and_then(|dir| dir.file(Path::new(OWN_DIR).join(NAME)));
+        let file = match found {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+            Err(Error::File { source, .. }) => return Err(source),
+            Err(error) => return Err(io::Error::other(error)),
         };
         let mut manifest = Self::default();
         for line in BufReader::new(file).split(b'\n') {
@@ -184,14 +191,14 @@ fn write(to: &mut impl Write, line: &Line) -> io::Result<()> {
 }
 
 fn path(base: &Path) -> PathBuf {
-    base.join(OWN_DIR).join("placed")
+    base.join(OWN_DIR).join(NAME)
 }
 
 impl GitState {
     /// How the repository looks now.
     pub(super) fn now(base: &Path) -> Self {
         let git = base.join(".git");
-        let head = text(&git.join("HEAD"));
+        let head = text(&git, "HEAD");
         let index = std::fs::metadata(git.join("index")).ok();
         Self {
             tip: head
@@ -206,11 +213,11 @@ impl GitState {
 
 /// What a branch points at, as far as files tell it.
 fn tip(git: &Path, branch: &str) -> String {
-    let loose = text(&git.join(branch));
+    let loose = text(git, branch);
     if !loose.is_empty() {
         return loose;
     }
-    let packed = text(&git.join("packed-refs"));
+    let packed = text(git, "packed-refs");
     let line = packed
         .lines()
         .find(|line| line.split_once(' ').is_some_and(|(_, name)| name == branch));
@@ -220,12 +227,10 @@ fn tip(git: &Path, branch: &str) -> String {
         .unwrap_or_default()
 }
 
-/// A small file of a repository; nothing when it is not there.
-fn text(path: &Path) -> String {
-    use std::io::Read;
-    let mut bytes = Vec::new();
+/// A small file of a repository; nothing when it is not there, or not itself.
+fn text(git: &Path, name: &str) -> String {
     // 16 MiB hold the references of the largest repositories.
-    let read = File::open(path).and_then(|file| file.take(16 << 20).read_to_end(&mut bytes));
-    read.map(|_| String::from_utf8_lossy(&bytes).into_owned())
+    let read = Dir::open(git).and_then(|dir| dir.read(name, 16 << 20));
+    read.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default()
 }

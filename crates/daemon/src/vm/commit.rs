@@ -110,17 +110,32 @@ impl Handle {
             (Phase::Stopped | Phase::Failed, None) => None,
             (phase, _) => return Err(Error::NotRunning { name, phase }),
         };
-        let disk = context.files(state.spec.id).disk();
+        let files = context.files(state.spec.id);
+        // A machine has the lock of a disk that is frozen; of another one the copy has it, for as long as it reads.
+        let held = match &frozen {
+            Some(_) => None,
+            None => Some((context.copies.begin(state.spec.id, &left), files.lock_to_read()?)),
+        };
         let stores = Arc::clone(context);
         let base = state.image.id.clone();
         let copy = wanted.clone();
         let mut progress = told(say, "copying the disk", &left);
         let copied = blocking(move || {
-            stores
+            let disk = files.disk();
+            let copied = stores
                 .images
-                .commit(&copy.name, &base, &disk, copy.force, &mut progress)
-        })
-        .await?;
+                .commit(&copy.name, &base, &disk, copy.force, &mut progress);
+            if let Some((copying, locks)) = held {
+                // Who waits for the copy's end wants the lock.
+                drop(locks);
+                drop(copying);
+            }
+            copied
+        });
+        let copied = match copied.await {
+            Err(_) if left.is_cancelled() => return Err(Error::Disturbed(name)),
+            copied => copied?,
+        };
         let at_rest = match frozen {
             Some(frozen) => frozen.held().await,
             None => !changes.has_changed().unwrap_or(true),

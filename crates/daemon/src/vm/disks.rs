@@ -75,6 +75,15 @@ impl Files {
     /// as it lives (`LaunchSpec::locks`), so neither a daemon that does not see it nor one of a state that shares these files
     /// gets them. What is not there is not locked.
     pub(crate) fn lock(&self) -> Result<Vec<Arc<OwnedFd>>, Error> {
+        self.locked(FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// The same for who reads them, beside others who do.
+    pub(crate) fn lock_to_read(&self) -> Result<Vec<Arc<OwnedFd>>, Error> {
+        self.locked(FlockOperation::NonBlockingLockShared)
+    }
+
+    fn locked(&self, how: FlockOperation) -> Result<Vec<Arc<OwnedFd>>, Error> {
         let mut locks = Vec::new();
         for path in [self.disk(), self.work()] {
             let failed = |source: io::Error| Error::File {
@@ -87,7 +96,7 @@ impl Files {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(failed(error)),
             };
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            match flock(&file, how) {
                 Ok(()) => locks.push(Arc::new(file.into())),
                 Err(Errno::WOULDBLOCK) => return Err(Error::DiskInUse(path)),
                 // A file system without locks: QEMU has its own, and nothing more can be done.
@@ -199,6 +208,7 @@ mod tests {
         assert!(files.are_in_use());
         for (name, refused) in [
             ("disk.second-lock", files.lock().map(drop)),
+            ("disk.copied-in-use", files.lock_to_read().map(drop)),
             ("disk.removed-in-use", files.remove()),
             ("disk.grown-in-use", files.grow(ByteSize::mib(128))),
         ] {
@@ -221,6 +231,10 @@ mod tests {
         banger_cases::refused("state", "disk.machine-of-the-original");
         drop(locks);
         assert!(!files.are_in_use());
+        let readers = [files.lock_to_read().unwrap(), files.lock_to_read().unwrap()];
+        assert!(matches!(files.lock(), Err(Error::DiskInUse(_))));
+        banger_cases::refused("state", "disk.started-while-copied");
+        drop(readers);
         files.remove().unwrap();
     }
 }

@@ -61,6 +61,14 @@ impl Command {
         matches!(self, Self::Stop(..) | Self::Kill(_) | Self::Delete(_))
     }
 
+    /// Whether this command may start a machine on the VM's disk, change the disk or remove it.
+    const fn needs_the_disk(&self) -> bool {
+        matches!(
+            self,
+            Self::Start(..) | Self::Restart(..) | Self::Set(..) | Self::Delete(_)
+        )
+    }
+
     /// Whether this command means that a patient stop in progress is too patient.
     const fn ends_a_stop(&self) -> bool {
         matches!(self, Self::Kill(_) | Self::Delete(_))
@@ -174,6 +182,9 @@ impl Driver {
 
     /// Does what a command asks for. True when the VM is gone.
     async fn obey(&mut self, command: Command) -> bool {
+        if command.needs_the_disk() {
+            self.context.copies.end(self.row().spec.id).await;
+        }
         // A caller that left does not learn the outcome; the next one sees it in the state.
         match command {
             Command::Start(start, reply) => {

@@ -1,7 +1,8 @@
 //! VMs that go with the command that they were made for (`vm run --rm`).
 //!
 //! That they go is the daemon's promise: the record says so, the command holds the VM by a connection, and when that ends, however
-//! the command ended, the VM is removed. A new daemon removes those that it finds: their commands ended with the old one.
+//! the command ended, the VM is removed, after its work was brought back if the configuration says so. A new daemon does the same with
+//! those that it finds: their commands ended with the old one.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,8 @@ use banger_model::{VmId, VmName};
 
 use super::{Error, Vms};
 use crate::error::chain;
+use crate::progress::Reporter;
+use crate::workspace;
 
 /// How long a VM that was just made waits for its command to hold it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,6 +55,51 @@ impl Vms {
         }))
     }
 
+    /// Brings back what a VM has of work that is not on the host, where the configuration says so: a command that was killed could
+    /// not do it before its VM goes.
+    async fn bring_back(&self, name: &VmName) {
+        let context = &self.context;
+        let Ok(handle) = self.find(name.as_str()) else {
+            return;
+        };
+        let (Ok(config), Ok(live)) = (context.config(), handle.live()) else {
+            return;
+        };
+        if !config.auto_export {
+            return;
+        }
+        let state = handle.state();
+        let place = workspace::Place {
+            vm: name.to_string(),
+            guest: live.guest().of_user(&state.image.config.user),
+            records: workspace::Records::of(context.files(state.spec.id).dir()),
+            git_identity: false,
+            scratch: workspace::scratch(&context.paths),
+            say: Reporter::default(),
+        };
+        for unsaved in workspace::unsaved(Some(place.guest.clone()), &place.records).await {
+            let path = unsaved.guest_path;
+            let pulled = match place.records.get(&path) {
+                Some(record) => workspace::pull(&place, record).await.map(drop),
+                None => continue,
+            };
+            match pulled {
+                Ok(()) => tracing::info!(vm = %name, path, "the work was brought back"),
+                Err(error) => {
+                    tracing::error!(vm = %name, path, what = unsaved.what, error = %chain(&error), "could not bring work back");
+                }
+            }
+        }
+    }
+
+    /// Lets go of the VMs whose commands ended with an earlier daemon.
+    pub(super) fn let_go(self: &Arc<Self>, names: Vec<VmName>) {
+        for name in names {
+            // One that is not there is gone.
+            drop(self.hold(name.as_str()));
+        }
+    }
+
     /// Removes a VM that nobody comes to hold: its command ended before it could.
     pub(super) fn expect_hold(self: &Arc<Self>, id: VmId, name: VmName) {
         let vms = Arc::clone(self);
@@ -77,6 +125,7 @@ impl Drop for Held {
         }
         tokio::spawn(async move {
             tracing::info!(vm = %name, "its command has ended; it goes with that");
+            vms.bring_back(&name).await;
             if let Err(error) = vms.delete(name.as_str()).await
                 && is_there(&vms, &name)
             {

@@ -8,6 +8,7 @@ mod card;
 mod carried;
 mod change;
 mod commit;
+mod copies;
 mod create;
 mod disks;
 mod driver;
@@ -31,11 +32,12 @@ use banger_api::{self as api, ErrorBody, ForwardAdd, ForwardRemove, Paths, VmSet
 use banger_image::{ImageStore, KernelRecord, KernelStore};
 use banger_model::network::{Allow, Policy, Rules};
 use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 pub(crate) use self::boot::Start;
 pub(crate) use self::carried::Carried;
 pub(crate) use self::commit::Wanted;
+pub(crate) use self::copies::Copies;
 pub(crate) use self::disks::Files;
 pub(crate) use self::error::Error;
 pub(crate) use self::guest_config::variables;
@@ -69,6 +71,10 @@ pub(crate) struct Context {
     pub(crate) backends: Backends,
     /// Which images are being pulled.
     pub(crate) pulls: Pulls,
+    /// Which disks are being copied.
+    pub(crate) copies: Arc<Copies>,
+    /// Places for image workers.
+    pub(crate) workers: Arc<Semaphore>,
     /// Which ports are forwarded.
     pub(crate) forwards: Arc<Table>,
     /// The network of VMs.

@@ -23,6 +23,7 @@ use crate::database::{self, Database, MachineRow, VmRow};
 use crate::error::chain;
 use crate::network::Way;
 use crate::orphans;
+use crate::workspace::Records;
 
 /// The runtime directory of a daemon: where it should be, or where an earlier one had it, as long as machines of this state have
 /// their sockets there.
@@ -65,11 +66,14 @@ impl Vms {
             holds: Holds::default(),
         });
         let mut known = BTreeSet::new();
-        let mut owed = Vec::new();
+        let (mut owed, mut let_go) = (Vec::new(), Vec::new());
         for row in rows {
             let intent = intents.get(&row.spec.id).copied();
             let machine = machines.remove(&row.spec.id);
             known.insert(row.spec.id);
+            if is_let_go(&context, &row, machine.is_some(), intent) {
+                let_go.push(row.spec.name.clone());
+            }
             owed.extend(vms.recover_one(row, machine, intent).await);
         }
         // What is left belongs to VMs that a daemon died making.
@@ -91,6 +95,7 @@ impl Vms {
             // Its task ends with the VM alone.
             let _ = handle.commands.send(command).await;
         }
+        vms.let_go(let_go);
         Ok(vms)
     }
 
@@ -103,7 +108,7 @@ impl Vms {
     ) -> Option<(Handle, Command)> {
         let context = &self.context;
         let (id, name) = (row.spec.id, row.spec.name.clone());
-        let removes_on_exit = row.removes_on_exit;
+        let removes_on_exit = row.removes_on_exit && !is_let_go(context, &row, machine.is_some(), intent);
         let mut state = State::at_rest(row);
         let live = match machine {
             Some(row) => reclaim(context, row).await,
@@ -160,6 +165,17 @@ impl Vms {
         let handle = self.find(name.as_str()).ok()?;
         command.map(|command| (handle, command))
     }
+}
+
+/// Whether a VM goes with its command, which ended with the earlier daemon, only after its work was brought back: that takes a
+/// machine which runs.
+fn is_let_go(context: &Context, row: &VmRow, has_machine: bool, intent: Option<Intent>) -> bool {
+    let brings_back = || context.config().is_ok_and(|config| config.auto_export);
+    row.removes_on_exit
+        && has_machine
+        && intent.is_none()
+        && !Records::of(context.files(row.spec.id).dir()).all().is_empty()
+        && brings_back()
 }
 
 /// A command that nobody waits for; what becomes of it is logged.

@@ -29,6 +29,9 @@ pub(crate) use parent::{feed, run, stream};
 /// The name of the hidden command.
 const COMMAND: &str = "image-worker";
 
+/// The most children at once, each of which may take what [`limits`] says.
+pub(crate) const MOST_AT_ONCE: usize = 8;
+
 /// The longest line that a child may say: a record with what its image's maker says of it.
 const LONGEST: u64 = 16 << 20;
 

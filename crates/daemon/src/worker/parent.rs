@@ -10,8 +10,9 @@ use futures_util::Stream;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{COMMAND, Job, LONGEST, Order, Said, limits};
+use super::{COMMAND, Job, LONGEST, MOST_AT_ONCE, Order, Said, limits};
 use crate::confined::{self, Child, Error};
 use crate::error::body;
 use crate::progress::Reporter;
@@ -38,7 +39,7 @@ pub(crate) async fn feed<T: DeserializeOwned>(
     say: &Reporter,
     input: impl AsyncRead + Unpin,
 ) -> Result<T, ErrorBody> {
-    let (mut running, stdin) = Running::start(context, job).await?;
+    let (mut running, stdin) = Running::start(context, job, say).await?;
     let value = tokio::select! {
         biased;
         value = running.outcome(say) => value?,
@@ -53,7 +54,7 @@ pub(crate) async fn stream(
     context: &Arc<Context>,
     job: Job,
 ) -> Result<impl Stream<Item = std::io::Result<Bytes>> + use<>, ErrorBody> {
-    let (mut running, stdin) = Running::start(context, job).await?;
+    let (mut running, stdin) = Running::start(context, job, &Reporter::default()).await?;
     drop(stdin);
     running.until_begin().await?;
     Ok(futures_util::stream::try_unfold(
@@ -86,7 +87,12 @@ struct Running {
 }
 
 impl Running {
-    async fn start(context: &Arc<Context>, job: Job) -> Result<(Self, ChildStdin), ErrorBody> {
+    async fn start(
+        context: &Arc<Context>,
+        job: Job,
+        say: &Reporter,
+    ) -> Result<(Self, ChildStdin), ErrorBody> {
+        let place = place(context, say).await?;
         let limits = limits(&job);
         let runs_programs = job.runs_programs();
         let mut order =
@@ -110,6 +116,7 @@ impl Running {
         let (stdin, stdout) = (child.take_stdin(), child.take_stdout());
         let child = Leaving {
             child: Some(child),
+            place: Some(place),
             images: context.images.clone(),
             kernels: context.kernels.clone(),
         };
@@ -172,8 +179,10 @@ impl Running {
             return Ok(());
         };
         let (images, kernels) = (self.child.images.clone(), self.child.kernels.clone());
+        let place = self.child.place.take();
         let waited = tokio::task::spawn_blocking(move || {
             let ended = child.wait();
+            drop(place);
             clear(&images, &kernels);
             ended
         });
@@ -188,9 +197,23 @@ fn defect() -> ErrorBody {
     body(&Error::Answer { what: WHAT })
 }
 
+/// A place for a child. Many of them at once would take what one is not given; who comes later waits and is told so.
+async fn place(context: &Context, say: &Reporter) -> Result<OwnedSemaphorePermit, ErrorBody> {
+    let places = Arc::clone(&context.workers);
+    if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+        return Ok(place);
+    }
+    say.note(format!(
+        "{MOST_AT_ONCE} images and kernels are being worked on already; this waits for one of them"
+    ));
+    places.acquire_owned().await.map_err(|_| defect())
+}
+
 /// Whether or not it did its work, the child goes with this, and what it left unfinished.
 struct Leaving {
     child: Option<Child>,
+    /// Free when the child is gone.
+    place: Option<OwnedSemaphorePermit>,
     images: ImageStore,
     kernels: KernelStore,
 }
@@ -199,7 +222,11 @@ impl Leaving {
     /// Its work is done and it ends by itself.
     fn is_done(&mut self) {
         if let Some(child) = self.child.take() {
-            std::thread::spawn(move || child.wait());
+            let place = self.place.take();
+            std::thread::spawn(move || {
+                let _ = child.wait();
+                drop(place);
+            });
         }
     }
 }
@@ -208,9 +235,11 @@ impl Drop for Leaving {
     fn drop(&mut self) {
         let Some(child) = self.child.take() else { return };
         let (images, kernels) = (self.images.clone(), self.kernels.clone());
+        let place = self.place.take();
         // It may be in the middle of a long write, which nobody who answers requests waits for.
         std::thread::spawn(move || {
             drop(child);
+            drop(place);
             clear(&images, &kernels);
         });
     }

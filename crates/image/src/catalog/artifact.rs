@@ -146,7 +146,8 @@ pub(super) fn unpack(
         .map_err(failed)?;
     let mut archive = Archive::new(decoder);
     let (mut record, mut all) = (None, 0_u64);
-    for entry in archive.entries().map_err(failed)? {
+    // As they are: long names and extended headers would be read into memory, whatever length they say.
+    for entry in archive.entries().map_err(failed)?.raw(true) {
         let mut entry = entry.map_err(failed)?;
         let part = part(&entry).map_err(fault)?;
         all = all.saturating_add(entry.size());
@@ -154,7 +155,7 @@ pub(super) fn unpack(
             return Err(fault(Fault::TooLarge));
         }
         match part {
-            Part::Modules => {}
+            Part::Modules | Part::Extension => {}
             Part::Record if record.is_some() => return Err(fault(Fault::Twice(RECORD.to_owned()))),
             Part::Record => {
                 let mut text = Vec::new();
@@ -194,11 +195,19 @@ enum Part {
     Record,
     /// The directory of the modules, which some packers write down.
     Modules,
+    /// An extended header, of which a kernel needs nothing.
+    Extension,
     /// A file, at this path below the kernel's directory.
     File(String),
 }
 
 fn part(entry: &Entry<'_, impl Read>) -> Result<Part, Fault> {
+    if matches!(
+        entry.header().entry_type(),
+        EntryType::XHeader | EntryType::XGlobalHeader
+    ) {
+        return Ok(Part::Extension);
+    }
     let bytes = entry.path_bytes();
     // Shown in messages, so nothing that a terminal would obey.
     let shown = || bytes.escape_ascii().to_string();

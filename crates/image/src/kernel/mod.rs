@@ -14,6 +14,7 @@ mod modules;
 mod source;
 mod vmlinux;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,6 +22,7 @@ use banger_model::KernelName;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::budget::Exceeded;
 use crate::catalog::Digest;
 use crate::choice::Choice;
 use crate::files::{self, Making, OfFile};
@@ -290,11 +292,11 @@ fn build(
 ) -> Result<KernelRecord, Error> {
     let elf = vmlinux::read(&found.kernel)?;
     if elf.compressed {
-        copy(&found.kernel, &dir.join("vmlinuz"))?;
+        copy_at_most("kernel", vmlinux::LARGEST, &found.kernel, &dir.join("vmlinuz"))?;
     }
     files::replace(&dir.join("vmlinux"), &elf.bytes)?;
     if let Some(initrd) = &found.initrd {
-        copy(initrd, &dir.join("initrd"))?;
+        copy_at_most("initrd", LARGEST_INITRD, initrd, &dir.join("initrd"))?;
     }
     let known = match &found.config {
         Some(path) => Some(std::fs::read_to_string(path).of("read", path)?),
@@ -347,10 +349,16 @@ pub(crate) fn version_of(path: &Path) -> Result<String, Error> {
     vmlinux::read(path).map(|elf| elf.version)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), Error> {
-    let mut target = files::make_file(to)?;
+/// The most bytes of a kernel's own initrd: it is unpacked into the guest's memory.
+const LARGEST_INITRD: u64 = 1 << 30;
+
+fn copy_at_most(what: &'static str, most: u64, from: &Path, to: &Path) -> Result<(), Error> {
     let mut source = std::fs::File::open(from).of("open", from)?;
-    std::io::copy(&mut source, &mut target).of("copy to", to)?;
+    if source.metadata().of("look at", from)?.len() > most {
+        return Err(Exceeded::Part { what, most }.into());
+    }
+    let mut target = files::make_file(to)?;
+    std::io::copy(&mut source.by_ref().take(most), &mut target).of("copy to", to)?;
     target.sync_all().of("sync", to)
 }
 

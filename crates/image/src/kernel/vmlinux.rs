@@ -11,7 +11,7 @@ use crate::files::OfFile;
 
 const ELF: &[u8] = b"\x7fELF";
 /// The most bytes that a kernel unpacks to.
-const LARGEST: u64 = 1 << 30;
+pub(super) const LARGEST: u64 = 1 << 30;
 const WHAT: &str = "kernel";
 
 /// A kernel's ELF.

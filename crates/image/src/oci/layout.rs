@@ -84,10 +84,38 @@ const MOST_MEMBERS: usize = 100_000;
 /// How many links are followed on the way to a file, as Linux does (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
+/// The most bytes of an archive beside its files' content, which is passed over: that many headers with long names. What
+/// belongs to a header is read whole, whatever length it says.
+const MOST_HEADERS: u64 = 96 << 20;
+
+/// What is read of an archive to find its members, with an end.
+struct Headers<'a> {
+    file: &'a mut File,
+    left: u64,
+}
+
+impl Read for Headers<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(Exceeded::Headers(MOST_HEADERS).into());
+        }
+        let read = self.file.by_ref().take(self.left).read(buffer)?;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Headers<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
 fn members(file: &mut File) -> io::Result<BTreeMap<String, (u64, u64)>> {
     let mut members = BTreeMap::new();
     let mut links = BTreeMap::new();
-    for entry in tar::Archive::new(file).entries_with_seek()? {
+    let left = MOST_HEADERS;
+    for entry in tar::Archive::new(Headers { file, left }).entries_with_seek()? {
         let entry = entry?;
         let name = beside("", &String::from_utf8_lossy(&entry.path_bytes()));
         match entry.header().entry_type() {
@@ -304,6 +332,7 @@ pub(super) fn is_compressed(file: &mut File) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     /// An archive with one file, and links in this order: name, target, and whether it is a hard one.
     fn saved(file: &str, links: &[(&str, &str, bool)]) -> (tempfile::TempDir, Archive) {
@@ -385,5 +414,27 @@ mod tests {
                 .all(|name| archive.open(name).is_err())
         );
         banger_cases::refused("budget", "archive.link-circle");
+    }
+
+    #[test]
+    fn what_belongs_to_a_header_has_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("saved.tar");
+        for kind in [b'x', b'L', b'K'] {
+            // The file has no blocks, and the header says that a name of a GiB follows.
+            let file = File::create(&path).unwrap();
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(tar::EntryType::new(kind));
+            header.set_size(1 << 30);
+            header.set_cksum();
+            (&file).write_all(header.as_bytes()).unwrap();
+            file.set_len(2 << 30).unwrap();
+            let refused = Archive::open(&path).err().expect("it is refused");
+            assert!(
+                matches!(refused, crate::Error::Exceeded(Exceeded::Headers(_))),
+                "{refused:?}"
+            );
+            banger_cases::refused("budget", &format!("archive.long-{}", char::from(kind)));
+        }
     }
 }

@@ -46,8 +46,7 @@ impl<'a> Work<'a> {
     /// Unpacks the layers, some at once, and stacks them in order as they come.
     pub(super) fn stack(&self, lanes: Vec<Lane>, tree: &mut Tree) -> Result<(), crate::Error> {
         let queue = Mutex::new(lanes.into_iter().enumerate());
-        // One more than there are processors: each layer waits for its source now and then.
-        let workers = 1 + thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers = workers(thread::available_parallelism().map_or(1, std::num::NonZero::get));
         thread::scope(|scope| {
             let (sender, receiver) = mpsc::channel();
             for _ in 0..workers.min(self.layers.len()) {
@@ -125,6 +124,15 @@ impl<'a> Work<'a> {
     }
 }
 
+/// The most layers that are unpacked at once. Each may take a window and some buffers, and all of them together have to stay within
+/// what the process may take on a host of any size.
+const MOST_AT_ONCE: usize = 4;
+
+/// How many layers are unpacked at once with so many processors: one more, since each waits for its source now and then.
+fn workers(processors: usize) -> usize {
+    processors.saturating_add(1).min(MOST_AT_ONCE)
+}
+
 /// Bytes between two words of progress.
 const STEP: u64 = 1 << 20;
 
@@ -151,5 +159,19 @@ impl<R: Read> Read for Watched<'_, R> {
             return Err(io::Error::other(CalledOff));
         }
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_of_any_size_unpacks_a_few_layers_at_once() {
+        assert_eq!([1, 2, 3].map(workers), [2, 3, 4]);
+        assert_eq!([4, 64, usize::MAX].map(workers), [MOST_AT_ONCE; 3]);
+        // Windows of all of them, and as much again as half of them, are within the least that a worker may have.
+        let windows = MOST_AT_ONCE as u64 * crate::budget::Budget::default().window;
+        assert!(windows + windows / 2 <= 768 << 20, "{windows} bytes of windows");
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::compare::{fingerprint, git, in_guest, line, run};
 use super::{awkward, report, vm};
@@ -237,5 +238,44 @@ pub(super) fn auto_export(backend: Backend) -> Result<()> {
         .saying("was brought back")?;
     let shown = run(&repository, &["show", "refs/banger/web/work:new"])?.stdout;
     ensure!(shown == b"work", "it did not come: {shown:?}");
+    home.end()
+}
+
+/// A command that is killed cannot bring the work of its VM back, nor can one whose daemon is.
+pub(super) fn auto_export_of_killed_commands(_: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    std::fs::create_dir_all(home.path().join("config"))?;
+    std::fs::write(home.path().join("config/config.toml"), "auto_export = true\n")?;
+    let dir = tempfile::tempdir()?;
+    let repository = awkward::make(dir.path(), &SMALL)?;
+    for victim in ["client", "daemon"] {
+        let line = format!("echo work of the {victim} > new; echo up; exec sleep 1000");
+        let mut client = home
+            .command([
+                "vm", "run", "--rm", "--name", "web", "--image", "busybox", "--vmm", "fake",
+            ])
+            .args(["--kernel", "debian", "--memory", "512M"])
+            .arg(&repository)
+            .args(["--", "sh", "-c", &line])
+            .spawn()?;
+        let mut up = [0; 3];
+        std::io::Read::read_exact(client.stdout.as_mut().context("its output")?, &mut up)?;
+        match victim {
+            "client" => client.kill()?,
+            _ => {
+                let daemon = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
+                kill_process(daemon, Signal::KILL)?;
+            }
+        }
+        client.wait_with_output()?;
+        crate::hostile_state::until_none(&home)?;
+        let shown = run(&repository, &["show", "refs/banger/web/work:new"])?.stdout;
+        let expected = format!("work of the {victim}\n");
+        ensure!(
+            shown == expected.as_bytes(),
+            "{victim}: it did not come: {shown:?}"
+        );
+        banger_cases::refused("state", &format!("remove-on-exit.work-of-a-killed-{victim}"));
+    }
     home.end()
 }

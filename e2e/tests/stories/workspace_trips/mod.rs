@@ -39,6 +39,10 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("unsaved_work_is_told", back::unsaved_work_is_told),
     on_the_host("work_is_pulled_before_a_stop_where_configured", back::auto_export),
     on_the_host(
+        "work_is_pulled_before_a_vm_goes_with_a_killed_command",
+        back::auto_export_of_killed_commands,
+    ),
+    on_the_host(
         "a_hostile_guest_leaves_the_repository_alone",
         hostile::leaves_the_repository_alone,
     ),
