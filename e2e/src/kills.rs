@@ -94,7 +94,7 @@ fn fill(home: &Home, place: &Path) -> Result<()> {
         [&program[..], b"Linux version 0 "].concat(),
     )?;
     let image = place.join("image.tar").display().to_string();
-    home.banger(["image", "export", "busybox", &image])?.ok()?;
+    home.banger(["image", "export", "busybox", "-o", &image])?.ok()?;
     Ok(())
 }
 

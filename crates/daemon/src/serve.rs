@@ -141,6 +141,9 @@ async fn serve(background: bool) -> Result<(), Error> {
     }
     tracing::info!(socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "serving");
     let clock = tokio::spawn(clock::keep(Arc::clone(&ours)));
+    // An image worker that was killed with an earlier daemon may have left an image without a name. Nobody waits for that.
+    let sweeping = Arc::clone(&ours);
+    tokio::task::spawn_blocking(move || http::sweep_images(&sweeping));
     let server = axum::serve(OwnersOnly(listener), http::router(app));
     tokio::select! {
         result = async { server.await } => result.map_err(|source| Error::System("serve", source))?,

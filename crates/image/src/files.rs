@@ -2,10 +2,14 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, linkat, openat, renameat_with,
+};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -165,6 +169,84 @@ impl Drop for Making {
     }
 }
 
+/// A file that is being written. It has no name until it is whole, so whoever is killed meanwhile leaves nothing; only a file system
+/// that has no such files gives it a hidden one, which goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Nameless {
+    file: File,
+    dir: PathBuf,
+    hidden: Option<PathBuf>,
+}
+
+impl Nameless {
+    /// A new one in `dir`, for its owner alone.
+    pub(crate) fn begin(dir: &Path) -> Result<Self, Error> {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
+        let (file, hidden) = match openat(CWD, dir, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => (file.into(), None),
+            Err(_) => {
+                let path = hidden_in(dir)?;
+                (make_file(&path)?, Some(path))
+            }
+        };
+        Ok(Self {
+            file,
+            dir: dir.to_owned(),
+            hidden,
+        })
+    }
+
+    /// The file.
+    pub(crate) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives it its name. With `replace`, what has it before goes in that instant.
+    pub(crate) fn place(mut self, at: &Path, replace: bool) -> Result<(), Error> {
+        let what = "put in place";
+        if self.hidden.is_none() {
+            match link(&self.file, at) {
+                // Only renaming replaces.
+                Err(Errno::EXIST) if replace => {
+                    let path = hidden_in(&self.dir)?;
+                    link(&self.file, &path).of(what, at)?;
+                    self.hidden = Some(path);
+                }
+                linked => return linked.of(what, at),
+            }
+        }
+        let Some(hidden) = self.hidden.take() else {
+            return Ok(());
+        };
+        let how = match replace {
+            true => RenameFlags::empty(),
+            false => RenameFlags::NOREPLACE,
+        };
+        let renamed = renameat_with(CWD, &hidden, CWD, at, how);
+        if renamed.is_err() {
+            let _ = std::fs::remove_file(&hidden);
+        }
+        renamed.of(what, at)
+    }
+}
+
+impl Drop for Nameless {
+    fn drop(&mut self) {
+        if let Some(hidden) = &self.hidden {
+            let _ = std::fs::remove_file(hidden);
+        }
+    }
+}
+
+fn link(file: &File, at: &Path) -> Result<(), Errno> {
+    let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(CWD, itself, CWD, at, AtFlags::SYMLINK_FOLLOW)
+}
+
+fn hidden_in(dir: &Path) -> Result<PathBuf, Error> {
+    Ok(dir.join(format!(".{}.making", random_id()?)))
+}
+
 /// Keeps the beginning of directories in `parent`, and sweeps of it, apart from each other while it is held.
 fn apart(parent: &Path) -> Result<File, Error> {
     let dir = File::open(parent).of("open", parent)?;
@@ -221,6 +303,31 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+
+    #[test]
+    fn a_file_gets_its_name_when_it_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("a");
+        let names = || std::fs::read_dir(dir.path()).unwrap().count();
+        let mut given_up = Nameless::begin(dir.path()).unwrap();
+        write!(given_up.file, "x").unwrap();
+        assert_eq!(names(), 0, "a killed writer would leave this");
+        drop(given_up);
+        for (text, replace) in [("one", false), ("two", true)] {
+            let mut file = Nameless::begin(dir.path()).unwrap();
+            write!(file.file, "{text}").unwrap();
+            file.place(&at, replace).unwrap();
+            assert_eq!(
+                (std::fs::read_to_string(&at).unwrap().as_str(), names()),
+                (text, 1)
+            );
+        }
+        let refused = Nameless::begin(dir.path()).unwrap().place(&at, false);
+        assert!(
+            matches!(refused, Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists)
+        );
+        assert_eq!(names(), 1);
+    }
 
     #[test]
     fn a_sweep_lets_alone_what_is_just_begun() {

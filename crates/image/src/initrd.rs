@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::budget::Exceeded;
-use crate::files::{self, OfFile};
+use crate::files::{self, Nameless, OfFile};
 use crate::{Error, KernelRecord};
 
 /// The initrd of `kernel` with the agent at `agent`, from `cache_dir` when it is there.
@@ -29,24 +29,14 @@ pub fn build(kernel: &KernelRecord, agent: &Path, cache_dir: &Path) -> Result<Pa
         return Ok(path);
     }
     files::make_dir(&dir)?;
-    let making = Unfinished(dir.join(format!(".{}.making", files::random_id()?)));
-    let file = files::make_file(&making.0)?;
-    let mut to = BufWriter::with_capacity(256 << 10, &file);
+    let making = Nameless::begin(&dir)?;
+    let mut to = BufWriter::with_capacity(256 << 10, making.file());
     pack(kernel, agent, &mut to)?;
-    to.flush().of("write", &making.0)?;
-    std::fs::rename(&making.0, &path).of("put in place", &path)?;
+    to.flush().of("write", &path)?;
+    drop(to);
+    making.place(&path, true)?;
     forget_older(&dir, &path, &kernel.id);
     Ok(path)
-}
-
-/// A file that is being written; it goes when this is dropped before it got its name.
-struct Unfinished(PathBuf);
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // It is not there any more when it was put in place.
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 /// Initrds of this kernel with earlier agents: a guest that boots from one has read it already.

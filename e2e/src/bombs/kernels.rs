@@ -1,11 +1,10 @@
 //! Kernels and packages of kernels that were made to exhaust whoever takes them.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::Result;
-use flate2::{Compression, write::GzEncoder};
 
 use super::{entry, gzip, xz_head, zstd_head};
 
@@ -14,9 +13,9 @@ use super::{entry, gzip, xz_head, zstd_head};
 /// # Errors
 /// When one cannot be written.
 pub fn all(dir: &Path) -> Result<Vec<(&'static str, Vec<String>)>> {
-    let zeros = gzip_of_zeros(1_200 << 20)?;
+    let zeros = zstd::encode_all(std::io::repeat(0).take(1_200 << 20), 1)?;
     let files: Vec<(&'static str, &str, Vec<u8>)> = vec![
-        ("gzip-of-1200-mib", "--vmlinuz", bz_image(&zeros)),
+        ("zstd-of-1200-mib", "--vmlinuz", bz_image(&zeros)),
         ("xz-dictionary-4gib", "--vmlinuz", bz_image(&xz_head(40))),
         ("zstd-window-3tib", "--vmlinuz", bz_image(&zstd_head(0xff))),
         ("lzma-dictionary-4gib", "--vmlinuz", bz_image(&lzma_head())),
@@ -27,13 +26,13 @@ pub fn all(dir: &Path) -> Result<Vec<(&'static str, Vec<String>)>> {
             image
         }),
         ("elf-of-many-sections", "--vmlinux", elf_of_many_sections()),
-        ("deb-of-zeros", "--deb", deb("data.tar.gz", &zeros)),
+        ("deb-of-zeros", "--deb", deb("data.tar.zst", &zeros)),
         (
             "deb-xz-dictionary-4gib",
             "--deb",
             deb("data.tar.xz", &xz_head(40)),
         ),
-        ("deb-of-many-files", "--deb", deb("data.tar.gz", &many_files())),
+        ("deb-of-many-files", "--deb", deb("data.tar.zst", &many_files())),
         (
             "deb-of-a-long-name",
             "--deb",
@@ -89,12 +88,6 @@ fn bz_image(payload: &[u8]) -> Vec<u8> {
     image
 }
 
-fn gzip_of_zeros(len: u64) -> Result<Vec<u8>> {
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    std::io::copy(&mut std::io::repeat(0).take(len), &mut packed)?;
-    Ok(packed.finish()?)
-}
-
 /// The head of an LZMA file (the LZMA SDK's `lzma.txt`): its properties, the largest dictionary, and no known length.
 fn lzma_head() -> Vec<u8> {
     [
@@ -142,10 +135,9 @@ fn deb(name: &str, content: &[u8]) -> Vec<u8> {
 }
 
 fn many_files() -> Vec<u8> {
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    for number in 0..201_000 {
-        // Files that are no kernel's, so that none is kept.
-        let _ = packed.write_all(&entry(b'0', &format!("usr/{number}"), b""));
-    }
-    packed.finish().unwrap_or_default()
+    // Files that are no kernel's, so that none is kept.
+    let some: Vec<u8> = (0..1_000)
+        .flat_map(|number| entry(b'0', &format!("usr/{number}"), b""))
+        .collect();
+    zstd::encode_all(&some.repeat(201)[..], 1).unwrap_or_default()
 }

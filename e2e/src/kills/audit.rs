@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_api::{Image, Kernel, Vm};
@@ -28,7 +29,12 @@ pub(super) fn audit(home: &Home, vm: Option<&Vm>) -> Result<()> {
         let left = names(&home.path().join("data").join(unfinished));
         ensure!(left.is_empty(), "left in {unfinished}: {left:?}");
     }
-    stores(home)?;
+    // A new daemon sweeps its stores beside what it is asked.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while let Err(error) = stores(home) {
+        ensure!(Instant::now() < deadline, "{error:#}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let guests = guests(home.path())?;
     ensure!(
         guests == machines.len(),
@@ -95,7 +101,10 @@ impl Left {
         files.retain(|path, _| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             // Initrds are one for each kernel, and the cache's to keep.
-            !name.starts_with("banger.db") && !name.contains(".log") && !name.ends_with(".img")
+            let kept = ["known_hosts", "banger.db"];
+            !kept.iter().any(|kept| name.starts_with(kept))
+                && !name.contains(".log")
+                && !name.ends_with(".img")
         });
         Ok(Self(files))
     }

@@ -234,7 +234,7 @@ pub(super) const VERBS: &[Verb] = &[
         Before::Stopped,
         |place| {
             words(&format!(
-                "image export --force busybox {}",
+                "image export --force busybox -o {}",
                 place.at("exported/image.tar")
             ))
         },

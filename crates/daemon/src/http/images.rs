@@ -256,7 +256,7 @@ impl Drop for SetOnDrop {
 }
 
 /// Removes the files of images that have no name and no VM any more.
-pub(super) fn sweep(vms: &Vms) {
+pub(crate) fn sweep(vms: &Vms) {
     if let Err(error) = vms.context().images.sweep(&vms.images_in_use()) {
         tracing::warn!(error = %crate::error::chain(&error), "could not remove unused images");
     }

@@ -39,6 +39,7 @@ use tokio::sync::watch;
 
 use crate::vm::Vms;
 
+pub(crate) use images::sweep as sweep_images;
 pub(crate) use listener::OwnersOnly;
 pub(crate) use openapi::document;
 pub(crate) use streams::Streams;

@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 
 use banger_ext4::{Meta, Timestamp};
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
 
 use super::blobs::{Blob, Blobs, Packer, unwritten};
 use super::read::{Item, LayerReader};
 use super::{ImageRecord, ImageStore, used};
 use crate::digest::{Digest, Digesting};
-use crate::files::{self, OfFile};
+use crate::files::{self, Nameless, OfFile};
 use crate::told::Progress;
 use crate::told::Told;
 use crate::{Error, Platform};
@@ -71,22 +70,14 @@ impl ImageStore {
             _ => {}
         }
         let dir = path.parent().unwrap_or(path);
-        let beside = NamedTempFile::new_in(dir).of("make a file in", dir)?;
-        let (manifest, layers) = write(image, beside.as_file(), compression, progress)?;
-        let bytes = beside.as_file().metadata().of("look at", path)?.len();
-        beside.as_file().sync_all().of("sync", path)?;
+        let beside = Nameless::begin(dir)?;
+        let (manifest, layers) = write(image, beside.file(), compression, progress)?;
+        let bytes = beside.file().metadata().of("look at", path)?.len();
+        beside.file().sync_all().of("sync", path)?;
         // As any archive that a person makes: its directory says who gets there.
         let mode = Permissions::from_mode(0o644);
-        beside
-            .as_file()
-            .set_permissions(mode)
-            .of("open to others", path)?;
-        let placed = if force {
-            beside.persist(path)
-        } else {
-            beside.persist_noclobber(path)
-        };
-        placed.map_err(|error| error.error).of("put in place", path)?;
+        beside.file().set_permissions(mode).of("open to others", path)?;
+        beside.place(path, force)?;
         files::sync_parent(path)?;
         Ok(Exported {
             path: path.to_owned(),
