@@ -451,7 +451,7 @@ pub(crate) fn text(report: &DoctorReport) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{mark} {:<12} {}", check.name, check.message);
         if let Some(fix) = &check.fix {
-            let _ = writeln!(text, "     {:<12} mend: {fix}", "");
+            let _ = writeln!(text, "     {:<12} fix: {fix}", "");
         }
     }
     let _ = writeln!(text, "{}", report.verdict);

@@ -221,7 +221,7 @@ impl Describe for Error {
             Self::Database(source) => source.hints(),
             Self::Store(source) => source.hints(),
             Self::Place(place::Error::Running) => {
-                vec!["`banger daemon status` tells about it".to_owned()]
+                vec!["`banger daemon status` shows it".to_owned()]
             }
             Self::Place(place::Error::Another { .. }) => {
                 vec!["run banger as that user, or set BANGER_HOME to a directory of your own".to_owned()]

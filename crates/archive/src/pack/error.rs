@@ -23,7 +23,7 @@ pub enum PackError {
     #[error("{} changed while it was being copied", .0.display())]
     Changed(PathBuf),
     /// A file of unknown size has no end within reason.
-    #[error("{} tells no size and has more than {} MiB", .path.display(), most >> 20)]
+    #[error("{} reports no size and has more than {} MiB", .path.display(), most >> 20)]
     Endless {
         /// The file.
         path: PathBuf,
@@ -54,7 +54,7 @@ impl PackError {
     pub(super) fn why(&self) -> String {
         match self {
             Self::File { source, .. } => source.to_string(),
-            Self::Endless { most, .. } => format!("it tells no size and has more than {} MiB", most >> 20),
+            Self::Endless { most, .. } => format!("it reports no size and has more than {} MiB", most >> 20),
             error => error.to_string(),
         }
     }

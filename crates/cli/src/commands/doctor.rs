@@ -58,7 +58,7 @@ fn show(report: &DoctorReport) {
         line.text(&format!(" {:<12} {}", check.name, check.message))
             .print();
         if let Some(fix) = &check.fix {
-            print::line(&format!("     {:<12} mend: {fix}", ""));
+            print::line(&format!("     {:<12} fix: {fix}", ""));
         }
     }
     print::line("");

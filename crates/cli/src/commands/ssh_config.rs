@@ -101,7 +101,7 @@ fn uninstall() -> Result<(), Failure> {
 
 fn unmatched(users: &std::path::Path, error: block::Unmatched) -> Failure {
     let mut failure = Failure::during(format!("understand {}", users.display()), &error);
-    failure.add_hint("mend or remove the lines between the marks by hand");
+    failure.add_hint("correct or remove the lines between the marks by hand");
     failure
 }
 

@@ -276,7 +276,7 @@ fn start(socket: &Path) -> Result<(), String> {
     match started() {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!(
-            "the root helper did not start; {} tells why",
+            "the root helper did not start; {} shows why",
             state.with_extension("log").display()
         )),
         Err(error) => Err(format!("{} cannot be started: {error}", program.display())),

@@ -326,7 +326,7 @@ impl Describe for Error {
                 "`banger kernel show` and `banger doctor` tell what is possible".to_owned()
             }
             Self::Repository(source) => return source.hints(),
-            Self::TooLarge { .. } => "`banger doctor` shows what a VM gets when nothing is said".to_owned(),
+            Self::TooLarge { .. } => "`banger doctor` shows the defaults of VMs".to_owned(),
             Self::Store { source, .. } => return source.hints(),
             Self::Backend(source) => return source.hints(),
             Self::Config(source) => return source.hints(),

@@ -27,7 +27,7 @@ pub(super) async fn run(client: &Client, name: &str, json: bool) -> Result<(), F
         return print::json(&steps);
     }
     if steps.is_empty() {
-        print::say!("image {name} does not tell how it was made");
+        print::say!("image {name} has no history");
         return Ok(());
     }
     let rows = steps.into_iter().rev().map(|step| {

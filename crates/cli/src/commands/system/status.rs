@@ -132,7 +132,7 @@ fn show(status: &Status) {
     }
     print::facts(&facts);
     for Finding { problem, hint } in &status.problems {
-        print::line(&format!("\nnot in order: {problem}\n        mend: {hint}"));
+        print::line(&format!("\nnot in order: {problem}\n        fix: {hint}"));
     }
 }
 

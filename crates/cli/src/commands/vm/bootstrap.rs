@@ -86,13 +86,13 @@ async fn tell(client: &Client, vm: &str, session: &VmSession) {
         (false, Some(0)) => {}
         (true, _) => print::say!("the checkout is still being prepared: {log} shows how far"),
         (false, Some(code)) => {
-            print::say!("note: preparing the checkout failed with {code}: {log} tells why");
+            print::say!("note: preparing the checkout failed with {code}: {log} shows why");
             // Here too: a VM that is removed in the end takes its log along.
             for line in last_lines(client, vm).await {
                 print::say!("    | {line}");
             }
         }
-        (false, None) => print::say!("note: preparing the checkout was cut off: {log} tells where"),
+        (false, None) => print::say!("note: preparing the checkout was cut off: {log} shows where"),
     }
 }
 
