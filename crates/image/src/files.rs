@@ -139,7 +139,7 @@ impl Making {
 
     /// Puts the directory in place, where nothing is, with all that is in it on stable storage.
     pub(crate) fn place(mut self, at: &Path) -> Result<(), Error> {
-        self.complete()?;
+        let _apart = self.complete()?;
         std::fs::rename(&self.path, at).of("put in place", at)?;
         self.placed = true;
         sync_parent(at)
@@ -148,16 +148,19 @@ impl Making {
     /// Puts the directory in the place of the one at `at`: at every instant one of the two is there. The old one is where
     /// this was made then, and goes as something unfinished does.
     pub(crate) fn replace(self, at: &Path) -> Result<(), Error> {
-        self.complete()?;
+        let _apart = self.complete()?;
         renameat_with(CWD, &self.path, CWD, at, RenameFlags::EXCHANGE).of("put in place", at)?;
         sync_parent(at)
     }
 
-    fn complete(&self) -> Result<(), Error> {
+    /// Takes the lock out of the directory. No sweep sees it so before it is in place, which is while this is held.
+    fn complete(&self) -> Result<File, Error> {
+        let apart = apart(self.path.parent().unwrap_or(&self.path))?;
         let _ = std::fs::remove_file(self.path.join(LOCK));
         File::open(&self.path)
             .and_then(|dir| dir.sync_all())
-            .of("sync", &self.path)
+            .of("sync", &self.path)?;
+        Ok(apart)
     }
 }
 
@@ -267,8 +270,7 @@ pub(crate) fn sweep(parent: &Path) {
                     left.push((path, Some(lock)));
                 }
             }
-            // Its maker is just putting it in place, or was killed between directory and lock; the next sweep tells.
-            Err(_) if is_young(&path) => {}
+            // Its maker was killed between directory and lock, or while it was removed.
             Err(_) => left.push((path, None)),
         }
     }
@@ -276,13 +278,6 @@ pub(crate) fn sweep(parent: &Path) {
     for (path, _lock) in left {
         let _ = std::fs::remove_dir_all(&path);
     }
-}
-
-fn is_young(path: &Path) -> bool {
-    let age = std::fs::metadata(path)
-        .and_then(|metadata| metadata.modified())
-        .map(|time| time.elapsed());
-    matches!(age, Ok(Ok(age)) if age.as_secs() < 60)
 }
 
 /// An exclusive lock on a store, held while names change.
@@ -345,12 +340,23 @@ mod tests {
                     make_file(&making.path().join("part")).is_ok(),
                     "{nth} was swept away"
                 );
+                if nth % 4 == 0 {
+                    let at = dir.path().with_extension(nth.to_string());
+                    making.place(&at).unwrap();
+                    assert!(at.join("part").exists(), "{nth} was swept away in its place");
+                    std::fs::remove_dir_all(&at).unwrap();
+                }
             }
             done.store(true, Ordering::Relaxed);
         });
         make_dir(&dir.path().join("killed")).unwrap();
         make_file(&dir.path().join("killed").join(LOCK)).unwrap();
+        make_dir(&dir.path().join("removed-old")).unwrap();
         sweep(dir.path());
         assert!(!dir.path().join("killed").exists());
+        assert!(
+            !dir.path().join("removed-old").exists(),
+            "what was being removed stays"
+        );
     }
 }

@@ -251,7 +251,11 @@ impl KernelStore {
         // Gone at once for everybody, and then piece by piece.
         std::fs::rename(&place, &old).of("remove", &place)?;
         self.choice().forget(name.as_str())?;
-        std::fs::remove_dir_all(&old).of("remove", &old)
+        match std::fs::remove_dir_all(&old) {
+            // A sweep was faster.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.of("remove", &old),
+        }
     }
 
     pub(crate) fn refuse_taken(&self, name: &KernelName, force: bool) -> Result<(), Error> {
