@@ -83,12 +83,12 @@ impl Watch {
             arm(&files);
             let start = Instant::now();
             let (around, changed) = self.glance()?;
-            // A host whose routes change all the time is looked at for a tenth of it.
-            let pause = start.elapsed() * 9;
+            let looking = start.elapsed();
             tell(around);
-            std::thread::sleep(pause);
-            if !changed {
-                self.wait(&files)?;
+            // A host whose routes change all the time, so also while it is looked at, is looked at for a tenth of it.
+            match changed {
+                true => std::thread::sleep(looking * 9),
+                false => self.wait(&files)?,
             }
         }
     }

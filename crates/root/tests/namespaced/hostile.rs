@@ -44,7 +44,12 @@ pub(crate) fn no_frame_is_more_than_a_verb() {
         );
         std::thread::sleep(Duration::from_millis(20));
     }
-    let before = world.snapshot();
+    // So is what is on the host's networks by now, which the bridge is one of.
+    let mut before = String::new();
+    while world.snapshot() != before {
+        before = world.snapshot();
+        std::thread::sleep(Duration::from_millis(300));
+    }
     let network = |field: &str, value: &str| {
         let whole =
             serde_json::json!({"subnet": "172.16.0.0/24", "ula": "fd00:1::/64", "mtu": 1500, "pool": 0});
