@@ -1,7 +1,7 @@
 //! A host and an Internet for one story: network namespaces, so that nothing of this machine's own network is touched.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -23,6 +23,9 @@ pub struct Internet {
 
 /// Two public addresses, at each of which a server answers `hello` on port 80.
 pub const SITES: [&str; 2] = ["93.184.216.34", "93.184.216.35"];
+
+/// A public address of IPv6.
+pub const SITE6: &str = "2606:2800:21f:cb07::34";
 
 impl Internet {
     /// A new one.
@@ -95,14 +98,23 @@ impl Internet {
     /// # Errors
     /// When the socket cannot be had.
     pub fn resolve_to(&self, site: &str) -> Result<()> {
+        self.resolve_at("198.51.100.2", site)
+    }
+
+    /// The same at an address that the far end has.
+    ///
+    /// # Errors
+    /// When the socket cannot be had.
+    pub fn resolve_at(&self, server: &str, site: &str) -> Result<()> {
         let site: Ipv4Addr = site.parse()?;
+        let server: Ipv4Addr = server.parse()?;
         let netns = std::fs::File::open(format!("/run/netns/{}", self.far))?;
         let (bound, is_bound) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let kind = Some(rustix::thread::LinkNameSpaceType::Network);
             let socket = rustix::thread::move_into_link_name_space(netns.as_fd(), kind)
                 .map_err(std::io::Error::from)
-                .and_then(|()| UdpSocket::bind("198.51.100.2:53"));
+                .and_then(|()| UdpSocket::bind((server, 53)));
             let socket = match socket {
                 Ok(socket) => socket,
                 Err(error) => return drop(bound.send(Err(error))),
@@ -121,6 +133,17 @@ impl Internet {
     /// # Errors
     /// When the socket cannot be had.
     pub fn answer_late(&self, port: u16, after: Duration) -> Result<()> {
+        self.serve_far(port, move |mut stream| {
+            let mut request = [0; 4096];
+            // Who goes away meanwhile has its reasons.
+            while let Ok(length @ 1..) = stream.read(&mut request) {
+                std::thread::sleep(after);
+                let _ = stream.write_all(&request[..length]);
+            }
+        })
+    }
+
+    fn serve_far(&self, port: u16, serve: impl Fn(TcpStream) + Copy + Send + 'static) -> Result<()> {
         let netns = std::fs::File::open(format!("/run/netns/{}", self.far))?;
         let (bound, is_bound) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -133,18 +156,25 @@ impl Internet {
                 Err(error) => return drop(bound.send(Err(error))),
             };
             let _ = bound.send(Ok(()));
-            for mut stream in listener.incoming().flatten() {
-                std::thread::spawn(move || {
-                    let mut request = [0; 4096];
-                    // Who goes away meanwhile has its reasons.
-                    while let Ok(length @ 1..) = stream.read(&mut request) {
-                        std::thread::sleep(after);
-                        let _ = stream.write_all(&request[..length]);
-                    }
-                });
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || serve(stream));
             }
         });
         Ok(is_bound.recv()??)
+    }
+
+    /// Answers at this port of the far end when all was said, a while after: `N bytes`. Ends with the story.
+    ///
+    /// # Errors
+    /// When the socket cannot be had.
+    pub fn answer_at_the_end(&self, port: u16, after: Duration) -> Result<()> {
+        self.serve_far(port, move |mut stream| {
+            let mut said = Vec::new();
+            if stream.read_to_end(&mut said).is_ok() {
+                std::thread::sleep(after);
+                let _ = stream.write_all(format!("{} bytes\n", said.len()).as_bytes());
+            }
+        })
     }
 
     /// Another cable to the same far end, over which everything goes from now on; the first one is pulled.
@@ -162,6 +192,87 @@ impl Internet {
         ip(&["-n", far, "link", "set", "far1", "up"])?;
         ip(&["-n", host, "route", "replace", "default", "via", "192.0.2.2"])?;
         ip(&["-n", host, "link", "set", "up0", "down"])
+    }
+
+    /// Lets the host have another resolver. The first time comes before its daemon is started.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn name_resolver(&self, address: Option<&str>) -> Result<()> {
+        // What `ip netns exec` puts over /etc. It is the same file to the end, which programs have.
+        let etc = self.etc();
+        std::fs::create_dir_all(&etc)?;
+        let line = address.map(|address| format!("nameserver {address}\n"));
+        Ok(std::fs::write(etc.join("resolv.conf"), line.unwrap_or_default())?)
+    }
+
+    fn etc(&self) -> PathBuf {
+        PathBuf::from("/etc/netns").join(&self.host)
+    }
+
+    /// Takes the host its way out.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn unplug(&self) -> Result<()> {
+        ip(&["-n", &self.host, "route", "del", "default"])
+    }
+
+    /// Gives it back.
+    ///
+    /// # Errors
+    /// When it has one.
+    pub fn plug(&self) -> Result<()> {
+        ip(&["-n", &self.host, "route", "add", "default", "via", "198.51.100.2"])
+    }
+
+    /// A way out by IPv6, and behind it the web server at `SITE6` too.
+    ///
+    /// # Errors
+    /// When it cannot be laid.
+    pub fn plug_v6(&self) -> Result<()> {
+        let (host, far) = (&*self.host, &*self.far);
+        ip(&[
+            "-n",
+            far,
+            "addr",
+            "add",
+            "2001:db8:1::2/64",
+            "dev",
+            "far0",
+            "nodad",
+        ])?;
+        ip(&[
+            "-n",
+            far,
+            "addr",
+            "add",
+            &format!("{SITE6}/128"),
+            "dev",
+            "lo",
+            "nodad",
+        ])?;
+        // Back to whoever is on the other end.
+        ip(&[
+            "-n",
+            host,
+            "addr",
+            "add",
+            "2001:db8:1::1/64",
+            "dev",
+            "up0",
+            "nodad",
+        ])?;
+        ip(&[
+            "-n",
+            host,
+            "-6",
+            "route",
+            "add",
+            "default",
+            "via",
+            "2001:db8:1::2",
+        ])
     }
 
     /// Runs a program on the host. Gives whether it succeeded, and what it printed.
@@ -239,6 +350,7 @@ impl Drop for Internet {
         if let Some(mut web) = self.web.take() {
             let _ = web.wait();
         }
+        let _ = std::fs::remove_dir_all(self.etc());
     }
 }
 

@@ -25,7 +25,7 @@ mod user;
 pub use backend::{Backend, program_absence, root_absence};
 pub use home::{HUNG, Home};
 pub use hosted::Hosted;
-pub use internet::{Internet, SITES};
+pub use internet::{Internet, SITE6, SITES};
 pub use mirror::lay_mirror;
 pub use output::Output;
 pub use registry::{OciImage, PASSWORD, Registry, USER};

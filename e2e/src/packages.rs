@@ -70,11 +70,11 @@ pub struct Stuff {
     absent: Vec<(Client, String)>,
 }
 
+/// Puts what a client needs into the directory, and gives lines for the environment.
+type Look = fn(&Path) -> Result<String>;
+
 const MANIFEST: &str = "[package]\nname = \"fetches\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
                         [dependencies]\nitoa = \"1\"\n";
-
-/// Looks for what one client needs, in a directory for it, and gives lines of the environment.
-type Look = fn(&Path) -> Result<String>;
 
 impl Stuff {
     /// Looked for once: each client is asked on this host for what the guest needs of it, which shows as well that its registry

@@ -37,6 +37,7 @@ pub(crate) fn examine(paths: &Paths, network: &Network) -> DoctorReport {
     checks.extend(check_directories(paths));
     checks.push(check_space(paths));
     checks.push(check_kernels(paths));
+    checks.extend(check_way_out(paths, network));
     checks.push(check_images(paths));
     checks.push(check_daemon(paths));
     let usable = usable && !checks.iter().any(|check| check.status == CheckStatus::Failed);
@@ -229,6 +230,13 @@ fn check_network(paths: &Paths, network: &Network) -> Check {
         ),
         Seen::Failing(error) => warning("network", chain(&error), error.hints().join("; ")),
     }
+}
+
+/// Whether what leads a rootless network out does so as it should; nothing where VMs have none.
+fn check_way_out(paths: &Paths, network: &Network) -> Option<Check> {
+    let config = Config::load(paths).unwrap_or_default();
+    let fault = network.fault_of_way_out(config.network)?;
+    Some(warning("passt", fault.problem, fault.hint))
 }
 
 /// Whether the host's programs find VMs by name at the loopback address; nothing where they are not to.

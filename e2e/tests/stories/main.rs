@@ -24,6 +24,7 @@ mod identity;
 mod image_catalogs;
 mod images;
 mod lives;
+mod moving_hosts;
 mod networks;
 mod packages;
 mod pull_faults;
@@ -127,6 +128,7 @@ fn main() {
         hostile_images::STORIES,
         hostile_trust::STORIES,
         networks::STORIES,
+        moving_hosts::STORIES,
         packages::STORIES,
         rootless::STORIES,
         real_networks::STORIES,

@@ -1,6 +1,7 @@
 //! The network of a plain user, without anything of root's.
 
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Internet, SITES};
@@ -93,6 +94,10 @@ fn of_their_own(backend: Backend) -> Result<()> {
     home.banger(["vm", "start", "peer"])?.ok()?;
     let said = home.banger(["doctor"])?.text();
     ensure!(said.contains("rootless: "), "{said}");
+    let version = Command::new("pasta").arg("--version").output()?.stdout;
+    if String::from_utf8_lossy(&version).contains("unknown version") {
+        ensure!(said.contains("passt") && said.contains("git20250503"), "{said}");
+    }
     // Neither a VMM nor the helper can do more in there than it must.
     let machine = home.vm("web")?.machine.context("it runs")?.pid;
     for (pid, capabilities) in [

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use banger_root::kernel::Watch;
 
+use super::Helper;
 use super::names::Names;
 
-/// Looks around, and again whenever the host's network changes, for as long as the process lives.
-pub(super) fn follow(names: &Arc<Names>) {
+/// Looks around, and again whenever the host's network changes, for as long as the process lives. A network of this user's own
+/// leads out again then where it did not, or not as this host does by now.
+pub(super) fn follow(names: &Arc<Names>, helper: &Arc<Helper>) {
     let first = || -> io::Result<Watch> {
         let watch = Watch::open()?;
         names.refuse(watch.look()?.refused());
@@ -19,9 +21,12 @@ pub(super) fn follow(names: &Arc<Names>) {
         Ok(watch) => watch,
         Err(error) => return cannot(&error),
     };
-    let names = Arc::clone(names);
+    let (names, helper) = (Arc::clone(names), Arc::clone(helper));
     std::thread::spawn(move || {
-        let ended = watch.follow(|around| names.refuse(around.refused()));
+        let ended = watch.follow(|around| {
+            names.refuse(around.refused());
+            helper.rootless().keep_open();
+        });
         ended.unwrap_or_else(|error| cannot(&error));
     });
 }

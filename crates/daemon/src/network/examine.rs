@@ -6,7 +6,7 @@ use banger_model::network::Finding;
 use banger_root::wire::Status;
 use banger_root::{CallError, Client};
 
-use super::outside::Outside;
+use super::outside::{self, Outside};
 use super::{Error, Network, Way, helper, way};
 use crate::config::NetworkChoice;
 use crate::error::chain;
@@ -58,6 +58,17 @@ impl Network {
         }
     }
 
+    /// What is wrong with the program that leads a rootless network out, where VMs have such a network or would have one.
+    pub(crate) fn fault_of_way_out(&self, choice: NetworkChoice) -> Option<Finding> {
+        let has_root = |socket| Client::connect(socket).is_ok();
+        let is_rootless = match choice {
+            NetworkChoice::Off | NetworkChoice::Helper => false,
+            NetworkChoice::Rootless => true,
+            NetworkChoice::Auto => !self.helper.root().is_some_and(has_root),
+        };
+        is_rootless.then(outside::fault).flatten()
+    }
+
     fn examine_rootless(&self, why: Option<String>) -> Seen {
         let rootless = self.helper.rootless();
         match ask(Way::Rootless, &rootless.socket()) {
@@ -70,7 +81,7 @@ impl Network {
                 if !rootless.helper().is_some_and(|helper| Outside::is_open(&helper)) {
                     findings.push(Finding {
                         problem: "pasta does not run, so VMs reach nothing outside".to_owned(),
-                        hint: "it is started again with the next VM that starts".to_owned(),
+                        hint: "it is started again when this host has a way out, and with the next VM that starts".to_owned(),
                     });
                 }
                 Seen::There {

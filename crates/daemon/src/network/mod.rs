@@ -111,7 +111,7 @@ impl Network {
 
     /// Listens to the helpers for flows from now on, and keeps in `database` what VMs learn. Call it in the runtime, once.
     pub(crate) fn listen(&self, database: &Arc<Database>) {
-        around::follow(&self.names);
+        around::follow(&self.names, &self.helper);
         let book = Arc::new(Bookkeeper {
             names: Arc::clone(&self.names),
             egress: Arc::clone(&self.egress),

@@ -84,6 +84,16 @@ impl Rootless {
         &self.outside
     }
 
+    /// Sees to it that they lead out as this host does by now.
+    pub(super) fn keep_open(&self) {
+        let Some(helper) = self.is_there().then(|| self.helper()).flatten() else {
+            return;
+        };
+        if let Err(why) = self.outside.keep(&helper) {
+            tracing::warn!("VMs reach nothing outside: {why}");
+        }
+    }
+
     /// The helper, if it lives: the process that listens at its socket.
     pub(super) fn helper(&self) -> Option<ProcessId> {
         let socket = UnixStream::connect(self.socket()).ok()?;

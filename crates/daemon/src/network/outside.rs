@@ -1,13 +1,20 @@
 //! The way out of a user's own network: `pasta` (package `passt`), which takes the packets that leave by the interface
 //! `outside` and makes sockets of this host of them. Nothing leads in, and nothing to this host.
+//!
+//! It has the protocols that this host had a way out by when it was started, and does not start where there was none. So where
+//! that comes later (a laptop that wakes up, a network with IPv4 after one without), another one is started in its place.
 
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 
+use banger_model::network::Finding;
 use banger_vmm::{ProcessId, Within, enter};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, pidfd_send_signal};
 
 use super::unable::Unable;
 
@@ -17,11 +24,19 @@ const INTERFACE: &str = "outside";
 /// are removed there at once, Debian 12's sees the first. So nothing else is in it.
 const LINK: &str = "out/namespace";
 const LOG: &str = "pasta.log";
+const PID: &str = "pasta.pid";
+/// How long it may take to end.
+const ENDING: Timespec = Timespec {
+    tv_sec: 2,
+    tv_nsec: 0,
+};
 
 /// What leads out of the namespace.
 #[derive(Debug)]
 pub(super) struct Outside {
     dir: PathBuf,
+    /// One is started at a time.
+    turns: Mutex<()>,
 }
 
 /// Where pasta is.
@@ -32,9 +47,55 @@ pub(super) fn program() -> Result<PathBuf, Unable> {
     })
 }
 
+/// The first pasta that is known to pass on all ends of connections: Debian 13's. Debian 12's, of 20230309, is known not to: it
+/// was tried without a VM, too.
+const RIGHT: u32 = 2025_05_03;
+
+/// What is wrong with it, by what it says of its version.
+pub(super) fn fault() -> Option<Finding> {
+    let mut command = Command::new(program().ok()?);
+    let said = command.env_clear().arg("--version").output().ok()?;
+    fault_of(
+        String::from_utf8_lossy(&said.stdout)
+            .lines()
+            .next()
+            .unwrap_or_default(),
+    )
+}
+
+fn fault_of(line: &str) -> Option<Finding> {
+    let which = match dated(line) {
+        Some(date) if date >= RIGHT => return None,
+        Some(date) => format!("pasta is of {date}"),
+        // Such as Debian 12's.
+        None => "pasta is of no version that it knows".to_owned(),
+    };
+    Some(Finding {
+        problem: format!(
+            "{which}, and loses the end of a connection whose client closed its own direction first, or repeats what comes \
+             then: programs such as `printf … | nc` get their answer, perhaps twice, and wait on. Clients of HTTP, git and \
+             SSH do not do that"
+        ),
+        hint: "install passt 0.0~git20250503 or later, as Debian 13 has it".to_owned(),
+    })
+}
+
+/// The date that is a version of passt's: `0.0~git20230309.7c7625d-1`, `0^20250503.g587980c-1`, `2025_05_03.587980c`.
+fn dated(line: &str) -> Option<u32> {
+    let words = line.split(|c: char| !c.is_ascii_digit() && c != '_');
+    let mut numbers = words.map(|word| word.replace('_', ""));
+    numbers
+        .find(|word| word.len() == 8 && word.starts_with("20"))?
+        .parse()
+        .ok()
+}
+
 impl Outside {
     pub(super) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self {
+            dir: dir.to_owned(),
+            turns: Mutex::default(),
+        }
     }
 
     /// Whether the network of `helper` leads out.
@@ -47,6 +108,52 @@ impl Outside {
 
     /// Lets the network of `helper` lead out, but not to this host. What did before goes on.
     pub(super) fn open(&self, helper: &ProcessId) -> Result<(), String> {
+        let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        self.open_alone(helper)
+    }
+
+    /// The same again after this host's network changed: where nothing leads out, or not by a protocol that is needed. A host
+    /// without a way out has nothing to lead to.
+    pub(super) fn keep(&self, helper: &ProcessId) -> Result<(), String> {
+        let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = Ways::of("self");
+        if Self::is_open(helper) {
+            let inside = Ways::of(&helper.pid.to_string());
+            if !host.are_missing_in(inside) {
+                return Ok(());
+            }
+            tracing::info!(
+                ?host,
+                ?inside,
+                "what leads VMs out is started anew: this host has another way out"
+            );
+            self.close(helper)?;
+        } else if host == Ways::default() {
+            return Ok(());
+        }
+        self.open_alone(helper)
+    }
+
+    /// Ends what leads out.
+    fn close(&self, helper: &ProcessId) -> Result<(), String> {
+        let pid = std::fs::read_to_string(self.dir.join(PID)).unwrap_or_default();
+        let of_ours = |process: &ProcessId| {
+            // Its number may be another's by now.
+            let name = std::fs::read_to_string(format!("/proc/{}/comm", process.pid)).unwrap_or_default();
+            let user = |pid| std::fs::read_link(format!("/proc/{pid}/ns/user")).ok();
+            name.starts_with("pas") && user(process.pid) == user(helper.pid)
+        };
+        let process = pid.trim().parse().ok().and_then(|pid| ProcessId::of(pid).ok());
+        let held = process.filter(of_ours).map(|process| process.open());
+        let Some(held) = held.transpose().map_err(|error| error.to_string())?.flatten() else {
+            return Err("what leads out is of an earlier version; start these VMs again".to_owned());
+        };
+        let ended = pidfd_send_signal(&held, Signal::KILL)
+            .and_then(|()| poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&ENDING)));
+        ended.map(drop).map_err(|error| format!("end pasta: {error}"))
+    }
+
+    fn open_alone(&self, helper: &ProcessId) -> Result<(), String> {
         if Self::is_open(helper) {
             return Ok(());
         }
@@ -106,11 +213,142 @@ impl Outside {
                 "--netns",
             ])
             .arg(&link)
+            .arg("--pid")
+            .arg(self.dir.join(PID))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
         // As a user of the namespaces it takes no other user's rights, also where this daemon is root.
         enter(&mut command, helper, Within::UsersAsRoot)?;
         command.status()
+    }
+}
+
+/// The protocols by which a network leads out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Ways {
+    v4: bool,
+    v6: bool,
+}
+
+impl Ways {
+    /// Those of a process's network.
+    fn of(process: &str) -> Self {
+        let table = |name| std::fs::read_to_string(format!("/proc/{process}/net/{name}")).unwrap_or_default();
+        Self::in_tables(&table("route"), &table("ipv6_route"))
+    }
+
+    /// Whether what leads out by these is of no use where this host has those: not by IPv4, or by none that there is. To end
+    /// it ends connections, so that it may lack IPv6 beside an IPv4 that works.
+    fn are_missing_in(self, inside: Self) -> bool {
+        let shared = self.v4 && inside.v4 || self.v6 && inside.v6;
+        self.v4 && !inside.v4 || self.v6 && !inside.v6 && !shared
+    }
+
+    /// Default routes that reach something (proc(5); linux/route.h and linux/ipv6_route.h).
+    fn in_tables(v4: &str, v6: &str) -> Self {
+        const UP: u32 = 1;
+        const REJECT: u32 = 0x200;
+        let reaches =
+            |flags: &str| u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & (UP | REJECT) == UP);
+        let fields = |line: &'_ str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let is_v4 = |line: &str| match &fields(line)[..] {
+            [_, to, _, flags, _, _, _, mask, ..] => to == "00000000" && mask == "00000000" && reaches(flags),
+            _ => false,
+        };
+        let is_v6 = |line: &str| match &fields(line)[..] {
+            [to, length, _, _, _, _, _, _, flags, link] => {
+                length == "00" && to.bytes().all(|byte| byte == b'0') && reaches(flags) && link != "lo"
+            }
+            _ => false,
+        };
+        Self {
+            v4: v4.lines().any(is_v4),
+            v6: v6.lines().any(is_v6),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V4: &str = "\
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
+eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+";
+    const V6: &str = "\
+20010db8000100000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 20010db8000100000000000000000002 00000400 00000001 00000000 00000003     eth0
+";
+    const V6_REFUSED: &str = "\
+00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo
+";
+
+    #[test]
+    fn a_way_out_is_a_default_route_that_reaches_something() {
+        let ways = |v4, v6| Ways { v4, v6 };
+        assert_eq!(Ways::in_tables(V4, V6), ways(true, true));
+        assert_eq!(Ways::in_tables(V4, V6_REFUSED), ways(true, false));
+        assert_eq!(Ways::in_tables("", V6), ways(false, true));
+        let connected: String = V4
+            .lines()
+            .filter(|line| !line.contains("\t00000000\t0102"))
+            .collect();
+        assert_eq!(Ways::in_tables(&connected, ""), Ways::default());
+        let refused = V4.replace("0003", "0201");
+        assert_eq!(Ways::in_tables(&refused, ""), Ways::default());
+    }
+
+    #[test]
+    fn a_version_is_judged_by_its_date() {
+        for right in [
+            "pasta 0.0~git20250503.587980c-2+deb13u1",
+            "pasta 0^20250503.g587980c-1.fc42.x86_64",
+            "pasta 2025_06_11.0293c6f",
+            "passt 20260101",
+        ] {
+            assert_eq!(fault_of(right), None);
+        }
+        let old = fault_of("pasta 0.0~git20230309.7c7625d-1").unwrap();
+        assert!(
+            old.problem.starts_with("pasta is of 20230309, and loses"),
+            "{old:?}"
+        );
+        for unknown in ["pasta unknown version", "", "pasta 1.2.3"] {
+            let fault = fault_of(unknown).unwrap();
+            assert!(
+                fault.problem.contains("no version") && fault.hint.contains("20250503"),
+                "{fault:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_leads_out_is_renewed_only_where_it_is_of_no_use() {
+        let ways =
+            [(false, false), (true, false), (false, true), (true, true)].map(|(v4, v6)| Ways { v4, v6 });
+        let [none, v4, v6, both] = ways;
+        for (host, inside) in [
+            (v4, v6),
+            (both, v6),
+            (v6, v4),
+            (v4, none),
+            (v6, none),
+            (both, none),
+        ] {
+            assert!(host.are_missing_in(inside), "{host:?} {inside:?}");
+        }
+        for (host, inside) in [
+            (v4, v4),
+            (v4, both),
+            (v6, both),
+            (both, v4),
+            (none, v4),
+            (none, both),
+        ] {
+            assert!(!host.are_missing_in(inside), "{host:?} {inside:?}");
+        }
     }
 }
