@@ -48,8 +48,8 @@ pub(super) fn program() -> Result<PathBuf, Unable> {
 }
 
 /// The first pasta that is known to pass on all ends of connections: Debian 13's. Debian 12's, of 20230309, is known not to: it
-/// was tried without a VM, too.
-const RIGHT: u32 = 2025_05_03;
+/// was tried without a VM, too. A date, YYYYMMDD.
+const RIGHT: u32 = 20_250_503;
 
 /// What is wrong with it, by what it says of its version.
 pub(super) fn fault() -> Option<Finding> {
