@@ -55,19 +55,20 @@ impl Vms {
         }))
     }
 
-    /// Brings back what a VM has of work that is not on the host, where the configuration says so: a command that was killed could
-    /// not do it before its VM goes.
-    async fn bring_back(&self, name: &VmName) {
+    /// Pulls the work of a VM that is not on the host, where the configuration says so: a command that was killed could not do
+    /// it before its VM goes. Returns whether nothing is lost when the VM goes now.
+    async fn bring_back(&self, name: &VmName) -> bool {
         let context = &self.context;
         let Ok(handle) = self.find(name.as_str()) else {
-            return;
+            return true;
         };
         let (Ok(config), Ok(live)) = (context.config(), handle.live()) else {
-            return;
+            return true;
         };
         if !config.auto_export {
-            return;
+            return true;
         }
+        let mut has_all = true;
         let state = handle.state();
         let place = workspace::Place {
             vm: name.to_string(),
@@ -87,9 +88,11 @@ impl Vms {
                 Ok(()) => tracing::info!(vm = %name, path, "the work was brought back"),
                 Err(error) => {
                     tracing::error!(vm = %name, path, what = unsaved.what, error = %chain(&error), "could not bring work back");
+                    has_all = false;
                 }
             }
         }
+        has_all
     }
 
     /// Lets go of the VMs whose commands ended with an earlier daemon.
@@ -125,7 +128,11 @@ impl Drop for Held {
         }
         tokio::spawn(async move {
             tracing::info!(vm = %name, "its command has ended; it goes with that");
-            vms.bring_back(&name).await;
+            if !vms.bring_back(&name).await {
+                // Nobody is there to be asked. The next daemon tries again, and `vm delete -f` loses the work.
+                tracing::error!(vm = %name, "kept: its work is not on the host");
+                return;
+            }
             if let Err(error) = vms.delete(name.as_str()).await
                 && is_there(&vms, &name)
             {

@@ -1,6 +1,8 @@
 //! Work that comes back.
 
 use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
@@ -224,9 +226,7 @@ pub(super) fn unsaved_work_is_told(backend: Backend) -> Result<()> {
 }
 
 pub(super) fn auto_export(backend: Backend) -> Result<()> {
-    let home = Home::new(&[Image::Busybox])?;
-    std::fs::create_dir_all(home.path().join("config"))?;
-    std::fs::write(home.path().join("config/config.toml"), "auto_export = true\n")?;
+    let home = home_that_exports()?;
     let Placed {
         dir: _dir,
         repository,
@@ -241,41 +241,84 @@ pub(super) fn auto_export(backend: Backend) -> Result<()> {
     home.end()
 }
 
-/// A command that is killed cannot bring the work of its VM back, nor can one whose daemon is.
-pub(super) fn auto_export_of_killed_commands(_: Backend) -> Result<()> {
+/// A home whose configuration has work pulled before a VM goes.
+fn home_that_exports() -> Result<Home> {
     let home = Home::new(&[Image::Busybox])?;
     std::fs::create_dir_all(home.path().join("config"))?;
     std::fs::write(home.path().join("config/config.toml"), "auto_export = true\n")?;
+    Ok(home)
+}
+
+/// A `vm run --rm` whose command has written `work` to the file `new`, and goes on.
+fn at_work(home: &Home, repository: &Path, work: &str) -> Result<Child> {
+    let line = format!("echo {work} > new; echo up; exec sleep 1000");
+    let mut client = home
+        .command([
+            "vm", "run", "--rm", "--name", "web", "--image", "busybox", "--vmm", "fake",
+        ])
+        .args(["--kernel", "debian", "--memory", "512M"])
+        .arg(repository)
+        .args(["--", "sh", "-c", &line])
+        .spawn()?;
+    let mut up = [0; 3];
+    std::io::Read::read_exact(client.stdout.as_mut().context("its output")?, &mut up)?;
+    Ok(client)
+}
+
+fn kill_daemon(home: &Home) -> Result<()> {
+    let daemon = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
+    Ok(kill_process(daemon, Signal::KILL)?)
+}
+
+fn came(repository: &Path, work: &str) -> Result<()> {
+    let shown = run(repository, &["show", "refs/banger/web/work:new"])?.stdout;
+    ensure!(
+        shown == format!("{work}\n").as_bytes(),
+        "{work}: it did not come: {shown:?}"
+    );
+    Ok(())
+}
+
+/// A command that is killed cannot bring the work of its VM back, nor can one whose daemon is.
+pub(super) fn auto_export_of_killed_commands(_: Backend) -> Result<()> {
+    let home = home_that_exports()?;
     let dir = tempfile::tempdir()?;
     let repository = awkward::make(dir.path(), &SMALL)?;
     for victim in ["client", "daemon"] {
-        let line = format!("echo work of the {victim} > new; echo up; exec sleep 1000");
-        let mut client = home
-            .command([
-                "vm", "run", "--rm", "--name", "web", "--image", "busybox", "--vmm", "fake",
-            ])
-            .args(["--kernel", "debian", "--memory", "512M"])
-            .arg(&repository)
-            .args(["--", "sh", "-c", &line])
-            .spawn()?;
-        let mut up = [0; 3];
-        std::io::Read::read_exact(client.stdout.as_mut().context("its output")?, &mut up)?;
+        let work = format!("work of the {victim}");
+        let mut client = at_work(&home, &repository, &work)?;
         match victim {
             "client" => client.kill()?,
-            _ => {
-                let daemon = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
-                kill_process(daemon, Signal::KILL)?;
-            }
+            _ => kill_daemon(&home)?,
         }
         client.wait_with_output()?;
         crate::hostile_state::until_none(&home)?;
-        let shown = run(&repository, &["show", "refs/banger/web/work:new"])?.stdout;
-        let expected = format!("work of the {victim}\n");
-        ensure!(
-            shown == expected.as_bytes(),
-            "{victim}: it did not come: {shown:?}"
-        );
+        came(&repository, &work)?;
         banger_cases::refused("state", &format!("remove-on-exit.work-of-a-killed-{victim}"));
     }
+    home.end()
+}
+
+/// Work that has no place to go keeps its VM, until it has one.
+pub(super) fn work_without_a_place(_: Backend) -> Result<()> {
+    let home = home_that_exports()?;
+    let dir = tempfile::tempdir()?;
+    let repository = awkward::make(dir.path(), &SMALL)?;
+    let mut client = at_work(&home, &repository, "work")?;
+    let away = dir.path().join("away");
+    std::fs::rename(&repository, &away)?;
+    client.kill()?;
+    client.wait_with_output()?;
+    let log = home.path().join("state/bangerd.log");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !std::fs::read_to_string(&log)?.contains("kept: its work is not on the host") {
+        ensure!(Instant::now() < deadline, "nothing was tried");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    home.vm("web")?;
+    std::fs::rename(&away, &repository)?;
+    kill_daemon(&home)?;
+    crate::hostile_state::until_none(&home)?;
+    came(&repository, "work")?;
     home.end()
 }

@@ -43,6 +43,10 @@ pub(crate) const STORIES: &[Story] = &[
         back::auto_export_of_killed_commands,
     ),
     on_the_host(
+        "a_vm_of_a_killed_command_stays_while_its_work_has_no_place",
+        back::work_without_a_place,
+    ),
+    on_the_host(
         "a_hostile_guest_leaves_the_repository_alone",
         hostile::leaves_the_repository_alone,
     ),
