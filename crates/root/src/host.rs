@@ -31,9 +31,9 @@ pub enum Step {
     /// A bridge that is up, with this address and this largest packet.
     Bridge { name: String, mac: Mac, mtu: u16 },
     /// An address on an interface, with the length of its prefix.
-    Address { link: String, own: (IpAddr, u8) },
+    Address(String, IpAddr, u8),
     /// That address no more.
-    NoAddress { link: String, own: (IpAddr, u8) },
+    NoAddress(String, IpAddr, u8),
     /// A setting, by its path below `/proc/sys`, and its value.
     Setting(String, String),
     /// The packet filter's transaction: as a whole or not at all.
@@ -60,8 +60,8 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bridge { name, .. } => write!(f, "make bridge {name}"),
-            Self::Address { link, own } => write!(f, "give {link} the address {}/{}", own.0, own.1),
-            Self::NoAddress { link, own } => write!(f, "take {}/{} from {link}", own.0, own.1),
+            Self::Address(link, own, prefix) => write!(f, "give {link} the address {own}/{prefix}"),
+            Self::NoAddress(link, own, prefix) => write!(f, "take {own}/{prefix} from {link}"),
             Self::Setting(key, value) => write!(f, "set {key} to {value}"),
             Self::Filter { what, .. } => write!(f, "{what}"),
             Self::Tap { name, owner } => write!(f, "make TAP {name} for uid {owner}"),

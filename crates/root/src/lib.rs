@@ -25,4 +25,3 @@ mod user;
 pub mod wire;
 
 pub use client::{CallError, Client, Flows};
-pub use file::FileError;

@@ -17,7 +17,8 @@ use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::file::{FileError, failed};
+use crate::file::failed;
+use crate::kernel::HostError;
 
 /// The records on the disk, in a directory that is held: on the way to it may be directories that the helper may not enter.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be opened.
-    pub fn open(path: &Path) -> Result<Self, FileError> {
+    pub fn open(path: &Path) -> Result<Self, HostError> {
         let dir = rustix::fs::open(path, READ | OFlags::DIRECTORY, Mode::empty());
         let dir = dir.map_err(failed("open", path))?;
         Ok(Self {
@@ -58,7 +59,7 @@ impl Store {
     ///
     /// # Errors
     /// Something cannot be given.
-    pub fn give(&self, uid: Uid, gid: Gid) -> Result<(), FileError> {
+    pub fn give(&self, uid: Uid, gid: Gid) -> Result<(), HostError> {
         let names = self.names()?;
         let all = names.iter().map(String::as_str).chain([""]);
         all.into_iter()
@@ -66,7 +67,7 @@ impl Store {
     }
 
     /// Gives one file, if it is there; without a name, the directory.
-    pub(crate) fn give_file(&self, name: &str, uid: Uid, gid: Gid) -> Result<(), FileError> {
+    pub(crate) fn give_file(&self, name: &str, uid: Uid, gid: Gid) -> Result<(), HostError> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
         match chownat(&self.dir, name, Some(uid), Some(gid), flags) {
             Err(Errno::NOENT) => Ok(()),
@@ -75,7 +76,7 @@ impl Store {
     }
 
     /// Opens a file that a lock is held on, and makes it if there is none.
-    pub(crate) fn lock_file(&self, name: &str) -> Result<File, FileError> {
+    pub(crate) fn lock_file(&self, name: &str) -> Result<File, HostError> {
         let flags = FRESH.difference(OFlags::TRUNC);
         let file = openat(&self.dir, name, flags, Mode::RUSR | Mode::WUSR);
         file.map(File::from)
@@ -86,7 +87,7 @@ impl Store {
     ///
     /// # Errors
     /// The directory or the network's record cannot be read.
-    pub fn load(&self) -> Result<Plan, FileError> {
+    pub fn load(&self) -> Result<Plan, HostError> {
         let mut plan = Plan::default();
         for name in self.names()? {
             let slot = name
@@ -108,7 +109,7 @@ impl Store {
     }
 
     /// The names of all files.
-    fn names(&self) -> Result<Vec<String>, FileError> {
+    fn names(&self) -> Result<Vec<String>, HostError> {
         let list = || -> rustix::io::Result<Vec<String>> {
             let entries = Dir::read_from(&self.dir)?;
             let name = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
@@ -140,7 +141,7 @@ impl Store {
     }
 
     /// Records the network, or a VM. What is `durable` is on the disk when this returns.
-    pub(crate) fn write(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), FileError> {
+    pub(crate) fn write(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), HostError> {
         let fresh = format!("{name}.new");
         let write = || {
             let mut file = File::from(openat(&self.dir, &fresh, FRESH, Mode::RUSR | Mode::WUSR)?);
@@ -158,7 +159,7 @@ impl Store {
     }
 
     /// Forgets the network, or a VM.
-    pub(crate) fn forget(&self, name: &str) -> Result<(), FileError> {
+    pub(crate) fn forget(&self, name: &str) -> Result<(), HostError> {
         match unlinkat(&self.dir, name, AtFlags::empty()) {
             Err(Errno::NOENT) => Ok(()),
             removed => removed.map_err(failed("remove", &self.path.join(name))),

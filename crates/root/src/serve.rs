@@ -21,10 +21,10 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use rustix::process::{Gid, Uid};
 
 use crate::confine::{ConfineError, Who, confine};
-use crate::file::{FileError, failed, remove};
+use crate::file::{failed, remove};
 use crate::flows::FlowLog;
 use crate::helper::{Addresses, Helper, Refusal, chain};
-use crate::kernel::{Kernel, Watch, resolved::Resolved};
+use crate::kernel::{HostError, Kernel, Watch, resolved::Resolved};
 use crate::plan::Store;
 use crate::user;
 use crate::wire::{MAX_FRAME, Reply, Verb, frame, read_frame, write_frame};
@@ -67,7 +67,7 @@ pub enum ServeError {
     NotRoot,
     /// A directory, the lock, a record or the socket.
     #[error(transparent)]
-    File(#[from] FileError),
+    File(#[from] HostError),
     /// Another helper has this plan.
     #[error("another banger-root serves {0}")]
     Running(PathBuf),
@@ -101,18 +101,13 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let listener = listen(&fresh, config.owner).map_err(failed("make the socket", &fresh))?;
     fs::rename(&fresh, &path).map_err(failed("show the socket", &path))?;
     let is_apart = config.apart.is_some();
-    let resolved = if is_apart {
-        Ok(Resolved::default())
-    } else {
-        Resolved::start(config.owner)
-    };
+    let resolved = (!is_apart).then(|| Resolved::start(config.owner));
     let store = ground.store.clone();
     let mut helper = open(config, ground)?;
-    helper.resolved = noted("the host's resolver will not be told", resolved).unwrap_or_default();
-    let watch = config
-        .apart
-        .clone()
-        .map_or_else(|| Watch::open().map(Arc::new), Ok);
+    let resolved = noted("the host's resolver will not be told", resolved.transpose());
+    helper.resolved = resolved.flatten().unwrap_or_default();
+    let host = config.apart.clone();
+    let watch = host.map_or_else(|| Watch::open().map(Arc::new), Ok);
     let watch = watch.map_err(ServeError::Around)?;
     helper.plan.around = watch.look().map_err(ServeError::Around)?;
     let flows = noted("no flows will be told", FlowLog::open(config.owner));
@@ -172,7 +167,8 @@ struct Ground {
     store: Store,
     /// What all owners' helpers on this host take turns by.
     addresses: File,
-    user: user::Helper,
+    /// Who the helper becomes.
+    user: (Uid, Gid),
 }
 
 /// That, and the right to be the one that works on this plan.
@@ -187,7 +183,7 @@ fn prepare(config: &Config) -> Result<(Ground, File), ServeError> {
     let (store, lock) = own(&config.state_dir, user, config.apart.is_some())?;
     let addresses = Store::open(&config.socket_dir)?.lock_file("addresses.lock")?;
     if config.apart.is_none() {
-        user.may_make_taps()?;
+        user::may_make_taps(user.1)?;
     }
     let ground = Ground {
         store,
@@ -199,7 +195,7 @@ fn prepare(config: &Config) -> Result<(Ground, File), ServeError> {
 
 /// The records, locked, and the user's that the helper becomes. Root may have no right to pass over the modes of files, so
 /// the directory is root's meanwhile.
-fn own(dir: &Path, user: user::Helper, apart: bool) -> Result<(Store, File), ServeError> {
+fn own(dir: &Path, (uid, gid): (Uid, Gid), apart: bool) -> Result<(Store, File), ServeError> {
     let before = fs::symlink_metadata(dir).map_err(failed("look at", dir))?;
     let give = |uid, gid| lchown(dir, Some(uid), Some(gid)).map_err(failed("take", dir));
     give(0, 0)?;
@@ -212,7 +208,7 @@ fn own(dir: &Path, user: user::Helper, apart: bool) -> Result<(Store, File), Ser
         return Err(ServeError::Running(dir.to_owned()));
     }
     if !apart {
-        store.give(user.uid, user.gid)?;
+        store.give(uid, gid)?;
     }
     Ok((store, lock))
 }
@@ -225,7 +221,7 @@ fn open(config: &Config, ground: Ground) -> Result<Helper, ServeError> {
     let is_apart = config.apart.is_some();
     let who = match is_apart {
         true => Who::Apart,
-        false => Who::Helper(ground.user.uid, ground.user.gid, resolvers),
+        false => Who::Helper(ground.user.0, ground.user.1, resolvers),
     };
     let confinement = confine(who, &[ground.store.as_fd()])?;
     confinement.iter().for_each(log);
@@ -380,7 +376,7 @@ fn listen(path: &Path, owner: u32) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn directory(path: &Path, mode: u32) -> Result<(), FileError> {
+fn directory(path: &Path, mode: u32) -> Result<(), HostError> {
     let made = DirBuilder::new().recursive(true).mode(mode).create(path);
     // Root without the right to change what is another user's has nothing to change in what a helper of before left.
     let kept = made.and_then(|()| match fs::metadata(path)?.permissions().mode() & 0o7777 {

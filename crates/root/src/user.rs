@@ -6,7 +6,8 @@ use std::path::Path;
 
 use rustix::process::{Gid, Uid};
 
-use crate::file::{FileError, failed};
+use crate::file::failed;
+use crate::kernel::HostError;
 
 /// The user that `banger system install` makes.
 const NAME: &str = "banger-root";
@@ -14,19 +15,11 @@ const NAME: &str = "banger-root";
 const FALLBACK: u32 = 61_053;
 const TUN: &str = "/dev/net/tun";
 
-/// Who the helper is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Helper {
-    pub(crate) uid: Uid,
-    pub(crate) gid: Gid,
-}
-
 /// The helper's user, as the host knows it.
-pub(crate) fn helper() -> Helper {
+pub(crate) fn helper() -> (Uid, Gid) {
     let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let (uid, gid) = entry(&known).unwrap_or((FALLBACK, FALLBACK));
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    Helper { uid, gid }
+    (Uid::from_raw(uid), Gid::from_raw(gid))
 }
 
 /// The numbers in the user's line of passwd(5). One that is root's is no user of the helper's own.
@@ -39,25 +32,22 @@ fn entry(text: &str) -> Option<(u32, u32)> {
     Some((number()?, number()?))
 }
 
-impl Helper {
-    /// Lets the helper's group open the device of TAPs where all may not: on hosts without udev it is root's alone. What
-    /// someone decided about it stays.
-    pub(crate) fn may_make_taps(self) -> Result<(), FileError> {
-        let path = Path::new(TUN);
-        let Ok(metadata) = fs::metadata(path) else {
-            return Ok(());
-        };
-        let (mode, group) = (metadata.mode(), metadata.gid());
-        let own = self.gid.as_raw();
-        if mode & 0o006 == 0o006 || (group == own && mode & 0o060 == 0o060) || (group != 0 && group != own) {
-            return Ok(());
-        }
-        chown(path, None, Some(own)).map_err(failed("give the helper", path))?;
-        let open = fs::Permissions::from_mode(mode & 0o777 | 0o060);
-        fs::set_permissions(path, open).map_err(failed("open to the helper", path))
+/// Lets the helper's group open the device of TAPs where all may not: on hosts without udev it is root's alone. What
+/// someone decided about it stays.
+pub(crate) fn may_make_taps(helper: Gid) -> Result<(), HostError> {
+    let path = Path::new(TUN);
+    let Ok(metadata) = fs::metadata(path) else {
+        return Ok(());
+    };
+    let (mode, group) = (metadata.mode(), metadata.gid());
+    let own = helper.as_raw();
+    if mode & 0o006 == 0o006 || (group == own && mode & 0o060 == 0o060) || (group != 0 && group != own) {
+        return Ok(());
     }
+    chown(path, None, Some(own)).map_err(failed("give the helper", path))?;
+    let open = fs::Permissions::from_mode(mode & 0o777 | 0o060);
+    fs::set_permissions(path, open).map_err(failed("open to the helper", path))
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,10 @@
 //! Blocks of addresses of either family, and their difference and union: the interval sets of a packet filter must not overlap.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// A block of addresses, such as `10.0.0.0/8`, or one address. No bit beyond the prefix is set.
@@ -19,23 +19,11 @@ pub enum InvalidCidr {
     #[error("`{0}` is not a block of addresses: use such as 10.0.0.0/8 or fd00::/8")]
     Text(String),
     /// A prefix longer than the address.
-    #[error("a prefix of /{len} is too long for {address}")]
-    Length {
-        /// The address.
-        address: IpAddr,
-        /// The length that was asked for, in bits.
-        len: u8,
-    },
-    /// Bits beyond the prefix are set, so the writer may have meant another block.
-    #[error("{address}/{len} has bits beyond its prefix: {meant} is the block that holds it")]
-    HostBits {
-        /// The address.
-        address: IpAddr,
-        /// The length that was asked for, in bits.
-        len: u8,
-        /// The block of that length that holds the address.
-        meant: Cidr,
-    },
+    #[error("a prefix of /{1} is too long for {0}")]
+    Length(IpAddr, u8),
+    /// Bits beyond the prefix are set, so the writer may have meant another block: the one that holds the address.
+    #[error("{0}/{1} has bits beyond its prefix: {2} is the block that holds it")]
+    HostBits(IpAddr, u8, Cidr),
 }
 
 impl Cidr {
@@ -44,15 +32,10 @@ impl Cidr {
     /// # Errors
     /// The prefix is too long, or bits beyond it are set.
     pub fn new(address: IpAddr, len: u8) -> Result<Self, InvalidCidr> {
-        let block = Self::around(address, len).ok_or(InvalidCidr::Length { address, len })?;
-        if block.first() == address {
-            Ok(block)
-        } else {
-            Err(InvalidCidr::HostBits {
-                address,
-                len,
-                meant: block,
-            })
+        match Self::around(address, len) {
+            Some(block) if block.first() == address => Ok(block),
+            Some(meant) => Err(InvalidCidr::HostBits(address, len, meant)),
+            None => Err(InvalidCidr::Length(address, len)),
         }
     }
 
@@ -60,11 +43,6 @@ impl Cidr {
     pub fn around(address: IpAddr, len: u8) -> Option<Self> {
         let block = IpNet::new(address, len).ok()?;
         Some(Self(block.trunc()))
-    }
-
-    /// A block of which the caller knows that no bit beyond the prefix is set.
-    pub(super) const fn fixed_v4(first: Ipv4Addr, len: u8) -> Self {
-        Self(IpNet::V4(Ipv4Net::new_assert(first, len)))
     }
 
     /// The block that is one address.
@@ -109,11 +87,8 @@ impl Cidr {
 
     /// What is left of this block without `holes`.
     pub fn without(self, holes: &[Self]) -> Vec<Self> {
-        let holes: Vec<Self> = holes
-            .iter()
-            .filter(|hole| hole.overlaps(&self))
-            .copied()
-            .collect();
+        let inside = holes.iter().filter(|hole| hole.overlaps(&self));
+        let holes: Vec<Self> = inside.copied().collect();
         if holes.is_empty() {
             return vec![self];
         }
@@ -150,18 +125,13 @@ impl FromStr for Cidr {
 
     fn from_str(text: &str) -> Result<Self, InvalidCidr> {
         let invalid = || InvalidCidr::Text(text.to_owned());
-        let (address, len) = match text.split_once('/') {
-            Some((address, len)) => (address, Some(len)),
-            None => (text, None),
+        let Some((address, len)) = text.split_once('/') else {
+            return text.parse().map(Self::host).map_err(|_| invalid());
         };
-        let address: IpAddr = address.parse().map_err(|_| invalid())?;
-        match len {
-            None => Ok(Self::host(address)),
-            Some(len) if len.bytes().all(|b| b.is_ascii_digit()) => {
-                Self::new(address, len.parse().map_err(|_| invalid())?)
-            }
-            Some(_) => Err(invalid()),
-        }
+        let address = address.parse().map_err(|_| invalid())?;
+        // A number of this kind may have a sign, a length may not.
+        let len = len.parse().ok().filter(|_| !len.starts_with('+'));
+        Self::new(address, len.ok_or_else(invalid)?)
     }
 }
 
@@ -169,7 +139,7 @@ as_text!(Cidr);
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use proptest::prelude::*;
 

@@ -1,7 +1,6 @@
 //! What a VM may reach, as the root helper is told it.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -35,12 +34,6 @@ impl NetMode {
             Self::Allow => "allow",
             Self::Learn => "learn",
         }
-    }
-}
-
-impl fmt::Display for NetMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 
@@ -105,12 +98,10 @@ impl Rules {
 
     /// Single addresses with a port: named so exactly that they may even be resolvers.
     pub fn exact(&self) -> BTreeSet<(IpAddr, u16)> {
-        let exact = |rule: &NetRule| {
-            rule.port
-                .filter(|_| rule.net.is_host())
-                .map(|port| (rule.net.first(), port))
-        };
-        self.nets.iter().filter_map(exact).collect()
+        let hosts = self.nets.iter().filter(|rule| rule.net.is_host());
+        hosts
+            .filter_map(|rule| Some((rule.net.first(), rule.port?)))
+            .collect()
     }
 
     /// The ports of the rules for blocks of addresses; none stands for every port.
@@ -131,9 +122,8 @@ impl Rules {
     }
 
     fn blocks(&self) -> impl Iterator<Item = &NetRule> {
-        self.nets
-            .iter()
-            .filter(|rule| rule.port.is_none() || !rule.net.is_host())
+        let is_block = |rule: &&NetRule| rule.port.is_none() || !rule.net.is_host();
+        self.nets.iter().filter(is_block)
     }
 }
 

@@ -15,19 +15,15 @@ impl fmt::Display for Slot {
     }
 }
 
-/// The mark of everything that banger makes on a host: interfaces begin with it, then the owner in base 36.
-fn mark(owner: u32) -> String {
-    format!("bgr{}", base36(owner))
-}
-
-/// The name of a user's bridge, such as `bgrrs` for uid 1000.
+/// The name of a user's bridge, such as `bgrrs` for uid 1000: banger's mark, then the owner in base 36. The names of all that is
+/// made for that user on a host begin so.
 pub fn bridge_name(owner: u32) -> String {
-    mark(owner)
+    format!("bgr{}", base36(owner))
 }
 
 /// What the names of all TAPs with a VM begin with.
 pub fn tap_prefix(owner: u32) -> String {
-    format!("{}-", mark(owner))
+    format!("{}-", bridge_name(owner))
 }
 
 /// The name of the TAP of a VM: at most 15 bytes, which is what the kernel takes.
@@ -44,7 +40,7 @@ pub fn slot_of_tap(owner: u32, name: &str) -> Option<Slot> {
 
 /// What the names of all TAPs without a VM begin with.
 pub fn spare_prefix(owner: u32) -> String {
-    format!("{}+", mark(owner))
+    format!("{}+", bridge_name(owner))
 }
 
 /// The name of a TAP that waits for a VM.

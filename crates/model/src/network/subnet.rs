@@ -1,19 +1,11 @@
 //! The addresses of a user's VMs: an IPv4 block of the private ranges, and an IPv6 block of unique local addresses.
 
-use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use super::{Cidr, InvalidCidr, Slot};
-
-/// The private ranges of RFC 1918, of which a subnet is a part.
-pub(super) const PRIVATE: [Cidr; 3] = [
-    Cidr::fixed_v4(Ipv4Addr::new(172, 16, 0, 0), 12),
-    Cidr::fixed_v4(Ipv4Addr::new(10, 0, 0, 0), 8),
-    Cidr::fixed_v4(Ipv4Addr::new(192, 168, 0, 0), 16),
-];
 
 /// The IPv4 addresses of a user's VMs: the first is the gateway's, then each slot has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,7 +54,9 @@ impl Subnet {
 
     /// That a block may be divided among networks.
     pub(super) fn check_room(block: Cidr) -> Result<(), InvalidSubnet> {
-        if !PRIVATE.iter().any(|range| range.covers(&block)) {
+        // The ends of a block are in one of the private ranges only if all of it is.
+        let is_private = |end| matches!(end, IpAddr::V4(v4) if v4.is_private());
+        if !is_private(block.first()) || !is_private(block.last()) {
             Err(InvalidSubnet::NotPrivate(block))
         } else if block.prefix() > 29 {
             // A part of it must be of a size that a subnet may have.
@@ -88,12 +82,6 @@ impl TryFrom<Cidr> for Subnet {
 impl From<Subnet> for Cidr {
     fn from(subnet: Subnet) -> Self {
         subnet.cidr()
-    }
-}
-
-impl fmt::Display for Subnet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 
@@ -144,12 +132,6 @@ impl TryFrom<Cidr> for Ula {
 impl From<Ula> for Cidr {
     fn from(ula: Ula) -> Self {
         ula.cidr()
-    }
-}
-
-impl fmt::Display for Ula {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::{Cidr, InvalidSubnet, Network, Subnet, Ula};
@@ -27,13 +27,8 @@ pub enum Conflict {
     #[error("{0} is outside the range {1} that was fixed when the root helper was installed")]
     Outside(Cidr, Room),
     /// Someone else has them.
-    #[error("{ours} overlaps {}, which {}", .theirs.net, .theirs.by)]
-    Used {
-        /// What the network has of it.
-        ours: Cidr,
-        /// What the host uses.
-        theirs: Use,
-    },
+    #[error("{0} overlaps {net}, which {by}", net = .1.net, by = .1.by)]
+    Used(Cidr, Use),
 }
 
 /// The addresses of which an owner's network takes some: root's decision, made when the helper is installed.
@@ -75,7 +70,7 @@ impl Room {
 impl Default for Room {
     fn default() -> Self {
         Self {
-            v4: Cidr::fixed_v4(Ipv4Addr::new(172, 16, 0, 0), 16),
+            v4: Cidr(Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 16).into()),
             v6: None,
         }
     }
@@ -146,8 +141,7 @@ pub fn conflict(network: &Network, room: Option<&Room>, uses: &[Use]) -> Option<
     outside.or_else(|| {
         let meets = |used: &Use| {
             let block = blocks.iter().find(|block| used.net.overlaps(block))?;
-            let (ours, theirs) = (*block, used.clone());
-            Some(Conflict::Used { ours, theirs })
+            Some(Conflict::Used(*block, used.clone()))
         };
         uses.iter().find_map(meets)
     })
@@ -172,11 +166,8 @@ fn resolver(word: &str) -> Option<IpAddr> {
     let bare = word.split(['%', '#']).next()?;
     let v6 = || bare.strip_prefix('[')?.split_once(']')?.0.parse().ok();
     let v4 = || bare.split_once(':')?.0.parse().ok();
-    bare.parse()
-        .ok()
-        .or_else(v6)
-        .or_else(v4)
-        .map(|address: IpAddr| address.to_canonical())
+    let address: Option<IpAddr> = bare.parse().ok().or_else(v6).or_else(v4);
+    Some(address?.to_canonical())
 }
 
 #[cfg(test)]

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use libc::{c_int, c_long};
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    apply_filter,
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, apply_filter,
 };
-
-use super::ConfineError;
 
 /// Those that every architecture has.
 #[rustfmt::skip]
@@ -97,12 +95,9 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Refuses all other system calls to this thread and what it starts; gives how many are left. `any_prctl` is for a process
 /// that has no capability, whose program asks more of itself.
-pub(super) fn allow_only_needed(any_prctl: bool) -> Result<usize, ConfineError> {
-    let mut rules: Rules = ALLOWED
-        .iter()
-        .chain(&OLDER)
-        .map(|&call| (call, Vec::new()))
-        .collect();
+pub(super) fn allow_only_needed(any_prctl: bool) -> Result<usize, seccompiler::Error> {
+    let calls = ALLOWED.iter().chain(&OLDER);
+    let mut rules: Rules = calls.map(|&call| (call, Vec::new())).collect();
     rules.insert(libc::SYS_socket, one_of(0, FAMILIES.map(c_int::cast_unsigned))?);
     rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS.map(c_long::cast_unsigned))?);
     let prctls = one_of(0, PRCTLS.map(c_int::cast_unsigned))?;
@@ -120,20 +115,16 @@ pub(super) fn allow_only_needed(any_prctl: bool) -> Result<usize, ConfineError> 
     Ok(count)
 }
 
-fn program(
-    rules: Rules,
-    other: SeccompAction,
-    these: SeccompAction,
-) -> Result<BpfProgram, seccompiler::BackendError> {
+fn program(rules: Rules, other: SeccompAction, these: SeccompAction) -> Result<BpfProgram, BackendError> {
     let arch = std::env::consts::ARCH.try_into()?;
     SeccompFilter::new(rules, other, these, arch)?.try_into()
 }
 
 /// That an argument is one of these.
-fn one_of<V: Into<u64>, const N: usize>(
+fn one_of<V: Into<u64>>(
     argument: u8,
-    values: [V; N],
-) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    values: impl IntoIterator<Item = V>,
+) -> Result<Vec<SeccompRule>, BackendError> {
     let is = |value: V| {
         SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value.into())
             .and_then(|is| SeccompRule::new(vec![is]))

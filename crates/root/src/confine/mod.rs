@@ -17,23 +17,23 @@ use rustix::thread::{
     set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
-use crate::kernel::resolved;
+use crate::kernel::{nft, resolved};
 
 /// What `nft` is given too: links, filter, settings of the network.
 const AMBIENT: CapabilitySet = CapabilitySet::NET_ADMIN;
 /// What the helper keeps: that, and port 53.
 const KEPT: CapabilitySet = AMBIENT.union(CapabilitySet::NET_BIND_SERVICE);
 
-/// What its child reads, and nothing of it may be run but these.
+/// What its child reads, and nothing of it may be run but `nft` and these.
 #[rustfmt::skip]
 const READ: [&str; 8] = [
     "/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/protocols", "/etc/services", "/etc/nsswitch.conf",
     "/etc/iproute2",
 ];
-#[rustfmt::skip]
-const RUN: [&str; 6] = [
-    "/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft", "/lib64/ld-linux-x86-64.so.2",
-    "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-x86_64.so.1",
+const LOADERS: [&str; 3] = [
+    "/lib64/ld-linux-x86-64.so.2",
+    "/lib/ld-linux-aarch64.so.1",
+    "/lib/ld-musl-x86_64.so.1",
 ];
 /// Where the host's resolvers are named, and its connections. As a user who is not root, the helper reads there what all may.
 const HOST: [&str; 3] = ["/etc", "/run", "/proc/self/net"];
@@ -50,10 +50,7 @@ pub enum ConfineError {
     /// Landlock fails, where the kernel has it.
     #[error("cannot confine the file system with Landlock")]
     Landlock(#[from] RulesetError),
-    /// The filter of system calls cannot be made.
-    #[error("cannot make the filter of system calls")]
-    Filter(#[from] seccompiler::BackendError),
-    /// The kernel does not take it.
+    /// The filter of system calls cannot be made, or the kernel does not take it.
     #[error("cannot refuse system calls")]
     Seccomp(#[from] seccompiler::Error),
 }
@@ -156,7 +153,7 @@ fn landlock(who: Who<'_>, written: &[BorrowedFd<'_>]) -> Result<&'static str, Ru
         .scope(Scope::from_all(abi))?
         .create()?
         .add_rules(path_beneath_rules(READ, read))?
-        .add_rules(path_beneath_rules(&RUN[3..], run))?
+        .add_rules(path_beneath_rules(LOADERS, run))?
         .add_rules(path_beneath_rules(["/dev/null"], device))?;
     if let Who::Teller = who {
         rules = rules
@@ -165,7 +162,7 @@ fn landlock(who: Who<'_>, written: &[BorrowedFd<'_>]) -> Result<&'static str, Ru
     } else {
         rules = rules
             .add_rule(NetPort::new(53, AccessNet::BindTcp))?
-            .add_rules(path_beneath_rules(&RUN[..3], run))?
+            .add_rules(path_beneath_rules(nft::PATHS, run))?
             .add_rules(path_beneath_rules(["/proc/sys/net"], read | write))?
             .add_rules(path_beneath_rules(["/dev/net/tun"], device))?
             .add_rules(beneath)?;

@@ -11,7 +11,6 @@ use banger_model::network::{Conflict, Network, Prepared, Room, Ula, Use, bridge_
 use rustix::fs::{FlockOperation, flock};
 
 use super::{Helper, Left, Refusal};
-use crate::converge;
 use crate::kernel::{HostError, Look};
 use crate::plan::NETWORK;
 use crate::wire::Range;
@@ -130,11 +129,8 @@ impl Helper {
         act: impl FnOnce(&mut Self) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let lock = |own: &Self, how| {
-            let locked = own
-                .addresses
-                .lock
-                .as_ref()
-                .map_or(Ok(()), |file| flock(file, how));
+            let file = own.addresses.lock.as_ref();
+            let locked = file.map_or(Ok(()), |file| flock(file, how));
             locked.map_err(|errno| Refusal::Alone(errno.into()))
         };
         lock(self, FlockOperation::LockExclusive)?;
@@ -145,9 +141,9 @@ impl Helper {
 
     /// The host's settings that will be changed, as they were before banger came.
     fn settings_changed(&self) -> Result<BTreeMap<String, String>, Refusal> {
-        let observed = self.host.observe()?;
+        let site = self.site(self.host.observe()?);
         let mut before = self.settings_before();
-        for (key, _) in converge::host_settings(&observed, &|key| self.setting(key)) {
+        for (key, _) in site.settings() {
             if let Some(value) = self.host.setting(&key)? {
                 before.entry(key).or_insert(value);
             }

@@ -1,5 +1,6 @@
 //! Attaching, detaching, and changing what a VM may reach.
 
+use std::collections::BTreeSet;
 use std::time::{Instant, UNIX_EPOCH};
 
 use banger_model::network::{Mac, Member, Rules, Slot, filter, tap_name};
@@ -45,7 +46,7 @@ impl Helper {
         let new = Member::after(old.as_ref(), mac, rules, first);
         self.store.write(&member_name(slot), &new, false)?;
         self.plan.members.insert(slot, new.clone());
-        let changed = self.change_filter(slot, old.as_ref(), Some(&new));
+        let changed = self.refilter(slot, old.as_ref(), Some(&new));
         let placed = changed.map_err(Refusal::from).and_then(|()| place(self, &new));
         placed.map_err(|cause| self.put_back(slot, old, cause))
     }
@@ -57,7 +58,7 @@ impl Helper {
         };
         self.known.answers.remove(&slot);
         let mut left = self.vacate(slot);
-        left.note(self.change_filter(slot, Some(&member), None));
+        left.note(self.refilter(slot, Some(&member), None));
         if !left.is_empty() {
             self.plan.members.insert(slot, member);
             return left.done(&format!("slot {slot} could not be detached"));
@@ -83,8 +84,9 @@ impl Helper {
         let observed = (!fresh).then(|| self.host.observe());
         let observed = observed.transpose()?.unwrap_or_default();
         let tap = tap_name(self.owner, slot);
-        let mut steps = converge::attach(self.owner, self.network()?, slot, new, &observed);
-        let warm = observed.link(&tap).is_none() && self.take_spare(&tap);
+        let is_new = observed.link(&tap).is_none();
+        let mut steps = self.site(observed).attach(self.network()?, slot, new);
+        let warm = is_new && self.take_spare(&tap);
         if warm {
             steps.retain(|step| !matches!(step, Step::Tap { .. } | Step::Port { .. }));
         }
@@ -101,17 +103,14 @@ impl Helper {
     }
 
     /// One transaction of what differs. A filter that is not as the plan says (someone flushed it) is loaded whole.
-    fn change_filter(
-        &mut self,
-        slot: Slot,
-        from: Option<&Member>,
-        to: Option<&Member>,
-    ) -> Result<(), HostError> {
-        let network = self.plan.network();
+    fn refilter(&mut self, slot: Slot, from: Option<&Member>, to: Option<&Member>) -> Result<(), HostError> {
         let refused = self.plan.around.refused();
-        let change = |network| filter::member_change(self.owner, network, slot, from, to, &refused);
-        let script = network.map(change);
-        self.load("change the packet filter", script.unwrap_or_default())
+        let of = |member: Option<&Member>| match (member, self.plan.network()) {
+            (Some(member), Some(network)) => filter::elements(self.owner, network, slot, member, &refused),
+            _ => BTreeSet::new(),
+        };
+        let script = filter::change(self.owner, &of(from), &of(to));
+        self.load("change the packet filter", script)
     }
 
     /// Applies a change of the filter, or else all of it.

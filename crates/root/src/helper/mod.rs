@@ -16,9 +16,8 @@ use banger_model::network::{
     Answers, Audit, Conflict, MAX_POOL, Network, Plan, Slot, filter, spare_tap_name,
 };
 
-use crate::converge;
-use crate::file::FileError;
-use crate::host::Step;
+use crate::converge::{self, Site};
+use crate::host::{Observed, Step};
 use crate::kernel::resolved::Resolved;
 use crate::kernel::{Host, HostError};
 use crate::plan::{NETWORK, Store, member_name};
@@ -67,7 +66,7 @@ impl Helper {
         addresses: Addresses,
         host: Box<dyn Host>,
         confinement: Vec<String>,
-    ) -> Result<Self, FileError> {
+    ) -> Result<Self, HostError> {
         let plan = store.load()?;
         Ok(Self {
             owner,
@@ -131,8 +130,13 @@ impl Helper {
         prepared.map(|old| old.before.clone()).unwrap_or_default()
     }
 
-    fn setting(&self, key: &str) -> Option<String> {
-        self.host.setting(key).ok().flatten()
+    /// The host as it was looked at, to be changed.
+    fn site(&self, observed: Observed) -> Site<'_> {
+        Site {
+            owner: self.owner,
+            host: &*self.host,
+            observed,
+        }
     }
 
     /// Makes the host what the plan says.
@@ -143,7 +147,7 @@ impl Helper {
         self.look_again()?;
         let steps = self.steps()?;
         steps.iter().try_for_each(|step| self.host.apply(step))?;
-        self.known.spares = converge::spares(self.owner, &self.host.observe()?);
+        self.known.spares = self.site(self.host.observe()?).spares();
         self.learn_chains();
         self.tell_resolved();
         Ok(())
@@ -166,10 +170,8 @@ impl Helper {
     }
 
     fn steps(&self) -> Result<Vec<Step>, HostError> {
-        let (observed, script) = (self.host.observe()?, self.whole_filter());
-        let setting = |key: &str| self.setting(key);
-        let steps = converge::steps(self.owner, &self.plan, script, &observed, &setting);
-        Ok(steps)
+        let site = self.site(self.host.observe()?);
+        Ok(site.steps(&self.plan, self.whole_filter()))
     }
 
     /// The packet filter of the plan, and the answers that still live.
@@ -204,9 +206,9 @@ impl Helper {
     /// # Errors
     /// Something stays; what could be removed is gone.
     pub fn teardown(&mut self) -> Result<(), Refusal> {
-        let (observed, before) = (self.host.observe()?, self.settings_before());
+        let site = self.site(self.host.observe()?);
         let mut left = Left::default();
-        for step in converge::teardown(self.owner, &before, &observed, &|key| self.setting(key)) {
+        for step in site.teardown(&self.settings_before()) {
             left.note(self.host.apply(&step));
         }
         left.done("not everything could be removed")?;

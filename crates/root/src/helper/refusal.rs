@@ -6,7 +6,6 @@ use std::net::IpAddr;
 
 use banger_model::network::{Conflict, InvalidNetwork, InvalidRules, MAX_ALIVE, Mac, Slot};
 
-use crate::file::FileError;
 use crate::kernel::HostError;
 use crate::wire::{Failure, FailureCode, MAX_ANSWERS, Reply};
 
@@ -55,12 +54,9 @@ pub enum Refusal {
     /// Addresses change under VMs.
     #[error("VMs are attached to the network that there is: detach them before another one is prepared")]
     InUse,
-    /// The host refuses.
+    /// The host refuses, also to record the plan.
     #[error("the host refused")]
     Host(#[from] HostError),
-    /// The record fails.
-    #[error("the plan cannot be recorded")]
-    Record(#[from] FileError),
     /// The gateway's port 53.
     #[error("cannot listen at {0} port 53")]
     Dns(IpAddr, #[source] io::Error),
@@ -70,14 +66,9 @@ pub enum Refusal {
     /// Not one of the verbs.
     #[error("this is no verb")]
     NoVerb(#[source] io::Error),
-    /// The verb failed, and so did what should have undone it.
-    #[error("{cause}; and this stays: {}", left.join("; "))]
-    Left {
-        /// Why the verb failed, in words.
-        cause: String,
-        /// What could not be undone.
-        left: Vec<String>,
-    },
+    /// The verb failed, and so did what should have undone it: why, and what stays.
+    #[error("{0}; and this stays: {left}", left = .1.join("; "))]
+    Left(String, Vec<String>),
 }
 
 impl From<Refusal> for Reply {
@@ -90,10 +81,9 @@ impl From<Refusal> for Reply {
             Refusal::Flood => FailureCode::Busy,
             Refusal::Host(_)
             | Refusal::Alone(_)
-            | Refusal::Record(_)
             | Refusal::Dns(..)
             | Refusal::Flows(_)
-            | Refusal::Left { .. } => FailureCode::Host,
+            | Refusal::Left(..) => FailureCode::Host,
             // All others are about what was asked.
             _ => FailureCode::Invalid,
         };
@@ -126,22 +116,14 @@ impl Left {
     pub(super) fn done(self, cause: &str) -> Result<(), Refusal> {
         match self.0 {
             left if left.is_empty() => Ok(()),
-            left => Err(Refusal::Left {
-                cause: cause.to_owned(),
-                left,
-            }),
+            left => Err(Refusal::Left(cause.to_owned(), left)),
         }
     }
 }
 
 /// An error with all its causes, in one line.
 pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    let words: Vec<String> = causes.map(ToString::to_string).collect();
+    words.join(": ")
 }

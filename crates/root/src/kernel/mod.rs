@@ -1,13 +1,12 @@
 //! The host as the helper sees and changes it: one [`Step`] at a time, each of which may be taken twice.
 
 pub(crate) mod netlink;
-mod nft;
+pub(crate) mod nft;
 pub(crate) mod resolved;
 mod tap;
 pub(crate) mod uses;
 mod watch;
 
-use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
@@ -29,9 +28,12 @@ pub struct HostError {
     pub source: io::Error,
 }
 
-fn cannot(doing: impl Display) -> impl FnOnce(io::Error) -> HostError {
+pub(crate) fn cannot<E: Into<io::Error>>(doing: impl ToString) -> impl FnOnce(E) -> HostError {
     let doing = doing.to_string();
-    move |source| HostError { doing, source }
+    move |error: E| HostError {
+        doing,
+        source: error.into(),
+    }
 }
 
 /// A host to look at and to change. There is one, [`Kernel`]; tests put one before it whose steps fail.
@@ -89,7 +91,7 @@ impl Host for Kernel {
         let observe = || {
             let socket = netlink::questions()?;
             let mut lists = netlink::Lists::of(&socket);
-            Ok(Observed {
+            io::Result::Ok(Observed {
                 links: lists.links()?,
                 addresses: lists.addresses()?,
                 routes: lists.routes()?,
@@ -139,10 +141,7 @@ fn act(step: &Step) -> io::Result<()> {
         Step::Bridge { name, mac, mtu } => {
             change(message::bridge_message(name, &mac.octets(), (*mtu).into()))
         }
-        Step::Address {
-            link,
-            own: (address, prefix),
-        } => {
+        Step::Address(link, address, prefix) => {
             // Nobody else may be there: ports are isolated, and what they send is checked. So no duplicate is looked for.
             let message = message::address_message(libc::RTM_NEWADDR, SET, index(link)?, *address, *prefix);
             change(match Cidr::around(*address, *prefix).map(|block| block.last()) {
@@ -150,10 +149,7 @@ fn act(step: &Step) -> io::Result<()> {
                 _ => message,
             })
         }
-        Step::NoAddress {
-            link,
-            own: (address, prefix),
-        } => {
+        Step::NoAddress(link, address, prefix) => {
             let index = index(link)?;
             let own = message::address_message(libc::RTM_DELADDR, 0, index, *address, *prefix);
             removed(Ok(own))

@@ -46,27 +46,21 @@ pub(super) fn of_routes(bridge: &str) -> io::Result<Vec<Use>> {
     let mut lists = Lists::of(&socket);
     for route in lists.routes()? {
         if route.reaches() && route.prefix > 0 && others(route.link) {
-            add(
-                Cidr::around(route.first, route.prefix),
-                "this host reaches by a route",
-            );
+            let net = Cidr::around(route.first, route.prefix);
+            add(net, "this host reaches by a route");
         }
         let through = route.gateways.iter().filter(|(link, _)| others(*link));
         through.for_each(|(_, gateway)| add(Some(Cidr::host(*gateway)), "is a gateway of this host"));
     }
     let addresses = lists.addresses()?.into_iter();
     for address in addresses.filter(|address| others(Some(address.link))) {
-        add(
-            address.peer.map(Cidr::host),
-            "is an address at a link of this host",
-        );
+        let peer = address.peer.map(Cidr::host);
+        add(peer, "is an address at a link of this host");
     }
     for rule in lists.rules()? {
         if !COMMON.contains(&rule.table) {
-            add(
-                Cidr::around(rule.first, rule.prefix),
-                "is in a routing rule of this host",
-            );
+            let net = Cidr::around(rule.first, rule.prefix);
+            add(net, "is in a routing rule of this host");
         }
     }
     Ok(uses)
@@ -75,9 +69,8 @@ pub(super) fn of_routes(bridge: &str) -> io::Result<Vec<Use>> {
 /// Whom the host asks for names, but the owner's bridge: what systemd-resolved was told of that by us. `gateways` are the
 /// bridge's addresses, which resolved has from us while there is a bridge: its own file of the link may be closed to us.
 pub(super) fn of_resolvers(bridge: &str, gateways: &[IpAddr]) -> io::Result<Vec<Use>> {
-    let own = index(bridge)
-        .ok()
-        .map(|index| Path::new(RESOLVED_LINKS).join(index.to_string()));
+    let index = index(bridge).ok();
+    let own = index.map(|index| Path::new(RESOLVED_LINKS).join(index.to_string()));
     let mut told = Vec::new();
     if let Some(own) = &own {
         told.extend(gateways);

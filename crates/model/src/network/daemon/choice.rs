@@ -3,10 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
-use super::super::subnet::PRIVATE;
 use super::super::{Cidr, InvalidSubnet, Subnet};
+
+/// The private ranges of RFC 1918, of which a subnet is a part.
+const PRIVATE: [Ipv4Net; 3] = [
+    Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
+    Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
+    Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16),
+];
 
 impl Subnet {
     /// Where a subnet begins its search: 172.16.0.0/24.
@@ -16,7 +22,7 @@ impl Subnet {
 
     /// All private ranges.
     pub fn private() -> impl Iterator<Item = Cidr> {
-        PRIVATE.into_iter()
+        PRIVATE.into_iter().map(|range| Cidr(IpNet::V4(range)))
     }
 
     /// The subnet itself if it is in one of the blocks `within` and meets none that is `used`; else the first of its size that

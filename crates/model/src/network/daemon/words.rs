@@ -1,6 +1,8 @@
-//! What follows from a VM's id, and how flows are told to people.
+//! What follows from a VM's id, and how modes, networks and flows are told to people.
 
-use super::super::Mac;
+use std::fmt;
+
+use super::super::{Mac, NetMode, Subnet, Ula};
 use super::flow::{Flow, FlowRule, TCP, UDP};
 use crate::VmId;
 
@@ -9,6 +11,24 @@ impl Mac {
     pub const fn of_vm(id: &VmId) -> Self {
         let id = id.as_bytes();
         Self([0x06, id[3], id[4], id[5], id[6], id[7]])
+    }
+}
+
+impl fmt::Display for NetMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cidr().fmt(f)
+    }
+}
+
+impl fmt::Display for Ula {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cidr().fmt(f)
     }
 }
 

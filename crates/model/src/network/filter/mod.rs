@@ -137,26 +137,16 @@ pub fn elements(
         if rules.mode == NetMode::Off {
             continue;
         }
-        all.insert(leading(
-            format!("modes{f}"),
-            own,
-            format!("goto {}{f}", rules.mode),
-        ));
+        let mode = format!("goto {}{f}", rules.mode.as_str());
+        all.insert(leading(format!("modes{f}"), own, mode));
         all.insert(leading(format!("marks{f}"), own, mark.clone()));
         all.insert(element(format!("live{f}"), format!("{own} . {mark}")));
         let with_own = |set: &str, other: String| element(format!("{set}{f}"), format!("{own} . {other}"));
         let peers = rules.peers.iter().flat_map(|&peer| network.addresses(peer));
-        all.extend(
-            peers
-                .filter(is_same)
-                .map(|peer| with_own("peers", peer.to_string())),
-        );
-        all.extend(
-            rules
-                .host_ports
-                .iter()
-                .map(|port| with_own("host_ports", port.to_string())),
-        );
+        let peers = peers.filter(is_same).map(|peer| peer.to_string());
+        all.extend(peers.map(|peer| with_own("peers", peer)));
+        let ports = rules.host_ports.iter().map(u16::to_string);
+        all.extend(ports.map(|port| with_own("host_ports", port)));
         let exact = rules.exact().into_iter().filter(|(address, _)| is_same(address));
         all.extend(exact.map(|(address, port)| with_own("exact", format!("{address} . {port}"))));
         for port in rules.ports() {
@@ -198,57 +188,35 @@ pub fn change(owner: u32, from: &BTreeSet<Element>, to: &BTreeSet<Element>) -> S
     // What is in a set goes with it.
     let gone: BTreeSet<&str> = less().filter_map(own).collect();
     // Ranges that meet those of before cannot come in the transaction in which those go, one by one.
-    let renewed: BTreeSet<&str> = less()
-        .chain(more())
-        .map(|element| element.set.as_str())
-        .filter(|set| is_shared(set))
-        .collect();
-    let stays =
-        |element: &&Element| !gone.contains(element.set.as_str()) && !renewed.contains(element.set.as_str());
+    let changed = less().chain(more()).map(|element| element.set.as_str());
+    let renewed: BTreeSet<&str> = changed.filter(|set| is_shared(set)).collect();
+    let is_renewed = |element: &&Element| renewed.contains(element.set.as_str());
+    let stays = |element: &&Element| !gone.contains(element.set.as_str()) && !is_renewed(element);
     let at = |name: &str| format!("inet {} {name}", table(owner));
     let mut script = String::new();
     // Writing to a string does not fail.
     for name in more().filter_map(own) {
         let family = name.chars().last().unwrap_or('4');
-        let port = if name.contains("ports") {
-            " . inet_service"
-        } else {
-            ""
-        };
+        let has_port = name.contains("ports");
+        let port = if has_port { " . inet_service" } else { "" };
         let (at, rule) = (at(name), own_rule(name));
+        let of = format!("type ipv{family}_addr{port}; flags interval;");
         let _ = writeln!(
             script,
-            "create set {at} {{ type ipv{family}_addr{port}; flags interval; }}"
+            "create set {at} {{ {of} }}\ncreate chain {at}\nadd rule {at} {rule}"
         );
-        let _ = writeln!(script, "create chain {at}\nadd rule {at} {rule}");
     }
     for set in &renewed {
         let _ = writeln!(script, "flush set {}", at(set));
     }
     commands(&mut script, "delete", owner, less().filter(stays));
-    let anew = to.iter().filter(|element| renewed.contains(element.set.as_str()));
-    let more = more().filter(|element| !renewed.contains(element.set.as_str()));
+    let anew = to.iter().filter(is_renewed);
+    let more = more().filter(|element| !is_renewed(element));
     commands(&mut script, "add", owner, more.chain(anew));
     for name in gone.into_iter().map(at) {
         let _ = writeln!(script, "delete chain {name}\ndelete set {name}");
     }
     script
-}
-
-/// The transaction that a VM's coming, changing or going is.
-pub fn member_change(
-    owner: u32,
-    network: &Network,
-    slot: Slot,
-    from: Option<&Member>,
-    to: Option<&Member>,
-    refused: &Refused,
-) -> String {
-    let of = |member: Option<&Member>| {
-        let elements = member.map(|member| elements(owner, network, slot, member, refused));
-        elements.unwrap_or_default()
-    };
-    change(owner, &of(from), &of(to))
 }
 
 fn commands<'a>(script: &mut String, word: &str, owner: u32, elements: impl Iterator<Item = &'a Element>) {
@@ -263,11 +231,8 @@ fn commands<'a>(script: &mut String, word: &str, owner: u32, elements: impl Iter
         let is_bridge = set.starts_with("sources") || set == "macs";
         let family = if is_bridge { "bridge" } else { "inet" };
         // Writing to a string does not fail.
-        let _ = writeln!(
-            script,
-            "{word} element {family} {table} {set} {{ {} }}",
-            keys.join(", ")
-        );
+        let keys = keys.join(", ");
+        let _ = writeln!(script, "{word} element {family} {table} {set} {{ {keys} }}");
     }
 }
 
@@ -293,10 +258,8 @@ pub fn answers(owner: u32, network: &Network, slot: Slot, answers: &[Answer], wo
     };
     let mut script = String::new();
     for word in words {
-        let elements: Vec<Element> = answers
-            .iter()
-            .filter_map(|answer| element(answer, word))
-            .collect();
+        let elements = answers.iter().filter_map(|answer| element(answer, word));
+        let elements: Vec<Element> = elements.collect();
         commands(&mut script, word, owner, elements.iter());
     }
     script
@@ -365,6 +328,15 @@ mod tests {
         insta::assert_snapshot!(format!(
             "# attach\n{attach}\n# narrow\n{narrow}\n# answers\n{answers}"
         ));
+    }
+
+    #[test]
+    fn what_kernels_may_lack_can_be_left_out() {
+        let all = base(1000, 0x43e8, &network(), false);
+        let less = without_optional(&all).unwrap();
+        assert_eq!(all.lines().count() - less.lines().count(), 4);
+        assert!(!less.contains("timeout tcp_of_vms") && less.contains("goto others"));
+        assert_eq!(without_optional(&less), None);
     }
 
     #[test]
