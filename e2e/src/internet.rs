@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -109,7 +110,7 @@ impl Internet {
         let site: Ipv4Addr = site.parse()?;
         let server: Ipv4Addr = server.parse()?;
         let netns = std::fs::File::open(format!("/run/netns/{}", self.far))?;
-        let (bound, is_bound) = std::sync::mpsc::channel();
+        let (bound, is_bound) = mpsc::channel();
         std::thread::spawn(move || {
             let kind = Some(rustix::thread::LinkNameSpaceType::Network);
             let socket = rustix::thread::move_into_link_name_space(netns.as_fd(), kind)
@@ -145,7 +146,7 @@ impl Internet {
 
     fn serve_far(&self, port: u16, serve: impl Fn(TcpStream) + Copy + Send + 'static) -> Result<()> {
         let netns = std::fs::File::open(format!("/run/netns/{}", self.far))?;
-        let (bound, is_bound) = std::sync::mpsc::channel();
+        let (bound, is_bound) = mpsc::channel();
         std::thread::spawn(move || {
             let kind = Some(rustix::thread::LinkNameSpaceType::Network);
             let listener = rustix::thread::move_into_link_name_space(netns.as_fd(), kind)
@@ -175,6 +176,35 @@ impl Internet {
                 let _ = stream.write_all(format!("{} bytes\n", said.len()).as_bytes());
             }
         })
+    }
+
+    /// What datagrams to this port of the far end hold, as they come. Ends with the story.
+    ///
+    /// # Errors
+    /// When the socket cannot be had.
+    pub fn hears(&self, port: u16) -> Result<Receiver<Vec<u8>>> {
+        let netns = std::fs::File::open(format!("/run/netns/{}", self.far))?;
+        let (bound, is_bound) = mpsc::channel();
+        let (sender, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+            let socket = rustix::thread::move_into_link_name_space(netns.as_fd(), kind)
+                .map_err(std::io::Error::from)
+                .and_then(|()| UdpSocket::bind(("0.0.0.0", port)));
+            let socket = match socket {
+                Ok(socket) => socket,
+                Err(error) => return drop(bound.send(Err(error))),
+            };
+            let _ = bound.send(Ok(()));
+            let mut datagram = [0; 1500];
+            while let Ok((length, _)) = socket.recv_from(&mut datagram) {
+                if sender.send(datagram[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        is_bound.recv()??;
+        Ok(heard)
     }
 
     /// Another cable to the same far end, over which everything goes from now on; the first one is pulled.

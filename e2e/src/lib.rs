@@ -2,6 +2,7 @@
 
 mod backend;
 pub mod bombs;
+pub mod frames;
 mod home;
 mod hosted;
 pub mod hostile;

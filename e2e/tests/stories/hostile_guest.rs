@@ -175,7 +175,7 @@ fn other_users(backend: Backend) -> Result<()> {
     }
     // The agent's port by the guest's own address, by loopback, and by whatever local address there is.
     let built = tempfile::tempdir()?;
-    let probe = probe(built.path())?;
+    let probe = probe(built.path(), include_str!("../probes/vsock.rs"))?;
     home.banger(["vm", "cp", &probe.to_string_lossy(), "vm:/probe"])?
         .ok()?;
     home.exec("vm", &["chmod", "755", "/probe"])?.ok()?;
@@ -193,10 +193,10 @@ fn other_users(backend: Backend) -> Result<()> {
     home.end()
 }
 
-/// The program that tries vsock addresses, for a guest that has no C library.
-fn probe(dir: &Path) -> Result<PathBuf> {
-    let (source, program) = (dir.join("vsock.rs"), dir.join("probe"));
-    std::fs::write(&source, include_str!("../probes/vsock.rs"))?;
+/// A program of this text, for a guest that has no C library.
+pub(crate) fn probe(dir: &Path, text: &str) -> Result<PathBuf> {
+    let (source, program) = (dir.join("probe.rs"), dir.join("probe"));
+    std::fs::write(&source, text)?;
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args([

@@ -16,6 +16,7 @@ mod forwards;
 mod hostile_copies;
 mod hostile_guest;
 mod hostile_images;
+mod hostile_neighbour;
 mod hostile_repository;
 mod hostile_state;
 mod hostile_terminal;
@@ -126,6 +127,7 @@ fn main() {
         identity::STORIES,
         hostile_terminal::STORIES,
         hostile_images::STORIES,
+        hostile_neighbour::STORIES,
         hostile_trust::STORIES,
         networks::STORIES,
         moving_hosts::STORIES,

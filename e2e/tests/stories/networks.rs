@@ -28,7 +28,7 @@ fn reaches(home: &Home, vm: &str, address: &str) -> Result<bool> {
     Ok(home.exec(vm, &["sh", "-c", &line])?.text().trim() == "1")
 }
 
-fn pings(home: &Home, vm: &str, address: &str) -> Result<bool> {
+pub(crate) fn pings(home: &Home, vm: &str, address: &str) -> Result<bool> {
     Ok(home.exec(vm, &["ping", "-c", "1", "-W", "2", address])?.code == 0)
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn networked(internet: &Internet, images: &[Image]) -> Result<Home> {
 
 /// What a VM is told when it asks for a name, for IPv4 alone. Asked for both at once under TCG on a busy machine, busybox did
 /// not show the IPv4 answer in two of seven runs; whether that is the resolver's fault is not known.
-fn asks(home: &Home, vm: &str, name: &str) -> Result<String> {
+pub(crate) fn asks(home: &Home, vm: &str, name: &str) -> Result<String> {
     Ok(home.exec(vm, &["nslookup", "-type=a", name])?.text())
 }
 
@@ -168,7 +168,7 @@ fn names(backend: Backend) -> Result<()> {
 }
 
 /// Waits for a flow, as `vm egress --follow` tells of it.
-fn until(home: &Home, vm: &str, is_it: impl Fn(&VmFlow) -> bool) -> Result<VmFlow> {
+pub(crate) fn until(home: &Home, vm: &str, is_it: impl Fn(&VmFlow) -> bool) -> Result<VmFlow> {
     let args = ["vm", "egress", vm, "--follow", "--json"];
     let mut following = home.command(args).spawn()?;
     let lines = BufReader::new(following.stdout.take().context("its output")?).lines();
@@ -210,7 +210,7 @@ fn kill_daemon(home: &Home) -> Result<()> {
 }
 
 /// A home whose VMs ask a resolver that has one address for all names.
-fn home_with_names(internet: &Internet) -> Result<Home> {
+pub(crate) fn home_with_names(internet: &Internet) -> Result<Home> {
     internet.resolve_to(SITES[1])?;
     let home = home(internet)?;
     std::fs::create_dir_all(home.path().join("config"))?;
