@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use banger_api::Vm;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::output::Output;
@@ -343,7 +344,9 @@ impl Home {
                 .flatten()
                 .flatten()
             {
-                left.push(entry.path().display().to_string());
+                let within = std::fs::read_dir(entry.path()).into_iter().flatten().flatten();
+                let names: Vec<_> = within.map(|entry| entry.file_name()).collect();
+                left.push(format!("{} with {names:?}", entry.path().display()));
             }
         }
         let listed = self.banger(["vm", "list", "--quiet"])?.ok()?.text();
@@ -355,6 +358,23 @@ impl Home {
                 .map(|(pid, line)| format!("process {pid}: {line}")),
         );
         Ok(left)
+    }
+
+    /// Kills the daemon, and returns when it has ended: one that is about to end still takes connections.
+    ///
+    /// # Errors
+    /// When there is none, or it does not end within 30 s.
+    pub fn kill_daemon(&self) -> Result<()> {
+        let daemon = Pid::from_raw(self.daemon_pid()?).context("a process id")?;
+        let held = pidfd_open(daemon, PidfdFlags::empty())?;
+        pidfd_send_signal(&held, Signal::KILL)?;
+        let patience = Timespec {
+            tv_sec: 30,
+            tv_nsec: 0,
+        };
+        let ended = poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&patience))?;
+        ensure!(ended == 1, "the daemon does not end");
+        Ok(())
     }
 
     /// Removes every VM, stops the daemon, and checks that nothing is left.

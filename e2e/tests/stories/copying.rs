@@ -346,8 +346,7 @@ fn the_daemon_is_killed(backend: Backend) -> Result<()> {
         rest,
         ..
     } = HalfSent::of(&home)?;
-    let daemon = rustix::process::Pid::from_raw(home.daemon_pid()?).context("the daemon's process")?;
-    rustix::process::kill_process(daemon, rustix::process::Signal::KILL)?;
+    home.kill_daemon()?;
     // Debian's kernel has no files without a name in an overlay: there, one in the making is hidden.
     let seen = sh(&home, "vm", "cat t/d/f; ls t/d")?;
     ensure!(seen.trim() == "whole\nf", "{seen}");

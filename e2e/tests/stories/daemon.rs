@@ -102,7 +102,7 @@ fn a_machine_that_died_unseen(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
     let machine = home.vm("vm")?.machine.context("a machine")?;
-    kill(home.daemon_pid()?)?;
+    home.kill_daemon()?;
     kill_and_wait(machine.pid)?;
     ensure!(home.vm("vm")?.phase.to_string() == "stopped");
     home.banger(["vm", "start", "vm"])?.ok()?;

@@ -149,10 +149,7 @@ fn a_stop_ends_a_start(_: Backend) -> Result<()> {
 fn a_daemon_killed_in_a_start(_: Backend) -> Result<()> {
     let home = faulty("no-knock")?;
     let child = start_create(&home)?;
-    kill_process(
-        Pid::from_raw(home.daemon_pid()?).ok_or_else(|| anyhow::anyhow!("no daemon"))?,
-        Signal::KILL,
-    )?;
+    home.kill_daemon()?;
     let output = child.wait_with_output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(

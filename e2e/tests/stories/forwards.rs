@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use banger_api::{ForwardState, VmForward, VmPort};
 use banger_e2e::{Backend, Home, Image};
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Story, everywhere, on_the_host};
 
@@ -254,8 +253,7 @@ fn forwards_outlive(backend: Backend) -> Result<()> {
     drop(server);
     let server = serve_echo(&home, "vm", guest)?;
     echoed(connect(local(host))?, b"after a stop of the daemon")?;
-    let pid = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
-    kill_process(pid, Signal::KILL)?;
+    home.kill_daemon()?;
     drop(server);
     let server = serve_echo(&home, "vm", guest)?;
     echoed(connect(local(host))?, b"after a kill of the daemon")?;
@@ -314,8 +312,7 @@ fn reverse(backend: Backend) -> Result<()> {
     let line = format!("busybox head -c 3000000 /dev/zero | busybox nc 127.0.0.1 {guest} | busybox wc -c");
     let count = home.sh("vm", &line)?;
     ensure!(count.trim() == "3000000", "{count}");
-    let pid = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
-    kill_process(pid, Signal::KILL)?;
+    home.kill_daemon()?;
     home.exec("vm", &["true"])?.ok()?;
     wait_for(&home, "vm", ForwardState::Listening)?;
     ensure!(ask("again")? == "again");

@@ -153,8 +153,7 @@ fn a_copied_state(backend: Backend) -> Result<()> {
     refused("state", "copy.ends-the-machine");
     home.exec("vm", &["true"])?.ok()?;
     // And the daemon of the original finds what is its own.
-    let daemon = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
-    kill_process(daemon, Signal::KILL)?;
+    home.kill_daemon()?;
     home.exec("vm", &["true"])?.ok()?;
     home.end()
 }
@@ -192,14 +191,18 @@ fn a_disk_in_use(backend: Backend) -> Result<()> {
     home.end()
 }
 
-/// Waits until there is no VM, by asking. The bound is generous, for a busy machine.
+/// Waits until there is no VM and nothing of one, by asking: its record goes before its files. The bound is generous, for a
+/// busy machine.
 pub(crate) fn until_none(home: &Home) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !home.banger(["vm", "list", "--quiet"])?.ok()?.text().is_empty() {
-        ensure!(Instant::now() < deadline, "the VM stays");
+    loop {
+        let left = home.leftovers()?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "what stays: {left:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
-    Ok(())
 }
 
 fn goes_with_its_command(_: Backend) -> Result<()> {
@@ -240,8 +243,7 @@ fn goes_with_its_command(_: Backend) -> Result<()> {
     }
     refused("state", "remove-on-exit.client-killed");
     let client = begin()?;
-    let daemon = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
-    kill_process(daemon, Signal::KILL)?;
+    home.kill_daemon()?;
     client.wait_with_output()?;
     until_none(&home)?;
     refused("state", "remove-on-exit.daemon-killed");

@@ -147,7 +147,7 @@ fn names(backend: Backend) -> Result<()> {
     let peer = address(&home, "peer")?;
     ensure!(!asks(&home, "web", "peer.vm")?.contains(&peer));
     // A new daemon answers for the VMs of the old one.
-    kill_daemon(&home)?;
+    home.kill_daemon()?;
     home.banger(["vm", "list"])?.ok()?;
     ensure!(asks(&home, "peer", "web.vm")?.contains(&web));
     home.banger(["vm", "delete", "-f", "web"])?.ok()?;
@@ -201,14 +201,6 @@ fn rules(home: &Home, vm: &str) -> Result<Vec<String>> {
     Ok(serde_json::from_slice(&learned.stdout)?)
 }
 
-fn kill_daemon(home: &Home) -> Result<()> {
-    let daemon = rustix::process::Pid::from_raw(home.daemon_pid()?).context("a pid")?;
-    Ok(rustix::process::kill_process(
-        daemon,
-        rustix::process::Signal::KILL,
-    )?)
-}
-
 /// A home whose VMs ask a resolver that has one address for all names.
 pub(crate) fn home_with_names(internet: &Internet) -> Result<Home> {
     internet.resolve_to(SITES[1])?;
@@ -260,7 +252,7 @@ fn told(backend: Backend) -> Result<()> {
     let site = SITES[0];
     let line = format!("while sleep 1; do nc -w 1 {site} 80; done </dev/null >/dev/null 2>&1 &");
     home.sh("web", &line)?;
-    kill_daemon(&home)?;
+    home.kill_daemon()?;
     home.banger(["vm", "list"])?.ok()?;
     let before = until(&home, "web", |flow| flow.target == site)?;
     internet.kill_helper()?;
@@ -285,7 +277,7 @@ fn learnt(backend: Backend) -> Result<()> {
     ensure!(reaches(&home, "web", SITES[1])?);
     until(&home, "web", |flow| flow.target == "www.example.org")?;
     // It outlives the daemon.
-    kill_daemon(&home)?;
+    home.kill_daemon()?;
     let learned = home.banger(["vm", "egress", "web", "--learned"])?.ok()?.text();
     ensure!(
         learned == "banger vm set web --net allow --allow www.example.org:80",
@@ -342,7 +334,7 @@ fn what_its_owner_allows(backend: Backend) -> Result<()> {
     // A VM keeps its address, and a new daemon the network.
     home.banger(["vm", "restart", "web"])?.ok()?;
     ensure!(address(&home, "web")? == web);
-    kill_daemon(&home)?;
+    home.kill_daemon()?;
     ensure!(
         reaches(&home, "web", SITES[1])?,
         "the next daemon cuts off what is allowed"

@@ -113,13 +113,13 @@ fn of_their_own(backend: Backend) -> Result<()> {
         }
     }
     // What dies comes back: the daemon, the helper while the daemon lives, both.
-    kill(home.daemon_pid()?)?;
+    home.kill_daemon()?;
     ensure!(fetches(&home, "web", SITES[1])? && resolves(&home, "web", "web.vm", "172.16.0.")?);
     kill(helper(&home)?)?;
     home.banger(["vm", "set", "peer", "--nat", "off"])?.ok()?;
     ensure!(!fetches(&home, "peer", SITES[0])?, "off reaches something");
     kill(helper(&home)?)?;
-    kill(home.daemon_pid()?)?;
+    home.kill_daemon()?;
     ensure!(resolves(&home, "web", "www.example.org", SITES[1])? && fetches(&home, "web", SITES[1])?);
     ensure!(!fetches(&home, "web", SITES[0])? && !fetches(&home, "peer", SITES[0])?);
     home.end()

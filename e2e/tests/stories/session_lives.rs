@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use banger_api::VmSessionState;
-use banger_e2e::{Backend, Home};
+use banger_e2e::Backend;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::sessions::{
@@ -171,11 +171,6 @@ fn outlives_its_machine(backend: Backend) -> Result<()> {
     home.end()
 }
 
-fn kill_the_daemon(home: &Home) -> Result<()> {
-    let daemon = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
-    Ok(kill_process(daemon, Signal::KILL)?)
-}
-
 /// Who is attached goes on with the next daemon, by itself: without a terminal where it was, on one with its screen.
 fn attached_outlive(backend: Backend) -> Result<()> {
     const AGAIN: &str = "note: the connection was lost; attaching again";
@@ -198,7 +193,7 @@ fn attached_outlive(backend: Backend) -> Result<()> {
     let mut seen = 0;
     for _ in 0..2 {
         seen = written_beyond(&home, "count", seen + 50)?;
-        kill_the_daemon(&home)?;
+        home.kill_daemon()?;
         vi.expect(AGAIN)?;
         vi.expect("hello there")?;
     }

@@ -122,7 +122,12 @@ impl Records {
     /// Keeps others from the workspace at `guest_path`.
     pub(crate) fn hold(&self, guest_path: &str) -> Result<Hold, Error> {
         let path = self.file(guest_path, "lock");
-        let opened = std::fs::create_dir_all(&self.dir).and_then(|()| File::create(&path));
+        // Of a VM that is being removed, nothing comes back: its own directory is not made here.
+        let made = match std::fs::create_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        };
+        let opened = made.and_then(|()| File::create(&path));
         let file = opened.map_err(|error| Error::file("make", &path, error))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| Error::Busy(guest_path.to_owned()))?;

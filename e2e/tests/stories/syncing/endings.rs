@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image};
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::watching::Watching;
 use super::{compare, sh};
@@ -16,8 +15,7 @@ const LARGE: usize = 24 << 20;
 fn kill_daemon(home: &Home) -> Result<()> {
     // Which starts one if the last one that was killed has no successor yet.
     home.banger(["vm", "list"])?;
-    let pid = Pid::from_raw(home.daemon_pid()?).context("the daemon's process")?;
-    Ok(kill_process(pid, Signal::KILL)?)
+    home.kill_daemon()
 }
 
 pub(super) fn the_next_daemon(backend: Backend) -> Result<()> {

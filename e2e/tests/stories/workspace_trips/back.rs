@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::compare::{fingerprint, git, in_guest, line, run};
 use super::{awkward, report, vm};
@@ -265,11 +264,6 @@ fn at_work(home: &Home, repository: &Path, work: &str) -> Result<Child> {
     Ok(client)
 }
 
-fn kill_daemon(home: &Home) -> Result<()> {
-    let daemon = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
-    Ok(kill_process(daemon, Signal::KILL)?)
-}
-
 fn came(repository: &Path, work: &str) -> Result<()> {
     let shown = run(repository, &["show", "refs/banger/web/work:new"])?.stdout;
     ensure!(
@@ -289,7 +283,7 @@ pub(super) fn auto_export_of_killed_commands(_: Backend) -> Result<()> {
         let mut client = at_work(&home, &repository, &work)?;
         match victim {
             "client" => client.kill()?,
-            _ => kill_daemon(&home)?,
+            _ => home.kill_daemon()?,
         }
         client.wait_with_output()?;
         crate::hostile_state::until_none(&home)?;
@@ -317,7 +311,7 @@ pub(super) fn work_without_a_place(_: Backend) -> Result<()> {
     }
     home.vm("web")?;
     std::fs::rename(&away, &repository)?;
-    kill_daemon(&home)?;
+    home.kill_daemon()?;
     crate::hostile_state::until_none(&home)?;
     came(&repository, "work")?;
     home.end()

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::compare::{fingerprint, git, in_guest, line, look};
 use super::{awkward, prepare, same, untouched, vm};
@@ -47,8 +46,7 @@ impl Victim {
                 home.sh("web", &format!("server=$({find}); {when}; kill -9 $server"))?;
             }
             Self::Daemon => {
-                let pid = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
-                kill_process(pid, Signal::KILL)?;
+                home.kill_daemon()?;
             }
         }
         let since = Instant::now();
@@ -82,8 +80,7 @@ pub(super) fn of_a_fake_prepare(backend: Backend) -> Result<()> {
         match victim {
             "client" => client.kill()?,
             _ => {
-                let pid = Pid::from_raw(home.daemon_pid()?).context("a process id")?;
-                kill_process(pid, Signal::KILL)?;
+                home.kill_daemon()?;
             }
         }
         client.wait()?;
