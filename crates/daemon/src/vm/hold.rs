@@ -62,32 +62,38 @@ impl Vms {
         let Ok(handle) = self.find(name.as_str()) else {
             return true;
         };
-        let (Ok(config), Ok(live)) = (context.config(), handle.live()) else {
-            return true;
-        };
-        if !config.auto_export {
+        if !context.exports_unattended() {
             return true;
         }
-        let mut has_all = true;
         let state = handle.state();
+        let records = workspace::Records::of(context.files(state.spec.id).dir());
+        let guest = handle.live().ok();
+        let guest = guest.map(|live| live.guest().of_user(&state.image.config.user));
+        let unsaved = workspace::unsaved(guest.clone(), &records).await;
+        let Some(guest) = guest else {
+            for work in &unsaved {
+                tracing::error!(vm = %name, path = work.guest_path, what = work.what, "cannot pull work from a VM that does not run");
+            }
+            return unsaved.is_empty();
+        };
         let place = workspace::Place {
             vm: name.to_string(),
-            guest: live.guest().of_user(&state.image.config.user),
-            records: workspace::Records::of(context.files(state.spec.id).dir()),
+            guest,
+            records,
             git_identity: false,
             scratch: workspace::scratch(&context.paths),
             say: Reporter::default(),
         };
-        for unsaved in workspace::unsaved(Some(place.guest.clone()), &place.records).await {
-            let path = unsaved.guest_path;
-            let pulled = match place.records.get(&path) {
-                Some(record) => workspace::pull(&place, record).await.map(drop),
-                None => continue,
+        let mut has_all = true;
+        for work in unsaved {
+            let path = work.guest_path;
+            let Some(record) = place.records.get(&path) else {
+                continue;
             };
-            match pulled {
-                Ok(()) => tracing::info!(vm = %name, path, "the work was brought back"),
+            match workspace::pull(&place, record).await {
+                Ok(_) => tracing::info!(vm = %name, path, "pulled the work"),
                 Err(error) => {
-                    tracing::error!(vm = %name, path, what = unsaved.what, error = %chain(&error), "could not bring work back");
+                    tracing::error!(vm = %name, path, what = work.what, error = %chain(&error), "could not pull the work");
                     has_all = false;
                 }
             }

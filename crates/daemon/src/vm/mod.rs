@@ -89,6 +89,11 @@ impl Context {
         Config::load(&self.paths)
     }
 
+    /// Whether work is pulled before a VM goes whose command nobody attends. A configuration that cannot be read may say so.
+    pub(crate) fn exports_unattended(&self) -> bool {
+        self.config().map_or(true, |config| config.auto_export)
+    }
+
     /// The files of a VM.
     pub(crate) fn files(&self, id: VmId) -> Files {
         Files::of(&self.paths.state, id)

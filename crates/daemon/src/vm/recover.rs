@@ -71,7 +71,7 @@ impl Vms {
             let intent = intents.get(&row.spec.id).copied();
             let machine = machines.remove(&row.spec.id);
             known.insert(row.spec.id);
-            if is_let_go(&context, &row, machine.is_some(), intent) {
+            if is_let_go(&context, &row, intent) {
                 let_go.push(row.spec.name.clone());
             }
             owed.extend(vms.recover_one(row, machine, intent).await);
@@ -108,7 +108,7 @@ impl Vms {
     ) -> Option<(Handle, Command)> {
         let context = &self.context;
         let (id, name) = (row.spec.id, row.spec.name.clone());
-        let removes_on_exit = row.removes_on_exit && !is_let_go(context, &row, machine.is_some(), intent);
+        let removes_on_exit = row.removes_on_exit && !is_let_go(context, &row, intent);
         let mut state = State::at_rest(row);
         let live = match machine {
             Some(row) => reclaim(context, row).await,
@@ -167,15 +167,13 @@ impl Vms {
     }
 }
 
-/// Whether a VM goes with its command, which ended with the earlier daemon, only after its work was brought back: that takes a
-/// machine which runs.
-fn is_let_go(context: &Context, row: &VmRow, has_machine: bool, intent: Option<Intent>) -> bool {
-    let brings_back = || context.config().is_ok_and(|config| config.auto_export);
+/// Whether a VM goes with its command, which ended with the earlier daemon, only after its work was pulled. One that does not
+/// run any more, as after a reboot of the host, stays where it has work.
+fn is_let_go(context: &Context, row: &VmRow, intent: Option<Intent>) -> bool {
     row.removes_on_exit
-        && has_machine
         && intent.is_none()
         && !Records::of(context.files(row.spec.id).dir()).all().is_empty()
-        && brings_back()
+        && context.exports_unattended()
 }
 
 /// A command that nobody waits for; what becomes of it is logged.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::compare::{fingerprint, git, in_guest, line, run};
 use super::{awkward, report, vm};
@@ -293,6 +294,21 @@ pub(super) fn auto_export_of_killed_commands(_: Backend) -> Result<()> {
     home.end()
 }
 
+/// Waits until the daemon has logged that it keeps a VM for its work `times` times.
+fn until_kept(home: &Home, times: usize) -> Result<()> {
+    let log = home.path().join("state/bangerd.log");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while std::fs::read_to_string(&log)?
+        .matches("kept: its work is not on the host")
+        .count()
+        < times
+    {
+        ensure!(Instant::now() < deadline, "nothing was tried");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
 /// Work that has no place to go keeps its VM, until it has one.
 pub(super) fn work_without_a_place(_: Backend) -> Result<()> {
     let home = home_that_exports()?;
@@ -303,16 +319,34 @@ pub(super) fn work_without_a_place(_: Backend) -> Result<()> {
     std::fs::rename(&repository, &away)?;
     client.kill()?;
     client.wait_with_output()?;
-    let log = home.path().join("state/bangerd.log");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !std::fs::read_to_string(&log)?.contains("kept: its work is not on the host") {
-        ensure!(Instant::now() < deadline, "nothing was tried");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until_kept(&home, 1)?;
     home.vm("web")?;
     std::fs::rename(&away, &repository)?;
     home.kill_daemon()?;
     crate::hostile_state::until_none(&home)?;
     came(&repository, "work")?;
+    home.end()
+}
+
+/// A VM that does not run cannot send its work, and stays: for this daemon, for the next one, and where no configuration says
+/// what its user wants.
+pub(super) fn work_of_a_stopped_vm(_: Backend) -> Result<()> {
+    let home = home_that_exports()?;
+    let dir = tempfile::tempdir()?;
+    let repository = awkward::make(dir.path(), &SMALL)?;
+    let mut client = at_work(&home, &repository, "work")?;
+    // It can do nothing about the end of its VM.
+    let pid = Pid::from_raw(client.id().try_into()?).context("a process id")?;
+    kill_process(pid, Signal::STOP)?;
+    home.banger(["vm", "kill", "web"])?.ok()?;
+    client.kill()?;
+    client.wait_with_output()?;
+    until_kept(&home, 1)?;
+    std::fs::write(home.path().join("config/config.toml"), "nonsense")?;
+    home.kill_daemon()?;
+    ensure!(home.vm("web")?.phase.to_string() == "stopped");
+    until_kept(&home, 2)?;
+    // A fake guest has no disk that outlives its machine: only that the VM stays can be seen here.
+    home.vm("web")?;
     home.end()
 }

@@ -47,6 +47,10 @@ pub(crate) const STORIES: &[Story] = &[
         back::work_without_a_place,
     ),
     on_the_host(
+        "a_stopped_vm_of_a_killed_command_stays_with_its_work",
+        back::work_of_a_stopped_vm,
+    ),
+    on_the_host(
         "a_hostile_guest_leaves_the_repository_alone",
         hostile::leaves_the_repository_alone,
     ),

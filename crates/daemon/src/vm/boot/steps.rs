@@ -261,7 +261,7 @@ impl Steps<'_> {
         tokio::pin!(ended);
         tokio::select! {
             result = what => match result {
-                // A guest that cannot be reached may be one whose end is about to be told.
+                // A guest that cannot be reached may be one whose end is about to be reported.
                 Err(error) => Err(tokio::time::timeout(LAST_WORD, ended).await.unwrap_or(error)),
                 value => value,
             },
@@ -299,7 +299,7 @@ impl Steps<'_> {
     }
 }
 
-/// How long the end of a machine may take to be told, when its guest cannot be reached.
+/// How long the end of a machine may take to be reported, when its guest cannot be reached.
 const LAST_WORD: Duration = Duration::from_millis(300);
 
 /// How long a stage may take. Generous: they are for machines that hang, not for slow ones.
