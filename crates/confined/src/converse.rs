@@ -138,7 +138,7 @@ fn wait(
     })
 }
 
-/// Writes what the pipe takes; whether that was all, or the child reads no more. What it printed says why.
+/// Writes what the pipe takes. Returns true when all of the input was written, or when the child has closed its end.
 fn feed(stdin: Option<&mut impl Write>, input: &mut &[u8]) -> io::Result<bool> {
     let Some(stdin) = stdin else { return Ok(true) };
     match stdin.write(input) {

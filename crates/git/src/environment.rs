@@ -28,6 +28,11 @@ const KEPT: [&str; 14] = [
 /// Lists of directories in which programs and libraries are looked for.
 const SEARCHED: [&str; 2] = ["PATH", "LD_LIBRARY_PATH"];
 
+/// All variables that are taken from the caller.
+pub fn of_callers() -> impl Iterator<Item = &'static str> {
+    KEPT.into_iter().chain(SEARCHED)
+}
+
 /// Where programs are when nobody says.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 

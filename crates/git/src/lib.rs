@@ -30,6 +30,7 @@ pub use banger_confined::Limits;
 
 pub use self::beneath::Dir;
 pub use self::caller::Caller;
+pub use self::environment::of_callers;
 pub use self::error::Error;
 pub use self::find::Repository;
 pub use self::run::{Git, OWN, PACKING, records};

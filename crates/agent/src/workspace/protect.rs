@@ -200,7 +200,7 @@ mod tests {
             protect(link, true).unwrap_err();
             fs::write(base.join("a"), "").unwrap();
             untouched("workspace-is-a-link");
-            // One that was never placed is none.
+            // A path that was never placed is no workspace.
             protect(roots.clone(), true).unwrap_err();
             untouched("nothing-placed");
         });

@@ -18,3 +18,17 @@ pub(crate) async fn heeded(request: Request, next: Next) -> Response {
     let caller = of(&request);
     Caller::scoped(caller, next.run(request)).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use banger_api::caller;
+
+    #[test]
+    fn clients_send_what_git_takes_and_nothing_else() {
+        let sent = caller::variables(&caller::header(|_| Some("x".into())));
+        let sent: BTreeSet<_> = sent.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(sent, banger_git::of_callers().collect());
+    }
+}

@@ -68,7 +68,7 @@ fn fault_of(line: &str) -> Option<Finding> {
         Some(date) if date >= RIGHT => return None,
         Some(date) => format!("pasta is of {date}"),
         // Such as Debian 12's.
-        None => "pasta is of no version that it knows".to_owned(),
+        None => "pasta does not know its version".to_owned(),
     };
     Some(Finding {
         problem: format!(
@@ -125,7 +125,7 @@ impl Outside {
             tracing::info!(
                 ?host,
                 ?inside,
-                "what leads VMs out is started anew: this host has another way out"
+                "restarting pasta: this host has another default route"
             );
             self.close(helper)?;
         } else if host == Ways::default() {
@@ -146,11 +146,15 @@ impl Outside {
         let process = pid.trim().parse().ok().and_then(|pid| ProcessId::of(pid).ok());
         let held = process.filter(of_ours).map(|process| process.open());
         let Some(held) = held.transpose().map_err(|error| error.to_string())?.flatten() else {
-            return Err("what leads out is of an earlier version; start these VMs again".to_owned());
+            return Err("the pasta of an earlier version cannot be replaced; restart these VMs with `banger vm restart`".to_owned());
         };
         let ended = pidfd_send_signal(&held, Signal::KILL)
             .and_then(|()| poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&ENDING)));
-        ended.map(drop).map_err(|error| format!("end pasta: {error}"))
+        match ended {
+            Ok(0) => Err(format!("pasta did not end within {} s", ENDING.tv_sec)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("failed to end pasta: {error}")),
+        }
     }
 
     fn open_alone(&self, helper: &ProcessId) -> Result<(), String> {
@@ -319,7 +323,7 @@ eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
         for unknown in ["pasta unknown version", "", "pasta 1.2.3"] {
             let fault = fault_of(unknown).unwrap();
             assert!(
-                fault.problem.contains("no version") && fault.hint.contains("20250503"),
+                fault.problem.contains("does not know its version") && fault.hint.contains("20250503"),
                 "{fault:?}"
             );
         }

@@ -59,7 +59,7 @@ pub(crate) struct List {
     json: bool,
 }
 
-/// Forward ports no more
+/// Remove port forwards
 ///
 /// Connections that go on are broken off.
 #[derive(Debug, clap::Args)]

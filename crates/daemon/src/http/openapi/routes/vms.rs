@@ -179,7 +179,7 @@ pub(super) fn routes() -> Vec<Route> {
         (
             Post,
             "/v1/vms/{name}/forwards/remove",
-            "Forward ports no more",
+            "Remove port forwards",
             Some("ForwardRemove"),
             Out::Json("Forward"),
         ),
