@@ -24,7 +24,7 @@ enum Task {
         /// Names of figures, such as `create.ready_fc_ms`
         names: Vec<String>,
     },
-    /// Write docs/openapi.json from the daemon's own description of its API
+    /// Write docs/openapi.json and docs/api.md from the API's table of routes
     Openapi,
 }
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use banger_api::openapi;
 
 /// The top of the checkout that this program was built from.
 pub(crate) fn root() -> PathBuf {
@@ -18,19 +19,15 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// Asks `bangerd` for its OpenAPI document and keeps it.
+/// Writes the API's description, for programs and for people.
 pub(crate) fn write_openapi() -> Result<()> {
-    let output = cargo()
-        .args(["run", "--quiet", "-p", "bangerd", "--", "openapi"])
-        .output()
-        .context("run `bangerd openapi`")?;
-    ensure!(
-        output.status.success(),
-        "`bangerd openapi` failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let path = root().join("docs/openapi.json");
-    std::fs::write(&path, output.stdout).with_context(|| format!("write {}", path.display()))?;
-    println!("wrote {}", path.display());
+    for (name, text) in [
+        ("docs/openapi.json", openapi::document() + "\n"),
+        ("docs/api.md", openapi::table()),
+    ] {
+        let path = root().join(name);
+        std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        println!("wrote {}", path.display());
+    }
     Ok(())
 }

@@ -252,10 +252,10 @@ pub struct ImageInspection {
     /// The image.
     pub image: Image,
     /// Its manifest; null when it was not pulled.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub manifest: serde_json::Value,
     /// Its configuration; null when it was not pulled.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub configuration: serde_json::Value,
 }
 

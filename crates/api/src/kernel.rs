@@ -64,22 +64,27 @@ pub enum KernelSource {
     Deb(PathBuf),
     /// The kernel that the host runs.
     Host,
-    /// Files. One of `vmlinux` and `vmlinuz` is needed.
-    Files {
-        /// An uncompressed ELF kernel.
-        #[schema(value_type = Option<String>)]
-        vmlinux: Option<PathBuf>,
-        /// A bzImage.
-        #[schema(value_type = Option<String>)]
-        vmlinuz: Option<PathBuf>,
-        /// An initrd to run before banger's own.
-        #[schema(value_type = Option<String>)]
-        initrd: Option<PathBuf>,
-        /// A directory like `/lib/modules/6.1.0-56-cloud-amd64`.
-        #[schema(value_type = Option<String>)]
-        modules: Option<PathBuf>,
-        /// The kernel's `.config`.
-        #[schema(value_type = Option<String>)]
-        config: Option<PathBuf>,
-    },
+    /// Files.
+    Files(KernelFiles),
+}
+
+/// The files of a kernel. One of `vmlinux` and `vmlinuz` is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KernelFiles {
+    /// An uncompressed ELF kernel.
+    #[schema(value_type = Option<String>)]
+    pub vmlinux: Option<PathBuf>,
+    /// A bzImage.
+    #[schema(value_type = Option<String>)]
+    pub vmlinuz: Option<PathBuf>,
+    /// An initrd to run before banger's own.
+    #[schema(value_type = Option<String>)]
+    pub initrd: Option<PathBuf>,
+    /// A directory like `/lib/modules/6.1.0-56-cloud-amd64`.
+    #[schema(value_type = Option<String>)]
+    pub modules: Option<PathBuf>,
+    /// The kernel's `.config`.
+    #[schema(value_type = Option<String>)]
+    pub config: Option<PathBuf>,
 }

@@ -100,7 +100,7 @@ fn main() -> ExitCode {
     let outcome = match args.command {
         Some(Command::Doctor { json }) => examine(json),
         Some(Command::Helper { owner }) => print(&json(&network::report(owner))),
-        Some(Command::Openapi) => print(&http::document()),
+        Some(Command::Openapi) => print(&banger_api::openapi::document()),
         Some(Command::ImageWorker) => worker::serve(http::perform),
         Some(Command::ConsoleSink { dir }) => keep_console(&dir),
         Some(Command::NetHelper { dir }) => network::serve_own(&dir).map_err(|error| error::body(&error)),

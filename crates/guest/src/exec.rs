@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A command to run. Its streams follow as frames on the upgraded connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Exec {
     /// The program and its arguments. Empty means the user's login shell (as a login shell).
@@ -26,6 +27,7 @@ pub struct Exec {
 
 /// A pseudo-terminal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tty {
     /// The value of `TERM`.
@@ -36,6 +38,7 @@ pub struct Tty {
 
 /// The size of a terminal, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TerminalSize {
     /// Lines.
@@ -46,6 +49,7 @@ pub struct TerminalSize {
 
 /// A frame on the control channel, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Control {
     /// Guest to host: the command runs.
@@ -102,6 +106,7 @@ pub enum Control {
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ExitStatus {
     /// It exited with this code, 0 to 255.

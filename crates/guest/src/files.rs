@@ -12,42 +12,56 @@ use crate::query::{self, Query, QueryError};
 
 /// The query of `PUT` [`crate::routes::FILES`]: where a tar goes. Its paths are any bytes; a relative one begins at `/root`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PutFiles {
     /// A directory to copy into, or a new name for what is copied.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub path: Vec<u8>,
     /// The names at the top of the tar; none if it is what is in a directory.
+    #[cfg_attr(feature = "openapi", schema(rename = "name", value_type = Vec<String>, required = false))]
     pub names: Vec<Vec<u8>>,
     /// Keep owners, set-id bits, every attribute, devices and named pipes.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub all: bool,
     /// Give everything to this user and group.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, required = false))]
     pub owner: Option<(u32, u32)>,
     /// Make the directory with those above it, and replace what is of another kind.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub replace: bool,
     /// Leave out links that lead out of what is copied: it comes from another VM.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub within: bool,
 }
 
 /// The query of `GET` [`crate::routes::FILES`]: what is packed. A relative path begins at `/root`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GetFiles {
     /// Files and trees; each is at the top of the tar by its last name, or what is in it, if that is `.`, `..` or `/`.
+    #[cfg_attr(feature = "openapi", schema(rename = "path", value_type = Vec<String>))]
     pub paths: Vec<Vec<u8>>,
     /// Every attribute, devices and named pipes, too.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub all: bool,
     /// What symbolic links lead to.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub follow: bool,
 }
 
 /// The query of [`crate::routes::FILES_LIST`] and [`crate::routes::FILES_REMOVE`]: a directory. The body of the second is
 /// the paths below it that go, each ended by a NUL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OfDirectory {
     /// The directory; one that is not there has nothing in it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub path: Vec<u8>,
 }
 
 /// What was copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FilesDone {
     /// Entries.
     pub entries: u64,
@@ -60,6 +74,7 @@ pub struct FilesDone {
 
 /// How a stream of files ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FilesEnd {
     /// It is whole.
@@ -70,6 +85,7 @@ pub enum FilesEnd {
 
 /// A file as [`crate::routes::FILES_LIST`] tells it, a line of JSON each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Listed {
     /// Its path below the directory, percent-encoded.
     pub path: String,
@@ -80,6 +96,7 @@ pub struct Listed {
     /// Its size in bytes.
     pub size: u64,
     /// When it was changed: seconds and nanoseconds since 1970.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<i64>))]
     pub mtime: (i64, u32),
     /// Where a symbolic link leads, percent-encoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,6 +105,7 @@ pub struct Listed {
 
 /// What a listed file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ListedKind {
     /// A directory.

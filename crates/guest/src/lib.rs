@@ -1,4 +1,4 @@
-//! What the host and the guest agent say to each other, sans I/O.
+//! What the host and the guest agent say to each other, sans I/O. `docs/protocol.md` has it for other clients.
 //!
 //! The agent serves HTTP/1.1 on vsock port [`AGENT_PORT`]. It speaks first: when its listener is bound it connects to
 //! the host's port [`KNOCK_PORT`] and sends one [`Hello`] as a line of JSON; only then does the host dial. (A host
@@ -37,6 +37,7 @@ pub mod exec;
 pub mod files;
 pub mod forward;
 pub mod frame;
+pub mod handover;
 pub mod payload;
 pub mod port;
 pub mod query;
@@ -79,9 +80,7 @@ pub const KNOCK_PORT: u32 = 1025;
 /// The token of the `Upgrade` header for framed streams.
 pub const STDIO_MUX: &str = "stdio_mux_v1";
 
-/// The protocol by which a daemon gives a client a connection to an agent: once the client has sent a byte, the connection comes
-/// as a descriptor (`SCM_RIGHTS`) on the first byte of a big-endian `u32` length, and that many bytes of it that the agent had
-/// already sent.
+/// The token of the `Upgrade` header by which a daemon gives a client a connection to an agent: see [`handover`].
 pub const HANDED_OVER: &str = "handed_over_v1";
 
 /// The token of the `Upgrade` header for tunnels.
@@ -134,6 +133,7 @@ pub mod routes {
 
 /// Why the agent could not do what was asked. The agent names operation and object; nothing is swallowed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[error("{message}")]
 pub struct Failure {
     /// What failed, in one sentence.
@@ -159,6 +159,7 @@ impl Failure {
 
 /// Kinds of failures that a client has advice for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCode {
     /// Another client writes to the session.

@@ -56,6 +56,7 @@ impl fmt::Display for SecretName {
 
 /// The query of such a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PutSecret {
     /// Who may read it beside root, as [`crate::Exec::user`] names them; root alone when absent.
     pub user: Option<String>,

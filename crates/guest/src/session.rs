@@ -49,6 +49,7 @@ pub fn is_session_name(text: &str) -> bool {
 
 /// Starts a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionStart {
     /// Its name; the guest finds one when absent.
@@ -83,6 +84,7 @@ const fn log_max() -> u64 {
 
 /// What a session without a terminal reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SessionInput {
     /// Nothing: its standard input is at its end.
@@ -94,6 +96,7 @@ pub enum SessionInput {
 
 /// What happens when a session's command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Restart {
     /// The session ends.
@@ -199,6 +202,7 @@ pub struct Extent {
 
 /// Joins a session's streams. Frames of both directions follow.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionStream {
     /// What comes of its output.
@@ -221,6 +225,7 @@ pub struct SessionStream {
 
 /// What comes of a session's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SessionOutput {
     /// Nothing.
@@ -236,6 +241,7 @@ pub enum SessionOutput {
 
 /// Whether a client writes. One does at a time, or several who all agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Writing {
     /// It only watches.
@@ -251,6 +257,7 @@ pub enum Writing {
 
 /// A stream of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OutputStream {
     /// Standard output, or all output of a terminal.
@@ -261,6 +268,7 @@ pub enum OutputStream {
 
 /// Delivers a signal to a session's process group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionSignal {
     /// The signal's number on Linux.
@@ -269,6 +277,7 @@ pub struct SessionSignal {
 
 /// Ends a session: its process group is asked to, and killed when it has not after a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionStop {
     /// How long it may take, in milliseconds. With 0 it is killed at once.

@@ -18,7 +18,7 @@ mod stage;
 mod suspicion;
 
 pub use defaults::{HostSize, VmDefaults};
-pub use error::ErrorCode;
+pub use error::{ErrorBody, ErrorCode};
 pub use forward::{
     Forward, InvalidForward, LOOPBACK, MAX_FORWARDS, Protocol, Publish, Reverse, validate_forwards,
 };

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use banger_api::{DaemonStop, DoctorReport, Version};
 
 use super::App;
@@ -42,6 +43,11 @@ pub(crate) async fn doctor(State(app): State<App>) -> Result<Json<DoctorReport>,
     };
     let report = tokio::task::spawn_blocking(examined).await;
     Ok(Json(report.map_err(|_| BadRequest::Defect("the examination"))?))
+}
+
+pub(crate) async fn openapi() -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, banger_api::openapi::document()).into_response()
 }
 
 /// The groups of this process: who was put into one later is in it from the next login on, and this process is not.

@@ -59,11 +59,12 @@ pub(super) fn joined(app: &App, client: OnUpgrade, agent: Upgraded) -> Response 
     upgrade::switching(STDIO_MUX)
 }
 
-/// The body of such a request.
+/// The body of such a request. An empty one is taken as `{}`, as [`Body`](super::answer::Body) takes it.
 pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Refused> {
     let body = Limited::new(request.into_body(), MAX_REQUEST).collect().await;
     let bytes = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    Ok(serde_json::from_slice(&bytes).map_err(BadRequest::Body)?)
+    let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+    Ok(serde_json::from_slice(text).map_err(BadRequest::Body)?)
 }
 
 /// What the command does not say for itself: the VM's variables as they are now (`vm set --env` needs no restart), then

@@ -1,15 +1,12 @@
 //! Handing the connection to a guest's agent over to a client, so that what it copies passes this process no more.
-//!
-//! The answer is 101 `handed_over_v1`. Then the client sends one byte, as the first that it reads for itself: a descriptor that came
-//! with the answer would be lost to who reads HTTP. It gets the connection as a descriptor (`SCM_RIGHTS`, unix(7)) on the first
-//! byte of a big-endian `u32` length, and that many bytes that the agent had already sent.
+//! The bytes of it are in `banger_guest_api::handover`.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 
 use axum::response::Response;
-use banger_api::stream::HANDED_OVER;
+use banger_api::stream::{HANDED_OVER, handover};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
@@ -45,8 +42,7 @@ async fn hand_over(client: Upgraded, Tunnel { stream, sent }: Tunnel) -> io::Res
     }
     let agent = stream.into_std()?;
     agent.set_nonblocking(false)?;
-    let length = u32::try_from(sent.len()).map_err(io::Error::other)?;
-    let bytes = [&length.to_be_bytes(), &sent[..]].concat();
+    let bytes = handover::encode(&sent).map_err(io::Error::other)?;
     let handed = socket.async_io(Interest::WRITABLE, || {
         let descriptors = [agent.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

@@ -97,18 +97,12 @@ fn source(source: KernelSource) -> Source {
         KernelSource::Package(package) => Source::Package(package),
         KernelSource::Deb(path) => Source::Deb(path),
         KernelSource::Host => Source::Host,
-        KernelSource::Files {
-            vmlinux,
-            vmlinuz,
-            initrd,
-            modules,
-            config,
-        } => Source::Files {
-            vmlinux,
-            vmlinuz,
-            initrd,
-            modules,
-            config,
+        KernelSource::Files(files) => Source::Files {
+            vmlinux: files.vmlinux,
+            vmlinuz: files.vmlinuz,
+            initrd: files.initrd,
+            modules: files.modules,
+            config: files.config,
         },
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use banger_api::routes::reply::Raw;
 use banger_api::{LogQuery, LogSource};
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
@@ -48,7 +50,8 @@ pub(crate) async fn logs(
             let _ = sender.send(Err(error)).await;
         }
     });
-    Ok(Body::from_stream(ReceiverStream::new(receiver)).into_response())
+    let raw = [(header::CONTENT_TYPE, Raw::CONTENT_TYPE)];
+    Ok((raw, Body::from_stream(ReceiverStream::new(receiver))).into_response())
 }
 
 type Chunks = mpsc::Sender<io::Result<Bytes>>;

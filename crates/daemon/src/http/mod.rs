@@ -1,5 +1,6 @@
 //! The HTTP API on the daemon's socket: routes to handlers, and nothing else.
 
+mod alone;
 mod answer;
 mod caller;
 mod catalog_images;
@@ -18,11 +19,11 @@ mod in_use;
 mod kernels;
 mod listener;
 mod logs;
-mod openapi;
 mod prune;
 mod pull;
 mod repository;
 mod secrets;
+mod served;
 mod sessions;
 mod ssh;
 mod streams;
@@ -34,14 +35,15 @@ mod workspaces;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, post, put};
+use axum::routing::MethodRouter;
+use banger_api::routes::{self, Route};
 use tokio::sync::watch;
 
+use self::served::{Served, on};
 use crate::vm::Vms;
 
 pub(crate) use images::sweep as sweep_images;
 pub(crate) use listener::OwnersOnly;
-pub(crate) use openapi::document;
 pub(crate) use streams::Streams;
 pub(crate) use work::perform;
 
@@ -58,89 +60,108 @@ pub(crate) struct App {
     pub(crate) streams: Streams,
 }
 
-/// Every route of the API, as the table in `banger-api` has them.
+/// Gives routes their handlers. A route of the table without one does not compile.
+macro_rules! handlers {
+    ($($route:ident => $handler:path,)+) => {
+        $(impl Served for routes::$route {
+            fn method_router() -> MethodRouter<App> {
+                on::<Self, _, _>($handler)
+            }
+        })+
+    };
+}
+
+handlers! {
+    GetVersion => daemon::version,
+    GetDoctor => daemon::doctor,
+    GetOpenapi => daemon::openapi,
+    StopDaemon => daemon::stop,
+    ListKernels => kernels::list,
+    ImportKernel => kernels::import,
+    GetKernel => kernels::show,
+    DeleteKernel => kernels::delete,
+    SetDefaultKernel => kernels::set_default,
+    PruneKernels => prune::kernels,
+    ListCatalogs => catalogs::list,
+    AddCatalog => catalogs::add,
+    RemoveCatalog => catalogs::remove,
+    ListCatalogKernels => catalogs::kernels,
+    PullKernel => catalogs::pull,
+    PublishKernels => catalogs::publish,
+    ListCatalogImages => catalog_images::list,
+    PublishImages => catalog_images::publish,
+    ListImages => images::list,
+    ImportImage => images::import,
+    UploadImage => images::upload,
+    RegisterImage => images::register,
+    PullImage => pull::pull,
+    PruneImages => prune::images,
+    GetImage => images::show,
+    DeleteImage => images::delete,
+    InspectImage => images::inspect,
+    TagImage => images::tag,
+    SetDefaultImage => images::set_default,
+    PromoteImage => images::promote,
+    ExportImage => exports::export,
+    DiffImage => exports::diff,
+    ListVms => vms::list,
+    CreateVm => vms::create,
+    PruneVms => prune::vms,
+    PruneCache => prune::cache,
+    GetVm => vms::show,
+    SetVm => vms::set,
+    DeleteVm => vms::delete,
+    StartVm => vms::start,
+    StopVm => vms::stop,
+    KillVm => vms::kill,
+    RestartVm => vms::restart,
+    HoldVm => vms::hold,
+    CommitVm => vms::commit,
+    GetVmLog => logs::logs,
+    ExecVm => exec::exec,
+    ListSessions => sessions::list,
+    StartSession => sessions::start,
+    GetSession => sessions::show,
+    RemoveSession => sessions::remove,
+    WaitForSession => sessions::wait,
+    SignalSession => sessions::signal,
+    StopSession => sessions::stop,
+    JoinSession => sessions::stream,
+    OpenSsh => ssh::open,
+    GetSshAccess => ssh::access,
+    ListPorts => forwards::ports,
+    ListAllForwards => forwards::all,
+    ListForwards => forwards::list,
+    AddForward => forwards::add,
+    RemoveForwards => forwards::remove,
+    ListEgress => egress::list,
+    GetLearnedEgress => egress::learned,
+    CopyFilesIn => files::put,
+    CopyFilesOut => files::get,
+    ListFiles => files::list,
+    RemoveFiles => files::remove,
+    PutVmSecret => secrets::put,
+    PlanWorkspace => workspaces::plan,
+    PrepareWorkspace => workspaces::place,
+    GetWorkspace => workspaces::status,
+    GetWorkspacePatch => workspaces::patch,
+    PullWorkspace => workspaces::pull,
+    ApplyWorkspace => workspaces::apply,
+    GetUnsavedWork => workspaces::unsaved,
+    GetRepositoryConfig => repository::wishes,
+    ListTrust => repository::list,
+    GrantTrust => repository::grant,
+    RevokeTrust => repository::revoke,
+}
+
+/// Every route of the API.
 pub(crate) fn router(app: App) -> Router {
-    Router::new()
-        .route("/v1/version", get(daemon::version))
-        .route("/v1/doctor", get(daemon::doctor))
-        .route("/v1/openapi.json", get(openapi::get))
-        .route("/v1/daemon/stop", post(daemon::stop))
-        .route("/v1/kernels", get(kernels::list).post(kernels::import))
-        .route("/v1/kernels/{name}", get(kernels::show).delete(kernels::delete))
-        .route("/v1/catalogs", get(catalogs::list).post(catalogs::add))
-        .route("/v1/catalogs/{name}", delete(catalogs::remove))
-        .route("/v1/catalog/kernels", get(catalogs::kernels))
-        .route("/v1/catalog/kernels/pull", post(catalogs::pull))
-        .route("/v1/catalog/kernels/publish", post(catalogs::publish))
-        .route("/v1/catalog/images", get(catalog_images::list))
-        .route("/v1/catalog/images/publish", post(catalog_images::publish))
-        .route("/v1/images", get(images::list).post(images::import))
-        .route("/v1/image/pull", post(pull::pull))
-        .route("/v1/image/register", post(images::register))
-        .route(
-            "/v1/images/{name}",
-            put(images::upload).get(images::show).delete(images::delete),
-        )
-        .route("/v1/images/{name}/promote", post(images::promote))
-        .route("/v1/images/{name}/default", put(images::set_default))
-        .route("/v1/kernels/{name}/default", put(kernels::set_default))
-        .route("/v1/images/{name}/tag", post(images::tag))
-        .route("/v1/images/{name}/export", post(exports::export))
-        .route("/v1/images/{name}/diff", get(exports::diff))
-        .route("/v1/images/{name}/inspect", get(images::inspect))
-        .route("/v1/vms", get(vms::list).post(vms::create))
-        .route("/v1/vm/prune", post(prune::vms))
-        .route("/v1/image/prune", post(prune::images))
-        .route("/v1/kernel/prune", post(prune::kernels))
-        .route("/v1/cache/prune", post(prune::cache))
-        .route(
-            "/v1/vms/{name}",
-            get(vms::show).patch(vms::set).delete(vms::delete),
-        )
-        .route("/v1/vms/{name}/start", post(vms::start))
-        .route("/v1/vms/{name}/stop", post(vms::stop))
-        .route("/v1/vms/{name}/kill", post(vms::kill))
-        .route("/v1/vms/{name}/hold", post(vms::hold))
-        .route("/v1/vms/{name}/commit", post(vms::commit))
-        .route("/v1/vms/{name}/restart", post(vms::restart))
-        .route("/v1/vms/{name}/exec", post(exec::exec))
-        .route(
-            "/v1/vms/{name}/sessions",
-            get(sessions::list).post(sessions::start),
-        )
-        .route(
-            "/v1/vms/{name}/sessions/{session}",
-            get(sessions::show).delete(sessions::remove),
-        )
-        .route("/v1/vms/{name}/sessions/{session}/wait", get(sessions::wait))
-        .route("/v1/vms/{name}/sessions/{session}/signal", post(sessions::signal))
-        .route("/v1/vms/{name}/sessions/{session}/stop", post(sessions::stop))
-        .route("/v1/vms/{name}/sessions/{session}/stream", post(sessions::stream))
-        .route("/v1/vms/{name}/ssh", post(ssh::open))
-        .route("/v1/ssh", get(ssh::access))
-        .route("/v1/vms/{name}/ports", get(forwards::ports))
-        .route("/v1/forwards", get(forwards::all))
-        .route("/v1/vms/{name}/forwards", get(forwards::list).post(forwards::add))
-        .route("/v1/vms/{name}/forwards/remove", post(forwards::remove))
-        .route("/v1/vms/{name}/egress", get(egress::list))
-        .route("/v1/vms/{name}/egress/learned", get(egress::learned))
-        .route("/v1/vms/{name}/files", put(files::put).get(files::get))
-        .route("/v1/vms/{name}/files/list", get(files::list))
-        .route("/v1/vms/{name}/files/remove", post(files::remove))
-        .route("/v1/vms/{name}/secrets/{secret}", put(secrets::put))
-        .route("/v1/vms/{name}/logs", get(logs::logs))
-        .route(
-            "/v1/vms/{name}/workspace",
-            post(workspaces::place).get(workspaces::status),
-        )
-        .route("/v1/vms/{name}/workspace/patch", get(workspaces::patch))
-        .route("/v1/vms/{name}/workspace/pull", post(workspaces::pull))
-        .route("/v1/vms/{name}/workspace/apply", post(workspaces::apply))
-        .route("/v1/vms/{name}/workspace/unsaved", get(workspaces::unsaved))
-        .route("/v1/workspace/plan", post(workspaces::plan))
-        .route("/v1/repository/wishes", post(repository::wishes))
-        .route("/v1/trust", get(repository::list).post(repository::grant))
-        .route("/v1/trust/revoke", post(repository::revoke))
+    macro_rules! served {
+        ($($route:ident)+) => {
+            Router::new()$(.route(routes::$route::PATH, routes::$route::method_router()))+
+        };
+    }
+    banger_api::for_each_route!(served)
         .fallback(answer::no_route)
         .layer(axum::middleware::from_fn(caller::heeded))
         .with_state(app)

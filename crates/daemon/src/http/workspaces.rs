@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::body::Body as AxumBody;
 use axum::extract::{Path, State};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use banger_api::routes::reply::Raw;
 use banger_api::{
     Unsaved, WorkspaceApplied, WorkspacePlan, WorkspaceQuery, WorkspaceRequest, WorkspaceStatus,
 };
@@ -55,7 +57,8 @@ pub(crate) async fn patch(
     let (place, record) = chosen(&app, &name, &query)?;
     let patch = workspace::patch(&place.guest, &record, &query, &place.scratch).await?;
     // What fails later breaks the connection, so that a part does not look like the whole.
-    Ok(AxumBody::from_stream(patch).into_response())
+    let raw = [(header::CONTENT_TYPE, Raw::CONTENT_TYPE)];
+    Ok((raw, AxumBody::from_stream(patch)).into_response())
 }
 
 pub(crate) async fn pull(

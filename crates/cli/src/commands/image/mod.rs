@@ -12,7 +12,9 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use banger_api::client::Client;
-use banger_api::{Image, ImageConfig, ImageImport, ImageRegister, ImageTag, ImageUpload, KernelSource};
+use banger_api::{
+    Image, ImageConfig, ImageImport, ImageRegister, ImageTag, ImageUpload, KernelFiles, KernelSource,
+};
 use banger_model::{ImageName, KernelName};
 use bytes::Bytes;
 use clap::Subcommand;
@@ -284,14 +286,14 @@ fn standard_input() -> impl futures_util::Stream<Item = std::io::Result<Bytes>> 
 impl Register {
     fn request(self) -> Result<ImageRegister, Failure> {
         let kernel = match self.kernel {
-            Some(kernel) => Some(KernelSource::Files {
+            Some(kernel) => Some(KernelSource::Files(KernelFiles {
                 // A file in the other form is known by its content.
                 vmlinux: None,
                 vmlinuz: Some(absolute(kernel)?),
                 initrd: self.initrd.map(absolute).transpose()?,
                 modules: self.modules.map(absolute).transpose()?,
                 config: None,
-            }),
+            })),
             None => None,
         };
         Ok(ImageRegister {

@@ -6,7 +6,7 @@ mod pull;
 
 use std::path::PathBuf;
 
-use banger_api::{Kernel, KernelImport, KernelSource};
+use banger_api::{Kernel, KernelFiles, KernelImport, KernelSource};
 use banger_model::KernelName;
 use clap::Subcommand;
 
@@ -192,13 +192,13 @@ impl Import {
         } else if self.host {
             KernelSource::Host
         } else {
-            KernelSource::Files {
+            KernelSource::Files(KernelFiles {
                 vmlinux: self.vmlinux.map(absolute).transpose()?,
                 vmlinuz: self.vmlinuz.map(absolute).transpose()?,
                 initrd: self.initrd.map(absolute).transpose()?,
                 modules: self.modules.map(absolute).transpose()?,
                 config: self.config.map(absolute).transpose()?,
-            }
+            })
         };
         let append = self
             .append
