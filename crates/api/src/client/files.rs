@@ -8,28 +8,24 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use banger_guest_api::{
-    Channel, FilesDone, FilesEnd, FrameError, GetFiles, HANDED_OVER, Listed, OfDirectory, PayloadReader,
-    PayloadWriter, PutFiles,
+    Channel, FilesDone, FilesEnd, FrameError, GetFiles, Listed, OfDirectory, PayloadReader, PayloadWriter,
+    PutFiles, handover,
 };
 use banger_model::ErrorCode;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::Method;
 use hyper_util::rt::TokioIo;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use tokio::sync::mpsc;
 
-use super::{Client, ClientError, build, collect, request, segment};
+use super::{At, Call, Client, ClientError};
 use crate::ErrorBody;
+use crate::routes::reply::{HandedOver, Upgrade};
+use crate::routes::{CopyFilesIn, CopyFilesOut, ListFiles, RemoveFiles, Route};
 
 /// The most bytes of a line of a listing: a name is at most 4096 bytes, and a link's target, each three when encoded.
 const LONGEST_LINE: u64 = 64 << 10;
 
 /// Lines of a listing that are read ahead.
 const AHEAD: usize = 1024;
-
-/// More than an agent sends before it is asked.
-const MOST_SENT: u32 = 4 << 20;
 
 type Result<T> = std::result::Result<T, ClientError>;
 
@@ -40,7 +36,7 @@ type Result<T> = std::result::Result<T, ClientError>;
 impl Client {
     /// Copies a tar into a VM.
     pub async fn put_files(&self, name: &str, put: &PutFiles) -> Result<PutStream> {
-        let connection = self.handed(Method::PUT, &path(name, "", &put.to_query())).await?;
+        let connection = self.handed(CopyFilesIn.at([name]).query(put)).await?;
         let end = PayloadReader::new(connection.reader(), Channel::Stdout);
         Ok(PutStream {
             tar: TarWriter(PayloadWriter::new(connection.writer(), Channel::Stdin)),
@@ -51,7 +47,7 @@ impl Client {
 
     /// Copies files out of a VM, as a tar.
     pub async fn get_files(&self, name: &str, get: &GetFiles) -> Result<GetStream> {
-        let connection = self.handed(Method::GET, &path(name, "", &get.to_query())).await?;
+        let connection = self.handed(CopyFilesOut.at([name]).query(get)).await?;
         Ok(GetStream {
             tar: TarReader(PayloadReader::new(connection.reader(), Channel::Stdout)),
             hangup: connection.hangup(),
@@ -60,9 +56,7 @@ impl Client {
 
     /// What is in a directory of a VM.
     pub async fn list_files(&self, name: &str, of: &OfDirectory) -> Result<Listing> {
-        let connection = self
-            .handed(Method::GET, &path(name, "/list", &of.to_query()))
-            .await?;
+        let connection = self.handed(ListFiles.at([name]).query(of)).await?;
         let lines = PayloadReader::new(connection.reader(), Channel::Stdout);
         let (to, from) = mpsc::channel(AHEAD);
         std::thread::spawn(move || {
@@ -79,16 +73,11 @@ impl Client {
 
     /// Removes files of a VM: paths below a directory, each ended by a NUL.
     pub async fn remove_files(&self, name: &str, of: &OfDirectory, names: Vec<u8>) -> Result<FilesDone> {
-        let path = path(name, "/remove", &of.to_query());
-        let names = Full::new(Bytes::from(names)).map_err(|never| match never {});
-        let response = self.send(build(Method::POST, &path, names.boxed())).await?;
-        serde_json::from_slice(&collect(response).await?).map_err(ClientError::Answer)
+        self.value(RemoveFiles.at([name]).query(of).bytes(names)).await
     }
 
-    async fn handed(&self, method: Method, path: &str) -> Result<Connection> {
-        let upgraded = self
-            .upgraded(request::<()>(method, path, None), HANDED_OVER)
-            .await?;
+    async fn handed<R: Route<Reply = Upgrade<HandedOver>>>(&self, call: Call<R>) -> Result<Connection> {
+        let upgraded = self.upgraded(call).await?;
         let parts = upgraded.downcast::<TokioIo<tokio::net::UnixStream>>();
         let socket = parts.map_err(|_| ClientError::Ended)?.io.into_inner();
         let socket = socket.into_std().map_err(ClientError::Stream)?;
@@ -99,17 +88,13 @@ impl Client {
     }
 }
 
-fn path(name: &str, part: &str, query: &str) -> String {
-    format!("/v1/vms/{}/files{part}?{query}", segment(name))
-}
-
 /// Takes the connection that a daemon hands over.
 fn take(mut daemon: UnixStream) -> io::Result<Connection> {
     daemon.set_nonblocking(false)?;
-    daemon.write_all(&[0])?;
+    daemon.write_all(&[handover::READY])?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut length = [0; 4];
+    let mut length = [0; handover::LENGTH];
     let received = recvmsg(
         &daemon,
         &mut [IoSliceMut::new(&mut length)],
@@ -122,11 +107,7 @@ fn take(mut daemon: UnixStream) -> io::Result<Connection> {
     });
     let agent = agent.ok_or_else(|| io::Error::other("the daemon handed nothing over"))?;
     daemon.read_exact(&mut length[received.bytes..])?;
-    let length = u32::from_be_bytes(length);
-    if length > MOST_SENT {
-        return Err(io::Error::other("what came with the connection makes no sense"));
-    }
-    let mut sent = vec![0; length as usize];
+    let mut sent = vec![0; handover::decode_length(length).map_err(io::Error::other)?];
     daemon.read_exact(&mut sent)?;
     Ok(Connection {
         agent: Half(Arc::new(agent.into())),

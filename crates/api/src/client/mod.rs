@@ -3,6 +3,7 @@
 //! Every request has a connection of its own, and dropping the future of a request closes it, which is how work is
 //! cancelled.
 
+mod call;
 mod error;
 mod files;
 mod routes;
@@ -15,18 +16,18 @@ mod stream;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::HeaderValue;
-use hyper::{Method, Request, Response, StatusCode, header};
+use hyper::upgrade::Upgraded;
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use crate::routes::Route;
+use crate::routes::reply::{Protocol, Upgrade, Value, Work};
 use crate::{ErrorBody, Progress};
 
 pub use error::ClientError;
@@ -34,9 +35,8 @@ pub use files::{GetStream, Hangup, Listing, PutEnd, PutStream, TarReader, TarWri
 pub use sse::{Egress, EgressEvent};
 pub use stream::{Received, Receiver, Sender, Session};
 
+use call::{At, Body, Call};
 use sse::Events;
-
-type Body = BoxBody<Bytes, std::io::Error>;
 
 /// A client of the daemon at one socket.
 #[derive(Debug, Clone)]
@@ -99,73 +99,45 @@ impl Client {
         }
     }
 
-    async fn call<B: Serialize, T: DeserializeOwned>(
+    /// Sends a request, whose reply is read by who asked.
+    async fn open<R: Route>(&self, call: Call<R>) -> Result<Response<Incoming>, ClientError> {
+        self.send(call.request()).await
+    }
+
+    /// Sends a request that is answered by one value.
+    async fn value<R: Route<Reply: Value>>(
         &self,
-        method: Method,
-        path: &str,
-        body: Option<&B>,
-    ) -> Result<T, ClientError> {
-        let response = self.send(request(method, path, body)).await?;
+        call: Call<R>,
+    ) -> Result<<R::Reply as Value>::Value, ClientError> {
+        let response = self.open(call).await?;
         serde_json::from_slice(&collect(response).await?).map_err(ClientError::Answer)
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.call::<(), T>(Method::GET, path, None).await
-    }
-
-    /// Sends a request whose answer does not matter, only that it is none of failure.
-    async fn order(&self, method: Method, path: &str) -> Result<(), ClientError> {
-        self.send(request::<()>(method, path, None)).await.map(drop)
-    }
-
-    /// Sends a request that is answered by events, and gives how it ended.
-    async fn follow<T: DeserializeOwned>(
-        &self,
-        request: Request<Body>,
-        on_progress: impl FnMut(Progress),
-    ) -> Result<T, ClientError> {
-        let response = self.send(request).await?;
+    /// Sends a request of long work, and gives its result.
+    async fn work<R, T>(&self, call: Call<R>, on_progress: impl FnMut(Progress)) -> Result<T, ClientError>
+    where
+        R: Route<Reply = Work<T>>,
+        T: DeserializeOwned,
+    {
+        let response = self.open(call).await?;
         Events::new(response.into_body()).outcome(on_progress).await
     }
-}
 
-fn request<B: Serialize>(method: Method, path: &str, body: Option<&B>) -> Request<Body> {
-    let bytes = body.map(|body| serde_json::to_vec(body).expect("API types have only string keys"));
-    let body = Full::new(Bytes::from(bytes.unwrap_or_default())).map_err(|never| match never {});
-    build(method, path, body.boxed())
-}
-
-fn build(method: Method, path: &str, body: Body) -> Request<Body> {
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, "bangerd")
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(body)
-        .expect("paths of the API are encoded")
-}
-
-/// A body of chunks as they come.
-fn streamed(
-    chunks: impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + Sync + 'static,
-) -> Body {
-    BodyExt::boxed(StreamBody::new(chunks.map_ok(Frame::data)))
+    /// Sends a request that switches the connection to another protocol.
+    async fn upgraded<R, P>(&self, call: Call<R>) -> Result<Upgraded, ClientError>
+    where
+        R: Route<Reply = Upgrade<P>>,
+        P: Protocol,
+    {
+        let response = self.open(call).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(ClientError::Status(response.status().as_u16()));
+        }
+        hyper::upgrade::on(response).await.map_err(ClientError::Http)
+    }
 }
 
 async fn collect(response: Response<Incoming>) -> Result<Bytes, ClientError> {
     let body = response.into_body().collect().await.map_err(ClientError::Http)?;
     Ok(body.to_bytes())
-}
-
-/// A segment of a path, percent-encoded (RFC 3986, section 2.1).
-fn segment(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }

@@ -1,11 +1,9 @@
 //! Secrets that go into a guest's memory.
 
 use banger_guest_api::{PutSecret, SecretName};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::Method;
 
-use super::{Client, ClientError, build, segment};
+use super::{At, Client, ClientError};
+use crate::routes::PutVmSecret;
 
 impl Client {
     /// Puts a secret into a VM that runs.
@@ -19,10 +17,7 @@ impl Client {
         put: &PutSecret,
         value: Vec<u8>,
     ) -> Result<(), ClientError> {
-        let path = format!("/v1/vms/{}/secrets/{name}?{}", segment(vm), put.to_query());
-        let value = Full::new(Bytes::from(value)).map_err(|never| match never {});
-        self.send(build(Method::PUT, &path, value.boxed()))
-            .await
-            .map(drop)
+        let call = PutVmSecret.at([vm, name.as_str()]).query(put).bytes(value);
+        self.open(call).await.map(drop)
     }
 }

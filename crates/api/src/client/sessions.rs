@@ -1,10 +1,13 @@
 //! Sessions as methods.
 
-use banger_guest_api::{STDIO_MUX, SessionSignal, SessionStart, SessionStop, SessionStream};
-use hyper::{Method, StatusCode, header};
+use banger_guest_api::{SessionSignal, SessionStart, SessionStop, SessionStream};
 
-use super::{Client, ClientError, Session, request, segment};
+use super::{At, Client, ClientError, Session};
 use crate::VmSession;
+use crate::routes::{
+    GetSession, JoinSession, ListSessions, RemoveSession, SignalSession, StartSession, StopSession,
+    WaitForSession,
+};
 
 type Result<T> = std::result::Result<T, ClientError>;
 
@@ -16,59 +19,42 @@ type Result<T> = std::result::Result<T, ClientError>;
 impl Client {
     /// The sessions of a VM.
     pub async fn sessions(&self, vm: &str) -> Result<Vec<VmSession>> {
-        self.get(&of(vm)).await
+        self.value(ListSessions.at([vm])).await
     }
 
     /// Starts a session.
     pub async fn start_session(&self, vm: &str, start: &SessionStart) -> Result<VmSession> {
-        self.call(Method::POST, &of(vm), Some(start)).await
+        self.value(StartSession.at([vm]).json(start)).await
     }
 
     /// One session.
     pub async fn session(&self, vm: &str, name: &str) -> Result<VmSession> {
-        self.get(&one(vm, name, "")).await
+        self.value(GetSession.at([vm, name])).await
     }
 
     /// One session, when it has ended.
     pub async fn wait_for_session(&self, vm: &str, name: &str) -> Result<VmSession> {
-        self.get(&one(vm, name, "/wait")).await
+        self.value(WaitForSession.at([vm, name])).await
     }
 
     /// Delivers a signal to a session's processes.
     pub async fn signal_session(&self, vm: &str, name: &str, signal: &SessionSignal) -> Result<VmSession> {
-        self.call(Method::POST, &one(vm, name, "/signal"), Some(signal))
-            .await
+        self.value(SignalSession.at([vm, name]).json(signal)).await
     }
 
     /// Asks a session to end; it is killed when it has not within its time.
     pub async fn stop_session(&self, vm: &str, name: &str, stop: &SessionStop) -> Result<VmSession> {
-        self.call(Method::POST, &one(vm, name, "/stop"), Some(stop)).await
+        self.value(StopSession.at([vm, name]).json(stop)).await
     }
 
     /// Forgets a session that has ended.
     pub async fn remove_session(&self, vm: &str, name: &str) -> Result<VmSession> {
-        self.call::<(), _>(Method::DELETE, &one(vm, name, ""), None).await
+        self.value(RemoveSession.at([vm, name])).await
     }
 
     /// Joins a session's streams.
     pub async fn join_session(&self, vm: &str, name: &str, stream: &SessionStream) -> Result<Session> {
-        let mut request = request(Method::POST, &one(vm, name, "/stream"), Some(stream));
-        let headers = request.headers_mut();
-        headers.insert(header::CONNECTION, header::HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, header::HeaderValue::from_static(STDIO_MUX));
-        let response = self.send(request).await?;
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(ClientError::Status(response.status().as_u16()));
-        }
-        let upgraded = hyper::upgrade::on(response).await.map_err(ClientError::Http)?;
-        Ok(Session::new(upgraded))
+        let call = JoinSession.at([vm, name]).json(stream);
+        Ok(Session::new(self.upgraded(call).await?))
     }
-}
-
-fn of(vm: &str) -> String {
-    format!("/v1/vms/{}/sessions", segment(vm))
-}
-
-fn one(vm: &str, name: &str, rest: &str) -> String {
-    format!("{}/{}{rest}", of(vm), segment(name))
 }
