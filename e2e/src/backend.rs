@@ -72,7 +72,8 @@ impl Backend {
 /// # Errors
 /// When `BANGER_REQUIRE` names it and it cannot be used.
 pub fn program_absence(program: &str) -> Result<Option<String>> {
-    if let Some(reason) = crate::python::absence(program) {
+    let of_registry = crate::python::absence(program).or_else(|| crate::npm::absence(program));
+    if let Some(reason) = of_registry {
         return unless_required(program, reason);
     }
     // Not every program tells its version.

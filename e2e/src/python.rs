@@ -1,4 +1,4 @@
-//! Clients from PyPI, each in an environment of its own below `target/e2e/python`, made when it is asked for first.
+//! Programs and libraries from PyPI, each set in an environment of its own below `target/e2e/python`, made when it is asked for first.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -14,24 +14,29 @@ pub const ASYNCSSH: &str = "python:asyncssh";
 /// What configures hosts by SSH.
 pub const ANSIBLE: &str = "python:ansible-core";
 
-/// The package of such a need, if it is one.
-fn package(need: &str) -> Option<&str> {
-    need.strip_prefix("python:")
+/// What says whether an OpenAPI document is valid.
+pub const OPENAPI_VALIDATOR: &str = "python:openapi-spec-validator==0.9.0";
+/// What makes a client of an OpenAPI document, and checks its types.
+pub const OPENAPI_CLIENT: &str = "python:openapi-python-client==0.29.1 mypy==2.4.1";
+
+/// The packages of such a need, if it is one.
+fn packages(need: &str) -> Option<Vec<&str>> {
+    Some(need.strip_prefix("python:")?.split(' ').collect())
 }
 
 /// Why such a client cannot be used here, if it cannot; nothing for other needs.
 pub(crate) fn absence(need: &str) -> Option<Option<String>> {
-    package(need)?;
+    packages(need)?;
     Some(interpreter(need).err().map(|error| format!("{error:#}")))
 }
 
-/// The Python that has the package.
+/// The Python that has the packages.
 ///
 /// # Errors
 /// When there is no Python, or no index of packages that it reaches.
 pub fn interpreter(need: &str) -> Result<PathBuf> {
-    let package = package(need).unwrap_or(need);
-    let dir = store::shared()?.join("python").join(package);
+    let packages = packages(need).unwrap_or_else(|| vec![need]);
+    let dir = store::shared()?.join("python").join(packages.join(","));
     let python = dir.join("bin/python");
     let done = dir.join("done");
     if done.exists() {
@@ -61,9 +66,8 @@ pub fn interpreter(need: &str) -> Result<PathBuf> {
         "--disable-pip-version-check",
         "--retries",
         "1",
-        package,
     ];
-    run(python.clone(), &install)?;
+    run(python.clone(), &[&install, &packages[..]].concat())?;
     std::fs::write(done, "")?;
     Ok(python)
 }

@@ -63,6 +63,14 @@ pub(crate) fn shared() -> Result<PathBuf> {
     Ok(target.join("e2e"))
 }
 
+/// A directory below the shared one, for what a story makes anew each time and somebody may look at afterwards.
+///
+/// # Errors
+/// When there is no target directory.
+pub fn scratch(name: &str) -> Result<PathBuf> {
+    Ok(shared()?.join(name))
+}
+
 /// Makes sure of a kernel named `debian` and, where there is a test kernel, of `test`.
 pub(crate) fn prepare_kernels(home: &Home) -> Result<()> {
     let _making = lock()?;

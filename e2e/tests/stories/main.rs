@@ -3,6 +3,7 @@
 //! `cargo test -p banger-e2e -- tcg::` tells those that boot real kernels under emulation. A backend that is not here
 //! reports its stories as ignored, with the reason; `BANGER_REQUIRE=firecracker` makes that an error.
 
+mod api_clients;
 mod applying;
 mod builds;
 mod catalogs;
@@ -119,6 +120,7 @@ const fn on_the_host(name: &'static str, tell: fn(Backend) -> Result<()>) -> Sto
 fn main() {
     let args = Arguments::from_args();
     let stories = [
+        api_clients::STORIES,
         applying::STORIES,
         hostile_repository::STORIES,
         workspaces::STORIES,
@@ -179,7 +181,7 @@ fn main() {
             let absent = story.needs.into_iter().rev().flatten().map(|need| match need {
                 ROOT => root_absence(),
                 // Asking takes seconds.
-                REGISTRIES if args.list || !is_told(&args, &name) => Ok(None),
+                need if is_of_registry(need) && (args.list || !is_told(&args, &name)) => Ok(None),
                 REGISTRIES => registries_absence(),
                 program => program_absence(program),
             });
@@ -194,6 +196,11 @@ fn main() {
         }
     }
     libtest_mimic::run(&args, trials).exit();
+}
+
+/// Whether a need is one that a registry of packages has to be asked for.
+fn is_of_registry(need: &str) -> bool {
+    need == REGISTRIES || need.starts_with("python:") || need.starts_with("npm:")
 }
 
 /// Whether the command line asks for a story.
