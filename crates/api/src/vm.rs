@@ -283,12 +283,14 @@ pub struct LogQuery {
     pub follow: bool,
 }
 
-/// Removes VMs that do not run.
+/// Removes what nobody uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prune {
     /// Only tell what would be removed.
     pub dry_run: bool,
+    /// Of images, also those that were committed, built or imported, and may be nowhere else.
+    pub all: bool,
 }
 
 /// Makes an image of what a VM has changed.

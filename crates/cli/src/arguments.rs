@@ -52,6 +52,6 @@ fn not_text(arguments: &[OsString]) -> i32 {
         "invalid argument \"{}\": it is not UTF-8",
         bad.unwrap_or_default()
     );
-    let hint = "in the guest, a shell can make the bytes: `banger vm exec VM -- sh -c 'printf \"\\\\377\"'`";
+    let hint = "in the guest, a shell can make the bytes: `sh -c 'printf \"\\\\377\"'`";
     Failure::new(message, &[hint]).exiting(exit::USAGE).report()
 }

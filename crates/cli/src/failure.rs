@@ -9,6 +9,7 @@ use banger_model::ErrorCode;
 
 use crate::exit;
 use crate::print::Line;
+use crate::service::look::for_sudo;
 
 /// A command that failed.
 #[derive(Debug)]
@@ -50,6 +51,11 @@ impl Failure {
     /// Whether what was asked for is not there.
     pub(crate) fn is_absence(&self) -> bool {
         self.body.code == ErrorCode::NotFound
+    }
+
+    /// Whether the VM is in no phase for what was asked.
+    pub(crate) fn is_of_phase(&self) -> bool {
+        self.body.code == ErrorCode::WrongPhase
     }
 
     /// Adds what to do about it.
@@ -114,7 +120,7 @@ impl Failure {
             out.extend(last_lines(log, 20).map(|line| Line::default().text("    | ").text(line)));
         }
         for hint in &self.body.hints {
-            several(&mut out, label("hint:", AnsiColor::Cyan), hint);
+            several(&mut out, label("hint:", AnsiColor::Cyan), &for_sudo(hint));
         }
         out
     }

@@ -9,6 +9,7 @@ use banger_model::{ByteSize, Stage, printable};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::print::{self, micros};
+use crate::service::look::for_sudo;
 
 /// How often a live line is drawn.
 const TICK: Duration = Duration::from_millis(100);
@@ -51,7 +52,7 @@ impl Display {
                 }
             }
             Progress::Bytes { what, done, total } => self.bytes(what, *done, *total),
-            Progress::Note { text } => self.say(&format!("note: {text}")),
+            Progress::Note { text } => self.say(&format!("note: {}", for_sudo(text))),
         }
     }
 

@@ -50,7 +50,7 @@ impl Secrets {
             match value.len() > MAX {
                 true => Err(Failure::new(
                     format!("secret {} has more than {} KiB", asked.name, MAX >> 10),
-                    &["`banger vm cp` copies files, and keeps them on the VM's disk"],
+                    &["`vm cp` copies files, and keeps them on the VM's disk"],
                 )),
                 false => Ok((asked.name.clone(), value)),
             }

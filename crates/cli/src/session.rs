@@ -53,11 +53,16 @@ pub(crate) async fn run(client: &Client, vm: &str, exec: &Exec, input: Input) ->
         .exec(vm, exec)
         .await
         .map_err(|error| Failure::from(error).before_command())?;
-    attend_to(session, exec.tty.is_some(), input).await
+    attend_to(vm, session, exec.tty.is_some(), input).await
 }
 
 /// Joins a command that was started to this process's streams, and gives its exit code.
-pub(crate) async fn attend_to(session: Session, has_terminal: bool, input: Input) -> Result<i32, Failure> {
+pub(crate) async fn attend_to(
+    vm: &str,
+    session: Session,
+    has_terminal: bool,
+    input: Input,
+) -> Result<i32, Failure> {
     let (outgoing, queue) = mpsc::channel(4);
     tokio::spawn(send(session.sender, queue));
     let to = outgoing.clone();
@@ -67,13 +72,14 @@ pub(crate) async fn attend_to(session: Session, has_terminal: bool, input: Input
         Input::Bytes(bytes) => drop(std::thread::spawn(move || read_input(&bytes[..], &to))),
     }
     let raw = has_terminal.then(Raw::enter);
-    let code = attend(session.receiver, outgoing, has_terminal).await;
+    let code = attend(vm, session.receiver, outgoing, has_terminal).await;
     drop(raw);
     code
 }
 
 /// Writes the guest's output and forwards signals until the command has ended.
 async fn attend(
+    vm: &str,
     mut from: Receiver,
     outgoing: mpsc::Sender<Outgoing>,
     has_terminal: bool,
@@ -90,7 +96,7 @@ async fn attend(
             }
         };
         let written = match received {
-            None => return Err(lost()),
+            None => return Err(lost(vm)),
             Some(Received::Stdout(bytes)) => write(print::stream::stdout().lock(), &bytes),
             Some(Received::Stderr(bytes)) => write(print::stream::stderr().lock(), &bytes),
             Some(Received::Control(control)) => match control {
@@ -123,10 +129,11 @@ async fn attend(
     }
 }
 
-fn lost() -> Failure {
+fn lost(vm: &str) -> Failure {
+    let hint = format!("`banger vm list` shows whether the VM runs, `banger vm logs {vm}` what it printed");
     Failure::new(
         "the connection to the guest's command was lost before it ended",
-        &["`banger vm list` tells whether the VM runs; `banger vm logs` what it said"],
+        &[&hint],
     )
     .before_command()
 }

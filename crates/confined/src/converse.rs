@@ -9,8 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 
-use crate::Child;
 use crate::child::WORDS;
+use crate::{Child, Slow};
 
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
@@ -26,6 +26,8 @@ pub(crate) struct Heard {
     pub(crate) too_much: bool,
     /// Whether its time was over.
     pub(crate) late: bool,
+    /// Whether it was slow, and a look showed that it waits in vain.
+    pub(crate) in_vain: bool,
 }
 
 /// What woke us.
@@ -40,13 +42,15 @@ struct Ready {
 }
 
 /// Gives `input` to the child and hears it until it has ended, prints more than `most` bytes, or is killed because its time is
-/// over or its work is cancelled.
+/// over, its work is cancelled, or it is `slow` in vain.
 pub(crate) fn converse(
     child: &mut Child,
     mut input: &[u8],
     most: u64,
     until: Option<Instant>,
+    slow: Option<Slow<'_>>,
 ) -> io::Result<Heard> {
+    let mut slow = slow.map(|slow| (Instant::now() + slow.after, slow.look));
     let (stdin, mut stdout, mut stderr) = child.take_streams();
     let mut stdin = stdin.filter(|_| !input.is_empty());
     if let Some(stdin) = &stdin {
@@ -61,9 +65,17 @@ pub(crate) fn converse(
             stdout.as_ref().map(AsFd::as_fd),
             stderr.as_ref().map(AsFd::as_fd),
         ];
-        let ready = wait(child, pipes, until)?;
+        let next = slow.map(|(at, _)| at).into_iter().chain(until).min();
+        let ready = wait(child, pipes, next)?;
+        let is_before_end = |at: Instant| until.is_none_or(|until| at < until);
+        if let Some((_, look)) = slow.take_if(|(at, _)| ready.late && is_before_end(*at)) {
+            heard.in_vain = look();
+            if !heard.in_vain {
+                continue;
+            }
+        }
         if ready.cancelled || ready.late {
-            heard.late = ready.late;
+            heard.late = ready.late && !heard.in_vain;
             child.end_now();
             return Ok(heard);
         }

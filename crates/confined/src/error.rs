@@ -66,6 +66,12 @@ pub enum Error {
         /// The limit.
         limit: Limit,
     },
+    /// It was slow, and a look showed that it waits for what never comes.
+    #[error("{what} was ended: it waits in vain")]
+    InVain {
+        /// What was run.
+        what: &'static str,
+    },
     /// Nobody waits for it any more.
     #[error("{what} was cancelled")]
     Cancelled {

@@ -113,18 +113,52 @@ pub struct Ran {
     pub peak: u64,
 }
 
+/// A look at why a child takes its time. One that waits for what never comes uses nothing that has a limit but time.
+#[derive(Clone, Copy)]
+pub struct Slow<'a> {
+    /// How long a child may take before anybody looks.
+    pub after: Duration,
+    /// Whether it waits in vain, and is to be ended.
+    pub look: &'a dyn Fn() -> bool,
+}
+
+/// What a child did that was heard to its end.
+#[derive(Debug)]
+pub struct Told {
+    /// What it printed on standard output.
+    pub stdout: Vec<u8>,
+    /// How it ended.
+    pub ended: Result<Ended, Error>,
+}
+
 /// Runs `command`, which [`command`] made with the same limits, on `input`.
 ///
 /// # Errors
 /// When it cannot be started, fails, or meets a limit.
-pub fn run(what: &'static str, mut command: Command, limits: Limits, input: &[u8]) -> Result<Ran, Error> {
+pub fn run(what: &'static str, command: Command, limits: Limits, input: &[u8]) -> Result<Ran, Error> {
+    let Told { stdout, ended } = tell(what, command, limits, input, None)?;
+    let peak = ended?.peak;
+    Ok(Ran { stdout, peak })
+}
+
+/// The same of which also what a child printed that failed is of interest, and that may be slow in vain.
+///
+/// # Errors
+/// When it cannot be started or heard, or prints too much.
+pub fn tell(
+    what: &'static str,
+    mut command: Command,
+    limits: Limits,
+    input: &[u8],
+    slow: Option<Slow<'_>>,
+) -> Result<Told, Error> {
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     if !input.is_empty() {
         command.stdin(Stdio::piped());
     }
     let mut child = Child::start(what, command, limits)?;
     let until = limits.time.map(|time| Instant::now() + time);
-    let heard = converse::converse(&mut child, input, limits.output, until);
+    let heard = converse::converse(&mut child, input, limits.output, until, slow);
     let heard = heard.map_err(|source| Error::Read { what, source })?;
     if heard.too_much {
         return Err(Error::Limit {
@@ -133,10 +167,13 @@ pub fn run(what: &'static str, mut command: Command, limits: Limits, input: &[u8
         });
     }
     child.was_heard(heard.words, heard.late);
-    let ended = child.wait()?;
-    Ok(Ran {
+    let ended = child.wait();
+    Ok(Told {
         stdout: heard.printed,
-        peak: ended.peak,
+        ended: match (heard.in_vain, ended) {
+            (true, Err(_)) => Err(Error::InVain { what }),
+            (_, ended) => ended,
+        },
     })
 }
 

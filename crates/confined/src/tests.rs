@@ -199,3 +199,31 @@ fn work_that_is_cancelled_takes_its_children_along() {
     cancel.scope(|| ());
     assert!(shell("true", Limits::default()).is_ok());
 }
+
+#[test]
+fn a_child_that_is_slow_is_looked_at_once_and_ended_when_it_waits_in_vain() {
+    let looks = std::cell::Cell::new(0);
+    let told = |script: &str, in_vain: bool| {
+        let mut command = command("/bin/sh", Limits::default());
+        command.args(["-c", script]).env("PATH", "/usr/bin:/bin");
+        let look = || {
+            looks.set(looks.get() + 1);
+            in_vain
+        };
+        let after = Duration::from_millis(200);
+        let slow = Slow { after, look: &look };
+        let told = tell("the shell", command, Limits::default(), b"", Some(slow)).unwrap();
+        (String::from_utf8(told.stdout).unwrap(), told.ended, looks.take())
+    };
+    let since = Instant::now();
+    let (printed, ended, looks) = told("echo some; sleep 60", true);
+    assert!(matches!(ended, Err(Error::InVain { .. })), "{ended:?}");
+    assert_eq!((printed.as_str(), looks), ("some\n", 1));
+    assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
+    let (printed, ended, looks) = told("sleep 1; echo late", false);
+    assert!(ended.is_ok(), "{ended:?}");
+    assert_eq!((printed.as_str(), looks), ("late\n", 1));
+    let (printed, ended, looks) = told("echo no; exit 3", true);
+    assert!(matches!(ended, Err(Error::Failed { .. })), "{ended:?}");
+    assert_eq!((printed.as_str(), looks), ("no\n", 0));
+}

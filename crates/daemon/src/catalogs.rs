@@ -220,9 +220,7 @@ impl Describe for Error {
             Self::NotFound { present, .. } if !present.is_empty() => {
                 format!("there are: {}", present.join(", "))
             }
-            Self::NotFound { .. } => {
-                "add one: `banger kernel catalog add NAME LOCATION --key KEY`".to_owned()
-            }
+            Self::NotFound { .. } => "`banger kernel catalog add --help` shows how to add one".to_owned(),
             Self::InConfig { .. } => "remove its [[catalog]] there".to_owned(),
             Self::Twice { name, .. } => {
                 format!("remove it there, or the added one with `banger kernel catalog rm {name}`")

@@ -11,9 +11,11 @@ impl Describe for Error {
         match self {
             Self::Limit { .. } | Self::Failed { .. } => ErrorCode::BadInput,
             Self::Answer { .. } => ErrorCode::Internal,
-            Self::Spawn { .. } | Self::Read { .. } | Self::Wait { .. } | Self::Cancelled { .. } => {
-                ErrorCode::Host
-            }
+            Self::Spawn { .. }
+            | Self::Read { .. }
+            | Self::Wait { .. }
+            | Self::InVain { .. }
+            | Self::Cancelled { .. } => ErrorCode::Host,
         }
     }
 

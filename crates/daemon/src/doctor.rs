@@ -1,5 +1,7 @@
 //! `banger doctor`: what this host has, what it lacks, and the one command that mends each. Changes nothing.
 
+mod kvm;
+
 use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -25,7 +27,7 @@ pub(crate) fn examine(paths: &Paths, network: &Network) -> DoctorReport {
     let qemu = Qemu::find(matches!(kvm, Kvm::Hardware));
     let (verdict, usable) = verdict(&kvm, firecracker.is_ok(), qemu.is_ok());
     let mut checks = vec![
-        check_kvm(&kvm, qemu.is_ok()),
+        kvm::check(&kvm, qemu.is_ok()),
         check_firecracker(&firecracker, qemu.is_ok()),
         check_qemu(&qemu, firecracker.is_ok() && matches!(kvm, Kvm::Hardware)),
         check_agent(),
@@ -77,31 +79,6 @@ fn verdict(kvm: &Kvm, firecracker: bool, qemu: bool) -> (String, bool) {
             "KVM is emulated here and boots special kernels only ({why})"
         )),
         Kvm::Unusable(why) => qemu_or_nothing(format!("KVM does not work ({why})")),
-    }
-}
-
-fn check_kvm(kvm: &Kvm, fallback: bool) -> Check {
-    match kvm {
-        Kvm::Hardware => ok("kvm", "a virtual CPU ran on the hardware"),
-        Kvm::Software(why) => warning(
-            "kvm",
-            format!("a virtual CPU ran, but not on hardware: {why}"),
-            "banger vm create --vmm firecracker  # tries whether your kernel boots all the same",
-        ),
-        Kvm::Unusable(why) => {
-            let mut check = warning(
-                "kvm",
-                why.clone(),
-                "sudo usermod -aG kvm $USER  # then log in again",
-            );
-            if !Path::new("/dev/kvm").exists() {
-                check.fix = Some("sudo modprobe kvm_intel || sudo modprobe kvm_amd".to_owned());
-            }
-            if !fallback {
-                check.status = CheckStatus::Failed;
-            }
-            check
-        }
     }
 }
 
@@ -365,7 +342,13 @@ fn check_kernels(paths: &Paths) -> Check {
     }
     match KernelStore::open(&paths.data, &paths.cache).and_then(|store| store.list()) {
         Ok(kernels) if kernels.is_empty() => warning("kernels", "there is no kernel yet", fix),
-        Ok(kernels) => ok("kernels", format!("{} in the store", kernels.len())),
+        Ok(kernels) => {
+            let wanted = Config::load(paths).ok().and_then(|config| config.default_kernel);
+            let is_there = wanted
+                .as_ref()
+                .is_none_or(|name| kernels.iter().any(|kernel| kernel.name == *name));
+            in_store("kernel", kernels.len(), wanted.filter(|_| !is_there), paths)
+        }
         Err(error) => failed("kernels", chain(&error), fix),
     }
 }
@@ -377,8 +360,30 @@ fn check_images(paths: &Paths) -> Check {
     }
     match ImageStore::open(&paths.data).and_then(|store| store.list()) {
         Ok(images) if images.is_empty() => warning("images", "there is no image yet", fix),
-        Ok(images) => ok("images", format!("{} in the store", images.len())),
+        Ok(images) => {
+            let wanted = Config::load(paths).ok().and_then(|config| config.default_image);
+            let is_there = wanted
+                .as_ref()
+                .is_none_or(|name| images.iter().any(|image| image.name == *name));
+            in_store("image", images.len(), wanted.filter(|_| !is_there), paths)
+        }
         Err(error) => failed("images", chain(&error), fix),
+    }
+}
+
+/// How many there are, unless the default one of config.toml is absent.
+fn in_store(kind: &str, count: usize, absent: Option<impl std::fmt::Display>, paths: &Paths) -> Check {
+    let name = format!("{kind}s");
+    match absent {
+        None => ok(&name, format!("{count} in the store")),
+        Some(absent) => warning(
+            &name,
+            format!(
+                "default_{kind} in {} is `{absent}`, which is not there",
+                paths.config_file().display()
+            ),
+            format!("banger {kind} list  # shows those that are there: name one of them, or none"),
+        ),
     }
 }
 
@@ -425,6 +430,10 @@ pub(crate) fn check_confinement(machines: &[(String, Vec<MachineProcess>)]) -> C
                 .map(move |process| format!("{name}: {} {}", process.program, process.weaknesses.join(", ")))
         })
         .collect();
+    let names = machines
+        .iter()
+        .filter(|(_, processes)| processes.iter().any(is_weak))
+        .map(|(name, _)| name.as_str());
     match weak.is_empty() {
         true => ok(
             "confinement",
@@ -436,7 +445,10 @@ pub(crate) fn check_confinement(machines: &[(String, Vec<MachineProcess>)]) -> C
         false => warning(
             "confinement",
             weak.join("; "),
-            "restart the VM: `banger vm restart NAME`; a VMM that was started without its filter keeps none",
+            format!(
+                "banger vm restart {}  # a VMM that was started without its filter keeps none",
+                names.collect::<Vec<_>>().join(" ")
+            ),
         ),
     }
 }

@@ -427,6 +427,27 @@ impl Error {
     }
 }
 
+impl Error {
+    /// What the user of this VM can do.
+    pub(crate) fn hints_for(&self, vm: &str) -> Vec<String> {
+        match self {
+            Self::Refused { .. } => Vec::new(),
+            _ if self.is_of_another_version() => vec![format!(
+                "the guest runs an agent of another version: `banger vm restart {vm}` gives it this one"
+            )],
+            _ => vec![format!("look at the guest's console with `banger vm logs {vm}`")],
+        }
+    }
+
+    fn is_of_another_version(&self) -> bool {
+        match self {
+            Self::Answer { source, .. } => !matches!(source, Unfit::TooMuch { .. }),
+            Self::NoUpgrade { .. } | Self::TooOld { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 impl Describe for Error {
     fn code(&self) -> ErrorCode {
         match self {
@@ -453,23 +474,11 @@ impl Describe for Error {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Dial { .. }
-            | Self::Http { .. }
-            | Self::Ended { .. }
-            | Self::TooLong { .. }
-            | Self::Answer {
-                source: Unfit::TooMuch { .. },
-                ..
-            } => {
-                vec!["look at the guest's console with `banger vm logs`".to_owned()]
-            }
-            Self::Answer { .. } | Self::NoUpgrade { .. } | Self::TooOld { .. } => {
-                vec![
-                    "the guest runs an agent of another version: `banger vm restart` gives it this one"
-                        .to_owned(),
-                ]
+            _ if self.is_of_another_version() => {
+                vec!["the guest runs an agent of another version: restart the VM".to_owned()]
             }
             Self::Refused { .. } => Vec::new(),
+            _ => vec!["`banger vm list` shows whether the VM runs; its console may say more".to_owned()],
         }
     }
 

@@ -46,6 +46,14 @@ pub enum Error {
         /// What it is.
         kind: String,
     },
+    /// A pipe or device in the work tree that has a name of git's.
+    #[error("{} is {kind}: git would wait for it without end", .path.display())]
+    Waits {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
     /// A `.git` file names a directory that does not record the work tree.
     #[error("{} names the git directory {}, which does not record this work tree", .file.display(), .target.display())]
     Elsewhere {
@@ -104,6 +112,9 @@ impl Error {
             Self::Odd { .. } => {
                 "if you made the repository yourself, `git clone` it to another directory and use that; else do not trust it"
                     .to_owned()
+            }
+            Self::Waits { path, .. } => {
+                format!("git reads a file of this name; if you do not need it: `rm {}`", shown(path))
             }
             Self::Elsewhere { linked: true, .. } => {
                 "if you moved the work tree, run `git worktree repair` in it; else do not trust it".to_owned()

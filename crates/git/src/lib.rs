@@ -14,6 +14,7 @@
 //! | hooks | none is found: `core.hooksPath` is `/dev/null`, and our git directory has none |
 //! | attributes | taken; a filter or merge driver that they name is the user's own, from the global configuration, or none |
 //! | links in the git directory, alternates, `commondir`, `core.worktree` | refused or not heeded |
+//! | a pipe or device where git opens a file by its name | git is ended, and the path is named (`waits.rs`) |
 //! | a `.git` file | taken when the directory that it names records this work tree |
 
 mod beneath;
@@ -25,6 +26,7 @@ mod run;
 mod settings;
 mod sound;
 mod view;
+mod waits;
 
 pub use banger_confined::Limits;
 

@@ -1,17 +1,17 @@
 //! Running git.
 
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use banger_confined::{Child, Limits, Ran};
+use banger_confined::{Child, Limits, Slow, Told};
 
-use crate::Error;
 use crate::environment::Environment;
+use crate::{Error, waits};
 
 /// What git may take that looks at a user's repository.
 pub const OWN: Limits = Limits {
@@ -148,14 +148,45 @@ impl Git {
         Ok(command)
     }
 
+    /// Runs it. In a work tree it does not wait for what is no file: see [`waits`].
+    fn tell<S: AsRef<OsStr>>(
+        &self,
+        what: &'static str,
+        args: impl IntoIterator<Item = S>,
+        input: &[u8],
+    ) -> Result<Told, Error> {
+        let command = self.command(args)?;
+        let tree = self.variables.iter().find(|(name, _)| *name == "GIT_WORK_TREE");
+        let found = RefCell::new(None);
+        let look = || {
+            *found.borrow_mut() = tree.and_then(|(_, root)| waits::find(Path::new(root)));
+            found.borrow().is_some()
+        };
+        let after = waits::SLOW;
+        let slow = Slow { after, look: &look };
+        let told = banger_confined::tell(what, command, self.limits, input, Some(slow)).map_err(failed)?;
+        // What never ends, such as a device of zeros, may take all memory before anybody looks.
+        if matches!(told.ended, Err(banger_confined::Error::Limit { .. })) && found.borrow().is_none() {
+            look();
+        }
+        match (&told.ended, found.into_inner()) {
+            (
+                Err(banger_confined::Error::InVain { .. } | banger_confined::Error::Limit { .. }),
+                Some(waits),
+            ) => Err(waits),
+            _ => Ok(told),
+        }
+    }
+
     fn ran<S: AsRef<OsStr>>(
         &self,
         what: &'static str,
         args: impl IntoIterator<Item = S>,
         input: &[u8],
-    ) -> Result<Ran, Error> {
-        let command = self.command(args)?;
-        banger_confined::run(what, command, self.limits, input).map_err(failed)
+    ) -> Result<Vec<u8>, Error> {
+        let told = self.tell(what, args, input)?;
+        told.ended.map_err(failed)?;
+        Ok(told.stdout)
     }
 
     /// What `git` with these arguments prints.
@@ -180,7 +211,7 @@ impl Git {
         args: impl IntoIterator<Item = S>,
         input: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        Ok(self.ran(what, args, input)?.stdout)
+        self.ran(what, args, input)
     }
 
     /// Whether `git` succeeds. That it fails says what is not of interest here; that it could not be run, or met a limit, is
@@ -209,16 +240,10 @@ impl Git {
         what: &'static str,
         args: impl IntoIterator<Item = S>,
     ) -> Result<(bool, Vec<u8>), Error> {
-        let mut child = self.start(what, args)?;
-        drop(child.take_stdin());
-        let mut told = Vec::new();
-        if let Some(stdout) = child.take_stdout() {
-            let read = stdout.take(self.limits.output).read_to_end(&mut told);
-            read.map_err(|source| failed(banger_confined::Error::Read { what, source }))?;
-        }
-        match child.wait().map_err(failed) {
-            Ok(_) => Ok((true, told)),
-            Err(Error::Failed { words, .. }) if words.is_empty() => Ok((false, told)),
+        let told = self.tell(what, args, b"")?;
+        match told.ended.map_err(failed) {
+            Ok(_) => Ok((true, told.stdout)),
+            Err(Error::Failed { words, .. }) if words.is_empty() => Ok((false, told.stdout)),
             Err(error) => Err(error),
         }
     }
@@ -233,7 +258,7 @@ impl Git {
         args: impl IntoIterator<Item = S>,
     ) -> Result<Option<String>, Error> {
         let mut line = match self.ran(what, args, b"") {
-            Ok(ran) => ran.stdout,
+            Ok(line) => line,
             Err(Error::Failed { words, .. }) if words.is_empty() => return Ok(None),
             Err(error) => return Err(error),
         };

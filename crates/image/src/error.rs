@@ -327,7 +327,7 @@ impl Error {
                 "refresh the package lists: `sudo apt-get update`".to_owned()
             }
             Self::NoHostKernel(_) => {
-                "import a package instead: `banger kernel import NAME --package linux-image-cloud-amd64`".to_owned()
+                "import a package instead: `banger kernel import debian --package linux-image-cloud-amd64`".to_owned()
             }
             Self::Pull(error) => return error.hints(),
             Self::Exceeded(exceeded) => return exceeded.hint().into_iter().collect(),

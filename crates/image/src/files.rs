@@ -204,6 +204,11 @@ impl Nameless {
         &self.file
     }
 
+    /// The file, to be written.
+    pub(crate) const fn file_mut(&mut self) -> &mut File {
+        &mut self.file
+    }
+
     /// Gives it its name. With `replace`, what has it before goes in that instant.
     pub(crate) fn place(mut self, at: &Path, replace: bool) -> Result<(), Error> {
         let what = "put in place";
@@ -246,8 +251,23 @@ fn link(file: &File, at: &Path) -> Result<(), Errno> {
     linkat(CWD, itself, CWD, at, AtFlags::SYMLINK_FOLLOW)
 }
 
+const HIDDEN_END: &str = ".making";
+
 fn hidden_in(dir: &Path) -> Result<PathBuf, Error> {
-    Ok(dir.join(format!(".{}.making", random_id()?)))
+    Ok(dir.join(format!(".{}{HIDDEN_END}", random_id()?)))
+}
+
+/// Removes the hidden files of [`Nameless`] in `dir`, which only who was killed leaves. Whoever calls this keeps others from writing
+/// there meanwhile.
+pub(crate) fn sweep_hidden(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|name| name.strip_prefix('.'));
+        let id = id.and_then(|name| name.strip_suffix(HIDDEN_END));
+        if id.is_some_and(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Keeps the beginning of directories in `parent`, and sweeps of it, apart from each other while it is held.

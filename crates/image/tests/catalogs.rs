@@ -225,6 +225,65 @@ fn a_catalog_is_continued_by_its_key_alone() {
     assert!(matches!(error, Error::SecretKey { .. }), "{error}");
 }
 
+#[test]
+fn a_publisher_who_is_killed_at_any_step_leaves_a_catalog_that_goes_on() {
+    const DOCUMENT: &str = "catalog.json";
+    const SIGNATURE: &str = "catalog.json.minisig";
+    let place = Place::new();
+    let here = place.with_kernel("here", "6.1.0-test");
+    let hidden = || {
+        let names = fs::read_dir(place.path("catalog")).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with('.')).collect::<Vec<_>>()
+    };
+    let at = |name: &str| place.path("catalog").join(name);
+    let both = || [DOCUMENT, SIGNATURE].map(|name| fs::read(at(name)).unwrap());
+    let mut published = place.publish(&here, place.new_key()).unwrap();
+    assert_eq!(hidden(), [""; 0]);
+    let serial = |text: &[u8]| {
+        let document: serde_json::Value = serde_json::from_slice(text).unwrap();
+        document["serial"].as_u64().unwrap()
+    };
+    for step in ["artifact", "document", "signature"] {
+        let before = both();
+        place.publish(&here, place.key()).unwrap();
+        let after = both();
+        // What there is on the way from the one to the other.
+        fs::write(at(".0123456789abcdef.making"), "half an artifact").unwrap();
+        fs::write(at(DOCUMENT), &before[0]).unwrap();
+        if step != "artifact" {
+            fs::write(at(".catalog.json.next"), &after[0]).unwrap();
+        }
+        let signature = if step == "signature" {
+            &after[1]
+        } else {
+            &before[1]
+        };
+        fs::write(at(SIGNATURE), signature).unwrap();
+        // Somebody else's key neither continues it nor takes away what is needed for that.
+        let other = place.publish(&here, PublishKey::New(place.path(&format!("other-{step}"))));
+        assert!(other.is_err(), "{step}");
+        published = place.publish(&here, place.key()).unwrap();
+        assert_eq!(hidden(), [""; 0], "{step}");
+        let now = serial(&both()[0]);
+        let least = if step == "signature" {
+            serial(&after[0])
+        } else {
+            serial(&before[0])
+        };
+        assert!(now > least, "{step}: {now}, {least}");
+        place
+            .catalog(&published)
+            .read(&Fetcher::new(Limits::default()))
+            .unwrap_or_else(|error| panic!("{step}: {error}"));
+    }
+    // A name that is not of ours stays.
+    fs::write(at(".htaccess"), "").unwrap();
+    place.publish(&here, place.key()).unwrap();
+    assert_eq!(hidden(), [".htaccess"]);
+    assert_eq!(published.kernels.len(), 1);
+}
+
 fn tar(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, content) in entries {

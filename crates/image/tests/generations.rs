@@ -136,15 +136,17 @@ fn a_prune_tells_what_it_frees_and_no_more() {
     store.tag(&name("base"), &name("again"), false).unwrap();
     // The base stays below what is used, under whatever name; it is not freed.
     let in_use = BTreeSet::from([top.id.clone()]);
-    let told = store.prune(&in_use, None, true).unwrap();
+    let told = store.prune(&in_use, |_| false, true).unwrap();
     assert!(told.names.is_empty() && told.bytes == 0, "{told:?}");
     // Without a VM all goes, the generation with two names once.
     let nobody = BTreeSet::new();
-    let told = store.prune(&nobody, None, true).unwrap();
+    let told = store.prune(&nobody, |_| false, true).unwrap();
     assert_eq!((told.names.len(), told.bytes), (3, base.bytes + top.bytes));
     assert_eq!(store.list().unwrap().len(), 3);
     // The spared one keeps what is below it.
-    let told = store.prune(&nobody, Some(&name("top")), false).unwrap();
+    let told = store
+        .prune(&nobody, |image| image.name == name("top"), false)
+        .unwrap();
     assert_eq!((told.names, told.bytes), (vec![name("again"), name("base")], 0));
     assert!(store.get(&name("top")).unwrap().layers[0].path.exists());
 }

@@ -305,14 +305,23 @@ fn what_nobody_uses(_: Backend) -> Result<()> {
     let inspected = home.banger(["image", "inspect", "used"])?.ok()?.text();
     let inspected: serde_json::Value = serde_json::from_str(&inspected)?;
     ensure!(inspected["image"]["name"] == "used" && inspected["manifest"].is_null());
-    for what in ["image", "kernel"] {
+    // The default ones stay, however they became so, and so does an image that is nowhere else: it was imported.
+    home.banger(["kernel", "prune", "--yes"])?.ok()?;
+    home.banger(["image", "prune", "--yes"])?
+        .ok()?
+        .saying("image `unused` was made here")?
+        .saying("banger image rm unused")?;
+    ensure!(names("image")? == ["again", "unused", "used"] && names("kernel")? == ["new", "old"]);
+    home.banger(["kernel", "default", "new"])?.ok()?;
+    for (what, more) in [("image", &["--all"][..]), ("kernel", &[])] {
         let before = names(what)?;
-        home.banger([what, "prune", "--dry-run"])?
-            .ok()?
-            .saying("would be freed")?;
-        home.banger([what, "prune"])?.exited(1)?.saying("--yes")?;
+        let prune = |option: &str| home.banger([&[what, "prune", option], more].concat());
+        prune("--dry-run")?.ok()?.saying("would be freed")?;
+        home.banger([&[what, "prune"], more].concat())?
+            .exited(1)?
+            .saying("--yes")?;
         ensure!(names(what)? == before);
-        home.banger([what, "prune", "--yes"])?.ok()?;
+        prune("--yes")?.ok()?;
     }
     // Both names are of what the VM boots.
     ensure!(names("image")? == ["again", "used"] && names("kernel")? == ["new"]);
@@ -325,7 +334,8 @@ fn what_nobody_uses(_: Backend) -> Result<()> {
     home.banger(["image", "prune", "--yes"])?.ok()?;
     home.banger(["cache", "prune"])?.ok()?.saying("empty")?;
     home.banger(["vm", "delete", "vm"])?.ok()?;
-    home.banger(["image", "prune", "--yes"])?.ok()?;
-    ensure!(names("image")?.is_empty());
+    home.banger(["image", "prune", "--all", "--yes"])?.ok()?;
+    ensure!(names("image")? == ["used"], "it is the default one");
+    home.banger(["image", "rm", "used"])?.ok()?;
     home.end()
 }

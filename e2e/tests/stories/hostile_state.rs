@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_cases::refused;
-use banger_e2e::{Backend, Home, Image, Output, kills};
+use banger_e2e::{Backend, Home, Image, Output, committed, git, kills};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -255,6 +255,10 @@ fn a_broken_configuration(backend: Backend) -> Result<()> {
     for name in ["a", "b", "c"] {
         home.create(backend, Image::Busybox, name, &[])?;
     }
+    let repository = committed(&[("file", "1\n")])?;
+    let at = repository.path().to_str().context("a path")?;
+    home.banger(["vm", "workspace", "prepare", "b", at])?.ok()?;
+    home.exec("b", &["sh", "-c", "echo work > repo/made"])?.ok()?;
     std::fs::create_dir_all(home.path().join("config"))?;
     std::fs::write(home.path().join("config/config.toml"), "vmm = fierycracker\n[")?;
     // With the daemon of before, and with one that starts with it.
@@ -263,6 +267,16 @@ fn a_broken_configuration(backend: Backend) -> Result<()> {
     home.banger(["vm", "list"])?.ok()?;
     home.banger(["vm", "show", "b"])?.ok()?;
     home.exec("b", &["true"])?.ok()?;
+    home.banger(["vm", "set", "b", "--net", "off"])?.ok()?;
+    home.banger(["vm", "workspace", "status", "b"])?.ok()?;
+    home.banger(["vm", "workspace", "pull", "b"])?.ok()?;
+    ensure!(
+        git(repository.path(), &["show", "refs/banger/b/work:made"])? == "work",
+        "no work came back"
+    );
+    home.banger(["vm", "workspace", "prepare", "b", at])?
+        .failed()?
+        .saying("config.toml")?;
     home.banger(["vm", "stop", "b"])?.ok()?;
     home.banger(["vm", "kill", "c"])?.ok()?;
     home.banger(["vm", "delete", "a", "b"])?.ok()?;

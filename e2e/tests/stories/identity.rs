@@ -214,7 +214,7 @@ fn secrets(backend: Backend) -> Result<()> {
     home.banger(["vm", "restart", "vm"])?
         .ok()?
         .saying("FILE, INPUT, TOKEN must be given again")?
-        .saying("--secret TOKEN vm -- COMMAND")?;
+        .saying("--secret TOKEN vm -- true")?;
     read().err().context("a secret outlived its guest")?;
     ensure!(home.vm("vm")?.secrets.is_empty());
     nowhere_else(&home, backend)?;

@@ -192,8 +192,8 @@ fn a_whole_life(backend: Backend) -> Result<()> {
         .saying("is stopped, not running")?;
     home.banger(["vm", "start", "life"])?.ok()?;
     home.banger(["vm", "start", "life"])?
-        .exited(4)?
-        .saying("a VM that is running cannot be started")?;
+        .ok()?
+        .saying("VM life runs already")?;
     home.banger(["vm", "delete", "life"])?
         .exited(4)?
         .saying("banger vm delete -f life")?;

@@ -13,11 +13,13 @@ mod copying;
 mod daemon;
 mod docker;
 mod faults;
+mod first_use;
 mod forwards;
 mod hostile_copies;
 mod hostile_guest;
 mod hostile_images;
 mod hostile_neighbour;
+mod hostile_pipes;
 mod hostile_repository;
 mod hostile_state;
 mod hostile_terminal;
@@ -123,6 +125,7 @@ fn main() {
         api_clients::STORIES,
         applying::STORIES,
         hostile_repository::STORIES,
+        hostile_pipes::STORIES,
         workspaces::STORIES,
         workspace_trips::STORIES,
         lives::STORIES,
@@ -148,6 +151,7 @@ fn main() {
         syncing::STORIES,
         daemon::STORIES,
         faults::STORIES,
+        first_use::STORIES,
         forwards::STORIES,
         hostile_state::STORIES,
         hostile_guest::STORIES,

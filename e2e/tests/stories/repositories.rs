@@ -116,7 +116,8 @@ fn pulled_once(_: Backend) -> Result<()> {
     run()?
         .exited(125)?
         .saying("is another one")?
-        .saying("--image NAME")?;
+        .saying("`--image tools`")?
+        .saying("--name tools-2")?;
     home.banger(["image", "rm", "tools"])?.ok()?;
     home.end()
 }

@@ -6,6 +6,7 @@ use tokio::process::Command;
 
 use crate::failure::Failure;
 use crate::print::Line;
+use crate::service::look::for_sudo;
 use crate::{connection, exit, print};
 
 /// Examine this host: what is missing, and the command that mends it
@@ -58,7 +59,7 @@ fn show(report: &DoctorReport) {
         line.text(&format!(" {:<12} {}", check.name, check.message))
             .print();
         if let Some(fix) = &check.fix {
-            print::line(&format!("     {:<12} fix: {fix}", ""));
+            print::line(&format!("     {:<12} fix: {}", "", for_sudo(fix)));
         }
     }
     print::line("");

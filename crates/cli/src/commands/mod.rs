@@ -3,6 +3,8 @@
 mod completion;
 mod daemon;
 mod doctor;
+#[cfg(test)]
+mod hints;
 mod image;
 mod kernel;
 mod prune;

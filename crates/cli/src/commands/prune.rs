@@ -21,9 +21,22 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum What {
     Vms,
-    Images,
+    /// Also those that cannot be fetched again, if so.
+    Images {
+        all: bool,
+    },
     Kernels,
     Cache,
+}
+
+/// Of images.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OfImages {
+    #[command(flatten)]
+    pub(crate) args: Args,
+    /// Also images that were committed, built or imported here: they may be nowhere else
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 impl What {
@@ -31,7 +44,7 @@ impl What {
     const fn command(self) -> &'static str {
         match self {
             Self::Vms => "vm",
-            Self::Images => "image",
+            Self::Images { .. } => "image",
             Self::Kernels => "kernel",
             Self::Cache => "cache",
         }
@@ -41,7 +54,7 @@ impl What {
     const fn nothing(self) -> &'static str {
         match self {
             Self::Vms => "every VM runs, or there is none",
-            Self::Images => "every image is used or the default, or there is none",
+            Self::Images { .. } => "every image is used or the default, or there is none",
             Self::Kernels => "every kernel is used, named by an image or the default, or there is none",
             Self::Cache => "the cache is empty",
         }
@@ -50,7 +63,7 @@ impl What {
     async fn prune(self, client: &Client, prune: &Prune) -> Result<Pruned, ClientError> {
         match self {
             Self::Vms => client.prune(prune).await,
-            Self::Images => client.prune_images(prune).await,
+            Self::Images { .. } => client.prune_images(prune).await,
             Self::Kernels => client.prune_kernels(prune).await,
             Self::Cache => client.prune_cache(prune).await,
         }
@@ -59,7 +72,8 @@ impl What {
 
 pub(crate) async fn run(what: What, args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
-    let found = what.prune(&client, &Prune { dry_run: true }).await?;
+    let all = matches!(what, What::Images { all: true });
+    let found = what.prune(&client, &Prune { dry_run: true, all }).await?;
     for kept in &found.kept {
         print::say!("note: {kept}");
     }
@@ -75,12 +89,13 @@ pub(crate) async fn run(what: What, args: Args) -> Result<i32, Failure> {
         return Ok(exit::OK);
     }
     let question = format!("Remove {}?", found.names.join(", "));
-    let instead = format!("banger {} prune --yes", what.command());
+    let more = if all { " --all" } else { "" };
+    let instead = format!("banger {} prune{more} --yes", what.command());
     // What can be made again needs no question.
     if !matches!(what, What::Cache) && !args.yes && !ask::sure(&question, &instead)? {
         return Ok(exit::FAILED);
     }
-    let pruned = what.prune(&client, &Prune { dry_run: false }).await?;
+    let pruned = what.prune(&client, &Prune { dry_run: false, all }).await?;
     pruned.names.iter().for_each(|name| print::line(name));
     print::say!("{} freed", bytes(pruned.bytes));
     Ok(exit::OK)

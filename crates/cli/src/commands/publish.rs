@@ -1,8 +1,9 @@
 //! What `banger kernel publish` and `banger image publish` share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use banger_api::{Published, SigningKey};
+use banger_model::{CatalogName, shell_word};
 
 use crate::failure::Failure;
 use crate::progress::bytes;
@@ -51,13 +52,32 @@ pub(crate) fn tell(published: &Published, json: bool) -> Result<i32, Failure> {
         print::line(&format!("image {}: {os}, {}", image.name, bytes(image.bytes)));
     }
     print::line(&format!(
-        "published in {}, valid until {}; its users run",
+        "published in {}, valid until {}; its users run this, with where you host it in place of the directory",
         published.dir.display(),
         published.expires
     ));
     print::line(&format!(
-        "  banger kernel catalog add NAME LOCATION --key {}",
+        "  banger kernel catalog add {} {} --key {}",
+        name_of(&published.dir),
+        shell_word(&published.dir.to_string_lossy()),
         published.key
     ));
     Ok(exit::OK)
+}
+
+/// What a catalog in this directory may be called.
+fn name_of(dir: &Path) -> CatalogName {
+    let of_dir = dir.file_name().and_then(|name| name.to_str()?.parse().ok());
+    of_dir.unwrap_or_else(|| "catalog".parse().expect("it is a name"))
+}
+
+/// That no image or kernel is the default one.
+pub(crate) fn no_default<'a>(kind: &'static str, mut names: impl Iterator<Item = &'a str>) -> Failure {
+    let hint = match names.next() {
+        Some(name) => format!(
+            "`banger {kind} default {name}` makes `{name}` the default one; `banger {kind} list` shows all"
+        ),
+        None => format!("there is no {kind} yet; `banger doctor` shows how to get one"),
+    };
+    Failure::new(format!("no {kind} is the default one"), &[&hint])
 }

@@ -71,6 +71,8 @@ pub(crate) enum Event<'a> {
     Removed(&'a [u8]),
     /// One stays, because it cannot be read, or looks like a secret.
     Skipped(&'a Path, &'a str),
+    /// Git was not asked what it tracks, for this reason: what patterns name stays, tracked or not.
+    Unasked(&'a str),
     /// What came together is done.
     Done {
         /// How many were sent.
@@ -133,6 +135,9 @@ impl<'a> Syncing<'a> {
 
     /// A pass, and then changes for as long as the tree is there, if it is watched.
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
+        if let Some(why) = self.ignored.unasked() {
+            (self.tell)(&Event::Unasked(&why));
+        }
         let passed = self.pass().await;
         self.or_again(passed).await?;
         if self.watcher.is_some() {

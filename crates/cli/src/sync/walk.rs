@@ -25,6 +25,8 @@ pub(super) struct Here {
     mtime: (i64, i64),
     target: Option<OsString>,
     pub(super) inode: (u64, u64),
+    /// How many names it has, here and elsewhere.
+    links: u64,
 }
 
 impl Here {
@@ -53,6 +55,7 @@ impl Here {
             mtime: (metadata.mtime(), metadata.mtime_nsec()),
             target: target.map(OsString::from_vec),
             inode: (metadata.dev(), metadata.ino()),
+            links: metadata.nlink(),
         }))
     }
 
@@ -123,6 +126,7 @@ impl Walk<'_> {
             }
             if !is_dir {
                 self.names.add(here.inode, path);
+                self.watch_file(path, &here);
             }
             self.files.insert(path.to_owned(), here);
         }
@@ -137,6 +141,18 @@ impl Walk<'_> {
                 Ok(())
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// A file with several names may be written to by one that is in no directory that is watched: outside of the tree, or where
+    /// nothing goes.
+    fn watch_file(&mut self, path: &Path, here: &Here) {
+        if let Some(watcher) = &mut self.watcher
+            && here.kind == ListedKind::File
+            && here.links > 1
+            && let Ok(found) = self.root.look(path)
+        {
+            watcher.add_file(path, &found);
         }
     }
 

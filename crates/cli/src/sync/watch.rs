@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use banger_hostfs::Dir;
+use banger_hostfs::{Dir, Found};
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch};
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
@@ -26,6 +26,8 @@ pub(super) struct Watcher {
     inotify: AsyncFd<OwnedFd>,
     /// The directories that are watched, by the kernel's numbers.
     dirs: HashMap<i32, PathBuf>,
+    /// Files that are watched by themselves, by one of their names.
+    files: HashMap<i32, PathBuf>,
 }
 
 /// What has changed.
@@ -48,7 +50,18 @@ impl Watcher {
         Ok(Self {
             inotify: inotify.map_err(io::Error::from)?,
             dirs: HashMap::new(),
+            files: HashMap::new(),
         })
+    }
+
+    /// Watches a file by itself, whatever name it is changed by. Where no more can be watched, changes by names in the tree are told
+    /// all the same.
+    pub(super) fn add_file(&mut self, path: &Path, found: &Found) {
+        let flags = WatchFlags::CLOSE_WRITE | WatchFlags::MODIFY | WatchFlags::ATTRIB;
+        let itself = format!("/proc/self/fd/{}", found.as_fd().as_raw_fd());
+        if let Ok(number) = add_watch(&self.inotify, itself, flags) {
+            self.files.insert(number, path.to_owned());
+        }
     }
 
     /// Watches a directory, by its path below the root. One that was watched by another path goes by this one now.
@@ -94,6 +107,13 @@ impl Watcher {
             }
             keep
         });
+        self.files.retain(|&number, file| {
+            let keep = !file.ancestors().any(|part| gone.contains(part));
+            if !keep {
+                let _ = remove_watch(inotify, number);
+            }
+            keep
+        });
     }
 
     /// The next changes.
@@ -122,7 +142,14 @@ impl Watcher {
                     Ok(event) => {
                         read = true;
                         let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
-                        take(&mut self.dirs, event.wd(), event.events(), name, changes);
+                        let of_file = self.files.get(&event.wd());
+                        match of_file.filter(|_| !event.events().contains(ReadFlags::IGNORED)) {
+                            Some(file) => drop(changes.paths.insert(file.clone())),
+                            None => {
+                                self.files.remove(&event.wd());
+                                take(&mut self.dirs, event.wd(), event.events(), name, changes);
+                            }
+                        }
                     }
                     Err(Errno::AGAIN) => break,
                     Err(Errno::INTR) => {}

@@ -95,7 +95,7 @@ impl Describe for Error {
                 let present: Vec<_> = present.iter().map(shown).collect();
                 format!("there are: {}", present.join(", "))
             }
-            Self::Silent => "look at the guest's console with `banger vm logs`".to_owned(),
+            Self::Silent => "the guest's console may say why".to_owned(),
             _ => return Vec::new(),
         };
         vec![hint]

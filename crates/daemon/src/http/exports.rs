@@ -41,7 +41,9 @@ impl Describe for Error {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Store(source) => Describe::hints(source),
-            Self::NoBase(name) => vec![format!("name a second one: `banger image diff {name} OTHER`")],
+            Self::NoBase(name) => vec![format!(
+                "name a second image after `{name}`; `banger image list` shows them"
+            )],
         }
     }
 

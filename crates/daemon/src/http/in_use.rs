@@ -28,9 +28,9 @@ impl Describe for InUse {
     }
 
     fn hints(&self) -> Vec<String> {
+        let by = self.by.join(" ");
         vec![format!(
-            "delete those VMs first: `banger vm delete {}`",
-            self.by.join(" ")
+            "delete those VMs first: `banger vm stop {by} && banger vm delete {by}`"
         )]
     }
 

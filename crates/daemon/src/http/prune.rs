@@ -6,6 +6,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use banger_api::{Prune, Pruned};
+use banger_image::ImageRecord;
+use banger_model::shell_word;
 
 use super::App;
 use super::answer::{Body, Refused, blocking};
@@ -26,9 +28,10 @@ pub(crate) async fn vms(State(app): State<App>, Body(request): Body<Prune>) -> A
         }
         if let Some(work) = workspace::unsaved(None, &records(&app, &handle)).await.first() {
             let (name, path, what) = (&state.spec.name, &work.guest_path, &work.what);
+            let word = shell_word(path);
             pruned.kept.push(format!(
                 "VM `{name}` has work at {path} that was not brought back: {what}; bring it back with `banger vm \
-                 start {name} && banger vm workspace pull {name} {path}`, or lose it with `banger vm delete -f {name}`"
+                 start {name} && banger vm workspace pull {name} {word}`, or lose it with `banger vm delete -f {name}`"
             ));
             continue;
         }
@@ -50,27 +53,42 @@ pub(crate) async fn vms(State(app): State<App>, Body(request): Body<Prune>) -> A
     }
 }
 
-/// Images that no VM uses, but for the default one.
+/// Images that no VM uses, but for the default one, and those that are nowhere else unless `all` go.
 pub(crate) async fn images(State(app): State<App>, Body(request): Body<Prune>) -> Answer {
     // Without the configuration it is not known which one that is.
-    let default = app.vms.context().config()?.default_image;
+    let configured = app.vms.context().config()?.default_image;
     let vms = Arc::clone(&app.vms);
     let pruned = blocking("removing images", move || {
         let in_use = vms.images_in_use();
         let store = &vms.context().images;
-        store.prune(&in_use, default.as_ref(), request.dry_run)
+        let chosen = store.default()?;
+        let is_default = |image: &ImageRecord| [&configured, &chosen].contains(&&Some(image.name.clone()));
+        let only_here = |image: &ImageRecord| !request.all && !image.can_be_fetched();
+        let spare = |image: &ImageRecord| is_default(image) || only_here(image);
+        let pruned = store.prune(&in_use, spare, request.dry_run)?;
+        let unused = store
+            .list()?
+            .into_iter()
+            .filter(|image| !in_use.contains(&image.id) && !is_default(image) && only_here(image));
+        let kept = unused.map(|image| {
+            let name = &image.name;
+            format!(
+                "image `{name}` was made here and is perhaps nowhere else; `banger image rm {name}` removes it, \
+                 `banger image prune --all` all of these"
+            )
+        });
+        Ok::<_, banger_image::Error>(Pruned {
+            names: pruned.names.iter().map(ToString::to_string).collect(),
+            bytes: pruned.bytes,
+            kept: kept.collect(),
+        })
     });
-    let pruned = pruned.await?;
-    Ok(Json(Pruned {
-        names: pruned.names.iter().map(ToString::to_string).collect(),
-        bytes: pruned.bytes,
-        kept: Vec::new(),
-    }))
+    Ok(Json(pruned.await?))
 }
 
 /// Kernels that no VM uses and no image names, but for the default one.
 pub(crate) async fn kernels(State(app): State<App>, Body(request): Body<Prune>) -> Answer {
-    let default = app.vms.context().config()?.default_kernel;
+    let configured = app.vms.context().config()?.default_kernel;
     let vms = Arc::clone(&app.vms);
     let pruned = blocking("removing kernels", move || {
         let context = vms.context();
@@ -79,7 +97,8 @@ pub(crate) async fn kernels(State(app): State<App>, Body(request): Body<Prune>) 
             .list()?
             .into_iter()
             .filter_map(|image| image.kernel)
-            .chain(default)
+            .chain(configured)
+            .chain(context.kernels.default()?)
             .collect();
         let mut pruned = Pruned::default();
         for kernel in context.kernels.list()? {

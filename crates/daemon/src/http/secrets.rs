@@ -58,7 +58,7 @@ pub(super) fn started(app: &App, handle: &Handle, given: &[String], say: &Report
     let names: Vec<String> = lost.iter().cloned().collect();
     let options: Vec<String> = lost.iter().map(|name| format!("--secret {name}")).collect();
     say.note(format!(
-        "secrets end with the guest that has them, so {} must be given again: `banger vm exec {} {vm} -- COMMAND`",
+        "secrets end with the guest that has them, so {} must be given again: `banger vm exec {} {vm} -- true`",
         names.join(", "),
         options.join(" ")
     ));

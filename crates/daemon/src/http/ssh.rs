@@ -99,7 +99,7 @@ pub(crate) async fn agent(vms: &Arc<Vms>, handle: &Handle) -> Result<Upgraded, R
     let state = handle.state();
     let (id, name) = (state.spec.id, state.spec.name.clone());
     let env = vm::variables(&state.spec, &state.image);
-    let others = vms.context().config()?.ssh_keys;
+    let others = vms.context().config().unwrap_or_default().ssh_keys;
     let registry = Arc::clone(vms);
     let ssh = blocking(move || {
         let context = registry.context();

@@ -70,8 +70,12 @@ pub(crate) async fn start(
     let since = Instant::now();
     let handle = app.find(&name)?;
     Ok(events::respond(|say| async move {
-        handle.start(request.wait, &say, since).await?;
-        app.vms.tell_who_names(&handle.state().spec.name).await;
+        let name = handle.state().spec.name;
+        if !handle.start(request.wait, &say, since).await? {
+            say.note(format!("VM {name} runs already"));
+            return Ok(app.view(&handle));
+        }
+        app.vms.tell_who_names(&name).await;
         workspaces::started(&app, &handle, &say).await;
         secrets::started(&app, &handle, &request.secrets, &say);
         Ok(app.view(&handle))

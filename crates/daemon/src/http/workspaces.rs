@@ -32,6 +32,8 @@ pub(crate) async fn place(
     Body(request): Body<WorkspaceRequest>,
 ) -> Result<Response, Refused> {
     let mut place = place_of(&app, &name)?;
+    // What the guest gets depends on it; what comes back does not.
+    app.vms.context().config()?;
     Ok(events::respond(|say| async move {
         place.say = say;
         workspace::place(place, request)
@@ -128,7 +130,7 @@ fn place_of(app: &App, name: &str) -> Result<Place, Refused> {
         vm: spec.name.to_string(),
         guest: handle.live()?.guest().of_user(&state.image.config.user),
         records: records(app, &handle),
-        git_identity: context.config()?.git_identity
+        git_identity: context.config().is_ok_and(|config| config.git_identity)
             && !spec.anonymous
             && trust::keeps_apart(&context.database, &spec).is_none(),
         scratch: workspace::scratch(&app.vms.context().paths),

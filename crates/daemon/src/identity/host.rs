@@ -37,7 +37,7 @@ pub(crate) enum Error {
     #[error("it is neither a file nor a directory")]
     Kind,
     /// More than goes.
-    #[error("it has more than {} MiB: use `banger vm cp` or `banger vm sync`", MOST >> 20)]
+    #[error("it has more than {} MiB: use `vm cp` or `vm sync`", MOST >> 20)]
     TooMuch,
     /// Only a part of it goes, and it is not what it is known to be.
     #[error("it is no JSON")]

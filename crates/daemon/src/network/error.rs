@@ -68,7 +68,7 @@ impl Describe for Error {
             Self::Mixed { .. } => "stop them first: the next VM gets what `network` in config.toml says",
             Self::HostPort { port } => {
                 return vec![format!(
-                    "`banger vm forward add NAME --reverse {port}:{port}` leads to the host's 127.0.0.1"
+                    "`vm forward add` with `--reverse {port}:{port}` leads to the host's 127.0.0.1"
                 )];
             }
             Self::Helper { .. } | Self::Resolver(_) => "`banger doctor` tells what differs from the plan",

@@ -319,7 +319,7 @@ impl Network {
                 false if config.subnet.is_none() => return Ok(addresses),
                 false => format!(
                     "{preferred} of config.toml is outside the root helper's range \
-                     (`sudo banger system install --range BLOCK` changes that)"
+                     (`sudo banger system install --range {preferred}` changes that)"
                 ),
             };
             notes.push(format!("VMs have addresses of {subnet}: {why}"));

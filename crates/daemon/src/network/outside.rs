@@ -146,7 +146,7 @@ impl Outside {
         let process = pid.trim().parse().ok().and_then(|pid| ProcessId::of(pid).ok());
         let held = process.filter(of_ours).map(|process| process.open());
         let Some(held) = held.transpose().map_err(|error| error.to_string())?.flatten() else {
-            return Err("the pasta of an earlier version cannot be replaced; restart these VMs with `banger vm restart`".to_owned());
+            return Err("the pasta of an earlier version cannot be replaced; restart these VMs".to_owned());
         };
         let ended = pidfd_send_signal(&held, Signal::KILL)
             .and_then(|()| poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&ENDING)));

@@ -11,8 +11,8 @@ use super::{Error, Stated};
 
 /// Keys that a user would miss, and what to do instead.
 const UNSUPPORTED: [(&str, &str); 11] = [
-    ("build", "build the image first: `banger image build -f`"),
-    ("dockerFile", "build the image first: `banger image build -f`"),
+    ("build", "build the image first: `image build -f`"),
+    ("dockerFile", "build the image first: `image build -f`"),
     ("dockerComposeFile", "a VM is one image; run compose in it"),
     ("features", "build them into the image"),
     ("mounts", "nothing of the host is mounted in a VM"),

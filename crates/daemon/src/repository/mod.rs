@@ -162,7 +162,7 @@ impl Describe for Error {
             Self::Rule { rule, .. } => Some(format!(
                 "if you want it, say so yourself: `--allow {rule}`{}",
                 match rule.parse::<Allow>() {
-                    Ok(Allow::Host(_)) => ", or `banger vm forward add --reverse` for one port",
+                    Ok(Allow::Host(_)) => ", or `vm forward add --reverse` for one port",
                     _ => "",
                 }
             )),

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use banger_api::{RepositoryConfig, TrustRecord, TrustState, VmCreate};
-use banger_model::{ErrorCode, ShapedBy, VmSpec};
+use banger_model::{ErrorCode, ShapedBy, VmSpec, shell_word};
 
 use super::Ceilings;
 use crate::database::Database;
@@ -161,11 +161,11 @@ impl Describe for Error {
             Self::Database(source) => source.hints(),
             Self::Changed(path) => vec![format!(
                 "look at it again: `banger trust show {}`",
-                path.display()
+                shell_word(&path.to_string_lossy())
             )],
             Self::Untrusted(path) => vec![format!(
                 "`banger trust show {0}` shows what it asks for, `banger trust add {0}` trusts it",
-                path.display()
+                shell_word(&path.to_string_lossy())
             )],
             _ => Vec::new(),
         }

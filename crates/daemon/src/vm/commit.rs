@@ -74,10 +74,15 @@ impl Handle {
         wanted: Wanted,
         say: &Reporter,
     ) -> Result<ImageRecord, ErrorBody> {
-        self.start(WaitFor::Agent, &Reporter::default(), Instant::now())
+        let is_new = self
+            .start(WaitFor::Agent, &Reporter::default(), Instant::now())
             .await?;
         let copied = self.copy_as_it_is(context, &wanted, say).await;
-        let stopped = self.stop(GRACE).await;
+        // Whoever started it meanwhile uses it.
+        let stopped = match is_new {
+            true => self.stop(GRACE).await,
+            false => Ok(()),
+        };
         let copied = copied.map_err(|error| body(&error))?;
         let record = publish(context, copied, wanted, say).await?;
         stopped.map(|()| record)

@@ -32,7 +32,8 @@ impl Vms {
         let (no_start, wait) = (request.no_start, request.wait);
         let removes_on_exit = request.remove_on_exit;
         let (row, image) = self.plan(request).map_err(|error| body(&error))?;
-        if let Some(note) = crowded(&row.spec, host_size()) {
+        // Each start says so itself.
+        if let Some(note) = crowded(&row.spec, host_size()).filter(|_| no_start) {
             progress.note(note);
         }
         progress.say(Progress::Planned {
@@ -47,7 +48,7 @@ impl Vms {
             name: Some(handle.state().spec.name),
         };
         match handle.start(wait, progress, since).await {
-            Ok(()) => {
+            Ok(_) => {
                 self.tell_who_names(&handle.state().spec.name).await;
                 attempt.keep();
                 if removes_on_exit {
@@ -227,7 +228,7 @@ pub(super) fn fits(spec: &VmSpec, host: HostSize) -> Result<(), Error> {
 }
 
 /// What is said of a VM with more vCPUs than this host has CPUs: it works, and is slow.
-fn crowded(spec: &VmSpec, host: HostSize) -> Option<String> {
+pub(super) fn crowded(spec: &VmSpec, host: HostSize) -> Option<String> {
     (spec.vcpus > host.cpus).then(|| {
         let (vcpus, cpus) = (spec.vcpus, host.cpus);
         format!("{vcpus} vCPUs share the {cpus} CPUs of this host, which makes all of them slower")

@@ -13,7 +13,7 @@ use std::time::Duration;
 use banger_api::{ErrorBody, ForwardAdd, ForwardRemove, VmSet};
 use banger_guest_api::{InitKind, InitState};
 use banger_model::network::NetMode;
-use banger_model::{Event, Forward, Intent, VmName, VmSpec};
+use banger_model::{Event, Forward, Intent, Phase, VmName, VmSpec};
 use banger_vmm::{Ended, Machine};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -24,6 +24,7 @@ use super::change;
 use super::disks::Files;
 use super::state::{Live, State};
 use super::{Context, Error, guest_events, machine_dir, space};
+use crate::config::Config;
 use crate::database::VmRow;
 use crate::error::{body, chain};
 use crate::forward::{Route, Running};
@@ -32,8 +33,8 @@ use crate::network;
 /// What a VM's task is asked for.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Start the VM.
-    Start(Start, Reply),
+    /// Start the VM, unless it runs. Tells whether it was started.
+    Start(Start, Reply<bool>),
     /// Power it off; the guest's init gets this long.
     Stop(Duration, Reply),
     /// Power it off, with this much patience, and start it.
@@ -182,13 +183,17 @@ impl Driver {
 
     /// Does what a command asks for. True when the VM is gone.
     async fn obey(&mut self, command: Command) -> bool {
-        if command.needs_the_disk() {
+        let starts_nothing = matches!(command, Command::Start(..)) && self.runs();
+        if command.needs_the_disk() && !starts_nothing {
             self.context.copies.end(self.row().spec.id).await;
         }
         // A caller that left does not learn the outcome; the next one sees it in the state.
         match command {
             Command::Start(start, reply) => {
-                let outcome = self.start(&start).await;
+                let outcome = match starts_nothing {
+                    true => Ok(false),
+                    false => self.start(&start).await.map(|()| true),
+                };
                 let _ = reply.send(outcome);
             }
             Command::Stop(grace, reply) => {
@@ -239,13 +244,27 @@ impl Driver {
         false
     }
 
+    /// Whether there is nothing to be started.
+    fn runs(&self) -> bool {
+        self.state.borrow().phase == Phase::Running
+    }
+
     async fn start(&mut self, start: &Start) -> Result<(), ErrorBody> {
+        if self.state.borrow().phase == Phase::Paused {
+            return Err(body(&Error::Paused {
+                name: self.name(),
+                why: space::WHY,
+            }));
+        }
         self.apply(Event::Start).map_err(|error| body(&error))?;
         self.fail_with(None);
         if start.is_watched {
             self.publish(|state| state.notice = None);
         }
         let (context, row) = (Arc::clone(&self.context), self.row());
+        if let Some(note) = super::create::crowded(&row.spec, crate::config::host_size()) {
+            start.progress.note(note);
+        }
         let cancel = start.cancel.clone();
         let work = boot::boot(&context, &row, start);
         match self.attend(work, &cancel, Command::ends_a_start).await {
@@ -318,7 +337,12 @@ impl Driver {
             let state = self.state.borrow();
             (state.spec.clone(), state.phase)
         };
-        let changed = change::changed(&spec, phase, set, &self.context.config()?)?;
+        // Only rules may name presets: to cut a VM off, nothing of the configuration is needed.
+        let config = match set.allow.is_some() {
+            true => self.context.config()?,
+            false => Config::default(),
+        };
+        let changed = change::changed(&spec, phase, set, &config)?;
         if set.memory.is_some() {
             super::create::fits(&changed, crate::config::host_size())?;
         }

@@ -284,7 +284,7 @@ impl Describe for Error {
         let hint = match self {
             Self::NotFound { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::NotFound { near: None, .. } => "`banger vm list` names them all".to_owned(),
-            Self::Exists(name) => format!("choose another name, or remove it with `banger vm delete {name}`"),
+            Self::Exists(name) => format!("choose another name, or remove it: `banger vm stop {name} && banger vm delete {name}`"),
             Self::NotRunning { name, .. } => format!("start it with `banger vm start {name}`"),
             Self::Paused { name, .. } => {
                 return vec![
@@ -301,7 +301,9 @@ impl Describe for Error {
                 "another banger runs it, such as one in a container that shares these files: stop the VM there"
                     .to_owned()
             }
-            Self::NeedsStopped { name, .. } => format!("stop it first: `banger vm stop {name}`"),
+            Self::NeedsStopped { name, .. } => {
+                format!("stop it first: `banger vm stop {name}`; or add `--restart`, which starts it again")
+            }
             Self::Disturbed(name) => format!(
                 "try again; a guest stands still for a minute at most, so stop it first if its disk is large: \
                  `banger vm stop {name}`"
@@ -315,6 +317,10 @@ impl Describe for Error {
                 "define it in config.toml: `[allow]` with `NAME = [\"RULE\", …]`".to_owned()
             }
             Self::NoPreset { present, .. } => format!("there are: @{}", present.join(", @")),
+            Self::Network {
+                name,
+                source: network::Error::HostPort { port },
+            } => format!("`banger vm forward add {name} --reverse {port}:{port}` leads to the host's 127.0.0.1"),
             Self::Network { source, .. } | Self::Detach(source) => return source.hints(),
             Self::NoSsh(name) => {
                 format!("install one in the image, or leave out `--sshd`: `banger vm ssh {name}` needs none")
@@ -323,16 +329,22 @@ impl Describe for Error {
                 format!("`banger vm create --vmm qemu` tells whether VM `{name}` boots under another VMM")
             }
             Self::Unsupported { .. } => {
-                "`banger kernel show` and `banger doctor` tell what is possible".to_owned()
+                "`banger kernel list` and `banger doctor` show what is possible".to_owned()
             }
             Self::Repository(source) => return source.hints(),
-            Self::TooLarge { .. } => "`banger doctor` shows the defaults of VMs".to_owned(),
+            Self::TooLarge { host, .. } => {
+                format!("choose less, such as `--memory {}M`", host.as_mib() / 2)
+            }
             Self::Store { source, .. } => return source.hints(),
             Self::Backend(source) => return source.hints(),
             Self::Config(source) => return source.hints(),
             Self::Database { source, .. } | Self::Forget(source) => return source.hints(),
             Self::Machine { source, .. } => return source.hints(),
-            Self::Guest { source, .. } => return source.hints(),
+            Self::Guest { name, source, .. } => return source.hints_for(name.as_str()),
+            Self::Forward {
+                name,
+                source: forward::Error::Silent,
+            } => format!("look at the guest's console with `banger vm logs {name}`"),
             Self::Forward { source, .. } => return source.hints(),
             _ => return Vec::new(),
         };
@@ -361,8 +373,9 @@ fn no_default(kind: &str, present: &[String]) -> String {
                     banger image import --name debian-bookworm -`"
             .to_owned(),
         (kind, present) => format!(
-            "there are: {}; name one with `--{kind}`, or for good with `banger {kind} default NAME`",
-            present.join(", ")
+            "there are: {}; name one with `--{kind}`, or for good with `banger {kind} default {}`",
+            present.join(", "),
+            present[0]
         ),
     }
 }

@@ -298,19 +298,21 @@ impl Handle {
         }
     }
 
-    /// Starts the VM and waits as far as `wait` says. Dropping the future cancels a start that has not succeeded.
+    /// Starts the VM, unless it runs, and waits as far as `wait` says. Dropping the future cancels a start that has not succeeded.
+    /// Tells whether it was started for this.
     pub(crate) async fn start(
         &self,
         wait: WaitFor,
         progress: &Reporter,
         since: Instant,
-    ) -> Result<(), ErrorBody> {
+    ) -> Result<bool, ErrorBody> {
         let (start, guard) = Start::watched(wait, progress, since);
-        self.ask(|reply| Command::Start(start, reply)).await?;
+        let is_new = self.ask(|reply| Command::Start(start, reply)).await?;
         guard.disarm();
         wait::until(self, wait, progress)
             .await
-            .map_err(|error| body(&error))
+            .map_err(|error| body(&error))?;
+        Ok(is_new)
     }
 
     /// Stops the VM and starts it again, as one verb: a daemon that dies in between owes the start.

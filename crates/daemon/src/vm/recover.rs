@@ -177,7 +177,7 @@ fn is_let_go(context: &Context, row: &VmRow, intent: Option<Intent>) -> bool {
 }
 
 /// A command that nobody waits for; what becomes of it is logged.
-fn unwatched(name: &VmName, command: impl FnOnce(Reply) -> Command) -> Command {
+fn unwatched<T: Send + 'static>(name: &VmName, command: impl FnOnce(Reply<T>) -> Command) -> Command {
     let (reply, outcome) = oneshot::channel();
     let name = name.clone();
     tokio::spawn(async move {

@@ -10,6 +10,7 @@ use std::path::{Component, Path};
 use banger_api::{WorkspaceApplied, WorkspaceChange, WorkspaceRequest};
 use banger_git::{Git, records};
 use banger_hostfs::{Dir, Kind};
+use banger_model::shell_word;
 
 use super::placed::Record;
 use super::remote::printable;
@@ -22,13 +23,23 @@ pub(crate) fn apply(vm: &str, record: &Record, scratch: &Path) -> Result<Workspa
     let (source, old, _) = pull::ours(record, scratch)?;
     let prefix = format!("refs/banger/{}/", record.namespace);
     let tip = pull::tip_of(&old).and_then(|name| Some((name, old.get(name)?)));
-    let Some((name, tip)) = tip else {
-        return Err(Error::NothingPulled(vm.to_owned()));
+    let nothing = || Error::NothingPulled {
+        vm: vm.to_owned(),
+        path: record.guest_path.clone(),
     };
+    let (name, tip) = tip.ok_or_else(nothing)?;
     let base = old.get(pull::BASE).unwrap_or(&record.base);
     if source.commit(base)?.is_none() {
-        return Err(Error::NothingPulled(vm.to_owned()));
+        return Err(nothing());
     }
+    let merge = format!(
+        "git -C {} merge {prefix}{name}",
+        shell_word(&source.root.to_string_lossy())
+    );
+    let conflict = |paths| Error::ApplyConflicts {
+        paths,
+        merge: merge.clone(),
+    };
     let request = WorkspaceRequest {
         path: source.root.clone(),
         guest_path: record.guest_path.clone(),
@@ -38,11 +49,12 @@ pub(crate) fn apply(vm: &str, record: &Record, scratch: &Path) -> Result<Workspa
     let mut plan = Plan::make(&request, scratch)?;
     let ours = snapshot::take(&mut plan)?.tree;
     let merged = merged(&plan, &tree_of(&source, base)?, &ours, &tree_of(&source, tip)?)?;
+    let merged = merged.map_err(conflict)?;
     let changes = changes(&plan, &ours, &merged)?;
     let work = Work::of(&plan, &source)?;
     let conflicts = work.conflicts(&changes)?;
     if !conflicts.is_empty() {
-        return Err(Error::ApplyConflicts(conflicts));
+        return Err(conflict(conflicts));
     }
     work.check_out(&merged, &changes)?;
     for change in changes.iter().filter(|change| change.is_file()) {
@@ -64,8 +76,8 @@ fn tree_of(source: &Source, commit: &str) -> Result<String, Error> {
     snapshot::tree_of(&source.git(), commit)
 }
 
-/// The tree of the merge.
-fn merged(plan: &Plan, base: &str, ours: &str, theirs: &str) -> Result<String, Error> {
+/// The tree of the merge, or the paths that cannot be merged.
+fn merged(plan: &Plan, base: &str, ours: &str, theirs: &str) -> Result<Result<String, Vec<String>>, Error> {
     // Commits of our own, so that git takes this base and no other.
     let base = commit_of(plan, base, &[])?;
     let ours = commit_of(plan, ours, &[&base])?;
@@ -83,8 +95,8 @@ fn merged(plan: &Plan, base: &str, ours: &str, theirs: &str) -> Result<String, E
     let (is_clean, told) = plan.stage.git(&plan.source, "index").told(what, args)?;
     let mut parts = records(&told).map(printable);
     match (parts.next(), is_clean) {
-        (Some(tree), true) => Ok(tree),
-        (Some(_), false) => Err(Error::ApplyConflicts(parts.collect())),
+        (Some(tree), true) => Ok(Ok(tree)),
+        (Some(_), false) => Ok(Err(parts.collect())),
         (None, _) => Err(banger_git::Error::Answer { what }.into()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use banger_model::ErrorCode;
+use banger_model::{ErrorCode, shell_word};
 
 use crate::error::Describe;
 use crate::guest;
@@ -35,13 +35,21 @@ pub(crate) enum Error {
     Foreign(String),
     /// The guest changed what the host changed too.
     #[error("the guest has changed what would be written: {}", some(.paths))]
-    Conflicts { vm: String, paths: Vec<String> },
+    Conflicts {
+        vm: String,
+        path: String,
+        paths: Vec<String>,
+    },
     /// What came back and what is here cannot be merged.
-    #[error("nothing was applied: {} cannot be merged", some(.0))]
-    ApplyConflicts(Vec<String>),
+    #[error("nothing was applied: {} cannot be merged", some(.paths))]
+    ApplyConflicts {
+        paths: Vec<String>,
+        /// What shows the conflicts.
+        merge: String,
+    },
     /// No work of the VM is here.
-    #[error("nothing was pulled from VM `{0}`")]
-    NothingPulled(String),
+    #[error("nothing was pulled from VM `{vm}`")]
+    NothingPulled { vm: String, path: String },
     /// Someone else is at it.
     #[error("{0} is being placed or brought back by someone else")]
     Busy(String),
@@ -128,6 +136,7 @@ impl Describe for Error {
                 banger_git::Error::Enter { .. }
                 | banger_git::Error::NoRepository(_)
                 | banger_git::Error::Odd { .. }
+                | banger_git::Error::Waits { .. }
                 | banger_git::Error::Elsewhere { .. }
                 | banger_git::Error::Borrowed { .. }
                 | banger_git::Error::Owner(_) => ErrorCode::InvalidRequest,
@@ -136,10 +145,10 @@ impl Describe for Error {
             Self::Event(_) | Self::File { .. } | Self::Moved(_) | Self::BaseGone(_) => ErrorCode::Host,
             Self::Foreign(_)
             | Self::Conflicts { .. }
-            | Self::ApplyConflicts(_)
+            | Self::ApplyConflicts { .. }
             | Self::Busy(_)
             | Self::TooManyKept { .. } => ErrorCode::InUse,
-            Self::NoWorkspace { .. } | Self::NothingPulled(_) => ErrorCode::NotFound,
+            Self::NoWorkspace { .. } | Self::NothingPulled { .. } => ErrorCode::NotFound,
             Self::Guest { source, .. } => source.code(),
             Self::Stream(_)
             | Self::NoGuestGit { .. }
@@ -159,33 +168,40 @@ impl Describe for Error {
             Self::Repository(error) => return error.hint().into_iter().collect(),
             Self::NoCommit(_) => "`git log --all --oneline` lists the commits there are",
             Self::Foreign(_) => "name another directory: `--guest-path DIR`, or empty this one in the guest",
-            Self::Conflicts { vm, .. } => {
+            Self::Conflicts { vm, path, .. } => {
+                let path = shell_word(path);
                 return vec![format!(
-                    "bring the guest's work back first (`banger vm workspace pull {vm}`), or write over it with `--force`"
+                    "bring the guest's work back first (`banger vm workspace pull {vm} {path}`), or write over it with `--force`"
                 )];
             }
             Self::NoWorkspace { vm, path: None } => {
                 return vec![format!("`banger vm workspace prepare {vm}` places one")];
             }
             Self::NoWorkspace { vm, path: Some(path) } => {
+                let path = shell_word(path);
                 return vec![format!(
                     "`banger vm workspace prepare {vm} --guest-path {path}` places one"
                 )];
             }
-            Self::NothingPulled(vm) => {
-                return vec![format!("bring it here first: `banger vm workspace pull {vm}`")];
+            Self::NothingPulled { vm, path } => {
+                let path = shell_word(path);
+                return vec![format!(
+                    "bring it here first: `banger vm workspace pull {vm} {path}`"
+                )];
             }
-            Self::ApplyConflicts(_) => {
-                "no file was changed; commit or stash yours (`git stash -u`) and use `git merge`, which shows conflicts"
+            Self::ApplyConflicts { merge, .. } => {
+                return vec![format!(
+                    "no file was changed; commit or stash yours (`git stash -u`), and then `{merge}` shows the conflicts"
+                )];
             }
             Self::Several { .. } => "name one of them after the VM",
             Self::NoGuestGit { .. } => {
-                "install git in the guest, or use an image that has it; `banger vm exec` gets at the files without it"
+                "install git in the guest, or use an image that has it; `vm exec` gets at the files without it"
             }
             Self::Lost(_) | Self::Unsound(_) => {
                 "nothing changed on this host; `git fsck` in the guest shows what is wrong"
             }
-            Self::BaseGone(_) => "fetch it again, or take the changes alone: `banger vm workspace export`",
+            Self::BaseGone(_) => "fetch it again, or take the changes alone with `vm workspace export`",
             Self::TooManyKept { prefix, .. } => {
                 return vec![format!(
                     "when you need none of them: `git for-each-ref --format='delete %(refname)' {prefix} | git update-ref --stdin`"

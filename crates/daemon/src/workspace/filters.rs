@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use banger_git::{Git, records};
 use banger_guest_api::query::{decoded, encoded};
+use banger_model::shell_word;
 use serde::{Deserialize, Serialize};
 
 use super::remote::printable;
@@ -41,12 +42,12 @@ pub(crate) fn of(plan: &Plan) -> Result<All, Error> {
         .into_iter()
         .filter(|entry| !entry.is_module() && entry.stage == 0);
     let objects: BTreeMap<Vec<u8>, String> = entries.map(|entry| (entry.path, entry.object)).collect();
-    let found = named(&git, &[], objects.keys())?;
+    // Of a file that is behind a link, git would look for attributes behind that.
+    let going = objects.keys().filter(|path| plan.files.contains_key(*path));
+    let found = named(&git, &[], going)?;
     let found = found.into_iter().filter_map(|(path, filter)| {
         let object = objects.get(&path)?.clone();
-        plan.files
-            .contains_key(&path)
-            .then(|| (encoded(&path), Filtered { filter, object }))
+        Some((encoded(&path), Filtered { filter, object }))
     });
     Ok(found.collect())
 }
@@ -124,7 +125,14 @@ pub(crate) fn notes(source: &Source, all: &All) -> Vec<String> {
 }
 
 /// What is said of those that came back otherwise than they are stored.
-pub(crate) fn unfiltered(source: &Source, all: &All, tip: &str) -> Result<Vec<String>, Error> {
+pub(crate) fn unfiltered(
+    vm: &str,
+    guest_path: &str,
+    source: &Source,
+    all: &All,
+    tip: &str,
+) -> Result<Vec<String>, Error> {
+    let guest_path = shell_word(guest_path);
     let asked: Vec<(Vec<u8>, &Filtered)> = all
         .iter()
         .filter_map(|(path, file)| Some((decoded(path)?, file)))
@@ -147,7 +155,7 @@ pub(crate) fn unfiltered(source: &Source, all: &All, tip: &str) -> Result<Vec<St
     let notes = changed.map(|((path, file), _)| {
         format!(
             "{} came back as the VM has it, not through the filter `{}`: a merge would store it so; run `git add --renormalize` \
-             on it before you commit, or take it with `banger vm workspace apply`",
+             on it before you commit, or take it with `banger vm workspace apply {vm} {guest_path}`",
             printable(path),
             printable(file.filter.as_bytes())
         )

@@ -147,6 +147,7 @@ async fn one(
             if !precious.is_empty() {
                 return Err(Error::Conflicts {
                     vm: place.vm.clone(),
+                    path: request.guest_path.clone(),
                     paths: precious.words(),
                 });
             }

@@ -14,6 +14,7 @@ use super::quarantine::Quarantine;
 use super::remote::{SNAPSHOT, Script};
 use super::source::Source;
 use super::{Error, MOST, Plan, blocking, filters};
+use crate::error::chain;
 
 /// The head of what a guest tells has no more bytes.
 const MOST_TOLD: usize = 4 << 20;
@@ -80,22 +81,31 @@ pub(crate) async fn pull(place: &Place, record: Record) -> Result<WorkspacePulle
     let settled = blocking(WORK, {
         let filtered = record.filtered.clone();
         let (prefix, base, scratch) = (prefix.clone(), record.base.clone(), place.scratch.clone());
+        let (vm, guest_path) = (place.vm.clone(), record.guest_path.clone());
         move || {
             if quarantine.has(&base)? {
                 new.insert(BASE.to_owned(), base);
             }
             let moved = settle(&source, &quarantine, &prefix, &old, &new, &haves)?;
-            let is_dirty = Plan::is_dirty(&source, &scratch)?;
+            // The work is here by now, whatever is wrong with the files beside it.
+            let (is_dirty, trouble) = match Plan::is_dirty(&source, &scratch) {
+                Ok(is_dirty) => (is_dirty, None),
+                Err(error) => (
+                    true,
+                    Some(format!("failed to compare the work tree: {}", chain(&error))),
+                ),
+            };
             let tip = tip_of(&new).and_then(|name| new.get(name));
-            let unfiltered = match tip {
-                Some(tip) => filters::unfiltered(&source, &filtered, tip)?,
+            let mut more = match tip {
+                Some(tip) => filters::unfiltered(&vm, &guest_path, &source, &filtered, tip)?,
                 None => Vec::new(),
             };
-            Ok((moved, new, is_dirty, unfiltered))
+            more.extend(trouble);
+            Ok((moved, new, is_dirty, more))
         }
     });
-    let (mut moved, new, dirty, unfiltered) = settled.await?;
-    notes.extend(unfiltered);
+    let (mut moved, new, dirty, more) = settled.await?;
+    notes.extend(more);
     moved.retain(|reference| reference.name.strip_prefix(&prefix) != Some(BASE));
     let tip = tip_of(&new);
     remember(&place.records, &record.guest_path, |record| {

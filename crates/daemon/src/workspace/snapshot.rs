@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use banger_git::{Git, records};
+use banger_hostfs::Kind;
 
 use super::listing::{self, Listed};
 use super::{Error, Plan};
@@ -37,7 +38,7 @@ pub(crate) fn take(plan: &mut Plan) -> Result<Snapshot, Error> {
     let what = "read changed files";
     plan.stage.copy_index(&plan.stage.at("index"), "named")?;
     let named = plan.stage.git(&plan.source, "named");
-    // What is behind a link is there no more, which git says of it only when asked so.
+    // What is behind a link, or no file, is there no more, which git says of it only when asked so.
     let remove = ["update-index", "--force-remove", "-z", "--stdin"];
     if !behind.is_empty() {
         for git in [&named, &git] {
@@ -79,14 +80,17 @@ fn new_paths(git: &Git, entries: &[Listed]) -> Result<Vec<u8>, Error> {
 }
 
 /// Files that changed, are new, or are there no more; and conflicts, which become what the work tree has. Apart from them,
-/// those that are behind a symbolic link by now.
+/// those that are behind a symbolic link by now, or have a pipe, socket or device in their place.
 fn changed_paths(plan: &Plan, git: &Git) -> Result<(Vec<u8>, Vec<u8>), Error> {
     let mut paths = listing::modified(git)?;
     paths.extend(plan.beside_index().cloned());
     let (mut lines, mut behind) = (Vec::new(), Vec::new());
     for path in paths {
-        let is_behind = plan.look(&path).is_err_and(|error| error.is_link());
-        let lines = if is_behind { &mut behind } else { &mut lines };
+        let is_gone = match plan.look(&path) {
+            Ok(found) => !matches!(found.kind(), Kind::File | Kind::Symlink | Kind::Directory),
+            Err(error) => error.is_link(),
+        };
+        let lines = if is_gone { &mut behind } else { &mut lines };
         lines.extend_from_slice(&path);
         lines.push(0);
     }

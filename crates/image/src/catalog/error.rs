@@ -251,8 +251,7 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::NoCatalogs => {
-                "add one: `banger kernel catalog add NAME LOCATION --key KEY`; \
-                 or make one: `banger kernel publish --help`"
+                "`banger kernel catalog add --help` shows how to add one, `banger kernel publish --help` how to make one"
             }
             Self::Fetch(source) => return source.hints(),
             Self::Along { kernel, source, .. } => {
@@ -270,7 +269,7 @@ impl Error {
                 "banger takes nothing that is not signed: ask who hosts it for the signature"
             }
             Self::OtherKey { .. } => {
-                "if its publisher announced a new key elsewhere: `banger kernel catalog rm` and `add` it with that key"
+                "if its publisher announced a new key elsewhere, remove the catalog and add it with that key"
             }
             Self::Signature { .. } => {
                 "it may have been published anew in this moment: try again; if it stays so, it was tampered with"
@@ -281,9 +280,7 @@ impl Error {
                      `banger kernel catalog rm {catalog}`, then `add` it again"
                 )];
             }
-            Self::Expired { .. } => {
-                "ask its publisher to publish it again (`banger kernel publish`), and check this host's clock"
-            }
+            Self::Expired { .. } => "ask its publisher to publish it again, and check this host's clock",
             Self::NotOffered { present, .. } if !present.is_empty() => {
                 return vec![format!("there are: {}", present.join(", "))];
             }

@@ -12,11 +12,10 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest as _, Sha256};
-use tempfile::NamedTempFile;
 
 use super::{Catalog, Document, Error};
 use crate::digest::Digest;
-use crate::files::{self, OfFile};
+use crate::files::{self, Nameless, OfFile};
 
 impl Catalog {
     /// Refuses a document that is older than one which was seen before, or too old, and remembers its serial.
@@ -42,15 +41,14 @@ impl Catalog {
             });
         }
         if document.serial > seen {
-            let mut beside = NamedTempFile::new_in(dir).of("make a file in", dir)?;
+            files::sweep_hidden(dir);
+            let mut beside = Nameless::begin(dir)?;
             beside
+                .file_mut()
                 .write_all(document.serial.to_string().as_bytes())
                 .of("write", &path)?;
-            beside.as_file().sync_all().of("sync", &path)?;
-            beside
-                .persist(&path)
-                .map_err(|error| error.error)
-                .of("put in place", &path)?;
+            beside.file().sync_all().of("sync", &path)?;
+            beside.place(&path, true)?;
             files::sync_parent(&path)?;
         }
         Ok(())

@@ -9,17 +9,19 @@ use banger_model::{ImageName, KernelName};
 use jiff::{SignedDuration, Timestamp};
 use minisign::SecretKey;
 use rustix::fs::{FlockOperation, flock};
-use tempfile::NamedTempFile;
 
-use super::place::{DOCUMENT, Place};
+use super::place::{DOCUMENT, Place, SIGNATURE};
 use super::secret::{PublishKey, secret_key};
 use super::{Catalog, CatalogImage, CatalogKernel, Document, Error, PublicKey, RelativeLocation, artifact};
 use crate::digest::{Digest, Digesting};
 use crate::fetch::{Fetcher, Limits};
-use crate::files::{self, OfFile};
+use crate::files::{self, Nameless, OfFile};
 use crate::images::{Compression, export};
 use crate::kernel::{KernelRecord, KernelStore, arch_of};
 use crate::{ImageRecord, ImageStore};
+
+/// The document of the next state, before the signature is its own.
+const NEXT: &str = ".catalog.json.next";
 
 /// How a catalog is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +93,7 @@ pub fn publish(
     // Two at once would each leave out what the other adds.
     let lock = File::open(dir).of("open", dir)?;
     flock(&lock, FlockOperation::LockExclusive).of("lock", dir)?;
+    finish_interrupted(dir, &key)?;
     let mut document = previous(dir, &key)?;
     let mut published = Published {
         key,
@@ -190,8 +193,8 @@ fn kernel(
     before: &Document,
 ) -> Result<CatalogKernel, Error> {
     let dir = &options.dir;
-    let mut beside = NamedTempFile::new_in(dir).of("make a file in", dir)?;
-    let (sha256, bytes) = artifact::pack(record, beside.as_file_mut())?;
+    let mut beside = Nameless::begin(dir)?;
+    let (sha256, bytes) = artifact::pack(record, beside.file_mut())?;
     let location = place(beside, dir, record.name.as_str(), sha256, "tar.zst")?;
     let arch = arch_of(&record.vmlinux)?.to_owned();
     let before: Option<&CatalogKernel> = before.offer(record.name.as_str(), &arch);
@@ -215,10 +218,10 @@ fn kernel(
 /// Puts an image's artifact into the directory.
 fn image(record: &ImageRecord, options: &PublishOptions, before: &Document) -> Result<CatalogImage, Error> {
     let dir = &options.dir;
-    let mut beside = NamedTempFile::new_in(dir).of("make a file in", dir)?;
+    let mut beside = Nameless::begin(dir)?;
     let mut go_on = |_, _| std::ops::ControlFlow::Continue(());
-    export::write(record, beside.as_file(), Compression::Zstd, &mut go_on)?;
-    let (sha256, bytes) = digest_of(beside.as_file_mut()).of("read", dir)?;
+    export::write(record, beside.file(), Compression::Zstd, &mut go_on)?;
+    let (sha256, bytes) = digest_of(beside.file_mut()).of("read", dir)?;
     let location = place(beside, dir, record.name.as_str(), sha256, "oci.tar")?;
     // Images are pulled for this host's machines, and imported for no others.
     let arch = std::env::consts::ARCH.to_owned();
@@ -245,7 +248,7 @@ fn digest_of(file: &mut File) -> io::Result<(Digest, u64)> {
 
 /// Names an artifact by its content, so that no cache between us and a user ever has another one.
 fn place(
-    file: NamedTempFile,
+    file: Nameless,
     dir: &Path,
     name: &str,
     sha256: Digest,
@@ -279,27 +282,46 @@ fn write_document(dir: &Path, document: &Document, secret: &SecretKey) -> Result
     let Place::Path(signature_path) = Place::Path(path.clone()).signature() else {
         unreachable!("the signature of a path is a path")
     };
+    let next = dir.join(NEXT);
     for (path, bytes) in [
+        (&next, &text[..]),
         (&signature_path, signature.into_string().as_bytes()),
-        (&path, &text),
     ] {
-        let mut beside = NamedTempFile::new_in(dir).of("make a file in", dir)?;
-        beside.write_all(bytes).of("write", path)?;
+        let mut beside = Nameless::begin(dir)?;
+        beside.file_mut().write_all(bytes).of("write", path)?;
         put(beside, path)?;
     }
-    Ok(())
+    std::fs::rename(&next, &path).of("put in place", &path)?;
+    Ok(files::sync_parent(&path)?)
+}
+
+/// Finishes what a publisher began who was killed. With the signature of one state and the document of another, nobody could read
+/// the catalog, nor continue it.
+fn finish_interrupted(dir: &Path, key: &PublicKey) -> Result<(), Error> {
+    files::sweep_hidden(dir);
+    let (next, path) = (dir.join(NEXT), dir.join(DOCUMENT));
+    let text = match std::fs::read(&next) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        text => text.of("read", &next)?,
+    };
+    let signature = std::fs::read_to_string(dir.join(format!("{DOCUMENT}{SIGNATURE}"))).unwrap_or_default();
+    let shown = path.display().to_string();
+    match key.verify(&shown, &signature, &text) {
+        Ok(()) => std::fs::rename(&next, &path).of("put in place", &path)?,
+        // Another publisher's, who finishes it.
+        Err(Error::OtherKey { .. }) => return Ok(()),
+        // It was not signed yet: the state before it is whole.
+        Err(_) => std::fs::remove_file(&next).of("remove", &next)?,
+    }
+    Ok(files::sync_parent(&path)?)
 }
 
 /// Puts a file in place, readable by the server that hosts it.
-fn put(file: NamedTempFile, at: &Path) -> Result<(), Error> {
+fn put(file: Nameless, at: &Path) -> Result<(), Error> {
     let readable = Permissions::from_mode(0o644);
-    file.as_file()
-        .set_permissions(readable)
-        .of("set the mode of", at)?;
-    file.as_file().sync_all().of("sync", at)?;
-    file.persist(at)
-        .map_err(|error| error.error)
-        .of("put in place", at)?;
+    file.file().set_permissions(readable).of("set the mode of", at)?;
+    file.file().sync_all().of("sync", at)?;
+    file.place(at, true)?;
     Ok(files::sync_parent(at)?)
 }
 

@@ -265,14 +265,14 @@ impl ImageStore {
     pub fn prune(
         &self,
         in_use: &BTreeSet<String>,
-        spare: Option<&ImageName>,
+        spare: impl Fn(&ImageRecord) -> bool,
         dry_run: bool,
     ) -> Result<ImagesPruned, Error> {
         let used = self.with_bases(in_use.iter().cloned())?;
         let (kept, going): (Vec<_>, Vec<_>) = self
             .list()?
             .into_iter()
-            .partition(|image| used.contains(&image.id) || spare == Some(&image.name));
+            .partition(|image| used.contains(&image.id) || spare(image));
         let kept = self.with_bases(kept.into_iter().map(|image| image.id).chain(used))?;
         // Names may share a generation, and what is below one may stay.
         let freed = self.with_bases(going.iter().map(|image| image.id.clone()))?;

@@ -64,7 +64,15 @@ pub struct Origin {
     pub digest: Option<String>,
 }
 
+/// How references of files of this host begin.
+const OF_FILES: [&str; 4] = ["oci:", "oci-archive:", "docker-archive:", "archive:"];
+
 impl Origin {
+    /// Whether it is a place that has the image on: a registry or a catalog. A file of this host's may be gone.
+    fn is_elsewhere(&self) -> bool {
+        !OF_FILES.iter().any(|kind| self.reference.starts_with(kind))
+    }
+
     /// Whether both are the same image, perhaps at different times.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.reference == other.reference && self.platform == other.platform
@@ -72,6 +80,11 @@ impl Origin {
 }
 
 impl ImageRecord {
+    /// Whether it can be fetched again. One that was committed, built or imported may be nowhere else.
+    pub fn can_be_fetched(&self) -> bool {
+        self.origin.as_ref().is_some_and(Origin::is_elsewhere)
+    }
+
     /// The record of an image whose managed files are in `place` now: a store may be moved.
     pub(super) fn at(mut self, place: &Path) -> Self {
         if self.managed {

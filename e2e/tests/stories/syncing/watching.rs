@@ -165,6 +165,13 @@ pub(super) fn hard_links(backend: Backend) -> Result<()> {
     std::fs::hard_link(tree.join("before"), tree.join("d/before"))?;
     std::fs::write(tree.join("a"), "one")?;
     std::fs::write(tree.join(".gitignore"), "ignored\n")?;
+    // And names that no directory has which is watched: outside of the tree, and where nothing goes.
+    std::fs::create_dir(tree.join("ignored.d"))?;
+    std::fs::write(tree.join(".gitignore"), "ignored\nignored.d\n")?;
+    std::fs::write(tree.join("apart"), "one")?;
+    let (outside, unwatched) = (dir.path().join("outside"), tree.join("ignored.d/apart"));
+    std::fs::hard_link(tree.join("apart"), &outside)?;
+    std::fs::hard_link(tree.join("before"), &unwatched)?;
     let mut watching = Watching::start(&home, tree)?;
     // A name that is new, one in another directory, one that was there before, and one that does not go.
     std::fs::hard_link(tree.join("a"), tree.join("hard"))?;
@@ -181,6 +188,14 @@ pub(super) fn hard_links(backend: Backend) -> Result<()> {
     ensure!(
         sh(&home, "app", "cat a d/hard before")? == "one twoone twoone two",
         "another name is old"
+    );
+    append("../outside", " two")?;
+    watching.settled(tree, "through a name outside")?;
+    append("ignored.d/apart", " three")?;
+    watching.settled(tree, "through a name where nothing is watched")?;
+    ensure!(
+        sh(&home, "app", "cat apart before d/before")? == "one twoone two threeone two three",
+        "a name is old"
     );
     append("ignored", " three")?;
     std::fs::remove_file(tree.join("hard"))?;

@@ -2,13 +2,14 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use banger_api::client::Client;
 use banger_api::stream::Exec;
 use banger_api::{Image, ImagePull, Vm, VmCommit, VmCreate};
 use banger_model::network::NetMode;
 use banger_model::{ByteSize, ImageName, KernelName};
+use tokio::process::Command;
 
 use crate::commands::vm::shape::{self, Reach};
 use crate::failure::Failure;
@@ -96,7 +97,8 @@ impl Args {
 pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
     let json = args.json;
     let image = match (&args.file, &args.from_image) {
-        (Some(file), _) => of_dockerfile(client, file, &args).await?,
+        // With what it has made by then, when it is interrupted.
+        (Some(file), _) => interruptible(of_dockerfile(client, file, &args)).await?,
         (None, Some(base)) => match in_vm(client, base, &args).await? {
             Ok(image) => image,
             Err(code) => return Ok(code),
@@ -206,35 +208,39 @@ async fn run_script(client: &Client, vm: &str, script: Vec<u8>, is_quiet: bool) 
     session::run(client, vm, &run, Input::None).await
 }
 
+/// Runs buildah, which ends when this is dropped.
+async fn buildah(arguments: &[&str]) -> Result<(), Failure> {
+    let status = Command::new("buildah")
+        .args(arguments)
+        .stdin(Stdio::null())
+        // Standard output is for the image's name.
+        .stdout(Stdio::from(print::stream::stderr()))
+        .kill_on_drop(true)
+        .status()
+        .await;
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::new(
+            format!("buildah {} failed: {status}", arguments[0]),
+            &[],
+        )),
+        Err(error) => Err(Failure::new(
+            format!("run buildah: {error}"),
+            &["install it: `sudo apt-get install buildah`"],
+        )),
+    }
+}
+
 /// Has buildah build, and pulls what it made.
 async fn of_dockerfile(client: &Client, file: &Path, args: &Args) -> Result<Image, Failure> {
     let scratch = tempfile::tempdir().map_err(|error| Failure::during("make a directory", &error))?;
     let built = scratch.path().join("image");
     let tag = format!("banger-build-{}", std::process::id());
-    let buildah = |arguments: &[&str]| {
-        let status = Command::new("buildah")
-            .args(arguments)
-            .stdin(Stdio::null())
-            // Standard output is for the image's name.
-            .stdout(Stdio::from(print::stream::stderr()))
-            .status();
-        match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(Failure::new(
-                format!("buildah {} failed: {status}", arguments[0]),
-                &[],
-            )),
-            Err(error) => Err(Failure::new(
-                format!("run buildah: {error}"),
-                &["install it: `sudo apt-get install buildah`"],
-            )),
-        }
-    };
     let (file, context) = (file.to_string_lossy(), args.context.to_string_lossy());
-    buildah(&["build", "--tag", &tag, "--file", &file, &context])?;
-    let pushed = buildah(&["push", "--quiet", &tag, &format!("oci:{}", built.display())]);
+    buildah(&["build", "--tag", &tag, "--file", &file, &context]).await?;
+    let pushed = buildah(&["push", "--quiet", &tag, &format!("oci:{}", built.display())]).await;
     // The image is ours from here on; buildah keeps its layers for the next build.
-    let _ = buildah(&["rmi", &tag]);
+    let _ = buildah(&["rmi", &tag]).await;
     pushed?;
     let pull = ImagePull {
         reference: format!("oci:{}", built.display()),

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use banger_api::client::Client;
-use banger_api::{Compression, ImageExport, ImageExported};
+use banger_api::{Compression, ImageExport};
 
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
@@ -84,7 +84,10 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
     .await?;
     drop(display);
     if to_stdout {
-        return copy_out(&exported);
+        let archive = std::fs::File::open(&exported.path);
+        // It goes now, and what is copied has no name that could stay.
+        drop(spool);
+        return copy_out(archive.map_err(|error| Failure::during("read the archive", &error))?);
     }
     if args.json {
         return print::json(&exported);
@@ -99,9 +102,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn copy_out(exported: &ImageExported) -> Result<(), Failure> {
-    let mut file =
-        std::fs::File::open(&exported.path).map_err(|error| Failure::during("read the archive", &error))?;
+fn copy_out(mut file: std::fs::File) -> Result<(), Failure> {
     let mut stdout = print::stream::stdout().lock();
     print::written(std::io::copy(&mut file, &mut stdout).and_then(|_| stdout.flush()));
     Ok(())

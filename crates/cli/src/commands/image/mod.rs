@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::commands::kernel::catalog;
 use crate::commands::prune;
+use crate::commands::publish::no_default;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
 use crate::values::absolute;
@@ -94,7 +95,7 @@ Examples:
         force: bool,
     },
     /// Remove all images that no VM uses, but for the default one
-    Prune(prune::Args),
+    Prune(prune::OfImages),
     /// Remove images that no VM uses
     #[command(visible_alias = "rm")]
     Delete {
@@ -198,9 +199,9 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
             let images = client.images().await?;
             let default = images.iter().find(|image| image.default);
             let Some(image) = default else {
-                return Err(Failure::new(
-                    "no image is the default one",
-                    &["`banger image default NAME` sets it; `banger image list` shows the images"],
+                return Err(no_default(
+                    "image",
+                    images.iter().map(|image| image.name.as_str()),
                 ));
             };
             print::line(image.name.as_str());
@@ -212,7 +213,9 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
             let tagged = client.tag_image(&name, &ImageTag { name: new, force }).await?;
             print::line(tagged.name.as_str());
         }
-        Command::Prune(args) => return prune::run(prune::What::Images, args).await,
+        Command::Prune(prune::OfImages { args, all }) => {
+            return prune::run(prune::What::Images { all }, args).await;
+        }
         Command::Build(args) => return build::run(&client, args).await,
         Command::Delete { names } => {
             let delete = async |name: String| {

@@ -1,6 +1,7 @@
 //! `banger image pull`
 
-use std::io::Write;
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 use banger_api::client::Client;
@@ -61,11 +62,10 @@ pub(crate) struct Args {
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
     let json = args.json;
-    // Removed when this ends, however it does.
     let mut spool = None;
     let reference = if args.reference == "-" {
         let spool = spool.insert(spool_input()?);
-        format!("archive:{}", spool.path().display())
+        format!("archive:/proc/{}/fd/{}", std::process::id(), spool.as_raw_fd())
     } else {
         args.reference
     };
@@ -101,12 +101,12 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
     tell(&pulled, json)
 }
 
-/// The archive on standard input, as a file: its table of contents is at its end.
-fn spool_input() -> Result<tempfile::NamedTempFile, Failure> {
+/// The archive on standard input, as a file: its table of contents is at its end. It has no name, so it goes when this ends, however
+/// it does.
+fn spool_input() -> Result<File, Failure> {
     let spooled = || {
-        let mut file = tempfile::NamedTempFile::new()?;
+        let mut file = tempfile::tempfile()?;
         std::io::copy(&mut std::io::stdin().lock(), &mut file)?;
-        file.flush()?;
         Ok(file)
     };
     spooled().map_err(|error: std::io::Error| Failure::during("read standard input", &error))

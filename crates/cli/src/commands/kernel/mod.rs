@@ -11,6 +11,7 @@ use banger_model::KernelName;
 use clap::Subcommand;
 
 use crate::commands::prune;
+use crate::commands::publish::no_default;
 use crate::failure::Failure;
 use crate::progress::{Display, bytes};
 use crate::values::absolute;
@@ -162,9 +163,9 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
             let kernels = client.kernels().await?;
             let default = kernels.iter().find(|kernel| kernel.default);
             let Some(kernel) = default else {
-                return Err(Failure::new(
-                    "no kernel is the default one",
-                    &["`banger kernel default NAME` sets it; `banger kernel list` shows the kernels"],
+                return Err(no_default(
+                    "kernel",
+                    kernels.iter().map(|kernel| kernel.name.as_str()),
                 ));
             };
             print::line(kernel.name.as_str());

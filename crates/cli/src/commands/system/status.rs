@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::service::Place;
-use crate::service::look::{self, Unit};
+use crate::service::look::{self, Unit, for_sudo};
 use crate::{exit, print};
 
 /// Tell whether the root helper is installed, answers, and finds the host as planned
@@ -132,7 +132,10 @@ fn show(status: &Status) {
     }
     print::facts(&facts);
     for Finding { problem, hint } in &status.problems {
-        print::line(&format!("\nnot in order: {problem}\n        fix: {hint}"));
+        print::line(&format!(
+            "\nnot in order: {problem}\n        fix: {}",
+            for_sudo(hint)
+        ));
     }
 }
 

@@ -54,7 +54,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         started = start(&client, &args.name, &exec).await?;
     }
     match started {
-        Started::Runs(joined) => session::attend_to(joined, false, session::Input::Ours).await,
+        Started::Runs(joined) => session::attend_to(&args.name, joined, false, session::Input::Ours).await,
         Started::Not(message, exit_code) => {
             let hints: &[&str] = match exit_code {
                 127 => &["install opencode in the guest, or take an image that has it"],

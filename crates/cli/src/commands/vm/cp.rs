@@ -116,7 +116,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
 fn neither() -> Failure {
     Failure::new(
         "neither side is a VM's",
-        &["write a VM's path as VM:PATH: `banger vm cp notes.txt web:/srv`"],
+        &["write a VM's path as its name, a colon and the path, such as web:/srv"],
     )
 }
 

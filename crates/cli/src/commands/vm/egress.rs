@@ -3,6 +3,7 @@
 use banger_api::client::{Client, EgressEvent};
 use banger_api::{EgressGap, FlowVerdict, VmFlow, VmLearned, VmNetwork};
 use banger_model::network::NetMode;
+use banger_model::shell_word;
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -113,7 +114,7 @@ async fn learned(client: &Client, args: &Args) -> Result<i32, Failure> {
         let name = &args.name;
         match learned.mode {
             NetMode::Learn => print::say!("hint: VM `{name}` learns, and has reached nothing yet"),
-            _ => print::say!("hint: `banger vm set {name} --net learn` lets it learn"),
+            _ => print::say!("hint: `banger vm set {name} --net learn --restart` lets it learn"),
         }
     }
     Ok(exit::OK)
@@ -127,11 +128,9 @@ fn command(name: &str, learned: &VmLearned) -> String {
 
 /// Rules as options, for a shell.
 fn options(rules: impl Iterator<Item = String>) -> String {
-    let one = |rule: String| match rule.contains(['*', '[']) {
-        true => format!(" --allow '{rule}'"),
-        false => format!(" --allow {rule}"),
-    };
-    rules.map(one).collect()
+    rules
+        .map(|rule| format!(" --allow {}", shell_word(&rule)))
+        .collect()
 }
 
 /// How to allow what was denied last.
@@ -139,7 +138,7 @@ fn hint(name: &str, network: &VmNetwork, flows: &[VmFlow]) -> Option<String> {
     if flows.is_empty() {
         return Some(match network.mode {
             NetMode::Off => format!(
-                "VM `{name}` has no network; `banger vm set {name} --nat on` lets it reach the Internet"
+                "VM `{name}` has no network; `banger vm set {name} --nat on --restart` lets it reach the Internet"
             ),
             _ => format!(
                 "VM `{name}` has reached nothing since the daemon began, and nothing was refused to it"
@@ -272,7 +271,7 @@ mod tests {
         insta::assert_snapshot!(hints.join("\n"), @r"
         `banger vm set web --allow '*.example.org' --allow 1.2.3.4 --allow '[2001:db8::1]:443'` allows example.com
         `banger vm set web --net allow --allow '*.example.org' --allow 1.2.3.4 --allow '[2001:db8::1]:443'` allows example.com
-        VM `web` has no network; `banger vm set web --nat on` lets it reach the Internet
+        VM `web` has no network; `banger vm set web --nat on --restart` lets it reach the Internet
         ");
     }
 

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use banger_api::client::Client;
 use banger_api::stream::{Exec, Tty};
 use banger_api::{Vm, Wishes, WorkspaceRequest};
+use banger_model::Phase;
 
-use super::placement::{GUEST_PATH, WORKSPACE};
+use super::placement::{GUEST_PATH, REPOSITORY, WORKSPACE};
 use super::shape::{self, Shape};
 use super::tty::TtyArgs;
 use super::workspace::Taken;
@@ -102,8 +103,11 @@ async fn go(args: Args) -> Result<i32, Failure> {
         wishes.tools.clear();
         wishes.post_create.clear();
     }
-    if workspace.is_some() {
+    if let Some(root) = plan.root.as_deref().filter(|_| workspace.is_some()) {
+        let root = root.to_string_lossy().into_owned();
+        say_others(&client, &root).await?;
         request.labels.insert(WORKSPACE.to_owned(), GUEST_PATH.to_owned());
+        request.labels.insert(REPOSITORY.to_owned(), root);
     }
     request.remove_on_exit = args.rm;
     let vm = shape::create(&client, &request).await?;
@@ -155,6 +159,30 @@ async fn go(args: Args) -> Result<i32, Failure> {
         );
     }
     outcome
+}
+
+/// Says which VMs have the repository already: whoever runs the same once more may have meant one of them.
+async fn say_others(client: &Client, root: &str) -> Result<(), Failure> {
+    const MOST: usize = 3;
+    let vms = client.vms().await?;
+    let others: Vec<&Vm> = vms
+        .iter()
+        .filter(|vm| !vm.removes_on_exit && vm.labels.get(REPOSITORY).is_some_and(|known| known == root))
+        .collect();
+    for vm in others.iter().take(MOST) {
+        let (name, phase) = (&vm.name, vm.phase);
+        let enter = match phase {
+            Phase::Running => format!("`banger vm shell {name}` enters it"),
+            _ => format!("`banger vm start {name} && banger vm shell {name}` enters it"),
+        };
+        print::say!(
+            "note: VM {name} has this repository already and is {phase}: {enter}; this makes another VM"
+        );
+    }
+    if others.len() > MOST {
+        print::say!("note: {} more VMs have it, too", others.len() - MOST);
+    }
+    Ok(())
 }
 
 /// Removes a VM that goes with its command. A daemon that ended meanwhile is followed by one that has removed it.

@@ -1,21 +1,28 @@
 //! `banger vm set`
 
-use banger_api::VmSet;
+use std::time::Duration;
+
+use banger_api::client::Client;
+use banger_api::{Vm, VmSet, VmStart, VmStop};
 use banger_model::network::NetMode;
 
 use super::shape::{Machine, Net};
 use crate::failure::Failure;
+use crate::progress::Display;
 use crate::values::label;
 use crate::{complete, connection, exit, print};
 
+/// How long a guest's init may take to stop.
+const GRACE: Duration = Duration::from_secs(30);
+
 /// Change a VM
 ///
-/// Sizes, VMM and kernel change while it is stopped, and disks only grow. Variables, labels and what it reaches change at
+/// Sizes, VMM and kernel change while it is stopped (`--restart` stops it and starts it again), and disks only grow. Variables, labels and what it reaches change at
 /// once; an empty value removes a variable or label, and `--allow` replaces all rules that there were.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger vm set web --memory 8G --vcpu 4
+  banger vm set web --memory 8G --vcpu 4 --restart
   banger vm set web --disk-size 100G
   banger vm set web --net allow --allow '*.example.org' --allow 10.0.0.5:5432
   banger vm set web -e DEBUG=1 -e OLD= --label team=core")]
@@ -41,6 +48,9 @@ pub(crate) struct Args {
     /// A label
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
+    /// Stop it and start it again where the change needs that
+    #[arg(long)]
+    restart: bool,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -62,7 +72,25 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         env: args.env.into_iter().collect(),
         labels: args.label.into_iter().collect(),
     };
-    let vm = client.set_vm(&args.name, &set).await?;
+    let vm = match client.set_vm(&args.name, &set).await.map_err(Failure::from) {
+        Err(failure) if args.restart && failure.is_of_phase() => stopped(&client, &args.name, &set).await?,
+        changed => changed?,
+    };
     print::line(vm.name.as_str());
     Ok(exit::OK)
+}
+
+/// Changes a VM while it is stopped for that. It is started again also when it could not be changed.
+async fn stopped(client: &Client, name: &str, set: &VmSet) -> Result<Vm, Failure> {
+    let mut display = Display::new("");
+    display.now(&format!("stopping {name}"));
+    let grace_ms = u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX);
+    client.stop_vm(name, &VmStop { grace_ms }).await?;
+    let changed = client.set_vm(name, set).await;
+    let started = client
+        .start_vm(name, &VmStart::default(), |progress| display.show(&progress))
+        .await;
+    let vm = changed?;
+    started?;
+    Ok(vm)
 }

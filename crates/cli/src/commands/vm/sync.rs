@@ -120,7 +120,7 @@ fn directory(here: &OsStr) -> Result<PathBuf, Failure> {
         return Ok(root);
     }
     let what = format!("{} is no directory", here.display());
-    Err(Failure::new(what, &["a file goes by `banger vm cp`"]))
+    Err(Failure::new(what, &["a file goes by `vm cp`"]))
 }
 
 fn real(path: &Path) -> Result<PathBuf, Failure> {
@@ -131,6 +131,9 @@ fn real(path: &Path) -> Result<PathBuf, Failure> {
 fn told(event: &Event<'_>, quiet: bool) {
     match event {
         Event::Skipped(path, why) => print::say!("note: {} stays here: {why}", path.display()),
+        Event::Unasked(why) => print::say!(
+            "note: git was not asked what it tracks, so whatever .gitignore names stays here: {why}"
+        ),
         _ if quiet => {}
         Event::Pushed(path) => print::line(&format!("push    {}", path.display())),
         Event::Removed(path) => print::line(&format!("remove  {}", String::from_utf8_lossy(path))),
@@ -153,6 +156,7 @@ fn json(event: &Event<'_>) -> serde_json::Value {
         Event::Skipped(path, why) => {
             serde_json::json!({"event": "skip", "path": path.to_string_lossy(), "why": why})
         }
+        Event::Unasked(why) => serde_json::json!({"event": "unasked", "why": why}),
         Event::Done {
             pushed,
             removed,

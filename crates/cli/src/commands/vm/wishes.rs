@@ -4,9 +4,11 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use banger_api::client::Client;
-use banger_api::{ImagePull, RepositoryConfig, TrustGrant, VmCreate, WishedImage, Wishes, WishesQuery};
-use banger_model::ImageName;
+use banger_api::{
+    Image, ImagePull, RepositoryConfig, TrustGrant, VmCreate, WishedImage, Wishes, WishesQuery,
+};
 use banger_model::network::NetMode;
+use banger_model::{ImageName, shell_word};
 
 use crate::failure::Failure;
 use crate::progress::Display;
@@ -103,8 +105,9 @@ fn decided(root: &Path) -> Result<bool, Failure> {
         return Ok(false);
     }
     print::say!(
-        "note: {} is not trusted, so the VM is made without it: `--trust` applies it, `banger trust show` shows it",
-        root.display()
+        "note: {} is not trusted, so the VM is made without it: `--trust` applies it, `banger trust show {}` shows it",
+        root.display(),
+        shell_word(&root.to_string_lossy())
     );
     Ok(false)
 }
@@ -212,12 +215,23 @@ async fn image(client: &Client, wished: &WishedImage) -> Result<ImageName, Failu
                 wished.reference, image.name
             ),
             &[
-                "`--image NAME` names the one to take",
-                "`banger image pull REFERENCE --name NAME` gets the other one under another name",
+                &format!("`--image {}` takes the one that is here", image.name),
+                &format!(
+                    "or get the other one under another name: `banger image pull {} --name {}`",
+                    shell_word(&wished.reference),
+                    free_name(&wished.name, &images)
+                ),
             ],
         )),
         (None, None) => pull(client, wished).await,
     }
+}
+
+/// A name like this one that no image has.
+fn free_name(name: &ImageName, images: &[Image]) -> String {
+    let names = (2..).map(|number| format!("{name}-{number}"));
+    let is_free = |name: &String| !images.iter().any(|image| image.name.as_str() == name);
+    names.into_iter().find(is_free).unwrap_or_default()
 }
 
 async fn pull(client: &Client, wished: &WishedImage) -> Result<ImageName, Failure> {

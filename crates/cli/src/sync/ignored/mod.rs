@@ -9,7 +9,7 @@ mod patterns;
 mod tracked;
 mod wildmatch;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +41,8 @@ struct Named {
     gits: Patterns,
     /// What git's patterns name in vain, as it was when this was made, and the directories on the way there.
     tracked: HashSet<PathBuf>,
+    /// Why git was not asked what is tracked.
+    unasked: Option<banger_git::Error>,
 }
 
 impl Ignored {
@@ -51,6 +53,13 @@ impl Ignored {
             named: (extent != Extent::All).then(|| Named::new(root, held)),
             published: (extent == Extent::Usual).then(|| tracked::like_secrets(root)),
         }
+    }
+
+    /// Why git was not asked what it tracks in the repository, so that its patterns name tracked files, too.
+    pub(crate) fn unasked(&self) -> Option<String> {
+        let error = self.named.as_ref()?.unasked.as_ref()?;
+        let hint = error.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
+        Some(format!("{error}{hint}"))
     }
 
     /// Why the file at `path`, below the root, stays although no pattern names it.
@@ -104,12 +113,42 @@ impl Named {
                 gits.add(File::parse(repository, &text));
             }
         }
+        let files = repository.map_or_else(|| Ok(Vec::new()), |_| tracked::files(root));
+        let (files, unasked) = match files {
+            Ok(files) => (files, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
         Self {
+            tracked: despite_patterns(&mut gits, root, &files),
             ours: Patterns::new(OURS, root, held, repository).folding(fold),
             gits,
-            tracked: repository.map_or_else(HashSet::new, |_| tracked::despite_patterns(root)),
+            unasked,
         }
     }
+}
+
+/// Those of the `files` in the index that patterns name in vain, and the directories that they are in.
+fn despite_patterns(patterns: &mut Patterns, root: &Path, files: &[PathBuf]) -> HashSet<PathBuf> {
+    let mut known: HashMap<&Path, bool> = HashMap::new();
+    let mut found = HashSet::new();
+    for file in files {
+        let dirs: Vec<&Path> = file
+            .ancestors()
+            .skip(1)
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .collect();
+        let mut is_named = false;
+        for &dir in dirs.iter().rev() {
+            let named = *known.entry(dir).or_insert_with(|| patterns.name(root, dir, true));
+            is_named |= named;
+        }
+        // A submodule is a directory, which patterns may name as such.
+        if is_named || patterns.name(root, file, false) || patterns.name(root, file, true) {
+            found.insert(file.clone());
+            found.extend(dirs.into_iter().map(Path::to_owned));
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -243,6 +282,51 @@ mod tests {
         let mut named = ignored(&repository, Extent::Usual);
         assert!(named.is(Path::new("in/data"), false));
         assert!(named.is(Path::new("in/x.o"), false));
+    }
+
+    #[test]
+    fn that_git_is_not_asked_is_no_secret() {
+        let (_dir, repository) = repository(&[(".gitignore", "*.log\n"), ("a.log", "")]);
+        git(&repository, &["add", "-f", "a.log"]);
+        assert_eq!(ignored(&repository, Extent::Usual).unasked(), None);
+        std::fs::rename(repository.join(".git/index"), repository.join("index")).unwrap();
+        std::os::unix::fs::symlink("../index", repository.join(".git/index")).unwrap();
+        let why = ignored(&repository, Extent::Usual).unasked().unwrap();
+        assert!(why.contains(".git/index is a symbolic link"), "{why}");
+        // Nobody wants git to be asked.
+        assert_eq!(ignored(&repository, Extent::All).unasked(), None);
+        std::fs::remove_dir_all(repository.join(".git")).unwrap();
+        std::fs::create_dir(repository.join(".git")).unwrap();
+        assert_eq!(ignored(&repository, Extent::Usual).unasked(), None);
+    }
+
+    #[test]
+    fn patterns_in_a_pipe_are_none_and_nobody_waits_for_them() {
+        let (_dir, repository) = repository(&[
+            (".gitignore", "*.log\n"),
+            ("in/kept.log", ""),
+            ("in/other.log", ""),
+            ("in/x", ""),
+        ]);
+        git(&repository, &["add", "-f", "in/kept.log", "in/x"]);
+        for name in [".gitignore", ".bangerignore", ".gitattributes", ".gitmodules"] {
+            let pipe = repository.join("in").join(name);
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &pipe,
+                rustix::fs::FileType::Fifo,
+                0o600.into(),
+                0,
+            )
+            .unwrap();
+            let since = std::time::Instant::now();
+            let mut named = ignored(&repository, Extent::Usual);
+            assert!(named.is(Path::new("in/other.log"), false));
+            assert!(!named.is(Path::new("in/kept.log"), false) && !named.is(Path::new("in/x"), false));
+            assert!(since.elapsed().as_secs() < 20, "{name}");
+            std::fs::remove_file(pipe).unwrap();
+            banger_cases::refused("git", &format!("sync.pipe{}", name));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use banger_git::{Repository, View, records};
+use banger_git::{Error, Repository, View, records};
 use banger_hostfs::Named;
 use banger_model::suspicion;
 
@@ -16,19 +16,18 @@ use super::patterns::MOST;
 /// Submodules in submodules beyond this are not looked into.
 const DEEP: usize = 16;
 
-/// The files below `root` that are in the index although a pattern of git's names them, and the directories that they are in.
-/// None where there is no git.
-pub(super) fn despite_patterns(root: &Path) -> HashSet<PathBuf> {
-    let listed = git(
-        root,
-        &["ls-files", "-z", "--cached", "--ignored", "--exclude-standard"],
-    );
-    let mut all = HashSet::new();
-    for path in paths(&listed.unwrap_or_default()) {
-        let dirs = path.ancestors().filter(|dir| !dir.as_os_str().is_empty());
-        all.extend(dirs.map(Path::to_owned));
+/// The files below `root` that are in the index. Which of them its patterns name is not asked of git: it would wait for a file of
+/// patterns that is a pipe.
+///
+/// # Errors
+/// When there is no git, or it is not to be run on this repository.
+pub(super) fn files(root: &Path) -> Result<Vec<PathBuf>, Error> {
+    match asked(root, &["ls-files", "-z", "--cached"]) {
+        Ok(listed) => Ok(paths(&listed).map(Path::to_owned).collect()),
+        // A directory that is called `.git` and is none of git's.
+        Err(Error::NoRepository(_)) => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
-    all
 }
 
 /// The files below `root` that are in the index, or in that of a submodule, and look like secrets.
@@ -104,9 +103,13 @@ pub(super) fn patterns(file: &Path) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// What git prints in `dir` when it succeeds. It writes nothing there, reads no configuration of the repository's and runs no
-/// program of its.
+/// What git prints in `dir` when it succeeds.
 fn git(dir: &Path, args: &[&str]) -> Option<Vec<u8>> {
-    let view = View::of(Repository::around(dir).ok()?, &std::env::temp_dir()).ok()?;
-    view.git_in(dir).run("list the index", args).ok()
+    asked(dir, args).ok()
+}
+
+/// What git prints in `dir`. It writes nothing there, reads no configuration of the repository's and runs no program of its.
+fn asked(dir: &Path, args: &[&str]) -> Result<Vec<u8>, Error> {
+    let view = View::of(Repository::around(dir)?, &std::env::temp_dir())?;
+    view.git_in(dir).run("list the index", args)
 }

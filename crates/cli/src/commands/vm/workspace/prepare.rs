@@ -22,10 +22,10 @@ use crate::{complete, connection, exit, print};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger vm workspace prepare web                          the repository around here
+  banger vm workspace prepare web                            the repository around here
   banger vm workspace prepare web ~/src/lib --guest-path /srv/lib
-  banger vm workspace prepare web --branch fix --from v1.2 a new branch from a tag
-  banger vm workspace prepare web --dry-run                which files would go, and why")]
+  banger vm workspace prepare web --branch fix --from v1.2   a new branch from a tag
+  banger vm workspace prepare web --dry-run                  which files would go, and why")]
 pub(crate) struct Args {
     #[arg(add = complete::vms())]
     vm: String,

@@ -2,6 +2,7 @@
 
 use banger_api::client::Client;
 use banger_api::{WorkspacePulled, WorkspaceQuery};
+use banger_model::shell_word;
 
 use super::which::Reported;
 use crate::commands::vm::placement::GUEST_PATH;
@@ -74,14 +75,5 @@ pub(super) fn tell(vm: &str, pulled: &WorkspacePulled) {
         );
     } else {
         print::say!("take it with `git -C {repository} merge {tip}`");
-    }
-}
-
-/// A word as a shell reads it.
-fn shell_word(text: &str) -> String {
-    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+@".contains(char);
-    match text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }

@@ -1,6 +1,7 @@
 //! `banger vm workspace status`
 
 use banger_api::WorkspaceStatus;
+use banger_model::shell_word;
 
 use super::which::Reported;
 use crate::failure::Failure;
@@ -41,6 +42,9 @@ fn tell(vm: &str, status: &WorkspaceStatus) {
         status.changes.len()
     );
     if status.unsaved {
-        print::say!("bring it back with `banger vm workspace pull {vm}`");
+        print::say!(
+            "bring it back with `banger vm workspace pull {vm} {}`",
+            shell_word(&status.guest_path)
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use banger_api::WorkspaceQuery;
 use banger_api::client::Client;
+use banger_model::shell_word;
 
 use super::pull;
 use crate::exit;
@@ -26,6 +27,7 @@ pub(crate) async fn before(client: &Client, vm: &str, ending: Ending) -> Result<
     let unsaved = client.unsaved_work(vm).await?;
     for workspace in &unsaved.workspaces {
         let (path, what) = (&workspace.guest_path, &workspace.what);
+        let word = shell_word(path);
         if unsaved.auto_export {
             let query = WorkspaceQuery {
                 path: Some(path.clone()),
@@ -41,7 +43,7 @@ pub(crate) async fn before(client: &Client, vm: &str, ending: Ending) -> Result<
                 Err(failure) => drop(failure.report()),
             }
         }
-        let hint = format!("bring it back with `banger vm workspace pull {vm} {path}`");
+        let hint = format!("bring it back with `banger vm workspace pull {vm} {word}`");
         match ending {
             Ending::Delete => {
                 let runs = client.vm(vm).await?.phase == banger_model::Phase::Running;
@@ -49,7 +51,7 @@ pub(crate) async fn before(client: &Client, vm: &str, ending: Ending) -> Result<
                     true => hint,
                     // Only a guest that runs can send it.
                     false => format!(
-                        "start it and bring it back: `banger vm start {vm} && banger vm workspace pull {vm} {path}`"
+                        "start it and bring it back: `banger vm start {vm} && banger vm workspace pull {vm} {word}`"
                     ),
                 };
                 let message = format!("VM `{vm}` has work at {path} that was not brought back: {what}");
