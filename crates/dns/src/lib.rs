@@ -39,7 +39,7 @@ pub use known::Known;
 pub use oracle::{Answer, Asked, Asker, Guest, Oracle, Refusal, Verdict};
 pub use places::Limits;
 pub use server::{Config, ListenError, Listening, Server, Sockets};
-pub use upstream::{InvalidUpstream, Upstreams, parse_upstream};
+pub use upstream::{InvalidUpstream, Upstreams, addresses_v6, parse_upstream};
 
 /// What a question is read as, for tests that throw bytes at it: never a panic.
 #[doc(hidden)]

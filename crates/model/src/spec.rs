@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::network::Policy;
+use crate::network::{InvalidRules, Policy};
 use crate::{ByteSize, ImageName, KernelName, VmId, VmName};
 
 /// The virtual machine monitor that runs a machine.
@@ -155,6 +155,9 @@ pub enum InvalidSpec {
     /// A variable whose name no shell could hold.
     #[error("`{0}` is not the name of an environment variable")]
     Env(String),
+    /// More rules than the packet filter takes for one VM.
+    #[error("the network rules are not possible")]
+    Rules(#[source] InvalidRules),
 }
 
 impl VmSpec {
@@ -172,6 +175,7 @@ impl VmSpec {
         if self.disk_size < ByteSize::mib(64) || self.disk_size > ByteSize::gib(16 << 10) {
             return Err(InvalidSpec::Disk(self.disk_size));
         }
+        self.net.validate().map_err(InvalidSpec::Rules)?;
         match self
             .env
             .keys()

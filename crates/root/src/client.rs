@@ -1,5 +1,6 @@
 //! The client: what a daemon uses of this crate.
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -7,12 +8,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use banger_model::network::{Finding, Flow, Network, Rules, Slot};
+use banger_model::network::{Cidr, Finding, Flow, Network, Rules, Slot};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{PidfdFlags, pidfd_open};
 
@@ -166,6 +168,14 @@ impl Client {
         expect!(self.call(&Verb::Answers { slot, answers })?, Reply::Done => ())
     }
 
+    /// Refuses these blocks to all VMs beside what the helper sees, in place of those of before.
+    ///
+    /// # Errors
+    /// There are too many, or those of [`Client::call`].
+    pub fn refuse(&mut self, blocks: BTreeSet<Cidr>) -> Result<(), CallError> {
+        expect!(self.call(&Verb::Refuse(blocks))?, Reply::Done => ())
+    }
+
     /// Where the host differs from the plan.
     ///
     /// # Errors
@@ -205,13 +215,11 @@ impl Client {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut length = [0; 4];
         let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::WAITALL;
-        let got = recvmsg(
-            &self.socket,
-            &mut [IoSliceMut::new(&mut length)],
-            &mut control,
-            flags,
-        )
-        .map_err(|errno| CallError::Exchange(errno.into()))?;
+        let got = retry_on_intr(|| {
+            let space = &mut [IoSliceMut::new(&mut length)];
+            recvmsg(&self.socket, space, &mut control, flags)
+        });
+        let got = got.map_err(|errno| CallError::Exchange(errno.into()))?;
         let sockets: Vec<OwnedFd> = control
             .drain()
             .filter_map(|message| match message {
@@ -325,6 +333,28 @@ fn unfailed(reply: Reply) -> Result<Reply, CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A socket with a time limit, in which a call was interrupted now and then, as when the process is stopped and goes on.
+    struct Interrupted<'a>(&'a [u8], bool);
+
+    impl Read for Interrupted<'_> {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            match self.1 {
+                true => Err(io::ErrorKind::Interrupted.into()),
+                false => self.0.read(&mut to[..1]),
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_that_slept_goes_on_reading() {
+        let frame = frame(&Reply::Done).unwrap();
+        let read = |bytes| read_frame::<Reply>(&mut Interrupted(bytes, false), MAX_REPLY);
+        assert_eq!(read(&frame).unwrap(), Some(Reply::Done));
+        assert_eq!(read(&[]).unwrap(), None);
+        assert!(read(&frame[..2]).is_err());
+    }
 
     #[test]
     fn helpers_of_before_are_understood() {

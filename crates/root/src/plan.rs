@@ -1,6 +1,6 @@
 //! The recorded plan: what shall be on the host, in the helper's state directory.
 //!
-//! `network.json` is the network, `vm-SLOT.json` a VM. A record appears by rename before its object is taken and goes
+//! `network.json` is the network, `vm-SLOT.json` a VM, `refused.json` what no VM reaches beside what the helper sees. A record appears by rename before its object is taken and goes
 //! after its object is gone. The network's is on the disk by then. A VM's is on its way there: a record that a power
 //! failure takes is that of a VM which the same failure ended, so an attach does not wait for the disk
 //! ([`Store::sync`] follows it).
@@ -29,6 +29,8 @@ pub struct Store {
 
 /// The name of the network's record.
 pub(crate) const NETWORK: &str = "network.json";
+/// The name of the record of what the owner's daemon found out to be refused.
+pub(crate) const REFUSED: &str = "refused.json";
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const FRESH: OFlags = OFlags::WRONLY
     .union(OFlags::CREATE)
@@ -96,6 +98,9 @@ impl Store {
             if name == NETWORK {
                 let read = self.read(NETWORK);
                 plan.prepared = Some(read.map_err(failed("read", &self.path.join(NETWORK)))?);
+            } else if name == REFUSED {
+                // One that is torn is said again.
+                plan.around.embedded = self.read(REFUSED).unwrap_or_default();
             } else if let Some(slot) = slot.map(Slot) {
                 match self.read(&name) {
                     Ok(member) => drop(plan.members.insert(slot, member)),

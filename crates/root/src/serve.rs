@@ -14,7 +14,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use banger_model::network::{Room, Ula};
+use banger_model::network::{Room, Surroundings, Ula};
 use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -109,7 +109,9 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let host = config.apart.clone();
     let watch = host.map_or_else(|| Watch::open().map(Arc::new), Ok);
     let watch = watch.map_err(ServeError::Around)?;
-    helper.plan.around = watch.look().map_err(ServeError::Around)?;
+    let seen = watch.look().map_err(ServeError::Around)?;
+    let embedded = std::mem::take(&mut helper.plan.around.embedded);
+    helper.plan.around = Surroundings { embedded, ..seen };
     let flows = noted("no flows will be told", FlowLog::open(config.owner));
     helper.plan.log_group = flows.as_ref().map_or(0, FlowLog::group);
     // Where that fails, someone must be able to ask what is wrong, and to tear it down.

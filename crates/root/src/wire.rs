@@ -4,10 +4,11 @@
 //! [`Verb::DnsSockets`] has descriptors with its reply (`SCM_RIGHTS`, on the first byte of the frame), and after
 //! [`Verb::Flows`] the connection carries nothing but [`Reply::Logged`] until the client closes it.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
-use banger_model::network::{Audit, Logged, Mac, NetMode, Network, Room, Rules, Slot, Ula, Use};
+use banger_model::network::{Audit, Cidr, Logged, Mac, NetMode, Network, Room, Rules, Slot, Ula, Use};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use banger_model::network::Answer;
@@ -50,6 +51,9 @@ pub enum Verb {
         /// The addresses, beside those of earlier answers.
         answers: Vec<Answer>,
     },
+    /// Let no VM reach these blocks unless a rule names them, in place of those that were said before: they embed addresses that are
+    /// refused, behind a prefix by which the host's network leads to IPv4.
+    Refuse(BTreeSet<Cidr>),
     /// Give the sockets on which the gateway's addresses are asked for names: UDP and TCP, for each address.
     DnsSockets,
     /// Tell of each new flow of a VM that was allowed, and of each that was denied.
@@ -199,8 +203,9 @@ pub(crate) fn frame(value: &impl Serialize) -> io::Result<Vec<u8>> {
 /// The reader fails, the frame is too long, or it holds something else.
 pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read, most: usize) -> io::Result<Option<T>> {
     let mut length = [0; 4];
-    if from.read(&mut length[..1])? == 0 {
-        return Ok(None);
+    match from.read_exact(&mut length[..1]) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
     }
     from.read_exact(&mut length[1..])?;
     read_body(from, length, most).map(Some)

@@ -12,10 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name, RecordType};
 use tokio::time::{Instant, timeout_at};
 
 use self::exchange::Exchange;
+use self::resolv_conf::Nameserver;
 use crate::found::{Found, Key};
+use crate::places::Limits;
+use crate::sift::address;
 
 /// The port of DNS.
 const PORT: u16 = 53;
@@ -56,6 +60,21 @@ pub fn parse_upstream(text: &str) -> Result<SocketAddr, InvalidUpstream> {
     usable.then_some(address).ok_or_else(invalid)
 }
 
+/// What upstreams have of IPv6 for a name, asked anew each time; none where nobody answers.
+pub async fn addresses_v6(name: &str, from: &Upstreams) -> Option<Vec<IpAddr>> {
+    let limits = Limits::default();
+    let patience = Patience {
+        one: limits.try_time,
+        all: limits.question_time,
+    };
+    let key = Key {
+        name: Name::from_ascii(name).ok()?,
+        kind: RecordType::AAAA,
+    };
+    let found = Upstream::new(from.clone(), patience).ask(&key).await.ok()?;
+    Some(found.answers.iter().filter_map(address).collect())
+}
+
 /// Why a question was not answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failed {
@@ -94,7 +113,7 @@ pub(crate) struct Upstream {
 #[derive(Debug, Clone)]
 struct ReadFile {
     version: Option<Version>,
-    addresses: Arc<[SocketAddr]>,
+    servers: Arc<[Nameserver]>,
 }
 
 /// What changes when a file does.
@@ -149,31 +168,31 @@ impl Upstream {
     /// The upstreams that are not this server itself.
     fn servers(&self) -> Vec<SocketAddr> {
         let all = match &self.from {
-            Upstreams::These(addresses) => addresses.as_slice().into(),
-            Upstreams::ResolvConf(path) => self.read(path),
+            Upstreams::These(addresses) => addresses.clone(),
+            Upstreams::ResolvConf(path) => self.read(path).iter().filter_map(Nameserver::place).collect(),
         };
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = all.iter().filter(|address| !own.contains(address));
-        others.take(MAX_UPSTREAMS).copied().collect()
+        let others = all.into_iter().filter(|address| !own.contains(address));
+        others.take(MAX_UPSTREAMS).collect()
     }
 
     /// The file's upstreams. It is looked at for each question that goes upstream and read if it is another one: a
     /// question is the event, so that nothing has to be watched through the symbolic links that this file often is.
-    fn read(&self, path: &PathBuf) -> Arc<[SocketAddr]> {
+    fn read(&self, path: &PathBuf) -> Arc<[Nameserver]> {
         let version = std::fs::metadata(path).as_ref().map(version).ok();
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(read) = read.as_ref().filter(|read| read.version == version) {
-            return Arc::clone(&read.addresses);
+            return Arc::clone(&read.servers);
         }
         // A file that is not there is an empty one (resolv.conf(5)).
         let text = std::fs::read(path).unwrap_or_default();
-        let addresses: Arc<[SocketAddr]> = resolv_conf::nameservers(&String::from_utf8_lossy(&text)).into();
-        tracing::info!(path = %path.display(), servers = %list(&addresses), "upstreams read");
+        let servers: Arc<[Nameserver]> = resolv_conf::nameservers(&String::from_utf8_lossy(&text)).into();
+        tracing::debug!(path = %path.display(), ?servers, "upstreams read");
         *read = Some(ReadFile {
             version,
-            addresses: Arc::clone(&addresses),
+            servers: Arc::clone(&servers),
         });
-        addresses
+        servers
     }
 }
 

@@ -69,6 +69,7 @@ impl Oracle for Vms {
         let around = Surroundings {
             own: ["203.0.113.250".parse().unwrap()].into(),
             connected: ["203.0.113.240/28".parse().unwrap()].into(),
+            embedded: ["2a00:64::a00:0/104".parse().unwrap()].into(),
         };
         Arc::new(around.refused())
     }

@@ -40,12 +40,13 @@ mod uses;
 pub use answers::{Answer, Answers, MAX_ALIVE};
 pub use cidr::{Cidr, InvalidCidr, merged};
 pub use daemon::{
-    Allow, DNS_OVER_HTTPS, DomainName, Finding, Flow, FlowRule, InvalidAllow, ParseNetModeError, Policy,
-    RESOLVER_PORTS, Seen, Target, choose_slot, fewest, is_refused, is_resolver,
+    Allow, DNS_OVER_HTTPS, DomainName, Finding, Flow, FlowRule, IPV4_ONLY, InvalidAllow, ParseNetModeError,
+    Policy, RESOLVER_PORTS, Seen, Target, Translator, choose_slot, fewest, is_refused, is_resolver,
+    refused_by, translators,
 };
 pub use mac::{InvalidMac, Mac};
 pub use plan::{InvalidNetwork, MAX_POOL, Member, Network, Plan, Prepared};
-pub use refused::{Refused, Surroundings, of_nat64, refused};
+pub use refused::{Refused, Surroundings, refused};
 pub use rules::{InvalidRules, MAX_RULES, NetMode, NetRule, Rules};
 pub use seen::{Audit, Logged};
 pub use slot::{Slot, bridge_name, slot_of_tap, spare_prefix, spare_tap_name, tap_name, tap_prefix};

@@ -1,7 +1,7 @@
 //! What no VM reaches unless it is named. The packet filter and the resolver both judge by these tables alone.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use ipnet::{IpNet, Ipv6Net};
@@ -40,8 +40,7 @@ const REFUSED_V4: [&str; 15] = [
 /// 64:ff9b:1::/48, discard-only, segment identifiers, unique local with the metadata of AWS and GCP, link-local, site-local,
 /// multicast), but the public NAT64 prefix, in which an address is judged by the IPv4 address that it embeds. 2001:db8::/32
 /// and 3fff::/20 are for documentation.
-const REFUSED_V6: [&str; 5] = [
-    "::/3",
+const REFUSED_V6: [&str; 4] = [
     // Protocol assignments: Teredo, benchmarks, ORCHID.
     "2001::/23",
     // 6to4.
@@ -82,29 +81,22 @@ pub struct Surroundings {
     pub own: BTreeSet<IpAddr>,
     /// Blocks of addresses that are on a link of the host's.
     pub connected: BTreeSet<Cidr>,
+    /// Those that embed refused ones of IPv4 behind a prefix of this network's own. What looks around does not see them: the owner's
+    /// daemon finds them out.
+    pub embedded: BTreeSet<Cidr>,
 }
 
 impl Surroundings {
     /// Everything that is refused here.
     pub fn refused(&self) -> Refused {
-        let fixed = refused().0.iter().copied();
-        Refused(merged(fixed.chain(self.neighbours().flat_map(with_nat64))))
+        Refused(merged(refused().0.iter().copied().chain(self.blocks())))
     }
 
     /// The host's addresses and its neighbours', in every form, as blocks that do not overlap.
     pub fn blocks(&self) -> Vec<Cidr> {
-        merged(self.neighbours().flat_map(with_nat64))
-    }
-
-    /// Whether the address is the host's or a neighbour's.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let address = of_nat64(address).unwrap_or(address);
-        self.neighbours().any(|block| block.contains(address))
-    }
-
-    fn neighbours(&self) -> impl Iterator<Item = Cidr> {
         let own = self.own.iter().map(|&address| Cidr::host(address));
-        own.chain(self.connected.iter().copied())
+        let all = own.chain(self.connected.iter().chain(&self.embedded).copied());
+        merged(all.flat_map(with_nat64))
     }
 }
 
@@ -112,8 +104,13 @@ impl Surroundings {
 pub fn refused() -> &'static Refused {
     static FIXED: LazyLock<Refused> = LazyLock::new(|| {
         let v4 = blocks_of(&REFUSED_V4).into_iter().flat_map(with_nat64);
+        // The eighth of all addresses in which NAT64 is, but for that: at each length, the block beside the one that holds it.
+        let beside = |len: u8| {
+            let bits = NAT64.addr().to_bits() ^ (1 << (128 - len));
+            Cidr::around(Ipv6Addr::from_bits(bits).into(), len)
+        };
         let v6 = blocks_of(&REFUSED_V6).into_iter();
-        let v6 = v6.flat_map(|block| block.without(&[Cidr(IpNet::V6(NAT64))]));
+        let v6 = v6.chain((4..=NAT64.prefix_len()).filter_map(beside));
         Refused(merged(v4.chain(v6)))
     });
     &FIXED
@@ -132,14 +129,6 @@ fn with_nat64(block: Cidr) -> impl Iterator<Item = Cidr> {
         IpNet::V6(_) => None,
     };
     [block].into_iter().chain(embedded)
-}
-
-/// The IPv4 address that an address of the public NAT64 prefix stands for.
-pub fn of_nat64(address: IpAddr) -> Option<IpAddr> {
-    match address {
-        IpAddr::V6(v6) if NAT64.contains(&v6) => Some(Ipv4Addr::from_bits(v6.to_bits() as u32).into()),
-        _ => None,
-    }
 }
 
 /// Whether the lower half of an address says that it embeds an IPv4 address of a site (ISATAP, RFC 5214).

@@ -109,16 +109,14 @@ impl Rules {
         self.blocks().map(|rule| rule.port).collect()
     }
 
-    /// The addresses that may be reached at `port`, as blocks that do not overlap.
-    ///
-    /// A rule that lies wholly inside what is `refused` names what it is about, and is kept. A wider one, such as
-    /// `0.0.0.0/0`, is kept without what is refused.
-    pub fn reached(&self, port: Option<u16>, refused: &Refused) -> Vec<Cidr> {
-        let kept = |rule: &NetRule| match refused.covers(&rule.net) {
-            true => vec![rule.net],
-            false => rule.net.without(refused.blocks()),
-        };
-        merged(self.blocks().filter(|rule| rule.port == port).flat_map(kept))
+    /// The blocks that may be reached at `port`: first those that lie wholly inside what is `refused`, so that they name what they
+    /// are about, then all others, such as `0.0.0.0/0`, which open nothing of what is refused. Never more than there are rules,
+    /// whatever is refused: so the filter of an owner's VMs is bounded by the number of their rules.
+    pub fn reached(&self, port: Option<u16>, refused: &Refused) -> [Vec<Cidr>; 2] {
+        let blocks = self.blocks().filter(|rule| rule.port == port);
+        let blocks = blocks.map(|rule| rule.net);
+        let (inside, others): (Vec<_>, Vec<_>) = blocks.partition(|net| refused.covers(net));
+        [inside, others].map(merged)
     }
 
     fn blocks(&self) -> impl Iterator<Item = &NetRule> {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use banger_model::network::{NetMode, Slot, filter, refused};
+use banger_model::network::{NetMode, Slot, filter};
 
 use super::budget::MAX_ANSWERS as MAX_OF_ALL;
 use super::{Helper, Refusal};
@@ -20,8 +20,8 @@ impl Helper {
             return Err(Refusal::Answers(answers.len()));
         }
         // A name of an attacker's may resolve to anything: to this host, to its neighbours, to metadata.
-        let inside = |address| refused().contains(address) || self.plan.around.contains(address);
-        if let Some(answer) = answers.iter().find(|answer| inside(answer.address)) {
+        let refused = self.plan.around.refused();
+        if let Some(answer) = answers.iter().find(|answer| refused.contains(answer.address)) {
             return Err(Refusal::Answer(answer.address));
         }
         if !self.known.rate.take(Instant::now()) {

@@ -12,6 +12,8 @@ pub(super) const MAX_VMS: usize = 950;
 pub(super) const MAX_RULES: usize = 16_384;
 /// The most addresses that names resolved to, of all VMs together.
 pub(super) const MAX_ANSWERS: usize = 65_536;
+/// The most blocks that a daemon finds out to be refused.
+pub(super) const MAX_REFUSED: usize = 1_024;
 /// How many times a second answers may be brought for long, and how many at once: each is a change of the packet filter.
 const RATE: f64 = 200.0;
 const BURST: f64 = 1_000.0;

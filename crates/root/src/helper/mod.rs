@@ -20,7 +20,7 @@ use crate::converge::{self, Site};
 use crate::host::{Observed, Step};
 use crate::kernel::resolved::Resolved;
 use crate::kernel::{Host, HostError};
-use crate::plan::{NETWORK, Store, member_name};
+use crate::plan::{NETWORK, REFUSED, Store, member_name};
 use crate::wire::{DnsSocket, Reply, Status, Verb};
 
 pub use addresses::Addresses;
@@ -90,6 +90,7 @@ impl Helper {
             Verb::Detach { slot } => self.detach(slot).map(|()| Reply::Done),
             Verb::Policy { slot, rules } => self.policy(slot, rules).map(|()| Reply::Done),
             Verb::Answers { slot, answers } => self.answer(slot, &answers).map(|()| Reply::Done),
+            Verb::Refuse(blocks) => self.refuse(blocks).map(|()| Reply::Done),
             Verb::DnsSockets => self.dns().map(kinds),
             Verb::Flows => self.network().map(|_| Reply::Done),
             Verb::Audit => self.audit().map(Reply::Audit),
@@ -215,7 +216,9 @@ impl Helper {
         for slot in std::mem::take(&mut self.plan.members).into_keys() {
             self.store.forget(&member_name(slot))?;
         }
-        self.store.forget(NETWORK)?;
+        [NETWORK, REFUSED]
+            .iter()
+            .try_for_each(|name| self.store.forget(name))?;
         (self.plan.prepared, self.plan.withdrawn) = (None, None);
         self.known = Known::default();
         Ok(())

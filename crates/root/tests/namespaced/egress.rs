@@ -9,17 +9,17 @@ use banger_cases::refused;
 use banger_model::network::{FlowRule, NetMode, Slot};
 use banger_root::wire::Answer;
 
-use crate::segments::{ACK, Packet, RST, SYN, Tap, send, tcp, udp, unreachable};
+use crate::segments::{ACK, Packet, RST, SYN, Tap, send, tcp};
 use crate::world::{Guest, World, network, rules};
 
-const SITE: [&str; 2] = ["203.0.113.7", "2001:db8::7"];
-const HOST: [&str; 2] = ["198.51.100.2", "2001:db8:ffff::2"];
+pub(crate) const SITE: [&str; 2] = ["203.0.113.7", "2001:db8::7"];
+pub(crate) const HOST: [&str; 2] = ["198.51.100.2", "2001:db8:ffff::2"];
 const PORT: u16 = 7777;
-const SOON: Duration = Duration::from_millis(400);
-const LONG: Duration = Duration::from_secs(5);
+pub(crate) const SOON: Duration = Duration::from_millis(400);
+pub(crate) const LONG: Duration = Duration::from_secs(5);
 
 /// A connection from a guest: its end, and the server's.
-fn connection(world: &World, guest: &Guest, to: &str) -> (TcpStream, TcpStream) {
+pub(crate) fn connection(world: &World, guest: &Guest, to: &str) -> (TcpStream, TcpStream) {
     let to: IpAddr = to.parse().unwrap();
     let listener = world.internet.run(|| TcpListener::bind((to, PORT))).unwrap();
     let ours = guest
@@ -33,11 +33,11 @@ fn connection(world: &World, guest: &Guest, to: &str) -> (TcpStream, TcpStream) 
     (ours, theirs)
 }
 
-fn says(from: &mut TcpStream, to: &mut TcpStream) -> bool {
+pub(crate) fn says(from: &mut TcpStream, to: &mut TcpStream) -> bool {
     from.write_all(b"hello").is_ok() && to.read_exact(&mut [0; 5]).is_ok()
 }
 
-fn ip(text: &str) -> IpAddr {
+pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
@@ -101,31 +101,6 @@ pub(crate) fn segments_that_conntrack_refuses_end_no_connection() {
     }
 }
 
-/// What conntrack has forgotten is not answered by the host either.
-pub(crate) fn an_answer_that_comes_too_late_is_not_reset() {
-    let world = World::new();
-    world.prepared();
-    let guest = world.guest(0, rules(NetMode::Nat, &[]));
-    let (mut ours, mut theirs) = connection(&world, &guest, SITE[0]);
-    assert!(says(&mut ours, &mut theirs));
-    world
-        .host
-        .sh("sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_established=1");
-    assert!(says(&mut ours, &mut theirs));
-    std::thread::sleep(Duration::from_millis(2500));
-    let tap = Tap::new(&world.internet);
-    theirs.write_all(b"late!").unwrap();
-    let seen = tap.seen(SOON, |packet| packet.is_tcp_with(RST));
-    assert!(!seen.iter().any(|packet| packet.is_tcp_with(RST)), "{seen:?}");
-    world
-        .host
-        .sh("sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_established=432000");
-    // The next word of the guest's brings all of it back.
-    ours.write_all(b"there?").unwrap();
-    ours.read_exact(&mut [0; 5]).expect("the late answer");
-    refused("egress", "segment.forgotten");
-}
-
 pub(crate) fn a_half_closed_connection_waits_for_its_answer() {
     let world = World::new();
     world.prepared();
@@ -175,67 +150,6 @@ pub(crate) fn segments_fit_a_narrow_uplink() {
         let sending = std::thread::spawn(move || ours.write_all(&sent).map(|()| ours));
         theirs.read_exact(&mut vec![0; 200_000]).expect("all of it");
         sending.join().unwrap().unwrap();
-    }
-}
-
-/// ICMP errors carry what their sender likes; they go out only about what the guest itself said or was told.
-pub(crate) fn errors_are_about_the_guests_own_connections() {
-    let world = World::new();
-    let mut client = world.prepared();
-    let guest = world.guest(0, rules(NetMode::Off, &[]));
-    let peer = world.guest(1, rules(NetMode::Nat, &[]));
-    for (site, host) in SITE.into_iter().zip(HOST) {
-        let (site, host) = (ip(site), ip(host));
-        let number = if site.is_ipv4() { 4 } else { 6 };
-        let own = guest.address(site);
-        let socket = world.host.run(|| UdpSocket::bind((host, 0))).unwrap();
-        socket.set_read_timeout(Some(SOON)).unwrap();
-        socket.connect((site, 443)).unwrap();
-        socket.send(b"hello").unwrap();
-        socket.recv(&mut [0; 64]).unwrap();
-        let hosts = socket.local_addr().unwrap();
-        let far = SocketAddr::new(site, 443);
-        let tap = Tap::new(&world.internet);
-        for mode in [NetMode::Off, NetMode::Nat, NetMode::Allow, NetMode::Learn] {
-            client.policy(Slot(0), rules(mode, &[])).unwrap();
-            // To the peer of the host's connection, as if it had got something from there.
-            send(&guest.netns, site, &unreachable(own, site, &udp(far, hosts)));
-            let seen = tap.seen(SOON, Packet::is_error);
-            assert!(!seen.iter().any(Packet::is_error), "{mode}: {seen:?}");
-            refused("egress", &format!("icmp.payload-to-hosts-peer.{mode}.{number}"));
-            // To the host, as if its peer could not be reached.
-            send(&guest.netns, host, &unreachable(own, host, &udp(hosts, far)));
-            socket.send(b"hello").unwrap();
-            socket
-                .recv(&mut [0; 64])
-                .expect("the host's connection is disturbed");
-            refused("egress", &format!("icmp.ends-hosts-connection.{mode}.{number}"));
-        }
-        // Nor about what another guest said.
-        let (mut ours, mut theirs) = connection(&world, &peer, &site.to_string());
-        assert!(says(&mut ours, &mut theirs));
-        let (near, outside) = (theirs.local_addr().unwrap(), theirs.peer_addr().unwrap());
-        let about = &tcp(near, outside, 1, 1, ACK)[..if number == 4 { 28 } else { 48 }];
-        send(&guest.netns, site, &unreachable(own, site, about));
-        assert!(!tap.seen(SOON, Packet::is_error).iter().any(Packet::is_error));
-        assert!(says(&mut theirs, &mut ours));
-        refused("egress", &format!("icmp.about-another-guest.{number}"));
-        // About its own it may speak: a port that it has closed.
-        client.policy(Slot(0), rules(NetMode::Nat, &[])).unwrap();
-        let server = world.internet.run(|| UdpSocket::bind((site, 4444))).unwrap();
-        let asking = guest
-            .netns
-            .run(|| UdpSocket::bind(SocketAddr::new(own, 0)))
-            .unwrap();
-        asking.send_to(b"hello", (site, 4444)).unwrap();
-        let (_, back) = server.recv_from(&mut [0; 64]).unwrap();
-        drop(asking);
-        server.send_to(b"too late", back).unwrap();
-        assert!(
-            tap.seen(LONG, Packet::is_error)
-                .last()
-                .is_some_and(Packet::is_error)
-        );
     }
 }
 

@@ -122,7 +122,7 @@ pub(crate) fn what_was_broken_is_repaired() {
         "ip link set bgr39u-0 nomaster",
         "bridge link set dev bgr39u-0 isolated off",
         "nft delete element inet banger_4242 modes4 { 172.16.0.3 }",
-        "nft add element inet banger_4242 vm1_net_ports4 { 10.0.0.0/8 . 443 }",
+        "nft add element inet banger_4242 vm1_nets_ports4 { 10.0.0.0/8 . 443 }",
         "nft insert rule inet banger_4242 vm1_nets6 accept",
         "nft insert rule inet banger_4242 forward accept",
         "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0",

@@ -2,13 +2,18 @@
 
 mod addresses;
 mod egress;
+mod frames;
 mod hostile;
+mod icmp;
+mod idle;
 mod life;
 mod netns;
+mod open;
 mod policy;
 mod posture;
 mod segments;
 mod service;
+mod wide;
 mod world;
 
 use std::path::Path;
@@ -63,16 +68,23 @@ fn main() -> ExitCode {
         policy::the_host_is_reached_by_named_ports_alone,
         policy::a_guest_is_only_itself,
         policy::a_narrower_policy_ends_connections,
+        frames::no_frame_says_more_than_its_card,
         policy::limits_are_said,
         egress::segments_that_conntrack_refuses_end_no_connection,
-        egress::an_answer_that_comes_too_late_is_not_reset,
         egress::a_half_closed_connection_waits_for_its_answer,
         egress::segments_fit_a_narrow_uplink,
-        egress::errors_are_about_the_guests_own_connections,
+        icmp::errors_are_about_the_guests_own_connections,
+        icmp::no_other_icmp_goes_out_or_moves_the_host,
+        idle::an_idle_connection_outlives_the_hosts_own_settings,
+        idle::a_forgotten_connection_goes_on_with_the_guests_next_word,
+        idle::a_connection_of_an_address_that_is_gone_is_reset,
+        idle::a_connection_that_is_refused_later_is_reset,
         egress::a_change_holds_for_what_comes_in,
         egress::neighbours_are_refused_unless_named,
         egress::embedded_and_cloud_addresses_are_refused,
         egress::a_guest_opens_nothing_by_odd_segments,
+        open::what_is_open_outside_follows_the_rules,
+        open::what_is_open_to_the_host_or_another_guest_follows_the_rules,
         egress::a_change_forgets_what_names_resolved_to,
         life::what_is_others_stays,
         life::what_was_broken_is_repaired,
@@ -95,6 +107,7 @@ fn main() -> ExitCode {
         hostile::random_frames_change_nothing,
         hostile::root_is_heard_whatever_the_owner_holds,
         hostile::an_owner_has_a_budget,
+        wide::the_widest_rules_are_taken_in_time,
         hostile::flows_are_told_to_their_owner_alone,
         hostile::a_helper_that_is_killed_in_a_verb_leaves_nothing_half,
         service::who_waits_for_it_is_told,

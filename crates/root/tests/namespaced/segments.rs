@@ -26,11 +26,13 @@ pub(crate) fn udp(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
     transport(from.ip(), to.ip(), 17, [&ports[..], &[0, 8, 0, 0]].concat(), 6)
 }
 
-/// An ICMP error "port unreachable" about a packet, with 40 bytes of a message behind it.
-pub(crate) fn unreachable(from: IpAddr, to: IpAddr, about: &[u8]) -> Vec<u8> {
-    let (protocol, kind, code) = if from.is_ipv4() { (1, 3, 3) } else { (58, 1, 4) };
-    let body = [&[kind, code, 0, 0, 0, 0, 0, 0], about, &[b'!'; 40]].concat();
-    transport(from, to, protocol, body, 2)
+/// What is behind every ICMP message that is made here.
+const MARK: [u8; 40] = [b'!'; 40];
+
+/// An ICMP message of this kind and code.
+pub(crate) fn icmp(from: IpAddr, to: IpAddr, kind: [u8; 2], rest: &[u8]) -> Vec<u8> {
+    let protocol = if from.is_ipv4() { 1 } else { 58 };
+    transport(from, to, protocol, [&kind[..], &[0, 0], rest, &MARK].concat(), 2)
 }
 
 /// The checksum goes to `at`. ICMP of IPv4 is the one without a pseudo header.
@@ -187,6 +189,11 @@ impl Packet {
 
     pub(crate) fn is_tcp_with(&self, flag: u8) -> bool {
         self.protocol == 6 && self.body.get(13).is_some_and(|flags| flags & flag != 0)
+    }
+
+    /// Whether it is of the making of [`icmp`], whole or in a piece.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.body.windows(20).any(|bytes| bytes == &MARK[..20])
     }
 
     pub(crate) fn is_error(&self) -> bool {

@@ -253,6 +253,8 @@ impl Drop for World {
 pub(crate) struct Guest {
     pub(crate) netns: Netns,
     pub(crate) slot: u16,
+    /// The host's end of its cable.
+    wire: File,
 }
 
 impl Guest {
@@ -275,8 +277,9 @@ impl Guest {
             mac(slot)
         ));
         pump(inner.try_clone().unwrap(), outer.try_clone().unwrap());
+        let wire = outer.try_clone().unwrap();
         pump(outer, inner);
-        let guest = Self { netns, slot };
+        let guest = Self { netns, slot, wire };
         // A bridge that had no guest takes up to a second to answer for its IPv6 address. The answer is a refusal.
         let start = Instant::now();
         for gateway in [IpAddr::V4(gw4), IpAddr::V6(gw6)] {
@@ -298,6 +301,13 @@ impl Guest {
             .addresses(Slot(self.slot))
             .find(|own| own.is_ipv4() == like.is_ipv4())
             .unwrap()
+    }
+
+    /// Sends a frame that no stack has made.
+    pub(crate) fn send_frame(&self, frame: &[u8]) {
+        // Behind an empty `virtio_net_hdr`.
+        let sent = (&self.wire).write(&[&[0; 10], frame].concat());
+        assert_eq!(sent.expect("send a frame"), frame.len() + 10);
     }
 
     /// Connects by TCP; gives what the server says, which is the address that it sees.

@@ -9,6 +9,7 @@ mod flow;
 mod policy;
 mod resolvers;
 mod slots;
+mod translator;
 mod words;
 
 pub use allow::{Allow, DomainName, InvalidAllow};
@@ -18,3 +19,4 @@ pub use flow::{Flow, FlowRule};
 pub use policy::{ParseNetModeError, Policy};
 pub use resolvers::{DNS_OVER_HTTPS, RESOLVER_PORTS, is_refused, is_resolver};
 pub use slots::choose_slot;
+pub use translator::{IPV4_ONLY, Translator, refused_by, translators};

@@ -1,10 +1,11 @@
 //! What a VM may reach, as a user says it.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{NetMode, NetRule, Rules, Slot};
+use super::super::{InvalidRules, MAX_RULES, NetMode, NetRule, Rules, Slot};
 use super::Allow;
 use crate::VmName;
 
@@ -35,6 +36,19 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Checks that the packet filter takes as many rules. Names of hosts are no rules of its.
+    ///
+    /// # Errors
+    /// There are more.
+    pub fn validate(&self) -> Result<(), InvalidRules> {
+        let is_number = |allow: &&Allow| !matches!(allow, Allow::Name { .. } | Allow::Under { .. });
+        let count = self.allow.iter().filter(is_number).collect::<BTreeSet<_>>().len();
+        match count > MAX_RULES {
+            true => Err(InvalidRules::TooMany(count)),
+            false => Ok(()),
+        }
+    }
+
     /// The part of the policy that is numbers. Names of hosts are not in it: they become answers as they are resolved.
     /// A VM that `slot` does not find has no address yet, so its rule is left out until it has one.
     pub fn rules(&self, slot: impl Fn(&VmName) -> Option<Slot>) -> Rules {
@@ -42,7 +56,8 @@ impl Policy {
             mode: self.mode,
             ..Rules::default()
         };
-        for allow in &self.allow {
+        // What is said twice is one rule.
+        for allow in self.allow.iter().collect::<BTreeSet<_>>() {
             match allow {
                 Allow::Net { net, port } => rules.nets.push(NetRule {
                     net: *net,
@@ -61,10 +76,12 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::net::IpAddr;
+
+    use proptest::prelude::*;
 
     use super::*;
-    use crate::network::{Cidr, refused};
+    use crate::network::{Cidr, Surroundings, refused};
 
     fn policy(mode: NetMode, allow: &[&str]) -> Policy {
         Policy {
@@ -73,7 +90,7 @@ mod tests {
         }
     }
 
-    fn text(ranges: &[Cidr]) -> Vec<String> {
+    fn text(ranges: Vec<Cidr>) -> Vec<String> {
         ranges.iter().map(Cidr::to_string).collect()
     }
 
@@ -95,26 +112,82 @@ mod tests {
         assert_eq!(rules.host_ports, BTreeSet::from([80]));
         assert_eq!(rules.exact(), BTreeSet::from([("1.2.3.4".parse().unwrap(), 22)]));
         assert_eq!(rules.ports(), BTreeSet::from([None]));
-        assert_eq!(text(&rules.reached(None, refused())), ["1.2.3.0/24"]);
+        assert_eq!(
+            rules.reached(None, refused()).map(text),
+            [vec![], vec!["1.2.3.0/24"]]
+        );
     }
 
     #[test]
-    fn everything_is_everything_but_what_is_refused() {
-        let rules = policy(
-            NetMode::Allow,
-            &["0.0.0.0/0:443", "10.1.0.0/16:443", "10.1.2.0/24:443"],
-        )
-        .rules(|_| None);
-        let blocks = rules.reached(Some(443), refused());
-        let text = text(&blocks);
-        assert_eq!(text[..4], ["1.0.0.0/8", "2.0.0.0/7", "4.0.0.0/6", "8.0.0.0/7"]);
-        assert_eq!(text[4..6], ["10.1.0.0/16", "11.0.0.0/8"]);
-        assert_eq!(text.last().unwrap(), "208.0.0.0/4");
-        let reached = |address: &str| {
-            let address = address.parse().unwrap();
-            blocks.iter().any(|block| block.contains(address))
+    fn a_rule_inside_what_is_refused_names_it_and_a_wider_one_does_not() {
+        let allow = [
+            "0.0.0.0/0:443",
+            "10.1.0.0/16:443",
+            "10.1.2.0/24:443",
+            "10.0.0.0/7:443",
+            "[fd00::/8]:443",
+            "[::/0]:443",
+        ];
+        let rules = policy(NetMode::Allow, &allow).rules(|_| None);
+        let expected = [vec!["10.1.0.0/16", "fd00::/8"], vec!["0.0.0.0/0", "::/0"]];
+        assert_eq!(rules.reached(Some(443), refused()).map(text), expected);
+        assert_eq!(
+            rules.reached(Some(80), refused()).map(text),
+            [vec![""; 0], vec![]]
+        );
+    }
+
+    #[test]
+    fn more_rules_than_the_filter_takes_are_refused_and_names_are_none_of_them() {
+        let numbers = |count: usize| (0..count).map(|nth| format!("0.0.0.0/0:{}", nth + 1));
+        let all = |count| numbers(count).chain((0..500).map(|nth| format!("x{nth}.org")));
+        let of = |count| Policy {
+            mode: NetMode::Nat,
+            allow: all(count).map(|text| text.parse().unwrap()).collect(),
         };
-        assert!(reached("100.63.255.255") && !reached("100.64.0.0"));
-        assert!(reached("198.20.0.0") && !reached("198.19.255.255") && !reached("224.0.0.0"));
+        assert_eq!(of(MAX_RULES).validate(), Ok(()));
+        let error = of(MAX_RULES + 1).validate().unwrap_err().to_string();
+        assert_eq!(error, "257 rules are more than the 256 that a VM may have");
+    }
+
+    fn any_block() -> impl Strategy<Value = Cidr> {
+        let v4 = (any::<u32>(), 0..=32u8).prop_map(|(bits, len)| (IpAddr::from(bits.to_be_bytes()), len));
+        let v6 = (any::<u128>(), 0..=128u8).prop_map(|(bits, len)| (IpAddr::from(bits.to_be_bytes()), len));
+        let known = prop::sample::select(refused().blocks().to_vec());
+        let known = (known, 0..9u8).prop_map(|(block, more)| {
+            let most = if block.first().is_ipv4() { 32 } else { 128 };
+            (
+                block.first(),
+                block.prefix().saturating_add(more).saturating_sub(4).min(most),
+            )
+        });
+        prop_oneof![v4, v6, known].prop_map(|(address, len)| Cidr::around(address, len).unwrap())
+    }
+
+    proptest! {
+        /// However wide rules are and however much is refused, they are no more blocks than rules, and mean the same: what a rule
+        /// opens is what lies in it and is not refused, or all of it if all of it is refused.
+        #[test]
+        fn rules_are_no_more_blocks_than_rules(nets in prop::collection::vec(any_block(), 0..20), at in any_block(), around in any_block()) {
+            let surroundings = Surroundings { connected: [around].into(), ..Surroundings::default() };
+            let refused = surroundings.refused();
+            let rules = Rules {
+                mode: NetMode::Allow,
+                nets: nets.iter().map(|&net| NetRule { net, port: Some(443) }).collect(),
+                ..Rules::default()
+            };
+            // Single addresses with a port are apart.
+            let blocks: Vec<&Cidr> = nets.iter().filter(|net| !net.is_host()).collect();
+            let [inside, others] = rules.reached(Some(443), &refused);
+            prop_assert!(inside.len() + others.len() <= blocks.len());
+            let ends = nets.iter().flat_map(|net| [net.first(), net.last()]);
+            for address in ends.chain([at.first(), at.last(), around.first(), around.last()]) {
+                let is_refused = refused.covers(&Cidr::host(address));
+                let holds = |all: &[Cidr]| all.iter().any(|block| block.contains(address));
+                let opened = holds(&inside) || !is_refused && holds(&others);
+                let meant = |net: &&Cidr| net.contains(address) && (!is_refused || refused.covers(net));
+                prop_assert_eq!(opened, blocks.iter().copied().any(|net| meant(&net)), "{}", address);
+            }
+        }
     }
 }

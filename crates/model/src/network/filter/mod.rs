@@ -150,15 +150,17 @@ pub fn elements(
         let exact = rules.exact().into_iter().filter(|(address, _)| is_same(address));
         all.extend(exact.map(|(address, port)| with_own("exact", format!("{address} . {port}"))));
         for port in rules.ports() {
-            let (map, behind) = match port {
-                Some(port) => (format!("net_ports{f}"), format!(" . {port}")),
-                None => (format!("nets{f}"), String::new()),
+            let (ports, behind) = match port {
+                Some(port) => ("_ports", format!(" . {port}")),
+                None => ("", String::new()),
             };
-            let set = format!("{OWN}{slot}_{map}");
-            let reached = rules.reached(port, refused).into_iter();
-            for block in reached.filter(|block| is_same(&block.first())) {
-                all.insert(leading(map.clone(), own, format!("{JUMP}{set}")));
-                all.insert(element(&set, format!("{block}{behind}")));
+            for (kind, blocks) in ["inside", "nets"].iter().zip(rules.reached(port, refused)) {
+                let map = format!("{kind}{ports}{f}");
+                let set = format!("{OWN}{slot}_{map}");
+                for block in blocks.iter().filter(|block| is_same(&block.first())) {
+                    all.insert(leading(map.clone(), own, format!("{JUMP}{set}")));
+                    all.insert(element(&set, format!("{block}{behind}")));
+                }
             }
         }
     }

@@ -166,8 +166,9 @@ impl Guest {
 
     fn connects(&self, address: IpAddr, port: Option<u16>) -> Option<FlowRule> {
         let in_blocks = |port| {
-            let reached = self.rules.reached(port, refused());
-            reached.iter().any(|block| block.contains(address))
+            let holds = |blocks: &[Cidr]| blocks.iter().any(|block| block.contains(address));
+            let [inside, others] = self.rules.reached(port, refused());
+            holds(&inside) || !is_refused(address) && holds(&others)
         };
         let is_doh = |text: &&str| text.parse::<Cidr>().unwrap().contains(address);
         if port.is_some_and(|port| self.rules.exact().contains(&(address, port))) {
