@@ -55,6 +55,10 @@ impl Describe for Error {
                 source: CallError::Failed(failure),
                 ..
             } if failure.code == FailureCode::Conflict => ErrorCode::AlreadyExists,
+            Self::Helper {
+                source: CallError::Failed(failure),
+                ..
+            } if failure.code == FailureCode::Invalid => ErrorCode::Unsupported,
             Self::Helper { .. } | Self::NoSubnet | Self::Resolver(_) => ErrorCode::Host,
             Self::Panicked => ErrorCode::Internal,
             Self::Database(source) => source.code(),
@@ -70,6 +74,12 @@ impl Describe for Error {
                 return vec![format!(
                     "`vm forward add` with `--reverse {port}:{port}` leads to the host's 127.0.0.1"
                 )];
+            }
+            Self::Helper {
+                source: CallError::Failed(failure),
+                ..
+            } if failure.code == FailureCode::Invalid => {
+                "stop VMs that are not needed, or give them fewer rules: wider blocks, or names such as `*.example.org`"
             }
             Self::Helper { .. } | Self::Resolver(_) => "`banger doctor` tells what differs from the plan",
             Self::NoSubnet => "name some: `subnet = \"10.66.0.0/24\"` in config.toml",

@@ -1,52 +1,30 @@
 //! What this host uses of the network already.
 
-use std::net::Ipv4Addr;
-
 use banger_model::network::{Cidr, Ula};
 
-/// The IPv4 blocks that the host has routes for.
-///
-/// Source: proc(5), `/proc/net/route`: numbers in hexadecimal, addresses in the order of the host's bytes.
-pub(super) fn used_blocks() -> Vec<Cidr> {
-    let table = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-    blocks(&table)
-}
+use super::routes::{self, Route};
 
-fn blocks(table: &str) -> Vec<Cidr> {
-    let routes = table.lines().skip(1).filter_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [_, destination, _, _, _, _, _, mask, ..] = fields[..] else {
-            return None;
-        };
-        let number = |text| u32::from_str_radix(text, 16).ok();
-        let (first, mask) = (number(destination)?, number(mask)?);
-        // The default route uses nothing.
-        (mask != 0).then(|| {
-            Cidr::around(
-                Ipv4Addr::from(first.to_ne_bytes()).into(),
-                mask.count_ones() as u8,
-            )
-        })?
-    });
-    routes.collect()
+/// The IPv4 blocks that the host has routes for. The default route uses nothing.
+pub(super) fn used_blocks() -> Vec<Cidr> {
+    let used = |route: &Route| route.is_v4() && !route.is_default();
+    let all = routes::ours().into_iter();
+    all.filter(used).map(|route| route.net).collect()
 }
 
 /// The largest packet of the link that leads out, or Ethernet's.
 pub(super) fn mtu() -> u16 {
-    let table = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-    let of_link = uplink(&table).and_then(|link| {
+    let routes = routes::ours();
+    let of_link = uplink(&routes).and_then(|link| {
         let text = std::fs::read_to_string(format!("/sys/class/net/{link}/mtu")).ok()?;
         text.trim().parse().ok()
     });
     of_link.unwrap_or(1500).clamp(1280, 9216)
 }
 
-fn uplink(table: &str) -> Option<&str> {
-    table.lines().skip(1).find_map(|line| {
-        let mut fields = line.split_whitespace();
-        let (interface, destination) = (fields.next()?, fields.next()?);
-        (destination == "00000000").then_some(interface)
-    })
+/// The link that leads out by either protocol; IPv4's where both do.
+fn uplink(routes: &[Route]) -> Option<&str> {
+    let first = routes.iter().find(|route| route.is_default() && route.reaches);
+    first.map(|route| route.link.as_str())
 }
 
 /// The unique local addresses of this host's user.
@@ -59,17 +37,22 @@ pub(super) fn ula(owner: u32) -> Ula {
 mod tests {
     use super::*;
 
-    const TABLE: &str = "\
-Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
-eth0\t00000000\t01000A0A\t0003\t0\t0\t0\t00000000\t0\t0\t0
-eth0\t00000A0A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
-bgr0\t000010AC\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
-";
-
     #[test]
-    fn routes_are_used_blocks_but_for_the_default() {
-        let blocks: Vec<String> = blocks(TABLE).iter().map(ToString::to_string).collect();
-        assert_eq!(blocks, ["10.10.0.0/24", "172.16.0.0/24"]);
-        assert_eq!(uplink(TABLE), Some("eth0"));
+    fn the_uplink_is_by_either_protocol() {
+        let route = |net: &str, link: &str, reaches| Route {
+            net: net.parse().unwrap(),
+            link: link.to_owned(),
+            reaches,
+        };
+        let v6 = route("::/0", "wlan0", true);
+        let all = [
+            route("10.0.0.0/8", "eth1", true),
+            route("0.0.0.0/0", "lo", false),
+            route("0.0.0.0/0", "eth0", true),
+            v6.clone(),
+        ];
+        assert_eq!(uplink(&all), Some("eth0"));
+        assert_eq!(uplink(&[route("fd00::/8", "eth1", true), v6]), Some("wlan0"));
+        assert_eq!(uplink(&all[..2]), None);
     }
 }

@@ -25,6 +25,8 @@ mod names;
 mod namespace;
 mod outside;
 mod report;
+mod router;
+mod routes;
 mod telling;
 mod unable;
 mod way;
@@ -45,6 +47,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::error::chain;
 
+use around::Around;
 use egress::Learnt;
 pub(crate) use egress::{Egress, News};
 use flows::Taker;
@@ -64,6 +67,7 @@ pub(crate) struct Network {
     helper: Arc<Helper>,
     names: Arc<Names>,
     egress: Arc<Egress>,
+    around: Arc<Around>,
     /// The resolver, once there is a network. Who prepares one holds this.
     serving: Mutex<Option<Serving>>,
 }
@@ -96,8 +100,10 @@ impl Network {
         let is_elsewhere = std::env::var_os("BANGER_HOME").is_some_and(|home| !home.is_empty());
         let helper = Arc::new(Helper::new(is_elsewhere, paths));
         let egress = Arc::<Egress>::default();
+        let names = Arc::new(Names::new(Arc::clone(&helper), Arc::clone(&egress)));
         Self {
-            names: Arc::new(Names::new(Arc::clone(&helper), Arc::clone(&egress))),
+            around: Arc::new(Around::new(Arc::clone(&names), Arc::clone(&helper))),
+            names,
             egress,
             helper,
             serving: Mutex::default(),
@@ -111,7 +117,7 @@ impl Network {
 
     /// Listens to the helpers for flows from now on, and keeps in `database` what VMs learn. Call it in the runtime, once.
     pub(crate) fn listen(&self, database: &Arc<Database>) {
-        around::follow(&self.names, &self.helper);
+        self.around.follow();
         let book = Arc::new(Bookkeeper {
             names: Arc::clone(&self.names),
             egress: Arc::clone(&self.egress),
@@ -261,7 +267,7 @@ impl Network {
         };
         let status = status?;
         if let Some(addresses) = status.network.as_ref().filter(|_| !live.is_empty()) {
-            self.names.serve(addresses, Settings::of(config), &mut serving)?;
+            self.serve(config, addresses, &mut serving)?;
         }
         self.detach_strays(&status)
     }
@@ -284,8 +290,21 @@ impl Network {
         notes: &mut Vec<String>,
     ) -> Result<Addresses, Error> {
         let addresses = self.addresses(config, notes)?;
-        self.names.serve(&addresses, Settings::of(config), serving)?;
+        self.serve(config, &addresses, serving)?;
         Ok(addresses)
+    }
+
+    /// Answers VMs that ask for names, and learns where the resolvers lead.
+    fn serve(
+        &self,
+        config: &Config,
+        addresses: &Addresses,
+        serving: &mut Option<Serving>,
+    ) -> Result<(), Error> {
+        let settings = Settings::of(config);
+        self.around.resolve_by(settings.upstreams());
+        self.around.tell();
+        self.names.serve(addresses, settings, serving)
     }
 
     fn addresses(&self, config: &Config, notes: &mut Vec<String>) -> Result<Addresses, Error> {

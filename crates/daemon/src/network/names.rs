@@ -53,6 +53,10 @@ impl Settings {
             listen: config.dns_listen,
         }
     }
+
+    pub(super) const fn upstreams(&self) -> &Upstreams {
+        &self.upstreams
+    }
 }
 
 /// The resolver at work.

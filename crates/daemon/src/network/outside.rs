@@ -16,6 +16,7 @@ use banger_vmm::{ProcessId, Within, enter};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
+use super::routes::{self, Route};
 use super::unable::Unable;
 
 /// The interface's name in the namespace. It lives as long as its pasta does.
@@ -116,9 +117,9 @@ impl Outside {
     /// without a way out has nothing to lead to.
     pub(super) fn keep(&self, helper: &ProcessId) -> Result<(), String> {
         let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = Ways::of("self");
+        let host = Ways::of(&routes::ours());
         if Self::is_open(helper) {
-            let inside = Ways::of(&helper.pid.to_string());
+            let inside = Ways::of(&routes::of(&helper.pid.to_string()));
             if !host.are_missing_in(inside) {
                 return Ok(());
             }
@@ -236,10 +237,16 @@ struct Ways {
 }
 
 impl Ways {
-    /// Those of a process's network.
-    fn of(process: &str) -> Self {
-        let table = |name| std::fs::read_to_string(format!("/proc/{process}/net/{name}")).unwrap_or_default();
-        Self::in_tables(&table("route"), &table("ipv6_route"))
+    /// Those of a network with these routes.
+    fn of(routes: &[Route]) -> Self {
+        let leads = |v4| {
+            let mut outside = routes.iter().filter(|route| route.is_default() && route.reaches);
+            outside.any(|route| route.is_v4() == v4)
+        };
+        Self {
+            v4: leads(true),
+            v6: leads(false),
+        }
     }
 
     /// Whether what leads out by these is of no use where this host has those: not by IPv4, or by none that there is. To end
@@ -248,61 +255,26 @@ impl Ways {
         let shared = self.v4 && inside.v4 || self.v6 && inside.v6;
         self.v4 && !inside.v4 || self.v6 && !inside.v6 && !shared
     }
-
-    /// Default routes that reach something (proc(5); linux/route.h and linux/ipv6_route.h).
-    fn in_tables(v4: &str, v6: &str) -> Self {
-        const UP: u32 = 1;
-        const REJECT: u32 = 0x200;
-        let reaches =
-            |flags: &str| u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & (UP | REJECT) == UP);
-        let fields = |line: &'_ str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let is_v4 = |line: &str| match &fields(line)[..] {
-            [_, to, _, flags, _, _, _, mask, ..] => to == "00000000" && mask == "00000000" && reaches(flags),
-            _ => false,
-        };
-        let is_v6 = |line: &str| match &fields(line)[..] {
-            [to, length, _, _, _, _, _, _, flags, link] => {
-                length == "00" && to.bytes().all(|byte| byte == b'0') && reaches(flags) && link != "lo"
-            }
-            _ => false,
-        };
-        Self {
-            v4: v4.lines().any(is_v4),
-            v6: v6.lines().any(is_v6),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const V4: &str = "\
-Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
-eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
-eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
-";
-    const V6: &str = "\
-20010db8000100000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0
-00000000000000000000000000000000 00 00000000000000000000000000000000 00 20010db8000100000000000000000002 00000400 00000001 00000000 00000003     eth0
-";
-    const V6_REFUSED: &str = "\
-00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo
-";
-
     #[test]
     fn a_way_out_is_a_default_route_that_reaches_something() {
+        let route = |net: &str, reaches| Route {
+            net: net.parse().unwrap(),
+            link: "eth0".to_owned(),
+            reaches,
+        };
         let ways = |v4, v6| Ways { v4, v6 };
-        assert_eq!(Ways::in_tables(V4, V6), ways(true, true));
-        assert_eq!(Ways::in_tables(V4, V6_REFUSED), ways(true, false));
-        assert_eq!(Ways::in_tables("", V6), ways(false, true));
-        let connected: String = V4
-            .lines()
-            .filter(|line| !line.contains("\t00000000\t0102"))
-            .collect();
-        assert_eq!(Ways::in_tables(&connected, ""), Ways::default());
-        let refused = V4.replace("0003", "0201");
-        assert_eq!(Ways::in_tables(&refused, ""), Ways::default());
+        let [v4, v6] = ["0.0.0.0/0", "::/0"].map(|net| route(net, true));
+        assert_eq!(Ways::of(&[v4.clone(), v6.clone()]), ways(true, true));
+        assert_eq!(Ways::of(&[v4, route("::/0", false)]), ways(true, false));
+        assert_eq!(Ways::of(&[v6]), ways(false, true));
+        let others = [route("10.0.0.0/8", true), route("0.0.0.0/0", false)];
+        assert_eq!(Ways::of(&others), Ways::default());
     }
 
     #[test]

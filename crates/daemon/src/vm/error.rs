@@ -313,6 +313,9 @@ impl Describe for Error {
                 "rules are HOST[:PORT], CIDR[:PORT], *.DOMAIN[:PORT], vm:NAME, host:PORT and @PRESET"
                     .to_owned()
             }
+            Self::Invalid(InvalidSpec::Rules(_)) => {
+                "allow wider blocks, such as 10.0.0.0/8, or names, such as `*.example.org`, which are not counted".to_owned()
+            }
             Self::NoPreset { present, .. } if present.is_empty() => {
                 "define it in config.toml: `[allow]` with `NAME = [\"RULE\", …]`".to_owned()
             }
