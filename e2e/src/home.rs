@@ -377,6 +377,15 @@ impl Home {
         Ok(())
     }
 
+    /// Does something while all of banger's that was started with this home stands still, and these others, as while a host sleeps.
+    ///
+    /// # Errors
+    /// Those of what is done.
+    pub fn asleep<T>(&self, others: &[Pid], act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _asleep = processes::asleep(self.path(), others);
+        act()
+    }
+
     /// Removes every VM, stops the daemon, and checks that nothing is left.
     ///
     /// # Errors

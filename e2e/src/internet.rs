@@ -84,6 +84,33 @@ impl Internet {
         &self.host
     }
 
+    /// The file of the host's namespace.
+    pub fn host_file(&self) -> PathBuf {
+        PathBuf::from("/run/netns").join(&self.host)
+    }
+
+    /// The file of the far end's namespace.
+    pub fn far_file(&self) -> PathBuf {
+        PathBuf::from("/run/netns").join(&self.far)
+    }
+
+    /// Gives the far end another address of IPv6.
+    ///
+    /// # Errors
+    /// When it has it.
+    pub fn serve_v6(&self, address: &str) -> Result<()> {
+        ip(&[
+            "-n",
+            &self.far,
+            "addr",
+            "add",
+            &format!("{address}/128"),
+            "dev",
+            "lo",
+            "nodad",
+        ])
+    }
+
     /// What both servers serve.
     pub fn pages(&self) -> PathBuf {
         self.dir.path().join("pages")
@@ -162,6 +189,21 @@ impl Internet {
             }
         });
         Ok(is_bound.recv()??)
+    }
+
+    /// Says something at this port of the far end when nothing was said for a while. Ends with the story.
+    ///
+    /// # Errors
+    /// When the socket cannot be had.
+    pub fn speak_late(&self, port: u16, after: Duration) -> Result<()> {
+        self.serve_far(port, move |mut stream| {
+            let mut request = [0; 4096];
+            if stream.read(&mut request).is_ok_and(|length| length > 0) {
+                std::thread::sleep(after);
+                let _ = stream.write_all(b"by itself\n");
+                let _ = stream.read(&mut request);
+            }
+        })
     }
 
     /// Answers at this port of the far end when all was said, a while after: `N bytes`. Ends with the story.
@@ -318,6 +360,11 @@ impl Internet {
             output.status.success(),
             String::from_utf8_lossy(&output.stdout).into_owned(),
         ))
+    }
+
+    /// The processes on the host.
+    pub fn pids(&self) -> Vec<Pid> {
+        pids(&self.host).collect()
     }
 
     /// Ends the root helper that a daemon on the host has started.

@@ -2,6 +2,7 @@
 
 mod backend;
 pub mod bombs;
+pub mod dns64;
 pub mod frames;
 mod home;
 mod hosted;
@@ -10,6 +11,7 @@ mod internet;
 pub mod kills;
 pub mod last_words;
 mod mirror;
+pub mod netns;
 pub mod npm;
 mod output;
 pub mod packages;

@@ -120,6 +120,34 @@ pub(crate) fn kill(home: &Path) {
     }
 }
 
+/// What of banger's was started with this home, and of these others, held still until this is dropped, as by a host that sleeps.
+#[derive(Debug)]
+pub(crate) struct Asleep(Vec<OwnedFd>);
+
+pub(crate) fn asleep(home: &Path, others: &[Pid]) -> Asleep {
+    let ours = all().unwrap_or_default().into_iter().filter_map(|pid| {
+        let held = hold(pid)?;
+        let is_ours = Process::read(pid).is_some_and(|process| process.is_bangers() && process.is_of(home));
+        is_ours.then_some(held)
+    });
+    let others = others
+        .iter()
+        .filter_map(|&pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let all: Vec<OwnedFd> = ours.chain(others).collect();
+    for held in &all {
+        let _ = pidfd_send_signal(held, Signal::STOP);
+    }
+    Asleep(all)
+}
+
+impl Drop for Asleep {
+    fn drop(&mut self) {
+        for held in &self.0 {
+            let _ = pidfd_send_signal(held, Signal::CONT);
+        }
+    }
+}
+
 fn hold(pid: i32) -> Option<OwnedFd> {
     pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
 }

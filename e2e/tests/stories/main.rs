@@ -27,6 +27,7 @@ mod hostile_trust;
 mod identity;
 mod image_catalogs;
 mod images;
+mod ipv6_only;
 mod lives;
 mod moving_hosts;
 mod networks;
@@ -40,6 +41,7 @@ mod rootless;
 mod session_lives;
 mod session_output;
 mod sessions;
+mod sleeping_hosts;
 mod ssh;
 mod ssh_clients;
 mod ssh_forwards;
@@ -47,6 +49,7 @@ mod ssh_own_server;
 mod ssh_terminals;
 mod syncing;
 mod system;
+mod withdrawn;
 mod workspace_trips;
 mod workspaces;
 
@@ -136,6 +139,9 @@ fn main() {
         hostile_trust::STORIES,
         networks::STORIES,
         moving_hosts::STORIES,
+        sleeping_hosts::STORIES,
+        ipv6_only::STORIES,
+        withdrawn::STORIES,
         packages::STORIES,
         rootless::STORIES,
         real_networks::STORIES,

@@ -88,7 +88,7 @@ impl Scene {
             home.create(backend, Image::Busybox, vm, &["--nat"])?;
             home.banger(["vm", "cp", &program.to_string_lossy(), &format!("{vm}:/frames")])?
                 .ok()?;
-            let line = "chmod 755 /frames; (/frames eth0 watch 300 >/seen 2>&1 </dev/null &)";
+            let line = "chmod 755 /frames; (/frames eth0 watch 3600 >/seen 2>&1 </dev/null &)";
             home.sh(vm, line)?;
         }
         home.sh(
@@ -124,9 +124,10 @@ impl Scene {
             .map(|name| format!("{name}={} ", hex(name.as_bytes())))
             .collect();
         let line = format!(
-            "ok() {{ timeout 12 \"$@\" 2>&1 || echo \"not: $*\"; }}; ok wget -q -O - http://{}/; \
+            "ok() {{ timeout 12 \"$@\" 2>&1 || echo \"not: $*\"; }}; before=$(wc -c </seen); ok wget -q -O - http://{}/; \
              ok ping -c 1 -W 5 {} >/seen6 || cat /seen6; ok wget -q -O - http://{}:7777/; \
-             for name in {names} card={}; do grep -q ${{name#*=}} /seen && echo \"got ${{name%=*}}\"; done; true",
+             for name in {names} card={}; do grep -q ${{name#*=}} /seen && echo \"got ${{name%=*}}\"; done; \
+             test $(wc -c </seen) -gt $before || echo \"its card sees nothing\"",
             SITES[0],
             self.gateway.v6,
             self.web.v4,
@@ -151,7 +152,7 @@ impl Scene {
     /// `evil`'s card has seen nothing of `web`'s. It has asked for no page.
     pub(super) fn is_deaf(&self, when: &str) -> Result<()> {
         let line = format!(
-            "grep -e {} -e {} /seen | head -n 3; true",
+            "grep -e {} -e {} /seen | head -n 3; pidof frames >/dev/null || echo \"nobody looks\"",
             hex(&self.web.mac),
             hex(b"hello\n")
         );
