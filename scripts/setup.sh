@@ -35,7 +35,7 @@ docker-registry|is the registry that stories pull from|test
 buildah|builds images of Dockerfiles|test
 openssh-client|goes into VMs by ssh, scp and sftp|test
 rsync|copies trees over SSH in tests|test
-python3-venv|keeps the SSH clients of Python's that tests try|test
+python3-venv|keeps what tests take from PyPI: SSH clients, generators of API clients|test
 make|builds kernels|kernel
 flex|makes the scanner that reads a kernel's options|kernel
 bison|makes the parser that reads a kernel's options|kernel

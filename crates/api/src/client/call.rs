@@ -20,6 +20,7 @@ pub(super) type Body = BoxBody<Chunk, std::io::Error>;
 pub(super) struct Call<R> {
     path: String,
     body: Body,
+    protocol: Option<&'static str>,
     route: PhantomData<R>,
 }
 
@@ -36,6 +37,7 @@ pub(super) trait At: Route {
         Call {
             path: filled(Self::PATH, &names),
             body: whole(Vec::new()),
+            protocol: Self::Reply::UPGRADES.first().copied(),
             route: PhantomData,
         }
     }
@@ -62,7 +64,7 @@ impl<R: Route> Call<R> {
         if let Some(content_type) = R::Body::CONTENT_TYPE {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
-        if let Some(protocol) = R::Reply::UPGRADE {
+        if let Some(protocol) = self.protocol {
             request = request
                 .header(header::CONNECTION, "upgrade")
                 .header(header::UPGRADE, protocol);

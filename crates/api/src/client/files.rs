@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use super::{At, Call, Client, ClientError};
 use crate::ErrorBody;
-use crate::routes::reply::{HandedOver, Upgrade};
+use crate::routes::reply::HandsOver;
 use crate::routes::{CopyFilesIn, CopyFilesOut, ListFiles, RemoveFiles, Route};
 
 /// The most bytes of a line of a listing: a name is at most 4096 bytes, and a link's target, each three when encoded.
@@ -76,7 +76,7 @@ impl Client {
         self.value(RemoveFiles.at([name]).query(of).bytes(names)).await
     }
 
-    async fn handed<R: Route<Reply = Upgrade<HandedOver>>>(&self, call: Call<R>) -> Result<Connection> {
+    async fn handed<R: Route<Reply: HandsOver>>(&self, call: Call<R>) -> Result<Connection> {
         let upgraded = self.upgraded(call).await?;
         let parts = upgraded.downcast::<TokioIo<tokio::net::UnixStream>>();
         let socket = parts.map_err(|_| ClientError::Ended)?.io.into_inner();

@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::routes::Route;
-use crate::routes::reply::{Protocol, Upgrade, Value, Work};
+use crate::routes::reply::{Switches, Value, Work};
 use crate::{ErrorBody, Progress};
 
 pub use error::ClientError;
@@ -124,11 +124,7 @@ impl Client {
     }
 
     /// Sends a request that switches the connection to another protocol.
-    async fn upgraded<R, P>(&self, call: Call<R>) -> Result<Upgraded, ClientError>
-    where
-        R: Route<Reply = Upgrade<P>>,
-        P: Protocol,
-    {
+    async fn upgraded<R: Route<Reply: Switches>>(&self, call: Call<R>) -> Result<Upgraded, ClientError> {
         let response = self.open(call).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(ClientError::Status(response.status().as_u16()));

@@ -46,7 +46,7 @@ impl Described {
             .filter(|text| !text.is_empty())
             .collect();
         let in_path = parameters(R::PATH).map(path_parameter);
-        let in_header = R::Reply::UPGRADE.map(upgrade_parameter);
+        let in_header = upgrade_parameter(R::Reply::UPGRADES);
         let all: Vec<Parameter> = in_path.chain(query).chain(in_header).collect();
         let operation = OperationBuilder::new()
             .operation_id(Some(R::OPERATION_ID))
@@ -131,17 +131,19 @@ fn path_parameter(name: &str) -> Parameter {
         .build()
 }
 
-fn upgrade_parameter(token: &str) -> Parameter {
-    let schema = text().enum_values(Some([token]));
-    ParameterBuilder::new()
+fn upgrade_parameter(protocols: &[&str]) -> Option<Parameter> {
+    if protocols.is_empty() {
+        return None;
+    }
+    let parameter = ParameterBuilder::new()
         .name("Upgrade")
         .parameter_in(ParameterIn::Header)
         .required(Required::True)
         .description(Some(
             "The protocol that follows on the connection; `Connection: upgrade` goes with it",
         ))
-        .schema(Some(schema))
-        .build()
+        .schema(Some(text().enum_values(Some(protocols.iter().copied()))));
+    Some(parameter.build())
 }
 
 fn text() -> ObjectBuilder {
@@ -164,10 +166,13 @@ fn body<R: Route>(schemas: &mut Schemas) -> Option<RequestBody> {
 
 fn reply<R: Route>(schemas: &mut Schemas) -> Response {
     let contents: Vec<(&str, RefOr<Schema>)> = R::Reply::contents(schemas);
-    let description = match R::Reply::UPGRADE {
-        Some(token) => format!("The connection speaks `{token}` from here on: see docs/protocol.md"),
-        None if contents.is_empty() => "It is done; there is no body".to_owned(),
-        None => R::Reply::shown(),
+    let description = if !R::Reply::UPGRADES.is_empty() {
+        "The connection speaks the protocol that `Upgrade` named from here on: see docs/protocol.md"
+            .to_owned()
+    } else if contents.is_empty() {
+        "It is done; there is no body".to_owned()
+    } else {
+        R::Reply::shown()
     };
     let response = ResponseBuilder::new().description(description);
     contents

@@ -19,8 +19,8 @@ pub trait Reply {
     /// Its status.
     const STATUS: u16;
 
-    /// The protocol that the connection speaks afterwards, if that is another one.
-    const UPGRADE: Option<&'static str> = None;
+    /// The protocols of which the client names one, for a connection that speaks another one afterwards; the best one first.
+    const UPGRADES: &'static [&'static str] = &[];
 
     /// Whether it may come as events and as one value, as the client asks by `Accept`.
     const IS_WORK: bool = false;
@@ -237,6 +237,21 @@ empty!(NoContent = 204, Accepted = 202);
 #[derive(Debug)]
 pub struct Upgrade<P>(PhantomData<P>);
 
+/// A protocol on a connection to the guest's agent, as a descriptor; or on the same connection, for a client that takes no descriptor.
+#[derive(Debug)]
+pub struct Handed<P>(PhantomData<P>);
+
+/// A reply after which the connection speaks another protocol.
+pub trait Switches: Reply {}
+
+/// One of which a connection to the guest's agent may come as a descriptor.
+pub trait HandsOver: Switches {}
+
+impl<P: Protocol> Switches for Upgrade<P> {}
+impl<P: Protocol> Switches for Handed<P> {}
+impl<P: Protocol> HandsOver for Handed<P> {}
+impl HandsOver for Upgrade<HandedOver> {}
+
 /// A protocol that a connection is switched to. `docs/protocol.md` has them.
 pub trait Protocol {
     /// What the header `Upgrade` names it.
@@ -248,7 +263,7 @@ pub trait Protocol {
 
 impl<P: Protocol> Reply for Upgrade<P> {
     const STATUS: u16 = 101;
-    const UPGRADE: Option<&'static str> = Some(P::TOKEN);
+    const UPGRADES: &'static [&'static str] = &[P::TOKEN];
 
     fn contents(schemas: &mut Schemas) -> Vec<(&'static str, RefOr<Schema>)> {
         P::messages(schemas);
@@ -257,6 +272,19 @@ impl<P: Protocol> Reply for Upgrade<P> {
 
     fn shown() -> String {
         format!("101 `{}`", P::TOKEN)
+    }
+}
+
+impl<P: Protocol> Reply for Handed<P> {
+    const STATUS: u16 = 101;
+    const UPGRADES: &'static [&'static str] = &[HandedOver::TOKEN, P::TOKEN];
+
+    fn contents(schemas: &mut Schemas) -> Vec<(&'static str, RefOr<Schema>)> {
+        Upgrade::<P>::contents(schemas)
+    }
+
+    fn shown() -> String {
+        format!("101 `{}`; or 101 `{}`", HandedOver::TOKEN, P::TOKEN)
     }
 }
 
