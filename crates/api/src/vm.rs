@@ -284,13 +284,24 @@ pub struct LogQuery {
 }
 
 /// Removes what nobody uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prune {
     /// Only tell what would be removed.
     pub dry_run: bool,
-    /// Of images, also those that were committed, built or imported, and may be nowhere else.
+    /// Also images and kernels that were made or imported here, and may be nowhere else.
     pub all: bool,
+    /// Nothing but these, by name: those that a user has agreed to.
+    pub only: Option<Vec<String>>,
+}
+
+impl Prune {
+    /// Whether what has this name may be removed.
+    pub fn may_remove(&self, name: &str) -> bool {
+        self.only
+            .as_ref()
+            .is_none_or(|only| only.iter().any(|known| known == name))
+    }
 }
 
 /// Makes an image of what a VM has changed.

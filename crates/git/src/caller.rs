@@ -49,7 +49,9 @@ impl Caller {
         }
     }
 
-    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
+    /// What it has of this name.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<OsString> {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.clone())
     }

@@ -99,3 +99,26 @@ fn is_taken(error: &io::Error) -> bool {
         Some(libc::EBUSY | libc::EPERM | libc::EEXIST)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_whose_numbers_meet_have_groups_of_their_own() {
+        let owner = 1234;
+        // Only root has any.
+        let Ok(one) = FlowLog::open(owner) else { return };
+        let others = [owner + u32::from(COUNT), owner + 2 * u32::from(COUNT), owner];
+        let others = others.map(|owner| FlowLog::open(owner).unwrap());
+        let mut groups: Vec<u16> = others.iter().map(FlowLog::group).chain([one.group()]).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        assert_eq!(groups.len(), 4, "{groups:?}");
+        assert!(groups.iter().all(|group| (FIRST..FIRST + COUNT).contains(group)));
+        // What is given back is the next one's.
+        drop(one);
+        assert!(FlowLog::open(owner).is_ok());
+        banger_cases::refused("egress", "flow-log.owners-that-meet");
+    }
+}

@@ -377,7 +377,27 @@ fn partial(backend: Backend) -> Result<()> {
             &["log", "-1", "--format=%s", &format!("refs/banger/{name}/HEAD")],
         )?;
         ensure!(subject == "guest", "{filter}: {subject}");
+        // What is not here is named with the command that gets it, and that command does.
+        let older = || {
+            let prepare = [
+                "vm",
+                "workspace",
+                "prepare",
+                &name,
+                path(&clone)?,
+                "--from",
+                "HEAD~1",
+            ];
+            home.banger(prepare.iter().chain(&["--guest-path", "/root/older"]))
+        };
+        let refused = older()?.failed()?.saying("is a partial clone")?;
         std::fs::rename(&away, &origin)?;
+        let command = refused.stderr.split('`').nth(1).context("a hint")?;
+        let ran = Command::new("sh").args(["-c", command]).output()?;
+        ensure!(ran.status.success(), "{filter}: {command}: {ran:?}");
+        older()?
+            .ok()
+            .with_context(|| format!("{filter} after {command}"))?;
     }
     home.end()
 }

@@ -309,15 +309,19 @@ fn what_nobody_uses(_: Backend) -> Result<()> {
     home.banger(["kernel", "prune", "--yes"])?.ok()?;
     home.banger(["image", "prune", "--yes"])?
         .ok()?
-        .saying("image `unused` was made here")?
+        .saying("image `unused` is perhaps nowhere else")?
         .saying("banger image rm unused")?;
     ensure!(names("image")? == ["again", "unused", "used"] && names("kernel")? == ["new", "old"]);
     home.banger(["kernel", "default", "new"])?.ok()?;
-    for (what, more) in [("image", &["--all"][..]), ("kernel", &[])] {
+    home.banger(["kernel", "prune", "--yes"])?
+        .ok()?
+        .saying("kernel `old` is perhaps nowhere else")?;
+    let more = ["--all"];
+    for what in ["image", "kernel"] {
         let before = names(what)?;
-        let prune = |option: &str| home.banger([&[what, "prune", option], more].concat());
+        let prune = |option: &str| home.banger([&[what, "prune", option], &more[..]].concat());
         prune("--dry-run")?.ok()?.saying("would be freed")?;
-        home.banger([&[what, "prune"], more].concat())?
+        home.banger([&[what, "prune"], &more[..]].concat())?
             .exited(1)?
             .saying("--yes")?;
         ensure!(names(what)? == before);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use banger_e2e::{Backend, Home, Image, VARIABLE};
+use banger_e2e::{Backend, Home, Image, Terminal, VARIABLE};
 
 use crate::{Story, everywhere, in_guests, on_the_host};
 
@@ -234,7 +234,13 @@ fn what_does_not_run_is_pruned(backend: Backend) -> Result<()> {
         .exited(1)?
         .saying("banger vm prune --yes")?;
     ensure!(home.banger(["vm", "prune", "--dry-run"])?.ok()?.text() == "off");
-    ensure!(home.banger(["vm", "prune", "--yes"])?.ok()?.text() == "off");
+    // What stops while the question stands was not asked about.
+    let mut asking = Terminal::start(home.command(["vm", "prune"]), 24, 80)?;
+    asking.expect("Remove off?")?;
+    home.banger(["vm", "stop", "on"])?.ok()?;
+    asking.write("y\n")?;
+    ensure!(asking.end()? == 0, "it failed");
     ensure!(home.banger(["vm", "list", "--quiet"])?.ok()?.text() == "on");
+    ensure!(home.banger(["vm", "prune", "--yes"])?.ok()?.text() == "on");
     home.end()
 }

@@ -290,3 +290,24 @@ fn write(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
     to.write_all(bytes)?;
     to.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_goes_where_the_cursor_was() {
+        let at = |sequence: &str| {
+            let mut places = USUAL.windows(sequence.len());
+            places.position(|part| part == sequence.as_bytes()).unwrap()
+        };
+        // The end of a scrolling region moves the cursor home, so its place is kept around that.
+        assert!(at("\x1b7") < at("\x1b[r") && at("\x1b[r") < at("\x1b8"));
+        // Nothing else in there moves it: H, f, d, G, J and K would be final bytes.
+        let text = String::from_utf8(USUAL.to_vec()).unwrap();
+        for part in text.split('\x1b').filter(|part| part.starts_with('[')) {
+            let end = part.chars().last().unwrap();
+            assert!("mhlrq".contains(end), "{part:?}");
+        }
+    }
+}

@@ -25,16 +25,19 @@ pub(crate) enum What {
     Images {
         all: bool,
     },
-    Kernels,
+    /// The same.
+    Kernels {
+        all: bool,
+    },
     Cache,
 }
 
-/// Of images.
+/// Of images and kernels.
 #[derive(Debug, clap::Args)]
-pub(crate) struct OfImages {
+pub(crate) struct OfStore {
     #[command(flatten)]
     pub(crate) args: Args,
-    /// Also images that were committed, built or imported here: they may be nowhere else
+    /// Also what was made or imported here and may be nowhere else
     #[arg(long)]
     pub(crate) all: bool,
 }
@@ -45,7 +48,7 @@ impl What {
         match self {
             Self::Vms => "vm",
             Self::Images { .. } => "image",
-            Self::Kernels => "kernel",
+            Self::Kernels { .. } => "kernel",
             Self::Cache => "cache",
         }
     }
@@ -55,7 +58,9 @@ impl What {
         match self {
             Self::Vms => "every VM runs, or there is none",
             Self::Images { .. } => "every image is used or the default, or there is none",
-            Self::Kernels => "every kernel is used, named by an image or the default, or there is none",
+            Self::Kernels { .. } => {
+                "every kernel is used, named by an image or the default, or there is none"
+            }
             Self::Cache => "the cache is empty",
         }
     }
@@ -64,7 +69,7 @@ impl What {
         match self {
             Self::Vms => client.prune(prune).await,
             Self::Images { .. } => client.prune_images(prune).await,
-            Self::Kernels => client.prune_kernels(prune).await,
+            Self::Kernels { .. } => client.prune_kernels(prune).await,
             Self::Cache => client.prune_cache(prune).await,
         }
     }
@@ -72,8 +77,13 @@ impl What {
 
 pub(crate) async fn run(what: What, args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
-    let all = matches!(what, What::Images { all: true });
-    let found = what.prune(&client, &Prune { dry_run: true, all }).await?;
+    let all = matches!(what, What::Images { all: true } | What::Kernels { all: true });
+    let request = Prune {
+        dry_run: true,
+        all,
+        only: None,
+    };
+    let found = what.prune(&client, &request).await?;
     for kept in &found.kept {
         print::say!("note: {kept}");
     }
@@ -95,7 +105,13 @@ pub(crate) async fn run(what: What, args: Args) -> Result<i32, Failure> {
     if !matches!(what, What::Cache) && !args.yes && !ask::sure(&question, &instead)? {
         return Ok(exit::FAILED);
     }
-    let pruned = what.prune(&client, &Prune { dry_run: false, all }).await?;
+    // What stopped while the question stood was not asked about.
+    let agreed = Prune {
+        dry_run: false,
+        only: (!matches!(what, What::Cache)).then_some(found.names),
+        ..request
+    };
+    let pruned = what.prune(&client, &agreed).await?;
     pruned.names.iter().for_each(|name| print::line(name));
     print::say!("{} freed", bytes(pruned.bytes));
     Ok(exit::OK)

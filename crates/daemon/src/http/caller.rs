@@ -1,4 +1,5 @@
-//! Work for a request is done in the environment of who asks, as far as git is concerned: see `banger_api::caller`.
+//! Work for a request is done in the environment of who asks, as far as git is concerned, and VMMs are looked for in its `PATH`,
+//! too: see `banger_api::caller`.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -16,6 +17,9 @@ fn of(request: &Request) -> Option<Caller> {
 /// along: `events` and `blocking`.
 pub(crate) async fn heeded(request: Request, next: Next) -> Response {
     let caller = of(&request);
+    if let Some(path) = caller.as_ref().and_then(|caller| caller.variable("PATH")) {
+        banger_vmm::path::also_in(&path);
+    }
     Caller::scoped(caller, next.run(request)).await
 }
 

@@ -23,7 +23,7 @@ pub(crate) async fn vms(State(app): State<App>, Body(request): Body<Prune>) -> A
     let context = app.vms.context();
     for handle in app.vms.list() {
         let state = handle.state();
-        if state.phase.may_have_machine() {
+        if state.phase.may_have_machine() || !request.may_remove(state.spec.name.as_str()) {
             continue;
         }
         if let Some(work) = workspace::unsaved(None, &records(&app, &handle)).await.first() {
@@ -63,20 +63,16 @@ pub(crate) async fn images(State(app): State<App>, Body(request): Body<Prune>) -
         let store = &vms.context().images;
         let chosen = store.default()?;
         let is_default = |image: &ImageRecord| [&configured, &chosen].contains(&&Some(image.name.clone()));
-        let only_here = |image: &ImageRecord| !request.all && !image.can_be_fetched();
-        let spare = |image: &ImageRecord| is_default(image) || only_here(image);
+        let is_only_here = |image: &ImageRecord| !request.all && !image.can_be_fetched();
+        let spare = |image: &ImageRecord| {
+            is_default(image) || is_only_here(image) || !request.may_remove(image.name.as_str())
+        };
         let pruned = store.prune(&in_use, spare, request.dry_run)?;
         let unused = store
             .list()?
             .into_iter()
-            .filter(|image| !in_use.contains(&image.id) && !is_default(image) && only_here(image));
-        let kept = unused.map(|image| {
-            let name = &image.name;
-            format!(
-                "image `{name}` was made here and is perhaps nowhere else; `banger image rm {name}` removes it, \
-                 `banger image prune --all` all of these"
-            )
-        });
+            .filter(|image| !in_use.contains(&image.id) && !is_default(image) && is_only_here(image));
+        let kept = unused.map(|image| only_here("image", image.name.as_str()));
         Ok::<_, banger_image::Error>(Pruned {
             names: pruned.names.iter().map(ToString::to_string).collect(),
             bytes: pruned.bytes,
@@ -86,7 +82,7 @@ pub(crate) async fn images(State(app): State<App>, Body(request): Body<Prune>) -
     Ok(Json(pruned.await?))
 }
 
-/// Kernels that no VM uses and no image names, but for the default one.
+/// Kernels that no VM uses and no image names, but for the default one, and those that are nowhere else unless `all` go.
 pub(crate) async fn kernels(State(app): State<App>, Body(request): Body<Prune>) -> Answer {
     let configured = app.vms.context().config()?.default_kernel;
     let vms = Arc::clone(&app.vms);
@@ -102,7 +98,12 @@ pub(crate) async fn kernels(State(app): State<App>, Body(request): Body<Prune>) 
             .collect();
         let mut pruned = Pruned::default();
         for kernel in context.kernels.list()? {
-            if named.contains(&kernel.name) || !vms.users_of_kernel(&kernel.name).is_empty() {
+            let is_used = named.contains(&kernel.name) || !vms.users_of_kernel(&kernel.name).is_empty();
+            if is_used || !request.may_remove(kernel.name.as_str()) {
+                continue;
+            }
+            if !request.all && !kernel.can_be_fetched() {
+                pruned.kept.push(only_here("kernel", kernel.name.as_str()));
                 continue;
             }
             if !request.dry_run {
@@ -114,6 +115,13 @@ pub(crate) async fn kernels(State(app): State<App>, Body(request): Body<Prune>) 
         Ok::<_, banger_image::Error>(pruned)
     });
     Ok(Json(pruned.await?))
+}
+
+/// What is said of what stays because it cannot be fetched again.
+fn only_here(kind: &str, name: &str) -> String {
+    format!(
+        "{kind} `{name}` is perhaps nowhere else; `banger {kind} rm {name}` removes it, `banger {kind} prune --all` all of these"
+    )
 }
 
 /// Initrds: VMMs read them at the start of a machine, and then never again.

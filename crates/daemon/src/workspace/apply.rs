@@ -48,7 +48,8 @@ pub(crate) fn apply(vm: &str, record: &Record, scratch: &Path) -> Result<Workspa
     };
     let mut plan = Plan::make(&request, scratch)?;
     let ours = snapshot::take(&mut plan)?.tree;
-    let merged = merged(&plan, &tree_of(&source, base)?, &ours, &tree_of(&source, tip)?)?;
+    let partial = |error| source.of_partial(base, error);
+    let merged = merged(&plan, &tree_of(&source, base)?, &ours, &tree_of(&source, tip)?).map_err(partial)?;
     let merged = merged.map_err(conflict)?;
     let changes = changes(&plan, &ours, &merged)?;
     let work = Work::of(&plan, &source)?;

@@ -19,6 +19,14 @@ pub(crate) enum Error {
     /// A name of no commit.
     #[error("`{0}` names no commit")]
     NoCommit(String),
+    /// Objects of a partial clone that were never fetched.
+    #[error("{} is a partial clone, and objects of {commit} are not in it", .root.display())]
+    Partial {
+        root: PathBuf,
+        commit: String,
+        #[source]
+        source: banger_git::Error,
+    },
     /// A name that git does not take for a branch.
     #[error("`{0}` is no name for a branch")]
     BranchName(String),
@@ -141,7 +149,9 @@ impl Describe for Error {
                 | banger_git::Error::Borrowed { .. }
                 | banger_git::Error::Owner(_) => ErrorCode::InvalidRequest,
             },
-            Self::NoCommit(_) | Self::BranchName(_) | Self::Several { .. } => ErrorCode::InvalidRequest,
+            Self::NoCommit(_) | Self::Partial { .. } | Self::BranchName(_) | Self::Several { .. } => {
+                ErrorCode::InvalidRequest
+            }
             Self::Event(_) | Self::File { .. } | Self::Moved(_) | Self::BaseGone(_) => ErrorCode::Host,
             Self::Foreign(_)
             | Self::Conflicts { .. }
@@ -167,6 +177,12 @@ impl Describe for Error {
             Self::Repository(banger_git::Error::Child(error)) => return error.hints(),
             Self::Repository(error) => return error.hint().into_iter().collect(),
             Self::NoCommit(_) => "`git log --all --oneline` lists the commits there are",
+            Self::Partial { root, commit, .. } => {
+                return vec![format!(
+                    "fetch them: `git -C {} archive -o /dev/null {commit}`; git is given no network here",
+                    shell_word(&root.to_string_lossy())
+                )];
+            }
             Self::Foreign(_) => "name another directory: `--guest-path DIR`, or empty this one in the guest",
             Self::Conflicts { vm, path, .. } => {
                 let path = shell_word(path);

@@ -110,7 +110,9 @@ impl Plan {
         // It fails when there is something to be refreshed to; which, is asked for below.
         git.attempt("compare the work tree", ["update-index", "-q", "--refresh"])?;
         if clean {
-            plan.list_commit()?;
+            let listed = plan.list_commit();
+            let wanted = plan.head.clone().unwrap_or_default();
+            listed.map_err(|error| plan.source.of_partial(&wanted, error))?;
         } else {
             plan.add_as_is(request)?;
         }

@@ -68,6 +68,20 @@ impl Source {
         })
     }
 
+    /// What failed because objects of `commit` are missing that were promised, as that; any other error as it is.
+    pub(crate) fn of_partial(&self, commit: &str, error: Error) -> Error {
+        match error {
+            Error::Repository(source @ banger_git::Error::Failed { .. }) if self.promisor().is_some() => {
+                Error::Partial {
+                    root: self.root.clone(),
+                    commit: commit.to_owned(),
+                    source,
+                }
+            }
+            error => error,
+        }
+    }
+
     /// The commits at which its own history was cut off.
     pub(crate) fn shallow(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.own("shallow")).unwrap_or_default();

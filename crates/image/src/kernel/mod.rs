@@ -70,6 +70,11 @@ pub struct KernelRecord {
 }
 
 impl KernelRecord {
+    /// Whether it can be fetched again: from a catalog or as a package. Another one may be nowhere else.
+    pub fn can_be_fetched(&self) -> bool {
+        self.artifact.is_some() || self.source.starts_with("package ")
+    }
+
     /// Whether QEMU can boot it: a bzImage, or an ELF with a PVH entry.
     pub fn boots_under_qemu(&self) -> bool {
         self.vmlinuz.is_some() || self.supports.iter().any(|feature| feature == "pvh")

@@ -95,7 +95,7 @@ Examples:
         force: bool,
     },
     /// Remove all images that no VM uses, but for the default one
-    Prune(prune::OfImages),
+    Prune(prune::OfStore),
     /// Remove images that no VM uses
     #[command(visible_alias = "rm")]
     Delete {
@@ -213,7 +213,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
             let tagged = client.tag_image(&name, &ImageTag { name: new, force }).await?;
             print::line(tagged.name.as_str());
         }
-        Command::Prune(prune::OfImages { args, all }) => {
+        Command::Prune(prune::OfStore { args, all }) => {
             return prune::run(prune::What::Images { all }, args).await;
         }
         Command::Build(args) => return build::run(&client, args).await,

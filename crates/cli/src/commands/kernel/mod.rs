@@ -62,7 +62,7 @@ Examples:
         names: Vec<String>,
     },
     /// Remove all kernels that no VM uses and no image names, but for the default one
-    Prune(prune::Args),
+    Prune(prune::OfStore),
     Publish(publish::Args),
     /// Add, list and remove catalogs: where kernels are pulled from
     #[command(subcommand)]
@@ -150,7 +150,9 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
             }
         }
         Command::Pull(args) => return pull::run(&client, args).await,
-        Command::Prune(args) => return prune::run(prune::What::Kernels, args).await,
+        Command::Prune(prune::OfStore { args, all }) => {
+            return prune::run(prune::What::Kernels { all }, args).await;
+        }
         Command::Publish(args) => return publish::run(&client, args).await,
         Command::Catalog(command) => return catalog::run(&client, command).await,
         Command::List {
