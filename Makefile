@@ -3,6 +3,8 @@
 ARCH      := $(shell uname -m)
 MUSL      := $(ARCH)-unknown-linux-musl
 AGENT     := target/$(MUSL)/agent/banger-vsock-agent
+# Built with the workspace: `cargo run -p xtask` would build what it uses once more, with other features.
+XTASK     := target/debug/xtask
 PREFIX    ?= $(if $(filter 0,$(shell id -u)),/usr/local,$(HOME)/.local)
 DESTDIR   ?=
 
@@ -20,8 +22,8 @@ BANGER_TEST_KERNEL_APPEND ?= no-kvmapf no-steal-acc $(NO_AVX) $(addprefix system
 endif
 export BANGER_TEST_KERNEL BANGER_TEST_KERNEL_APPEND
 
-.PHONY: help build agent release sandbox test test-binaries check bench install uninstall clean \
-        setup-build setup-test setup-sandbox test-kernel generic-kernel
+.PHONY: help build agent release sandbox test test-quick test-as-user test-binaries check bench install uninstall clean \
+        setup-build setup-quick setup-test setup-sandbox test-kernel generic-kernel
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,14 +34,25 @@ sandbox: setup-sandbox release ## A shell in a real guest that holds this checko
 	@scripts/sandbox.sh
 
 test: setup-test test-binaries test-kernel ## Install what is missing, then every test, real guests included
-	rm -rf target/security-cases
-	cargo test --workspace --no-fail-fast
-	@cargo xtask bench security.cases
+	@$(XTASK) test
+	@$(XTASK) bench security.cases
 
-check: setup-build ## Format, clippy with warnings as errors, dependency direction, docs
+test-quick: setup-quick ## The tests for every edit: units, the core, and scenarios with the fake backend
+	cargo build --workspace --bins
+	@$(XTASK) test --quick
+
+test-as-user: setup-test test-binaries test-kernel ## The scenarios as an ordinary user, who is made for it when this is root
+	@scripts/test-as-user.sh $(NAMES)
+
+check: setup-build ## Format, clippy with warnings as errors, dependency direction, figures, licences, docs
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo xtask arrows
+	cargo build --quiet --workspace --bins
+	@$(XTASK) arrows
+	@$(XTASK) figures
+	@$(XTASK) licences
+	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
+	else echo 'check: no cargo-deny: `scripts/setup.sh deny` installs it, for duplicates and advisories'; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 bench: setup-test release test-kernel ## The figures, to target/bench/figures.jsonl (NAMES="..." for some)
@@ -80,5 +93,5 @@ $(TEST_KERNEL): $(TEST_KERNEL_ZST)
 	@mkdir -p $(@D)
 	zstd -q -d -f $< -o $@
 
-setup-build setup-test setup-sandbox: setup-%:
+setup-build setup-quick setup-test setup-sandbox: setup-%:
 	@scripts/setup.sh $*

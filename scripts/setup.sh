@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs what building and testing banger needs and this host lacks, on Debian 12 or later and its kin.
 #
-#   scripts/setup.sh build|test|sandbox|kernel
+#   scripts/setup.sh build|quick|test|sandbox|kernel|deny
 #
 # Says what it installs and why, asks nothing, and costs a fraction of a second when there is nothing to do.
 set -euo pipefail
 
 readonly MUSL_TARGET="$(uname -m)-unknown-linux-musl"
+readonly NEXTEST=0.9.143 DENY=0.19.0
+readonly TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -14,10 +16,10 @@ die() { say "$*"; exit 1; }
 # package|why|which purposes need it
 packages() {
     cat <<'LIST'
-gcc|compiles C, and links every Rust program|build test sandbox kernel
-libc6-dev|links every program|build test sandbox kernel
-musl-tools|builds the static guest agent|build test sandbox
-git|reads the repository that goes into a guest|build test sandbox
+gcc|compiles C, and links every Rust program|build quick test sandbox kernel
+libc6-dev|links every program|build quick test sandbox kernel
+musl-tools|builds the static guest agent|build quick test sandbox
+git|reads the repository that goes into a guest|build quick test sandbox
 qemu-system-x86|runs guests where Firecracker cannot|test sandbox
 mmdebstrap|makes Debian images without root|test sandbox
 e2fsprogs|checks the file systems that banger writes|test sandbox
@@ -74,36 +76,60 @@ install_packages() {
     as_root apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 }
 
-add_musl_target() {
-    local sysroot
-    sysroot=$(rustc --print sysroot)
-    [ -d "$sysroot/lib/rustlib/$MUSL_TARGET/lib" ] && return
-    command -v rustup >/dev/null || die "rustc has no target $MUSL_TARGET, and there is no rustup to add it"
-    say "adding the Rust target $MUSL_TARGET: the guest agent is static"
-    rustup target add "$MUSL_TARGET"
+# rust-toolchain.toml names a version. A rustup that has it under another name, as `stable`, would fetch it once more, which
+# not every host can; the version's name leads to what is there.
+link_toolchain() {
+    local wanted there home host
+    command -v rustup >/dev/null || return 0
+    wanted=$(sed -n 's/^channel = "\(.*\)"$/\1/p' "$TOP/rust-toolchain.toml")
+    rustup toolchain list | grep -q "^$wanted" && return
+    there=$(cd / && rustc --version | cut -d' ' -f2) || return 0
+    [ "$there" = "$wanted" ] || return 0
+    home=${RUSTUP_HOME:-$HOME/.rustup}
+    host=$(cd / && rustc -vV | sed -n 's/^host: //p')
+    say "naming the Rust $wanted that is here as rust-toolchain.toml does"
+    ln -s "$(cd / && rustc --print sysroot)" "$home/toolchains/$wanted-$host"
 }
 
-# QEMU's microvm has no vsock device of its own that works without root; this daemon gives it Firecracker's kind.
-install_vhost_device_vsock() {
-    command -v vhost-device-vsock >/dev/null && return
-    [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/vhost-device-vsock" ] && return
-    say "installing vhost-device-vsock (cargo install, about two minutes): it connects QEMU guests"
-    # From / so that no toolchain or configuration of this checkout applies.
-    (cd / && cargo install --locked --quiet vhost-device-vsock)
+has_musl_target() {
+    [ -d "$(cd "$TOP" && rustc --print sysroot)/lib/rustlib/$MUSL_TARGET/lib" ]
+}
+
+add_musl_target() {
+    has_musl_target && return
+    command -v rustup >/dev/null || die "rustc has no target $MUSL_TARGET, and there is no rustup to add it"
+    say "adding the Rust target $MUSL_TARGET: the guest agent is static"
+    # A toolchain that is a link is the default one under another name.
+    (cd "$TOP" && rustup target add "$MUSL_TARGET") || (cd / && rustup target add "$MUSL_TARGET")
+    has_musl_target || die "rustc has no target $MUSL_TARGET"
+}
+
+# install_tool PROGRAM PACKAGE VERSION WHY: with cargo, from / so that no toolchain or configuration of this checkout applies.
+install_tool() {
+    command -v "$1" >/dev/null && return
+    [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/$1" ] && return
+    say "installing $2 $3 (cargo install, some minutes): it $4"
+    (cd / && cargo install --locked --quiet "$2" --version "$3")
 }
 
 main() {
     local purpose=${1:-build}
     case $purpose in
-        build | test | sandbox) ;;
+        build | quick | test | sandbox) ;;
         kernel) install_packages kernel; return ;;
-        *) die "usage: scripts/setup.sh build|test|sandbox|kernel" ;;
+        deny) install_tool cargo-deny cargo-deny "$DENY" "judges licences and advisories of what this is built from"; return ;;
+        *) die "usage: scripts/setup.sh build|quick|test|sandbox|kernel|deny" ;;
     esac
     command -v cargo >/dev/null || die "Rust is missing: install it with rustup, https://rustup.rs"
     install_packages "$purpose"
+    link_toolchain
     add_musl_target
     case $purpose in
-        test | sandbox) install_vhost_device_vsock ;;
+        quick | test) install_tool cargo-nextest cargo-nextest "$NEXTEST" "runs the tests" ;;
+    esac
+    case $purpose in
+        # QEMU's microvm has no vsock device of its own that works without root; this gives it Firecracker's kind.
+        test | sandbox) install_tool vhost-device-vsock vhost-device-vsock 0.3.0 "connects QEMU guests" ;;
     esac
 }
 

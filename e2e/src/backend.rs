@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
+use banger_needs::{Need, Unmet};
+
+use crate::packages::Stuff;
 
 /// What runs the guests of a story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,58 +52,72 @@ impl Backend {
     /// Why it cannot be used here, if it cannot.
     ///
     /// # Errors
-    /// When `BANGER_REQUIRE` names it and it cannot be used, or it should work everywhere and does not.
-    pub fn absence(self) -> Result<Option<String>> {
+    /// When `BANGER_REQUIRE` names it and it cannot be used.
+    pub fn absence(self) -> Result<Option<String>, Unmet> {
         let reason = match self {
             Self::Fake => None,
-            Self::Tcg => {
-                ensure!(
-                    runs("qemu-system-x86_64"),
-                    "QEMU is not installed: `scripts/setup.sh test` does that"
-                );
-                None
-            }
+            Self::Tcg => (!runs("qemu-system-x86_64")).then(|| "no `qemu-system-x86_64` on PATH".to_owned()),
             Self::Firecracker if !runs("firecracker") => Some("no `firecracker` on PATH".to_owned()),
             Self::Firecracker => test_kernel().err().map(|error| error.to_string()),
         };
-        unless_required(self.name(), reason)
+        banger_needs::unless_required(self.name(), reason)
     }
 }
 
-/// Why a program that some stories need cannot be used here, if it cannot.
+/// The need of scenarios that only root can run.
+pub const ROOT: &str = "root";
+
+/// The need of scenarios that install packages: a registry that one of this host's clients reaches.
+pub const REGISTRY: &str = "registry";
+
+/// The need of scenarios that mount in a namespace of their own user's.
+pub const USER_NAMESPACES: &str = "user-namespaces";
+
+/// Why a need of some scenarios is not met here, if it is not: a program, or rights.
 ///
 /// # Errors
-/// When `BANGER_REQUIRE` names it and it cannot be used.
-pub fn program_absence(program: &str) -> Result<Option<String>> {
-    let of_registry = crate::python::absence(program).or_else(|| crate::npm::absence(program));
-    if let Some(reason) = of_registry {
-        return unless_required(program, reason);
+/// When `BANGER_REQUIRE` names it.
+pub fn absence_of(need: &'static str) -> Result<Option<String>, Unmet> {
+    let reason = match need {
+        ROOT => Need::Root.absence(),
+        REGISTRY => registry_absence(),
+        USER_NAMESPACES => user_namespaces_absence(),
+        need => crate::python::absence(need)
+            .or_else(|| crate::npm::absence(need))
+            .unwrap_or_else(|| Need::Program(need).absence()),
+    };
+    // Packages are required by their registry.
+    let name = need.split_once(':').map_or(need, |(registry, _)| registry);
+    banger_needs::unless_required(name, reason)
+}
+
+/// Why this user may mount nothing in a namespace, if it is so.
+fn user_namespaces_absence() -> Option<String> {
+    let mounting = "mount -t tmpfs none /mnt";
+    let mounted = Command::new("unshare")
+        .args(["-rm", "sh", "-c", mounting])
+        .output();
+    match mounted {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(format!(
+            "this user may mount nothing in a namespace: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )),
+        Err(error) => Some(format!("unshare does not start: {error}")),
     }
-    // Not every program tells its version.
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let absent = !std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
-    unless_required(program, absent.then(|| format!("no `{program}` on PATH")))
 }
 
-/// Why a story that needs root cannot be told here, if it cannot.
-///
-/// # Errors
-/// When `BANGER_REQUIRE` names root and this is another user.
-pub fn root_absence() -> Result<Option<String>> {
-    let is_root = rustix::process::geteuid().is_root();
-    unless_required(
-        "root",
-        (!is_root).then(|| "network namespaces take root".to_owned()),
-    )
-}
-
-fn unless_required(name: &str, reason: Option<String>) -> Result<Option<String>> {
-    let required = std::env::var("BANGER_REQUIRE").unwrap_or_default();
-    match reason {
-        Some(reason) if required.split(',').any(|required| required == name) => {
-            bail!("{name} is required by BANGER_REQUIRE, but {reason}")
+/// Why no client of this host's has a registry, if none has.
+fn registry_absence() -> Option<String> {
+    match Stuff::found() {
+        Ok(stuff) if stuff.clients().next().is_some() => {
+            for absence in stuff.absences() {
+                eprintln!("the stories of packages leave out {absence}");
+            }
+            None
         }
-        reason => Ok(reason),
+        Ok(stuff) => Some(format!("no registry is reached: {}", stuff.absences().join("; "))),
+        Err(error) => Some(format!("{error:#}")),
     }
 }
 

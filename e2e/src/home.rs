@@ -2,9 +2,11 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -13,10 +15,11 @@ use banger_api::Vm;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::evidence::Record;
 use crate::output::Output;
 use crate::store::{self, Image};
 use crate::user::{self, PlainUser};
-use crate::{Backend, last_words, processes};
+use crate::{Backend, processes};
 
 /// A directory that is `BANGER_HOME` for one story. Images and kernels are shared; everything else is its own.
 #[derive(Debug)]
@@ -33,6 +36,10 @@ pub struct Home {
     user: Option<PlainUser>,
     /// What its VMs boot.
     images: Vec<Image>,
+    /// What is kept of it if its scenario fails.
+    record: Arc<Record>,
+    /// Whether it ended as it should.
+    well: bool,
 }
 
 /// Where the programs are that are tested: `target/debug`, as `make test` builds them.
@@ -95,6 +102,8 @@ impl Home {
         let dir = tempfile::Builder::new().prefix("bg-").tempdir_in("/tmp")?;
         std::fs::create_dir(dir.path().join(USER))?;
         Ok(Self {
+            record: Record::of(dir.path()),
+            well: false,
             dir,
             programs: programs()?,
             env: Vec::new(),
@@ -213,7 +222,7 @@ impl Home {
         let mut command = self.command(args);
         let line = shown(&command);
         let child = command.spawn().with_context(|| format!("start `{line}`"))?;
-        collect(line, child, self.longest)
+        self.collect(line, child)
     }
 
     /// Runs `banger` with `input`.
@@ -231,7 +240,7 @@ impl Home {
         let mut stdin = child.stdin.take().context("its input")?;
         // A program may end without reading all.
         let writing = std::thread::spawn(move || stdin.write_all(&input));
-        let output = collect(line, child, self.longest)?;
+        let output = self.collect(line, child)?;
         let _ = writing.join();
         Ok(output)
     }
@@ -262,7 +271,7 @@ impl Home {
         let mut stdin = child.stdin.take().context("its input")?;
         // A program may end without reading all.
         let writing = std::thread::spawn(move || stdin.write_all(&input));
-        let output = collect(line, child, self.longest)?;
+        let output = self.collect(line, child)?;
         let _ = writing.join();
         Ok(output)
     }
@@ -365,16 +374,16 @@ impl Home {
     /// # Errors
     /// When there is none, or it does not end within 30 s.
     pub fn kill_daemon(&self) -> Result<()> {
+        self.daemon()?.kill()
+    }
+
+    /// The daemon that runs, to be killed without delay.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn daemon(&self) -> Result<Daemon> {
         let daemon = Pid::from_raw(self.daemon_pid()?).context("a process id")?;
-        let held = pidfd_open(daemon, PidfdFlags::empty())?;
-        pidfd_send_signal(&held, Signal::KILL)?;
-        let patience = Timespec {
-            tv_sec: 30,
-            tv_nsec: 0,
-        };
-        let ended = poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&patience))?;
-        ensure!(ended == 1, "the daemon does not end");
-        Ok(())
+        Ok(Daemon(pidfd_open(daemon, PidfdFlags::empty())?))
     }
 
     /// Does something while all of banger's that was started with this home stands still, and these others, as while a host sleeps.
@@ -390,7 +399,7 @@ impl Home {
     ///
     /// # Errors
     /// When something is left, or cannot be removed.
-    pub fn end(self) -> Result<()> {
+    pub fn end(mut self) -> Result<()> {
         let names = self.banger(["vm", "list", "--quiet"])?.ok()?.text();
         if !names.is_empty() {
             self.banger(["vm", "delete", "-f"].into_iter().chain(names.lines()))?
@@ -401,6 +410,44 @@ impl Home {
         ensure!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
         let left = processes::left(self.path(), None)?;
         ensure!(left.is_empty(), "left running: {left:?}");
+        self.well = true;
+        Ok(())
+    }
+
+    /// Waits for a command, and writes down how it ended.
+    fn collect(&self, line: String, child: Child) -> Result<Output> {
+        let output = collect(line, child, self.longest);
+        match &output {
+            Ok(output) if output.code == 0 => self.record.event(&format!("`{}`", output.line)),
+            Ok(output) => self.record.event(&format!(
+                "`{}` exited with {}: {}",
+                output.line,
+                output.code,
+                output.stderr.trim_end()
+            )),
+            Err(error) => self.record.event(&format!("{error:#}")),
+        }
+        output
+    }
+}
+
+/// A daemon that runs.
+#[derive(Debug)]
+pub struct Daemon(OwnedFd);
+
+impl Daemon {
+    /// Kills it, and returns when it has ended.
+    ///
+    /// # Errors
+    /// When it does not end within 30 s.
+    pub fn kill(self) -> Result<()> {
+        pidfd_send_signal(&self.0, Signal::KILL)?;
+        let patience = Timespec {
+            tv_sec: 30,
+            tv_nsec: 0,
+        };
+        let ended = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&patience))?;
+        ensure!(ended == 1, "the daemon does not end");
         Ok(())
     }
 }
@@ -408,7 +455,7 @@ impl Home {
 impl Drop for Home {
     /// A story that failed leaves processes; they are this home's own.
     fn drop(&mut self) {
-        last_words::keep(&self.path().join("state/bangerd.log"));
+        self.record.end(self.well);
         processes::kill(self.path());
     }
 }

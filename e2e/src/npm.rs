@@ -31,6 +31,7 @@ pub fn modules(need: &str) -> Result<PathBuf> {
     let name: Vec<_> = packages.iter().map(|package| package.replace('/', "+")).collect();
     let dir = store::shared()?.join("npm").join(name.join(","));
     let (modules, done) = (dir.join("node_modules"), dir.join("done"));
+    let _making = store::exclusive("npm")?;
     if done.exists() {
         return Ok(modules);
     }

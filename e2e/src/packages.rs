@@ -1,10 +1,13 @@
 //! Packages from the registries that this host's clients are set up for, for guests. No address is known here: what the
 //! clients' configuration says at run time goes to the guest, and for the rest its clients' own defaults hold, as on the host.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -88,8 +91,14 @@ impl Stuff {
         found.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
     }
 
+    /// What another process found a moment ago holds, too: every scenario may be a process of its own.
     fn look() -> Result<Self> {
         let dir = store::shared()?.join("packages");
+        let _looking = store::exclusive("packages")?;
+        let record = dir.join("absent.json");
+        if let Some(absent) = lately(&record) {
+            return Ok(Self { dir, absent });
+        }
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir)?;
         let mut env = base_environment(&dir)?;
@@ -112,7 +121,18 @@ impl Stuff {
             }
         }
         std::fs::write(dir.join("env"), env)?;
+        let named: BTreeMap<&str, &String> =
+            absent.iter().map(|(client, why)| (client.name(), why)).collect();
+        std::fs::write(&record, serde_json::to_vec(&named)?)?;
         Ok(Self { dir, absent })
+    }
+
+    /// One guest at a time asks the registries: until this is dropped, it is the caller's.
+    ///
+    /// # Errors
+    /// When there is no directory of built programs.
+    pub fn asking() -> Result<File> {
+        store::exclusive("asking")
     }
 
     /// The directory.
@@ -134,6 +154,20 @@ impl Stuff {
         };
         self.absent.iter().map(line).collect()
     }
+}
+
+/// How long it is taken to be known which registries are reached.
+const LATELY: Duration = Duration::from_secs(900);
+
+/// Which clients have no registry, as was found lately.
+fn lately(record: &Path) -> Option<Vec<(Client, String)>> {
+    let found = std::fs::metadata(record).ok()?.modified().ok()?;
+    if found.elapsed().ok()? > LATELY {
+        return None;
+    }
+    let mut named: BTreeMap<String, String> = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
+    let absent = |client: Client| Some((client, named.remove(client.name())?));
+    Some(Client::ALL.into_iter().filter_map(absent).collect())
 }
 
 /// Variables of every client: certificates, proxies, and what keeps programs that choose their instructions themselves from

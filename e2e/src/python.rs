@@ -39,6 +39,7 @@ pub fn interpreter(need: &str) -> Result<PathBuf> {
     let dir = store::shared()?.join("python").join(packages.join(","));
     let python = dir.join("bin/python");
     let done = dir.join("done");
+    let _making = store::exclusive("python")?;
     if done.exists() {
         return Ok(python);
     }

@@ -227,7 +227,14 @@ fn applets() -> Result<Vec<String>> {
 /// Against the other stories of this process and of other processes.
 fn lock() -> Result<(std::sync::MutexGuard<'static, ()>, File)> {
     let guard = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-    let file = File::create(shared()?.join("lock"))?;
+    Ok((guard, exclusive("lock")?))
+}
+
+/// Against whoever else holds the lock of this name, in any process, until the file is closed.
+pub(crate) fn exclusive(name: &str) -> Result<File> {
+    let shared = shared()?;
+    std::fs::create_dir_all(&shared)?;
+    let file = File::create(shared.join(name).with_extension("lock"))?;
     flock(&file, FlockOperation::LockExclusive)?;
-    Ok((guard, file))
+    Ok(file)
 }

@@ -2,10 +2,14 @@
 
 mod arrows;
 mod bench;
+mod licences;
 mod repository;
+mod testing;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+use self::testing::Extent;
 
 /// Work on the repository itself.
 #[derive(Debug, Parser)]
@@ -24,6 +28,18 @@ enum Task {
         /// Names of figures, such as `create.ready_fc_ms`
         names: Vec<String>,
     },
+    /// Check that README.md names figures that are measured, with their bounds
+    Figures,
+    /// Check the licences of everything that ships against deny.toml
+    Licences,
+    /// Run every test under nextest; report what is ignored and why
+    Test {
+        /// Run units, the core and scenarios with the fake backend only
+        #[arg(long)]
+        quick: bool,
+        /// Parts of names of the tests to run
+        names: Vec<String>,
+    },
     /// Write docs/openapi.json and docs/api.md from the API's table of routes
     Openapi,
 }
@@ -32,6 +48,10 @@ fn main() -> Result<()> {
     match Args::parse().task {
         Task::Arrows => arrows::check(),
         Task::Bench { names } => bench::run(&names),
+        Task::Figures => bench::check_readme(),
+        Task::Licences => licences::check(),
+        Task::Test { quick: true, names } => testing::run(Extent::Quick, &names),
+        Task::Test { quick: false, names } => testing::run(Extent::Full, &names),
         Task::Openapi => repository::write_openapi(),
     }
 }

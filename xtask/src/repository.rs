@@ -31,3 +31,14 @@ pub(crate) fn write_openapi() -> Result<()> {
     }
     Ok(())
 }
+
+/// The commit that is checked out, abbreviated.
+pub(crate) fn commit() -> String {
+    let output = Command::new("git")
+        .args(["rev-parse", "--short", "HEAD"])
+        .current_dir(root())
+        .output();
+    output
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default()
+}

@@ -1,8 +1,9 @@
 //! A guest's network as the kernel has it afterwards, in a network namespace of the test's own. It needs root.
 
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use banger_guest_api::Network;
+use banger_needs::{Need, tests};
 use banger_vsock_agent::boot::network::{Card, bring_up};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
@@ -19,12 +20,8 @@ fn network() -> Network {
     }
 }
 
-/// Runs `story` in a network namespace of its own, unless this test may not make one.
+/// Runs `story` in a network namespace of its own.
 fn in_a_namespace(story: impl FnOnce() + Send + 'static) {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: network namespaces need root");
-        return;
-    }
     let thread = std::thread::spawn(|| {
         // SAFETY: it is the network of this thread alone that changes, and the thread ends with the story.
         unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.expect("unshare the network");
@@ -101,7 +98,6 @@ fn assert_configured() {
     assert_eq!(setting.trim(), "0");
 }
 
-#[test]
 fn a_card_is_found_by_its_address_and_configured_exactly() {
     in_a_namespace(|| {
         ip("link add eth1 address 06:00:ac:10:00:03 type veth peer name host1");
@@ -119,7 +115,6 @@ fn a_card_is_found_by_its_address_and_configured_exactly() {
     });
 }
 
-#[test]
 fn a_card_that_is_late_is_waited_for() {
     in_a_namespace(|| {
         std::thread::scope(|scope| {
@@ -134,7 +129,6 @@ fn a_card_that_is_late_is_waited_for() {
     });
 }
 
-#[test]
 fn a_kernel_without_ipv6_gets_the_rest() {
     in_a_namespace(|| {
         std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
@@ -144,7 +138,6 @@ fn a_kernel_without_ipv6_gets_the_rest() {
     });
 }
 
-#[test]
 fn what_fails_is_told() {
     in_a_namespace(|| {
         let failure = bring_up(&network()).unwrap_err();
@@ -162,4 +155,19 @@ fn what_fails_is_told() {
         assert_eq!(failure.message, "route by 172.16.0.2 on eth0");
         assert_eq!(failure.causes.len(), 1);
     });
+}
+
+fn main() -> ExitCode {
+    banger_needs::run(
+        None,
+        &[(
+            &[Need::Root],
+            tests![
+                a_card_is_found_by_its_address_and_configured_exactly,
+                a_card_that_is_late_is_waited_for,
+                a_kernel_without_ipv6_gets_the_rest,
+                what_fails_is_told,
+            ],
+        )],
+    )
 }

@@ -5,9 +5,10 @@ mod host;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
 
 use banger_ext4::{Error, blank_disk, grow, probe};
+use banger_needs::{Need, tests};
 use host::{Mounted, check, check_for_resize, resize2fs};
 use tempfile::TempDir;
 
@@ -71,7 +72,6 @@ impl Disk {
     }
 }
 
-#[test]
 fn disks_of_many_sizes_are_clean_and_take_files() {
     for size in [
         16 * MIB,
@@ -99,32 +99,19 @@ fn disks_of_many_sizes_are_clean_and_take_files() {
     }
 }
 
-#[test]
-fn a_disk_takes_milliseconds_and_hardly_any_space_whatever_its_size() {
+fn a_disk_takes_hardly_any_space_whatever_its_size() {
+    // How long it takes, `make bench` measures.
     for size in [8 * GIB, 64 * GIB, 1024 * GIB] {
         let directory = TempDir::new().unwrap();
-        let mut times = Vec::new();
-        for n in 0..10 {
-            let file = File::create_new(directory.path().join(format!("{n}"))).unwrap();
-            let begun = Instant::now();
-            blank_disk(&file, size, UUID, "work").unwrap();
-            times.push(begun.elapsed());
-            file.sync_all().unwrap();
-            let allocated = file.metadata().unwrap().blocks() * 512;
-            assert_eq!(file.metadata().unwrap().len(), size);
-            if n == 0 {
-                println!("{} GiB: {} KiB allocated", size / GIB, allocated / 1024);
-            }
-            assert!(size > 64 * GIB || allocated < 2 * MIB, "{allocated}");
-        }
-        times.sort();
-        println!("{} GiB: median {:?}, worst {:?}", size / GIB, times[5], times[9]);
-        // The bound asked for is 10 ms in an optimized build on an idle host; this one is neither.
-        assert!(size > 64 * GIB || times[5] < Duration::from_millis(50));
+        let file = File::create_new(directory.path().join("disk")).unwrap();
+        blank_disk(&file, size, UUID, "work").unwrap();
+        file.sync_all().unwrap();
+        let allocated = file.metadata().unwrap().blocks() * 512;
+        assert_eq!(file.metadata().unwrap().len(), size);
+        assert!(size > 64 * GIB || allocated < 2 * MIB, "{allocated}");
     }
 }
 
-#[test]
 fn a_used_disk_grows_in_steps_and_keeps_its_files() {
     let disk = disk(100 * MIB);
     disk.write("first", 20 * MIB);
@@ -159,19 +146,15 @@ fn a_used_disk_grows_in_steps_and_keeps_its_files() {
     assert!(disk.size_inside() > 19 * GIB);
 }
 
-#[test]
 fn growing_an_8_gib_disk_to_64_gib_is_the_same_as_making_one() {
     let disk = disk(8 * GIB);
     disk.write("file", MIB);
-    let begun = Instant::now();
     grow(&disk.file, 64 * GIB).unwrap();
-    println!("8 to 64 GiB: {:?}", begun.elapsed());
     check(&disk.path);
     assert_eq!(probe(&disk.file).unwrap().size, 64 * GIB);
     disk.assert_holds("file", MIB);
 }
 
-#[test]
 fn resize2fs_grows_it_too_and_we_after_it() {
     let disk = disk(GIB);
     disk.write("file", MIB);
@@ -185,7 +168,6 @@ fn resize2fs_grows_it_too_and_we_after_it() {
     disk.assert_holds("file", MIB);
 }
 
-#[test]
 fn what_must_not_be_grown_is_refused() {
     let disk = disk(GIB);
     assert!(matches!(grow(&disk.file, GIB - 1), Err(Error::WouldShrink { current, .. }) if current == GIB));
@@ -220,8 +202,33 @@ fn what_must_not_be_grown_is_refused() {
     assert_eq!(nothing.metadata().unwrap().len(), 0);
 }
 
-#[test]
 fn the_same_disk_has_the_same_bytes() {
     let (first, second) = (disk(64 * MIB), disk(64 * MIB));
     assert!(fs::read(&first.path).unwrap() == fs::read(&second.path).unwrap());
+}
+
+fn main() -> ExitCode {
+    let mounts = [Need::Root, Need::LoopDevices];
+    banger_needs::run(
+        None,
+        &[
+            (
+                &[],
+                tests![
+                    a_disk_takes_hardly_any_space_whatever_its_size,
+                    the_same_disk_has_the_same_bytes,
+                ],
+            ),
+            (
+                &mounts,
+                tests![
+                    disks_of_many_sizes_are_clean_and_take_files,
+                    a_used_disk_grows_in_steps_and_keeps_its_files,
+                    growing_an_8_gib_disk_to_64_gib_is_the_same_as_making_one,
+                    resize2fs_grows_it_too_and_we_after_it,
+                    what_must_not_be_grown_is_refused,
+                ],
+            ),
+        ],
+    )
 }

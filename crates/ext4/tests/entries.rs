@@ -6,8 +6,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::process::ExitCode;
 
 use banger_ext4::{DeviceKind, Error, ImageWriter, Kind, Meta, PathFault, Segment, Timestamp, Xattr};
+use banger_needs::{Need, tests};
 use host::{Mounted, image, look, meta, walk, xattr};
 
 fn file(writer: &mut ImageWriter, path: &str, content: &[u8]) {
@@ -25,7 +27,6 @@ fn below(mounted: &Mounted, name: &[u8]) -> std::path::PathBuf {
     mounted.path().join(OsStr::from_bytes(name))
 }
 
-#[test]
 fn an_empty_image_is_small_and_clean() {
     let image = image(|_| {});
     assert!(image.summary.bytes <= 128 * 1024, "{:?}", image.summary);
@@ -41,7 +42,6 @@ fn an_empty_image_is_small_and_clean() {
     );
 }
 
-#[test]
 fn every_kind_of_entry_reads_back_as_it_was_given() {
     let image = image(|writer| {
         writer.directory(b"", meta(0o751)).unwrap();
@@ -144,7 +144,6 @@ fn every_kind_of_entry_reads_back_as_it_was_given() {
     assert_eq!((of("socket").kind, of("socket").mode), ("socket", 0o700));
 }
 
-#[test]
 fn names_are_bytes_of_any_kind() {
     let longest = vec![b'n'; 255];
     let latin1 = b"caf\xe9".to_vec();
@@ -173,7 +172,6 @@ fn names_are_bytes_of_any_kind() {
     }
 }
 
-#[test]
 fn times_of_all_centuries_keep_their_nanoseconds() {
     let times = [
         (-2_147_483_648, 1),
@@ -214,7 +212,6 @@ fn with_xattrs(xattrs: &[(&str, &[u8])]) -> Meta {
     }
 }
 
-#[test]
 fn attributes_of_all_sizes_and_namespaces_read_back() {
     let large = vec![b'v'; 3000];
     let ping = [("security.capability", CAPABILITY)];
@@ -263,7 +260,6 @@ fn attributes_of_all_sizes_and_namespaces_read_back() {
     assert_eq!(xattr(&mounted.path().join("ping"), "user.none"), None);
 }
 
-#[test]
 fn later_entries_replace_earlier_ones_and_free_their_blocks() {
     let data = vec![b'd'; 1 << 20];
     let image = image(|writer| {
@@ -303,7 +299,6 @@ fn later_entries_replace_earlier_ones_and_free_their_blocks() {
     assert!(!seen.contains_key(&b"linked"[..]) && !seen.contains_key(&b"becomes"[..]));
 }
 
-#[test]
 fn a_file_whose_data_ends_early_leaves_what_was_there() {
     let image = image(|writer| {
         file(writer, "file", b"old");
@@ -328,7 +323,6 @@ fn a_file_whose_data_ends_early_leaves_what_was_there() {
     assert_eq!(fs::read(mounted.path().join("other")).unwrap(), b"other");
 }
 
-#[test]
 fn a_users_own_lost_and_found_stays() {
     let image = image(|writer| {
         writer.directory(b"lost+found", meta(0o755)).unwrap();
@@ -340,7 +334,6 @@ fn a_users_own_lost_and_found_stays() {
     assert_eq!(fs::read(mounted.path().join("lost+found/kept")).unwrap(), b"kept");
 }
 
-#[test]
 fn sparse_segments_land_where_they_belong() {
     let segments = [
         Segment {
@@ -376,7 +369,6 @@ fn sparse_segments_land_where_they_belong() {
     assert_eq!(look(&mounted.path().join("hole")).size, 5 << 30);
 }
 
-#[test]
 fn what_cannot_be_stored_is_refused_and_leaves_a_clean_image() {
     let image = image(|writer| {
         let refused = |result: Result<(), Error>| result.unwrap_err().to_string();
@@ -438,7 +430,6 @@ fn what_cannot_be_stored_is_refused_and_leaves_a_clean_image() {
     assert_eq!(names, [&b"dir"[..], b"file", b"lost+found"]);
 }
 
-#[test]
 fn the_limit_is_kept() {
     let directory = tempfile::TempDir::new().unwrap();
     let small = |name: &str| {
@@ -473,7 +464,6 @@ fn check_path(path: &Path) {
     host::check(path);
 }
 
-#[test]
 fn the_same_entries_in_any_order_give_the_same_metadata_and_the_same_calls_the_same_bytes() {
     let fill = |writer: &mut ImageWriter| {
         file(writer, "b/two", &[2; 5000]);
@@ -485,4 +475,35 @@ fn the_same_entries_in_any_order_give_the_same_metadata_and_the_same_calls_the_s
     };
     let (first, second) = (image(fill), image(fill));
     assert!(fs::read(&first.path).unwrap() == fs::read(&second.path).unwrap());
+}
+
+fn main() -> ExitCode {
+    let mounts = [Need::Root, Need::LoopDevices];
+    banger_needs::run(
+        None,
+        &[
+            (
+                &[],
+                tests![
+                    the_limit_is_kept,
+                    the_same_entries_in_any_order_give_the_same_metadata_and_the_same_calls_the_same_bytes,
+                ],
+            ),
+            (
+                &mounts,
+                tests![
+                    an_empty_image_is_small_and_clean,
+                    every_kind_of_entry_reads_back_as_it_was_given,
+                    names_are_bytes_of_any_kind,
+                    times_of_all_centuries_keep_their_nanoseconds,
+                    attributes_of_all_sizes_and_namespaces_read_back,
+                    later_entries_replace_earlier_ones_and_free_their_blocks,
+                    a_file_whose_data_ends_early_leaves_what_was_there,
+                    a_users_own_lost_and_found_stays,
+                    sparse_segments_land_where_they_belong,
+                    what_cannot_be_stored_is_refused_and_leaves_a_clean_image,
+                ],
+            ),
+        ],
+    )
 }

@@ -3,10 +3,12 @@
 mod host;
 
 use std::fs;
+use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
 use banger_ext4::{ImageWriter, Landed, Lane, Segment, Stored};
+use banger_needs::{Need, tests};
 use host::{Mounted, image, meta};
 
 const FILES: usize = 40;
@@ -60,7 +62,6 @@ fn by_lanes(writer: &mut ImageWriter, pauses: [u64; 3]) {
     }
 }
 
-#[test]
 fn files_of_all_lanes_are_whole_and_what_was_replaced_is_free() {
     let image = image(|writer| by_lanes(writer, [0, 0, 0]));
     let mounted = Mounted::new(&image.path, "ro");
@@ -79,14 +80,12 @@ fn files_of_all_lanes_are_whole_and_what_was_replaced_is_free() {
     }
 }
 
-#[test]
 fn the_bytes_do_not_depend_on_which_lane_is_faster() {
     let one = image(|writer| by_lanes(writer, [0, 300, 0]));
     let other = image(|writer| by_lanes(writer, [200, 0, 500]));
     assert_eq!(fs::read(&one.path).unwrap(), fs::read(&other.path).unwrap());
 }
 
-#[test]
 fn a_refused_file_gives_its_blocks_back() {
     let image = image(|writer| {
         let mut lane = writer.lanes(&[1]).remove(0);
@@ -102,4 +101,24 @@ fn a_refused_file_gives_its_blocks_back() {
         assert!(writer.stored_file(b"../f", meta(0o644), stored).is_err());
     });
     assert_eq!(image.summary.data_blocks, 0);
+}
+
+fn main() -> ExitCode {
+    let mounts = [Need::Root, Need::LoopDevices];
+    banger_needs::run(
+        None,
+        &[
+            (
+                &[],
+                tests![
+                    the_bytes_do_not_depend_on_which_lane_is_faster,
+                    a_refused_file_gives_its_blocks_back,
+                ],
+            ),
+            (
+                &mounts,
+                tests![files_of_all_lanes_are_whole_and_what_was_replaced_is_free,],
+            ),
+        ],
+    )
 }

@@ -5,8 +5,10 @@ mod host;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
+use std::process::ExitCode;
 
 use banger_ext4::{Error, ImageWriter, Segment};
+use banger_needs::{Need, tests};
 use host::{Mounted, debugfs, image, look, meta, walk};
 
 const GIB: u64 = 1 << 30;
@@ -37,7 +39,6 @@ fn assert_full(mounted: &Mounted, path: &str, count: usize) {
     assert!(fs::symlink_metadata(directory.join("a-name-of-usual-length-x.txt")).is_err());
 }
 
-#[test]
 fn directories_of_any_length_find_every_name() {
     // Around the sizes at which a directory gets a second block, an index, a second level.
     let counts = [60, 90, 100, 350, 370, 400, 5_000, 40_000, 60_000];
@@ -53,14 +54,12 @@ fn directories_of_any_length_find_every_name() {
     assert!(debugfs(&image.path, "stat d5000").contains("Flags: 0x81000"));
 }
 
-#[test]
 fn a_directory_of_100_000_files_works() {
     let image = image(|writer| fill_directory(writer, "many", 100_000));
     assert_eq!(image.summary.files, 100_000);
     assert_full(&Mounted::new(&image.path, "ro"), "many", 100_000);
 }
 
-#[test]
 fn names_of_equal_hash_and_of_bytes_above_127_are_found_through_the_index() {
     let name = |n: u32| {
         let mut name = b"\xe9\xff".to_vec();
@@ -88,7 +87,6 @@ fn names_of_equal_hash_and_of_bytes_above_127_are_found_through_the_index() {
     }
 }
 
-#[test]
 fn more_subdirectories_than_a_link_count_holds() {
     let image = image(|writer| {
         for n in 0..65_100 {
@@ -108,7 +106,6 @@ fn more_subdirectories_than_a_link_count_holds() {
     assert!(mounted.path().join("many/65099").is_dir());
 }
 
-#[test]
 fn a_file_has_65_000_names_and_no_more() {
     let image = image(|writer| {
         writer.file(b"file", meta(0o644), 1, &mut &b"x"[..]).unwrap();
@@ -126,7 +123,6 @@ fn a_file_has_65_000_names_and_no_more() {
     assert_eq!(look(&mounted.path().join("links/64999")).links, 65_000);
 }
 
-#[test]
 fn paths_longer_than_the_kernel_resolves_at_once() {
     let deep = vec![b"directory-of-a-deep-tree".as_slice(); 1000].join(&b'/');
     let image = image(|writer| {
@@ -142,7 +138,6 @@ fn paths_longer_than_the_kernel_resolves_at_once() {
     assert_eq!(image.summary.directories, 1002);
 }
 
-#[test]
 fn a_sparse_file_of_20_gib_costs_only_its_data() {
     let segments: Vec<Segment> = (0..20)
         .map(|n| Segment {
@@ -189,7 +184,6 @@ impl Read for Comb {
     }
 }
 
-#[test]
 fn a_file_of_many_fragments_needs_a_deep_map() {
     // 4000 extents are two levels of tree blocks; the small ones stand around the inode's own four.
     let blocks = [7, 8, 9, 10, 2 * 340, 2 * 340 + 1, 8 * 340 + 2, 8_000];
@@ -211,7 +205,6 @@ fn a_file_of_many_fragments_needs_a_deep_map() {
     }
 }
 
-#[test]
 fn an_image_across_many_groups_with_holes_in_it() {
     let block_of = |n: u64| vec![(n % 250) as u8 + 1; 40 << 20];
     let image = image(|writer| {
@@ -243,7 +236,6 @@ fn an_image_across_many_groups_with_holes_in_it() {
     assert!(fs::read(mounted.path().join("in-a-hole")).unwrap() == block_of(100));
 }
 
-#[test]
 fn images_that_end_just_before_and_after_a_group_does() {
     for blocks in [
         32_740_u64, 32_750, 32_754, 32_755, 32_756, 32_757, 32_758, 32_760, 32_768,
@@ -254,4 +246,33 @@ fn images_that_end_just_before_and_after_a_group_does() {
                 .unwrap()
         });
     }
+}
+
+fn main() -> ExitCode {
+    let mounts = [Need::Root, Need::LoopDevices];
+    banger_needs::run(
+        None,
+        &[
+            (
+                &[],
+                tests![
+                    paths_longer_than_the_kernel_resolves_at_once,
+                    images_that_end_just_before_and_after_a_group_does,
+                ],
+            ),
+            (
+                &mounts,
+                tests![
+                    directories_of_any_length_find_every_name,
+                    a_directory_of_100_000_files_works,
+                    names_of_equal_hash_and_of_bytes_above_127_are_found_through_the_index,
+                    more_subdirectories_than_a_link_count_holds,
+                    a_file_has_65_000_names_and_no_more,
+                    a_sparse_file_of_20_gib_costs_only_its_data,
+                    a_file_of_many_fragments_needs_a_deep_map,
+                    an_image_across_many_groups_with_holes_in_it,
+                ],
+            ),
+        ],
+    )
 }

@@ -7,8 +7,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
 
 use banger_ext4::{ImageReader, ImageWriter, Kind, Meta, Name, Segment, Timestamp, Xattr};
+use banger_needs::{Need, tests};
 use host::{Mounted, image, walk, xattr};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -232,7 +234,6 @@ fn assert_meta(path: &std::path::Path, seen: &host::Seen, meta: &Meta, mode: u16
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
-    #[test]
     fn images_are_clean_and_hold_what_the_calls_come_to(calls in vec(call(), 1..60)) {
         let mut model = Model::new();
         let image = image(|writer| calls.iter().for_each(|call| apply(call, writer, &mut model)));
@@ -259,4 +260,12 @@ proptest! {
             }
         }
     }
+}
+
+fn main() -> ExitCode {
+    let mounts = [Need::Root, Need::LoopDevices];
+    banger_needs::run(
+        None,
+        &[(&mounts, tests![images_are_clean_and_hold_what_the_calls_come_to])],
+    )
 }

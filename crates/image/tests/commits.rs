@@ -7,15 +7,16 @@ use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use banger_image::{
     Aspect, Committing, Compression, DifferenceKind, Error, ImageRecord, ImageStore, ImportOptions,
     ImportSource, LayerKind, Pull, PullOptions, PullSource, Pulled, flatten,
 };
 use banger_model::ImageName;
+use banger_needs::{Need, tests};
 use host::ext4::{Mounted, check};
-use host::stack::{Tree, skipped};
+use host::stack::Tree;
 use host::{CAPABILITY, acl, assert_same, shown};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -258,11 +259,7 @@ fn publish(
     store.publish_commit(copied, flat.transpose()?, to, None, force)
 }
 
-#[test]
 fn lives_on_top_of_each_other_are_exported_and_flattened_exactly() {
-    if skipped(true) {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let (store, mut image) = planted(dir.path(), "top");
     for (index, one) in LIVES.into_iter().enumerate() {
@@ -298,11 +295,7 @@ fn lives_on_top_of_each_other_are_exported_and_flattened_exactly() {
     }
 }
 
-#[test]
 fn an_exported_image_is_pulled_back_and_is_the_same() {
-    if skipped(false) {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let (store, base) = planted(dir.path(), "base");
     let (disk, expected) = live(dir.path(), &base, LIVES[0]);
@@ -355,11 +348,7 @@ fn an_exported_image_is_pulled_back_and_is_the_same() {
     }
 }
 
-#[test]
 fn a_difference_is_told_by_what_differs() {
-    if skipped(false) {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let (store, base) = planted(dir.path(), "base");
     let (disk, _) = live(dir.path(), &base, |root| {
@@ -417,11 +406,7 @@ fn a_difference_is_told_by_what_differs() {
     );
 }
 
-#[test]
 fn what_is_of_one_machine_is_left_out_of_exports_differences_and_flattened_layers() {
-    if skipped(true) {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let (store, base) = planted(dir.path(), "base");
     let (disk, _) = live(dir.path(), &base, |root| {
@@ -482,4 +467,28 @@ fn what_is_of_one_machine_is_left_out_of_exports_differences_and_flattened_layer
         }
     }
     mounted.unmount();
+}
+
+fn main() -> ExitCode {
+    let mounts = [Need::Root, Need::LoopDevices];
+    let umoci = [Need::Root, Need::LoopDevices, Need::Program("umoci")];
+    banger_needs::run(
+        None,
+        &[
+            (
+                &mounts,
+                tests![
+                    an_exported_image_is_pulled_back_and_is_the_same,
+                    a_difference_is_told_by_what_differs,
+                ],
+            ),
+            (
+                &umoci,
+                tests![
+                    lives_on_top_of_each_other_are_exported_and_flattened_exactly,
+                    what_is_of_one_machine_is_left_out_of_exports_differences_and_flattened_layers,
+                ],
+            ),
+        ],
+    )
 }

@@ -9,10 +9,11 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use banger_image::{ImageStore, ImportOptions, ImportSource};
-use host::ext4::{Mounted, can_mount, check};
+use banger_needs::{Need, tests};
+use host::ext4::{Mounted, check};
 use host::{CAPABILITY, acl, assert_same, has_all_holes, shown};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps};
 
@@ -224,10 +225,6 @@ fn mounted(directory: &Path, name: &str, archive: &Path) -> Mounted {
 
 /// Packs a tree in some ways; image and GNU tar must agree about each, and both with the tree if `whole`.
 fn compare(make: fn(&mut Tree), ways: &[(&str, &[&str])], whole: fn(&str) -> bool) {
-    if !can_mount() {
-        println!("skipped: making devices and mounting images needs root");
-        return;
-    }
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("tree");
     fs::create_dir(&root).unwrap();
@@ -264,7 +261,6 @@ fn compare(make: fn(&mut Tree), ways: &[(&str, &[&str])], whole: fn(&str) -> boo
     }
 }
 
-#[test]
 fn images_of_gnu_and_pax_archives_show_what_was_packed() {
     let all = ["--acls", "--xattrs"];
     let with = |more: &[&'static str]| [&all[..], more].concat();
@@ -293,17 +289,11 @@ fn images_of_gnu_and_pax_archives_show_what_was_packed() {
     compare(nasty, &ways, |name| name.starts_with("pax"));
 }
 
-#[test]
 fn images_of_old_archives_show_what_was_packed() {
     compare(plain, &[("ustar", &["--format=ustar"])], |_| false);
 }
 
-#[test]
 fn paths_may_be_longer_than_linux_takes_at_once() {
-    if !can_mount() {
-        println!("skipped: mounting images needs root");
-        return;
-    }
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("tree");
     fs::create_dir(&root).unwrap();
@@ -331,4 +321,19 @@ fn paths_may_be_longer_than_linux_takes_at_once() {
 
 fn flags() -> rustix::fs::OFlags {
     rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC
+}
+
+fn main() -> ExitCode {
+    let mounts = [Need::Root, Need::LoopDevices];
+    banger_needs::run(
+        None,
+        &[(
+            &mounts,
+            tests![
+                images_of_gnu_and_pax_archives_show_what_was_packed,
+                images_of_old_archives_show_what_was_packed,
+                paths_may_be_longer_than_linux_takes_at_once,
+            ],
+        )],
+    )
 }

@@ -7,10 +7,12 @@
 mod host;
 
 use std::fs;
+use std::process::ExitCode;
 
+use banger_needs::{Need, tests};
 use host::ext4::{Mounted, check};
 use host::layers::{Entry, Packing};
-use host::stack::{base, compare, layout, look_at, ours, paths, pull_image, skipped};
+use host::stack::{base, compare, layout, look_at, ours, paths, pull_image};
 use host::{CAPABILITY, acl, assert_same};
 
 /// A directory of files, all below `d`.
@@ -26,7 +28,6 @@ fn lower() -> Vec<Entry> {
     ])
 }
 
-#[test]
 fn whiteouts_remove_what_is_below_wherever_they_stand() {
     // Before and after entries of their own layer, in two layers, of what is not there, over a link.
     compare(
@@ -47,7 +48,6 @@ fn whiteouts_remove_what_is_below_wherever_they_stand() {
     compare(&[lower(), vec![Entry::whiteout("d"), Entry::dir("d")]], &[""]);
 }
 
-#[test]
 fn whiteouts_spare_what_their_own_layer_has() {
     // "Whiteout files MUST only apply to resources in lower/parent layers."
     compare(
@@ -76,7 +76,6 @@ fn whiteouts_spare_what_their_own_layer_has() {
     );
 }
 
-#[test]
 fn opaque_directories_show_only_their_own_layer() {
     let own = [Entry::dir("d").mode(0o700), Entry::file("d/own", "own")];
     let nested = Entry::file("d/e/own", "own");
@@ -104,11 +103,7 @@ fn opaque_directories_show_only_their_own_layer() {
     );
 }
 
-#[test]
 fn an_opaque_root_shows_only_its_own_layer() {
-    if skipped(false) {
-        return;
-    }
     for mark in [".wh..wh..opq", "./.wh..wh..opq", "/.wh..wh..opq"] {
         for at in 0..=1 {
             let mut upper = vec![Entry::file("own", "own")];
@@ -119,11 +114,7 @@ fn an_opaque_root_shows_only_its_own_layer() {
     }
 }
 
-#[test]
 fn marks_of_aufs_are_not_shown() {
-    if skipped(false) {
-        return;
-    }
     // As AUFS kept them, and old Docker packed them: hard links may lead to what is in `.wh..wh.plnk`.
     let seen = ours(&[
         base([
@@ -150,7 +141,6 @@ fn marks_of_aufs_are_not_shown() {
     assert_eq!((seen[&b"d/three"[..]].links, seen[&b"d/three"[..]].size), (1, 5));
 }
 
-#[test]
 fn kinds_change_and_change_back() {
     let kinds: [fn() -> Vec<Entry>; 6] = [
         || vec![Entry::dir("x").mode(0o711), Entry::file("x/in", "in")],
@@ -189,7 +179,6 @@ fn kinds_change_and_change_back() {
     );
 }
 
-#[test]
 fn symbolic_links_lead_on_to_where_lower_layers_have_directories() {
     compare(
         &[
@@ -235,11 +224,7 @@ fn permutations(entries: &[Entry]) -> Vec<Vec<Entry>> {
     all
 }
 
-#[test]
 fn marks_never_go_through_links_in_any_order() {
-    if skipped(false) {
-        return;
-    }
     let lower = base([
         Entry::dir("real"),
         Entry::file("real/a", "a"),
@@ -319,7 +304,6 @@ fn marks_never_go_through_links_in_any_order() {
     }
 }
 
-#[test]
 fn hard_links_lead_within_and_across_layers() {
     compare(
         &[
@@ -350,11 +334,7 @@ fn hard_links_lead_within_and_across_layers() {
     );
 }
 
-#[test]
 fn hard_links_live_on_when_what_they_lead_to_is_whited_out() {
-    if skipped(false) {
-        return;
-    }
     // The layer that links to a lower file whites that out: whiteouts are for the lower layers' names.
     let seen = ours(&[
         base([Entry::file("a", "content"), Entry::file("o/x", "x")]),
@@ -371,7 +351,6 @@ fn hard_links_live_on_when_what_they_lead_to_is_whited_out() {
     assert_eq!((seen[&b"y"[..]].links, seen[&b"y"[..]].size), (1, 1));
 }
 
-#[test]
 fn what_a_layer_repeats_is_as_it_was_last() {
     compare(
         &[
@@ -392,7 +371,6 @@ fn what_a_layer_repeats_is_as_it_was_last() {
     );
 }
 
-#[test]
 fn every_attribute_is_kept() {
     compare(
         &[
@@ -435,11 +413,7 @@ fn every_attribute_is_kept() {
     );
 }
 
-#[test]
 fn attributes_that_umoci_loses_are_kept() {
-    if skipped(false) {
-        return;
-    }
     // umoci passes over empty attributes, and cannot set times after 2262; containerd and GNU tar do both.
     let seen = ours(&[base([
         Entry::file("empty", "").xattr("user.empty", b""),
@@ -459,7 +433,6 @@ fn attributes_that_umoci_loses_are_kept() {
     assert_eq!(seen[&b"later"[..]].mtime, (10_000_000_000, 1));
 }
 
-#[test]
 fn names_are_any_bytes() {
     compare(
         &[
@@ -484,7 +457,6 @@ fn names_are_any_bytes() {
     );
 }
 
-#[test]
 fn sparse_files_are_sparse() {
     let part: Vec<u8> = (1..=200).cycle().take(5000).collect();
     compare(
@@ -502,11 +474,7 @@ fn sparse_files_are_sparse() {
     );
 }
 
-#[test]
 fn a_file_may_be_much_larger_than_what_it_holds() {
-    if skipped(false) {
-        return;
-    }
     const SIZE: u64 = 20 << 30;
     // umoci would write all of it.
     let parts: [(u64, &[u8]); 2] = [(9 << 30, b"x"), (SIZE - 1, b"y")];
@@ -516,7 +484,6 @@ fn a_file_may_be_much_larger_than_what_it_holds() {
     assert!(far.data.keys().eq(&[(9 << 30) / 4096, SIZE / 4096 - 1]));
 }
 
-#[test]
 fn parents_that_no_layer_has_are_made() {
     compare(
         &[
@@ -528,11 +495,7 @@ fn parents_that_no_layer_has_are_made() {
     );
 }
 
-#[test]
 fn every_packing_gives_the_same_image() {
-    if skipped(false) {
-        return;
-    }
     let dir = tempfile::tempdir().unwrap();
     let layers = [
         lower(),
@@ -549,11 +512,7 @@ fn every_packing_gives_the_same_image() {
     }
 }
 
-#[test]
 fn a_directory_of_100_000_files_is_whole() {
-    if skipped(false) {
-        return;
-    }
     let many = |range: std::ops::Range<u32>| range.map(|at| Entry::file(format!("d/file-{at}"), ""));
     let dir = tempfile::tempdir().unwrap();
     let gone = (0..1000).map(|at| Entry::whiteout(&format!("d/file-{at}")));
@@ -569,4 +528,43 @@ fn a_directory_of_100_000_files_is_whole() {
     assert_eq!(count, 100_000);
     assert!(mounted.path().join("d/file-100999").exists() && !mounted.path().join("d/file-999").exists());
     mounted.unmount();
+}
+
+fn main() -> ExitCode {
+    let mounts = [Need::Root, Need::LoopDevices];
+    let umoci = [Need::Root, Need::LoopDevices, Need::Program("umoci")];
+    banger_needs::run(
+        None,
+        &[
+            (
+                &mounts,
+                tests![
+                    an_opaque_root_shows_only_its_own_layer,
+                    marks_of_aufs_are_not_shown,
+                    marks_never_go_through_links_in_any_order,
+                    hard_links_live_on_when_what_they_lead_to_is_whited_out,
+                    attributes_that_umoci_loses_are_kept,
+                    a_file_may_be_much_larger_than_what_it_holds,
+                    every_packing_gives_the_same_image,
+                    a_directory_of_100_000_files_is_whole,
+                ],
+            ),
+            (
+                &umoci,
+                tests![
+                    whiteouts_remove_what_is_below_wherever_they_stand,
+                    whiteouts_spare_what_their_own_layer_has,
+                    opaque_directories_show_only_their_own_layer,
+                    kinds_change_and_change_back,
+                    symbolic_links_lead_on_to_where_lower_layers_have_directories,
+                    hard_links_lead_within_and_across_layers,
+                    what_a_layer_repeats_is_as_it_was_last,
+                    every_attribute_is_kept,
+                    names_are_any_bytes,
+                    sparse_files_are_sparse,
+                    parents_that_no_layer_has_are_made,
+                ],
+            ),
+        ],
+    )
 }

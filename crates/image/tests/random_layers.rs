@@ -5,10 +5,12 @@ mod host;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use banger_needs::{Need, tests};
 use host::layers::{Entry, Packing};
-use host::stack::{Tree, base, layout, look_at, pull_image, skipped, unpacked};
+use host::stack::{Tree, base, layout, look_at, pull_image, unpacked};
 use host::{differences, words};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -140,11 +142,7 @@ fn same_but_times_of_directories(mut tree: Tree) -> Tree {
     tree
 }
 
-#[test]
 fn random_stacks_look_as_umoci_unpacks_them() {
-    if skipped(true) {
-        return;
-    }
     const CASES: u32 = 100;
     const AT_MOST: Duration = Duration::from_secs(20);
     let since = Instant::now();
@@ -193,4 +191,12 @@ fn random_stacks_look_as_umoci_unpacks_them() {
         compared > 0 && refused <= compared / 4,
         "{compared} were compared, and both refused {refused}"
     );
+}
+
+fn main() -> ExitCode {
+    let umoci = [Need::Root, Need::LoopDevices, Need::Program("umoci")];
+    banger_needs::run(
+        None,
+        &[(&umoci, tests![random_stacks_look_as_umoci_unpacks_them,])],
+    )
 }

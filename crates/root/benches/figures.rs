@@ -1,4 +1,4 @@
-//! The helper's figures, one JSON object a line: `cargo bench -p banger-root`. In network namespaces of their own.
+//! The helper's figures, one JSON object a line, in network namespaces of their own. `make bench` has them in its file.
 
 #[path = "../tests/namespaced/netns.rs"]
 mod netns;
@@ -20,8 +20,8 @@ const RULES: u8 = 50;
 
 fn main() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("ignored: network namespaces and nftables need root");
-        return;
+        eprintln!("network namespaces and nftables need root");
+        std::process::exit(1);
     }
     few();
     many();
@@ -33,13 +33,9 @@ fn timed<T>(act: impl FnOnce() -> T) -> (f64, T) {
     (start.elapsed().as_secs_f64() * 1e3, value)
 }
 
-fn print(name: &str, unit: &str, target: Option<f64>, mut runs: Vec<f64>) {
-    runs.sort_by(f64::total_cmp);
-    let median = runs[runs.len() / 2];
-    let line = serde_json::json!({
-        "name": name, "value": median, "unit": unit, "target": target, "better": "lower", "runs": runs.len(),
-        "min": runs[0], "median": median, "max": runs[runs.len() - 1],
-    });
+/// Prints what was measured, as `cargo xtask bench` reads it; that has the units and bounds.
+fn print(name: &str, samples: Vec<f64>) {
+    let line = serde_json::json!({ "name": name, "samples": samples });
     println!("{line}");
 }
 
@@ -104,11 +100,9 @@ fn few() {
         assert!(attached.warm);
         time
     });
-    print("net.attach_warm_ms", "ms", Some(5.0), warm.collect());
+    print("net.attach_warm_ms", warm.collect());
     print(
         "net.detach_ms",
-        "ms",
-        Some(10.0),
         (0..20)
             .map(|slot| alone(|| client.detach(Slot(slot)).unwrap()))
             .collect(),
@@ -119,13 +113,13 @@ fn few() {
         let bare = Network { pool: 0, ..network() };
         prepares.push(timed(|| client.prepare(bare).unwrap()).0);
     }
-    print("net.prepare_ms", "ms", None, prepares);
+    print("net.prepare_ms", prepares);
     let cold = (0..20).map(|slot| {
         let (time, attached) = timed(|| client.attach(attach(slot, nat())).unwrap());
         assert!(!attached.warm);
         time
     });
-    print("net.attach_cold_ms", "ms", Some(25.0), cold.collect());
+    print("net.attach_cold_ms", cold.collect());
     (0..20).for_each(|slot| client.detach(Slot(slot)).unwrap());
     let all = timed(|| {
         std::thread::scope(|scope| {
@@ -140,9 +134,9 @@ fn few() {
             }
         });
     });
-    print("net.attach_50_at_once_ms", "ms", None, vec![all.0]);
+    print("net.attach_50_at_once_ms", vec![all.0]);
     (0..50).for_each(|slot| client.detach(Slot(slot)).unwrap());
-    print("net.round_trip_1vm_us", "us", None, round_trips(&world, 0));
+    print("net.round_trip_1vm_us", round_trips(&world, 0));
 }
 
 fn many() {
@@ -159,19 +153,12 @@ fn many() {
     }
     settle(&mut client, 20);
     let attaches = (VMS..VMS + 20).map(|slot| timed(|| client.attach(attach(slot, fifty(slot))).unwrap()).0);
-    print(
-        "net.attach_warm_among_200vm_ms",
-        "ms",
-        Some(5.0),
-        attaches.collect(),
-    );
+    print("net.attach_warm_among_200vm_ms", attaches.collect());
     let detaches = (VMS..VMS + 20).map(|slot| alone(|| client.detach(Slot(slot)).unwrap()));
-    print("net.detach_200vm_ms", "ms", Some(10.0), detaches.collect());
+    print("net.detach_200vm_ms", detaches.collect());
     settle(&mut client, 20);
     print(
         "net.rebuild_200vm_ms",
-        "ms",
-        None,
         (0..5).map(|_| timed(|| client.rebuild().unwrap()).0).collect(),
     );
     let script = world.state.path().join("ruleset");
@@ -180,11 +167,11 @@ fn many() {
     std::fs::write(&script, whole).unwrap();
     let load = format!("nft -f {}", script.display());
     let loads = (0..5).map(|_| timed(|| world.internet.sh(&load)).0);
-    print("net.ruleset_200vm_ms", "ms", Some(300.0), loads.collect());
+    print("net.ruleset_200vm_ms", loads.collect());
     let policies = (0..20).map(|slot| alone(|| client.policy(Slot(slot), nat()).unwrap()));
-    print("net.policy_200vm_ms", "ms", Some(10.0), policies.collect());
+    print("net.policy_200vm_ms", policies.collect());
     let in_a_row = (20..40).map(|slot| timed(|| client.policy(Slot(slot), nat()).unwrap()).0);
-    print("net.policy_in_a_row_200vm_ms", "ms", None, in_a_row.collect());
+    print("net.policy_in_a_row_200vm_ms", in_a_row.collect());
     let answer = |nth: u8| {
         vec![Answer {
             address: [203, 0, 113, nth].into(),
@@ -193,8 +180,8 @@ fn many() {
         }]
     };
     let answers = (0..20).map(|nth| timed(|| client.answers(Slot(0), answer(nth)).unwrap()).0);
-    print("net.answer_among_200vm_ms", "ms", None, answers.collect());
-    print("net.round_trip_200vm_us", "us", None, round_trips(&world, VMS));
+    print("net.answer_among_200vm_ms", answers.collect());
+    print("net.round_trip_200vm_us", round_trips(&world, VMS));
 }
 
 fn whole_filter() -> String {

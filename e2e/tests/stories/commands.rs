@@ -156,9 +156,8 @@ fn killing_the_agents_server(backend: Backend) -> Result<()> {
     let again = home.sh("vm", find)?;
     let took = since.elapsed();
     ensure!(server != again, "the server {server} was not killed");
-    // Emulation makes everything slow but the second that the agent may take.
-    let bound = if backend == Backend::Tcg { 5 } else { 1 };
-    ensure!(took < Duration::from_secs(bound), "it was back after {took:?}");
+    // Long enough for two guests on two cores: what is too slow, hangs.
+    ensure!(took < Duration::from_secs(20), "it was back after {took:?}");
     let mut stdin = child.stdin.take().context("its input")?;
     stdin.write_all(b"still here\n")?;
     drop(stdin);

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
@@ -297,43 +298,40 @@ fn killed_in_the_middle(backend: Backend) -> Result<()> {
         "half a file"
     );
     // Out of the guest, killed while it comes.
-    sh(
-        &home,
-        "vm",
-        "dd if=/dev/zero of=t/large bs=1M count=64 2>/dev/null",
-    )?;
+    let mib = if backend == Backend::Tcg { 64 } else { 256 };
+    let make = format!("dd if=/dev/zero of=t/large bs=1M count={mib} 2>/dev/null");
+    sh(&home, "vm", &make)?;
     let out = dir.path().join("out");
     std::fs::create_dir(&out)?;
-    let mut cp = home
-        .command([
-            OsStr::new("vm"),
-            OsStr::new("cp"),
-            OsStr::new("vm:t/large"),
-            place(&out),
-        ])
-        .spawn()?;
-    std::thread::sleep(std::time::Duration::from_millis(30));
-    cp.kill()?;
-    cp.wait()?;
-    for left in std::fs::read_dir(&out)? {
-        let left = left?;
-        ensure!(
-            left.file_name() == "large" && left.metadata()?.len() == 64 << 20,
-            "{left:?} was left"
-        );
+    let args = ["vm", "cp", "vm:t/large"].map(OsStr::new);
+    let args = args.into_iter().chain([place(&out)]);
+    let mut cp = home.command(args.clone()).spawn()?;
+    let since = Instant::now();
+    while received(&cp, &out) < 8 << 20 {
+        ensure!(since.elapsed() < Duration::from_secs(60), "nothing comes");
+        ensure!(cp.try_wait()?.is_none(), "it was done before it could be killed");
+        std::thread::sleep(Duration::from_millis(1));
     }
-    home.banger([
-        OsStr::new("vm"),
-        OsStr::new("cp"),
-        OsStr::new("vm:t/large"),
-        place(&out),
-    ])?
-    .ok()?;
+    cp.kill()?;
+    ensure!(!cp.wait()?.success(), "it was done before it could be killed");
+    let left: Vec<_> = std::fs::read_dir(&out)?.collect::<Result<_, _>>()?;
+    ensure!(left.is_empty(), "{left:?} was left");
+    home.banger(args)?.ok()?;
     ensure!(
-        std::fs::metadata(out.join("large"))?.len() == 64 << 20,
+        std::fs::metadata(out.join("large"))?.len() == mib << 20,
         "its size"
     );
     home.end()
+}
+
+/// How much a program has written to files below `out` that it has open, with or without a name.
+fn received(program: &Child, out: &Path) -> u64 {
+    let open = std::fs::read_dir(format!("/proc/{}/fd", program.id()));
+    let files = open.into_iter().flatten().flatten().map(|entry| entry.path());
+    let ours = files.filter(|fd| std::fs::read_link(fd).is_ok_and(|file| file.starts_with(out)));
+    // What it leads to, name or not.
+    let written = ours.filter_map(|fd| std::fs::metadata(fd).ok().filter(|file| file.is_file()));
+    written.map(|file| file.blocks() * 512).max().unwrap_or_default()
 }
 
 /// A copy that has begun has a connection of its own; one that breaks off anyway leaves what was there.

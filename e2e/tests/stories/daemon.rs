@@ -37,7 +37,11 @@ fn a_killed_daemon(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
     let machine = home.vm("vm")?.machine.context("a machine")?;
-    home.sh("vm", "echo here > /tmp-file || true")?;
+    let at_home = |line: &str| home.banger(["vm", "exec", "vm", "-w", "/root", "--", "sh", "-c", line]);
+    at_home("echo here > file")?.ok()?;
+    if backend.is_real() {
+        at_home("sleep 1000 </dev/null >/dev/null 2>&1 & echo $! > child")?.ok()?;
+    }
     let first = home.daemon_pid()?;
     kill(first)?;
     // The next command starts another, which takes the machine over.
@@ -48,8 +52,17 @@ fn a_killed_daemon(backend: Backend) -> Result<()> {
         (now.pid, now.started) == (machine.pid, machine.started),
         "another machine runs"
     );
+    // Neither a file nor a process of the guest is lost.
+    ensure!(at_home("cat file")?.ok()?.text() == "here", "the file is gone");
+    if backend.is_real() {
+        at_home("kill -0 $(cat child)")?.ok()?;
+    }
     home.banger(["vm", "stop", "vm"])?.ok()?;
     home.banger(["vm", "start", "vm"])?.ok()?;
+    if backend.is_real() {
+        let kept = at_home("cat file")?.ok()?.text();
+        ensure!(kept == "here", "{kept}");
+    }
     home.end()
 }
 

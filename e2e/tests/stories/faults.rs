@@ -1,5 +1,8 @@
 //! A fault at each step of a start, and then nothing is left.
 
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -14,6 +17,11 @@ pub(crate) const STORIES: &[Story] = &[
         "a_fault_at_each_step_of_a_create_leaves_nothing",
         a_fault_at_each_step,
     ),
+    on_the_host(
+        "a_fault_of_the_host_at_each_step_leaves_nothing",
+        faults_of_the_host,
+    ),
+    on_the_host("a_database_that_is_locked_leaves_nothing", a_locked_database).with("python3"),
     on_the_host("a_start_that_fails_can_be_tried_again", a_start_that_fails),
     on_the_host(
         "a_create_that_is_interrupted_leaves_nothing",
@@ -71,6 +79,156 @@ fn a_fault_at_each_step(_: Backend) -> Result<()> {
     create(&home, "vm")?.ok()?;
     create(&home, "vm")?.exited(4)?.saying("VM `vm` exists already")?;
     home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
+    settle(&home)?;
+    home.end()
+}
+
+/// A step of a create, what is wrong with the host there, and what the create says of it.
+struct Fault {
+    step: &'static str,
+    /// Breaks the home, and gives what mends it.
+    break_it: fn(&Home) -> Result<Mend>,
+    words: &'static str,
+}
+
+type Mend = Box<dyn FnOnce() -> Result<()>>;
+
+const FAULTS: [Fault; 6] = [
+    Fault {
+        step: "disks: no directory can be made for a VM",
+        break_it: |home| in_the_way(&home.path().join("state/vms")),
+        words: "state/vms",
+    },
+    Fault {
+        step: "disks: a layer of the image is gone",
+        break_it: |home| {
+            let image = home.banger(["image", "show", "--json", "busybox"])?.ok()?;
+            let image: banger_api::Image = serde_json::from_slice(&image.stdout)?;
+            moved_away(image.layers.first().context("a layer")?)
+        },
+        words: "busybox",
+    },
+    Fault {
+        step: "launch: no directory can be made for a machine",
+        break_it: |home| in_the_way(&home.path().join("run/m")),
+        words: "run/m",
+    },
+    Fault {
+        step: "launch: the VMM is no program",
+        break_it: |home| replaced(home, "not a program"),
+        words: "banger-fake-guest",
+    },
+    Fault {
+        step: "launch: the VMM ends at once",
+        break_it: |home| replaced(home, "#!/bin/sh\necho out of luck >&2\nexit 3\n"),
+        words: "ended in stage",
+    },
+    Fault {
+        step: "ports: another program has the port of the host",
+        break_it: |_| {
+            let listener = std::net::TcpListener::bind(("127.0.0.1", TAKEN))?;
+            Ok(Box::new(move || {
+                drop(listener);
+                Ok(())
+            }))
+        },
+        words: "in use",
+    },
+];
+
+/// A port that nothing else of the scenarios has.
+const TAKEN: u16 = 61_777;
+
+/// Puts a file where a directory is to be.
+fn in_the_way(path: &Path) -> Result<Mend> {
+    let path = path.to_owned();
+    if path.is_dir() {
+        std::fs::remove_dir(&path)?;
+    }
+    std::fs::create_dir_all(path.parent().context("a parent")?)?;
+    std::fs::write(&path, "in the way")?;
+    Ok(Box::new(move || Ok(std::fs::remove_file(path)?)))
+}
+
+fn moved_away(path: &Path) -> Result<Mend> {
+    let (path, away) = (path.to_owned(), path.with_extension("away"));
+    std::fs::rename(&path, &away)?;
+    Ok(Box::new(move || Ok(std::fs::rename(away, path)?)))
+}
+
+/// Gives the program that a fake machine is another content.
+fn replaced(home: &Home, content: &str) -> Result<Mend> {
+    let program = home.programs().join(Backend::FAKE_PROGRAM);
+    let mend = moved_away(&program)?;
+    std::fs::write(&program, content)?;
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))?;
+    Ok(mend)
+}
+
+fn faults_of_the_host(_: Backend) -> Result<()> {
+    // Programs and stores of its own, to be broken.
+    let dir = tempfile::tempdir()?;
+    let first = Home::new(&[Image::Busybox])?;
+    for name in ["banger", "bangerd", Backend::FAKE_PROGRAM, "banger-vsock-agent"] {
+        std::fs::copy(first.programs().join(name), dir.path().join(name))?;
+    }
+    let home = first.with_programs(dir.path());
+    home.own_stores()?;
+    for fault in FAULTS {
+        let publish = format!("{TAKEN}:80");
+        let args = [
+            "vm", "create", "--name", "vm", "--image", "busybox", "-p", &publish,
+        ];
+        let args: Vec<_> = args.into_iter().chain(Backend::Fake.options()).collect();
+        let mend = (fault.break_it)(&home).context(fault.step)?;
+        home.banger(&args)?
+            .failed()?
+            .saying(fault.words)
+            .context(fault.step)?;
+        settle(&home).context(fault.step)?;
+        mend().context(fault.step)?;
+        // Nothing of the fault stays, either.
+        home.banger(&args)?.ok().context(fault.step)?;
+        home.exec("vm", &["true"])?.ok().context(fault.step)?;
+        home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
+        settle(&home).context(fault.step)?;
+    }
+    home.end()
+}
+
+/// Holds the lock of whoever writes to a database, until its input ends.
+const LOCK: &str = "import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute('BEGIN IMMEDIATE')
+print('held', flush=True)
+sys.stdin.read()";
+
+fn a_locked_database(_: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(Backend::Fake, Image::Busybox, "other", &[])?;
+    let mut lock = home.program("python3");
+    lock.args(["-c", LOCK]).arg(home.path().join("state/banger.db"));
+    let mut lock = lock.stdin(Stdio::piped()).spawn()?;
+    let mut held = [0; 4];
+    lock.stdout.take().context("its output")?.read_exact(&mut held)?;
+    // Whatever has to be written is refused, and what is there stays as it is.
+    home.banger(["vm", "delete", "-f", "other"])?
+        .failed()?
+        .saying("database is locked")?;
+    create(&home, "vm")?.failed()?.saying("database is locked")?;
+    drop(lock.stdin.take());
+    lock.wait()?;
+    ensure!(
+        home.banger(["vm", "list", "--quiet"])?.ok()?.text() == "other",
+        "something was left of a create that failed"
+    );
+    // A machine that was ended before the record could go is one that is stopped, and starts again.
+    if home.vm("other")?.machine.is_none() {
+        home.banger(["vm", "start", "other"])?.ok()?;
+    }
+    home.exec("other", &["true"])?.ok()?;
+    create(&home, "vm")?.ok()?;
+    home.banger(["vm", "delete", "-f", "vm", "other"])?.ok()?;
     settle(&home)?;
     home.end()
 }
@@ -139,7 +297,7 @@ fn settle(home: &Home) -> Result<()> {
 fn a_stop_ends_a_start(_: Backend) -> Result<()> {
     let home = faulty("no-knock")?;
     let child = start_create(&home)?;
-    home.banger(["vm", "stop", "vm"])?;
+    home.banger(["vm", "stop", "vm"])?.ok()?;
     let output = child.wait_with_output()?;
     ensure!(output.status.code() == Some(130), "{:?}", output.status);
     settle(&home)?;

@@ -569,7 +569,10 @@ fn half_a_stream(backend: Backend) -> Result<()> {
             matches!(&read, Err(error) if error.kind() == ErrorKind::ConnectionReset),
             "after {end:?}: {read:?}"
         );
-        home.banger(["vm", "forward", "add", "vm", &format!("{host}:{guest}")])?;
+        if end[1] == "forward" {
+            home.banger(["vm", "forward", "add", "vm", &format!("{host}:{guest}")])?
+                .ok()?;
+        }
         drop(server);
     }
     home.end()

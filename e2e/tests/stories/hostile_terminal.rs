@@ -223,7 +223,8 @@ fn guests(_: Backend) -> Result<()> {
         &format!("a={hostile}"),
         "-e",
         &format!("A={hostile}"),
-    ])?;
+    ])?
+    .ok()?;
     plain(&home.banger(["vm", "show", "vm"])?.ok()?)?;
     refused("terminal", "guest.label-and-variable");
     home.banger(["vm", "delete", "-f", "vm"])?.ok()?;

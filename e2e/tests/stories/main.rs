@@ -53,9 +53,16 @@ mod withdrawn;
 mod workspace_trips;
 mod workspaces;
 
+use std::cell::OnceCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
 use anyhow::Result;
-use banger_e2e::packages::Stuff;
-use banger_e2e::{Backend, HUNG, last_words, program_absence, root_absence};
+use banger_e2e::evidence::{self, Scenario};
+use banger_e2e::{Backend, ROOT, absence_of, stalls};
+use banger_needs::{Unmet, trial};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// A story and the backends that can tell it.
@@ -64,21 +71,17 @@ struct Story {
     backends: &'static [Backend],
     /// Programs and rights that not every host has.
     needs: [Option<&'static str>; 3],
+    /// How long it may take.
+    longest: Duration,
     tell: fn(Backend) -> Result<()>,
 }
 
-/// What a story says that met a stall of vhost-device-vsock 0.3, which QEMU's guests have: their agent cannot be reached any
-/// more, though guest and device run. With two such guests at once on 2 CPUs, 30 MB through `cat` stalled in one of
-/// 40 guests and in one of 24, with the code of this and of an earlier state; never with Firecracker, and a larger buffer of the
-/// device does not help. It panics, too, when a client is gone before the guest has answered it, as a daemon that is killed.
-/// Such a story is told once more, and that is said.
-const STALLS: [&str; 2] = ["reach port 1024 of the guest\n  caused by: timed out", HUNG];
+/// How long a story may take that says nothing else: several times what the longest take here, two at once.
+const LONGEST: Duration = Duration::from_secs(300);
 
-/// What a story needs that only root can have.
-const ROOT: &str = "root";
-
-/// A registry that one of this host's clients reaches.
-const REGISTRIES: &str = "registries";
+/// How long a story that took too long may take to see that its programs are gone. Then its process is ended, if it has one
+/// of its own, as under nextest.
+const ENDING: Duration = Duration::from_secs(40);
 
 impl Story {
     const fn told(name: &'static str, backends: &'static [Backend], tell: fn(Backend) -> Result<()>) -> Self {
@@ -86,6 +89,7 @@ impl Story {
             name,
             backends,
             needs: [None; 3],
+            longest: LONGEST,
             tell,
         }
     }
@@ -122,7 +126,7 @@ const fn on_the_host(name: &'static str, tell: fn(Backend) -> Result<()>) -> Sto
     Story::told(name, &[Backend::Fake], tell)
 }
 
-fn main() {
+fn main() -> ExitCode {
     let args = Arguments::from_args();
     let stories = [
         api_clients::STORIES,
@@ -175,104 +179,139 @@ fn main() {
         session_output::STORIES,
         system::STORIES,
     ];
+    let stories: Vec<&Story> = stories.iter().copied().flatten().collect();
     let mut trials = Vec::new();
     for backend in Backend::ALL {
-        let absence = backend.absence();
-        if let Ok(Some(reason)) = &absence {
-            eprintln!("{}: its stories are ignored: {reason}", backend.name());
-        }
-        for story in stories
-            .iter()
-            .copied()
-            .flatten()
-            .filter(|story| story.backends.contains(&backend))
-        {
+        // Asking takes as long as some programs take to start, so only who needs the answer asks.
+        let absence = OnceCell::new();
+        for story in stories.iter().filter(|story| story.backends.contains(&backend)) {
             let name = format!("{}::{}", backend.name(), story.name);
-            let absent = story.needs.into_iter().rev().flatten().map(|need| match need {
-                ROOT => root_absence(),
-                // Asking takes seconds.
-                need if is_of_registry(need) && (args.list || !is_told(&args, &name)) => Ok(None),
-                REGISTRIES => registries_absence(),
-                program => program_absence(program),
-            });
-            let lack = match &absence {
-                Ok(None) => absent.into_iter().find(|absence| !matches!(absence, Ok(None))),
-                _ => None,
-            };
-            if let Some(Ok(Some(reason))) = &lack {
-                eprintln!("{}::{} is ignored: {reason}", backend.name(), story.name);
+            if !is_asked_for(&args, &name) {
+                // libtest-mimic leaves it out, and counts it.
+                trials.push(Trial::test(name, || Err("it was not asked for".into())));
+                continue;
             }
-            trials.push(trial(backend, story, lack.as_ref().unwrap_or(&absence)));
+            let absent = absence.get_or_init(|| backend.absence()).clone();
+            let lack = match absent {
+                Ok(None) => first_lack(story),
+                absent => absent,
+            };
+            let (told, story) = (name.clone(), (story.tell, story.longest));
+            trials.push(trial(name, lack, move || told_to_the_end(&told, story, backend)));
         }
     }
-    libtest_mimic::run(&args, trials).exit();
+    let conclusion = libtest_mimic::run(&args, trials);
+    for line in stalls::repeated().unwrap_or_default() {
+        eprintln!("repeated, or refused to be: {line}");
+    }
+    conclusion.exit_code()
 }
 
-/// Whether a need is one that a registry of packages has to be asked for.
-fn is_of_registry(need: &str) -> bool {
-    need == REGISTRIES || need.starts_with("python:") || need.starts_with("npm:")
+/// What a story lacks here first, if it lacks something.
+fn first_lack(story: &Story) -> Result<Option<String>, Unmet> {
+    let needs = story.needs.into_iter().rev().flatten();
+    let lacks = needs.map(absence_of);
+    lacks
+        .into_iter()
+        .find(|lack| !matches!(lack, Ok(None)))
+        .unwrap_or(Ok(None))
 }
 
-/// Whether the command line asks for a story.
-fn is_told(args: &Arguments, name: &str) -> bool {
+/// Whether the command line asks for a story: to be told, or to be listed.
+fn is_asked_for(args: &Arguments, name: &str) -> bool {
     let fits = |filter: &String| {
-        if args.exact {
-            name == filter
-        } else {
-            name.contains(filter.as_str())
+        // Before the name of an ignored one is the reason.
+        let filter = match filter.starts_with('[') {
+            true => filter.rsplit("] ").next().unwrap_or(filter),
+            false => filter,
+        };
+        match args.exact {
+            true => name == filter,
+            false => name.contains(filter),
         }
     };
     args.filter.as_ref().is_none_or(fits) && !args.skip.iter().any(fits)
 }
 
-/// Why no client of this host's has a registry, if none has.
-fn registries_absence() -> Result<Option<String>> {
-    let stuff = Stuff::found()?;
-    let absences = stuff.absences();
-    if stuff.clients().next().is_none() {
-        return Ok(Some(format!("no registry is reached: {}", absences.join("; "))));
-    }
-    for absence in absences {
-        eprintln!("the stories of packages leave out {absence}");
-    }
-    Ok(None)
-}
-
-fn trial(backend: Backend, story: &Story, absence: &Result<Option<String>>) -> Trial {
-    let name = format!("{}::{}", backend.name(), story.name);
-    let tell = story.tell;
-    match absence {
-        Ok(None) => {
-            let told = name.clone();
-            Trial::test(name, move || {
-                let mut outcome = told_once(tell, backend);
-                if let Err(why) = &outcome
-                    && backend == Backend::Tcg
-                    && STALLS.iter().any(|stall| why.contains(stall))
-                {
-                    eprintln!("{told} is told once more: QEMU's vsock device stalled: {why}");
-                    outcome = told_once(tell, backend);
-                }
-                outcome.map_err(Failed::from)
-            })
-        }
-        Ok(Some(_)) => Trial::test(name, || Ok(())).with_ignored_flag(true),
-        Err(error) => {
-            let why = error.to_string();
-            Trial::test(name, move || Err(Failed::from(why)))
-        }
+/// Tells a story, and once more if what failed was QEMU's vsock device.
+fn told_to_the_end(name: &str, story: Told, backend: Backend) -> Result<(), Failed> {
+    let failure = match told_once(name, story, backend) {
+        Ok(()) => return Ok(()),
+        Err(failure) => failure,
+    };
+    let Some(stall) = failure.stall.filter(|_| backend == Backend::Tcg) else {
+        return Err(failure.words.into());
+    };
+    if stalls::repeat(name, &stall).unwrap_or(false) {
+        eprintln!("{name} is repeated: {stall}\n{}", failure.words);
+        told_once(name, story, backend).map_err(|failure| failure.words.into())
+    } else {
+        let words = failure.words;
+        let most = stalls::AT_MOST;
+        Err(format!("{stall}; {most} stories of this run were repeated for that already\n{words}").into())
     }
 }
 
-/// Tells a story; one that fails has all reasons with it, and what its daemons said.
-fn told_once(tell: fn(Backend) -> Result<()>, backend: Backend) -> Result<(), String> {
-    last_words::take();
-    let outcome = tell(backend);
-    let words = last_words::take();
-    outcome.map_err(|error| {
-        if words.is_empty() {
-            return format!("{error:#}");
+/// What is told, and how long it may take.
+type Told = (fn(Backend) -> Result<()>, Duration);
+
+/// Why a story failed, with the ends of its logs.
+struct Failure {
+    words: String,
+    /// What was wrong with the vsock device, if that was it.
+    stall: Option<String>,
+}
+
+fn told_once(name: &str, (tell, longest): Told, backend: Backend) -> Result<(), Failure> {
+    let scenario = evidence::begin(name).map_err(|error| Failure {
+        words: format!("{error:#}"),
+        stall: None,
+    })?;
+    let (ended, is_over) = mpsc::channel::<()>();
+    let watched = &scenario;
+    let outcome = std::thread::scope(|scope| {
+        let watch = scope.spawn(move || cut_off(watched, longest, &is_over));
+        let outcome = catch_unwind(AssertUnwindSafe(|| tell(backend)));
+        drop(ended);
+        (outcome, watch.join().unwrap_or(false))
+    });
+    let error = match outcome {
+        (Ok(Ok(())), false) => {
+            scenario.passed();
+            return Ok(());
         }
-        format!("{error:#}\nthe end of the daemons' logs:{words}")
+        (Ok(Ok(())), true) => format!("it took longer than {} s", longest.as_secs()),
+        (Ok(Err(error)), true) => format!("it took longer than {} s: {error:#}", longest.as_secs()),
+        (Ok(Err(error)), false) => format!("{error:#}"),
+        (Err(panic), _) => panic_words(&*panic),
+    };
+    let stall = scenario.stall();
+    let stall =
+        stall.or_else(|| stalls::is_reported(&error).then(|| "the daemon reached no agent".to_owned()));
+    let evidence = scenario.failed(&error);
+    Err(Failure {
+        words: format!("{error}\n{evidence}"),
+        stall,
     })
+}
+
+/// Waits for the end of a scenario, and cuts it off when it takes too long. Whether it did is returned.
+fn cut_off(scenario: &Scenario, longest: Duration, is_over: &mpsc::Receiver<()>) -> bool {
+    if is_over.recv_timeout(longest) != Err(RecvTimeoutError::Timeout) {
+        return false;
+    }
+    scenario.cut_off();
+    if is_over.recv_timeout(ENDING) == Err(RecvTimeoutError::Timeout) && std::env::var_os("NEXTEST").is_some()
+    {
+        let why = format!("it took longer than {} s, and does not end", longest.as_secs());
+        eprintln!("{why}\n{}", scenario.failed(&why));
+        std::process::exit(1);
+    }
+    true
+}
+
+fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("it panicked: {}", text.unwrap_or("without a word"))
 }

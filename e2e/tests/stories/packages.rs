@@ -1,12 +1,10 @@
 //! Packages from the registries that this host's clients are set up for: how far real networks let real clients come.
 
-use std::sync::{Mutex, PoisonError};
-
 use anyhow::{Result, bail, ensure};
 use banger_e2e::packages::Stuff;
-use banger_e2e::{Backend, Home, Image, Uplink};
+use banger_e2e::{Backend, Home, Image, REGISTRY, Uplink};
 
-use crate::{REGISTRIES, Story};
+use crate::Story;
 
 pub(crate) const STORIES: &[Story] = &[
     packages("packages_are_installed_through_a_rootless_network", rootless),
@@ -17,15 +15,12 @@ pub(crate) const STORIES: &[Story] = &[
 const fn packages(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
     Story::told(name, &[Backend::Firecracker], tell)
         .with("pasta")
-        .with(REGISTRIES)
+        .with(REGISTRY)
         .by_root()
 }
 
-/// One guest at a time asks the registries.
-static ASKING: Mutex<()> = Mutex::new(());
-
 fn installs(home: &Home, backend: Backend) -> Result<()> {
-    let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _asking = Stuff::asking()?;
     let stuff = Stuff::found()?;
     home.create(backend, Image::Clients, "dev", &["--nat", "--memory", "1G"])?;
     let dir = stuff.dir().to_string_lossy().into_owned();

@@ -12,5 +12,5 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     ));
     let metadata = std::fs::metadata(&path).with_context(|| format!("look at {}", path.display()))?;
     let mib = metadata.len() as f64 / f64::from(1 << 20);
-    Ok(vec![Figure::lower("agent.size_mib", "MiB", Some(4.0), &[mib])])
+    Ok(vec![Figure::of("agent.size_mib", &[mib])])
 }

@@ -43,7 +43,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     drop(to);
     ensure!(answering.wait()?.success(), "the guest did not answer to the end");
     Ok(vec![
-        Figure::near("clock.qemu_ratio", "times", 1.0, 0.005, &ratios)
+        Figure::of("clock.qemu_ratio", &ratios)
             .under(Under::Emulation.name())
             .phase("unsure by at most", unsure)
             .phase("each over, s", LONG.as_secs_f64()),

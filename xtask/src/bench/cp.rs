@@ -64,7 +64,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     } else {
         &out
     };
-    let figure = Figure::higher("cp.vs_bare_vsock_ratio", "x", Some(0.9), &worse.ratios())
+    let figure = Figure::of("cp.vs_bare_vsock_ratio", &worse.ratios())
         .under("firecracker")
         .phase("into the guest, x", median_of(into.ratios()))
         .phase("out of it, x", median_of(out.ratios()))

@@ -33,5 +33,5 @@ fn one(name: &'static str, size: u64) -> Result<Figure> {
         used = used.max(file.metadata()?.blocks() * 512);
     }
     let mib = used as f64 / f64::from(1 << 20);
-    Ok(Figure::lower(name, "ms", Some(10.0), &took).phase("host space, MiB", mib))
+    Ok(Figure::of(name, &took).phase("host space, MiB", mib))
 }

@@ -110,7 +110,7 @@ pub(super) fn measure_answer() -> Result<Vec<Figure>> {
         took.push(ms(since.elapsed()));
         ensure!(is_answer(&buffer[..length], id), "a wrong answer");
     }
-    Ok(vec![Figure::lower("dns.answer_ms", "ms", Some(1.0), &took)])
+    Ok(vec![Figure::of("dns.answer_ms", &took)])
 }
 
 /// The highest rate that was held without a loss: the one asked for, doubled as long as all are answered.
@@ -127,7 +127,7 @@ pub(super) fn measure_rate() -> Result<Vec<Figure>> {
         (best, next) = (held, 2 * next);
     }
     let reached = if best.lost == 0 { best.rate } else { 0.0 };
-    let figure = Figure::higher("dns.qps_without_loss", "1/s", Some(f64::from(RATE)), &[reached])
+    let figure = Figure::of("dns.qps_without_loss", &[reached])
         .phase("lost at 10,000 a second", lost)
         .phase("for seconds", best.seconds);
     Ok(vec![figure])

@@ -25,9 +25,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
         ensure!(Command::new("/bin/true").status()?.success());
     }
     let fork = ms(since.elapsed()) / RUNS as f64;
-    Ok(vec![
-        round.figure("exec.over_echo_ms", 2.0, fork, true).under("fake"),
-    ])
+    Ok(vec![round.figure("exec.over_echo_ms", fork, true).under("fake")])
 }
 
 /// In a real guest, warm.
@@ -36,12 +34,8 @@ pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
     let round = Round::measure(&home, "vm")?;
     let fork = guests_fork(&home)?;
     Ok(vec![
-        round
-            .figure("exec.warm_fc_ms", 3.0, fork, false)
-            .under("firecracker"),
-        round
-            .figure("exec.over_echo_ms", 2.0, fork, true)
-            .under("firecracker"),
+        round.figure("exec.warm_fc_ms", fork, false).under("firecracker"),
+        round.figure("exec.over_echo_ms", fork, true).under("firecracker"),
     ])
 }
 
@@ -84,10 +78,10 @@ impl Round {
         })
     }
 
-    fn figure(&self, name: &'static str, target: f64, fork: f64, over_echo: bool) -> Figure {
+    fn figure(&self, name: &'static str, fork: f64, over_echo: bool) -> Figure {
         let less = fork + if over_echo { self.echo } else { 0.0 };
         let over: Vec<f64> = self.exec.iter().map(|exec| exec - less).collect();
-        Figure::lower(name, "ms", Some(target), &over)
+        Figure::of(name, &over)
             .phase("exec, ms", median_of(self.exec.clone()))
             .phase("connect and echo, ms", self.echo)
             .phase("fork and exec, ms", fork)

@@ -28,14 +28,14 @@ pub(super) fn measure_tree() -> Result<Vec<Figure>> {
         .zip(&beside.theirs)
         .map(|(ours, theirs)| ours / theirs)
         .collect();
-    let figure = Figure::lower("ext4.tree_790mb_vs_mkext4_ratio", "times", Some(1.0), &ratios);
+    let figure = Figure::of("ext4.tree_790mb_vs_mkext4_ratio", &ratios);
     Ok(vec![beside.phases(figure)])
 }
 
 pub(super) fn measure_flat() -> Result<Vec<Figure>> {
     let beside = Beside::measure(&Generated::flat())?;
     let seconds: Vec<f64> = beside.ours.iter().map(|ours| ours / 1e3).collect();
-    let figure = Figure::lower("ext4.flat_60k_s", "s", Some(1.2), &seconds);
+    let figure = Figure::of("ext4.flat_60k_s", &seconds);
     Ok(vec![beside.phases(figure)])
 }
 

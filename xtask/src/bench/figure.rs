@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::process::Command;
 
 use anyhow::Result;
 use serde::Serialize;
 
+use super::list::{Bound, listed};
 use crate::repository;
 
 /// One figure, as a line of JSON.
@@ -20,6 +20,8 @@ pub(super) struct Figure {
     /// How far from its target it may be, if it has to be near it.
     #[serde(skip_serializing_if = "Option::is_none")]
     tolerance: Option<f64>,
+    #[serde(skip)]
+    bound: Bound,
     backend: &'static str,
     runs: usize,
     min: f64,
@@ -31,24 +33,24 @@ pub(super) struct Figure {
 }
 
 impl Figure {
-    /// A figure of which less is better: the median of `samples`.
-    pub(super) fn lower(
-        name: &'static str,
-        unit: &'static str,
-        target: Option<f64>,
-        samples: &[f64],
-    ) -> Self {
+    /// The figure of this name: the median of `samples`.
+    ///
+    /// # Panics
+    /// When it is not listed.
+    pub(super) fn of(name: &str, samples: &[f64]) -> Self {
+        let listed = listed(name).unwrap_or_else(|| panic!("{name} is not in the list of figures"));
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);
         let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
         let median = median(&sorted);
         Self {
-            name,
+            name: listed.name,
             value: median,
-            unit,
-            target,
-            better: "lower",
-            tolerance: None,
+            unit: listed.unit,
+            target: listed.bound.target(),
+            better: listed.bound.better(),
+            tolerance: listed.bound.tolerance(),
+            bound: listed.bound,
             backend: "host",
             runs: sorted.len(),
             min: at(0),
@@ -56,36 +58,23 @@ impl Figure {
             max: at(sorted.len().saturating_sub(1)),
             phases: BTreeMap::new(),
             host: host(),
-            commit: commit(),
+            commit: repository::commit(),
         }
     }
 
-    /// The same, of which more is better.
-    pub(super) fn higher(
-        name: &'static str,
-        unit: &'static str,
-        target: Option<f64>,
-        samples: &[f64],
-    ) -> Self {
-        Self {
-            better: "higher",
-            ..Self::lower(name, unit, target, samples)
-        }
+    /// Its name.
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
     }
 
-    /// The same, which has to be near its target.
-    pub(super) fn near(
-        name: &'static str,
-        unit: &'static str,
-        target: f64,
-        tolerance: f64,
-        samples: &[f64],
-    ) -> Self {
-        Self {
-            better: "near",
-            tolerance: Some(tolerance),
-            ..Self::lower(name, unit, Some(target), samples)
-        }
+    /// Whether it keeps its bound, and is a number at all.
+    pub(super) fn is_kept(&self) -> bool {
+        self.bound.is_kept(self.value)
+    }
+
+    /// The same, of an earlier commit.
+    pub(super) fn at(self, commit: String) -> Self {
+        Self { commit, ..self }
     }
 
     /// The same, measured under this backend.
@@ -116,18 +105,10 @@ impl fmt::Display for Figure {
             write!(f, ", {} runs, {:.3} to {:.3}", self.runs, self.min, self.max)?;
         }
         if let Some(target) = self.target {
-            let met = match (self.tolerance, self.better) {
-                (Some(tolerance), _) => (self.value - target).abs() <= tolerance,
-                (None, "lower") => self.value <= target,
-                (None, _) => self.value >= target,
-            };
             let around = self.tolerance.map(|tolerance| format!(" ± {tolerance}"));
             let around = around.unwrap_or_default();
-            write!(
-                f,
-                ", target {target}{around}: {}",
-                if met { "met" } else { "MISSED" }
-            )?;
+            let met = if self.is_kept() { "met" } else { "MISSED" };
+            write!(f, ", target {target}{around}: {met}")?;
         }
         write!(f, ")")?;
         for (name, value) in &self.phases {
@@ -160,14 +141,4 @@ fn host() -> String {
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     format!("{} x {}", cpus, model.map_or("CPU", |(_, model)| model))
-}
-
-fn commit() -> String {
-    let output = Command::new("git")
-        .args(["rev-parse", "--short", "HEAD"])
-        .current_dir(repository::root())
-        .output();
-    output
-        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        .unwrap_or_default()
 }

@@ -40,11 +40,11 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     let lists: Vec<f64> = lists.into_iter().map(ms).collect();
     let slowest = lists.iter().copied().fold(0.0, f64::max);
     Ok(vec![
-        Figure::lower("daemon.peak_hostile_mib", "MiB", Some(100.0), &[mib])
+        Figure::of("daemon.peak_hostile_mib", &[mib])
             .under("fake")
             .phase("largest child, MiB", largest),
         // Of all lists, the slowest counts.
-        Figure::lower("daemon.list_hostile_ms", "ms", Some(100.0), &[slowest])
+        Figure::of("daemon.list_hostile_ms", &[slowest])
             .under("fake")
             .phase("lists", lists.len() as f64)
             .phase("median", median_of(lists)),

@@ -57,7 +57,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
         }
     }
     let ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours / bare).collect();
-    let figure = Figure::higher("net.tap_vs_bare_ratio", "times", Some(0.95), &ratios)
+    let figure = Figure::of("net.tap_vs_bare_ratio", &ratios)
         .under("firecracker")
         .phase("banger, Mbit/s", median_of(ours))
         .phase("bare, Mbit/s", median_of(bare));

@@ -23,14 +23,12 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     let servers = Servers::start(&home)?;
     let published = Times::measure(&servers.published(&home)?)?;
     let direct = Times::measure(&servers.ports)?;
-    let figure = published
-        .figure()
-        .under("fake")
-        .phase("direct, from it, Mbit/s", median_of(direct.from.clone()))
-        .phase("direct, to it, Mbit/s", direct.to)
-        .phase("direct, connection and byte, ms", direct.connection)
-        .phase("direct, byte there and back, ms", direct.round);
-    Ok(vec![figure])
+    let direct = [&direct.from, &direct.to, &direct.connection, &direct.round]
+        .map(|samples| median_of(samples.clone()));
+    let figures = published.figures().into_iter().zip(direct);
+    Ok(figures
+        .map(|(figure, direct)| figure.under("fake").phase("direct", direct))
+        .collect())
 }
 
 /// In a real guest.
@@ -38,7 +36,8 @@ pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
     let home = Home::with_vm(Under::Firecracker, "256M")?;
     let servers = Servers::start(&home)?;
     let times = Times::measure(&servers.published(&home)?)?;
-    Ok(vec![times.figure().under("firecracker")])
+    let figures = times.figures().into_iter();
+    Ok(figures.map(|figure| figure.under("firecracker")).collect())
 }
 
 /// Servers in a guest: one that sends without end, one that takes all, one that sends back.
@@ -129,9 +128,9 @@ fn connect(port: u16) -> Result<TcpStream> {
 /// What was measured.
 struct Times {
     from: Vec<f64>,
-    to: f64,
-    connection: f64,
-    round: f64,
+    to: Vec<f64>,
+    connection: Vec<f64>,
+    round: Vec<f64>,
 }
 
 impl Times {
@@ -155,17 +154,20 @@ impl Times {
         }
         Ok(Self {
             from,
-            to: median_of(to),
-            connection: median_of(connection),
-            round: median_of(round),
+            to,
+            connection,
+            round,
         })
     }
 
-    fn figure(&self) -> Figure {
-        Figure::higher("net.publish_mbit", "Mbit/s", None, &self.from)
-            .phase("to it, Mbit/s", self.to)
-            .phase("connection and byte, ms", self.connection)
-            .phase("byte there and back, ms", self.round)
+    /// From the guest and to it, a connection with its first byte, and a byte there and back.
+    fn figures(&self) -> [Figure; 4] {
+        [
+            Figure::of("net.publish_mbit", &self.from),
+            Figure::of("net.publish_to_mbit", &self.to),
+            Figure::of("net.publish_connection_ms", &self.connection),
+            Figure::of("net.publish_round_ms", &self.round),
+        ]
     }
 }
 

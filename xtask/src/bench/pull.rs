@@ -26,9 +26,9 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     let registry = Registry::start()?;
     let mut figures = Vec::new();
     let mut peak = 0.0;
-    for (name, count, bound, cores) in [
-        ("pull.one_layer_vs_decode_ratio", 1, 1.15, 1),
-        ("pull.five_layer_vs_decode_ratio", 5, 1.25, cores()),
+    for (name, count, cores) in [
+        ("pull.one_layer_vs_decode_ratio", 1, 1),
+        ("pull.five_layer_vs_decode_ratio", 5, cores()),
     ] {
         let layout = layout(&tar, count, &dir)?;
         let image = format!("debian-{count}");
@@ -42,14 +42,14 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
             .map(|(pull, floor)| pull / floor)
             .collect();
         figures.push(
-            Figure::lower(name, "times", Some(bound), &ratios)
+            Figure::of(name, &ratios)
                 .phase("pull, ms", median_of(pulls))
                 .phase("decode and hash, ms", median_of(floors))
                 .phase("cores", cores as f64),
         );
         peak = f64::max(peak, status_kib(home.daemon()?, "VmHWM")? / 1024.0);
     }
-    figures.push(Figure::lower("pull.peak_mib", "MiB", Some(128.0), &[peak]));
+    figures.push(Figure::of("pull.peak_mib", &[peak]));
     Ok(figures)
 }
 
@@ -63,7 +63,7 @@ pub(super) fn measure_unchanged() -> Result<Vec<Figure>> {
     let again: Vec<f64> = (0..20)
         .map(|_| home.time(&pull).map(|(took, _)| ms(took)))
         .collect::<Result<_>>()?;
-    Ok(vec![Figure::lower("pull.unchanged_ms", "ms", Some(50.0), &again)])
+    Ok(vec![Figure::of("pull.unchanged_ms", &again)])
 }
 
 /// Pulls and floors in turn; the first of each fills the page cache.
@@ -135,7 +135,7 @@ fn cores() -> usize {
 
 /// Beside the usual chain of tools: copy, unpack, make a file system.
 pub(super) fn measure_tools() -> Result<Vec<Figure>> {
-    against("pull.vs_umoci_mke2fs_ratio", 8.0, |reference, dir| {
+    against("pull.vs_umoci_mke2fs_ratio", |reference, dir| {
         let layout = dir.join("layout");
         run(Command::new("skopeo")
             .args(["copy", "--quiet", "--src-tls-verify=false"])
@@ -166,7 +166,7 @@ pub(super) fn measure_microsandbox() -> Result<Vec<Figure>> {
     // All it has is in `$HOME/.microsandbox`. That stays, as our daemon does: with `--force` it fetches the layer and
     // makes its image of it again, which its registry's log shows, and need not make its database again.
     let home = tempfile::tempdir_in(repository::root().join("target/bench"))?;
-    against("pull.vs_microsandbox_ratio", 1.5, |reference, _| {
+    against("pull.vs_microsandbox_ratio", |reference, _| {
         run(Command::new(&program)
             .args(["pull", "--quiet", "--insecure", "--force", reference])
             .env("HOME", home.path()))?;
@@ -179,7 +179,7 @@ pub(super) fn measure_microsandbox() -> Result<Vec<Figure>> {
 }
 
 /// Our pull and another's, in turn.
-fn against(name: &'static str, bound: f64, other: impl Fn(&str, &Path) -> Result<()>) -> Result<Vec<Figure>> {
+fn against(name: &'static str, other: impl Fn(&str, &Path) -> Result<()>) -> Result<Vec<Figure>> {
     let bench = repository::root().join("target/bench");
     let registry = Registry::start()?;
     registry.push(&layout(&debian()?, 1, &bench)?, "debian")?;
@@ -211,7 +211,7 @@ fn against(name: &'static str, bound: f64, other: impl Fn(&str, &Path) -> Result
     }
     let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(our, their)| their / our).collect();
     Ok(vec![
-        Figure::higher(name, "times", Some(bound), &ratios)
+        Figure::of(name, &ratios)
             .phase("pull, ms", median_of(ours))
             .phase("theirs, ms", median_of(theirs)),
     ])

@@ -34,7 +34,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     let filter = lines(&model, "nft", &[])?;
     let all = [program, netlink, network];
     let code = all.iter().map(|lines| lines.code).sum();
-    let figure = Figure::lower("root.lines", "lines", Some(4000.0), &[code])
+    let figure = Figure::of("root.lines", &[code])
         .phase("code", code)
         .phase("with_comments", all.iter().map(|lines| lines.all).sum())
         .phase("code_of_the_program", program.code)

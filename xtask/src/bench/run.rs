@@ -37,8 +37,8 @@ pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
         }
     }
     Ok(vec![
-        Figure::lower("run.true_fc_ms", "ms", Some(450.0), &ran).under("firecracker"),
-        Figure::lower("vm.delete_fc_ms", "ms", Some(60.0), &deleted).under("firecracker"),
+        Figure::of("run.true_fc_ms", &ran).under("firecracker"),
+        Figure::of("vm.delete_fc_ms", &deleted).under("firecracker"),
     ])
 }
 
@@ -61,7 +61,7 @@ pub(super) fn measure_emulated() -> Result<Vec<Figure>> {
         .machine
         .map(|machine| machine.stages_micros)
         .unwrap_or_default();
-    let figure = Figure::lower("run.cold_tcg_s", "s", None, &ran).under("qemu tcg");
+    let figure = Figure::of("run.cold_tcg_s", &ran).under("qemu tcg");
     Ok(vec![
         stages.into_iter().fold(figure, |figure, (stage, micros)| {
             figure.phase(&format!("{stage}, s"), micros as f64 / 1e6)

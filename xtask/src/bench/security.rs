@@ -32,7 +32,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     };
     #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
     let figure = boundaries.iter().fold(
-        Figure::higher("security.cases", "cases", Some(120.0), &[cases.len() as f64]),
+        Figure::of("security.cases", &[cases.len() as f64]),
         |figure, boundary| figure.phase(boundary, count(boundary) as f64),
     );
     Ok(vec![figure])

@@ -2,9 +2,10 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::time::Instant;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use banger_guest_api::{Channel, Decoder, SessionOutput, SessionStream};
 
 use super::exec::{ask_health, upgraded};
@@ -12,6 +13,9 @@ use super::figure::{Figure, median_of};
 use super::home::{Home, Under, ms};
 
 const RUNS: usize = 100;
+
+/// How often a session writes all it can, with and without a client.
+const FLOODS: usize = 3;
 
 /// Sessions that are kept, and what each has written.
 const SESSIONS: usize = 100;
@@ -51,7 +55,7 @@ fn attach(home: &Home) -> Result<Figure> {
             echoed.push(ms(since.elapsed()));
         }
     }
-    Ok(Figure::lower("session.attach_ms", "ms", Some(20.0), &attached)
+    Ok(Figure::of("session.attach_ms", &attached)
         .phase("connect to the agent and echo, ms", median_of(echoed)))
 }
 
@@ -73,6 +77,93 @@ fn first_byte(daemon: &Path) -> Result<()> {
         ensure!(read > 0, "the stream ended");
         decoder.extend(&buffer[..read]);
     }
+}
+
+/// On the host's side alone.
+pub(super) fn measure_flood() -> Result<Vec<Figure>> {
+    let home = Home::with_vm(Under::Fake, "256M")?;
+    Ok(vec![flood(&home, 20_000_000)?.under("fake")])
+}
+
+/// In a real guest, whose disk is written to.
+pub(super) fn measure_flood_firecracker() -> Result<Vec<Figure>> {
+    let home = Home::with_vm(Under::Firecracker, "1G")?;
+    Ok(vec![flood(&home, 20_000_000)?.under("firecracker")])
+}
+
+/// How long a session takes to write so many lines with a client that reads next to nothing, against nobody who watches.
+fn flood(home: &Home, lines: u64) -> Result<Figure> {
+    let (mut alone, mut watched) = (Vec::new(), Vec::new());
+    for _ in 0..FLOODS {
+        alone.push(written(home, lines, false)?);
+        watched.push(written(home, lines, true)?);
+    }
+    let ratios: Vec<f64> = watched
+        .iter()
+        .zip(&alone)
+        .map(|(watched, alone)| watched / alone)
+        .collect();
+    Ok(Figure::of("session.flood_watched_ratio", &ratios)
+        .phase("with a client that does not read, s", median_of(watched))
+        .phase("with none, s", median_of(alone)))
+}
+
+/// How long it takes by the guest's clock, in seconds.
+fn written(home: &Home, lines: u64, is_watched: bool) -> Result<f64> {
+    let script = format!(
+        "read go; read since rest < /proc/uptime; busybox seq 1 {lines}; read now rest < /proc/uptime; echo $since $now >&2"
+    );
+    home.banger(&[
+        "vm",
+        "session",
+        "start",
+        "vm",
+        "--name",
+        "flood",
+        "--stdin",
+        "pipe",
+        "--log-max",
+        "1G",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ])?;
+    let watcher = is_watched.then(|| {
+        let mut logs = home.command(&["vm", "session", "logs", "vm", "flood", "-f"]);
+        // What it is sent fills the pipe, and then it waits.
+        logs.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+    });
+    let watcher = watcher.transpose()?;
+    while is_watched && clients(home)? == 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    home.banger(&["vm", "session", "send", "vm", "flood", "go"])?;
+    home.banger(&["vm", "session", "wait", "vm", "flood"])?;
+    if let Some(mut watcher) = watcher {
+        watcher.kill()?;
+        watcher.wait()?;
+    }
+    let said = home.banger(&["vm", "session", "logs", "vm", "flood", "--stream", "stderr"])?;
+    home.banger(&["vm", "session", "rm", "vm", "flood"])?;
+    let said = String::from_utf8(said.stderr)?;
+    let times: Vec<f64> = said
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let [since, now] = times[..] else {
+        bail!("it said {said:?}");
+    };
+    Ok(now - since)
+}
+
+fn clients(home: &Home) -> Result<u64> {
+    let listed = home.banger(&["vm", "session", "list", "vm", "--json"])?;
+    let sessions: serde_json::Value = serde_json::from_slice(&listed.stdout)?;
+    let flood = sessions.as_array().and_then(|sessions| sessions.first());
+    Ok(flood
+        .and_then(|session| session["clients"].as_u64())
+        .unwrap_or_default())
 }
 
 /// In Firecracker's guest.
@@ -102,7 +193,7 @@ fn memory(home: &Home) -> Result<Figure> {
         if sessions.iter().all(|session| session.log.end == WRITTEN) {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
     }
     // PID 1 is the agent's too: it stays as the init of an image that has none.
     let script = "for p in /proc/[0-9]*; do read -r name < $p/cmdline; case $name in @banger-*|/banger/agent*) \
@@ -121,7 +212,7 @@ fn memory(home: &Home) -> Result<Figure> {
         .collect();
     ensure!(kib.len() > SESSIONS, "{} processes were found: {said}", kib.len());
     let mib = kib.iter().sum::<f64>() / 1024.0;
-    Ok(Figure::lower("session.agent_100_mib", "MiB", Some(32.0), &[mib])
+    Ok(Figure::of("session.agent_100_mib", &[mib])
         .phase("processes", kib.len() as f64)
         .phase("largest, MiB", kib.iter().copied().fold(0.0, f64::max) / 1024.0))
 }

@@ -36,7 +36,7 @@ pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
         }
     }
     Ok(vec![
-        Figure::lower("ssh.true_ms", "ms", None, &ssh)
+        Figure::of("ssh.true_ms", &ssh)
             .phase("vm exec, ms", median_of(exec))
             .under("firecracker"),
     ])

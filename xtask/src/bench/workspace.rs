@@ -64,11 +64,11 @@ fn in_guest(under: Under, runs: usize) -> Result<Vec<Figure>> {
     let ratios: Vec<f64> = placed.iter().zip(&cloned).map(|(ours, git)| ours / git).collect();
     let bytes: Vec<f64> = again.iter().map(|(_, bytes)| *bytes).collect();
     Ok(vec![
-        Figure::lower("workspace.prepare_vs_clone_ratio", "times", Some(1.5), &ratios)
+        Figure::of("workspace.prepare_vs_clone_ratio", &ratios)
             .under(under.name())
             .phase("prepare, s", median_of(placed))
             .phase("git clone and cp, s", median_of(cloned)),
-        Figure::lower("workspace.again_bytes", "bytes", None, &bytes)
+        Figure::of("workspace.again_bytes", &bytes)
             .under(under.name())
             .phase("bytes of the ten files", changed as f64)
             .phase("again, s", median_of(again.into_iter().map(|(took, _)| took))),

@@ -93,7 +93,7 @@ impl Files {
             };
             let file = match File::open(&path) {
                 Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if is_absence(&error) => continue,
                 Err(error) => return Err(failed(error)),
             };
             match flock(&file, how) {
@@ -154,8 +154,10 @@ impl Files {
     pub(crate) fn remove(&self) -> Result<(), Error> {
         let _locks = self.lock()?;
         match std::fs::remove_dir_all(&self.dir) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.file_error("remove", source)),
-            _ => Ok(()),
+            Ok(()) => Ok(()),
+            // A create that could not make the directory, since something else was in its way, has nothing to take back.
+            Err(source) if is_absence(&source) => Ok(()),
+            Err(source) => Err(self.file_error("remove", source)),
         }
     }
 
@@ -166,6 +168,14 @@ impl Files {
             source,
         }
     }
+}
+
+/// Whether nothing is there: also when what should be a directory on the way is none.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 fn new_file(path: &Path) -> Result<File, Error> {

@@ -16,47 +16,14 @@ mod service;
 mod wide;
 mod world;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
-
-/// Why these tests cannot run here, if they cannot.
-fn hindrance() -> Option<&'static str> {
-    if !rustix::process::geteuid().is_root() {
-        Some("network namespaces and nftables need root")
-    } else if !["/usr/sbin/nft", "/sbin/nft"]
-        .iter()
-        .any(|nft| Path::new(nft).exists())
-    {
-        Some("there is no nft: scripts/setup.sh test")
-    } else if !Path::new("/dev/net/tun").exists() {
-        Some("there is no /dev/net/tun")
-    } else {
-        None
-    }
-}
-
-macro_rules! trials {
-    ($($module:ident::$name:ident),+ $(,)?) => {
-        [$((concat!(stringify!($module), "::", stringify!($name)), $module::$name as fn())),+]
-    };
-}
+use banger_needs::{Need, tests};
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    // Each has hosts and guests of its own; more at a time only slow each other down.
-    arguments.test_threads.get_or_insert(4);
-    let hindrance = hindrance();
-    let trial = |(name, test): (&str, fn())| {
-        let name = hindrance.map_or_else(|| name.to_owned(), |why| format!("{name} ({why})"));
-        let run = move || {
-            test();
-            Ok(())
-        };
-        Trial::test(name, run).with_ignored_flag(hindrance.is_some())
-    };
-    let trials = trials![
+    // Network namespaces, TAPs and the packet filter.
+    let needs = [Need::Root, Need::Program("nft"), Need::Tun];
+    let all = tests![
         policy::off_reaches_nothing,
         policy::nat_reaches_the_public_internet_as_the_host,
         policy::private_addresses_are_reached_only_when_named,
@@ -114,5 +81,6 @@ fn main() -> ExitCode {
         service::what_it_made_can_be_removed_without_it,
         service::the_hosts_resolver_is_told,
     ];
-    libtest_mimic::run(&arguments, trials.into_iter().map(trial).collect()).exit_code()
+    // Each has hosts and guests of its own; more at a time only slow each other down.
+    banger_needs::run(Some(4), &[(&needs, all)])
 }

@@ -70,20 +70,26 @@ pub(super) fn of_a_fake_prepare(backend: Backend) -> Result<()> {
     let there = in_guest(home.path(), &vm, "/root/repo");
     let path = repository.to_string_lossy().into_owned();
     for victim in ["daemon", "client"] {
+        // Asked for before there is any hurry.
+        let daemon = home.daemon()?;
         let mut client = home
             .command(["vm", "workspace", "prepare", "web", &path])
             .spawn()?;
         let since = Instant::now();
-        while !there.join("f200").exists() && since.elapsed().as_secs() < 60 && client.try_wait()?.is_none() {
-            std::thread::sleep(Duration::from_millis(2));
+        while !there.join("f200").exists() {
+            ensure!(since.elapsed() < PATIENCE, "{victim}: nothing comes");
+            ensure!(client.try_wait()?.is_none(), "{victim}: it was done too early");
+            std::thread::sleep(Duration::from_millis(1));
         }
         match victim {
             "client" => client.kill()?,
-            _ => {
-                home.kill_daemon()?;
-            }
+            _ => daemon.kill()?,
         }
-        client.wait()?;
+        ensure!(!client.wait()?.success(), "{victim}: it ended well");
+        ensure!(
+            !there.join("f399").exists(),
+            "{victim}: all was there before the kill"
+        );
         for file in ["f100", "f300"] {
             let _ = std::fs::remove_file(there.join(file));
         }

@@ -1,0 +1,203 @@
+//! `cargo xtask test`: every test, or the quick ones, under nextest; and at the end what was ignored and why, and which
+//! scenarios were repeated.
+
+mod ignored;
+mod record;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use banger_e2e::stalls;
+
+use self::ignored::Ignored;
+pub(crate) use self::record::{Record, recorded};
+use crate::repository;
+
+/// The tests that are run at every edit: all but those that boot guests, mount images or make networks.
+const QUICK: &str = "not test(/^(tcg|firecracker)::/) & not test(/^\\[.*\\] (tcg|firecracker)::/) \
+                     & not package(banger-ext4) & not (package(banger-image) & kind(test)) \
+                     & not binary(namespaced) & not test(/^fake::.*(often|random|gibibyte)/)";
+
+/// Which tests are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All of them.
+    Full,
+    /// Units, the core and scenarios with the fake backend.
+    Quick,
+}
+
+impl Extent {
+    const fn profile(self) -> &'static str {
+        match self {
+            Self::Full => "default",
+            Self::Quick => "quick",
+        }
+    }
+
+    /// The figure that says how long they take.
+    const fn figure(self) -> &'static str {
+        match self {
+            Self::Full => "test.full_s",
+            Self::Quick => "test.quick_s",
+        }
+    }
+
+    /// Which tests these are, as a filter of nextest's. Those that are ignored here stay out by name: nextest knows no
+    /// reasons, and is told to run ignored tests for the sake of those that need root.
+    fn filter(self, is_root: bool, names: &[String]) -> String {
+        let mut filter = format!("not test(/^\\[{}/)", banger_needs::IGNORED);
+        if !is_root {
+            filter += &format!(" & not test(/{}::/)", ignored::NEEDS_ROOT);
+        }
+        if self == Self::Quick {
+            filter += " & ";
+            filter += QUICK;
+        }
+        if !names.is_empty() {
+            let any: Vec<String> = names.iter().map(|name| format!("test({name})")).collect();
+            filter += &format!(" & ({})", any.join(" | "));
+        }
+        filter
+    }
+}
+
+/// Runs the tests of this extent; those whose names contain one of `names`, if there are any.
+pub(crate) fn run(extent: Extent, names: &[String]) -> Result<()> {
+    let run = format!("{}-{}", std::process::id(), now());
+    if extent == Extent::Full && names.is_empty() {
+        // The record of attack cases begins anew: what did not run counts nothing.
+        let _ = std::fs::remove_dir_all(banger_cases::directory());
+    }
+    // What is not required may be missing; where it is, those tests are run, and fail.
+    let is_root = rustix::process::geteuid().is_root() || is_required("root");
+    let filter = extent.filter(is_root, names);
+    nextest(extent, &["run", "--no-run"])?;
+    let ignored = Ignored::list(
+        &nextest_output(extent, &["list", "--message-format", "json"])?,
+        is_root,
+    )?;
+    let since = Instant::now();
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get) * 2;
+    let passed = repository::cargo()
+        .args(["nextest", "run", "--workspace", "--profile", extent.profile()])
+        .args(["--run-ignored", "all", "--no-fail-fast", "--filterset", &filter])
+        .args(["--test-threads", &threads.to_string()])
+        .env(stalls::RUN, &run)
+        .status()
+        .context("run `cargo nextest`")?
+        .success();
+    let took = since.elapsed();
+    let ignored = match extent {
+        Extent::Full => ignored,
+        Extent::Quick => ignored.of_the_fake(),
+    };
+    print!("{ignored}");
+    ignored.write_junit(
+        &repository::root()
+            .join("target/nextest")
+            .join(extent.profile())
+            .join("junit.xml"),
+    )?;
+    let repeated = stalls::repeated_in(&repository::root().join("target/e2e"), &run);
+    if !repeated.is_empty() {
+        println!(
+            "{} scenarios met the known fault of QEMU's vsock device, of at most {}:\n  {}",
+            repeated.len(),
+            stalls::AT_MOST,
+            repeated.join("\n  ")
+        );
+    }
+    println!(
+        "tests: {:.0} s, JUnit in target/nextest/{}/junit.xml",
+        took.as_secs_f64(),
+        extent.profile()
+    );
+    ensure!(
+        repeated.len() <= stalls::AT_MOST,
+        "more than {} scenarios met the known fault of QEMU's vsock device",
+        stalls::AT_MOST
+    );
+    if !passed {
+        let failed = repository::root().join("target/e2e/failed");
+        bail!(
+            "tests failed; scenarios leave their evidence in {}",
+            failed.display()
+        );
+    }
+    if names.is_empty() {
+        Record::new(took).write(extent.figure())?;
+    }
+    Ok(())
+}
+
+/// Seconds of now: no earlier run of this process id had it.
+fn now() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs()
+}
+
+fn is_required(need: &str) -> bool {
+    let required = std::env::var(banger_needs::REQUIRE).unwrap_or_default();
+    required
+        .split(',')
+        .any(|word| word.trim() == need || word.trim() == "all")
+}
+
+fn nextest(extent: Extent, args: &[&str]) -> Result<()> {
+    let status = repository::cargo()
+        .arg("nextest")
+        .args(args)
+        .args(["--workspace", "--profile", extent.profile()])
+        .status()
+        .context("run `cargo nextest`")?;
+    ensure!(
+        status.success(),
+        "`cargo nextest {}` failed; scripts/setup.sh test installs nextest",
+        args.join(" ")
+    );
+    Ok(())
+}
+
+fn nextest_output(extent: Extent, args: &[&str]) -> Result<String> {
+    let output = repository::cargo()
+        .arg("nextest")
+        .args(args)
+        .args([
+            "--workspace",
+            "--run-ignored",
+            "all",
+            "--profile",
+            extent.profile(),
+        ])
+        .output()
+        .context("run `cargo nextest`")?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "`cargo nextest {}`: {words}",
+        args.join(" ")
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Where records of figures that tests take are.
+fn records() -> PathBuf {
+    repository::root().join("target/bench")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_leaves_out_what_cannot_run() {
+        let full = Extent::Full.filter(true, &[]);
+        assert_eq!(full, "not test(/^\\[ignored: /)");
+        let user = Extent::Full.filter(false, &["copy".to_owned(), "sync".to_owned()]);
+        assert_eq!(
+            user,
+            "not test(/^\\[ignored: /) & not test(/needs_root::/) & (test(copy) | test(sync))"
+        );
+    }
+}
