@@ -5,11 +5,49 @@ use serde::{Deserialize, Serialize};
 /// What `bangerd` exits with when another one serves the user: `EX_TEMPFAIL` of sysexits(3).
 pub const ANOTHER_RUNS: u8 = 75;
 
+/// The version of the API. Whoever adds to the API raises `minor`; whoever changes or removes what there is raises `major`. A client
+/// understands each daemon of its own major version whose minor version is not lower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ApiVersion {
+    /// Raised by what an earlier client does not understand.
+    pub major: u32,
+    /// Raised by what an earlier client does not need.
+    pub minor: u32,
+}
+
+impl ApiVersion {
+    /// That of this crate.
+    pub const CURRENT: Self = Self { major: 1, minor: 0 };
+
+    /// Before there were versions.
+    pub const NONE: Self = Self { major: 0, minor: 0 };
+
+    /// Whether a client of this version understands a daemon of that one.
+    pub const fn understands(self, daemon: Self) -> bool {
+        self.major == daemon.major && self.minor <= daemon.minor
+    }
+}
+
+impl Default for ApiVersion {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl std::fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
 /// Which daemon answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Version {
     /// banger's version.
     pub version: String,
+    /// The version of its API; 0.0 in daemons that had none.
+    #[serde(default)]
+    pub api: ApiVersion,
     /// What tells two builds of one version apart: see [`Version::build_of`].
     pub build: String,
     /// Process id of the daemon.

@@ -36,7 +36,7 @@ pub use catalog::{
     CatalogImage, CatalogKernel, ImagePublish, KernelPublish, KernelPull, KernelPulled, Presence, Published,
     SigningKey,
 };
-pub use daemon::{ANOTHER_RUNS, Check, CheckStatus, DaemonStop, DoctorReport, Version};
+pub use daemon::{ANOTHER_RUNS, ApiVersion, Check, CheckStatus, DaemonStop, DoctorReport, Version};
 pub use egress::{EVENT_FLOW, EVENT_GAP, EgressGap, EgressQuery, FlowVerdict, VmFlow, VmLearned};
 pub use forward::{ForwardAdd, ForwardRemove, ForwardState, GuestProcess, HttpGuess, VmForward, VmPort};
 pub use helper::{HelperMember, HelperNetwork, HelperReport, HelperState};
@@ -54,8 +54,8 @@ pub use repository::{
 pub use session::{VmSession, VmSessionLog, VmSessionState, VmSessionUsage};
 pub use ssh::{SshAccess, SshStart};
 pub use vm::{
-    LogQuery, LogSource, Machine, MachineProcess, Prune, Pruned, Vm, VmCommit, VmCreate, VmNetwork,
-    VmRestart, VmSet, VmStart, VmStop,
+    LogQuery, LogSource, Machine, MachineProcess, Prune, Pruned, Vm, VmCommit, VmCreate, VmDelete, VmNetwork,
+    VmRestart, VmSet, VmStart, VmStop, VmStopped, VmWork,
 };
 pub use workspace::{
     PulledRef, Unsaved, UnsavedWorkspace, WorkspaceApplied, WorkspaceChange, WorkspaceEntry, WorkspaceMode,

@@ -7,7 +7,7 @@ use banger_model::network::NetMode;
 use banger_model::{ByteSize, Forward, ImageName, KernelName, Phase, VmName, VmmChoice, VmmKind, WaitFor};
 use serde::{Deserialize, Serialize};
 
-use crate::{ErrorBody, RepositoryConfig, VmForward};
+use crate::{ErrorBody, RepositoryConfig, UnsavedWorkspace, VmForward, WorkspacePulled};
 
 /// A VM as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -219,6 +219,35 @@ impl Default for VmStop {
     fn default() -> Self {
         Self { grace_ms: 30_000 }
     }
+}
+
+/// How a VM is deleted: the query of `DELETE /v1/vms/{name}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmDelete {
+    /// Delete the VM although it runs, or has work that was not brought back.
+    pub force: bool,
+}
+
+/// What became of a VM's work when the VM was stopped or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct VmWork {
+    /// What was pulled first, because the configuration says so (`auto_export`).
+    pub pulled: Vec<WorkspacePulled>,
+    /// What the host does not have: it is on the disk of a VM that was stopped, and lost with one that was deleted.
+    pub left: Vec<UnsavedWorkspace>,
+    /// Why a pull failed, in the order of what is left.
+    pub failures: Vec<ErrorBody>,
+}
+
+/// A VM that was stopped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct VmStopped {
+    /// The VM.
+    #[serde(flatten)]
+    pub vm: Vm,
+    /// What became of its work.
+    pub work: VmWork,
 }
 
 /// Stops and starts a VM.

@@ -1,4 +1,5 @@
-//! The daemon as a command finds it: started when none runs, replaced when it is of another build.
+//! The daemon as a command finds it: started when none runs, replaced when it is older than this program. One of another build is as good
+//! as ours when it speaks our API: two installations do not take the daemon from each other.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use banger_api::client::{Client, ClientError};
-use banger_api::{Paths, Version};
+use banger_api::{ApiVersion, Paths, Version};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -30,13 +31,15 @@ const INTERVAL: Duration = Duration::from_millis(40);
 /// A log that has grown beyond this is put aside when a daemon starts.
 const LONG_LOG: u64 = 8 << 20;
 
-/// A client of a daemon that runs and is of our build.
+/// A client of a daemon that runs and speaks our API.
 pub(crate) async fn connect() -> Result<Client, Failure> {
     let paths = Paths::from_env()?;
     let program = program()?;
     if let (client, Some(version)) = find(&paths).await? {
-        let why = if !is_ours(&version, &program) {
-            "which is of another build".to_owned()
+        let why = if is_older(&version) {
+            format!("which is version {} and older than this banger", version.version)
+        } else if !ApiVersion::CURRENT.understands(version.api) {
+            return Err(unintelligible(&version));
         } else if let Some(group) = lacking_group(&version) {
             format!("which does not have your group {group}, of /dev/kvm")
         } else {
@@ -131,9 +134,32 @@ pub(crate) fn program() -> Result<PathBuf, Failure> {
     })
 }
 
-fn is_ours(version: &Version, program: &Path) -> bool {
-    // A program that cannot be looked at is not started either: better the one that runs.
-    Version::build_of(program).is_ok_and(|build| build == version.build) || !program.exists()
+/// Whether a daemon is older than this program, by its version or its API's.
+fn is_older(daemon: &Version) -> bool {
+    numbers(&daemon.version) < numbers(env!("CARGO_PKG_VERSION")) || daemon.api < ApiVersion::CURRENT
+}
+
+/// The numbers of a version, `1.2.3`. What stands behind them does not make one older.
+fn numbers(version: &str) -> Vec<u64> {
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    core.split('.')
+        .map(|number| number.parse().unwrap_or(0))
+        .collect()
+}
+
+fn unintelligible(daemon: &Version) -> Failure {
+    let message = format!(
+        "bangerd {} speaks API {}, and this banger {} speaks API {}",
+        daemon.version,
+        daemon.api,
+        env!("CARGO_PKG_VERSION"),
+        ApiVersion::CURRENT
+    );
+    let hint = format!(
+        "use the banger of version {}, or replace the daemon by this one: `banger daemon stop`, and the next command starts it",
+        daemon.version
+    );
+    Failure::new(message, &[&hint]).exiting(crate::exit::CONFLICT)
 }
 
 /// Waits until a daemon that was asked to stop has gone.

@@ -16,6 +16,7 @@ use crate::config::{Config, NetworkChoice};
 use crate::error::{Describe, chain};
 use crate::network::{self, Answers, Network, Seen};
 use crate::programs;
+use crate::vm::Vms;
 
 /// Free space below which images and disks soon do not fit.
 const LITTLE_SPACE: u64 = 5 << 30;
@@ -48,6 +49,19 @@ pub(crate) fn examine(paths: &Paths, network: &Network) -> DoctorReport {
         usable,
         checks,
     }
+}
+
+/// Examines the host, and what a daemon knows beside that: how its machines are confined.
+pub(crate) fn examine_with(vms: &Vms) -> DoctorReport {
+    let context = vms.context();
+    let mut report = examine(&context.paths, &context.network);
+    let machines = vms.list().into_iter().filter_map(|handle| {
+        let state = handle.state();
+        Some((state.spec.name.to_string(), state.live?.processes()))
+    });
+    let processes: Vec<_> = machines.collect();
+    report.checks.push(check_confinement(&processes));
+    report
 }
 
 /// Which VMM `auto` picks.
@@ -420,7 +434,7 @@ fn failed(name: &str, message: impl Into<String>, fix: impl Into<String>) -> Che
 }
 
 /// Whether the machines that run are confined as banger confines them, as the kernel has it.
-pub(crate) fn check_confinement(machines: &[(String, Vec<MachineProcess>)]) -> Check {
+fn check_confinement(machines: &[(String, Vec<MachineProcess>)]) -> Check {
     let weak: Vec<String> = machines
         .iter()
         .flat_map(|(name, processes)| {

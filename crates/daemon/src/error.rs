@@ -13,20 +13,55 @@ pub(crate) trait Describe: Error {
     fn hints(&self) -> Vec<String>;
     /// The end of the log that tells more.
     fn log(&self) -> Option<String>;
+    /// Deeper causes, outermost first.
+    fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            causes.push(cause.to_string());
+            source = cause.source();
+        }
+        causes
+    }
+}
+
+/// One that was described already stays as it is.
+impl Describe for ErrorBody {
+    fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.hints.clone()
+    }
+
+    fn log(&self) -> Option<String> {
+        self.log.clone()
+    }
+
+    fn causes(&self) -> Vec<String> {
+        self.causes.clone()
+    }
+}
+
+/// Results of services: their typed error becomes the body that a client gets.
+pub(crate) trait Described<T> {
+    /// The same with a described error.
+    fn described(self) -> Result<T, ErrorBody>;
+}
+
+impl<T, E: Describe> Described<T> for Result<T, E> {
+    fn described(self) -> Result<T, ErrorBody> {
+        self.map_err(|error| body(&error))
+    }
 }
 
 /// The body that a client gets for `error`: its message, and the messages of its sources as causes.
 pub(crate) fn body(error: &dyn Describe) -> ErrorBody {
-    let mut causes = Vec::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        causes.push(cause.to_string());
-        source = cause.source();
-    }
     ErrorBody {
         code: error.code(),
         message: error.to_string(),
-        causes,
+        causes: error.causes(),
         hints: error.hints(),
         log: error.log(),
     }

@@ -19,10 +19,10 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
 
 use self::budget::{Budget, Unfit};
 use self::metered::Metered;
+pub(crate) use self::stream::AgentStream;
 use crate::error::Describe;
 
 pub(crate) mod budget;
@@ -31,6 +31,7 @@ mod files;
 mod metered;
 mod secrets;
 mod sessions;
+mod stream;
 
 pub(crate) use self::events::Events;
 
@@ -88,15 +89,6 @@ pub(crate) enum Error {
     /// The agent did not switch to frames.
     #[error("the guest's agent did not open a stream to {asked}: it answered {status}")]
     NoUpgrade { asked: &'static str, status: StatusCode },
-}
-
-/// A connection into the guest: frames of `tunnel_v1`.
-#[derive(Debug)]
-pub(crate) struct Tunnel {
-    /// Its bytes.
-    pub(crate) stream: UnixStream,
-    /// Those that were read before.
-    pub(crate) sent: Bytes,
 }
 
 /// The agent's own words for why it did not do something.
@@ -218,45 +210,54 @@ impl Guest {
         method: Method,
         route: &'static str,
         query: &str,
-    ) -> Result<Tunnel, Error> {
+    ) -> Result<AgentStream, Error> {
         let request = Request::builder().method(method).uri(format!("{route}?{query}"));
         let request = request.body(empty()).expect("a query that was one already");
-        let upgraded = self.upgraded(asked, request, STDIO_MUX).await?;
-        stream_of(asked, upgraded)
+        self.stream(asked, request, STDIO_MUX).await
     }
 
     /// Starts a command; what comes back carries its frames.
-    pub(crate) async fn exec(&self, exec: &Exec) -> Result<Upgraded, Error> {
+    pub(crate) async fn exec(&self, exec: &Exec) -> Result<AgentStream, Error> {
         let request = json(Method::POST, routes::EXEC, exec);
-        self.upgraded("run a command", request, STDIO_MUX).await
+        self.stream("run a command", request, STDIO_MUX).await
     }
 
     /// Connects to a port of the guest.
-    pub(crate) async fn connect(&self, connect: &Connect) -> Result<Tunnel, Error> {
+    pub(crate) async fn connect(&self, connect: &Connect) -> Result<AgentStream, Error> {
         let request = json(Method::POST, routes::CONNECT, connect);
         self.tunnel("connect to a port", request).await
     }
 
     /// Lets the guest listen at a port as long as the tunnel is kept, which brings a token for each connection.
-    pub(crate) async fn listen(&self, listen: &Listen) -> Result<Tunnel, Error> {
+    pub(crate) async fn listen(&self, listen: &Listen) -> Result<AgentStream, Error> {
         let request = json(Method::POST, routes::LISTEN, listen);
         self.tunnel("listen at a port", request).await
     }
 
     /// Takes a connection that such a port got.
-    pub(crate) async fn take(&self, take: &Take) -> Result<Tunnel, Error> {
+    pub(crate) async fn take(&self, take: &Take) -> Result<AgentStream, Error> {
         let request = json(Method::POST, routes::TAKE, take);
         self.tunnel("hand over a connection", request).await
     }
 
     /// Starts an SSH server; what comes back carries SSH.
-    pub(crate) async fn ssh(&self, ssh: &Ssh) -> Result<Upgraded, Error> {
+    pub(crate) async fn ssh(&self, ssh: &Ssh) -> Result<AgentStream, Error> {
         let request = json(Method::POST, routes::SSH, ssh);
-        self.upgraded("serve SSH", request, SSH).await
+        self.stream("serve SSH", request, SSH).await
     }
 
-    async fn tunnel(&self, asked: &'static str, request: Request<RequestBody>) -> Result<Tunnel, Error> {
-        let upgraded = self.upgraded(asked, request, TUNNEL).await?;
+    async fn tunnel(&self, asked: &'static str, request: Request<RequestBody>) -> Result<AgentStream, Error> {
+        self.stream(asked, request, TUNNEL).await
+    }
+
+    /// The connection that a request asks for, which speaks `protocol`.
+    async fn stream(
+        &self,
+        asked: &'static str,
+        request: Request<RequestBody>,
+        protocol: &'static str,
+    ) -> Result<AgentStream, Error> {
+        let upgraded = self.upgraded(asked, request, protocol).await?;
         stream_of(asked, upgraded)
     }
 
@@ -357,10 +358,10 @@ impl Guest {
 }
 
 /// The connection itself.
-fn stream_of(asked: &'static str, upgraded: Upgraded) -> Result<Tunnel, Error> {
+fn stream_of(asked: &'static str, upgraded: Upgraded) -> Result<AgentStream, Error> {
     let parts = upgraded.downcast::<TokioIo<Metered>>();
     let parts = parts.map_err(|_| Error::Ended { asked })?;
-    Ok(Tunnel {
+    Ok(AgentStream {
         stream: parts.io.into_inner().into_inner(),
         sent: parts.read_buf,
     })

@@ -3,7 +3,9 @@
 //! It is started by `banger` when none runs. It may be killed at any instant: machines run on, and the next daemon
 //! adopts them.
 
+mod access;
 mod backends;
+mod blocking;
 mod catalogs;
 mod clock;
 mod config;
@@ -30,6 +32,7 @@ mod random;
 mod repository;
 mod serve;
 mod ssh;
+mod stores;
 mod vm;
 mod worker;
 mod workspace;
@@ -101,7 +104,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor { json }) => examine(json),
         Some(Command::Helper { owner }) => print(&json(&network::report(owner))),
         Some(Command::Openapi) => print(&banger_api::openapi::document()),
-        Some(Command::ImageWorker) => worker::serve(http::perform),
+        Some(Command::ImageWorker) => worker::serve(stores::perform),
         Some(Command::ConsoleSink { dir }) => keep_console(&dir),
         Some(Command::NetHelper { dir }) => network::serve_own(&dir).map_err(|error| error::body(&error)),
         None => serve::run(args.background),

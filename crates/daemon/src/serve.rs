@@ -13,6 +13,8 @@ use rustix::fs::Mode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 use crate::backends::Backends;
 use crate::clock;
@@ -25,6 +27,7 @@ use crate::network::Network;
 use crate::place::{self, Lock};
 use crate::pulls::Pulls;
 use crate::ssh::Keys;
+use crate::stores;
 use crate::vm::{self, Context, Vms};
 use crate::worker;
 
@@ -67,12 +70,16 @@ pub(crate) fn run(background: bool) -> Result<(), ErrorBody> {
         // It fails for the leader of a process group, who has left its session already.
         let _ = rustix::process::setsid();
     }
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("BANGER_LOG").unwrap_or_else(|_| "info".into()),
-        )
+    // Targets and levels, as `info,bangerd=debug`. Filters by spans' fields would bring regular expressions with them.
+    let levels = std::env::var("BANGER_LOG")
+        .ok()
+        .and_then(|text| text.parse::<Targets>().ok());
+    let levels = levels.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| crate::log::Escaped(io::stderr()))
-        .with_ansi(false)
+        .with_ansi(false);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(levels))
         .init();
     if let Err(error) = take_descriptors() {
         tracing::warn!(%error, "could not take all descriptors there are");
@@ -117,6 +124,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         forwards: Arc::default(),
         network: Network::of_env(&paths),
         ssh: Keys::new(&paths),
+        registry: vm::Registry::default(),
         paths,
     };
     let socket = context.paths.socket();
@@ -143,7 +151,7 @@ async fn serve(background: bool) -> Result<(), Error> {
     let clock = tokio::spawn(clock::keep(Arc::clone(&ours)));
     // An image worker that was killed with an earlier daemon may have left an image without a name. Nobody waits for that.
     let sweeping = Arc::clone(&ours);
-    tokio::task::spawn_blocking(move || http::sweep_images(&sweeping));
+    tokio::task::spawn_blocking(move || stores::images::sweep(&sweeping));
     let server = axum::serve(OwnersOnly(listener), http::router(app));
     tokio::select! {
         result = async { server.await } => result.map_err(|source| Error::System("serve", source))?,

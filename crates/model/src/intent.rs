@@ -60,11 +60,12 @@ pub enum Finish {
     Remove,
 }
 
-/// What a new daemon owes a VM. `removes_on_exit` says that the VM was to go with the command that it was made for, which has
-/// ended with the daemon.
+/// What a new daemon owes a VM. `removes_on_exit` says that the VM goes with the command that it was made for: one that runs
+/// on may have that command in it, which outlives a daemon; one that does not has lost it.
 pub const fn finish(intent: Option<Intent>, removes_on_exit: bool, left: Left) -> Finish {
     match (intent, left) {
         (Some(Intent::Delete), _) => Finish::Remove,
+        (None, Left::Running) => Finish::Adopt,
         _ if removes_on_exit => Finish::Remove,
         (Some(Intent::Stop { grace_ms }), Left::Running) => Finish::End {
             grace_ms: Some(grace_ms),
@@ -72,7 +73,6 @@ pub const fn finish(intent: Option<Intent>, removes_on_exit: bool, left: Left) -
         (Some(Intent::Kill), Left::Running) => Finish::End { grace_ms: None },
         (Some(Intent::Restart { grace_ms }), Left::Running) => Finish::EndAndStart { grace_ms },
         (Some(Intent::Restart { .. }), Left::Nothing | Left::Starting) => Finish::Start,
-        (None, Left::Running) => Finish::Adopt,
         (None | Some(Intent::Stop { .. } | Intent::Kill), Left::Nothing | Left::Starting) => Finish::Rest,
     }
 }

@@ -74,12 +74,48 @@ fn an_upgrade(backend: Backend) -> Result<()> {
         std::fs::copy(built.join(name), dir.path().join(name))?;
     }
     let home = Home::new(&[Image::Busybox])?.with_programs(dir.path());
-    // The home's preparation used another build.
+    // The home's preparation used another build: it speaks the same API, so it stays.
     home.create(backend, Image::Busybox, "vm", &[])?;
     let (daemon, machine) = (home.daemon_pid()?, home.vm("vm")?.machine.context("a machine")?);
     replace(&dir.path().join("bangerd"))?;
-    home.exec("vm", &["true"])?.ok()?.saying("restarting bangerd")?;
-    ensure!(home.daemon_pid()? != daemon);
+    let used = home.exec("vm", &["true"])?.ok()?.stderr;
+    ensure!(
+        used.is_empty() && home.daemon_pid()? == daemon,
+        "it was replaced unasked: {used}"
+    );
+    // A command that runs goes on, and one whose VM goes with it keeps that VM.
+    let repository = home.path().join("repository");
+    std::fs::create_dir(&repository)?;
+    let mut run = home
+        .command([
+            "vm",
+            "run",
+            "--rm",
+            "--name",
+            "made",
+            "--image",
+            "busybox",
+            "--vmm",
+            backend.name(),
+        ])
+        .args(["--kernel", "debian", "--memory", "512M"])
+        .arg(&repository)
+        .args(["--", "sh", "-c", "echo up; read line; echo $line; exit 7"])
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let mut up = [0; 3];
+    std::io::Read::read_exact(run.stdout.as_mut().context("its output")?, &mut up)?;
+    home.banger(["daemon", "restart"])?.ok()?;
+    ensure!(home.daemon_pid()? != daemon, "it was not replaced");
+    ensure!(home.vm("made")?.phase.to_string() == "running");
+    std::io::Write::write_all(run.stdin.as_mut().context("its input")?, b"after the upgrade\n")?;
+    let ended = run.wait_with_output()?;
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    ensure!(
+        ended.status.code() == Some(7) && said == "after the upgrade\n",
+        "{ended:?}"
+    );
+    ensure!(home.vm("made").is_err(), "it did not go with its command");
     ensure!(home.vm("vm")?.machine.context("a machine")?.pid == machine.pid);
     home.end()
 }

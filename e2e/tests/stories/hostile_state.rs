@@ -1,6 +1,8 @@
 //! Who may have the state: one daemon, whatever it is called; the machines of this state, and not of a copy of it.
 
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -242,10 +244,24 @@ fn goes_with_its_command(_: Backend) -> Result<()> {
         until_none(&home)?;
     }
     refused("state", "remove-on-exit.client-killed");
-    let client = begin()?;
-    home.kill_daemon()?;
-    client.wait_with_output()?;
-    until_none(&home)?;
+    // The command outlives a daemon, and its VM with it; then it is killed at the next daemon, or before that comes.
+    for comes_back in [true, false] {
+        let mut client = begin()?;
+        let process = Pid::from_raw(i32::try_from(client.id())?).context("a process id")?;
+        if !comes_back {
+            kill_process(process, Signal::STOP)?;
+        }
+        home.kill_daemon()?;
+        ensure!(
+            home.vm("vm")?.phase.to_string() == "running",
+            "it went with the daemon"
+        );
+        std::thread::sleep(Duration::from_secs(2));
+        ensure!(client.try_wait()?.is_none(), "the command went with the daemon");
+        client.kill()?;
+        client.wait()?;
+        until_none(&home)?;
+    }
     refused("state", "remove-on-exit.daemon-killed");
     home.end()
 }
@@ -290,20 +306,43 @@ fn a_broken_configuration(backend: Backend) -> Result<()> {
 fn open_streams(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
+    // The command line's own streams are handed over to the agent: they go on.
     let mut client = home
-        .command(["vm", "exec", "vm", "--", "sh", "-c", "echo up; sleep 1000"])
+        .command(["vm", "exec", "vm", "--", "sh", "-c", "echo up; read line; exit 9"])
+        .stdin(Stdio::piped())
         .spawn()?;
     std::io::Read::read_exact(client.stdout.as_mut().context("its output")?, &mut [0; 3])?;
+    home.banger(["daemon", "stop"])?.ok()?;
+    home.vm("vm")?;
+    std::io::Write::write_all(client.stdin.as_mut().context("its input")?, b"\n")?;
+    ensure!(client.wait()?.code() == Some(9), "the command was cut off");
+    // Those of a client that takes no descriptors run through the daemon.
+    let relayed = relayed_exec(&home)?;
     let daemon = home.daemon_pid()?;
     home.banger(["daemon", "stop"])?
         .exited(4)?
         .saying("banger daemon stop --force")?;
     ensure!(home.daemon_pid()? == daemon, "the daemon has gone all the same");
-    ensure!(client.try_wait()?.is_none(), "the command has ended");
     home.banger(["daemon", "stop", "--force"])?.ok()?;
-    client.wait()?;
+    drop(relayed);
     home.exec("vm", &["true"])?.ok()?;
     home.end()
+}
+
+/// A command whose stream the daemon relays: plain HTTP with an upgrade.
+fn relayed_exec(home: &Home) -> Result<UnixStream> {
+    let mut stream = UnixStream::connect(home.path().join("run/bangerd.sock"))?;
+    let body = r#"{"argv":["sleep","1000"]}"#;
+    write!(
+        stream,
+        "POST /v1/vms/vm/exec HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: stdio_mux_v1\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    ensure!(&answer == b"HTTP/1.1 101", "{}", String::from_utf8_lossy(&answer));
+    Ok(stream)
 }
 
 fn a_failed_start(_: Backend) -> Result<()> {

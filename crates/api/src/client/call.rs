@@ -55,6 +55,12 @@ impl<R: Route> Call<R> {
         self
     }
 
+    /// The same for a client that takes no descriptor.
+    pub(super) fn relayed(mut self) -> Self {
+        self.protocol = R::Reply::UPGRADES.last().copied();
+        self
+    }
+
     /// The request as HTTP has it.
     pub(super) fn request(self) -> Request<Body> {
         let mut request = Request::builder()

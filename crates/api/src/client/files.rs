@@ -1,21 +1,19 @@
 //! Files that go into a guest and come out of it, through a connection to its agent that the daemon hands over: what is copied
 //! passes no process but this one and the VMM. The connection blocks; it is for threads.
 
-use std::io::{self, BufRead, BufReader, Chain, Cursor, IoSliceMut, Read, Write};
-use std::mem::MaybeUninit;
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use banger_guest_api::{
     Channel, FilesDone, FilesEnd, FrameError, GetFiles, Listed, OfDirectory, PayloadReader, PayloadWriter,
-    PutFiles, handover,
+    PutFiles,
 };
 use banger_model::ErrorCode;
-use hyper_util::rt::TokioIo;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use tokio::sync::mpsc;
 
+use super::handed::Handed;
 use super::{At, Call, Client, ClientError};
 use crate::ErrorBody;
 use crate::routes::reply::HandsOver;
@@ -36,7 +34,7 @@ type Result<T> = std::result::Result<T, ClientError>;
 impl Client {
     /// Copies a tar into a VM.
     pub async fn put_files(&self, name: &str, put: &PutFiles) -> Result<PutStream> {
-        let connection = self.handed(CopyFilesIn.at([name]).query(put)).await?;
+        let connection = self.copied(CopyFilesIn.at([name]).query(put)).await?;
         let end = PayloadReader::new(connection.reader(), Channel::Stdout);
         Ok(PutStream {
             tar: TarWriter(PayloadWriter::new(connection.writer(), Channel::Stdin)),
@@ -47,7 +45,7 @@ impl Client {
 
     /// Copies files out of a VM, as a tar.
     pub async fn get_files(&self, name: &str, get: &GetFiles) -> Result<GetStream> {
-        let connection = self.handed(CopyFilesOut.at([name]).query(get)).await?;
+        let connection = self.copied(CopyFilesOut.at([name]).query(get)).await?;
         Ok(GetStream {
             tar: TarReader(PayloadReader::new(connection.reader(), Channel::Stdout)),
             hangup: connection.hangup(),
@@ -56,7 +54,7 @@ impl Client {
 
     /// What is in a directory of a VM.
     pub async fn list_files(&self, name: &str, of: &OfDirectory) -> Result<Listing> {
-        let connection = self.handed(ListFiles.at([name]).query(of)).await?;
+        let connection = self.copied(ListFiles.at([name]).query(of)).await?;
         let lines = PayloadReader::new(connection.reader(), Channel::Stdout);
         let (to, from) = mpsc::channel(AHEAD);
         std::thread::spawn(move || {
@@ -76,43 +74,11 @@ impl Client {
         self.value(RemoveFiles.at([name]).query(of).bytes(names)).await
     }
 
-    async fn handed<R: Route<Reply: HandsOver>>(&self, call: Call<R>) -> Result<Connection> {
-        let upgraded = self.upgraded(call).await?;
-        let parts = upgraded.downcast::<TokioIo<tokio::net::UnixStream>>();
-        let socket = parts.map_err(|_| ClientError::Ended)?.io.into_inner();
-        let socket = socket.into_std().map_err(ClientError::Stream)?;
-        let taken = tokio::task::spawn_blocking(move || take(socket)).await;
-        taken
-            .map_err(|_| ClientError::Ended)?
-            .map_err(ClientError::Stream)
+    async fn copied<R: Route<Reply: HandsOver>>(&self, call: Call<R>) -> Result<Connection> {
+        let Handed { agent, sent } = self.handed(call).await?;
+        let agent = Half(Arc::new(agent));
+        Ok(Connection { agent, sent })
     }
-}
-
-/// Takes the connection that a daemon hands over.
-fn take(mut daemon: UnixStream) -> io::Result<Connection> {
-    daemon.set_nonblocking(false)?;
-    daemon.write_all(&[handover::READY])?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut length = [0; handover::LENGTH];
-    let received = recvmsg(
-        &daemon,
-        &mut [IoSliceMut::new(&mut length)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC | RecvFlags::WAITALL,
-    )?;
-    let agent = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
-        _ => None,
-    });
-    let agent = agent.ok_or_else(|| io::Error::other("the daemon handed nothing over"))?;
-    daemon.read_exact(&mut length[received.bytes..])?;
-    let mut sent = vec![0; handover::decode_length(length).map_err(io::Error::other)?];
-    daemon.read_exact(&mut sent)?;
-    Ok(Connection {
-        agent: Half(Arc::new(agent.into())),
-        sent,
-    })
 }
 
 /// A connection to an agent, and what it had already sent.

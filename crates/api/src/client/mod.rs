@@ -6,6 +6,7 @@
 mod call;
 mod error;
 mod files;
+mod handed;
 mod routes;
 mod secrets;
 mod sessions;
@@ -32,6 +33,7 @@ use crate::{ErrorBody, Progress};
 
 pub use error::ClientError;
 pub use files::{GetStream, Hangup, Listing, PutEnd, PutStream, TarReader, TarWriter};
+pub use routes::Hold;
 pub use sse::{Egress, EgressEvent};
 pub use stream::{Received, Receiver, Sender, Session};
 

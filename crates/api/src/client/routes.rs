@@ -11,7 +11,10 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use super::{At, Client, ClientError, Egress, Session};
+use super::handed::Handed;
+use super::{At, Call, Client, ClientError, Egress, Session};
+use crate::routes::Route;
+use crate::routes::reply::{self, StdioMux};
 use crate::routes::{
     AddForward, ApplyWorkspace, CommitVm, CreateVm, DeleteVm, ExecVm, GetDoctor, GetLearnedEgress,
     GetRepositoryConfig, GetSshAccess, GetUnsavedWork, GetVersion, GetVm, GetVmLog, GetWorkspace,
@@ -22,18 +25,25 @@ use crate::routes::{
 use crate::{
     DaemonStop, DoctorReport, EgressQuery, ForwardAdd, ForwardRemove, Image, LogQuery, Progress, Prune,
     Pruned, SshAccess, SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit,
-    VmCreate, VmFlow, VmForward, VmLearned, VmPort, VmRestart, VmSet, VmStart, VmStop, Wishes, WishesQuery,
-    WorkspaceApplied, WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest,
-    WorkspaceStatus,
+    VmCreate, VmDelete, VmFlow, VmForward, VmLearned, VmPort, VmRestart, VmSet, VmStart, VmStop, VmStopped,
+    VmWork, Wishes, WishesQuery, WorkspaceApplied, WorkspacePlan, WorkspacePulled, WorkspaceQuery,
+    WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
 };
 
 type Result<T> = std::result::Result<T, ClientError>;
 
-/// A VM that is held.
+/// A VM that is held, as long as this is kept.
 #[derive(Debug)]
 pub struct Hold {
     /// The connection is the response's.
-    _response: Response<Incoming>,
+    response: Response<Incoming>,
+}
+
+impl Hold {
+    /// Returns when nothing holds the VM any more: the VM is gone, or its daemon is.
+    pub async fn ended(&mut self) {
+        while let Some(Ok(_)) = self.response.body_mut().frame().await {}
+    }
 }
 
 /// Every method fails with [`ClientError`]; with [`ClientError::Api`] when the daemon refuses.
@@ -84,7 +94,7 @@ impl Client {
     }
 
     /// Powers a VM off.
-    pub async fn stop_vm(&self, name: &str, stop: &VmStop) -> Result<Vm> {
+    pub async fn stop_vm(&self, name: &str, stop: &VmStop) -> Result<VmStopped> {
         self.value(StopVm.at([name]).json(stop)).await
     }
 
@@ -111,12 +121,12 @@ impl Client {
     /// Holds a VM that is removed on exit: it is removed when what this returns is dropped, or this program ends.
     pub async fn hold_vm(&self, name: &str) -> Result<Hold> {
         let response = self.open(HoldVm.at([name])).await?;
-        Ok(Hold { _response: response })
+        Ok(Hold { response })
     }
 
-    /// Ends and removes a VM.
-    pub async fn delete_vm(&self, name: &str) -> Result<()> {
-        self.open(DeleteVm.at([name])).await.map(drop)
+    /// Deletes a VM. Without `force`, one that runs or has work that was not brought back is kept, with an error.
+    pub async fn delete_vm(&self, name: &str, force: bool) -> Result<VmWork> {
+        self.value(DeleteVm.at([name]).query(&VmDelete { force })).await
     }
 
     /// Removes VMs that do not run.
@@ -141,7 +151,15 @@ impl Client {
 
     /// Starts a command in a VM.
     pub async fn exec(&self, name: &str, exec: &Exec) -> Result<Session> {
-        Ok(Session::new(self.upgraded(ExecVm.at([name]).json(exec)).await?))
+        self.session_on(ExecVm.at([name]).json(exec)).await
+    }
+
+    /// The session that a request asks for.
+    pub(super) async fn session_on<R>(&self, call: Call<R>) -> Result<Session>
+    where
+        R: Route<Reply = reply::Handed<StdioMux>>,
+    {
+        Session::on(self.handed(call).await?).map_err(ClientError::Stream)
     }
 
     /// What SSH clients need on this host.
@@ -153,7 +171,13 @@ impl Client {
     ///
     /// Gives the connection, which blocks, and what was already received on it.
     pub async fn ssh(&self, name: &str, start: &SshStart) -> Result<(StdStream, Bytes)> {
-        let upgraded = self.upgraded(OpenSsh.at([name]).json(start)).await?;
+        let call = OpenSsh.at([name]).json(start);
+        if !start.sshd {
+            let Handed { agent, sent } = self.handed(call).await?;
+            return Ok((agent, sent.into()));
+        }
+        // The image's own server is behind a tunnel, which the daemon has the other end of.
+        let upgraded = self.upgraded(call.relayed()).await?;
         let parts = upgraded.downcast::<TokioIo<UnixStream>>();
         let parts = parts.map_err(|_| ClientError::Ended)?;
         let stream = parts.io.into_inner().into_std().map_err(ClientError::Stream)?;

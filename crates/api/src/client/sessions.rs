@@ -54,7 +54,6 @@ impl Client {
 
     /// Joins a session's streams.
     pub async fn join_session(&self, vm: &str, name: &str, stream: &SessionStream) -> Result<Session> {
-        let call = JoinSession.at([vm, name]).json(stream);
-        Ok(Session::new(self.upgraded(call).await?))
+        self.session_on(JoinSession.at([vm, name]).json(stream)).await
     }
 }

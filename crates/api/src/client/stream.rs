@@ -1,11 +1,11 @@
-//! A command's stream: frames in both directions.
+//! A command's stream: frames in both directions, on a connection to its agent.
 
 use banger_guest_api::{Channel, Control, Decoder, frame};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::net::UnixStream;
 
 use super::ClientError;
+use super::handed::Handed;
 
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
@@ -21,12 +21,12 @@ pub struct Session {
 
 /// What goes to a command.
 #[derive(Debug)]
-pub struct Sender(WriteHalf<TokioIo<Upgraded>>);
+pub struct Sender(WriteHalf<UnixStream>);
 
 /// What comes from a command.
 #[derive(Debug)]
 pub struct Receiver {
-    from: ReadHalf<TokioIo<Upgraded>>,
+    from: ReadHalf<UnixStream>,
     decoder: Decoder,
     buffer: Vec<u8>,
 }
@@ -43,16 +43,22 @@ pub enum Received {
 }
 
 impl Session {
-    pub(super) fn new(upgraded: Upgraded) -> Self {
-        let (from, to) = split(TokioIo::new(upgraded));
-        Self {
+    /// A session on a connection to an agent.
+    pub(super) fn on(handed: Handed) -> std::io::Result<Self> {
+        let Handed { agent, sent } = handed;
+        agent.set_nonblocking(true)?;
+        // Of halves that go at different times neither may close a direction: a vsock of Firecracker's would close both.
+        let (from, to) = split(UnixStream::from_std(agent)?);
+        let mut decoder = Decoder::new();
+        decoder.extend(&sent);
+        Ok(Self {
             sender: Sender(to),
             receiver: Receiver {
                 from,
-                decoder: Decoder::new(),
+                decoder,
                 buffer: vec![0; CHUNK],
             },
-        }
+        })
     }
 }
 

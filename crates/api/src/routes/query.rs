@@ -7,7 +7,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{RefOr, Required};
 
 use crate::openapi::{Schemas, plain_alone};
-use crate::{DaemonStop, EgressQuery, ImageDiff, ImageUpload, LogQuery, WorkspaceQuery};
+use crate::{DaemonStop, EgressQuery, ImageDiff, ImageUpload, LogQuery, VmDelete, WorkspaceQuery};
 
 /// What a route takes in its query; nothing is `()`.
 pub trait Query {
@@ -60,6 +60,7 @@ macro_rules! of_the_agent {
 
 by_serde!(
     DaemonStop,
+    VmDelete,
     EgressQuery,
     ImageDiff,
     ImageUpload,

@@ -8,7 +8,8 @@ use banger_model::Forward;
 
 use super::body::{Bytes, Paths, SecretValue, Tar};
 use super::reply::{
-    Accepted, Events, Flows, HandedOver, Held, Json, List, NoContent, Or, Raw, Ssh, StdioMux, Upgrade, Work,
+    Accepted, Events, Flows, Handed, HandedOver, Held, Json, List, NoContent, Or, Raw, Ssh, StdioMux,
+    Upgrade, Work,
 };
 use super::{Method, Route};
 use crate::openapi::{Described, Schemas};
@@ -17,10 +18,10 @@ use crate::{
     ForwardAdd, ForwardRemove, Image, ImageDiff, ImageDifference, ImageExport, ImageExported, ImageImport,
     ImageInspection, ImagePublish, ImagePull, ImagePulled, ImageRegister, ImageTag, ImageUpload, Kernel,
     KernelImport, KernelPublish, KernelPull, KernelPulled, LogQuery, Prune, Pruned, Published, SshAccess,
-    SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit, VmCreate, VmFlow,
-    VmForward, VmLearned, VmPort, VmRestart, VmSession, VmSet, VmStart, VmStop, Wishes, WishesQuery,
-    WorkspaceApplied, WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest,
-    WorkspaceStatus,
+    SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit, VmCreate, VmDelete,
+    VmFlow, VmForward, VmLearned, VmPort, VmRestart, VmSession, VmSet, VmStart, VmStop, VmStopped, VmWork,
+    Wishes, WishesQuery, WorkspaceApplied, WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport,
+    WorkspaceRequest, WorkspaceStatus,
 };
 
 /// Makes a type of each entry, and the macro `for_each_route` of all of them.
@@ -156,12 +157,13 @@ routes! {
     GetVm = Get "/v1/vms/{vm}" -> Json<Vm>;
     /// Change a VM.
     SetVm = Patch "/v1/vms/{vm}" [body: Json<VmSet>] -> Json<Vm>;
-    /// Stop and remove a VM.
-    DeleteVm = Delete "/v1/vms/{vm}" -> NoContent;
+    /// Delete a VM.
+    /// Without `force`, a VM that runs, or that has work which the host does not have, is kept, with an error.
+    DeleteVm = Delete "/v1/vms/{vm}" [query: VmDelete] -> Json<VmWork>;
     /// Start a VM.
     StartVm = Post "/v1/vms/{vm}/start" [body: Json<VmStart>] -> Work<Vm>;
     /// Power a VM off.
-    StopVm = Post "/v1/vms/{vm}/stop" [body: Json<VmStop>] -> Json<Vm>;
+    StopVm = Post "/v1/vms/{vm}/stop" [body: Json<VmStop>] -> Json<VmStopped>;
     /// Kill a VM's machine.
     KillVm = Post "/v1/vms/{vm}/kill" -> Json<Vm>;
     /// Stop and start a VM.
@@ -175,7 +177,7 @@ routes! {
     GetVmLog = Get "/v1/vms/{vm}/logs" [query: LogQuery] -> Raw;
 
     /// Run a command in a VM.
-    ExecVm = Post "/v1/vms/{vm}/exec" [body: Json<Exec>] -> Upgrade<StdioMux>;
+    ExecVm = Post "/v1/vms/{vm}/exec" [body: Json<Exec>] -> Handed<StdioMux>;
     /// List the detached sessions of a VM that runs.
     ListSessions = Get "/v1/vms/{vm}/sessions" -> List<VmSession>;
     /// Start a detached session.
@@ -191,9 +193,9 @@ routes! {
     /// Stop a detached session, and kill it when it has not ended in time.
     StopSession = Post "/v1/vms/{vm}/sessions/{session}/stop" [body: Json<SessionStop>] -> Json<VmSession>;
     /// Join a detached session's streams.
-    JoinSession = Post "/v1/vms/{vm}/sessions/{session}/stream" [body: Json<SessionStream>] -> Upgrade<StdioMux>;
+    JoinSession = Post "/v1/vms/{vm}/sessions/{session}/stream" [body: Json<SessionStream>] -> Handed<StdioMux>;
     /// Open an SSH connection to a VM.
-    OpenSsh = Post "/v1/vms/{vm}/ssh" [body: Json<SshStart>] -> Upgrade<Ssh>;
+    OpenSsh = Post "/v1/vms/{vm}/ssh" [body: Json<SshStart>] -> Handed<Ssh>;
     /// Show what an SSH client needs on this host.
     GetSshAccess = Get "/v1/ssh" -> Json<SshAccess>;
 

@@ -16,12 +16,19 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Stop the daemon; VMs run on
+    /// Stop the daemon; VMs, shells and commands run on
     ///
-    /// Shells, commands and copies run through the daemon and are cut off: with any of them open, this asks first, or is
-    /// refused where nobody can be asked.
+    /// SSH to an image's own server, and the streams of clients that cannot take a connection over, run through the daemon and are
+    /// cut off: with any of them open, this asks first, or is refused where nobody can be asked.
     Stop {
-        /// Also with shells, commands or copies open
+        /// Also with streams open that run through the daemon
+        #[arg(long, short)]
+        force: bool,
+    },
+    /// Replace the daemon by the one that is installed; VMs, shells and commands run on
+    #[command(visible_alias = "upgrade")]
+    Restart {
+        /// Also with streams open that run through the daemon
         #[arg(long, short)]
         force: bool,
     },
@@ -35,7 +42,19 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
             Ok(exit::OK)
         }
         Command::Status { json } => status(json).await,
-        Command::Stop { force } => stop(force).await,
+        Command::Stop { force } => {
+            print::line(match stop(force, "stop").await? {
+                true => "bangerd stopped; VMs run on",
+                false => "bangerd does not run",
+            });
+            Ok(exit::OK)
+        }
+        Command::Restart { force } => {
+            stop(force, "be replaced").await?;
+            let client = connection::connect().await?;
+            print::line(&format!("bangerd runs at {}", client.socket().display()));
+            Ok(exit::OK)
+        }
     }
 }
 
@@ -54,6 +73,7 @@ async fn status(json: bool) -> Result<i32, Failure> {
     if !json {
         print::facts(&[
             ("version", version.version),
+            ("API", version.api.to_string()),
             ("build", version.build),
             ("process", version.pid.to_string()),
             ("machines", version.machines.to_string()),
@@ -65,17 +85,16 @@ async fn status(json: bool) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-async fn stop(force: bool) -> Result<i32, Failure> {
+/// Stops the daemon. Returns whether one ran.
+async fn stop(force: bool, what: &str) -> Result<bool, Failure> {
     let (client, version) = connection::look().await?;
     let Some(version) = version else {
-        print::line("bangerd does not run");
-        return Ok(exit::OK);
+        return Ok(false);
     };
     if !force {
-        connection::refuse_to_cut(&version, "the daemon is to stop")?;
+        connection::refuse_to_cut(&version, &format!("the daemon is to {what}"))?;
     }
     client.stop_daemon(true).await?;
     connection::wait_for_end(&version).await?;
-    print::line("bangerd stopped; VMs run on");
-    Ok(exit::OK)
+    Ok(true)
 }

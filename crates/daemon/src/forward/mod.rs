@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::guest::{self, Guest, Tunnel};
+use crate::guest::{self, AgentStream, Guest};
 
 pub(crate) use error::Error;
 pub(crate) use listing::ports;
@@ -254,12 +254,12 @@ impl Route {
     }
 
     /// Makes a tunnel to a port of the guest.
-    async fn connect(&self, connect: &Connect) -> Result<Tunnel, guest::Error> {
+    async fn connect(&self, connect: &Connect) -> Result<AgentStream, guest::Error> {
         self.in_turn(self.guest.connect(connect)).await
     }
 
     /// Makes a tunnel to a connection that a port of the guest got.
-    async fn take(&self, take: &Take) -> Result<Tunnel, guest::Error> {
+    async fn take(&self, take: &Take) -> Result<AgentStream, guest::Error> {
         self.in_turn(self.guest.take(take)).await
     }
 

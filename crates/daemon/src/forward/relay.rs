@@ -7,7 +7,7 @@ use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::guest::Tunnel;
+use crate::guest::AgentStream;
 
 /// Bytes that are held in each direction, at first and at most: it grows when so much comes at once.
 const FIRST: usize = 8 << 10;
@@ -15,8 +15,8 @@ const BUFFER: usize = 128 << 10;
 
 /// Carries everything between `peer` and the guest. When either breaks off, so does the other: whatever ends this early,
 /// the end of this process included, half of a stream does not look like all of it.
-pub(super) async fn relay(mut peer: TcpStream, tunnel: Tunnel) {
-    let Tunnel { mut stream, sent } = tunnel;
+pub(super) async fn relay(mut peer: TcpStream, tunnel: AgentStream) {
+    let AgentStream { mut stream, sent } = tunnel;
     let _ = peer.set_zero_linger();
     let carried = {
         let (mut from_guest, mut to_guest) = stream.split();
@@ -31,8 +31,8 @@ pub(super) async fn relay(mut peer: TcpStream, tunnel: Tunnel) {
 }
 
 /// The same for any stream, of which either end ends the other: whoever uses it tells its end by itself.
-pub(crate) async fn join(peer: impl AsyncRead + AsyncWrite, tunnel: Tunnel) -> io::Result<()> {
-    let Tunnel { mut stream, sent } = tunnel;
+pub(crate) async fn join(peer: impl AsyncRead + AsyncWrite, tunnel: AgentStream) -> io::Result<()> {
+    let AgentStream { mut stream, sent } = tunnel;
     let (mut from_guest, mut to_guest) = stream.split();
     let (mut from_peer, mut to_peer) = tokio::io::split(peer);
     let there = to_guest_from(&mut from_peer, &mut to_guest);

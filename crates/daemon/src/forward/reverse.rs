@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::relay::relay;
 use super::{Counters, Open, Route, Running, Status, Watched};
 use crate::error::chain;
-use crate::guest::{self, Tunnel};
+use crate::guest::{self, AgentStream};
 
 /// How often the agent is asked again, each time after twice the pause: its server is back soon after it died.
 const ATTEMPTS: u32 = 6;
@@ -78,8 +78,8 @@ async fn serve(route: Route, reverse: Reverse, status: watch::Sender<Status>, co
 }
 
 /// Serves each connection that the guest tells of, until it tells no more, or nonsense.
-async fn hear(tunnel: Tunnel, route: &Route, reverse: Reverse, counters: &Arc<Counters>) {
-    let Tunnel { mut stream, sent } = tunnel;
+async fn hear(tunnel: AgentStream, route: &Route, reverse: Reverse, counters: &Arc<Counters>) {
+    let AgentStream { mut stream, sent } = tunnel;
     let mut connections = JoinSet::new();
     let (mut cutter, mut token) = (Cutter::default(), Vec::with_capacity(TOKEN));
     let mut buffer = sent.to_vec();

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::work::{BREATH, Work};
 use crate::error::chain;
-use crate::guest::Tunnel;
+use crate::guest::AgentStream;
 
 /// The most flows of one socket; a new one then takes the place of the one that has been idle for longest.
 const MOST_FLOWS: usize = 128;
@@ -119,13 +119,13 @@ fn begin(
 
 /// Carries datagrams until the flow is idle or given up. An error is that the guest ended it: nothing has the port.
 async fn carry(
-    tunnel: Tunnel,
+    tunnel: AgentStream,
     mut datagrams: mpsc::Receiver<Waiting>,
     socket: &UdpSocket,
     source: SocketAddr,
     last: &Mutex<Instant>,
 ) -> io::Result<()> {
-    let Tunnel { mut stream, sent } = tunnel;
+    let AgentStream { mut stream, sent } = tunnel;
     let (mut from_guest, mut to_guest) = stream.split();
     let there = async {
         while let Some(waiting) = datagrams.recv().await {

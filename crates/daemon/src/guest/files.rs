@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::budget::{self, Budget};
-use super::{Error, Guest, Tunnel};
+use super::{AgentStream, Error, Guest};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 16 << 10;
@@ -31,7 +31,7 @@ impl Guest {
         query: &str,
         frames: impl Stream<Item = Bytes>,
     ) -> Result<FilesDone, Error> {
-        let Tunnel { stream, sent } = self.files(asked, Method::PUT, route, query).await?;
+        let AgentStream { stream, sent } = self.files(asked, Method::PUT, route, query).await?;
         let (from, mut to) = stream.into_split();
         let sending = async {
             let mut frames = pin!(frames);
@@ -56,7 +56,7 @@ impl Guest {
             ..GetFiles::default()
         };
         let query = get.to_query();
-        let Tunnel { mut stream, sent } = self.files(asked, Method::GET, routes::FILES, &query).await?;
+        let AgentStream { mut stream, sent } = self.files(asked, Method::GET, routes::FILES, &query).await?;
         // What comes first is a part of the file, or why there is none. The rest is not read.
         let mut first = sent.to_vec();
         while first.is_empty() {

@@ -2,9 +2,8 @@
 
 use banger_guest_api::{STDIO_MUX, Session, SessionSignal, SessionStart, SessionStop, SessionStream, routes};
 use http::{Method, Request};
-use hyper::upgrade::Upgraded;
 
-use super::{Error, Guest, empty, json, percent};
+use super::{AgentStream, Error, Guest, empty, json, percent};
 
 impl Guest {
     /// Every session.
@@ -50,9 +49,13 @@ impl Guest {
     }
 
     /// Joins a session; what comes back carries its frames.
-    pub(crate) async fn join_session(&self, name: &str, stream: &SessionStream) -> Result<Upgraded, Error> {
+    pub(crate) async fn join_session(
+        &self,
+        name: &str,
+        stream: &SessionStream,
+    ) -> Result<AgentStream, Error> {
         let request = json(Method::POST, &path(name, "/stream"), stream);
-        self.upgraded("join a session", request, STDIO_MUX).await
+        self.stream("join a session", request, STDIO_MUX).await
     }
 }
 

@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use banger_api::{EVENT_DONE, EVENT_ERROR, ErrorBody};
 use futures_util::StreamExt;
 
-use super::answer::{BadRequest, Refused};
+use super::answer::Refused;
+use crate::blocking::Panicked;
 
 /// Answers a request for long work as its `Accept` says (RFC 9110, section 12.5.1): with the events that the handler sends, or
 /// with what the last of them says.
@@ -54,7 +55,7 @@ async fn outcome(body: Body) -> Result<Response, Refused> {
             }
         }
     }
-    Err(BadRequest::Defect("the work").into())
+    Err(Panicked("the work").into())
 }
 
 /// What an event says of the work's end, if it is the last one. Our events have one line of data.
@@ -71,10 +72,9 @@ fn ending(block: &str) -> Option<Result<Response, Refused>> {
         }
         EVENT_ERROR => {
             let error: Result<ErrorBody, _> = serde_json::from_str(data);
-            Some(Err(error.map_or_else(
-                |_| BadRequest::Defect("the work").into(),
-                Refused::from,
-            )))
+            Some(Err(
+                error.map_or_else(|_| Panicked("the work").into(), Refused::from)
+            ))
         }
         _ => None,
     }

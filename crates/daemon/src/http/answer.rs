@@ -7,7 +7,6 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use banger_api::ErrorBody;
-use banger_git::Caller;
 use banger_model::ErrorCode;
 use serde::de::DeserializeOwned;
 
@@ -20,12 +19,6 @@ pub(crate) struct Refused(pub(crate) ErrorBody);
 impl<E: Describe> From<E> for Refused {
     fn from(error: E) -> Self {
         Self(body(&error))
-    }
-}
-
-impl From<ErrorBody> for Refused {
-    fn from(body: ErrorBody) -> Self {
-        Self(body)
     }
 }
 
@@ -58,24 +51,15 @@ pub(crate) enum BadRequest {
     /// A query that a secret does not take.
     #[error("understand the request's query")]
     SecretQuery(#[source] banger_guest_api::query::QueryError),
-    /// More than a secret holds.
-    #[error("secret {0} has more than {max} KiB", max = banger_guest_api::secret::MAX >> 10)]
-    LongSecret(banger_guest_api::SecretName),
-    /// The repository that shaped the VM is trusted no more.
-    #[error("{0}")]
-    Apart(String),
     /// No such route.
     #[error("this daemon has no {method} {path}")]
     NoRoute { method: Method, path: String },
     /// What takes another protocol was asked for without it.
     #[error("this request needs `Upgrade: {0}`")]
-    NoUpgrade(&'static str),
+    NoUpgrade(String),
     /// What would be cut off.
     #[error("{0} shells, commands or SSH connections go through this daemon and would be cut off")]
     Streams(u32),
-    /// A thread of blocking work panicked.
-    #[error("{0} panicked (a defect of banger: see the daemon's log)")]
-    Defect(&'static str),
 }
 
 impl Describe for BadRequest {
@@ -83,7 +67,6 @@ impl Describe for BadRequest {
         match self {
             Self::NoRoute { .. } => ErrorCode::VersionMismatch,
             Self::Streams(_) => ErrorCode::WrongPhase,
-            Self::Defect(_) => ErrorCode::Internal,
             _ => ErrorCode::InvalidRequest,
         }
     }
@@ -149,16 +132,4 @@ where
     T: std::str::FromStr<Err = banger_model::InvalidName>,
 {
     Ok(text.parse().map_err(BadRequest::Name)?)
-}
-
-/// Does blocking work on a thread for it.
-pub(crate) async fn blocking<T: Send + 'static, E: Into<Refused> + Send + 'static>(
-    what: &'static str,
-    work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T, Refused> {
-    let caller = Caller::current();
-    match tokio::task::spawn_blocking(move || Caller::scope(caller, work)).await {
-        Ok(result) => result.map_err(Into::into),
-        Err(_) => Err(BadRequest::Defect(what).into()),
-    }
 }

@@ -4,15 +4,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use banger_api::{DaemonStop, DoctorReport, Version};
+use banger_api::{ApiVersion, DaemonStop, DoctorReport, ErrorBody, Version};
 
 use super::App;
 use super::answer::{Asked, BadRequest, Refused};
+use crate::blocking::blocking;
 use crate::doctor;
 
 pub(crate) async fn version(State(app): State<App>) -> Json<Version> {
     Json(Version {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        api: ApiVersion::CURRENT,
         build: app.build.to_string(),
         pid: std::process::id(),
         machines: u32::try_from(app.vms.machines()).unwrap_or(u32::MAX),
@@ -22,27 +24,11 @@ pub(crate) async fn version(State(app): State<App>) -> Json<Version> {
 }
 
 pub(crate) async fn doctor(State(app): State<App>) -> Result<Json<DoctorReport>, Refused> {
-    let context = std::sync::Arc::clone(app.vms.context());
-    let machines: Vec<_> = app
-        .vms
-        .list()
-        .into_iter()
-        .filter_map(|handle| {
-            let state = handle.state();
-            Some((state.spec.name.to_string(), state.live?))
-        })
-        .collect();
-    let examined = move || {
-        let mut report = doctor::examine(&context.paths, &context.network);
-        let processes: Vec<_> = machines
-            .into_iter()
-            .map(|(name, live)| (name, live.processes()))
-            .collect();
-        report.checks.push(doctor::check_confinement(&processes));
-        report
-    };
-    let report = tokio::task::spawn_blocking(examined).await;
-    Ok(Json(report.map_err(|_| BadRequest::Defect("the examination"))?))
+    let vms = std::sync::Arc::clone(&app.vms);
+    let report = blocking("the examination", move || {
+        Ok::<_, ErrorBody>(doctor::examine_with(&vms))
+    });
+    Ok(Json(report.await?))
 }
 
 pub(crate) async fn openapi() -> Response {

@@ -7,7 +7,6 @@ use axum::extract::{Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use banger_api::{EVENT_FLOW, EVENT_GAP, EgressGap, EgressQuery, VmFlow, VmLearned};
-use banger_model::network::fewest;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
@@ -17,7 +16,6 @@ use super::App;
 use super::answer::{Asked, Refused};
 use super::events::event;
 use crate::network::News;
-use crate::vm;
 
 pub(crate) async fn list(
     State(app): State<App>,
@@ -53,17 +51,7 @@ pub(crate) async fn learned(
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<Json<VmLearned>, Refused> {
-    let spec = app.vms.find(&name)?.state().spec;
-    let learned = app.vms.context().database.learned(spec.id);
-    let (rules, complete) = learned.map_err(|source| vm::Error::Database {
-        name: spec.name.clone(),
-        source,
-    })?;
-    Ok(Json(VmLearned {
-        rules: fewest(rules),
-        complete,
-        mode: spec.net.mode,
-    }))
+    Ok(Json(app.vms.learned(&name)?))
 }
 
 #[cfg(test)]

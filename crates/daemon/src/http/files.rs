@@ -4,80 +4,60 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::Response;
-use banger_api::stream::{FilesDone, HANDED_OVER, routes};
-use http::Method;
-use http_body_util::{BodyExt, Full};
+use banger_api::stream::{FilesDone, HANDED_OVER};
 
 use super::answer::Refused;
 use super::handover::handed_over;
 use super::{App, upgrade};
-use crate::guest::{self, Guest};
-use crate::vm;
+use crate::access::FileTransfer;
+
+type Name = Path<String>;
 
 pub(crate) async fn put(
-    State(app): State<App>,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    app: State<App>,
+    name: Name,
+    query: RawQuery,
     request: Request,
 ) -> Result<Response, Refused> {
-    connect(&app, &name, query, request, Method::PUT, routes::FILES).await
+    connect(&app, &name, query, request, FileTransfer::Put).await
 }
 
 pub(crate) async fn get(
-    State(app): State<App>,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    app: State<App>,
+    name: Name,
+    query: RawQuery,
     request: Request,
 ) -> Result<Response, Refused> {
-    connect(&app, &name, query, request, Method::GET, routes::FILES).await
+    connect(&app, &name, query, request, FileTransfer::Get).await
 }
 
 pub(crate) async fn list(
-    State(app): State<App>,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
+    app: State<App>,
+    name: Name,
+    query: RawQuery,
     request: Request,
 ) -> Result<Response, Refused> {
-    connect(&app, &name, query, request, Method::GET, routes::FILES_LIST).await
+    connect(&app, &name, query, request, FileTransfer::List).await
 }
 
 pub(crate) async fn remove(
     State(app): State<App>,
-    Path(name): Path<String>,
+    Path(name): Name,
     RawQuery(query): RawQuery,
     names: Bytes,
 ) -> Result<Json<FilesDone>, Refused> {
-    let (guest, failed) = of(&app, &name)?;
-    let names = BodyExt::boxed(Full::new(names).map_err(|never| match never {}));
-    let done = guest.remove_files(&query.unwrap_or_default(), names).await;
-    Ok(Json(done.map_err(failed)?))
+    let query = query.unwrap_or_default();
+    Ok(Json(app.vms.remove_files(&name, &query, names).await?))
 }
 
-/// A connection to the agent that does what is asked for.
 async fn connect(
     app: &App,
     name: &str,
-    query: Option<String>,
+    RawQuery(query): RawQuery,
     mut request: Request,
-    method: Method,
-    route: &'static str,
+    transfer: FileTransfer,
 ) -> Result<Response, Refused> {
-    let client = upgrade::asked(&mut request, HANDED_OVER)?;
-    let (guest, failed) = of(app, name)?;
-    let asked = if route == routes::FILES {
-        "copy files"
-    } else {
-        "list files"
-    };
-    let agent = guest
-        .files(asked, method, route, &query.unwrap_or_default())
-        .await;
-    Ok(handed_over(client, agent.map_err(failed)?))
-}
-
-/// The agent of a VM, and what its failures are.
-fn of(app: &App, name: &str) -> Result<(Guest, impl FnOnce(guest::Error) -> vm::Error), Refused> {
-    let handle = app.vms.find(name)?;
-    let guest = handle.live()?.guest();
-    Ok((guest, vm::Error::of_guest(&handle.state().spec.name)))
+    let client = upgrade::asked(&mut request, &[HANDED_OVER])?;
+    let agent = app.vms.files(name, transfer, &query.unwrap_or_default()).await?;
+    Ok(handed_over(client.connection, agent))
 }

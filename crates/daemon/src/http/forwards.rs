@@ -7,18 +7,12 @@ use banger_model::Forward;
 
 use super::App;
 use super::answer::{Body, Refused};
-use crate::forward;
-use crate::vm;
 
 pub(crate) async fn ports(
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<Json<Vec<VmPort>>, Refused> {
-    let handle = app.vms.find(&name)?;
-    let listeners = handle.live()?.guest().ports(true).await;
-    let state = handle.state();
-    let listeners = listeners.map_err(vm::Error::of_guest(&state.spec.name))?;
-    Ok(Json(forward::ports(listeners, &state.forwards())))
+    Ok(Json(app.vms.ports(&name).await?))
 }
 
 pub(crate) async fn all(State(app): State<App>) -> Json<Vec<VmForward>> {
@@ -38,14 +32,7 @@ pub(crate) async fn add(
     Path(name): Path<String>,
     Body(request): Body<ForwardAdd>,
 ) -> Result<Json<VmForward>, Refused> {
-    let handle = app.vms.find(&name)?;
-    let forward = handle.add_forward(request).await?;
-    let state = handle.state();
-    let added = state
-        .forwards()
-        .into_iter()
-        .find(|entry| entry.forward == forward);
-    Ok(Json(added.ok_or(vm::Error::Gone(state.spec.name))?))
+    Ok(Json(app.vms.add_forward(&name, request).await?))
 }
 
 pub(crate) async fn remove(

@@ -15,10 +15,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
 use super::upgrade;
-use crate::guest::Tunnel;
+use crate::guest::AgentStream;
 
 /// The answer to a client that gets a connection of its own.
-pub(super) fn handed_over(client: OnUpgrade, agent: Tunnel) -> Response {
+pub(super) fn handed_over(client: OnUpgrade, agent: AgentStream) -> Response {
     tokio::spawn(async move {
         let handed = match client.await {
             Ok(client) => hand_over(client, agent).await,
@@ -33,7 +33,7 @@ pub(super) fn handed_over(client: OnUpgrade, agent: Tunnel) -> Response {
     upgrade::switching(HANDED_OVER)
 }
 
-async fn hand_over(client: Upgraded, Tunnel { stream, sent }: Tunnel) -> io::Result<()> {
+async fn hand_over(client: Upgraded, AgentStream { stream, sent }: AgentStream) -> io::Result<()> {
     let client = downcast::<TokioIo<UnixStream>>(client);
     let client = client.map_err(|_| io::Error::other("the client's connection is no socket"))?;
     let mut socket = client.io.into_inner();

@@ -1,100 +1,21 @@
-//! Logs of a VM: what its machine wrote, and what it goes on writing.
-
-use std::io;
-use std::path::PathBuf;
+//! Logs of VMs over HTTP.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use banger_api::LogQuery;
 use banger_api::routes::reply::Raw;
-use banger_api::{LogQuery, LogSource};
-use bytes::Bytes;
-use tokio::io::AsyncReadExt;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
 use super::App;
 use super::answer::{Asked, Refused};
-use crate::follow::Follow;
-use crate::vm::{Handle, machine_dir};
-
-/// Bytes read at once.
-const CHUNK: usize = 64 << 10;
 
 pub(crate) async fn logs(
     State(app): State<App>,
     Path(name): Path<String>,
     Asked(query): Asked<LogQuery>,
 ) -> Result<Response, Refused> {
-    let handle = app.vms.find(&name)?;
-    let paths = &app.vms.context().paths;
-    let state = handle.state();
-    let names: &[&str] = match query.source {
-        LogSource::Console => &["console.log.1", "console.log"],
-        LogSource::Vmm => &["vmm.log"],
-    };
-    let files = app.vms.context().files(state.spec.id);
-    let launched = state.live.as_ref().map(|live| live.machine.record().dir.clone());
-    let starts = state.phase.may_have_machine();
-    let dir = launched.or_else(|| starts.then(|| machine_dir(paths, state.spec.id)));
-    let log: Vec<PathBuf> = names
-        .iter()
-        .map(|name| dir.as_ref().map_or_else(|| files.log(name), |dir| dir.join(name)))
-        .collect();
-    let follow = query.follow && dir.is_some();
-    let (sender, receiver) = mpsc::channel(4);
-    tokio::spawn(async move {
-        // A client that left ends it; a file that cannot be read ends the log where it is.
-        if let Err(error) = send(&log, follow, &handle, &sender).await {
-            let _ = sender.send(Err(error)).await;
-        }
-    });
+    let log = app.vms.logs(&name, &query)?;
     let raw = [(header::CONTENT_TYPE, Raw::CONTENT_TYPE)];
-    Ok((raw, Body::from_stream(ReceiverStream::new(receiver))).into_response())
-}
-
-type Chunks = mpsc::Sender<io::Result<Bytes>>;
-
-async fn send(log: &[PathBuf], follow: bool, handle: &Handle, to: &Chunks) -> io::Result<()> {
-    let Some((last, earlier)) = log.split_last() else {
-        return Ok(());
-    };
-    for path in earlier {
-        if let Some(mut file) = open(path).await? {
-            copy(&mut file, to).await?;
-        }
-    }
-    // Watching begins before reading, so that nothing written in between is missed.
-    let mut follow = if follow { Some(Follow::new(last)?) } else { None };
-    let Some(mut file) = open(last).await? else {
-        return Ok(());
-    };
-    copy(&mut file, to).await?;
-    while let Some(change) = &mut follow {
-        tokio::select! {
-            () = handle.ended() => break,
-            () = to.closed() => return Ok(()),
-            changed = change.changed() => changed?,
-        }
-        copy(&mut file, to).await?;
-    }
-    copy(&mut file, to).await
-}
-
-async fn open(path: &std::path::Path) -> io::Result<Option<tokio::fs::File>> {
-    match tokio::fs::File::open(path).await {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-async fn copy(file: &mut tokio::fs::File, to: &Chunks) -> io::Result<()> {
-    loop {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        if file.read_buf(&mut chunk).await? == 0 || to.send(Ok(chunk.into())).await.is_err() {
-            return Ok(());
-        }
-    }
+    Ok((raw, Body::from_stream(log)).into_response())
 }

@@ -3,24 +3,19 @@
 mod alone;
 mod answer;
 mod caller;
-mod catalog_images;
 mod catalogs;
-mod chosen;
 mod daemon;
 mod egress;
 mod events;
 mod exec;
-mod exports;
 mod files;
 mod forwards;
 mod handover;
 mod images;
-mod in_use;
 mod kernels;
 mod listener;
 mod logs;
 mod prune;
-mod pull;
 mod repository;
 mod secrets;
 mod served;
@@ -29,7 +24,6 @@ mod ssh;
 mod streams;
 mod upgrade;
 mod vms;
-mod work;
 mod workspaces;
 
 use std::sync::Arc;
@@ -42,10 +36,8 @@ use tokio::sync::watch;
 use self::served::{Served, on};
 use crate::vm::Vms;
 
-pub(crate) use images::sweep as sweep_images;
 pub(crate) use listener::OwnersOnly;
 pub(crate) use streams::Streams;
-pub(crate) use work::perform;
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -87,14 +79,14 @@ handlers! {
     RemoveCatalog => catalogs::remove,
     ListCatalogKernels => catalogs::kernels,
     PullKernel => catalogs::pull,
-    PublishKernels => catalogs::publish,
-    ListCatalogImages => catalog_images::list,
-    PublishImages => catalog_images::publish,
+    PublishKernels => catalogs::publish_kernels,
+    ListCatalogImages => catalogs::images,
+    PublishImages => catalogs::publish_images,
     ListImages => images::list,
     ImportImage => images::import,
     UploadImage => images::upload,
     RegisterImage => images::register,
-    PullImage => pull::pull,
+    PullImage => images::pull,
     PruneImages => prune::images,
     GetImage => images::show,
     DeleteImage => images::delete,
@@ -102,8 +94,8 @@ handlers! {
     TagImage => images::tag,
     SetDefaultImage => images::set_default,
     PromoteImage => images::promote,
-    ExportImage => exports::export,
-    DiffImage => exports::diff,
+    ExportImage => images::export,
+    DiffImage => images::diff,
     ListVms => vms::list,
     CreateVm => vms::create,
     PruneVms => prune::vms,

@@ -1,26 +1,92 @@
-//! How many streams go through the daemon: shells, commands and SSH end with it, so nobody is to end it unasked meanwhile.
+//! Streams between clients and agents: handed over where the client can take a descriptor, else relayed, byte for byte.
+//!
+//! What is relayed goes through the daemon: it ends with it, so it is counted, and nobody is to end the daemon unasked meanwhile. What
+//! was handed over is no concern of the daemon's any more.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The count of streams that are open.
+use axum::extract::Request;
+use axum::response::Response;
+use banger_api::stream::HANDED_OVER;
+use http_body_util::{BodyExt, Limited};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+
+use super::answer::{BadRequest, Refused};
+use super::handover::handed_over;
+use super::upgrade::{Client, switching};
+use crate::forward;
+use crate::guest::AgentStream;
+
+/// Longer than any command line that Linux takes with its variables.
+const MAX_REQUEST: usize = 4 << 20;
+
+/// Bytes that are held in each direction.
+const BUFFER: usize = 256 << 10;
+
+/// The count of streams that are relayed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Streams(Arc<AtomicU32>);
 
 /// One stream, which counts until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Open(Arc<AtomicU32>);
+struct Open(Arc<AtomicU32>);
 
 impl Streams {
-    /// Counts a stream from now on.
-    pub(crate) fn open(&self) -> Open {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Open(Arc::clone(&self.0))
-    }
-
     /// How many there are now.
     pub(crate) fn count(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Connects a client and an agent that speak one protocol.
+    pub(super) fn connect(&self, client: Client, mut agent: AgentStream) -> Response {
+        if client.protocol == HANDED_OVER {
+            return handed_over(client.connection, agent);
+        }
+        self.relay(client, async move |client| {
+            let mut client = TokioIo::new(client);
+            tokio::io::copy_bidirectional_with_sizes(&mut client, &mut agent, BUFFER, BUFFER)
+                .await
+                .map(drop)
+        })
+    }
+
+    /// Connects a client and a tunnel, which has frames.
+    pub(super) fn join_tunnel(&self, client: Client, tunnel: AgentStream) -> Response {
+        self.relay(client, async move |client| {
+            forward::join(TokioIo::new(client), tunnel).await
+        })
+    }
+
+    /// Relays for a client, once it has the answer.
+    fn relay<F>(&self, client: Client, carry: impl FnOnce(Upgraded) -> F + Send + 'static) -> Response
+    where
+        F: Future<Output = io::Result<()>> + Send,
+    {
+        let Client { connection, protocol } = client;
+        let open = self.open();
+        tokio::spawn(async move {
+            let _open = open;
+            let carried = match connection.await {
+                Ok(client) => carry(client).await,
+                Err(error) => {
+                    return tracing::warn!(%error, "a client asked for a stream and did not take it");
+                }
+            };
+            // Either side may leave at any time; that ends the command or its watcher, and is no failure of ours.
+            if let Err(error) = carried {
+                tracing::debug!(%error, "a stream ended early");
+            }
+        });
+        switching(protocol)
+    }
+
+    fn open(&self) -> Open {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Open(Arc::clone(&self.0))
     }
 }
 
@@ -28,4 +94,12 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// The body of a request for a stream. An empty one is taken as `{}`.
+pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Refused> {
+    let body = Limited::new(request.into_body(), MAX_REQUEST).collect().await;
+    let bytes = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+    Ok(serde_json::from_slice(text).map_err(BadRequest::Body)?)
 }

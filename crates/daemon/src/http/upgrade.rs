@@ -7,14 +7,39 @@ use hyper::upgrade::OnUpgrade;
 
 use super::answer::{BadRequest, Refused};
 
-/// The connection of a client that asks for `protocol`, as it is once the answer is [`switching`].
-pub(super) fn asked(request: &mut Request, protocol: &'static str) -> Result<OnUpgrade, Refused> {
-    let named = request.headers().get(header::UPGRADE);
-    let is_named = named.is_some_and(|named| named.as_bytes().eq_ignore_ascii_case(protocol.as_bytes()));
-    let client = request.extensions_mut().remove::<OnUpgrade>();
-    Ok(client
-        .filter(|_| is_named)
-        .ok_or(BadRequest::NoUpgrade(protocol))?)
+/// A client that asked for another protocol.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// Its connection, as it is once the answer is [`switching`].
+    pub(super) connection: OnUpgrade,
+    /// What it is going to speak.
+    pub(super) protocol: &'static str,
+}
+
+impl Client {
+    /// The same, for what cannot be handed over: the client must be one that takes `protocol`.
+    pub(super) fn relayed(self, protocol: &'static str) -> Result<Self, Refused> {
+        match self.protocol == protocol {
+            true => Ok(self),
+            false => Err(BadRequest::NoUpgrade(protocol.to_owned()).into()),
+        }
+    }
+}
+
+/// The client of a request that asks for one of `protocols`; the first that it names counts.
+pub(super) fn asked(request: &mut Request, protocols: &[&'static str]) -> Result<Client, Refused> {
+    let named = request.headers().get_all(header::UPGRADE).into_iter();
+    let named = named.filter_map(|value| value.to_str().ok());
+    let protocol = named.flat_map(|names| names.split(',')).find_map(|name| {
+        protocols
+            .iter()
+            .find(|known| known.eq_ignore_ascii_case(name.trim()))
+    });
+    let connection = request.extensions_mut().remove::<OnUpgrade>();
+    match (protocol, connection) {
+        (Some(protocol), Some(connection)) => Ok(Client { connection, protocol }),
+        _ => Err(BadRequest::NoUpgrade(protocols.join(" or ")).into()),
+    }
 }
 
 /// The answer: from now on it is `protocol`.

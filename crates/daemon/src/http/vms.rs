@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::Response;
-use banger_api::{Vm, VmCommit, VmCreate, VmRestart, VmSet, VmStart, VmStop};
+use banger_api::{Vm, VmCommit, VmCreate, VmDelete, VmRestart, VmSet, VmStart, VmStop, VmStopped, VmWork};
 
 use super::App;
-use super::answer::{Body, Refused};
-use super::{events, images, secrets, workspaces};
-use crate::vm::{Handle, Wanted};
+use super::answer::{Asked, Body, Refused};
+use super::events;
+use crate::stores::images;
+use crate::vm::Handle;
 
 type Answer = Result<Json<Vm>, Refused>;
 
@@ -70,14 +70,9 @@ pub(crate) async fn start(
     let since = Instant::now();
     let handle = app.find(&name)?;
     Ok(events::respond(|say| async move {
-        let name = handle.state().spec.name;
-        if !handle.start(request.wait, &say, since).await? {
-            say.note(format!("VM {name} runs already"));
-            return Ok(app.view(&handle));
+        if !handle.start(request.wait, request.secrets, &say, since).await? {
+            say.note(format!("VM {} runs already", handle.state().spec.name));
         }
-        app.vms.tell_who_names(&name).await;
-        workspaces::started(&app, &handle, &say).await;
-        secrets::started(&app, &handle, &request.secrets, &say);
         Ok(app.view(&handle))
     }))
 }
@@ -86,10 +81,11 @@ pub(crate) async fn stop(
     State(app): State<App>,
     Path(name): Path<String>,
     Body(request): Body<VmStop>,
-) -> Answer {
-    let handle = app.find(&name)?;
-    handle.stop(Duration::from_millis(request.grace_ms)).await?;
-    Ok(Json(app.view(&handle)))
+) -> Result<Json<VmStopped>, Refused> {
+    let grace = Duration::from_millis(request.grace_ms);
+    let (handle, work) = app.vms.stop(&name, grace).await?;
+    let vm = app.view(&handle);
+    Ok(Json(VmStopped { vm, work }))
 }
 
 pub(crate) async fn kill(State(app): State<App>, Path(name): Path<String>) -> Answer {
@@ -106,9 +102,7 @@ pub(crate) async fn restart(
     let handle = app.find(&name)?;
     Ok(events::respond(|say| async move {
         let grace = Duration::from_millis(request.stop.grace_ms);
-        handle.restart(grace, request.wait, &say).await?;
-        workspaces::started(&app, &handle, &say).await;
-        secrets::started(&app, &handle, &request.secrets, &say);
+        handle.restart(grace, request.wait, request.secrets, &say).await?;
         Ok(app.view(&handle))
     }))
 }
@@ -123,9 +117,12 @@ pub(crate) async fn set(
     Ok(Json(app.view(&handle)))
 }
 
-pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Refused> {
-    app.vms.delete(&name).await?;
-    Ok(StatusCode::NO_CONTENT)
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Asked(query): Asked<VmDelete>,
+) -> Result<Json<VmWork>, Refused> {
+    Ok(Json(app.vms.delete(&name, query.force).await?))
 }
 
 pub(crate) async fn commit(
@@ -133,14 +130,8 @@ pub(crate) async fn commit(
     Path(name): Path<String>,
     Body(request): Body<VmCommit>,
 ) -> Result<Response, Refused> {
-    let handle = app.find(&name)?;
-    let wanted = Wanted {
-        name: request.image,
-        kernel: request.kernel,
-        force: request.force,
-    };
+    app.find(&name)?;
     Ok(events::respond(|say| async move {
-        let record = handle.commit(app.vms.context(), wanted, &say).await?;
-        Ok(images::viewed(&app.vms, record))
+        images::commit(&app.vms, &name, request, &say).await
     }))
 }

@@ -10,6 +10,7 @@
 //! reach the public Internet, and nothing of the host's.
 
 mod ceilings;
+mod decisions;
 mod devcontainer;
 mod files;
 mod limits;

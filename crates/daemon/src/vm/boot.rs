@@ -43,11 +43,18 @@ pub(crate) struct Start {
     pub(crate) cancel: CancellationToken,
     /// Whether somebody waits for it, who knows why it is.
     pub(crate) is_watched: bool,
+    /// The secrets that its caller gives the VM after it. `None` when no caller learns which ones are lost.
+    pub(crate) given: Option<Vec<String>>,
 }
 
 impl Start {
     /// A start whose caller waits for it. When the guard is dropped, nobody does any more.
-    pub(crate) fn watched(wait: WaitFor, progress: &Reporter, since: Instant) -> (Self, DropGuard) {
+    pub(crate) fn watched(
+        wait: WaitFor,
+        given: Option<Vec<String>>,
+        progress: &Reporter,
+        since: Instant,
+    ) -> (Self, DropGuard) {
         let cancel = CancellationToken::new();
         let guard = cancel.clone().drop_guard();
         let start = Self {
@@ -56,6 +63,7 @@ impl Start {
             progress: progress.clone(),
             cancel,
             is_watched: true,
+            given,
         };
         (start, guard)
     }
@@ -68,6 +76,7 @@ impl Start {
             progress: Reporter::default(),
             cancel: CancellationToken::new(),
             is_watched: false,
+            given: None,
         }
     }
 }

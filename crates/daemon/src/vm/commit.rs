@@ -12,7 +12,8 @@ use banger_image::{Committing, ImageRecord};
 use banger_model::{ImageName, KernelName, Phase, WaitFor};
 use tokio_util::sync::CancellationToken;
 
-use super::{Carried, Context, Error, Handle};
+use super::driver::Command;
+use super::{Carried, Context, Error, Handle, Start};
 use crate::error::body;
 use crate::progress::Reporter;
 use crate::worker::{self, Job};
@@ -74,9 +75,9 @@ impl Handle {
         wanted: Wanted,
         say: &Reporter,
     ) -> Result<ImageRecord, ErrorBody> {
-        let is_new = self
-            .start(WaitFor::Agent, &Reporter::default(), Instant::now())
-            .await?;
+        let (start, guard) = Start::watched(WaitFor::Agent, None, &Reporter::default(), Instant::now());
+        let is_new = self.ask(|reply| Command::Start(start, reply)).await?;
+        guard.disarm();
         let copied = self.copy_as_it_is(context, &wanted, say).await;
         // Whoever started it meanwhile uses it.
         let stopped = match is_new {

@@ -47,9 +47,8 @@ impl Vms {
             vms: Arc::clone(self),
             name: Some(handle.state().spec.name),
         };
-        match handle.start(wait, progress, since).await {
+        match handle.start(wait, Vec::new(), progress, since).await {
             Ok(_) => {
-                self.tell_who_names(&handle.state().spec.name).await;
                 attempt.keep();
                 if removes_on_exit {
                     let spec = handle.state().spec;
@@ -254,7 +253,7 @@ impl Attempt {
     /// Removes the VM; its own failure is added to why it is removed.
     async fn give_up(mut self, mut why: ErrorBody) -> ErrorBody {
         if let Some(name) = self.name.take()
-            && let Err(error) = self.vms.delete(name.as_str()).await
+            && let Err(error) = self.vms.remove(name.as_str(), true).await
         {
             why.causes
                 .push(format!("could not remove the VM again: {}", chain(&error)));
@@ -269,7 +268,7 @@ impl Drop for Attempt {
         let Some(name) = self.name.take() else { return };
         let vms = Arc::clone(&self.vms);
         tokio::spawn(async move {
-            if let Err(error) = vms.delete(name.as_str()).await {
+            if let Err(error) = vms.remove(name.as_str(), true).await {
                 tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM whose start was cancelled");
             }
         });

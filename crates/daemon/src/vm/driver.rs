@@ -3,6 +3,7 @@
 //! Commands come in by a queue, states go out by a `watch`. While a start or a stop goes on, the task still looks at
 //! its queue: a command that ends the VM cuts the work short, every other waits for its turn.
 
+mod after_start;
 mod ending;
 mod forwards;
 
@@ -49,8 +50,8 @@ pub(crate) enum Command {
     RemoveForwards(ForwardRemove, Reply<Vec<Forward>>),
     /// Let its rules hold anew: another VM that they name has come or gone.
     Enforce,
-    /// End its machine, remove its disks, and forget it. The task ends.
-    Delete(Reply),
+    /// End its machine, remove its disks, and forget it. The task ends. Without `force`, a VM that may run stays.
+    Delete { force: bool, reply: Reply },
 }
 
 /// Where the outcome of a command goes.
@@ -59,20 +60,23 @@ pub(crate) type Reply<T = ()> = oneshot::Sender<Result<T, ErrorBody>>;
 impl Command {
     /// Whether this command means that a start in progress is for nothing.
     const fn ends_a_start(&self) -> bool {
-        matches!(self, Self::Stop(..) | Self::Kill(_) | Self::Delete(_))
+        matches!(
+            self,
+            Self::Stop(..) | Self::Kill(_) | Self::Delete { force: true, .. }
+        )
     }
 
     /// Whether this command may start a machine on the VM's disk, change the disk or remove it.
     const fn needs_the_disk(&self) -> bool {
         matches!(
             self,
-            Self::Start(..) | Self::Restart(..) | Self::Set(..) | Self::Delete(_)
+            Self::Start(..) | Self::Restart(..) | Self::Set(..) | Self::Delete { .. }
         )
     }
 
     /// Whether this command means that a patient stop in progress is too patient.
     const fn ends_a_stop(&self) -> bool {
-        matches!(self, Self::Kill(_) | Self::Delete(_))
+        matches!(self, Self::Kill(_) | Self::Delete { force: true, .. })
     }
 }
 
@@ -234,8 +238,8 @@ impl Driver {
                     tracing::warn!(vm = %self.name(), error = %chain(&error), "could not change what it reaches");
                 }
             }
-            Command::Delete(reply) => {
-                let outcome = self.delete().await;
+            Command::Delete { force, reply } => {
+                let outcome = self.delete(force).await;
                 let gone = outcome.is_ok();
                 let _ = reply.send(outcome);
                 return gone;
@@ -273,6 +277,7 @@ impl Driver {
                 for trouble in self.open_forwards().await {
                     start.progress.note(trouble);
                 }
+                self.after_start(start).await;
                 Ok(())
             }
             Err(failed) => {

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use banger_api::UnsavedWorkspace;
 use banger_model::network::InvalidAllow;
 use banger_model::{ByteSize, Denied, ErrorCode, InvalidSpec, Phase, Stage, VmName};
+
+use banger_model::shell_word;
 
 use crate::error::Describe;
 use crate::{backends, config, database, forward, guest, knock, network};
@@ -38,6 +41,12 @@ pub(crate) enum Error {
         #[source]
         source: Denied,
     },
+    /// Nobody said that a VM may be deleted although it runs.
+    #[error("VM `{name}` is {phase}")]
+    StillRuns { name: VmName, phase: Phase },
+    /// Nobody said that work may be lost.
+    #[error("VM `{name}` has work at {} that was not brought back: {}", .work.guest_path, .work.what)]
+    Unsaved { name: VmName, work: UnsavedWorkspace },
     /// It takes a running VM.
     #[error("VM `{name}` is {phase}, not running")]
     NotRunning { name: VmName, phase: Phase },
@@ -249,6 +258,8 @@ impl Describe for Error {
             Self::NotFound { .. } => ErrorCode::NotFound,
             Self::Exists(_) => ErrorCode::AlreadyExists,
             Self::Denied { .. }
+            | Self::StillRuns { .. }
+            | Self::Unsaved { .. }
             | Self::NotRunning { .. }
             | Self::Paused { .. }
             | Self::DiskInUse(_)
@@ -285,6 +296,16 @@ impl Describe for Error {
             Self::NotFound { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::NotFound { near: None, .. } => "`banger vm list` names them all".to_owned(),
             Self::Exists(name) => format!("choose another name, or remove it: `banger vm stop {name} && banger vm delete {name}`"),
+            Self::StillRuns { name, .. } => format!(
+                "stop it with `banger vm stop {name}`, or end and delete it with `banger vm delete -f {name}`"
+            ),
+            Self::Unsaved { name, work } => {
+                let path = shell_word(&work.guest_path);
+                return vec![
+                    format!("start it and bring it back: `banger vm start {name} && banger vm workspace pull {name} {path}`"),
+                    format!("or lose it with `banger vm delete -f {name}`"),
+                ];
+            }
             Self::NotRunning { name, .. } => format!("start it with `banger vm start {name}`"),
             Self::Paused { name, .. } => {
                 return vec![

@@ -1,8 +1,8 @@
 //! VMs that go with the command that they were made for (`vm run --rm`).
 //!
 //! That they go is the daemon's promise: the record says so, the command holds the VM by a connection, and when that ends, however
-//! the command ended, the VM is removed, after its work was brought back if the configuration says so. A new daemon does the same with
-//! those that it finds: their commands ended with the old one.
+//! the command ended, the VM is removed, after its work was brought back if the configuration says so. Commands outlive a daemon: they hold
+//! their VMs again at the next one, which removes those that nobody comes to hold.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +12,8 @@ use banger_model::{VmId, VmName};
 
 use super::{Error, Vms};
 use crate::error::chain;
-use crate::progress::Reporter;
-use crate::workspace;
 
-/// How long a VM that was just made waits for its command to hold it.
+/// How long a VM that was just made, or that a new daemon found, waits for its command to hold it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The VMs that were held, at this time or before.
@@ -57,7 +55,7 @@ impl Vms {
 
     /// Pulls the work of a VM that is not on the host, where the configuration says so: a command that was killed could not do
     /// it before its VM goes. Returns whether nothing is lost when the VM goes now.
-    async fn bring_back(&self, name: &VmName) -> bool {
+    async fn bring_back_unattended(&self, name: &VmName) -> bool {
         let context = &self.context;
         let Ok(handle) = self.find(name.as_str()) else {
             return true;
@@ -65,40 +63,16 @@ impl Vms {
         if !context.exports_unattended() {
             return true;
         }
-        let state = handle.state();
-        let records = workspace::Records::of(context.files(state.spec.id).dir());
-        let guest = handle.live().ok();
-        let guest = guest.map(|live| live.guest().of_user(&state.image.config.user));
-        let unsaved = workspace::unsaved(guest.clone(), &records).await;
-        let Some(guest) = guest else {
-            for work in &unsaved {
-                tracing::error!(vm = %name, path = work.guest_path, what = work.what, "cannot pull work from a VM that does not run");
-            }
-            return unsaved.is_empty();
-        };
-        let place = workspace::Place {
-            vm: name.to_string(),
-            guest,
-            records,
-            git_identity: false,
-            scratch: workspace::scratch(&context.paths),
-            say: Reporter::default(),
-        };
-        let mut has_all = true;
-        for work in unsaved {
-            let path = work.guest_path;
-            let Some(record) = place.records.get(&path) else {
-                continue;
-            };
-            match workspace::pull(&place, record).await {
-                Ok(_) => tracing::info!(vm = %name, path, "pulled the work"),
-                Err(error) => {
-                    tracing::error!(vm = %name, path, what = work.what, error = %chain(&error), "could not pull the work");
-                    has_all = false;
-                }
-            }
+        let unsaved = handle.unsaved(context).await;
+        let work = handle.pull_all(context, unsaved).await;
+        for pulled in &work.pulled {
+            tracing::info!(vm = %name, path = pulled.guest_path, "pulled the work");
         }
-        has_all
+        for (left, failure) in work.left.iter().zip(&work.failures) {
+            let error = chain(failure);
+            tracing::error!(vm = %name, path = left.guest_path, what = left.what, error, "could not pull the work");
+        }
+        work.left.is_empty()
     }
 
     /// Lets go of the VMs whose commands ended with an earlier daemon.
@@ -134,12 +108,12 @@ impl Drop for Held {
         }
         tokio::spawn(async move {
             tracing::info!(vm = %name, "its command has ended; it goes with that");
-            if !vms.bring_back(&name).await {
+            if !vms.bring_back_unattended(&name).await {
                 // Nobody is there to be asked. The next daemon tries again, and `vm delete -f` loses the work.
                 tracing::error!(vm = %name, "kept: its work is not on the host");
                 return;
             }
-            if let Err(error) = vms.delete(name.as_str()).await
+            if let Err(error) = vms.remove(name.as_str(), true).await
                 && is_there(&vms, &name)
             {
                 tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM with its command");

@@ -13,24 +13,28 @@ mod create;
 mod disks;
 mod driver;
 mod error;
+mod guard;
 mod guest_config;
 mod guest_events;
 mod hold;
+mod prune;
 mod recover;
+mod registry;
 mod space;
 mod state;
 mod teardown;
 mod undo;
 mod wait;
+mod workspaces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use banger_api::{self as api, ErrorBody, ForwardAdd, ForwardRemove, Paths, VmSet};
 use banger_image::{ImageStore, KernelRecord, KernelStore};
-use banger_model::network::{Allow, Policy, Rules};
+use banger_model::network::{Policy, Rules};
 use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -42,6 +46,7 @@ pub(crate) use self::disks::Files;
 pub(crate) use self::error::Error;
 pub(crate) use self::guest_config::variables;
 pub(crate) use self::recover::runtime;
+pub(crate) use self::registry::Registry;
 pub(crate) use self::state::{Live, State, space_used};
 
 use self::driver::{Command, Driver, Reply};
@@ -81,6 +86,8 @@ pub(crate) struct Context {
     pub(crate) network: Network,
     /// Keys for SSH.
     pub(crate) ssh: Keys,
+    /// Which VMs there are.
+    pub(crate) registry: Registry,
 }
 
 impl Context {
@@ -134,7 +141,6 @@ pub(crate) struct Handle {
 #[derive(Debug)]
 pub(crate) struct Vms {
     context: Arc<Context>,
-    vms: RwLock<BTreeMap<VmName, Handle>>,
     holds: Holds,
 }
 
@@ -146,21 +152,12 @@ impl Vms {
 
     /// Every VM, by name.
     pub(crate) fn list(&self) -> Vec<Handle> {
-        let vms = self.vms.read().unwrap_or_else(PoisonError::into_inner);
-        vms.values().cloned().collect()
+        self.context.registry.list()
     }
 
     /// The VM of this name.
     pub(crate) fn find(&self, name: &str) -> Result<Handle, Error> {
-        let vms = self.vms.read().unwrap_or_else(PoisonError::into_inner);
-        let found = name
-            .parse::<VmName>()
-            .ok()
-            .and_then(|name| vms.get(&name).cloned());
-        found.ok_or_else(|| Error::NotFound {
-            name: name.to_owned(),
-            near: crate::near::nearest(name, vms.keys().map(VmName::as_str)).map(str::to_owned),
-        })
+        self.context.registry.find(name)
     }
 
     /// How many machines there are.
@@ -194,16 +191,13 @@ impl Vms {
         self.list().iter().map(|handle| handle.state().image.id).collect()
     }
 
-    /// Ends, removes and forgets a VM.
-    pub(crate) async fn delete(&self, name: &str) -> Result<(), ErrorBody> {
+    /// Ends, removes and forgets a VM, whatever work it has. Without `force`, only one that does not run.
+    async fn remove(&self, name: &str, force: bool) -> Result<(), ErrorBody> {
         let handle = self.find(name).map_err(|error| body(&error))?;
-        handle.ask(Command::Delete).await?;
+        handle.ask(|reply| Command::Delete { force, reply }).await?;
         let name = handle.state().spec.name;
-        self.tell_who_names(&name).await;
-        self.vms
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&name);
+        self.context.registry.enforce_dependents(&name);
+        self.context.registry.remove(&name);
         self.tell_ssh().await;
         Ok(())
     }
@@ -236,36 +230,15 @@ impl Vms {
         self.list().into_iter().map(of).collect()
     }
 
-    /// Lets the rules of VMs that name this one hold anew: it has an address now, or none any more.
-    pub(crate) async fn tell_who_names(&self, name: &VmName) {
-        for handle in self.list() {
-            let names = {
-                let state = handle.state.borrow();
-                let allow = &state.spec.net.allow;
-                state.live.is_some()
-                    && allow
-                        .iter()
-                        .any(|rule| matches!(rule, Allow::Vm(vm) if vm == name))
-            };
-            if names {
-                // One that is being deleted needs no rules.
-                let _ = handle.commands.send(Command::Enforce).await;
-            }
-        }
-    }
-
     /// Starts the task of a VM that is in `state`. False when the name is taken.
     fn adopt(&self, state: State) -> bool {
         let name = state.spec.name.clone();
-        let mut vms = self.vms.write().unwrap_or_else(PoisonError::into_inner);
-        if vms.contains_key(&name) {
-            return false;
-        }
-        let (commands, queue) = mpsc::channel(16);
-        let (publish, state) = watch::channel(state);
-        tokio::spawn(Driver::new(Arc::clone(&self.context), queue, publish).run());
-        vms.insert(name, Handle { commands, state });
-        true
+        self.context.registry.add(name, || {
+            let (commands, queue) = mpsc::channel(16);
+            let (publish, state) = watch::channel(state);
+            tokio::spawn(Driver::new(Arc::clone(&self.context), queue, publish).run());
+            Handle { commands, state }
+        })
     }
 }
 
@@ -298,15 +271,16 @@ impl Handle {
         }
     }
 
-    /// Starts the VM, unless it runs, and waits as far as `wait` says. Dropping the future cancels a start that has not succeeded.
-    /// Tells whether it was started for this.
+    /// Starts the VM, unless it runs, and waits as far as `wait` says. `given` names the secrets that the caller gives it after that.
+    /// Dropping the future cancels a start that has not succeeded. Tells whether it was started for this.
     pub(crate) async fn start(
         &self,
         wait: WaitFor,
+        given: Vec<String>,
         progress: &Reporter,
         since: Instant,
     ) -> Result<bool, ErrorBody> {
-        let (start, guard) = Start::watched(wait, progress, since);
+        let (start, guard) = Start::watched(wait, Some(given), progress, since);
         let is_new = self.ask(|reply| Command::Start(start, reply)).await?;
         guard.disarm();
         wait::until(self, wait, progress)
@@ -320,9 +294,10 @@ impl Handle {
         &self,
         grace: Duration,
         wait: WaitFor,
+        given: Vec<String>,
         progress: &Reporter,
     ) -> Result<(), ErrorBody> {
-        let (start, guard) = Start::watched(wait, progress, Instant::now());
+        let (start, guard) = Start::watched(wait, Some(given), progress, Instant::now());
         self.ask(|reply| Command::Restart(grace, start, reply)).await?;
         guard.disarm();
         wait::until(self, wait, progress)

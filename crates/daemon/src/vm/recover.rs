@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use banger_api::Paths;
@@ -62,19 +62,26 @@ impl Vms {
             .collect();
         let vms = Arc::new(Self {
             context: Arc::clone(&context),
-            vms: RwLock::default(),
             holds: Holds::default(),
         });
         let mut known = BTreeSet::new();
-        let (mut owed, mut let_go) = (Vec::new(), Vec::new());
+        let (mut owed, mut let_go, mut held) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
             let intent = intents.get(&row.spec.id).copied();
             let machine = machines.remove(&row.spec.id);
             known.insert(row.spec.id);
-            if is_let_go(&context, &row, intent) {
-                let_go.push(row.spec.name.clone());
-            }
+            let (id, name) = (row.spec.id, row.spec.name.clone());
+            let goes_with_its_command = row.removes_on_exit && intent.is_none();
+            let is_let_go = is_let_go(&context, &row, intent);
             owed.extend(vms.recover_one(row, machine, intent).await);
+            let runs = vms
+                .find(name.as_str())
+                .is_ok_and(|handle| handle.state().live.is_some());
+            if goes_with_its_command && runs {
+                held.push((id, name));
+            } else if is_let_go {
+                let_go.push(name);
+            }
         }
         // What is left belongs to VMs that a daemon died making.
         for row in machines.into_values() {
@@ -96,6 +103,10 @@ impl Vms {
             let _ = handle.commands.send(command).await;
         }
         vms.let_go(let_go);
+        for (id, name) in held {
+            // Its command is at work in it, and comes back to hold it; unless that has ended too.
+            vms.expect_hold(id, name);
+        }
         Ok(vms)
     }
 

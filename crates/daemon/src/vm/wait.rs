@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use banger_guest_api::ssh::encode_key;
 use banger_guest_api::{InitState, Ssh};
 use banger_model::{Stage, WaitFor};
-use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 
 use super::boot::console_tail;
@@ -78,9 +77,9 @@ async fn ssh(handle: &Handle) -> Result<(), Error> {
         env: BTreeMap::new(),
     };
     let opened = handle.live()?.guest().ssh(&nobody).await;
-    let stream = opened.map_err(Error::of_guest(&name))?;
+    let mut stream = opened.map_err(Error::of_guest(&name))?;
     let mut version = [0; BANNER.len()];
-    let read = TokioIo::new(stream).read_exact(&mut version).await;
+    let read = stream.read_exact(&mut version).await;
     match read {
         Ok(_) if version == *BANNER => Ok(()),
         Ok(_) | Err(_) => Err(Error::SshSilent(name)),

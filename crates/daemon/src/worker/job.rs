@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use banger_api::{ImageExport, ImageImport, ImagePull, ImageUpload, KernelImport, KernelPull};
-use banger_image::{ImageRecord, KernelRecord, Layer};
+use banger_image::{ImageRecord, KernelRecord, Layer, PullSource};
 use banger_model::ImageName;
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Job {
-    /// Pull an image. Gives a [`PulledImage`].
-    Pull(ImagePull),
+    /// Pull an image, from what its reference was understood as. Gives a [`PulledImage`].
+    Pull {
+        request: ImagePull,
+        source: Option<PullSource>,
+    },
     /// Import a tar or a directory. Gives a record.
     Import(ImageImport),
     /// Import the tar that follows on standard input. Gives a record.
@@ -51,13 +54,13 @@ impl Job {
     pub(super) fn waits_for_others(&self) -> bool {
         matches!(
             self,
-            Self::Pull(_) | Self::Upload { .. } | Self::Import(_) | Self::Kernel(_) | Self::KernelPull(_)
+            Self::Pull { .. } | Self::Upload { .. } | Self::Import(_) | Self::Kernel(_) | Self::KernelPull(_)
         )
     }
 
     /// Whether programs of the user's are run for it: helpers for credentials, a package manager. They need the user's
     /// environment.
     pub(super) fn runs_programs(&self) -> bool {
-        matches!(self, Self::Pull(_) | Self::Kernel(_) | Self::KernelPull(_))
+        matches!(self, Self::Pull { .. } | Self::Kernel(_) | Self::KernelPull(_))
     }
 }

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use banger_guest_api::{Channel, Control, Decoder, Exec, frame};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::Error;
 use super::agent::Agent;
+use crate::guest::AgentStream;
 use crate::guest::budget::{self, Budget};
 
 /// Bytes read at once.
@@ -91,9 +91,9 @@ impl Script<'_> {
             user: Some(agent.guest.user().unwrap_or("0").to_owned()),
             ..Exec::default()
         };
-        let upgraded = agent.guest.exec(&exec).await;
-        let upgraded = upgraded.map_err(|source| agent.error("run git at", source))?;
-        let (from, to) = tokio::io::split(TokioIo::new(upgraded));
+        let stream = agent.guest.exec(&exec).await;
+        let stream = stream.map_err(|source| agent.error("run git at", source))?;
+        let (from, to) = tokio::io::split(stream);
         // Input is written beside the reading, or both sides could wait for each other.
         let feeding = tokio::spawn(feed(to, self.input));
         Ok(Running {
@@ -130,7 +130,7 @@ pub(crate) async fn lacks_git(agent: Agent<'_>) -> bool {
     tokio::time::timeout(PATIENCE, asked).await.unwrap_or(false)
 }
 
-async fn feed(mut to: WriteHalf<TokioIo<Upgraded>>, input: Vec<u8>) -> WriteHalf<TokioIo<Upgraded>> {
+async fn feed(mut to: WriteHalf<AgentStream>, input: Vec<u8>) -> WriteHalf<AgentStream> {
     // A command that has ended takes no more; how it ended is told.
     for chunk in input.chunks(frame::MAX_PAYLOAD) {
         let header = frame::header(Channel::Stdin, chunk.len());
@@ -148,8 +148,8 @@ async fn feed(mut to: WriteHalf<TokioIo<Upgraded>>, input: Vec<u8>) -> WriteHalf
 pub(crate) struct Running {
     what: &'static str,
     path: String,
-    from: ReadHalf<TokioIo<Upgraded>>,
-    _feeding: tokio_util::task::AbortOnDropHandle<WriteHalf<TokioIo<Upgraded>>>,
+    from: ReadHalf<AgentStream>,
+    _feeding: tokio_util::task::AbortOnDropHandle<WriteHalf<AgentStream>>,
     decoder: Decoder,
     buffer: Vec<u8>,
     words: Vec<u8>,

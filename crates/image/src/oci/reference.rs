@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use oci_spec::distribution::Reference;
+use serde::{Deserialize, Serialize};
 
 use super::Error;
 
-/// Where an image is pulled from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where an image is pulled from. As data it is what was understood of the text: the library understands references by regular
+/// expressions, whose making takes a process that pulls once longer than the pull of an unchanged image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PullSource {
     /// A registry: `alpine`, `registry.example/owner/image:tag`, or `…@sha256:…`.
-    Registry(Reference),
+    Registry(#[serde(with = "parts")] Reference),
     /// An OCI image layout, and the name of an image in it: `oci:DIR[:TAG]`.
     Layout(PathBuf, Option<String>),
     /// A tar of one: `oci-archive:FILE[:TAG]`.
@@ -21,6 +23,47 @@ pub enum PullSource {
     DockerArchive(PathBuf, Option<String>),
     /// A tar of either kind: `archive:FILE`.
     Archive(PathBuf),
+}
+
+/// A reference by its parts.
+mod parts {
+    use oci_spec::distribution::Reference;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Parts {
+        registry: String,
+        repository: String,
+        tag: Option<String>,
+        digest: Option<String>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(reference: &Reference, to: S) -> Result<S::Ok, S::Error> {
+        let parts = Parts {
+            registry: reference.registry().to_owned(),
+            repository: reference.repository().to_owned(),
+            tag: reference.tag().map(str::to_owned),
+            digest: reference.digest().map(str::to_owned),
+        };
+        parts.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Reference, D::Error> {
+        let Parts {
+            registry,
+            repository,
+            tag,
+            digest,
+        } = Parts::deserialize(from)?;
+        match (tag, digest) {
+            (Some(tag), Some(digest)) => {
+                Ok(Reference::with_tag_and_digest(registry, repository, tag, digest))
+            }
+            (Some(tag), None) => Ok(Reference::with_tag(registry, repository, tag)),
+            (None, Some(digest)) => Ok(Reference::with_digest(registry, repository, digest)),
+            (None, None) => Err(serde::de::Error::custom("a reference has a tag or a digest")),
+        }
+    }
 }
 
 impl FromStr for PullSource {
@@ -168,6 +211,30 @@ mod tests {
             PullSource::DockerArchive("x.tar".into(), Some("a/b:c".to_owned()))
         );
         assert!("Upper/Case".parse::<PullSource>().is_err());
+    }
+
+    #[test]
+    fn a_source_is_the_same_as_data() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        for text in [
+            "alpine",
+            "localhost:5000/a/b:c",
+            &format!("registry.example/o/i@{digest}"),
+            &format!("registry.example/o/i:v1@{digest}"),
+            "oci:/a/b:v1",
+            "docker-archive:x.tar:a/b:c",
+        ] {
+            let source = parsed(text);
+            let data = serde_json::to_string(&source).unwrap();
+            assert_eq!(
+                serde_json::from_str::<PullSource>(&data).unwrap(),
+                source,
+                "{data}"
+            );
+        }
+        assert!(
+            serde_json::from_str::<PullSource>(r#"{"Registry":{"registry":"a","repository":"b"}}"#).is_err()
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Work that comes back.
 
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -225,6 +225,67 @@ pub(super) fn unsaved_work_is_told(backend: Backend) -> Result<()> {
     home.end()
 }
 
+/// The guard of unsaved work is the daemon's: a client that knows nothing of it is refused.
+pub(super) fn no_client_deletes_work(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let Placed { dir: _dir, there, .. } = placed(&home, backend)?;
+    std::fs::write(there.join("new"), "work")?;
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/delete_vm.py");
+    let socket = home.path().join("run/bangerd.sock");
+    let delete = |more: &[&str]| -> Result<(Option<i32>, String, serde_json::Value)> {
+        let mut python = Command::new("python3");
+        python.arg(&client).arg(&socket).arg("web").args(more);
+        let ran = python.output()?;
+        let printed = String::from_utf8(ran.stdout)?;
+        let (status, answer) = printed
+            .split_once('\n')
+            .with_context(|| format!("it printed {printed:?}: {}", String::from_utf8_lossy(&ran.stderr)))?;
+        Ok((
+            ran.status.code(),
+            status.to_owned(),
+            serde_json::from_str(answer)?,
+        ))
+    };
+
+    let (code, status, answer) = delete(&[])?;
+    ensure!(
+        (code, status.as_str()) == (Some(4), "409"),
+        "running: {status} {answer}"
+    );
+    ensure!(answer["code"] == "wrong_phase", "{answer}");
+    ensure!(answer["message"] == "VM `web` is running", "{answer}");
+    home.vm("web")?;
+
+    home.banger(["vm", "stop", "web"])?.ok()?;
+    let (code, status, answer) = delete(&[])?;
+    ensure!(
+        (code, status.as_str()) == (Some(4), "409"),
+        "stopped: {status} {answer}"
+    );
+    let said = answer["message"].as_str().unwrap_or_default();
+    ensure!(
+        said.starts_with("VM `web` has work at /root/repo that was not brought back: 1 changed files"),
+        "{answer}"
+    );
+    let hints = answer["hints"].to_string();
+    ensure!(
+        hints.contains("banger vm workspace pull web /root/repo")
+            && hints.contains("banger vm delete -f web"),
+        "{answer}"
+    );
+    home.vm("web")?;
+    banger_cases::refused("state", "delete.unsaved-work-by-another-client");
+
+    let (code, status, answer) = delete(&["--force"])?;
+    ensure!(
+        (code, status.as_str()) == (Some(0), "200"),
+        "forced: {status} {answer}"
+    );
+    ensure!(answer["left"][0]["guest_path"] == "/root/repo", "{answer}");
+    ensure!(home.vm("web").is_err(), "it is there yet");
+    home.end()
+}
+
 pub(super) fn auto_export(backend: Backend) -> Result<()> {
     let home = home_that_exports()?;
     let Placed {
@@ -282,10 +343,11 @@ pub(super) fn auto_export_of_killed_commands(_: Backend) -> Result<()> {
     for victim in ["client", "daemon"] {
         let work = format!("work of the {victim}");
         let mut client = at_work(&home, &repository, &work)?;
-        match victim {
-            "client" => client.kill()?,
-            _ => home.kill_daemon()?,
+        if victim == "daemon" {
+            // A command outlives its daemon, so it is killed too: the next daemon finds a VM that nobody holds.
+            home.kill_daemon()?;
         }
+        client.kill()?;
         client.wait_with_output()?;
         crate::hostile_state::until_none(&home)?;
         came(&repository, &work)?;

@@ -37,6 +37,10 @@ pub(crate) const STORIES: &[Story] = &[
         back::whatever_the_guest_did,
     ),
     on_the_host("unsaved_work_is_told", back::unsaved_work_is_told),
+    on_the_host(
+        "no_client_deletes_a_vm_with_unsaved_work_by_accident",
+        back::no_client_deletes_work,
+    ),
     on_the_host("work_is_pulled_before_a_stop_where_configured", back::auto_export),
     on_the_host(
         "work_is_pulled_before_a_vm_goes_with_a_killed_command",

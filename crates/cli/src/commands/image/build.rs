@@ -143,7 +143,7 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
     let vm = shape::create(client, &request).await?;
     let built = interruptible(provision(client, &vm, script, args)).await;
     // Whatever came of it, the VM was only a means.
-    let removed = client.delete_vm(vm.name.as_str()).await;
+    let removed = client.delete_vm(vm.name.as_str(), true).await;
     let built = built?;
     removed?;
     Ok(built)

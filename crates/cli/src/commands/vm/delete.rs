@@ -1,6 +1,6 @@
 //! `banger vm delete`
 
-use super::workspace::{Ending, before};
+use super::workspace::{Ending, report};
 use crate::failure::Failure;
 use crate::{complete, connection, many};
 
@@ -21,18 +21,8 @@ pub(crate) struct Args {
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let one = async |name: String| {
-        if !args.force && client.vm(&name).await?.phase.may_have_machine() {
-            let stop = format!(
-                "stop it with `banger vm stop {name}`, or end and delete it with `banger vm delete -f {name}`"
-            );
-            return Err(Failure::new(format!("VM `{name}` runs"), &[&stop]).exiting(crate::exit::CONFLICT));
-        }
-        let ending = match args.force {
-            true => Ending::ForcedDelete,
-            false => Ending::Delete,
-        };
-        before(&client, &name, ending).await?;
-        client.delete_vm(&name).await?;
+        let work = client.delete_vm(&name, args.force).await?;
+        report(&name, &work, Ending::Deleted);
         Ok(name)
     };
     Ok(many::each(&args.names, one).await)

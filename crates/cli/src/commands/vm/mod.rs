@@ -10,6 +10,7 @@ mod delete;
 mod egress;
 mod exec;
 mod forward;
+mod held;
 mod kill;
 pub(crate) mod list;
 mod logs;

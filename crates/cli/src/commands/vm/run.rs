@@ -7,6 +7,7 @@ use banger_api::stream::{Exec, Tty};
 use banger_api::{Vm, Wishes, WorkspaceRequest};
 use banger_model::Phase;
 
+use super::held::Held;
 use super::placement::{GUEST_PATH, REPOSITORY, WORKSPACE};
 use super::shape::{self, Shape};
 use super::tty::TtyArgs;
@@ -113,7 +114,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
     let vm = shape::create(&client, &request).await?;
     // From now on the daemon removes it when we are gone, however we end.
     let held = match args.rm {
-        true => Some(client.hold_vm(vm.name.as_str()).await?),
+        true => Some(Held::of(&client, vm.name.as_str()).await?),
         false => None,
     };
     let given = secrets.give(&client, vm.name.as_str(), None).await;
@@ -139,7 +140,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         Ok(behind) => behind,
         Err(mut failure) => {
             // It has nothing that anybody could miss: not even the checkout is whole.
-            if client.delete_vm(vm.name.as_str()).await.is_err() {
+            if client.delete_vm(vm.name.as_str(), true).await.is_err() {
                 failure.add_hint(&format!(
                     "the VM stays: `banger vm delete -f {}` removes it",
                     vm.name
@@ -188,13 +189,13 @@ async fn say_others(client: &Client, root: &str) -> Result<(), Failure> {
 /// Removes a VM that goes with its command. A daemon that ended meanwhile is followed by one that has removed it.
 async fn remove(name: &str) -> Result<(), Failure> {
     let client = connection::connect().await?;
-    let removed = async {
-        workspace::before(&client, name, workspace::Ending::ForcedDelete).await?;
-        client.delete_vm(name).await.map_err(Failure::from)
-    };
-    match removed.await {
+    match client.delete_vm(name, true).await.map_err(Failure::from) {
+        Ok(work) => {
+            workspace::report(name, &work, workspace::Ending::Deleted);
+            Ok(())
+        }
         Err(failure) if failure.is_absence() => Ok(()),
-        removed => removed,
+        Err(failure) => Err(failure),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use banger_api::VmStop;
 
-use super::workspace::{Ending, before};
+use super::workspace::{Ending, report};
 use crate::failure::Failure;
 use crate::progress::Display;
 use crate::values::duration;
@@ -30,8 +30,8 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         grace_ms: u64::try_from(args.grace.as_millis()).unwrap_or(u64::MAX),
     };
     let one = async |name: String| {
-        before(&client, &name, Ending::Stop).await?;
-        client.stop_vm(&name, &stop).await?;
+        let stopped = client.stop_vm(&name, &stop).await?;
+        report(&name, &stopped.work, Ending::Stopped);
         Ok(name)
     };
     let display = Display::new("");

@@ -130,8 +130,15 @@ impl Driver {
         removed
     }
 
-    pub(super) async fn delete(&mut self) -> Result<(), ErrorBody> {
+    pub(super) async fn delete(&mut self, force: bool) -> Result<(), ErrorBody> {
         let id = self.row().spec.id;
+        let phase = self.state.borrow().phase;
+        if !force && phase.may_have_machine() {
+            return Err(body(&Error::StillRuns {
+                name: self.name(),
+                phase,
+            }));
+        }
         // Before anything is removed: a disk that somebody else's machine has stays, and so does the VM.
         if self.state.borrow().live.is_none() && self.files.are_in_use() {
             return Err(body(&Error::DiskInUse(self.files.disk())));

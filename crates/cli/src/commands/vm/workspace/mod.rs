@@ -14,7 +14,7 @@ use clap::Subcommand;
 use crate::failure::Failure;
 
 pub(super) use self::prepare::{place, tell_placed, tell_plan};
-pub(super) use self::unsaved::{Ending, before};
+pub(super) use self::unsaved::{Ending, report};
 pub(super) use self::which::Taken;
 
 #[derive(Debug, Subcommand)]

@@ -1,22 +1,20 @@
-//! Images that leave, and how they differ, over HTTP.
+//! Images that leave, and how they differ.
 
 use std::sync::Arc;
 
-use axum::body::Body as ResponseBody;
-use axum::extract::{Path, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
 use banger_api::{
-    Aspect, Compression, DifferenceKind, ErrorBody, ImageDiff, ImageDifference, ImageExport, ImageExported,
+    Aspect, Compression, DifferenceKind, ErrorBody, ImageDifference, ImageExport, ImageExported,
 };
 use banger_image as image;
 use banger_model::{ErrorCode, ImageName};
+use bytes::Bytes;
+use futures_util::Stream;
 
-use super::answer::{Asked, Body, Refused, blocking, named};
-use super::work::progress;
-use super::{App, events};
+use super::jobs::progress;
+use crate::blocking::blocking;
 use crate::error::{Describe, body};
 use crate::progress::Reporter;
+use crate::vm::Vms;
 use crate::worker::{self, Job, Stores};
 
 /// Two images cannot be compared.
@@ -52,16 +50,14 @@ impl Describe for Error {
     }
 }
 
+/// Writes an image to a file of this host, as an OCI archive.
 pub(crate) async fn export(
-    State(app): State<App>,
-    Path(name): Path<String>,
-    Body(request): Body<ImageExport>,
-) -> Result<Response, Refused> {
-    let name: ImageName = named(&name)?;
-    Ok(events::respond(|say| async move {
-        let job = Job::Export { name, request };
-        worker::run::<ImageExported>(app.vms.context(), job, &say).await
-    }))
+    vms: &Arc<Vms>,
+    name: ImageName,
+    request: ImageExport,
+    say: &Reporter,
+) -> Result<ImageExported, ErrorBody> {
+    worker::run(vms.context(), Job::Export { name, request }, say).await
 }
 
 /// Exports an image on this thread.
@@ -91,33 +87,24 @@ pub(super) fn export_now(
     })
 }
 
+/// How an image differs from another one, or from the one that it was made on top of: a JSON list, as it is found.
 pub(crate) async fn diff(
-    State(app): State<App>,
-    Path(name): Path<String>,
-    Asked(query): Asked<ImageDiff>,
-) -> Result<Response, Refused> {
-    let name: ImageName = named(&name)?;
-    let context = Arc::clone(app.vms.context());
+    vms: &Arc<Vms>,
+    name: ImageName,
+    other: Option<ImageName>,
+) -> Result<impl Stream<Item = std::io::Result<Bytes>> + use<>, ErrorBody> {
+    let context = Arc::clone(vms.context());
     let (image, other) = blocking("finding the images", move || {
         let new = context.images.get(&name)?;
-        let old = match (&query.other, &new.base) {
+        let old = match (&other, &new.base) {
             (Some(other), _) => context.images.get(other)?,
             (None, Some(base)) => context.images.generation(base)?,
             (None, None) => return Err(Error::NoBase(name)),
         };
-        Ok((new, old))
+        Ok((Box::new(new), Box::new(old)))
     })
     .await?;
-    let listing = worker::stream(
-        app.vms.context(),
-        Job::Diff {
-            image: Box::new(image),
-            other: Box::new(other),
-        },
-    )
-    .await?;
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    Ok((json, ResponseBody::from_stream(listing)).into_response())
+    worker::stream(vms.context(), Job::Diff { image, other }).await
 }
 
 /// A difference as clients see it.

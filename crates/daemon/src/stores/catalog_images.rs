@@ -1,24 +1,20 @@
-//! Images of catalogs over HTTP.
+//! The images that catalogs offer.
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::State;
-use axum::response::Response;
-use banger_api::{AvailableImage, AvailableImages, CatalogFailure, CatalogImage, ImagePublish, Presence};
+use banger_api::{AvailableImage, AvailableImages, CatalogFailure, CatalogImage, ErrorBody, Presence};
 use banger_image::{ImageRecord, catalog};
 
-use super::App;
-use super::answer::{Body, Refused, blocking};
-use super::catalogs::{Error, fetcher, publish_with, signing_key};
+use super::catalogs::{Error, fetcher};
+use crate::blocking::blocking;
 use crate::catalogs;
 use crate::error::body;
-use crate::vm::Context;
+use crate::vm::{Context, Vms};
 
-pub(crate) async fn list(State(app): State<App>) -> Result<Json<AvailableImages>, Refused> {
-    let context = Arc::clone(app.vms.context());
-    let available = blocking("reading the catalogs", move || available(&context)).await?;
-    Ok(Json(available))
+/// The images that catalogs offer.
+pub(crate) async fn list(vms: &Arc<Vms>) -> Result<AvailableImages, ErrorBody> {
+    let context = Arc::clone(vms.context());
+    blocking("reading the catalogs", move || available(&context)).await
 }
 
 fn available(context: &Context) -> Result<AvailableImages, Error> {
@@ -58,20 +54,6 @@ fn presence(image: &catalog::CatalogImage, here: &[ImageRecord]) -> Presence {
         Some(record) if origin(record) == Some(digest) => Presence::Here,
         Some(_) => Presence::Another,
     }
-}
-
-pub(crate) async fn publish(State(app): State<App>, Body(request): Body<ImagePublish>) -> Response {
-    publish_with(
-        app,
-        catalog::PublishOptions {
-            dir: request.dir,
-            what: catalog::Publish::Images(request.images),
-            key: signing_key(request.key),
-            distro: None,
-            description: request.description,
-            valid_days: request.valid_days,
-        },
-    )
 }
 
 pub(super) fn described(image: catalog::CatalogImage) -> CatalogImage {

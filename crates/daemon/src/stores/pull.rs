@@ -1,35 +1,32 @@
-//! Pulling images over HTTP.
+//! Pulling images: from a registry, a layout, an archive or a catalog.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::response::Response;
 use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress, RegistryLogin};
 use banger_image::catalog::{self, ImagePullOptions, Offered};
 use banger_image::{Login, Pull, PullOptions, PullSource, Pulled, RegistryOptions};
-use banger_model::{CatalogName, ImageName};
+use banger_model::{CatalogName, ErrorCode, ImageName};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{BadRequest, Body};
 use super::catalogs::{Error, fetcher};
 use super::images::{sweep, viewed};
-use super::{App, events};
 use crate::catalogs;
 use crate::config::Config;
-use crate::error::body;
+use crate::error::{Describe, Described, body};
 use crate::progress::Reporter;
 use crate::vm::Vms;
 use crate::worker::{self, Job, PulledImage, Stores};
 
-pub(crate) async fn pull(State(app): State<App>, Body(request): Body<ImagePull>) -> Response {
-    events::respond(|say| async move { work(&app.vms, request, say).await })
-}
-
-async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<ImagePulled, ErrorBody> {
-    let config = vms.context().config().map_err(|error| body(&error))?;
-    let wanted = Wanted::of(request.clone(), &config)?;
+/// Pulls an image. Two pulls to one name are one.
+pub(crate) async fn pull(
+    vms: &Arc<Vms>,
+    request: ImagePull,
+    say: &Reporter,
+) -> Result<ImagePulled, ErrorBody> {
+    let config = vms.context().config().described()?;
+    let wanted = Wanted::of(request.clone(), None, &config)?;
     // Whoever pulls the same at once gets what the first one pulled, which has not changed since.
     let turn = vms.context().pulls.turn(wanted.name());
     let _turn = match turn.try_lock() {
@@ -42,7 +39,9 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
             turn.lock().await
         }
     };
-    let PulledImage { record, unchanged } = worker::run(vms.context(), Job::Pull(request), &say).await?;
+    let source = wanted.source().cloned();
+    let job = Job::Pull { request, source };
+    let PulledImage { record, unchanged } = worker::run(vms.context(), job, say).await?;
     // An image that this one replaced may be used by no VM. Nobody has to wait for that.
     let sweeping = Arc::clone(vms);
     tokio::task::spawn_blocking(move || sweep(&sweeping));
@@ -56,11 +55,12 @@ async fn work(vms: &Arc<Vms>, request: ImagePull, say: Reporter) -> Result<Image
 pub(super) fn pull_now(
     here: &Stores,
     request: ImagePull,
+    source: Option<PullSource>,
     say: &Reporter,
     left: &CancellationToken,
 ) -> Result<Pulled, ErrorBody> {
     let config = Config::load(&here.paths).map_err(|error| body(&error))?;
-    let wanted = Wanted::of(request, &config)?;
+    let wanted = Wanted::of(request, source, &config)?;
     let progress = |what: &str, done, total| {
         say.say(Progress::Bytes {
             what: what.to_owned(),
@@ -71,6 +71,25 @@ pub(super) fn pull_now(
     wanted
         .pull(here, say, &progress, left)
         .map_err(|error| body(&error))
+}
+
+/// A name that breaks the rule of its kind.
+#[derive(Debug, thiserror::Error)]
+#[error("name the object")]
+struct BadName(#[source] banger_model::InvalidName);
+
+impl Describe for BadName {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidRequest
+    }
+
+    fn hints(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Is told what comes, the bytes so far, and how many in all if that is known.
@@ -87,7 +106,8 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn of(request: ImagePull, config: &Config) -> Result<Self, ErrorBody> {
+    /// What a request asks for; `source` is what its reference was understood as, if that is known.
+    fn of(request: ImagePull, source: Option<PullSource>, config: &Config) -> Result<Self, ErrorBody> {
         let options = |name: ImageName, limits: &PullOptions| ImagePullOptions {
             local: request.name.clone().unwrap_or_else(|| name.clone()),
             name,
@@ -97,7 +117,7 @@ impl Wanted {
         };
         if let Some(catalog) = &request.catalog {
             let name = request.reference.parse();
-            let name: ImageName = name.map_err(|error| body(&BadRequest::Name(error)))?;
+            let name: ImageName = name.map_err(|error| body(&BadName(error)))?;
             let limits = limits(config);
             return Ok(Self::Catalog(options(name, &limits), catalog.clone()));
         }
@@ -109,11 +129,20 @@ impl Wanted {
             .ok()
             .filter(|_| !of_registry);
         let offered = bare.map(|name| options(name, &limits(config)));
-        let pull = understand(request, config)?;
+        let pull = understand(request, source, config)?;
         Ok(match offered {
             Some(offered) => Self::Either(offered, Box::new(pull)),
             None => Self::There(pull),
         })
+    }
+
+    /// Where it comes from, if that is no catalog alone.
+    fn source(&self) -> Option<&PullSource> {
+        match self {
+            Self::There(pull) => Some(&pull.source),
+            Self::Either(_, pull) => Some(&pull.source),
+            Self::Catalog(..) => None,
+        }
     }
 
     /// The name that the image gets.
@@ -213,7 +242,7 @@ pub(super) fn limits(config: &Config) -> PullOptions {
 }
 
 /// What the request asks for, with what the configuration says of the registry.
-fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
+fn understand(request: ImagePull, source: Option<PullSource>, config: &Config) -> Result<Pull, ErrorBody> {
     let refused = |error: banger_image::PullError| body(&banger_image::Error::from(error));
     // The daemon's own directory is no client's.
     let absolute = |path: PathBuf| {
@@ -226,14 +255,14 @@ fn understand(request: ImagePull, config: &Config) -> Result<Pull, ErrorBody> {
             false => Err(body(&banger_image::Error::Relative(path))),
         }
     };
-    let source: PullSource = request.reference.parse().map_err(refused)?;
+    let source = source.map_or_else(|| request.reference.parse().map_err(refused), Ok)?;
     let source = source.try_map_path(absolute)?;
     let name = match request.name {
         Some(name) => name,
         None => source
             .suggested_name()
             .parse()
-            .map_err(|error| body(&BadRequest::Name(error)))?,
+            .map_err(|error| body(&BadName(error)))?,
     };
     let platform = match request.platform {
         Some(platform) => platform.parse().map_err(refused)?,
@@ -289,7 +318,7 @@ mod tests {
                 directory: directory.map(PathBuf::from),
                 ..ImagePull::default()
             };
-            understand(request, &Config::default())
+            understand(request, None, &Config::default())
         };
         for (reference, ca_cert) in [
             ("oci:image", None),

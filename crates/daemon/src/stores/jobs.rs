@@ -27,8 +27,8 @@ pub(crate) fn perform(
     // Whoever wants it no more ends the process.
     let left = CancellationToken::new();
     match job {
-        Job::Pull(request) => {
-            let (record, unchanged) = match pull::pull_now(here, request, say, &left)? {
+        Job::Pull { request, source } => {
+            let (record, unchanged) = match pull::pull_now(here, request, source, say, &left)? {
                 Pulled::New(record) => (record, false),
                 Pulled::Unchanged(record) => (record, true),
             };

@@ -1,0 +1,38 @@
+//! Blocking work of a request, on a thread for it.
+
+use banger_api::ErrorBody;
+use banger_git::Caller;
+use banger_model::ErrorCode;
+
+use crate::error::{Describe, body};
+
+/// The work panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} panicked (a defect of banger: see the daemon's log)")]
+pub(crate) struct Panicked(pub(crate) &'static str);
+
+impl Describe for Panicked {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Internal
+    }
+
+    fn hints(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn log(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Does blocking work on a thread for it, for the caller of the request.
+pub(crate) async fn blocking<T: Send + 'static, E: Describe + Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, ErrorBody> {
+    let caller = Caller::current();
+    match tokio::task::spawn_blocking(move || Caller::scope(caller, work)).await {
+        Ok(result) => result.map_err(|error| body(&error)),
+        Err(_) => Err(body(&Panicked(what))),
+    }
+}

@@ -1,0 +1,61 @@
+//! What a VM needs after each start, whoever asked for it: `create`, `start`, `restart`, `commit`, or a daemon that finishes what an
+//! earlier one began.
+
+use std::collections::BTreeSet;
+
+use tokio_util::sync::CancellationToken;
+
+use super::super::Carried;
+use super::super::boot::Start;
+use super::{Command, Driver};
+use crate::error::chain;
+use crate::workspace::{self, Records};
+
+impl Driver {
+    /// Completes a start: rules that name the VM get its address, read-only workspaces are made so again, and the caller learns which
+    /// secrets the VM lost. A command that ends the VM cuts this short. Nothing of it fails the start: the guest is ready.
+    pub(super) async fn after_start(&mut self, start: &Start) {
+        self.context.registry.enforce_dependents(&self.name());
+        let live = self.state.borrow().live.clone();
+        let Some(live) = live else { return };
+        let records = Records::of(self.files.dir());
+        let ended = CancellationToken::new();
+        let restore = {
+            let ended = ended.clone();
+            async move {
+                let guest = live.guest();
+                tokio::select! {
+                    () = ended.cancelled() => Ok(()),
+                    restored = workspace::started(&guest, &records) => restored,
+                }
+            }
+        };
+        if let Err(error) = self.attend(restore, &ended, Command::ends_a_start).await {
+            let error = chain(&error);
+            tracing::warn!(vm = %self.name(), error, "a workspace is not read-only");
+            start
+                .progress
+                .note(format!("a workspace is not read-only: {error}"));
+        }
+        if let Some(given) = &start.given {
+            self.report_lost_secrets(start, given);
+        }
+    }
+
+    /// Notes the secrets that the last run of the VM had and that its caller does not give it again.
+    fn report_lost_secrets(&self, start: &Start, given: &[String]) {
+        let mut lost: BTreeSet<String> = Carried::of(self.files.dir()).take_secrets();
+        lost.retain(|name| !given.contains(name));
+        if lost.is_empty() {
+            return;
+        }
+        let vm = self.name();
+        let names: Vec<String> = lost.iter().cloned().collect();
+        let options: Vec<String> = lost.iter().map(|name| format!("--secret {name}")).collect();
+        start.progress.note(format!(
+            "secrets end with the guest that has them, so {} must be given again: `banger vm exec {} {vm} -- true`",
+            names.join(", "),
+            options.join(" ")
+        ));
+    }
+}
