@@ -12,7 +12,7 @@ from http import HTTPStatus
 import httpx
 from bangerd_client import Client
 from bangerd_client.api.vm import create_vm, delete_vm, get_vm, list_vms, set_vm
-from bangerd_client.models import ErrorBody, ErrorCode, Exec, Phase, Vm, VmCreate, VmCreateEnv, VmmChoice, VmSet, VmSetLabels
+from bangerd_client.models import ErrorBody, ErrorCode, Exec, Phase, Vm, VmCreate, VmCreateEnv, VmmChoice, VmSet, VmSetLabels, VmWork
 
 STDIN, STDOUT, STDERR, CONTROL = 1, 2, 3, 4
 
@@ -89,8 +89,13 @@ def main(path: str) -> None:
 
     vms = list_vms.sync(client=client)
     assert isinstance(vms, list) and [vm.name for vm in vms] == ["py"]
-    deleted = delete_vm.sync_detailed("py", client=client)
-    assert deleted.status_code == HTTPStatus.NO_CONTENT
+    # The daemon keeps what runs, until it is told that this is meant.
+    refused = delete_vm.sync_detailed("py", client=client)
+    assert refused.status_code == HTTPStatus.CONFLICT
+    assert isinstance(refused.parsed, ErrorBody) and refused.parsed.code == ErrorCode.WRONG_PHASE
+    deleted = delete_vm.sync_detailed("py", client=client, force=True)
+    assert deleted.status_code == HTTPStatus.OK
+    assert isinstance(deleted.parsed, VmWork) and deleted.parsed.left == []
     assert list_vms.sync(client=client) == []
     print("well")
 

@@ -129,8 +129,15 @@ async function main(): Promise<void> {
   assert.equal(log.response.status, 200);
 
   for (const name of ["ts", "ts-2"]) {
-    const deleted = await client.DELETE("/v1/vms/{vm}", { params: { path: { vm: name } } });
-    assert.equal(deleted.response.status, 204);
+    // The daemon keeps what runs, until it is told that this is meant.
+    const refused = await client.DELETE("/v1/vms/{vm}", { params: { path: { vm: name } } });
+    assert.equal(refused.response.status, 409);
+    assert.equal(refused.error?.code, "wrong_phase");
+    const deleted = await client.DELETE("/v1/vms/{vm}", {
+      params: { path: { vm: name }, query: { force: true } },
+    });
+    assert.equal(deleted.response.status, 200);
+    assert.deepEqual(deleted.data?.left, []);
   }
   assert.deepEqual(await names(), []);
   console.log("well");

@@ -230,7 +230,7 @@ pub(super) fn no_client_deletes_work(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     let Placed { dir: _dir, there, .. } = placed(&home, backend)?;
     std::fs::write(there.join("new"), "work")?;
-    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/delete_vm.py");
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/delete_vm.py");
     let socket = home.path().join("run/bangerd.sock");
     let delete = |more: &[&str]| -> Result<(Option<i32>, String, serde_json::Value)> {
         let mut python = Command::new("python3");
