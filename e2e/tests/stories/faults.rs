@@ -123,7 +123,7 @@ const FAULTS: [Fault; 5] = [
                 Ok(())
             }))
         },
-        words: "in use",
+        words: "is taken",
     },
 ];
 

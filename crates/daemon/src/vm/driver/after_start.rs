@@ -2,7 +2,9 @@
 //! earlier one began.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Carried;
@@ -10,6 +12,9 @@ use super::super::boot::Start;
 use super::{Command, Driver};
 use crate::error::chain;
 use crate::workspace::{self, Records};
+
+/// What a guest may take to protect its read-only workspaces. Meanwhile the VM's task does nothing else but end the VM.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Driver {
     /// Completes a start: rules that name the VM get its address, read-only workspaces are made so again, and the caller learns which
@@ -24,14 +29,17 @@ impl Driver {
             let ended = ended.clone();
             async move {
                 let guest = live.guest();
+                let restored = timeout(PATIENCE, workspace::started(&guest, &records));
                 tokio::select! {
                     () = ended.cancelled() => Ok(()),
-                    restored = workspace::started(&guest, &records) => restored,
+                    restored = restored => match restored {
+                        Ok(restored) => restored.map_err(|error| chain(&error)),
+                        Err(_) => Err(format!("the guest did not answer within {} s", PATIENCE.as_secs())),
+                    },
                 }
             }
         };
         if let Err(error) = self.attend(restore, &ended, Command::ends_a_start).await {
-            let error = chain(&error);
             tracing::warn!(vm = %self.name(), error, "a workspace is not read-only");
             start
                 .progress
