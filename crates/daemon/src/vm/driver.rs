@@ -50,6 +50,8 @@ pub(crate) enum Command {
     RemoveForwards(ForwardRemove, Reply<Vec<Forward>>),
     /// Let its rules hold anew: another VM that they name has come or gone.
     Enforce,
+    /// Show this of it, until it is started.
+    Notice(String),
     /// End its machine, remove its disks, and forget it. The task ends. Without `force`, a VM that may run stays.
     Delete { force: bool, reply: Reply },
 }
@@ -232,6 +234,7 @@ impl Driver {
                 let outcome = self.remove_forwards(&remove).await;
                 let _ = reply.send(outcome);
             }
+            Command::Notice(notice) => self.publish(|state| state.notice = Some(notice)),
             Command::Enforce => {
                 let spec = self.row().spec;
                 if let Err(error) = self.enforce(&spec).await {

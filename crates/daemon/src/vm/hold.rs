@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use banger_model::{VmId, VmName};
 
+use super::driver::Command;
 use super::{Error, Vms};
 use crate::error::chain;
 
@@ -95,6 +96,19 @@ impl Vms {
     }
 }
 
+/// What is shown of a VM that outlives its command.
+fn kept(name: &VmName, runs: bool) -> String {
+    let start = match runs {
+        true => String::new(),
+        // Only a guest that runs can send it.
+        false => format!("banger vm start {name} && "),
+    };
+    format!(
+        "its command has ended, and it stays because its work could not be brought back: `{start}banger vm workspace pull {name}` \
+         does that, `banger vm delete -f {name}` loses it"
+    )
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         let (vms, id, name) = (Arc::clone(&self.vms), self.id, self.name.clone());
@@ -110,6 +124,10 @@ impl Drop for Held {
             tracing::info!(vm = %name, "its command has ended; it goes with that");
             if !vms.bring_back_unattended(&name).await {
                 // Nobody is there to be asked. The next daemon tries again, and `vm delete -f` loses the work.
+                if let Ok(handle) = vms.find(name.as_str()) {
+                    let notice = kept(&name, handle.live().is_ok());
+                    let _ = handle.commands.send(Command::Notice(notice)).await;
+                }
                 tracing::error!(vm = %name, "kept: its work is not on the host");
                 return;
             }

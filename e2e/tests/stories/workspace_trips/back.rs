@@ -382,7 +382,11 @@ pub(super) fn work_without_a_place(_: Backend) -> Result<()> {
     client.kill()?;
     client.wait_with_output()?;
     until_kept(&home, 1)?;
-    home.vm("web")?;
+    let notice = home.vm("web")?.notice.unwrap_or_default();
+    ensure!(
+        notice.contains("`banger vm workspace pull web` does that"),
+        "{notice:?}"
+    );
     std::fs::rename(&away, &repository)?;
     home.kill_daemon()?;
     crate::hostile_state::until_none(&home)?;
@@ -408,6 +412,11 @@ pub(super) fn work_of_a_stopped_vm(_: Backend) -> Result<()> {
     home.kill_daemon()?;
     ensure!(home.vm("web")?.phase.to_string() == "stopped");
     until_kept(&home, 2)?;
+    let notice = home.vm("web")?.notice.unwrap_or_default();
+    ensure!(
+        notice.contains("`banger vm start web && banger vm workspace pull web` does that"),
+        "{notice:?}"
+    );
     // A fake guest has no disk that outlives its machine: only that the VM stays can be seen here.
     home.vm("web")?;
     home.end()
