@@ -68,7 +68,7 @@ fn sent(card: c_int, frame: &[u8]) -> bool {
 }
 
 fn watch(card: c_int, end: Instant) {
-    let mut frame = [0; 2048];
+    let mut frame = [0_u8; 2048];
     let mut out = std::io::stdout().lock();
     while Instant::now() < end {
         let mut from = Address::default();

@@ -127,11 +127,12 @@ impl Scene {
             "ok() {{ timeout 12 \"$@\" 2>&1 || echo \"not: $*\"; }}; before=$(wc -c </seen); ok wget -q -O - http://{}/; \
              ok ping -c 1 -W 5 {} >/seen6 || cat /seen6; ok wget -q -O - http://{}:7777/; \
              for name in {names} card={}; do grep -q ${{name#*=}} /seen && echo \"got ${{name%=*}}\"; done; \
-             test $(wc -c </seen) -gt $before || echo \"its card sees nothing\"",
+             test $(wc -c </seen) -gt $before && grep -q {} /seen || echo \"its card sees nothing\"",
             SITES[0],
             self.gateway.v6,
             self.web.v4,
-            hex(&self.evil.mac)
+            hex(&self.evil.mac),
+            hex(&self.web.mac)
         );
         let told = self.home.sh("web", &line)?;
         ensure!(told == "hello\nmine", "{when}: web is told {told}");
@@ -152,9 +153,10 @@ impl Scene {
     /// `evil`'s card has seen nothing of `web`'s. It has asked for no page.
     pub(super) fn is_deaf(&self, when: &str) -> Result<()> {
         let line = format!(
-            "grep -e {} -e {} /seen | head -n 3; pidof frames >/dev/null || echo \"nobody looks\"",
+            "grep -e {} -e {} /seen | head -n 3; pidof frames >/dev/null && grep -q {} /seen || echo \"nobody looks\"",
             hex(&self.web.mac),
-            hex(b"hello\n")
+            hex(b"hello\n"),
+            hex(&self.evil.mac)
         );
         let told = self.evil(&line)?;
         ensure!(told.is_empty(), "{when}: evil got {told}");
