@@ -20,6 +20,8 @@ use crate::error::Describe;
 #[derive(Debug, Default)]
 pub(crate) struct Backends {
     kvm: Mutex<Option<(Facts, Kvm)>>,
+    /// The one that runs all VMs, in place of those of the host.
+    only: Option<Arc<dyn Backend>>,
 }
 
 /// What decides whether KVM works here, and is cheap to look at: the device with its rights, and the modules behind it.
@@ -82,6 +84,15 @@ pub(crate) enum Error {
 }
 
 impl Backends {
+    /// Nothing but this VMM.
+    #[cfg(test)]
+    pub(crate) fn only(backend: Arc<dyn Backend>) -> Self {
+        Self {
+            kvm: Mutex::default(),
+            only: Some(backend),
+        }
+    }
+
     /// What was found out about KVM.
     pub(crate) fn kvm(&self) -> Kvm {
         let facts = Facts::now();
@@ -104,6 +115,9 @@ impl Backends {
         kernel: &KernelRecord,
         verdict: Option<&Verdict>,
     ) -> Result<Choice, Error> {
+        if let Some(only) = &self.only {
+            return Ok(asked_for(Arc::clone(only)));
+        }
         match choice {
             VmmChoice::Auto => self.automatic(kernel, verdict),
             VmmChoice::Firecracker => self.firecracker().map(|backend| asked_for(Arc::new(backend))),
@@ -131,6 +145,9 @@ impl Backends {
 
     /// The backend that can adopt machines of `kind`.
     pub(crate) fn adopter(&self, kind: VmmKind) -> Result<Arc<dyn Backend>, Error> {
+        if let Some(only) = &self.only {
+            return Ok(Arc::clone(only));
+        }
         let unusable = |source| Error::Unusable(kind, source);
         Ok(match kind {
             VmmKind::Firecracker => Arc::new(Firecracker::find().map_err(unusable)?),

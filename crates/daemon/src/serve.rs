@@ -125,6 +125,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         network: Network::of_env(&paths),
         ssh: Keys::new(&paths),
         registry: vm::Registry::default(),
+        agent: None,
         paths,
     };
     let socket = context.paths.socket();

@@ -17,6 +17,8 @@ mod guard;
 mod guest_config;
 mod guest_events;
 mod hold;
+#[cfg(test)]
+mod lives;
 mod prune;
 mod recover;
 mod registry;
@@ -88,6 +90,8 @@ pub(crate) struct Context {
     pub(crate) ssh: Keys,
     /// Which VMs there are.
     pub(crate) registry: Registry,
+    /// The guest agent, if it is another than the installed one.
+    pub(crate) agent: Option<PathBuf>,
 }
 
 impl Context {

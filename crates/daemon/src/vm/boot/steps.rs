@@ -162,7 +162,8 @@ impl Steps<'_> {
 
     async fn initrd(&self) -> Result<PathBuf, Error> {
         let (kernel, cache) = (self.kernel.clone(), self.context.paths.cache.clone());
-        tokio::task::spawn_blocking(move || initrd::build(&kernel, &programs::agent(), &cache))
+        let agent = self.context.agent.clone().unwrap_or_else(programs::agent);
+        tokio::task::spawn_blocking(move || initrd::build(&kernel, &agent, &cache))
             .await
             .map_err(|_| Error::Defect("making the initrd panicked"))?
             .map_err(|source| Error::Store {

@@ -1,0 +1,242 @@
+//! A state directory on which daemons come and go, and machines that outlive them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use banger_api::{Paths, VmCreate};
+use banger_image::{
+    ImageStore, ImportOptions, ImportSource, KernelOptions, KernelStore, PullOptions, Source,
+};
+use banger_model::Phase;
+use banger_model::network::NetMode;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
+
+use super::machine::Vmm;
+use crate::backends::Backends;
+use crate::database::Database;
+use crate::network::Network;
+use crate::progress::Reporter;
+use crate::ssh::Keys;
+use crate::vm::{Context, Registry, Vms};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One state, and what outlives daemons.
+pub(super) struct World {
+    dir: tempfile::TempDir,
+    /// The VMM of all daemons.
+    pub(super) vmm: Arc<Vmm>,
+    _machines: Runtime,
+}
+
+/// A daemon, which dies when this is dropped.
+pub(super) struct Daemon {
+    /// Its VMs.
+    pub(super) vms: Arc<Vms>,
+    runtime: Option<Runtime>,
+}
+
+impl Daemon {
+    /// Does something in the daemon.
+    pub(super) fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.as_ref().expect("it lives").block_on(work)
+    }
+
+    /// The phase of a VM, or nothing when there is no such VM.
+    pub(super) fn phase(&self, name: &str) -> Option<Phase> {
+        Some(self.vms.find(name).ok()?.state().phase)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // As a kill does it: nobody gets to say anything any more.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(PATIENCE);
+        }
+    }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("bl-")
+            .tempdir_in("/tmp")
+            .expect("a directory");
+        let machines = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("threads");
+        let world = Self {
+            vmm: Vmm::new(machines.handle().clone()),
+            _machines: machines,
+            dir,
+        };
+        world.furnish();
+        world
+    }
+
+    fn paths(&self) -> Paths {
+        let below = |name: &str| self.dir.path().join(name);
+        Paths {
+            config: below("config"),
+            state: below("state"),
+            data: below("data"),
+            cache: below("cache"),
+            runtime: below("run"),
+            former_runtime: None,
+        }
+    }
+
+    /// An image, a kernel and an agent: enough to be put into an initrd.
+    fn furnish(&self) {
+        let paths = self.paths();
+        for dir in [
+            &paths.config,
+            &paths.state,
+            &paths.data,
+            &paths.cache,
+            &paths.runtime,
+        ] {
+            std::fs::create_dir_all(dir).expect("a directory");
+        }
+        std::fs::write(
+            paths.config.join("config.toml"),
+            "git_identity = false\nfile_sync_defaults = false\ndefault_net = \"off\"\n",
+        )
+        .expect("a configuration");
+        let at = |name: &str| self.dir.path().join(name);
+        std::fs::write(at("agent"), "an agent").expect("an agent");
+        let mut elf = vec![0; 4096];
+        elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        elf[16] = 2;
+        elf.extend(b"Linux version 6.1.0-test (somebody)");
+        std::fs::write(at("vmlinux"), elf).expect("a kernel");
+        let kernels = KernelStore::open(&paths.data, &paths.cache).expect("a store");
+        let source = Source::Files {
+            vmlinux: Some(at("vmlinux")),
+            vmlinuz: None,
+            initrd: None,
+            modules: None,
+            config: None,
+        };
+        let options = KernelOptions::default();
+        let name = "test".parse().expect("a name");
+        kernels
+            .import(&name, &source, &options, &mut |_| {})
+            .expect("a kernel in the store");
+        std::fs::create_dir(at("tree")).expect("a tree");
+        let options = ImportOptions {
+            kernel: Some("test".parse().expect("a name")),
+            force: false,
+            limits: PullOptions::default(),
+        };
+        let images = ImageStore::open(&paths.data).expect("a store");
+        images
+            .import(
+                &"test".parse().expect("a name"),
+                ImportSource::Directory(&at("tree")),
+                &options,
+                &mut |_, _| std::ops::ControlFlow::Continue(()),
+            )
+            .expect("an image in the store");
+    }
+
+    /// A new daemon on this state.
+    pub(super) fn daemon(&self) -> Daemon {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("threads");
+        let paths = self.paths();
+        let database = Database::open(&paths.state.join("banger.db")).expect("a database");
+        let context = Context {
+            database: Arc::new(database),
+            images: ImageStore::open(&paths.data).expect("a store"),
+            kernels: KernelStore::open(&paths.data, &paths.cache).expect("a store"),
+            backends: Backends::only(Arc::clone(&self.vmm) as Arc<_>),
+            pulls: crate::pulls::Pulls::default(),
+            copies: Arc::default(),
+            workers: Arc::new(Semaphore::new(1)),
+            forwards: Arc::default(),
+            network: Network::of_env(&paths),
+            ssh: Keys::new(&paths),
+            registry: Registry::default(),
+            agent: Some(self.dir.path().join("agent")),
+            paths,
+        };
+        let vms = runtime
+            .block_on(Vms::recover(Arc::new(context)))
+            .expect("a state");
+        Daemon {
+            vms,
+            runtime: Some(runtime),
+        }
+    }
+
+    /// A VM that is stopped.
+    pub(super) fn create(&self, daemon: &Daemon, name: &str) {
+        let request = VmCreate {
+            name: Some(name.parse().expect("a name")),
+            net: Some(NetMode::Off),
+            no_start: true,
+            ..VmCreate::default()
+        };
+        let created = daemon.run(daemon.vms.create(request, &Reporter::default(), Instant::now()));
+        created.expect("a VM");
+    }
+
+    /// Waits until a VM is in one of these phases; nothing is for a VM that is gone.
+    pub(super) fn until(&self, daemon: &Daemon, name: &str, phases: &[Option<Phase>], case: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !phases.contains(&daemon.phase(name)) {
+            let state = daemon.vms.find(name).map(|handle| handle.state());
+            assert!(Instant::now() < deadline, "{case}: {name} stays {state:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Compares what is known, what is stored and what exists. Call it when nothing goes on.
+    pub(super) fn check(&self, daemon: &Daemon, case: &str) {
+        let context = daemon.vms.context();
+        let handles = daemon.vms.list();
+        let live = handles.iter().filter(|handle| handle.state().live.is_some());
+        assert_eq!(live.count(), self.vmm.running(), "{case}: machines");
+        let (rows, attempts) = context.database.vms().expect("rows");
+        assert!(attempts.is_empty(), "{case}: half a VM is stored");
+        let stored: Vec<_> = rows.iter().map(|row| row.spec.name.to_string()).collect();
+        let known: Vec<_> = handles
+            .iter()
+            .map(|handle| handle.state().spec.name.to_string())
+            .collect();
+        let sorted = |mut names: Vec<String>| {
+            names.sort();
+            names
+        };
+        assert_eq!(sorted(stored), sorted(known), "{case}: VMs");
+        let intents: BTreeMap<_, _> = context.database.intents().expect("intents");
+        assert!(intents.is_empty(), "{case}: something is owed: {intents:?}");
+        let count = |dir: &Path| std::fs::read_dir(dir).map_or(0, Iterator::count);
+        assert_eq!(
+            count(&context.paths.runtime.join("m")),
+            self.vmm.running(),
+            "{case}: machines' directories"
+        );
+        assert_eq!(
+            count(&context.paths.state.join("vms")),
+            handles.len(),
+            "{case}: VMs' directories"
+        );
+        for handle in &handles {
+            let state = handle.state();
+            let phase = state.phase;
+            assert_eq!(state.live.is_some(), phase == Phase::Running, "{case}: {phase}");
+        }
+    }
+}
