@@ -171,7 +171,7 @@ fn outlives_its_machine(backend: Backend) -> Result<()> {
     home.end()
 }
 
-/// Who is attached goes on with the next daemon, by itself: without a terminal where it was, on one with its screen.
+/// Who is attached has a connection to the guest of its own: it does not notice that the daemon is killed.
 fn attached_outlive(backend: Backend) -> Result<()> {
     const AGAIN: &str = "note: the connection was lost; attaching again";
     let home = home_with_vm(backend)?;
@@ -194,8 +194,6 @@ fn attached_outlive(backend: Backend) -> Result<()> {
     for _ in 0..2 {
         seen = written_beyond(&home, "count", seen + 50)?;
         home.kill_daemon()?;
-        vi.expect(AGAIN)?;
-        vi.expect("hello there")?;
     }
     // It types as before, and leaves as before.
     vi.write("A, again\x1b")?;
@@ -207,7 +205,7 @@ fn attached_outlive(backend: Backend) -> Result<()> {
     ensure!(counting.status.success(), "{counting:?}");
     ensure!(counting.stdout == counted().as_bytes(), "{counting:?}");
     let words = String::from_utf8(counting.stderr)?;
-    ensure!(words.matches(AGAIN).count() == 2, "{words}");
+    ensure!(!words.contains(AGAIN), "{words}");
     writeln!(to_cat, "after")?;
     written_beyond(&home, "cat", 12)?;
     session(&home, &["stop", "vm", "cat"])?.ok()?;
