@@ -9,7 +9,7 @@ use banger_e2e::dns64::{Known, resolve_in};
 use banger_e2e::netns::announce_translator;
 use banger_e2e::{Backend, Home, Image, Internet};
 
-use crate::networks::networked;
+use crate::networks::{counted, networked};
 use crate::{Story, in_guests};
 
 pub(crate) const STORIES: &[Story] = &[
@@ -44,7 +44,7 @@ fn reaches(home: &Home, address: &str) -> Result<bool> {
     let line = format!(
         "(printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 1) | timeout 4 nc {address} 80 2>/dev/null | grep -c hello"
     );
-    Ok(home.exec("web", &["sh", "-c", &line])?.text().trim() == "1")
+    counted(&home.exec("web", &["sh", "-c", &line])?)
 }
 
 /// What the VM is told of a name, behind the line that says who told it.

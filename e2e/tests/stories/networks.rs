@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use banger_api::{FlowVerdict, VmFlow};
-use banger_e2e::{Backend, Home, Image, Internet, SITES};
+use banger_e2e::{Backend, Home, Image, Internet, Output, SITES};
 
 use crate::{Story, in_guests};
 
@@ -25,11 +25,29 @@ const LOOPBACK: &str = "127.0.0.1:5354";
 fn reaches(home: &Home, vm: &str, address: &str) -> Result<bool> {
     let line =
         format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 10 {address} 80 2>/dev/null | grep -c hello");
-    Ok(home.exec(vm, &["sh", "-c", &line])?.text().trim() == "1")
+    counted(&home.exec(vm, &["sh", "-c", &line])?)
+}
+
+/// Whether what was looked for came once, as `grep -c` counts it. A command that did not run at all shows neither that nor its
+/// absence.
+pub(crate) fn counted(said: &Output) -> Result<bool> {
+    match said.text().trim() {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        other => bail!("it was not tried ({}): {other} {}", said.code, said.stderr),
+    }
 }
 
 pub(crate) fn pings(home: &Home, vm: &str, address: &str) -> Result<bool> {
-    Ok(home.exec(vm, &["ping", "-c", "1", "-W", "2", address])?.code == 0)
+    let said = home.exec(vm, &["ping", "-c", "1", "-W", "2", address])?;
+    // What banger itself fails with is no answer of the program's.
+    ensure!(
+        said.code < 125,
+        "it was not tried ({}): {}",
+        said.code,
+        said.stderr
+    );
+    Ok(said.code == 0)
 }
 
 fn address(home: &Home, vm: &str) -> Result<String> {

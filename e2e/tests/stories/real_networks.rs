@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use banger_e2e::{Backend, Home, Image, Internet, SITES};
 
-use crate::networks::networked;
+use crate::networks::{counted, networked};
 use crate::{Story, in_guests};
 
 pub(crate) const STORIES: &[Story] = &[
@@ -75,7 +75,7 @@ fn late_answers(internet: &Internet, home: &Home, backend: Backend) -> Result<()
         let line = format!(
             "(printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 1) | nc -w 5 {site} 80 2>/dev/null | grep -c hello"
         );
-        Ok(home.exec("web", &["sh", "-c", &line])?.text().trim() == "1")
+        counted(&home.exec("web", &["sh", "-c", &line])?)
     };
     ensure!(reached(SITES[1])?, "a site is not reached");
     internet.on_the_host(&[

@@ -8,6 +8,7 @@ use banger_e2e::{Backend, Home, Image, Internet, SITES};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::networks::counted;
 use crate::{Story, in_guests};
 
 pub(crate) const STORIES: &[Story] = &[in_guests("a_plain_user_has_a_network_of_their_own", of_their_own)
@@ -26,7 +27,7 @@ fn fetches(home: &Home, vm: &str, address: &str) -> Result<bool> {
     let line = format!(
         "(printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 2) | nc -w 3 {address} 80 2>/dev/null | grep -c hello"
     );
-    Ok(home.exec(vm, &["sh", "-c", &line])?.text().trim() == "1")
+    counted(&home.exec(vm, &["sh", "-c", &line])?)
 }
 
 fn resolves(home: &Home, vm: &str, name: &str, address: &str) -> Result<bool> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Internet, SITES};
 
-use crate::networks::networked;
+use crate::networks::{counted, networked};
 use crate::{Story, in_guests};
 
 pub(crate) const STORIES: &[Story] =
@@ -69,7 +69,7 @@ fn reaches(home: &Home) -> Result<bool> {
         "(printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 1) | timeout 4 nc {} 80 2>/dev/null | grep -c hello",
         SITES[0]
     );
-    Ok(home.exec("web", &["sh", "-c", &line])?.text().trim() == "1")
+    counted(&home.exec("web", &["sh", "-c", &line])?)
 }
 
 /// What each command says of it.
