@@ -28,6 +28,7 @@ impl Failure {
                 causes: Vec::new(),
                 hints: hints.iter().map(|hint| (*hint).to_owned()).collect(),
                 log: None,
+                request_id: None,
             },
             code: exit::FAILED,
         }
@@ -119,6 +120,15 @@ impl Failure {
             out.push(Line::default().text("  its last words:"));
             out.extend(last_lines(log, 20).map(|line| Line::default().text("    | ").text(line)));
         }
+        // What went wrong inside the daemon stands in its log, under this id.
+        if let Some(id) = self
+            .body
+            .request_id
+            .as_ref()
+            .filter(|_| self.body.code == ErrorCode::Internal)
+        {
+            several(&mut out, Line::default().text("  request:"), id);
+        }
         for hint in &self.body.hints {
             several(&mut out, label("hint:", AnsiColor::Cyan), &for_sudo(hint));
         }
@@ -164,6 +174,7 @@ impl From<ClientError> for Failure {
                         "`banger daemon status` tells whether it runs, and where its log is".to_owned(),
                     ],
                     log: None,
+                    request_id: None,
                 }
             }
         };
@@ -199,6 +210,7 @@ mod tests {
             causes: vec!["a deeper cause".to_owned()],
             hints: vec!["try `--vmm qemu`".to_owned()],
             log: Some("one\n\ntwo\n".to_owned()),
+            request_id: None,
         };
         let failure = Failure::from(ClientError::Api(Box::new(body)));
         let lines: Vec<_> = failure
@@ -219,6 +231,17 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_inside_the_daemon_has_the_id_of_its_request() {
+        let failed = |code| {
+            let body = serde_json::json!({ "code": code, "message": "m", "request_id": "7f" });
+            let failure = Failure::from(serde_json::from_value::<ErrorBody>(body).unwrap());
+            let lines = failure.lines();
+            lines.iter().any(|line| line.rendered().contains("request: 7f"))
+        };
+        assert!(failed(ErrorCode::Internal) && !failed(ErrorCode::NotFound));
+    }
+
+    #[test]
     fn nothing_in_a_failure_plays_with_the_terminal() {
         let hostile = "x\u{1b}[2K\u{9b}1A\rerror: y\nhint: run this\u{202e}";
         type Field = fn(&mut ErrorBody) -> &mut String;
@@ -235,6 +258,7 @@ mod tests {
                 causes: vec!["c".to_owned()],
                 hints: vec!["h".to_owned()],
                 log: None,
+                request_id: None,
             };
             hostile.clone_into(field(&mut body));
             let failure = Failure::from(body);

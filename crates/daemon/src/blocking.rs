@@ -5,6 +5,7 @@ use banger_git::Caller;
 use banger_model::ErrorCode;
 
 use crate::error::{Describe, body};
+use crate::request_id::RequestId;
 
 /// The work panicked.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +31,8 @@ pub(crate) async fn blocking<T: Send + 'static, E: Describe + Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, ErrorBody> {
-    let caller = Caller::current();
-    match tokio::task::spawn_blocking(move || Caller::scope(caller, work)).await {
+    let (caller, request) = (Caller::current(), RequestId::current());
+    match tokio::task::spawn_blocking(move || request.scope(|| Caller::scope(caller, work))).await {
         Ok(result) => result.map_err(|error| body(&error)),
         Err(_) => Err(body(&Panicked(what))),
     }

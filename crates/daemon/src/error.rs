@@ -64,6 +64,7 @@ pub(crate) fn body(error: &dyn Describe) -> ErrorBody {
         causes: error.causes(),
         hints: error.hints(),
         log: error.log(),
+        request_id: None,
     }
 }
 

@@ -30,6 +30,7 @@ mod progress;
 mod pulls;
 mod random;
 mod repository;
+mod request_id;
 mod serve;
 mod ssh;
 mod stores;

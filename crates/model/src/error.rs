@@ -89,4 +89,7 @@ pub struct ErrorBody {
     /// The end of the log that tells more: the guest's console or the VMM's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// The id of the request, which is in the daemon's log lines about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }

@@ -241,6 +241,7 @@ fn ended(payload: PayloadReader<FromAgent>) -> Result<FilesDone> {
             causes: failure.causes,
             hints: Vec::new(),
             log: None,
+            request_id: None,
         }))),
     }
 }

@@ -11,6 +11,7 @@ use banger_model::ErrorCode;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Describe, body};
+use crate::request_id::RequestId;
 
 /// A failed request.
 #[derive(Debug)]
@@ -26,7 +27,12 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status =
             StatusCode::from_u16(self.0.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(self.0)).into_response()
+        let mut body = self.0;
+        body.request_id = RequestId::current().id();
+        if body.code == ErrorCode::Internal {
+            tracing::error!(error = %body.message, causes = ?body.causes, "a request failed inside the daemon");
+        }
+        (status, Json(body)).into_response()
     }
 }
 

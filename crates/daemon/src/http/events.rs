@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::progress::Reporter;
+use crate::request_id::RequestId;
 
 /// Runs `work` while the client listens. The work is a part of the response: a client that leaves drops it.
 pub(crate) fn respond<T, W>(work: impl FnOnce(Reporter) -> W) -> Response
@@ -21,11 +22,16 @@ where
     W: Future<Output = Result<T, ErrorBody>> + Send + 'static,
 {
     let (sender, progress) = mpsc::unbounded_channel();
+    let request = RequestId::current();
+    let id = request.id();
     let work = Caller::scoped(Caller::current(), work(Reporter::to(sender)));
     let outcome = Box::pin(async move {
-        match work.await {
+        match request.scoped(work).await {
             Ok(result) => event(EVENT_DONE, &result),
-            Err(error) => event(EVENT_ERROR, &error),
+            Err(mut error) => {
+                error.request_id = id;
+                event(EVENT_ERROR, &error)
+            }
         }
     });
     let events = Events {

@@ -38,6 +38,8 @@ use crate::vm::Vms;
 
 pub(crate) use listener::OwnersOnly;
 pub(crate) use streams::Streams;
+#[cfg(test)]
+pub(crate) use {answer::no_route, events::respond};
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -156,5 +158,6 @@ pub(crate) fn router(app: App) -> Router {
     banger_api::for_each_route!(served)
         .fallback(answer::no_route)
         .layer(axum::middleware::from_fn(caller::heeded))
+        .layer(axum::middleware::from_fn(crate::request_id::identified))
         .with_state(app)
 }

@@ -1,0 +1,155 @@
+//! Every request has an id, made by who asks (the header `x-request-id`) or here: it is in the answer's header, in the body of an
+//! error, and in the log lines of what is done for the request.
+
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::{Instrument, Span};
+
+/// The header that has it, of requests and of answers.
+const HEADER: &str = "x-request-id";
+
+/// How long an id of a client's may be.
+const LONGEST: usize = 64;
+
+tokio::task_local! {
+    static CURRENT: String;
+}
+
+/// A request's id and its span, to be taken along to what goes on after the answer has begun, or on another thread.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId {
+    id: Option<String>,
+    span: Span,
+}
+
+impl RequestId {
+    /// Of the request that this task works for, if it works for one.
+    pub(crate) fn current() -> Self {
+        Self {
+            id: CURRENT.try_with(Clone::clone).ok(),
+            span: Span::current(),
+        }
+    }
+
+    /// The id alone.
+    pub(crate) fn id(&self) -> Option<String> {
+        self.id.clone()
+    }
+
+    /// Does work for the request.
+    pub(crate) async fn scoped<T>(self, work: impl Future<Output = T>) -> T {
+        match self.id {
+            Some(id) => CURRENT.scope(id, work.instrument(self.span)).await,
+            None => work.await,
+        }
+    }
+
+    /// Does work for the request on this thread.
+    pub(crate) fn scope<T>(self, work: impl FnOnce() -> T) -> T {
+        let Self { id, span } = self;
+        match id {
+            Some(id) => CURRENT.sync_scope(id, || span.in_scope(work)),
+            None => work(),
+        }
+    }
+}
+
+/// Has a request answered under its id.
+pub(crate) async fn identified(request: Request, next: Next) -> Response {
+    let id = of_client(&request).unwrap_or_else(made_here);
+    let span =
+        tracing::info_span!("request", id = %id, method = %request.method(), path = %request.uri().path());
+    let header = HeaderValue::from_str(&id);
+    let mut response = CURRENT.scope(id, next.run(request).instrument(span)).await;
+    if let Ok(id) = header {
+        response.headers_mut().insert(HEADER, id);
+    }
+    response
+}
+
+/// The client's own id, if it is one that can be in a log line as it is.
+fn of_client(request: &Request) -> Option<String> {
+    let id = request.headers().get(HEADER)?.to_str().ok()?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_id = !id.is_empty() && id.len() <= LONGEST && id.bytes().all(is_plain);
+    is_id.then(|| id.to_owned())
+}
+
+fn made_here() -> String {
+    // Without randomness, an id that is the same as others says less and breaks nothing.
+    crate::random::hex::<8>().unwrap_or_else(|_| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use banger_api::ErrorBody;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::*;
+    use crate::blocking::blocking;
+    use crate::http::{no_route, respond};
+
+    /// The id in the header of an answer, and what the answer says.
+    async fn asked(path: &str, id: Option<&str>) -> (String, String) {
+        let fails = || async { respond(|_| async { blocking("fail", || Err::<(), _>(refused())).await }) };
+        let router: Router = Router::new()
+            .route("/events", get(fails))
+            .fallback(no_route)
+            .layer(axum::middleware::from_fn(identified));
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        let mut stream = UnixStream::connect(dir.path().join("socket")).await.unwrap();
+        let id = id.map(|id| format!("X-Request-Id: {id}\r\n")).unwrap_or_default();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{id}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        server.abort();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let header = head.lines().find_map(|line| line.strip_prefix("x-request-id: "));
+        (header.unwrap().to_owned(), body.to_owned())
+    }
+
+    fn refused() -> ErrorBody {
+        serde_json::from_str(r#"{"code": "internal", "message": "m"}"#).unwrap()
+    }
+
+    fn in_body(text: &str) -> Option<String> {
+        let json = text.lines().find_map(|line| line.strip_prefix("data: "));
+        let json = json.unwrap_or(text.trim());
+        serde_json::from_str::<ErrorBody>(json).unwrap().request_id
+    }
+
+    #[tokio::test]
+    async fn an_error_has_the_id_of_its_request() {
+        for path in ["/none", "/events"] {
+            let (header, body) = asked(path, Some("mine-1")).await;
+            assert_eq!(
+                (header.as_str(), in_body(&body).as_deref()),
+                ("mine-1", Some("mine-1")),
+                "{path}"
+            );
+            let (header, body) = asked(path, None).await;
+            assert_eq!(in_body(&body), Some(header.clone()));
+            assert_eq!(header.len(), 16);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_id_is_replaced() {
+        for id in ["", "a b", "x\u{7f}", &"x".repeat(LONGEST + 1), "a\"b"] {
+            let request = Request::builder().uri("/none");
+            let Ok(request) = request.header(HEADER, id).body(Body::empty()) else {
+                continue;
+            };
+            assert_eq!(of_client(&request), None, "{id:?}");
+        }
+    }
+}
