@@ -1,6 +1,5 @@
 //! A fault at each step of a start, and then nothing is left.
 
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -21,7 +20,6 @@ pub(crate) const STORIES: &[Story] = &[
         "a_fault_of_the_host_at_each_step_leaves_nothing",
         faults_of_the_host,
     ),
-    on_the_host("a_database_that_is_locked_leaves_nothing", a_locked_database).with("python3"),
     on_the_host("a_start_that_fails_can_be_tried_again", a_start_that_fails),
     on_the_host(
         "a_create_that_is_interrupted_leaves_nothing",
@@ -184,43 +182,6 @@ fn faults_of_the_host(_: Backend) -> Result<()> {
         home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
         settle(&home).context(fault.step)?;
     }
-    home.end()
-}
-
-/// Holds the lock of whoever writes to a database, until its input ends.
-const LOCK: &str = "import sqlite3, sys
-database = sqlite3.connect(sys.argv[1], isolation_level=None)
-database.execute('BEGIN IMMEDIATE')
-print('held', flush=True)
-sys.stdin.read()";
-
-fn a_locked_database(_: Backend) -> Result<()> {
-    let home = Home::new(&[Image::Busybox])?;
-    home.create(Backend::Fake, Image::Busybox, "other", &[])?;
-    let mut lock = home.program("python3");
-    lock.args(["-c", LOCK]).arg(home.path().join("state/banger.db"));
-    let mut lock = lock.stdin(Stdio::piped()).spawn()?;
-    let mut held = [0; 4];
-    lock.stdout.take().context("its output")?.read_exact(&mut held)?;
-    // Whatever has to be written is refused, and what is there stays as it is.
-    home.banger(["vm", "delete", "-f", "other"])?
-        .failed()?
-        .saying("database is locked")?;
-    create(&home, "vm")?.failed()?.saying("database is locked")?;
-    drop(lock.stdin.take());
-    lock.wait()?;
-    ensure!(
-        home.banger(["vm", "list", "--quiet"])?.ok()?.text() == "other",
-        "something was left of a create that failed"
-    );
-    // A machine that was ended before the record could go is one that is stopped, and starts again.
-    if home.vm("other")?.machine.is_none() {
-        home.banger(["vm", "start", "other"])?.ok()?;
-    }
-    home.exec("other", &["true"])?.ok()?;
-    create(&home, "vm")?.ok()?;
-    home.banger(["vm", "delete", "-f", "vm", "other"])?.ok()?;
-    settle(&home)?;
     home.end()
 }
 
