@@ -125,7 +125,7 @@ main() {
     link_toolchain
     add_musl_target
     case $purpose in
-        quick | test) install_tool cargo-nextest cargo-nextest "$NEXTEST" "runs the tests" ;;
+        quick) install_tool cargo-nextest cargo-nextest "$NEXTEST" "runs the tests" ;;
     esac
     case $purpose in
         # QEMU's microvm has no vsock device of its own that works without root; this gives it Firecracker's kind.

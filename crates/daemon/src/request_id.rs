@@ -34,8 +34,8 @@ impl RequestId {
     }
 
     /// The id alone.
-    pub(crate) fn id(&self) -> Option<String> {
-        self.id.clone()
+    pub(crate) fn id(&self) -> Option<Box<str>> {
+        self.id.as_deref().map(Box::from)
     }
 
     /// Does work for the request.
@@ -124,7 +124,10 @@ mod tests {
     fn in_body(text: &str) -> Option<String> {
         let json = text.lines().find_map(|line| line.strip_prefix("data: "));
         let json = json.unwrap_or(text.trim());
-        serde_json::from_str::<ErrorBody>(json).unwrap().request_id
+        serde_json::from_str::<ErrorBody>(json)
+            .unwrap()
+            .request_id
+            .map(String::from)
     }
 
     #[tokio::test]

@@ -91,5 +91,6 @@ pub struct ErrorBody {
     pub log: Option<String>,
     /// The id of the request, which is in the daemon's log lines about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub request_id: Option<Box<str>>,
 }

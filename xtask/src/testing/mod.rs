@@ -5,6 +5,7 @@ mod ignored;
 mod record;
 
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -72,6 +73,9 @@ pub(crate) fn run(extent: Extent, names: &[String]) -> Result<()> {
     }
     // What is not required may be missing; where it is, those tests are run, and fail.
     let is_root = rustix::process::geteuid().is_root() || is_required("root");
+    if !has_nextest() {
+        return without_nextest(extent, names, is_root, &run);
+    }
     let filter = extent.filter(is_root, names);
     nextest(extent, &["run", "--no-run"])?;
     let ignored = Ignored::list(
@@ -130,6 +134,53 @@ pub(crate) fn run(extent: Extent, names: &[String]) -> Result<()> {
         Record::new(took).write(extent.figure())?;
     }
     Ok(())
+}
+
+fn has_nextest() -> bool {
+    let mut version = repository::cargo();
+    version
+        .args(["nextest", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    version.status().is_ok_and(|status| status.success())
+}
+
+/// Runs all tests under `cargo test`, on a host that has no nextest: to build it takes minutes, and more than some hosts may give
+/// to a run of the tests. There is no JUnit then, and no limit for each test but that of scenarios.
+fn without_nextest(extent: Extent, names: &[String], is_root: bool, run: &str) -> Result<()> {
+    ensure!(
+        extent == Extent::Full && names.is_empty(),
+        "there is no cargo-nextest: `scripts/setup.sh quick` installs it"
+    );
+    println!(
+        "there is no cargo-nextest (`scripts/setup.sh quick` installs it): this is `cargo test`, without JUnit"
+    );
+    let since = Instant::now();
+    let test = |more: &[&str]| -> Result<bool> {
+        let mut cargo = repository::cargo();
+        cargo
+            .args(["test", "--workspace", "--no-fail-fast"])
+            .args(more)
+            .env(stalls::RUN, run);
+        Ok(cargo.status().context("run `cargo test`")?.success())
+    };
+    let mut passed = test(&[])?;
+    if is_root {
+        // Units that need root; scenarios know by themselves.
+        passed &= test(&["--lib", "--bins", "--", "--ignored", ignored::NEEDS_ROOT])?;
+    }
+    let repeated = stalls::repeated_in(&repository::root().join("target/e2e"), run);
+    ensure!(
+        repeated.len() <= stalls::AT_MOST,
+        "more than {} scenarios met the known fault of QEMU's vsock device: {}",
+        stalls::AT_MOST,
+        repeated.join(", ")
+    );
+    ensure!(
+        passed,
+        "tests failed; scenarios leave their evidence in target/e2e/failed"
+    );
+    Record::new(since.elapsed()).write(extent.figure())
 }
 
 /// Seconds of now: no earlier run of this process id had it.
