@@ -1,4 +1,4 @@
-//! The description of the API for other clients, from the table of [`routes`](crate::routes): OpenAPI 3.1, and a page for people.
+//! The description of the API for other clients, from the table of [`crate::routes`]: OpenAPI 3.1, and a page for people.
 
 mod plain;
 mod schemas;
