@@ -11,8 +11,9 @@ use crate::{Story, in_guests};
 pub(crate) const STORIES: &[Story] =
     &[in_guests("addresses_that_another_has_are_withdrawn_and_it_is_said", tells).by_root()];
 
-/// How long a host may take to notice.
-const SOON: Duration = Duration::from_secs(10);
+/// How long a host may take to notice, and a question to a resolver that is no more to be given up: until then its address is the peer
+/// of a connection.
+const SOON: Duration = Duration::from_secs(60);
 
 /// Who may come, by what each is to the host, and how each goes.
 const OTHERS: [(&str, &str, &str, &str); 4] = [
