@@ -63,9 +63,16 @@ fn late_answers(internet: &Internet, home: &Home, backend: Backend) -> Result<()
     // A question whose end says that it is one. Debian 12's pasta does not pass on the answer's end, and may repeat it.
     let line = format!("printf question | timeout 5 nc {} {AT_THE_END}", SITES[0]);
     let said = home.exec("web", &["sh", "-c", &line])?.text();
-    let once = said.replacen("8 bytes", "", 1);
+    let mut answers = said.lines();
     let is_old = home.banger(["doctor"])?.text().contains("git20250503");
-    let is_answer = once.is_empty() || is_old && once.trim() == "8 bytes";
+    let is_first = answers.next() == Some("8 bytes");
+    // The old one was seen to repeat it up to 18 times in the five seconds, on a busy host.
+    let is_answer = is_first
+        && if is_old {
+            answers.all(|more| more == "8 bytes")
+        } else {
+            answers.next().is_none()
+        };
     ensure!(is_answer, "a half-closed connection got {said:?}");
     // Wi-Fi to cable: what begins from now on goes the new way.
     internet.change_cables()?;

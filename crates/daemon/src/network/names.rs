@@ -11,6 +11,7 @@ use banger_dns::{
 use banger_model::network::{Network as Addresses, Refused, Slot, refused};
 use banger_model::{VmName, VmSpec};
 use banger_root::wire;
+use tokio::runtime::Handle;
 
 use super::telling::Telling;
 use super::{Egress, Error, Helper, Way};
@@ -68,7 +69,7 @@ pub(super) struct Serving {
     /// Bound for as long as they are wanted, also while another server takes over.
     loopback: Option<Sockets>,
     _server: Server<Names>,
-    _listening: Vec<Listening>,
+    listening: Vec<Listening>,
 }
 
 impl std::fmt::Debug for Serving {
@@ -153,9 +154,16 @@ impl Names {
         }
         // Their sockets go first: the new ones may be for the same addresses.
         let before = serving.take();
-        let loopback = before
-            .filter(|before| before.settings.listen == settings.listen)
-            .and_then(|before| before.loopback);
+        let loopback = before.and_then(|before| {
+            let runtime = Handle::current();
+            for listening in before.listening {
+                // This is a thread of blocking work.
+                runtime.block_on(listening.close());
+            }
+            before
+                .loopback
+                .filter(|_| before.settings.listen == settings.listen)
+        });
         let passed = self
             .helper
             .call("open the resolver's sockets", |client| client.dns_sockets())?;
@@ -183,7 +191,7 @@ impl Names {
             settings,
             loopback,
             _server: server,
-            _listening: listening,
+            listening,
         });
         Ok(())
     }

@@ -106,7 +106,14 @@ struct Shared<O> {
 #[derive(Debug)]
 pub struct Listening {
     /// They end with the set.
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Listening {
+    /// Closes the sockets, and returns when they are closed: another server may have their addresses then.
+    pub async fn close(mut self) {
+        self.tasks.shutdown().await;
+    }
 }
 
 impl<O: Oracle> Server<O> {
@@ -140,7 +147,7 @@ impl<O: Oracle> Server<O> {
             let listener = taken_tcp(listener)?;
             tasks.spawn(tcp::serve(Arc::clone(&self.shared), listener));
         }
-        Ok(Listening { _tasks: tasks })
+        Ok(Listening { tasks })
     }
 }
 
