@@ -45,6 +45,9 @@ pub(crate) enum BadRequest {
     /// The body did not come whole.
     #[error("read the request's body")]
     Read(#[source] BytesRejection),
+    /// The body of a request for a stream is too long, or did not come whole.
+    #[error("read the request's body")]
+    Stream(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The query is not what the route takes.
     #[error("understand the request's query")]
     Query(#[source] QueryRejection),
@@ -85,10 +88,6 @@ impl Describe for BadRequest {
             Self::Streams(_) => vec!["cut them off with `banger daemon stop --force`".to_owned()],
             _ => Vec::new(),
         }
-    }
-
-    fn log(&self) -> Option<String> {
-        None
     }
 }
 

@@ -96,10 +96,29 @@ impl Drop for Open {
     }
 }
 
-/// The body of a request for a stream. An empty one is taken as `{}`.
+/// The body of a request for a stream. An empty one is taken as `{}`; one that is too long, or was cut off, is not.
 pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Refused> {
     let body = Limited::new(request.into_body(), MAX_REQUEST).collect().await;
-    let bytes = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let bytes = body.map_err(BadRequest::Stream)?.to_bytes();
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
     Ok(serde_json::from_slice(text).map_err(BadRequest::Body)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use serde_json::Value;
+
+    #[tokio::test]
+    async fn what_did_not_come_whole_is_not_taken_for_nothing() {
+        let asked = |body| read::<Value>(Request::new(body));
+        assert_eq!(asked(Body::empty()).await.unwrap(), serde_json::json!({}));
+        let long = Body::from(format!("\"{}\"", "x".repeat(MAX_REQUEST)));
+        let cut = futures_util::stream::iter([Ok("{"), Err(std::io::Error::other("cut off"))]);
+        for body in [long, Body::from_stream(cut)] {
+            let refused = asked(body).await.unwrap_err();
+            assert_eq!(refused.0.code, banger_model::ErrorCode::InvalidRequest);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use banger_api::client::{Client, Hold};
 use crate::connection;
 use crate::failure::Failure;
 
-/// How long to wait for the next try, when no daemon can be had. A new one waits longer for whom it found held.
+/// The pause before the next attempt when no daemon can be started. A new daemon waits 30 s for the commands of the VMs that it found.
 const BREATH: Duration = Duration::from_secs(1);
 
 /// A VM that is held until this is dropped, or this program ends.
@@ -28,7 +28,7 @@ impl Drop for Held {
     }
 }
 
-/// Holds the VM anew whenever its daemon has ended, until there is no such VM.
+/// Holds the VM again whenever its daemon has ended, until there is no such VM.
 async fn keep(mut hold: Hold, name: String) {
     loop {
         hold.ended().await;
