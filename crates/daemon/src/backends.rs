@@ -226,8 +226,4 @@ impl Describe for Error {
         hints.push("`banger doctor` tells what this host can run".to_owned());
         hints
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }

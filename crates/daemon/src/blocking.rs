@@ -16,14 +16,6 @@ impl Describe for Panicked {
     fn code(&self) -> ErrorCode {
         ErrorCode::Internal
     }
-
-    fn hints(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
 
 /// Does blocking work on a thread for it, for the caller of the request.

@@ -229,10 +229,6 @@ impl Describe for Error {
         };
         vec![hint]
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
 
 #[cfg(test)]

@@ -342,10 +342,6 @@ impl Describe for Error {
             Self::Parse { source, .. } => suggestion(source.message()).into_iter().collect(),
         }
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
 
 /// serde lists what it expected in place of an unknown key; the nearest of those is probably what was meant.

@@ -431,10 +431,6 @@ impl Describe for Error {
             Self::Statement { .. } => Vec::new(),
         }
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
 
 #[cfg(test)]

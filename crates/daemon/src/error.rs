@@ -10,9 +10,13 @@ pub(crate) trait Describe: Error {
     /// The kind of failure, for scripts.
     fn code(&self) -> ErrorCode;
     /// What to do next.
-    fn hints(&self) -> Vec<String>;
-    /// The end of the log that tells more.
-    fn log(&self) -> Option<String>;
+    fn hints(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// The end of the log that shows more.
+    fn log(&self) -> Option<String> {
+        None
+    }
     /// Deeper causes, outermost first.
     fn causes(&self) -> Vec<String> {
         let mut causes = Vec::new();
@@ -88,10 +92,6 @@ impl Describe for banger_image::Error {
     fn hints(&self) -> Vec<String> {
         Self::hints(self)
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
 
 impl Describe for banger_image::catalog::Error {
@@ -101,9 +101,5 @@ impl Describe for banger_image::catalog::Error {
 
     fn hints(&self) -> Vec<String> {
         Self::hints(self)
-    }
-
-    fn log(&self) -> Option<String> {
-        None
     }
 }

@@ -482,8 +482,4 @@ impl Describe for Error {
             _ => vec!["`banger vm list` shows whether the VM runs; its console may say more".to_owned()],
         }
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }

@@ -240,8 +240,4 @@ impl Describe for Error {
             }
         }
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }

@@ -25,14 +25,6 @@ impl Describe for Refused {
     fn code(&self) -> ErrorCode {
         ErrorCode::InvalidRequest
     }
-
-    fn hints(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
 
 impl Vms {

@@ -100,10 +100,6 @@ impl Describe for Error {
         };
         vec![hint]
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
 
 /// A forward as its option has it.

@@ -88,8 +88,4 @@ impl Describe for Error {
         };
         vec![hint.to_owned()]
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }

@@ -50,12 +50,4 @@ impl Describe for Error {
     fn code(&self) -> ErrorCode {
         ErrorCode::Host
     }
-
-    fn hints(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }

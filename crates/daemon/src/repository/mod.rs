@@ -173,8 +173,4 @@ impl Describe for Error {
         let without = "`--no-repo-config` does without the repository's wishes".to_owned();
         own.into_iter().chain([without]).collect()
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }

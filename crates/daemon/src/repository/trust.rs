@@ -170,8 +170,4 @@ impl Describe for Error {
             _ => Vec::new(),
         }
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }

@@ -42,8 +42,4 @@ impl Describe for Error {
             Self::File { .. } | Self::Random(_) => Vec::new(),
         }
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }

@@ -53,10 +53,6 @@ impl Describe for Error {
             Self::Catalog(source) => Describe::hints(source),
         }
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
 
 /// A catalog that cannot be.
@@ -284,9 +280,5 @@ impl Describe for BadCatalog {
             Self::Location(_) => Vec::new(),
             Self::Key(_) => vec!["whoever publishes the catalog tells its public key".to_owned()],
         }
-    }
-
-    fn log(&self) -> Option<String> {
-        None
     }
 }

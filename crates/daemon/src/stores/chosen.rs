@@ -71,10 +71,6 @@ impl Describe for CannotChoose {
             Self::Configured { key, .. } => vec![format!("change {key} in config.toml, or remove it")],
         }
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
 
 /// Refuses to set what the configuration has set to something else.

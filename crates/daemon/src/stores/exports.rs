@@ -44,10 +44,6 @@ impl Describe for Error {
             )],
         }
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
 
 /// Writes an image to a file of this host, as an OCI archive.

@@ -33,8 +33,4 @@ impl Describe for InUse {
             "delete those VMs first: `banger vm stop {by} && banger vm delete {by}`"
         )]
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }

@@ -82,14 +82,6 @@ impl Describe for BadName {
     fn code(&self) -> ErrorCode {
         ErrorCode::InvalidRequest
     }
-
-    fn hints(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
 
 /// Is told what comes, the bytes so far, and how many in all if that is known.

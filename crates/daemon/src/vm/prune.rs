@@ -36,10 +36,6 @@ impl Describe for PruneError {
             Self::Store(source) => Describe::hints(source),
         }
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
 
 impl Vms {

@@ -228,8 +228,4 @@ impl Describe for Error {
         };
         vec![hint.to_owned()]
     }
-
-    fn log(&self) -> Option<String> {
-        None
-    }
 }
