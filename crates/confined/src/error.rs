@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use banger_model::ByteSize;
+use banger_model::{ByteSize, Describe, ErrorCode};
 
 /// A limit that a child met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -88,4 +88,27 @@ pub enum Error {
         /// The end of what it printed on standard error.
         words: String,
     },
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Limit { .. } | Self::Failed { .. } => ErrorCode::BadInput,
+            Self::Answer { .. } => ErrorCode::Internal,
+            Self::Spawn { .. }
+            | Self::Read { .. }
+            | Self::Wait { .. }
+            | Self::InVain { .. }
+            | Self::Cancelled { .. } => ErrorCode::Host,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Limit { .. } => vec![
+                "input that small has no reason to need that much; it may have been made to exhaust this host".to_owned(),
+            ],
+            _ => Vec::new(),
+        }
+    }
 }

@@ -2,9 +2,8 @@
 
 use banger_api::ErrorBody;
 use banger_git::Caller;
-use banger_model::ErrorCode;
+use banger_model::{Describe, ErrorCode, body};
 
-use crate::error::{Describe, body};
 use crate::request_id::RequestId;
 
 /// The work panicked.

@@ -7,12 +7,11 @@ use std::sync::{Mutex, PoisonError};
 
 use banger_api::Paths;
 use banger_image::catalog::Catalog;
-use banger_model::{CatalogName, ErrorCode};
+use banger_model::{CatalogName, Describe, ErrorCode};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::config::{self, CatalogEntry, Config};
-use crate::error::Describe;
 
 /// A catalog, and where it is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,12 +13,11 @@ use banger_image::catalog::{Location, PublicKey};
 use banger_image::fetch;
 use banger_model::network::{Allow, NetMode, Subnet};
 use banger_model::{
-    ByteSize, CatalogName, ErrorCode, HostSize, ImageName, KernelName, VmDefaults, VmmChoice,
+    ByteSize, CatalogName, Describe, ErrorCode, HostSize, ImageName, KernelName, VmDefaults, VmmChoice,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::error::Describe;
 use crate::identity::{self, FileSync};
 use crate::repository::{Ceilings, SetCeilings};
 use crate::ssh;
@@ -348,7 +347,7 @@ impl Describe for Error {
 pub(crate) fn suggestion(message: &str) -> Option<String> {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = message.starts_with("unknown field").then(|| quoted.next())??;
-    let near = crate::near::nearest(unknown, quoted)?;
+    let near = banger_model::nearest(unknown, quoted)?;
     Some(format!("did you mean `{near}`?"))
 }
 

@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use banger_api::ErrorBody;
 use banger_image::ImageConfig;
-use banger_model::{ErrorCode, Forward, VmId, VmSpec, VmmKind};
+use banger_model::{Describe, ErrorCode, Forward, VmId, VmSpec, VmmKind};
 use rusqlite::{Connection, ErrorCode as SqlCode, OptionalExtension, Row, ToSql, params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,6 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::machines::MachineRow;
 
 use self::reserve::Reserve;
-use crate::error::Describe;
 
 /// The migrations, in order. `PRAGMA user_version` counts those that were applied.
 const MIGRATIONS: &[&str] = &[

@@ -8,12 +8,12 @@ use std::path::Path;
 
 use banger_api::{Check, CheckStatus, DoctorReport, MachineProcess, Paths};
 use banger_image::{ImageStore, KernelStore};
+use banger_model::{Describe, chain};
 use banger_vmm::firecracker::Firecracker;
 use banger_vmm::probe::{self, Kvm};
 use banger_vmm::qemu::Qemu;
 
 use crate::config::{Config, NetworkChoice};
-use crate::error::{Describe, chain};
 use crate::network::{self, Answers, Network, Seen};
 use crate::programs;
 use crate::vm::Vms;

@@ -7,7 +7,7 @@ use banger_guest_api::{
     AGENT_PORT, CLOCK_HEADER, Configure, Connect, Exec, Failure, FilesDone, Health, Listen, Ready, SSH,
     STDIO_MUX, Shutdown, Ssh, TUNNEL, Take, routes,
 };
-use banger_model::ErrorCode;
+use banger_model::{Describe, ErrorCode};
 use banger_vmm::Machine;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -23,7 +23,6 @@ use serde::de::DeserializeOwned;
 use self::budget::{Budget, Unfit};
 use self::metered::Metered;
 pub(crate) use self::stream::AgentStream;
-use crate::error::Describe;
 
 pub(crate) mod budget;
 mod events;

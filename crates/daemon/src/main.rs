@@ -9,10 +9,8 @@ mod blocking;
 mod catalogs;
 mod clock;
 mod config;
-mod confined;
 mod database;
 mod doctor;
-mod error;
 mod follow;
 mod forward;
 mod guest;
@@ -21,7 +19,6 @@ mod identity;
 mod inherited;
 mod knock;
 mod log;
-mod near;
 mod network;
 mod orphans;
 mod place;
@@ -43,7 +40,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use banger_api::{ErrorBody, Paths};
-use banger_model::ErrorCode;
+use banger_model::{ErrorCode, body};
 use clap::{Parser, Subcommand};
 
 /// banger's daemon: owns the state of your VMs and serves the API on a Unix socket.
@@ -94,10 +91,7 @@ enum Command {
 
 fn main() -> ExitCode {
     if let Err(source) = inherited::close_descriptors().and_then(|()| inherited::restrict()) {
-        report(&error::body(&serve::Error::System(
-            "leave what was inherited",
-            source,
-        )));
+        report(&body(&serve::Error::System("leave what was inherited", source)));
         return ExitCode::FAILURE;
     }
     let args = Args::parse();
@@ -107,7 +101,7 @@ fn main() -> ExitCode {
         Some(Command::Openapi) => print(&banger_api::openapi::document()),
         Some(Command::ImageWorker) => worker::serve(stores::perform),
         Some(Command::ConsoleSink { dir }) => keep_console(&dir),
-        Some(Command::NetHelper { dir }) => network::serve_own(&dir).map_err(|error| error::body(&error)),
+        Some(Command::NetHelper { dir }) => network::serve_own(&dir).map_err(|error| body(&error)),
         None => serve::run(args.background),
     };
     match outcome {
@@ -123,7 +117,7 @@ fn main() -> ExitCode {
 }
 
 fn examine(as_json: bool) -> Result<(), ErrorBody> {
-    let paths = Paths::from_env().map_err(|error| error::body(&serve::Error::Paths(error)))?;
+    let paths = Paths::from_env().map_err(|error| body(&serve::Error::Paths(error)))?;
     let report = doctor::examine(&paths, &network::Network::of_env(&paths));
     print(&if as_json {
         json(&report)
@@ -138,7 +132,7 @@ fn json(report: &impl serde::Serialize) -> String {
 
 fn keep_console(dir: &Path) -> Result<(), ErrorBody> {
     banger_vmm::console::sink(std::io::stdin().lock(), dir)
-        .map_err(|source| error::body(&serve::Error::Console(source)))
+        .map_err(|source| body(&serve::Error::Console(source)))
 }
 
 fn print(text: &str) -> Result<(), ErrorBody> {
@@ -146,9 +140,7 @@ fn print(text: &str) -> Result<(), ErrorBody> {
     match text.trim_end().lines().try_for_each(print) {
         // A reader that has seen enough closes the pipe; that is no failure of ours.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => {
-            written.map_err(|source| error::body(&serve::Error::System("write to standard output", source)))
-        }
+        written => written.map_err(|source| body(&serve::Error::System("write to standard output", source))),
     }
 }
 

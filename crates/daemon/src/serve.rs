@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use banger_api::{ErrorBody, Paths, PathsError, Version};
 use banger_image::{ImageStore, KernelStore};
-use banger_model::ErrorCode;
+use banger_model::{Describe, ErrorCode, body, chain};
 use rustix::fs::Mode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,7 +20,6 @@ use crate::backends::Backends;
 use crate::clock;
 use crate::config::Config;
 use crate::database::{self, Database};
-use crate::error::{Describe, body, chain};
 use crate::http::{self, App, OwnersOnly, Streams};
 use crate::inherited::take_descriptors;
 use crate::network::Network;

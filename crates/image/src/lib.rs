@@ -16,6 +16,7 @@ mod budget;
 mod changes;
 mod choice;
 mod compression;
+mod describe;
 mod digest;
 mod error;
 mod facts;

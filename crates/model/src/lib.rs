@@ -4,12 +4,14 @@
 //! data or a refusal. That is why all of it can be tested by properties.
 
 mod defaults;
+mod describe;
 mod error;
 mod forward;
 mod id;
 mod intent;
 mod lifecycle;
 mod name;
+mod near;
 pub mod network;
 mod printable;
 mod shell;
@@ -19,6 +21,7 @@ mod stage;
 mod suspicion;
 
 pub use defaults::{HostSize, VmDefaults};
+pub use describe::{Describe, Described, body, chain};
 pub use error::{ErrorBody, ErrorCode};
 pub use forward::{
     Forward, InvalidForward, LOOPBACK, MAX_FORWARDS, Protocol, Publish, Reverse, validate_forwards,
@@ -27,6 +30,7 @@ pub use id::{ParseVmIdError, VmId};
 pub use intent::{Finish, Intent, Left, finish};
 pub use lifecycle::{Denied, Event, Phase};
 pub use name::{CatalogName, ImageName, InvalidName, KernelName, VmName};
+pub use near::nearest;
 pub use printable::{is_printable, printable, printable_bytes, printable_json};
 pub use shell::shell_word;
 pub use size::{ByteSize, ParseSizeError};

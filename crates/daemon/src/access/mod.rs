@@ -9,10 +9,10 @@ mod sessions;
 mod ssh;
 
 use banger_api::ErrorBody;
+use banger_model::Described;
 
 pub(crate) use self::files::FileTransfer;
 
-use crate::error::Described;
 use crate::guest::{self, Guest};
 use crate::vm::{self, Handle, Vms};
 
@@ -28,5 +28,5 @@ impl Vms {
 /// What a failure of a VM's agent is to a client.
 fn of_guest(handle: &Handle) -> impl FnOnce(guest::Error) -> ErrorBody + use<> {
     let failed = vm::Error::of_guest(&handle.state().spec.name);
-    |source| crate::error::body(&failed(source))
+    |source| banger_model::body(&failed(source))
 }

@@ -2,9 +2,9 @@
 
 use banger_api::{ErrorBody, ForwardAdd, VmForward, VmLearned, VmPort};
 use banger_model::network::fewest;
+use banger_model::{Described, body};
 
 use super::of_guest;
-use crate::error::{Described, body};
 use crate::forward;
 use crate::vm::{self, Vms};
 

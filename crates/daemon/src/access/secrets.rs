@@ -2,11 +2,10 @@
 
 use banger_api::ErrorBody;
 use banger_guest_api::secret::{MAX, PutSecret, SecretName};
-use banger_model::ErrorCode;
+use banger_model::{Describe, Described, ErrorCode, body};
 use bytes::Bytes;
 
 use super::of_guest;
-use crate::error::{Describe, Described, body};
 use crate::repository::trust;
 use crate::vm::{self, Carried, Vms};
 

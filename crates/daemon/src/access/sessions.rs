@@ -2,10 +2,10 @@
 
 use banger_api::stream::{Session, SessionSignal, SessionStart, SessionStop, SessionStream};
 use banger_api::{ErrorBody, VmSession};
+use banger_model::body;
 use http::StatusCode;
 
 use super::command::with_defaults;
-use crate::error::body;
 use crate::guest::{self, AgentStream};
 use crate::vm::{self, Handle, Vms};
 

@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 
-use banger_model::{ErrorCode, Forward, InvalidForward, Protocol, Publish};
+use banger_model::{Describe, ErrorCode, Forward, InvalidForward, Protocol, Publish};
 
 use super::holder::Holder;
-use crate::error::Describe;
 
 /// A port is not forwarded.
 #[derive(Debug, thiserror::Error)]

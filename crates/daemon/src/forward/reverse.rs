@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use banger_guest_api::tunnel::{Cutter, Piece};
 use banger_guest_api::{Listen, Take};
-use banger_model::{Forward, Reverse};
+use banger_model::{Forward, Reverse, chain};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -17,7 +17,6 @@ use tokio::task::JoinSet;
 
 use super::relay::relay;
 use super::{Counters, Open, Route, Running, Status, Watched};
-use crate::error::chain;
 use crate::guest::{self, AgentStream};
 
 /// How often the agent is asked again, each time after twice the pause: its server is back soon after it died.

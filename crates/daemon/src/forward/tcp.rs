@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
+use banger_model::chain;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::relay::relay;
 use super::work::{BREATH, Work};
-use crate::error::chain;
 
 /// Takes connections, for ever. All of them end with this.
 pub(super) async fn serve(listeners: Vec<TcpListener>, work: Work) {

@@ -7,10 +7,9 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use banger_api::ErrorBody;
-use banger_model::ErrorCode;
+use banger_model::{Describe, ErrorCode, body};
 use serde::de::DeserializeOwned;
 
-use crate::error::{Describe, body};
 use crate::request_id::RequestId;
 
 /// A failed request.

@@ -9,10 +9,10 @@ use banger_api::routes::reply::Raw;
 use banger_api::{
     Unsaved, WorkspaceApplied, WorkspacePlan, WorkspaceQuery, WorkspaceRequest, WorkspaceStatus,
 };
+use banger_model::body;
 
 use super::answer::{Asked, Body, Refused};
 use super::{App, events};
-use crate::error::body;
 use crate::progress::Reporter;
 use crate::workspace;
 

@@ -9,10 +9,10 @@ mod host;
 use std::path::{Path, PathBuf};
 
 use banger_guest_api::PutFiles;
+use banger_model::chain;
 
 use self::entry::{Entry, Manner};
 use self::host::Error;
-use crate::error::chain;
 use crate::guest::Guest;
 use crate::progress::Reporter;
 

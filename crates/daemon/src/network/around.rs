@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use banger_dns::{Upstreams, addresses_v6};
+use banger_model::chain;
 use banger_model::network::{Cidr, IPV4_ONLY, Surroundings, Translator, refused_by, translators};
 use banger_root::kernel::Watch;
 use tokio::sync::Notify;
@@ -15,7 +16,6 @@ use tokio::sync::Notify;
 use super::Helper;
 use super::names::Names;
 use super::router::{Announced, Routers};
-use crate::error::chain;
 
 /// The most prefixes that routers may announce; a network has one.
 const MOST: usize = 8;

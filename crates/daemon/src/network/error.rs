@@ -1,13 +1,12 @@
 //! Why there is no network, or not for a VM.
 
-use banger_model::ErrorCode;
 use banger_model::network::Subnet;
+use banger_model::{Describe, ErrorCode};
 use banger_root::CallError;
 use banger_root::wire::FailureCode;
 
 use super::Way;
 use crate::database;
-use crate::error::Describe;
 
 /// There is no network, or not for this VM.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use banger_model::chain;
 use banger_model::network::Finding;
 use banger_root::wire::Status;
 use banger_root::{CallError, Client};
@@ -9,7 +10,6 @@ use banger_root::{CallError, Client};
 use super::outside::{self, Outside};
 use super::{Error, Network, Way, helper, way};
 use crate::config::NetworkChoice;
-use crate::error::chain;
 
 /// What is seen of the network that VMs have, or would have.
 #[derive(Debug)]

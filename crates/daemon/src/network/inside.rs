@@ -4,13 +4,11 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use banger_model::ErrorCode;
 use banger_model::network::Room;
+use banger_model::{Describe, ErrorCode};
 use banger_root::host::Step;
 use banger_root::kernel::{Host, HostError, Kernel, Watch};
 use banger_root::serve::{Config, ServeError, serve};
-
-use crate::error::Describe;
 
 /// It cannot.
 #[derive(Debug, thiserror::Error)]

@@ -38,14 +38,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use banger_api::Paths;
 use banger_dns::Oracle;
 use banger_guest_api as guest;
-use banger_model::VmSpec;
 use banger_model::network::{Cidr, Flow, Mac, NetMode, Network as Addresses, Rules, Slot, Subnet, Ula};
+use banger_model::{VmSpec, chain};
 use banger_root::wire::{Attach, MAX_ANSWERS, Status};
 use banger_vmm::{Card, ProcessId};
 
 use crate::config::Config;
 use crate::database::Database;
-use crate::error::chain;
 
 use around::Around;
 use egress::Learnt;

@@ -9,14 +9,13 @@ use banger_dns::{
     Answer, Asked, Asker, Guest, Known, Listening, Oracle, Server, Sockets, Upstreams, Verdict,
 };
 use banger_model::network::{Network as Addresses, Refused, Slot, refused};
-use banger_model::{VmName, VmSpec};
+use banger_model::{VmName, VmSpec, chain};
 use banger_root::wire;
 use tokio::runtime::Handle;
 
 use super::telling::Telling;
 use super::{Egress, Error, Helper, Way};
 use crate::config::Config;
-use crate::error::chain;
 
 /// Who is attached, by slot, in a network with these addresses.
 #[derive(Debug, Default)]

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use banger_api::{HelperMember, HelperNetwork, HelperReport, HelperState};
+use banger_model::chain;
 use banger_root::{CallError, Client};
 
 use super::socket_of;
-use crate::error::chain;
 
 /// Asks the helper of a user. Where this daemon's own directories are does not matter.
 pub(crate) fn report(owner: u32) -> HelperReport {

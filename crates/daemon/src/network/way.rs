@@ -2,12 +2,12 @@
 
 use std::fmt;
 
+use banger_model::chain;
 use serde::{Deserialize, Serialize};
 
 use super::namespace::trial;
 use super::{Error, Network, Serving};
 use crate::config::NetworkChoice;
-use crate::error::chain;
 
 /// Who makes the network that a VM's card is in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use banger_api::{ErrorBody, TrustGrant, TrustRecord, TrustRevoke, Wishes, WishesQuery};
+use banger_model::Described;
 
 use super::trust;
 use crate::blocking::blocking;
-use crate::error::Described;
 use crate::vm::Vms;
 use crate::workspace;
 

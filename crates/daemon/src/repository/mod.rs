@@ -20,12 +20,11 @@ pub(crate) mod trust;
 use std::path::{Path, PathBuf};
 
 use banger_api::Wishes;
-use banger_model::ErrorCode;
 use banger_model::network::Allow;
+use banger_model::{Describe, ErrorCode};
 
 use self::files::Files;
 use crate::config::suggestion;
-use crate::error::Describe;
 
 pub(crate) use self::ceilings::{Ceilings, Set as SetCeilings};
 

@@ -7,11 +7,10 @@
 use std::path::{Path, PathBuf};
 
 use banger_api::{RepositoryConfig, TrustRecord, TrustState, VmCreate};
-use banger_model::{ErrorCode, ShapedBy, VmSpec, shell_word};
+use banger_model::{Describe, ErrorCode, ShapedBy, VmSpec, shell_word};
 
 use super::Ceilings;
 use crate::database::Database;
-use crate::error::Describe;
 
 /// What a repository asks for cannot be applied, or its trust not be changed.
 #[derive(Debug, thiserror::Error)]

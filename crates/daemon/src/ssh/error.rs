@@ -3,9 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use banger_model::ErrorCode;
-
-use crate::error::Describe;
+use banger_model::{Describe, ErrorCode};
 
 /// A key, or the file of known hosts.
 #[derive(Debug, thiserror::Error)]

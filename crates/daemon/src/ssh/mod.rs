@@ -80,7 +80,7 @@ impl Keys {
                 Ok(Some(pair)) => hosts.push((name, pair.public)),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(vm = %name, error = %crate::error::chain(&error), "a VM's SSH key is left out");
+                    tracing::warn!(vm = %name, error = %banger_model::chain(&error), "a VM's SSH key is left out");
                 }
             }
         }

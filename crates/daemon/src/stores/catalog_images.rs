@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use banger_api::{AvailableImage, AvailableImages, CatalogFailure, CatalogImage, ErrorBody, Presence};
 use banger_image::{ImageRecord, catalog};
+use banger_model::body;
 
 use super::catalogs::{Error, fetcher};
 use crate::blocking::blocking;
 use crate::catalogs;
-use crate::error::body;
 use crate::vm::{Context, Vms};
 
 /// The images that catalogs offer.

@@ -1,8 +1,7 @@
 //! Which image and which kernel are taken when none is named.
 
-use banger_model::{ErrorCode, ImageName, KernelName};
+use banger_model::{Describe, ErrorCode, ImageName, KernelName};
 
-use crate::error::Describe;
 use crate::vm::Context;
 
 /// That of the configuration as it is now, or that of the store.

@@ -6,13 +6,12 @@ use banger_api::{
     Aspect, Compression, DifferenceKind, ErrorBody, ImageDifference, ImageExport, ImageExported,
 };
 use banger_image as image;
-use banger_model::{ErrorCode, ImageName};
+use banger_model::{Describe, ErrorCode, ImageName, body};
 use bytes::Bytes;
 use futures_util::Stream;
 
 use super::jobs::progress;
 use crate::blocking::blocking;
-use crate::error::{Describe, body};
 use crate::progress::Reporter;
 use crate::vm::Vms;
 use crate::worker::{self, Job, Stores};

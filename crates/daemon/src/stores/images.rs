@@ -10,13 +10,12 @@ use banger_api::{
     ImageUpload, KernelImport, Progress, VmCommit,
 };
 use banger_image::{ImageRecord, KernelRecord};
-use banger_model::{ImageName, KernelName};
+use banger_model::{Described, ImageName, KernelName, chain};
 use tokio::io::AsyncRead;
 
 use super::chosen::{self, CannotChoose, Chosen};
 use super::in_use;
 use crate::blocking::blocking;
-use crate::error::{Described, chain};
 use crate::progress::Reporter;
 use crate::vm::{Context, Vms, Wanted};
 use crate::worker::{self, Job};

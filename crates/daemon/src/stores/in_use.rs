@@ -1,8 +1,6 @@
 //! What VMs use cannot be removed.
 
-use banger_model::ErrorCode;
-
-use crate::error::Describe;
+use banger_model::{Describe, ErrorCode};
 
 /// An image or kernel cannot be removed.
 #[derive(Debug, thiserror::Error)]

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use banger_api::{ErrorBody, Kernel, KernelImport, KernelSource};
 use banger_image::{KernelOptions, KernelRecord, Source};
-use banger_model::KernelName;
+use banger_model::{Described, KernelName};
 
 use super::chosen::{self, CannotChoose, Chosen};
 use super::in_use;
 use crate::blocking::blocking;
-use crate::error::Described;
 use crate::progress::Reporter;
 use crate::vm::Vms;
 use crate::worker::{self, Job, Stores};

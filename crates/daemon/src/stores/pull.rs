@@ -7,14 +7,13 @@ use std::sync::Arc;
 use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress, RegistryLogin};
 use banger_image::catalog::{self, ImagePullOptions, Offered};
 use banger_image::{Login, Pull, PullOptions, PullSource, Pulled, RegistryOptions};
-use banger_model::{CatalogName, ErrorCode, ImageName};
+use banger_model::{CatalogName, Describe, Described, ErrorCode, ImageName, body};
 use tokio_util::sync::CancellationToken;
 
 use super::catalogs::{Error, fetcher};
 use super::images::{sweep, viewed};
 use crate::catalogs;
 use crate::config::Config;
-use crate::error::{Describe, Described, body};
 use crate::progress::Reporter;
 use crate::vm::Vms;
 use crate::worker::{self, Job, PulledImage, Stores};
@@ -178,7 +177,7 @@ impl Wanted {
                     Err(error) => {
                         note(&format!(
                             "{}; {} is pulled",
-                            crate::error::chain(&error),
+                            banger_model::chain(&error),
                             pull.source
                         ));
                     }

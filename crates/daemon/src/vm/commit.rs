@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use banger_api::{ErrorBody, Progress};
 use banger_image::{Committing, ImageRecord};
-use banger_model::{ImageName, KernelName, Phase, WaitFor};
+use banger_model::{ImageName, KernelName, Phase, WaitFor, body};
 use tokio_util::sync::CancellationToken;
 
 use super::driver::Command;
 use super::{Carried, Context, Error, Handle, Start};
-use crate::error::body;
 use crate::progress::Reporter;
 use crate::worker::{self, Job};
 

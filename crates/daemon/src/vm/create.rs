@@ -6,13 +6,14 @@ use std::time::Instant;
 use banger_api::{ErrorBody, Progress, VmCreate};
 use banger_image::ImageRecord;
 use banger_model::network::Policy;
-use banger_model::{ByteSize, HostSize, ImageName, KernelName, VmId, VmName, VmSpec, validate_forwards};
+use banger_model::{
+    ByteSize, HostSize, ImageName, KernelName, VmId, VmName, VmSpec, body, chain, validate_forwards,
+};
 
 use super::change::rules;
 use super::{Context, Error, Handle, State, Vms};
 use crate::config::host_size;
 use crate::database::{ImageRef, VmRow};
-use crate::error::{body, chain};
 use crate::forward;
 use crate::progress::Reporter;
 use crate::repository::trust;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use banger_api::{ErrorBody, ForwardAdd, ForwardRemove, VmSet};
 use banger_guest_api::{InitKind, InitState};
 use banger_model::network::NetMode;
-use banger_model::{Event, Forward, Intent, Phase, VmName, VmSpec};
+use banger_model::{Event, Forward, Intent, Phase, VmName, VmSpec, body, chain};
 use banger_vmm::{Ended, Machine};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -27,7 +27,6 @@ use super::state::{Live, State};
 use super::{Context, Error, guest_events, machine_dir, space};
 use crate::config::Config;
 use crate::database::VmRow;
-use crate::error::{body, chain};
 use crate::forward::{Route, Running};
 use crate::network;
 

@@ -7,9 +7,8 @@ use banger_api::UnsavedWorkspace;
 use banger_model::network::InvalidAllow;
 use banger_model::{ByteSize, Denied, ErrorCode, InvalidSpec, Phase, Stage, VmName};
 
-use banger_model::shell_word;
+use banger_model::{Describe, shell_word};
 
-use crate::error::Describe;
 use crate::{backends, config, database, forward, guest, knock, network};
 
 /// A failure about one VM.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use banger_api::{ErrorBody, UnsavedWorkspace, VmWork};
+use banger_model::body;
 
 use super::{Context, Error, Handle, Vms};
-use crate::error::body;
 use crate::progress::Reporter;
 use crate::workspace;
 

@@ -8,11 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use banger_model::{VmId, VmName};
+use banger_model::{VmId, VmName, chain};
 
 use super::driver::Command;
 use super::{Error, Vms};
-use crate::error::chain;
 
 /// How long a VM that was just made, or that a new daemon found, waits for its command to hold it.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 use banger_api::{self as api, ErrorBody, ForwardAdd, ForwardRemove, Paths, VmSet};
 use banger_image::{ImageStore, KernelRecord, KernelStore};
 use banger_model::network::{Policy, Rules};
-use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor};
+use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor, body, chain};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 pub(crate) use self::boot::Start;
@@ -56,7 +56,6 @@ use self::hold::Holds;
 use crate::backends::Backends;
 use crate::config::{self, Config};
 use crate::database::Database;
-use crate::error::{body, chain};
 use crate::forward::Table;
 use crate::network::Network;
 use crate::progress::Reporter;

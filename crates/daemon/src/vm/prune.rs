@@ -4,11 +4,10 @@ use std::os::unix::fs::MetadataExt;
 
 use banger_api::{ErrorBody, Prune, Pruned, UnsavedWorkspace};
 use banger_image::ImageRecord;
-use banger_model::{ErrorCode, shell_word};
+use banger_model::{Describe, ErrorCode, shell_word};
 
 use super::{Vms, space_used};
 use crate::config;
-use crate::error::Describe;
 use crate::workspace;
 
 /// Why nothing was pruned.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use banger_api::Paths;
 use banger_guest_api::InitState;
 use banger_model::network::Slot;
-use banger_model::{ByteSize, Event, Finish, Intent, Left, Phase, VmId, VmName, VmSpec, finish};
+use banger_model::{ByteSize, Event, Finish, Intent, Left, Phase, VmId, VmName, VmSpec, chain, finish};
 use banger_vmm::Machine;
 use tokio::sync::oneshot;
 
@@ -20,7 +20,6 @@ use super::teardown::remove_traces;
 use super::{Context, Files, Handle, Live, Start, State, Vms, machine_dir};
 use crate::config::Config;
 use crate::database::{self, Database, MachineRow, VmRow};
-use crate::error::chain;
 use crate::network::Way;
 use crate::orphans;
 use crate::workspace::Records;

@@ -4,13 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use banger_model::VmId;
+use banger_model::{VmId, chain};
 use banger_vmm::{Ended, Machine};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, Error};
-use crate::error::chain;
 use crate::guest::Guest;
 
 /// What the agent gets on top of the grace of the guest's init: to kill, sync and unmount.

@@ -1,9 +1,9 @@
 //! The workspaces of a VM: what was prepared in it, and what of its work the host does not have.
 
 use banger_api::{ErrorBody, Unsaved, UnsavedWorkspace, WorkspaceApplied, WorkspaceQuery};
+use banger_model::body;
 
 use super::{Context, Error, Handle, Vms};
-use crate::error::body;
 use crate::guest::Guest;
 use crate::progress::Reporter;
 use crate::repository::trust;

@@ -5,11 +5,11 @@ use std::process;
 use std::time::{Duration, Instant};
 
 use banger_api::{ErrorBody, Progress};
+use banger_model::body;
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::Value;
 
 use super::{Job, LONGEST, Order, Said, Stores};
-use crate::error::body;
 use crate::progress::Reporter;
 
 /// What a job comes to.

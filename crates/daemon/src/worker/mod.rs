@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  daemon ── stdin: the job, a line of JSON; then a tar, where the client sends one ──▶ bangerd image-worker
-//!         ◀── stdout: progress and the outcome, lines of JSON; or a listing as bytes ──   (crate::confined)
+//!         ◀── stdout: progress and the outcome, lines of JSON; or a listing as bytes ──   (banger_confined)
 //! ```
 //!
 //! Whatever decodes an archive, reads a file system or parses an image's documents is a [`Job`]. The child opens the
@@ -17,10 +17,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use banger_api::{ErrorBody, Paths, Progress};
+use banger_confined::Limits;
 use banger_image::{ImageStore, KernelStore};
 use serde::{Deserialize, Serialize};
-
-use crate::confined::Limits;
 
 pub(crate) use child::{Answer, serve};
 pub(crate) use job::{Job, PulledImage, PulledKernel};

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use banger_api::ErrorBody;
+use banger_confined::{Child, Error};
 use banger_image::{ImageStore, KernelStore};
+use banger_model::body;
 use futures_util::Stream;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -13,8 +15,6 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{COMMAND, Job, LONGEST, MOST_AT_ONCE, Order, Said, limits};
-use crate::confined::{self, Child, Error};
-use crate::error::body;
 use crate::progress::Reporter;
 use crate::vm::Context;
 
@@ -99,7 +99,7 @@ impl Running {
             serde_json::to_vec(&Order::new(&context.paths, job)).expect("an order has only string keys");
         order.push(b'\n');
         let spawned = tokio::task::spawn_blocking(move || {
-            let mut command = confined::command("/proc/self/exe", limits);
+            let mut command = banger_confined::command("/proc/self/exe", limits);
             command.arg(COMMAND).envs(std::env::vars_os().filter(|(name, _)| {
                 let name = name.as_encoded_bytes();
                 // Programs of the user's get what the user's programs get, but nothing that changes how this one works.

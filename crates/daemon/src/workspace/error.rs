@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use banger_model::{ErrorCode, shell_word};
+use banger_model::{Describe, ErrorCode, shell_word};
 
-use crate::error::Describe;
 use crate::guest;
 
 /// A workspace could not be planned, placed or brought back.

@@ -227,7 +227,7 @@ async fn ask(guest: &Guest, records: &Records, record: &Record) -> Result<Option
                 _ => return Err("the guest did not tell".to_owned()),
             }
         }
-        Ok(Err(error)) => return Err(crate::error::chain(&error)),
+        Ok(Err(error)) => return Err(banger_model::chain(&error)),
     };
     remember(records, &record.guest_path, |record| {
         record.checked = Some(seen.clone().unwrap_or_default());
@@ -245,7 +245,7 @@ pub(crate) fn remember(records: &Records, guest_path: &str, change: impl FnOnce(
     };
     change(&mut record);
     if let Err(error) = records.put(&record) {
-        tracing::warn!(error = %crate::error::chain(&error), "could not write down what was seen of a workspace");
+        tracing::warn!(error = %banger_model::chain(&error), "could not write down what was seen of a workspace");
     }
 }
 

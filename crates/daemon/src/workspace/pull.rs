@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use banger_api::{Progress, PulledRef, WorkspacePulled};
+use banger_model::chain;
 
 use super::agent::Agent;
 use super::inspect::{HEAD, Told, remember};
@@ -14,7 +15,6 @@ use super::quarantine::Quarantine;
 use super::remote::{SNAPSHOT, Script};
 use super::source::Source;
 use super::{Error, MOST, Plan, blocking, filters};
-use crate::error::chain;
 
 /// The head of what a guest tells has no more bytes.
 const MOST_TOLD: usize = 4 << 20;

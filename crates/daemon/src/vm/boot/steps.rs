@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use banger_image::{KernelRecord, Layer, initrd};
-use banger_model::Stage;
+use banger_model::{Stage, chain};
 use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
 
 use super::{Booted, Start, console_tail};
 use crate::backends::Choice;
 use crate::database::VmRow;
-use crate::error::chain;
 use crate::guest::Guest;
 use crate::knock::Knock;
 use crate::repository::trust;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use banger_api::ErrorBody;
-use banger_model::{Event, Intent, Phase};
+use banger_model::{Event, Intent, Phase, body, chain};
 use banger_vmm::Ended;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +11,6 @@ use super::super::boot::{Start, console_tail};
 use super::super::teardown::{how_it_ended, power_off, remove_traces};
 use super::super::{Error, space};
 use super::{Command, Driver, millis};
-use crate::error::{body, chain};
 
 impl Driver {
     /// Stops the VM and starts it. A daemon that dies in between owes the start.

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banger_api::{ErrorBody, ForwardAdd, ForwardRemove};
-use banger_model::{Forward, VmName, validate_forwards};
+use banger_model::{Forward, VmName, body, chain, validate_forwards};
 
 use super::Driver;
-use crate::error::{body, chain};
 use crate::forward::{self, Declared, Route, Status, Watched};
 use crate::vm::Error;
 use crate::vm::state::Live;

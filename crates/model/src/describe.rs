@@ -1,12 +1,11 @@
-//! From the daemon's typed errors to the one body that the API speaks.
+//! From typed errors to the one body that the API speaks.
 
 use std::error::Error;
 
-use banger_api::ErrorBody;
-use banger_model::ErrorCode;
+use crate::{ErrorBody, ErrorCode};
 
-/// What every error of the daemon can tell a user beside its message.
-pub(crate) trait Describe: Error {
+/// What an error that a user may see tells beside its message.
+pub trait Describe: Error {
     /// The kind of failure, for scripts.
     fn code(&self) -> ErrorCode;
     /// What to do next.
@@ -19,13 +18,7 @@ pub(crate) trait Describe: Error {
     }
     /// Deeper causes, outermost first.
     fn causes(&self) -> Vec<String> {
-        let mut causes = Vec::new();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            causes.push(cause.to_string());
-            source = cause.source();
-        }
-        causes
+        sources(self.source()).map(ToString::to_string).collect()
     }
 }
 
@@ -49,7 +42,7 @@ impl Describe for ErrorBody {
 }
 
 /// Results of services: their typed error becomes the body that a client gets.
-pub(crate) trait Described<T> {
+pub trait Described<T> {
     /// The same with a described error.
     fn described(self) -> Result<T, ErrorBody>;
 }
@@ -61,7 +54,7 @@ impl<T, E: Describe> Described<T> for Result<T, E> {
 }
 
 /// The body that a client gets for `error`: its message, and the messages of its sources as causes.
-pub(crate) fn body(error: &dyn Describe) -> ErrorBody {
+pub fn body(error: &dyn Describe) -> ErrorBody {
     ErrorBody {
         code: error.code(),
         message: error.to_string(),
@@ -73,33 +66,16 @@ pub(crate) fn body(error: &dyn Describe) -> ErrorBody {
 }
 
 /// The message of an error with those of its sources, for logs.
-pub(crate) fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
+    for cause in sources(error.source()) {
         text.push_str(": ");
         text.push_str(&cause.to_string());
-        source = cause.source();
     }
     text
 }
 
-impl Describe for banger_image::Error {
-    fn code(&self) -> ErrorCode {
-        self.kind()
-    }
-
-    fn hints(&self) -> Vec<String> {
-        Self::hints(self)
-    }
-}
-
-impl Describe for banger_image::catalog::Error {
-    fn code(&self) -> ErrorCode {
-        self.kind()
-    }
-
-    fn hints(&self) -> Vec<String> {
-        Self::hints(self)
-    }
+/// An error and what it comes from, outermost first.
+fn sources<'a>(first: Option<&'a (dyn Error + 'static)>) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(first, |&error| error.source())
 }
