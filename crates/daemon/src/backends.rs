@@ -203,7 +203,7 @@ fn asked_for(backend: Arc<dyn Backend>) -> Choice {
 }
 
 fn fake() -> Result<Fake, Error> {
-    let program = crate::programs::beside_us("banger-fake-guest");
+    let program = banger_hostsys::programs::beside_us("banger-fake-guest");
     if program.exists() {
         Ok(Fake::new(program))
     } else {

@@ -246,7 +246,7 @@ impl Config {
 
     /// How much of this host a repository may ask for.
     pub(crate) fn ceilings(&self) -> Ceilings {
-        let host = host_size();
+        let host = banger_hostsys::host_size();
         Ceilings::of(self.repository, host, self.sizes(host))
     }
 
@@ -319,17 +319,6 @@ impl FetchLimits {
     }
 }
 
-/// The size of the host this runs on.
-pub(crate) fn host_size() -> HostSize {
-    let info = rustix::system::sysinfo();
-    let memory = info.totalram * u64::from(info.mem_unit);
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    HostSize {
-        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
-        memory: ByteSize::bytes(memory),
-    }
-}
-
 impl Describe for Error {
     fn code(&self) -> ErrorCode {
         ErrorCode::Host
@@ -347,7 +336,7 @@ impl Describe for Error {
 pub(crate) fn suggestion(message: &str) -> Option<String> {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let unknown = message.starts_with("unknown field").then(|| quoted.next())??;
-    let near = banger_model::nearest(unknown, quoted)?;
+    let near = banger_request::nearest(unknown, quoted)?;
     Some(format!("did you mean `{near}`?"))
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use banger_api::{Check, CheckStatus, DoctorReport, MachineProcess, Paths};
+use banger_hostsys::programs;
 use banger_image::{ImageStore, KernelStore};
 use banger_model::{Describe, chain};
 use banger_vmm::firecracker::Firecracker;
@@ -15,7 +16,6 @@ use banger_vmm::qemu::Qemu;
 
 use crate::config::{Config, NetworkChoice};
 use crate::network::{self, Answers, Network, Seen};
-use crate::programs;
 use crate::vm::Vms;
 
 /// Free space below which images and disks soon do not fit.

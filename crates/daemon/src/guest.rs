@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banger_guest_api::{
-    AGENT_PORT, CLOCK_HEADER, Configure, Connect, Exec, Failure, FilesDone, Health, Listen, Ready, SSH,
-    STDIO_MUX, Shutdown, Ssh, TUNNEL, Take, routes,
+    AGENT_PORT, CLOCK_HEADER, Clock, Configure, Connect, Exec, Failure, FilesDone, Health, Listen, Ready,
+    SSH, STDIO_MUX, Shutdown, Ssh, TUNNEL, Take, routes,
 };
+use banger_hostsys::clock::now;
 use banger_model::{Describe, ErrorCode};
 use banger_vmm::Machine;
 use bytes::Bytes;
@@ -329,7 +330,7 @@ impl Guest {
         tokio::spawn(connection.with_upgrades());
         let headers = request.headers_mut();
         headers.insert(header::HOST, header::HeaderValue::from_static("guest"));
-        let clock = header::HeaderValue::try_from(crate::clock::now().to_string());
+        let clock = header::HeaderValue::try_from(Clock::since_epoch(now()).to_string());
         headers.insert(CLOCK_HEADER, clock.expect("digits and a dot"));
         let response = sender.send_request(request).await.map_err(http)?;
         responded.store(true, std::sync::atomic::Ordering::Relaxed);

@@ -5,13 +5,11 @@
 
 mod access;
 mod backends;
-mod blocking;
 mod catalogs;
 mod clock;
 mod config;
 mod database;
 mod doctor;
-mod follow;
 mod forward;
 mod guest;
 mod http;
@@ -22,12 +20,8 @@ mod log;
 mod network;
 mod orphans;
 mod place;
-mod programs;
-mod progress;
 mod pulls;
-mod random;
 mod repository;
-mod request_id;
 mod serve;
 mod ssh;
 mod stores;

@@ -4,12 +4,12 @@ use std::io;
 use std::path::PathBuf;
 
 use banger_api::{LogQuery, LogSource};
+use banger_hostsys::follow::Follow;
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::follow::Follow;
 use crate::vm::{self, Handle, Vms, machine_dir};
 
 /// Bytes read at once.

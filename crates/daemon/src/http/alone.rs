@@ -6,10 +6,10 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use banger_api::{EVENT_DONE, EVENT_ERROR, ErrorBody};
+use banger_request::Panicked;
 use futures_util::StreamExt;
 
 use super::answer::Refused;
-use crate::blocking::Panicked;
 
 /// Answers a request for long work as its `Accept` says (RFC 9110, section 12.5.1): with the events that the handler sends, or
 /// with what the last of them says.

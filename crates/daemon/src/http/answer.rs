@@ -8,9 +8,8 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use banger_api::ErrorBody;
 use banger_model::{Describe, ErrorCode, body};
+use banger_request::RequestId;
 use serde::de::DeserializeOwned;
-
-use crate::request_id::RequestId;
 
 /// A failed request.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use banger_api::{ApiVersion, DaemonStop, DoctorReport, ErrorBody, Version};
+use banger_request::blocking;
 
 use super::App;
 use super::answer::{Asked, BadRequest, Refused};
-use crate::blocking::blocking;
 use crate::doctor;
 
 pub(crate) async fn version(State(app): State<App>) -> Json<Version> {

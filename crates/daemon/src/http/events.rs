@@ -8,12 +8,10 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use banger_api::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, ErrorBody, Progress};
 use banger_git::Caller;
+use banger_request::{Reporter, RequestId};
 use futures_util::Stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
-
-use crate::progress::Reporter;
-use crate::request_id::RequestId;
 
 /// Runs `work` while the client listens. The work is a part of the response: a client that leaves drops it.
 pub(crate) fn respond<T, W>(work: impl FnOnce(Reporter) -> W) -> Response

@@ -17,6 +17,7 @@ mod listener;
 mod logs;
 mod prune;
 mod repository;
+mod request_id;
 mod secrets;
 mod served;
 mod sessions;
@@ -158,6 +159,6 @@ pub(crate) fn router(app: App) -> Router {
     banger_api::for_each_route!(served)
         .fallback(answer::no_route)
         .layer(axum::middleware::from_fn(caller::heeded))
-        .layer(axum::middleware::from_fn(crate::request_id::identified))
+        .layer(axum::middleware::from_fn(request_id::identified))
         .with_state(app)
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use banger_api::{Prune, Pruned};
+use banger_request::blocking;
 
 use super::App;
 use super::answer::{Body, Refused};
-use crate::blocking::blocking;
 
 type Answer = Result<Json<Pruned>, Refused>;
 

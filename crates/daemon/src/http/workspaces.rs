@@ -10,10 +10,10 @@ use banger_api::{
     Unsaved, WorkspaceApplied, WorkspacePlan, WorkspaceQuery, WorkspaceRequest, WorkspaceStatus,
 };
 use banger_model::body;
+use banger_request::Reporter;
 
 use super::answer::{Asked, Body, Refused};
 use super::{App, events};
-use crate::progress::Reporter;
 use crate::workspace;
 
 pub(crate) async fn plan(

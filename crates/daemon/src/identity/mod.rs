@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use banger_guest_api::PutFiles;
 use banger_model::chain;
+use banger_request::Reporter;
 
 use self::entry::{Entry, Manner};
 use self::host::Error;
 use crate::guest::Guest;
-use crate::progress::Reporter;
 
 pub(crate) use self::entry::FileSync;
 

@@ -12,13 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use banger_hostsys::follow::Follow;
 use banger_model::chain;
 use banger_model::network::{Flow, Network};
 use banger_root::wire::FailureCode;
 use banger_root::{CallError, Client};
 use tokio::sync::Notify;
-
-use crate::follow::Follow;
 
 /// How long to wait for another reader to go, at first. A daemon that was killed is one for a moment; that the helper has
 /// noticed its end is no event for us.

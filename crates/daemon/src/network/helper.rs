@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use banger_api::Paths;
+use banger_hostsys::programs;
 use banger_model::chain;
 use banger_root::{CallError, Client};
 use tokio::sync::Notify;
 
 use super::namespace::Rootless;
 use super::{Error, INSTALL, Way, socket_of};
-use crate::programs;
 
 /// The helper of this user.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use banger_api::Paths;
+use banger_hostsys::programs::ourselves;
 use banger_root::kernel::Watch;
 use banger_root::serve::socket_path;
 use banger_vmm::{ProcessId, Within, enter};
@@ -32,7 +33,6 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::outside::{self, Outside};
 use super::unable::Unable;
-use crate::programs::ourselves;
 
 /// The namespaces of this daemon's VMs, which may not be there.
 #[derive(Debug)]

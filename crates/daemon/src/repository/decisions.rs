@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use banger_api::{ErrorBody, TrustGrant, TrustRecord, TrustRevoke, Wishes, WishesQuery};
 use banger_model::Described;
+use banger_request::blocking;
 
 use super::trust;
-use crate::blocking::blocking;
 use crate::vm::Vms;
 use crate::workspace;
 

@@ -11,12 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use banger_api::Paths;
+use banger_hostsys::random;
 use banger_model::VmName;
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{LineEnding, PrivateKey, PublicKey};
 use tempfile::NamedTempFile;
-
-use crate::random;
 
 pub(crate) use error::Error;
 

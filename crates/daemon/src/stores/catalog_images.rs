@@ -5,9 +5,9 @@ use std::sync::Arc;
 use banger_api::{AvailableImage, AvailableImages, CatalogFailure, CatalogImage, ErrorBody, Presence};
 use banger_image::{ImageRecord, catalog};
 use banger_model::body;
+use banger_request::blocking;
 
 use super::catalogs::{Error, fetcher};
-use crate::blocking::blocking;
 use crate::catalogs;
 use crate::vm::{Context, Vms};
 

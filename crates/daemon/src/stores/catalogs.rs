@@ -10,13 +10,12 @@ use banger_api::{
 use banger_image::fetch::Fetcher;
 use banger_image::{KernelRecord, catalog};
 use banger_model::{CatalogName, Describe, Described, ErrorCode, body};
+use banger_request::{Reporter, blocking};
 use tokio_util::sync::CancellationToken;
 
 use super::{catalog_images, kernels as local};
-use crate::blocking::blocking;
 use crate::catalogs::{self, Configured};
 use crate::config::{CatalogEntry, Config};
-use crate::progress::Reporter;
 use crate::vm::{Context, Vms};
 use crate::worker::{self, Job, PulledKernel, Stores};
 

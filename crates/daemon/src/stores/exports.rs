@@ -7,12 +7,11 @@ use banger_api::{
 };
 use banger_image as image;
 use banger_model::{Describe, ErrorCode, ImageName, body};
+use banger_request::{Reporter, blocking};
 use bytes::Bytes;
 use futures_util::Stream;
 
 use super::jobs::progress;
-use crate::blocking::blocking;
-use crate::progress::Reporter;
 use crate::vm::Vms;
 use crate::worker::{self, Job, Stores};
 

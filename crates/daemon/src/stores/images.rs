@@ -11,12 +11,11 @@ use banger_api::{
 };
 use banger_image::{ImageRecord, KernelRecord};
 use banger_model::{Described, ImageName, KernelName, chain};
+use banger_request::{Reporter, blocking};
 use tokio::io::AsyncRead;
 
 use super::chosen::{self, CannotChoose, Chosen};
 use super::in_use;
-use crate::blocking::blocking;
-use crate::progress::Reporter;
 use crate::vm::{Context, Vms, Wanted};
 use crate::worker::{self, Job};
 

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use banger_api::{ErrorBody, ImageImport, Progress};
 use banger_image::{ImageRecord, ImportOptions, ImportSource, Pulled, catalog, flatten};
 use banger_model::{ImageName, KernelName, body};
+use banger_request::Reporter;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 use serde_json::Value;
@@ -13,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{catalogs, exports, kernels, pull};
 use crate::config::Config;
-use crate::progress::Reporter;
 use crate::worker::{Answer, Job, PulledImage, PulledKernel, Stores};
 
 /// Does a job.

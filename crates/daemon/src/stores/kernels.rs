@@ -5,11 +5,10 @@ use std::sync::Arc;
 use banger_api::{ErrorBody, Kernel, KernelImport, KernelSource};
 use banger_image::{KernelOptions, KernelRecord, Source};
 use banger_model::{Described, KernelName};
+use banger_request::{Reporter, blocking};
 
 use super::chosen::{self, CannotChoose, Chosen};
 use super::in_use;
-use crate::blocking::blocking;
-use crate::progress::Reporter;
 use crate::vm::Vms;
 use crate::worker::{self, Job, Stores};
 

@@ -8,13 +8,13 @@ use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress, RegistryLogin};
 use banger_image::catalog::{self, ImagePullOptions, Offered};
 use banger_image::{Login, Pull, PullOptions, PullSource, Pulled, RegistryOptions};
 use banger_model::{CatalogName, Describe, Described, ErrorCode, ImageName, body};
+use banger_request::Reporter;
 use tokio_util::sync::CancellationToken;
 
 use super::catalogs::{Error, fetcher};
 use super::images::{sweep, viewed};
 use crate::catalogs;
 use crate::config::Config;
-use crate::progress::Reporter;
 use crate::vm::Vms;
 use crate::worker::{self, Job, PulledImage, Stores};
 

@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use banger_image::KernelRecord;
 use banger_model::{VmmKind, WaitFor, chain};
+use banger_request::Reporter;
 use banger_vmm::{Backend, Machine};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -27,7 +28,6 @@ use super::undo::Undo;
 use super::{Context, Error, machine_dir};
 use crate::backends::Choice;
 use crate::database::{Verdict, VmRow};
-use crate::progress::Reporter;
 
 /// One start that was asked for.
 #[derive(Debug)]

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use banger_api::{ErrorBody, Progress};
 use banger_image::{Committing, ImageRecord};
 use banger_model::{ImageName, KernelName, Phase, WaitFor, body};
+use banger_request::Reporter;
 use tokio_util::sync::CancellationToken;
 
 use super::driver::Command;
 use super::{Carried, Context, Error, Handle, Start};
-use crate::progress::Reporter;
 use crate::worker::{self, Job};
 
 /// What a guest that was started for a commit gets to end.

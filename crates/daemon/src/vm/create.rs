@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use banger_api::{ErrorBody, Progress, VmCreate};
+use banger_hostsys::host_size;
 use banger_image::ImageRecord;
 use banger_model::network::Policy;
 use banger_model::{
     ByteSize, HostSize, ImageName, KernelName, VmId, VmName, VmSpec, body, chain, validate_forwards,
 };
+use banger_request::Reporter;
 
 use super::change::rules;
 use super::{Context, Error, Handle, State, Vms};
-use crate::config::host_size;
 use crate::database::{ImageRef, VmRow};
 use crate::forward;
-use crate::progress::Reporter;
 use crate::repository::trust;
 
 /// How many generated names are tried before giving up.
@@ -81,7 +81,7 @@ impl Vms {
         let kernel = context.kernel_or_default(kernel.or_else(|| config.default_kernel.clone()))?;
         let sizes = config.sizes(host_size());
         let spec = VmSpec {
-            id: VmId::from_bytes(crate::random::bytes().map_err(Error::Random)?),
+            id: VmId::from_bytes(banger_hostsys::random::bytes().map_err(Error::Random)?),
             name: request.name.map_or_else(|| self.free_name(), Ok)?,
             image: image.name.clone(),
             kernel,
@@ -128,7 +128,9 @@ impl Vms {
     /// A generated name that no VM has. Two creates at once may find the same; then the second one is told.
     fn free_name(&self) -> Result<VmName, Error> {
         for _ in 0..NAME_ATTEMPTS {
-            let name = VmName::generated(u64::from_ne_bytes(crate::random::bytes().map_err(Error::Random)?));
+            let name = VmName::generated(u64::from_ne_bytes(
+                banger_hostsys::random::bytes().map_err(Error::Random)?,
+            ));
             if self.find(name.as_str()).is_err() {
                 return Ok(name);
             }

@@ -268,7 +268,7 @@ impl Driver {
             self.publish(|state| state.notice = None);
         }
         let (context, row) = (Arc::clone(&self.context), self.row());
-        if let Some(note) = super::create::crowded(&row.spec, crate::config::host_size()) {
+        if let Some(note) = super::create::crowded(&row.spec, banger_hostsys::host_size()) {
             start.progress.note(note);
         }
         let cancel = start.cancel.clone();
@@ -351,7 +351,7 @@ impl Driver {
         };
         let changed = change::changed(&spec, phase, set, &config)?;
         if set.memory.is_some() {
-            super::create::fits(&changed, crate::config::host_size())?;
+            super::create::fits(&changed, banger_hostsys::host_size())?;
         }
         // What is told is what holds: rules that cannot be enforced are not stored.
         if changed.net.mode == NetMode::Learn && spec.net.mode != NetMode::Learn {

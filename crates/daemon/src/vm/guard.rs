@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use banger_api::{ErrorBody, UnsavedWorkspace, VmWork};
 use banger_model::body;
+use banger_request::Reporter;
 
 use super::{Context, Error, Handle, Vms};
-use crate::progress::Reporter;
 use crate::workspace;
 
 impl Context {

@@ -38,6 +38,7 @@ use banger_api::{self as api, ErrorBody, ForwardAdd, ForwardRemove, Paths, VmSet
 use banger_image::{ImageStore, KernelRecord, KernelStore};
 use banger_model::network::{Policy, Rules};
 use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor, body, chain};
+use banger_request::Reporter;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 pub(crate) use self::boot::Start;
@@ -58,7 +59,6 @@ use crate::config::{self, Config};
 use crate::database::Database;
 use crate::forward::Table;
 use crate::network::Network;
-use crate::progress::Reporter;
 use crate::pulls::Pulls;
 use crate::ssh::Keys;
 

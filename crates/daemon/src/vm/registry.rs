@@ -33,7 +33,7 @@ impl Registry {
             .and_then(|name| vms.get(&name).cloned());
         found.ok_or_else(|| Error::NotFound {
             name: name.to_owned(),
-            near: banger_model::nearest(name, vms.keys().map(VmName::as_str)).map(str::to_owned),
+            near: banger_request::nearest(name, vms.keys().map(VmName::as_str)).map(str::to_owned),
         })
     }
 

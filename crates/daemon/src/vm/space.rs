@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use banger_hostsys::follow::Follow;
 use banger_model::{ByteSize, VmName, chain};
 use banger_vmm::Machine;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Error;
-use crate::follow::Follow;
 
 /// What is said of a machine that stands still.
 pub(crate) const WHY: &str = "host disk full";

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use banger_guest_api::ssh::encode_key;
 use banger_guest_api::{InitState, Ssh};
 use banger_model::{Stage, WaitFor};
+use banger_request::Reporter;
 use tokio::io::AsyncReadExt;
 
 use super::boot::console_tail;
 use super::{Error, Handle, State};
-use crate::progress::Reporter;
 
 /// How every SSH server begins (RFC 4253, section 4.2).
 const BANNER: &[u8; 8] = b"SSH-2.0-";

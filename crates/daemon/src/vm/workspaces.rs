@@ -2,10 +2,10 @@
 
 use banger_api::{ErrorBody, Unsaved, UnsavedWorkspace, WorkspaceApplied, WorkspaceQuery};
 use banger_model::body;
+use banger_request::Reporter;
 
 use super::{Context, Error, Handle, Vms};
 use crate::guest::Guest;
-use crate::progress::Reporter;
 use crate::repository::trust;
 use crate::workspace::{self, Place, Record, Records};
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use banger_api::{ErrorBody, Progress};
 use banger_model::body;
+use banger_request::Reporter;
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::Value;
 
 use super::{Job, LONGEST, Order, Said, Stores};
-use crate::progress::Reporter;
 
 /// What a job comes to.
 pub(crate) enum Answer {

@@ -8,6 +8,7 @@ use banger_api::ErrorBody;
 use banger_confined::{Child, Error};
 use banger_image::{ImageStore, KernelStore};
 use banger_model::body;
+use banger_request::Reporter;
 use futures_util::Stream;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -15,7 +16,6 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{COMMAND, Job, LONGEST, MOST_AT_ONCE, Order, Said, limits};
-use crate::progress::Reporter;
 use crate::vm::Context;
 
 const WHAT: &str = "the image worker";

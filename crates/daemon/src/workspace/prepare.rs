@@ -16,6 +16,8 @@ use std::pin::Pin;
 use banger_api::{WorkspaceReport, WorkspaceRequest};
 use banger_guest_api::query::{decoded, encoded};
 use banger_guest_api::workspace::Seen;
+use banger_hostsys::random;
+use banger_request::Reporter;
 use tokio::sync::oneshot;
 
 use super::agent::Agent;
@@ -29,8 +31,6 @@ use super::snapshot::{self, Snapshot};
 use super::stream::{Sent, Shipment, stream};
 use super::{Error, Plan, blocking, filters, listing, remote, second_look};
 use crate::guest::Guest;
-use crate::progress::Reporter;
-use crate::random;
 
 /// How many paths are asked about at once.
 const PROBE: usize = 20_000;

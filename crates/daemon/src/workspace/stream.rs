@@ -10,6 +10,7 @@ use banger_api::Progress;
 use banger_git::Caller;
 use banger_guest_api::workspace::{Head, Kind, MAX_CHUNK, chunk_header, tail};
 use banger_guest_api::{Channel, PayloadWriter};
+use banger_request::Reporter;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -18,7 +19,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::checkout::{Content, Own};
 use super::delta::Delta;
 use super::{Error, Plan};
-use crate::progress::Reporter;
 
 /// The most bytes of a file that are read at once.
 const CHUNK: usize = 256 << 10;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use banger_hostsys::programs;
 use banger_image::{KernelRecord, Layer, initrd};
 use banger_model::{Stage, chain};
 use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
@@ -14,6 +15,7 @@ use super::{Booted, Start, console_tail};
 use crate::backends::Choice;
 use crate::database::VmRow;
 use crate::guest::Guest;
+use crate::identity;
 use crate::knock::Knock;
 use crate::repository::trust;
 use crate::vm::guest_config::{self, boot_args};
@@ -22,7 +24,6 @@ use crate::vm::teardown::how_it_ended;
 use crate::vm::undo::Undo;
 use crate::vm::{Carried, Context, Error, card, space};
 use crate::workspace::git_identity;
-use crate::{identity, programs};
 
 /// A start, and where it is.
 pub(super) struct Steps<'a> {

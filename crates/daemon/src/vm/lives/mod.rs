@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use banger_api::{ErrorBody, VmSet};
 use banger_model::{ErrorCode, Phase, WaitFor};
+use banger_request::Reporter;
 
 use self::machine::{Step, Trouble};
 use self::world::{Daemon, World};
-use crate::progress::Reporter;
 use crate::vm::Vms;
 
 /// What a guest gets to power itself off.

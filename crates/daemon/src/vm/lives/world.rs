@@ -11,6 +11,7 @@ use banger_image::{
 };
 use banger_model::Phase;
 use banger_model::network::NetMode;
+use banger_request::Reporter;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
@@ -18,7 +19,6 @@ use super::machine::Vmm;
 use crate::backends::Backends;
 use crate::database::Database;
 use crate::network::Network;
-use crate::progress::Reporter;
 use crate::ssh::Keys;
 use crate::vm::{Context, Registry, Vms};
 

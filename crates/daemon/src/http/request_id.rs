@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::{Instrument, Span};
+use banger_request::RequestId;
 
 /// The header that has it, of requests and of answers.
 const HEADER: &str = "x-request-id";
@@ -13,56 +13,13 @@ const HEADER: &str = "x-request-id";
 /// How long an id of a client's may be.
 const LONGEST: usize = 64;
 
-tokio::task_local! {
-    static CURRENT: String;
-}
-
-/// A request's id and its span, to be taken along to what goes on after the answer has begun, or on another thread.
-#[derive(Debug, Clone)]
-pub(crate) struct RequestId {
-    id: Option<String>,
-    span: Span,
-}
-
-impl RequestId {
-    /// Of the request that this task works for, if it works for one.
-    pub(crate) fn current() -> Self {
-        Self {
-            id: CURRENT.try_with(Clone::clone).ok(),
-            span: Span::current(),
-        }
-    }
-
-    /// The id alone.
-    pub(crate) fn id(&self) -> Option<Box<str>> {
-        self.id.as_deref().map(Box::from)
-    }
-
-    /// Does work for the request.
-    pub(crate) async fn scoped<T>(self, work: impl Future<Output = T>) -> T {
-        match self.id {
-            Some(id) => CURRENT.scope(id, work.instrument(self.span)).await,
-            None => work.await,
-        }
-    }
-
-    /// Does work for the request on this thread.
-    pub(crate) fn scope<T>(self, work: impl FnOnce() -> T) -> T {
-        let Self { id, span } = self;
-        match id {
-            Some(id) => CURRENT.sync_scope(id, || span.in_scope(work)),
-            None => work(),
-        }
-    }
-}
-
 /// Has a request answered under its id.
-pub(crate) async fn identified(request: Request, next: Next) -> Response {
+pub(super) async fn identified(request: Request, next: Next) -> Response {
     let id = of_client(&request).unwrap_or_else(made_here);
     let span =
         tracing::info_span!("request", id = %id, method = %request.method(), path = %request.uri().path());
     let header = HeaderValue::from_str(&id);
-    let mut response = CURRENT.scope(id, next.run(request).instrument(span)).await;
+    let mut response = RequestId::new(id, span).scoped(next.run(request)).await;
     if let Ok(id) = header {
         response.headers_mut().insert(HEADER, id);
     }
@@ -79,7 +36,7 @@ fn of_client(request: &Request) -> Option<String> {
 
 fn made_here() -> String {
     // Without randomness, an id that is the same as others says less and breaks nothing.
-    crate::random::hex::<8>().unwrap_or_else(|_| "unknown".to_owned())
+    banger_hostsys::random::hex::<8>().unwrap_or_else(|_| "unknown".to_owned())
 }
 
 #[cfg(test)]
@@ -88,11 +45,11 @@ mod tests {
     use axum::body::Body;
     use axum::routing::get;
     use banger_api::ErrorBody;
+    use banger_request::blocking;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{UnixListener, UnixStream};
 
     use super::*;
-    use crate::blocking::blocking;
     use crate::http::{no_route, respond};
 
     /// The id in the header of an answer, and what the answer says.

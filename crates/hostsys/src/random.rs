@@ -5,7 +5,7 @@ use std::io;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 /// `N` random bytes.
-pub(crate) fn bytes<const N: usize>() -> io::Result<[u8; N]> {
+pub fn bytes<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     let mut filled = 0;
     while filled < N {
@@ -15,6 +15,6 @@ pub(crate) fn bytes<const N: usize>() -> io::Result<[u8; N]> {
 }
 
 /// `N` random bytes as hexadecimal digits.
-pub(crate) fn hex<const N: usize>() -> io::Result<String> {
+pub fn hex<const N: usize>() -> io::Result<String> {
     Ok(bytes::<N>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }

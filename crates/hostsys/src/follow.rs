@@ -11,13 +11,13 @@ use tokio::io::unix::AsyncFd;
 
 /// A watch on one file or directory.
 #[derive(Debug)]
-pub(crate) struct Follow {
+pub struct Follow {
     events: AsyncFd<OwnedFd>,
 }
 
 impl Follow {
     /// Watches `path` from now on. Call it in the runtime.
-    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+    pub fn new(path: &Path) -> io::Result<Self> {
         Self::watch(
             path,
             WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF,
@@ -25,7 +25,7 @@ impl Follow {
     }
 
     /// Watches what comes into the directory `path`, and what its entries are made. Call it in the runtime.
-    pub(crate) fn entries(path: &Path) -> io::Result<Self> {
+    pub fn entries(path: &Path) -> io::Result<Self> {
         Self::watch(
             path,
             WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ATTRIB,
@@ -43,7 +43,7 @@ impl Follow {
 
     /// Returns when what is watched for has happened since the last call: the file was written to, moved or removed, or
     /// something has come into the directory.
-    pub(crate) async fn changed(&mut self) -> io::Result<()> {
+    pub async fn changed(&mut self) -> io::Result<()> {
         self.events
             .async_io(Interest::READABLE, |events| {
                 // What happened does not matter, only that something did: take all that is there.

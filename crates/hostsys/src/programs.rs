@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The program `name` in the directory of this executable.
-pub(crate) fn beside_us(name: &str) -> PathBuf {
+pub fn beside_us(name: &str) -> PathBuf {
     directory().join(name)
 }
 
 /// The guest agent: where it was installed, or where the build left it. The first place is given when it is nowhere.
-pub(crate) fn agent() -> PathBuf {
+pub fn agent() -> PathBuf {
     const NAME: &str = "banger-vsock-agent";
     if let Some(path) = std::env::var_os("BANGER_AGENT").filter(|path| !path.is_empty()) {
         return PathBuf::from(path);
@@ -32,7 +32,7 @@ fn directory() -> PathBuf {
 }
 
 /// This program, with nothing of this daemon's environment but what says whose it is.
-pub(crate) fn ourselves() -> Command {
+pub fn ourselves() -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.env_clear().stdin(Stdio::null());
     if let Some(home) = std::env::var_os("BANGER_HOME") {

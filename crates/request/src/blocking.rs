@@ -1,15 +1,14 @@
 //! Blocking work of a request, on a thread for it.
 
-use banger_api::ErrorBody;
 use banger_git::Caller;
-use banger_model::{Describe, ErrorCode, body};
+use banger_model::{Describe, ErrorBody, ErrorCode, body};
 
-use crate::request_id::RequestId;
+use crate::RequestId;
 
 /// The work panicked.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} panicked (a defect of banger: see the daemon's log)")]
-pub(crate) struct Panicked(pub(crate) &'static str);
+pub struct Panicked(pub &'static str);
 
 impl Describe for Panicked {
     fn code(&self) -> ErrorCode {
@@ -18,7 +17,7 @@ impl Describe for Panicked {
 }
 
 /// Does blocking work on a thread for it, for the caller of the request.
-pub(crate) async fn blocking<T: Send + 'static, E: Describe + Send + 'static>(
+pub async fn blocking<T: Send + 'static, E: Describe + Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, ErrorBody> {
