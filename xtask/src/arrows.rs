@@ -31,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-hostsys", &["banger-model"]),
     ("banger-request", &["banger-api", "banger-git", "banger-model"]),
     ("banger-root", &["banger-model", "banger-netlink"]),
+    ("banger-state", &["banger-model"]),
     ("banger-dns", &["banger-model"]),
     ("banger-ssh", &[]),
     (
@@ -58,6 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-model",
             "banger-request",
             "banger-root",
+            "banger-state",
             "banger-vmm",
         ],
     ),

@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use banger_image::KernelRecord;
 use banger_model::{Describe, ErrorCode, VmmChoice, VmmKind};
+use banger_state::Verdict;
 use banger_vmm::Backend;
 use banger_vmm::fake::Fake;
 use banger_vmm::firecracker::Firecracker;
 use banger_vmm::probe::{self, Kvm};
 use banger_vmm::qemu::Qemu;
-
-use crate::database::Verdict;
 
 /// The VMMs of this host. Programs are looked for at every start, so that what was installed a moment ago is found;
 /// KVM is proved once, and again when what that depends on has changed.

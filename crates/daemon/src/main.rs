@@ -8,7 +8,6 @@ mod backends;
 mod catalogs;
 mod clock;
 mod config;
-mod database;
 mod doctor;
 mod forward;
 mod guest;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use banger_api::{ErrorBody, Paths, PathsError, Version};
 use banger_image::{ImageStore, KernelStore};
 use banger_model::{Describe, ErrorCode, body, chain};
+use banger_state::Database;
 use rustix::fs::Mode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,7 +20,6 @@ use tracing_subscriber::prelude::*;
 use crate::backends::Backends;
 use crate::clock;
 use crate::config::Config;
-use crate::database::{self, Database};
 use crate::http::{self, App, OwnersOnly, Streams};
 use crate::inherited::take_descriptors;
 use crate::network::Network;
@@ -49,7 +49,7 @@ pub(crate) enum Error {
     },
     /// The database.
     #[error("start the daemon")]
-    Database(#[source] database::Error),
+    Database(#[source] banger_state::Error),
     /// The image or kernel store.
     #[error("start the daemon")]
     Store(#[source] banger_image::Error),

@@ -5,8 +5,8 @@ use banger_api::stream::Exec;
 use banger_model::VmSpec;
 
 use super::of_guest;
-use crate::database::ImageRef;
 use crate::guest::AgentStream;
+use crate::vm::row::ImageRef;
 use crate::vm::{self, Vms};
 
 impl Vms {

@@ -6,7 +6,6 @@ use banger_root::CallError;
 use banger_root::wire::FailureCode;
 
 use super::Way;
-use crate::database;
 
 /// There is no network, or not for this VM.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +28,7 @@ pub(crate) enum Error {
     },
     /// The database failed.
     #[error("keep the slot of a VM")]
-    Database(#[from] database::Error),
+    Database(#[from] banger_state::Error),
     /// Every private address is somebody's.
     #[error("find private addresses that nobody on this host uses")]
     NoSubnet,

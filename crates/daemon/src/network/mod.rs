@@ -41,10 +41,10 @@ use banger_guest_api as guest;
 use banger_model::network::{Cidr, Flow, Mac, NetMode, Network as Addresses, Rules, Slot, Subnet, Ula};
 use banger_model::{VmSpec, chain};
 use banger_root::wire::{Attach, MAX_ANSWERS, Status};
+use banger_state::Database;
 use banger_vmm::{Card, ProcessId};
 
 use crate::config::Config;
-use crate::database::Database;
 
 use around::Around;
 use egress::Learnt;

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use banger_api::{RepositoryConfig, TrustRecord, TrustState, VmCreate};
 use banger_model::{Describe, ErrorCode, ShapedBy, VmSpec, shell_word};
+use banger_state::{Database, TrustRow};
 
 use super::Ceilings;
-use crate::database::Database;
 
 /// What a repository asks for cannot be applied, or its trust not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub(crate) enum Error {
     Untrusted(PathBuf),
     /// The records cannot be read or written.
     #[error(transparent)]
-    Database(#[from] crate::database::Error),
+    Database(#[from] banger_state::Error),
 }
 
 /// The repository's path, as records have it: through no link, so that one repository has one.
@@ -98,13 +98,25 @@ pub(crate) fn revoke(database: &Database, path: Option<&Path>) -> Result<Vec<Tru
     Ok(gone)
 }
 
-fn viewed(mut record: TrustRecord) -> TrustRecord {
-    record.state = match super::digest(Path::new(&record.path)) {
-        Ok(Some(digest)) if digest == record.digest => TrustState::Current,
-        Ok(Some(_)) | Err(_) if Path::new(&record.path).exists() => TrustState::Changed,
+fn viewed(row: TrustRow) -> TrustRecord {
+    let state = match super::digest(Path::new(&row.path)) {
+        Ok(Some(digest)) if digest == row.digest => TrustState::Current,
+        Ok(Some(_)) | Err(_) if Path::new(&row.path).exists() => TrustState::Changed,
         _ => TrustState::Gone,
     };
-    record
+    let TrustRow {
+        path,
+        digest,
+        source,
+        since,
+    } = row;
+    TrustRecord {
+        path,
+        digest,
+        source,
+        since,
+        state,
+    }
 }
 
 /// Fills what a request leaves open by what a trusted repository asks for, and gives which configuration that was.

@@ -19,15 +19,16 @@ use std::time::Instant;
 use banger_image::KernelRecord;
 use banger_model::{VmmKind, WaitFor, chain};
 use banger_request::Reporter;
+use banger_state::Verdict;
 use banger_vmm::{Backend, Machine};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::steps::Steps;
+use super::row::VmRow;
 use super::state::Facts;
 use super::undo::Undo;
 use super::{Context, Error, machine_dir};
 use crate::backends::Choice;
-use crate::database::{Verdict, VmRow};
 
 /// One start that was asked for.
 #[derive(Debug)]

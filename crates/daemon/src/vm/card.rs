@@ -6,10 +6,10 @@ use banger_image::KernelRecord;
 use banger_vmm::Backend;
 use tokio::sync::oneshot;
 
+use super::row::VmRow;
 use super::undo::Undo;
 use super::{Context, Error};
 use crate::config::NetworkChoice;
-use crate::database::VmRow;
 use crate::network::{self, Attached};
 
 /// Gives the VM its card, where there is a network, and a VMM and a kernel that know one; else says why there is none. What

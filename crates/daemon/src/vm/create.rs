@@ -13,8 +13,8 @@ use banger_model::{
 use banger_request::Reporter;
 
 use super::change::rules;
+use super::row::{ImageRef, VmRow};
 use super::{Context, Error, Handle, State, Vms};
-use crate::database::{ImageRef, VmRow};
 use crate::forward;
 use crate::repository::trust;
 

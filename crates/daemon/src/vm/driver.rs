@@ -23,10 +23,10 @@ use tokio_util::sync::CancellationToken;
 use super::boot::{self, Booted, Failed, Start};
 use super::change;
 use super::disks::Files;
+use super::row::VmRow;
 use super::state::{Live, State};
 use super::{Context, Error, guest_events, machine_dir, space};
 use crate::config::Config;
-use crate::database::VmRow;
 use crate::forward::{Route, Running};
 use crate::network;
 

@@ -9,7 +9,7 @@ use banger_model::{ByteSize, Denied, ErrorCode, InvalidSpec, Phase, Stage, VmNam
 
 use banger_model::{Describe, shell_word};
 
-use crate::{backends, config, database, forward, guest, knock, network};
+use crate::{backends, config, forward, guest, knock, network};
 
 /// A failure about one VM.
 #[derive(Debug, thiserror::Error)]
@@ -128,11 +128,11 @@ pub(crate) enum Error {
     Database {
         name: VmName,
         #[source]
-        source: database::Error,
+        source: banger_state::Error,
     },
     /// A machine's row could not be deleted.
     #[error("forget the machine")]
-    Forget(#[source] database::Error),
+    Forget(#[source] banger_state::Error),
     /// A file or directory of the VM.
     #[error("{what} {}", .path.display())]
     File {

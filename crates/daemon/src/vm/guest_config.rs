@@ -7,7 +7,7 @@ use banger_image::{Layer, LayerKind};
 use banger_model::VmSpec;
 
 use super::Error;
-use crate::database::ImageRef;
+use super::row::ImageRef;
 
 /// The boot arguments of every guest, then the kernel's own. The backend adds console and clock.
 ///

@@ -10,24 +10,25 @@ use banger_api::Paths;
 use banger_guest_api::InitState;
 use banger_model::network::Slot;
 use banger_model::{ByteSize, Event, Finish, Intent, Left, Phase, VmId, VmName, VmSpec, chain, finish};
-use banger_vmm::Machine;
+use banger_state::Database;
+use banger_vmm::{Machine, MachineRecord};
 use tokio::sync::oneshot;
 
 use super::driver::{Command, Reply};
 use super::hold::Holds;
+use super::row::{MachineRow, VmRow};
 use super::state::Facts;
 use super::teardown::remove_traces;
 use super::{Context, Files, Handle, Live, Start, State, Vms, machine_dir};
 use crate::config::Config;
-use crate::database::{self, Database, MachineRow, VmRow};
 use crate::network::Way;
 use crate::orphans;
 use crate::workspace::Records;
 
 /// The runtime directory of a daemon: where it should be, or where an earlier one had it, as long as machines of this state have
 /// their sockets there.
-pub(crate) fn runtime(database: &Database, paths: &Paths) -> Result<PathBuf, database::Error> {
-    for row in database.machines::<Facts>()? {
+pub(crate) fn runtime(database: &Database, paths: &Paths) -> Result<PathBuf, banger_state::Error> {
+    for row in database.machines::<MachineRecord, Facts>()? {
         let files = Files::of(&paths.state, row.vm);
         let is_ours = row
             .record
@@ -44,7 +45,7 @@ pub(crate) fn runtime(database: &Database, paths: &Paths) -> Result<PathBuf, dat
 
 impl Vms {
     /// The VMs that the database knows, with their machines. What a daemon died in the middle of is finished.
-    pub(crate) async fn recover(context: Arc<Context>) -> Result<Arc<Self>, database::Error> {
+    pub(crate) async fn recover(context: Arc<Context>) -> Result<Arc<Self>, banger_state::Error> {
         let (rows, attempts) = context.database.vms()?;
         let intents = context.database.intents()?;
         let moved = context.database.was_moved()?;
@@ -53,7 +54,7 @@ impl Vms {
                 "this state was copied or moved: machines of the place that it came from are not its own"
             );
         }
-        let mut machines: BTreeMap<VmId, MachineRow<Facts>> = context
+        let mut machines: BTreeMap<VmId, MachineRow> = context
             .database
             .machines()?
             .into_iter()
@@ -113,7 +114,7 @@ impl Vms {
     async fn recover_one(
         &self,
         row: VmRow,
-        machine: Option<MachineRow<Facts>>,
+        machine: Option<MachineRow>,
         intent: Option<Intent>,
     ) -> Option<(Handle, Command)> {
         let context = &self.context;
@@ -199,7 +200,7 @@ fn unwatched<T: Send + 'static>(name: &VmName, command: impl FnOnce(Reply<T>) ->
 }
 
 /// The row as far as it is this state's: of a copy, the machine and its directory are the original's, and are let alone.
-fn own(context: &Context, row: MachineRow<Facts>, moved: bool) -> MachineRow<Facts> {
+fn own(context: &Context, row: MachineRow, moved: bool) -> MachineRow {
     let files = context.files(row.vm);
     let is_ours = row
         .record
@@ -263,7 +264,7 @@ async fn take_over(context: Arc<Context>, live: Vec<(Slot, VmSpec, Way)>) {
 }
 
 /// The machine of a row if it runs and its guest had been ready; else nothing of it is left.
-async fn reclaim(context: &Arc<Context>, row: MachineRow<Facts>) -> Option<Live> {
+async fn reclaim(context: &Arc<Context>, row: MachineRow) -> Option<Live> {
     let files = context.files(row.vm);
     let sees_it = row
         .record

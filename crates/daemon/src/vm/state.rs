@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Carried;
 use super::disks::Files;
-use crate::database::{ImageRef, VmRow};
+use super::row::{ImageRef, VmRow};
 use crate::forward::Declared;
 use crate::guest::Guest;
 use crate::network::Way;

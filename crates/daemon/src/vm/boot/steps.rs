@@ -13,12 +13,12 @@ use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
 
 use super::{Booted, Start, console_tail};
 use crate::backends::Choice;
-use crate::database::VmRow;
 use crate::guest::Guest;
 use crate::identity;
 use crate::knock::Knock;
 use crate::repository::trust;
 use crate::vm::guest_config::{self, boot_args};
+use crate::vm::row::VmRow;
 use crate::vm::state::{Facts, Place};
 use crate::vm::teardown::how_it_ended;
 use crate::vm::undo::Undo;
@@ -292,7 +292,7 @@ impl Steps<'_> {
         }
     }
 
-    fn database_error(&self, source: crate::database::Error) -> Error {
+    fn database_error(&self, source: banger_state::Error) -> Error {
         Error::Database {
             name: self.row.spec.name.clone(),
             source,

@@ -12,14 +12,15 @@ use banger_image::{
 use banger_model::Phase;
 use banger_model::network::NetMode;
 use banger_request::Reporter;
+use banger_state::Database;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 use super::machine::Vmm;
 use crate::backends::Backends;
-use crate::database::Database;
 use crate::network::Network;
 use crate::ssh::Keys;
+use crate::vm::row::ImageRef;
 use crate::vm::{Context, Registry, Vms};
 
 /// Longer than anything here takes.
@@ -208,7 +209,7 @@ impl World {
         let handles = daemon.vms.list();
         let live = handles.iter().filter(|handle| handle.state().live.is_some());
         assert_eq!(live.count(), self.vmm.running(), "{case}: machines");
-        let (rows, attempts) = context.database.vms().expect("rows");
+        let (rows, attempts) = context.database.vms::<ImageRef>().expect("rows");
         assert!(attempts.is_empty(), "{case}: half a VM is stored");
         let stored: Vec<_> = rows.iter().map(|row| row.spec.name.to_string()).collect();
         let known: Vec<_> = handles

@@ -6,12 +6,13 @@ use banger_model::VmId;
 use banger_model::network::{Slot, choose_slot};
 use rusqlite::{OptionalExtension, params};
 
-use super::{Database, Error};
+use crate::database::Database;
+use crate::error::Error;
 
 impl Database {
     /// The slot of a VM in the network, which it keeps until it is deleted; chosen now if it has none. `Ok(None)` when there
     /// are `capacity` VMs with one.
-    pub(crate) fn slot(&self, vm: VmId, capacity: u16) -> Result<Option<Slot>, Error> {
+    pub fn slot(&self, vm: VmId, capacity: u16) -> Result<Option<Slot>, Error> {
         if let Some(slot) = self.slot_of(vm)? {
             return Ok(Some(slot));
         }
@@ -50,7 +51,7 @@ impl Database {
     }
 
     /// The slot of the VM of this name, if it ever had a card.
-    pub(crate) fn slot_of_name(&self, name: &str) -> Result<Option<Slot>, Error> {
+    pub fn slot_of_name(&self, name: &str) -> Result<Option<Slot>, Error> {
         self.connection()
             .prepare_cached("SELECT slot FROM slot JOIN vm ON slot.vm = vm.id WHERE vm.name = ?1")
             .and_then(|mut statement| {
@@ -65,7 +66,7 @@ impl Database {
     }
 
     /// The slot of a VM, if it ever had a card.
-    pub(crate) fn slot_of(&self, vm: VmId) -> Result<Option<Slot>, Error> {
+    pub fn slot_of(&self, vm: VmId) -> Result<Option<Slot>, Error> {
         self.connection()
             .prepare_cached("SELECT slot FROM slot WHERE vm = ?1")
             .and_then(|mut statement| {

@@ -3,29 +3,30 @@
 use std::path::{Path, PathBuf};
 
 use banger_model::VmId;
-use banger_vmm::MachineRecord;
 use rusqlite::params;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Database, Error, optional_json, parsed, to_json};
+use crate::database::Database;
+use crate::error::Error;
+use crate::json::{optional_json, parsed, to_json};
 
-/// A machine, or the intent to have one.
+/// A machine, or the intent to have one. `R` is what is needed to adopt it, `F` what is told of it.
 #[derive(Debug, Clone)]
-pub(crate) struct MachineRow<F> {
+pub struct MachineRow<R, F> {
     /// Whose it is.
-    pub(crate) vm: VmId,
+    pub vm: VmId,
     /// Its directory.
-    pub(crate) dir: PathBuf,
+    pub dir: PathBuf,
     /// What is needed to adopt it; absent until it was launched.
-    pub(crate) record: Option<MachineRecord>,
+    pub record: Option<R>,
     /// What is told of it; absent until its guest was ready.
-    pub(crate) facts: Option<F>,
+    pub facts: Option<F>,
 }
 
 impl Database {
     /// Stores the intent to have a machine with this directory.
-    pub(crate) fn intend_machine(&self, vm: VmId, dir: &Path) -> Result<(), Error> {
+    pub fn intend_machine(&self, vm: VmId, dir: &Path) -> Result<(), Error> {
         self.execute(
             "store the intent of a machine",
             "INSERT INTO machine (vm, dir) VALUES (?1, ?2)
@@ -36,7 +37,7 @@ impl Database {
     }
 
     /// Stores how to find a launched machine again.
-    pub(crate) fn record_machine(&self, vm: VmId, record: &MachineRecord) -> Result<(), Error> {
+    pub fn record_machine<R: Serialize>(&self, vm: VmId, record: &R) -> Result<(), Error> {
         self.execute(
             "store a machine",
             "UPDATE machine SET record = ?2 WHERE vm = ?1",
@@ -46,7 +47,7 @@ impl Database {
     }
 
     /// Stores what is told of a machine whose guest is ready. With that a restart is done.
-    pub(crate) fn describe_machine<F: Serialize>(&self, vm: VmId, facts: &F) -> Result<(), Error> {
+    pub fn describe_machine<F: Serialize>(&self, vm: VmId, facts: &F) -> Result<(), Error> {
         let (id, facts) = (vm.to_string(), to_json(facts));
         self.changing("store a machine's facts", |connection| {
             let transaction = connection.unchecked_transaction()?;
@@ -57,7 +58,7 @@ impl Database {
     }
 
     /// Forgets a machine, of which nothing is left.
-    pub(crate) fn forget_machine(&self, vm: VmId) -> Result<(), Error> {
+    pub fn forget_machine(&self, vm: VmId) -> Result<(), Error> {
         self.execute(
             "forget a machine",
             "DELETE FROM machine WHERE vm = ?1",
@@ -67,7 +68,7 @@ impl Database {
     }
 
     /// All machines and intents.
-    pub(crate) fn machines<F: DeserializeOwned>(&self) -> Result<Vec<MachineRow<F>>, Error> {
+    pub fn machines<R: DeserializeOwned, F: DeserializeOwned>(&self) -> Result<Vec<MachineRow<R, F>>, Error> {
         let what = "read the machines";
         let connection = self.connection();
         let mut statement = connection

@@ -1,16 +1,29 @@
 //! Which configurations of which repositories their user trusts.
 
-use banger_api::{TrustRecord, TrustState};
 use rusqlite::{OptionalExtension, params};
 
-use super::{Database, Error};
+use crate::database::Database;
+use crate::error::Error;
 
 /// How many configurations of one repository are remembered, for those who go from branch to branch.
 const MOST: i64 = 64;
 
+/// A configuration that is trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustRow {
+    /// Of which repository.
+    pub path: String,
+    /// Its digest.
+    pub digest: String,
+    /// What it was read from.
+    pub source: String,
+    /// Since when.
+    pub since: String,
+}
+
 impl Database {
     /// Trusts a configuration.
-    pub(crate) fn trust(&self, path: &str, digest: &str, source: &str) -> Result<(), Error> {
+    pub fn trust(&self, path: &str, digest: &str, source: &str) -> Result<(), Error> {
         self.execute(
             "store what is trusted",
             "INSERT INTO trust (path, digest, source, since) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
@@ -26,7 +39,7 @@ impl Database {
     }
 
     /// Whether a configuration is trusted.
-    pub(crate) fn trusts(&self, path: &str, digest: &str) -> Result<bool, Error> {
+    pub fn trusts(&self, path: &str, digest: &str) -> Result<bool, Error> {
         let found = self
             .connection()
             .prepare_cached("SELECT 1 FROM trust WHERE path = ?1 AND digest = ?2")
@@ -40,7 +53,7 @@ impl Database {
     }
 
     /// Trusts no configuration of a repository any more.
-    pub(crate) fn distrust(&self, path: &str) -> Result<(), Error> {
+    pub fn distrust(&self, path: &str) -> Result<(), Error> {
         self.execute(
             "forget what was trusted",
             "DELETE FROM trust WHERE path = ?1",
@@ -50,18 +63,17 @@ impl Database {
     }
 
     /// All that is trusted.
-    pub(crate) fn trusted(&self) -> Result<Vec<TrustRecord>, Error> {
+    pub fn trusted(&self) -> Result<Vec<TrustRow>, Error> {
         let connection = self.connection();
         let rows = connection
             .prepare_cached("SELECT path, digest, source, since FROM trust ORDER BY path, rowid")
             .and_then(|mut statement| {
                 let rows = statement.query_map([], |row| {
-                    Ok(TrustRecord {
+                    Ok(TrustRow {
                         path: row.get(0)?,
                         digest: row.get(1)?,
                         source: row.get(2)?,
                         since: row.get(3)?,
-                        state: TrustState::Gone,
                     })
                 })?;
                 rows.collect()

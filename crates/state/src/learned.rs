@@ -4,12 +4,14 @@ use banger_model::VmId;
 use banger_model::network::{Allow, MAX_RULES};
 use rusqlite::params;
 
-use super::{Database, Error, parsed};
+use crate::database::Database;
+use crate::error::Error;
+use crate::json::parsed;
 
 impl Database {
     /// Keeps rules that a VM was found to need; those that are kept already are no news. One more than a VM may have is kept,
     /// to tell that there were more.
-    pub(crate) fn learn(&self, vm: VmId, rules: &[Allow]) -> Result<(), Error> {
+    pub fn learn(&self, vm: VmId, rules: &[Allow]) -> Result<(), Error> {
         for rule in rules {
             self.execute(
                 "keep what a VM needs",
@@ -23,7 +25,7 @@ impl Database {
     }
 
     /// The rules that a VM was found to need, and whether these are all.
-    pub(crate) fn learned(&self, vm: VmId) -> Result<(Vec<Allow>, bool), Error> {
+    pub fn learned(&self, vm: VmId) -> Result<(Vec<Allow>, bool), Error> {
         let failed = |source| Error::Statement {
             what: "read what a VM needs",
             source,
@@ -42,7 +44,7 @@ impl Database {
     }
 
     /// Forgets what a VM was found to need: it learns anew.
-    pub(crate) fn unlearn(&self, vm: VmId) -> Result<(), Error> {
+    pub fn unlearn(&self, vm: VmId) -> Result<(), Error> {
         self.execute(
             "forget what a VM needed",
             "DELETE FROM learned WHERE vm = ?1",

@@ -6,11 +6,13 @@ use std::os::unix::fs::MetadataExt;
 use banger_model::{Intent, VmId};
 use rusqlite::{OptionalExtension, params};
 
-use super::{Database, Error, json, parsed, to_json};
+use crate::database::Database;
+use crate::error::Error;
+use crate::json::{json, parsed, to_json};
 
 impl Database {
     /// Stores what is to become of a VM, or that nothing is.
-    pub(crate) fn intend(&self, vm: VmId, intent: Option<Intent>) -> Result<(), Error> {
+    pub fn intend(&self, vm: VmId, intent: Option<Intent>) -> Result<(), Error> {
         self.execute(
             "store what becomes of a VM",
             "UPDATE vm SET intent = ?2 WHERE id = ?1",
@@ -20,7 +22,7 @@ impl Database {
     }
 
     /// What was begun and not finished.
-    pub(crate) fn intents(&self) -> Result<BTreeMap<VmId, Intent>, Error> {
+    pub fn intents(&self) -> Result<BTreeMap<VmId, Intent>, Error> {
         let connection = self.connection();
         let read = || -> rusqlite::Result<BTreeMap<VmId, Intent>> {
             connection
@@ -36,7 +38,7 @@ impl Database {
 
     /// Whether this database was copied or moved since a daemon last had it: it is another file. Machines of the one that it was
     /// copied from are not its own. From now on it is where it is.
-    pub(crate) fn was_moved(&self) -> Result<bool, Error> {
+    pub fn was_moved(&self) -> Result<bool, Error> {
         let Ok(metadata) = std::fs::metadata(&self.path) else {
             return Ok(false);
         };

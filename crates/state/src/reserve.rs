@@ -12,13 +12,13 @@ const SIZE: u64 = 1 << 20;
 
 /// The file that takes the space.
 #[derive(Debug)]
-pub(super) struct Reserve {
+pub(crate) struct Reserve {
     path: PathBuf,
 }
 
 impl Reserve {
     /// Reserves space beside the database, if there is any.
-    pub(super) fn beside(database: &Path) -> Self {
+    pub(crate) fn beside(database: &Path) -> Self {
         let path = database.with_extension("reserve");
         let kept = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == SIZE);
         if !kept && take(&path).is_err() {
@@ -29,7 +29,7 @@ impl Reserve {
     }
 
     /// Gives the space back. False when there is none.
-    pub(super) fn give(&self) -> bool {
+    pub(crate) fn give(&self) -> bool {
         let given = std::fs::remove_file(&self.path).is_ok();
         if given {
             tracing::warn!("the disk is full: the database uses its reserve");

@@ -1,0 +1,60 @@
+//! What the database could not do.
+
+use std::path::PathBuf;
+
+use banger_model::{Describe, ErrorCode};
+
+/// The database could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file could not be opened or prepared.
+    #[error("open the database {}", .path.display())]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A newer banger wrote it.
+    #[error("the database {} is of a newer banger (schema {found}, this one knows {known})", .path.display())]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// What it has.
+        found: usize,
+        /// What this one knows.
+        known: usize,
+    },
+    /// A statement failed.
+    #[error("{what} in the database")]
+    Statement {
+        /// What was done.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Open { .. } => ErrorCode::Host,
+            Self::Newer { .. } => ErrorCode::VersionMismatch,
+            Self::Statement { .. } => ErrorCode::Internal,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Open { .. } => {
+                vec!["see whether the disk is full or read-only: `banger doctor`".to_owned()]
+            }
+            Self::Newer { .. } => {
+                vec!["install that banger again, or set BANGER_HOME to another directory".to_owned()]
+            }
+            Self::Statement { .. } => Vec::new(),
+        }
+    }
+}
