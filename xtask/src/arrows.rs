@@ -30,6 +30,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("banger-hostsys", &["banger-model"]),
     ("banger-request", &["banger-api", "banger-git", "banger-model"]),
+    (
+        "banger-guest-link",
+        &["banger-guest-api", "banger-hostsys", "banger-model"],
+    ),
     ("banger-root", &["banger-model", "banger-netlink"]),
     ("banger-state", &["banger-model"]),
     ("banger-dns", &["banger-model"]),
@@ -53,6 +57,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-dns",
             "banger-git",
             "banger-guest-api",
+            "banger-guest-link",
             "banger-hostfs",
             "banger-hostsys",
             "banger-image",

@@ -2,10 +2,10 @@
 
 use banger_api::ErrorBody;
 use banger_api::stream::Exec;
+use banger_guest_link::AgentStream;
 use banger_model::VmSpec;
 
 use super::of_guest;
-use crate::guest::AgentStream;
 use crate::vm::row::ImageRef;
 use crate::vm::{self, Vms};
 

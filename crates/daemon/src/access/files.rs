@@ -2,12 +2,11 @@
 
 use banger_api::ErrorBody;
 use banger_api::stream::{FilesDone, routes};
+use banger_guest_link::AgentStream;
 use bytes::Bytes;
 use http::Method;
-use http_body_util::{BodyExt, Full};
 
 use super::of_guest;
-use crate::guest::AgentStream;
 use crate::vm::Vms;
 
 /// What is done with files over a connection of its own.
@@ -47,7 +46,6 @@ impl Vms {
         names: Bytes,
     ) -> Result<FilesDone, ErrorBody> {
         let (handle, guest) = self.running(name)?;
-        let names = BodyExt::boxed(Full::new(names).map_err(|never| match never {}));
         let done = guest.remove_files(query, names).await;
         done.map_err(of_guest(&handle))
     }

@@ -9,16 +9,16 @@ mod sessions;
 mod ssh;
 
 use banger_api::ErrorBody;
+use banger_guest_link::{self as guest, Agent};
 use banger_model::Described;
 
 pub(crate) use self::files::FileTransfer;
 
-use crate::guest::{self, Guest};
 use crate::vm::{self, Handle, Vms};
 
 impl Vms {
     /// A VM that runs, and its agent.
-    fn running(&self, name: &str) -> Result<(Handle, Guest), ErrorBody> {
+    fn running(&self, name: &str) -> Result<(Handle, Agent), ErrorBody> {
         let handle = self.find(name).described()?;
         let guest = handle.live().described()?.guest();
         Ok((handle, guest))

@@ -2,11 +2,11 @@
 
 use banger_api::stream::{Session, SessionSignal, SessionStart, SessionStop, SessionStream};
 use banger_api::{ErrorBody, VmSession};
+use banger_guest_link::{self as guest, AgentStream};
 use banger_model::body;
 use http::StatusCode;
 
 use super::command::with_defaults;
-use crate::guest::{self, AgentStream};
 use crate::vm::{self, Handle, Vms};
 
 impl Vms {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use banger_api::{ErrorBody, SshAccess};
 use banger_guest_api::{Connect, Ssh, Transport, ssh::encode_key};
+use banger_guest_link::{self as guest, AgentStream};
 use banger_model::body;
 use banger_request::blocking;
 
 use super::of_guest;
-use crate::guest::{self, AgentStream};
 use crate::ssh;
 use crate::vm::{self, Vms};
 

@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::guest::{self, AgentStream, Guest};
+use banger_guest_link::{self as guest, Agent, AgentStream};
 
 pub(crate) use error::Error;
 pub(crate) use listing::ports;
@@ -234,7 +234,7 @@ impl Declared {
 pub(crate) struct Route {
     table: Arc<Table>,
     vm: VmName,
-    guest: Guest,
+    guest: Agent,
     into: Arc<Semaphore>,
     out_of: Arc<Semaphore>,
     asking: Arc<Semaphore>,
@@ -242,7 +242,7 @@ pub(crate) struct Route {
 
 impl Route {
     /// The way to `guest`, which is that of `vm`.
-    pub(crate) fn new(table: Arc<Table>, vm: VmName, guest: Guest) -> Self {
+    pub(crate) fn new(table: Arc<Table>, vm: VmName, guest: Agent) -> Self {
         Self {
             table,
             vm,

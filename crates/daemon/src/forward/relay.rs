@@ -7,7 +7,7 @@ use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::guest::AgentStream;
+use banger_guest_link::AgentStream;
 
 /// Bytes that are held in each direction, at first and at most: it grows when so much comes at once.
 const FIRST: usize = 8 << 10;

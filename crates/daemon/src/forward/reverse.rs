@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use banger_guest_api::tunnel::{Cutter, Piece};
 use banger_guest_api::{Listen, Take};
+use banger_guest_link::{self as guest, AgentStream};
 use banger_model::{Forward, Reverse, chain};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -17,7 +18,6 @@ use tokio::task::JoinSet;
 
 use super::relay::relay;
 use super::{Counters, Open, Route, Running, Status, Watched};
-use crate::guest::{self, AgentStream};
 
 /// How often the agent is asked again, each time after twice the pause: its server is back soon after it died.
 const ATTEMPTS: u32 = 6;
@@ -149,7 +149,7 @@ async fn carry(route: &Route, take: &Take, port: u16, open: &Open) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forward::testing::{Agent, switched};
+    use crate::forward::testing::{route, switched};
     use banger_guest_api::routes;
     use banger_guest_api::tunnel::header;
     use tokio::io::AsyncWriteExt;
@@ -159,9 +159,9 @@ mod tests {
     #[tokio::test]
     async fn a_hostile_guest_reaches_one_port_so_many_times_at_once() {
         let host = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let agent = Agent::new(|route, mut stream| async move {
+        let to_guest = route(|asked, mut stream| async move {
             stream.write_all(switched().as_bytes()).await?;
-            if route == routes::LISTEN {
+            if asked == routes::LISTEN {
                 for token in 0_u64..1000 {
                     stream.write_all(&header(TOKEN)).await?;
                     stream.write_all(&token.to_be_bytes()).await?;
@@ -173,7 +173,7 @@ mod tests {
             guest_port: 5432,
             host_port: host.local_addr().unwrap().port(),
         };
-        let running = begin(&agent.route(), reverse);
+        let running = begin(&to_guest, reverse);
         let mut reached = Vec::new();
         while let Ok(accepted) = tokio::time::timeout(Duration::from_millis(500), host.accept()).await {
             reached.push(accepted.unwrap());
@@ -184,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_guest_that_talks_nonsense_is_given_up() {
-        let agent = Agent::new(|_, mut stream| async move {
+        let to_guest = route(|_, mut stream| async move {
             stream.write_all(switched().as_bytes()).await?;
             stream.write_all(&header(3)).await?;
             stream.write_all(b"abc").await?;
@@ -194,7 +194,7 @@ mod tests {
             guest_port: 1,
             host_port: 1,
         };
-        let running = begin(&agent.route(), reverse);
+        let running = begin(&to_guest, reverse);
         let mut status = running.watched.status.clone();
         let failed = status.wait_for(|status| matches!(status, Status::Failed(_)));
         tokio::time::timeout(Duration::from_secs(20), failed)

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use banger_guest_api::tunnel::{Cutter, HEADER, Piece, header};
+use banger_guest_link::AgentStream;
 use banger_model::chain;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
@@ -15,7 +16,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::work::{BREATH, Work};
-use crate::guest::AgentStream;
 
 /// The most flows of one socket; a new one then takes the place of the one that has been idle for longest.
 const MOST_FLOWS: usize = 128;

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 
 use axum::response::Response;
 use banger_api::stream::{HANDED_OVER, handover};
+use banger_guest_link::AgentStream;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
@@ -15,7 +16,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
 use super::upgrade;
-use crate::guest::AgentStream;
 
 /// The answer to a client that gets a connection of its own.
 pub(super) fn handed_over(client: OnUpgrade, agent: AgentStream) -> Response {

@@ -44,7 +44,7 @@ pub(crate) async fn status(
     Asked(query): Asked<WorkspaceQuery>,
 ) -> Result<Json<WorkspaceStatus>, Refused> {
     let (place, record) = app.vms.workspace(&name, &query, Reporter::default())?;
-    Ok(Json(workspace::status(&place.guest, &record).await?))
+    Ok(Json(workspace::status(&place.target, &record).await?))
 }
 
 pub(crate) async fn patch(
@@ -53,7 +53,7 @@ pub(crate) async fn patch(
     Asked(query): Asked<WorkspaceQuery>,
 ) -> Result<Response, Refused> {
     let (place, record) = app.vms.workspace(&name, &query, Reporter::default())?;
-    let patch = workspace::patch(&place.guest, &record, &query, &place.scratch).await?;
+    let patch = workspace::patch(&place.target, &record, &query, &place.scratch).await?;
     // What fails later breaks the connection, so that a part does not look like the whole.
     let raw = [(header::CONTENT_TYPE, Raw::CONTENT_TYPE)];
     Ok((raw, AxumBody::from_stream(patch)).into_response())

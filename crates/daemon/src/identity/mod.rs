@@ -8,13 +8,14 @@ mod host;
 
 use std::path::{Path, PathBuf};
 
-use banger_guest_api::PutFiles;
+use banger_guest_api::{Channel, GetFiles, PutFiles};
+use banger_guest_link::{Error as GuestError, Guest, frames};
 use banger_model::chain;
 use banger_request::Reporter;
+use tokio::io::AsyncReadExt;
 
 use self::entry::{Entry, Manner};
 use self::host::Error;
-use crate::guest::Guest;
 
 pub(crate) use self::entry::FileSync;
 
@@ -30,7 +31,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// Brings the files into a guest, and tells of them. Gives where they are there.
-pub(crate) async fn bring(guest: &Guest, wanted: Wanted<'_>, say: &Reporter) -> Vec<String> {
+pub(crate) async fn bring(guest: &dyn Guest, wanted: Wanted<'_>, say: &Reporter) -> Vec<String> {
     let entries = match entries(wanted) {
         Ok(entries) => entries,
         Err(note) => {
@@ -79,7 +80,7 @@ fn home() -> Option<PathBuf> {
 }
 
 /// Brings one. False when there is nothing to bring, and nobody misses it.
-async fn one(guest: &Guest, entry: Entry, home: &Path) -> Result<bool, String> {
+async fn one(guest: &dyn Guest, entry: Entry, home: &Path) -> Result<bool, String> {
     let (above, name) = entry.guest.rsplit_once('/').unwrap_or_default();
     let put = PutFiles {
         path: format!("{above}/").into_bytes(),
@@ -100,10 +101,29 @@ async fn one(guest: &Guest, entry: Entry, home: &Path) -> Result<bool, String> {
         Ok(None) => return Ok(false),
         Err(error) => return Err(chain(&error)),
     };
-    let in_guest = |error| chain(&error);
-    if matches!(manner, Manner::Keys(_)) && guest.has_file(&guest_path).await.map_err(in_guest)? {
+    let in_guest = |error: GuestError| chain(&error);
+    if matches!(manner, Manner::Keys(_)) && has_file(guest, &guest_path).await.map_err(in_guest)? {
         return Ok(false);
     }
-    guest.put_files(&put, &tar).await.map_err(in_guest)?;
+    guest
+        .put_files(&put, Box::pin(frames(&tar)))
+        .await
+        .map_err(in_guest)?;
     Ok(true)
+}
+
+/// Whether a guest has a file at an absolute path.
+async fn has_file(guest: &dyn Guest, path: &str) -> Result<bool, GuestError> {
+    let get = GetFiles {
+        paths: vec![path.as_bytes().to_owned()],
+        ..GetFiles::default()
+    };
+    let mut files = guest.get_files(&get).await?;
+    // What comes first is a part of the file, or why there is none. The rest is not read.
+    match files.read_u8().await {
+        Ok(first) => Ok(first == Channel::Stdout as u8),
+        Err(_) => Err(GuestError::Ended {
+            asked: "look for a file",
+        }),
+    }
 }

@@ -9,7 +9,7 @@ use banger_model::{ByteSize, Denied, ErrorCode, InvalidSpec, Phase, Stage, VmNam
 
 use banger_model::{Describe, shell_word};
 
-use crate::{backends, config, forward, guest, knock, network};
+use crate::{backends, config, forward, network};
 
 /// A failure about one VM.
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +162,7 @@ pub(crate) enum Error {
     Knock {
         name: VmName,
         #[source]
-        source: knock::Error,
+        source: banger_guest_link::KnockError,
         console: Option<String>,
     },
     /// The machine ended before its guest was ready.
@@ -198,7 +198,7 @@ pub(crate) enum Error {
     Guest {
         name: VmName,
         #[source]
-        source: Box<guest::Error>,
+        source: Box<banger_guest_link::Error>,
         console: Option<String>,
     },
     /// A port of it is not forwarded.
@@ -230,7 +230,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// What a failure of the agent of that VM is, once it has booted.
-    pub(crate) fn of_guest(name: &VmName) -> impl FnOnce(guest::Error) -> Self + use<> {
+    pub(crate) fn of_guest(name: &VmName) -> impl FnOnce(banger_guest_link::Error) -> Self + use<> {
         let name = name.clone();
         |source| Self::Guest {
             name,

@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use banger_guest_api::{Event, InitState};
+use banger_guest_link::{Agent, budget};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-use crate::guest::{Guest, budget};
 
 /// How often a stream of events that broke is asked for again, each time after twice the pause. The agent's server is
 /// back within a second after it died; a guest that is gone is noticed by its machine's end, not here.
@@ -16,7 +15,7 @@ const ATTEMPTS: u32 = 6;
 const STEADY: Duration = Duration::from_secs(60);
 
 /// Starts listening. The receiver ends with the guest; the task can be aborted.
-pub(crate) fn listen(guest: Guest) -> (mpsc::Receiver<InitState>, JoinHandle<()>) {
+pub(crate) fn listen(guest: Agent) -> (mpsc::Receiver<InitState>, JoinHandle<()>) {
     let (sender, receiver) = mpsc::channel(8);
     let task = tokio::spawn(async move {
         let mut broken = 0;

@@ -27,6 +27,7 @@ mod space;
 mod state;
 mod teardown;
 mod undo;
+mod vsock;
 mod wait;
 mod workspaces;
 

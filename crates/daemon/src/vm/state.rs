@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use banger_api::{self as api, ErrorBody};
 use banger_guest_api::{InitKind, InitState, Ready};
+use banger_guest_link::Agent;
 use banger_image::ImageConfig;
 use banger_model::network::Slot;
 use banger_model::{ByteSize, Phase, Stage, VmSpec};
@@ -15,11 +16,10 @@ use banger_vmm::Machine;
 use banger_vmm::posture::Posture;
 use serde::{Deserialize, Serialize};
 
-use super::Carried;
 use super::disks::Files;
 use super::row::{ImageRef, VmRow};
+use super::{Carried, vsock};
 use crate::forward::Declared;
-use crate::guest::Guest;
 use crate::network::Way;
 
 /// A VM at an instant.
@@ -58,8 +58,8 @@ pub(crate) struct Live {
 
 impl Live {
     /// Its agent.
-    pub(crate) fn guest(&self) -> Guest {
-        Guest::new(Arc::clone(&self.machine))
+    pub(crate) fn guest(&self) -> Agent {
+        vsock::agent(&self.machine)
     }
 }
 

@@ -9,8 +9,7 @@ use banger_vmm::{Ended, Machine};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Error};
-use crate::guest::Guest;
+use super::{Context, Error, vsock};
 
 /// What the agent gets on top of the grace of the guest's init: to kill, sync and unmount.
 const AGENT_SYNC: Duration = Duration::from_secs(15);
@@ -53,7 +52,7 @@ pub(crate) async fn power_off(machine: &Arc<dyn Machine>, grace: Duration, hurry
 async fn ask(machine: &Arc<dyn Machine>, grace: Duration, troubles: &mut Vec<String>) -> bool {
     let exited = machine.exited();
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-    let guest = Guest::new(Arc::clone(machine));
+    let guest = vsock::agent(machine);
     let ended = |within| {
         let mut exited = exited.clone();
         async move { timeout(within, exited.wait_for(Option::is_some)).await.is_ok() }

@@ -5,9 +5,8 @@ use banger_model::body;
 use banger_request::Reporter;
 
 use super::{Context, Error, Handle, Vms};
-use crate::guest::Guest;
 use crate::repository::trust;
-use crate::workspace::{self, Place, Record, Records};
+use crate::workspace::{self, Place, Record, Records, Target};
 
 impl Vms {
     /// The place of a VM's workspaces. The VM has to run.
@@ -67,7 +66,7 @@ impl Handle {
 
     /// The workspaces whose work the host does not have. A guest that runs is asked.
     pub(super) async fn unsaved(&self, context: &Context) -> Vec<UnsavedWorkspace> {
-        workspace::unsaved(self.guest_of_user().ok(), &self.records(context)).await
+        workspace::unsaved(self.target().ok(), &self.records(context)).await
     }
 
     /// The place of the VM's workspaces, if it runs.
@@ -75,7 +74,7 @@ impl Handle {
         let spec = self.state().spec;
         Ok(Place {
             vm: spec.name.to_string(),
-            guest: self.guest_of_user()?,
+            target: self.target()?,
             records: self.records(context),
             git_identity: git_identity
                 && !spec.anonymous
@@ -85,9 +84,9 @@ impl Handle {
         })
     }
 
-    /// The agent, for work as the image's user. The VM has to run.
-    fn guest_of_user(&self) -> Result<Guest, Error> {
+    /// The guest, whose workspaces belong to the image's user. The VM has to run.
+    fn target(&self) -> Result<Target, Error> {
         let live = self.live()?;
-        Ok(live.guest().of_user(&self.state().image.config.user))
+        Ok(Target::new(live.guest(), &self.state().image.config.user))
     }
 }

@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 use banger_model::{Describe, ErrorCode, shell_word};
 
-use crate::guest;
-
 /// A workspace could not be planned, placed or brought back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -72,7 +70,7 @@ pub(crate) enum Error {
         what: &'static str,
         path: String,
         #[source]
-        source: Box<guest::Error>,
+        source: Box<banger_guest_link::Error>,
     },
     /// The stream of a command in the guest broke.
     #[error("hear from git in the guest")]

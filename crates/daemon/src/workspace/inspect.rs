@@ -5,10 +5,9 @@ use std::time::Duration;
 use banger_api::{UnsavedWorkspace, WorkspaceChange, WorkspaceStatus};
 
 use super::Error;
-use super::agent::Agent;
 use super::placed::{Record, Records};
 use super::remote::{SNAPSHOT, Script, printable};
-use crate::guest::Guest;
+use super::target::Target;
 
 /// How long a guest may take to tell before its VM stops.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -114,11 +113,11 @@ fn is_object(name: &str) -> bool {
 }
 
 /// What the guest has made of a workspace.
-pub(crate) async fn status(guest: &Guest, record: &Record) -> Result<WorkspaceStatus, Error> {
-    Ok(looked(guest, record).await?.0)
+pub(crate) async fn status(target: &Target, record: &Record) -> Result<WorkspaceStatus, Error> {
+    Ok(looked(target, record).await?.0)
 }
 
-async fn looked(guest: &Guest, record: &Record) -> Result<(WorkspaceStatus, Option<String>), Error> {
+async fn looked(target: &Target, record: &Record) -> Result<(WorkspaceStatus, Option<String>), Error> {
     let what = "tell what changed";
     let script = Script {
         what,
@@ -131,11 +130,8 @@ async fn looked(guest: &Guest, record: &Record) -> Result<(WorkspaceStatus, Opti
         input: Vec::new(),
         most: MOST,
     };
-    let agent = Agent {
-        guest,
-        path: &record.guest_path,
-    };
-    let output = script.output(agent).await?;
+    let site = target.at(&record.guest_path);
+    let output = script.output(site).await?;
     if output.iter().filter(|&&byte| byte == 0).count() > 2 * MOST_CHANGES {
         return Err(Error::TooMuch { what, most: MOST });
     }
@@ -181,12 +177,12 @@ fn changes(listed: &[u8]) -> Vec<WorkspaceChange> {
 
 /// What of each workspace was not brought back. A guest that runs is asked, and has three seconds; of one that does not, what
 /// was seen last counts.
-pub(crate) async fn unsaved(guest: Option<Guest>, records: &Records) -> Vec<UnsavedWorkspace> {
+pub(crate) async fn unsaved(target: Option<Target>, records: &Records) -> Vec<UnsavedWorkspace> {
     let asked = records.all().into_iter().map(|record| {
-        let guest = guest.clone();
+        let target = target.clone();
         async move {
-            let seen = match &guest {
-                Some(guest) => ask(guest, records, &record).await,
+            let seen = match &target {
+                Some(target) => ask(target, records, &record).await,
                 None => match record.checked.clone() {
                     Some(seen) => Ok(Some(seen).filter(|seen| !seen.is_empty())),
                     None => Err("nobody looked before it ended".to_owned()),
@@ -209,16 +205,13 @@ pub(crate) async fn unsaved(guest: Option<Guest>, records: &Records) -> Vec<Unsa
 }
 
 /// What there is, or why that cannot be told. A guest without git has no commits; its files are compared by the agent.
-async fn ask(guest: &Guest, records: &Records, record: &Record) -> Result<Option<String>, String> {
-    let seen = match tokio::time::timeout(PATIENCE, looked(guest, record)).await {
+async fn ask(target: &Target, records: &Records, record: &Record) -> Result<Option<String>, String> {
+    let seen = match tokio::time::timeout(PATIENCE, looked(target, record)).await {
         Err(_) => return Err("the guest did not tell in time".to_owned()),
         Ok(Ok((_, unsaved))) => unsaved,
         Ok(Err(Error::NoGuestGit { .. })) => {
-            let agent = Agent {
-                guest,
-                path: &record.guest_path,
-            };
-            let look = agent.look(record.generation.as_deref(), Vec::new());
+            let site = target.at(&record.guest_path);
+            let look = site.look(record.generation.as_deref(), Vec::new());
             match tokio::time::timeout(PATIENCE, look).await {
                 Ok(Ok((banger_guest_api::workspace::Seen::Placed { changed, .. }, _))) => {
                     let changed = changed.len();

@@ -7,7 +7,6 @@
 //!
 //! Nothing here writes to the user's repository but [`quarantine`], which adds objects, and references below `refs/banger`.
 
-mod agent;
 mod apply;
 mod checkout;
 mod delta;
@@ -32,6 +31,7 @@ mod snapshot;
 mod source;
 mod stage;
 mod stream;
+mod target;
 
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,7 @@ pub(crate) use self::pull::pull;
 pub(crate) use self::settings::of_user as git_identity;
 pub(crate) use self::source::top_of;
 pub(crate) use self::stage::{clear_scratch, scratch};
+pub(crate) use self::target::Target;
 
 /// The most bytes of a pack or a patch that a guest may send.
 const MOST: u64 = 8 << 30;
@@ -110,12 +111,11 @@ pub(crate) fn chosen(records: &Records, vm: &str, path: Option<&str>) -> Result<
 
 /// What has to be done for the workspaces of a VM that was started: those that are read-only are made so again, and what was
 /// seen of their work no longer counts.
-pub(crate) async fn started(guest: &crate::guest::Guest, records: &Records) -> Result<(), Error> {
+pub(crate) async fn started(target: &Target, records: &Records) -> Result<(), Error> {
     for record in records.all() {
         inspect::remember(records, &record.guest_path, |record| record.checked = None);
         if record.readonly {
-            let path = &record.guest_path;
-            agent::Agent { guest, path }.protect(true).await?;
+            target.at(&record.guest_path).protect(true).await?;
         }
     }
     Ok(())

@@ -6,13 +6,12 @@ use banger_api::WorkspaceQuery;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use super::agent::Agent;
 use super::inspect::BASE;
 use super::placed::Record;
 use super::remote::{Running, SNAPSHOT, Script};
 use super::source::Source;
+use super::target::Target;
 use super::{Error, MOST, blocking};
-use crate::guest::Guest;
 
 /// Plumbing, which heeds none of the guest's settings for people.
 const PATCH: &str = r#"
@@ -22,7 +21,7 @@ git diff-tree -r -p --binary --full-index --no-renames --no-ext-diff --no-textco
 
 /// The patch as it comes. An error is told before the first byte as far as there is one by then.
 pub(crate) async fn patch(
-    guest: &Guest,
+    target: &Target,
     record: &Record,
     query: &WorkspaceQuery,
     scratch: &Path,
@@ -53,11 +52,8 @@ pub(crate) async fn patch(
         input: Vec::new(),
         most: MOST,
     };
-    let agent = Agent {
-        guest,
-        path: &record.guest_path,
-    };
-    let mut running = script.start(agent).await?;
+    let site = target.at(&record.guest_path);
+    let mut running = script.start(site).await?;
     let first = running.next().await?;
     let begun = (running, first);
     Ok(futures_util::stream::unfold(Some(begun), |begun| async move {

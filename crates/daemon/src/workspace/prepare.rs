@@ -20,7 +20,6 @@ use banger_hostsys::random;
 use banger_request::Reporter;
 use tokio::sync::oneshot;
 
-use super::agent::Agent;
 use super::checkout::{self, Checkout, Known, Own};
 use super::delta::{self, Delta, Facts};
 use super::history::{DEPTH, History};
@@ -29,8 +28,8 @@ use super::plan::Modules;
 use super::report::Add;
 use super::snapshot::{self, Snapshot};
 use super::stream::{Sent, Shipment, stream};
+use super::target::{Site, Target};
 use super::{Error, Plan, blocking, filters, listing, remote, second_look};
-use crate::guest::Guest;
 
 /// How many paths are asked about at once.
 const PROBE: usize = 20_000;
@@ -40,8 +39,8 @@ const PROBE: usize = 20_000;
 pub(crate) struct Place {
     /// The VM's name.
     pub(crate) vm: String,
-    /// Its guest.
-    pub(crate) guest: Guest,
+    /// Its guest, and whose the workspaces are.
+    pub(crate) target: Target,
     /// What was placed in it.
     pub(crate) records: Records,
     /// Whether its git makes this user's commits.
@@ -55,13 +54,10 @@ pub(crate) struct Place {
 /// Places a workspace and those of its submodules.
 pub(crate) async fn place(place: Place, request: WorkspaceRequest) -> Result<WorkspaceReport, Error> {
     let is_first = place.records.get(&request.guest_path).is_none();
-    let (guest, path) = (place.guest.clone(), request.guest_path.clone());
-    let agent = Agent {
-        guest: &guest,
-        path: &path,
-    };
+    let (target, path) = (place.target.clone(), request.guest_path.clone());
+    let site = target.at(&path);
     // Beside the placing, which takes longer.
-    let lacks_git = async { is_first && remote::lacks_git(agent).await };
+    let lacks_git = async { is_first && remote::lacks_git(site).await };
     let (placed, lacks_git) = tokio::join!(all(place, request), lacks_git);
     let mut report = placed?;
     if lacks_git {
@@ -79,15 +75,12 @@ fn all(
     request: WorkspaceRequest,
 ) -> Pin<Box<dyn Future<Output = Result<WorkspaceReport, Error>> + Send>> {
     Box::pin(async move {
-        let agent = Agent {
-            guest: &place.guest,
-            path: &request.guest_path,
-        };
+        let site = place.target.at(&request.guest_path);
         let _hold = place.records.hold(&request.guest_path)?;
         let record = place.records.get(&request.guest_path);
         let was_readonly = record.as_ref().is_some_and(|record| record.readonly);
         if was_readonly {
-            agent.protect(false).await?;
+            site.protect(false).await?;
         }
         let placed = with_modules(&place, &request, record).await;
         // One that failed changes nothing of who may write.
@@ -97,7 +90,7 @@ fn all(
             was_readonly
         };
         if readonly {
-            let protected = agent.protect(true).await;
+            let protected = site.protect(true).await;
             return placed.and_then(|report| protected.map(|()| report));
         }
         placed
@@ -124,12 +117,9 @@ async fn one(
     request: &WorkspaceRequest,
     record: Option<Record>,
 ) -> Result<(WorkspaceReport, Modules), Error> {
-    let agent = Agent {
-        guest: &place.guest,
-        path: &request.guest_path,
-    };
+    let site = place.target.at(&request.guest_path);
     let planned = Planned::make(request.clone(), place.scratch.clone()).await?;
-    let guest = Has::ask(agent, record.as_ref(), &planned.plan).await?;
+    let guest = Has::ask(site, record.as_ref(), &planned.plan).await?;
     let mut delta = delta::decide(&Facts {
         planned: planned.tags(),
         placed: &guest.placed,
@@ -142,7 +132,7 @@ async fn one(
     } else {
         let precious = second_look::of(&delta, with_state && guest.git_touched);
         if !precious.is_empty() {
-            let precious = precious.looked_at_again(agent, &planned.plan, record.as_ref());
+            let precious = precious.looked_at_again(site, &planned.plan, record.as_ref());
             let precious = precious.await?;
             if !precious.is_empty() {
                 return Err(Error::Conflicts {
@@ -161,7 +151,7 @@ async fn one(
         record,
         with_state,
     };
-    let report = due.send(place, request, agent).await?;
+    let report = due.send(place, request, site).await?;
     Ok((report, modules))
 }
 
@@ -180,7 +170,7 @@ impl Due {
         mut self,
         place: &Place,
         request: &WorkspaceRequest,
-        agent: Agent<'_>,
+        site: Site<'_>,
     ) -> Result<WorkspaceReport, Error> {
         let mut report = self.report(request);
         let known = Known {
@@ -210,7 +200,7 @@ impl Due {
             generation: generation.clone(),
             say: place.say.clone(),
         };
-        let Sent { plan, bytes } = shipped(agent, shipment, checkout, pack).await?;
+        let Sent { plan, bytes } = shipped(site, shipment, checkout, pack).await?;
         report.sent_bytes += bytes;
         new.generation = Some(generation);
         new.files = tags_of(&plan);
@@ -265,7 +255,7 @@ fn checkout(
 
 /// Sends it. The pack is made while files are sent; where it fails, the stream ends for want of it.
 async fn shipped(
-    agent: Agent<'_>,
+    site: Site<'_>,
     shipment: Shipment,
     checkout: Checkout,
     pack: oneshot::Sender<Vec<Own>>,
@@ -276,7 +266,7 @@ async fn shipped(
         let _ = pack.send(packed);
         Ok::<_, Error>(())
     };
-    let (packed, put) = tokio::join!(packing, agent.put(frames));
+    let (packed, put) = tokio::join!(packing, site.put(Box::pin(frames)));
     let streamed = streaming
         .await
         .map_err(|_| Error::Defect("reading a workspace"))?;
@@ -424,7 +414,7 @@ struct Has {
 }
 
 impl Has {
-    async fn ask(agent: Agent<'_>, record: Option<&Record>, plan: &Plan) -> Result<Self, Error> {
+    async fn ask(site: Site<'_>, record: Option<&Record>, plan: &Plan) -> Result<Self, Error> {
         let generation = record.and_then(|record| record.generation.as_deref());
         let mut has = Self {
             is_placed: true,
@@ -442,15 +432,15 @@ impl Has {
                 true => unknown.map(|path| encoded(path)).collect(),
                 false => Vec::new(),
             };
-            let (seen, told) = agent
+            let (seen, told) = site
                 .look(generation, probe.iter().take(PROBE).cloned().collect())
                 .await?;
             has.told += told;
-            if !has.take(seen, agent.path)? {
+            if !has.take(seen, site.path)? {
                 for probe in probe.chunks(PROBE).skip(1) {
-                    let (seen, told) = agent.look(generation, probe.to_vec()).await?;
+                    let (seen, told) = site.look(generation, probe.to_vec()).await?;
                     has.told += told;
-                    has.take(seen, agent.path)?;
+                    has.take(seen, site.path)?;
                 }
                 break;
             }

@@ -6,7 +6,6 @@ use std::path::Path;
 use banger_api::{Progress, PulledRef, WorkspacePulled};
 use banger_model::chain;
 
-use super::agent::Agent;
 use super::inspect::{HEAD, Told, remember};
 use super::names::{self, Moves, Wanted};
 use super::placed::{Pulled, Record};
@@ -190,11 +189,8 @@ async fn receive(
             .collect(),
         most: MOST,
     };
-    let agent = Agent {
-        guest: &place.guest,
-        path: &record.guest_path,
-    };
-    let mut running = script.start(agent).await?;
+    let site = place.target.at(&record.guest_path);
+    let mut running = script.start(site).await?;
     let nonsense = || Error::GuestAnswer { what: WHAT };
     let mut head = Vec::new();
     let end = loop {

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use banger_guest_api::{Channel, Control, Decoder, Exec, frame};
+use banger_guest_api::{Channel, Control, Decoder, frame};
+use banger_guest_link::Connection;
+use banger_guest_link::budget::{self, Budget};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::Error;
-use super::agent::Agent;
-use crate::guest::AgentStream;
-use crate::guest::budget::{self, Budget};
+use super::target::Site;
 
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
@@ -65,8 +65,8 @@ pub(crate) struct Script<'a> {
 
 impl Script<'_> {
     /// Runs it in the workspace and gives what it prints.
-    pub(crate) async fn output(self, agent: Agent<'_>) -> Result<Vec<u8>, Error> {
-        let mut running = self.start(agent).await?;
+    pub(crate) async fn output(self, site: Site<'_>) -> Result<Vec<u8>, Error> {
+        let mut running = self.start(site).await?;
         let mut output = Vec::new();
         while let Some(bytes) = running.next().await? {
             output.extend_from_slice(&bytes);
@@ -75,30 +75,21 @@ impl Script<'_> {
     }
 
     /// Starts it. Dropping what this gives ends it.
-    pub(crate) async fn start(self, agent: Agent<'_>) -> Result<Running, Error> {
+    pub(crate) async fn start(self, site: Site<'_>) -> Result<Running, Error> {
         let text = format!("{PREAMBLE}{}", self.text.concat());
-        self.run(agent, text, Some(agent.path.to_owned())).await
+        self.run(site, text, Some(site.path.to_owned())).await
     }
 
-    async fn run(self, agent: Agent<'_>, text: String, cwd: Option<String>) -> Result<Running, Error> {
+    async fn run(self, site: Site<'_>, text: String, cwd: Option<String>) -> Result<Running, Error> {
         let what = self.what;
         let mut argv = vec!["sh".to_owned(), "-c".to_owned(), text, "banger".to_owned()];
         argv.extend(self.args);
-        let exec = Exec {
-            argv,
-            cwd,
-            // Whose the repository is: git trusts nobody else's.
-            user: Some(agent.guest.user().unwrap_or("0").to_owned()),
-            ..Exec::default()
-        };
-        let stream = agent.guest.exec(&exec).await;
-        let stream = stream.map_err(|source| agent.error("run git at", source))?;
-        let (from, to) = tokio::io::split(stream);
+        let (from, to) = tokio::io::split(site.exec(argv, cwd).await?);
         // Input is written beside the reading, or both sides could wait for each other.
         let feeding = tokio::spawn(feed(to, self.input));
         Ok(Running {
             what,
-            path: agent.path.to_owned(),
+            path: site.path.to_owned(),
             from,
             _feeding: tokio_util::task::AbortOnDropHandle::new(feeding),
             decoder: Decoder::new(),
@@ -112,7 +103,7 @@ impl Script<'_> {
 }
 
 /// Whether the guest has no git. A guest that does not answer has not said so.
-pub(crate) async fn lacks_git(agent: Agent<'_>) -> bool {
+pub(crate) async fn lacks_git(site: Site<'_>) -> bool {
     let script = Script {
         what: "look for git",
         text: &[],
@@ -122,7 +113,7 @@ pub(crate) async fn lacks_git(agent: Agent<'_>) -> bool {
     };
     let text = "command -v git >/dev/null 2>&1 || exit 97".to_owned();
     let asked = async {
-        match script.run(agent, text, None).await {
+        match script.run(site, text, None).await {
             Ok(mut running) => matches!(running.next().await, Err(Error::NoGuestGit { .. })),
             Err(_) => false,
         }
@@ -130,7 +121,7 @@ pub(crate) async fn lacks_git(agent: Agent<'_>) -> bool {
     tokio::time::timeout(PATIENCE, asked).await.unwrap_or(false)
 }
 
-async fn feed(mut to: WriteHalf<AgentStream>, input: Vec<u8>) -> WriteHalf<AgentStream> {
+async fn feed(mut to: WriteHalf<Connection>, input: Vec<u8>) -> WriteHalf<Connection> {
     // A command that has ended takes no more; how it ended is told.
     for chunk in input.chunks(frame::MAX_PAYLOAD) {
         let header = frame::header(Channel::Stdin, chunk.len());
@@ -148,8 +139,8 @@ async fn feed(mut to: WriteHalf<AgentStream>, input: Vec<u8>) -> WriteHalf<Agent
 pub(crate) struct Running {
     what: &'static str,
     path: String,
-    from: ReadHalf<AgentStream>,
-    _feeding: tokio_util::task::AbortOnDropHandle<WriteHalf<AgentStream>>,
+    from: ReadHalf<Connection>,
+    _feeding: tokio_util::task::AbortOnDropHandle<WriteHalf<Connection>>,
     decoder: Decoder,
     buffer: Vec<u8>,
     words: Vec<u8>,

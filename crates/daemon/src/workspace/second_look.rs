@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::agent::Agent;
 use super::delta::Delta;
 use super::placed::Record;
 use super::remote::Script;
+use super::target::Site;
 use super::{Error, Plan};
 
 /// Where there is more, nobody looks.
@@ -53,7 +53,7 @@ impl Precious {
     /// What of it is precious indeed. Where the guest has no git, all of it.
     pub(crate) async fn looked_at_again(
         self,
-        agent: Agent<'_>,
+        site: Site<'_>,
         plan: &Plan,
         record: Option<&Record>,
     ) -> Result<Self, Error> {
@@ -70,7 +70,7 @@ impl Precious {
             input: input.collect(),
             most: (1 << 20) + 256 * asked.len() as u64,
         };
-        let output = match script.output(agent).await {
+        let output = match script.output(site).await {
             Ok(output) => output,
             Err(Error::NoGuestGit { .. } | Error::Lost(_) | Error::GuestGit { .. }) => return Ok(self),
             Err(error) => return Err(error),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use banger_guest_link::{Knock, KnockError};
 use banger_hostsys::programs;
 use banger_image::{KernelRecord, Layer, initrd};
 use banger_model::{Stage, chain};
@@ -13,16 +14,14 @@ use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
 
 use super::{Booted, Start, console_tail};
 use crate::backends::Choice;
-use crate::guest::Guest;
 use crate::identity;
-use crate::knock::Knock;
 use crate::repository::trust;
 use crate::vm::guest_config::{self, boot_args};
 use crate::vm::row::VmRow;
 use crate::vm::state::{Facts, Place};
 use crate::vm::teardown::how_it_ended;
 use crate::vm::undo::Undo;
-use crate::vm::{Carried, Context, Error, card, space};
+use crate::vm::{Carried, Context, Error, card, space, vsock};
 use crate::workspace::git_identity;
 
 /// A start, and where it is.
@@ -90,7 +89,7 @@ impl Steps<'_> {
             attached.as_ref().ok().map(|attached| attached.guest.clone()),
             git.await.unwrap_or_default(),
         )?;
-        let guest = Guest::new(Arc::clone(&machine));
+        let guest = vsock::agent(&machine);
         let ready = self
             .until(Stage::Configure, &machine, async {
                 guest.configure(&configure).await.map_err(|source| Error::Guest {
@@ -276,7 +275,7 @@ impl Steps<'_> {
         }
     }
 
-    fn knock_error(&self, source: crate::knock::Error) -> Error {
+    fn knock_error(&self, source: KnockError) -> Error {
         Error::Knock {
             name: self.row.spec.name.clone(),
             source,

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::Carried;
 use super::super::boot::Start;
 use super::{Command, Driver};
-use crate::workspace::{self, Records};
+use crate::workspace::{self, Records, Target};
 
 /// What a guest may take to protect its read-only workspaces. Meanwhile the VM's task does nothing else but end the VM.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,8 +28,9 @@ impl Driver {
         let restore = {
             let ended = ended.clone();
             async move {
-                let guest = live.guest();
-                let restored = timeout(PATIENCE, workspace::started(&guest, &records));
+                // Who may write is root's to say, whosever the workspaces are.
+                let target = Target::new(live.guest(), "");
+                let restored = timeout(PATIENCE, workspace::started(&target, &records));
                 tokio::select! {
                     () = ended.cancelled() => Ok(()),
                     restored = restored => match restored {

@@ -10,11 +10,11 @@ use tokio::net::UnixStream;
 
 /// Such a connection. It reads what came with the agent's answer, then what comes.
 #[derive(Debug)]
-pub(crate) struct AgentStream {
+pub struct AgentStream {
     /// Its bytes.
-    pub(crate) stream: UnixStream,
+    pub stream: UnixStream,
     /// Those that were read before.
-    pub(crate) sent: Bytes,
+    pub sent: Bytes,
 }
 
 impl AsyncRead for AgentStream {

@@ -6,22 +6,22 @@ use serde::de::DeserializeOwned;
 
 /// What an answer may be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Budget {
+pub struct Budget {
     /// Bytes.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
     /// Values: members of objects and elements of arrays.
-    pub(crate) values: usize,
+    pub values: usize,
 }
 
 impl Budget {
     /// Of an answer that is not said to be long.
-    pub(crate) const USUAL: Self = Self {
+    pub const USUAL: Self = Self {
         bytes: 1 << 20,
         values: 32 << 10,
     };
 
     /// Of a failure, or of a line of events.
-    pub(crate) const SMALL: Self = Self {
+    pub const SMALL: Self = Self {
         bytes: 64 << 10,
         values: 1 << 10,
     };
@@ -32,17 +32,23 @@ const DEEPEST: usize = 16;
 
 /// An answer is not what was asked for.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unfit {
+pub enum Unfit {
     /// It has too many values, or they lie too deep.
     #[error("the answer has more than {values} values, or they are nested more than {DEEPEST} deep")]
-    TooMuch { values: usize },
+    TooMuch {
+        /// The most of a right one.
+        values: usize,
+    },
     /// It is no such JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
 }
 
 /// Reads an answer within its budget.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], budget: Budget) -> Result<T, Unfit> {
+///
+/// # Errors
+/// When it does not fit, or is not what was asked for.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8], budget: Budget) -> Result<T, Unfit> {
     if !fits(bytes, budget.values) {
         let values = budget.values;
         return Err(Unfit::TooMuch { values });
@@ -99,7 +105,7 @@ fn shorten(text: &mut String, most: usize) {
 }
 
 /// A failure of which as much is kept as anyone reads.
-pub(crate) fn failure(mut failure: Failure) -> Failure {
+pub fn failure(mut failure: Failure) -> Failure {
     shorten(&mut failure.message, SENTENCE);
     failure.causes.truncate(CAUSES);
     failure.causes.shrink_to_fit();
@@ -124,7 +130,7 @@ pub(crate) fn ready(mut ready: Ready) -> Ready {
 }
 
 /// How far a guest's init has come, which is kept until it says more.
-pub(crate) fn init(mut state: InitState) -> InitState {
+pub fn init(mut state: InitState) -> InitState {
     if let InitState::Degraded { failed } = &mut state {
         failed.truncate(NAMES);
         failed.shrink_to_fit();

@@ -1,25 +1,67 @@
-//! The daemon's own files for a guest, and how the agent says what came of a copy.
+//! Files of a guest, and how the agent says what came of a copy.
 
 use std::pin::pin;
 
-use banger_guest_api::{Channel, Decoder, FilesDone, FilesEnd, GetFiles, PutFiles, frame, routes};
+use banger_guest_api::{Channel, Decoder, FilesDone, FilesEnd, GetFiles, PutFiles, STDIO_MUX, frame, routes};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use super::budget::{self, Budget};
-use super::{AgentStream, Error, Guest};
+use crate::agent::Agent;
+use crate::budget::{self, Budget};
+use crate::client::{bare, whole};
+use crate::error::Error;
+use crate::stream::AgentStream;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 16 << 10;
 
-impl Guest {
-    /// Copies a tar into the guest.
-    pub(crate) async fn put_files(&self, put: &PutFiles, tar: &[u8]) -> Result<FilesDone, Error> {
-        let parts = tar.chunks(frame::MAX_PAYLOAD);
-        let frames = parts.map(|part| frame::encode(Channel::Stdin, part).into());
-        self.put_frames("take files", routes::FILES, &put.to_query(), stream::iter(frames))
+/// Bytes as frames of standard input.
+pub fn frames(bytes: &[u8]) -> impl Stream<Item = Bytes> + Send + '_ {
+    let parts = bytes.chunks(frame::MAX_PAYLOAD);
+    stream::iter(parts.map(|part| Bytes::from(frame::encode(Channel::Stdin, part))))
+}
+
+impl Agent {
+    /// Asks for files, or to take some, by a query; what comes back carries their frames.
+    ///
+    /// # Errors
+    /// When the agent is not reached.
+    pub async fn files(
+        &self,
+        asked: &'static str,
+        method: Method,
+        route: &'static str,
+        query: &str,
+    ) -> Result<AgentStream, Error> {
+        let request = bare(method, &format!("{route}?{query}"));
+        self.client.stream(asked, request, STDIO_MUX).await
+    }
+
+    /// Removes files in the guest, by the names of a body.
+    ///
+    /// # Errors
+    /// When the agent is not reached, or cannot.
+    pub async fn remove_files(&self, query: &str, names: Bytes) -> Result<FilesDone, Error> {
+        let request = Request::post(format!("{}?{query}", routes::FILES_REMOVE)).body(whole(names));
+        let request = request.expect("a query that was one already");
+        self.client.answer("remove files", request).await
+    }
+
+    /// Asks for files; what comes back carries their frames.
+    pub(crate) async fn get_files(&self, get: &GetFiles) -> Result<AgentStream, Error> {
+        self.files("read files", Method::GET, routes::FILES, &get.to_query())
+            .await
+    }
+
+    /// Copies a tar into the guest, in frames.
+    pub(crate) async fn put_files(
+        &self,
+        put: &PutFiles,
+        frames: impl Stream<Item = Bytes>,
+    ) -> Result<FilesDone, Error> {
+        self.put_frames("take files", routes::FILES, &put.to_query(), frames)
             .await
     }
 
@@ -46,25 +88,6 @@ impl Guest {
             end = &mut end => end,
             _ = sending => end.await,
         }
-    }
-
-    /// Whether there is a file at an absolute path.
-    pub(crate) async fn has_file(&self, path: &str) -> Result<bool, Error> {
-        let asked = "look for a file";
-        let get = GetFiles {
-            paths: vec![path.as_bytes().to_owned()],
-            ..GetFiles::default()
-        };
-        let query = get.to_query();
-        let AgentStream { mut stream, sent } = self.files(asked, Method::GET, routes::FILES, &query).await?;
-        // What comes first is a part of the file, or why there is none. The rest is not read.
-        let mut first = sent.to_vec();
-        while first.is_empty() {
-            if stream.read_buf(&mut first).await.unwrap_or(0) == 0 {
-                return Err(Error::Ended { asked });
-            }
-        }
-        Ok(first.first() == Some(&(Channel::Stdout as u8)))
     }
 }
 

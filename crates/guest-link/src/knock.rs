@@ -9,18 +9,20 @@ use tokio::net::UnixListener;
 /// A bound knock socket of one machine. It exists before the machine starts, so that no knock is missed, and its
 /// file goes when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Knock {
+pub struct Knock {
     listener: UnixListener,
     path: PathBuf,
 }
 
 /// The guest did not introduce itself as it should.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// The socket could not be made.
     #[error("listen at {} for the guest", .path.display())]
     Bind {
+        /// Where.
         path: PathBuf,
+        /// Why not.
         #[source]
         source: std::io::Error,
     },
@@ -32,15 +34,21 @@ pub(crate) enum Error {
     Nonsense(String),
     /// The agent speaks another version.
     #[error("the guest's agent speaks protocol {found}, this daemon {PROTOCOL}")]
-    Protocol { found: u32 },
+    Protocol {
+        /// It.
+        found: u32,
+    },
 }
 
-/// Longer than any hello; a guest does not decide how much memory the daemon takes.
+/// Longer than any hello; a guest does not decide how much memory the host takes.
 const MAX_HELLO: u64 = 4096;
 
 impl Knock {
     /// Listens in the machine's directory. Call it in the runtime, before the launch.
-    pub(crate) fn bind(machine_dir: &Path) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// When the socket cannot be made there.
+    pub fn bind(machine_dir: &Path) -> Result<Self, Error> {
         let path = machine_dir.join(format!("vsock.sock_{KNOCK_PORT}"));
         let listener = UnixListener::bind(&path).map_err(|source| Error::Bind {
             path: path.clone(),
@@ -50,7 +58,10 @@ impl Knock {
     }
 
     /// Waits for the guest, without a deadline of its own.
-    pub(crate) async fn heard(&self) -> Result<Hello, Error> {
+    ///
+    /// # Errors
+    /// When it says something else than a hello of this protocol.
+    pub async fn heard(&self) -> Result<Hello, Error> {
         let (stream, _) = self.listener.accept().await.map_err(Error::Hear)?;
         let mut line = String::new();
         BufReader::new(stream.take(MAX_HELLO))

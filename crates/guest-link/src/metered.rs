@@ -23,7 +23,7 @@ pub(crate) struct Metered {
 
 impl Metered {
     /// The connection, and what is set when there is a response.
-    pub(super) fn new(inner: UnixStream) -> (Self, Arc<AtomicBool>) {
+    pub(crate) fn new(inner: UnixStream) -> (Self, Arc<AtomicBool>) {
         let responded = Arc::new(AtomicBool::new(false));
         let metered = Self {
             inner,
@@ -34,7 +34,7 @@ impl Metered {
     }
 
     /// The connection itself.
-    pub(super) fn into_inner(self) -> UnixStream {
+    pub(crate) fn into_inner(self) -> UnixStream {
         self.inner
     }
 }

@@ -4,14 +4,14 @@ use banger_guest_api::Event;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
 
-use super::budget::{self, Budget};
+use crate::budget::{self, Budget};
 
 /// The most events of a stream. A guest tells a few in its life; one that tells more is not listened to any longer.
 const MOST: u32 = 256;
 
 /// The events of a guest, as they come.
 #[derive(Debug)]
-pub(crate) struct Events<B = hyper::body::Incoming> {
+pub struct Events<B = hyper::body::Incoming> {
     body: B,
     lines: Lines,
     left: u32,
@@ -19,7 +19,7 @@ pub(crate) struct Events<B = hyper::body::Incoming> {
 
 impl<B: Body<Data = Bytes> + Unpin> Events<B> {
     /// The events that a body brings.
-    pub(super) fn of(body: B) -> Self {
+    pub(crate) fn of(body: B) -> Self {
         Self {
             body,
             lines: Lines::default(),
@@ -28,7 +28,7 @@ impl<B: Body<Data = Bytes> + Unpin> Events<B> {
     }
 
     /// The next event; `None` when the guest's agent is gone, or speaks nonsense.
-    pub(crate) async fn next(&mut self) -> Option<Event> {
+    pub async fn next(&mut self) -> Option<Event> {
         loop {
             match self.lines.next() {
                 Some(line) => {

@@ -1,0 +1,172 @@
+//! Why a guest did not do what was asked of it.
+
+use banger_guest_api::Failure;
+use banger_model::{Describe, ErrorCode};
+use http::StatusCode;
+
+use crate::budget::{self, Unfit};
+use crate::dial::Unreachable;
+
+/// The agent could not be asked, or refused. `asked` says for what.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection to the agent.
+    #[error("reach the guest's agent to {asked}")]
+    Dial {
+        /// What for.
+        asked: &'static str,
+        /// What the way there says.
+        #[source]
+        source: Unreachable,
+    },
+    /// The connection broke, or what came was not HTTP.
+    #[error("ask the guest's agent to {asked}")]
+    Http {
+        /// What for.
+        asked: &'static str,
+        /// What broke.
+        #[source]
+        source: hyper::Error,
+    },
+    /// The agent refused or failed, in its own words.
+    #[error("the guest could not {asked}")]
+    Refused {
+        /// What for.
+        asked: &'static str,
+        /// The kind of refusal.
+        status: StatusCode,
+        /// The words.
+        #[source]
+        source: Box<Refusal>,
+    },
+    /// The agent's answer is not of this protocol.
+    #[error("understand the guest's answer when asked to {asked}")]
+    Answer {
+        /// What for.
+        asked: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: Unfit,
+    },
+    /// The agent's answer has more bytes than any that is right.
+    #[error("the guest's answer is longer than {most} bytes when asked to {asked}")]
+    TooLong {
+        /// What for.
+        asked: &'static str,
+        /// The most bytes of a right one.
+        most: usize,
+    },
+    /// The agent said nothing.
+    #[error("the guest's agent ended without an answer when asked to {asked}")]
+    Ended {
+        /// What for.
+        asked: &'static str,
+    },
+    /// The agent does not know what it is asked.
+    #[error("the guest's agent is too old to {asked}")]
+    TooOld {
+        /// What for.
+        asked: &'static str,
+    },
+    /// The agent did not switch to frames.
+    #[error("the guest's agent did not open a stream to {asked}: it answered {status}")]
+    NoUpgrade {
+        /// What for.
+        asked: &'static str,
+        /// What it answered.
+        status: StatusCode,
+    },
+}
+
+/// The agent's own words for why it did not do something.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.message)]
+pub struct Refusal(Failure, #[source] Option<Cause>);
+
+/// A deeper cause that the agent named.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct Cause {
+    text: String,
+    #[source]
+    deeper: Option<Box<Cause>>,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        let failure = budget::failure(failure);
+        let mut cause = None;
+        for text in failure.causes.iter().rev() {
+            let deeper = cause.take().map(Box::new);
+            cause = Some(Cause {
+                text: text.clone(),
+                deeper,
+            });
+        }
+        Self(failure, cause)
+    }
+}
+
+impl Error {
+    /// The status with which the agent refused.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// What the user of this VM can do.
+    pub fn hints_for(&self, vm: &str) -> Vec<String> {
+        match self {
+            Self::Refused { .. } => Vec::new(),
+            _ if self.is_of_another_version() => vec![format!(
+                "the guest runs an agent of another version: `banger vm restart {vm}` gives it this one"
+            )],
+            _ => vec![format!("look at the guest's console with `banger vm logs {vm}`")],
+        }
+    }
+
+    fn is_of_another_version(&self) -> bool {
+        match self {
+            Self::Answer { source, .. } => !matches!(source, Unfit::TooMuch { .. }),
+            Self::NoUpgrade { .. } | Self::TooOld { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused {
+                status: StatusCode::GONE,
+                ..
+            } => ErrorCode::NotFound,
+            Self::Refused {
+                status: StatusCode::CONFLICT,
+                ..
+            } => ErrorCode::InUse,
+            Self::Dial { .. }
+            | Self::Http { .. }
+            | Self::Ended { .. }
+            | Self::TooLong { .. }
+            | Self::Answer {
+                source: Unfit::TooMuch { .. },
+                ..
+            }
+            | Self::Refused { .. } => ErrorCode::Guest,
+            Self::Answer { .. } | Self::NoUpgrade { .. } | Self::TooOld { .. } => ErrorCode::VersionMismatch,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            _ if self.is_of_another_version() => {
+                vec!["the guest runs an agent of another version: restart the VM".to_owned()]
+            }
+            Self::Refused { .. } => Vec::new(),
+            _ => vec!["`banger vm list` shows whether the VM runs; its console may say more".to_owned()],
+        }
+    }
+}
