@@ -34,6 +34,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "banger-guest-link",
         &["banger-guest-api", "banger-hostsys", "banger-model"],
     ),
+    (
+        "banger-forward",
+        &[
+            "banger-api",
+            "banger-guest-api",
+            "banger-guest-link",
+            "banger-model",
+        ],
+    ),
     ("banger-root", &["banger-model", "banger-netlink"]),
     ("banger-state", &["banger-model"]),
     ("banger-dns", &["banger-model"]),
@@ -55,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-archive",
             "banger-confined",
             "banger-dns",
+            "banger-forward",
             "banger-git",
             "banger-guest-api",
             "banger-guest-link",

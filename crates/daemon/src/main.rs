@@ -9,7 +9,6 @@ mod catalogs;
 mod clock;
 mod config;
 mod doctor;
-mod forward;
 mod http;
 mod identity;
 mod inherited;

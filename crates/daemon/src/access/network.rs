@@ -1,11 +1,11 @@
 //! What listens in a guest, what is forwarded to it, and what it reached.
 
 use banger_api::{ErrorBody, ForwardAdd, VmForward, VmLearned, VmPort};
+use banger_forward as forward;
 use banger_model::network::fewest;
 use banger_model::{Described, body};
 
 use super::of_guest;
-use crate::forward;
 use crate::vm::{self, Vms};
 
 impl Vms {

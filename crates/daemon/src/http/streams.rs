@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use axum::extract::Request;
 use axum::response::Response;
 use banger_api::stream::HANDED_OVER;
+use banger_forward as forward;
 use banger_guest_link::AgentStream;
 use http_body_util::{BodyExt, Limited};
 use hyper::upgrade::Upgraded;
@@ -19,7 +20,6 @@ use serde::de::DeserializeOwned;
 use super::answer::{BadRequest, Refused};
 use super::handover::handed_over;
 use super::upgrade::{Client, switching};
-use crate::forward;
 
 /// Longer than any command line that Linux takes with its variables.
 const MAX_REQUEST: usize = 4 << 20;

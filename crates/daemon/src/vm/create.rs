@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use banger_api::{ErrorBody, Progress, VmCreate};
+use banger_forward as forward;
 use banger_hostsys::host_size;
 use banger_image::ImageRecord;
 use banger_model::network::Policy;
@@ -15,7 +16,6 @@ use banger_request::Reporter;
 use super::change::rules;
 use super::row::{ImageRef, VmRow};
 use super::{Context, Error, Handle, State, Vms};
-use crate::forward;
 use crate::repository::trust;
 
 /// How many generated names are tried before giving up.

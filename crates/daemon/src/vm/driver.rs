@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banger_api::{ErrorBody, ForwardAdd, ForwardRemove, VmSet};
+use banger_forward::{Route, Running};
 use banger_guest_api::{InitKind, InitState};
 use banger_model::network::NetMode;
 use banger_model::{Event, Forward, Intent, Phase, VmName, VmSpec, body, chain};
@@ -27,7 +28,6 @@ use super::row::VmRow;
 use super::state::{Live, State};
 use super::{Context, Error, guest_events, machine_dir, space};
 use crate::config::Config;
-use crate::forward::{Route, Running};
 use crate::network;
 
 /// What a VM's task is asked for.

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use banger_api::UnsavedWorkspace;
+use banger_forward as forward;
 use banger_model::network::InvalidAllow;
 use banger_model::{ByteSize, Denied, ErrorCode, InvalidSpec, Phase, Stage, VmName};
 
 use banger_model::{Describe, shell_word};
 
-use crate::{backends, config, forward, network};
+use crate::{backends, config, network};
 
 /// A failure about one VM.
 #[derive(Debug, thiserror::Error)]

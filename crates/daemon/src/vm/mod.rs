@@ -37,6 +37,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use banger_api::{self as api, ErrorBody, ForwardAdd, ForwardRemove, Paths, VmSet};
+use banger_forward::Table;
 use banger_image::{ImageStore, KernelRecord, KernelStore};
 use banger_model::network::{Policy, Rules};
 use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor, body, chain};
@@ -59,7 +60,6 @@ use self::driver::{Command, Driver, Reply};
 use self::hold::Holds;
 use crate::backends::Backends;
 use crate::config::{self, Config};
-use crate::forward::Table;
 use crate::network::Network;
 use crate::pulls::Pulls;
 use crate::ssh::Keys;

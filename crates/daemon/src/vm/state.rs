@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use banger_api::{self as api, ErrorBody};
+use banger_forward::Declared;
 use banger_guest_api::{InitKind, InitState, Ready};
 use banger_guest_link::Agent;
 use banger_image::ImageConfig;
@@ -19,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use super::disks::Files;
 use super::row::{ImageRef, VmRow};
 use super::{Carried, vsock};
-use crate::forward::Declared;
 use crate::network::Way;
 
 /// A VM at an instant.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use banger_api::{ErrorBody, ForwardAdd, ForwardRemove};
+use banger_forward::{self as forward, Declared, Route, Status, Watched};
 use banger_model::{Forward, VmName, body, chain, validate_forwards};
 
 use super::Driver;
-use crate::forward::{self, Declared, Route, Status, Watched};
 use crate::vm::Error;
 use crate::vm::state::Live;
 
@@ -24,7 +24,7 @@ impl Driver {
         let mut declared = self.state.borrow().forwards.clone();
         let mut troubles = Vec::new();
         for entry in &mut declared {
-            match route.begin(entry.forward) {
+            match forward::begin(&route, entry.forward) {
                 Ok(running) => {
                     entry.forward = running.forward;
                     entry.watched = Some(running.watched.clone());
@@ -73,7 +73,7 @@ impl Driver {
         let all = declared.iter().map(|entry| entry.forward).chain([add.forward]);
         validate_forwards(&all.collect::<Vec<_>>()).map_err(|error| refused(error.into()))?;
         let running = match &self.route {
-            Some(route) => Some(route.begin(add.forward).map_err(refused)?),
+            Some(route) => Some(forward::begin(route, add.forward).map_err(refused)?),
             None => None,
         };
         let mut entry = Declared::at_rest(add.forward);

@@ -11,11 +11,16 @@ use banger_model::VmName;
 
 /// Who has a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Holder {
+pub enum Holder {
     /// A VM of this daemon.
     Vm(VmName),
     /// A process of this host.
-    Process { pid: u32, command: String },
+    Process {
+        /// Its id.
+        pid: u32,
+        /// What it runs.
+        command: String,
+    },
 }
 
 impl fmt::Display for Holder {
@@ -28,7 +33,7 @@ impl fmt::Display for Holder {
 }
 
 /// The process that listens at a port, if it is one that this user may look at.
-pub(super) fn process(transport: Transport, address: IpAddr, port: u16) -> Option<Holder> {
+pub(crate) fn process(transport: Transport, address: IpAddr, port: u16) -> Option<Holder> {
     let tables = TABLES.iter().filter(|(of, _)| *of == transport);
     let sockets = tables.flat_map(|(of, path)| {
         let table = std::fs::read_to_string(path).unwrap_or_default();

@@ -15,7 +15,7 @@ const BUFFER: usize = 128 << 10;
 
 /// Carries everything between `peer` and the guest. When either breaks off, so does the other: whatever ends this early,
 /// the end of this process included, half of a stream does not look like all of it.
-pub(super) async fn relay(mut peer: TcpStream, tunnel: AgentStream) {
+pub(crate) async fn relay(mut peer: TcpStream, tunnel: AgentStream) {
     let AgentStream { mut stream, sent } = tunnel;
     let _ = peer.set_zero_linger();
     let carried = {
@@ -31,7 +31,10 @@ pub(super) async fn relay(mut peer: TcpStream, tunnel: AgentStream) {
 }
 
 /// The same for any stream, of which either end ends the other: whoever uses it tells its end by itself.
-pub(crate) async fn join(peer: impl AsyncRead + AsyncWrite, tunnel: AgentStream) -> io::Result<()> {
+///
+/// # Errors
+/// When either side breaks off, or the guest speaks nonsense.
+pub async fn join(peer: impl AsyncRead + AsyncWrite, tunnel: AgentStream) -> io::Result<()> {
     let AgentStream { mut stream, sent } = tunnel;
     let (mut from_guest, mut to_guest) = stream.split();
     let (mut from_peer, mut to_peer) = tokio::io::split(peer);

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use banger_guest_api::Connect;
 
-use super::{Counters, Route};
+use crate::route::Route;
+use crate::watched::Counters;
 
 /// How long nothing is accepted after the system had no descriptor for it.
-pub(super) const BREATH: Duration = Duration::from_millis(200);
+pub(crate) const BREATH: Duration = Duration::from_millis(200);
 
 /// Where they go, and what they are counted by.
 #[derive(Debug, Clone)]
-pub(super) struct Work {
-    pub(super) route: Route,
-    pub(super) connect: Connect,
-    pub(super) counters: Arc<Counters>,
+pub(crate) struct Work {
+    pub(crate) route: Route,
+    pub(crate) connect: Connect,
+    pub(crate) counters: Arc<Counters>,
 }

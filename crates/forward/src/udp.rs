@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::work::{BREATH, Work};
+use crate::work::{BREATH, Work};
 
 /// The most flows of one socket; a new one then takes the place of the one that has been idle for longest.
 const MOST_FLOWS: usize = 128;
@@ -43,7 +43,7 @@ struct Flow {
 }
 
 /// Takes datagrams, for ever. All flows end with this.
-pub(super) async fn serve(sockets: Vec<UdpSocket>, work: Work) {
+pub(crate) async fn serve(sockets: Vec<UdpSocket>, work: Work) {
     let each = sockets
         .into_iter()
         .map(|socket| serve_one(Arc::new(socket), work.clone()));

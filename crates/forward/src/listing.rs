@@ -12,7 +12,7 @@ const MOST: usize = 1024;
 const WORD: usize = 64;
 
 /// The sockets that a guest has told of, beside the forwards of its VM.
-pub(crate) fn ports(listeners: Vec<Listener>, forwards: &[VmForward]) -> Vec<VmPort> {
+pub fn ports(listeners: Vec<Listener>, forwards: &[VmForward]) -> Vec<VmPort> {
     let listeners = listeners.into_iter().take(MOST);
     listeners
         .filter_map(|listener| port(listener, forwards))

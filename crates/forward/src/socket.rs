@@ -9,8 +9,9 @@ use banger_model::{LOOPBACK, Protocol, Publish};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt};
 
-use super::holder::{self, Holder};
-use super::{Error, Table};
+use crate::error::Error;
+use crate::holder::{self, Holder};
+use crate::table::Table;
 
 /// How many connections the kernel holds for us.
 const BACKLOG: i32 = 1024;
@@ -19,15 +20,15 @@ const BACKLOG: i32 = 1024;
 const ATTEMPTS: u32 = 32;
 
 /// The sockets of a published port, and the port, which may have been left to be found.
-pub(super) struct Sockets {
+pub(crate) struct Sockets {
     /// One for each address.
-    pub(super) sockets: Vec<OwnedFd>,
+    pub(crate) sockets: Vec<OwnedFd>,
     /// The port of all of them.
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 /// Binds a port as it is asked for.
-pub(super) fn listen_at(table: &Table, publish: &Publish) -> Result<Sockets, Error> {
+pub(crate) fn listen_at(table: &Table, publish: &Publish) -> Result<Sockets, Error> {
     let Publish {
         address,
         host_port,
@@ -122,7 +123,7 @@ fn holder(table: &Table, protocol: Protocol, address: IpAddr, port: u16) -> Opti
 }
 
 /// The protocol as the guest calls it.
-pub(super) const fn transport(protocol: Protocol) -> Transport {
+pub(crate) const fn transport(protocol: Protocol) -> Transport {
     match protocol {
         Protocol::Tcp => Transport::Tcp,
         Protocol::Udp => Transport::Udp,

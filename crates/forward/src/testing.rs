@@ -8,7 +8,7 @@ use banger_guest_link::{Agent, Dial, Unreachable};
 use tokio::io::{self, AsyncReadExt};
 use tokio::net::UnixStream;
 
-use super::Route;
+use crate::route::Route;
 
 type Answer = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
@@ -16,7 +16,7 @@ type Answer = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 struct Answers(Arc<dyn Fn(String, UnixStream) -> Answer + Send + Sync>);
 
 /// The way to a guest that answers so.
-pub(super) fn route<F>(answer: impl Fn(String, UnixStream) -> F + Send + Sync + 'static) -> Route
+pub(crate) fn route<F>(answer: impl Fn(String, UnixStream) -> F + Send + Sync + 'static) -> Route
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
@@ -29,7 +29,7 @@ where
 }
 
 /// The answer that a tunnel follows.
-pub(super) fn switched() -> String {
+pub(crate) fn switched() -> String {
     let protocol = banger_guest_api::TUNNEL;
     format!("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n\r\n")
 }

@@ -16,8 +16,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::relay::relay;
-use super::{Counters, Open, Route, Running, Status, Watched};
+use crate::relay::relay;
+use crate::route::Route;
+use crate::running::Running;
+use crate::watched::{Counters, Open, Status, Watched};
 
 /// How often the agent is asked again, each time after twice the pause: its server is back soon after it died.
 const ATTEMPTS: u32 = 6;
@@ -28,7 +30,7 @@ const STEADY: Duration = Duration::from_secs(10);
 /// Bytes of a token.
 const TOKEN: usize = 8;
 
-pub(super) fn begin(route: &Route, reverse: Reverse) -> Running {
+pub(crate) fn begin(route: &Route, reverse: Reverse) -> Running {
     let (status, receiver) = watch::channel(Status::Starting);
     let counters = Arc::<Counters>::default();
     let watched = Watched {
@@ -149,7 +151,7 @@ async fn carry(route: &Route, take: &Take, port: u16, open: &Open) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forward::testing::{route, switched};
+    use crate::testing::{route, switched};
     use banger_guest_api::routes;
     use banger_guest_api::tunnel::header;
     use tokio::io::AsyncWriteExt;
@@ -178,7 +180,7 @@ mod tests {
         while let Ok(accepted) = tokio::time::timeout(Duration::from_millis(500), host.accept()).await {
             reached.push(accepted.unwrap());
         }
-        assert_eq!(reached.len(), super::super::MOST_OUT_OF);
+        assert_eq!(reached.len(), crate::route::MOST_OUT_OF);
         running.end().await;
     }
 

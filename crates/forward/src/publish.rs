@@ -9,12 +9,20 @@ use banger_guest_api::Connect;
 use banger_model::{Forward, Protocol, Publish};
 use tokio::sync::watch;
 
-use super::socket::{listen_at, transport};
-use super::work::Work;
-use super::{Counters, Error, Route, Running, Status, Table, Watched, tcp, udp};
+use crate::error::Error;
+use crate::route::Route;
+use crate::running::Running;
+use crate::socket::{listen_at, transport};
+use crate::table::Table;
+use crate::watched::{Counters, Status, Watched};
+use crate::work::Work;
+use crate::{tcp, udp};
 
 /// Refuses what other hosts could connect to, unless somebody said that they may.
-pub(crate) fn refuse_open(forwards: &[Forward], open: bool) -> Result<(), Error> {
+///
+/// # Errors
+/// When one of them is such and `open` is not set.
+pub fn refuse_open(forwards: &[Forward], open: bool) -> Result<(), Error> {
     let beyond = forwards.iter().find_map(|forward| match forward {
         Forward::Publish(publish) if !publish.is_local() => Some(*publish),
         _ => None,
@@ -26,7 +34,10 @@ pub(crate) fn refuse_open(forwards: &[Forward], open: bool) -> Result<(), Error>
 }
 
 /// Whether every port could be had now.
-pub(crate) fn probe(table: &Table, forwards: &[Forward]) -> Result<(), Error> {
+///
+/// # Errors
+/// When one of them could not.
+pub fn probe(table: &Table, forwards: &[Forward]) -> Result<(), Error> {
     for forward in forwards {
         if let Forward::Publish(publish) = forward {
             listen_at(table, publish)?;
@@ -35,7 +46,7 @@ pub(crate) fn probe(table: &Table, forwards: &[Forward]) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn begin(route: &Route, publish: Publish) -> Result<Running, Error> {
+pub(crate) fn begin(route: &Route, publish: Publish) -> Result<Running, Error> {
     let found = listen_at(&route.table, &publish)?;
     let publish = Publish {
         host_port: found.port,

@@ -7,11 +7,11 @@ use banger_model::chain;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::relay::relay;
-use super::work::{BREATH, Work};
+use crate::relay::relay;
+use crate::work::{BREATH, Work};
 
 /// Takes connections, for ever. All of them end with this.
-pub(super) async fn serve(listeners: Vec<TcpListener>, work: Work) {
+pub(crate) async fn serve(listeners: Vec<TcpListener>, work: Work) {
     let mut connections = JoinSet::new();
     loop {
         // Without a place, the kernel keeps who waits.

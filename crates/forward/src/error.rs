@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use banger_model::{Describe, ErrorCode, Forward, InvalidForward, Protocol, Publish};
 
-use super::holder::Holder;
+use crate::holder::Holder;
 
 /// A port is not forwarded.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// It breaks a rule.
     #[error(transparent)]
     Invalid(#[from] InvalidForward),
@@ -18,8 +18,11 @@ pub(crate) enum Error {
     /// Somebody has the port.
     #[error("{protocol} port {address} is taken{}", .holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default())]
     Taken {
+        /// TCP or UDP.
         protocol: Protocol,
+        /// Which port, at which address.
         address: SocketAddr,
+        /// Who, if that can be seen.
         holder: Option<Holder>,
     },
     /// No free port was found.
@@ -34,8 +37,11 @@ pub(crate) enum Error {
     /// The system refused.
     #[error("listen at {protocol} port {address}")]
     Listen {
+        /// TCP or UDP.
         protocol: Protocol,
+        /// Which port, at which address.
         address: SocketAddr,
+        /// Why.
         #[source]
         source: std::io::Error,
     },
@@ -44,7 +50,12 @@ pub(crate) enum Error {
     Exists(Forward),
     /// It is not there.
     #[error("it has no forward `{asked}`")]
-    Unknown { asked: Forward, present: Vec<Forward> },
+    Unknown {
+        /// The one that was asked for.
+        asked: Forward,
+        /// Those that are there.
+        present: Vec<Forward>,
+    },
     /// The guest does not listen.
     #[error("{0}")]
     Guest(String),
