@@ -26,7 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-confined", &["banger-model", "banger-cases"]),
     (
         "banger-git",
-        &["banger-cases", "banger-confined", "banger-hostfs"],
+        &["banger-cases", "banger-confined", "banger-hostfs", "banger-model"],
     ),
     ("banger-hostsys", &["banger-model"]),
     ("banger-request", &["banger-api", "banger-git", "banger-model"]),
@@ -41,6 +41,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-guest-api",
             "banger-guest-link",
             "banger-model",
+        ],
+    ),
+    (
+        "banger-workspace",
+        &[
+            "banger-api",
+            "banger-confined",
+            "banger-git",
+            "banger-guest-api",
+            "banger-guest-link",
+            "banger-hostfs",
+            "banger-hostsys",
+            "banger-model",
+            "banger-request",
         ],
     ),
     ("banger-root", &["banger-model", "banger-netlink"]),
@@ -76,6 +90,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-root",
             "banger-state",
             "banger-vmm",
+            "banger-workspace",
         ],
     ),
     (

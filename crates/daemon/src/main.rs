@@ -23,7 +23,6 @@ mod ssh;
 mod stores;
 mod vm;
 mod worker;
-mod workspace;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -101,7 +101,7 @@ async fn serve(background: bool) -> Result<(), Error> {
     for dir in [&paths.data, &paths.cache] {
         make_private(dir)?;
     }
-    crate::workspace::clear_scratch(&paths);
+    banger_workspace::clear(&crate::vm::scratch(&paths));
     let build = Version::build_of(Path::new("/proc/self/exe"))
         .map_err(|source| Error::System("identify this build", source))?;
     if let Err(error) = Config::load(&paths) {

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use banger_model::{Describe, ErrorCode, shell_word};
+
 /// A repository could not be used, or git failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -105,7 +107,7 @@ impl Error {
     /// What the user can do.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        let shown = |path: &Path| quoted(&path.to_string_lossy());
+        let shown = |path: &Path| shell_word(&path.to_string_lossy());
         Some(match self {
             Self::NoGit => "install git: `apt-get install git`".to_owned(),
             Self::NoRepository(_) => "run `git init` there, or name the path of a repository".to_owned(),
@@ -145,11 +147,26 @@ impl Error {
     }
 }
 
-/// A word as a shell reads it.
-fn quoted(text: &str) -> String {
-    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+@".contains(char);
-    match text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Child(error) => error.code(),
+            Self::NoGit | Self::Failed { .. } | Self::Answer { .. } | Self::File { .. } => ErrorCode::Host,
+            Self::TooLarge { .. } => ErrorCode::BadInput,
+            Self::Enter { .. }
+            | Self::NoRepository(_)
+            | Self::Odd { .. }
+            | Self::Waits { .. }
+            | Self::Elsewhere { .. }
+            | Self::Borrowed { .. }
+            | Self::Owner(_) => ErrorCode::InvalidRequest,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Child(error) => error.hints(),
+            error => error.hint().into_iter().collect(),
+        }
     }
 }

@@ -36,5 +36,5 @@ pub use self::environment::of_callers;
 pub use self::error::Error;
 pub use self::find::Repository;
 pub use self::run::{Git, OWN, PACKING, records};
-pub use self::settings::{Setting, of_user, write};
+pub use self::settings::{IDENTITY, Setting, of_user, write};
 pub use self::view::View;

@@ -52,6 +52,9 @@ pub(crate) fn of_bytes(git: &Git, file: &[u8]) -> Result<Vec<Setting>, Error> {
     Ok(records(&listed).map(parse).collect())
 }
 
+/// The keys that say whose commits are made.
+pub const IDENTITY: [&str; 2] = ["user.name", "user.email"];
+
 /// What the user's own configuration has, that of the system included. A part that counts only in some repositories counts
 /// when it does in the one whose git directory is `git_dir`.
 ///

@@ -11,16 +11,16 @@ use banger_api::{
 };
 use banger_model::body;
 use banger_request::Reporter;
+use banger_workspace as workspace;
 
 use super::answer::{Asked, Body, Refused};
 use super::{App, events};
-use crate::workspace;
 
 pub(crate) async fn plan(
     State(app): State<App>,
     Body(request): Body<WorkspaceRequest>,
 ) -> Result<Json<WorkspacePlan>, Refused> {
-    let scratch = workspace::scratch(&app.vms.context().paths);
+    let scratch = app.vms.context().scratch();
     Ok(Json(workspace::preview(request, scratch).await?))
 }
 
@@ -33,7 +33,7 @@ pub(crate) async fn place(
     // What the guest gets depends on it; what comes back does not.
     app.vms.context().config()?;
     Ok(events::respond(|say| async move {
-        let placed = workspace::place(workspace::Place { say, ..place }, request).await;
+        let placed = workspace::prepare(workspace::Place { say, ..place }, request).await;
         placed.map_err(|error| body(&error))
     }))
 }

@@ -4,6 +4,7 @@
 //! an image says. What does not go is told and fails no start.
 
 mod entry;
+mod git;
 mod host;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use self::entry::{Entry, Manner};
 use self::host::Error;
 
 pub(crate) use self::entry::FileSync;
+pub(crate) use self::git::git_identity;
 
 /// What of its user's a guest is to get, as the configuration has it.
 #[derive(Debug, Clone, Copy)]

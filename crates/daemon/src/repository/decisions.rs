@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use banger_api::{ErrorBody, TrustGrant, TrustRecord, TrustRevoke, Wishes, WishesQuery};
+use banger_git::{Error, Repository};
 use banger_model::Described;
 use banger_request::blocking;
 
 use super::trust;
 use crate::vm::Vms;
-use crate::workspace;
 
 /// The top of the repository around a path, if there is one.
 fn top_of(path: &Path) -> Result<Option<PathBuf>, ErrorBody> {
-    match workspace::top_of(path) {
-        Ok(top) => Ok(Some(top)),
-        Err(workspace::Error::Repository(banger_git::Error::NoRepository(_))) => Ok(None),
+    match Repository::around(path) {
+        Ok(repository) => Ok(Some(repository.root)),
+        Err(Error::NoRepository(_)) => Ok(None),
         Err(error) => Err(error).described(),
     }
 }
@@ -61,7 +61,8 @@ impl Vms {
         let context = Arc::clone(self.context());
         blocking("taking trust back", move || {
             // A repository that is gone is named by the path it had.
-            let path = revoke.path.map(|path| workspace::top_of(&path).unwrap_or(path));
+            let top = |path: PathBuf| Repository::around(&path).map_or(path, |found| found.root);
+            let path = revoke.path.map(top);
             trust::revoke(&context.database, path.as_deref())
         })
         .await

@@ -5,9 +5,9 @@ use std::time::Duration;
 use banger_api::{ErrorBody, UnsavedWorkspace, VmWork};
 use banger_model::body;
 use banger_request::Reporter;
+use banger_workspace as workspace;
 
 use super::{Context, Error, Handle, Vms};
-use crate::workspace;
 
 impl Context {
     /// Whether the configuration says that work is pulled before a VM ends (`auto_export`). Ending a VM needs no configuration: with

@@ -55,6 +55,7 @@ pub(crate) use self::guest_config::variables;
 pub(crate) use self::recover::runtime;
 pub(crate) use self::registry::Registry;
 pub(crate) use self::state::{Live, State, space_used};
+pub(crate) use self::workspaces::scratch;
 
 use self::driver::{Command, Driver, Reply};
 use self::hold::Holds;

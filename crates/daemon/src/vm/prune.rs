@@ -5,10 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use banger_api::{ErrorBody, Prune, Pruned, UnsavedWorkspace};
 use banger_image::ImageRecord;
 use banger_model::{Describe, ErrorCode, shell_word};
+use banger_workspace as workspace;
 
 use super::{Vms, space_used};
 use crate::config;
-use crate::workspace;
 
 /// Why nothing was pruned.
 #[derive(Debug, thiserror::Error)]

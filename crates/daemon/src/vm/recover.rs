@@ -12,6 +12,7 @@ use banger_model::network::Slot;
 use banger_model::{ByteSize, Event, Finish, Intent, Left, Phase, VmId, VmName, VmSpec, chain, finish};
 use banger_state::Database;
 use banger_vmm::{Machine, MachineRecord};
+use banger_workspace::Records;
 use tokio::sync::oneshot;
 
 use super::driver::{Command, Reply};
@@ -23,7 +24,6 @@ use super::{Context, Files, Handle, Live, Start, State, Vms, machine_dir};
 use crate::config::Config;
 use crate::network::Way;
 use crate::orphans;
-use crate::workspace::Records;
 
 /// The runtime directory of a daemon: where it should be, or where an earlier one had it, as long as machines of this state have
 /// their sockets there.
@@ -183,7 +183,7 @@ impl Vms {
 fn is_let_go(context: &Context, row: &VmRow, intent: Option<Intent>) -> bool {
     row.removes_on_exit
         && intent.is_none()
-        && !Records::of(context.files(row.spec.id).dir()).all().is_empty()
+        && !Records::of(context.files(row.spec.id).dir()).is_empty()
         && context.exports_unattended()
 }
 

@@ -1,12 +1,14 @@
 //! The workspaces of a VM: what was prepared in it, and what of its work the host does not have.
 
-use banger_api::{ErrorBody, Unsaved, UnsavedWorkspace, WorkspaceApplied, WorkspaceQuery};
+use std::path::PathBuf;
+
+use banger_api::{ErrorBody, Paths, Unsaved, UnsavedWorkspace, WorkspaceApplied, WorkspaceQuery};
 use banger_model::body;
 use banger_request::Reporter;
+use banger_workspace::{self as workspace, Place, Record, Records, Target};
 
 use super::{Context, Error, Handle, Vms};
 use crate::repository::trust;
-use crate::workspace::{self, Place, Record, Records, Target};
 
 impl Vms {
     /// The place of a VM's workspaces. The VM has to run.
@@ -39,7 +41,7 @@ impl Vms {
         let handle = self.find(name).map_err(|error| body(&error))?;
         let vm = handle.state().spec.name.to_string();
         let records = handle.records(&self.context);
-        let scratch = workspace::scratch(&self.context.paths);
+        let scratch = self.context.scratch();
         let applied = async {
             let record = workspace::chosen(&records, &vm, query.path.as_deref())?;
             workspace::apply(vm.clone(), records.clone(), record, scratch).await
@@ -55,6 +57,18 @@ impl Vms {
             workspaces: handle.unsaved(&self.context).await,
             auto_export: self.context.exports_attended(),
         })
+    }
+}
+
+/// Where stages and quarantines of workspaces are made.
+pub(crate) fn scratch(paths: &Paths) -> PathBuf {
+    paths.cache.join("workspaces")
+}
+
+impl Context {
+    /// Where stages and quarantines of workspaces are made.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        scratch(&self.paths)
     }
 }
 
@@ -79,7 +93,7 @@ impl Handle {
             git_identity: git_identity
                 && !spec.anonymous
                 && trust::keeps_apart(&context.database, &spec).is_none(),
-            scratch: workspace::scratch(&context.paths),
+            scratch: context.scratch(),
             say,
         })
     }

@@ -14,7 +14,7 @@ use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
 
 use super::{Booted, Start, console_tail};
 use crate::backends::Choice;
-use crate::identity;
+use crate::identity::{self, git_identity};
 use crate::repository::trust;
 use crate::vm::guest_config::{self, boot_args};
 use crate::vm::row::VmRow;
@@ -22,7 +22,6 @@ use crate::vm::state::{Facts, Place};
 use crate::vm::teardown::how_it_ended;
 use crate::vm::undo::Undo;
 use crate::vm::{Carried, Context, Error, card, space, vsock};
-use crate::workspace::git_identity;
 
 /// A start, and where it is.
 pub(super) struct Steps<'a> {

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use banger_model::chain;
+use banger_workspace::{self as workspace, Records, Target};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Carried;
 use super::super::boot::Start;
 use super::{Command, Driver};
-use crate::workspace::{self, Records, Target};
 
 /// What a guest may take to protect its read-only workspaces. Meanwhile the VM's task does nothing else but end the VM.
 const PATIENCE: Duration = Duration::from_secs(30);

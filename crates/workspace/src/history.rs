@@ -8,8 +8,8 @@ use banger_confined::Child;
 use banger_git::PACKING;
 use serde::{Deserialize, Serialize};
 
-use super::Error;
-use super::source::Source;
+use crate::error::Error;
+use crate::source::Source;
 
 /// How many commits go when nobody says.
 pub(crate) const DEPTH: u32 = 10;

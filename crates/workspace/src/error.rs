@@ -6,7 +6,7 @@ use banger_model::{Describe, ErrorCode, shell_word};
 
 /// A workspace could not be planned, placed or brought back.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// The repository on the host cannot be used, or git failed there.
     #[error(transparent)]
     Repository(#[from] banger_git::Error),
@@ -19,8 +19,11 @@ pub(crate) enum Error {
     /// Objects of a partial clone that were never fetched.
     #[error("{} is a partial clone, and objects of {commit} are not in it", .root.display())]
     Partial {
+        /// The repository.
         root: PathBuf,
+        /// Of which commit.
         commit: String,
+        /// Why.
         #[source]
         source: banger_git::Error,
     },
@@ -30,8 +33,11 @@ pub(crate) enum Error {
     /// A file or directory could not be read or made.
     #[error("{what} {}", .path.display())]
     File {
+        /// What was to be done.
         what: &'static str,
+        /// The file.
         path: PathBuf,
+        /// Why.
         #[source]
         source: std::io::Error,
     },
@@ -41,34 +47,56 @@ pub(crate) enum Error {
     /// The guest changed what the host changed too.
     #[error("the guest has changed what would be written: {}", some(.paths))]
     Conflicts {
+        /// The VM.
         vm: String,
+        /// The workspace.
         path: String,
+        /// Which.
         paths: Vec<String>,
     },
     /// What came back and what is here cannot be merged.
     #[error("nothing was applied: {} cannot be merged", some(.paths))]
     ApplyConflicts {
+        /// Which.
         paths: Vec<String>,
         /// What shows the conflicts.
         merge: String,
     },
     /// No work of the VM is here.
     #[error("nothing was pulled from VM `{vm}`")]
-    NothingPulled { vm: String, path: String },
+    NothingPulled {
+        /// The VM.
+        vm: String,
+        /// The workspace.
+        path: String,
+    },
     /// Someone else is at it.
     #[error("{0} is being placed or brought back by someone else")]
     Busy(String),
     /// The VM has no workspace, or none there.
     #[error("VM `{vm}` has no workspace{}", .path.as_ref().map(|path| format!(" at {path}")).unwrap_or_default())]
-    NoWorkspace { vm: String, path: Option<String> },
+    NoWorkspace {
+        /// The VM.
+        vm: String,
+        /// Where, if that was said.
+        path: Option<String>,
+    },
     /// The VM has several.
     #[error("VM `{vm}` has several workspaces: {}", .paths.join(", "))]
-    Several { vm: String, paths: Vec<String> },
+    Several {
+        /// The VM.
+        vm: String,
+        /// Which.
+        paths: Vec<String>,
+    },
     /// The guest refused or went away.
     #[error("{what} {path} in the guest")]
     Guest {
+        /// What was to be done.
         what: &'static str,
+        /// The workspace.
         path: String,
+        /// Why.
         #[source]
         source: Box<banger_guest_link::Error>,
     },
@@ -77,19 +105,35 @@ pub(crate) enum Error {
     Stream(#[source] std::io::Error),
     /// There is no git in the guest.
     #[error("there is no git in the guest to {what}")]
-    NoGuestGit { what: &'static str },
+    NoGuestGit {
+        /// What was to be done.
+        what: &'static str,
+    },
     /// The guest's repository is no repository any more.
     #[error("{0} in the guest is no git repository any more")]
     Lost(String),
     /// The guest's git failed, in its own words.
     #[error("git in the guest could not {what}: {words}")]
-    GuestGit { what: &'static str, words: String },
+    GuestGit {
+        /// What was to be done.
+        what: &'static str,
+        /// The words.
+        words: String,
+    },
     /// What came from the guest is not what was asked for.
     #[error("understand what the guest sent when asked to {what}")]
-    GuestAnswer { what: &'static str },
+    GuestAnswer {
+        /// What was to be done.
+        what: &'static str,
+    },
     /// The guest sent more than it may.
     #[error("the guest sent more than {most} bytes when asked to {what}")]
-    TooMuch { what: &'static str, most: u64 },
+    TooMuch {
+        /// What was to be done.
+        what: &'static str,
+        /// The most bytes.
+        most: u64,
+    },
     /// What came is no sound part of a repository.
     #[error("what the guest sent is not sound: {0}")]
     Unsound(String),
@@ -101,7 +145,12 @@ pub(crate) enum Error {
     Random(#[source] std::io::Error),
     /// The guest dropped more than is kept.
     #[error("{prefix} has more than {most} references to commits that the guest dropped")]
-    TooManyKept { prefix: String, most: usize },
+    TooManyKept {
+        /// Where they are.
+        prefix: String,
+        /// How many are kept.
+        most: usize,
+    },
     /// The commit that both sides have in common is gone on this one.
     #[error("the commit {0} that went into the VM is no longer in the repository")]
     BaseGone(String),
@@ -131,21 +180,7 @@ fn some(paths: &[String]) -> String {
 impl Describe for Error {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Repository(error) => match error {
-                banger_git::Error::Child(error) => error.code(),
-                banger_git::Error::NoGit
-                | banger_git::Error::Failed { .. }
-                | banger_git::Error::Answer { .. }
-                | banger_git::Error::File { .. } => ErrorCode::Host,
-                banger_git::Error::TooLarge { .. } => ErrorCode::BadInput,
-                banger_git::Error::Enter { .. }
-                | banger_git::Error::NoRepository(_)
-                | banger_git::Error::Odd { .. }
-                | banger_git::Error::Waits { .. }
-                | banger_git::Error::Elsewhere { .. }
-                | banger_git::Error::Borrowed { .. }
-                | banger_git::Error::Owner(_) => ErrorCode::InvalidRequest,
-            },
+            Self::Repository(error) => error.code(),
             Self::NoCommit(_) | Self::Partial { .. } | Self::BranchName(_) | Self::Several { .. } => {
                 ErrorCode::InvalidRequest
             }
@@ -171,8 +206,7 @@ impl Describe for Error {
 
     fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::Repository(banger_git::Error::Child(error)) => return error.hints(),
-            Self::Repository(error) => return error.hint().into_iter().collect(),
+            Self::Repository(error) => return error.hints(),
             Self::NoCommit(_) => "`git log --all --oneline` lists the commits there are",
             Self::Partial { root, commit, .. } => {
                 return vec![format!(

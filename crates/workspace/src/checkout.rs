@@ -6,9 +6,12 @@ use std::path::PathBuf;
 
 use banger_git::{Git, PACKING};
 
-use super::history::{self, History};
-use super::snapshot::{BASE, Snapshot};
-use super::{Error, Plan, blocking, listing, settings};
+use crate::blocking::blocking;
+use crate::error::Error;
+use crate::history::{self, History};
+use crate::plan::Plan;
+use crate::snapshot::{BASE, Snapshot};
+use crate::{listing, settings};
 
 /// What a merge or the like that is under way has beside the index, as files with commits in them and others.
 const HEADS: [&str; 3] = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD"];

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use banger_git::{Git, records};
 use banger_hostfs::Kind;
 
-use super::listing::{self, Listed};
-use super::{Error, Plan};
+use crate::error::Error;
+use crate::listing::{self, Listed};
+use crate::plan::Plan;
 
 /// Its reference in the guest.
 pub(crate) const BASE: &str = "refs/banger/base";

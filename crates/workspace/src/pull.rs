@@ -6,14 +6,18 @@ use std::path::Path;
 use banger_api::{Progress, PulledRef, WorkspacePulled};
 use banger_model::chain;
 
-use super::inspect::{HEAD, Told, remember};
-use super::names::{self, Moves, Wanted};
-use super::placed::{Pulled, Record};
-use super::prepare::Place;
-use super::quarantine::Quarantine;
-use super::remote::{SNAPSHOT, Script};
-use super::source::Source;
-use super::{Error, MOST, Plan, blocking, filters};
+use crate::blocking::blocking;
+use crate::error::Error;
+use crate::filters;
+use crate::inspect::{HEAD, Told, remember};
+use crate::names::{self, BASE, Moves, Wanted};
+use crate::place::Place;
+use crate::placed::{Pulled, Record};
+use crate::plan::Plan;
+use crate::quarantine::Quarantine;
+use crate::remote::MOST;
+use crate::remote::{SNAPSHOT, Script};
+use crate::source::Source;
 
 /// The head of what a guest tells has no more bytes.
 const MOST_TOLD: usize = 4 << 20;
@@ -23,9 +27,6 @@ const TELL: u64 = 1 << 20;
 
 /// Where commits are kept that a guest dropped, and how many.
 const KEPT: &str = "kept/";
-
-/// What was placed, as the reference that work is compared with when it is applied.
-pub(crate) const BASE: &str = "base";
 
 const MOST_KEPT: usize = 1_000;
 
@@ -56,7 +57,10 @@ tell
 "#;
 
 /// Brings the work of a workspace back.
-pub(crate) async fn pull(place: &Place, record: Record) -> Result<WorkspacePulled, Error> {
+///
+/// # Errors
+/// When the guest does not send it, or it is not sound.
+pub async fn pull(place: &Place, record: Record) -> Result<WorkspacePulled, Error> {
     let (source, old, haves) = blocking(WORK, {
         let (record, scratch) = (record.clone(), place.scratch.clone());
         move || ours(&record, &scratch)

@@ -11,10 +11,11 @@ use banger_api::{WorkspaceEntry, WorkspaceMode, WorkspaceOmission, WorkspacePlan
 use banger_git::{Git, Repository, records};
 use banger_hostfs::{Dir, Found, Kind};
 
-use super::listing::{self, Listed};
-use super::source::Source;
-use super::stage::Stage;
-use super::{Error, ignore};
+use crate::error::Error;
+use crate::ignore;
+use crate::listing::{self, Listed};
+use crate::source::Source;
+use crate::stage::Stage;
 
 /// What is to be placed in a workspace, by path under it.
 pub(crate) type Modules = Vec<(Vec<u8>, WorkspaceRequest)>;

@@ -4,21 +4,15 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use banger_api::Paths;
 use banger_git::Git;
 use banger_hostfs::Dir;
 
-use super::Error;
-use super::source::Source;
+use crate::error::Error;
+use crate::source::Source;
 
-/// Where stages and quarantines are made.
-pub(crate) fn scratch(paths: &Paths) -> PathBuf {
-    paths.cache.join("workspaces")
-}
-
-/// Empties it: what is there at a daemon's start was left by one that died.
-pub(crate) fn clear_scratch(paths: &Paths) {
-    let entries = std::fs::read_dir(scratch(paths)).into_iter().flatten().flatten();
+/// Empties the directory of stages and quarantines: what is there at a daemon's start was left by one that died.
+pub fn clear(scratch: &Path) {
+    let entries = std::fs::read_dir(scratch).into_iter().flatten().flatten();
     for entry in entries {
         if let Err(error) = std::fs::remove_dir_all(entry.path()) {
             tracing::warn!(%error, path = %entry.path().display(), "could not remove what a daemon left");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use banger_git::{Git, records};
 
-use super::Error;
+use crate::error::Error;
 
 /// An entry of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]

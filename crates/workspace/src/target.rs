@@ -6,18 +6,18 @@ use banger_guest_api::Exec;
 use banger_guest_api::workspace::{Look, Protect, PutWorkspace, Seen};
 use banger_guest_link::{Connection, Frames, Guest};
 
-use super::Error;
+use crate::error::Error;
 
 /// A guest, and whose its workspaces are.
 #[derive(Debug, Clone)]
-pub(crate) struct Target {
+pub struct Target {
     guest: Arc<dyn Guest>,
     owner: Option<Arc<str>>,
 }
 
 impl Target {
     /// A guest whose workspaces belong to `owner`, who runs the VM's commands; to root when that is nobody.
-    pub(crate) fn new(guest: impl Guest + 'static, owner: &str) -> Self {
+    pub fn new(guest: impl Guest + 'static, owner: &str) -> Self {
         Self {
             guest: Arc::new(guest),
             owner: (!owner.is_empty()).then(|| owner.into()),

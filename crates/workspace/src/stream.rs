@@ -16,9 +16,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::checkout::{Content, Own};
-use super::delta::Delta;
-use super::{Error, Plan};
+use crate::checkout::{Content, Own};
+use crate::delta::Delta;
+use crate::error::Error;
+use crate::plan::Plan;
 
 /// The most bytes of a file that are read at once.
 const CHUNK: usize = 256 << 10;
@@ -167,7 +168,7 @@ impl Out {
     }
 
     /// Sends a file and gives its tag, which says so when it is not what was planned.
-    fn file(&mut self, plan: &Plan, path: &[u8], file: &super::plan::File) -> Result<String, Error> {
+    fn file(&mut self, plan: &Plan, path: &[u8], file: &crate::plan::File) -> Result<String, Error> {
         let gone = |out: &mut Self| {
             out.bare(Kind::Remove, path)?;
             Ok(CHANGED.to_owned())

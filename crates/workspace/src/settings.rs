@@ -1,12 +1,10 @@
 //! What the guest's repository is told: where it came from, whose commits are made, how files are checked out. Nothing else
 //! of the user's configuration goes; above all no program to run and no password.
 
-use std::path::Path;
+use banger_git::{IDENTITY, Setting, write};
 
-use banger_git::{Git, Setting, write};
-
-use super::Error;
-use super::source::Source;
+use crate::error::Error;
+use crate::source::Source;
 
 /// Settings that go from wherever the user has them.
 const ANYWHERE: [&str; 5] = [
@@ -25,22 +23,6 @@ const LOCAL: [&str; 5] = [
     "core.sparsecheckoutcone",
     "index.sparse",
 ];
-
-/// Of those, the ones that say whose commits are made.
-const IDENTITY: [&str; 2] = ["user.name", "user.email"];
-
-/// Whose commits are made outside of any repository, as a file; nothing if nobody's, or without git.
-pub(crate) fn of_user() -> Option<String> {
-    let settings = banger_git::of_user(&Git::alone(Path::new("/"))).ok()?;
-    let mut text = String::new();
-    for setting in settings
-        .iter()
-        .filter(|setting| IDENTITY.contains(&&setting.key[..]))
-    {
-        write(&mut text, &setting.key, &setting.value);
-    }
-    Some(text)
-}
 
 /// The guest's configuration, as a file, with whose commits are made or without.
 pub(crate) fn for_guest(source: &Source, as_is: bool, with_identity: bool) -> Result<String, Error> {
@@ -140,6 +122,7 @@ fn without_password(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use banger_git::Git;
 
     #[test]
     fn an_origin_keeps_its_host_and_loses_its_password() {

@@ -15,9 +15,11 @@ use banger_git::{Git, Limits, PACKING};
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
 
-use super::remote::printable;
-use super::source::Source;
-use super::{Error, MOST, blocking};
+use crate::blocking::blocking;
+use crate::error::Error;
+use crate::remote::MOST;
+use crate::remote::printable;
+use crate::source::Source;
 
 /// Blobs beyond this are checked as they come and never held whole, unless they are differences from others.
 const BIG: &str = "core.bigFileThreshold=16m";

@@ -9,8 +9,11 @@ use banger_guest_link::budget::{self, Budget};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
-use super::Error;
-use super::target::Site;
+use crate::error::Error;
+use crate::target::Site;
+
+/// The most bytes of a pack or a patch that a guest may send.
+pub(crate) const MOST: u64 = 8 << 30;
 
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;

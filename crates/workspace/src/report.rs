@@ -3,7 +3,7 @@
 use banger_api::WorkspaceReport;
 
 /// What is reported of a workspace and those in it.
-pub(super) trait Add {
+pub(crate) trait Add {
     /// Adds what was placed of a submodule.
     fn add(&mut self, path: &str, module: Self);
 }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::delta::Delta;
-use super::placed::Record;
-use super::remote::Script;
-use super::target::Site;
-use super::{Error, Plan};
+use crate::delta::Delta;
+use crate::error::Error;
+use crate::placed::Record;
+use crate::plan::Plan;
+use crate::remote::Script;
+use crate::target::Site;
 
 /// Where there is more, nobody looks.
 const MOST: usize = 500;
@@ -40,7 +41,7 @@ impl Precious {
     /// All that is in the way, in words.
     pub(crate) fn words(&self) -> Vec<String> {
         let files = self.files.iter();
-        let files = files.map(|path| super::remote::printable(path));
+        let files = files.map(|path| crate::remote::printable(path));
         let state = self.state.then(|| "HEAD or the index".to_owned());
         state.into_iter().chain(files).collect()
     }

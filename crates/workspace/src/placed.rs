@@ -9,21 +9,21 @@ use banger_guest_api::query::{decoded, encoded};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::Error;
-use super::history::History;
+use crate::error::Error;
+use crate::history::History;
 
 /// The directory of a VM's records, below that of its files.
 const DIR: &str = "workspaces";
 
 /// The records of one VM.
 #[derive(Debug, Clone)]
-pub(crate) struct Records {
+pub struct Records {
     dir: PathBuf,
 }
 
 /// A workspace that was placed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub struct Record {
     /// Its directory in the guest.
     pub(crate) guest_path: String,
     /// The work tree on the host.
@@ -53,7 +53,7 @@ pub(crate) struct Record {
     pub(crate) files: BTreeMap<String, String>,
     /// The files that are stored through filters.
     #[serde(default)]
-    pub(crate) filtered: super::filters::All,
+    pub(crate) filtered: crate::filters::All,
     /// What was brought back last.
     #[serde(default)]
     pub(crate) pulled: Pulled,
@@ -87,8 +87,13 @@ pub(crate) struct Hold(#[expect(dead_code, reason = "its lock is what counts")] 
 
 impl Records {
     /// Those of a VM whose files are in `dir`.
-    pub(crate) fn of(dir: &Path) -> Self {
+    pub fn of(dir: &Path) -> Self {
         Self { dir: dir.join(DIR) }
+    }
+
+    /// Whether nothing was placed.
+    pub fn is_empty(&self) -> bool {
+        self.all().is_empty()
     }
 
     /// All of them, by path in the guest.

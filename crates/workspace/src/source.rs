@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use banger_git::{Git, Repository, View};
 
-use super::Error;
+use crate::error::Error;
 
 /// A work tree and where its repository is.
 #[derive(Debug, Clone)]
@@ -87,11 +87,6 @@ impl Source {
         let text = std::fs::read_to_string(self.own("shallow")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
-}
-
-/// The top of the work tree around `path`.
-pub(crate) fn top_of(path: &Path) -> Result<PathBuf, Error> {
-    Ok(Repository::around(path)?.root)
 }
 
 fn commit(git: &Git, name: &str) -> Result<Option<String>, Error> {

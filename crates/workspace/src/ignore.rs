@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use banger_hostfs::Dir;
 
 /// A file in which a user names what stays behind.
-pub(super) const NAME: &str = ".bangerignore";
+pub(crate) const NAME: &str = ".bangerignore";
 
 /// All of them have no more bytes.
 const MOST: u64 = 16 << 20;
 
 /// The directories that these paths are in, up to the top, which is the first.
-pub(super) fn directories<'a>(paths: impl Iterator<Item = &'a [u8]>) -> BTreeSet<PathBuf> {
+pub(crate) fn directories<'a>(paths: impl Iterator<Item = &'a [u8]>) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::from([PathBuf::new()]);
     for path in paths {
         let mut dir = Path::new(OsStr::from_bytes(path)).parent();
@@ -29,7 +29,7 @@ pub(super) fn directories<'a>(paths: impl Iterator<Item = &'a [u8]>) -> BTreeSet
 }
 
 /// The patterns of the files in `dirs` of `tree` as those of one file at the top; none if there are none.
-pub(super) fn patterns(tree: &Dir, dirs: &BTreeSet<PathBuf>) -> Option<Vec<u8>> {
+pub(crate) fn patterns(tree: &Dir, dirs: &BTreeSet<PathBuf>) -> Option<Vec<u8>> {
     // A deeper file counts before a higher one, and of one file, the last line that fits.
     let mut dirs: Vec<&PathBuf> = dirs.iter().collect();
     dirs.sort_by_key(|dir| dir.components().count());

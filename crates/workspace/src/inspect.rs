@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use banger_api::{UnsavedWorkspace, WorkspaceChange, WorkspaceStatus};
 
-use super::Error;
-use super::placed::{Record, Records};
-use super::remote::{SNAPSHOT, Script, printable};
-use super::target::Target;
+use crate::error::Error;
+use crate::placed::{Record, Records};
+use crate::remote::{SNAPSHOT, Script, printable};
+use crate::target::Target;
 
 /// How long a guest may take to tell before its VM stops.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -113,7 +113,10 @@ fn is_object(name: &str) -> bool {
 }
 
 /// What the guest has made of a workspace.
-pub(crate) async fn status(target: &Target, record: &Record) -> Result<WorkspaceStatus, Error> {
+///
+/// # Errors
+/// When the guest is not reached, has no git, or no repository any more.
+pub async fn status(target: &Target, record: &Record) -> Result<WorkspaceStatus, Error> {
     Ok(looked(target, record).await?.0)
 }
 
@@ -177,7 +180,7 @@ fn changes(listed: &[u8]) -> Vec<WorkspaceChange> {
 
 /// What of each workspace was not brought back. A guest that runs is asked, and has three seconds; of one that does not, what
 /// was seen last counts.
-pub(crate) async fn unsaved(target: Option<Target>, records: &Records) -> Vec<UnsavedWorkspace> {
+pub async fn unsaved(target: Option<Target>, records: &Records) -> Vec<UnsavedWorkspace> {
     let asked = records.all().into_iter().map(|record| {
         let target = target.clone();
         async move {

@@ -6,12 +6,14 @@ use banger_api::WorkspaceQuery;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use super::inspect::BASE;
-use super::placed::Record;
-use super::remote::{Running, SNAPSHOT, Script};
-use super::source::Source;
-use super::target::Target;
-use super::{Error, MOST, blocking};
+use crate::blocking::blocking;
+use crate::error::Error;
+use crate::inspect::BASE;
+use crate::placed::Record;
+use crate::remote::MOST;
+use crate::remote::{Running, SNAPSHOT, Script};
+use crate::source::Source;
+use crate::target::Target;
 
 /// Plumbing, which heeds none of the guest's settings for people.
 const PATCH: &str = r#"
@@ -20,7 +22,10 @@ git diff-tree -r -p --binary --full-index --no-renames --no-ext-diff --no-textco
 "#;
 
 /// The patch as it comes. An error is told before the first byte as far as there is one by then.
-pub(crate) async fn patch(
+///
+/// # Errors
+/// When the guest is not reached, has no git, or no repository any more.
+pub async fn patch(
     target: &Target,
     record: &Record,
     query: &WorkspaceQuery,

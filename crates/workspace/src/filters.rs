@@ -9,9 +9,11 @@ use banger_guest_api::query::{decoded, encoded};
 use banger_model::shell_word;
 use serde::{Deserialize, Serialize};
 
-use super::remote::printable;
-use super::source::Source;
-use super::{Error, Plan, listing};
+use crate::error::Error;
+use crate::listing;
+use crate::plan::Plan;
+use crate::remote::printable;
+use crate::source::Source;
 
 /// Files of attributes are not longer.
 const MOST: u64 = 4 << 20;

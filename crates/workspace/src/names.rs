@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::inspect::Told;
+use crate::inspect::Told;
+
+/// What was placed, as the reference that work is compared with when it is applied.
+pub(crate) const BASE: &str = "base";
 
 /// More references than this are not taken.
 const MOST_REFS: usize = 2_000;
@@ -37,7 +40,7 @@ pub(crate) fn wanted(told: &Told) -> Wanted {
         if is_sound(short) {
             wanted.refs.insert(short.to_owned(), commit.clone());
         } else {
-            let shown = super::remote::printable(name.as_bytes());
+            let shown = crate::remote::printable(name.as_bytes());
             wanted
                 .notes
                 .push(format!("{shown} is not taken: it is no name for a reference"));
@@ -90,15 +93,12 @@ pub(crate) fn moves(
         let moved = new.get(name).is_some_and(|new| new != commit);
         // What is uncommitted is a picture of an instant: a new one takes the old one's place. A branch that is gone in the
         // guest stays.
-        let is_picture = name == "work" || name == super::pull::BASE;
+        let is_picture = name == "work" || name == BASE;
         let dropped = is_picture && !new.contains_key(name);
         if blocked || dropped {
             moves.remove.insert(name.clone());
         }
-        if (blocked || dropped || (moved && !is_picture))
-            && name != super::pull::BASE
-            && !is_contained(commit)
-        {
+        if (blocked || dropped || (moved && !is_picture)) && name != BASE && !is_contained(commit) {
             let short = &commit[..commit.len().min(16)];
             moves.keep.insert(format!("kept/{short}"), commit.clone());
         }

@@ -5,21 +5,39 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use banger_api::{WorkspaceApplied, WorkspaceChange, WorkspaceRequest};
 use banger_git::{Git, records};
 use banger_hostfs::{Dir, Kind};
 use banger_model::shell_word;
 
-use super::placed::Record;
-use super::remote::printable;
-use super::snapshot::{self, commit_of};
-use super::source::Source;
-use super::{Error, Plan, pull};
+use crate::blocking::blocking;
+use crate::error::Error;
+use crate::names::BASE;
+use crate::placed::{Record, Records};
+use crate::plan::Plan;
+use crate::pull;
+use crate::remote::printable;
+use crate::snapshot::{self, commit_of};
+use crate::source::Source;
+
+/// Takes what was pulled into the work tree of the host.
+///
+/// # Errors
+/// When nothing was pulled, or it cannot be merged with what is there.
+pub async fn apply(
+    vm: String,
+    records: Records,
+    record: Record,
+    scratch: PathBuf,
+) -> Result<WorkspaceApplied, Error> {
+    let _hold = records.hold(&record.guest_path)?;
+    blocking("applying work", move || merge(&vm, &record, &scratch)).await
+}
 
 /// Merges what was pulled from a VM, whose record this is, into the work tree.
-pub(crate) fn apply(vm: &str, record: &Record, scratch: &Path) -> Result<WorkspaceApplied, Error> {
+fn merge(vm: &str, record: &Record, scratch: &Path) -> Result<WorkspaceApplied, Error> {
     let (source, old, _) = pull::ours(record, scratch)?;
     let prefix = format!("refs/banger/{}/", record.namespace);
     let tip = pull::tip_of(&old).and_then(|name| Some((name, old.get(name)?)));
@@ -28,7 +46,7 @@ pub(crate) fn apply(vm: &str, record: &Record, scratch: &Path) -> Result<Workspa
         path: record.guest_path.clone(),
     };
     let (name, tip) = tip.ok_or_else(nothing)?;
-    let base = old.get(pull::BASE).unwrap_or(&record.base);
+    let base = old.get(BASE).unwrap_or(&record.base);
     if source.commit(base)?.is_none() {
         return Err(nothing());
     }

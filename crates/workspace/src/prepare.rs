@@ -8,51 +8,34 @@
 //! Nothing of it takes part in the VM's own task: a VM can be stopped at any time, and then this fails. Dropping the future
 //! ends it, and leaves the guest with an exact account of what it got.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::Pin;
 
 use banger_api::{WorkspaceReport, WorkspaceRequest};
-use banger_guest_api::query::{decoded, encoded};
-use banger_guest_api::workspace::Seen;
 use banger_hostsys::random;
-use banger_request::Reporter;
 use tokio::sync::oneshot;
 
-use super::checkout::{self, Checkout, Known, Own};
-use super::delta::{self, Delta, Facts};
-use super::history::{DEPTH, History};
-use super::placed::{Record, Records};
-use super::plan::Modules;
-use super::report::Add;
-use super::snapshot::{self, Snapshot};
-use super::stream::{Sent, Shipment, stream};
-use super::target::{Site, Target};
-use super::{Error, Plan, blocking, filters, listing, remote, second_look};
-
-/// How many paths are asked about at once.
-const PROBE: usize = 20_000;
-
-/// Where workspaces are placed.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    /// The VM's name.
-    pub(crate) vm: String,
-    /// Its guest, and whose the workspaces are.
-    pub(crate) target: Target,
-    /// What was placed in it.
-    pub(crate) records: Records,
-    /// Whether its git makes this user's commits.
-    pub(crate) git_identity: bool,
-    /// Where we may write meanwhile.
-    pub(crate) scratch: PathBuf,
-    /// Whom to tell how far it is.
-    pub(crate) say: Reporter,
-}
+use crate::blocking::blocking;
+use crate::checkout::{self, Checkout, Known, Own};
+use crate::delta::{self, Delta, Facts};
+use crate::error::Error;
+use crate::has::Has;
+use crate::history::{DEPTH, History};
+use crate::place::Place;
+use crate::placed::Record;
+use crate::plan::Modules;
+use crate::planned::{Planned, tags_of};
+use crate::report::Add;
+use crate::stream::{Sent, Shipment, stream};
+use crate::target::Site;
+use crate::{remote, second_look};
 
 /// Places a workspace and those of its submodules.
-pub(crate) async fn place(place: Place, request: WorkspaceRequest) -> Result<WorkspaceReport, Error> {
+///
+/// # Errors
+/// When the repository cannot be read, the guest has work that would be lost, or it does not take all of it.
+pub async fn prepare(place: Place, request: WorkspaceRequest) -> Result<WorkspaceReport, Error> {
     let is_first = place.records.get(&request.guest_path).is_none();
     let (target, path) = (place.target.clone(), request.guest_path.clone());
     let site = target.at(&path);
@@ -175,7 +158,7 @@ impl Due {
         let mut report = self.report(request);
         let known = Known {
             anonymous: !place.git_identity,
-            ..known(&self.guest, self.record.as_ref())
+            ..self.guest.known(self.record.as_ref())
         };
         let (depth, with_state) = (request.depth.unwrap_or(DEPTH), self.with_state);
         let planned = self.planned;
@@ -275,210 +258,4 @@ async fn shipped(
     let sent = streamed?;
     put?;
     sent.ok_or(Error::Defect("sending a workspace"))
-}
-
-/// What the guest has of the repository, as far as that is certain.
-fn known(guest: &Has, record: Option<&Record>) -> Known {
-    let Some(record) = record.filter(|record| record.generation.is_some() && guest.is_placed) else {
-        return Known::default();
-    };
-    let certain = guest.same;
-    let haves = record.head.iter().filter(|_| certain);
-    // A tag begins with the object of the file's content, if it names any.
-    let tags = record.files.values().filter(|_| certain);
-    let objects = tags.filter_map(|tag| tag.split(' ').next()).map(str::to_owned);
-    Known {
-        repository: true,
-        anonymous: false,
-        haves: haves.cloned().collect(),
-        history: record.history.clone(),
-        base: certain.then(|| record.base.clone()),
-        objects: objects.collect(),
-    }
-}
-
-/// What is to be placed.
-struct Planned {
-    plan: Plan,
-    base: Snapshot,
-    state: String,
-    index: String,
-    filtered: filters::All,
-}
-
-impl Planned {
-    async fn make(request: WorkspaceRequest, scratch: PathBuf) -> Result<Self, Error> {
-        let work = blocking("planning a workspace", move || {
-            let mut plan = Plan::make(&request, &scratch)?;
-            if let Some(branch) = &request.branch {
-                check_branch(&plan, branch)?;
-            }
-            let base = snapshot::take(&mut plan)?;
-            let state = checkout::state(&plan)?;
-            let index = listing::name(&plan.stage.git(&plan.source, "index"))?;
-            Ok(Self {
-                filtered: filters::of(&plan)?,
-                plan,
-                base,
-                state,
-                index,
-            })
-        });
-        work.await
-    }
-
-    fn notes(&self) -> Vec<String> {
-        let source = &self.plan.source;
-        let mut notes = filters::notes(source, &self.filtered);
-        if source.promisor().is_some() {
-            notes.push(
-                "this is a partial clone, so the VM's is one: objects that are not here are not there"
-                    .to_owned(),
-            );
-        }
-        notes
-    }
-
-    fn tags(&self) -> BTreeMap<&[u8], &str> {
-        let files = self.plan.files.iter();
-        files.map(|(path, file)| (&path[..], &file.tag[..])).collect()
-    }
-
-    fn record(
-        &self,
-        place: &Place,
-        request: &WorkspaceRequest,
-        before: Option<Record>,
-        history: History,
-    ) -> Record {
-        let before = before.unwrap_or_default();
-        let source = &self.plan.source;
-        let namespace = match before.namespace.is_empty() || before.common != source.common {
-            true => place
-                .records
-                .namespace(&place.vm, &request.guest_path, &source.common),
-            false => before.namespace,
-        };
-        Record {
-            guest_path: request.guest_path.clone(),
-            source: source.root.clone(),
-            common: source.common.clone(),
-            namespace,
-            readonly: request.readonly,
-            generation: before.generation,
-            state: self.state.clone(),
-            index: self.index.clone(),
-            head: self.plan.head.clone(),
-            base: self.base.commit.clone(),
-            base_tree: self.base.tree.clone(),
-            has_changes: self.plan.head.as_ref() != Some(&self.base.commit),
-            history,
-            files: tags_of(&self.plan),
-            filtered: self.filtered.clone(),
-            pulled: before.pulled,
-            checked: None,
-        }
-    }
-}
-
-fn tags_of(plan: &Plan) -> BTreeMap<String, String> {
-    let files = plan.files.iter();
-    files
-        .map(|(path, file)| (encoded(path), file.tag.clone()))
-        .collect()
-}
-
-pub(super) fn check_branch(plan: &Plan, branch: &str) -> Result<(), Error> {
-    let checked = plan.source.git().run(
-        "check the branch's name",
-        ["check-ref-format", "--branch", branch],
-    );
-    checked.map(drop).map_err(|error| match error {
-        banger_git::Error::Failed { .. } => Error::BranchName(branch.to_owned()),
-        error => error.into(),
-    })
-}
-
-/// What the guest has.
-struct Has {
-    /// Whether something was placed before.
-    is_placed: bool,
-    /// Whether it is what the host remembers.
-    same: bool,
-    placed: BTreeMap<Vec<u8>, String>,
-    changed: BTreeSet<Vec<u8>>,
-    taken: BTreeSet<Vec<u8>>,
-    git_touched: bool,
-    /// Bytes that it took to ask.
-    told: u64,
-}
-
-impl Has {
-    async fn ask(site: Site<'_>, record: Option<&Record>, plan: &Plan) -> Result<Self, Error> {
-        let generation = record.and_then(|record| record.generation.as_deref());
-        let mut has = Self {
-            is_placed: true,
-            same: false,
-            placed: record.map(Record::tags).unwrap_or_default(),
-            changed: BTreeSet::new(),
-            taken: BTreeSet::new(),
-            git_touched: false,
-            told: 0,
-        };
-        // Asked about first as the host remembers it, and when that is not what the guest has, once more.
-        for _ in 0..2 {
-            let unknown = plan.files.keys().filter(|path| !has.placed.contains_key(*path));
-            let probe: Vec<String> = match generation.is_some() || !has.placed.is_empty() {
-                true => unknown.map(|path| encoded(path)).collect(),
-                false => Vec::new(),
-            };
-            let (seen, told) = site
-                .look(generation, probe.iter().take(PROBE).cloned().collect())
-                .await?;
-            has.told += told;
-            if !has.take(seen, site.path)? {
-                for probe in probe.chunks(PROBE).skip(1) {
-                    let (seen, told) = site.look(generation, probe.to_vec()).await?;
-                    has.told += told;
-                    has.take(seen, site.path)?;
-                }
-                break;
-            }
-        }
-        Ok(has)
-    }
-
-    /// Takes in what the guest tells; whether it has to be asked again, because it is not what was thought.
-    fn take(&mut self, seen: Seen, path: &str) -> Result<bool, Error> {
-        match seen {
-            Seen::Absent => {
-                self.is_placed = false;
-                self.placed.clear();
-                Ok(false)
-            }
-            Seen::Foreign => Err(Error::Foreign(path.to_owned())),
-            Seen::Placed {
-                same,
-                entries,
-                changed,
-                taken,
-                git_touched,
-            } => {
-                let bytes = |paths: Vec<String>| paths.into_iter().filter_map(|path| decoded(&path));
-                let entries = entries.into_iter();
-                let entries: BTreeMap<Vec<u8>, String> = entries
-                    .filter_map(|(path, tag)| Some((decoded(&path)?, tag)))
-                    .collect();
-                let again = !same && entries != self.placed;
-                if !same {
-                    self.placed = entries;
-                }
-                self.same = same;
-                self.changed = bytes(changed).collect();
-                self.taken.extend(bytes(taken));
-                self.git_touched = git_touched;
-                Ok(again)
-            }
-        }
-    }
 }

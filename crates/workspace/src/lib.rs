@@ -1,0 +1,58 @@
+//! Workspaces: git checkouts of the host, placed in guests, and the work that comes back.
+//!
+//! | | |
+//! |---|---|
+//! | out | `plan` decides which files go, `snapshot` makes a commit of them, `history` says which commits go along, `checkout` makes the guest's repository of that, `delta` compares with what the guest has, `stream` sends |
+//! | back | `remote` runs git in the guest, `quarantine` takes what it sends apart from the user's repository, `pull` moves it over when it is whole |
+//!
+//! Nothing here writes to the user's repository but `quarantine`, which adds objects, and references below `refs/banger`.
+//!
+//! It asks a guest by the trait [`Guest`](banger_guest_link::Guest), so it need not run where the guest does, and it is told what it
+//! needs by a [`Place`]. It knows no configuration, no database and no VM; what was placed is in the files of [`Records`].
+
+mod apply;
+mod blocking;
+mod checkout;
+mod chosen;
+mod delta;
+mod error;
+mod filters;
+mod has;
+mod history;
+mod ignore;
+mod inspect;
+mod listing;
+mod names;
+mod patch;
+mod place;
+mod placed;
+mod plan;
+mod planned;
+mod prepare;
+mod preview;
+mod pull;
+mod quarantine;
+mod remote;
+mod report;
+mod second_look;
+mod settings;
+mod snapshot;
+mod source;
+mod stage;
+mod started;
+mod stream;
+mod target;
+
+pub use apply::apply;
+pub use chosen::chosen;
+pub use error::Error;
+pub use inspect::{status, unsaved};
+pub use patch::patch;
+pub use place::Place;
+pub use placed::{Record, Records};
+pub use prepare::prepare;
+pub use preview::preview;
+pub use pull::pull;
+pub use stage::clear;
+pub use started::started;
+pub use target::Target;
