@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use banger_api::Paths;
 use banger_dns::Upstreams;
+use banger_identity::{self as identity, FileSync};
 use banger_image::catalog::{Location, PublicKey};
 use banger_image::fetch;
 use banger_model::network::{Allow, NetMode, Subnet};
@@ -18,7 +19,6 @@ use banger_model::{
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::identity::{self, FileSync};
 use crate::repository::{Ceilings, SetCeilings};
 use crate::ssh;
 

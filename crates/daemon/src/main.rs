@@ -10,7 +10,6 @@ mod clock;
 mod config;
 mod doctor;
 mod http;
-mod identity;
 mod inherited;
 mod log;
 mod network;

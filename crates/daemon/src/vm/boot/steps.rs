@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use banger_guest_link::{Knock, KnockError};
 use banger_hostsys::programs;
+use banger_identity::{self as identity, git_identity};
 use banger_image::{KernelRecord, Layer, initrd};
 use banger_model::{Stage, chain};
 use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
 
 use super::{Booted, Start, console_tail};
 use crate::backends::Choice;
-use crate::identity::{self, git_identity};
 use crate::repository::trust;
 use crate::vm::guest_config::{self, boot_args};
 use crate::vm::row::VmRow;

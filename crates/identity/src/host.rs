@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use banger_archive::{Entry, EntryKind, Writer};
 use banger_hostfs::{Error as HostError, Found, Kind, Named, within};
 
-use super::entry::{FileMode, HostPath};
+use crate::entry::{FileMode, HostPath};
 
 /// The most bytes of an entry: it is held in memory. `vm cp` and `vm sync` have no such bound.
 const MOST: u64 = 64 << 20;
