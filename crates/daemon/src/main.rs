@@ -21,7 +21,6 @@ mod serve;
 mod ssh;
 mod stores;
 mod vm;
-mod worker;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -87,7 +86,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor { json }) => examine(json),
         Some(Command::Helper { owner }) => print(&json(&network::report(owner))),
         Some(Command::Openapi) => print(&banger_api::openapi::document()),
-        Some(Command::ImageWorker) => worker::serve(stores::perform),
+        Some(Command::ImageWorker) => banger_worker::serve(stores::perform),
         Some(Command::ConsoleSink { dir }) => keep_console(&dir),
         Some(Command::NetHelper { dir }) => network::serve_own(&dir).map_err(|error| body(&error)),
         None => serve::run(args.background),

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use banger_api::{ErrorBody, Paths, PathsError, Version};
-use banger_image::{ImageStore, KernelStore};
 use banger_model::{Describe, ErrorCode, body, chain};
 use banger_state::Database;
+use banger_worker::{Stores, Workers};
 use rustix::fs::Mode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
@@ -28,7 +28,6 @@ use crate::pulls::Pulls;
 use crate::ssh::Keys;
 use crate::stores;
 use crate::vm::{self, Context, Vms};
-use crate::worker;
 
 /// The daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -112,14 +111,15 @@ async fn serve(background: bool) -> Result<(), Error> {
     paths.runtime = vm::runtime(&database, &paths).map_err(Error::Database)?;
     place::own_alone(&paths.runtime)?;
     lock.lead_to(&paths.runtime)?;
+    let stores = Stores::open(paths.clone()).map_err(Error::Store)?;
     let context = Context {
         database: Arc::new(database),
-        images: ImageStore::open(&paths.data).map_err(Error::Store)?,
-        kernels: KernelStore::open(&paths.data, &paths.cache).map_err(Error::Store)?,
+        images: stores.images.clone(),
+        kernels: stores.kernels.clone(),
         backends: Backends::default(),
         pulls: Pulls::default(),
         copies: Arc::default(),
-        workers: Arc::new(Semaphore::new(worker::MOST_AT_ONCE)),
+        workers: Workers::new(stores),
         forwards: Arc::default(),
         network: Network::of_env(&paths),
         ssh: Keys::new(&paths),

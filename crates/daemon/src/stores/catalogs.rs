@@ -11,13 +11,13 @@ use banger_image::fetch::Fetcher;
 use banger_image::{KernelRecord, catalog};
 use banger_model::{CatalogName, Describe, Described, ErrorCode, body};
 use banger_request::{Reporter, blocking};
+use banger_worker::{Job, PulledKernel, Stores};
 use tokio_util::sync::CancellationToken;
 
 use super::{catalog_images, kernels as local};
 use crate::catalogs::{self, Configured};
 use crate::config::{CatalogEntry, Config};
 use crate::vm::{Context, Vms};
-use crate::worker::{self, Job, PulledKernel, Stores};
 
 /// Every catalog that is configured.
 pub(crate) async fn list(vms: &Arc<Vms>) -> Result<Vec<Catalog>, ErrorBody> {
@@ -137,7 +137,7 @@ pub(crate) async fn pull(
     request: KernelPull,
     say: &Reporter,
 ) -> Result<KernelPulled, ErrorBody> {
-    let pulled = worker::run(vms.context(), Job::KernelPull(request), say).await?;
+    let pulled = vms.context().workers.run(Job::KernelPull(request), say).await?;
     let PulledKernel { record, was_here } = pulled;
     Ok(KernelPulled {
         kernel: local::viewed(vms, record),

@@ -8,12 +8,12 @@ use banger_api::{
 use banger_image as image;
 use banger_model::{Describe, ErrorCode, ImageName, body};
 use banger_request::{Reporter, blocking};
+use banger_worker::{Job, Stores};
 use bytes::Bytes;
 use futures_util::Stream;
 
 use super::jobs::progress;
 use crate::vm::Vms;
-use crate::worker::{self, Job, Stores};
 
 /// Two images cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,10 @@ pub(crate) async fn export(
     request: ImageExport,
     say: &Reporter,
 ) -> Result<ImageExported, ErrorBody> {
-    worker::run(vms.context(), Job::Export { name, request }, say).await
+    vms.context()
+        .workers
+        .run(Job::Export { name, request }, say)
+        .await
 }
 
 /// Exports an image on this thread.
@@ -98,7 +101,7 @@ pub(crate) async fn diff(
         Ok((Box::new(new), Box::new(old)))
     })
     .await?;
-    worker::stream(vms.context(), Job::Diff { image, other }).await
+    vms.context().workers.stream(Job::Diff { image, other }).await
 }
 
 /// A difference as clients see it.

@@ -12,12 +12,12 @@ use banger_api::{
 use banger_image::{ImageRecord, KernelRecord};
 use banger_model::{Described, ImageName, KernelName, chain};
 use banger_request::{Reporter, blocking};
+use banger_worker::Job;
 use tokio::io::AsyncRead;
 
 use super::chosen::{self, CannotChoose, Chosen};
 use super::in_use;
 use crate::vm::{Context, Vms, Wanted};
-use crate::worker::{self, Job};
 
 /// Every image, by name.
 pub(crate) async fn list(vms: &Arc<Vms>) -> Result<Vec<Image>, ErrorBody> {
@@ -75,7 +75,7 @@ pub(crate) async fn delete(vms: &Arc<Vms>, name: ImageName) -> Result<(), ErrorB
 
 /// Imports an image from a file or a directory of this host.
 pub(crate) async fn import(vms: &Arc<Vms>, request: ImageImport, say: &Reporter) -> Result<Image, ErrorBody> {
-    let record = worker::run(vms.context(), Job::Import(request), say).await?;
+    let record = vms.context().workers.run(Job::Import(request), say).await?;
     Ok(imported(vms, record).await)
 }
 
@@ -88,7 +88,7 @@ pub(crate) async fn upload(
     say: &Reporter,
 ) -> Result<Image, ErrorBody> {
     let job = Job::Upload { name, options };
-    let record = worker::feed(vms.context(), job, say, tar).await?;
+    let record = vms.context().workers.feed(job, say, tar).await?;
     Ok(imported(vms, record).await)
 }
 
@@ -133,7 +133,10 @@ async fn kernel_of(context: &Arc<Context>, request: &ImageRegister) -> Result<Op
             max_vcpus: None,
             force: false,
         };
-        let record: KernelRecord = worker::run(context, Job::Kernel(import), &Reporter::default()).await?;
+        let record: KernelRecord = context
+            .workers
+            .run(Job::Kernel(import), &Reporter::default())
+            .await?;
         return Ok(Some(record.name));
     }
     let Some(name) = request.kernel_ref.clone() else {

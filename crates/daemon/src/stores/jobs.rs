@@ -1,4 +1,4 @@
-//! The jobs of [`worker`](crate::worker), done on this thread of its child.
+//! The jobs of [`banger_worker`], done on this thread of its child.
 
 use std::io::{Read, Write};
 use std::ops::ControlFlow;
@@ -7,6 +7,7 @@ use banger_api::{ErrorBody, ImageImport, Progress};
 use banger_image::{ImageRecord, ImportOptions, ImportSource, Pulled, catalog, flatten};
 use banger_model::{ImageName, KernelName, body};
 use banger_request::Reporter;
+use banger_worker::{Answer, Job, PulledImage, PulledKernel, Stores};
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 use serde_json::Value;
@@ -14,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{catalogs, exports, kernels, pull};
 use crate::config::Config;
-use crate::worker::{Answer, Job, PulledImage, PulledKernel, Stores};
 
 /// Does a job.
 pub(crate) fn perform(

@@ -6,11 +6,11 @@ use banger_api::{ErrorBody, Kernel, KernelImport, KernelSource};
 use banger_image::{KernelOptions, KernelRecord, Source};
 use banger_model::{Described, KernelName};
 use banger_request::{Reporter, blocking};
+use banger_worker::{Job, Stores};
 
 use super::chosen::{self, CannotChoose, Chosen};
 use super::in_use;
 use crate::vm::Vms;
-use crate::worker::{self, Job, Stores};
 
 /// Every kernel, by name.
 pub(crate) async fn list(vms: &Arc<Vms>) -> Result<Vec<Kernel>, ErrorBody> {
@@ -61,7 +61,7 @@ pub(crate) async fn import(
     request: KernelImport,
     say: &Reporter,
 ) -> Result<Kernel, ErrorBody> {
-    let record = worker::run(vms.context(), Job::Kernel(request), say).await?;
+    let record = vms.context().workers.run(Job::Kernel(request), say).await?;
     Ok(viewed(vms, record))
 }
 

@@ -9,6 +9,7 @@ use banger_image::catalog::{self, ImagePullOptions, Offered};
 use banger_image::{Login, Pull, PullOptions, PullSource, Pulled, RegistryOptions};
 use banger_model::{CatalogName, Describe, Described, ErrorCode, ImageName, body};
 use banger_request::Reporter;
+use banger_worker::{Job, PulledImage, Stores};
 use tokio_util::sync::CancellationToken;
 
 use super::catalogs::{Error, fetcher};
@@ -16,7 +17,6 @@ use super::images::{sweep, viewed};
 use crate::catalogs;
 use crate::config::Config;
 use crate::vm::Vms;
-use crate::worker::{self, Job, PulledImage, Stores};
 
 /// Pulls an image. Two pulls to one name are one.
 pub(crate) async fn pull(
@@ -40,7 +40,7 @@ pub(crate) async fn pull(
     };
     let source = wanted.source().cloned();
     let job = Job::Pull { request, source };
-    let PulledImage { record, unchanged } = worker::run(vms.context(), job, say).await?;
+    let PulledImage { record, unchanged } = vms.context().workers.run(job, say).await?;
     // An image that this one replaced may be used by no VM. Nobody has to wait for that.
     let sweeping = Arc::clone(vms);
     tokio::task::spawn_blocking(move || sweep(&sweeping));

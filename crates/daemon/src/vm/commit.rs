@@ -11,11 +11,11 @@ use banger_api::{ErrorBody, Progress};
 use banger_image::{Committing, ImageRecord};
 use banger_model::{ImageName, KernelName, Phase, WaitFor, body};
 use banger_request::Reporter;
+use banger_worker::Job;
 use tokio_util::sync::CancellationToken;
 
 use super::driver::Command;
 use super::{Carried, Context, Error, Handle, Start};
-use crate::worker::{self, Job};
 
 /// What a guest that was started for a commit gets to end.
 const GRACE: Duration = Duration::from_secs(30);
@@ -162,7 +162,7 @@ async fn publish(
     let flat = match copied.layers() {
         Some(layers) => {
             let to = copied.flat();
-            Some(worker::run(context, Job::Flatten { layers, to }, say).await?)
+            Some(context.workers.run(Job::Flatten { layers, to }, say).await?)
         }
         None => None,
     };

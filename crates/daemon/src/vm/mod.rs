@@ -43,7 +43,8 @@ use banger_model::network::{Policy, Rules};
 use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor, body, chain};
 use banger_request::Reporter;
 use banger_state::Database;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use banger_worker::Workers;
 
 pub(crate) use self::boot::Start;
 pub(crate) use self::carried::Carried;
@@ -82,8 +83,8 @@ pub(crate) struct Context {
     pub(crate) pulls: Pulls,
     /// Which disks are being copied.
     pub(crate) copies: Arc<Copies>,
-    /// Places for image workers.
-    pub(crate) workers: Arc<Semaphore>,
+    /// Children that work on images and kernels.
+    pub(crate) workers: Workers,
     /// Which ports are forwarded.
     pub(crate) forwards: Arc<Table>,
     /// The network of VMs.

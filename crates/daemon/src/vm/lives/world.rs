@@ -13,8 +13,8 @@ use banger_model::Phase;
 use banger_model::network::NetMode;
 use banger_request::Reporter;
 use banger_state::Database;
+use banger_worker::{Stores, Workers};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
 
 use super::machine::Vmm;
 use crate::backends::Backends;
@@ -157,14 +157,15 @@ impl World {
             .expect("threads");
         let paths = self.paths();
         let database = Database::open(&paths.state.join("banger.db")).expect("a database");
+        let stores = Stores::open(paths.clone()).expect("stores");
         let context = Context {
             database: Arc::new(database),
-            images: ImageStore::open(&paths.data).expect("a store"),
-            kernels: KernelStore::open(&paths.data, &paths.cache).expect("a store"),
+            images: stores.images.clone(),
+            kernels: stores.kernels.clone(),
             backends: Backends::only(Arc::clone(&self.vmm) as Arc<_>),
             pulls: crate::pulls::Pulls::default(),
             copies: Arc::default(),
-            workers: Arc::new(Semaphore::new(1)),
+            workers: Workers::new(stores),
             forwards: Arc::default(),
             network: Network::of_env(&paths),
             ssh: Keys::new(&paths),

@@ -3,76 +3,115 @@
 use std::process::Stdio;
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use banger_api::ErrorBody;
 use banger_confined::{Child, Error};
 use banger_image::{ImageStore, KernelStore};
-use banger_model::body;
+use banger_model::{ErrorBody, body};
 use banger_request::Reporter;
+use bytes::Bytes;
 use futures_util::Stream;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{COMMAND, Job, LONGEST, MOST_AT_ONCE, Order, Said, limits};
-use crate::vm::Context;
+use crate::job::Job;
+use crate::limits::limits;
+use crate::order::{COMMAND, LONGEST, Order, Said};
+use crate::stores::Stores;
+
+/// The most children at once, each of which may take what [`limits`] says.
+const MOST_AT_ONCE: usize = 8;
 
 const WHAT: &str = "the image worker";
 
 /// Bytes of a listing that are passed on at once.
 const CHUNK: usize = 64 << 10;
 
-/// Has `job` done and gives what it gives. Dropping this ends the child, and nothing of it is left.
-pub(crate) async fn run<T: DeserializeOwned>(
-    context: &Arc<Context>,
-    job: Job,
-    say: &Reporter,
-) -> Result<T, ErrorBody> {
-    feed(context, job, say, tokio::io::empty()).await
+/// Has jobs done by children on the same stores.
+#[derive(Debug, Clone)]
+pub struct Workers {
+    stores: Stores,
+    /// Places for children.
+    places: Arc<Semaphore>,
 }
 
-/// The same for a job that reads `input`.
-pub(crate) async fn feed<T: DeserializeOwned>(
-    context: &Arc<Context>,
-    job: Job,
-    say: &Reporter,
-    input: impl AsyncRead + Unpin,
-) -> Result<T, ErrorBody> {
-    let (mut running, stdin) = Running::start(context, job, say).await?;
-    let value = tokio::select! {
-        biased;
-        value = running.outcome(say) => value?,
-        // A child that wants no more closes its input, and says why.
-        () = send(stdin, input) => running.outcome(say).await?,
-    };
-    serde_json::from_value(value).map_err(|_| defect())
-}
+impl Workers {
+    /// Those on `stores`.
+    pub fn new(stores: Stores) -> Self {
+        Self {
+            stores,
+            places: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+        }
+    }
 
-/// Has `job` done and gives the bytes that it lists. A listing that is not finished ends with an error.
-pub(crate) async fn stream(
-    context: &Arc<Context>,
-    job: Job,
-) -> Result<impl Stream<Item = std::io::Result<Bytes>> + use<>, ErrorBody> {
-    let (mut running, stdin) = Running::start(context, job, &Reporter::default()).await?;
-    drop(stdin);
-    running.until_begin().await?;
-    Ok(futures_util::stream::try_unfold(
-        running,
-        |mut running| async move {
-            let mut chunk = vec![0; CHUNK];
-            let read = running.output.read(&mut chunk).await?;
-            if read > 0 {
-                chunk.truncate(read);
-                return Ok(Some((Bytes::from(chunk), running)));
-            }
-            running
-                .ended()
-                .await
-                .map_err(|error| std::io::Error::other(error.message))?;
-            Ok(None)
-        },
-    ))
+    /// Has `job` done and gives what it gives. Dropping this ends the child, and nothing of it is left.
+    ///
+    /// # Errors
+    /// When the job fails, with its own words, or its child meets a limit.
+    pub async fn run<T: DeserializeOwned>(&self, job: Job, say: &Reporter) -> Result<T, ErrorBody> {
+        self.feed(job, say, tokio::io::empty()).await
+    }
+
+    /// The same for a job that reads `input`.
+    ///
+    /// # Errors
+    /// When the job fails, with its own words, or its child meets a limit.
+    pub async fn feed<T: DeserializeOwned>(
+        &self,
+        job: Job,
+        say: &Reporter,
+        input: impl AsyncRead + Unpin,
+    ) -> Result<T, ErrorBody> {
+        let (mut running, stdin) = Running::start(self, job, say).await?;
+        let value = tokio::select! {
+            biased;
+            value = running.outcome(say) => value?,
+            // A child that wants no more closes its input, and says why.
+            () = send(stdin, input) => running.outcome(say).await?,
+        };
+        serde_json::from_value(value).map_err(|_| defect())
+    }
+
+    /// Has `job` done and gives the bytes that it lists. A listing that is not finished ends with an error.
+    ///
+    /// # Errors
+    /// When the job fails, with its own words, or its child meets a limit.
+    pub async fn stream(
+        &self,
+        job: Job,
+    ) -> Result<impl Stream<Item = std::io::Result<Bytes>> + use<>, ErrorBody> {
+        let (mut running, stdin) = Running::start(self, job, &Reporter::default()).await?;
+        drop(stdin);
+        running.until_begin().await?;
+        Ok(futures_util::stream::try_unfold(
+            running,
+            |mut running| async move {
+                let mut chunk = vec![0; CHUNK];
+                let read = running.output.read(&mut chunk).await?;
+                if read > 0 {
+                    chunk.truncate(read);
+                    return Ok(Some((Bytes::from(chunk), running)));
+                }
+                running
+                    .ended()
+                    .await
+                    .map_err(|error| std::io::Error::other(error.message))?;
+                Ok(None)
+            },
+        ))
+    }
+
+    /// A place for a child. Many of them at once would take what one is not given; who comes later waits and is told so.
+    async fn place(&self, say: &Reporter) -> Result<OwnedSemaphorePermit, ErrorBody> {
+        let places = Arc::clone(&self.places);
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            return Ok(place);
+        }
+        say.note(format!(
+            "{MOST_AT_ONCE} images and kernels are being worked on already; this waits for one of them"
+        ));
+        places.acquire_owned().await.map_err(|_| defect())
+    }
 }
 
 async fn send(mut stdin: ChildStdin, mut input: impl AsyncRead + Unpin) {
@@ -87,16 +126,12 @@ struct Running {
 }
 
 impl Running {
-    async fn start(
-        context: &Arc<Context>,
-        job: Job,
-        say: &Reporter,
-    ) -> Result<(Self, ChildStdin), ErrorBody> {
-        let place = place(context, say).await?;
+    async fn start(workers: &Workers, job: Job, say: &Reporter) -> Result<(Self, ChildStdin), ErrorBody> {
+        let place = workers.place(say).await?;
         let limits = limits(&job);
         let runs_programs = job.runs_programs();
-        let mut order =
-            serde_json::to_vec(&Order::new(&context.paths, job)).expect("an order has only string keys");
+        let mut order = serde_json::to_vec(&Order::new(&workers.stores.paths, job))
+            .expect("an order has only string keys");
         order.push(b'\n');
         let spawned = tokio::task::spawn_blocking(move || {
             let mut command = banger_confined::command("/proc/self/exe", limits);
@@ -117,8 +152,8 @@ impl Running {
         let child = Leaving {
             child: Some(child),
             place: Some(place),
-            images: context.images.clone(),
-            kernels: context.kernels.clone(),
+            images: workers.stores.images.clone(),
+            kernels: workers.stores.kernels.clone(),
         };
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else {
             return Err(defect());
@@ -195,18 +230,6 @@ impl Running {
 
 fn defect() -> ErrorBody {
     body(&Error::Answer { what: WHAT })
-}
-
-/// A place for a child. Many of them at once would take what one is not given; who comes later waits and is told so.
-async fn place(context: &Context, say: &Reporter) -> Result<OwnedSemaphorePermit, ErrorBody> {
-    let places = Arc::clone(&context.workers);
-    if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-        return Ok(place);
-    }
-    say.note(format!(
-        "{MOST_AT_ONCE} images and kernels are being worked on already; this waits for one of them"
-    ));
-    places.acquire_owned().await.map_err(|_| defect())
 }
 
 /// Whether or not it did its work, the child goes with this, and what it left unfinished.

@@ -10,10 +10,12 @@ use banger_request::Reporter;
 use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::Value;
 
-use super::{Job, LONGEST, Order, Said, Stores};
+use crate::job::Job;
+use crate::order::{LONGEST, Order, Said};
+use crate::stores::Stores;
 
 /// What a job comes to.
-pub(crate) enum Answer {
+pub enum Answer {
     /// A value.
     Value(Value),
     /// More than is kept in memory: what this writes.
@@ -21,16 +23,16 @@ pub(crate) enum Answer {
 }
 
 /// Writes a listing, once.
-pub(crate) type Listing = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()>>;
+pub type Listing = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()>>;
 
 /// How jobs are done.
-pub(crate) type Perform = fn(Job, &Stores, &Reporter, &mut (dyn Read + Send)) -> Result<Answer, ErrorBody>;
+pub type Perform = fn(Job, &Stores, &Reporter, &mut (dyn Read + Send)) -> Result<Answer, ErrorBody>;
 
 /// Between two words of progress on the same thing.
 const PAUSE: Duration = Duration::from_millis(40);
 
 /// Does the job on standard input and ends the process: nothing is worth freeing.
-pub(crate) fn serve(perform: Perform) -> ! {
+pub fn serve(perform: Perform) -> ! {
     // As it is shown by ps and top.
     let _ = rustix::thread::set_name(c"bangerd-worker");
     std::thread::spawn(end_with_reader);
