@@ -34,6 +34,8 @@ mod pull;
 mod quarantine;
 mod remote;
 mod report;
+#[cfg(test)]
+mod rounds;
 mod second_look;
 mod settings;
 mod snapshot;
@@ -42,6 +44,8 @@ mod stage;
 mod started;
 mod stream;
 mod target;
+#[cfg(test)]
+mod testing;
 
 pub use apply::apply;
 pub use chosen::chosen;
