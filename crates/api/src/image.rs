@@ -1,9 +1,10 @@
 //! Images over the API.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use banger_model::{CatalogName, ImageName, KernelName};
+use banger_model::{
+    Aspect, CatalogName, Compression, DifferenceKind, ImageConfig, ImageName, ImageOrigin, KernelName,
+};
 use serde::{Deserialize, Serialize};
 
 /// An image of the store.
@@ -41,38 +42,6 @@ pub struct Image {
     pub used_by: Vec<String>,
     /// Whether VMs boot it when no image is named.
     pub default: bool,
-}
-
-/// What an image's maker says of how to run it (the OCI image specification's `config.md`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct ImageConfig {
-    /// Variables, as `NAME=VALUE`.
-    pub env: Vec<String>,
-    /// What is run.
-    pub entrypoint: Vec<String>,
-    /// Its arguments, or what is run when there is no entry point.
-    pub cmd: Vec<String>,
-    /// Who runs it, as `USER[:GROUP]`; empty for root.
-    pub user: String,
-    /// Where; empty for the user's home.
-    pub workdir: String,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-    /// Ports that it listens on, such as `80/tcp`.
-    pub exposed_ports: Vec<String>,
-    /// The signal that stops it, if it is not SIGTERM.
-    pub stop_signal: Option<String>,
-}
-
-/// Where an image was pulled from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct ImageOrigin {
-    /// The reference, in full.
-    pub reference: String,
-    /// The platform that was asked for, such as `linux/amd64`.
-    pub platform: String,
-    /// The digest that the reference had: of the index, where there is one.
-    pub digest: Option<String>,
 }
 
 /// Who the caller is to a registry. Without any of the optional fields: nobody.
@@ -169,19 +138,6 @@ pub struct ImageExport {
     pub force: bool,
 }
 
-/// How the layers of an exported image are compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// zstd; Docker reads it from version 23 on.
-    #[default]
-    Zstd,
-    /// gzip, which every tool reads.
-    Gzip,
-    /// Not at all.
-    None,
-}
-
 /// What was exported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ImageExported {
@@ -216,34 +172,6 @@ pub struct ImageDifference {
     /// What of it, when it changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aspects: Vec<Aspect>,
-}
-
-/// How a path differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DifferenceKind {
-    /// It is new.
-    Added,
-    /// It is gone, with all below it.
-    Removed,
-    /// It is not the same.
-    Changed,
-}
-
-/// What of an entry can change; its time is not looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Aspect {
-    /// A file became a directory, or the like.
-    Kind,
-    /// A file's bytes, a link's target, a device's number.
-    Content,
-    /// Permissions.
-    Mode,
-    /// User or group.
-    Owner,
-    /// Extended attributes.
-    Attributes,
 }
 
 /// An image's documents, as they came from where it was pulled.

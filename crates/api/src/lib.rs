@@ -41,9 +41,8 @@ pub use egress::{EVENT_FLOW, EVENT_GAP, EgressGap, EgressQuery, FlowVerdict, VmF
 pub use forward::{ForwardAdd, ForwardRemove, ForwardState, GuestProcess, HttpGuess, VmForward, VmPort};
 pub use helper::{HelperMember, HelperNetwork, HelperReport, HelperState};
 pub use image::{
-    Aspect, Compression, DifferenceKind, Image, ImageConfig, ImageDiff, ImageDifference, ImageExport,
-    ImageExported, ImageImport, ImageInspection, ImageOrigin, ImagePull, ImagePulled, ImageRegister,
-    ImageTag, ImageUpload, RegistryLogin,
+    Image, ImageDiff, ImageDifference, ImageExport, ImageExported, ImageImport, ImageInspection, ImagePull,
+    ImagePulled, ImageRegister, ImageTag, ImageUpload, RegistryLogin,
 };
 pub use kernel::{Kernel, KernelFiles, KernelImport, KernelSource};
 pub use paths::{Paths, PathsError};

@@ -141,7 +141,7 @@ pub struct TrustRevoke {
 pub struct WishedImage {
     /// As the file has it: a name here, or where a registry has it.
     pub text: String,
-    /// The reference in full, as [`crate::ImageOrigin`] has it.
+    /// The reference in full, as [`banger_model::ImageOrigin`] has it.
     pub reference: String,
     /// What it is called here.
     #[schema(value_type = String)]

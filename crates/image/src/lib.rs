@@ -36,13 +36,13 @@ pub use budget::Exceeded;
 pub use error::Error;
 pub use facts::Facts;
 pub use images::{
-    Aspect, Committing, Compression, Difference, DifferenceKind, Exported, ImageRecord, ImageStore,
-    ImagesPruned, ImportOptions, Layer, LayerKind, Origin, Pull, Pulled, flatten,
+    Committing, Difference, Exported, ImageRecord, ImageStore, ImagesPruned, ImportOptions, Layer, LayerKind,
+    Pull, Pulled, flatten,
 };
 pub use import::ImportSource;
 pub use kernel::{KernelOptions, KernelRecord, KernelStore, Source};
 pub use oci::{
-    Answer as RegistryAnswer, Error as PullError, ImageConfig, Platform, PullOptions, PullProgress,
+    Answer as RegistryAnswer, Error as PullError, Platform, PullOptions, PullProgress,
     PullSource, RegistryOptions,
 };
 pub use told::Progress;

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use banger_image::{
-    Aspect, Committing, Compression, DifferenceKind, Error, ImageRecord, ImageStore, ImportOptions,
-    ImportSource, LayerKind, Pull, PullOptions, PullSource, Pulled, flatten,
+    Committing, Error, ImageRecord, ImageStore, ImportOptions, ImportSource, LayerKind, Pull, PullOptions,
+    PullSource, Pulled, flatten,
 };
-use banger_model::ImageName;
+use banger_model::{Aspect, Compression, DifferenceKind, ImageName};
 use banger_needs::{Need, tests};
 use host::ext4::{Mounted, check};
 use host::stack::Tree;
@@ -374,8 +374,8 @@ fn a_difference_is_told_by_what_differs() {
             match difference.kind {
                 DifferenceKind::Added => format!("A {path}"),
                 DifferenceKind::Removed => format!("D {path}"),
-                DifferenceKind::Changed(aspects) => {
-                    let words = aspects.iter().map(|aspect| match aspect {
+                DifferenceKind::Changed => {
+                    let words = difference.aspects.iter().map(|aspect| match aspect {
                         Aspect::Kind => "kind",
                         Aspect::Content => "content",
                         Aspect::Mode => "mode",

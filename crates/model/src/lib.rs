@@ -8,6 +8,7 @@ mod describe;
 mod error;
 mod forward;
 mod id;
+mod image;
 mod intent;
 mod lifecycle;
 mod name;
@@ -26,6 +27,7 @@ pub use forward::{
     Forward, InvalidForward, LOOPBACK, MAX_FORWARDS, Protocol, Publish, Reverse, validate_forwards,
 };
 pub use id::{ParseVmIdError, VmId};
+pub use image::{Aspect, Compression, DifferenceKind, ImageConfig, ImageOrigin};
 pub use intent::{Finish, Intent, Left, finish};
 pub use lifecycle::{Denied, Event, Phase};
 pub use name::{CatalogName, ImageName, InvalidName, KernelName, VmName};

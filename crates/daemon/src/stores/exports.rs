@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use banger_api::{
-    Aspect, Compression, DifferenceKind, ErrorBody, ImageDifference, ImageExport, ImageExported,
-};
+use banger_api::{ErrorBody, ImageDifference, ImageExport, ImageExported};
 use banger_image as image;
 use banger_model::{Describe, ErrorCode, ImageName, body};
 use banger_request::{Reporter, blocking};
@@ -66,15 +64,15 @@ pub(super) fn export_now(
 ) -> Result<ImageExported, ErrorBody> {
     let refused = |error: image::Error| body(&error);
     let record = here.images.get(name).map_err(refused)?;
-    let compression = match request.compression {
-        Compression::Zstd => image::Compression::Zstd,
-        Compression::Gzip => image::Compression::Gzip,
-        Compression::None => image::Compression::None,
-    };
     let mut progress = progress(say, format!("exporting {name}"));
+    let ImageExport {
+        path,
+        compression,
+        force,
+    } = request;
     let exported = here
         .images
-        .export(&record, &request.path, compression, request.force, &mut progress);
+        .export(&record, &path, compression, force, &mut progress);
     let exported = exported.map_err(refused)?;
     Ok(ImageExported {
         path: exported.path,
@@ -106,24 +104,9 @@ pub(crate) async fn diff(
 
 /// A difference as clients see it.
 pub(super) fn told(difference: image::Difference) -> ImageDifference {
-    let (kind, aspects) = match difference.kind {
-        image::DifferenceKind::Added => (DifferenceKind::Added, Vec::new()),
-        image::DifferenceKind::Removed => (DifferenceKind::Removed, Vec::new()),
-        image::DifferenceKind::Changed(aspects) => (DifferenceKind::Changed, aspects),
-    };
     ImageDifference {
         path: format!("/{}", String::from_utf8_lossy(&difference.path)),
-        kind,
-        aspects: aspects.into_iter().map(aspect).collect(),
-    }
-}
-
-fn aspect(aspect: image::Aspect) -> Aspect {
-    match aspect {
-        image::Aspect::Kind => Aspect::Kind,
-        image::Aspect::Content => Aspect::Content,
-        image::Aspect::Mode => Aspect::Mode,
-        image::Aspect::Owner => Aspect::Owner,
-        image::Aspect::Attributes => Aspect::Attributes,
+        kind: difference.kind,
+        aspects: difference.aspects,
     }
 }

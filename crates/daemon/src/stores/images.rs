@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use banger_api::{
-    ErrorBody, Image, ImageConfig, ImageImport, ImageInspection, ImageOrigin, ImageRegister, ImageTag,
-    ImageUpload, KernelImport, Progress, VmCommit,
+    ErrorBody, Image, ImageImport, ImageInspection, ImageRegister, ImageTag, ImageUpload, KernelImport,
+    Progress, VmCommit,
 };
 use banger_image::{ImageRecord, KernelRecord};
 use banger_model::{Described, ImageName, KernelName, chain};
@@ -264,21 +264,8 @@ fn view(vms: &Vms, record: ImageRecord, chosen: &Chosen<ImageName>) -> Image {
         kernel: record.kernel,
         os: record.os,
         init: record.init,
-        config: record.config.map(|config| ImageConfig {
-            env: config.env,
-            entrypoint: config.entrypoint,
-            cmd: config.cmd,
-            user: config.user,
-            workdir: config.workdir,
-            labels: config.labels,
-            exposed_ports: config.exposed_ports,
-            stop_signal: config.stop_signal,
-        }),
-        origin: record.origin.map(|origin| ImageOrigin {
-            reference: origin.reference,
-            platform: origin.platform,
-            digest: origin.digest,
-        }),
+        config: record.config,
+        origin: record.origin,
         created: i64::try_from(record.created)
             .ok()
             .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use banger_model::{ImageName, KernelName};
+use banger_model::{Compression, ImageName, KernelName};
 use jiff::{SignedDuration, Timestamp};
 use minisign::SecretKey;
 use rustix::fs::{FlockOperation, flock};
@@ -16,7 +16,7 @@ use super::{Catalog, CatalogImage, CatalogKernel, Document, Error, PublicKey, Re
 use crate::digest::{Digest, Digesting};
 use crate::fetch::{Fetcher, Limits};
 use crate::files::{self, Nameless, OfFile};
-use crate::images::{Compression, export};
+use crate::images::export;
 use crate::kernel::{KernelRecord, KernelStore, arch_of};
 use crate::{ImageRecord, ImageStore};
 

@@ -2,13 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use banger_model::{ImageName, KernelName};
+use banger_model::{ImageName, ImageOrigin, KernelName};
 use tokio_util::sync::CancellationToken;
 
 use super::find::{Found, find};
 use super::{Catalog, CatalogImage, CatalogKernel, Error, pull};
 use crate::fetch::Fetcher;
-use crate::images::{Origin, Pull, Pulled};
+use crate::images::{Pull, Pulled};
 use crate::oci::{PullOptions, PullSource};
 use crate::told::Progress;
 use crate::{ImageStore, KernelStore};
@@ -80,7 +80,7 @@ pub fn pull_image(
 ) -> Result<Pulled, Error> {
     let Stores { images, kernels } = stores;
     let found = &offered.0;
-    let origin = Origin {
+    let origin = ImageOrigin {
         reference: format!("catalog:{}/{}", found.catalog.name, found.offer.name),
         platform: options.limits.platform.to_string(),
         digest: Some(format!("sha256:{}", found.offer.sha256)),

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 
+use banger_model::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use super::export::Compression;
 use crate::Error;
 use crate::digest::{Digest, Digesting};
 

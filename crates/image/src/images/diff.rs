@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use banger_ext4::Meta;
+use banger_model::{Aspect, DifferenceKind};
 
 use super::read::{Item, LayerReader};
 use super::{ImageRecord, ImageStore, Layer};
@@ -18,32 +19,8 @@ pub struct Difference {
     pub path: Vec<u8>,
     /// How it differs.
     pub kind: DifferenceKind,
-}
-
-/// How a path differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DifferenceKind {
-    /// The other image has nothing there.
-    Added,
-    /// Only the other image has something there; what was below it is not told.
-    Removed,
-    /// Both have it, with these not the same.
-    Changed(Vec<Aspect>),
-}
-
-/// What of an entry can change. Times are not looked at: whoever writes the same again changes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aspect {
-    /// A file became a directory, or the like.
-    Kind,
-    /// A file's bytes, a link's target, a device's number.
-    Content,
-    /// Permissions.
-    Mode,
-    /// User or group.
-    Owner,
-    /// Extended attributes.
-    Attributes,
+    /// What of it, when it changed.
+    pub aspects: Vec<Aspect>,
 }
 
 impl ImageStore {
@@ -56,17 +33,18 @@ impl ImageStore {
         let (new, old) = (View::of(image, &mut layers)?, View::of(other, &mut layers)?);
         let mut differences = Vec::new();
         for (path, node) in &new.paths {
-            let kind = match old.paths.get(path) {
-                None => DifferenceKind::Added,
+            let (kind, aspects) = match old.paths.get(path) {
+                None => (DifferenceKind::Added, Vec::new()),
                 Some(before) if before.place == node.place => continue,
                 Some(before) => match layers.aspects(before, node)? {
                     aspects if aspects.is_empty() => continue,
-                    aspects => DifferenceKind::Changed(aspects),
+                    aspects => (DifferenceKind::Changed, aspects),
                 },
             };
             differences.push(Difference {
                 path: path.clone(),
                 kind,
+                aspects,
             });
         }
         let mut removed: Option<Vec<u8>> = None;
@@ -77,6 +55,7 @@ impl ImageStore {
                 differences.push(Difference {
                     path: path.clone(),
                     kind: DifferenceKind::Removed,
+                    aspects: Vec::new(),
                 });
             }
         }

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use banger_ext4::{Meta, Timestamp};
+use banger_model::Compression;
 use serde_json::{Value, json};
 
 use super::blobs::{Blob, Blobs, Packer, unwritten};
@@ -21,18 +22,6 @@ use crate::told::Progress;
 use crate::told::Told;
 use crate::{Error, Platform};
 use banger_archive::{Entry, EntryKind, Writer, shown};
-
-/// How layers are compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Compression {
-    /// zstd (RFC 8878): fast and small; Docker reads it from version 23 on.
-    #[default]
-    Zstd,
-    /// gzip (RFC 1952): every tool reads it.
-    Gzip,
-    /// Not at all.
-    None,
-}
 
 /// What was exported.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -35,12 +35,12 @@ use crate::import::{self, ImportSource};
 use crate::told::Progress;
 
 pub use commit::Committing;
-pub use diff::{Aspect, Difference, DifferenceKind};
-pub use export::{Compression, Exported};
+pub use diff::Difference;
+pub use export::Exported;
 pub use flatten::flatten;
 pub use layer::{Layer, LayerKind};
 pub use pull::{Pull, Pulled};
-pub use record::{ImageRecord, ImagesPruned, ImportOptions, Origin};
+pub use record::{ImageRecord, ImagesPruned, ImportOptions};
 
 use record::{Draft, used};
 

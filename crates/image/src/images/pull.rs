@@ -5,10 +5,10 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use banger_ext4::Options;
-use banger_model::{ImageName, KernelName};
+use banger_model::{ImageName, ImageOrigin, KernelName};
 use tokio_util::sync::CancellationToken;
 
-use super::{Draft, ImageRecord, ImageStore, Origin, ROOTFS};
+use super::{Draft, ImageRecord, ImageStore, ROOTFS};
 use crate::Error;
 use crate::files::{self, OfFile};
 use crate::import::{LABEL, UUID};
@@ -73,7 +73,7 @@ impl ImageStore {
         progress: PullProgress<'_>,
         called_off: &CancellationToken,
     ) -> Result<Pulled, Error> {
-        let wanted = Origin {
+        let wanted = ImageOrigin {
             reference: pull.source.to_string(),
             platform: pull.options.platform.to_string(),
             digest: None,
@@ -94,7 +94,7 @@ impl ImageStore {
     pub(crate) fn unchanged(
         &self,
         name: &ImageName,
-        wanted: &Origin,
+        wanted: &ImageOrigin,
         force: bool,
     ) -> Result<Option<ImageRecord>, Error> {
         let here = self.known_from(name, wanted, force)?;
@@ -108,7 +108,7 @@ impl ImageStore {
     fn known_from(
         &self,
         name: &ImageName,
-        wanted: &Origin,
+        wanted: &ImageOrigin,
         force: bool,
     ) -> Result<Option<(ImageRecord, Option<String>)>, Error> {
         let Some(here) = self.read(name.as_str())?.filter(|_| !force) else {
@@ -126,7 +126,7 @@ impl ImageStore {
     pub(crate) fn fetch(
         &self,
         pull: &Pull,
-        origin: Origin,
+        origin: ImageOrigin,
         progress: PullProgress<'_>,
         called_off: &CancellationToken,
     ) -> Result<ImageRecord, Error> {
@@ -175,7 +175,7 @@ impl ImageStore {
             init: facts.init,
             managed: true,
             config: Some(described.config),
-            origin: Some(Origin {
+            origin: Some(ImageOrigin {
                 digest: origin.digest.or(described.digest),
                 ..origin
             }),

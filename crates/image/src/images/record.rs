@@ -4,11 +4,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use banger_model::{ImageName, KernelName};
+use banger_model::{ImageConfig, ImageName, ImageOrigin, KernelName};
 use serde::{Deserialize, Serialize};
 
 use super::{DISK, Layer, ROOTFS, WORK_SEED};
-use crate::oci::{ImageConfig, PullOptions};
+use crate::oci::PullOptions;
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct ImageRecord {
     pub config: Option<ImageConfig>,
     /// Where it was pulled from.
     #[serde(default)]
-    pub origin: Option<Origin>,
+    pub origin: Option<ImageOrigin>,
     /// When it was made, in seconds since the epoch.
     pub created: u64,
     /// Bytes on disk.
@@ -53,36 +53,10 @@ pub struct ImagesPruned {
     pub bytes: u64,
 }
 
-/// Where an image was pulled from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The reference, in full.
-    pub reference: String,
-    /// The platform that was asked for.
-    pub platform: String,
-    /// The digest that the reference had: of the index, where there is one.
-    pub digest: Option<String>,
-}
-
-/// How references of files of this host begin.
-const OF_FILES: [&str; 4] = ["oci:", "oci-archive:", "docker-archive:", "archive:"];
-
-impl Origin {
-    /// Whether it is a place that has the image on: a registry or a catalog. A file of this host's may be gone.
-    fn is_elsewhere(&self) -> bool {
-        !OF_FILES.iter().any(|kind| self.reference.starts_with(kind))
-    }
-
-    /// Whether both are the same image, perhaps at different times.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        self.reference == other.reference && self.platform == other.platform
-    }
-}
-
 impl ImageRecord {
     /// Whether it can be fetched again. One that was committed, built or imported may be nowhere else.
     pub fn can_be_fetched(&self) -> bool {
-        self.origin.as_ref().is_some_and(Origin::is_elsewhere)
+        self.origin.as_ref().is_some_and(ImageOrigin::is_elsewhere)
     }
 
     /// The record of an image whose managed files are in `place` now: a store may be moved.
@@ -120,7 +94,7 @@ pub(super) struct Draft {
     pub(super) os: Option<String>,
     pub(super) init: Option<String>,
     pub(super) config: Option<ImageConfig>,
-    pub(super) origin: Option<Origin>,
+    pub(super) origin: Option<ImageOrigin>,
 }
 
 impl Draft {

@@ -28,14 +28,13 @@ mod source;
 mod verified;
 mod work;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::thread;
 
 use banger_ext4::{ImageWriter, Options};
-use serde::{Deserialize, Serialize};
+use banger_model::ImageConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::{Budget, Exceeded};
@@ -102,46 +101,23 @@ impl Default for PullOptions {
 /// Is told of a layer that comes: its digest, the bytes so far, and in all. Called by several threads.
 pub type PullProgress<'a> = &'a (dyn Fn(&str, u64, u64) + Sync);
 
-/// What an image's maker says of how to run it (the specification's `config.md`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ImageConfig {
-    /// Variables, as `NAME=VALUE`.
-    pub env: Vec<String>,
-    /// What is run.
-    pub entrypoint: Vec<String>,
-    /// Its arguments, or what is run when there is no entry point.
-    pub cmd: Vec<String>,
-    /// Who runs it, as `USER[:GROUP]`; empty for root.
-    pub user: String,
-    /// Where; empty for `/`.
-    pub workdir: String,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-    /// Ports that it listens on, such as `80/tcp`.
-    pub exposed_ports: Vec<String>,
-    /// The signal that stops it, if it is not SIGTERM.
-    pub stop_signal: Option<String>,
-}
-
-impl ImageConfig {
-    fn of(resolved: &Resolved) -> Self {
-        let Some(config) = resolved.config.config() else {
-            return Self::default();
-        };
-        let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
-        let mut exposed_ports = list(config.exposed_ports());
-        exposed_ports.sort();
-        Self {
-            env: list(config.env()),
-            entrypoint: list(config.entrypoint()),
-            cmd: list(config.cmd()),
-            user: config.user().clone().unwrap_or_default(),
-            workdir: config.working_dir().clone().unwrap_or_default(),
-            labels: config.labels().clone().unwrap_or_default().into_iter().collect(),
-            exposed_ports,
-            stop_signal: config.stop_signal().clone(),
-        }
+/// What an image's configuration says of how to run it.
+fn config_of(resolved: &Resolved) -> ImageConfig {
+    let Some(config) = resolved.config.config() else {
+        return ImageConfig::default();
+    };
+    let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+    let mut exposed_ports = list(config.exposed_ports());
+    exposed_ports.sort();
+    ImageConfig {
+        env: list(config.env()),
+        entrypoint: list(config.entrypoint()),
+        cmd: list(config.cmd()),
+        user: config.user().clone().unwrap_or_default(),
+        workdir: config.working_dir().clone().unwrap_or_default(),
+        labels: config.labels().clone().unwrap_or_default().into_iter().collect(),
+        exposed_ports,
+        stop_signal: config.stop_signal().clone(),
     }
 }
 
@@ -232,7 +208,7 @@ fn bounded(resolved: &Resolved) -> Result<(), Exceeded> {
     if resolved.layers.len() > MOST_LAYERS {
         return refused("manifest", MOST_LAYERS, "layers");
     }
-    let config = ImageConfig::of(resolved);
+    let config = config_of(resolved);
     let lists = [
         &config.env,
         &config.entrypoint,
@@ -258,7 +234,7 @@ impl Found {
     pub(crate) fn described(&self) -> Described {
         Described {
             digest: self.resolved.digest.clone(),
-            config: ImageConfig::of(&self.resolved),
+            config: config_of(&self.resolved),
             manifest: self.resolved.manifest.clone(),
             configuration: self.resolved.configuration.clone(),
         }

@@ -1,7 +1,8 @@
 //! `banger image diff`
 
 use banger_api::client::Client;
-use banger_api::{Aspect, DifferenceKind, ImageDiff, ImageDifference};
+use banger_api::{ImageDiff, ImageDifference};
+use banger_model::{Aspect, DifferenceKind};
 use banger_model::{ImageName, printable};
 
 use crate::failure::Failure;

@@ -13,9 +13,9 @@ use std::path::PathBuf;
 
 use banger_api::client::Client;
 use banger_api::{
-    Image, ImageConfig, ImageImport, ImageRegister, ImageTag, ImageUpload, KernelFiles, KernelSource,
+    Image, ImageImport, ImageRegister, ImageTag, ImageUpload, KernelFiles, KernelSource,
 };
-use banger_model::{ImageName, KernelName};
+use banger_model::{ImageConfig, ImageName, KernelName};
 use bytes::Bytes;
 use clap::Subcommand;
 use tokio::sync::mpsc;
