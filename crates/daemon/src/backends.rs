@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use banger_image::KernelRecord;
+use banger_kernel::KernelRecord;
 use banger_model::{Describe, ErrorCode, VmmChoice, VmmKind};
 use banger_state::Verdict;
 use banger_vmm::Backend;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use banger_api::Paths;
-use banger_image::catalog::Catalog;
+use banger_catalog::Catalog;
 use banger_model::{CatalogName, Describe, ErrorCode};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
@@ -60,7 +60,7 @@ pub(crate) enum Error {
     InConfig { name: CatalogName, path: PathBuf },
     /// What was seen of a catalog cannot be forgotten.
     #[error(transparent)]
-    Forget(#[from] banger_image::catalog::Error),
+    Forget(#[from] banger_catalog::Error),
     /// Two with one name.
     #[error("catalog `{name}` is configured twice, with {} as the last place", .path.display())]
     Twice { name: CatalogName, path: PathBuf },

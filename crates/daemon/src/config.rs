@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use banger_api::Paths;
+use banger_catalog::{Location, PublicKey};
 use banger_dns::Upstreams;
 use banger_identity::{self as identity, FileSync};
-use banger_image::catalog::{Location, PublicKey};
-use banger_image::fetch;
 use banger_model::network::{Allow, NetMode, Subnet};
 use banger_model::{
     ByteSize, CatalogName, Describe, ErrorCode, HostSize, ImageName, KernelName, VmDefaults, VmmChoice,
@@ -306,12 +305,12 @@ fn loopback<'de, D: Deserializer<'de>>(text: D) -> Result<Option<SocketAddr>, D:
 
 impl FetchLimits {
     /// The limits, with defaults for those that are not set.
-    pub(crate) fn limits(self) -> fetch::Limits {
+    pub(crate) fn limits(self) -> banger_fetch::Limits {
         let seconds = |set: Option<NonZeroU32>, default| {
             set.map_or(default, |seconds| Duration::from_secs(seconds.get().into()))
         };
-        let default = fetch::Limits::default();
-        fetch::Limits {
+        let default = banger_fetch::Limits::default();
+        banger_fetch::Limits {
             connect: seconds(self.connect_seconds, default.connect),
             stall: seconds(self.stall_seconds, default.stall),
             attempts: self.attempts.map_or(default.attempts, NonZeroU32::get),

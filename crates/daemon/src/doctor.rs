@@ -8,7 +8,8 @@ use std::path::Path;
 
 use banger_api::{Check, CheckStatus, DoctorReport, MachineProcess, Paths};
 use banger_hostsys::programs;
-use banger_image::{ImageStore, KernelStore};
+use banger_image::ImageStore;
+use banger_kernel::KernelStore;
 use banger_model::{Describe, chain};
 use banger_vmm::firecracker::Firecracker;
 use banger_vmm::probe::{self, Kvm};

@@ -51,7 +51,7 @@ pub(crate) enum Error {
     Database(#[source] banger_state::Error),
     /// The image or kernel store.
     #[error("start the daemon")]
-    Store(#[source] banger_image::Error),
+    Store(#[source] banger_worker::StoresError),
     /// A machine's console broke.
     #[error("keep the console")]
     Console(#[source] io::Error),
@@ -217,7 +217,7 @@ impl Describe for Error {
         match self {
             Self::Place(place::Error::Running) => ErrorCode::AlreadyExists,
             Self::Database(source) => source.code(),
-            Self::Store(source) => source.kind(),
+            Self::Store(source) => source.code(),
             Self::Paths(_) | Self::Place(_) | Self::File { .. } | Self::Console(_) | Self::System(..) => {
                 ErrorCode::Host
             }

@@ -7,12 +7,11 @@ use std::path::Path;
 
 use banger_ext4::Error;
 use banger_model::ByteSize;
+use banger_store::files;
 use rustix::fs::{SeekFrom as Hole, seek};
 use rustix::io::Errno;
 
-use crate::files;
-use crate::told::Progress;
-use crate::told::Told;
+use crate::told::{Progress, Told};
 
 /// Makes an empty, sparse, writable file system of `size` in an empty file.
 ///
@@ -42,7 +41,7 @@ pub fn grow(file: &File, size: ByteSize) -> Result<(), crate::Error> {
 /// # Errors
 /// When a file cannot be read or written, or `progress` ends it.
 pub fn copy_sparse(from: &Path, to: &Path, progress: Progress<'_>) -> Result<(), crate::Error> {
-    use files::OfFile;
+    use banger_store::OfFile;
     let source = File::open(from).of("open", from)?;
     let target = files::make_file(to)?;
     if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {

@@ -1,55 +1,19 @@
-//! Why an image or a kernel could not be had.
+//! Why an image could not be had, made or read.
 
 use std::path::PathBuf;
 
-use banger_model::ErrorCode;
-
-use crate::budget::{Exceeded, exceeded};
+use banger_bounded::{Exceeded, exceeded};
+use banger_model::{Describe, ErrorCode};
 
 /// A failure of a store or an import.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing has this name.
-    #[error("there is no {kind} `{name}`")]
-    NotFound {
-        /// `image` or `kernel`.
-        kind: &'static str,
-        /// The name.
-        name: String,
-        /// The names there are.
-        present: Vec<String>,
-    },
+    /// Files, records and names of a store.
+    #[error(transparent)]
+    Store(banger_store::Error),
     /// The files of an image are gone.
     #[error("the image's files (generation {0}) are not in the store")]
     NoGeneration(String),
-    /// The name is taken.
-    #[error("{kind} `{name}` exists already")]
-    Exists {
-        /// `image` or `kernel`.
-        kind: &'static str,
-        /// The name.
-        name: String,
-    },
-    /// A file or directory.
-    #[error("{what} {}", .path.display())]
-    File {
-        /// What was done.
-        what: &'static str,
-        /// To which file.
-        path: PathBuf,
-        /// Why it failed.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A record of the store is not readable.
-    #[error("understand the record {}", .path.display())]
-    Record {
-        /// Its file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: serde_json::Error,
-    },
     /// The archive cannot be read on: truncated, damaged, or no archive.
     #[error("read the archive after {entries} entries")]
     Archive {
@@ -151,61 +115,31 @@ pub enum Error {
     /// Something else has the name of the file that is to be written.
     #[error("{} is a link, a device or something else that is no file", .0.display())]
     NoFile(PathBuf),
-    /// A relative path, which would mean another file for another process.
-    #[error("`{}` is not an absolute path", .0.display())]
-    Relative(PathBuf),
-    /// A file is not a kernel that can be booted.
-    #[error("{} is not a kernel: {fault}", .path.display())]
-    NoKernel {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        fault: String,
-    },
-    /// The kernel lacks what banger needs.
-    #[error("the kernel lacks {}", .missing.join(", "))]
-    Lacks {
-        /// Its configuration options, with why each is needed.
-        missing: Vec<String>,
-    },
-    /// The kernel has an option as a module, and the module is not there.
-    #[error("the kernel has {option} as module `{module}`, which is not among its modules")]
-    NoModule {
-        /// The option.
-        option: &'static str,
-        /// The module.
-        module: String,
-    },
-    /// A package is not what it should be.
-    #[error("read the package {}: {fault}", .path.display())]
-    Package {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        fault: &'static str,
-    },
-    /// A program of the package manager failed.
-    #[error("{program} could not {what}: {words}")]
-    Program {
-        /// The program.
-        program: &'static str,
-        /// What it was asked for.
-        what: String,
-        /// Its words.
-        words: String,
-    },
-    /// The host's kernel is not where kernels are.
-    #[error("find the running kernel: there is no {}", .0.display())]
-    NoHostKernel(PathBuf),
-    /// No file was named.
-    #[error("name a kernel: `--vmlinux` or `--vmlinuz`")]
-    NoKernelFile,
     /// A disk whose file system was not unmounted.
     #[error("the VM's disk was not unmounted when it ended")]
     NotAtRest,
     /// An image could not be pulled.
     #[error(transparent)]
-    Pull(Box<crate::oci::Error>),
+    Pull(Box<banger_oci::Error>),
+    /// A layer could not be unpacked.
+    #[error("unpack layer {number} of {of} ({digest})")]
+    Layer {
+        /// Which, from 1.
+        number: usize,
+        /// Of how many.
+        of: usize,
+        /// Its digest.
+        digest: String,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
+    /// An archive unpacks to more than it may.
+    #[error("the image unpacks to more than {0} bytes")]
+    TooLarge(u64),
+    /// A whiteout without a name.
+    #[error("the layer has the whiteout `{0}`, which names nothing")]
+    Whiteout(String),
     /// The caller does not want it any more.
     #[error("the import was cancelled")]
     Cancelled,
@@ -234,6 +168,16 @@ pub enum EntryFault {
     Kind(String),
 }
 
+impl From<banger_store::Error> for Error {
+    /// A reader that was cut short for its budget says so by the error of its file.
+    fn from(error: banger_store::Error) -> Self {
+        match error.of_file().and_then(exceeded) {
+            Some(exceeded) => exceeded.into(),
+            None => Self::Store(error),
+        }
+    }
+}
+
 impl From<banger_archive::Error> for Error {
     fn from(error: banger_archive::Error) -> Self {
         match error {
@@ -251,8 +195,8 @@ impl From<banger_archive::Error> for Error {
     }
 }
 
-impl From<crate::oci::Error> for Error {
-    fn from(error: crate::oci::Error) -> Self {
+impl From<banger_oci::Error> for Error {
+    fn from(error: banger_oci::Error) -> Self {
         Self::Pull(Box::new(error))
     }
 }
@@ -266,81 +210,74 @@ impl Error {
         }
     }
 
-    /// The kind of failure.
-    pub fn kind(&self) -> ErrorCode {
-        match self {
-            Self::NotFound { .. } | Self::NoGeneration(_) => ErrorCode::NotFound,
-            Self::Exists { .. } | Self::FileExists(_) | Self::NoFile(_) => ErrorCode::AlreadyExists,
-            Self::File { .. }
-            | Self::Record { .. }
-            | Self::Image { .. }
-            | Self::Grow { .. }
-            | Self::Export { .. } => ErrorCode::Host,
-            Self::Archive { .. }
-            | Self::Truncated { .. }
-            | Self::Empty
-            | Self::Entry { .. }
-            | Self::Write { .. }
-            | Self::TooMany(_)
-            | Self::Exceeded(_)
-            | Self::NoImage { .. }
-            | Self::ReadLayer { .. }
-            | Self::Redirected { .. }
-            | Self::Mark(_)
-            | Self::NoKernel { .. }
-            | Self::Package { .. } => ErrorCode::BadInput,
-            Self::Relative(_) | Self::NoKernelFile => ErrorCode::InvalidRequest,
-            Self::Lacks { .. } | Self::NoModule { .. } => ErrorCode::Unsupported,
-            Self::NotAtRest => ErrorCode::WrongPhase,
-            Self::Program { .. } | Self::NoHostKernel(_) => ErrorCode::Host,
-            Self::Pull(error) => error.kind(),
-            Self::Cancelled => ErrorCode::Cancelled,
-        }
-    }
-
-    /// What to do next.
-    pub fn hints(&self) -> Vec<String> {
-        let hint = match self {
-            Self::NotFound { kind, present, .. } if present.is_empty() => {
-                format!("there is none yet: `banger {kind} import --help` tells how to get one")
-            }
-            Self::NotFound { present, .. } => format!("there are: {}", present.join(", ")),
-            Self::NoGeneration(_) => {
-                "was the store moved without them? Pull or import the image again, and make the VM anew".to_owned()
-            }
-            Self::Exists { .. } => "choose another name, or replace it with `--force`".to_owned(),
-            Self::Truncated { .. } | Self::Archive { .. } => {
-                "make the archive again; if it came through a pipe, look at what its maker said".to_owned()
-            }
-            Self::Empty => "was its maker given anything to pack?".to_owned(),
+    /// The kind of failure, and what to do next.
+    fn told(&self) -> (ErrorCode, Vec<String>) {
+        let (code, hint) = match self {
+            Self::Store(error) => return (error.code(), error.hints()),
+            Self::Pull(error) => return (error.code(), error.hints()),
+            Self::Layer { source, .. } => return source.told(),
+            Self::TooLarge(_) => (
+                ErrorCode::BadInput,
+                "raise `max_size` below `[pull]` in the configuration if it is meant",
+            ),
+            Self::Exceeded(exceeded) => return (exceeded.code(), exceeded.hints()),
+            Self::NoGeneration(_) => (
+                ErrorCode::NotFound,
+                "was the store moved without them? Pull or import the image again, and make the VM anew",
+            ),
+            Self::Archive { .. } | Self::Truncated { .. } => (
+                ErrorCode::BadInput,
+                "make the archive again; if it came through a pipe, look at what its maker said",
+            ),
+            Self::Empty => (ErrorCode::BadInput, "was its maker given anything to pack?"),
             Self::Entry {
                 fault: EntryFault::Absolute,
                 ..
-            } => "pack it with relative paths: `tar -C DIR -c .`".to_owned(),
-            Self::NoImage { .. } => "`image register` takes ext4; a tar or directory goes to `image import`".to_owned(),
-            Self::Lacks { .. } => {
-                "take a kernel with these, such as `banger kernel import debian --package linux-image-cloud-amd64`"
-                    .to_owned()
+            } => (
+                ErrorCode::BadInput,
+                "pack it with relative paths: `tar -C DIR -c .`",
+            ),
+            Self::TooMany(_) => (
+                ErrorCode::BadInput,
+                "raise `max_entries` below `[pull]` in the configuration if it is meant",
+            ),
+            Self::NoImage { .. } => (
+                ErrorCode::BadInput,
+                "`image register` takes ext4; a tar or directory goes to `image import`",
+            ),
+            Self::Redirected { .. } => (
+                ErrorCode::BadInput,
+                "make the VM again with this version of banger, whose guests keep what they move whole",
+            ),
+            Self::Entry { .. }
+            | Self::Write { .. }
+            | Self::ReadLayer { .. }
+            | Self::Mark(_)
+            | Self::Whiteout(_) => return (ErrorCode::BadInput, Vec::new()),
+            Self::FileExists(_) => (
+                ErrorCode::AlreadyExists,
+                "choose another file, or replace it with `--force`",
+            ),
+            Self::NoFile(_) => (
+                ErrorCode::AlreadyExists,
+                "name a file, or `-o -` for standard output",
+            ),
+            Self::Image { .. } | Self::Grow { .. } | Self::Export { .. } => {
+                return (ErrorCode::Host, Vec::new());
             }
-            Self::NoModule { .. } => "name its modules with `--modules /lib/modules/VERSION`".to_owned(),
-            Self::Program { program, .. } if program.starts_with("apt") => {
-                "refresh the package lists: `sudo apt-get update`".to_owned()
-            }
-            Self::NoHostKernel(_) => {
-                "import a package instead: `banger kernel import debian --package linux-image-cloud-amd64`".to_owned()
-            }
-            Self::Pull(error) => return error.hints(),
-            Self::Exceeded(exceeded) => return exceeded.hint().into_iter().collect(),
-            Self::TooMany(_) => "raise `max_entries` below `[pull]` in the configuration if it is meant".to_owned(),
-            Self::NoFile(_) => "name a file, or `-o -` for standard output".to_owned(),
-            Self::FileExists(_) => "choose another file, or replace it with `--force`".to_owned(),
-            Self::Redirected { .. } => "make the VM again with this version of banger, whose guests keep what they move whole".to_owned(),
-            Self::Relative(_) => {
-                "give the whole path, or with a pull the `directory` that it begins at".to_owned()
-            }
-            Self::NotAtRest => "start it, and commit it while it runs".to_owned(),
-            _ => return Vec::new(),
+            Self::NotAtRest => (ErrorCode::WrongPhase, "start it, and commit it while it runs"),
+            Self::Cancelled => return (ErrorCode::Cancelled, Vec::new()),
         };
-        vec![hint]
+        (code, vec![hint.to_owned()])
+    }
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        self.told().0
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.told().1
     }
 }

@@ -3,7 +3,7 @@
 use banger_ext4::{ImageWriter, Kind};
 use serde::{Deserialize, Serialize};
 
-use crate::tree::follow;
+use crate::follow::follow;
 
 /// Longer than any os-release.
 pub(crate) const LONGEST: u64 = 64 << 10;

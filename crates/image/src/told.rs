@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::Error;
+use crate::error::Error;
 
 /// Is told the bytes of input that were read, and of how many if that is known; `Break` cancels.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>;

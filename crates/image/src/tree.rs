@@ -1,20 +1,31 @@
 //! The image being written, as an importer sees it: names are checked, links on the way are followed inside the image,
 //! and what is worth knowing is noted.
 
+use std::fs::File;
 use std::io::{Cursor, Read};
 
-use banger_ext4::{DeviceKind, ImageWriter, Kind, Landed, Meta, Segment, Stored, Way};
-
-use crate::Error;
-use crate::error::EntryFault;
-use crate::facts::{self, Facts};
 use banger_archive::{Entry, EntryKind, shown};
+use banger_ext4::{DeviceKind, ImageWriter, Kind, Landed, Meta, Options, Segment, Stored};
+
+use crate::error::EntryFault;
+use crate::error::Error;
+use crate::facts::{self, Facts};
+use crate::follow::{follow, parts};
 
 /// The most entries of an image that is not told otherwise.
 pub(crate) const MOST_ENTRIES: u64 = 20_000_000;
 
-/// How many symbolic links are followed on the way to one entry, as Linux does (path_resolution(7)).
-const MAX_LINKS: u32 = 40;
+/// The label of images, and their UUID: fixed, so that the same input gives the same bytes.
+const LABEL: &str = "banger-image";
+const UUID: [u8; 16] = *b"banger\x80\x01\x80image\0\x01";
+
+/// Begins an image in an empty file.
+pub(crate) fn begin(file: File) -> Result<ImageWriter, Error> {
+    ImageWriter::create(file, Options::new(LABEL, UUID)).map_err(|source| Error::Image {
+        what: "begin",
+        source,
+    })
+}
 
 /// The image with its names.
 pub(crate) struct Tree {
@@ -284,43 +295,4 @@ fn literal(name: &[u8]) -> Result<Vec<u8>, Error> {
         });
     }
     Ok(parts.join(&b'/'))
-}
-
-fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    path.split(|&byte| byte == b'/')
-        .filter(|part| !part.is_empty() && *part != b".")
-}
-
-/// The directory that `path` leads to. A directory that does not exist yet is where its name says.
-pub(crate) fn follow(writer: &ImageWriter, path: &[&[u8]]) -> Result<Vec<u8>, EntryFault> {
-    let mut ahead: Vec<Vec<u8>> = path.iter().rev().map(|part| part.to_vec()).collect();
-    let mut at: Vec<Vec<u8>> = Vec::new();
-    let mut way = Way::new(writer);
-    let mut links = 0;
-    while let Some(part) = ahead.pop() {
-        if part == b".." {
-            // Above the image's root there is the root.
-            at.pop();
-            way.leave();
-            continue;
-        }
-        let kind = way.enter(&part);
-        at.push(part);
-        if kind != Some(Kind::Symlink) {
-            continue;
-        }
-        links += 1;
-        let target = way
-            .link_target()
-            .filter(|_| links <= MAX_LINKS)
-            .ok_or(EntryFault::Lost)?;
-        at.pop();
-        way.leave();
-        if target.first() == Some(&b'/') {
-            at.clear();
-            way.restart();
-        }
-        ahead.extend(parts(target).rev().map(<[u8]>::to_vec));
-    }
-    Ok(at.join(&b'/'))
 }

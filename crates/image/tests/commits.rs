@@ -11,10 +11,11 @@ use std::process::{Command, ExitCode};
 
 use banger_image::{
     Committing, Error, ImageRecord, ImageStore, ImportOptions, ImportSource, LayerKind, Pull, PullOptions,
-    PullSource, Pulled, flatten,
+    Pulled, flatten,
 };
 use banger_model::{Aspect, Compression, DifferenceKind, ImageName};
 use banger_needs::{Need, tests};
+use banger_oci::PullSource;
 use host::ext4::{Mounted, check};
 use host::stack::Tree;
 use host::{CAPABILITY, acl, assert_same, shown};

@@ -182,7 +182,7 @@ fn of_two_imports_of_one_name_one_wins_and_nothing_is_left_of_the_other() {
         outcomes
             .iter()
             .flat_map(|outcome| outcome.as_ref().err())
-            .all(|error| matches!(error, Error::Exists { .. }))
+            .all(|error| matches!(error, Error::Store(banger_store::Error::Exists { .. })))
     );
     let count = |part: &str| {
         std::fs::read_dir(dir.path().join("images").join(part))

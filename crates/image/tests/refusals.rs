@@ -6,7 +6,9 @@ mod host;
 use std::fs;
 use std::path::Path;
 
-use banger_image::{Error, ImageStore, Pull, PullOptions, PullSource};
+use banger_image::{Error, ImageStore, Pull, PullOptions};
+use banger_model::Describe;
+use banger_oci::PullSource;
 use tokio_util::sync::CancellationToken;
 
 use host::layers::{Described, Entry, Layout, Packing, sha256, tar};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use banger_image::fetch::Limits;
-use banger_image::{Error, ImageStore, Pull, PullOptions, RegistryOptions};
+use banger_image::{Error, ImageStore, Pull, PullOptions};
+use banger_oci::{Limits, RegistryOptions};
 use host::layers::{Described, Entry, Packing, sha256, tar};
 use tokio_util::sync::CancellationToken;
 

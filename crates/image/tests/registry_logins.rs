@@ -7,7 +7,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
-use banger_image::{Error, ImageStore, Login, Pull, PullOptions, Pulled, RegistryOptions};
+use banger_image::{Error, ImageStore, Pull, PullOptions, Pulled};
+use banger_oci::{Login, RegistryOptions};
 use host::layers::{Described, Entry, Packing, sha256, tar};
 use tokio_util::sync::CancellationToken;
 

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use banger_api::{ImageExport, ImageImport, ImagePull, ImageUpload, KernelImport, KernelPull};
-use banger_image::{ImageRecord, KernelRecord, Layer, PullSource};
+use banger_image::{ImageRecord, Layer};
+use banger_kernel::KernelRecord;
 use banger_model::ImageName;
+use banger_oci::PullSource;
 use serde::{Deserialize, Serialize};
 
 /// Work on what a foreign side made.

@@ -20,5 +20,5 @@ mod workers;
 
 pub use child::{Answer, Listing, Perform, serve};
 pub use job::{Job, PulledImage, PulledKernel};
-pub use stores::Stores;
+pub use stores::{Stores, StoresError};
 pub use workers::Workers;

@@ -1,7 +1,9 @@
 //! Where images and kernels are kept.
 
 use banger_api::Paths;
-use banger_image::{ImageStore, KernelStore};
+use banger_image::ImageStore;
+use banger_kernel::KernelStore;
+use banger_model::{Describe, ErrorCode};
 
 /// Where things are, for a job and for who has it done.
 #[derive(Debug, Clone)]
@@ -14,12 +16,39 @@ pub struct Stores {
     pub kernels: KernelStore,
 }
 
+/// The stores cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoresError {
+    /// That of images.
+    #[error(transparent)]
+    Images(#[from] banger_image::Error),
+    /// That of kernels.
+    #[error(transparent)]
+    Kernels(#[from] banger_kernel::Error),
+}
+
+impl Describe for StoresError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Images(source) => source.code(),
+            Self::Kernels(source) => source.code(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Images(source) => source.hints(),
+            Self::Kernels(source) => source.hints(),
+        }
+    }
+}
+
 impl Stores {
     /// Opens the stores at these paths; several processes may.
     ///
     /// # Errors
     /// When their directories cannot be made.
-    pub fn open(paths: Paths) -> Result<Self, banger_image::Error> {
+    pub fn open(paths: Paths) -> Result<Self, StoresError> {
         Ok(Self {
             images: ImageStore::open(&paths.data)?,
             kernels: KernelStore::open(&paths.data, &paths.cache)?,

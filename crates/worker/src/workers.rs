@@ -4,7 +4,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use banger_confined::{Child, Error};
-use banger_image::{ImageStore, KernelStore};
+use banger_image::ImageStore;
+use banger_kernel::KernelStore;
 use banger_model::{ErrorBody, body};
 use banger_request::Reporter;
 use bytes::Bytes;

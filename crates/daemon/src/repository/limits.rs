@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use banger_api::{WishedImage, Wishes};
-use banger_image::PullSource;
 use banger_model::network::{Allow, is_refused};
+use banger_oci::PullSource;
 
 use super::{Error, Stated};
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use banger_api::{AvailableImage, AvailableImages, CatalogFailure, CatalogImage, ErrorBody, Presence};
-use banger_image::{ImageRecord, catalog};
+use banger_catalog as catalog;
+use banger_image::ImageRecord;
 use banger_model::body;
 use banger_request::blocking;
 
@@ -18,7 +19,7 @@ pub(crate) async fn list(vms: &Arc<Vms>) -> Result<AvailableImages, ErrorBody> {
 }
 
 fn available(context: &Context) -> Result<AvailableImages, Error> {
-    let here = context.images.list().map_err(catalog::Error::Store)?;
+    let here = context.images.list().map_err(catalog::Error::Image)?;
     let fetcher = fetcher(&context.paths)?;
     let mut all = AvailableImages {
         images: Vec::new(),

@@ -7,8 +7,9 @@ use banger_api::{
     AvailableKernel, AvailableKernels, Catalog, CatalogAdd, CatalogFailure, CatalogKernel, ErrorBody,
     ImagePublish, KernelPublish, KernelPull, KernelPulled, Paths, Presence, Progress, Published, SigningKey,
 };
-use banger_image::fetch::Fetcher;
-use banger_image::{KernelRecord, catalog};
+use banger_catalog as catalog;
+use banger_fetch::Fetcher;
+use banger_kernel::KernelRecord;
 use banger_model::{CatalogName, Describe, Described, ErrorCode, body};
 use banger_request::{Reporter, blocking};
 use banger_worker::{Job, PulledKernel, Stores};
@@ -95,7 +96,7 @@ pub(crate) async fn kernels(vms: &Arc<Vms>) -> Result<AvailableKernels, ErrorBod
 }
 
 fn available(context: &Context, left: CancellationToken) -> Result<AvailableKernels, Error> {
-    let here = context.kernels.list().map_err(catalog::Error::Store)?;
+    let here = context.kernels.list().map_err(catalog::Error::Kernel)?;
     let fetcher = fetcher(&context.paths)?.until(left);
     let mut all = AvailableKernels {
         kernels: Vec::new(),
@@ -169,10 +170,14 @@ pub(super) fn pull_now(
     };
     let fetcher = fetcher(&here.paths)?.until(left.clone());
     let mut note = |text: &str| say.note(text);
-    let pulled = here
-        .kernels
-        .pull(&from, &options, &fetcher, &mut progress, &mut note)?;
-    Ok(pulled)
+    Ok(catalog::pull_kernel(
+        &here.kernels,
+        &from,
+        &options,
+        &fetcher,
+        &mut progress,
+        &mut note,
+    )?)
 }
 
 /// What is published.

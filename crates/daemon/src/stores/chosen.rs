@@ -25,7 +25,7 @@ impl Chosen<ImageName> {
 }
 
 impl Chosen<KernelName> {
-    pub(super) fn kernel(context: &Context) -> Result<Self, banger_image::Error> {
+    pub(super) fn kernel(context: &Context) -> Result<Self, banger_kernel::Error> {
         let configured = context.config().ok().and_then(|config| config.default_kernel);
         configured
             .map_or_else(|| context.kernels.default(), |name| Ok(Some(name)))
@@ -43,9 +43,12 @@ impl<N: PartialEq> Chosen<N> {
 /// Why a default cannot be set.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CannotChoose {
-    /// The store refused.
+    /// The store of images refused.
     #[error(transparent)]
-    Store(#[from] banger_image::Error),
+    Images(#[from] banger_image::Error),
+    /// The store of kernels refused.
+    #[error(transparent)]
+    Kernels(#[from] banger_kernel::Error),
     /// The user's configuration goes first.
     #[error("{key} in config.toml is {configured}, which goes before what is set by a command")]
     Configured {
@@ -59,14 +62,16 @@ pub(super) enum CannotChoose {
 impl Describe for CannotChoose {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Store(source) => source.code(),
+            Self::Images(source) => source.code(),
+            Self::Kernels(source) => source.code(),
             Self::Configured { .. } => ErrorCode::InvalidRequest,
         }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Store(source) => Describe::hints(source),
+            Self::Images(source) => source.hints(),
+            Self::Kernels(source) => source.hints(),
             Self::Configured { key, .. } => vec![format!("change {key} in config.toml, or remove it")],
         }
     }

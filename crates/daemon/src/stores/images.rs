@@ -9,7 +9,8 @@ use banger_api::{
     ErrorBody, Image, ImageImport, ImageInspection, ImageRegister, ImageTag, ImageUpload, KernelImport,
     Progress, VmCommit,
 };
-use banger_image::{ImageRecord, KernelRecord};
+use banger_image::ImageRecord;
+use banger_kernel::KernelRecord;
 use banger_model::{Described, ImageName, KernelName, chain};
 use banger_request::{Reporter, blocking};
 use banger_worker::Job;

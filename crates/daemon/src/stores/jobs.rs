@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 
 use banger_api::{ErrorBody, ImageImport, Progress};
-use banger_image::{ImageRecord, ImportOptions, ImportSource, Pulled, catalog, flatten};
+use banger_catalog as catalog;
+use banger_image::{ImageRecord, ImportOptions, ImportSource, Pulled, flatten};
 use banger_model::{ImageName, KernelName, body};
 use banger_request::Reporter;
 use banger_worker::{Answer, Job, PulledImage, PulledKernel, Stores};

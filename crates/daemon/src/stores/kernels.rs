@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use banger_api::{ErrorBody, Kernel, KernelImport, KernelSource};
-use banger_image::{KernelOptions, KernelRecord, Source};
+use banger_kernel::{KernelOptions, KernelRecord, Source};
 use banger_model::{Described, KernelName};
 use banger_request::{Reporter, blocking};
 use banger_worker::{Job, Stores};
@@ -19,7 +19,7 @@ pub(crate) async fn list(vms: &Arc<Vms>) -> Result<Vec<Kernel>, ErrorBody> {
         let records = vms.context().kernels.list()?;
         let chosen = Chosen::kernel(vms.context())?;
         let kernels = records.into_iter().map(|record| view(&vms, record, &chosen));
-        Ok::<_, banger_image::Error>(kernels.collect())
+        Ok::<_, banger_kernel::Error>(kernels.collect())
     })
     .await
 }
@@ -30,7 +30,7 @@ pub(crate) async fn show(vms: &Arc<Vms>, name: KernelName) -> Result<Kernel, Err
     blocking("reading a kernel", move || {
         let record = vms.context().kernels.get(&name)?;
         let chosen = Chosen::kernel(vms.context())?;
-        Ok::<_, banger_image::Error>(view(&vms, record, &chosen))
+        Ok::<_, banger_kernel::Error>(view(&vms, record, &chosen))
     })
     .await
 }
@@ -70,7 +70,7 @@ pub(super) fn import_now(
     here: &Stores,
     request: KernelImport,
     say: &Reporter,
-) -> Result<KernelRecord, banger_image::Error> {
+) -> Result<KernelRecord, banger_kernel::Error> {
     let options = KernelOptions {
         append: request.append,
         max_vcpus: request.max_vcpus,

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress, RegistryLogin};
-use banger_image::catalog::{self, ImagePullOptions, Offered};
-use banger_image::{Login, Pull, PullOptions, PullSource, Pulled, RegistryOptions};
+use banger_catalog::{self as catalog, ImagePullOptions, Offered};
+use banger_image::{Pull, PullOptions, Pulled};
 use banger_model::{CatalogName, Describe, Described, ErrorCode, ImageName, body};
+use banger_oci::{Login, Platform, PullSource, RegistryOptions};
 use banger_request::Reporter;
 use banger_worker::{Job, PulledImage, Stores};
 use tokio_util::sync::CancellationToken;
@@ -189,7 +190,7 @@ impl Wanted {
         Ok(here
             .images
             .pull(&pull, &each, left)
-            .map_err(catalog::Error::Store)?)
+            .map_err(catalog::Error::Image)?)
     }
 }
 
@@ -234,7 +235,7 @@ pub(super) fn limits(config: &Config) -> PullOptions {
 
 /// What the request asks for, with what the configuration says of the registry.
 fn understand(request: ImagePull, source: Option<PullSource>, config: &Config) -> Result<Pull, ErrorBody> {
-    let refused = |error: banger_image::PullError| body(&banger_image::Error::from(error));
+    let refused = |error: banger_oci::Error| body(&error);
     // The daemon's own directory is no client's.
     let absolute = |path: PathBuf| {
         let path = match &request.directory {
@@ -243,7 +244,7 @@ fn understand(request: ImagePull, source: Option<PullSource>, config: &Config) -
         };
         match path.is_absolute() {
             true => Ok(path),
-            false => Err(body(&banger_image::Error::Relative(path))),
+            false => Err(body(&banger_store::Error::Relative(path))),
         }
     };
     let source = source.map_or_else(|| request.reference.parse().map_err(refused), Ok)?;
@@ -257,7 +258,7 @@ fn understand(request: ImagePull, source: Option<PullSource>, config: &Config) -
     };
     let platform = match request.platform {
         Some(platform) => platform.parse().map_err(refused)?,
-        None => banger_image::Platform::default(),
+        None => Platform::default(),
     };
     let known = match &source {
         PullSource::Registry(reference) => config.registry.get(reference.registry()).cloned(),

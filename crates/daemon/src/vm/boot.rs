@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use banger_image::KernelRecord;
+use banger_kernel::KernelRecord;
 use banger_model::{VmmKind, WaitFor, chain};
 use banger_request::Reporter;
 use banger_state::Verdict;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use banger_image::KernelRecord;
+use banger_kernel::KernelRecord;
 use banger_vmm::Backend;
 use tokio::sync::oneshot;
 

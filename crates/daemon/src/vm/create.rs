@@ -202,7 +202,7 @@ impl Context {
         if let Some(name) = named {
             return self.kernel(&name).map(|kernel| kernel.name);
         }
-        let store = |source| Error::Store {
+        let store = |source| Error::Kernel {
             what: "the kernel",
             source,
         };

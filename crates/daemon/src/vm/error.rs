@@ -108,12 +108,19 @@ pub(crate) enum Error {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// The image or kernel store failed.
+    /// An image, or their store.
     #[error("prepare {what}")]
     Store {
         what: &'static str,
         #[source]
         source: banger_image::Error,
+    },
+    /// A kernel, or their store.
+    #[error("prepare {what}")]
+    Kernel {
+        what: &'static str,
+        #[source]
+        source: banger_kernel::Error,
     },
     /// Its disk was written to while it was copied.
     #[error("VM `{0}` changed while its disk was copied")]
@@ -275,7 +282,8 @@ impl Describe for Error {
             | Self::NoDefault { .. }
             | Self::NoFreeName => ErrorCode::InvalidRequest,
             Self::Network { source, .. } | Self::Detach(source) => source.code(),
-            Self::Store { source, .. } => source.kind(),
+            Self::Store { source, .. } => source.code(),
+            Self::Kernel { source, .. } => source.code(),
             Self::Unsupported { .. } => ErrorCode::Unsupported,
             Self::Backend(source) => source.code(),
             Self::Database { source, .. } | Self::Forget(source) => source.code(),

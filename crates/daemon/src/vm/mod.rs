@@ -38,13 +38,14 @@ use std::time::{Duration, Instant};
 
 use banger_api::{self as api, ErrorBody, ForwardAdd, ForwardRemove, Paths, VmSet};
 use banger_forward::Table;
-use banger_image::{ImageStore, KernelRecord, KernelStore};
+use banger_image::ImageStore;
+use banger_kernel::{KernelRecord, KernelStore};
 use banger_model::network::{Policy, Rules};
 use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor, body, chain};
 use banger_request::Reporter;
 use banger_state::Database;
-use tokio::sync::{mpsc, oneshot, watch};
 use banger_worker::Workers;
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use self::boot::Start;
 pub(crate) use self::carried::Carried;
@@ -125,7 +126,7 @@ impl Context {
     }
 
     fn kernel(&self, name: &KernelName) -> Result<KernelRecord, Error> {
-        self.kernels.get(name).map_err(|source| Error::Store {
+        self.kernels.get(name).map_err(|source| Error::Kernel {
             what: "the kernel",
             source,
         })

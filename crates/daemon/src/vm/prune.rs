@@ -16,23 +16,28 @@ pub(crate) enum PruneError {
     /// Without the configuration it is not known which image or kernel is the default one.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// The store refused.
+    /// The store of images refused.
     #[error(transparent)]
-    Store(#[from] banger_image::Error),
+    Images(#[from] banger_image::Error),
+    /// The store of kernels refused.
+    #[error(transparent)]
+    Kernels(#[from] banger_kernel::Error),
 }
 
 impl Describe for PruneError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Config(source) => source.code(),
-            Self::Store(source) => Describe::code(source),
+            Self::Images(source) => source.code(),
+            Self::Kernels(source) => source.code(),
         }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Config(source) => source.hints(),
-            Self::Store(source) => Describe::hints(source),
+            Self::Images(source) => source.hints(),
+            Self::Kernels(source) => source.hints(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How a VM is stored.
 
-use banger_image::ImageConfig;
+use banger_model::ImageConfig;
 use banger_vmm::MachineRecord;
 use serde::{Deserialize, Serialize};
 

@@ -9,10 +9,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{AUFS_LINKED, Change, Changes};
-use crate::Error;
-use crate::tree::Tree;
 use banger_archive::{Entry, EntryKind};
+
+use super::change::{AUFS_LINKED, Change, Changes};
+use crate::error::Error;
+use crate::tree::Tree;
 
 /// Makes a layer's changes. Its lane has been joined.
 pub(crate) fn add(tree: &mut Tree, layer: Changes) -> Result<(), Error> {

@@ -9,11 +9,11 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use banger_ext4::{DeviceKind, Meta, Segment, Timestamp, Xattr};
+use banger_store::OfFile;
 use rustix::fs::{SeekFrom as Hole, major, minor, seek};
 
-use crate::Error;
 use crate::changes::without_overlay;
-use crate::files::OfFile;
+use crate::error::Error;
 use crate::told::Progress;
 use crate::tree::Tree;
 

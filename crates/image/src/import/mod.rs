@@ -7,17 +7,16 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use banger_ext4::{ImageWriter, Options};
+use banger_bounded::{Budget, Checked, decompressed};
+use banger_store::OfFile;
 
-use crate::Error;
-use crate::budget::{Budget, Metadata};
 use crate::changes::without_overlay;
-use crate::compression::{Checked, decompressed};
+use crate::error::Error;
 use crate::facts::Facts;
-use crate::files::OfFile;
-use crate::oci::PullOptions;
+use crate::metadata::Metadata;
+use crate::options::PullOptions;
 use crate::told::Progress;
-use crate::tree::{MOST_ENTRIES, Tree};
+use crate::tree::{self, MOST_ENTRIES, Tree};
 
 /// Where an image comes from.
 pub enum ImportSource<'a> {
@@ -29,10 +28,6 @@ pub enum ImportSource<'a> {
     Stream(&'a mut (dyn Read + Send)),
 }
 
-/// The label of images, and their UUID: fixed, so that the same input gives the same bytes.
-pub(crate) const LABEL: &str = "banger-image";
-pub(crate) const UUID: [u8; 16] = *b"banger\x80\x01\x80image\0\x01";
-
 /// Writes an image of `source` into an empty file.
 pub(crate) fn into_image(
     file: File,
@@ -40,12 +35,7 @@ pub(crate) fn into_image(
     limits: &PullOptions,
     progress: Progress<'_>,
 ) -> Result<Facts, Error> {
-    let options = Options::new(LABEL, UUID);
-    let writer = ImageWriter::create(file, options).map_err(|source| Error::Image {
-        what: "begin",
-        source,
-    })?;
-    let mut tree = Tree::new(writer, MOST_ENTRIES.max(limits.most_entries));
+    let mut tree = Tree::new(tree::begin(file)?, MOST_ENTRIES.max(limits.most_entries));
     match source {
         ImportSource::Directory(path) => directory::add(&mut tree, path, progress)?,
         ImportSource::File(path) => {

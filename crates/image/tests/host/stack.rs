@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use banger_image::{ImageStore, Pull, PullOptions, PullSource, Pulled};
+use banger_image::{ImageStore, Pull, PullOptions, Pulled};
+use banger_oci::PullSource;
 use tokio_util::sync::CancellationToken;
 
 use super::ext4::{Mounted, check};

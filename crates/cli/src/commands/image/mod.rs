@@ -12,9 +12,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use banger_api::client::Client;
-use banger_api::{
-    Image, ImageImport, ImageRegister, ImageTag, ImageUpload, KernelFiles, KernelSource,
-};
+use banger_api::{Image, ImageImport, ImageRegister, ImageTag, ImageUpload, KernelFiles, KernelSource};
 use banger_model::{ImageConfig, ImageName, KernelName};
 use bytes::Bytes;
 use clap::Subcommand;

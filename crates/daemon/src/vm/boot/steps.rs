@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use banger_guest_link::{Knock, KnockError};
 use banger_hostsys::programs;
 use banger_identity::{self as identity, git_identity};
-use banger_image::{KernelRecord, Layer, initrd};
+use banger_image::Layer;
+use banger_kernel::{KernelRecord, initrd};
 use banger_model::{Stage, chain};
 use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
 
@@ -164,7 +165,7 @@ impl Steps<'_> {
         tokio::task::spawn_blocking(move || initrd::build(&kernel, &agent, &cache))
             .await
             .map_err(|_| Error::Defect("making the initrd panicked"))?
-            .map_err(|source| Error::Store {
+            .map_err(|source| Error::Kernel {
                 what: "the initrd",
                 source,
             })

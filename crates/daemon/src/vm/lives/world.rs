@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use banger_api::{Paths, VmCreate};
-use banger_image::{
-    ImageStore, ImportOptions, ImportSource, KernelOptions, KernelStore, PullOptions, Source,
-};
+use banger_image::{ImageStore, ImportOptions, ImportSource, PullOptions};
+use banger_kernel::{KernelOptions, KernelStore, Source};
 use banger_model::Phase;
 use banger_model::network::NetMode;
 use banger_request::Reporter;

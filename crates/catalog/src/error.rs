@@ -1,0 +1,336 @@
+//! Why something of a catalog could not be had or made.
+
+use std::path::PathBuf;
+
+use banger_model::{Describe, ErrorCode};
+use banger_store::Digest;
+
+use crate::document::DocumentFault;
+use crate::fault::Fault;
+
+/// A failure with a catalog.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No catalog is configured.
+    #[error("no catalog is configured")]
+    NoCatalogs,
+    /// A file could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] banger_fetch::Error),
+    /// A file of this host.
+    #[error(transparent)]
+    File(#[from] banger_store::Error),
+    /// A kernel, or their store.
+    #[error(transparent)]
+    Kernel(#[from] banger_kernel::Error),
+    /// An image, or their store.
+    #[error(transparent)]
+    Image(#[from] banger_image::Error),
+    /// Nobody wants it any more.
+    #[error("the import was cancelled")]
+    Cancelled,
+    /// There is no document.
+    #[error("catalog `{catalog}` is not there: there is no {place}")]
+    NoDocument {
+        /// Its name.
+        catalog: String,
+        /// Where it should be.
+        place: String,
+    },
+    /// Nobody vouches for the document.
+    #[error("catalog `{catalog}` is not signed: there is no {place}")]
+    Unsigned {
+        /// Its name.
+        catalog: String,
+        /// Where the signature should be.
+        place: String,
+    },
+    /// Somebody else vouches for it.
+    #[error("catalog `{catalog}` is signed by key {by}, and not by the configured key {configured}")]
+    OtherKey {
+        /// Its name.
+        catalog: String,
+        /// The number of the key that signed.
+        by: String,
+        /// The number of the key that should have.
+        configured: String,
+    },
+    /// The signature is no signature, or of other bytes.
+    #[error("the signature of catalog `{catalog}` is not valid")]
+    Signature {
+        /// Its name.
+        catalog: String,
+        /// Why.
+        #[source]
+        source: minisign::PError,
+    },
+    /// What was signed is no document.
+    #[error("understand catalog `{catalog}`")]
+    Document {
+        /// Its name.
+        catalog: String,
+        /// Why.
+        #[source]
+        source: DocumentFault,
+    },
+    /// Its publisher has made a newer one.
+    #[error(
+        "catalog `{catalog}` has the serial {serial}, and {seen} was seen before: it is an old state of it"
+    )]
+    RolledBack {
+        /// Its name.
+        catalog: String,
+        /// As it is now.
+        serial: u64,
+        /// The highest that was seen.
+        seen: u64,
+    },
+    /// Nobody vouches for it any more.
+    #[error("catalog `{catalog}` was valid until {expires}")]
+    Expired {
+        /// Its name.
+        catalog: String,
+        /// Until when.
+        expires: jiff::Timestamp,
+    },
+    /// No catalog has one of this name.
+    #[error("there is no {kind} `{name}` in {}", .catalogs.join(", "))]
+    NotOffered {
+        /// `kernel` or `image`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The catalogs that were asked.
+        catalogs: Vec<String>,
+        /// What they have of the kind.
+        present: Vec<String>,
+    },
+    /// It is not for this machine.
+    #[error("{kind} `{name}` of catalog `{catalog}` is for {}, and this host is {host}", .for_machines.join(", "))]
+    OtherMachine {
+        /// `kernel` or `image`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The catalog.
+        catalog: String,
+        /// What it is for.
+        for_machines: Vec<String>,
+        /// What this is.
+        host: &'static str,
+    },
+    /// Several catalogs have one.
+    #[error("{kind} `{name}` is in several catalogs: {}", .catalogs.join(", "))]
+    Ambiguous {
+        /// `kernel` or `image`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The catalogs.
+        catalogs: Vec<String>,
+    },
+    /// The artifact has another length than the document says.
+    #[error("{artifact} has {} bytes and not {expected}, as its catalog says", if *.more { format!("more than {}", .bytes) } else { .bytes.to_string() })]
+    Length {
+        /// The artifact.
+        artifact: String,
+        /// Bytes that came.
+        bytes: u64,
+        /// Whether there were more to come.
+        more: bool,
+        /// Bytes that it should have.
+        expected: u64,
+    },
+    /// The artifact is not the one that the document vouches for.
+    #[error("{artifact} has the SHA-256 digest {found} and not {expected}, as its catalog says")]
+    Digest {
+        /// The artifact.
+        artifact: String,
+        /// Its digest.
+        found: Digest,
+        /// The digest it should have.
+        expected: Digest,
+    },
+    /// What is in the artifact is no kernel as the store keeps them.
+    #[error("the artifact of kernel `{name}` {fault}")]
+    Artifact {
+        /// The kernel.
+        name: String,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// The artifact cannot be read.
+    #[error("unpack the artifact of kernel `{name}`")]
+    Unpack {
+        /// The kernel.
+        name: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A kernel cannot be packed.
+    #[error("pack kernel `{name}`")]
+    Pack {
+        /// The kernel.
+        name: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An image's kernel cannot be brought along.
+    #[error("bring along kernel `{kernel}` of image `{image}`")]
+    Along {
+        /// The image.
+        image: String,
+        /// The kernel.
+        kernel: String,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
+    /// There is nothing to publish.
+    #[error("there is no {0} to publish")]
+    NothingToPublish(&'static str),
+    /// A file is no secret key that can be used.
+    #[error("use {} as secret key", .path.display())]
+    SecretKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: minisign::PError,
+    },
+    /// A key is never made in the place of another.
+    #[error("make a key pair: {} exists already", .0.display())]
+    KeyExists(PathBuf),
+    /// No key could be made, or nothing signed with it.
+    #[error("{what}")]
+    Sign {
+        /// What was done.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: minisign::PError,
+    },
+}
+
+impl Error {
+    /// Whether a catalog answered, and nobody vouches for what it said.
+    pub fn is_of_trust(&self) -> bool {
+        matches!(
+            self,
+            Self::Unsigned { .. }
+                | Self::OtherKey { .. }
+                | Self::Signature { .. }
+                | Self::Document { .. }
+                | Self::RolledBack { .. }
+                | Self::Expired { .. }
+        )
+    }
+
+    /// Whether a kernel or an image of this name is here already.
+    fn is_taken(&self) -> bool {
+        use banger_store::Error::Exists;
+        matches!(
+            self,
+            Self::Kernel(banger_kernel::Error::Store(Exists { .. }))
+                | Self::Image(banger_image::Error::Store(Exists { .. }))
+        )
+    }
+
+    /// The kind of failure, and what to do next.
+    fn told(&self) -> (ErrorCode, Vec<String>) {
+        let (code, hint) = match self {
+            Self::Fetch(source) => return (source.code(), source.hints()),
+            Self::Along { kernel, source, .. } => return (source.code(), of_kernel_along(kernel, source)),
+            taken if taken.is_taken() => (
+                ErrorCode::AlreadyExists,
+                "replace it with `--force`, or remove it first".to_owned(),
+            ),
+            Self::File(source) => return (source.code(), source.hints()),
+            Self::Kernel(source) => return (source.code(), source.hints()),
+            Self::Image(source) => return (source.code(), source.hints()),
+            Self::NoCatalogs => (
+                ErrorCode::NotFound,
+                "`banger kernel catalog add --help` shows how to add one, `banger kernel publish --help` how to make one"
+                    .to_owned(),
+            ),
+            Self::NotOffered { present, .. } if !present.is_empty() => {
+                (ErrorCode::NotFound, format!("there are: {}", present.join(", ")))
+            }
+            Self::NothingToPublish(kind) => (
+                ErrorCode::NotFound,
+                format!("get one first: `banger {kind} import --help`"),
+            ),
+            Self::NoDocument { .. } | Self::NotOffered { .. } => return (ErrorCode::NotFound, Vec::new()),
+            Self::Unsigned { .. } => (
+                ErrorCode::BadInput,
+                "banger takes nothing that is not signed: ask who hosts it for the signature".to_owned(),
+            ),
+            Self::OtherKey { .. } => (
+                ErrorCode::BadInput,
+                "if its publisher announced a new key elsewhere, remove the catalog and add it with that key".to_owned(),
+            ),
+            Self::Signature { .. } => (
+                ErrorCode::BadInput,
+                "it may have been published anew in this moment: try again; if it stays so, it was tampered with"
+                    .to_owned(),
+            ),
+            Self::RolledBack { catalog, .. } => (
+                ErrorCode::BadInput,
+                format!(
+                    "its server may be behind: try again later. If its publisher began anew: \
+                     `banger kernel catalog rm {catalog}`, then `add` it again"
+                ),
+            ),
+            Self::Expired { .. } => (
+                ErrorCode::BadInput,
+                "ask its publisher to publish it again, and check this host's clock".to_owned(),
+            ),
+            Self::Length { .. } | Self::Digest { .. } => (
+                ErrorCode::BadInput,
+                "do not use it; tell who hosts the catalog that the artifact is damaged or was tampered with".to_owned(),
+            ),
+            Self::SecretKey { .. } => (
+                ErrorCode::BadInput,
+                "it has to be one of minisign without a password (`minisign -GW`), or made with `--new-key`".to_owned(),
+            ),
+            Self::Document { .. } | Self::Artifact { .. } | Self::Unpack { .. } => {
+                return (ErrorCode::BadInput, Vec::new());
+            }
+            Self::OtherMachine { .. } => return (ErrorCode::Unsupported, Vec::new()),
+            Self::Ambiguous { .. } => (
+                ErrorCode::InvalidRequest,
+                "name one with `--catalog`".to_owned(),
+            ),
+            Self::KeyExists(_) => (
+                ErrorCode::AlreadyExists,
+                "sign with it: `--secret-key`".to_owned(),
+            ),
+            Self::Pack { .. } | Self::Sign { .. } => return (ErrorCode::Host, Vec::new()),
+            Self::Cancelled => return (ErrorCode::Cancelled, Vec::new()),
+        };
+        (code, vec![hint])
+    }
+}
+
+/// What to do when an image's kernel cannot be brought along.
+fn of_kernel_along(kernel: &str, source: &Error) -> Vec<String> {
+    let other = "or choose the kernel yourself with `--kernel-ref`";
+    if source.is_taken() {
+        return vec![format!(
+            "another kernel of that name is here: replace it with `banger kernel pull {kernel} --force`, {other}"
+        )];
+    }
+    source.hints().into_iter().chain([other.to_owned()]).collect()
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        self.told().0
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.told().1
+    }
+}

@@ -1,0 +1,341 @@
+//! Making a catalog that anybody can host: a directory of static files.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use banger_fetch::{Fetcher, Limits};
+use banger_image::{ImageRecord, ImageStore, write_archive};
+use banger_kernel::{KernelRecord, KernelStore, arch_of};
+use banger_model::{Compression, ImageName, KernelName};
+use banger_store::{Digest, Digesting, Nameless, OfFile, files};
+use jiff::{SignedDuration, Timestamp};
+use minisign::SecretKey;
+use rustix::fs::{FlockOperation, flock};
+
+use crate::artifact;
+use crate::configured::Catalog;
+use crate::document::{CatalogImage, CatalogKernel, Document};
+use crate::error::Error;
+use crate::location::{DOCUMENT, Place, RelativeLocation, SIGNATURE};
+use crate::secret::{PublishKey, secret_key};
+use crate::signature::PublicKey;
+
+/// The document of the next state, before the signature is its own.
+const NEXT: &str = ".catalog.json.next";
+
+/// How a catalog is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// The directory that is hosted, made when absent. Absolute.
+    pub dir: PathBuf,
+    /// What goes into it.
+    pub what: Publish,
+    /// What it is signed with.
+    pub key: PublishKey,
+    /// The distribution that kernels come from; else what the catalog said before, or what the host is for its own packages.
+    pub distro: Option<String>,
+    /// What they are good for; else what the catalog said before.
+    pub description: Option<String>,
+    /// Days after which users no longer take the catalog as it is now.
+    pub valid_days: u16,
+}
+
+/// What is published; all there are when no name is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Publish {
+    /// Kernels.
+    Kernels(Vec<KernelName>),
+    /// Images, with the kernels that they name.
+    Images(Vec<ImageName>),
+}
+
+/// What was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The key that users of the catalog configure.
+    pub key: PublicKey,
+    /// The kernels that were added or replaced.
+    pub kernels: Vec<CatalogKernel>,
+    /// The images that were added or replaced.
+    pub images: Vec<CatalogImage>,
+    /// Until when users take it; it has to be published again before.
+    pub expires: Timestamp,
+}
+
+/// Makes a catalog of what the stores have, or adds it to the one that is in the directory. Artifacts appear before the
+/// document that names them, each by rename; artifacts that nothing names any more stay, because somebody may be pulling
+/// them. `note` is told what goes on.
+///
+/// # Errors
+/// When there is no such kernel, image or key, the catalog that is there is not signed by this key, or files cannot be
+/// written.
+pub fn publish(
+    kernels: &KernelStore,
+    images: &ImageStore,
+    options: &PublishOptions,
+    note: &mut dyn FnMut(&str),
+) -> Result<Published, Error> {
+    let (PublishKey::Existing(key) | PublishKey::New(key)) = &options.key;
+    for path in [&options.dir, key] {
+        if !path.is_absolute() {
+            return Err(banger_store::Error::Relative(path.clone()).into());
+        }
+    }
+    let chosen = Chosen::of(kernels, images, &options.what)?;
+    let secret = secret_key(&options.key)?;
+    let key = minisign::PublicKey::from_secret_key(&secret).map_err(|source| Error::Sign {
+        what: "derive the public key",
+        source,
+    })?;
+    let key = PublicKey::new(key);
+    let dir = &options.dir;
+    make_dir(dir)?;
+    // Two at once would each leave out what the other adds.
+    let lock = File::open(dir).of("open", dir)?;
+    flock(&lock, FlockOperation::LockExclusive).of("lock", dir)?;
+    finish_interrupted(dir, &key)?;
+    let mut document = previous(dir, &key)?;
+    let mut published = Published {
+        key,
+        kernels: Vec::new(),
+        images: Vec::new(),
+        expires: Timestamp::now() + SignedDuration::from_hours(24 * i64::from(options.valid_days)),
+    };
+    let of_kernels = matches!(options.what, Publish::Kernels(_));
+    for record in &chosen.kernels {
+        note(&format!("packing kernel {}", record.name));
+        // What is said of images is not said of their kernels.
+        let said = options.description.clone().filter(|_| of_kernels);
+        let kernel = kernel(record, options, said, &document)?;
+        document.set(kernel.clone());
+        published.kernels.push(kernel);
+    }
+    for record in &chosen.images {
+        note(&format!("packing image {}", record.name));
+        let image = image(record, options, &document)?;
+        document.set(image.clone());
+        published.images.push(image);
+    }
+    let now = Timestamp::now();
+    // The time keeps the serial growing for a publisher who lost the last state.
+    let of_now = u64::try_from(now.as_second()).unwrap_or_default();
+    document.serial = of_now.max(document.serial + 1);
+    document.expires = Some(published.expires);
+    write_document(dir, &document, &secret)?;
+    Ok(published)
+}
+
+/// What is published, with what that needs.
+struct Chosen {
+    kernels: Vec<KernelRecord>,
+    images: Vec<ImageRecord>,
+}
+
+impl Chosen {
+    fn of(kernels: &KernelStore, images: &ImageStore, what: &Publish) -> Result<Self, Error> {
+        let (names, images) = match what {
+            Publish::Kernels(names) if names.is_empty() => {
+                let all = kernels.list()?.into_iter().map(|record| record.name);
+                (all.collect(), Vec::new())
+            }
+            Publish::Kernels(names) => (names.clone(), Vec::new()),
+            Publish::Images(names) => {
+                let records = match names.is_empty() {
+                    true => images.list()?,
+                    false => names
+                        .iter()
+                        .map(|name| images.get(name))
+                        .collect::<Result<_, _>>()?,
+                };
+                let mut named: Vec<KernelName> = records
+                    .iter()
+                    .filter_map(|record| record.kernel.clone())
+                    .collect();
+                named.sort();
+                named.dedup();
+                (named, records)
+            }
+        };
+        let kernels = names
+            .iter()
+            .map(|name| kernels.get(name))
+            .collect::<Result<Vec<_>, _>>()?;
+        match what {
+            Publish::Kernels(_) if kernels.is_empty() => Err(Error::NothingToPublish("kernel")),
+            Publish::Images(_) if images.is_empty() => Err(Error::NothingToPublish("image")),
+            _ => Ok(Self { kernels, images }),
+        }
+    }
+}
+
+/// What the directory's catalog has. It is signed anew, so what is in it has to be from whoever has the key.
+fn previous(dir: &Path, key: &PublicKey) -> Result<Document, Error> {
+    let path = dir.join(DOCUMENT);
+    if !path.exists() {
+        return Ok(Document::default());
+    }
+    let text = path.display().to_string();
+    let catalog = Catalog {
+        location: text
+            .parse()
+            .map_err(|_| banger_store::Error::Relative(path.clone()))?,
+        name: text,
+        key: key.clone(),
+        seen_dir: None,
+    };
+    // However old it is: who has the key continues it.
+    catalog.read_at(&Place::Path(path), &Fetcher::new(Limits::default()))
+}
+
+/// Puts a kernel's artifact into the directory.
+fn kernel(
+    record: &KernelRecord,
+    options: &PublishOptions,
+    description: Option<String>,
+    before: &Document,
+) -> Result<CatalogKernel, Error> {
+    let dir = &options.dir;
+    let mut beside = Nameless::begin(dir)?;
+    let (sha256, bytes) = artifact::pack(record, beside.file_mut())?;
+    let location = place(beside, dir, record.name.as_str(), sha256, "tar.zst")?;
+    let arch = arch_of(&record.vmlinux)?.to_owned();
+    let before: Option<&CatalogKernel> = before.offer(record.name.as_str(), &arch);
+    let distro = options.distro.clone();
+    Ok(CatalogKernel {
+        name: record.name.clone(),
+        distro: distro
+            .or_else(|| before.and_then(|kernel| kernel.distro.clone()))
+            .or_else(|| distro_of(record)),
+        arch,
+        version: record.version.clone(),
+        location,
+        sha256,
+        bytes,
+        description: description.or_else(|| before.and_then(|kernel| kernel.description.clone())),
+        append: record.append.clone(),
+        max_vcpus: record.max_vcpus,
+    })
+}
+
+/// Puts an image's artifact into the directory.
+fn image(record: &ImageRecord, options: &PublishOptions, before: &Document) -> Result<CatalogImage, Error> {
+    let dir = &options.dir;
+    let mut beside = Nameless::begin(dir)?;
+    let mut go_on = |_, _| std::ops::ControlFlow::Continue(());
+    write_archive(record, beside.file(), Compression::Zstd, &mut go_on)?;
+    let (sha256, bytes) = digest_of(beside.file_mut()).of("read", dir)?;
+    let location = place(beside, dir, record.name.as_str(), sha256, "oci.tar")?;
+    // Images are pulled for this host's machines, and imported for no others.
+    let arch = std::env::consts::ARCH.to_owned();
+    let before: Option<&CatalogImage> = before.offer(record.name.as_str(), &arch);
+    let description = options.description.clone();
+    Ok(CatalogImage {
+        name: record.name.clone(),
+        os: record.os.clone(),
+        arch,
+        location,
+        sha256,
+        bytes,
+        kernel: record.kernel.clone(),
+        description: description.or_else(|| before.and_then(|image| image.description.clone())),
+    })
+}
+
+fn digest_of(file: &mut File) -> io::Result<(Digest, u64)> {
+    io::Seek::rewind(file)?;
+    let mut digesting = Digesting::new(io::sink());
+    let bytes = io::copy(file, &mut digesting)?;
+    Ok((digesting.finish().1, bytes))
+}
+
+/// Names an artifact by its content, so that no cache between us and a user ever has another one.
+fn place(
+    file: Nameless,
+    dir: &Path,
+    name: &str,
+    sha256: Digest,
+    end: &str,
+) -> Result<RelativeLocation, Error> {
+    let name = format!("{name}-{}.{end}", sha256.short());
+    put(file, &dir.join(&name))?;
+    Ok(name.parse().expect("names and digests are plain"))
+}
+
+/// The distribution of a kernel that came from the host's own: its packages, or what it runs.
+fn distro_of(record: &KernelRecord) -> Option<String> {
+    let of_host = record.source.starts_with("package ") || record.source.starts_with("the host's kernel");
+    let release = std::fs::read_to_string("/etc/os-release")
+        .ok()
+        .filter(|_| of_host)?;
+    let id = release.lines().find_map(|line| line.strip_prefix("ID="))?;
+    Some(id.trim_matches('"').to_owned())
+}
+
+fn write_document(dir: &Path, document: &Document, secret: &SecretKey) -> Result<(), Error> {
+    let text = document.text();
+    let comment = format!("banger catalog, timestamp:{}", banger_kernel::now());
+    let comments = (Some(&*comment), Some("signature of a banger catalog"));
+    let signature = minisign::sign(None, secret, &text[..], comments.0, comments.1);
+    let signature = signature.map_err(|source| Error::Sign {
+        what: "sign the catalog",
+        source,
+    })?;
+    let path = dir.join(DOCUMENT);
+    let Place::Path(signature_path) = Place::Path(path.clone()).signature() else {
+        unreachable!("the signature of a path is a path")
+    };
+    let next = dir.join(NEXT);
+    for (path, bytes) in [
+        (&next, &text[..]),
+        (&signature_path, signature.into_string().as_bytes()),
+    ] {
+        let mut beside = Nameless::begin(dir)?;
+        beside.file_mut().write_all(bytes).of("write", path)?;
+        put(beside, path)?;
+    }
+    std::fs::rename(&next, &path).of("put in place", &path)?;
+    Ok(files::sync_parent(&path)?)
+}
+
+/// Finishes what a publisher began who was killed. With the signature of one state and the document of another, nobody could read
+/// the catalog, nor continue it.
+fn finish_interrupted(dir: &Path, key: &PublicKey) -> Result<(), Error> {
+    Nameless::sweep(dir);
+    let (next, path) = (dir.join(NEXT), dir.join(DOCUMENT));
+    let text = match std::fs::read(&next) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        text => text.of("read", &next)?,
+    };
+    let signature = std::fs::read_to_string(dir.join(format!("{DOCUMENT}{SIGNATURE}"))).unwrap_or_default();
+    let shown = path.display().to_string();
+    match key.verify(&shown, &signature, &text) {
+        Ok(()) => std::fs::rename(&next, &path).of("put in place", &path)?,
+        // Another publisher's, who finishes it.
+        Err(Error::OtherKey { .. }) => return Ok(()),
+        // It was not signed yet: the state before it is whole.
+        Err(_) => std::fs::remove_file(&next).of("remove", &next)?,
+    }
+    Ok(files::sync_parent(&path)?)
+}
+
+/// Puts a file in place, readable by the server that hosts it.
+fn put(file: Nameless, at: &Path) -> Result<(), Error> {
+    let readable = Permissions::from_mode(0o644);
+    file.file().set_permissions(readable).of("set the mode of", at)?;
+    file.file().sync_all().of("sync", at)?;
+    file.place(at, true)?;
+    Ok(files::sync_parent(at)?)
+}
+
+/// Makes the directory when it is absent, readable by the server that hosts it whatever our own umask is.
+fn make_dir(dir: &Path) -> Result<(), Error> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(dir).of("make the directory", dir)?;
+    let readable = Permissions::from_mode(0o755);
+    std::fs::set_permissions(dir, readable).of("set the mode of", dir)?;
+    Ok(())
+}

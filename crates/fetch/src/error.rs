@@ -1,0 +1,174 @@
+//! Why a file could not be fetched.
+
+use std::time::Duration;
+
+use banger_model::{Describe, ErrorCode};
+use reqwest::StatusCode;
+
+use crate::reach::Refused;
+
+/// A failure to fetch. URLs are shown without what may be secret in them: user, password and query.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no client, for want of certificates perhaps.
+    #[error("prepare to fetch")]
+    Client(#[source] reqwest::Error),
+    /// There is no thread that could wait for answers.
+    #[error("prepare to wait for answers")]
+    Waiting(#[source] std::io::Error),
+    /// Nobody wants it any more.
+    #[error("the download was cancelled")]
+    CalledOff,
+    /// There was no answer.
+    #[error("ask for {url}")]
+    Send {
+        /// Of what.
+        url: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Nothing came for too long.
+    #[error("{url} sent nothing for {} s, after {position} bytes", .stall.as_secs_f32())]
+    Stalled {
+        /// What was fetched.
+        url: String,
+        /// Bytes that had come.
+        position: u64,
+        /// How long nothing came.
+        stall: Duration,
+    },
+    /// The connection broke.
+    #[error("read {url} after {position} bytes")]
+    Broken {
+        /// What was fetched.
+        url: String,
+        /// Bytes that had come.
+        position: u64,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The end came too early.
+    #[error("{url} ended after {position} of {total} bytes")]
+    Cut {
+        /// What was fetched.
+        url: String,
+        /// Bytes that had come.
+        position: u64,
+        /// Bytes that there should be.
+        total: u64,
+    },
+    /// The server has it not.
+    #[error("there is no {url}")]
+    Absent {
+        /// What was fetched.
+        url: String,
+    },
+    /// The server answered with something else.
+    #[error("{url} was answered with {status}")]
+    Status {
+        /// What was fetched.
+        url: String,
+        /// The status.
+        status: StatusCode,
+    },
+    /// Its length is not what it has to be.
+    #[error("{url} has {said} bytes and not {expected}")]
+    Length {
+        /// What was fetched.
+        url: String,
+        /// What the server says, or sent.
+        said: u64,
+        /// What it should be.
+        expected: u64,
+    },
+    /// The answer to a request for a range has another.
+    #[error("{url} was answered with another part than was asked for")]
+    Range {
+        /// What was fetched.
+        url: String,
+    },
+    /// What was begun is no longer there.
+    #[error("{url} changed while it was read")]
+    Changed {
+        /// What was fetched.
+        url: String,
+    },
+    /// It is longer than anything of its kind.
+    #[error("{url} has more than {most} bytes")]
+    TooLong {
+        /// What was fetched.
+        url: String,
+        /// The bound.
+        most: u64,
+    },
+}
+
+impl Error {
+    /// The kind of failure, and what to do next.
+    fn told(&self) -> (ErrorCode, Option<&'static str>) {
+        match self {
+            Self::Client(_) | Self::Waiting(_) | Self::Status { .. } => (ErrorCode::Host, None),
+            Self::CalledOff => (ErrorCode::Cancelled, None),
+            Self::Send { source, .. } if Refused::is_in(source) => (ErrorCode::Host, Some(Refused::HINT)),
+            Self::Send { source, .. } if is_distrust(source) => (
+                ErrorCode::Host,
+                Some(
+                    "the certificates that are trusted are the host's; SSL_CERT_FILE of the daemon names others",
+                ),
+            ),
+            Self::Send { .. } => (
+                ErrorCode::Host,
+                Some("is the network up, and a proxy set (HTTPS_PROXY) if it needs one?"),
+            ),
+            Self::Stalled { .. } => (
+                ErrorCode::Timeout,
+                Some("a slow server may need a longer `stall_seconds` below [fetch] in config.toml"),
+            ),
+            Self::Broken { .. } => (ErrorCode::Host, Some("try again")),
+            Self::Cut { .. } | Self::Changed { .. } => (ErrorCode::BadInput, Some("try again")),
+            Self::Absent { .. } => (ErrorCode::NotFound, None),
+            Self::Length { .. } | Self::Range { .. } | Self::TooLong { .. } => (ErrorCode::BadInput, None),
+        }
+    }
+
+    /// Whether another attempt may go better.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Send { source, .. } => {
+                !source.is_redirect()
+                    && !source.is_builder()
+                    && !is_distrust(source)
+                    && !Refused::is_in(source)
+            }
+            Self::Stalled { .. } | Self::Broken { .. } | Self::Cut { .. } => true,
+            Self::Status { status, .. } => {
+                matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        self.told().0
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.told().1.map(str::to_owned).into_iter().collect()
+    }
+}
+
+/// Whether the server could not show who it is.
+fn is_distrust(error: &reqwest::Error) -> bool {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |cause| cause.source()).any(|cause| {
+        // An I/O error hides the one it was made of, and gives that one's source as its own.
+        let inner = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        inner.is_some_and(|inner| inner.is::<rustls::Error>()) || cause.is::<rustls::Error>()
+    })
+}

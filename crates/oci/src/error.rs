@@ -1,0 +1,232 @@
+//! Why an image could not be found or read.
+
+use std::path::PathBuf;
+
+use banger_bounded::{Exceeded, exceeded};
+use banger_fetch::Refused;
+use banger_model::{Describe, ErrorCode};
+
+use crate::answer::Answer;
+use crate::mismatch::Mismatch;
+
+/// A failure with a reference, a registry, a layout or a document.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is no name of an image.
+    #[error("`{reference}` names no image")]
+    Reference {
+        /// What was given.
+        reference: String,
+        /// What is wrong with it.
+        #[source]
+        source: oci_spec::distribution::ParseError,
+    },
+    /// It is no platform.
+    #[error("`{0}` is no platform")]
+    Platform(String),
+    /// The registry's client could not be made.
+    #[error("prepare to ask the registry {registry}")]
+    Client {
+        /// The registry.
+        registry: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The registry does not answer, or refuses.
+    #[error("{what} from the registry {registry}")]
+    Registry {
+        /// What was asked for.
+        what: String,
+        /// Whom.
+        registry: String,
+        /// Its answer.
+        #[source]
+        source: Box<Answer>,
+    },
+    /// Every endpoint failed; the source is the last one's answer.
+    #[error("the registry's mirrors failed too: {}", mirrors.join("; "))]
+    Mirrors {
+        /// What the mirrors said.
+        mirrors: Vec<String>,
+        /// What the registry itself said.
+        #[source]
+        source: Box<Error>,
+    },
+    /// Credentials are configured, and cannot be had.
+    #[error(transparent)]
+    Credentials(banger_logins::Error),
+    /// A document of the image is not what its type says.
+    #[error("understand the image's {what}")]
+    Document {
+        /// `manifest`, `index` or `configuration`.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A document would become more than it may.
+    #[error("read the image's documents")]
+    Oversized(#[source] Exceeded),
+    /// A file of this host.
+    #[error(transparent)]
+    File(banger_store::Error),
+    /// What came has more than it may.
+    #[error("{0}")]
+    Exceeded(#[from] Exceeded),
+    /// A document is of a kind that no image has.
+    #[error("the image's manifest is of the kind `{0}`, which is not supported")]
+    Kind(String),
+    /// A document or layer is not the one that was named.
+    #[error("read {what}")]
+    Mismatch {
+        /// What it is.
+        what: String,
+        /// In what it differs.
+        #[source]
+        source: Mismatch,
+    },
+    /// The configuration did not come.
+    #[error("get the configuration of {image}")]
+    Configuration {
+        /// The image.
+        image: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A document is longer than any that is read.
+    #[error("the image's {document} has {bytes} bytes; documents of more than {most} are not read")]
+    TooLong {
+        /// Its digest.
+        document: String,
+        /// Its length, as it was announced.
+        bytes: u64,
+        /// The bound.
+        most: u64,
+    },
+    /// Nobody wants the image any more.
+    #[error("the pull was cancelled")]
+    CalledOff,
+    /// A digest of another kind than SHA-256.
+    #[error("the digest `{0}` is of a kind that is not supported")]
+    Digest(String),
+    /// The index has nothing for the platform.
+    #[error("the image has no variant for {wanted}; it has {}", there.join(", "))]
+    NoPlatform {
+        /// The platform.
+        wanted: String,
+        /// What there is.
+        there: Vec<String>,
+    },
+    /// The configuration speaks of other layers than the manifest.
+    #[error("the image's manifest has {layers} layers, and its configuration {diff_ids}")]
+    Layers {
+        /// In the manifest.
+        layers: usize,
+        /// In the configuration.
+        diff_ids: usize,
+    },
+    /// The layout or archive has no image of that name.
+    #[error("{} has no image{}", path.display(), tag.as_ref().map(|tag| format!(" `{tag}`")).unwrap_or_default())]
+    NoImage {
+        /// The layout or archive.
+        path: PathBuf,
+        /// The name.
+        tag: Option<String>,
+        /// The names there are.
+        present: Vec<String>,
+    },
+    /// The archive lacks a file that it speaks of.
+    #[error("{} lacks {member}", path.display())]
+    NoMember {
+        /// The layout or archive.
+        path: PathBuf,
+        /// What is missing.
+        member: String,
+    },
+}
+
+impl Error {
+    /// The kind of failure, and what to do next.
+    fn told(&self) -> (ErrorCode, Vec<String>) {
+        let (code, hint) = match self {
+            Self::File(error) => return (error.code(), error.hints()),
+            Self::Exceeded(exceeded) => return (exceeded.code(), exceeded.hints()),
+            Self::Mirrors { source, .. } => return source.told(),
+            Self::Registry { source, registry, .. } => of_answer(source, registry),
+            Self::Reference { .. } => (
+                ErrorCode::InvalidRequest,
+                Some("name it as `alpine`, `registry.example/owner/image:tag`, `oci:DIR`, `docker-archive:FILE` or `-`".to_owned()),
+            ),
+            Self::Platform(_) => (
+                ErrorCode::InvalidRequest,
+                Some("platforms are OS/ARCHITECTURE[/VARIANT], such as linux/amd64".to_owned()),
+            ),
+            Self::NoPlatform { there, .. } => (
+                ErrorCode::Unsupported,
+                there.first().map(|there| format!("take another with `--platform {there}`")),
+            ),
+            Self::Kind(_) | Self::Digest(_) => (ErrorCode::Unsupported, None),
+            Self::NoImage { present, .. } => {
+                let names = (!present.is_empty()).then(|| format!("there are: {}", present.join(", ")));
+                (ErrorCode::NotFound, names)
+            }
+            Self::Client { .. } | Self::Credentials(_) | Self::Configuration { .. } => (ErrorCode::Host, None),
+            Self::CalledOff => (ErrorCode::Cancelled, None),
+            Self::Document { .. }
+            | Self::Oversized(_)
+            | Self::Mismatch { .. }
+            | Self::TooLong { .. }
+            | Self::Layers { .. }
+            | Self::NoMember { .. } => (ErrorCode::BadInput, None),
+        };
+        (code, hint.into_iter().collect())
+    }
+}
+
+/// The same of what a registry answered.
+fn of_answer(answer: &Answer, registry: &str) -> (ErrorCode, Option<String>) {
+    if answer.is_missing() {
+        let hint = "is its name right, and its tag? Private images answer so too: `docker login` or `podman login` first";
+        return (ErrorCode::NotFound, Some(hint.to_owned()));
+    }
+    if answer.is_led_away() {
+        return (ErrorCode::Host, Some(Refused::HINT.to_owned()));
+    }
+    match answer {
+        Answer::TooLong { .. } => (ErrorCode::BadInput, None),
+        Answer::Unauthorized { .. } => (
+            ErrorCode::Host,
+            Some(format!("log in first: `docker login {registry}` or `podman login {registry}`")),
+        ),
+        Answer::Unanswered { .. } => (
+            ErrorCode::Host,
+            Some(
+                "is the network up? A registry without TLS takes `--insecure`, one with its own CA `--ca-cert FILE`"
+                    .to_owned(),
+            ),
+        ),
+        _ => (ErrorCode::Host, None),
+    }
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        self.told().0
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.told().1
+    }
+}
+
+impl From<banger_store::Error> for Error {
+    /// A reader that was cut short for its budget says so by the error of its file.
+    fn from(error: banger_store::Error) -> Self {
+        match error.of_file().and_then(exceeded) {
+            Some(exceeded) => exceeded.into(),
+            None => Self::File(error),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Why a store could not do something with its files or names.
+
+use std::io;
+use std::path::PathBuf;
+
+use banger_model::{Describe, ErrorCode};
+
+/// A failure of a store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or directory.
+    #[error("{what} {}", .path.display())]
+    File {
+        /// What was done.
+        what: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A record of the store is not readable.
+    #[error("understand the record {}", .path.display())]
+    Record {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Nothing has this name.
+    #[error("there is no {kind} `{name}`")]
+    NotFound {
+        /// `image` or `kernel`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The names there are.
+        present: Vec<String>,
+    },
+    /// The name is taken.
+    #[error("{kind} `{name}` exists already")]
+    Exists {
+        /// `image` or `kernel`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A relative path, which would mean another file for another process.
+    #[error("`{}` is not an absolute path", .0.display())]
+    Relative(PathBuf),
+}
+
+impl Error {
+    /// What the file system, or a reader on top of it, said of a file.
+    pub fn of_file(&self) -> Option<&io::Error> {
+        match self {
+            Self::File { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// The kind of failure, and what to do next.
+    fn told(&self) -> (ErrorCode, Option<String>) {
+        match self {
+            Self::File { .. } | Self::Record { .. } => (ErrorCode::Host, None),
+            Self::NotFound { kind, present, .. } if present.is_empty() => {
+                let hint = format!("there is none yet: `banger {kind} import --help` tells how to get one");
+                (ErrorCode::NotFound, Some(hint))
+            }
+            Self::NotFound { present, .. } => {
+                let hint = format!("there are: {}", present.join(", "));
+                (ErrorCode::NotFound, Some(hint))
+            }
+            Self::Exists { .. } => {
+                let hint = "choose another name, or replace it with `--force`";
+                (ErrorCode::AlreadyExists, Some(hint.to_owned()))
+            }
+            Self::Relative(_) => {
+                let hint = "give the whole path, or with a pull the `directory` that it begins at";
+                (ErrorCode::InvalidRequest, Some(hint.to_owned()))
+            }
+        }
+    }
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        self.told().0
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.told().1.into_iter().collect()
+    }
+}
