@@ -35,6 +35,8 @@ pub(super) enum Step {
     End,
     /// The VMM is killed.
     Kill,
+    /// The VMM lets its halted guest go on.
+    Resume,
 }
 
 /// What a step does in place of succeeding.
@@ -44,6 +46,8 @@ pub(super) enum Trouble {
     Fails,
     /// It never ends.
     Stands,
+    /// It says that it was done, and nothing comes of it.
+    Lies,
 }
 
 /// What steps do, and which one stands still.
@@ -51,6 +55,8 @@ pub(super) enum Trouble {
 struct Script {
     troubles: Mutex<BTreeMap<Step, Trouble>>,
     stands: watch::Sender<Option<Step>>,
+    /// Whether machines stand still because a write met no space.
+    stalled: watch::Sender<bool>,
 }
 
 /// The VMM.
@@ -98,6 +104,17 @@ impl Vmm {
         stood.expect("the script outlives this");
     }
 
+    /// Its machines meet a full disk, as QEMU's do, and halt their guests.
+    pub(super) fn stall(&self) {
+        self.script.stalled.send_replace(true);
+    }
+
+    /// All machines die.
+    pub(super) fn end_all(&self) {
+        let machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+        machines.values().for_each(|machine| machine.end(Ended::Killed));
+    }
+
     /// How many machines run.
     pub(super) fn running(&self) -> usize {
         let machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +123,8 @@ impl Vmm {
 }
 
 impl Script {
-    async fn take(&self, step: Step) -> Result<(), Error> {
+    /// Takes a step. Whether something comes of it.
+    async fn take(&self, step: Step) -> Result<bool, Error> {
         let trouble = self
             .troubles
             .lock()
@@ -114,7 +132,11 @@ impl Script {
             .get(&step)
             .copied();
         match trouble {
-            None => Ok(()),
+            None => Ok(true),
+            Some(Trouble::Lies) => {
+                self.stands.send_replace(Some(step));
+                Ok(false)
+            }
             Some(Trouble::Fails) => Err(Error::Refused {
                 vmm: "the test",
                 what: format!("{step:?}"),
@@ -168,7 +190,7 @@ impl Inner {
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let (status, body) = match request.uri().path() {
             routes::CONFIGURE => match self.script.take(Step::Configure).await {
-                Ok(()) => {
+                Ok(_) => {
                     let ready = Ready {
                         init: InitKind::Agent,
                         kernel: "6.1.0-test".to_owned(),
@@ -183,9 +205,11 @@ impl Inner {
                 ),
             },
             routes::SHUTDOWN => match self.script.take(Step::Shutdown).await {
-                Ok(()) => {
+                Ok(powers_off) => {
                     let machine = Arc::clone(&self);
-                    tokio::spawn(async move { machine.end(Ended::Clean) });
+                    if powers_off {
+                        tokio::spawn(async move { machine.end(Ended::Clean) });
+                    }
                     (StatusCode::ACCEPTED, String::new())
                 }
                 Err(_) => (
@@ -256,6 +280,7 @@ impl Vmm {
             before.is_none_or(|before| !before.runs()),
             "two machines of one VM"
         );
+        self.script.stalled.send_replace(false);
         self.world.spawn(Arc::clone(&machine).boot());
         machine
     }
@@ -303,6 +328,9 @@ impl Machine for One {
     }
 
     async fn resume(&self) -> Result<(), Error> {
+        if self.0.script.take(Step::Resume).await? {
+            self.0.script.stalled.send_replace(false);
+        }
         Ok(())
     }
 
@@ -311,8 +339,9 @@ impl Machine for One {
     }
 
     async fn shutdown(&self) -> Result<(), Error> {
-        self.0.script.take(Step::End).await?;
-        self.0.end(Ended::Clean);
+        if self.0.script.take(Step::End).await? {
+            self.0.end(Ended::Clean);
+        }
         Ok(())
     }
 
@@ -325,7 +354,7 @@ impl Machine for One {
     }
 
     fn stalled(&self) -> Option<watch::Receiver<bool>> {
-        None
+        Some(self.0.script.stalled.subscribe())
     }
 
     fn exited(&self) -> watch::Receiver<Option<Ended>> {

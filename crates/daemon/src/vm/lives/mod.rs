@@ -1,6 +1,9 @@
 //! Every verb of a VM's life, with a failure, a cancellation and a crash of the daemon at every step, and beside every other verb.
 
+mod faults;
 mod machine;
+mod pauses;
+mod times;
 mod world;
 
 use std::sync::Arc;
@@ -198,6 +201,18 @@ fn crash(world: &World, daemon: Daemon, verb: Verb, step: Step) -> Daemon {
     world.daemon()
 }
 
+/// Waits until nothing is owed, which is a moment after a VM's phase says so.
+fn settle(daemon: &Daemon) {
+    let is_settled = || {
+        let intents = daemon.vms.context().database.intents();
+        intents.is_ok_and(|intents| intents.is_empty())
+    };
+    let deadline = Instant::now() + GRACE;
+    while !is_settled() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 #[test]
 fn a_crash_at_each_step_is_finished_by_the_next_daemon() {
     let stop = [Step::Shutdown, Step::Kill];
@@ -220,19 +235,7 @@ fn a_crash_at_each_step_is_finished_by_the_next_daemon() {
         }
         let next = crash(&world, daemon, verb, step);
         world.until(&next, "vm", &[phase], &case);
-        // What is owed is settled a moment after the phase is there.
-        let settled = |daemon: &Daemon| {
-            daemon
-                .vms
-                .context()
-                .database
-                .intents()
-                .is_ok_and(|intents| intents.is_empty())
-        };
-        let deadline = Instant::now() + GRACE;
-        while !settled(&next) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        settle(&next);
         world.check(&next, &case);
         if phase.is_some() {
             works(&world, &next, &case);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use banger_api::{Paths, VmCreate};
+use banger_api::{ErrorBody, Paths, VmCreate};
 use banger_image::{ImageStore, ImportOptions, ImportSource, PullOptions};
 use banger_kernel::{KernelOptions, KernelStore, Source};
 use banger_model::Phase;
@@ -13,6 +13,7 @@ use banger_model::network::NetMode;
 use banger_request::Reporter;
 use banger_state::Database;
 use banger_worker::{Stores, Workers};
+use rusqlite::Connection;
 use tokio::runtime::{Builder, Runtime};
 
 use super::machine::Vmm;
@@ -63,9 +64,15 @@ impl Drop for Daemon {
 
 impl World {
     pub(super) fn new() -> Self {
+        // Daemons are killed here and no host is, so nothing has to reach a disk; and sockets have short names.
+        let memory = Path::new("/dev/shm");
         let dir = tempfile::Builder::new()
             .prefix("bl-")
-            .tempdir_in("/tmp")
+            .tempdir_in(if memory.is_dir() {
+                memory
+            } else {
+                Path::new("/tmp")
+            })
             .expect("a directory");
         let machines = Builder::new_multi_thread()
             .worker_threads(1)
@@ -149,11 +156,16 @@ impl World {
 
     /// A new daemon on this state.
     pub(super) fn daemon(&self) -> Daemon {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("threads");
+        self.daemon_on(Builder::new_multi_thread().worker_threads(2))
+    }
+
+    /// The same on one thread, whose clock can be paused. It works only while [`Daemon::run`] does.
+    pub(super) fn daemon_with_clock(&self) -> Daemon {
+        self.daemon_on(&mut Builder::new_current_thread())
+    }
+
+    fn daemon_on(&self, threads: &mut Builder) -> Daemon {
+        let runtime = threads.enable_all().build().expect("threads");
         let paths = self.paths();
         let database = Database::open(&paths.state.join("banger.db")).expect("a database");
         let stores = Stores::open(paths.clone()).expect("stores");
@@ -183,6 +195,11 @@ impl World {
 
     /// A VM that is stopped.
     pub(super) fn create(&self, daemon: &Daemon, name: &str) {
+        self.try_create(daemon, name).expect("a VM");
+    }
+
+    /// The same, where it may fail.
+    pub(super) fn try_create(&self, daemon: &Daemon, name: &str) -> Result<(), ErrorBody> {
         let request = VmCreate {
             name: Some(name.parse().expect("a name")),
             net: Some(NetMode::Off),
@@ -190,7 +207,42 @@ impl World {
             ..VmCreate::default()
         };
         let created = daemon.run(daemon.vms.create(request, &Reporter::default(), Instant::now()));
-        created.expect("a VM");
+        created.map(drop)
+    }
+
+    /// From now on the database refuses this on that table, whoever has it open.
+    pub(super) fn refuse(&self, operation: &str, table: &str) {
+        self.change_database(&format!(
+            "CREATE TRIGGER refused_{operation}_{table} BEFORE {operation} ON {table}
+             BEGIN SELECT RAISE(ABORT, 'it is to fail'); END"
+        ));
+    }
+
+    /// It takes it again.
+    pub(super) fn allow(&self, operation: &str, table: &str) {
+        self.change_database(&format!("DROP TRIGGER refused_{operation}_{table}"));
+    }
+
+    fn change_database(&self, statement: &str) {
+        let database = Connection::open(self.paths().state.join("banger.db")).expect("a database");
+        database.execute_batch(statement).expect(statement);
+    }
+
+    /// How large a VM's disk is by its record and by its file, in bytes.
+    pub(super) fn disk_size(&self, daemon: &Daemon, name: &str) -> (u64, u64) {
+        let spec = daemon.vms.find(name).expect("it is there").state().spec;
+        let disk = daemon.vms.context().files(spec.id).disk();
+        let file = std::fs::metadata(disk).expect("a disk");
+        (spec.disk_size.as_bytes(), file.len())
+    }
+
+    /// Takes a VM's disk away, or brings it back.
+    pub(super) fn hide_disk(&self, daemon: &Daemon, name: &str, hide: bool) {
+        let id = daemon.vms.find(name).expect("it is there").state().spec.id;
+        let disk = daemon.vms.context().files(id).disk();
+        let hidden = self.dir.path().join("hidden");
+        let (from, to) = if hide { (&disk, &hidden) } else { (&hidden, &disk) };
+        std::fs::rename(from, to).expect("a disk");
     }
 
     /// Waits until a VM is in one of these phases; nothing is for a VM that is gone.
@@ -203,12 +255,18 @@ impl World {
         }
     }
 
-    /// Compares what is known, what is stored and what exists. Call it when nothing goes on.
-    pub(super) fn check(&self, daemon: &Daemon, case: &str) {
-        let context = daemon.vms.context();
+    /// No machine runs that the daemon does not know.
+    pub(super) fn check_machines(&self, daemon: &Daemon, case: &str) {
         let handles = daemon.vms.list();
         let live = handles.iter().filter(|handle| handle.state().live.is_some());
         assert_eq!(live.count(), self.vmm.running(), "{case}: machines");
+    }
+
+    /// Compares what is known, what is stored and what exists. Call it when nothing goes on.
+    pub(super) fn check(&self, daemon: &Daemon, case: &str) {
+        self.check_machines(daemon, case);
+        let context = daemon.vms.context();
+        let handles = daemon.vms.list();
         let (rows, attempts) = context.database.vms::<ImageRef>().expect("rows");
         assert!(attempts.is_empty(), "{case}: half a VM is stored");
         let stored: Vec<_> = rows.iter().map(|row| row.spec.name.to_string()).collect();
