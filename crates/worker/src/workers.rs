@@ -25,6 +25,15 @@ const MOST_AT_ONCE: usize = 8;
 
 const WHAT: &str = "the image worker";
 
+/// How glibc's allocator works in a child (mallopt(3)). It starts with memory that it gives back at once, buffers of 256 KiB
+/// each by themselves, and learns what it is used for: in a daemon once, in a child that lives for a second each time. A pull of
+/// five layers had 13,000 page faults instead of 3,000.
+const ALLOCATOR: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "4"),
+    ("MALLOC_MMAP_THRESHOLD_", "4194304"),
+    ("MALLOC_TRIM_THRESHOLD_", "67108864"),
+];
+
 /// Bytes of a listing that are passed on at once.
 const CHUNK: usize = 64 << 10;
 
@@ -143,7 +152,7 @@ impl Running {
                     name.starts_with(b"LD_") || name.starts_with(b"MALLOC_") || name == b"GLIBC_TUNABLES";
                 runs_programs && !is_ours
             }));
-            command.env("MALLOC_ARENA_MAX", "4");
+            command.envs(ALLOCATOR);
             command.stdin(Stdio::piped()).stdout(Stdio::piped());
             Child::spawn(WHAT, command, limits)
         });
