@@ -11,6 +11,7 @@ use crate::repository;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-model", &[]),
     ("banger-guest-api", &[]),
+    ("banger-wire", &["banger-guest-api"]),
     ("banger-inode", &[]),
     ("banger-hostfs", &[]),
     ("banger-archive", &["banger-hostfs", "banger-inode"]),
@@ -58,7 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-store",
         ],
     ),
-    ("banger-vmm", &["banger-model"]),
+    ("banger-vmm", &["banger-model", "banger-wire"]),
     ("banger-confined", &["banger-model", "banger-cases"]),
     (
         "banger-git",

@@ -114,11 +114,32 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Whether there is a whole frame.
+    ///
+    /// # Errors
+    /// As [`Decoder::next_frame`].
+    pub fn has_frame(&self) -> Result<bool, FrameError> {
+        self.whole().map(|whole| whole.is_some())
+    }
+
     /// The next whole frame, or `None` when more bytes are needed.
     ///
     /// # Errors
     /// [`FrameError`] when the stream is not of this framing; every later call fails in the same way.
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+        let Some((channel, len)) = self.whole()? else {
+            return Ok(None);
+        };
+        let from = self.start + HEADER;
+        self.start = from + len;
+        Ok(Some(Frame {
+            channel,
+            payload: &self.buffer[from..from + len],
+        }))
+    }
+
+    /// The channel and the length of the next frame, if that is there.
+    fn whole(&self) -> Result<Option<(Channel, usize)>, FrameError> {
         let rest = &self.buffer[self.start..];
         let Some((&[channel, a, b, c, d], rest)) = rest.split_first_chunk::<HEADER>() else {
             return Ok(None);
@@ -129,15 +150,7 @@ impl Decoder {
         if len > MAX_PAYLOAD {
             return Err(FrameError::TooLong(announced));
         }
-        if rest.len() < len {
-            return Ok(None);
-        }
-        let from = self.start + HEADER;
-        self.start = from + len;
-        Ok(Some(Frame {
-            channel,
-            payload: &self.buffer[from..from + len],
-        }))
+        Ok((rest.len() >= len).then_some((channel, len)))
     }
 
     /// Whether a part of a frame is held: an end of the stream now would be in the middle of one.

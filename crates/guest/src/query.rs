@@ -1,5 +1,7 @@
 //! Query strings whose values are any bytes: percent-encoded as RFC 3986, section 2.1, has it.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+
 /// A query in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Query(String);
@@ -52,41 +54,35 @@ pub(crate) fn pairs(text: &str) -> impl Iterator<Item = Result<(&str, Vec<u8>), 
     })
 }
 
+/// All but unreserved characters (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The same but slashes, which mean nothing in a query.
+const RESERVED_IN_QUERY: &AsciiSet = &RESERVED.remove(b'/');
+
 /// Percent-encodes all but unreserved characters and slashes.
 pub fn encoded(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+    percent_encode(bytes, RESERVED_IN_QUERY).to_string()
 }
 
-/// Undoes percent-encoding.
+/// A segment of a path, percent-encoded: one with a slash would lead elsewhere.
+pub fn segment(text: &str) -> String {
+    percent_encode(text.as_bytes(), RESERVED).to_string()
+}
+
+/// Undoes percent-encoding; nothing for what is none.
 pub fn decoded(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let (digits, after) = rest.split_at_checked(2)?;
-        let digits = digits.iter().map(|&digit| char::from(digit).to_digit(16));
-        bytes.push(
-            digits
-                .into_iter()
-                .try_fold(0, |value, digit| Some(value * 16 + digit? as u8))?,
-        );
-        rest = after;
-    }
-    Some(bytes)
+    // Where no escape follows, the library takes the percent sign as it is.
+    let is_escape = |rest: &str| {
+        let digits = rest.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let is_encoded = text.split('%').skip(1).all(is_escape);
+    is_encoded.then(|| percent_decode_str(text).collect())
 }
 
 #[cfg(test)]
@@ -105,8 +101,15 @@ mod tests {
 
     #[test]
     fn what_is_no_escape_is_refused() {
-        for bad in ["%", "%4", "%G0"] {
+        for bad in ["%", "%4", "%G0", "a%%41", "%+1", "%4é"] {
             assert_eq!(decoded(bad), None, "{bad}");
         }
+        assert_eq!(decoded("%2f%2F+é"), Some("//+é".into()));
+    }
+
+    #[test]
+    fn a_slash_stays_in_its_segment() {
+        assert_eq!(encoded(b"/a b\xff~"), "/a%20b%FF~");
+        assert_eq!(segment("../a b"), "..%2Fa%20b");
     }
 }

@@ -4,11 +4,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Method, Request, header};
-use hyper_util::rt::TokioIo;
+use banger_wire::{Connection, Peer, collect, json};
+use http::{Method, Request, header};
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -18,11 +15,12 @@ use crate::{Error, fresh};
 /// How long Firecracker may take to answer. A full snapshot of a large machine takes this long.
 const ANSWER: Duration = Duration::from_secs(120);
 
+/// The most bytes of an answer: it is a sentence.
+const MOST: usize = 1 << 20;
+
 /// A connection to the API.
 #[derive(Debug)]
-pub(super) struct Client {
-    sender: SendRequest<Full<Bytes>>,
-}
+pub(super) struct Client(Connection);
 
 /// Firecracker's words for why it refused.
 #[derive(Debug, Deserialize)]
@@ -36,12 +34,10 @@ impl Client {
         let stream = fresh::connect(socket)
             .await
             .map_err(|source| failed("connect".to_owned(), source))?;
-        let (sender, connection) = handshake(TokioIo::new(stream))
-            .await
-            .map_err(|source| failed("connect".to_owned(), source))?;
-        // What goes wrong on the connection comes out of the request that it goes wrong in.
-        tokio::spawn(connection);
-        Ok(Self { sender })
+        let connection = Connection::open(stream, Peer::Hostile).await;
+        connection
+            .map(Self)
+            .map_err(|source| failed("connect".to_owned(), source))
     }
 
     /// Makes a resource.
@@ -55,22 +51,21 @@ impl Client {
     }
 
     async fn send(&mut self, method: Method, resource: &impl Resource) -> Result<(), Error> {
-        let body = serde_json::to_vec(resource).expect("requests have only string keys");
         let request = Request::builder()
             .method(method)
             .uri(resource.path())
             .header(header::HOST, "localhost")
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))
+            .body(json(resource))
             .expect("paths of the API are valid");
-        let answered = timeout(ANSWER, self.sender.send_request(request)).await;
+        let answered = timeout(ANSWER, self.0.send(request)).await;
         let response = answered
             .map_err(|_| failed(resource.what(), std::io::Error::from(ErrorKind::TimedOut)))?
             .map_err(|source| failed(resource.what(), source))?;
         let status = response.status();
-        let body = response.into_body().collect().await;
-        let body = body.map_err(|source| failed(resource.what(), source))?.to_bytes();
+        let body = collect(response.into_body(), MOST).await;
+        let body = body.map_err(|source| failed(resource.what(), source))?;
         if status.is_success() {
             return Ok(());
         }
