@@ -163,10 +163,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "banger-client",
+        &["banger-api", "banger-guest-api", "banger-model", "banger-wire"],
+    ),
+    (
         "banger",
         &[
             "banger-api",
             "banger-archive",
+            "banger-client",
             "banger-git",
             "banger-hostfs",
             "banger-logins",

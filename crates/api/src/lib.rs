@@ -26,9 +26,6 @@ mod vm;
 pub mod whereabouts;
 mod workspace;
 
-#[cfg(feature = "client")]
-pub mod client;
-
 pub use banger_guest_api as stream;
 pub use banger_model::ErrorBody;
 pub use catalog::{

@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use banger_api::Paths;
-use banger_api::client::Client;
+use banger_client::Client;
+use banger_client::daemon::listening;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 
 use crate::print::stream::is_candidate;
@@ -127,7 +128,7 @@ fn names(current: &OsStr, ask: impl AsyncFnOnce(Client) -> Vec<String>) -> Vec<C
         return Vec::new();
     };
     let current = current.to_string_lossy();
-    let Some(socket) = crate::connection::listening(&paths) else {
+    let Some(socket) = listening(&paths) else {
         return Vec::new();
     };
     let names = runtime.block_on(ask(Client::new(socket)));

@@ -4,7 +4,8 @@ use std::error::Error;
 
 use anstyle::{AnsiColor, Style};
 use banger_api::ErrorBody;
-use banger_api::client::ClientError;
+use banger_client::ClientError;
+use banger_client::daemon::DaemonError;
 use banger_model::ErrorCode;
 
 use crate::exit;
@@ -181,6 +182,25 @@ impl From<ClientError> for Failure {
         Self {
             body,
             code: exit::FAILED,
+        }
+    }
+}
+
+impl From<DaemonError> for Failure {
+    fn from(error: DaemonError) -> Self {
+        if let DaemonError::Client(error) = error {
+            return error.into();
+        }
+        let mut failure = Self::new(error.to_string(), &[]);
+        failure.body.causes = error.source().map(chain).unwrap_or_default();
+        failure.body.hints = error.hints();
+        failure.body.log = error
+            .log()
+            .filter(|log| !log.trim().is_empty())
+            .map(str::to_owned);
+        match error {
+            DaemonError::Newer { .. } | DaemonError::Unfit { .. } => failure.exiting(exit::CONFLICT),
+            _ => failure,
         }
     }
 }

@@ -10,7 +10,6 @@ mod commands;
 mod complete;
 mod connection;
 mod copy;
-mod daemon_env;
 mod exit;
 mod failure;
 mod logins;

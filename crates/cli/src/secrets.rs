@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use banger_api::client::Client;
 use banger_api::stream::secret::MAX;
 use banger_api::stream::{PutSecret, SecretName};
+use banger_client::Client;
 
 use crate::failure::Failure;
 

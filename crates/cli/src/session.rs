@@ -2,8 +2,8 @@
 
 use std::io::{self, Read, Write};
 
-use banger_api::client::{Client, Received, Receiver, Sender, Session};
 use banger_api::stream::{Control, Exec};
+use banger_client::{Client, Received, Receiver, Sender, Session};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 

@@ -17,4 +17,5 @@ pub use body::{Body, CollectError, chunks, collect, empty, json, next_chunk, who
 pub use broken::Broken;
 pub use connection::{Connection, Peer, Response, send};
 pub use frames::{FrameReadError, FrameReader, FrameWriter};
+pub use hyper::body::Incoming;
 pub use switched::{Asked, Switched, ask_to_switch, switch};

@@ -1,7 +1,7 @@
 //! The API's routes, each written once, as a type.
 //!
 //! A route is a unit struct that implements [`Route`]: its method, its path, what it takes and what it answers. All else derives
-//! from these: the daemon's router (`daemon/src/http/mod.rs`), the client's requests (`client/`), `docs/openapi.json` and the
+//! from these: the daemon's router (`daemon/src/http/mod.rs`), the client's requests (`crates/client/src/call.rs`), `docs/openapi.json` and the
 //! table `docs/api.md`.
 //!
 //! # To add a route

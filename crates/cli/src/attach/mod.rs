@@ -7,8 +7,8 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::pin::pin;
 use std::time::Duration;
 
-use banger_api::client::{ClientError, Received, Receiver, Sender, Session};
 use banger_api::stream::{self, Control, FailureCode};
+use banger_client::{ClientError, Received, Receiver, Sender, Session};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 

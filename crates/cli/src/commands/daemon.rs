@@ -1,6 +1,7 @@
 //! `banger daemon`
 
 use banger_api::Paths;
+use banger_client::daemon;
 use clap::Subcommand;
 
 use crate::failure::Failure;
@@ -38,7 +39,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
     match command {
         Command::Start => {
             let client = connection::connect().await?;
-            print::line(&format!("bangerd runs at {}", client.socket().display()));
+            print::line(&format!("bangerd runs at {}", client.connector()));
             Ok(exit::OK)
         }
         Command::Status { json } => status(json).await,
@@ -52,7 +53,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Restart { force } => {
             stop(force, "be replaced").await?;
             let client = connection::connect().await?;
-            print::line(&format!("bangerd runs at {}", client.socket().display()));
+            print::line(&format!("bangerd runs at {}", client.connector()));
             Ok(exit::OK)
         }
     }
@@ -78,7 +79,7 @@ async fn status(json: bool) -> Result<i32, Failure> {
             ("process", version.pid.to_string()),
             ("machines", version.machines.to_string()),
             ("streams", version.streams.to_string()),
-            ("socket", client.socket().display().to_string()),
+            ("socket", client.connector().to_string()),
             ("log", log.display().to_string()),
         ]);
     }
@@ -95,6 +96,6 @@ async fn stop(force: bool, what: &str) -> Result<bool, Failure> {
         connection::refuse_to_cut(&version, &format!("the daemon is to {what}"))?;
     }
     client.stop_daemon(true).await?;
-    connection::wait_for_end(&version).await?;
+    daemon::wait_for_end(&version).await?;
     Ok(true)
 }

@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 use banger_api::{CheckStatus, DoctorReport};
+use banger_client::daemon;
 use tokio::process::Command;
 
 use crate::failure::Failure;
@@ -35,7 +36,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
 }
 
 async fn by_program() -> Result<DoctorReport, Failure> {
-    let program = connection::program()?;
+    let program = daemon::program()?;
     let output = Command::new(&program)
         .args(["doctor", "--json"])
         .output()

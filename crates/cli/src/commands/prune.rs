@@ -1,7 +1,7 @@
 //! `banger vm prune`, `banger image prune`, `banger kernel prune`, `banger cache prune`
 
-use banger_api::client::{Client, ClientError};
 use banger_api::{Prune, Pruned};
+use banger_client::{Client, ClientError};
 
 use crate::failure::Failure;
 use crate::progress::bytes;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use banger_api::client::Client;
 use banger_api::{TrustGrant, TrustRecord, TrustRevoke, Wishes, WishesQuery};
+use banger_client::Client;
 use clap::Subcommand;
 
 use super::vm::wishes;

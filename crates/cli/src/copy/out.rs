@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use banger_api::client::TarWriter;
 use banger_archive::pack::Sink;
+use banger_client::TarWriter;
 
 /// Takes a tar, and tells how many bytes it took.
 pub(crate) struct Out {

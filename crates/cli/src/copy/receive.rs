@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use banger_api::client::GetStream;
 use banger_api::stream::FilesDone;
 use banger_archive::unpack::{Destination, Unpacking, unpack};
+use banger_client::GetStream;
 
 use super::thread;
 use crate::failure::Failure;

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use banger_api::client::{Client, ClientError, GetStream, PutStream};
 use banger_api::stream::{FilesDone, PutFiles};
 use banger_archive::pack::{PackError, Packer, Packing};
+use banger_client::{Client, ClientError, GetStream, PutStream};
 
 use super::{Out, thread};
 use crate::failure::Failure;

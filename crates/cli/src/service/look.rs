@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use banger_api::HelperReport;
+use banger_client::daemon;
 use banger_model::network::{Network, slot_of_tap};
 use banger_model::shell_word;
 use serde::Serialize;
 
 use super::{PROGRAM, Place, unit_of};
-use crate::connection;
 use crate::failure::Failure;
 
 /// Where `nft` may be; the helper looks nowhere else.
@@ -199,7 +199,7 @@ pub(crate) fn attached(owner: u32) -> usize {
 
 /// What the helper of an owner says. By the daemon's program, which knows how to ask; no daemon is started.
 pub(crate) fn helper(owner: u32) -> Result<HelperReport, Failure> {
-    let program = connection::program()?.display().to_string();
+    let program = daemon::program()?.display().to_string();
     let output = said(&[&program, "helper", "--owner", &owner.to_string()])?;
     serde_json::from_slice(&output.stdout).map_err(|error| {
         let words = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -20,7 +20,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use banger_api::client::Client;
+use banger_client::Client;
 use banger_hostfs::Dir;
 
 use crate::connection;

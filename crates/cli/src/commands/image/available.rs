@@ -1,7 +1,7 @@
 //! What images there are to pull from catalogs.
 
 use banger_api::AvailableImage;
-use banger_api::client::Client;
+use banger_client::Client;
 
 use crate::commands::kernel::presence;
 use crate::failure::Failure;

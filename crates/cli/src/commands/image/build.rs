@@ -4,9 +4,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use banger_api::client::Client;
 use banger_api::stream::Exec;
 use banger_api::{Image, ImagePull, Vm, VmCommit, VmCreate};
+use banger_client::Client;
 use banger_model::network::NetMode;
 use banger_model::{ByteSize, ImageName, KernelName};
 use tokio::process::Command;

@@ -1,7 +1,7 @@
 //! `banger image diff`
 
-use banger_api::client::Client;
 use banger_api::{ImageDiff, ImageDifference};
+use banger_client::Client;
 use banger_model::{Aspect, DifferenceKind};
 use banger_model::{ImageName, printable};
 

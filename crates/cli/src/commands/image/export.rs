@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use banger_api::ImageExport;
-use banger_api::client::Client;
+use banger_client::Client;
 use banger_model::Compression;
 
 use crate::failure::Failure;

@@ -1,6 +1,6 @@
 //! `banger image history`
 
-use banger_api::client::Client;
+use banger_client::Client;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;

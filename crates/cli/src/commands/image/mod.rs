@@ -11,8 +11,8 @@ mod pull;
 use std::io::Read;
 use std::path::PathBuf;
 
-use banger_api::client::Client;
 use banger_api::{Image, ImageImport, ImageRegister, ImageTag, ImageUpload, KernelFiles, KernelSource};
+use banger_client::Client;
 use banger_model::{ImageConfig, ImageName, KernelName};
 use bytes::Bytes;
 use clap::Subcommand;

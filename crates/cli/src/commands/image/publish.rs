@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use banger_api::ImagePublish;
-use banger_api::client::Client;
+use banger_client::Client;
 use banger_model::ImageName;
 
 use crate::commands::publish::{self, Key};

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
-use banger_api::client::Client;
 use banger_api::{ImagePull, ImagePulled};
+use banger_client::Client;
 use banger_model::{CatalogName, ImageName, KernelName};
 use serde::Serialize;
 

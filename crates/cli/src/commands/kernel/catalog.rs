@@ -1,7 +1,7 @@
 //! `banger kernel catalog`
 
-use banger_api::client::Client;
 use banger_api::{Catalog, CatalogAdd};
+use banger_client::Client;
 use banger_model::CatalogName;
 use clap::Subcommand;
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use banger_api::KernelPublish;
-use banger_api::client::Client;
+use banger_client::Client;
 use banger_model::KernelName;
 
 use crate::commands::publish::{self, Key};

@@ -1,7 +1,7 @@
 //! `banger kernel pull` and what there is to pull.
 
-use banger_api::client::Client;
 use banger_api::{AvailableKernel, KernelPull, Presence};
+use banger_client::Client;
 use banger_model::{CatalogName, KernelName};
 
 use crate::failure::Failure;

@@ -1,7 +1,7 @@
 //! `banger vm acp`
 
-use banger_api::client::{Client, Received, Session};
 use banger_api::stream::{Control, Exec};
+use banger_client::{Client, Received, Session};
 
 use super::placement::{GUEST_PATH, WORKSPACE};
 use crate::failure::Failure;

@@ -1,9 +1,9 @@
 //! What a checkout needs before it can be worked in: its tools, and its post-create commands.
 
-use banger_api::client::{Client, Received};
 use banger_api::stream::session::LOG_MAX;
 use banger_api::stream::{Control, Exec, Restart, SessionInput, SessionOutput, SessionStart, SessionStream};
 use banger_api::{Vm, VmSession, Wishes};
+use banger_client::{Client, Received};
 use banger_model::network::NetMode;
 
 use crate::failure::Failure;

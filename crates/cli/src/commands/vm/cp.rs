@@ -5,10 +5,10 @@ use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use banger_api::client::Client;
 use banger_api::stream::{FilesDone, GetFiles, PutFiles, files};
 use banger_archive::pack::{Packing, name_of};
 use banger_archive::unpack::{Destination, LastLink, Links, Unpacking};
+use banger_client::Client;
 
 use crate::copy::{Meter, Place, packed, piped, receive, to_pipe, to_vm};
 use crate::failure::Failure;

@@ -1,7 +1,7 @@
 //! `banger vm egress`
 
-use banger_api::client::{Client, EgressEvent};
 use banger_api::{EgressGap, FlowVerdict, VmFlow, VmLearned, VmNetwork};
+use banger_client::{Client, EgressEvent};
 use banger_model::network::NetMode;
 use banger_model::shell_word;
 use serde_json::json;

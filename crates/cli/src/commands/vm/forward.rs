@@ -1,7 +1,7 @@
 //! `banger vm forward`
 
-use banger_api::client::Client;
 use banger_api::{ForwardAdd, ForwardRemove, VmForward};
+use banger_client::Client;
 use banger_model::{Forward, Publish, Reverse};
 use clap::Subcommand;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use banger_api::client::{Client, Hold};
+use banger_client::{Client, Hold};
 
 use crate::connection;
 use crate::failure::Failure;

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use banger_api::client::Client;
 use banger_api::stream::{Exec, Tty};
 use banger_api::{Vm, Wishes, WorkspaceRequest};
+use banger_client::Client;
 use banger_model::Phase;
 
 use super::held::Held;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use banger_api::client::Client;
 use banger_api::{Vm, VmSet, VmStart, VmStop};
+use banger_client::Client;
 use banger_model::network::NetMode;
 
 use super::shape::{Machine, Net};

@@ -1,7 +1,7 @@
 //! What a VM is made of, as options that several commands take.
 
-use banger_api::client::Client;
 use banger_api::{Vm, VmCreate};
+use banger_client::Client;
 use banger_model::network::NetMode;
 use banger_model::{ByteSize, Forward, ImageName, KernelName, Publish, VmName, VmmChoice};
 

@@ -6,8 +6,8 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
 use banger_api::SshStart;
-use banger_api::client::Received;
 use banger_api::stream::{Control, Exec, ExitStatus};
+use banger_client::Received;
 
 use crate::failure::Failure;
 use crate::ssh::ZONE;

@@ -3,10 +3,10 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use banger_api::client::Client;
 use banger_api::{
     Image, ImagePull, RepositoryConfig, TrustGrant, VmCreate, WishedImage, Wishes, WishesQuery,
 };
+use banger_client::Client;
 use banger_model::network::NetMode;
 use banger_model::{ImageName, shell_word};
 

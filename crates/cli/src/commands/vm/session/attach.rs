@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use banger_api::VmSession;
-use banger_api::client::{Client, ClientError, Session};
 use banger_api::stream::{SessionOutput, SessionStream, TerminalSize, Writing};
+use banger_client::{Client, ClientError, Session};
 
 use crate::attach::{Attachment, Keys, Left};
 use crate::failure::Failure;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use banger_api::client::{Client, Received, Receiver};
 use banger_api::stream::{Control, OutputStream, SessionOutput, SessionStream};
+use banger_client::{Client, Received, Receiver};
 use banger_model::printable_json;
 use clap::ValueEnum;
 use serde::Serialize;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 
-use banger_api::client::{Received, Sender};
 use banger_api::stream::{Control, SessionOutput, SessionStream, Writing};
+use banger_client::{Received, Sender};
 
 use crate::failure::Failure;
 use crate::{complete, connection, exit};

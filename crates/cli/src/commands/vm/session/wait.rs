@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use banger_api::client::{Client, ClientError};
 use banger_api::{VmSession, VmSessionState};
+use banger_client::{Client, ClientError};
 
 use crate::failure::Failure;
 use crate::values::duration;

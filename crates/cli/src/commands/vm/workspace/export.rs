@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use banger_api::WorkspaceQuery;
-use banger_api::client::Client;
+use banger_client::Client;
 use banger_hostfs::{Dir, Kind, Reserve};
 use rustix::fs::OFlags;
 

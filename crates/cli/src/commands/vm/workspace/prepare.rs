@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use banger_api::client::Client;
 use banger_api::{WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceReport, WorkspaceRequest};
+use banger_client::Client;
 
 use super::which::Taken;
 use crate::commands::vm::placement::GUEST_PATH;

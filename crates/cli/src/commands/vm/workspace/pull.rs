@@ -1,7 +1,7 @@
 //! `banger vm workspace pull`
 
-use banger_api::client::Client;
 use banger_api::{WorkspacePulled, WorkspaceQuery};
+use banger_client::Client;
 use banger_model::shell_word;
 
 use super::which::Reported;

@@ -2,9 +2,12 @@
 
 use banger_guest_api::{SessionSignal, SessionStart, SessionStop, SessionStream};
 
-use super::{At, Client, ClientError, Session};
-use crate::VmSession;
-use crate::routes::{
+use crate::call::At;
+use crate::client::Client;
+use crate::error::ClientError;
+use crate::stream::Session;
+use banger_api::VmSession;
+use banger_api::routes::{
     GetSession, JoinSession, ListSessions, RemoveSession, SignalSession, StartSession, StopSession,
     WaitForSession,
 };

@@ -2,33 +2,33 @@
 
 use std::os::unix::net::UnixStream as StdStream;
 
-use banger_guest_api::Exec;
-use banger_model::Forward;
-use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::Response;
-use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
-
-use super::handed::Handed;
-use super::{At, Call, Client, ClientError, Egress, Session};
-use crate::routes::Route;
-use crate::routes::reply::{self, StdioMux};
-use crate::routes::{
+use banger_api::routes::Route;
+use banger_api::routes::reply::{self, StdioMux};
+use banger_api::routes::{
     AddForward, ApplyWorkspace, CommitVm, CreateVm, DeleteVm, ExecVm, GetDoctor, GetLearnedEgress,
     GetRepositoryConfig, GetSshAccess, GetUnsavedWork, GetVersion, GetVm, GetVmLog, GetWorkspace,
     GetWorkspacePatch, GrantTrust, HoldVm, KillVm, ListAllForwards, ListEgress, ListForwards, ListPorts,
     ListTrust, ListVms, OpenSsh, PlanWorkspace, PrepareWorkspace, PruneCache, PruneVms, PullWorkspace,
     RemoveForwards, RestartVm, RevokeTrust, SetVm, StartVm, StopDaemon, StopVm,
 };
-use crate::{
+use banger_api::{
     DaemonStop, DoctorReport, EgressQuery, ForwardAdd, ForwardRemove, Image, LogQuery, Progress, Prune,
     Pruned, SshAccess, SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit,
     VmCreate, VmDelete, VmFlow, VmForward, VmLearned, VmPort, VmRestart, VmSet, VmStart, VmStop, VmStopped,
     VmWork, Wishes, WishesQuery, WorkspaceApplied, WorkspacePlan, WorkspacePulled, WorkspaceQuery,
     WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
 };
+use banger_guest_api::Exec;
+use banger_model::Forward;
+use banger_wire::{Response, Switched, next_chunk};
+use bytes::Bytes;
+
+use crate::call::{At, Call};
+use crate::client::Client;
+use crate::error::ClientError;
+use crate::handed::Handed;
+use crate::sse::Egress;
+use crate::stream::Session;
 
 type Result<T> = std::result::Result<T, ClientError>;
 
@@ -36,13 +36,13 @@ type Result<T> = std::result::Result<T, ClientError>;
 #[derive(Debug)]
 pub struct Hold {
     /// The connection is the response's.
-    response: Response<Incoming>,
+    response: Response,
 }
 
 impl Hold {
     /// Returns when nothing holds the VM any more: the VM is gone, or its daemon is.
     pub async fn ended(&mut self) {
-        while let Some(Ok(_)) = self.response.body_mut().frame().await {}
+        while let Ok(Some(_)) = next_chunk(self.response.body_mut()).await {}
     }
 }
 
@@ -155,7 +155,7 @@ impl Client {
     }
 
     /// The session that a request asks for.
-    pub(super) async fn session_on<R>(&self, call: Call<R>) -> Result<Session>
+    pub(crate) async fn session_on<R>(&self, call: Call<R>) -> Result<Session>
     where
         R: Route<Reply = reply::Handed<StdioMux>>,
     {
@@ -177,12 +177,10 @@ impl Client {
             return Ok((agent, sent.into()));
         }
         // The image's own server is behind a tunnel, which the daemon has the other end of.
-        let upgraded = self.upgraded(call.relayed()).await?;
-        let parts = upgraded.downcast::<TokioIo<UnixStream>>();
-        let parts = parts.map_err(|_| ClientError::Ended)?;
-        let stream = parts.io.into_inner().into_std().map_err(ClientError::Stream)?;
+        let Switched { stream, sent } = self.upgraded(call.relayed()).await?;
+        let stream = stream.into_std().map_err(ClientError::Stream)?;
         stream.set_nonblocking(false).map_err(ClientError::Stream)?;
-        Ok((stream, parts.read_buf))
+        Ok((stream, sent))
     }
 
     /// What listens in a VM.
@@ -229,7 +227,7 @@ impl Client {
     /// A VM's log; it goes on as long as the query says.
     pub async fn logs(&self, name: &str, query: &LogQuery) -> Result<Log> {
         let response = self.open(GetVmLog.at([name]).query(query)).await?;
-        Ok(Log(response.into_body()))
+        Ok(Log(response))
     }
 
     /// What placing a workspace would place.
@@ -265,7 +263,7 @@ impl Client {
     /// What a VM has changed of a workspace, as a patch.
     pub async fn workspace_patch(&self, name: &str, query: &WorkspaceQuery) -> Result<Log> {
         let response = self.open(GetWorkspacePatch.at([name]).query(query)).await?;
-        Ok(Log(response.into_body()))
+        Ok(Log(response))
     }
 
     /// Brings the work of a VM back.
@@ -302,7 +300,7 @@ impl Client {
 
 /// A log as it comes.
 #[derive(Debug)]
-pub struct Log(Incoming);
+pub struct Log(Response);
 
 impl Log {
     /// The next bytes; `None` at the end.
@@ -310,11 +308,6 @@ impl Log {
     /// # Errors
     /// When the connection breaks.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        while let Some(frame) = self.0.frame().await {
-            if let Ok(data) = frame.map_err(ClientError::Http)?.into_data() {
-                return Ok(Some(data));
-            }
-        }
-        Ok(None)
+        next_chunk(self.0.body_mut()).await.map_err(ClientError::Http)
     }
 }

@@ -3,14 +3,16 @@
 use bytes::Bytes;
 use futures_util::Stream;
 
-use super::{At, Client, ClientError};
-use crate::routes::{
+use crate::call::At;
+use crate::client::Client;
+use crate::error::ClientError;
+use banger_api::routes::{
     AddCatalog, DeleteImage, DeleteKernel, DiffImage, ExportImage, GetImage, GetKernel, ImportImage,
     ImportKernel, InspectImage, ListCatalogImages, ListCatalogKernels, ListCatalogs, ListImages, ListKernels,
     PromoteImage, PruneImages, PruneKernels, PublishImages, PublishKernels, PullImage, PullKernel,
     RegisterImage, RemoveCatalog, SetDefaultImage, SetDefaultKernel, TagImage, UploadImage,
 };
-use crate::{
+use banger_api::{
     AvailableImages, AvailableKernels, Catalog, CatalogAdd, Image, ImageDiff, ImageDifference, ImageExport,
     ImageExported, ImageImport, ImageInspection, ImagePublish, ImagePull, ImagePulled, ImageRegister,
     ImageTag, ImageUpload, Kernel, KernelImport, KernelPublish, KernelPull, KernelPulled, Progress, Prune,

@@ -6,6 +6,9 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use banger_api::ErrorBody;
+use banger_api::routes::reply::HandsOver;
+use banger_api::routes::{CopyFilesIn, CopyFilesOut, ListFiles, RemoveFiles, Route};
 use banger_guest_api::{
     Channel, FilesDone, FilesEnd, FrameError, GetFiles, Listed, OfDirectory, PayloadReader, PayloadWriter,
     PutFiles,
@@ -13,11 +16,10 @@ use banger_guest_api::{
 use banger_model::ErrorCode;
 use tokio::sync::mpsc;
 
-use super::handed::Handed;
-use super::{At, Call, Client, ClientError};
-use crate::ErrorBody;
-use crate::routes::reply::HandsOver;
-use crate::routes::{CopyFilesIn, CopyFilesOut, ListFiles, RemoveFiles, Route};
+use crate::call::{At, Call};
+use crate::client::Client;
+use crate::error::ClientError;
+use crate::handed::Handed;
 
 /// The most bytes of a line of a listing: a name is at most 4096 bytes, and a link's target, each three when encoded.
 const LONGEST_LINE: u64 = 64 << 10;

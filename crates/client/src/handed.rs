@@ -5,32 +5,31 @@ use std::io::{self, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::unix::net::UnixStream;
 
+use banger_api::routes::Route;
+use banger_api::routes::reply::HandsOver;
 use banger_guest_api::handover;
-use hyper_util::rt::TokioIo;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-use super::{Call, Client, ClientError};
-use crate::routes::Route;
-use crate::routes::reply::HandsOver;
+use crate::call::Call;
+use crate::client::Client;
+use crate::error::ClientError;
 
 /// A connection to an agent, which blocks.
 #[derive(Debug)]
-pub(super) struct Handed {
+pub(crate) struct Handed {
     /// It.
-    pub(super) agent: UnixStream,
+    pub(crate) agent: UnixStream,
     /// What the agent had already sent.
-    pub(super) sent: Vec<u8>,
+    pub(crate) sent: Vec<u8>,
 }
 
 impl Client {
     /// The connection that a request asks for. It speaks what the route says.
-    pub(super) async fn handed<R: Route<Reply: HandsOver>>(
+    pub(crate) async fn handed<R: Route<Reply: HandsOver>>(
         &self,
         call: Call<R>,
     ) -> Result<Handed, ClientError> {
-        let upgraded = self.upgraded(call).await?;
-        let parts = upgraded.downcast::<TokioIo<tokio::net::UnixStream>>();
-        let socket = parts.map_err(|_| ClientError::Ended)?.io.into_inner();
+        let socket = self.upgraded(call).await?.stream;
         let socket = socket.into_std().map_err(ClientError::Stream)?;
         let taken = tokio::task::spawn_blocking(move || take(socket)).await;
         taken

@@ -45,7 +45,7 @@ const PREFIXES: [&str; 3] = ["BANGER_", "LC_", "XDG_"];
 const SUFFIXES: [&str; 2] = ["_PROXY", "_proxy"];
 
 /// The variables of here that a daemon gets.
-pub(crate) fn kept() -> impl Iterator<Item = (OsString, OsString)> {
+pub(super) fn kept() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| is_kept(name))
 }
 

@@ -1,23 +1,25 @@
 //! Server-sent events (the WHATWG HTML standard, section 9.2), as far as the daemon sends them.
 
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use serde::de::DeserializeOwned;
-
-use super::ClientError;
-use crate::{
+use banger_api::{
     EVENT_DONE, EVENT_ERROR, EVENT_FLOW, EVENT_GAP, EVENT_PROGRESS, EgressGap, ErrorBody, Progress, VmFlow,
 };
+use banger_wire::{Incoming, next_chunk};
+use serde::de::DeserializeOwned;
+
+use crate::error::ClientError;
+
+/// The most bytes of an event: a report on a workspace names each file that was left out.
+const MOST: usize = 64 << 20;
 
 /// The events of one response.
 #[derive(Debug)]
-pub(super) struct Events {
+pub(crate) struct Events {
     body: Incoming,
     parser: Parser,
 }
 
 impl Events {
-    pub(super) fn new(body: Incoming) -> Self {
+    pub(crate) fn new(body: Incoming) -> Self {
         Self {
             body,
             parser: Parser::default(),
@@ -25,7 +27,7 @@ impl Events {
     }
 
     /// Tells of progress until the work has ended, and gives how.
-    pub(super) async fn outcome<T: DeserializeOwned>(
+    pub(crate) async fn outcome<T: DeserializeOwned>(
         mut self,
         mut on_progress: impl FnMut(Progress),
     ) -> Result<T, ClientError> {
@@ -52,14 +54,15 @@ impl Events {
             if let Some(event) = self.parser.next() {
                 return Ok(Some(event));
             }
-            let Some(frame) = self.body.frame().await else {
+            if self.parser.buffer.len() > MOST {
+                return Err(ClientError::TooLong(MOST));
+            }
+            // A connection that breaks in the middle means that the daemon was killed.
+            let chunk = next_chunk(&mut self.body).await;
+            let Some(data) = chunk.map_err(|_| ClientError::Ended)? else {
                 return Ok(None);
             };
-            // A connection that breaks in the middle means that the daemon was killed.
-            let frame = frame.map_err(|_| ClientError::Ended)?;
-            if let Ok(data) = frame.into_data() {
-                self.parser.feed(&data);
-            }
+            self.parser.feed(&data);
         }
     }
 }
@@ -78,7 +81,7 @@ pub enum EgressEvent {
 }
 
 impl Egress {
-    pub(super) fn new(body: Incoming) -> Self {
+    pub(crate) fn new(body: Incoming) -> Self {
         Self(Events::new(body))
     }
 
@@ -105,10 +108,12 @@ struct Event {
     data: String,
 }
 
-/// Cuts a byte stream into events.
+/// Cuts a byte stream into events. Each byte is looked at once, however small the pieces are that it comes in.
 #[derive(Debug, Default)]
 struct Parser {
     buffer: Vec<u8>,
+    /// Up to here there is no end of an event.
+    seen: usize,
 }
 
 impl Parser {
@@ -119,8 +124,14 @@ impl Parser {
     /// The next whole event. Comments, which keep the connection alive, are none.
     fn next(&mut self) -> Option<Event> {
         loop {
-            let end = self.buffer.windows(2).position(|pair| pair == b"\n\n")?;
-            let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+            let new = &self.buffer[self.seen..];
+            let Some(end) = new.windows(2).position(|pair| pair == b"\n\n") else {
+                // The last byte may be the first of an end.
+                self.seen = self.buffer.len().saturating_sub(1);
+                return None;
+            };
+            let block: Vec<u8> = self.buffer.drain(..self.seen + end + 2).collect();
+            self.seen = 0;
             let text = String::from_utf8_lossy(&block);
             let mut event = Event {
                 name: String::new(),

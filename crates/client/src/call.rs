@@ -2,22 +2,16 @@
 
 use std::marker::PhantomData;
 
+use banger_api::routes::body::{Bytes, Json};
+use banger_api::routes::{Body as _, Query, Reply, Route, parameter_count};
+use banger_guest_api::query::segment;
+use banger_wire::{Body, ask_to_switch, chunks, empty, json, whole};
 use bytes::Bytes as Chunk;
-use futures_util::TryStreamExt;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::Frame;
-use hyper::{Request, header};
+use http::{Request, header};
 use serde::Serialize;
 
-use crate::routes::body::{Bytes, Json};
-use crate::routes::{Body as _, Query, Reply, Route, parameter_count};
-
-/// A body that is sent.
-pub(super) type Body = BoxBody<Chunk, std::io::Error>;
-
 /// A request of the route `R`.
-pub(super) struct Call<R> {
+pub(crate) struct Call<R> {
     path: String,
     body: Body,
     protocol: Option<&'static str>,
@@ -25,7 +19,7 @@ pub(super) struct Call<R> {
 }
 
 /// Begins requests: `GetVm.at(["web"])`.
-pub(super) trait At: Route {
+pub(crate) trait At: Route {
     /// A request of this route, with these names in its path.
     fn at<const N: usize>(self, names: [&str; N]) -> Call<Self> {
         const {
@@ -36,7 +30,7 @@ pub(super) trait At: Route {
         }
         Call {
             path: filled(Self::PATH, &names),
-            body: whole(Vec::new()),
+            body: empty(),
             protocol: Self::Reply::UPGRADES.first().copied(),
             route: PhantomData,
         }
@@ -47,7 +41,7 @@ impl<R: Route> At for R {}
 
 impl<R: Route> Call<R> {
     /// The same with a query.
-    pub(super) fn query(mut self, query: &R::Query) -> Self {
+    pub(crate) fn query(mut self, query: &R::Query) -> Self {
         let query = query.to_query();
         if !query.is_empty() {
             self.path = format!("{}?{query}", self.path);
@@ -56,13 +50,13 @@ impl<R: Route> Call<R> {
     }
 
     /// The same for a client that takes no descriptor.
-    pub(super) fn relayed(mut self) -> Self {
+    pub(crate) fn relayed(mut self) -> Self {
         self.protocol = R::Reply::UPGRADES.last().copied();
         self
     }
 
     /// The request as HTTP has it.
-    pub(super) fn request(self) -> Request<Body> {
+    pub(crate) fn request(self) -> Request<Body> {
         let mut request = Request::builder()
             .method(R::METHOD.as_str())
             .uri(self.path)
@@ -70,44 +64,37 @@ impl<R: Route> Call<R> {
         if let Some(content_type) = R::Body::CONTENT_TYPE {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
+        let mut request = request.body(self.body).expect("paths of the API are encoded");
         if let Some(protocol) = self.protocol {
-            request = request
-                .header(header::CONNECTION, "upgrade")
-                .header(header::UPGRADE, protocol);
+            ask_to_switch(&mut request, protocol);
         }
-        request.body(self.body).expect("paths of the API are encoded")
+        request
     }
 }
 
 impl<R: Route<Body = Json<B>>, B: Serialize> Call<R> {
     /// The same with a body.
-    pub(super) fn json(mut self, body: &B) -> Self {
-        self.body = whole(serde_json::to_vec(body).expect("API types have only string keys"));
+    pub(crate) fn json(mut self, body: &B) -> Self {
+        self.body = json(body);
         self
     }
 }
 
 impl<R: Route<Body = Bytes<W>>, W> Call<R> {
     /// The same with a body.
-    pub(super) fn bytes(mut self, body: Vec<u8>) -> Self {
+    pub(crate) fn bytes(mut self, body: Vec<u8>) -> Self {
         self.body = whole(body);
         self
     }
 
     /// The same with a body of chunks as they come.
-    pub(super) fn chunks(
+    pub(crate) fn chunks(
         mut self,
-        chunks: impl futures_util::Stream<Item = std::io::Result<Chunk>> + Send + Sync + 'static,
+        body: impl futures_util::Stream<Item = std::io::Result<Chunk>> + Send + Sync + 'static,
     ) -> Self {
-        self.body = BodyExt::boxed(StreamBody::new(chunks.map_ok(Frame::data)));
+        self.body = chunks(body);
         self
     }
-}
-
-fn whole(bytes: Vec<u8>) -> Body {
-    Full::new(Chunk::from(bytes))
-        .map_err(|never| match never {})
-        .boxed()
 }
 
 /// A path with names in place of its parameters.
@@ -123,16 +110,11 @@ fn filled(path: &str, names: &[&str]) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// A segment of a path, percent-encoded (RFC 3986, section 2.1).
-fn segment(text: &str) -> String {
-    banger_guest_api::query::encoded(text.as_bytes()).replace('/', "%2F")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routes::{CopyFilesIn, ExecVm, GetSession, GetVm, GetVmLog, ListVms};
-    use crate::{LogQuery, LogSource};
+    use banger_api::routes::{CopyFilesIn, ExecVm, GetSession, GetVm, GetVmLog, ListVms};
+    use banger_api::{LogQuery, LogSource};
     use banger_guest_api::PutFiles;
 
     #[test]

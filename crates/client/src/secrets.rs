@@ -1,9 +1,11 @@
 //! Secrets that go into a guest's memory.
 
+use banger_api::routes::PutVmSecret;
 use banger_guest_api::{PutSecret, SecretName};
 
-use super::{At, Client, ClientError};
-use crate::routes::PutVmSecret;
+use crate::call::At;
+use crate::client::Client;
+use crate::error::ClientError;
 
 impl Client {
     /// Puts a secret into a VM that runs.

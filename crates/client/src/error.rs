@@ -1,24 +1,26 @@
 //! Why a request did not succeed, as its sender sees it.
 
-use std::path::PathBuf;
+use banger_api::ErrorBody;
+use banger_guest_api::FrameError;
+use banger_wire::{Broken, FrameReadError};
 
-use crate::ErrorBody;
+use crate::connector::Connector;
 
 /// A request that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No daemon answers.
-    #[error("connect to bangerd at {}", .socket.display())]
+    #[error("connect to bangerd at {to}")]
     Connect {
-        /// Its socket.
-        socket: PathBuf,
+        /// Where it was looked for.
+        to: Connector,
         /// Why.
         #[source]
         source: std::io::Error,
     },
     /// The connection broke: the daemon was killed, or is none.
     #[error("speak to bangerd")]
-    Http(#[source] hyper::Error),
+    Http(#[source] Broken),
     /// The daemon failed, in its own words.
     #[error(transparent)]
     Api(#[from] Box<ErrorBody>),
@@ -28,6 +30,9 @@ pub enum ClientError {
     /// The answer is not of this API: another version.
     #[error("understand bangerd's answer")]
     Answer(#[source] serde_json::Error),
+    /// The answer, or an event of it, has more bytes than any that is right.
+    #[error("bangerd's answer is longer than {0} bytes")]
+    TooLong(usize),
     /// The events ended without saying how the work did.
     #[error("bangerd went away in the middle of the work")]
     Ended,
@@ -36,7 +41,7 @@ pub enum ClientError {
     Stream(#[source] std::io::Error),
     /// What came is no stream of frames.
     #[error("understand the guest's stream")]
-    Frame(#[source] banger_guest_api::FrameError),
+    Frame(#[source] FrameError),
 }
 
 impl ClientError {
@@ -46,5 +51,14 @@ impl ClientError {
         // One that is killed while it is connected to resets the connection.
         matches!(self, Self::Connect { source, .. }
             if matches!(source.kind(), NotFound | ConnectionRefused | ConnectionReset))
+    }
+}
+
+impl From<FrameReadError> for ClientError {
+    fn from(error: FrameReadError) -> Self {
+        match error {
+            FrameReadError::Stream(source) => Self::Stream(source),
+            FrameReadError::Frame(source) => Self::Frame(source),
+        }
     }
 }
