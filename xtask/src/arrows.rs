@@ -167,15 +167,27 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["banger-api", "banger-guest-api", "banger-model", "banger-wire"],
     ),
     (
+        "banger-transfer",
+        &[
+            "banger-archive",
+            "banger-git",
+            "banger-guest-api",
+            "banger-hostfs",
+            "banger-model",
+            "banger-wire",
+        ],
+    ),
+    (
         "banger",
         &[
             "banger-api",
             "banger-archive",
             "banger-client",
-            "banger-git",
             "banger-hostfs",
             "banger-logins",
             "banger-model",
+            "banger-transfer",
+            "banger-wire",
         ],
     ),
     // Outside the crates, nothing is used by anything that ships.

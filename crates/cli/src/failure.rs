@@ -7,6 +7,7 @@ use banger_api::ErrorBody;
 use banger_client::ClientError;
 use banger_client::daemon::DaemonError;
 use banger_model::ErrorCode;
+use banger_wire::files::FilesError;
 
 use crate::exit;
 use crate::print::Line;
@@ -182,6 +183,23 @@ impl From<ClientError> for Failure {
         Self {
             body,
             code: exit::FAILED,
+        }
+    }
+}
+
+impl From<FilesError> for Failure {
+    fn from(error: FilesError) -> Self {
+        ClientError::from(error).into()
+    }
+}
+
+impl From<banger_transfer::Error> for Failure {
+    fn from(error: banger_transfer::Error) -> Self {
+        let mut failure = Self::new(error.to_string(), &[]);
+        failure.body.causes = error.source().map(chain).unwrap_or_default();
+        match error {
+            banger_transfer::Error::Interrupted => failure.exiting(exit::INTERRUPTED),
+            _ => failure,
         }
     }
 }

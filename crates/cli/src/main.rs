@@ -20,7 +20,6 @@ mod secrets;
 mod service;
 mod session;
 mod ssh;
-mod sync;
 mod terminal;
 mod values;
 mod variables;

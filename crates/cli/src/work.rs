@@ -7,18 +7,24 @@ use crate::failure::Failure;
 
 /// Does `work` unless a signal to end comes first; then the work is dropped, which the daemon takes as its end.
 pub(crate) async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let interruption = interruption()?;
+    tokio::select! {
+        result = work => result,
+        () = interruption => Err(Failure::new("interrupted", &[]).exiting(exit::INTERRUPTED)),
+    }
+}
+
+/// A signal to end.
+pub(crate) fn interruption() -> Result<impl Future<Output = ()>, Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::during("take signals", &error));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;
-    tokio::select! {
-        result = work => result,
-        _ = interrupt.recv() => Err(interrupted()),
-        _ = terminate.recv() => Err(interrupted()),
-        _ = hangup.recv() => Err(interrupted()),
-    }
-}
-
-fn interrupted() -> Failure {
-    Failure::new("interrupted", &[]).exiting(exit::INTERRUPTED)
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
 }

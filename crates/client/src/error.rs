@@ -2,6 +2,8 @@
 
 use banger_api::ErrorBody;
 use banger_guest_api::FrameError;
+use banger_model::ErrorCode;
+use banger_wire::files::FilesError;
 use banger_wire::{Broken, FrameReadError};
 
 use crate::connector::Connector;
@@ -59,6 +61,25 @@ impl From<FrameReadError> for ClientError {
         match error {
             FrameReadError::Stream(source) => Self::Stream(source),
             FrameReadError::Frame(source) => Self::Frame(source),
+        }
+    }
+}
+
+impl From<FilesError> for ClientError {
+    fn from(error: FilesError) -> Self {
+        match error {
+            FilesError::Guest(failure) => Self::Api(Box::new(ErrorBody {
+                code: ErrorCode::Guest,
+                message: failure.message,
+                causes: failure.causes,
+                hints: Vec::new(),
+                log: None,
+                request_id: None,
+            })),
+            FilesError::Stream(source) => Self::Stream(source),
+            FilesError::Ended => Self::Ended,
+            FilesError::Answer(source) => Self::Answer(source),
+            FilesError::Line(source) => Self::Frame(source),
         }
     }
 }

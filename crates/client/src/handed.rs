@@ -8,20 +8,12 @@ use std::os::unix::net::UnixStream;
 use banger_api::routes::Route;
 use banger_api::routes::reply::HandsOver;
 use banger_guest_api::handover;
+use banger_wire::files::Handed;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::ClientError;
-
-/// A connection to an agent, which blocks.
-#[derive(Debug)]
-pub(crate) struct Handed {
-    /// It.
-    pub(crate) agent: UnixStream,
-    /// What the agent had already sent.
-    pub(crate) sent: Vec<u8>,
-}
 
 impl Client {
     /// The connection that a request asks for. It speaks what the route says.

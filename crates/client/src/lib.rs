@@ -23,7 +23,6 @@ mod stream;
 pub use client::Client;
 pub use connector::Connector;
 pub use error::ClientError;
-pub use files::{GetStream, Hangup, Listing, PutEnd, PutStream, TarReader, TarWriter};
 pub use routes::{Hold, Log};
 pub use sse::{Egress, EgressEvent};
 pub use stream::{Received, Receiver, Sender, Session};

@@ -20,13 +20,13 @@ use banger_api::{
 };
 use banger_guest_api::Exec;
 use banger_model::Forward;
+use banger_wire::files::Handed;
 use banger_wire::{Response, Switched, next_chunk};
 use bytes::Bytes;
 
 use crate::call::{At, Call};
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::handed::Handed;
 use crate::sse::Egress;
 use crate::stream::Session;
 

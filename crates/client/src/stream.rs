@@ -1,12 +1,12 @@
 //! A command's stream: frames in both directions, on a connection to its agent.
 
 use banger_guest_api::{Channel, Control};
+use banger_wire::files::Handed;
 use banger_wire::{FrameReader, FrameWriter};
 use tokio::io::{ReadHalf, WriteHalf, split};
 use tokio::net::UnixStream;
 
 use crate::error::ClientError;
-use crate::handed::Handed;
 
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;

@@ -9,10 +9,11 @@ use banger_api::stream::{FilesDone, GetFiles, PutFiles, files};
 use banger_archive::pack::{Packing, name_of};
 use banger_archive::unpack::{Destination, LastLink, Links, Unpacking};
 use banger_client::Client;
+use banger_transfer::copy::{packed, pass_on, piped, receive, to_guest};
 
-use crate::copy::{Meter, Place, packed, piped, receive, to_pipe, to_vm};
+use crate::copy::{Guest, Meter, Place};
 use crate::failure::Failure;
-use crate::work::interruptible;
+use crate::work::{interruptible, interruption};
 use crate::{complete, connection, exit, print};
 
 /// Copy files and trees into a VM, out of it, or between two
@@ -96,7 +97,8 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         }
         (Sources::Pipe, Place::Vm { name, path }) => {
             let put = put(&args, path, Vec::new());
-            let sent = piped(&client, &name, &put, meter.counter());
+            let guest = Guest::once(&client, &name);
+            let sent = piped(std::io::stdin(), &guest, &put, meter.counter());
             meter.during(interruptible(sent)).await?
         }
         (Sources::Vm { name, paths }, to) => fetch(&client, &args, &meter, &name, paths, to).await?,
@@ -198,7 +200,8 @@ async fn send(
         follow: args.follow_links,
         pad: false,
     };
-    let sent = packed(client, name, &put, packing, meter.counter(), move |packer| {
+    let guest = Guest::once(client, name);
+    let sent = packed(&guest, &put, packing, meter.counter(), move |packer| {
         paths.iter().try_for_each(|path| {
             let name = name_of(path.as_os_str().as_bytes());
             packer.tree(path, &name.unwrap_or_default())
@@ -225,11 +228,17 @@ async fn fetch(
         Place::Here(path) => {
             let (to, unpacking) = destination(args, &path, names)?;
             let files = interruptible(async { Ok(client.get_files(name, &get).await?) }).await?;
-            meter.during(receive(files, to, unpacking, meter.counter())).await
+            let copied = receive(files, to, unpacking, meter.counter(), interruption()?);
+            meter.during(copied).await
         }
         Place::Pipe => {
-            let files = async { to_pipe(client.get_files(name, &get).await?, meter.counter()).await };
-            interruptible(meter.during(files)).await
+            let passed = async {
+                let files = client.get_files(name, &get).await?;
+                pass_on::<Failure>(files, print::stream::stdout(), meter.counter()).await
+            };
+            let (done, written) = interruptible(meter.during(passed)).await?;
+            print::written(written);
+            Ok(done)
         }
         Place::Vm { name: other, path } => {
             let put = PutFiles {
@@ -238,7 +247,7 @@ async fn fetch(
             };
             let passed = async {
                 let files = client.get_files(name, &get).await?;
-                to_vm(files, client, &other, &put, meter.counter()).await
+                to_guest(files, &Guest::once(client, &other), &put, meter.counter()).await
             };
             interruptible(meter.during(passed)).await
         }

@@ -4,10 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use banger_transfer::sync::{Event, Extent, Sync, Syncing};
+
 use super::placement::GUEST_PATH;
+use crate::copy::Guest;
 use crate::failure::Failure;
 use crate::progress::bytes;
-use crate::sync::{Event, Extent, Sync, Syncing};
 use crate::work::interruptible;
 use crate::{complete, exit, print};
 
@@ -66,7 +68,6 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     };
     let sync = Sync {
         root,
-        vm: args.vm,
         to,
         delete: args.delete,
         extent: match (args.all, args.include_secrets) {
@@ -80,7 +81,11 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         (true, _) => drop(print::json_line(&json(event))),
         (false, quiet) => told(event, quiet),
     };
-    interruptible(async { Syncing::begin(&sync, args.watch, &mut tell).await?.run().await }).await?;
+    interruptible(async {
+        let guest = Guest::find(&args.vm).await?;
+        Syncing::begin(&sync, args.watch, guest, &mut tell)?.run().await
+    })
+    .await?;
     Ok(exit::OK)
 }
 

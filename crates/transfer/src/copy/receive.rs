@@ -1,23 +1,25 @@
-//! What comes out of a VM: unpacked here, or written to a pipe as it is.
+//! What comes out of a guest: unpacked here, or written to a pipe as it is.
 
 use std::io::{self, Write};
 
-use banger_api::stream::FilesDone;
 use banger_archive::unpack::{Destination, Unpacking, unpack};
-use banger_client::GetStream;
+use banger_guest_api::FilesDone;
+use banger_wire::files::{FilesError, GetStream};
 
-use super::thread;
-use crate::failure::Failure;
-use crate::print;
-use crate::work::interruptible;
+use super::thread::thread;
+use crate::error::Error;
 
-/// Unpacks files that come. A thread that is interrupted has cleared up when this returns.
-pub(crate) async fn receive(
+/// Unpacks files that come, unless it is `interrupted` before: then what was begun has been cleared up when this returns.
+///
+/// # Errors
+/// When the guest could not read a file, this side could not write one, or it was interrupted.
+pub async fn receive<E: From<Error> + From<FilesError>>(
     files: GetStream,
     to: Destination,
     unpacking: Unpacking,
     count: impl Fn(u64) + Send + 'static,
-) -> Result<FilesDone, Failure> {
+    interrupted: impl Future<Output = ()>,
+) -> Result<FilesDone, E> {
     let GetStream { mut tar, hangup } = files;
     let mut work = thread(move || {
         let unpacked = unpack(&mut tar, to, &unpacking, &mut |bytes| count(bytes));
@@ -25,17 +27,18 @@ pub(crate) async fn receive(
         let told = (unpacked.is_ok() || tar.is_ended()).then(|| tar.end());
         (unpacked, told)
     });
-    let came = interruptible(async { Ok((&mut work).await) }).await;
-    drop(hangup);
-    let (unpacked, told) = match came {
-        Ok(done) => done.map_err(|_| Failure::new("the thread that writes files is gone", &[]))?,
-        Err(interrupted) => {
-            let _cleared_up = work.await;
-            return Err(interrupted);
-        }
+    let done = tokio::select! {
+        done = &mut work => Some(done),
+        () = interrupted => None,
     };
+    drop(hangup);
+    let Some(done) = done else {
+        let _cleared_up = work.await;
+        return Err(Error::Interrupted.into());
+    };
+    let (unpacked, told) = done.map_err(|_| Error::Thread)?;
     let told = told.transpose()?.unwrap_or_default();
-    let unpacked = unpacked.map_err(|error| Failure::during("copy files out of the VM", &error))?;
+    let unpacked = unpacked.map_err(Error::Unpack)?;
     Ok(FilesDone {
         entries: unpacked.entries,
         bytes: unpacked.bytes,
@@ -43,15 +46,19 @@ pub(crate) async fn receive(
     })
 }
 
-/// Writes the tar to standard output.
-pub(crate) async fn to_pipe(
+/// Writes the tar as it comes. Says what the guest made of it, and how the writing ended: who reads it may have seen enough.
+///
+/// # Errors
+/// When the guest could not read a file.
+pub async fn pass_on<E: From<Error> + From<FilesError>>(
     files: GetStream,
+    to: impl Write + Send + 'static,
     count: impl Fn(u64) + Send + 'static,
-) -> Result<FilesDone, Failure> {
+) -> Result<(FilesDone, io::Result<()>), E> {
     let GetStream { mut tar, hangup } = files;
     let work = thread(move || {
         let mut out = Counted {
-            to: print::stream::stdout(),
+            to,
             written: 0,
             count,
         };
@@ -59,13 +66,9 @@ pub(crate) async fn to_pipe(
         let told = (written.is_ok() || tar.is_ended()).then(|| tar.end());
         (written, told)
     });
-    let (written, told) = work
-        .await
-        .map_err(|_| Failure::new("the thread that writes the archive is gone", &[]))?;
+    let (written, told) = work.await.map_err(|_| Error::Thread)?;
     drop(hangup);
-    let told = told.transpose()?;
-    print::written(written);
-    Ok(told.unwrap_or_default())
+    Ok((told.transpose()?.unwrap_or_default(), written))
 }
 
 /// Counts what is written.

@@ -1,15 +1,23 @@
-//! A tar that goes into a VM, counted.
+//! A tar that goes into a guest, counted.
 
 use std::io::{self, Write};
 
 use banger_archive::pack::Sink;
-use banger_client::TarWriter;
+use banger_wire::files::TarWriter;
 
 /// Takes a tar, and tells how many bytes it took.
-pub(crate) struct Out {
+pub struct Out {
     tar: TarWriter,
     sent: u64,
     count: Box<dyn Fn(u64) + Send>,
+}
+
+impl std::fmt::Debug for Out {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Out")
+            .field("sent", &self.sent)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Out {

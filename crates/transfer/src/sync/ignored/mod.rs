@@ -19,7 +19,7 @@ use banger_model::suspicion;
 
 use self::pattern::File;
 use self::patterns::Patterns;
-use super::Extent;
+use super::spec::Extent;
 
 /// Names files that git tracks, too.
 const OURS: &str = ".bangerignore";

@@ -1,24 +1,28 @@
-//! What goes into a VM: files of this host, packed while they are sent, a tar that comes through a pipe, or one of another VM.
+//! What goes into a guest: files of this host, packed while they are sent, a tar that comes through a pipe, or one of another guest.
 
-use std::io;
+use std::io::{self, Read};
 
-use banger_api::stream::{FilesDone, PutFiles};
 use banger_archive::pack::{PackError, Packer, Packing};
-use banger_client::{Client, ClientError, GetStream, PutStream};
+use banger_guest_api::{FilesDone, PutFiles};
+use banger_wire::files::{FilesError, GetStream, PutStream};
 
-use super::{Out, thread};
-use crate::failure::Failure;
+use super::out::Out;
+use super::thread::thread;
+use crate::error::Error;
+use crate::guest::Guest;
 
 /// Sends what `work` packs. What was left out is told with what was copied.
-pub(crate) async fn packed(
-    client: &Client,
-    vm: &str,
+///
+/// # Errors
+/// When the guest could not write a file, or this side could not pack one.
+pub async fn packed<G: Guest>(
+    guest: &G,
     put: &PutFiles,
     packing: Packing,
     count: impl Fn(u64) + Send + 'static,
     work: impl FnOnce(&mut Packer<&mut Out>) -> Result<(), PackError> + Send + 'static,
-) -> Result<FilesDone, Failure> {
-    let written = sent(client, vm, put, count, true, move |out| {
+) -> Result<FilesDone, G::Error> {
+    let written = sent(guest, put, count, true, move |out| {
         let mut packer = Packer::new(out, packing);
         work(&mut packer)?;
         Ok(packer.finish()?.1)
@@ -28,38 +32,43 @@ pub(crate) async fn packed(
             done.notes.extend(packed.notes);
             Ok(done)
         }
-        (Err(error @ ClientError::Api(_)), _) => Err(error.into()),
+        (Err(error @ FilesError::Guest(_)), _) => Err(error.into()),
         (_, Some(Err(Cut::Work(error)))) if !matches!(error, PackError::Write(_)) => {
-            Err(Failure::during("copy files into the VM", &error))
+            Err(Error::Pack(error).into())
         }
         (ended, _) => Ok(ended?),
     }
 }
 
-/// Sends what comes on standard input.
-pub(crate) async fn piped(
-    client: &Client,
-    vm: &str,
+/// Sends a tar that is read.
+///
+/// # Errors
+/// When the guest could not write a file, or the tar cannot be read.
+pub async fn piped<G: Guest>(
+    mut from: impl Read + Send + 'static,
+    guest: &G,
     put: &PutFiles,
     count: impl Fn(u64) + Send + 'static,
-) -> Result<FilesDone, Failure> {
-    let written = sent(client, vm, put, count, false, |out| {
-        io::copy(&mut io::stdin().lock(), out).map(drop)
+) -> Result<FilesDone, G::Error> {
+    let written = sent(guest, put, count, false, move |out| {
+        io::copy(&mut from, out).map(drop)
     });
-    passed(written.await?)
+    passed::<G>(written.await?)
 }
 
-/// Sends files of a VM on to another one.
-pub(crate) async fn to_vm(
+/// Sends files of a guest on to another one.
+///
+/// # Errors
+/// When one guest could not read a file, or the other could not write one.
+pub async fn to_guest<G: Guest>(
     files: GetStream,
-    client: &Client,
-    vm: &str,
+    guest: &G,
     put: &PutFiles,
     count: impl Fn(u64) + Send + 'static,
-) -> Result<FilesDone, Failure> {
+) -> Result<FilesDone, G::Error> {
     let GetStream { mut tar, hangup } = files;
     let (told, end) = tokio::sync::oneshot::channel();
-    let written = sent(client, vm, put, count, false, move |out| {
+    let written = sent(guest, put, count, false, move |out| {
         io::copy(&mut tar, out)?;
         let end = tar.end();
         let is_whole = end.is_ok();
@@ -76,7 +85,7 @@ pub(crate) async fn to_vm(
         Ok(read) => read?,
         Err(_) => FilesDone::default(),
     };
-    let mut done = passed(written)?;
+    let mut done = passed::<G>(written)?;
     done.notes.extend(read.notes);
     Ok(done)
 }
@@ -90,19 +99,18 @@ enum Cut<E> {
 }
 
 /// What the guest says, and what the sender did, if that has ended.
-type Sent<T, E> = (Result<FilesDone, ClientError>, Option<Result<T, Cut<E>>>);
+type Sent<T, E> = (Result<FilesDone, FilesError>, Option<Result<T, Cut<E>>>);
 
 /// Sends what `work` writes. When the guest has said how it went, work that ends by itself (it is `finite`) is waited for: not
 /// that which reads what may stay silent for ever.
-async fn sent<T: Send + 'static, E: Send + 'static>(
-    client: &Client,
-    vm: &str,
+async fn sent<G: Guest, T: Send + 'static, E: Send + 'static>(
+    guest: &G,
     put: &PutFiles,
     count: impl Fn(u64) + Send + 'static,
     finite: bool,
     work: impl FnOnce(&mut Out) -> Result<T, E> + Send + 'static,
-) -> Result<Sent<T, E>, Failure> {
-    let PutStream { tar, end, hangup } = client.put_files(vm, put).await?;
+) -> Result<Sent<T, E>, G::Error> {
+    let PutStream { tar, end, hangup } = guest.put_files(put).await?;
     let mut out = Out::new(tar, count);
     let mut writing = thread(move || {
         let value = work(&mut out).map_err(Cut::Work)?;
@@ -110,23 +118,23 @@ async fn sent<T: Send + 'static, E: Send + 'static>(
         Ok(value)
     });
     let mut ending = thread(move || end.wait());
-    let lost = || Failure::new("a thread that copies files is gone", &[]);
+    let lost = |_| Error::Thread;
     tokio::select! {
         written = &mut writing => {
-            let written = written.map_err(|_| lost())?;
+            let written = written.map_err(lost)?;
             if written.is_err() {
                 // So that the other side does not take it for whole. It may have said before why it takes no more.
                 drop(hangup);
             }
-            Ok((ending.await.map_err(|_| lost())?, Some(written)))
+            Ok((ending.await.map_err(lost)?, Some(written)))
         }
         ended = &mut ending => {
-            let ended = ended.map_err(|_| lost())?;
+            let ended = ended.map_err(lost)?;
             if ended.is_err() {
                 drop(hangup);
             }
             let written = match finite {
-                true => Some(writing.await.map_err(|_| lost())?),
+                true => Some(writing.await.map_err(lost)?),
                 false => None,
             };
             Ok((ended, written))
@@ -134,10 +142,10 @@ async fn sent<T: Send + 'static, E: Send + 'static>(
     }
 }
 
-fn passed((ended, written): Sent<(), io::Error>) -> Result<FilesDone, Failure> {
+fn passed<G: Guest>((ended, written): Sent<(), io::Error>) -> Result<FilesDone, G::Error> {
     match (ended, written) {
-        (Err(ClientError::Stream(_) | ClientError::Ended), Some(Err(Cut::Work(error)))) => {
-            Err(Failure::during("read the archive", &error))
+        (Err(FilesError::Stream(_) | FilesError::Ended), Some(Err(Cut::Work(error)))) => {
+            Err(Error::Read(error).into())
         }
         // What follows a whole archive does not matter.
         (ended, _) => Ok(ended?),

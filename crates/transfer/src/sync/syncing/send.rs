@@ -1,22 +1,23 @@
-//! What goes into the VM, and what is removed there.
+//! What goes into the guest, and what is removed there.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use banger_api::stream::{OfDirectory, PutFiles};
 use banger_archive::pack::{PackError, Packing};
+use banger_guest_api::{OfDirectory, PutFiles};
 
-use super::{Event, Syncing};
+use super::Syncing;
 use crate::copy::packed;
-use crate::failure::Failure;
+use crate::guest::Guest;
+use crate::sync::spec::Event;
 
 /// The most bytes of names in one request to remove files.
 const MOST_NAMES: usize = 1 << 20;
 
-impl Syncing<'_> {
+impl<G: Guest> Syncing<'_, G> {
     /// Sends and removes what is named, and tells it.
-    pub(super) async fn send(&mut self, push: Vec<PathBuf>, remove: Vec<Vec<u8>>) -> Result<(), Failure> {
+    pub(super) async fn send(&mut self, push: Vec<PathBuf>, remove: Vec<Vec<u8>>) -> Result<(), G::Error> {
         if push.is_empty() && remove.is_empty() && !self.is_owed {
             return Ok(());
         }
@@ -35,7 +36,7 @@ impl Syncing<'_> {
         Ok(())
     }
 
-    async fn push(&mut self, paths: Vec<PathBuf>) -> Result<(usize, u64), Failure> {
+    async fn push(&mut self, paths: Vec<PathBuf>) -> Result<(usize, u64), G::Error> {
         let put = PutFiles {
             path: self.sync.to.clone(),
             names: Vec::new(),
@@ -52,8 +53,7 @@ impl Syncing<'_> {
             ..Packing::default()
         };
         let sent = packed(
-            &self.client,
-            &self.sync.vm,
+            &self.guest,
             &put,
             packing,
             |_| {},
@@ -84,7 +84,7 @@ impl Syncing<'_> {
         Ok((pushed, done.bytes))
     }
 
-    async fn remove(&mut self, paths: Vec<Vec<u8>>) -> Result<usize, Failure> {
+    async fn remove(&mut self, paths: Vec<Vec<u8>>) -> Result<usize, G::Error> {
         let of = OfDirectory {
             path: self.sync.to.clone(),
         };
@@ -104,7 +104,7 @@ impl Syncing<'_> {
                 fits
             });
             let taken = taken.count();
-            removed += self.client.remove_files(&self.sync.vm, &of, names).await?.entries as usize;
+            removed += self.guest.remove_files(&of, names).await?.entries as usize;
             for path in &paths[..taken] {
                 (self.tell)(&Event::Removed(path));
             }

@@ -7,11 +7,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use banger_api::stream::query::encoded;
-use banger_api::stream::{Listed, ListedKind};
+use banger_guest_api::query::encoded;
+use banger_guest_api::{Listed, ListedKind};
 use banger_hostfs::{Dir, Error, Kind};
 
-use super::{Ignored, Names, Watcher};
+use super::ignored::Ignored;
+use super::names::Names;
+use super::watch::Watcher;
 
 /// Files by their paths below the root, directories before what is in them.
 pub(super) type Files = BTreeMap<PathBuf, Here>;
@@ -179,7 +181,7 @@ mod tests {
     use rustix::process::{Uid, geteuid};
     use rustix::thread::set_thread_res_uid;
 
-    use super::super::Extent;
+    use super::super::spec::Extent;
     use super::*;
 
     #[test]

@@ -13,7 +13,7 @@ use banger_hostfs::Dir;
 use proptest::prelude::*;
 
 use self::samples::{PATHS, PATTERNS, TREE, line};
-use super::super::Extent;
+use super::super::spec::Extent;
 use super::Ignored;
 use super::patterns::Patterns;
 

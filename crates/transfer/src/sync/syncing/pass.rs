@@ -1,24 +1,26 @@
-//! A pass over all of a tree: the VM tells what it has, and what differs goes.
+//! A pass over all of a tree: the guest tells what it has, and what differs goes.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use banger_api::stream::query::decoded;
-use banger_api::stream::{ListedKind, OfDirectory};
+use banger_guest_api::query::decoded;
+use banger_guest_api::{ListedKind, OfDirectory};
 use banger_hostfs::Dir;
 
-use super::walk::{Files, is_absent};
-use super::{Ignored, Syncing};
-use crate::failure::Failure;
+use super::Syncing;
+use crate::error::Error;
+use crate::guest::Guest;
+use crate::sync::ignored::Ignored;
+use crate::sync::walk::{Files, is_absent};
 
 /// More files than this, and a VM that lists them has gone wrong, or is meant to.
 const MOST_LISTED: usize = 4_000_000;
 
-impl Syncing<'_> {
+impl<G: Guest> Syncing<'_, G> {
     /// Sends what differs, and removes what is too many.
-    pub(super) async fn pass(&mut self) -> Result<(), Failure> {
+    pub(super) async fn pass(&mut self) -> Result<(), G::Error> {
         let mut files = Files::new();
         self.names.clear();
         self.walk(Path::new(""), &mut files)?;
@@ -26,14 +28,14 @@ impl Syncing<'_> {
         let of = OfDirectory {
             path: self.sync.to.clone(),
         };
-        let mut listing = self.client.list_files(&self.sync.vm, &of).await?;
+        let mut listing = self.guest.list_files(&of).await?;
         let mut others = Vec::new();
         let mut listed = 0;
         while let Some(file) = listing.next().await? {
             listed += 1;
             let name = decoded(&file.path).filter(|name| !name.is_empty());
             let (Some(name), true) = (name, listed <= MOST_LISTED) else {
-                return Err(Failure::new("the VM's list of files makes no sense", &[]));
+                return Err(Error::Listing.into());
             };
             let path = Path::new(OsStr::from_bytes(&name));
             match files.get(path) {

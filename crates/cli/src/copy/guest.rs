@@ -1,0 +1,71 @@
+//! A VM's guest, by the daemon's API.
+
+use banger_api::stream::{FilesDone, OfDirectory, PutFiles};
+use banger_client::Client;
+use banger_wire::files::{Listing, PutStream};
+
+use crate::connection;
+use crate::failure::Failure;
+
+/// How often a daemon may end while it is asked who it is.
+const MOST_DAEMONS: usize = 3;
+
+/// The guest of a VM.
+pub(crate) struct Guest {
+    client: Client,
+    vm: String,
+    /// The daemon's process. Whether it ended is seen by who answers.
+    daemon: Option<u32>,
+}
+
+impl Guest {
+    /// The guest of a VM whose files are copied once.
+    pub(crate) fn once(client: &Client, vm: &str) -> Self {
+        Self {
+            client: client.clone(),
+            vm: vm.to_owned(),
+            daemon: None,
+        }
+    }
+
+    /// The guest of a VM, whatever daemon leads to it. One is started if there is none.
+    pub(crate) async fn find(vm: &str) -> Result<Self, Failure> {
+        let client = connection::connect().await?;
+        let daemon = Some(client.version().await?.pid);
+        let vm = vm.to_owned();
+        Ok(Self { client, vm, daemon })
+    }
+}
+
+impl banger_transfer::Guest for Guest {
+    type Error = Failure;
+
+    async fn put_files(&self, put: &PutFiles) -> Result<PutStream, Failure> {
+        Ok(self.client.put_files(&self.vm, put).await?)
+    }
+
+    async fn list_files(&self, of: &OfDirectory) -> Result<Listing, Failure> {
+        Ok(self.client.list_files(&self.vm, of).await?)
+    }
+
+    async fn remove_files(&self, of: &OfDirectory, names: Vec<u8>) -> Result<FilesDone, Failure> {
+        Ok(self.client.remove_files(&self.vm, of, names).await?)
+    }
+
+    async fn look_again(&mut self) -> Result<bool, Failure> {
+        for attempt in 1.. {
+            let client = connection::connect().await?;
+            match client.version().await {
+                Ok(version) => {
+                    let is_another = self.daemon.replace(version.pid) != Some(version.pid);
+                    self.client = client;
+                    return Ok(is_another);
+                }
+                // This one has ended as well.
+                Err(error) if attempt == MOST_DAEMONS => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,48 @@
+//! What can go wrong on this side.
+
+use std::io;
+use std::path::PathBuf;
+
+use banger_archive::pack::PackError;
+use banger_archive::unpack::UnpackError;
+
+/// Files were not copied, for a reason of this side's.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Files of here could not be packed.
+    #[error("copy files into the VM")]
+    Pack(#[source] PackError),
+    /// Files that came could not be unpacked.
+    #[error("copy files out of the VM")]
+    Unpack(#[source] UnpackError),
+    /// A tar that was to be sent could not be read.
+    #[error("read the archive")]
+    Read(#[source] io::Error),
+    /// A thread that copies has panicked.
+    #[error("a thread that copies files is gone")]
+    Thread,
+    /// It was to end before it had.
+    #[error("interrupted")]
+    Interrupted,
+    /// The directory cannot be opened.
+    #[error("open the directory")]
+    Open(#[source] banger_hostfs::Error),
+    /// Changes cannot be watched for.
+    #[error("watch for changes")]
+    Watch(#[source] io::Error),
+    /// A file cannot be looked at.
+    #[error("look at {}", .path.display())]
+    Look {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: banger_hostfs::Error,
+    },
+    /// The directory is gone: it is none that is empty.
+    #[error("{} is not there any more", .0.display())]
+    Gone(PathBuf),
+    /// The guest's list of files is none.
+    #[error("the VM's list of files makes no sense")]
+    Listing,
+}
