@@ -22,6 +22,7 @@ mod repository;
 pub mod routes;
 mod session;
 mod ssh;
+mod trust;
 mod vm;
 pub mod whereabouts;
 mod workspace;
@@ -44,11 +45,10 @@ pub use image::{
 pub use kernel::{Kernel, KernelFiles, KernelImport, KernelSource};
 pub use paths::{Paths, PathsError};
 pub use progress::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, Progress};
-pub use repository::{
-    RepositoryConfig, TrustGrant, TrustRecord, TrustRevoke, TrustState, WishedImage, Wishes, WishesQuery,
-};
+pub use repository::{WishedImage, Wishes, WishesQuery};
 pub use session::{VmSession, VmSessionLog, VmSessionState, VmSessionUsage};
 pub use ssh::{SshAccess, SshStart};
+pub use trust::{RepositoryConfig, TrustGrant, TrustRecord, TrustRevoke, TrustState};
 pub use vm::{
     LogQuery, LogSource, Machine, MachineProcess, Prune, Pruned, Vm, VmCommit, VmCreate, VmDelete, VmNetwork,
     VmRestart, VmSet, VmStart, VmStop, VmStopped, VmWork,
