@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use banger_api::ErrorBody;
 use banger_client::ClientError;
 use banger_client::daemon::DaemonError;
-use banger_model::ErrorCode;
+use banger_model::{ErrorCode, body, sources};
 use banger_wire::files::FilesError;
 
 use crate::exit;
@@ -37,17 +37,17 @@ impl Failure {
     }
 
     /// A failure to do `what`.
-    pub(crate) fn during(what: impl Into<String>, source: &dyn Error) -> Self {
+    pub(crate) fn during(what: impl Into<String>, source: &(dyn Error + 'static)) -> Self {
         let mut failure = Self::new(what, &[]);
-        failure.body.causes = chain(source);
+        failure.body.causes = causes(Some(source));
         failure
     }
 
     /// A failure of this host, with its causes.
-    pub(crate) fn of_host(source: &dyn Error) -> Self {
+    pub(crate) fn of_host(source: &(dyn Error + 'static)) -> Self {
         let mut failure = Self::new(source.to_string(), &[]);
         failure.body.code = ErrorCode::Host;
-        failure.body.causes = source.source().map(chain).unwrap_or_default();
+        failure.body.causes = causes(source.source());
         failure.exiting(exit::HOST)
     }
 
@@ -146,43 +146,22 @@ fn several(out: &mut Vec<Line>, begin: Line, text: &str) {
     out.extend(lines.map(|line| Line::default().text("    ").text(line)));
 }
 
+fn causes(first: Option<&(dyn Error + 'static)>) -> Vec<String> {
+    sources(first).map(ToString::to_string).collect()
+}
+
 fn last_lines(log: &str, most: usize) -> impl Iterator<Item = &str> {
     let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     let skip = lines.len().saturating_sub(most);
     lines.into_iter().skip(skip)
 }
 
-fn chain(error: &dyn Error) -> Vec<String> {
-    let mut causes = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        causes.push(cause.to_string());
-        source = cause.source();
-    }
-    causes
-}
-
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let body = match error {
-            ClientError::Api(body) => return (*body).into(),
-            error => {
-                let mut causes = chain(&error);
-                ErrorBody {
-                    code: ErrorCode::Internal,
-                    message: causes.remove(0),
-                    causes,
-                    hints: vec![
-                        "`banger daemon status` tells whether it runs, and where its log is".to_owned(),
-                    ],
-                    log: None,
-                    request_id: None,
-                }
-            }
-        };
-        Self {
-            body,
-            code: exit::FAILED,
+        match error {
+            // With the id of its request.
+            ClientError::Api(body) => (*body).into(),
+            error => body(&error).into(),
         }
     }
 }
@@ -195,30 +174,18 @@ impl From<FilesError> for Failure {
 
 impl From<banger_transfer::Error> for Failure {
     fn from(error: banger_transfer::Error) -> Self {
-        let mut failure = Self::new(error.to_string(), &[]);
-        failure.body.causes = error.source().map(chain).unwrap_or_default();
-        match error {
-            banger_transfer::Error::Interrupted => failure.exiting(exit::INTERRUPTED),
-            _ => failure,
-        }
+        body(&error).into()
     }
 }
 
 impl From<DaemonError> for Failure {
     fn from(error: DaemonError) -> Self {
-        if let DaemonError::Client(error) = error {
-            return error.into();
-        }
-        let mut failure = Self::new(error.to_string(), &[]);
-        failure.body.causes = error.source().map(chain).unwrap_or_default();
-        failure.body.hints = error.hints();
-        failure.body.log = error
-            .log()
-            .filter(|log| !log.trim().is_empty())
-            .map(str::to_owned);
         match error {
-            DaemonError::Newer { .. } | DaemonError::Unfit { .. } => failure.exiting(exit::CONFLICT),
-            _ => failure,
+            DaemonError::Client(error) => error.into(),
+            DaemonError::Newer { .. } | DaemonError::Unfit { .. } => {
+                Self::from(body(&error)).exiting(exit::CONFLICT)
+            }
+            error => body(&error).into(),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Why a request did not succeed, as its sender sees it.
 
+use std::error::Error;
+
 use banger_api::ErrorBody;
 use banger_guest_api::FrameError;
-use banger_model::ErrorCode;
+use banger_model::{Describe, ErrorCode, sources};
 use banger_wire::files::FilesError;
 use banger_wire::{Broken, FrameReadError};
 
@@ -53,6 +55,37 @@ impl ClientError {
         // One that is killed while it is connected to resets the connection.
         matches!(self, Self::Connect { source, .. }
             if matches!(source.kind(), NotFound | ConnectionRefused | ConnectionReset))
+    }
+}
+
+/// What the daemon said of itself stays as it is.
+impl Describe for ClientError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Api(body) => body.code,
+            _ => ErrorCode::Internal,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Api(body) => body.hints.clone(),
+            _ => vec!["`banger daemon status` tells whether it runs, and where its log is".to_owned()],
+        }
+    }
+
+    fn log(&self) -> Option<String> {
+        match self {
+            Self::Api(body) => body.log.clone(),
+            _ => None,
+        }
+    }
+
+    fn causes(&self) -> Vec<String> {
+        match self {
+            Self::Api(body) => body.causes.clone(),
+            error => sources(error.source()).map(ToString::to_string).collect(),
+        }
     }
 }
 

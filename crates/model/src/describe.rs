@@ -76,6 +76,8 @@ pub fn chain(error: &dyn Error) -> String {
 }
 
 /// An error and what it comes from, outermost first.
-fn sources<'a>(first: Option<&'a (dyn Error + 'static)>) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub fn sources<'a>(
+    first: Option<&'a (dyn Error + 'static)>,
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(first, |&error| error.source())
 }

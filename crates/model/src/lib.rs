@@ -21,7 +21,7 @@ mod stage;
 mod suspicion;
 
 pub use defaults::{HostSize, VmDefaults};
-pub use describe::{Describe, Described, body, chain};
+pub use describe::{Describe, Described, body, chain, sources};
 pub use error::{ErrorBody, ErrorCode};
 pub use forward::{
     Forward, InvalidForward, LOOPBACK, MAX_FORWARDS, Protocol, Publish, Reverse, validate_forwards,

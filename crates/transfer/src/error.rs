@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use banger_archive::pack::PackError;
 use banger_archive::unpack::UnpackError;
+use banger_model::{Describe, ErrorCode};
 
 /// Files were not copied, for a reason of this side's.
 #[derive(Debug, thiserror::Error)]
@@ -45,4 +46,15 @@ pub enum Error {
     /// The guest's list of files is none.
     #[error("the VM's list of files makes no sense")]
     Listing,
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Interrupted => ErrorCode::Cancelled,
+            Self::Thread => ErrorCode::Internal,
+            Self::Listing => ErrorCode::Guest,
+            _ => ErrorCode::InvalidRequest,
+        }
+    }
 }

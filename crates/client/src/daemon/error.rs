@@ -1,9 +1,11 @@
 //! Why there is no daemon to be had.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
 use banger_api::{ApiVersion, PathsError};
+use banger_model::{Describe, ErrorCode, sources};
 
 use super::unfit::Why;
 use crate::error::ClientError;
@@ -66,9 +68,19 @@ pub enum DaemonError {
     },
 }
 
-impl DaemonError {
-    /// What its user can do.
-    pub fn hints(&self) -> Vec<String> {
+impl Describe for DaemonError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Client(error) => error.code(),
+            Self::Newer { .. } | Self::Unfit { .. } => ErrorCode::VersionMismatch,
+            Self::Paths(_) | Self::Ourselves(_) | Self::NoProgram | Self::Start { .. } => {
+                ErrorCode::InvalidRequest
+            }
+            Self::Ended { .. } | Self::Stays { .. } => ErrorCode::Internal,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Newer { version, .. } => format!(
                 "use the banger of version {version}, or replace the daemon by this one: `banger daemon stop`, and the next command \
@@ -80,16 +92,24 @@ impl DaemonError {
             Self::NoProgram => "install both: `make install`".to_owned(),
             Self::Ended { .. } => "`banger doctor` looks for the reason".to_owned(),
             Self::Stays { .. } => "end it with `kill`".to_owned(),
-            Self::Paths(_) | Self::Client(_) | Self::Ourselves(_) | Self::Start { .. } => return Vec::new(),
+            Self::Client(error) => return error.hints(),
+            Self::Paths(_) | Self::Ourselves(_) | Self::Start { .. } => return Vec::new(),
         };
         vec![hint]
     }
 
-    /// The end of the log that shows more.
-    pub fn log(&self) -> Option<&str> {
+    fn log(&self) -> Option<String> {
         match self {
-            Self::Ended { log } => Some(log),
+            Self::Ended { log } => (!log.trim().is_empty()).then(|| log.clone()),
+            Self::Client(error) => error.log(),
             _ => None,
+        }
+    }
+
+    fn causes(&self) -> Vec<String> {
+        match self {
+            Self::Client(error) => error.causes(),
+            error => sources(error.source()).map(ToString::to_string).collect(),
         }
     }
 }
