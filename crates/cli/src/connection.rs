@@ -4,14 +4,14 @@ use std::io::{self, IsTerminal};
 
 use banger_api::{Paths, Version};
 use banger_client::Client;
-use banger_client::daemon::{self, Found};
+use banger_client::daemon::{self, DaemonError, Found};
 
 use crate::failure::Failure;
 use crate::{ask, exit, print};
 
 /// A client of a daemon that runs and speaks our API.
 pub(crate) async fn connect() -> Result<Client, Failure> {
-    let paths = Paths::from_env()?;
+    let paths = paths()?;
     let program = daemon::program()?;
     match daemon::find(&paths).await? {
         Found::Fit(client) => return Ok(client),
@@ -27,9 +27,14 @@ pub(crate) async fn connect() -> Result<Client, Failure> {
     Ok(daemon::start(&paths, &program).await?)
 }
 
+/// Where banger's files are.
+pub(crate) fn paths() -> Result<Paths, Failure> {
+    Ok(Paths::from_env().map_err(DaemonError::Paths)?)
+}
+
 /// A client, and which daemon answers if one does. Starts none.
 pub(crate) async fn look() -> Result<(Client, Option<Version>), Failure> {
-    Ok(daemon::look(&Paths::from_env()?).await?)
+    Ok(daemon::look(&paths()?).await?)
 }
 
 /// What runs through the daemon ends with it: shells, commands, copies. So nobody ends it beside them unasked.

@@ -4,10 +4,7 @@ use std::error::Error;
 
 use anstyle::{AnsiColor, Style};
 use banger_api::ErrorBody;
-use banger_client::ClientError;
-use banger_client::daemon::DaemonError;
-use banger_model::{ErrorCode, body, sources};
-use banger_wire::files::FilesError;
+use banger_model::{Describe, ErrorCode, body, sources};
 
 use crate::exit;
 use crate::print::Line;
@@ -156,56 +153,19 @@ fn last_lines(log: &str, most: usize) -> impl Iterator<Item = &str> {
     lines.into_iter().skip(skip)
 }
 
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        match error {
-            // With the id of its request.
-            ClientError::Api(body) => (*body).into(),
-            error => body(&error).into(),
-        }
-    }
-}
-
-impl From<FilesError> for Failure {
-    fn from(error: FilesError) -> Self {
-        ClientError::from(error).into()
-    }
-}
-
-impl From<banger_transfer::Error> for Failure {
-    fn from(error: banger_transfer::Error) -> Self {
-        body(&error).into()
-    }
-}
-
-impl From<DaemonError> for Failure {
-    fn from(error: DaemonError) -> Self {
-        match error {
-            DaemonError::Client(error) => error.into(),
-            DaemonError::Newer { .. } | DaemonError::Unfit { .. } => {
-                Self::from(body(&error)).exiting(exit::CONFLICT)
-            }
-            error => body(&error).into(),
-        }
-    }
-}
-
-impl From<ErrorBody> for Failure {
-    fn from(body: ErrorBody) -> Self {
+/// Whatever describes itself is told as it does.
+impl<E: Describe> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let body = body(&error);
         let code = exit::code(body.code);
         Self { body, code }
-    }
-}
-
-impl From<banger_api::PathsError> for Failure {
-    fn from(error: banger_api::PathsError) -> Self {
-        Self::during("find banger's directories", &error)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use banger_client::ClientError;
 
     #[test]
     fn a_failure_tells_what_why_and_what_next() {

@@ -5,7 +5,6 @@ use std::error::Error;
 use banger_api::ErrorBody;
 use banger_guest_api::FrameError;
 use banger_model::{Describe, ErrorCode, sources};
-use banger_wire::files::FilesError;
 use banger_wire::{Broken, FrameReadError};
 
 use crate::connector::Connector;
@@ -81,6 +80,13 @@ impl Describe for ClientError {
         }
     }
 
+    fn request_id(&self) -> Option<Box<str>> {
+        match self {
+            Self::Api(body) => body.request_id.clone(),
+            _ => None,
+        }
+    }
+
     fn causes(&self) -> Vec<String> {
         match self {
             Self::Api(body) => body.causes.clone(),
@@ -94,25 +100,6 @@ impl From<FrameReadError> for ClientError {
         match error {
             FrameReadError::Stream(source) => Self::Stream(source),
             FrameReadError::Frame(source) => Self::Frame(source),
-        }
-    }
-}
-
-impl From<FilesError> for ClientError {
-    fn from(error: FilesError) -> Self {
-        match error {
-            FilesError::Guest(failure) => Self::Api(Box::new(ErrorBody {
-                code: ErrorCode::Guest,
-                message: failure.message,
-                causes: failure.causes,
-                hints: Vec::new(),
-                log: None,
-                request_id: None,
-            })),
-            FilesError::Stream(source) => Self::Stream(source),
-            FilesError::Ended => Self::Ended,
-            FilesError::Answer(source) => Self::Answer(source),
-            FilesError::Line(source) => Self::Frame(source),
         }
     }
 }

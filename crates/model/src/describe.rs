@@ -16,6 +16,10 @@ pub trait Describe: Error {
     fn log(&self) -> Option<String> {
         None
     }
+    /// The request that failed, as it is called in the daemon's log.
+    fn request_id(&self) -> Option<Box<str>> {
+        None
+    }
     /// Deeper causes, outermost first.
     fn causes(&self) -> Vec<String> {
         sources(self.source()).map(ToString::to_string).collect()
@@ -34,6 +38,10 @@ impl Describe for ErrorBody {
 
     fn log(&self) -> Option<String> {
         self.log.clone()
+    }
+
+    fn request_id(&self) -> Option<Box<str>> {
+        self.request_id.clone()
     }
 
     fn causes(&self) -> Vec<String> {
@@ -61,7 +69,7 @@ pub fn body(error: &dyn Describe) -> ErrorBody {
         causes: error.causes(),
         hints: error.hints(),
         log: error.log(),
-        request_id: None,
+        request_id: error.request_id(),
     }
 }
 

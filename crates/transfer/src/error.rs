@@ -1,15 +1,20 @@
 //! What can go wrong on this side.
 
+use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
 use banger_archive::pack::PackError;
 use banger_archive::unpack::UnpackError;
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, ErrorCode, sources};
+use banger_wire::files::FilesError;
 
 /// Files were not copied, for a reason of this side's.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The guest could not, or the stream to it broke.
+    #[error(transparent)]
+    Guest(#[from] FilesError),
     /// Files of here could not be packed.
     #[error("copy files into the VM")]
     Pack(#[source] PackError),
@@ -51,10 +56,27 @@ pub enum Error {
 impl Describe for Error {
     fn code(&self) -> ErrorCode {
         match self {
+            Self::Guest(FilesError::Guest(_)) | Self::Listing => ErrorCode::Guest,
+            Self::Guest(_) | Self::Thread => ErrorCode::Internal,
             Self::Interrupted => ErrorCode::Cancelled,
-            Self::Thread => ErrorCode::Internal,
-            Self::Listing => ErrorCode::Guest,
             _ => ErrorCode::InvalidRequest,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Guest(FilesError::Guest(_)) => Vec::new(),
+            Self::Guest(_) => {
+                vec!["`banger daemon status` tells whether it runs, and where its log is".to_owned()]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn causes(&self) -> Vec<String> {
+        match self {
+            Self::Guest(FilesError::Guest(failure)) => failure.causes.clone(),
+            error => sources(error.source()).map(ToString::to_string).collect(),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! What this crate needs of a guest.
 
 use banger_guest_api::{FilesDone, OfDirectory, PutFiles};
-use banger_wire::files::{FilesError, Listing, PutStream};
+use banger_wire::files::{Listing, PutStream};
 
 use crate::error::Error;
 
 /// A guest whose files are read and written, by whatever way leads to it.
 pub trait Guest {
-    /// Why something could not be done: on this side, on the stream, or on the way to the guest.
-    type Error: From<Error> + From<FilesError>;
+    /// Why something could not be done: what is this crate's, and what is of the way to the guest.
+    type Error: From<Error>;
 
     /// Begins to send a tar.
     fn put_files(&self, put: &PutFiles) -> impl Future<Output = Result<PutStream, Self::Error>>;

@@ -1,6 +1,5 @@
 //! `banger daemon`
 
-use banger_api::Paths;
 use banger_client::daemon;
 use clap::Subcommand;
 
@@ -64,7 +63,7 @@ async fn status(json: bool) -> Result<i32, Failure> {
     if json {
         print::json(&version)?;
     }
-    let log = Paths::from_env()?.daemon_log();
+    let log = connection::paths()?.daemon_log();
     let Some(version) = version else {
         if !json {
             print::line("bangerd does not run; the next command that needs it starts it");

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use banger_api::Paths;
-
 use crate::failure::Failure;
 use crate::ssh::config_file::{read, replace};
 use crate::ssh::{ZONE, block, included, on_path, options, preferred_cipher, proxy_command};
@@ -130,5 +128,5 @@ fn users_file() -> Result<PathBuf, Failure> {
 }
 
 fn our_file() -> Result<PathBuf, Failure> {
-    Ok(Paths::from_env()?.config.join("ssh_config"))
+    Ok(connection::paths()?.config.join("ssh_config"))
 }

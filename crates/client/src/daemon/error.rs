@@ -72,7 +72,8 @@ impl Describe for DaemonError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Client(error) => error.code(),
-            Self::Newer { .. } | Self::Unfit { .. } => ErrorCode::VersionMismatch,
+            // The daemon is another banger's.
+            Self::Newer { .. } | Self::Unfit { .. } => ErrorCode::InUse,
             Self::Paths(_) | Self::Ourselves(_) | Self::NoProgram | Self::Start { .. } => {
                 ErrorCode::InvalidRequest
             }
@@ -102,6 +103,13 @@ impl Describe for DaemonError {
         match self {
             Self::Ended { log } => (!log.trim().is_empty()).then(|| log.clone()),
             Self::Client(error) => error.log(),
+            _ => None,
+        }
+    }
+
+    fn request_id(&self) -> Option<Box<str>> {
+        match self {
+            Self::Client(error) => error.request_id(),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use banger_archive::unpack::{Destination, Unpacking, unpack};
 use banger_guest_api::FilesDone;
-use banger_wire::files::{FilesError, GetStream};
+use banger_wire::files::GetStream;
 
 use super::thread::thread;
 use crate::error::Error;
@@ -13,13 +13,13 @@ use crate::error::Error;
 ///
 /// # Errors
 /// When the guest could not read a file, this side could not write one, or it was interrupted.
-pub async fn receive<E: From<Error> + From<FilesError>>(
+pub async fn receive(
     files: GetStream,
     to: Destination,
     unpacking: Unpacking,
     count: impl Fn(u64) + Send + 'static,
     interrupted: impl Future<Output = ()>,
-) -> Result<FilesDone, E> {
+) -> Result<FilesDone, Error> {
     let GetStream { mut tar, hangup } = files;
     let mut work = thread(move || {
         let unpacked = unpack(&mut tar, to, &unpacking, &mut |bytes| count(bytes));
@@ -34,7 +34,7 @@ pub async fn receive<E: From<Error> + From<FilesError>>(
     drop(hangup);
     let Some(done) = done else {
         let _cleared_up = work.await;
-        return Err(Error::Interrupted.into());
+        return Err(Error::Interrupted);
     };
     let (unpacked, told) = done.map_err(|_| Error::Thread)?;
     let told = told.transpose()?.unwrap_or_default();
@@ -50,11 +50,11 @@ pub async fn receive<E: From<Error> + From<FilesError>>(
 ///
 /// # Errors
 /// When the guest could not read a file.
-pub async fn pass_on<E: From<Error> + From<FilesError>>(
+pub async fn pass_on(
     files: GetStream,
     to: impl Write + Send + 'static,
     count: impl Fn(u64) + Send + 'static,
-) -> Result<(FilesDone, io::Result<()>), E> {
+) -> Result<(FilesDone, io::Result<()>), Error> {
     let GetStream { mut tar, hangup } = files;
     let work = thread(move || {
         let mut out = Counted {

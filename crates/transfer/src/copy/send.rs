@@ -32,11 +32,11 @@ pub async fn packed<G: Guest>(
             done.notes.extend(packed.notes);
             Ok(done)
         }
-        (Err(error @ FilesError::Guest(_)), _) => Err(error.into()),
+        (Err(error @ FilesError::Guest(_)), _) => Err(Error::from(error).into()),
         (_, Some(Err(Cut::Work(error)))) if !matches!(error, PackError::Write(_)) => {
             Err(Error::Pack(error).into())
         }
-        (ended, _) => Ok(ended?),
+        (ended, _) => Ok(ended.map_err(Error::from)?),
     }
 }
 
@@ -82,7 +82,7 @@ pub async fn to_guest<G: Guest>(
     drop(hangup);
     // If one could not read, the archive of the other is cut short as a consequence.
     let read = match end.await {
-        Ok(read) => read?,
+        Ok(read) => read.map_err(Error::from)?,
         Err(_) => FilesDone::default(),
     };
     let mut done = passed::<G>(written)?;
@@ -148,6 +148,6 @@ fn passed<G: Guest>((ended, written): Sent<(), io::Error>) -> Result<FilesDone, 
             Err(Error::Read(error).into())
         }
         // What follows a whole archive does not matter.
-        (ended, _) => Ok(ended?),
+        (ended, _) => Ok(ended.map_err(Error::from)?),
     }
 }

@@ -229,12 +229,12 @@ async fn fetch(
             let (to, unpacking) = destination(args, &path, names)?;
             let files = interruptible(async { Ok(client.get_files(name, &get).await?) }).await?;
             let copied = receive(files, to, unpacking, meter.counter(), interruption()?);
-            meter.during(copied).await
+            Ok(meter.during(copied).await?)
         }
         Place::Pipe => {
             let passed = async {
                 let files = client.get_files(name, &get).await?;
-                pass_on::<Failure>(files, print::stream::stdout(), meter.counter()).await
+                Ok(pass_on(files, print::stream::stdout(), meter.counter()).await?)
             };
             let (done, written) = interruptible(meter.during(passed)).await?;
             print::written(written);

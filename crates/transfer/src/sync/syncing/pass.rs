@@ -31,7 +31,7 @@ impl<G: Guest> Syncing<'_, G> {
         let mut listing = self.guest.list_files(&of).await?;
         let mut others = Vec::new();
         let mut listed = 0;
-        while let Some(file) = listing.next().await? {
+        while let Some(file) = listing.next().await.map_err(Error::from)? {
             listed += 1;
             let name = decoded(&file.path).filter(|name| !name.is_empty());
             let (Some(name), true) = (name, listed <= MOST_LISTED) else {
