@@ -351,9 +351,15 @@ impl Handle {
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, ErrorBody> {
-        let (reply, outcome) = oneshot::channel();
+        let (reply, mut outcome) = oneshot::channel();
         let gone = || body(&Error::Gone(self.state().spec.name));
         self.commands.send(command(reply)).await.map_err(|_| gone())?;
-        outcome.await.map_err(|_| gone())?
+        tokio::select! {
+            biased;
+            outcome = &mut outcome => outcome.map_err(|_| gone())?,
+            // A command that is sent while the task ends may be neither refused nor dropped by its queue, for as long as the queue
+            // has a sender, which is this.
+            () = self.commands.closed() => outcome.try_recv().map_err(|_| gone())?,
+        }
     }
 }
