@@ -5,6 +5,7 @@ use std::time::Duration;
 use banger_api::{UnsavedWorkspace, WorkspaceChange, WorkspaceStatus};
 
 use crate::error::Error;
+use crate::guest_error::GuestError;
 use crate::placed::{Record, Records};
 use crate::remote::{SNAPSHOT, Script, printable};
 use crate::target::Target;
@@ -136,7 +137,7 @@ async fn looked(target: &Target, record: &Record) -> Result<(WorkspaceStatus, Op
     let site = target.at(&record.guest_path);
     let output = script.output(site).await?;
     if output.iter().filter(|&&byte| byte == 0).count() > 2 * MOST_CHANGES {
-        return Err(Error::TooMuch { what, most: MOST });
+        return Err(GuestError::TooMuch { what, most: MOST }.into());
     }
     let parsed = || {
         let end = output.windows(2).position(|pair| pair == b"\n\n")? + 1;
@@ -146,7 +147,7 @@ async fn looked(target: &Target, record: &Record) -> Result<(WorkspaceStatus, Op
         let commits: u64 = std::str::from_utf8(&rest[..line]).ok()?.parse().ok()?;
         Some((told, commits, changes(&rest[line + 1..])))
     };
-    let (told, commits, changes) = parsed().ok_or(Error::GuestAnswer { what })?;
+    let (told, commits, changes) = parsed().ok_or(GuestError::Answer { what })?;
     let unsaved = told.unsaved(record, commits, changes.len());
     let status = WorkspaceStatus {
         guest_path: record.guest_path.clone(),
@@ -212,7 +213,7 @@ async fn ask(target: &Target, records: &Records, record: &Record) -> Result<Opti
     let seen = match tokio::time::timeout(PATIENCE, looked(target, record)).await {
         Err(_) => return Err("the guest did not tell in time".to_owned()),
         Ok(Ok((_, unsaved))) => unsaved,
-        Ok(Err(Error::NoGuestGit { .. })) => {
+        Ok(Err(Error::Guest(GuestError::NoGit { .. }))) => {
             let site = target.at(&record.guest_path);
             let look = site.look(record.generation.as_deref(), Vec::new());
             match tokio::time::timeout(PATIENCE, look).await {

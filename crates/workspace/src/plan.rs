@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::ignore;
 use crate::listing::{self, Listed};
 use crate::source::Source;
+use crate::source_error::SourceError;
 use crate::stage::Stage;
 
 /// What is to be placed in a workspace, by path under it.
@@ -83,7 +84,7 @@ impl Plan {
             Some(from) => Some(
                 source
                     .commit(from)?
-                    .ok_or_else(|| Error::NoCommit(from.clone()))?,
+                    .ok_or_else(|| SourceError::NoCommit(from.clone()))?,
             ),
             None => source.head.clone(),
         };

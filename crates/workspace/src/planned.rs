@@ -13,6 +13,7 @@ use crate::place::Place;
 use crate::placed::Record;
 use crate::plan::Plan;
 use crate::snapshot::{self, Snapshot};
+use crate::source_error::SourceError;
 use crate::{checkout, filters, listing};
 
 /// What is to be placed.
@@ -118,7 +119,7 @@ pub(crate) fn check_branch(plan: &Plan, branch: &str) -> Result<(), Error> {
         ["check-ref-format", "--branch", branch],
     );
     checked.map(drop).map_err(|error| match error {
-        banger_git::Error::Failed { .. } => Error::BranchName(branch.to_owned()),
+        banger_git::Error::Failed { .. } => SourceError::BranchName(branch.to_owned()).into(),
         error => error.into(),
     })
 }

@@ -9,6 +9,7 @@ use banger_model::chain;
 use crate::blocking::blocking;
 use crate::error::Error;
 use crate::filters;
+use crate::guest_error::GuestError;
 use crate::inspect::{HEAD, Told, remember};
 use crate::names::{self, BASE, Moves, Wanted};
 use crate::place::Place;
@@ -18,6 +19,7 @@ use crate::quarantine::Quarantine;
 use crate::remote::MOST;
 use crate::remote::{SNAPSHOT, Script};
 use crate::source::Source;
+use crate::source_error::SourceError;
 
 /// The head of what a guest tells has no more bytes.
 const MOST_TOLD: usize = 4 << 20;
@@ -141,7 +143,7 @@ type References = BTreeMap<String, String>;
 
 /// The repository, what is below its namespace, and commits that a guest need not send.
 pub(crate) fn ours(record: &Record, scratch: &Path) -> Result<(Source, References, Vec<String>), Error> {
-    let moved = || Error::Moved(record.source.clone());
+    let moved = || Error::from(SourceError::Moved(record.source.clone()));
     let source = Source::around(&record.source, scratch).map_err(|error| match error {
         Error::Repository(banger_git::Error::Enter { .. } | banger_git::Error::NoRepository(_)) => moved(),
         error => error,
@@ -153,7 +155,7 @@ pub(crate) fn ours(record: &Record, scratch: &Path) -> Result<(Source, Reference
     if let Some(head) = &record.head {
         match source.commit(head)? {
             Some(head) => haves.push(head),
-            None => return Err(Error::BaseGone(head.clone())),
+            None => return Err(SourceError::BaseGone(head.clone()).into()),
         }
     }
     let old = references(&source, &record.namespace)?;
@@ -195,7 +197,7 @@ async fn receive(
     };
     let site = place.target.at(&record.guest_path);
     let mut running = script.start(site).await?;
-    let nonsense = || Error::GuestAnswer { what: WHAT };
+    let nonsense = || Error::from(GuestError::Answer { what: WHAT });
     let mut head = Vec::new();
     let end = loop {
         head.extend_from_slice(&running.next().await?.ok_or_else(nonsense)?);
@@ -257,10 +259,11 @@ fn settle(
         .filter(|name| name.starts_with(KEPT))
         .chain(moves.keep.keys());
     if kept.collect::<BTreeSet<_>>().len() > MOST_KEPT {
-        return Err(Error::TooManyKept {
+        return Err(SourceError::TooManyKept {
             prefix: format!("{prefix}{KEPT}"),
             most: MOST_KEPT,
-        });
+        }
+        .into());
     }
     keep(source, prefix, old, &moves)?;
     if !changed.is_empty() {

@@ -17,6 +17,7 @@ use tokio::process::ChildStdin;
 
 use crate::blocking::blocking;
 use crate::error::Error;
+use crate::guest_error::GuestError;
 use crate::remote::MOST;
 use crate::remote::printable;
 use crate::source::Source;
@@ -120,7 +121,7 @@ impl Quarantine {
             .zip(String::from_utf8_lossy(&kinds).lines())
             .find(|(_, kind)| *kind != "commit")
         {
-            return Err(Error::Unsound(format!("{tip} is no commit that came")));
+            return Err(GuestError::Unsound(format!("{tip} is no commit that came")).into());
         }
         let input = format!("{}--not\n{}", lines(tips), lines(known));
         let args = ["rev-list", "--objects", "--quiet", "--stdin"];
@@ -201,7 +202,7 @@ impl Quarantine {
 /// An error of a git that looked at what a guest sent.
 fn unsound(error: banger_git::Error) -> Error {
     match error {
-        banger_git::Error::Failed { words, .. } => Error::Unsound(printable(words.as_bytes())),
+        banger_git::Error::Failed { words, .. } => GuestError::Unsound(printable(words.as_bytes())).into(),
         error => error.into(),
     }
 }

@@ -10,6 +10,7 @@ use banger_guest_link::budget::{self, Budget};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::error::Error;
+use crate::guest_error::GuestError;
 use crate::target::Site;
 
 /// The most bytes of a pack or a patch that a guest may send.
@@ -117,7 +118,7 @@ pub(crate) async fn lacks_git(site: Site<'_>) -> bool {
     let text = "command -v git >/dev/null 2>&1 || exit 97".to_owned();
     let asked = async {
         match script.run(site, text, None).await {
-            Ok(mut running) => matches!(running.next().await, Err(Error::NoGuestGit { .. })),
+            Ok(mut running) => matches!(running.next().await, Err(Error::Guest(GuestError::NoGit { .. }))),
             Err(_) => false,
         }
     };
@@ -159,14 +160,14 @@ impl Running {
             return Ok(None);
         }
         loop {
-            let nonsense = || Error::GuestAnswer { what: self.what };
+            let nonsense = || Error::from(GuestError::Answer { what: self.what });
             if let Some(frame) = self.decoder.next_frame().map_err(|_| nonsense())? {
                 let payload = frame.payload;
                 match frame.channel {
                     Channel::Stdout => {
                         let (what, most) = (self.what, self.most);
                         let left = self.left.checked_sub(payload.len() as u64);
-                        self.left = left.ok_or(Error::TooMuch { what, most })?;
+                        self.left = left.ok_or(GuestError::TooMuch { what, most })?;
                         return Ok(Some(payload.to_vec()));
                     }
                     Channel::Stderr => {
@@ -185,35 +186,39 @@ impl Running {
                 }
                 continue;
             }
-            let read = self.from.read(&mut self.buffer).await.map_err(Error::Stream)?;
+            let read = self
+                .from
+                .read(&mut self.buffer)
+                .await
+                .map_err(GuestError::Stream)?;
             if read == 0 {
-                return Err(Error::Stream(std::io::ErrorKind::UnexpectedEof.into()));
+                return Err(GuestError::Stream(std::io::ErrorKind::UnexpectedEof.into()).into());
             }
             self.decoder.extend(&self.buffer[..read]);
         }
     }
 
     /// Whether it has ended well.
-    fn take(&self, control: &Control) -> Result<bool, Error> {
+    fn take(&self, control: &Control) -> Result<bool, GuestError> {
         let what = self.what;
         match control {
             Control::Exit { status } => match status.shell_code() {
                 0 => Ok(true),
-                97 => Err(Error::NoGuestGit { what }),
-                98 => Err(Error::Lost(self.path.clone())),
-                code if self.words.iter().all(u8::is_ascii_whitespace) => Err(Error::GuestGit {
+                97 => Err(GuestError::NoGit { what }),
+                98 => Err(GuestError::Lost(self.path.clone())),
+                code if self.words.iter().all(u8::is_ascii_whitespace) => Err(GuestError::Git {
                     what,
                     words: format!("it ended with {code}"),
                 }),
-                _ => Err(Error::GuestGit {
+                _ => Err(GuestError::Git {
                     what,
                     words: printable(&self.words),
                 }),
             },
             // No shell, no directory: it says which.
             Control::Error { failure, exit_code } => match exit_code {
-                127 => Err(Error::NoGuestGit { what }),
-                _ => Err(Error::GuestGit {
+                127 => Err(GuestError::NoGit { what }),
+                _ => Err(GuestError::Git {
                     what,
                     words: printable(budget::failure(failure.clone()).message.as_bytes()),
                 }),

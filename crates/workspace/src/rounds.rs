@@ -9,7 +9,7 @@ use banger_request::Reporter;
 use futures_util::TryStreamExt;
 
 use crate::testing::Directory;
-use crate::{Error, Place, Record, Records, Target};
+use crate::{Error, GuestError, Place, Record, Records, Target};
 
 const AT: &str = "/work";
 
@@ -200,7 +200,7 @@ async fn a_repository_that_is_gone_in_the_guest_brings_nothing_back() {
     let place = world.placed().await;
     std::fs::remove_dir_all(world.at("guest/work/.git")).unwrap();
     let pulled = crate::pull(&place, world.record()).await;
-    assert!(matches!(pulled, Err(Error::Lost(path)) if path == AT));
+    assert!(matches!(pulled, Err(Error::Guest(GuestError::Lost(path))) if path == AT));
     let unsaved = crate::unsaved(Some(place.target), &world.records()).await;
     assert!(unsaved.len() == 1 && !unsaved[0].known, "{unsaved:?}");
 }

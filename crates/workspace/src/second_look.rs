@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::delta::Delta;
 use crate::error::Error;
+use crate::guest_error::GuestError;
 use crate::placed::Record;
 use crate::plan::Plan;
 use crate::remote::Script;
@@ -73,7 +74,9 @@ impl Precious {
         };
         let output = match script.output(site).await {
             Ok(output) => output,
-            Err(Error::NoGuestGit { .. } | Error::Lost(_) | Error::GuestGit { .. }) => return Ok(self),
+            Err(Error::Guest(GuestError::NoGit { .. } | GuestError::Lost(_) | GuestError::Git { .. })) => {
+                return Ok(self);
+            }
             Err(error) => return Err(error),
         };
         let Some(told) = Told::parse(&output, asked.len()) else {

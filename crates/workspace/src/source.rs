@@ -6,6 +6,7 @@ use std::sync::Arc;
 use banger_git::{Git, Repository, View};
 
 use crate::error::Error;
+use crate::source_error::SourceError;
 
 /// A work tree and where its repository is.
 #[derive(Debug, Clone)]
@@ -72,11 +73,12 @@ impl Source {
     pub(crate) fn of_partial(&self, commit: &str, error: Error) -> Error {
         match error {
             Error::Repository(source @ banger_git::Error::Failed { .. }) if self.promisor().is_some() => {
-                Error::Partial {
+                SourceError::Partial {
                     root: self.root.clone(),
                     commit: commit.to_owned(),
                     source,
                 }
+                .into()
             }
             error => error,
         }

@@ -7,6 +7,7 @@ use banger_guest_api::workspace::{Look, Protect, PutWorkspace, Seen};
 use banger_guest_link::{Connection, Frames, Guest};
 
 use crate::error::Error;
+use crate::guest_error::GuestError;
 
 /// A guest, and whose its workspaces are.
 #[derive(Debug, Clone)]
@@ -89,10 +90,8 @@ impl Site<'_> {
 
     /// A failure of its guest to do something.
     fn error(self, what: &'static str, source: banger_guest_link::Error) -> Error {
-        Error::Guest {
-            what,
-            path: self.path.to_owned(),
-            source: Box::new(source),
-        }
+        let path = self.path.to_owned();
+        let source = Box::new(source);
+        GuestError::Agent { what, path, source }.into()
     }
 }

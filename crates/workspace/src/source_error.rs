@@ -1,0 +1,82 @@
+//! What can be wrong with the repository on the host.
+
+use std::path::PathBuf;
+
+use banger_model::{Describe, ErrorCode, shell_word};
+
+/// A repository on the host has not what is needed, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A name of no commit.
+    #[error("`{0}` names no commit")]
+    NoCommit(String),
+    /// Objects of a partial clone that were never fetched.
+    #[error("{} is a partial clone, and objects of {commit} are not in it", .root.display())]
+    Partial {
+        /// The repository.
+        root: PathBuf,
+        /// Of which commit.
+        commit: String,
+        /// Why.
+        #[source]
+        source: banger_git::Error,
+    },
+    /// A name that git does not take for a branch.
+    #[error("`{0}` is no name for a branch")]
+    BranchName(String),
+    /// The repository is elsewhere now.
+    #[error("the repository that went into the guest is no longer at {}", .0.display())]
+    Moved(PathBuf),
+    /// The commit that both sides have in common is gone on this one.
+    #[error("the commit {0} that went into the VM is no longer in the repository")]
+    BaseGone(String),
+    /// The guest dropped more than is kept.
+    #[error("{prefix} has more than {most} references to commits that the guest dropped")]
+    TooManyKept {
+        /// Where they are.
+        prefix: String,
+        /// How many are kept.
+        most: usize,
+    },
+}
+
+impl SourceError {
+    /// Its kind, and what to do about it.
+    fn described(&self) -> (ErrorCode, Option<String>) {
+        match self {
+            Self::NoCommit(_) => (
+                ErrorCode::InvalidRequest,
+                Some("`git log --all --oneline` lists the commits there are".to_owned()),
+            ),
+            Self::Partial { root, commit, .. } => (
+                ErrorCode::InvalidRequest,
+                Some(format!(
+                    "fetch them: `git -C {} archive -o /dev/null {commit}`; git is given no network here",
+                    shell_word(&root.to_string_lossy())
+                )),
+            ),
+            Self::BranchName(_) => (ErrorCode::InvalidRequest, None),
+            Self::Moved(_) => (ErrorCode::Host, None),
+            Self::BaseGone(_) => (
+                ErrorCode::Host,
+                Some("fetch it again, or take the changes alone with `vm workspace export`".to_owned()),
+            ),
+            Self::TooManyKept { prefix, .. } => (
+                ErrorCode::InUse,
+                Some(format!(
+                    "when you need none of them: `git for-each-ref --format='delete %(refname)' {prefix} | git update-ref --stdin`"
+                )),
+            ),
+        }
+    }
+}
+
+impl Describe for SourceError {
+    fn code(&self) -> ErrorCode {
+        self.described().0
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.described().1.into_iter().collect()
+    }
+}
