@@ -69,7 +69,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("banger-request", &["banger-api", "banger-git", "banger-model"]),
     (
         "banger-guest-link",
-        &["banger-guest-api", "banger-hostsys", "banger-model"],
+        &[
+            "banger-guest-api",
+            "banger-hostsys",
+            "banger-model",
+            "banger-wire",
+        ],
     ),
     (
         "banger-forward",
@@ -92,6 +97,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-hostsys",
             "banger-model",
             "banger-request",
+            "banger-wire",
         ],
     ),
     (

@@ -7,12 +7,11 @@ use banger_guest_api::{
     Configure, Connect, Exec, Health, Listen, Listener, Ready, SSH, STDIO_MUX, Shutdown, Ssh, TUNNEL, Take,
     routes,
 };
+use banger_wire::{Body, Incoming, next_chunk};
 use http::{Method, Request};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
 use crate::budget;
-use crate::client::{Client, RequestBody, bare, json};
+use crate::client::{Client, bare, json};
 use crate::dial::Dial;
 use crate::error::Error;
 use crate::events::Events;
@@ -32,7 +31,7 @@ impl Frozen {
     /// Whether it has been frozen all the time.
     pub async fn held(mut self) -> bool {
         // The guest says nothing more until it gives up.
-        tokio::time::timeout(Duration::ZERO, self.0.frame())
+        tokio::time::timeout(Duration::ZERO, next_chunk(&mut self.0))
             .await
             .is_err()
     }
@@ -74,10 +73,10 @@ impl Agent {
         let request = bare(Method::POST, routes::FREEZE);
         let mut body = self.client.send(asked, request).await?.into_body();
         // The line that says that it is frozen.
-        match body.frame().await {
-            Some(Ok(_)) => Ok(Frozen(body)),
-            Some(Err(source)) => Err(Error::Http { asked, source }),
-            None => Err(Error::Ended { asked }),
+        match next_chunk(&mut body).await {
+            Ok(Some(_)) => Ok(Frozen(body)),
+            Ok(None) => Err(Error::Ended { asked }),
+            Err(source) => Err(Error::Http { asked, source }),
         }
     }
 
@@ -155,7 +154,7 @@ impl Agent {
         self.client.stream("serve SSH", request, SSH).await
     }
 
-    async fn tunnel(&self, asked: &'static str, request: Request<RequestBody>) -> Result<AgentStream, Error> {
+    async fn tunnel(&self, asked: &'static str, request: Request<Body>) -> Result<AgentStream, Error> {
         self.client.stream(asked, request, TUNNEL).await
     }
 }

@@ -1,33 +1,19 @@
 //! HTTP/1.1 with an agent, one connection a request.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use banger_guest_api::{CLOCK_HEADER, Clock, Failure};
 use banger_hostsys::clock::now;
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
+use banger_wire::{Asked, Body, CollectError, Peer, Response, ask_to_switch, empty, switch};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
 
 use crate::budget::{self, Budget};
 use crate::dial::Dial;
 use crate::error::Error;
-use crate::metered::Metered;
 use crate::stream::AgentStream;
-
-/// The body of a request to the agent.
-pub type RequestBody = BoxBody<Bytes, std::io::Error>;
-
-/// The most of a response that is read ahead, its head included, and the most headers.
-const MOST_BUFFERED: usize = 64 << 10;
-const MOST_HEADERS: usize = 32;
 
 /// Asks one agent.
 #[derive(Debug, Clone)]
@@ -45,26 +31,26 @@ impl Client {
     pub(crate) async fn stream(
         &self,
         asked: &'static str,
-        mut request: Request<RequestBody>,
+        mut request: Request<Body>,
         protocol: &'static str,
     ) -> Result<AgentStream, Error> {
-        let headers = request.headers_mut();
-        headers.insert(header::CONNECTION, header::HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, header::HeaderValue::from_static(protocol));
-        let response = self.send(asked, request).await?;
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let status = response.status();
-            return Err(Error::NoUpgrade { asked, status });
+        ask_to_switch(&mut request, protocol);
+        let stream = self.dial(asked, &mut request).await?;
+        let switched = switch(stream, Peer::Hostile, request).await;
+        match switched.map_err(|source| Error::Http { asked, source })? {
+            Asked::Switched(stream) => Ok(stream),
+            Asked::Answered(response) => {
+                let status = accepted(asked, response).await?.status();
+                Err(Error::NoUpgrade { asked, status })
+            }
         }
-        let upgraded = hyper::upgrade::on(response).await;
-        stream_of(asked, upgraded.map_err(|source| Error::Http { asked, source })?)
     }
 
     /// A usual answer.
     pub(crate) async fn answer<T: DeserializeOwned>(
         &self,
         asked: &'static str,
-        request: Request<RequestBody>,
+        request: Request<Body>,
     ) -> Result<T, Error> {
         Ok(self.long_answer(asked, request, Budget::USUAL).await?.0)
     }
@@ -73,7 +59,7 @@ impl Client {
     pub(crate) async fn long_answer<T: DeserializeOwned>(
         &self,
         asked: &'static str,
-        request: Request<RequestBody>,
+        request: Request<Body>,
         budget: Budget,
     ) -> Result<(T, usize), Error> {
         let response = self.send(asked, request).await?;
@@ -86,94 +72,74 @@ impl Client {
     pub(crate) async fn send(
         &self,
         asked: &'static str,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Error> {
-        let stream = self.way.dial().await;
-        let stream = stream.map_err(|source| Error::Dial { asked, source })?;
-        let http = |source| Error::Http { asked, source };
-        let (stream, responded) = Metered::new(stream);
-        let mut client = http1::Builder::new();
-        client.max_buf_size(MOST_BUFFERED).max_headers(MOST_HEADERS);
-        let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.map_err(http)?;
-        // The connection lives as long as its request, response and upgrade do; its errors come out of those.
-        tokio::spawn(connection.with_upgrades());
+        mut request: Request<Body>,
+    ) -> Result<Response, Error> {
+        let stream = self.dial(asked, &mut request).await?;
+        let response = banger_wire::send(stream, Peer::Hostile, request).await;
+        accepted(asked, response.map_err(|source| Error::Http { asked, source })?).await
+    }
+
+    /// A connection for a request, which gets what every request says.
+    async fn dial(&self, asked: &'static str, request: &mut Request<Body>) -> Result<UnixStream, Error> {
         let headers = request.headers_mut();
-        headers.insert(header::HOST, header::HeaderValue::from_static("guest"));
-        let clock = header::HeaderValue::try_from(Clock::since_epoch(now()).to_string());
+        headers.insert(header::HOST, HeaderValue::from_static("guest"));
+        let clock = HeaderValue::try_from(Clock::since_epoch(now()).to_string());
         headers.insert(CLOCK_HEADER, clock.expect("digits and a dot"));
-        let response = sender.send_request(request).await.map_err(http)?;
-        responded.store(true, Ordering::Relaxed);
-        let status = response.status();
-        if !status.is_client_error() && !status.is_server_error() {
-            return Ok(response);
-        }
-        if status == StatusCode::NOT_FOUND {
-            return Err(Error::TooOld { asked });
-        }
-        // Of one that is too long, the status counts.
-        let body = collect(asked, response, Budget::SMALL.bytes)
-            .await
-            .unwrap_or_default();
-        let failure = budget::decode::<Failure>(&body, Budget::SMALL).unwrap_or_else(|_| {
-            let answer = String::from_utf8_lossy(&body[..body.len().min(512)]);
-            Failure::new(format!("{status}: {answer}"))
-        });
-        Err(Error::Refused {
-            asked,
-            status,
-            source: Box::new(failure.into()),
-        })
+        let stream = self.way.dial().await;
+        stream.map_err(|source| Error::Dial { asked, source })
     }
 }
 
-/// The connection itself.
-fn stream_of(asked: &'static str, upgraded: Upgraded) -> Result<AgentStream, Error> {
-    let parts = upgraded.downcast::<TokioIo<Metered>>();
-    let parts = parts.map_err(|_| Error::Ended { asked })?;
-    Ok(AgentStream {
-        stream: parts.io.into_inner().into_inner(),
-        sent: parts.read_buf,
+/// A response, unless it is a refusal.
+async fn accepted(asked: &'static str, response: Response) -> Result<Response, Error> {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return Ok(response);
+    }
+    if status == StatusCode::NOT_FOUND {
+        return Err(Error::TooOld { asked });
+    }
+    // Of one that is too long, the status counts.
+    let body = collect(asked, response, Budget::SMALL.bytes)
+        .await
+        .unwrap_or_default();
+    let failure = budget::decode::<Failure>(&body, Budget::SMALL).unwrap_or_else(|_| {
+        let answer = String::from_utf8_lossy(&body[..body.len().min(512)]);
+        Failure::new(format!("{status}: {answer}"))
+    });
+    Err(Error::Refused {
+        asked,
+        status,
+        source: Box::new(failure.into()),
     })
 }
 
 /// The whole of an answer, which has at most so many bytes: a guest does not decide how much memory the host takes.
-async fn collect(asked: &'static str, response: Response<Incoming>, most: usize) -> Result<Vec<u8>, Error> {
-    let mut body = response.into_body();
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|source| Error::Http { asked, source })?;
-        let Ok(data) = frame.into_data() else { continue };
-        if data.len() > most - bytes.len() {
-            return Err(Error::TooLong { asked, most });
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Ok(bytes)
+async fn collect(asked: &'static str, response: Response, most: usize) -> Result<Vec<u8>, Error> {
+    let body = banger_wire::collect(response.into_body(), most).await;
+    body.map_err(|error| match error {
+        CollectError::Broken(source) => Error::Http { asked, source },
+        CollectError::TooLong(most) => Error::TooLong { asked, most },
+    })
 }
 
 /// A request with a JSON body.
-pub(crate) fn json<T: Serialize>(method: Method, path: &str, body: &T) -> Request<RequestBody> {
-    let bytes = serde_json::to_vec(body).expect("messages have only string keys");
+pub(crate) fn json<T: Serialize>(method: Method, path: &str, body: &T) -> Request<Body> {
     Request::builder()
         .method(method)
         .uri(path)
         .header(header::CONTENT_TYPE, "application/json")
-        .body(whole(Bytes::from(bytes)))
+        .body(banger_wire::json(body))
         .expect("a constant request")
 }
 
 /// A request without a body.
-pub(crate) fn bare(method: Method, path: &str) -> Request<RequestBody> {
+pub(crate) fn bare(method: Method, path: &str) -> Request<Body> {
     Request::builder()
         .method(method)
         .uri(path)
-        .body(whole(Bytes::new()))
+        .body(empty())
         .expect("a path that is encoded")
-}
-
-/// A body that is there already.
-pub(crate) fn whole(bytes: Bytes) -> RequestBody {
-    Full::new(bytes).map_err(|never| match never {}).boxed()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use banger_guest_api::Failure;
 use banger_model::{Describe, ErrorCode};
+use banger_wire::Broken;
 use http::StatusCode;
 
 use crate::budget::{self, Unfit};
@@ -26,7 +27,7 @@ pub enum Error {
         asked: &'static str,
         /// What broke.
         #[source]
-        source: hyper::Error,
+        source: Broken,
     },
     /// The agent refused or failed, in its own words.
     #[error("the guest could not {asked}")]

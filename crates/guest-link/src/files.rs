@@ -2,15 +2,16 @@
 
 use std::pin::pin;
 
-use banger_guest_api::{Channel, Decoder, FilesDone, FilesEnd, GetFiles, PutFiles, STDIO_MUX, frame, routes};
+use banger_guest_api::{Channel, FilesDone, FilesEnd, GetFiles, PutFiles, STDIO_MUX, frame, routes};
+use banger_wire::{FrameReader, whole};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http::{Method, Request, StatusCode};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt};
 
 use crate::agent::Agent;
 use crate::budget::{self, Budget};
-use crate::client::{bare, whole};
+use crate::client::bare;
 use crate::error::Error;
 use crate::stream::AgentStream;
 
@@ -92,26 +93,18 @@ impl Agent {
 }
 
 /// What the agent says at the end of a copy, of which it had `sent` the beginning.
-async fn end(asked: &'static str, mut from: impl AsyncRead + Unpin, sent: &[u8]) -> Result<FilesDone, Error> {
-    let mut decoder = Decoder::new();
-    decoder.extend(sent);
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let frame = decoder.next_frame().map_err(|_| Error::Ended { asked })?;
-        if let Some(frame) = frame {
-            let end = budget::decode(frame.payload, Budget::SMALL);
-            return match end.map_err(|source| Error::Answer { asked, source })? {
-                FilesEnd::Done(done) => Ok(done),
-                FilesEnd::Failed(failure) => Err(Error::Refused {
-                    asked,
-                    status: StatusCode::BAD_REQUEST,
-                    source: Box::new(failure.into()),
-                }),
-            };
-        }
-        match from.read(&mut buffer).await {
-            Ok(read) if read > 0 => decoder.extend(&buffer[..read]),
-            _ => return Err(Error::Ended { asked }),
-        }
+async fn end(asked: &'static str, from: impl AsyncRead + Unpin, sent: &[u8]) -> Result<FilesDone, Error> {
+    let mut frames = FrameReader::new(from, sent, CHUNK);
+    let Ok(Some(frame)) = frames.next().await else {
+        return Err(Error::Ended { asked });
+    };
+    let end = budget::decode(frame.payload, Budget::SMALL);
+    match end.map_err(|source| Error::Answer { asked, source })? {
+        FilesEnd::Done(done) => Ok(done),
+        FilesEnd::Failed(failure) => Err(Error::Refused {
+            asked,
+            status: StatusCode::BAD_REQUEST,
+            source: Box::new(failure.into()),
+        }),
     }
 }

@@ -20,14 +20,12 @@ mod events;
 mod files;
 mod guest;
 mod knock;
-mod metered;
 mod secrets;
 mod sessions;
 mod stream;
 mod workspace;
 
 pub use agent::{Agent, Frozen};
-pub use client::RequestBody;
 pub use dial::{Dial, Unreachable};
 pub use error::{Cause, Error, Refusal};
 pub use events::Events;

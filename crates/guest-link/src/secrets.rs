@@ -1,11 +1,11 @@
 //! Handing secrets to a guest.
 
 use banger_guest_api::{PutSecret, SecretName, routes};
+use banger_wire::whole;
 use bytes::Bytes;
 use http::Request;
 
 use crate::agent::Agent;
-use crate::client::whole;
 use crate::error::Error;
 
 impl Agent {

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use banger_guest_api::{Channel, Control, Decoder, frame};
+use banger_guest_api::{Channel, Control, Frame};
 use banger_guest_link::Connection;
 use banger_guest_link::budget::{self, Budget};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use banger_wire::{FrameReadError, FrameReader, FrameWriter};
+use tokio::io::{ReadHalf, WriteHalf};
 
 use crate::error::Error;
 use crate::guest_error::GuestError;
@@ -94,10 +95,8 @@ impl Script<'_> {
         Ok(Running {
             what,
             path: site.path.to_owned(),
-            from,
+            frames: FrameReader::new(from, &[], CHUNK),
             _feeding: tokio_util::task::AbortOnDropHandle::new(feeding),
-            decoder: Decoder::new(),
-            buffer: vec![0; CHUNK],
             words: Vec::new(),
             left: self.most,
             most: self.most,
@@ -125,16 +124,12 @@ pub(crate) async fn lacks_git(site: Site<'_>) -> bool {
     tokio::time::timeout(PATIENCE, asked).await.unwrap_or(false)
 }
 
-async fn feed(mut to: WriteHalf<Connection>, input: Vec<u8>) -> WriteHalf<Connection> {
+async fn feed(to: WriteHalf<Connection>, input: Vec<u8>) -> FrameWriter<WriteHalf<Connection>> {
+    let mut to = FrameWriter::new(to);
     // A command that has ended takes no more; how it ended is told.
-    for chunk in input.chunks(frame::MAX_PAYLOAD) {
-        let header = frame::header(Channel::Stdin, chunk.len());
-        if to.write_all(&header).await.is_err() || to.write_all(chunk).await.is_err() {
-            return to;
-        }
+    if to.payload(Channel::Stdin, &input).await.is_ok() {
+        let _ = to.end(Channel::Stdin).await;
     }
-    let _ = to.write_all(&frame::header(Channel::Stdin, 0)).await;
-    let _ = to.flush().await;
     to
 }
 
@@ -143,10 +138,8 @@ async fn feed(mut to: WriteHalf<Connection>, input: Vec<u8>) -> WriteHalf<Connec
 pub(crate) struct Running {
     what: &'static str,
     path: String,
-    from: ReadHalf<Connection>,
-    _feeding: tokio_util::task::AbortOnDropHandle<WriteHalf<Connection>>,
-    decoder: Decoder,
-    buffer: Vec<u8>,
+    frames: FrameReader<ReadHalf<Connection>>,
+    _feeding: tokio_util::task::AbortOnDropHandle<FrameWriter<WriteHalf<Connection>>>,
     words: Vec<u8>,
     left: u64,
     most: u64,
@@ -159,42 +152,36 @@ impl Running {
         if self.ended {
             return Ok(None);
         }
+        let what = self.what;
+        let nonsense = || GuestError::Answer { what };
         loop {
-            let nonsense = || Error::from(GuestError::Answer { what: self.what });
-            if let Some(frame) = self.decoder.next_frame().map_err(|_| nonsense())? {
-                let payload = frame.payload;
-                match frame.channel {
-                    Channel::Stdout => {
-                        let (what, most) = (self.what, self.most);
-                        let left = self.left.checked_sub(payload.len() as u64);
-                        self.left = left.ok_or(GuestError::TooMuch { what, most })?;
-                        return Ok(Some(payload.to_vec()));
-                    }
-                    Channel::Stderr => {
-                        self.words.extend_from_slice(payload);
-                        let spare = self.words.len().saturating_sub(WORDS);
-                        self.words.drain(..spare);
-                    }
-                    Channel::Control => {
-                        let control = budget::decode(payload, Budget::SMALL).map_err(|_| nonsense())?;
-                        if self.take(&control)? {
-                            self.ended = true;
-                            return Ok(None);
-                        }
-                    }
-                    Channel::Stdin => return Err(nonsense()),
+            let frame = self.frames.next().await.map_err(|error| match error {
+                FrameReadError::Stream(error) => GuestError::Stream(error),
+                FrameReadError::Frame(_) => nonsense(),
+            })?;
+            let cut = || GuestError::Stream(std::io::ErrorKind::UnexpectedEof.into());
+            let Frame { channel, payload } = frame.ok_or_else(cut)?;
+            match channel {
+                Channel::Stdout => {
+                    let most = self.most;
+                    let left = self.left.checked_sub(payload.len() as u64);
+                    self.left = left.ok_or(GuestError::TooMuch { what, most })?;
+                    return Ok(Some(payload.to_vec()));
                 }
-                continue;
+                Channel::Stderr => {
+                    self.words.extend_from_slice(payload);
+                    let spare = self.words.len().saturating_sub(WORDS);
+                    self.words.drain(..spare);
+                }
+                Channel::Control => {
+                    let control = budget::decode(payload, Budget::SMALL).map_err(|_| nonsense())?;
+                    if self.take(&control)? {
+                        self.ended = true;
+                        return Ok(None);
+                    }
+                }
+                Channel::Stdin => return Err(nonsense().into()),
             }
-            let read = self
-                .from
-                .read(&mut self.buffer)
-                .await
-                .map_err(GuestError::Stream)?;
-            if read == 0 {
-                return Err(GuestError::Stream(std::io::ErrorKind::UnexpectedEof.into()).into());
-            }
-            self.decoder.extend(&self.buffer[..read]);
         }
     }
 
