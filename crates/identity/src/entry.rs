@@ -91,7 +91,7 @@ impl FileSync {
 /// An absolute path of the host's, or one that begins with `~/`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct HostPath(String);
+pub(crate) struct HostPath(String);
 
 /// An absolute path of the guest's.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -101,11 +101,11 @@ struct GuestPath(String);
 /// Permissions, written as `"0600"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct FileMode(u16);
+pub(crate) struct FileMode(u16);
 
 /// A value of an entry that is none.
 #[derive(Debug, thiserror::Error)]
-pub enum InvalidEntry {
+pub(crate) enum InvalidEntry {
     /// Not absolute, or with a way back in it.
     #[error("`{0}` is no path of a file: begin with `/` or `~/`, and use no `..`")]
     Path(String),

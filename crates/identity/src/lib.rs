@@ -12,5 +12,5 @@ mod git;
 mod host;
 
 pub use bring::{Wanted, bring};
-pub use entry::{FileMode, FileSync, HostPath, InvalidEntry};
+pub use entry::FileSync;
 pub use git::git_identity;
