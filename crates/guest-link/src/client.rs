@@ -145,35 +145,11 @@ pub(crate) fn bare(method: Method, path: &str) -> Request<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_trait::async_trait;
+    use crate::testing::Answers;
     use banger_model::{Describe, chain};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::UnixStream;
-
-    use crate::dial::Unreachable;
-
-    /// An agent that answers everything alike.
-    #[derive(Debug)]
-    struct Answers(String);
-
-    #[async_trait]
-    impl Dial for Answers {
-        async fn dial(&self) -> Result<UnixStream, Unreachable> {
-            let (ours, mut theirs) = UnixStream::pair()?;
-            let answer = self.0.clone();
-            tokio::spawn(async move {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    head.push(theirs.read_u8().await?);
-                }
-                theirs.write_all(answer.as_bytes()).await
-            });
-            Ok(ours)
-        }
-    }
 
     async fn asked(answer: String) -> Result<Vec<String>, Error> {
-        let client = Client::new(Arc::new(Answers(answer)));
+        let client = Client::new(Arc::new(Answers(answer.into_bytes())));
         client.answer("list", bare(Method::GET, "/v1/list")).await
     }
 
@@ -209,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_agent_that_does_not_switch_is_of_another_version() {
-        let client = Client::new(Arc::new(Answers(response("200 OK", ""))));
+        let client = Client::new(Arc::new(Answers(response("200 OK", "").into_bytes())));
         let stream = client
             .stream("run", bare(Method::POST, "/v1/exec"), "stdio_mux_v1")
             .await;

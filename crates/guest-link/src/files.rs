@@ -108,3 +108,64 @@ async fn end(asked: &'static str, from: impl AsyncRead + Unpin, sent: &[u8]) -> 
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::guest::Guest;
+    use crate::testing::Answers;
+    use banger_guest_api::Failure;
+    use banger_model::chain;
+
+    /// An agent that switches to frames and sends these.
+    fn agent(frames: &[(Channel, Vec<u8>)]) -> Agent {
+        let mut answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: {STDIO_MUX}\r\n\r\n"
+        )
+        .into_bytes();
+        for (channel, payload) in frames {
+            answer.extend_from_slice(&frame::encode(*channel, payload));
+        }
+        Agent::new(Arc::new(Answers(answer)))
+    }
+
+    fn said(end: &FilesEnd) -> Vec<(Channel, Vec<u8>)> {
+        vec![(Channel::Control, serde_json::to_vec(end).unwrap())]
+    }
+
+    /// Sends a tar that has no end.
+    async fn endless(agent: Agent) -> Result<FilesDone, Error> {
+        let tar = stream::repeat(Bytes::from(frame::encode(Channel::Stdin, &[0; 1 << 10])));
+        let guest: &dyn Guest = &agent;
+        guest.put_files(&PutFiles::default(), Box::pin(tar)).await
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_takes_no_more_says_why() {
+        let full = FilesEnd::Failed(Failure::new("the disk is full"));
+        let failed = endless(agent(&said(&full))).await.unwrap_err();
+        assert_eq!(chain(&failed), "the guest could not take files: the disk is full");
+        let done = FilesDone {
+            entries: 7,
+            ..FilesDone::default()
+        };
+        let taken = endless(agent(&said(&FilesEnd::Done(done.clone())))).await;
+        assert_eq!(taken.unwrap(), done);
+    }
+
+    #[tokio::test]
+    async fn an_end_that_is_none_is_not_taken_for_one() {
+        let nonsense = agent(&[(Channel::Control, b"[[[".to_vec())]);
+        assert!(matches!(endless(nonsense).await, Err(Error::Answer { .. })));
+    }
+
+    #[tokio::test]
+    async fn bytes_become_frames_of_all_of_them() {
+        let bytes = vec![7; frame::MAX_PAYLOAD + 1];
+        let framed: Vec<Bytes> = frames(&bytes).collect().await;
+        let lengths: Vec<usize> = framed.iter().map(|frame| frame.len() - frame::HEADER).collect();
+        assert_eq!(lengths, [frame::MAX_PAYLOAD, 1]);
+    }
+}

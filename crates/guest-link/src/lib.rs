@@ -23,6 +23,8 @@ mod knock;
 mod secrets;
 mod sessions;
 mod stream;
+#[cfg(test)]
+mod testing;
 mod workspace;
 
 pub use agent::{Agent, Frozen};
