@@ -4,6 +4,7 @@
 //! its queue: a command that ends the VM cuts the work short, every other waits for its turn.
 
 mod after_start;
+mod command;
 mod ending;
 mod forwards;
 
@@ -11,16 +12,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use banger_api::{ErrorBody, ForwardAdd, ForwardRemove, VmSet};
+use banger_api::{ErrorBody, VmSet};
 use banger_forward::{Route, Running};
 use banger_guest_api::{InitKind, InitState};
 use banger_model::network::NetMode;
-use banger_model::{Event, Forward, Intent, Phase, VmName, VmSpec, body, chain};
+use banger_model::{Event, Intent, Phase, VmName, VmSpec, body, chain};
 use banger_vmm::{Ended, Machine};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::command::{Command, Ordered, Reply};
 use super::boot::{self, Booted, Failed, Start};
 use super::change;
 use super::disks::Files;
@@ -30,64 +32,13 @@ use super::{Context, Error, guest_events, machine_dir, space};
 use crate::config::Config;
 use crate::network;
 
-/// What a VM's task is asked for.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Start the VM, unless it runs. Tells whether it was started.
-    Start(Start, Reply<bool>),
-    /// Power it off; the guest's init gets this long.
-    Stop(Duration, Reply),
-    /// Power it off, with this much patience, and start it.
-    Restart(Duration, Start, Reply),
-    /// End its machine now.
-    Kill(Reply),
-    /// Change what it is made of.
-    Set(Box<VmSet>, Reply),
-    /// Forward a port.
-    AddForward(ForwardAdd, Reply<Forward>),
-    /// Forward ports no more.
-    RemoveForwards(ForwardRemove, Reply<Vec<Forward>>),
-    /// Let its rules hold anew: another VM that they name has come or gone.
-    Enforce,
-    /// Show this of it, until it is started.
-    Notice(String),
-    /// End its machine, remove its disks, and forget it. The task ends. Without `force`, a VM that may run stays.
-    Delete { force: bool, reply: Reply },
-}
-
-/// Where the outcome of a command goes.
-pub(crate) type Reply<T = ()> = oneshot::Sender<Result<T, ErrorBody>>;
-
-impl Command {
-    /// Whether this command means that a start in progress is for nothing.
-    const fn ends_a_start(&self) -> bool {
-        matches!(
-            self,
-            Self::Stop(..) | Self::Kill(_) | Self::Delete { force: true, .. }
-        )
-    }
-
-    /// Whether this command may start a machine on the VM's disk, change the disk or remove it.
-    const fn needs_the_disk(&self) -> bool {
-        matches!(
-            self,
-            Self::Start(..) | Self::Restart(..) | Self::Set(..) | Self::Delete { .. }
-        )
-    }
-
-    /// Whether this command means that a patient stop in progress is too patient.
-    const fn ends_a_stop(&self) -> bool {
-        matches!(self, Self::Kill(_) | Self::Delete { force: true, .. })
-    }
-}
-
 /// The task of one VM.
 #[derive(Debug)]
 pub(crate) struct Driver {
     context: Arc<Context>,
     files: Files,
-    commands: mpsc::Receiver<Command>,
-    pending: VecDeque<Command>,
+    commands: mpsc::Receiver<Ordered>,
+    pending: VecDeque<Ordered>,
     state: watch::Sender<State>,
     /// What the guest tells, while there is a machine.
     events: Option<(mpsc::Receiver<InitState>, JoinHandle<()>)>,
@@ -103,7 +54,7 @@ impl Driver {
     /// A driver for a VM in the state that `state` holds, which may have an adopted machine.
     pub(crate) fn new(
         context: Arc<Context>,
-        commands: mpsc::Receiver<Command>,
+        commands: mpsc::Receiver<Ordered>,
         state: watch::Sender<State>,
     ) -> Self {
         let files = context.files(state.borrow().spec.id);
@@ -128,8 +79,8 @@ impl Driver {
         self.open_forwards().await;
         while let Some(next) = self.next().await {
             match next {
-                Next::Command(command) => {
-                    if self.obey(command).await {
+                Next::Command(Ordered { command, request }) => {
+                    if request.scoped(self.obey(command)).await {
                         return;
                     }
                 }
@@ -145,8 +96,8 @@ impl Driver {
     }
 
     async fn next(&mut self) -> Option<Next> {
-        if let Some(command) = self.pending.pop_front() {
-            return Some(Next::Command(command));
+        if let Some(ordered) = self.pending.pop_front() {
+            return Some(Next::Command(ordered));
         }
         let exited = self
             .state
@@ -322,18 +273,18 @@ impl Driver {
         token: &CancellationToken,
         ends: impl Fn(&Command) -> bool,
     ) -> T {
-        if self.pending.iter().any(&ends) {
+        if self.pending.iter().any(|ordered| ends(&ordered.command)) {
             token.cancel();
         }
         tokio::pin!(work);
         loop {
             tokio::select! {
                 result = &mut work => return result,
-                Some(command) = self.commands.recv() => {
-                    if ends(&command) {
+                Some(ordered) = self.commands.recv() => {
+                    if ends(&ordered.command) {
                         token.cancel();
                     }
-                    self.pending.push_back(command);
+                    self.pending.push_back(ordered);
                 }
             }
         }
@@ -502,7 +453,7 @@ async fn end_of(exited: &mut watch::Receiver<Option<Ended>>) -> Ended {
 
 /// What a VM's task wakes up for.
 enum Next {
-    Command(Command),
+    Command(Ordered),
     Exited(Ended),
     Init(InitState),
     /// Its machine stands still for want of space, or no more.

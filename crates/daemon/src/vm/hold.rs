@@ -125,7 +125,7 @@ impl Drop for Held {
                 // Nobody is there to be asked. The next daemon tries again, and `vm delete -f` loses the work.
                 if let Ok(handle) = vms.find(name.as_str()) {
                     let notice = kept(&name, handle.live().is_ok());
-                    let _ = handle.commands.send(Command::Notice(notice)).await;
+                    let _ = handle.commands.send(Command::Notice(notice).into()).await;
                 }
                 tracing::error!(vm = %name, "kept: its work is not on the host");
                 return;

@@ -59,7 +59,7 @@ pub(crate) use self::registry::Registry;
 pub(crate) use self::state::{Live, State, space_used};
 pub(crate) use self::workspaces::scratch;
 
-use self::driver::{Command, Driver, Reply};
+use self::driver::{Command, Driver, Ordered, Reply};
 use self::hold::Holds;
 use crate::backends::Backends;
 use crate::config::{self, Config};
@@ -141,7 +141,7 @@ pub(crate) fn machine_dir(paths: &Paths, id: VmId) -> PathBuf {
 /// One VM of the registry.
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Ordered>,
     state: watch::Receiver<State>,
 }
 
@@ -353,7 +353,10 @@ impl Handle {
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, ErrorBody> {
         let (reply, mut outcome) = oneshot::channel();
         let gone = || body(&Error::Gone(self.state().spec.name));
-        self.commands.send(command(reply)).await.map_err(|_| gone())?;
+        self.commands
+            .send(command(reply).into())
+            .await
+            .map_err(|_| gone())?;
         tokio::select! {
             biased;
             outcome = &mut outcome => outcome.map_err(|_| gone())?,

@@ -100,7 +100,7 @@ impl Vms {
         take_over(context, live.collect()).await;
         for (handle, command) in owed {
             // Its task ends with the VM alone.
-            let _ = handle.commands.send(command).await;
+            let _ = handle.commands.send(command.into()).await;
         }
         vms.let_go(let_go);
         for (id, name) in held {

@@ -69,7 +69,7 @@ impl Registry {
             // The caller may be a VM's task, and the queue of another may be full: no task waits for another one's queue.
             tokio::spawn(async move {
                 // A VM that is being deleted needs no rules.
-                let _ = handle.commands.send(Command::Enforce).await;
+                let _ = handle.commands.send(Command::Enforce.into()).await;
             });
         }
     }

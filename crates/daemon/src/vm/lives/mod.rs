@@ -1,6 +1,7 @@
 //! Every verb of a VM's life, with a failure, a cancellation and a crash of the daemon at every step, and beside every other verb.
 
 mod faults;
+mod logs;
 mod machine;
 mod pauses;
 mod times;
