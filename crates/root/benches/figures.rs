@@ -9,7 +9,8 @@ mod world;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use banger_model::network::{NetMode, NetRule, Network, Rules, Slot};
+use banger_model::network::{NetMode, Network, Slot};
+use banger_netplan::{NetRule, Rules};
 use banger_root::Client;
 use banger_root::wire::{Answer, Attach};
 
@@ -185,7 +186,8 @@ fn many() {
 }
 
 fn whole_filter() -> String {
-    use banger_model::network::{Member, filter, refused};
+    use banger_model::network::refused;
+    use banger_netplan::{Member, filter};
     let (owner, network) = (world::OWNER, network());
     let member = |slot| Member {
         mac: mac(slot),

@@ -8,7 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use banger_model::network::{Cidr, Finding, Flow, Network, Rules, Slot};
+use banger_model::network::{Cidr, Finding, Network, Slot};
+use banger_netplan::{Flow, Rules};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use banger_model::network::{
-    Mac, Member, Network, Plan, Slot, bridge_name, filter, slot_of_tap, spare_prefix, tap_name, tap_prefix,
+    Mac, Network, Slot, bridge_name, slot_of_tap, spare_prefix, tap_name, tap_prefix,
 };
 use banger_netlink::route::{Link, RTPROT_RA};
+use banger_netplan::{Member, Plan, filter};
 
 use crate::host::{Observed, Step};
 use crate::kernel::Host;

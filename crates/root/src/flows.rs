@@ -3,8 +3,9 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 
-use banger_model::network::{Logged, bridge_name, slot_of_tap};
+use banger_model::network::{bridge_name, slot_of_tap};
 use banger_netlink::{log, received};
+use banger_netplan::Logged;
 use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
 
 use crate::kernel::netlink;

@@ -11,7 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use banger_model::network::{Plan, Slot};
+use banger_model::network::Slot;
+use banger_netplan::Plan;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, chownat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
-use banger_model::network::{Audit, Cidr, Logged, Mac, NetMode, Network, Room, Rules, Slot, Ula, Use};
+use banger_model::network::{Cidr, Mac, NetMode, Network, Room, Slot, Ula};
+use banger_netplan::{Audit, Logged, Rules, Use};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub use banger_model::network::Answer;
+pub use banger_netplan::Answer;
 
 /// The longest verb, in bytes.
 pub const MAX_FRAME: usize = 256 << 10;

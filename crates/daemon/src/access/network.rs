@@ -2,8 +2,8 @@
 
 use banger_api::{ErrorBody, ForwardAdd, VmForward, VmLearned, VmPort};
 use banger_forward as forward;
-use banger_model::network::fewest;
 use banger_model::{Described, body};
+use banger_netplan::fewest;
 
 use super::of_guest;
 use crate::vm::{self, Vms};

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use banger_hostsys::follow::Follow;
 use banger_model::chain;
-use banger_model::network::{Flow, Network};
+use banger_model::network::Network;
+use banger_netplan::Flow;
 use banger_root::wire::FailureCode;
 use banger_root::{CallError, Client};
 use tokio::sync::Notify;
@@ -124,7 +125,7 @@ mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::sync::mpsc;
 
-    use banger_model::network::Logged;
+    use banger_netplan::Logged;
     use banger_root::wire::{Failure, MAX_FRAME, Reply, Verb, read_frame, write_frame};
 
     use super::*;

@@ -40,8 +40,9 @@ use banger_api::{self as api, ErrorBody, ForwardAdd, ForwardRemove, Paths, VmSet
 use banger_forward::Table;
 use banger_image::ImageStore;
 use banger_kernel::{KernelRecord, KernelStore};
-use banger_model::network::{Policy, Rules};
+use banger_model::network::Policy;
 use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor, body, chain};
+use banger_netplan::Rules;
 use banger_request::Reporter;
 use banger_state::Database;
 use banger_worker::Workers;
@@ -116,7 +117,7 @@ impl Context {
 
     /// What a policy comes to in numbers. A VM that it names and that has no slot yet is left out until it has one.
     pub(crate) fn rules(&self, policy: &Policy) -> Rules {
-        policy.rules(|name| {
+        Rules::of(policy, |name| {
             let slot = self.database.slot_of_name(name.as_str());
             slot.unwrap_or_else(|error| {
                 tracing::warn!(vm = %name, error = %chain(&error), "could not find the slot of a VM");

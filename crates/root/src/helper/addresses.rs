@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 
-use banger_model::network::{Conflict, Network, Prepared, Room, Ula, Use, bridge_name, conflict};
+use banger_model::network::{Network, Room, Ula, bridge_name};
+use banger_netplan::{Conflict, Prepared, Use, conflict};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{Helper, Left, Refusal};

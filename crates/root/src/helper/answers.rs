@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use banger_model::network::{NetMode, Slot, filter};
+use banger_model::network::{NetMode, Slot};
+use banger_netplan::filter;
 
 use super::budget::MAX_ANSWERS as MAX_OF_ALL;
 use super::{Helper, Refusal};

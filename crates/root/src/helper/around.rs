@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use banger_model::network::{Cidr, Surroundings, filter};
+use banger_model::network::{Cidr, Surroundings};
+use banger_netplan::filter;
 
 use super::budget::MAX_REFUSED;
 use super::{Helper, Refusal};

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use banger_model::network::{Rules, Slot};
+use banger_model::network::Slot;
+use banger_netplan::Rules;
 
 use super::{Helper, Refusal};
 

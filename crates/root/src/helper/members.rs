@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Instant, UNIX_EPOCH};
 
-use banger_model::network::{Mac, Member, Rules, Slot, filter, tap_name};
+use banger_model::network::{Mac, Slot, tap_name};
+use banger_netplan::{Member, Rules, filter};
 
 use super::{Helper, Left, Refusal};
 use crate::converge;

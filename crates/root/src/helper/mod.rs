@@ -12,9 +12,8 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use banger_model::network::{
-    Answers, Audit, Conflict, MAX_POOL, Network, Plan, Slot, filter, spare_tap_name,
-};
+use banger_model::network::{MAX_POOL, Network, Slot, spare_tap_name};
+use banger_netplan::{Answers, Audit, Conflict, Plan, filter};
 
 use crate::converge::{self, Site};
 use crate::host::{Observed, Step};

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 
-use banger_model::network::{Conflict, InvalidNetwork, InvalidRules, MAX_ALIVE, Mac, Slot};
+use banger_model::network::{InvalidNetwork, InvalidRules, Mac, Slot};
+use banger_netplan::{Conflict, MAX_ALIVE};
 
 use crate::kernel::HostError;
 use crate::wire::{Failure, FailureCode, MAX_ANSWERS, Reply};

@@ -11,8 +11,9 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 
-use banger_model::network::{Cidr, Use, filter};
+use banger_model::network::Cidr;
 use banger_netlink::route as message;
+use banger_netplan::{Use, filter};
 
 use crate::host::{Observed, Step};
 

@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use banger_model::network::{Network, resolved};
+use banger_model::network::Network;
+use banger_netplan::resolved;
 
 use crate::confine::{Who, confine};
 use crate::wire::{MAX_FRAME, read_frame, write_frame};

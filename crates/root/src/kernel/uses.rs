@@ -5,7 +5,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use banger_model::network::{Cidr, Use, resolvers};
+use banger_model::network::Cidr;
+use banger_netplan::{Use, resolvers};
 
 use super::netlink::{Lists, index, questions};
 

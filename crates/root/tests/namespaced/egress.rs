@@ -217,8 +217,7 @@ pub(crate) fn neighbours_are_refused_unless_named() {
             .ip(&format!("addr add {own} dev wan noprefixroute {unused}"));
         std::thread::sleep(SOON);
         assert!(guest.tcp(site, 80).is_none(), "{site} is a neighbour");
-        let is_denied =
-            |flow: &banger_model::network::Flow| !flow.allowed && flow.destination == Some(ip(site));
+        let is_denied = |flow: &banger_netplan::Flow| !flow.allowed && flow.destination == Some(ip(site));
         let flow = flows.by_ref().map(Result::unwrap).find(is_denied).unwrap();
         assert_eq!(flow.rule, FlowRule::Neighbour);
         drop(flows);

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use banger_cases::refused;
-use banger_model::network::{Flow, FlowRule, Mac, NetMode, Slot};
+use banger_model::network::{FlowRule, Mac, NetMode, Slot};
+use banger_netplan::Flow;
 use banger_root::Flows;
 
 use crate::egress::{SITE, ip};

@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use banger_cases::refused;
-use banger_model::network::{Mac, NetMode, NetRule, Network, Rules, Slot, Ula, Use};
+use banger_model::network::{Mac, NetMode, Network, Slot, Ula};
+use banger_netplan::{NetRule, Rules, Use};
 use banger_root::helper::{Addresses, Helper};
 use banger_root::host::{Observed, Step};
 use banger_root::kernel::{Host, HostError, Look};

@@ -6,7 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use banger_model::network::{Cidr, Finding, NetMode, NetRule, Network, Rules, Slot, Ula, Use};
+use banger_model::network::{Cidr, Finding, NetMode, Network, Slot, Ula};
+use banger_netplan::{NetRule, Rules, Use};
 use banger_root::helper::{Addresses, Helper};
 use banger_root::host::{Observed, Step};
 use banger_root::kernel::{Host, HostError, Kernel, Look};

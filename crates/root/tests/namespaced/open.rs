@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use banger_cases::refused;
-use banger_model::network::{NetMode, Rules, Slot};
+use banger_model::network::{NetMode, Slot};
+use banger_netplan::Rules;
 use banger_root::Client;
 use banger_root::wire::Answer;
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use banger_model::network::{FlowRule, NetMode, Rules, Slot};
+use banger_model::network::{FlowRule, NetMode, Slot};
+use banger_netplan::Rules;
 use banger_root::wire::{Answer, Attach};
 
 use crate::world::{Guest, World, mac, network, rules, serve_tcp};

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use banger_cases::refused;
-use banger_model::network::{NetMode, NetRule, Network, Rules, Slot, filter};
+use banger_model::network::{NetMode, Network, Slot};
+use banger_netplan::{NetRule, Rules, filter};
 use banger_root::wire::Attach;
 
 use crate::world::{World, mac, network, rules};

@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use banger_model::network::{Cidr, Mac, NetMode, NetRule, Network, Rules, Slot, Subnet, Ula, tap_name};
+use banger_model::network::{Cidr, Mac, NetMode, Network, Slot, Subnet, Ula, tap_name};
+use banger_netplan::{NetRule, Rules};
 use banger_root::Client;
 use banger_root::serve::socket_path;
 use banger_root::wire::Attach;

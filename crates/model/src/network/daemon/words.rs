@@ -1,9 +1,9 @@
-//! What follows from a VM's id, and how modes, networks and flows are told to people.
+//! What follows from a VM's id, and how modes, networks and decisions are told to people.
 
 use std::fmt;
 
 use super::super::{Mac, NetMode, Subnet, Ula};
-use super::flow::{Flow, FlowRule, TCP, UDP};
+use super::FlowRule;
 use crate::VmId;
 
 impl Mac {
@@ -51,19 +51,6 @@ impl FlowRule {
             (Self::Doh, _) => "a resolver over HTTPS",
             (Self::Unlisted, _) => "in no rule",
             (Self::Spoofed, _) => "not its own address",
-        }
-    }
-}
-
-impl Flow {
-    /// The protocol by its name, where that is well known, else by its number.
-    pub fn protocol_name(&self) -> String {
-        match self.protocol {
-            TCP => "tcp".to_owned(),
-            UDP => "udp".to_owned(),
-            1 => "icmp".to_owned(),
-            58 => "icmpv6".to_owned(),
-            other => other.to_string(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use super::super::{Cidr, refused};
+use banger_model::network::Cidr;
 
 /// Ports on which resolvers answer: DNS, and DNS over TLS or QUIC.
 pub const RESOLVER_PORTS: [u16; 2] = [53, 853];
@@ -54,11 +54,6 @@ pub const DNS_OVER_HTTPS: [&str; 43] = [
     "2a11::/32",
     "2001:de4::/48",
 ];
-
-/// Whether an address is refused on every host unless it is named.
-pub fn is_refused(address: IpAddr) -> bool {
-    refused().contains(address)
-}
 
 /// Whether a port of an address answers names, as far as is known; refused to VMs in modes `allow` and `learn` unless a rule
 /// has both as numbers.

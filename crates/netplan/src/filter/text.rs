@@ -1,7 +1,6 @@
 //! The filter's text: the templates beside this file, filled in.
 
-use super::super::{Cidr, Network, bridge_name, refused, tap_prefix};
-use super::table;
+use banger_model::network::{Cidr, Network, bridge_name, refused, tap_prefix};
 
 const ALLOWED: [&str; 6] = ["nat", "learn", "rule", "answer", "peer", "host"];
 const DENIED: [&str; 8] = [
@@ -27,6 +26,19 @@ const CASES: [(&str, &str); 6] = [
     ("allow", ""),
     ("deny", ""),
 ];
+
+/// The name of the owner's two tables, in families `inet` and `bridge`.
+pub fn table(owner: u32) -> String {
+    format!("banger_{owner}")
+}
+
+/// No filter at all.
+pub fn no_tables(owner: u32) -> String {
+    let table = table(owner);
+    ["inet", "bridge"]
+        .map(|family| format!("table {family} {table} {{}}\ndelete table {family} {table}\n"))
+        .concat()
+}
 
 /// A template filled in, without the lines that bear the mark of another case.
 fn fill(text: &str, others: &[&str], values: &[(&str, &str)]) -> String {

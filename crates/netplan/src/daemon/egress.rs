@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use super::super::{Cidr, Flow, FlowRule};
-use super::{Allow, DomainName, Policy, is_refused, is_resolver};
-use crate::VmName;
+use banger_model::VmName;
+use banger_model::network::{Allow, Cidr, DomainName, FlowRule, Policy, is_refused};
+
+use super::flow::Flow;
+use super::resolvers::is_resolver;
 
 /// A flow, with what is known of its destination.
 #[derive(Debug, Clone, Copy)]

@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use banger_model::network::{FlowRule, Network, Slot};
 use serde::de::{IntoDeserializer, value::StrDeserializer};
 use serde::{Deserialize, Serialize};
 
-use super::super::{Logged, Network, Slot, Subnet, Ula};
+use crate::Logged;
 
-pub(super) const TCP: u8 = 6;
-pub(super) const UDP: u8 = 17;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 
 /// The start of a flow, or a packet that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,38 +28,6 @@ pub struct Flow {
     pub protocol: u8,
     /// The destination's port, for TCP and UDP.
     pub port: Option<u16>,
-}
-
-/// Which part of the packet filter decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FlowRule {
-    /// Allowed: mode `nat`.
-    Nat,
-    /// Allowed: mode `learn`.
-    Learn,
-    /// Allowed: an address in the rules.
-    Rule,
-    /// Allowed: an address that a listed name resolved to.
-    Answer,
-    /// Another VM.
-    Peer,
-    /// The host itself.
-    Host,
-    /// Denied: mode `off`.
-    Off,
-    /// Denied: not the public Internet.
-    Private,
-    /// Denied: on a network that the host itself is on.
-    Neighbour,
-    /// Denied: a resolver other than the gateway.
-    Resolver,
-    /// Denied: a resolver that answers over HTTPS.
-    Doh,
-    /// Denied: in no rule.
-    Unlisted,
-    /// Denied: another's hardware or network address.
-    Spoofed,
 }
 
 impl Flow {
@@ -94,30 +63,16 @@ impl Flow {
     }
 }
 
-impl Network {
-    /// The slot that has an address.
-    pub fn slot(&self, address: IpAddr) -> Option<Slot> {
-        match address {
-            IpAddr::V4(v4) => self.subnet.slot(v4),
-            IpAddr::V6(v6) => self.ula.slot(v6),
+impl Flow {
+    /// The protocol by its name, where that is well known, else by its number.
+    pub fn protocol_name(&self) -> String {
+        match self.protocol {
+            TCP => "tcp".to_owned(),
+            UDP => "udp".to_owned(),
+            1 => "icmp".to_owned(),
+            58 => "icmpv6".to_owned(),
+            other => other.to_string(),
         }
-    }
-}
-
-impl Subnet {
-    /// The slot of an address.
-    pub fn slot(&self, address: Ipv4Addr) -> Option<Slot> {
-        let at = address.to_bits().checked_sub(self.address(Slot(0))?.to_bits())?;
-        let slot = Slot(u16::try_from(at).ok()?);
-        (slot.0 < self.capacity()).then_some(slot)
-    }
-}
-
-impl Ula {
-    /// The slot of an address.
-    pub fn slot(&self, address: Ipv6Addr) -> Option<Slot> {
-        let at = address.to_bits().checked_sub(self.address(Slot(0)).to_bits())?;
-        u16::try_from(at).ok().map(Slot)
     }
 }
 
@@ -152,6 +107,8 @@ fn read_packet(packet: &[u8], flow: &mut Flow) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
+    use banger_model::network::{Subnet, Ula};
+
     use super::*;
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use banger_model::network::Slot;
 use serde::{Deserialize, Serialize};
 
-use super::Slot;
-use super::filter::Element;
+use crate::filter::Element;
 
 /// The host beside the plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,9 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
-
-use super::super::{Cidr, Surroundings};
+use banger_model::network::{Cidr, Surroundings};
 
 /// The name that has IPv4 addresses alone, so that what a resolver has of IPv6 for it embeds these.
 pub const IPV4_ONLY: &str = "ipv4only.arpa.";
@@ -72,9 +70,11 @@ impl Translator {
 
     /// The addresses that embed those of a block of IPv4.
     fn embed(self, block: &Cidr) -> Option<Cidr> {
-        let IpNet::V4(v4) = block.0 else { return None };
-        let (prefix, v4_bits) = (self.prefix.to_bits(), u128::from(v4.addr().to_bits()));
-        let length = self.length + v4.prefix_len();
+        let IpAddr::V4(first) = block.first() else {
+            return None;
+        };
+        let (prefix, v4_bits) = (self.prefix.to_bits(), u128::from(first.to_bits()));
+        let length = self.length + block.prefix();
         let (bits, length) = match self.length {
             96 => (prefix | v4_bits, length),
             own => {

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::network::{DNS_OVER_HTTPS, NetMode, RESOLVER_PORTS, Rules, Slot, refused};
+use banger_model::network::{NetMode, Slot, refused};
+
+use crate::{DNS_OVER_HTTPS, RESOLVER_PORTS, Rules};
 
 fn policy(mode: NetMode, allow: &[&str]) -> Policy {
     Policy {
@@ -140,7 +142,7 @@ struct Guest {
 impl Guest {
     fn new(policy: Policy) -> Self {
         Self {
-            rules: policy.rules(|_| None),
+            rules: Rules::of(&policy, |_| None),
             policy,
             answers: BTreeSet::new(),
         }

@@ -3,19 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use banger_model::network::{Finding, bridge_name};
 
-use super::super::filter::{Element, OWN, own as own_chain, own_rule, table};
-use super::super::{Audit, bridge_name};
-
-/// A difference between the host and the plan, or something of another's that is in the way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// What is not as it should be.
-    pub problem: String,
-    /// What to do about it.
-    pub hint: String,
-}
+use crate::Audit;
+use crate::filter::{Element, OWN, own as own_chain, own_rule, table};
 
 /// Chains of the owner's tables, by family and name.
 type Chains = BTreeMap<(String, String), String>;

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::{Cidr, Network, bridge_name};
+use banger_model::network::{Cidr, Network, bridge_name};
 
 /// Command lines of `resolvectl`, in their order; running them twice is as good as once.
 ///
@@ -50,7 +50,8 @@ fn reverse_zone(block: &Cidr) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Subnet, Ula};
+    use banger_model::network::{Subnet, Ula};
+
     use super::*;
 
     #[test]
