@@ -66,6 +66,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["banger-cases", "banger-confined", "banger-hostfs", "banger-model"],
     ),
     ("banger-hostsys", &["banger-model"]),
+    (
+        "banger-hostnet",
+        &[
+            "banger-api",
+            "banger-dns",
+            "banger-guest-api",
+            "banger-hostsys",
+            "banger-model",
+            "banger-netplan",
+            "banger-root",
+            "banger-vmm",
+        ],
+    ),
     ("banger-request", &["banger-api", "banger-git", "banger-model"]),
     (
         "banger-guest-link",
@@ -157,6 +170,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-guest-api",
             "banger-guest-link",
             "banger-hostfs",
+            "banger-hostnet",
             "banger-hostsys",
             "banger-identity",
             "banger-image",

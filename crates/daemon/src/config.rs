@@ -11,7 +11,7 @@ use banger_api::Paths;
 use banger_catalog::{Location, PublicKey};
 use banger_dns::Upstreams;
 use banger_identity::{self as identity, FileSync};
-use banger_model::network::{Allow, NetMode, Subnet};
+use banger_model::network::{Allow, NetMode, NetworkChoice, Subnet};
 use banger_model::{
     ByteSize, CatalogName, Describe, ErrorCode, HostSize, ImageName, KernelName, VmDefaults, VmmChoice,
 };
@@ -105,21 +105,6 @@ impl Default for Config {
             repository: SetCeilings::default(),
         }
     }
-}
-
-/// `network`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum NetworkChoice {
-    /// By the root helper where there is one, else in namespaces of the user's own for VMs that reach something, else none.
-    #[default]
-    Auto,
-    /// By the root helper; VMs do not start without it.
-    Helper,
-    /// In namespaces of the user's own; VMs do not start without them.
-    Rootless,
-    /// None.
-    Off,
 }
 
 /// `[pull]`

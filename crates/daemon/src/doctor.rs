@@ -7,16 +7,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use banger_api::{Check, CheckStatus, DoctorReport, MachineProcess, Paths};
+use banger_hostnet::{Answers, Network, Seen};
 use banger_hostsys::programs;
 use banger_image::ImageStore;
 use banger_kernel::KernelStore;
+use banger_model::network::NetworkChoice;
 use banger_model::{Describe, chain};
 use banger_vmm::firecracker::Firecracker;
 use banger_vmm::probe::{self, Kvm};
 use banger_vmm::qemu::Qemu;
 
-use crate::config::{Config, NetworkChoice};
-use crate::network::{self, Answers, Network, Seen};
+use crate::config::Config;
 use crate::vm::Vms;
 
 /// Free space below which images and disks soon do not fit.
@@ -237,7 +238,7 @@ fn check_names(paths: &Paths) -> Option<Check> {
     let address = config
         .dns_listen
         .filter(|_| config.network != NetworkChoice::Off)?;
-    Some(match network::who_answers(address) {
+    Some(match banger_hostnet::who_answers(address) {
         Answers::Banger => ok("names", format!("NAME.vm is answered at {address} for this host")),
         Answers::BangerOf(uid) => warning(
             "names",

@@ -12,7 +12,6 @@ mod doctor;
 mod http;
 mod inherited;
 mod log;
-mod network;
 mod orphans;
 mod place;
 mod pulls;
@@ -84,11 +83,11 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.command {
         Some(Command::Doctor { json }) => examine(json),
-        Some(Command::Helper { owner }) => print(&json(&network::report(owner))),
+        Some(Command::Helper { owner }) => print(&json(&banger_hostnet::report(owner))),
         Some(Command::Openapi) => print(&banger_api::openapi::document()),
         Some(Command::ImageWorker) => banger_worker::serve(stores::perform),
         Some(Command::ConsoleSink { dir }) => keep_console(&dir),
-        Some(Command::NetHelper { dir }) => network::serve_own(&dir).map_err(|error| body(&error)),
+        Some(Command::NetHelper { dir }) => banger_hostnet::serve_own(&dir).map_err(|error| body(&error)),
         None => serve::run(args.background),
     };
     match outcome {
@@ -105,7 +104,7 @@ fn main() -> ExitCode {
 
 fn examine(as_json: bool) -> Result<(), ErrorBody> {
     let paths = Paths::from_env().map_err(|error| body(&serve::Error::Paths(error)))?;
-    let report = doctor::examine(&paths, &network::Network::of_env(&paths));
+    let report = doctor::examine(&paths, &banger_hostnet::Network::of_env(&paths));
     print(&if as_json {
         json(&report)
     } else {

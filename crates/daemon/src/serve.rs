@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use banger_api::{ErrorBody, Paths, PathsError, Version};
+use banger_hostnet::Network;
 use banger_model::{Describe, ErrorCode, body, chain};
 use banger_state::Database;
 use banger_worker::{Stores, Workers};
@@ -22,7 +23,6 @@ use crate::clock;
 use crate::config::Config;
 use crate::http::{self, App, OwnersOnly, Streams};
 use crate::inherited::take_descriptors;
-use crate::network::Network;
 use crate::place::{self, Lock};
 use crate::pulls::Pulls;
 use crate::ssh::Keys;
@@ -130,7 +130,7 @@ async fn serve(background: bool) -> Result<(), Error> {
     let socket = context.paths.socket();
     let vms = Vms::recover(Arc::new(context)).await.map_err(Error::Database)?;
     let context = vms.context();
-    context.network.listen(&context.database);
+    context.listen_for_flows();
     let listener = bind(&socket)?;
     let (stop, mut stopped) = watch::channel(false);
     let (forwards, ours) = (Arc::clone(&vms.context().forwards), Arc::clone(&vms));

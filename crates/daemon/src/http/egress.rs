@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use banger_api::{EVENT_FLOW, EVENT_GAP, EgressGap, EgressQuery, VmFlow, VmLearned};
+use banger_hostnet::News;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
@@ -15,7 +16,6 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError::Lagged;
 use super::App;
 use super::answer::{Asked, Refused};
 use super::events::event;
-use crate::network::News;
 
 pub(crate) async fn list(
     State(app): State<App>,

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use banger_hostnet::Attached;
 use banger_kernel::KernelRecord;
+use banger_model::network::NetworkChoice;
 use banger_vmm::Backend;
 use tokio::sync::oneshot;
 
+use super::network;
 use super::row::VmRow;
 use super::undo::Undo;
 use super::{Context, Error};
-use crate::config::NetworkChoice;
-use crate::network::{self, Attached};
 
 /// Gives the VM its card, where there is a network, and a VMM and a kernel that know one; else says why there is none. What
 /// removes a machine's traces takes it away again.
@@ -24,7 +25,7 @@ pub(super) async fn attach(
     let spec = &row.spec;
     let config = context.config()?;
     let insists = matches!(config.network, NetworkChoice::Helper | NetworkChoice::Rootless);
-    let must = network::needs_card(spec.net.mode) || insists;
+    let must = banger_hostnet::needs_card(spec.net.mode) || insists;
     let capabilities = backend.capabilities();
     let incapable = if !capabilities.network {
         Some(format!("{} gives guests no network card", capabilities.vmm))
@@ -57,14 +58,15 @@ pub(super) async fn attach(
     let attaching = tokio::task::spawn_blocking(move || {
         let _ended = ended;
         let context = &on_thread;
-        context.network.attach(&config, &context.database, &of_vm, rules)
+        let settings = network::settings(&config);
+        context.network.attach(&settings, &context.kept(), &of_vm, rules)
     });
     match attaching
         .await
         .map_err(|_| Error::Defect("attaching a VM panicked"))?
     {
         Ok(attached) => Ok(Ok(attached)),
-        Err(network::Error::None { reason, .. }) if !must => Ok(Err(reason)),
+        Err(banger_hostnet::Error::None { reason, .. }) if !must => Ok(Err(reason)),
         Err(source) => Err(Error::Network {
             name: spec.name.clone(),
             source,

@@ -30,7 +30,6 @@ use super::row::VmRow;
 use super::state::{Live, State};
 use super::{Context, Error, guest_events, machine_dir, space};
 use crate::config::Config;
-use crate::network;
 
 /// The task of one VM.
 #[derive(Debug)]
@@ -346,7 +345,7 @@ impl Driver {
         };
         let Some(live) = live else { return Ok(()) };
         let Some(slot) = live.facts.place.as_ref().map(|place| place.slot) else {
-            return match network::needs_card(spec.net.mode) {
+            return match banger_hostnet::needs_card(spec.net.mode) {
                 true => Err(Error::NeedsStopped {
                     name: spec.name.clone(),
                     phase,

@@ -6,11 +6,9 @@ use std::time::Duration;
 use banger_api::UnsavedWorkspace;
 use banger_forward as forward;
 use banger_model::network::InvalidAllow;
-use banger_model::{ByteSize, Denied, ErrorCode, InvalidSpec, Phase, Stage, VmName};
+use banger_model::{ByteSize, Denied, Describe, ErrorCode, InvalidSpec, Phase, Stage, VmName, shell_word};
 
-use banger_model::{Describe, shell_word};
-
-use crate::{backends, config, network};
+use crate::{backends, config};
 
 /// A failure about one VM.
 #[derive(Debug, thiserror::Error)]
@@ -92,11 +90,11 @@ pub(crate) enum Error {
     Network {
         name: VmName,
         #[source]
-        source: network::Error,
+        source: banger_hostnet::Error,
     },
     /// The network does not let go of a VM.
     #[error("take the VM's network card away")]
-    Detach(#[source] network::Error),
+    Detach(#[source] banger_hostnet::Error),
     /// Nothing says which image or kernel to boot.
     #[error("no {kind} is named, and there is no default")]
     NoDefault {
@@ -351,7 +349,7 @@ impl Describe for Error {
             Self::NoPreset { present, .. } => format!("there are: @{}", present.join(", @")),
             Self::Network {
                 name,
-                source: network::Error::HostPort { port },
+                source: banger_hostnet::Error::HostPort { port },
             } => format!("`banger vm forward add {name} --reverse {port}:{port}` leads to the host's 127.0.0.1"),
             Self::Network { source, .. } | Self::Detach(source) => return source.hints(),
             Self::NoSsh(name) => {

@@ -19,6 +19,7 @@ mod guest_events;
 mod hold;
 #[cfg(test)]
 mod lives;
+mod network;
 mod prune;
 mod recover;
 mod registry;
@@ -38,6 +39,7 @@ use std::time::{Duration, Instant};
 
 use banger_api::{self as api, ErrorBody, ForwardAdd, ForwardRemove, Paths, VmSet};
 use banger_forward::Table;
+use banger_hostnet::Network;
 use banger_image::ImageStore;
 use banger_kernel::{KernelRecord, KernelStore};
 use banger_model::network::Policy;
@@ -64,7 +66,6 @@ use self::driver::{Command, Driver, Ordered, Reply};
 use self::hold::Holds;
 use crate::backends::Backends;
 use crate::config::{self, Config};
-use crate::network::Network;
 use crate::pulls::Pulls;
 use crate::ssh::Keys;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use banger_api::Paths;
 use banger_guest_api::InitState;
+use banger_hostnet::Way;
 use banger_model::network::Slot;
 use banger_model::{ByteSize, Event, Finish, Intent, Left, Phase, VmId, VmName, VmSpec, chain, finish};
 use banger_state::Database;
@@ -17,12 +18,12 @@ use tokio::sync::oneshot;
 
 use super::driver::{Command, Reply};
 use super::hold::Holds;
+use super::network;
 use super::row::{MachineRow, VmRow};
 use super::state::Facts;
 use super::teardown::remove_traces;
 use super::{Context, Files, Handle, Live, Start, State, Vms, machine_dir};
 use crate::config::Config;
-use crate::network::Way;
 use crate::orphans;
 
 /// The runtime directory of a daemon: where it should be, or where an earlier one had it, as long as machines of this state have
@@ -255,7 +256,7 @@ async fn take_over(context: Arc<Context>, live: Vec<(Slot, VmSpec, Way)>) {
     let taking = tokio::task::spawn_blocking(move || {
         // Without a configuration VMs keep what they have.
         let config = context.config().unwrap_or_else(|_| Config::default());
-        let taken = context.network.take_over(&config, &live);
+        let taken = context.network.take_over(&network::settings(&config), &live);
         taken.map_err(|error| chain(&error))
     });
     if let Err(error) = taking.await.unwrap_or_else(|panicked| Err(panicked.to_string())) {

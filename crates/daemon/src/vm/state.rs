@@ -10,6 +10,7 @@ use banger_api::{self as api, ErrorBody};
 use banger_forward::Declared;
 use banger_guest_api::{InitKind, InitState, Ready};
 use banger_guest_link::Agent;
+use banger_hostnet::Way;
 use banger_model::network::Slot;
 use banger_model::{ByteSize, ImageConfig, Phase, Stage, VmSpec};
 use banger_vmm::Machine;
@@ -19,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use super::disks::Files;
 use super::row::{ImageRef, VmRow};
 use super::{Carried, vsock};
-use crate::network::Way;
 
 /// A VM at an instant.
 #[derive(Debug, Clone)]

@@ -36,7 +36,8 @@ mod subnet;
 pub use addresses::{InvalidNetwork, MAX_POOL, Network};
 pub use cidr::{Cidr, InvalidCidr, merged};
 pub use daemon::{
-    Allow, DomainName, Finding, FlowRule, InvalidAllow, ParseNetModeError, Policy, choose_slot, is_refused,
+    Allow, DomainName, Finding, FlowRule, InvalidAllow, NetworkChoice, ParseNetModeError, Policy,
+    choose_slot, is_refused,
 };
 pub use mac::{InvalidMac, Mac};
 pub use mode::{InvalidRules, MAX_RULES, NetMode};

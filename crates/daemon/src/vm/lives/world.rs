@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use banger_api::{ErrorBody, Paths, VmCreate};
+use banger_hostnet::Network;
 use banger_image::{ImageStore, ImportOptions, ImportSource, PullOptions};
 use banger_kernel::{KernelOptions, KernelStore, Source};
 use banger_model::Phase;
@@ -18,7 +19,6 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::machine::Vmm;
 use crate::backends::Backends;
-use crate::network::Network;
 use crate::ssh::Keys;
 use crate::vm::row::ImageRef;
 use crate::vm::{Context, Registry, Vms};

@@ -2,6 +2,7 @@
 //! helper links none of it.
 
 mod allow;
+mod backend;
 mod choice;
 mod finding;
 mod flow_rule;
@@ -12,6 +13,7 @@ mod slots;
 mod words;
 
 pub use allow::{Allow, DomainName, InvalidAllow};
+pub use backend::NetworkChoice;
 pub use finding::Finding;
 pub use flow_rule::FlowRule;
 pub use policy::{ParseNetModeError, Policy};

@@ -2,7 +2,7 @@
 
 /// Why there is no such network, and what mends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unable {
-    pub(super) reason: String,
-    pub(super) hint: &'static str,
+pub(crate) struct Unable {
+    pub(crate) reason: String,
+    pub(crate) hint: &'static str,
 }

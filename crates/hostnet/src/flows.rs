@@ -30,7 +30,7 @@ const LAST_WAIT: Duration = Duration::from_secs(30);
 const STEADY: Duration = Duration::from_secs(1);
 
 /// Who is told of flows. It is called on a thread that may wait.
-pub(super) trait Taker: Send + Sync + 'static {
+pub(crate) trait Taker: Send + Sync + 'static {
     /// There was a flow.
     fn take(&self, flow: &Flow);
     /// Flows may have gone untold.
@@ -52,7 +52,7 @@ enum End {
 
 /// Tells `taker` of all flows from the helper at `socket`. `stirred` says that a helper was there a moment ago, or that it
 /// has a network now.
-pub(super) async fn follow(socket: PathBuf, stirred: Arc<Notify>, taker: Arc<impl Taker>) {
+pub(crate) async fn follow(socket: PathBuf, stirred: Arc<Notify>, taker: Arc<impl Taker>) {
     let mut wait = FIRST_WAIT;
     loop {
         // Watched before it is asked, so that one that comes in between is noticed.

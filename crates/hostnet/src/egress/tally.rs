@@ -7,12 +7,12 @@ use banger_model::network::{Allow, FlowRule};
 use jiff::Timestamp;
 
 /// How many flows of a verdict are kept.
-pub(super) const OF_ONE_VERDICT: usize = 500;
+pub(crate) const OF_ONE_VERDICT: usize = 500;
 
 /// Flows that went on and flows that did not. Each are kept apart, so that a VM that knocks at every door cannot push out
 /// what it reached; of each the one that was idle for longest makes room.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     allowed: Counts,
     denied: Counts,
     /// How many there were in all.
@@ -39,7 +39,7 @@ struct Counted {
 
 impl Tally {
     /// Counts a flow; its own count and times do not matter. Gives it as it is counted now.
-    pub(super) fn count(&mut self, flow: VmFlow, at: Timestamp) -> VmFlow {
+    pub(crate) fn count(&mut self, flow: VmFlow, at: Timestamp) -> VmFlow {
         self.seen += 1;
         let counts = match flow.verdict {
             FlowVerdict::Allowed => &mut self.allowed,
@@ -75,7 +75,7 @@ impl Tally {
     }
 
     /// All of them, the latest last.
-    pub(super) fn flows(&self) -> Vec<VmFlow> {
+    pub(crate) fn flows(&self) -> Vec<VmFlow> {
         let mut all: Vec<&Counted> = self.allowed.values().chain(self.denied.values()).collect();
         all.sort_by_key(|counted| counted.last);
         all.into_iter().map(|counted| counted.flow.clone()).collect()

@@ -3,17 +3,20 @@
 use std::path::Path;
 
 use banger_model::chain;
-use banger_model::network::Finding;
+use banger_model::network::{Finding, NetworkChoice};
 use banger_root::wire::Status;
 use banger_root::{CallError, Client};
 
-use super::outside::{self, Outside};
-use super::{Error, Network, Way, helper, way};
-use crate::config::NetworkChoice;
+use crate::error::Error;
+use crate::helper;
+use crate::namespace::trial;
+use crate::network::Network;
+use crate::outside::{self, Outside};
+use crate::way::Way;
 
 /// What is seen of the network that VMs have, or would have.
 #[derive(Debug)]
-pub(crate) enum Seen {
+pub enum Seen {
     /// A helper answers.
     There {
         /// Whose it is.
@@ -45,21 +48,21 @@ pub(crate) enum Seen {
 
 impl Network {
     /// Looks at the network.
-    pub(crate) fn examine(&self, choice: NetworkChoice) -> Seen {
+    pub fn examine(&self, choice: NetworkChoice) -> Seen {
         let root = || match self.helper.root() {
             None => Err(helper::NO_SOCKET.to_owned()),
             Some(socket) => ask(Way::Helper, socket),
         };
         match choice {
             NetworkChoice::Off => none("`network` is off in config.toml".to_owned(), "remove that line"),
-            NetworkChoice::Helper => root().unwrap_or_else(|why| none(why, super::INSTALL)),
+            NetworkChoice::Helper => root().unwrap_or_else(|why| none(why, helper::INSTALL)),
             NetworkChoice::Rootless => self.examine_rootless(None),
             NetworkChoice::Auto => root().unwrap_or_else(|why| self.examine_rootless(Some(why))),
         }
     }
 
     /// What is wrong with the program that leads a rootless network out, where VMs have such a network or would have one.
-    pub(crate) fn fault_of_way_out(&self, choice: NetworkChoice) -> Option<Finding> {
+    pub fn fault_of_way_out(&self, choice: NetworkChoice) -> Option<Finding> {
         let has_root = |socket| Client::connect(socket).is_ok();
         let is_rootless = match choice {
             NetworkChoice::Off | NetworkChoice::Helper => false,
@@ -93,7 +96,7 @@ impl Network {
             }
             Ok(seen) => seen,
             Err(_) if rootless.is_there() => Seen::Ended,
-            Err(_) => match way::possible() {
+            Err(_) => match possible() {
                 Ok(()) => Seen::Possible { because: why },
                 Err((reason, hint)) => match why {
                     None => none(reason, hint),
@@ -132,4 +135,9 @@ fn ask(way: Way, socket: &Path) -> Result<Seen, String> {
             because: None,
         },
     ))
+}
+
+/// What `doctor` says of a way that no helper answers on.
+fn possible() -> Result<(), (String, &'static str)> {
+    trial().map_err(|unable| (unable.reason, unable.hint))
 }

@@ -19,18 +19,18 @@ const MOST: usize = banger_root::wire::MAX_ANSWERS;
 
 /// The VMs' lines.
 #[derive(Debug, Default)]
-pub(super) struct Telling(Mutex<BTreeMap<Slot, Arc<Line>>>);
+pub(crate) struct Telling(Mutex<BTreeMap<Slot, Arc<Line>>>);
 
 /// One VM's line.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(crate) struct Line {
     waiting: Mutex<Vec<Answer>>,
     turn: Turns<Option<Instant>>,
 }
 
 /// The right to tell of answers.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
+pub(crate) struct Turn<'a> {
     line: &'a Line,
     /// When all that was spent has come back.
     spent: MutexGuard<'a, Option<Instant>>,
@@ -38,13 +38,13 @@ pub(super) struct Turn<'a> {
 
 impl Telling {
     /// The line of a VM.
-    pub(super) fn line(&self, slot: Slot) -> Arc<Line> {
+    pub(crate) fn line(&self, slot: Slot) -> Arc<Line> {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(lines.entry(slot).or_default())
     }
 
     /// There is no such VM any more.
-    pub(super) fn forget(&self, slot: Slot) {
+    pub(crate) fn forget(&self, slot: Slot) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -54,7 +54,7 @@ impl Telling {
 
 impl Line {
     /// Waits for the turn of these answers; those of others may have been told by then, and these too.
-    pub(super) async fn turn(&self, answers: &[Answer]) -> Turn<'_> {
+    pub(crate) async fn turn(&self, answers: &[Answer]) -> Turn<'_> {
         self.waiting().extend(answers);
         let mut spent = self.turn.lock().await;
         let now = Instant::now();
@@ -73,7 +73,7 @@ impl Line {
 
 impl Turn<'_> {
     /// These answers, and as many of those that wait as fit beside them.
-    pub(super) fn batch(&self, answers: Vec<Answer>) -> Vec<Answer> {
+    pub(crate) fn batch(&self, answers: Vec<Answer>) -> Vec<Answer> {
         let mut batch = answers;
         let mut waiting = self.line.waiting();
         waiting.retain(|answer| !batch.contains(answer));
@@ -83,7 +83,7 @@ impl Turn<'_> {
     }
 
     /// Nothing was told, so nothing is spent.
-    pub(super) fn unused(mut self) {
+    pub(crate) fn unused(mut self) {
         if let Some(back) = self.spent.as_mut() {
             *back -= EACH;
         }

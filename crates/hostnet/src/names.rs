@@ -5,17 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
-use banger_dns::{
-    Answer, Asked, Asker, Guest, Known, Listening, Oracle, Server, Sockets, Upstreams, Verdict,
-};
+use banger_dns::{Answer, Asked, Asker, Guest, Known, Listening, Oracle, Server, Sockets, Verdict};
 use banger_model::network::{Network as Addresses, Refused, Slot, refused};
 use banger_model::{VmName, VmSpec, chain};
 use banger_root::wire;
 use tokio::runtime::Handle;
 
-use super::telling::Telling;
-use super::{Egress, Error, Helper, Way};
-use crate::config::Config;
+use crate::egress::Egress;
+use crate::error::Error;
+use crate::helper::Helper;
+use crate::settings::Resolver;
+use crate::telling::Telling;
+use crate::way::Way;
 
 /// Who is attached, by slot, in a network with these addresses.
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ struct Members {
 
 /// What the resolver is told.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(crate) struct Names {
     helper: Arc<Helper>,
     egress: Arc<Egress>,
     members: RwLock<Members>,
@@ -38,33 +39,12 @@ pub(super) struct Names {
     telling: Telling,
 }
 
-/// What the configuration says of the resolver.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Settings {
-    upstreams: Upstreams,
-    /// Where the host's own programs ask, beside the gateway.
-    listen: Option<SocketAddr>,
-}
-
-impl Settings {
-    pub(super) fn of(config: &Config) -> Self {
-        Self {
-            upstreams: config.upstreams(),
-            listen: config.dns_listen,
-        }
-    }
-
-    pub(super) const fn upstreams(&self) -> &Upstreams {
-        &self.upstreams
-    }
-}
-
 /// The resolver at work.
-pub(super) struct Serving {
+pub(crate) struct Serving {
     /// Whose sockets they are.
     network: (Way, u64),
     gateways: Vec<IpAddr>,
-    settings: Settings,
+    settings: Resolver,
     /// Bound for as long as they are wanted, also while another server takes over.
     loopback: Option<Sockets>,
     _server: Server<Names>,
@@ -80,7 +60,7 @@ impl std::fmt::Debug for Serving {
 }
 
 impl Names {
-    pub(super) fn new(helper: Arc<Helper>, egress: Arc<Egress>) -> Self {
+    pub(crate) fn new(helper: Arc<Helper>, egress: Arc<Egress>) -> Self {
         Self {
             helper,
             egress,
@@ -92,7 +72,7 @@ impl Names {
     }
 
     /// A VM is attached, or has other rules.
-    pub(super) fn set(&self, slot: Slot, spec: &VmSpec) {
+    pub(crate) fn set(&self, slot: Slot, spec: &VmSpec) {
         let guest = Guest {
             slot,
             name: spec.name.clone(),
@@ -104,47 +84,47 @@ impl Names {
     }
 
     /// What no name leads to from now on.
-    pub(super) fn refuse(&self, refused: Refused) {
+    pub(crate) fn refuse(&self, refused: Refused) {
         *self.refused.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(refused);
     }
 
     /// What the packet filter has of a VM's answers.
-    pub(super) fn alive(&self, slot: Slot) -> Vec<Answer> {
+    pub(crate) fn alive(&self, slot: Slot) -> Vec<Answer> {
         self.known().alive(slot, Instant::now())
     }
 
     /// Whether a VM is attached there.
-    pub(super) fn has(&self, slot: Slot) -> bool {
+    pub(crate) fn has(&self, slot: Slot) -> bool {
         self.members(|members| members.guests.contains_key(&slot))
     }
 
     /// Whether any VM is attached.
-    pub(super) fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.members(|members| !members.guests.is_empty())
     }
 
     /// A VM is detached.
-    pub(super) fn remove(&self, slot: Slot) {
+    pub(crate) fn remove(&self, slot: Slot) {
         self.change(|members| drop(members.guests.remove(&slot)));
         self.known().forget(slot);
         self.telling.forget(slot);
     }
 
     /// The network that VMs have, once it is known.
-    pub(super) fn addresses(&self) -> Option<Addresses> {
+    pub(crate) fn addresses(&self) -> Option<Addresses> {
         self.members(|members| members.addresses.clone())
     }
 
     /// Answers at the gateway of `addresses` and at the host's loopback address, if it does not already.
-    pub(super) fn serve(
+    pub(crate) fn serve(
         self: &Arc<Self>,
         addresses: &Addresses,
-        settings: Settings,
+        settings: Resolver,
         serving: &mut Option<Serving>,
     ) -> Result<(), Error> {
         self.change(|members| members.addresses = Some(addresses.clone()));
         self.helper.stirred(self.helper.way()).notify_one();
-        let gateways = super::gateways(addresses);
+        let gateways = addresses.gateways().to_vec();
         let network = self.helper.network();
         if serving.as_ref().is_some_and(|serving| {
             serving.network == network && serving.gateways == gateways && serving.settings == settings
@@ -215,7 +195,7 @@ impl Names {
 }
 
 /// An answer as the helper takes it.
-pub(super) fn on_the_wire(answer: &Answer) -> wire::Answer {
+pub(crate) fn on_the_wire(answer: &Answer) -> wire::Answer {
     wire::Answer {
         address: answer.address,
         port: answer.port,
@@ -269,7 +249,7 @@ impl Oracle for Names {
     fn asker(&self, source: IpAddr) -> Option<Asker> {
         self.members(|members| {
             let addresses = members.addresses.as_ref()?;
-            if source.is_loopback() || super::gateways(addresses).contains(&source) {
+            if source.is_loopback() || addresses.gateways().contains(&source) {
                 return Some(Asker::Host);
             }
             members.guest(source).cloned().map(Asker::Guest)

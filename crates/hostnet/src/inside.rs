@@ -12,7 +12,7 @@ use banger_root::serve::{Config, ServeError, serve};
 
 /// It cannot.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// The helper.
     #[error("serve a network of this user's own")]
     Serve(#[source] ServeError),
@@ -25,7 +25,7 @@ pub(crate) enum Error {
 }
 
 /// Serves as the helper, until it is ended.
-pub(crate) fn serve_own(dir: &Path) -> Result<(), Error> {
+pub fn serve_own(dir: &Path) -> Result<(), Error> {
     Kernel
         .apply(&Step::Up("lo".to_owned()))
         .map_err(Error::Loopback)?;

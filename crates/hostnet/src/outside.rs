@@ -16,8 +16,8 @@ use banger_vmm::{ProcessId, Within, enter};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::routes::{self, Route};
-use super::unable::Unable;
+use crate::routes::{self, Route};
+use crate::unable::Unable;
 
 /// The interface's name in the namespace. It lives as long as its pasta does.
 const INTERFACE: &str = "outside";
@@ -34,14 +34,14 @@ const ENDING: Timespec = Timespec {
 
 /// What leads out of the namespace.
 #[derive(Debug)]
-pub(super) struct Outside {
+pub(crate) struct Outside {
     dir: PathBuf,
     /// One is started at a time.
     turns: Mutex<()>,
 }
 
 /// Where pasta is.
-pub(super) fn program() -> Result<PathBuf, Unable> {
+pub(crate) fn program() -> Result<PathBuf, Unable> {
     banger_vmm::path::find("pasta").ok_or(Unable {
         reason: "there is no `pasta` on PATH".to_owned(),
         hint: "sudo apt-get install passt",
@@ -53,7 +53,7 @@ pub(super) fn program() -> Result<PathBuf, Unable> {
 const RIGHT: u32 = 20_250_503;
 
 /// What is wrong with it, by what it says of its version.
-pub(super) fn fault() -> Option<Finding> {
+pub(crate) fn fault() -> Option<Finding> {
     let mut command = Command::new(program().ok()?);
     let said = command.env_clear().arg("--version").output().ok()?;
     fault_of(
@@ -92,7 +92,7 @@ fn dated(line: &str) -> Option<u32> {
 }
 
 impl Outside {
-    pub(super) fn new(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
             turns: Mutex::default(),
@@ -100,7 +100,7 @@ impl Outside {
     }
 
     /// Whether the network of `helper` leads out.
-    pub(super) fn is_open(helper: &ProcessId) -> bool {
+    pub(crate) fn is_open(helper: &ProcessId) -> bool {
         let links = std::fs::read_to_string(format!("/proc/{}/net/dev", helper.pid)).unwrap_or_default();
         links
             .lines()
@@ -108,14 +108,14 @@ impl Outside {
     }
 
     /// Lets the network of `helper` lead out, but not to this host. What did before goes on.
-    pub(super) fn open(&self, helper: &ProcessId) -> Result<(), String> {
+    pub(crate) fn open(&self, helper: &ProcessId) -> Result<(), String> {
         let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         self.open_alone(helper)
     }
 
     /// The same again after this host's network changed: where nothing leads out, or not by a protocol that is needed. A host
     /// without a way out has nothing to lead to.
-    pub(super) fn keep(&self, helper: &ProcessId) -> Result<(), String> {
+    pub(crate) fn keep(&self, helper: &ProcessId) -> Result<(), String> {
         let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let host = Ways::of(&routes::ours());
         if Self::is_open(helper) {

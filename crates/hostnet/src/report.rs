@@ -6,10 +6,10 @@ use banger_api::{HelperMember, HelperNetwork, HelperReport, HelperState};
 use banger_model::chain;
 use banger_root::{CallError, Client};
 
-use super::socket_of;
+use crate::socket::socket_of;
 
 /// Asks the helper of a user. Where this daemon's own directories are does not matter.
-pub(crate) fn report(owner: u32) -> HelperReport {
+pub fn report(owner: u32) -> HelperReport {
     let socket = socket_of(false, owner);
     let asked = socket.clone().map(ask);
     let (state, problem) = match asked {

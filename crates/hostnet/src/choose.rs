@@ -1,49 +1,22 @@
 //! Who makes the network: the root helper, or this user in namespaces of their own; and why.
 
-use std::fmt;
-
 use banger_model::chain;
-use serde::{Deserialize, Serialize};
+use banger_model::network::NetworkChoice;
 
-use super::namespace::trial;
-use super::{Error, Network, Serving};
-use crate::config::NetworkChoice;
-
-/// Who makes the network that a VM's card is in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Way {
-    /// The root helper, on the host.
-    #[default]
-    Helper,
-    /// This user, in namespaces of their own.
-    Rootless,
-}
-
-impl Way {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Helper => "helper",
-            Self::Rootless => "rootless",
-        }
-    }
-}
-
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+use crate::error::Error;
+use crate::names::Serving;
+use crate::network::Network;
+use crate::way::Way;
 
 /// A way, and why it is not the root helper's when nobody asked for it.
-pub(super) type Chosen = (Way, Option<String>);
+pub(crate) type Chosen = (Way, Option<String>);
 
 impl Network {
     /// Chooses for a VM, and sees to it that a helper answers. VMs of one daemon are in one network, so what those have that
     /// run holds for the next one too.
     ///
     /// `must` is whether the VM is to reach something. Without that, `auto` takes the root helper's network or none.
-    pub(super) fn choose(
+    pub(crate) fn choose(
         &self,
         choice: NetworkChoice,
         must: bool,
@@ -114,7 +87,7 @@ impl Network {
     }
 
     /// Ends what nothing uses: no VM runs, and the daemon ends too.
-    pub(crate) fn leave(&self) {
+    pub fn leave(&self) {
         if self.helper.rootless().is_there() {
             self.end_rootless();
         }
@@ -134,9 +107,4 @@ fn needless(why: String) -> Error {
         reason: why,
         hints: Vec::new(),
     }
-}
-
-/// What `doctor` says of a way that no helper answers on.
-pub(super) fn possible() -> Result<(), (String, &'static str)> {
-    trial().map_err(|unable| (unable.reason, unable.hint))
 }

@@ -14,9 +14,9 @@ use banger_netplan::{IPV4_ONLY, Translator, refused_by, translators};
 use banger_root::kernel::Watch;
 use tokio::sync::Notify;
 
-use super::Helper;
-use super::names::Names;
-use super::router::{Announced, Routers};
+use crate::helper::Helper;
+use crate::names::Names;
+use crate::router::{Announced, Routers};
 
 /// The most prefixes that routers may announce; a network has one.
 const MOST: usize = 8;
@@ -31,7 +31,7 @@ const REST: Duration = Duration::from_secs(2);
 
 /// What is around the host, as far as it is known.
 #[derive(Debug)]
-pub(super) struct Around {
+pub(crate) struct Around {
     names: Arc<Names>,
     helper: Arc<Helper>,
     state: Mutex<State>,
@@ -55,7 +55,7 @@ struct State {
 }
 
 impl Around {
-    pub(super) fn new(names: Arc<Names>, helper: Arc<Helper>) -> Self {
+    pub(crate) fn new(names: Arc<Names>, helper: Arc<Helper>) -> Self {
         Self {
             names,
             helper,
@@ -67,7 +67,7 @@ impl Around {
 
     /// Looks around, and again whenever the host's network changes, for as long as the process lives. A network of this user's own
     /// leads out again then where it did not, or not as this host does by now. Call it in the runtime, once.
-    pub(super) fn follow(self: &Arc<Self>) {
+    pub(crate) fn follow(self: &Arc<Self>) {
         let first = || -> io::Result<Watch> {
             let watch = Watch::open()?;
             let host = watch.look()?;
@@ -104,7 +104,7 @@ impl Around {
     }
 
     /// These are asked for names from now on.
-    pub(super) fn resolve_by(&self, upstreams: &Upstreams) {
+    pub(crate) fn resolve_by(&self, upstreams: &Upstreams) {
         let mut state = self.state();
         if state.upstreams.as_ref() != Some(upstreams) {
             state.upstreams = Some(upstreams.clone());
@@ -113,7 +113,7 @@ impl Around {
     }
 
     /// Lets the packet filter refuse what is known by now, if its helper is there and does not know it.
-    pub(super) fn tell(&self) {
+    pub(crate) fn tell(&self) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let embedded = self.state().embedded.clone();
         let is_known = |(connection, known): &(u64, BTreeSet<Cidr>)| {

@@ -10,38 +10,38 @@ const REJECT: u32 = 0x200;
 
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Route {
+pub(crate) struct Route {
     /// Where it leads.
-    pub(super) net: Cidr,
+    pub(crate) net: Cidr,
     /// By which interface.
-    pub(super) link: String,
+    pub(crate) link: String,
     /// Whether anything is reached by it; there are routes that refuse.
-    pub(super) reaches: bool,
+    pub(crate) reaches: bool,
 }
 
 impl Route {
     /// Whether it leads everywhere where no other does.
-    pub(super) fn is_default(&self) -> bool {
+    pub(crate) fn is_default(&self) -> bool {
         self.net.prefix() == 0
     }
 
-    pub(super) fn is_v4(&self) -> bool {
+    pub(crate) fn is_v4(&self) -> bool {
         self.net.first().is_ipv4()
     }
 }
 
 /// Those of this process's network.
-pub(super) fn ours() -> Vec<Route> {
+pub(crate) fn ours() -> Vec<Route> {
     of("self")
 }
 
 /// Those of a process's network.
-pub(super) fn of(process: &str) -> Vec<Route> {
+pub(crate) fn of(process: &str) -> Vec<Route> {
     let table = |name| std::fs::read_to_string(format!("/proc/{process}/net/{name}")).unwrap_or_default();
     in_tables(&table("route"), &table("ipv6_route"))
 }
 
-pub(super) fn in_tables(v4: &str, v6: &str) -> Vec<Route> {
+pub(crate) fn in_tables(v4: &str, v6: &str) -> Vec<Route> {
     let v4 = v4.lines().skip(1).filter_map(route_v4);
     v4.chain(v6.lines().filter_map(route_v6)).collect()
 }

@@ -5,30 +5,44 @@ use banger_model::{Describe, ErrorCode};
 use banger_root::CallError;
 use banger_root::wire::FailureCode;
 
-use super::Way;
+use crate::records::Unkept;
+use crate::way::Way;
 
 /// There is no network, or not for this VM.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// No helper is configured, or none answers.
     #[error("there is no network: {reason}")]
-    None { reason: String, hints: Vec<String> },
+    None {
+        /// Why.
+        reason: String,
+        /// What mends it.
+        hints: Vec<String>,
+    },
     /// VMs that run have another one than is asked for.
     #[error("the VMs that run have a network of another kind ({way})")]
-    Mixed { way: Way },
+    Mixed {
+        /// Who made theirs.
+        way: Way,
+    },
     /// The gateway of a user's own network is not the host.
     #[error("`host:{port}` takes the root helper: a network of this user's own does not lead to the host")]
-    HostPort { port: u16 },
+    HostPort {
+        /// The port.
+        port: u16,
+    },
     /// The helper failed.
     #[error("ask the root helper to {what}")]
     Helper {
+        /// What was done.
         what: &'static str,
+        /// Why.
         #[source]
         source: CallError,
     },
-    /// The database failed.
+    /// Who keeps slots failed.
     #[error("keep the slot of a VM")]
-    Database(#[from] banger_state::Error),
+    Slot(#[source] Unkept),
     /// Every private address is somebody's.
     #[error("find private addresses that nobody on this host uses")]
     NoSubnet,
@@ -58,15 +72,14 @@ impl Describe for Error {
                 ..
             } if failure.code == FailureCode::Invalid => ErrorCode::Unsupported,
             Self::Helper { .. } | Self::NoSubnet | Self::Resolver(_) => ErrorCode::Host,
-            Self::Panicked => ErrorCode::Internal,
-            Self::Database(source) => source.code(),
+            Self::Panicked | Self::Slot(_) => ErrorCode::Internal,
         }
     }
 
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::None { hints, .. } => return hints.clone(),
-            Self::Panicked => return Vec::new(),
+            Self::Panicked | Self::Slot(_) => return Vec::new(),
             Self::Mixed { .. } => "stop them first: the next VM gets what `network` in config.toml says",
             Self::HostPort { port } => {
                 return vec![format!(
@@ -82,7 +95,6 @@ impl Describe for Error {
             Self::Helper { .. } | Self::Resolver(_) => "`banger doctor` tells what differs from the plan",
             Self::NoSubnet => "name some: `subnet = \"10.66.0.0/24\"` in config.toml",
             Self::Full(_) => "name a larger one: `subnet = \"10.66.0.0/16\"` in config.toml",
-            Self::Database(source) => return source.hints(),
         };
         vec![hint.to_owned()]
     }

@@ -2,17 +2,17 @@
 
 use banger_model::network::{Cidr, Ula};
 
-use super::routes::{self, Route};
+use crate::routes::{self, Route};
 
 /// The IPv4 blocks that the host has routes for. The default route uses nothing.
-pub(super) fn used_blocks() -> Vec<Cidr> {
+pub(crate) fn used_blocks() -> Vec<Cidr> {
     let used = |route: &Route| route.is_v4() && !route.is_default();
     let all = routes::ours().into_iter();
     all.filter(used).map(|route| route.net).collect()
 }
 
 /// The largest packet of the link that leads out, or Ethernet's.
-pub(super) fn mtu() -> u16 {
+pub(crate) fn mtu() -> u16 {
     let routes = routes::ours();
     let of_link = uplink(&routes).and_then(|link| {
         let text = std::fs::read_to_string(format!("/sys/class/net/{link}/mtu")).ok()?;
@@ -28,7 +28,7 @@ fn uplink(routes: &[Route]) -> Option<&str> {
 }
 
 /// The unique local addresses of this host's user.
-pub(super) fn ula(owner: u32) -> Ula {
+pub(crate) fn ula(owner: u32) -> Ula {
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     Ula::from_seed(format!("{} {owner}", machine.trim()).as_bytes())
 }

@@ -15,12 +15,18 @@ use banger_model::chain;
 use banger_root::{CallError, Client};
 use tokio::sync::Notify;
 
-use super::namespace::Rootless;
-use super::{Error, INSTALL, Way, socket_of};
+use crate::error::Error;
+use crate::namespace::Rootless;
+use crate::socket::socket_of;
+use crate::way::Way;
+
+/// How a helper is had.
+pub(crate) const INSTALL: &str =
+    "`sudo banger system install` installs the root helper; see docs/privilege.md";
 
 /// The helper of this user.
 #[derive(Debug)]
-pub(super) struct Helper {
+pub(crate) struct Helper {
     user: u32,
     /// The root helper's socket, if this daemon may have one.
     root: Option<PathBuf>,
@@ -40,7 +46,7 @@ struct Line {
 }
 
 impl Helper {
-    pub(super) fn new(home: bool, paths: &Paths) -> Self {
+    pub(crate) fn new(home: bool, paths: &Paths) -> Self {
         let user = rustix::process::geteuid().as_raw();
         let rootless = Rootless::new(paths);
         Self {
@@ -62,27 +68,27 @@ impl Helper {
     }
 
     /// The user whose helper it is.
-    pub(super) const fn user(&self) -> u32 {
+    pub(crate) const fn user(&self) -> u32 {
         self.user
     }
 
     /// The root helper's socket, if this daemon may have one.
-    pub(super) fn root(&self) -> Option<&Path> {
+    pub(crate) fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
 
     /// The network of the user's own, which may not be there.
-    pub(super) const fn rootless(&self) -> &Rootless {
+    pub(crate) const fn rootless(&self) -> &Rootless {
         &self.rootless
     }
 
     /// Which helper is called.
-    pub(super) fn way(&self) -> Way {
+    pub(crate) fn way(&self) -> Way {
         self.line().way
     }
 
     /// Calls another helper from now on.
-    pub(super) fn take(&self, way: Way) {
+    pub(crate) fn take(&self, way: Way) {
         let mut line = self.line();
         if line.way != way {
             *line = Line { way, client: None };
@@ -90,7 +96,7 @@ impl Helper {
     }
 
     /// What differs when what a helper gave before is of no use any more.
-    pub(super) fn network(&self) -> (Way, u64) {
+    pub(crate) fn network(&self) -> (Way, u64) {
         match self.way() {
             Way::Helper => (Way::Helper, 0),
             Way::Rootless => (Way::Rootless, self.rootless.made()),
@@ -102,7 +108,7 @@ impl Helper {
     }
 
     /// Told whenever there is news of a helper: that it is there, or that it has a network.
-    pub(super) const fn stirred(&self, way: Way) -> &Arc<Notify> {
+    pub(crate) const fn stirred(&self, way: Way) -> &Arc<Notify> {
         let [helper, rootless] = &self.stirred;
         match way {
             Way::Helper => helper,
@@ -111,13 +117,13 @@ impl Helper {
     }
 
     /// How many connections there were so far.
-    pub(super) fn connections(&self) -> u64 {
+    pub(crate) fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }
 
     /// Sees to it that a helper answers. Root starts one where there is none, and every user one of their own; it outlives
     /// this daemon, as VMs do.
-    pub(super) fn ensure(&self) -> Result<(), Error> {
+    pub(crate) fn ensure(&self) -> Result<(), Error> {
         self.connect(Absent::Start)
     }
 
@@ -173,7 +179,7 @@ impl Helper {
     }
 
     /// Calls the helper.
-    pub(super) fn call<T>(
+    pub(crate) fn call<T>(
         &self,
         what: &'static str,
         call: impl Fn(&mut Client) -> Result<T, CallError>,
@@ -182,7 +188,7 @@ impl Helper {
     }
 
     /// Calls the helper if one answers; none is started.
-    pub(super) fn call_if_there<T>(
+    pub(crate) fn call_if_there<T>(
         &self,
         what: &'static str,
         call: impl Fn(&mut Client) -> Result<T, CallError>,
@@ -225,7 +231,7 @@ impl Helper {
 }
 
 /// Why there is no root helper without a socket.
-pub(super) const NO_SOCKET: &str =
+pub(crate) const NO_SOCKET: &str =
     "with BANGER_HOME there is no root helper unless BANGER_ROOT_SOCKET names its socket";
 
 /// What is done when no helper answers.

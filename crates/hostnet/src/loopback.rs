@@ -17,7 +17,7 @@ const ANSWERED: u8 = 0x80 | 0x04;
 
 /// Who answers there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answers {
+pub enum Answers {
     /// A resolver of banger's.
     Banger,
     /// A resolver of banger's that is another user's: it knows their VMs, and none of this user's.
@@ -29,7 +29,7 @@ pub(crate) enum Answers {
 }
 
 /// Asks.
-pub(crate) fn who_answers(address: SocketAddr) -> Answers {
+pub fn who_answers(address: SocketAddr) -> Answers {
     let ask = || {
         let ours = match address.ip() {
             IpAddr::V4(_) => "127.0.0.1:0",

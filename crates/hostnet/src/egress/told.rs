@@ -19,14 +19,14 @@ type Named = Vec<(Arc<DomainName>, Instant)>;
 /// The names of addresses, the latest first. A VM asks as often as it likes: what it was told is kept in two generations,
 /// of which the older one is dropped when the younger one is full.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(crate) struct Told {
     young: HashMap<IpAddr, Named>,
     old: HashMap<IpAddr, Named>,
 }
 
 impl Told {
     /// The VM was given these addresses for a name.
-    pub(super) fn note(&mut self, name: &Arc<DomainName>, addresses: &[IpAddr], now: Instant) {
+    pub(crate) fn note(&mut self, name: &Arc<DomainName>, addresses: &[IpAddr], now: Instant) {
         for address in addresses {
             if !self.young.contains_key(address) {
                 if self.young.len() == ADDRESSES {
@@ -43,14 +43,14 @@ impl Told {
     }
 
     /// Every name that an address was given for.
-    pub(super) fn all(&self, address: IpAddr) -> impl Iterator<Item = &DomainName> {
+    pub(crate) fn all(&self, address: IpAddr) -> impl Iterator<Item = &DomainName> {
         let named = self.young.get(&address).or_else(|| self.old.get(&address));
         named.into_iter().flatten().map(|(name, _)| &**name)
     }
 
     /// The names that an address was given for, the latest first; and how many of them, from the first on, a connection at
     /// this moment may be for.
-    pub(super) fn names(&self, address: IpAddr, now: Instant) -> (Vec<DomainName>, usize) {
+    pub(crate) fn names(&self, address: IpAddr, now: Instant) -> (Vec<DomainName>, usize) {
         let named = self.young.get(&address).or_else(|| self.old.get(&address));
         let named = named.map(Vec::as_slice).unwrap_or_default();
         let recent = named

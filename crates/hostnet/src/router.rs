@@ -21,17 +21,17 @@ const ADVERTISEMENT: u8 = 134;
 
 /// A prefix that a router announces; without a lifetime, no longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Announced {
-    pub(super) translator: Translator,
-    pub(super) lifetime: Duration,
+pub(crate) struct Announced {
+    pub(crate) translator: Translator,
+    pub(crate) lifetime: Duration,
 }
 
 /// A socket that hears of it.
 #[derive(Debug)]
-pub(super) struct Routers(OwnedFd);
+pub(crate) struct Routers(OwnedFd);
 
 impl Routers {
-    pub(super) fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         // Without a protocol it is rtnetlink, whose number is zero.
         let socket = socket_with(
             AddressFamily::NETLINK,
@@ -44,7 +44,7 @@ impl Routers {
     }
 
     /// Tells of each announcement, until the socket fails.
-    pub(super) fn follow(&self, tell: impl Fn(Announced)) -> io::Result<()> {
+    pub(crate) fn follow(&self, tell: impl Fn(Announced)) -> io::Result<()> {
         let mut message = [0; 4096];
         loop {
             match recv(&self.0, &mut message, RecvFlags::empty()) {

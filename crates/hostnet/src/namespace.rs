@@ -31,12 +31,12 @@ use rustix::net::{RecvFlags, recv, sockopt::socket_peercred};
 use rustix::process::{Signal, pidfd_send_signal, setsid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use super::outside::{self, Outside};
-use super::unable::Unable;
+use crate::outside::{self, Outside};
+use crate::unable::Unable;
 
 /// The namespaces of this daemon's VMs, which may not be there.
 #[derive(Debug)]
-pub(super) struct Rootless {
+pub(crate) struct Rootless {
     dir: PathBuf,
     /// Where machines work.
     machines: PathBuf,
@@ -54,7 +54,7 @@ const ENDING: Timespec = Timespec {
 };
 
 impl Rootless {
-    pub(super) fn new(paths: &Paths) -> Self {
+    pub(crate) fn new(paths: &Paths) -> Self {
         let dir = paths.runtime.join("net");
         Self {
             outside: Outside::new(&dir),
@@ -65,27 +65,27 @@ impl Rootless {
     }
 
     /// The helper's socket. User 0 of the namespaces is its owner.
-    pub(super) fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         socket_path(&self.dir, 0)
     }
 
     /// Whether there is anything of them.
-    pub(super) fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.dir.exists()
     }
 
     /// How many were made so far: what was opened in an earlier one leads nowhere.
-    pub(super) fn made(&self) -> u64 {
+    pub(crate) fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
     }
 
     /// The way out of them.
-    pub(super) const fn outside(&self) -> &Outside {
+    pub(crate) const fn outside(&self) -> &Outside {
         &self.outside
     }
 
     /// Sees to it that they lead out as this host does by now.
-    pub(super) fn keep_open(&self) {
+    pub(crate) fn keep_open(&self) {
         let Some(helper) = self.is_there().then(|| self.helper()).flatten() else {
             return;
         };
@@ -95,7 +95,7 @@ impl Rootless {
     }
 
     /// The helper, if it lives: the process that listens at its socket.
-    pub(super) fn helper(&self) -> Option<ProcessId> {
+    pub(crate) fn helper(&self) -> Option<ProcessId> {
         let socket = UnixStream::connect(self.socket()).ok()?;
         let process = ProcessId::of(socket_peercred(&socket).ok()?.pid.as_raw_nonzero().get()).ok()?;
         // A connection that is still whole means that its listener was alive after it was looked at.
@@ -105,7 +105,7 @@ impl Rootless {
     }
 
     /// Starts the helper, and the namespaces unless a VMM holds them. Returns when it serves.
-    pub(super) fn start(&self) -> Result<(), Unable> {
+    pub(crate) fn start(&self) -> Result<(), Unable> {
         programs()?;
         taps()?;
         let inhabitant = self.inhabitant();
@@ -158,7 +158,7 @@ impl Rootless {
     }
 
     /// Ends the helper and its way out. VMMs that run hold their namespaces, without a way out.
-    pub(super) fn end(&self) -> io::Result<()> {
+    pub(crate) fn end(&self) -> io::Result<()> {
         if let Some(held) = self.helper().and_then(|process| process.open().transpose()) {
             let held = held?;
             match pidfd_send_signal(&held, Signal::TERM) {
@@ -203,7 +203,7 @@ impl Rootless {
 }
 
 /// Whether such a network can be had here, as far as that is known without one: by trying.
-pub(super) fn trial() -> Result<(), Unable> {
+pub(crate) fn trial() -> Result<(), Unable> {
     programs()?;
     taps()?;
     let mut command = ourselves();

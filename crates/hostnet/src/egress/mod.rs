@@ -31,7 +31,7 @@ const WAITING: usize = 128;
 
 /// The flows of all VMs.
 #[derive(Debug, Default)]
-pub(crate) struct Egress {
+pub struct Egress {
     books: Mutex<Books>,
 }
 
@@ -53,7 +53,7 @@ struct Book {
 
 /// What a follower is told.
 #[derive(Debug, Clone)]
-pub(crate) enum News {
+pub enum News {
     /// There was a flow.
     Flow(Box<VmFlow>),
     /// Nobody could tell of flows for a while.
@@ -62,14 +62,14 @@ pub(crate) enum News {
 
 /// What a VM reached in mode `learn`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Learnt {
-    pub(super) vm: VmId,
-    pub(super) rules: Vec<Allow>,
+pub(crate) struct Learnt {
+    pub(crate) vm: VmId,
+    pub(crate) rules: Vec<Allow>,
 }
 
 impl Egress {
     /// A VM is attached, or has other rules.
-    pub(super) fn set(&self, slot: Slot, spec: &VmSpec) {
+    pub(crate) fn set(&self, slot: Slot, spec: &VmSpec) {
         let mut books = self.books();
         books.slots.retain(|_, vm| *vm != spec.id);
         books.slots.insert(slot, spec.id);
@@ -77,14 +77,14 @@ impl Egress {
     }
 
     /// A VM is no more.
-    pub(crate) fn forget(&self, vm: VmId) {
+    pub fn forget(&self, vm: VmId) {
         let mut books = self.books();
         books.slots.retain(|_, other| *other != vm);
         books.of.remove(&vm);
     }
 
     /// What a VM reached and was refused, the latest last.
-    pub(crate) fn flows(&self, vm: VmId) -> Vec<VmFlow> {
+    pub fn flows(&self, vm: VmId) -> Vec<VmFlow> {
         let books = self.books();
         books
             .of
@@ -94,7 +94,7 @@ impl Egress {
     }
 
     /// The same, and what comes after that.
-    pub(crate) fn follow(&self, vm: VmId) -> (Vec<VmFlow>, broadcast::Receiver<News>) {
+    pub fn follow(&self, vm: VmId) -> (Vec<VmFlow>, broadcast::Receiver<News>) {
         let mut books = self.books();
         let book = books.of.entry(vm).or_default();
         let followers = book
@@ -104,7 +104,7 @@ impl Egress {
     }
 
     /// Takes note of what a VM asked the resolver.
-    pub(super) fn asked(&self, slot: Slot, asked: &Asked) {
+    pub(crate) fn asked(&self, slot: Slot, asked: &Asked) {
         let (why, refused) = match &asked.verdict {
             Verdict::Refused(Refusal::Off) => (FlowRule::Off, true),
             Verdict::Refused(Refusal::Unlisted) => (FlowRule::Unlisted, true),
@@ -132,7 +132,7 @@ impl Egress {
     }
 
     /// Those of these answers, by the port of the rule that each has now, whose names other rules of the VM are still about.
-    pub(super) fn still_named(&self, slot: Slot, alive: &[Answer], policy: &Policy) -> Vec<Answer> {
+    pub(crate) fn still_named(&self, slot: Slot, alive: &[Answer], policy: &Policy) -> Vec<Answer> {
         let mut books = self.books();
         let Some(book) = books.of_slot(slot) else {
             return Vec::new();
@@ -151,7 +151,7 @@ impl Egress {
     }
 
     /// What is to be learnt from a flow; `peer` is the VM that has its destination's address.
-    pub(super) fn learnt(&self, flow: &Flow, peer: Option<&VmName>) -> Option<Learnt> {
+    pub(crate) fn learnt(&self, flow: &Flow, peer: Option<&VmName>) -> Option<Learnt> {
         let books = self.books();
         let vm = *books.slots.get(&flow.slot?)?;
         let book = books.of.get(&vm)?;
@@ -167,7 +167,7 @@ impl Egress {
     }
 
     /// Takes note of a flow; `peer` is the VM that has its destination's address.
-    pub(super) fn seen(&self, flow: &Flow, peer: Option<&VmName>) {
+    pub(crate) fn seen(&self, flow: &Flow, peer: Option<&VmName>) {
         let mut books = self.books();
         let Some(book) = flow.slot.and_then(|slot| books.of_slot(slot)) else {
             return;
@@ -192,7 +192,7 @@ impl Egress {
     }
 
     /// Flows may have gone untold.
-    pub(super) fn gap(&self) {
+    pub(crate) fn gap(&self) {
         for book in self.books().of.values_mut() {
             book.tell(News::Gap);
         }
