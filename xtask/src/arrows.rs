@@ -202,15 +202,26 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-wire",
         ],
     ),
+    ("banger-service", &["banger-api", "banger-client", "banger-model"]),
+    (
+        "banger-command",
+        &["banger-api", "banger-client", "banger-logins", "banger-model"],
+    ),
+    (
+        "banger-cli-stores",
+        &["banger-api", "banger-client", "banger-command", "banger-model"],
+    ),
     (
         "banger",
         &[
             "banger-api",
             "banger-archive",
+            "banger-cli-stores",
             "banger-client",
+            "banger-command",
             "banger-hostfs",
-            "banger-logins",
             "banger-model",
+            "banger-service",
             "banger-transfer",
             "banger-wire",
         ],

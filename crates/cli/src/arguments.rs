@@ -2,13 +2,13 @@
 
 use std::ffi::OsString;
 
+use banger_command::failure::Failure;
+use banger_command::{exit, print};
 use banger_model::printable_bytes;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::commands::Cli;
-use crate::failure::Failure;
-use crate::{exit, print};
 
 /// Understands the command line; else prints what is wrong with it, or the help that was asked for, and gives the exit code.
 pub(crate) fn parse() -> Result<Cli, i32> {

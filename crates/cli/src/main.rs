@@ -4,27 +4,11 @@
 //! notes and errors go to standard error.
 
 mod arguments;
-mod ask;
-mod attach;
 mod commands;
-mod complete;
-mod connection;
 mod copy;
-mod exit;
-mod failure;
-mod logins;
-mod many;
-mod print;
-mod progress;
-mod secrets;
-mod service;
-mod session;
 mod ssh;
-mod terminal;
-mod values;
-mod variables;
-mod work;
 
+use banger_command::{exit, print};
 use clap::CommandFactory;
 use clap_complete::CompleteEnv;
 

@@ -1,10 +1,9 @@
 //! `banger completion`
 
+use banger_command::exit;
+use banger_command::failure::Failure;
 use clap_complete::aot::Shell;
 use clap_complete::env::Shells;
-
-use crate::exit;
-use crate::failure::Failure;
 
 /// Print a script that completes banger's command lines
 ///
@@ -30,6 +29,6 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     completer
         .write_registration("COMPLETE", "banger", "banger", "banger", &mut script)
         .map_err(|error| Failure::during("write the script", &error))?;
-    crate::print::text(String::from_utf8_lossy(&script).trim_end());
+    banger_command::print::text(String::from_utf8_lossy(&script).trim_end());
     Ok(exit::OK)
 }

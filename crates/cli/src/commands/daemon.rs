@@ -1,10 +1,9 @@
 //! `banger daemon`
 
 use banger_client::daemon;
+use banger_command::failure::Failure;
+use banger_command::{connection, exit, print};
 use clap::Subcommand;
-
-use crate::failure::Failure;
-use crate::{connection, exit, print};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -3,12 +3,12 @@
 use anstyle::{AnsiColor, Style};
 use banger_api::{CheckStatus, DoctorReport};
 use banger_client::daemon;
+use banger_command::failure::Failure;
+use banger_command::print::{self, Line};
+use banger_command::{connection, exit};
 use tokio::process::Command;
 
-use crate::failure::Failure;
-use crate::print::Line;
-use crate::service::look::for_sudo;
-use crate::{connection, exit, print};
+use banger_command::sudo::for_sudo;
 
 /// Examine this host: what is missing, and the command that mends it
 ///

@@ -5,20 +5,16 @@ mod daemon;
 mod doctor;
 #[cfg(test)]
 mod hints;
-mod image;
-mod kernel;
-mod prune;
-mod publish;
 mod ssh_config;
 mod system;
 mod trust;
 mod version;
 mod vm;
 
+use banger_cli_stores::{image, kernel, prune};
+use banger_command::exit;
+use banger_command::failure::Failure;
 use clap::{Parser, Subcommand};
-
-use crate::exit;
-use crate::failure::Failure;
 
 /// A real virtual machine for your repository, in one command
 ///

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::failure::Failure;
+use banger_command::failure::Failure;
+use banger_command::{connection, exit, print};
+
 use crate::ssh::config_file::{read, replace};
 use crate::ssh::{ZONE, block, included, on_path, options, preferred_cipher, proxy_command};
-use crate::{connection, exit, print};
 
 /// Let ssh know VMs: `ssh NAME.vm`
 ///

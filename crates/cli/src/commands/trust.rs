@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use banger_api::{TrustGrant, TrustRecord, TrustRevoke, Wishes, WishesQuery};
 use banger_client::Client;
+use banger_command::failure::Failure;
+use banger_command::values::absolute;
+use banger_command::{ask, complete, connection, exit, print};
 use clap::Subcommand;
 
 use super::vm::wishes;
-use crate::failure::Failure;
-use crate::values::absolute;
-use crate::{ask, complete, connection, exit, print};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -126,7 +126,7 @@ async fn wishes_at(client: &Client, path: PathBuf) -> Result<Wishes, Failure> {
 async fn show(client: &Client, path: PathBuf, json: bool) -> Result<(), Failure> {
     let wishes = wishes_at(client, path).await?;
     if json {
-        return print::json(&wishes);
+        return Ok(print::json(&wishes)?);
     }
     let root = wishes.root.as_ref().map(|root| root.display().to_string());
     print::facts(&[
@@ -197,7 +197,7 @@ async fn revoke(client: &Client, paths: Vec<PathBuf>, all: bool, json: bool) -> 
         revoked.extend(gone);
     }
     if json {
-        return print::json(&revoked);
+        return Ok(print::json(&revoked)?);
     }
     revoked.dedup_by(|one, other| one.path == other.path);
     revoked.iter().for_each(|record| print::line(&record.path));

@@ -1,9 +1,8 @@
 //! `banger version`
 
+use banger_command::failure::Failure;
+use banger_command::{connection, exit, print};
 use serde_json::json;
-
-use crate::failure::Failure;
-use crate::{connection, exit, print};
 
 /// Tell the versions of banger and of the daemon that runs
 #[derive(Debug, clap::Args)]

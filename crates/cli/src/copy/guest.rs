@@ -2,10 +2,9 @@
 
 use banger_api::stream::{FilesDone, OfDirectory, PutFiles};
 use banger_client::Client;
+use banger_command::connection;
+use banger_command::failure::Failure;
 use banger_wire::files::{Listing, PutStream};
-
-use crate::connection;
-use crate::failure::Failure;
 
 /// How often a daemon may end while it is asked who it is.
 const MOST_DAEMONS: usize = 3;

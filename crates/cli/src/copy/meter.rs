@@ -4,10 +4,9 @@ use std::time::Instant;
 
 use banger_api::Progress;
 use banger_api::stream::FilesDone;
+use banger_command::print;
+use banger_command::progress::{Display, bytes};
 use tokio::sync::watch;
-
-use crate::print;
-use crate::progress::{Display, bytes};
 
 /// Counts bytes, and shows them while work goes on.
 pub(crate) struct Meter {

@@ -6,9 +6,8 @@ pub(crate) mod config_file;
 use std::path::{Path, PathBuf};
 
 use banger_api::SshAccess;
+use banger_command::failure::Failure;
 use tokio::process::Command;
-
-use crate::failure::Failure;
 
 /// What VMs are called for SSH: `NAME.vm`.
 pub(crate) const ZONE: &str = ".vm";

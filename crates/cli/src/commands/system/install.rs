@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use banger_command::failure::Failure;
+use banger_command::{exit, print};
 use banger_model::network::Room;
 
-use crate::failure::Failure;
-use crate::service::plan::{self, Owner, Starter};
-use crate::service::{Place, look, trust};
-use crate::{exit, print};
+use banger_service::plan::{self, Owner, Starter};
+use banger_service::{Place, look, trust};
 
 /// Install the root helper, which gives VMs a network
 ///

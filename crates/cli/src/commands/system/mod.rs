@@ -5,14 +5,14 @@ mod restart;
 mod status;
 mod uninstall;
 
+use banger_command::failure::Failure;
+use banger_command::print;
 use banger_model::network::Room;
 use clap::Subcommand;
 
-use crate::failure::Failure;
-use crate::print;
-use crate::service::perform::{self, perform};
-use crate::service::plan::Action;
-use crate::service::{Place, look};
+use banger_service::perform::{self, perform};
+use banger_service::plan::Action;
+use banger_service::{Place, look};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

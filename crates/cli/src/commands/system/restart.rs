@@ -1,8 +1,9 @@
 //! `banger system restart`
 
-use crate::failure::Failure;
-use crate::service::{Place, look, plan};
-use crate::{exit, print};
+use banger_command::failure::Failure;
+use banger_command::{exit, print};
+
+use banger_service::{Place, look, plan};
 
 /// Start the root helper again
 ///

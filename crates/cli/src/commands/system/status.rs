@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use banger_api::{HelperReport, HelperState};
+use banger_command::failure::Failure;
+use banger_command::{exit, print};
 use banger_model::network::Finding;
 use serde::Serialize;
 
-use crate::failure::Failure;
-use crate::service::Place;
-use crate::service::look::{self, Unit, for_sudo};
-use crate::{exit, print};
+use banger_command::sudo::for_sudo;
+use banger_service::Place;
+use banger_service::look::{self, Unit};
 
 /// Tell whether the root helper is installed, answers, and finds the host as planned
 ///

@@ -1,9 +1,10 @@
 //! `banger system uninstall`
 
-use crate::failure::Failure;
-use crate::service::plan::{self, Installed};
-use crate::service::{Place, look};
-use crate::{exit, print};
+use banger_command::failure::Failure;
+use banger_command::{exit, print};
+
+use banger_service::plan::{self, Installed};
+use banger_service::{Place, look};
 
 /// Remove the root helper
 ///

@@ -2,11 +2,11 @@
 
 use banger_api::stream::{Control, Exec};
 use banger_client::{Client, Received, Session};
+use banger_command::failure::Failure;
+use banger_command::variables::Variables;
+use banger_command::{complete, connection, session};
 
 use super::placement::{GUEST_PATH, WORKSPACE};
-use crate::failure::Failure;
-use crate::variables::Variables;
-use crate::{complete, connection, session};
 
 /// The program, and its command that speaks the Agent Client Protocol.
 const AGENT: [&str; 2] = ["opencode", "acp"];

@@ -4,12 +4,11 @@ use banger_api::stream::session::LOG_MAX;
 use banger_api::stream::{Control, Exec, Restart, SessionInput, SessionOutput, SessionStart, SessionStream};
 use banger_api::{Vm, VmSession, Wishes};
 use banger_client::{Client, Received};
+use banger_command::failure::Failure;
+use banger_command::print;
+use banger_command::progress::Display;
+use banger_command::work::interruptible;
 use banger_model::network::NetMode;
-
-use crate::failure::Failure;
-use crate::print;
-use crate::progress::Display;
-use crate::work::interruptible;
 
 /// Installs tools; the commands follow it.
 const PRELUDE: &str = include_str!("bootstrap.sh");

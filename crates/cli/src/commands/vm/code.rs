@@ -3,11 +3,12 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use banger_command::failure::Failure;
+use banger_command::{complete, connection};
+
 use super::placement::WORKSPACE;
 use crate::commands::ssh_config;
-use crate::failure::Failure;
 use crate::ssh::{ZONE, on_path};
-use crate::{complete, connection};
 
 /// Open a VM in VS Code
 ///

@@ -1,13 +1,13 @@
 //! `banger vm commit`
 
 use banger_api::VmCommit;
+use banger_command::failure::Failure;
+use banger_command::progress::Display;
+use banger_command::work::interruptible;
+use banger_command::{complete, connection, exit};
 use banger_model::{ImageName, KernelName};
 
-use crate::commands::image;
-use crate::failure::Failure;
-use crate::progress::Display;
-use crate::work::interruptible;
-use crate::{complete, connection, exit};
+use banger_cli_stores::image;
 
 /// Make an image of what a VM has changed
 ///

@@ -9,12 +9,12 @@ use banger_api::stream::{FilesDone, GetFiles, PutFiles, files};
 use banger_archive::pack::{Packing, name_of};
 use banger_archive::unpack::{Destination, LastLink, Links, Unpacking};
 use banger_client::Client;
+use banger_command::failure::Failure;
+use banger_command::work::{interruptible, interruption};
+use banger_command::{complete, connection, exit, print};
 use banger_transfer::copy::{packed, pass_on, piped, receive, to_guest};
 
 use crate::copy::{Guest, Meter, Place};
-use crate::failure::Failure;
-use crate::work::{interruptible, interruption};
-use crate::{complete, connection, exit, print};
 
 /// Copy files and trees into a VM, out of it, or between two
 ///

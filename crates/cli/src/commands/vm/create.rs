@@ -1,10 +1,11 @@
 //! `banger vm create`
 
+use banger_command::create::create;
+use banger_command::failure::Failure;
+use banger_command::{connection, exit, print};
 use banger_model::WaitFor;
 
-use super::shape::{self, Shape};
-use crate::failure::Failure;
-use crate::{connection, exit, print};
+use super::shape::Shape;
 
 /// Create a VM and start it
 ///
@@ -38,7 +39,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let mut request = args.shape.request();
     request.no_start = args.no_start;
     request.wait = args.wait;
-    let vm = shape::create(&client, &request).await?;
+    let vm = create(&client, &request).await?;
     secrets.give(&client, vm.name.as_str(), None).await?;
     if args.json {
         print::json(&vm)?

@@ -1,8 +1,9 @@
 //! `banger vm delete`
 
+use banger_command::failure::Failure;
+use banger_command::{complete, connection, many};
+
 use super::workspace::{Ending, report};
-use crate::failure::Failure;
-use crate::{complete, connection, many};
 
 /// Remove VMs and their disks
 #[derive(Debug, clap::Args)]

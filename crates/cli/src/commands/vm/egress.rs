@@ -2,12 +2,11 @@
 
 use banger_api::{EgressGap, FlowVerdict, VmFlow, VmLearned, VmNetwork};
 use banger_client::{Client, EgressEvent};
+use banger_command::failure::Failure;
+use banger_command::{complete, connection, exit, print};
 use banger_model::network::NetMode;
 use banger_model::shell_word;
 use serde_json::json;
-
-use crate::failure::Failure;
-use crate::{complete, connection, exit, print};
 
 /// Show what a VM reached and what it was refused, by name and with the rule
 ///

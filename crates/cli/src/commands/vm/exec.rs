@@ -1,12 +1,12 @@
 //! `banger vm exec`
 
 use banger_api::stream::Exec;
+use banger_command::failure::Failure;
+use banger_command::secrets::Secrets;
+use banger_command::variables::Variables;
+use banger_command::{complete, connection, session};
 
 use super::tty::TtyArgs;
-use crate::failure::Failure;
-use crate::secrets::Secrets;
-use crate::variables::Variables;
-use crate::{complete, connection, session};
 
 /// Run a command in a VM
 ///

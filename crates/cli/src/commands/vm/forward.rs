@@ -2,11 +2,10 @@
 
 use banger_api::{ForwardAdd, ForwardRemove, VmForward};
 use banger_client::Client;
+use banger_command::failure::Failure;
+use banger_command::{complete, connection, exit, print};
 use banger_model::{Forward, Publish, Reverse};
 use clap::Subcommand;
-
-use crate::failure::Failure;
-use crate::{complete, connection, exit, print};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use banger_client::{Client, Hold};
-
-use crate::connection;
-use crate::failure::Failure;
+use banger_command::connection;
+use banger_command::failure::Failure;
 
 /// The pause before the next attempt when no daemon can be started. A new daemon waits 30 s for the commands of the VMs that it found.
 const BREATH: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! `banger vm kill`
 
-use crate::failure::Failure;
-use crate::{complete, connection, many};
+use banger_command::failure::Failure;
+use banger_command::{complete, connection, many};
 
 /// End VMs at once, as if by pulling the plug
 ///

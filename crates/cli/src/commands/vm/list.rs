@@ -1,9 +1,8 @@
 //! `banger vm list` and `banger ps`
 
 use banger_api::Vm;
-
-use crate::failure::Failure;
-use crate::{connection, exit, print};
+use banger_command::failure::Failure;
+use banger_command::{connection, exit, print};
 
 /// List VMs
 #[derive(Debug, clap::Args)]

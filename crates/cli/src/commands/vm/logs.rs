@@ -1,10 +1,10 @@
 //! `banger vm logs`
 
 use banger_api::{LogQuery, LogSource};
+use banger_command::failure::Failure;
+use banger_command::{complete, connection, exit, print};
 
 use super::{bootstrap, session};
-use crate::failure::Failure;
-use crate::{complete, connection, exit, print};
 
 /// Print what a VM's guest wrote to its console
 #[derive(Debug, clap::Args)]

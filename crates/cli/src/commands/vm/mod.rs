@@ -32,10 +32,10 @@ mod tty;
 pub(crate) mod wishes;
 mod workspace;
 
+use banger_command::failure::Failure;
 use clap::Subcommand;
 
-use super::prune;
-use crate::failure::Failure;
+use banger_cli_stores::prune;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

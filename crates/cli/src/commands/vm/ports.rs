@@ -1,10 +1,9 @@
 //! `banger vm ports`
 
 use banger_api::VmPort;
+use banger_command::failure::Failure;
+use banger_command::{complete, connection, many, print};
 use serde::Serialize;
-
-use crate::failure::Failure;
-use crate::{complete, connection, many, print};
 
 /// List what listens in VMs
 ///
@@ -42,7 +41,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let code = many::each_giving(&args.names, one, |found| ports.extend(found)).await;
     if args.json {
         print::json(&ports)?;
-    } else if !ports.is_empty() || code == crate::exit::OK {
+    } else if !ports.is_empty() || code == banger_command::exit::OK {
         let header = ["VM", "PROTO", "ADDRESS", "PORT", "PROCESS", "HTTP", "FROM HERE"];
         print::table(&header, ports.iter().map(row));
     }

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use banger_api::{VmRestart, VmStop};
+use banger_command::failure::Failure;
+use banger_command::progress::Display;
+use banger_command::secrets::Secrets;
+use banger_command::values::duration;
+use banger_command::work::interruptible;
+use banger_command::{complete, connection, many};
 use banger_model::WaitFor;
-
-use crate::failure::Failure;
-use crate::progress::Display;
-use crate::secrets::Secrets;
-use crate::values::duration;
-use crate::work::interruptible;
-use crate::{complete, connection, many};
 
 /// Stop and start VMs
 #[derive(Debug, clap::Args)]

@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use banger_api::stream::{Exec, Tty};
 use banger_api::{Vm, Wishes, WorkspaceRequest};
 use banger_client::Client;
+use banger_command::create::create;
+use banger_command::failure::Failure;
+use banger_command::values::absolute;
+use banger_command::{connection, exit, print, session};
 use banger_model::Phase;
 
 use super::held::Held;
 use super::placement::{GUEST_PATH, REPOSITORY, WORKSPACE};
-use super::shape::{self, Shape};
+use super::shape::Shape;
 use super::tty::TtyArgs;
 use super::workspace::Taken;
 use super::{bootstrap, wishes, workspace};
-use crate::failure::Failure;
-use crate::values::absolute;
-use crate::{connection, exit, print, session};
 
 /// Put your repository into a new VM, and a shell or a command beside it
 ///
@@ -111,7 +112,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         request.labels.insert(REPOSITORY.to_owned(), root);
     }
     request.remove_on_exit = args.rm;
-    let vm = shape::create(&client, &request).await?;
+    let vm = create(&client, &request).await?;
     // From now on the daemon removes it when we are gone, however we end.
     let held = match args.rm {
         true => Some(Held::of(&client, vm.name.as_str()).await?),

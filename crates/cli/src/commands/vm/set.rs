@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use banger_api::{Vm, VmSet, VmStart, VmStop};
 use banger_client::Client;
+use banger_command::failure::Failure;
+use banger_command::progress::Display;
+use banger_command::reach::Net;
+use banger_command::values::label;
+use banger_command::{complete, connection, exit, print};
 use banger_model::network::NetMode;
 
-use super::shape::{Machine, Net};
-use crate::failure::Failure;
-use crate::progress::Display;
-use crate::values::label;
-use crate::{complete, connection, exit, print};
+use super::shape::Machine;
 
 /// How long a guest's init may take to stop.
 const GRACE: Duration = Duration::from_secs(30);

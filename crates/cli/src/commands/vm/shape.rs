@@ -1,46 +1,12 @@
 //! What a VM is made of, as options that several commands take.
 
-use banger_api::{Vm, VmCreate};
-use banger_client::Client;
-use banger_model::network::NetMode;
+use banger_api::VmCreate;
+use banger_command::complete;
+use banger_command::reach::Reach;
+use banger_command::secrets::Secrets;
+use banger_command::values::label;
+use banger_command::variables::Variables;
 use banger_model::{ByteSize, Forward, ImageName, KernelName, Publish, VmName, VmmChoice};
-
-use crate::complete;
-use crate::failure::Failure;
-use crate::progress::Display;
-use crate::secrets::Secrets;
-use crate::values::label;
-use crate::variables::Variables;
-use crate::work::interruptible;
-
-/// What a new VM reaches.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Reach {
-    #[command(flatten)]
-    net: Net,
-    /// Let it reach the public Internet, as `--net nat` does
-    #[arg(long, conflicts_with = "net")]
-    nat: bool,
-}
-
-impl Reach {
-    /// How much, if it was said.
-    pub(crate) fn mode(&self) -> Option<NetMode> {
-        self.net.net.or(self.nat.then_some(NetMode::Nat))
-    }
-
-    /// The rules beside that.
-    pub(crate) fn rules(&self) -> Vec<String> {
-        self.net.allow.clone()
-    }
-}
-
-impl Net {
-    /// The mode and the rules that were named.
-    pub(super) fn change(self) -> (Option<NetMode>, Option<Vec<String>>) {
-        (self.net, (!self.allow.is_empty()).then_some(self.allow))
-    }
-}
 
 /// How large a VM is, and what it boots and runs by.
 #[derive(Debug, clap::Args)]
@@ -60,17 +26,6 @@ pub(super) struct Machine {
     /// The kernel it boots
     #[arg(long, add = complete::kernels())]
     pub(super) kernel: Option<KernelName>,
-}
-
-/// What a VM reaches.
-#[derive(Debug, clap::Args)]
-pub(super) struct Net {
-    /// How much of the network it reaches: off, nat (the public Internet), allow (only what is allowed) or learn
-    #[arg(long, value_name = "MODE")]
-    net: Option<NetMode>,
-    /// What it may reach beside that: HOST, CIDR or *.DOMAIN, each perhaps with :PORT; vm:NAME, host:PORT, or @PRESET
-    #[arg(long, value_name = "RULE")]
-    allow: Vec<String>,
 }
 
 /// What a VM is made of.
@@ -126,15 +81,4 @@ impl Shape {
             ..VmCreate::default()
         }
     }
-}
-
-/// Creates a VM and shows how it goes. An interrupt cancels it, and nothing is left.
-pub(crate) async fn create(client: &Client, request: &VmCreate) -> Result<Vm, Failure> {
-    let mut display = Display::new("");
-    interruptible(async {
-        Ok(client
-            .create_vm(request, |progress| display.show(&progress))
-            .await?)
-    })
-    .await
 }

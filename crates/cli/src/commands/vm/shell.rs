@@ -1,10 +1,10 @@
 //! `banger vm shell`
 
 use banger_api::stream::Exec;
+use banger_command::failure::Failure;
+use banger_command::{complete, connection, session, terminal};
 
 use super::placement::WORKSPACE;
-use crate::failure::Failure;
-use crate::{complete, connection, session, terminal};
 
 /// Open a shell in a VM
 ///

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use banger_api::{Machine, MachineProcess, Vm, VmForward, VmNetwork};
+use banger_command::failure::Failure;
+use banger_command::print::{self, micros};
+use banger_command::{complete, connection, exit};
 use banger_model::Stage;
 
 use super::forward::written;
-use crate::failure::Failure;
-use crate::print::micros;
-use crate::{complete, connection, exit, print};
 
 /// Show everything about a VM
 #[derive(Debug, clap::Args)]

@@ -4,11 +4,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use banger_api::SshAccess;
+use banger_command::failure::Failure;
+use banger_command::{complete, connection};
 use banger_model::Phase;
 
-use crate::failure::Failure;
 use crate::ssh::{ZONE, on_path, options, ourselves, preferred_cipher, proxy_command, quoted, shell_word};
-use crate::{complete, connection};
 
 /// Run this host's ssh with a VM
 ///

@@ -8,10 +8,10 @@ use std::os::unix::net::UnixStream;
 use banger_api::SshStart;
 use banger_api::stream::{Control, Exec, ExitStatus};
 use banger_client::Received;
+use banger_command::failure::Failure;
+use banger_command::{connection, exit, print};
 
-use crate::failure::Failure;
 use crate::ssh::ZONE;
-use crate::{connection, exit, print};
 
 /// Carry SSH between standard input and output and a VM
 #[derive(Debug, clap::Args)]

@@ -1,13 +1,12 @@
 //! `banger vm start`
 
 use banger_api::VmStart;
+use banger_command::failure::Failure;
+use banger_command::progress::Display;
+use banger_command::secrets::Secrets;
+use banger_command::work::interruptible;
+use banger_command::{complete, connection, many};
 use banger_model::WaitFor;
-
-use crate::failure::Failure;
-use crate::progress::Display;
-use crate::secrets::Secrets;
-use crate::work::interruptible;
-use crate::{complete, connection, many};
 
 /// Start VMs
 ///

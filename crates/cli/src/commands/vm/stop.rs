@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use banger_api::VmStop;
+use banger_command::failure::Failure;
+use banger_command::progress::Display;
+use banger_command::values::duration;
+use banger_command::{complete, connection, many};
 
 use super::workspace::{Ending, report};
-use crate::failure::Failure;
-use crate::progress::Display;
-use crate::values::duration;
-use crate::{complete, connection, many};
 
 /// Power VMs off
 ///

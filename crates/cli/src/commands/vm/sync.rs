@@ -4,14 +4,14 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use banger_command::failure::Failure;
+use banger_command::progress::bytes;
+use banger_command::work::interruptible;
+use banger_command::{complete, exit, print};
 use banger_transfer::sync::{Event, Extent, Sync, Syncing};
 
 use super::placement::GUEST_PATH;
 use crate::copy::Guest;
-use crate::failure::Failure;
-use crate::progress::bytes;
-use crate::work::interruptible;
-use crate::{complete, exit, print};
 
 /// Keep a directory of a VM like one here
 ///

@@ -1,8 +1,7 @@
 //! Whether a command has a terminal.
 
 use banger_api::stream::Tty;
-
-use crate::terminal;
+use banger_command::terminal;
 
 /// The options of commands that may have a terminal, with Docker's letters.
 #[derive(Debug, clap::Args)]

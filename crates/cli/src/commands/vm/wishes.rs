@@ -7,13 +7,12 @@ use banger_api::{
     Image, ImagePull, RepositoryConfig, TrustGrant, VmCreate, WishedImage, Wishes, WishesQuery,
 };
 use banger_client::Client;
+use banger_command::failure::Failure;
+use banger_command::progress::Display;
+use banger_command::work::interruptible;
+use banger_command::{ask, print};
 use banger_model::network::NetMode;
 use banger_model::{ImageName, shell_word};
-
-use crate::failure::Failure;
-use crate::progress::Display;
-use crate::work::interruptible;
-use crate::{ask, print};
 
 /// What the command line says of it.
 pub(super) struct Said {
@@ -239,7 +238,7 @@ async fn pull(client: &Client, wished: &WishedImage) -> Result<ImageName, Failur
     let pull = ImagePull {
         reference: wished.text.clone(),
         name: Some(wished.name.clone()),
-        logins: crate::logins::for_reference(&wished.text)?,
+        logins: banger_command::logins::for_reference(&wished.text)?,
         ..ImagePull::default()
     };
     let mut display = Display::new("");

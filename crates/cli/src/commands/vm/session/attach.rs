@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use banger_api::VmSession;
 use banger_api::stream::{SessionOutput, SessionStream, TerminalSize, Writing};
 use banger_client::{Client, ClientError, Session};
-
-use crate::attach::{Attachment, Keys, Left};
-use crate::failure::Failure;
-use crate::{complete, connection, print, terminal};
+use banger_command::attach::{Attachment, Keys, Left};
+use banger_command::failure::Failure;
+use banger_command::{complete, connection, print, terminal};
 
 /// How often in a row a connection is made again that did not last.
 const TRIES: u32 = 5;
@@ -130,7 +129,7 @@ pub(super) async fn attach(
     drop(attached);
     let name = &session.name;
     print::say!("left; it runs on: `banger vm session attach {vm} {name}` comes back");
-    Ok(crate::exit::OK)
+    Ok(banger_command::exit::OK)
 }
 
 fn size_for(session: &VmSession) -> Option<TerminalSize> {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use banger_command::complete;
+use banger_command::failure::Failure;
+
 use super::stop::end;
-use crate::complete;
-use crate::failure::Failure;
 
 /// Kill sessions: all their processes, at once
 #[derive(Debug, clap::Args)]

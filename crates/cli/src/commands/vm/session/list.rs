@@ -1,10 +1,9 @@
 //! `banger vm session list`
 
 use banger_api::VmSession;
-
-use crate::failure::Failure;
-use crate::progress::bytes;
-use crate::{complete, connection, exit, print};
+use banger_command::failure::Failure;
+use banger_command::progress::bytes;
+use banger_command::{complete, connection, exit, print};
 
 /// List the sessions of a VM
 ///

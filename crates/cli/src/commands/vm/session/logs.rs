@@ -4,13 +4,15 @@ use std::io::{self, Write};
 
 use banger_api::stream::{Control, OutputStream, SessionOutput, SessionStream};
 use banger_client::{Client, Received, Receiver};
+use banger_command::failure::Failure;
+use banger_command::print::{
+    self,
+    stream::{self, Log},
+};
+use banger_command::{complete, connection, exit};
 use banger_model::printable_json;
 use clap::ValueEnum;
 use serde::Serialize;
-
-use crate::failure::Failure;
-use crate::print::stream::{self, Log};
-use crate::{complete, connection, exit, print};
 
 /// How often in a row a stream that broke is asked for again without anything new.
 const TRIES: u32 = 5;

@@ -12,9 +12,8 @@ mod start;
 mod stop;
 mod wait;
 
+use banger_command::failure::Failure;
 use clap::Subcommand;
-
-use crate::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -1,10 +1,10 @@
 //! `banger vm session rm`
 
 use banger_api::stream::SessionStop;
+use banger_command::failure::Failure;
+use banger_command::{complete, connection, exit, many};
 
 use super::wait::until_ended;
-use crate::failure::Failure;
-use crate::{complete, connection, exit, many};
 
 /// Forget sessions that have ended, with their output
 #[derive(Debug, clap::Args)]

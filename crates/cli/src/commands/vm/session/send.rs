@@ -4,9 +4,8 @@ use std::io::{self, Read};
 
 use banger_api::stream::{Control, SessionOutput, SessionStream, Writing};
 use banger_client::{Received, Sender};
-
-use crate::failure::Failure;
-use crate::{complete, connection, exit};
+use banger_command::failure::Failure;
+use banger_command::{complete, connection, exit};
 
 /// Bytes of input read at once.
 const CHUNK: usize = 256 << 10;

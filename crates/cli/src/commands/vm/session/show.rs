@@ -1,11 +1,11 @@
 //! `banger vm session show`
 
 use banger_api::{VmSession, VmSessionUsage};
+use banger_command::failure::Failure;
+use banger_command::progress::bytes;
+use banger_command::{complete, connection, exit, print};
 
 use super::list::{command, rfc3339};
-use crate::failure::Failure;
-use crate::progress::bytes;
-use crate::{complete, connection, exit, print};
 
 /// Show a session: how it runs, or how it ended and what it used
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,8 @@
 //! `banger vm session signal`
 
 use banger_api::stream::SessionSignal;
-
-use crate::failure::Failure;
-use crate::{complete, connection, exit};
+use banger_command::failure::Failure;
+use banger_command::{complete, connection, exit};
 
 /// Send a signal to a session's processes
 #[derive(Debug, clap::Args)]

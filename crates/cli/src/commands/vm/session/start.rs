@@ -2,14 +2,14 @@
 
 use banger_api::stream::session::MAX_RESTARTS;
 use banger_api::stream::{Exec, Restart, SessionInput, SessionStart};
+use banger_command::failure::Failure;
+use banger_command::secrets::Secrets;
+use banger_command::variables::Variables;
+use banger_command::{complete, connection, exit, print, terminal};
 use banger_model::ByteSize;
 use clap::ValueEnum;
 
 use super::attach;
-use crate::failure::Failure;
-use crate::secrets::Secrets;
-use crate::variables::Variables;
-use crate::{complete, connection, exit, print, terminal};
 
 /// Start a command that runs on when you leave
 ///

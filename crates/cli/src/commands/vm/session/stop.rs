@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use banger_api::stream::SessionStop;
+use banger_command::failure::Failure;
+use banger_command::values::duration;
+use banger_command::{complete, connection, many};
 
 use super::wait::until_ended;
-use crate::failure::Failure;
-use crate::values::duration;
-use crate::{complete, connection, many};
 
 /// Ask sessions to end
 ///

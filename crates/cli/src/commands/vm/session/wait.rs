@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use banger_api::{VmSession, VmSessionState};
 use banger_client::{Client, ClientError};
-
-use crate::failure::Failure;
-use crate::values::duration;
-use crate::{complete, connection, exit, print};
+use banger_command::failure::Failure;
+use banger_command::values::duration;
+use banger_command::{complete, connection, exit, print};
 
 /// How often in a row a wait is begun again that broke.
 const TRIES: u32 = 5;

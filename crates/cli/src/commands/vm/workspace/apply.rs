@@ -1,11 +1,11 @@
 //! `banger vm workspace apply`
 
 use banger_api::WorkspaceApplied;
+use banger_command::failure::Failure;
+use banger_command::work::interruptible;
+use banger_command::{connection, print};
 
 use super::which::Reported;
-use crate::failure::Failure;
-use crate::work::interruptible;
-use crate::{connection, print};
 
 /// Apply the pulled work of a VM to the work tree here, changes and all
 ///

@@ -3,11 +3,11 @@
 use std::io::IsTerminal;
 
 use banger_api::WorkspaceQuery;
+use banger_command::failure::Failure;
+use banger_command::print::{self, stream};
+use banger_command::{connection, exit};
 
 use super::which::Changes;
-use crate::failure::Failure;
-use crate::print::stream;
-use crate::{connection, exit, print};
 
 /// Show the changes that a VM made to a repository
 ///

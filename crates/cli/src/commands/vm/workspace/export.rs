@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use banger_api::WorkspaceQuery;
 use banger_client::Client;
+use banger_command::failure::Failure;
+use banger_command::progress::bytes;
+use banger_command::work::interruptible;
+use banger_command::{connection, exit, print};
 use banger_hostfs::{Dir, Kind, Reserve};
 use rustix::fs::OFlags;
 
 use super::which::Changes;
-use crate::failure::Failure;
-use crate::progress::bytes;
-use crate::work::interruptible;
-use crate::{connection, exit, print};
 
 /// Write the changes that a VM made to a repository as a patch
 ///

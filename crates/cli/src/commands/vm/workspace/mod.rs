@@ -9,9 +9,8 @@ mod status;
 mod unsaved;
 mod which;
 
+use banger_command::failure::Failure;
 use clap::Subcommand;
-
-use crate::failure::Failure;
 
 pub(super) use self::prepare::{place, tell_placed, tell_plan};
 pub(super) use self::unsaved::{Ending, report};

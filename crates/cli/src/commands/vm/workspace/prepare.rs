@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use banger_api::{WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceReport, WorkspaceRequest};
 use banger_client::Client;
+use banger_command::failure::Failure;
+use banger_command::progress::{Display, bytes};
+use banger_command::values::absolute;
+use banger_command::work::interruptible;
+use banger_command::{complete, connection, exit, print};
 
 use super::which::Taken;
 use crate::commands::vm::placement::GUEST_PATH;
-use crate::failure::Failure;
-use crate::progress::{Display, bytes};
-use crate::values::absolute;
-use crate::work::interruptible;
-use crate::{complete, connection, exit, print};
 
 /// Put a repository into a VM, or bring one that is there up to date
 ///

@@ -2,14 +2,14 @@
 
 use banger_api::{WorkspacePulled, WorkspaceQuery};
 use banger_client::Client;
+use banger_command::failure::Failure;
+use banger_command::progress::Display;
+use banger_command::work::interruptible;
+use banger_command::{connection, print};
 use banger_model::shell_word;
 
 use super::which::Reported;
 use crate::commands::vm::placement::GUEST_PATH;
-use crate::failure::Failure;
-use crate::progress::Display;
-use crate::work::interruptible;
-use crate::{connection, print};
 
 /// Bring the work of a VM back
 ///

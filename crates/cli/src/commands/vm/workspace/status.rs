@@ -1,11 +1,11 @@
 //! `banger vm workspace status`
 
 use banger_api::WorkspaceStatus;
+use banger_command::failure::Failure;
+use banger_command::{connection, print};
 use banger_model::shell_word;
 
 use super::which::Reported;
-use crate::failure::Failure;
-use crate::{connection, print};
 
 /// Show what a VM has made of a repository
 ///

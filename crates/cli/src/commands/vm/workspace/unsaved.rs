@@ -1,11 +1,11 @@
 //! What became of a VM's work when the VM was stopped or deleted. The daemon decides; this prints.
 
 use banger_api::VmWork;
+use banger_command::failure::Failure;
+use banger_command::print;
 use banger_model::shell_word;
 
 use super::pull;
-use crate::failure::Failure;
-use crate::print;
 
 /// What has happened to a VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use banger_api::{WorkspaceQuery, WorkspaceRequest};
+use banger_command::failure::Failure;
+use banger_command::{complete, exit, print};
 
 use serde::Serialize;
-
-use crate::failure::Failure;
-use crate::{complete, exit, print};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Which {

@@ -1,0 +1,258 @@
+//! `banger image build`
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use banger_api::stream::Exec;
+use banger_api::{Image, ImagePull, Vm, VmCommit, VmCreate};
+use banger_client::Client;
+use banger_command::create::create;
+use banger_command::failure::Failure;
+use banger_command::progress::Display;
+use banger_command::reach::Reach;
+use banger_command::session::{self, Input};
+use banger_command::values::absolute;
+use banger_command::work::interruptible;
+use banger_command::{complete, exit, print};
+use banger_model::network::NetMode;
+use banger_model::{ByteSize, ImageName, KernelName};
+use tokio::process::Command;
+
+/// Where a script lies in its VM: nothing below `/run` is on the disk that becomes the image.
+const SCRIPT: &str = "/run/banger-build-script";
+
+/// What writes a script to the file that is its argument.
+const WRITE: &str = r#"umask 077; cat > "$1"; chmod 700 "$1""#;
+
+/// Installs Docker in an image of the usual distributions.
+const INSTALL_DOCKER: &[u8] = include_bytes!("install-docker.sh");
+
+/// Make an image in a VM, or of a Dockerfile
+///
+/// With --from-image: boots that image, runs the script as root with its output shown, and makes what it changed a layer on
+/// top of the image; the VM goes. A script that begins with `#!` is run by what it names, another by the image's shell
+/// until a command fails. With --docker, Docker is installed before that, from the image's distribution; VMs of such
+/// an image keep Docker's data directly on their disks. With --file: has buildah build the Dockerfile, and pulls the
+/// result. When a step fails, nothing is left.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger image build --name tools --from-image debian --nat --script ./provision.sh
+  banger image build --name docker --from-image debian --docker
+  echo 'echo hello > /etc/motd' | banger image build --name hello --from-image alpine --script -
+  banger image build --name app --file Dockerfile .")]
+pub struct Args {
+    /// The image's name
+    #[arg(long)]
+    name: ImageName,
+    /// The image to begin with
+    #[arg(long, value_name = "IMAGE", required_unless_present = "file", add = complete::images())]
+    from_image: Option<String>,
+    /// What is run in it; `-` for standard input
+    #[arg(long, value_name = "FILE", requires = "from_image")]
+    script: Option<PathBuf>,
+    /// Install Docker first, by apt, apk or dnf; without --net, --nat and --allow, the VM reaches the public Internet
+    #[arg(long, requires = "from_image")]
+    docker: bool,
+    /// Build this Dockerfile with buildah
+    #[arg(long, short = 'f', value_name = "DOCKERFILE", conflicts_with = "from_image")]
+    file: Option<PathBuf>,
+    /// The directory that the Dockerfile copies from
+    #[arg(default_value = ".", requires = "file")]
+    context: PathBuf,
+    /// Memory of the VM, such as 4G
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
+    /// Virtual CPUs of the VM
+    #[arg(long, value_name = "N", visible_alias = "vcpus")]
+    vcpu: Option<u32>,
+    /// Size of the image's writable disk
+    #[arg(long, value_name = "SIZE")]
+    disk_size: Option<ByteSize>,
+    #[command(flatten)]
+    reach: Reach,
+    /// The kernel that it is made with, and that its VMs boot
+    #[arg(long, add = complete::kernels())]
+    kernel: Option<KernelName>,
+    /// Replace an image of that name; VMs that use the old one keep it
+    #[arg(long)]
+    force: bool,
+    /// Print the image as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// What the VM reaches. Docker's packages come from somewhere.
+    fn net(&self) -> Option<NetMode> {
+        let is_silent = self.reach.mode().is_none() && self.reach.rules().is_empty();
+        match self.docker && is_silent {
+            true => Some(NetMode::Nat),
+            false => self.reach.mode(),
+        }
+    }
+}
+
+pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
+    let json = args.json;
+    let image = match (&args.file, &args.from_image) {
+        // With what it has made by then, when it is interrupted.
+        (Some(file), _) => interruptible(of_dockerfile(client, file, &args)).await?,
+        (None, Some(base)) => match in_vm(client, base, &args).await? {
+            Ok(image) => image,
+            Err(code) => return Ok(code),
+        },
+        // The command line asks for one of them.
+        (None, None) => return Ok(exit::FAILED),
+    };
+    super::tell(&image, json)?;
+    Ok(exit::OK)
+}
+
+/// Gives the image, or the code with which the script failed.
+async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image, i32>, Failure> {
+    // Read before anything is made; standard input may be at a terminal.
+    let script = match &args.script {
+        None => Vec::new(),
+        Some(path) if path.as_os_str() == "-" => {
+            let mut script = Vec::new();
+            std::io::stdin()
+                .read_to_end(&mut script)
+                .map_err(|error| Failure::during("read standard input", &error))?;
+            script
+        }
+        Some(path) => std::fs::read(path)
+            .map_err(|error| Failure::during(format!("read {}", path.display()), &error))?,
+    };
+    let request = VmCreate {
+        image: Some(
+            base.parse()
+                .map_err(|error| Failure::during("name the image", &error))?,
+        ),
+        kernel: args.kernel.clone(),
+        memory: args.memory,
+        vcpus: args.vcpu,
+        disk_size: args.disk_size,
+        net: args.net(),
+        allow: args.reach.rules(),
+        // What is in the VM will be in the image.
+        anonymous: true,
+        ..VmCreate::default()
+    };
+    let vm = create(client, &request).await?;
+    let built = interruptible(provision(client, &vm, script, args)).await;
+    // Whatever came of it, the VM was only a means.
+    let removed = client.delete_vm(vm.name.as_str(), true).await;
+    let built = built?;
+    removed?;
+    Ok(built)
+}
+
+async fn provision(
+    client: &Client,
+    vm: &Vm,
+    script: Vec<u8>,
+    args: &Args,
+) -> Result<Result<Image, i32>, Failure> {
+    let name = vm.name.as_str();
+    let docker = args
+        .docker
+        .then(|| ("the installation of Docker", INSTALL_DOCKER.to_vec()));
+    let own = (!script.is_empty()).then_some(("the script", script));
+    for (what, script) in docker.into_iter().chain(own) {
+        let code = run_script(client, name, script, args.json).await?;
+        if code != exit::OK {
+            print::say!("error: {what} ended with {code}; no image was made");
+            return Ok(Err(code));
+        }
+    }
+    let commit = VmCommit {
+        image: args.name.clone(),
+        kernel: args.kernel.clone(),
+        force: args.force,
+    };
+    let mut display = Display::new("");
+    // Frozen, the file system is at rest whatever the image's init leaves behind.
+    let image = client
+        .commit_vm(name, &commit, |progress| display.show(&progress))
+        .await?;
+    Ok(Ok(image))
+}
+
+/// Runs a script in a VM, and gives its exit code. It comes there as a file, because the kernel takes no argument of more
+/// than 128 KiB (`MAX_ARG_STRLEN`, execve(2)); in memory, so that it is not in the image. A quiet one prints nothing on
+/// standard output.
+async fn run_script(client: &Client, vm: &str, script: Vec<u8>, is_quiet: bool) -> Result<i32, Failure> {
+    let has_interpreter = script.starts_with(b"#!");
+    let as_root = |argv: &[&str]| Exec {
+        argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        user: Some("0".to_owned()),
+        cwd: Some("/".to_owned()),
+        ..Exec::default()
+    };
+    let write = as_root(&["/bin/sh", "-e", "-c", WRITE, "sh", SCRIPT]);
+    let written = session::run(client, vm, &write, Input::Bytes(script)).await?;
+    if written != exit::OK {
+        return Err(Failure::new(
+            format!("the script could not be written to {SCRIPT} in the VM: its shell ended with {written}"),
+            &["the image needs `cat` and `chmod`"],
+        ));
+    }
+    let run = match (has_interpreter, is_quiet) {
+        (true, false) => as_root(&[SCRIPT]),
+        (false, false) => as_root(&["/bin/sh", "-e", SCRIPT]),
+        (true, true) => as_root(&["/bin/sh", "-c", "exec \"$1\" >&2", "sh", SCRIPT]),
+        (false, true) => as_root(&["/bin/sh", "-c", "exec /bin/sh -e \"$1\" >&2", "sh", SCRIPT]),
+    };
+    session::run(client, vm, &run, Input::None).await
+}
+
+/// Runs buildah, which ends when this is dropped.
+async fn buildah(arguments: &[&str]) -> Result<(), Failure> {
+    let status = Command::new("buildah")
+        .args(arguments)
+        .stdin(Stdio::null())
+        // Standard output is for the image's name.
+        .stdout(Stdio::from(print::stream::stderr()))
+        .kill_on_drop(true)
+        .status()
+        .await;
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::new(
+            format!("buildah {} failed: {status}", arguments[0]),
+            &[],
+        )),
+        Err(error) => Err(Failure::new(
+            format!("run buildah: {error}"),
+            &["install it: `sudo apt-get install buildah`"],
+        )),
+    }
+}
+
+/// Has buildah build, and pulls what it made.
+async fn of_dockerfile(client: &Client, file: &Path, args: &Args) -> Result<Image, Failure> {
+    let scratch = tempfile::tempdir().map_err(|error| Failure::during("make a directory", &error))?;
+    let built = scratch.path().join("image");
+    let tag = format!("banger-build-{}", std::process::id());
+    let (file, context) = (file.to_string_lossy(), args.context.to_string_lossy());
+    buildah(&["build", "--tag", &tag, "--file", &file, &context]).await?;
+    let pushed = buildah(&["push", "--quiet", &tag, &format!("oci:{}", built.display())]).await;
+    // The image is ours from here on; buildah keeps its layers for the next build.
+    let _ = buildah(&["rmi", &tag]).await;
+    pushed?;
+    let pull = ImagePull {
+        reference: format!("oci:{}", built.display()),
+        directory: Some(absolute(PathBuf::from("."))?),
+        name: Some(args.name.clone()),
+        kernel: args.kernel.clone(),
+        force: args.force,
+        ..ImagePull::default()
+    };
+    let mut display = Display::new("");
+    let pulled = client
+        .pull_image(&pull, |progress| display.show(&progress))
+        .await?;
+    Ok(pulled.image)
+}

@@ -1,0 +1,109 @@
+//! `banger image export`
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use banger_api::ImageExport;
+use banger_client::Client;
+use banger_command::failure::Failure;
+use banger_command::progress::{Display, bytes};
+use banger_command::values::absolute;
+use banger_command::work::interruptible;
+use banger_command::{complete, print};
+use banger_model::Compression;
+
+/// Write an image into an OCI archive
+///
+/// Each of its layers becomes a layer; the same image gives the same bytes. `docker load`, `podman load`, `skopeo` and
+/// `banger image pull oci-archive:FILE` take it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger image export dev
+  banger image export dev -o dev.tar --compress gzip && docker load -i dev.tar
+  banger image export dev -o - | ssh host banger image pull --name dev -")]
+pub struct Args {
+    #[arg(add = complete::images())]
+    name: String,
+    /// The file, or `-` for standard output; NAME.oci.tar when absent
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// How layers are compressed; Docker reads zstd from version 23 on
+    #[arg(long, value_enum, default_value_t = Compress::Zstd, value_name = "HOW")]
+    compress: Compress,
+    /// Replace the file if it is there
+    #[arg(long, short)]
+    force: bool,
+    /// Print what was written as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Compress {
+    Zstd,
+    Gzip,
+    None,
+}
+
+pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
+    let output = args
+        .output
+        .unwrap_or_else(|| PathBuf::from(format!("{}.oci.tar", args.name)));
+    let to_stdout = output.as_os_str() == "-";
+    if to_stdout && print::stream::stdout().is_terminal() {
+        return Err(Failure::new(
+            "write an archive to a terminal",
+            &["name a file: `-o FILE`"],
+        ));
+    }
+    // The archive names its parts by their content, so it cannot be written in one go. Removed when this ends.
+    let spool = match to_stdout {
+        true => Some(tempfile::tempdir().map_err(|error| Failure::during("make a directory", &error))?),
+        false => None,
+    };
+    let path = match &spool {
+        Some(spool) => spool.path().join("archive"),
+        None => absolute(output)?,
+    };
+    let export = ImageExport {
+        path,
+        compression: match args.compress {
+            Compress::Zstd => Compression::Zstd,
+            Compress::Gzip => Compression::Gzip,
+            Compress::None => Compression::None,
+        },
+        force: args.force,
+    };
+    let mut display = Display::new("");
+    let exported = interruptible(async {
+        Ok(client
+            .export_image(&args.name, &export, |progress| display.show(&progress))
+            .await?)
+    })
+    .await?;
+    drop(display);
+    if to_stdout {
+        let archive = std::fs::File::open(&exported.path);
+        // It goes now, and what is copied has no name that could stay.
+        drop(spool);
+        return copy_out(archive.map_err(|error| Failure::during("read the archive", &error))?);
+    }
+    if args.json {
+        return Ok(print::json(&exported)?);
+    }
+    print::line(&format!(
+        "{}: {} in {} layer(s), {}",
+        exported.path.display(),
+        bytes(exported.bytes),
+        exported.layers,
+        exported.manifest
+    ));
+    Ok(())
+}
+
+fn copy_out(mut file: std::fs::File) -> Result<(), Failure> {
+    let mut stdout = print::stream::stdout().lock();
+    print::written(std::io::copy(&mut file, &mut stdout).and_then(|_| stdout.flush()));
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! `banger image pull`
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+
+use banger_api::{ImagePull, ImagePulled};
+use banger_client::Client;
+use banger_command::failure::Failure;
+use banger_command::progress::Display;
+use banger_command::values::absolute;
+use banger_command::work::interruptible;
+use banger_command::{complete, logins, print};
+use banger_model::{CatalogName, ImageName, KernelName};
+use serde::Serialize;
+
+/// Pull an image from a registry or a catalog, and make it bootable
+///
+/// REFERENCE is what you would give to docker or podman; or `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
+/// `docker-archive:FILE[:NAME]` (what `docker save` writes), or `-` for such an archive on standard input. The image's
+/// layers go straight into an ext4 file system, each byte once and verified. An image that is here and has not changed
+/// costs one request. Credentials are those of docker and podman, found with this command's environment. A name without a tag is an image of a catalog when one
+/// has it (`banger image list --available`), and then brings its kernel along.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger image pull alpine
+  banger image pull debian:bookworm --name debian
+  banger image pull registry.example/owner/image@sha256:…
+  banger image pull localhost:5000/mine --insecure
+  banger image pull dev --catalog team
+  docker save mine | banger image pull --name mine -")]
+pub struct Args {
+    /// Which image
+    reference: String,
+    /// Pull the image of this name from a catalog; needed when several have it
+    #[arg(long, add = complete::catalogs(), conflicts_with_all = ["platform", "insecure", "ca_cert"])]
+    catalog: Option<CatalogName>,
+    /// The name it gets; one that follows from the reference when absent
+    #[arg(long, required_if_eq("reference", "-"))]
+    name: Option<ImageName>,
+    /// The kernel that its VMs boot
+    #[arg(long, visible_alias = "kernel", add = complete::kernels())]
+    kernel_ref: Option<KernelName>,
+    /// For which platform, such as linux/amd64; this host's when absent
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<String>,
+    /// Replace an image of the same name that came from elsewhere, and pull what is here anew
+    #[arg(long, short)]
+    force: bool,
+    /// Trust any certificate, and take plain HTTP
+    #[arg(long)]
+    insecure: bool,
+    /// Certificates (PEM) to trust beside the host's
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
+    /// Print what goes on as JSON, an object a line; the last is the image
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
+    let json = args.json;
+    let mut spool = None;
+    let reference = if args.reference == "-" {
+        let spool = spool.insert(spool_input()?);
+        format!("archive:/proc/{}/fd/{}", std::process::id(), spool.as_raw_fd())
+    } else {
+        args.reference
+    };
+    let logins = match args.catalog {
+        Some(_) => Vec::new(),
+        None => logins::for_reference(&reference)?,
+    };
+    let pull = ImagePull {
+        reference,
+        logins,
+        catalog: args.catalog,
+        directory: Some(absolute(PathBuf::from("."))?),
+        name: args.name,
+        kernel: args.kernel_ref,
+        platform: args.platform,
+        force: args.force,
+        insecure: args.insecure,
+        ca_cert: args.ca_cert,
+    };
+    let mut display = Display::new("");
+    if !json {
+        display.now("asking for the image");
+    }
+    let pulled = interruptible(async {
+        let told = client.pull_image(&pull, |progress| match json {
+            true => line(&progress),
+            false => display.show(&progress),
+        });
+        Ok(told.await?)
+    })
+    .await?;
+    drop(display);
+    tell(&pulled, json)
+}
+
+/// The archive on standard input, as a file: its table of contents is at its end. It has no name, so it goes when this ends, however
+/// it does.
+fn spool_input() -> Result<File, Failure> {
+    let spooled = || {
+        let mut file = tempfile::tempfile()?;
+        std::io::copy(&mut std::io::stdin().lock(), &mut file)?;
+        Ok(file)
+    };
+    spooled().map_err(|error: std::io::Error| Failure::during("read standard input", &error))
+}
+
+fn tell(pulled: &ImagePulled, json: bool) -> Result<(), Failure> {
+    if json {
+        line(&Done {
+            kind: "pulled",
+            pulled,
+        });
+        return Ok(());
+    }
+    if pulled.unchanged {
+        print::say!(
+            "note: image {} is here already, and has not changed",
+            pulled.image.name
+        );
+    }
+    super::tell(&pulled.image, false)
+}
+
+/// The last line of JSON.
+#[derive(Serialize)]
+struct Done<'a> {
+    kind: &'static str,
+    #[serde(flatten)]
+    pulled: &'a ImagePulled,
+}
+
+fn line(value: &impl Serialize) {
+    // What the API speaks has only string keys.
+    if let Ok(text) = serde_json::to_string(value) {
+        print::line(&text);
+    }
+}

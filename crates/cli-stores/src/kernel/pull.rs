@@ -1,0 +1,108 @@
+//! `banger kernel pull` and what there is to pull.
+
+use banger_api::{AvailableKernel, KernelPull, Presence};
+use banger_client::Client;
+use banger_command::failure::Failure;
+use banger_command::progress::{Display, bytes};
+use banger_command::work::interruptible;
+use banger_command::{complete, exit, print};
+use banger_model::{CatalogName, KernelName};
+
+/// Pull a kernel from a catalog
+///
+/// Its signature, size and digest are verified before anything of it is unpacked. `banger kernel list --available` tells
+/// what there is. A kernel that is here already, from the same artifact, is not fetched again.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger kernel pull generic-6.12
+  banger kernel pull debian --catalog team --force")]
+pub struct Args {
+    /// The kernel's name, in the catalog and here
+    #[arg(add = complete::available_kernels())]
+    name: KernelName,
+    /// The catalog; needed when several have such a kernel
+    #[arg(long, add = complete::catalogs())]
+    catalog: Option<CatalogName>,
+    /// Replace a kernel of the same name
+    #[arg(long, short)]
+    force: bool,
+    /// Print the kernel as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
+    let pull = KernelPull {
+        name: args.name,
+        catalog: args.catalog,
+        force: args.force,
+    };
+    let mut display = Display::new("");
+    display.now("reading the catalogs");
+    let pulled = interruptible(async {
+        Ok(client
+            .pull_kernel(&pull, |progress| display.show(&progress))
+            .await?)
+    })
+    .await?;
+    drop(display);
+    if args.json {
+        print::json(&pulled)?;
+    } else if pulled.was_here {
+        print::line(&format!("{}: is here already", pulled.kernel.name));
+    } else {
+        print::line(&super::told(&pulled.kernel));
+    }
+    Ok(exit::OK)
+}
+
+/// Lists what can be pulled. Catalogs that cannot be read are told, and do not hide the others.
+pub(super) async fn list(client: &Client, json: bool) -> Result<i32, Failure> {
+    let available = client.available_kernels().await?;
+    if json {
+        print::json(&available.kernels)?;
+    } else {
+        let rows = available.kernels.iter().map(row);
+        let header = [
+            "NAME",
+            "CATALOG",
+            "VERSION",
+            "DISTRO",
+            "ARCH",
+            "SIZE",
+            "",
+            "DESCRIPTION",
+        ];
+        print::table(&header, rows);
+    }
+    let mut code = exit::OK;
+    for failure in available.failures {
+        code = Failure::from(failure.error).report();
+    }
+    Ok(code)
+}
+
+fn row(available: &AvailableKernel) -> Vec<String> {
+    let kernel = &available.kernel;
+    vec![
+        kernel.name.to_string(),
+        available.catalog.to_string(),
+        kernel.version.clone(),
+        kernel.distro.clone().unwrap_or_default(),
+        kernel.arch.clone(),
+        bytes(kernel.bytes),
+        presence(available.here).to_owned(),
+        kernel.description.clone().unwrap_or_default(),
+    ]
+}
+
+/// What is said of whether something of a catalog is here.
+pub(crate) fn presence(presence: Presence) -> &'static str {
+    match presence {
+        Presence::Absent => "",
+        Presence::Here => "here",
+        Presence::Another => "another is here",
+        Presence::Foreign => "for other machines",
+    }
+}

@@ -1,0 +1,14 @@
+//! The commands of images, kernels and catalogs: `banger image`, `banger kernel`, and what is pruned.
+//!
+//! One file per command, whose `Args` doc comment is its help. It uses `command`, what commands have in common, and through it the
+//! daemon's API.
+
+#![expect(
+    missing_docs,
+    reason = "the docs of commands and their arguments are help texts"
+)]
+
+pub mod image;
+pub mod kernel;
+pub mod prune;
+mod publish;

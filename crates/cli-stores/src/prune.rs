@@ -1,0 +1,125 @@
+//! `banger vm prune`, `banger image prune`, `banger kernel prune`, `banger cache prune`
+
+use banger_api::{Prune, Pruned};
+use banger_client::{Client, ClientError};
+use banger_command::failure::Failure;
+use banger_command::progress::bytes;
+use banger_command::{ask, connection, exit, print};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only tell what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// What is removed.
+#[derive(Debug, Clone, Copy)]
+pub enum What {
+    /// VMs that do not run.
+    Vms,
+    /// Images that no VM uses; also those that cannot be fetched again, if so.
+    Images {
+        /// Those, too.
+        all: bool,
+    },
+    /// Kernels that no VM uses and no image names; the same.
+    Kernels {
+        /// Those, too.
+        all: bool,
+    },
+    /// Cached files.
+    Cache,
+}
+
+/// Of images and kernels.
+#[derive(Debug, clap::Args)]
+pub struct OfStore {
+    #[command(flatten)]
+    pub args: Args,
+    /// Also what was made or imported here and may be nowhere else
+    #[arg(long)]
+    pub all: bool,
+}
+
+impl What {
+    /// As the command line has it.
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Vms => "vm",
+            Self::Images { .. } => "image",
+            Self::Kernels { .. } => "kernel",
+            Self::Cache => "cache",
+        }
+    }
+
+    /// What is said when there is nothing.
+    const fn nothing(self) -> &'static str {
+        match self {
+            Self::Vms => "every VM runs, or there is none",
+            Self::Images { .. } => "every image is used or the default, or there is none",
+            Self::Kernels { .. } => {
+                "every kernel is used, named by an image or the default, or there is none"
+            }
+            Self::Cache => "the cache is empty",
+        }
+    }
+
+    async fn prune(self, client: &Client, prune: &Prune) -> Result<Pruned, ClientError> {
+        match self {
+            Self::Vms => client.prune(prune).await,
+            Self::Images { .. } => client.prune_images(prune).await,
+            Self::Kernels { .. } => client.prune_kernels(prune).await,
+            Self::Cache => client.prune_cache(prune).await,
+        }
+    }
+}
+
+/// Tells what there is to remove, asks, and removes it.
+///
+/// # Errors
+/// When the daemon refuses, or nobody can be asked.
+pub async fn run(what: What, args: Args) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    let all = matches!(what, What::Images { all: true } | What::Kernels { all: true });
+    let request = Prune {
+        dry_run: true,
+        all,
+        only: None,
+    };
+    let found = what.prune(&client, &request).await?;
+    for kept in &found.kept {
+        print::say!("note: {kept}");
+    }
+    if found.names.is_empty() && found.kept.is_empty() {
+        print::say!("{}", what.nothing());
+    }
+    if found.names.is_empty() {
+        return Ok(exit::OK);
+    }
+    if args.dry_run {
+        found.names.iter().for_each(|name| print::line(name));
+        print::say!("{} would be freed", bytes(found.bytes));
+        return Ok(exit::OK);
+    }
+    let question = format!("Remove {}?", found.names.join(", "));
+    let more = if all { " --all" } else { "" };
+    let instead = format!("banger {} prune{more} --yes", what.command());
+    // What can be made again needs no question.
+    if !matches!(what, What::Cache) && !args.yes && !ask::sure(&question, &instead)? {
+        return Ok(exit::FAILED);
+    }
+    // What stopped while the question stood was not asked about.
+    let agreed = Prune {
+        dry_run: false,
+        only: (!matches!(what, What::Cache)).then_some(found.names),
+        ..request
+    };
+    let pruned = what.prune(&client, &agreed).await?;
+    pruned.names.iter().for_each(|name| print::line(name));
+    print::say!("{} freed", bytes(pruned.bytes));
+    Ok(exit::OK)
+}

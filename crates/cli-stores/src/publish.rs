@@ -1,0 +1,82 @@
+//! What `banger kernel publish` and `banger image publish` share.
+
+use std::path::{Path, PathBuf};
+
+use banger_api::{Published, SigningKey};
+use banger_command::failure::Failure;
+use banger_command::progress::bytes;
+use banger_command::values::absolute;
+use banger_command::{exit, print};
+use banger_model::{CatalogName, shell_word};
+
+/// What a catalog is signed with.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Key {
+    /// Sign with the key in this file
+    #[arg(long, value_name = "FILE")]
+    secret_key: Option<PathBuf>,
+    /// Make a key pair, keep it in this file and FILE.pub, and sign with it
+    #[arg(long, value_name = "FILE")]
+    new_key: Option<PathBuf>,
+}
+
+impl Key {
+    pub(crate) fn signing(self) -> Result<SigningKey, Failure> {
+        match (self.secret_key, self.new_key) {
+            (Some(path), _) => Ok(SigningKey::Existing(absolute(path)?)),
+            (None, Some(path)) => Ok(SigningKey::New(absolute(path)?)),
+            // The command line is not taken without one of them.
+            (None, None) => Err(Failure::new("name a key", &["`--secret-key` or `--new-key`"])),
+        }
+    }
+}
+
+/// Tells what was published, and what its users do with it.
+pub(crate) fn tell(published: &Published, json: bool) -> Result<i32, Failure> {
+    if json {
+        print::json(published)?;
+        return Ok(exit::OK);
+    }
+    for kernel in &published.kernels {
+        print::line(&format!(
+            "kernel {}: {}, {}",
+            kernel.name,
+            kernel.version,
+            bytes(kernel.bytes)
+        ));
+    }
+    for image in &published.images {
+        let os = image.os.as_deref().unwrap_or("no os-release");
+        print::line(&format!("image {}: {os}, {}", image.name, bytes(image.bytes)));
+    }
+    print::line(&format!(
+        "published in {}, valid until {}; its users run this, with where you host it in place of the directory",
+        published.dir.display(),
+        published.expires
+    ));
+    print::line(&format!(
+        "  banger kernel catalog add {} {} --key {}",
+        name_of(&published.dir),
+        shell_word(&published.dir.to_string_lossy()),
+        published.key
+    ));
+    Ok(exit::OK)
+}
+
+/// What a catalog in this directory may be called.
+fn name_of(dir: &Path) -> CatalogName {
+    let of_dir = dir.file_name().and_then(|name| name.to_str()?.parse().ok());
+    of_dir.unwrap_or_else(|| "catalog".parse().expect("it is a name"))
+}
+
+/// That no image or kernel is the default one.
+pub(crate) fn no_default<'a>(kind: &'static str, mut names: impl Iterator<Item = &'a str>) -> Failure {
+    let hint = match names.next() {
+        Some(name) => format!(
+            "`banger {kind} default {name}` makes `{name}` the default one; `banger {kind} list` shows all"
+        ),
+        None => format!("there is no {kind} yet; `banger doctor` shows how to get one"),
+    };
+    Failure::new(format!("no {kind} is the default one"), &[&hint])
+}

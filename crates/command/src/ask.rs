@@ -1,0 +1,21 @@
+//! Asking before something is lost.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use crate::failure::Failure;
+use crate::print;
+
+/// Asks a question that only `y` answers. Where nobody can be asked, that is an error which names the flag `instead`.
+pub fn sure(question: &str, instead: &str) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::new(
+            "there is nobody to ask here",
+            &[&format!("say beforehand that you are sure: `{instead}`")],
+        ));
+    }
+    let mut answer = String::new();
+    print::prompt(&format!("{question} [y/N] "))
+        .and_then(|()| io::stdin().lock().read_line(&mut answer))
+        .map_err(|error| Failure::during("read the answer", &error))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,313 @@
+//! This terminal, joined to a session that goes on without it, by one connection or by several after each other.
+
+mod alternate;
+mod keys;
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::pin::pin;
+use std::time::Duration;
+
+use banger_api::stream::{self, Control, FailureCode};
+use banger_client::{ClientError, Received, Receiver, Sender, Session};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use self::alternate::Alternate;
+pub use self::keys::Keys;
+use self::keys::Typed;
+use crate::failure::Failure;
+use crate::print;
+use crate::session::{self, Outgoing};
+use crate::terminal::{self, Raw};
+
+/// Bytes of input read at once.
+const CHUNK: usize = 64 << 10;
+
+/// How long the session may take to say that it has all that was typed.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What makes a terminal usual again that programs of the session have changed: attributes, cursor, scrolling, keypad, paste,
+/// mouse. What it showed stays, and so does the cursor's place, which the end of a scrolling region would move (DECSTBM).
+const USUAL: &[u8] =
+    b"\x1b[m\x1b[?25h\x1b7\x1b[r\x1b8\x1b[?1l\x1b>\x1b[?2004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[0 q";
+
+/// How a connection ended.
+pub enum Left {
+    /// The session did, with this exit code.
+    Ended(i32),
+    /// We left, and the session goes on.
+    Detached,
+    /// The connection did, and nobody knows of the session.
+    Lost,
+}
+
+/// This terminal's side, which stays while connections come and go.
+pub struct Attachment {
+    shown: Shown,
+    leaves: Leaves,
+    resized: Option<Signal>,
+    outgoing: mpsc::Sender<Outgoing>,
+    /// What was typed. It waits here while there is no connection.
+    queue: mpsc::Receiver<Outgoing>,
+    raw: Option<Raw>,
+}
+
+impl Attachment {
+    /// Begins to read what is typed, for a session that has a terminal or not, and writes or only watches.
+    pub fn begin(has_terminal: bool, writes: bool, keys: &Keys) -> Result<Self, Failure> {
+        let (outgoing, queue) = mpsc::channel(4);
+        let (leave, typed) = mpsc::channel(1);
+        let resized = (writes && has_terminal).then(|| listen(SignalKind::window_change()));
+        let leaves = Leaves {
+            typed,
+            interrupted: listen(SignalKind::interrupt())?,
+            terminated: listen(SignalKind::terminate())?,
+        };
+        let raw = (has_terminal && io::stdin().is_terminal()).then(Raw::enter);
+        if writes || raw.is_some() {
+            let to = writes.then(|| outgoing.clone());
+            let keys = raw.is_some().then(|| keys.0.clone());
+            std::thread::spawn(move || type_in(keys, to.as_ref(), &leave));
+        }
+        Ok(Self {
+            shown: Shown::default(),
+            leaves,
+            resized: resized.transpose()?,
+            outgoing,
+            queue,
+            raw,
+        })
+    }
+
+    /// The cursor of what comes next, if the session has told one: painted screens have none.
+    pub const fn next(&self) -> Option<u64> {
+        self.shown.next
+    }
+
+    /// Whether we leave before something else has come to its end.
+    pub async fn unless_left<T>(&mut self, something: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            came = something => Some(came),
+            () = self.leaves.come() => None,
+        }
+    }
+
+    /// Says something to the person, in the middle of what is shown.
+    pub fn say(&self, words: &str) {
+        if self.raw.is_some() {
+            print::aside(words);
+        } else {
+            print::say!("{words}");
+        }
+    }
+
+    /// Shows a session, and sends what is typed, until one of them leaves or the connection ends.
+    pub async fn join(&mut self, joined: Session) -> Result<Left, Failure> {
+        let Session {
+            mut sender,
+            receiver: mut from,
+        } = joined;
+        let mut sending = pin!(send(&mut sender, &mut self.queue, &mut self.resized));
+        self.shown.next = None;
+        loop {
+            tokio::select! {
+                received = from.next() => match received {
+                    Ok(Some(received)) => if let Some(left) = self.shown.show(received)? {
+                        return Ok(left);
+                    },
+                    Err(error @ ClientError::Frame(_)) => return Err(error.into()),
+                    Ok(None) | Err(_) => return Ok(Left::Lost),
+                },
+                () = self.leaves.come() => break,
+                () = &mut sending => {}
+            }
+        }
+        tokio::select! {
+            _ = tokio::time::timeout(FAREWELL, farewell(&mut from, &self.outgoing)) => {}
+            () = sending => {}
+        }
+        Ok(Left::Detached)
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.shown.screen.leave();
+        if self.raw.is_some() {
+            let _ = write(print::stream::stdout().lock(), &[USUAL, b"\r\n"].concat());
+        }
+    }
+}
+
+/// Leaves. What was typed before is delivered first; a command that does not read it does not keep us.
+async fn farewell(from: &mut Receiver, outgoing: &mpsc::Sender<Outgoing>) {
+    let _ = outgoing.send(Outgoing::Control(Control::Leave)).await;
+    loop {
+        match from.next().await {
+            Ok(Some(Received::Control(Control::Left { .. })) | None) | Err(_) => return,
+            Ok(Some(_)) => {}
+        }
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::during("take signals", &error))
+}
+
+/// Sends what is typed, and sizes of our terminal. Never ends.
+async fn send(to: &mut Sender, queue: &mut mpsc::Receiver<Outgoing>, sizes: &mut Option<Signal>) {
+    loop {
+        let outgoing = tokio::select! {
+            Some(outgoing) = queue.recv() => outgoing,
+            () = resized(sizes) => match terminal::size() {
+                Some(size) => Outgoing::Control(Control::Resize { size }),
+                None => continue,
+            },
+        };
+        if session::deliver(to, outgoing).await.is_err() {
+            // What takes no more has ended; the other direction says how.
+            return std::future::pending().await;
+        }
+    }
+}
+
+async fn resized(resized: &mut Option<Signal>) {
+    match resized {
+        Some(resized) => drop(resized.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// What makes us leave.
+struct Leaves {
+    typed: mpsc::Receiver<()>,
+    interrupted: Signal,
+    terminated: Signal,
+}
+
+impl Leaves {
+    async fn come(&mut self) {
+        tokio::select! {
+            Some(()) = self.typed.recv() => {}
+            _ = self.interrupted.recv() => {}
+            _ = self.terminated.recv() => {}
+        }
+    }
+}
+
+/// What was shown so far.
+#[derive(Default)]
+struct Shown {
+    screen: Alternate,
+    next: Option<u64>,
+}
+
+impl Shown {
+    /// Shows what came; says so when it was the last.
+    fn show(&mut self, received: Received) -> Result<Option<Left>, Failure> {
+        let written = match received {
+            Received::Stdout(bytes) => {
+                self.screen.watch(&bytes);
+                self.pass(bytes.len() as u64);
+                write(print::stream::stdout().lock(), &bytes)
+            }
+            Received::Stderr(bytes) => {
+                self.pass(bytes.len() as u64);
+                write(print::stream::stderr().lock(), &bytes)
+            }
+            Received::Control(control) => match control {
+                Control::Exit { status } => return Ok(Some(Left::Ended(status.shell_code()))),
+                Control::Left { .. } => return Ok(Some(Left::Detached)),
+                Control::Error { failure, exit_code } => return Err(refused(failure, exit_code)),
+                Control::At { cursor, .. } => {
+                    self.next = Some(cursor);
+                    Ok(())
+                }
+                Control::Gap { bytes, .. } => {
+                    self.pass(bytes);
+                    // A screen is painted anew after it; other output says what is missing.
+                    if !self.screen.is_shown {
+                        print::say!("note: {bytes} bytes of output are gone");
+                    }
+                    Ok(())
+                }
+                _ => Ok(()),
+            },
+        };
+        // Nobody reads what we show.
+        Ok(written.is_err().then_some(Left::Detached))
+    }
+
+    fn pass(&mut self, bytes: u64) {
+        self.next = self.next.map(|next| next + bytes);
+    }
+}
+
+fn refused(failure: stream::Failure, exit_code: i32) -> Failure {
+    let hints: &[&str] = match failure.code {
+        Some(FailureCode::WrittenByAnother) => {
+            &["watch with --read-only; write beside others with --shared, or in their place with --take"]
+        }
+        _ => &[],
+    };
+    Failure::new(failure.message, hints).exiting(exit_code)
+}
+
+/// Reads what is typed, on a thread: it may never end.
+fn type_in(keys: Option<Vec<u8>>, to: Option<&mpsc::Sender<Outgoing>>, leave: &mpsc::Sender<()>) {
+    let mut typed = keys.map(Typed::of);
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = match io::stdin().lock().read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // Input that cannot be read is as good as ended.
+            Err(_) => break,
+        };
+        let (bytes, leaves) = match &mut typed {
+            Some(typed) => typed.hear(&chunk[..read]),
+            None => (chunk[..read].to_vec(), false),
+        };
+        // Who only watches types nothing; an interrupt is meant for us.
+        let leaves = leaves || (to.is_none() && bytes.contains(&3));
+        if let Some(to) = to
+            && !bytes.is_empty()
+            && to.blocking_send(Outgoing::Input(bytes)).is_err()
+        {
+            break;
+        }
+        if leaves {
+            let _ = leave.blocking_send(());
+            return;
+        }
+    }
+    // The end of our input is not that of the session's: `session send --end` is.
+    std::thread::park();
+}
+
+fn write(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
+    to.write_all(bytes)?;
+    to.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_goes_where_the_cursor_was() {
+        let at = |sequence: &str| {
+            let mut places = USUAL.windows(sequence.len());
+            places.position(|part| part == sequence.as_bytes()).unwrap()
+        };
+        // The end of a scrolling region moves the cursor home, so its place is kept around that.
+        assert!(at("\x1b7") < at("\x1b[r") && at("\x1b[r") < at("\x1b8"));
+        // Nothing else in there moves it: H, f, d, G, J and K would be final bytes.
+        let text = String::from_utf8(USUAL.to_vec()).unwrap();
+        for part in text.split('\x1b').filter(|part| part.starts_with('[')) {
+            let end = part.chars().last().unwrap();
+            assert!("mhlrq".contains(end), "{part:?}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The exit codes of `banger`, all of them.
+
+use banger_model::ErrorCode;
+
+/// Everything went well.
+pub const OK: i32 = 0;
+/// Something failed; the message says what.
+pub const FAILED: i32 = 1;
+/// The command line is wrong.
+pub const USAGE: i32 = 2;
+/// There is no object of that name.
+pub const NOT_FOUND: i32 = 3;
+/// The object exists already, is used, or is in a phase in which this cannot happen.
+pub const CONFLICT: i32 = 4;
+/// This host cannot run VMs.
+pub const HOST: i32 = 5;
+/// `vm exec` or `vm run` failed before there was an exit code of the guest.
+pub const NO_COMMAND: i32 = 125;
+/// Interrupted.
+pub const INTERRUPTED: i32 = 130;
+
+/// The table, for help texts.
+pub const TABLE: &str = "\
+Exit codes:
+  0    everything went well
+  1    something failed; the message says what
+  2    the command line is wrong
+  3    there is no object of that name
+  4    the object exists already, is used, or is in the wrong phase
+  5    this host cannot run VMs: see `banger doctor`
+  125  `vm exec`, `vm shell` or `vm run` failed before the guest's command ran
+  126  the guest's command could not be executed
+  127  the guest has no such command
+  130  interrupted
+`vm ssh` exits as ssh does. `vm exec`, `vm shell` and `vm run` otherwise exit as the guest's command did, with 128 and the
+signal's number when a signal ended it.";
+
+/// The code for a kind of failure.
+pub const fn code(of: ErrorCode) -> i32 {
+    match of {
+        ErrorCode::NotFound => NOT_FOUND,
+        ErrorCode::AlreadyExists | ErrorCode::InUse | ErrorCode::WrongPhase => CONFLICT,
+        ErrorCode::Host => HOST,
+        ErrorCode::Cancelled => INTERRUPTED,
+        ErrorCode::InvalidRequest
+        | ErrorCode::Unsupported
+        | ErrorCode::Vmm
+        | ErrorCode::Guest
+        | ErrorCode::BadInput
+        | ErrorCode::Timeout
+        | ErrorCode::VersionMismatch
+        | ErrorCode::Internal => FAILED,
+    }
+}

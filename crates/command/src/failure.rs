@@ -1,0 +1,245 @@
+//! What went wrong, as it is printed: `error:`, `caused by:`, `hint:`.
+
+use std::error::Error;
+
+use anstyle::AnsiColor;
+use banger_api::ErrorBody;
+use banger_model::{Describe, ErrorCode, body, sources};
+
+use crate::exit;
+use crate::print::Line;
+use crate::sudo::for_sudo;
+
+/// A command that failed.
+#[derive(Debug)]
+pub struct Failure {
+    body: ErrorBody,
+    code: i32,
+}
+
+impl Failure {
+    /// A failure on this side, with what to do about it.
+    pub fn new(message: impl Into<String>, hints: &[&str]) -> Self {
+        Self {
+            body: ErrorBody {
+                code: ErrorCode::InvalidRequest,
+                message: message.into(),
+                causes: Vec::new(),
+                hints: hints.iter().map(|hint| (*hint).to_owned()).collect(),
+                log: None,
+                request_id: None,
+            },
+            code: exit::FAILED,
+        }
+    }
+
+    /// A failure to do `what`.
+    pub fn during(what: impl Into<String>, source: &(dyn Error + 'static)) -> Self {
+        let mut failure = Self::new(what, &[]);
+        failure.body.causes = causes(Some(source));
+        failure
+    }
+
+    /// A failure of this host, with its causes.
+    pub fn of_host(source: &(dyn Error + 'static)) -> Self {
+        let mut failure = Self::new(source.to_string(), &[]);
+        failure.body.code = ErrorCode::Host;
+        failure.body.causes = causes(source.source());
+        failure.exiting(exit::HOST)
+    }
+
+    /// Whether what was asked for is not there.
+    pub fn is_absence(&self) -> bool {
+        self.body.code == ErrorCode::NotFound
+    }
+
+    /// Whether the VM is in no phase for what was asked.
+    pub fn is_of_phase(&self) -> bool {
+        self.body.code == ErrorCode::WrongPhase
+    }
+
+    /// Adds what to do about it.
+    pub fn add_hint(&mut self, hint: &str) {
+        self.body.hints.push(hint.to_owned());
+    }
+
+    /// Adds the end of a log.
+    pub fn with_log(mut self, log: String) -> Self {
+        self.body.log = (!log.trim().is_empty()).then_some(log);
+        self
+    }
+
+    /// The same, with another exit code.
+    pub fn exiting(mut self, code: i32) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The same, for a command in a guest that did not come to run.
+    pub fn before_command(self) -> Self {
+        let code = if self.code == exit::INTERRUPTED {
+            self.code
+        } else {
+            exit::NO_COMMAND
+        };
+        self.exiting(code)
+    }
+
+    /// The same for a command line that goes on to run a command: codes that a guest's command may have itself become
+    /// the one that says that none ran; those that the guest gave stay.
+    pub fn unless_of_guest(self) -> Self {
+        if matches!(
+            self.code,
+            exit::FAILED | exit::NOT_FOUND | exit::CONFLICT | exit::HOST
+        ) {
+            return self.before_command();
+        }
+        self
+    }
+
+    /// Prints it and gives the exit code.
+    pub fn report(&self) -> i32 {
+        self.lines().iter().for_each(Line::say);
+        self.code
+    }
+
+    /// Its lines. Whatever they have in them, none looks like another one: what begins a line of its own in a text goes on
+    /// indented.
+    fn lines(&self) -> Vec<Line> {
+        let mut out = Vec::new();
+        several(
+            &mut out,
+            Line::labelled("error:", AnsiColor::Red),
+            &self.body.message,
+        );
+        for cause in &self.body.causes {
+            several(&mut out, Line::default().text("  caused by:"), cause);
+        }
+        if let Some(log) = &self.body.log {
+            out.push(Line::default().text("  its last words:"));
+            out.extend(last_lines(log, 20).map(|line| Line::default().text("    | ").text(line)));
+        }
+        // What went wrong inside the daemon stands in its log, under this id.
+        if let Some(id) = self
+            .body
+            .request_id
+            .as_ref()
+            .filter(|_| self.body.code == ErrorCode::Internal)
+        {
+            several(&mut out, Line::default().text("  request:"), id);
+        }
+        for hint in &self.body.hints {
+            several(
+                &mut out,
+                Line::labelled("hint:", AnsiColor::Cyan),
+                &for_sudo(hint),
+            );
+        }
+        out
+    }
+}
+
+/// Adds a text behind what begins its first line. More lines of it, such as a parser's picture of what is wrong, are indented.
+fn several(out: &mut Vec<Line>, begin: Line, text: &str) {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    out.push(begin.text(" ").text(first));
+    out.extend(lines.map(|line| Line::default().text("    ").text(line)));
+}
+
+fn causes(first: Option<&(dyn Error + 'static)>) -> Vec<String> {
+    sources(first).map(ToString::to_string).collect()
+}
+
+fn last_lines(log: &str, most: usize) -> impl Iterator<Item = &str> {
+    let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let skip = lines.len().saturating_sub(most);
+    lines.into_iter().skip(skip)
+}
+
+/// Whatever describes itself is told as it does.
+impl<E: Describe> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let body = body(&error);
+        let code = exit::code(body.code);
+        Self { body, code }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use banger_client::ClientError;
+
+    #[test]
+    fn a_failure_tells_what_why_and_what_next() {
+        let body = ErrorBody {
+            code: ErrorCode::Vmm,
+            message: "the machine of VM `web` ended in stage kernel: the guest rebooted".to_owned(),
+            causes: vec!["a deeper cause".to_owned()],
+            hints: vec!["try `--vmm qemu`".to_owned()],
+            log: Some("one\n\ntwo\n".to_owned()),
+            request_id: None,
+        };
+        let failure = Failure::from(ClientError::Api(Box::new(body)));
+        let lines: Vec<_> = failure
+            .lines()
+            .iter()
+            .map(|line| line.rendered().to_owned())
+            .collect();
+        let plain = anstream::adapter::strip_str(&lines.join("\n")).to_string();
+        insta::assert_snapshot!(plain, @r"
+        error: the machine of VM `web` ended in stage kernel: the guest rebooted
+          caused by: a deeper cause
+          its last words:
+            | one
+            | two
+        hint: try `--vmm qemu`
+        ");
+        assert_eq!(failure.code, exit::FAILED);
+    }
+
+    #[test]
+    fn a_failure_inside_the_daemon_has_the_id_of_its_request() {
+        let failed = |code| {
+            let body = serde_json::json!({ "code": code, "message": "m", "request_id": "7f" });
+            let failure = Failure::from(serde_json::from_value::<ErrorBody>(body).unwrap());
+            let lines = failure.lines();
+            lines.iter().any(|line| line.rendered().contains("request: 7f"))
+        };
+        assert!(failed(ErrorCode::Internal) && !failed(ErrorCode::NotFound));
+    }
+
+    #[test]
+    fn nothing_in_a_failure_plays_with_the_terminal() {
+        let hostile = "x\u{1b}[2K\u{9b}1A\rerror: y\nhint: run this\u{202e}";
+        type Field = fn(&mut ErrorBody) -> &mut String;
+        let fields: [(&str, Field); 4] = [
+            ("message", |body| &mut body.message),
+            ("cause", |body| &mut body.causes[0]),
+            ("hint", |body| &mut body.hints[0]),
+            ("log", |body| body.log.get_or_insert_default()),
+        ];
+        for (name, field) in fields {
+            let mut body = ErrorBody {
+                code: ErrorCode::Vmm,
+                message: "m".to_owned(),
+                causes: vec!["c".to_owned()],
+                hints: vec!["h".to_owned()],
+                log: None,
+                request_id: None,
+            };
+            hostile.clone_into(field(&mut body));
+            let failure = Failure::from(body);
+            for line in failure.lines() {
+                let plain = anstream::adapter::strip_str(line.rendered()).to_string();
+                assert!(
+                    !plain.contains(|c: char| !banger_model::is_printable(c)),
+                    "{name}: {plain:?}"
+                );
+                assert!(!plain.starts_with("hint: run this"), "{name}: {plain:?}");
+            }
+            banger_cases::refused("terminal", &format!("failure.{name}"));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! All that banger prints: results on standard output, tables for people and JSON for scripts; notes on standard error.
+//!
+//! Whoever controls a guest, an image, a registry or a repository chooses text that is printed here, so nothing reaches a
+//! terminal but through [`line()`] (escaped) or [`stream`] (bytes that were asked for). `clippy.toml` beside this crate refuses
+//! the other ways.
+
+mod line;
+pub mod stream;
+
+use std::io::Write;
+
+use banger_model::{Describe, ErrorCode, printable, printable_json};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+pub use self::line::{Line, aside, line, lost, notice, prompt, text, written};
+pub use crate::say;
+
+/// A value has no JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("write JSON")]
+pub struct NoJson(#[from] serde_json::Error);
+
+impl Describe for NoJson {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidRequest
+    }
+}
+
+/// Prints a value as JSON.
+pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<(), NoJson> {
+    json_text(&serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Prints a value as JSON, on one line.
+pub fn json_line<T: Serialize + ?Sized>(value: &T) -> Result<(), NoJson> {
+    json_text(&serde_json::to_string(value)?);
+    Ok(())
+}
+
+fn json_text(text: &str) {
+    written(writeln!(stream::stdout(), "{}", printable_json(text)));
+}
+
+/// Prints rows under a header, without borders.
+pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row.iter().map(|field| printable(field)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for row in table.to_string().lines() {
+        line(row.trim_end());
+    }
+}
+
+/// Prints names and values, a line each.
+pub fn facts(facts: &[(&str, String)]) {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
+        line(&format!("{name:width$}  {value}"));
+    }
+}
+
+/// How long ago a time was, in one unit.
+pub fn age(rfc3339: &str) -> String {
+    let Ok(then) = rfc3339.parse::<jiff::Timestamp>() else {
+        return "?".to_owned();
+    };
+    let seconds = jiff::Timestamp::now().as_second() - then.as_second();
+    match seconds {
+        ..60 => format!("{}s", seconds.max(0)),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86400),
+    }
+}
+
+/// A time in microseconds, as people read it.
+pub fn micros(micros: u64) -> String {
+    match micros {
+        ..1000 => format!("{micros} µs"),
+        1000..100_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
+        100_000..1_000_000 => format!("{} ms", micros / 1000),
+        _ => format!("{:.2} s", micros as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::micros;
+
+    #[test]
+    fn times_have_a_readable_unit() {
+        assert_eq!(micros(999), "999 µs");
+        assert_eq!(micros(1_500), "1.5 ms");
+        assert_eq!(micros(250_000), "250 ms");
+        assert_eq!(micros(12_345_678), "12.35 s");
+    }
+}

@@ -1,0 +1,158 @@
+//! What goes on, on standard error: live on a terminal, in plain lines elsewhere.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use banger_api::{Progress, Vm};
+use banger_model::{ByteSize, Stage, printable};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::print::{self, micros};
+use crate::sudo::for_sudo;
+
+/// How often a live line is drawn.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The progress of one request. What is live disappears when this is dropped.
+pub struct Display {
+    bars: MultiProgress,
+    bar: Option<ProgressBar>,
+    /// What goes on side by side, each with bytes of its own.
+    parts: BTreeMap<String, ProgressBar>,
+    label: String,
+}
+
+impl Display {
+    /// A display; with a `label` when several go on side by side.
+    pub fn new(label: impl Into<String>) -> Self {
+        let live = print::stream::stderr().is_terminal();
+        let bars = MultiProgress::new();
+        Self {
+            bar: live.then(|| bars.add(ProgressBar::new_spinner())),
+            bars,
+            parts: BTreeMap::new(),
+            label: label.into(),
+        }
+    }
+
+    /// Shows one word of progress.
+    pub fn show(&mut self, progress: &Progress) {
+        match progress {
+            Progress::Planned { vm } => {
+                self.say(&planned(vm));
+                self.now("preparing");
+            }
+            Progress::Stage { stage, micros: took } => {
+                if self.bar.is_some() {
+                    self.say(&format!("  {:<10} {}", stage.as_str(), micros(*took)));
+                }
+                if let Some(next) = next(*stage) {
+                    self.now(next);
+                }
+            }
+            Progress::Bytes { what, done, total } => self.bytes(what, *done, *total),
+            Progress::Note { text } => self.say(&format!("note: {}", for_sudo(text))),
+        }
+    }
+
+    /// Says what is being done.
+    pub fn now(&self, what: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_style(style("{spinner} {msg} {elapsed}"));
+            message(bar, what);
+            bar.enable_steady_tick(TICK);
+        }
+    }
+
+    fn say(&self, text: &str) {
+        let text = if self.label.is_empty() {
+            text.to_owned()
+        } else {
+            format!("{}: {text}", self.label)
+        };
+        match &self.bar {
+            Some(_) => self.bars.suspend(|| print::say!("{text}")),
+            None => print::say!("{text}"),
+        }
+    }
+
+    fn bytes(&mut self, what: &str, done: u64, total: Option<u64>) {
+        let Some(whole) = &self.bar else { return };
+        let bar = self.parts.entry(what.to_owned()).or_insert_with(|| {
+            // The parts say what is being done.
+            whole.finish_and_clear();
+            let bar = self.bars.add(ProgressBar::no_length());
+            message(&bar, &short(what));
+            bar.set_style(style(match total {
+                Some(_) => "{msg} {bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
+                None => "{spinner} {msg} {bytes} {binary_bytes_per_sec}",
+            }));
+            bar
+        });
+        if let Some(total) = total {
+            bar.set_length(total);
+        }
+        bar.set_position(done);
+        if total == Some(done) {
+            bar.abandon();
+        }
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        for bar in self.parts.values().chain(&self.bar) {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place; it is escaped")]
+fn message(bar: &ProgressBar, text: &str) {
+    bar.set_message(printable(text).into_owned());
+}
+
+/// A layer by as much of its digest as tells it apart.
+fn short(what: &str) -> String {
+    match what.strip_prefix("sha256:") {
+        Some(digest) => format!("layer {}", digest.chars().take(12).collect::<String>()),
+        None => what.to_owned(),
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// What a VM gets, in one line.
+fn planned(vm: &Vm) -> String {
+    let Vm {
+        name,
+        image,
+        kernel,
+        vcpus,
+        memory,
+        disk_size,
+        ..
+    } = vm;
+    let cpus = if *vcpus == 1 { "vCPU" } else { "vCPUs" };
+    format!("{name}: image {image}, kernel {kernel}, {vcpus} {cpus}, {memory} memory, {disk_size} disk")
+}
+
+/// What goes on once a stage has ended.
+const fn next(ended: Stage) -> Option<&'static str> {
+    match ended {
+        Stage::Plan => Some("preparing disks"),
+        Stage::Disks | Stage::Network => Some("starting the VMM"),
+        Stage::Launch => Some("booting the kernel"),
+        Stage::Kernel => Some("configuring the guest"),
+        Stage::Configure => Some("waiting for the guest's init"),
+        Stage::Init => None,
+    }
+}
+
+/// A size as people read it.
+pub fn bytes(bytes: u64) -> String {
+    ByteSize::bytes(bytes).to_string()
+}

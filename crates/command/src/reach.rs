@@ -1,0 +1,43 @@
+//! What a VM reaches, as options that several commands take.
+
+use banger_model::network::NetMode;
+
+/// What a new VM reaches.
+#[derive(Debug, clap::Args)]
+pub struct Reach {
+    #[command(flatten)]
+    net: Net,
+    /// Let it reach the public Internet, as `--net nat` does
+    #[arg(long, conflicts_with = "net")]
+    nat: bool,
+}
+
+impl Reach {
+    /// How much, if it was said.
+    pub fn mode(&self) -> Option<NetMode> {
+        self.net.net.or(self.nat.then_some(NetMode::Nat))
+    }
+
+    /// The rules beside that.
+    pub fn rules(&self) -> Vec<String> {
+        self.net.allow.clone()
+    }
+}
+
+impl Net {
+    /// The mode and the rules that were named.
+    pub fn change(self) -> (Option<NetMode>, Option<Vec<String>>) {
+        (self.net, (!self.allow.is_empty()).then_some(self.allow))
+    }
+}
+
+/// What a VM reaches.
+#[derive(Debug, clap::Args)]
+pub struct Net {
+    /// How much of the network it reaches: off, nat (the public Internet), allow (only what is allowed) or learn
+    #[arg(long, value_name = "MODE")]
+    net: Option<NetMode>,
+    /// What it may reach beside that: HOST, CIDR or *.DOMAIN, each perhaps with :PORT; vm:NAME, host:PORT, or @PRESET
+    #[arg(long, value_name = "RULE")]
+    allow: Vec<String>,
+}

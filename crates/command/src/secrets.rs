@@ -1,0 +1,133 @@
+//! Secrets for guests, as an option that several commands take. A value is read here and goes to the guest's memory; it is in
+//! no argument and no message.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use banger_api::stream::secret::MAX;
+use banger_api::stream::{PutSecret, SecretName};
+use banger_client::Client;
+
+use crate::failure::Failure;
+
+/// Secrets for a VM.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Secrets {
+    /// A secret, as the file /run/banger/secrets/NAME in the VM's memory until it stops: the variable NAME of here, or what
+    /// FILE has (`-` for standard input)
+    #[arg(long, value_name = "NAME[=FILE]", value_parser = asked)]
+    secret: Vec<Asked>,
+}
+
+/// A secret, and where its value is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Asked {
+    name: SecretName,
+    from: From,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum From {
+    Variable,
+    Input,
+    File(PathBuf),
+}
+
+/// Secrets with their values.
+pub struct Values(Vec<(SecretName, Vec<u8>)>);
+
+impl Secrets {
+    /// Their names.
+    pub fn names(&self) -> Vec<String> {
+        self.secret.iter().map(|asked| asked.name.to_string()).collect()
+    }
+
+    /// Reads the values: before anything is made for which one could be missing.
+    pub fn read(&self) -> Result<Values, Failure> {
+        let values = self.secret.iter().map(|asked| {
+            let value = asked.value()?;
+            match value.len() > MAX {
+                true => Err(Failure::new(
+                    format!("secret {} has more than {} KiB", asked.name, MAX >> 10),
+                    &["`vm cp` copies files, and keeps them on the VM's disk"],
+                )),
+                false => Ok((asked.name.clone(), value)),
+            }
+        });
+        values.collect::<Result<_, _>>().map(Values)
+    }
+}
+
+impl Values {
+    /// Hands them to a VM, to be read by `user` beside root.
+    pub async fn give(&self, client: &Client, vm: &str, user: Option<&str>) -> Result<(), Failure> {
+        let put = PutSecret {
+            user: user.map(str::to_owned),
+        };
+        for (name, value) in &self.0 {
+            client.put_secret(vm, name, &put, value.clone()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Asked {
+    fn value(&self) -> Result<Vec<u8>, Failure> {
+        let name = &self.name;
+        match &self.from {
+            From::Variable => {
+                use std::os::unix::ffi::OsStringExt;
+                let value = std::env::var_os(name.as_str()).map(OsStringExt::into_vec);
+                let hint = format!("export it, or name a file: `--secret {name}=FILE`");
+                value.ok_or_else(|| {
+                    Failure::new(
+                        format!("there is no variable {name} here for the secret"),
+                        &[&hint],
+                    )
+                })
+            }
+            From::Input => bounded(io::stdin())
+                .map_err(|error| Failure::during(format!("read secret {name} from standard input"), &error)),
+            From::File(path) => File::open(path).and_then(bounded).map_err(|error| {
+                Failure::during(format!("read secret {name} from {}", path.display()), &error)
+            }),
+        }
+    }
+}
+
+/// All that comes, or enough of it to see that it is too much.
+fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut value = Vec::new();
+    from.take(MAX as u64 + 1).read_to_end(&mut value)?;
+    Ok(value)
+}
+
+fn asked(text: &str) -> Result<Asked, String> {
+    let (name, from) = match text.split_once('=') {
+        None => (text, From::Variable),
+        Some((name, "-")) => (name, From::Input),
+        Some((_, "")) => return Err("write NAME, or NAME=FILE".to_owned()),
+        Some((name, path)) => (name, From::File(path.into())),
+    };
+    let name: SecretName = name
+        .parse()
+        .map_err(|error: banger_api::stream::InvalidSecretName| error.to_string())?;
+    Ok(Asked { name, from })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_a_variable_a_file_or_what_is_read() {
+        let from = |text: &str| asked(text).map(|asked| asked.from);
+        assert_eq!(from("TOKEN"), Ok(From::Variable));
+        assert_eq!(from("TOKEN=-"), Ok(From::Input));
+        assert_eq!(from("TOKEN=a=b"), Ok(From::File("a=b".into())));
+        for wrong in ["", "TOKEN=", "../x", "a/b=c", "=x"] {
+            assert!(from(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Values as they are written on a command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::failure::Failure;
+
+/// `NAME=VALUE`; a bare `NAME` takes the value that it has here.
+pub fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, value.to_owned()),
+        None => match std::env::var(text) {
+            Ok(value) => (text, value),
+            Err(_) => return Err(format!("`{text}` is not set here: write NAME=VALUE")),
+        },
+    };
+    if name.is_empty() {
+        return Err(format!("`{text}` has no name: write NAME=VALUE"));
+    }
+    Ok((name.to_owned(), value))
+}
+
+/// `NAME=VALUE` or `NAME`, which has an empty value.
+pub fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    if name.is_empty() {
+        return Err(format!("`{text}` has no name: write NAME=VALUE"));
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// A duration such as `30s`, `2m`, `500ms`, or a bare number of seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let refused =
+        || format!("`{text}` is not a duration: write a number and a unit, such as 30s, 2m or 500ms");
+    let number: u64 = number.parse().map_err(|_| refused())?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "" | "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        "h" => Ok(Duration::from_secs(number.saturating_mul(3600))),
+        _ => Err(refused()),
+    }
+}
+
+/// A path as the daemon can use it, which has another working directory.
+pub fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
+    std::path::absolute(&path).map_err(|error| Failure::during(format!("find {}", path.display()), &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("soon").is_err() && duration("3x").is_err());
+    }
+
+    #[test]
+    fn an_assignment_may_hold_more_equals_signs() {
+        assert_eq!(assignment("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        assert!(assignment("=x").is_err());
+        assert!(assignment("SURELY_NOT_SET_HERE").is_err());
+        assert_eq!(label("team"), Ok(("team".to_owned(), String::new())));
+    }
+}
