@@ -2,7 +2,7 @@
 //!
 //! [`Client`] has the API's routes as methods, over whatever [`Connector`] leads to the daemon. Every request has a connection of its
 //! own, and dropping the future of a request closes it, which is how work is cancelled. [`daemon`] finds the daemon of this user's,
-//! starts it when none runs, and says when it should be another one.
+//! starts it when none runs, and says when it should be another one. [`run`] is what a repository's VM takes beside single requests.
 //!
 //! Nothing here prints, asks a person, or ends the program. It uses `api`, `guest`, `model` and `wire`.
 
@@ -14,6 +14,7 @@ mod error;
 mod files;
 mod handed;
 mod routes;
+pub mod run;
 mod secrets;
 mod sessions;
 mod sse;

@@ -1,12 +1,11 @@
 //! `banger vm acp`
 
 use banger_api::stream::{Control, Exec};
+use banger_client::run::{GUEST_PATH, WORKSPACE};
 use banger_client::{Client, Received, Session};
 use banger_command::failure::Failure;
 use banger_command::variables::Variables;
 use banger_command::{complete, connection, session};
-
-use super::placement::{GUEST_PATH, WORKSPACE};
 
 /// The program, and its command that speaks the Agent Client Protocol.
 const AGENT: [&str; 2] = ["opencode", "acp"];

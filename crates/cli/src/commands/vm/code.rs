@@ -3,10 +3,10 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use banger_client::run::WORKSPACE;
 use banger_command::failure::Failure;
 use banger_command::{complete, connection};
 
-use super::placement::WORKSPACE;
 use crate::commands::ssh_config;
 use crate::ssh::{ZONE, on_path};
 

@@ -1,10 +1,11 @@
 //! `banger vm logs`
 
 use banger_api::{LogQuery, LogSource};
+use banger_client::run::SESSION;
 use banger_command::failure::Failure;
 use banger_command::{complete, connection, exit, print};
 
-use super::{bootstrap, session};
+use super::session;
 
 /// Print what a VM's guest wrote to its console
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     if args.bootstrap {
-        let log = session::logs::Args::of(args.name, bootstrap::SESSION, args.follow, args.raw);
+        let log = session::logs::Args::of(args.name, SESSION, args.follow, args.raw);
         return session::logs::run(log).await;
     }
     let client = connection::connect().await?;

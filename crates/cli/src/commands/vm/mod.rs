@@ -10,11 +10,9 @@ mod delete;
 mod egress;
 mod exec;
 mod forward;
-mod held;
 mod kill;
 pub(crate) mod list;
 mod logs;
-mod placement;
 mod ports;
 mod restart;
 mod run;
@@ -32,10 +30,9 @@ mod tty;
 pub(crate) mod wishes;
 mod workspace;
 
+use banger_cli_stores::prune;
 use banger_command::failure::Failure;
 use clap::Subcommand;
-
-use banger_cli_stores::prune;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

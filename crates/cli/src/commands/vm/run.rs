@@ -1,18 +1,17 @@
 //! `banger vm run`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use banger_api::stream::{Exec, Tty};
 use banger_api::{Vm, Wishes, WorkspaceRequest};
 use banger_client::Client;
+use banger_client::run::{self, GUEST_PATH, Held};
 use banger_command::create::create;
 use banger_command::failure::Failure;
 use banger_command::values::absolute;
 use banger_command::{connection, exit, print, session};
 use banger_model::Phase;
 
-use super::held::Held;
-use super::placement::{GUEST_PATH, REPOSITORY, WORKSPACE};
 use super::shape::Shape;
 use super::tty::TtyArgs;
 use super::workspace::Taken;
@@ -106,16 +105,14 @@ async fn go(args: Args) -> Result<i32, Failure> {
         wishes.post_create.clear();
     }
     if let Some(root) = plan.root.as_deref().filter(|_| workspace.is_some()) {
-        let root = root.to_string_lossy().into_owned();
-        say_others(&client, &root).await?;
-        request.labels.insert(WORKSPACE.to_owned(), GUEST_PATH.to_owned());
-        request.labels.insert(REPOSITORY.to_owned(), root);
+        say_others(&client, root).await?;
+        run::place(&mut request, root);
     }
     request.remove_on_exit = args.rm;
     let vm = create(&client, &request).await?;
     // From now on the daemon removes it when we are gone, however we end.
     let held = match args.rm {
-        true => Some(Held::of(&client, vm.name.as_str()).await?),
+        true => Some(Held::of(&client, vm.name.as_str(), connection::connect).await?),
         false => None,
     };
     let given = secrets.give(&client, vm.name.as_str(), None).await;
@@ -164,13 +161,9 @@ async fn go(args: Args) -> Result<i32, Failure> {
 }
 
 /// Says which VMs have the repository already: whoever runs the same once more may have meant one of them.
-async fn say_others(client: &Client, root: &str) -> Result<(), Failure> {
+async fn say_others(client: &Client, root: &Path) -> Result<(), Failure> {
     const MOST: usize = 3;
-    let vms = client.vms().await?;
-    let others: Vec<&Vm> = vms
-        .iter()
-        .filter(|vm| !vm.removes_on_exit && vm.labels.get(REPOSITORY).is_some_and(|known| known == root))
-        .collect();
+    let others = run::others(client, root).await?;
     for vm in others.iter().take(MOST) {
         let (name, phase) = (&vm.name, vm.phase);
         let enter = match phase {

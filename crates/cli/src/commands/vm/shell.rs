@@ -1,10 +1,9 @@
 //! `banger vm shell`
 
 use banger_api::stream::Exec;
+use banger_client::run::WORKSPACE;
 use banger_command::failure::Failure;
 use banger_command::{complete, connection, session, terminal};
-
-use super::placement::WORKSPACE;
 
 /// Open a shell in a VM
 ///

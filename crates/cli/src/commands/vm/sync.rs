@@ -4,13 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use banger_client::run::GUEST_PATH;
 use banger_command::failure::Failure;
 use banger_command::progress::bytes;
 use banger_command::work::interruptible;
 use banger_command::{complete, exit, print};
 use banger_transfer::sync::{Event, Extent, Sync, Syncing};
 
-use super::placement::GUEST_PATH;
 use crate::copy::Guest;
 
 /// Keep a directory of a VM like one here

@@ -3,10 +3,9 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use banger_api::{
-    Image, ImagePull, RepositoryConfig, TrustGrant, VmCreate, WishedImage, Wishes, WishesQuery,
-};
+use banger_api::{ImagePull, RepositoryConfig, TrustGrant, VmCreate, WishedImage, Wishes, WishesQuery};
 use banger_client::Client;
+use banger_client::run::{Meant, meant, reach, without};
 use banger_command::failure::Failure;
 use banger_command::progress::Display;
 use banger_command::work::interruptible;
@@ -66,28 +65,6 @@ pub(super) async fn grant(
     }
     request.repository = Some(RepositoryConfig { path: root, digest });
     Ok(wishes)
-}
-
-/// How much of the network a VM will reach, if the repository gets what it asks for.
-fn reach(wishes: &Wishes, request: &VmCreate) -> NetMode {
-    let usual = match request.allow.is_empty() {
-        true => wishes.net.unwrap_or(wishes.default_net),
-        false => wishes.default_net,
-    };
-    request.net.unwrap_or(usual)
-}
-
-/// What is left of a repository's wishes that are not granted: which tools there would be, and which secrets.
-fn without(wishes: Wishes) -> Wishes {
-    Wishes {
-        source: wishes.source,
-        root: wishes.root,
-        digest: wishes.digest,
-        tools: wishes.tools,
-        secrets: wishes.secrets,
-        default_net: wishes.default_net,
-        ..Wishes::default()
-    }
 }
 
 /// Asks whether the repository is trusted. Where nobody can be asked, it is not.
@@ -196,41 +173,25 @@ fn short(text: &str) -> String {
     }
 }
 
-/// The image here that is meant.
+/// The image here that is meant; it is pulled if there is none.
 async fn image(client: &Client, wished: &WishedImage) -> Result<ImageName, Failure> {
-    let images = client.images().await?;
-    let of_origin = images.iter().find(|image| {
-        let origin = image.origin.as_ref();
-        origin.is_some_and(|origin| origin.reference == wished.reference)
-    });
-    let by_name = images.iter().find(|image| image.name == wished.name);
-    match (of_origin, by_name) {
-        (Some(image), _) => Ok(image.name.clone()),
-        // A bare name means what has that name here.
-        (None, Some(image)) if image.name.as_str() == wished.text => Ok(image.name.clone()),
-        (None, Some(image)) => Err(Failure::new(
+    match meant(client, wished).await? {
+        Meant::Here(name) => Ok(name),
+        Meant::Absent => pull(client, wished).await,
+        Meant::Another { image, free } => Err(Failure::new(
             format!(
-                "the repository asks for {}, and image {} here is another one",
-                wished.reference, image.name
+                "the repository asks for {}, and image {image} here is another one",
+                wished.reference
             ),
             &[
-                &format!("`--image {}` takes the one that is here", image.name),
+                &format!("`--image {image}` takes the one that is here"),
                 &format!(
-                    "or get the other one under another name: `banger image pull {} --name {}`",
-                    shell_word(&wished.reference),
-                    free_name(&wished.name, &images)
+                    "or get the other one under another name: `banger image pull {} --name {free}`",
+                    shell_word(&wished.reference)
                 ),
             ],
         )),
-        (None, None) => pull(client, wished).await,
     }
-}
-
-/// A name like this one that no image has.
-fn free_name(name: &ImageName, images: &[Image]) -> String {
-    let names = (2..).map(|number| format!("{name}-{number}"));
-    let is_free = |name: &String| !images.iter().any(|image| image.name.as_str() == name);
-    names.into_iter().find(is_free).unwrap_or_default()
 }
 
 async fn pull(client: &Client, wished: &WishedImage) -> Result<ImageName, Failure> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use banger_api::{WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceReport, WorkspaceRequest};
 use banger_client::Client;
+use banger_client::run::GUEST_PATH;
 use banger_command::failure::Failure;
 use banger_command::progress::{Display, bytes};
 use banger_command::values::absolute;
@@ -11,7 +12,6 @@ use banger_command::work::interruptible;
 use banger_command::{complete, connection, exit, print};
 
 use super::which::Taken;
-use crate::commands::vm::placement::GUEST_PATH;
 
 /// Put a repository into a VM, or bring one that is there up to date
 ///

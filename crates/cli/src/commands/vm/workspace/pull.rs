@@ -2,6 +2,7 @@
 
 use banger_api::{WorkspacePulled, WorkspaceQuery};
 use banger_client::Client;
+use banger_client::run::GUEST_PATH;
 use banger_command::failure::Failure;
 use banger_command::progress::Display;
 use banger_command::work::interruptible;
@@ -9,7 +10,6 @@ use banger_command::{connection, print};
 use banger_model::shell_word;
 
 use super::which::Reported;
-use crate::commands::vm::placement::GUEST_PATH;
 
 /// Bring the work of a VM back
 ///
