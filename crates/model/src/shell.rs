@@ -1,12 +1,16 @@
 //! Words of commands that users are shown, so that a shell reads each as the one that is meant.
 
+use std::borrow::Cow;
+
+use shlex::Quoter;
+
 /// A word as a shell reads it.
+///
+/// # Panics
+/// Never: the library refuses zero bytes alone, and is told to take them. No program can be given one.
 pub fn shell_word(text: &str) -> String {
-    let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-+@:,=%".contains(char);
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
+    let quoted = Quoter::new().allow_nul(true).quote(text);
+    quoted.map(Cow::into_owned).expect("zero bytes are allowed")
 }
 
 #[cfg(test)]

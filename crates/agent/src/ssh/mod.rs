@@ -21,7 +21,6 @@ mod listen;
 mod process;
 mod session;
 mod sftp;
-mod words;
 
 use std::io;
 use std::os::fd::OwnedFd;

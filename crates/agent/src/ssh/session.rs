@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::agent::AgentSocket;
 use super::busy::Busy;
 use super::link::{Channel, Gone, Link};
-use super::{line, sftp, words};
+use super::{line, sftp};
 use crate::exec::account::Account;
 use crate::exec::{Modes, Order, Surroundings, run_here};
 
@@ -130,7 +130,7 @@ impl Session {
             };
             return self.run(exec, line::arguments(shell, line));
         }
-        let words = String::from_utf8(line).ok().and_then(|line| words::of(&line));
+        let words = String::from_utf8(line).ok().and_then(|line| shlex::split(&line));
         let Some(argv) = words.filter(|words| !words.is_empty()) else {
             return false;
         };

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use banger_api::SshAccess;
 use banger_command::failure::Failure;
+use banger_model::shell_word;
 use tokio::process::Command;
 
 /// What VMs are called for SSH: `NAME.vm`.
@@ -111,25 +112,9 @@ fn text(path: &Path) -> Result<&str, Failure> {
     })
 }
 
-/// A word of a POSIX shell's line.
-pub(crate) fn shell_word(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_stay_words() {
-        assert_eq!(shell_word("a/b-c"), "a/b-c");
-        assert_eq!(shell_word(""), "''");
-        assert_eq!(shell_word("it's $HOME"), r"'it'\''s $HOME'");
-    }
 
     #[test]
     fn paths_are_quoted() {

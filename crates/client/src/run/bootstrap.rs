@@ -152,7 +152,7 @@ fn script(wishes: &Wishes, is_offline: bool) -> Option<String> {
     Some(script)
 }
 
-/// A word as a shell takes it for itself, whatever it is.
+/// A word as a shell takes it for itself, also where that would be a word of its own language, such as `if`.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }

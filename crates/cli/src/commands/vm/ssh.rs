@@ -7,8 +7,9 @@ use banger_api::SshAccess;
 use banger_command::failure::Failure;
 use banger_command::{complete, connection};
 use banger_model::Phase;
+use banger_model::shell_word;
 
-use crate::ssh::{ZONE, on_path, options, ourselves, preferred_cipher, proxy_command, quoted, shell_word};
+use crate::ssh::{ZONE, on_path, options, ourselves, preferred_cipher, proxy_command, quoted};
 
 /// Run this host's ssh with a VM
 ///
