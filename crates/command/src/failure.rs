@@ -4,7 +4,7 @@ use std::error::Error;
 
 use anstyle::AnsiColor;
 use banger_api::ErrorBody;
-use banger_model::{Describe, ErrorCode, body, sources};
+use banger_model::{Describe, ErrorCode, body, last_lines, sources};
 
 use crate::exit;
 use crate::print::Line;
@@ -149,12 +149,6 @@ fn several(out: &mut Vec<Line>, begin: Line, text: &str) {
 
 fn causes(first: Option<&(dyn Error + 'static)>) -> Vec<String> {
     sources(first).map(ToString::to_string).collect()
-}
-
-fn last_lines(log: &str, most: usize) -> impl Iterator<Item = &str> {
-    let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
-    let skip = lines.len().saturating_sub(most);
-    lines.into_iter().skip(skip)
 }
 
 /// Whatever describes itself is told as it does.

@@ -19,6 +19,7 @@ mod size;
 mod spec;
 mod stage;
 mod suspicion;
+mod tail;
 
 pub use defaults::{HostSize, VmDefaults};
 pub use describe::{Describe, Described, body, chain, sources};
@@ -37,3 +38,4 @@ pub use size::{ByteSize, ParseSizeError};
 pub use spec::{InvalidSpec, ShapedBy, VmSpec, VmmChoice, VmmKind, WaitFor};
 pub use stage::Stage;
 pub use suspicion::suspicion;
+pub use tail::{last_lines, log_tail};

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use banger_model::log_tail;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use rustix::thread::set_no_new_privs;
 
@@ -219,10 +220,7 @@ pub(crate) fn append(path: &Path) -> Result<File, Error> {
 /// The end of a log, as printable text.
 pub(crate) fn last_words(path: &Path) -> String {
     const MOST: usize = 2000;
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(MOST)..]);
-    let printable: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
-    printable.trim().to_owned()
+    log_tail(&std::fs::read(path).unwrap_or_default(), MOST)
 }
 
 /// The pipe that a guest's console is written to: its end to read, for [`console_sink`], and its end to write.

@@ -3,6 +3,7 @@
 use banger_api::{Vm, VmSession, Wishes};
 use banger_guest_api::session::LOG_MAX;
 use banger_guest_api::{Control, Exec, Restart, SessionInput, SessionOutput, SessionStart, SessionStream};
+use banger_model::last_lines;
 use banger_model::network::NetMode;
 
 use crate::client::Client;
@@ -92,7 +93,8 @@ impl Bootstrap {
 
     /// The end of its log; nothing where that cannot be read.
     pub async fn last_lines(client: &Client, vm: &str) -> Vec<String> {
-        last_lines(client, vm).await
+        let log = end_of_log(client, vm).await;
+        last_lines(&log, LINES).map(str::to_owned).collect()
     }
 }
 
@@ -102,9 +104,9 @@ const LINES: usize = 10;
 /// How much of its log is looked at.
 const TAIL: u64 = 16 << 10;
 
-async fn last_lines(client: &Client, vm: &str) -> Vec<String> {
+async fn end_of_log(client: &Client, vm: &str) -> String {
     let Ok(session) = client.session(vm, SESSION).await else {
-        return Vec::new();
+        return String::new();
     };
     let stream = SessionStream {
         output: SessionOutput::Log,
@@ -112,7 +114,7 @@ async fn last_lines(client: &Client, vm: &str) -> Vec<String> {
         ..SessionStream::default()
     };
     let Ok(mut joined) = client.join_session(vm, SESSION, &stream).await else {
-        return Vec::new();
+        return String::new();
     };
     let mut bytes = Vec::new();
     while let Ok(Some(received)) = joined.receiver.next().await {
@@ -125,10 +127,7 @@ async fn last_lines(client: &Client, vm: &str) -> Vec<String> {
             break;
         }
     }
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let skip = lines.len().saturating_sub(LINES);
-    lines.into_iter().skip(skip).map(str::to_owned).collect()
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The script that does what `wishes` asks for, if there is anything to do.

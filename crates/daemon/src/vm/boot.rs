@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use banger_kernel::KernelRecord;
-use banger_model::{VmmKind, WaitFor, chain};
+use banger_model::{VmmKind, WaitFor, chain, log_tail};
 use banger_request::Reporter;
 use banger_state::Verdict;
 use banger_vmm::{Backend, Machine};
@@ -247,10 +247,5 @@ fn refuse_impossible(
 pub(crate) fn console_tail(dir: &Path) -> Option<String> {
     const TAIL: usize = 3000;
     let bytes = std::fs::read(dir.join("console.log")).ok()?;
-    let tail = &bytes[bytes.len().saturating_sub(TAIL)..];
-    let text: String = String::from_utf8_lossy(tail)
-        .chars()
-        .filter(|c| *c == '\n' || !c.is_control())
-        .collect();
-    (!text.trim().is_empty()).then_some(text)
+    Some(log_tail(&bytes, TAIL)).filter(|tail| !tail.is_empty())
 }

@@ -311,14 +311,7 @@ mod tests {
         git(&repository, &["add", "-f", "in/kept.log", "in/x"]);
         for name in [".gitignore", ".bangerignore", ".gitattributes", ".gitmodules"] {
             let pipe = repository.join("in").join(name);
-            rustix::fs::mknodat(
-                rustix::fs::CWD,
-                &pipe,
-                rustix::fs::FileType::Fifo,
-                0o600.into(),
-                0,
-            )
-            .unwrap();
+            rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
             let since = std::time::Instant::now();
             let mut named = ignored(&repository, Extent::Usual);
             assert!(named.is(Path::new("in/other.log"), false));
