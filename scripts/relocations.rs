@@ -1,6 +1,11 @@
 //! The build script of `banger` and `bangerd`. It has their relocations packed (`DT_RELR`): a start reads 1 MB less, which would stay
 //! in the memory of an idle daemon. glibc reads them from 2.36 on, so a host with an older one gets the usual ones.
 
+#![allow(
+    clippy::disallowed_macros,
+    reason = "a build script speaks to cargo by what it prints"
+)]
+
 fn main() {
     println!("cargo::rerun-if-changed=../../scripts/relocations.rs");
     let is_native = std::env::var_os("HOST") == std::env::var_os("TARGET");
