@@ -25,7 +25,7 @@ impl Vms {
         blocking(KEYS, move || {
             let context = vms.context();
             context.ssh.identity()?;
-            context.ssh.publish(&vms.directories())
+            context.ssh.publish(&context.directories())
         })
         .await?;
         let paths = &self.context().paths;
@@ -48,7 +48,7 @@ impl Vms {
             let host = context.ssh.host(context.files(id).dir(), &vm)?;
             let user = context.ssh.identity()?;
             // Before the client sees the VM's key.
-            context.ssh.publish(&vms.directories())?;
+            context.ssh.publish(&context.directories())?;
             Ok::<_, ssh::Error>(Ssh {
                 host_key: encode_key(&host.seed),
                 keys: [user.public].iter().chain(&others).map(encode_key).collect(),

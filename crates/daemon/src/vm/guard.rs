@@ -35,10 +35,11 @@ impl Vms {
         if !force && phase.may_have_machine() {
             return Err(body(&Error::StillRuns { name, phase }));
         }
-        let mut work = self.bring_back(&handle).await;
-        if !force && let Some(work) = work.left.pop() {
-            return Err(body(&Error::Unsaved { name, work }));
-        }
+        // Without force its task looks at what the host does not have: nothing can be added in between.
+        let work = match force {
+            true => self.bring_back(&handle).await,
+            false => VmWork::default(),
+        };
         self.remove(name.as_str(), force).await?;
         Ok(work)
     }

@@ -127,6 +127,26 @@ impl Context {
         })
     }
 
+    /// Tells SSH clients which VMs there are, with those of their keys that are made.
+    async fn tell_ssh(self: &Arc<Self>) {
+        let (context, directories) = (Arc::clone(self), self.directories());
+        let told = tokio::task::spawn_blocking(move || context.ssh.publish(&directories)).await;
+        // The next client is told before it asks.
+        if let Ok(Err(error)) = told {
+            tracing::warn!(error = %chain(&error), "could not tell SSH clients of VMs");
+        }
+    }
+
+    /// Where the durable files of every VM are.
+    pub(crate) fn directories(&self) -> BTreeMap<VmName, PathBuf> {
+        let of = |handle: Handle| {
+            let spec = handle.state().spec;
+            let dir = self.files(spec.id).dir().to_owned();
+            (spec.name, dir)
+        };
+        self.registry.list().into_iter().map(of).collect()
+    }
+
     fn kernel(&self, name: &KernelName) -> Result<KernelRecord, Error> {
         self.kernels.get(name).map_err(|source| Error::Kernel {
             what: "the kernel",
@@ -201,15 +221,10 @@ impl Vms {
         self.list().iter().map(|handle| handle.state().image.id).collect()
     }
 
-    /// Ends, removes and forgets a VM, whatever work it has. Without `force`, only one that does not run.
+    /// Ends, removes and forgets a VM. Without `force`, only one that does not run and has no work that the host does not have.
     async fn remove(&self, name: &str, force: bool) -> Result<(), ErrorBody> {
         let handle = self.find(name).map_err(|error| body(&error))?;
-        handle.ask(|reply| Command::Delete { force, reply }).await?;
-        let name = handle.state().spec.name;
-        self.context.registry.enforce_dependents(&name);
-        self.context.registry.remove(&name);
-        self.tell_ssh().await;
-        Ok(())
+        handle.ask(|reply| Command::Delete { force, reply }).await
     }
 
     /// Why VMs reach nothing for now, if their network is withdrawn.
@@ -217,27 +232,6 @@ impl Vms {
         let context = Arc::clone(&self.context);
         let asked = tokio::task::spawn_blocking(move || context.network.why_withdrawn());
         asked.await.ok().flatten()
-    }
-
-    /// Tells SSH clients which VMs there are, with those of their keys that are made.
-    async fn tell_ssh(&self) {
-        let context = Arc::clone(&self.context);
-        let directories = self.directories();
-        let told = tokio::task::spawn_blocking(move || context.ssh.publish(&directories)).await;
-        // The next client is told before it asks.
-        if let Ok(Err(error)) = told {
-            tracing::warn!(error = %chain(&error), "could not tell SSH clients of VMs");
-        }
-    }
-
-    /// Where the durable files of every VM are.
-    pub(crate) fn directories(&self) -> BTreeMap<VmName, PathBuf> {
-        let of = |handle: Handle| {
-            let spec = handle.state().spec;
-            let dir = self.context.files(spec.id).dir().to_owned();
-            (spec.name, dir)
-        };
-        self.list().into_iter().map(of).collect()
     }
 
     /// Starts the task of a VM that is in `state`. False when the name is taken.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use banger_api::ErrorBody;
 use banger_model::{Event, Intent, Phase, body, chain};
 use banger_vmm::Ended;
+use banger_workspace::{self as workspace, Records};
 use tokio_util::sync::CancellationToken;
 
 use super::super::boot::{Start, console_tail};
@@ -138,6 +139,16 @@ impl Driver {
                 phase,
             }));
         }
+        if !force
+            && let Some(work) = workspace::unsaved(None, &Records::of(self.files.dir()))
+                .await
+                .pop()
+        {
+            return Err(body(&Error::Unsaved {
+                name: self.name(),
+                work,
+            }));
+        }
         // Before anything is removed: a disk that somebody else's machine has stays, and so does the VM.
         if self.state.borrow().live.is_none() && self.files.are_in_use() {
             return Err(body(&Error::DiskInUse(self.files.disk())));
@@ -154,6 +165,12 @@ impl Driver {
         self.files.remove().map_err(|error| body(&error))?;
         let deleted = self.context.database.delete_vm(id);
         self.context.network.egress().forget(id);
-        deleted.map_err(|error| body(&error))
+        deleted.map_err(|error| body(&error))?;
+        // Here and not where it was asked for: a caller that leaves leaves nothing of it.
+        let name = self.name();
+        self.context.registry.enforce_dependents(&name);
+        self.context.registry.remove(&name);
+        self.context.tell_ssh().await;
+        Ok(())
     }
 }

@@ -44,7 +44,7 @@ pub(super) enum Step {
 pub(super) enum Trouble {
     /// It fails.
     Fails,
-    /// It never ends.
+    /// It takes until the trouble is over.
     Stands,
     /// It says that it was done, and nothing comes of it.
     Lies,
@@ -53,7 +53,7 @@ pub(super) enum Trouble {
 /// What steps do, and which one stands still.
 #[derive(Debug, Default)]
 struct Script {
-    troubles: Mutex<BTreeMap<Step, Trouble>>,
+    troubles: watch::Sender<BTreeMap<Step, Trouble>>,
     stands: watch::Sender<Option<Step>>,
     /// Whether machines stand still because a write met no space.
     stalled: watch::Sender<bool>,
@@ -89,11 +89,12 @@ impl Vmm {
     /// What a step does from now on.
     pub(super) fn set(&self, step: Step, trouble: Option<Trouble>) {
         let script = &self.script;
-        let mut troubles = script.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        match trouble {
-            Some(trouble) => troubles.insert(step, trouble),
-            None => troubles.remove(&step),
-        };
+        script.troubles.send_modify(|troubles| {
+            match trouble {
+                Some(trouble) => troubles.insert(step, trouble),
+                None => troubles.remove(&step),
+            };
+        });
         script.stands.send_replace(None);
     }
 
@@ -125,12 +126,7 @@ impl Vmm {
 impl Script {
     /// Takes a step. Whether something comes of it.
     async fn take(&self, step: Step) -> Result<bool, Error> {
-        let trouble = self
-            .troubles
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&step)
-            .copied();
+        let trouble = self.troubles.borrow().get(&step).copied();
         match trouble {
             None => Ok(true),
             Some(Trouble::Lies) => {
@@ -144,7 +140,10 @@ impl Script {
             }),
             Some(Trouble::Stands) => {
                 self.stands.send_replace(Some(step));
-                std::future::pending().await
+                let mut troubles = self.troubles.subscribe();
+                let goes_on = troubles.wait_for(|troubles| troubles.get(&step) != Some(&Trouble::Stands));
+                goes_on.await.expect("the script outlives this");
+                Ok(true)
             }
         }
     }

@@ -184,6 +184,42 @@ fn a_start_is_cancelled_at_each_step_by_its_caller_and_by_verbs_that_end_it() {
     }
 }
 
+#[test]
+fn a_caller_that_leaves_an_ending_verb_leaves_a_whole_vm_or_none() {
+    let world = World::new();
+    let daemon = world.daemon();
+    let steps = [
+        (Verb::Stop, Step::Shutdown, Some(Phase::Stopped)),
+        // A start that nobody waits for is cancelled.
+        (Verb::Restart, Step::Shutdown, Some(Phase::Stopped)),
+        (Verb::Kill, Step::Kill, Some(Phase::Stopped)),
+        (Verb::Delete, Step::Kill, None),
+    ];
+    let starts = START.map(|step| (Verb::Restart, step, Some(Phase::Stopped)));
+    for (verb, step, phase) in steps.into_iter().chain(starts) {
+        let case = format!("the caller of {verb:?} leaves at {step:?}");
+        world.create(&daemon, "vm");
+        run(&daemon, "vm", Verb::Start).expect(&case);
+        world.vmm.set(step, Some(Trouble::Stands));
+        daemon.run(async {
+            tokio::select! {
+                done = obey(&daemon.vms, "vm", verb) => panic!("{case}: {done:?}"),
+                () = world.vmm.stands() => {}
+            }
+        });
+        world.vmm.set(step, None);
+        let failed = phase.and(Some(Phase::Failed));
+        world.until(&daemon, "vm", &[phase, failed], &case);
+        settle(&daemon);
+        world.check(&daemon, &case);
+        // Its name is free again where it is gone.
+        if phase.is_none() {
+            world.create(&daemon, "vm");
+        }
+        works(&world, &daemon, &case);
+    }
+}
+
 /// Kills the daemon while a step of a verb stands still, and gives the next one.
 fn crash(world: &World, daemon: Daemon, verb: Verb, step: Step) -> Daemon {
     world.vmm.set(step, Some(Trouble::Stands));
