@@ -11,7 +11,8 @@ use banger_model::network::Policy;
 use banger_model::{
     ByteSize, HostSize, ImageName, KernelName, VmId, VmName, VmSpec, body, chain, validate_forwards,
 };
-use banger_request::Reporter;
+use banger_request::{Reporter, RequestId};
+use tokio::sync::oneshot;
 
 use super::change::rules;
 use super::row::{ImageRef, VmRow};
@@ -138,11 +139,29 @@ impl Vms {
         Err(Error::NoFreeName)
     }
 
-    /// Stores the VM and makes its disks. The row comes first and is marked when the disks are whole.
+    /// Stores the VM, makes its disks, and knows it from then on. All of that is done or nothing, even if the caller leaves: then
+    /// the VM goes again.
     async fn store(self: &Arc<Self>, row: VmRow, image: ImageRecord) -> Result<Handle, Error> {
+        let (vms, name) = (Arc::clone(self), row.spec.name.clone());
+        let (made, outcome) = oneshot::channel();
+        tokio::spawn(RequestId::current().scoped(async move {
+            let stored = vms.store_whole(row, image).await;
+            let is_stored = stored.is_ok();
+            if made.send(stored).is_err()
+                && is_stored
+                && let Err(error) = vms.remove(name.as_str(), true).await
+            {
+                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM that nobody waited for");
+            }
+        }));
+        let defect = |_| Error::Defect("storing a VM panicked");
+        outcome.await.map_err(defect)?
+    }
+
+    /// The row comes first and is marked when the disks are whole.
+    async fn store_whole(self: &Arc<Self>, row: VmRow, image: ImageRecord) -> Result<Handle, Error> {
         let name = row.spec.name.clone();
         let vms = Arc::clone(self);
-        // In one piece on its own thread, so that dropping the request cannot leave half a VM.
         let made = tokio::task::spawn_blocking(move || vms.store_now(&row, &image).map(|()| row));
         let row = made.await.map_err(|_| Error::Defect("storing a VM panicked"))??;
         if !self.adopt(State::at_rest(row)) {

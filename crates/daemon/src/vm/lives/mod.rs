@@ -220,6 +220,36 @@ fn a_caller_that_leaves_an_ending_verb_leaves_a_whole_vm_or_none() {
     }
 }
 
+#[test]
+fn a_caller_that_leaves_a_create_at_any_instant_leaves_a_whole_vm_or_none() {
+    let world = World::new();
+    let daemon = world.daemon();
+    for starts in [false, true] {
+        for step in 0..40 {
+            let case = format!("the caller of a create leaves after {step} steps, starts: {starts}");
+            daemon.run(async {
+                tokio::select! {
+                    biased;
+                    _ = world.creating(&daemon, "vm", starts) => {}
+                    () = tokio::time::sleep(Duration::from_micros(100 * step)) => {}
+                }
+            });
+            // What goes on yet ends, and then the name is free.
+            let deadline = Instant::now() + GRACE;
+            while let Err(error) = world.try_create(&daemon, "vm") {
+                assert_eq!(error.code, ErrorCode::AlreadyExists, "{case}: {error:?}");
+                assert!(Instant::now() < deadline, "{case}: {error:?}");
+                // It may be going by itself.
+                let _ = run(&daemon, "vm", Verb::Delete);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            world.check(&daemon, &case);
+            run(&daemon, "vm", Verb::Delete).expect(&case);
+            world.check(&daemon, &case);
+        }
+    }
+}
+
 /// Kills the daemon while a step of a verb stands still, and gives the next one.
 fn crash(world: &World, daemon: Daemon, verb: Verb, step: Step) -> Daemon {
     world.vmm.set(step, Some(Trouble::Stands));

@@ -200,14 +200,20 @@ impl World {
 
     /// The same, where it may fail.
     pub(super) fn try_create(&self, daemon: &Daemon, name: &str) -> Result<(), ErrorBody> {
+        daemon.run(self.creating(daemon, name, false))
+    }
+
+    /// A create in progress, with a start or without.
+    pub(super) async fn creating(&self, daemon: &Daemon, name: &str, starts: bool) -> Result<(), ErrorBody> {
         let request = VmCreate {
             name: Some(name.parse().expect("a name")),
             net: Some(NetMode::Off),
-            no_start: true,
+            no_start: !starts,
             ..VmCreate::default()
         };
-        let created = daemon.run(daemon.vms.create(request, &Reporter::default(), Instant::now()));
-        created.map(drop)
+        let reporter = Reporter::default();
+        let created = daemon.vms.create(request, &reporter, Instant::now());
+        created.await.map(drop)
     }
 
     /// From now on the database refuses this on that table, whoever has it open.
