@@ -6,7 +6,7 @@ mod repository;
 mod verbs;
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,6 +18,7 @@ use self::audit::{Left, audit};
 use self::repository::Repository;
 use self::verbs::{After, Before, CREATE, Place, VERBS, Verb};
 use crate::Home;
+use crate::registry::{OciImage, Registry};
 use crate::store::{Image, fill_with_busybox};
 
 /// What was tried, and what was left half done.
@@ -42,6 +43,11 @@ pub fn kill_often(cases: usize, seed: u64) -> Result<Report> {
     let place = tempfile::tempdir()?;
     fill(&home, place.path())?;
     let repository = Repository::make(&place.path().join("repo"))?;
+    let registry = Registry::open()?;
+    let tree = place.path().join("tree").display().to_string();
+    let layer = Command::new("tar").args(["-C", &tree, "-c", "."]).output()?;
+    ensure!(layer.status.success(), "tar does not pack {tree}");
+    registry.push(&OciImage::new(&[layer.stdout], &[])?, "tree")?;
     let first = Left::of(&home)?;
     let mut report = Report::default();
     let mut random = seed | 1;
@@ -55,6 +61,7 @@ pub fn kill_often(cases: usize, seed: u64) -> Result<Report> {
         let place = Place {
             dir: place.path().to_owned(),
             round,
+            reference: registry.reference("tree"),
         };
         report.cases += 1;
         if let Err(error) = one(&home, verb, &place, &repository, delay) {
@@ -62,7 +69,9 @@ pub fn kill_often(cases: usize, seed: u64) -> Result<Report> {
                 .failures
                 .push(format!("{} killed after {delay:?}: {error:#}", verb.name));
             // The next case has a stage of its own.
-            home.banger(["vm", "delete", "-f", "vm"])?;
+            for vm in all(&home)? {
+                home.banger(["vm", "delete", "-f", vm.name.as_str()])?;
+            }
         }
     }
     // What verbs made themselves goes; then there is what there was.
@@ -71,6 +80,7 @@ pub fn kill_often(cases: usize, seed: u64) -> Result<Report> {
         &["image", "delete", "pulled"],
         &["image", "delete", "imported"],
         &["image", "delete", "committed"],
+        &["image", "delete", "built"],
         &["kernel", "rm", "imported"],
     ] {
         home.banger(remove)?;
@@ -88,6 +98,7 @@ fn fill(home: &Home, place: &Path) -> Result<()> {
     std::fs::create_dir(place.join("nowhere"))?;
     std::fs::create_dir(place.join("exported"))?;
     fill_with_busybox(&place.join("tree"))?;
+    std::fs::write(place.join("script"), "echo built > /made\n")?;
     let program = std::fs::read("/bin/busybox")?;
     std::fs::write(
         place.join("vmlinux"),
@@ -172,9 +183,13 @@ fn set_stage(home: &Home, before: Before) -> Result<()> {
     }
 }
 
-fn find(home: &Home) -> Result<Option<Vm>> {
+fn all(home: &Home) -> Result<Vec<Vm>> {
     let listed = home.banger(["vm", "list", "--json"])?.ok()?;
-    let vms: Vec<Vm> = serde_json::from_slice(&listed.stdout)?;
+    Ok(serde_json::from_slice(&listed.stdout)?)
+}
+
+fn find(home: &Home) -> Result<Option<Vm>> {
+    let vms = all(home)?;
     ensure!(vms.len() <= 1, "there are {} VMs", vms.len());
     Ok(vms.into_iter().next())
 }

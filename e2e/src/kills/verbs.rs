@@ -35,6 +35,8 @@ pub(super) enum After {
 pub(super) struct Place {
     pub(super) dir: PathBuf,
     pub(super) round: usize,
+    /// An image of a registry's.
+    pub(super) reference: String,
 }
 
 impl Place {
@@ -227,6 +229,39 @@ pub(super) const VERBS: &[Verb] = &[
             ))
         },
         400,
+        &[After::Stopped],
+    ),
+    verb(
+        "registry-pull",
+        Before::Stopped,
+        |place| words(&format!("image pull --force --name pulled {}", place.reference)),
+        400,
+        &[After::Stopped],
+    ),
+    // The VM that it is built in goes with its command.
+    verb(
+        "image-build",
+        Before::Nothing,
+        |place| {
+            words(&format!(
+                "image build --name built --force --from-image busybox --script {} --kernel debian --memory 512M",
+                place.at("script")
+            ))
+        },
+        600,
+        &[After::Gone],
+    ),
+    verb(
+        "image-publish",
+        Before::Stopped,
+        |place| {
+            words(&format!(
+                "image publish --new-key {} {} busybox",
+                place.at(&format!("key-{}", place.round)),
+                place.at(&format!("published-{}", place.round))
+            ))
+        },
+        300,
         &[After::Stopped],
     ),
     verb(

@@ -95,6 +95,8 @@ const fn more(name: &'static str, unit: &'static str) -> Listed {
 /// All of them.
 pub(super) const FIGURES: &[Listed] = &[
     at_most("agent.size_mib", "MiB", 4.0),
+    at_most("build.filter_crates", "crates", 0.0),
+    at_most("build.http_ratio", "times", 0.6),
     near("clock.qemu_ratio", "times", 1.0, 0.005),
     at_least("cp.vs_bare_vsock_ratio", "times", 0.9),
     at_most("create.host_share_ms", "ms", 30.0),
@@ -143,6 +145,7 @@ pub(super) const FIGURES: &[Listed] = &[
     at_most("root.lines", "lines", 4000.0),
     less("run.cold_tcg_s", "s"),
     at_most("run.true_fc_ms", "ms", 450.0),
+    at_most("run.trusted_over_ms", "ms", 3.0),
     at_least("security.cases", "cases", 120.0),
     at_most("session.agent_100_mib", "MiB", 32.0),
     at_most("session.attach_ms", "ms", 20.0),

@@ -3,6 +3,7 @@
 //! KVM and TCG are never compared, and cold and warm never mixed. What a host cannot measure is said and left out.
 
 mod agent;
+mod build;
 mod clock;
 mod cp;
 mod create;
@@ -30,6 +31,7 @@ mod security;
 mod session;
 mod ssh;
 mod tests_of_all;
+mod trusted;
 mod workspace;
 
 use std::collections::BTreeSet;
@@ -86,6 +88,7 @@ const MEASUREMENTS: &[Measurement] = &[
     (&["root.lines"], root::measure),
     (&["security.cases"], security::measure),
     (&["run.true_fc_ms", "vm.delete_fc_ms"], run::measure_firecracker),
+    (&["run.trusted_over_ms"], trusted::measure),
     (&["run.cold_tcg_s"], run::measure_emulated),
     (&["net.tap_vs_bare_ratio"], net::measure),
     (
@@ -109,6 +112,8 @@ const MEASUREMENTS: &[Measurement] = &[
     (PUBLISHED, publish::measure),
     (PUBLISHED, publish::measure_firecracker),
     (helper::NAMES, helper::measure),
+    (&["build.http_ratio"], build::measure_http),
+    (&["build.filter_crates"], build::measure_filter),
     (&["test.quick_s"], tests_of_all::measure_quick),
     (&["test.full_s"], tests_of_all::measure_full),
 ];

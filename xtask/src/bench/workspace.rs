@@ -147,7 +147,7 @@ fn clone_and_copy(source: &Path, clone: &Path) -> Result<f64> {
     Ok(since.elapsed().as_secs_f64())
 }
 
-fn git(dir: &Path, args: &[&str]) -> Result<()> {
+pub(super) fn git(dir: &Path, args: &[&str]) -> Result<()> {
     let output = Command::new("git")
         .args(["-c", "user.name=bench", "-c", "user.email=bench@localhost"])
         .args(args)

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use banger_api::stream::Exec;
 use banger_api::{Image, ImagePull, Vm, VmCommit, VmCreate};
 use banger_client::Client;
+use banger_client::run::Held;
 use banger_command::create::create;
 use banger_command::failure::Failure;
 use banger_command::progress::Display;
@@ -14,7 +15,7 @@ use banger_command::reach::Reach;
 use banger_command::session::{self, Input};
 use banger_command::values::absolute;
 use banger_command::work::interruptible;
-use banger_command::{complete, exit, print};
+use banger_command::{complete, connection, exit, print};
 use banger_model::network::NetMode;
 use banger_model::{ByteSize, ImageName, KernelName};
 use tokio::process::Command;
@@ -138,11 +139,13 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
         allow: args.reach.rules(),
         // What is in the VM will be in the image.
         anonymous: true,
+        // Whatever comes of it, the VM is only a means: it goes with this program, however that ends.
+        remove_on_exit: true,
         ..VmCreate::default()
     };
     let vm = create(client, &request).await?;
+    let _held = Held::of(client, vm.name.as_str(), connection::connect).await?;
     let built = interruptible(provision(client, &vm, script, args)).await;
-    // Whatever came of it, the VM was only a means.
     let removed = client.delete_vm(vm.name.as_str(), true).await;
     let built = built?;
     removed?;
