@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use self::audit::{Left, audit};
 use self::repository::Repository;
 use self::verbs::{After, Before, CREATE, Place, VERBS, Verb};
-use crate::Home;
+use crate::{Backend, Home};
 use crate::registry::{OciImage, Registry};
 use crate::store::{Image, fill_with_busybox};
 
@@ -40,6 +40,7 @@ const SETTLING: Duration = Duration::from_secs(30);
 pub fn kill_often(cases: usize, seed: u64) -> Result<Report> {
     let home = Home::new(&[Image::Busybox])?;
     home.own_stores()?;
+    home.prefer(Backend::Fake)?;
     let place = tempfile::tempdir()?;
     fill(&home, place.path())?;
     let repository = Repository::make(&place.path().join("repo"))?;
