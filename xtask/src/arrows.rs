@@ -160,9 +160,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "bangerd",
         &[
             "banger-api",
-            "banger-archive",
             "banger-catalog",
-            "banger-confined",
             "banger-dns",
             "banger-forward",
             "banger-fetch",
