@@ -83,7 +83,14 @@ impl Record {
 
 /// Keeps others from placing, pulling and recording the same workspace. The kernel gives it back whatever happens.
 #[derive(Debug)]
-pub(crate) struct Hold(#[expect(dead_code, reason = "its lock is what counts")] File);
+pub(crate) struct Hold(File);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // A child that is being started has every open file until it becomes another program, so closing this one is not enough.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 impl Records {
     /// Those of a VM whose files are in `dir`.
@@ -169,5 +176,22 @@ fn read(path: &Path) -> Option<Record> {
             tracing::warn!(%error, path = %path.display(), "could not read what was placed");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_is_free_again_while_a_child_is_being_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::of(dir.path());
+        let hold = records.hold("/work").unwrap();
+        assert!(matches!(records.hold("/work"), Err(Error::Busy(path)) if path == "/work"));
+        // What such a child has.
+        let _childs = hold.0.try_clone().unwrap();
+        drop(hold);
+        records.hold("/work").unwrap();
     }
 }
