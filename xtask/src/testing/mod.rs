@@ -83,7 +83,8 @@ pub(crate) fn run(extent: Extent, names: &[String]) -> Result<()> {
         is_root,
     )?;
     let since = Instant::now();
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get) * 2;
+    // Scenarios wait more than they work; those that boot a guest take two places (.config/nextest.toml).
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get) * 3;
     let passed = repository::cargo()
         .args(["nextest", "run", "--workspace", "--profile", extent.profile()])
         .args(["--run-ignored", "all", "--no-fail-fast", "--filterset", &filter])
