@@ -147,7 +147,10 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
     let _held = Held::of(client, vm.name.as_str(), connection::connect).await?;
     let built = interruptible(provision(client, &vm, script, args)).await;
     // The daemon may be another one by now.
-    let removed = connection::connect().await?.delete_vm(vm.name.as_str(), true).await;
+    let removed = connection::connect()
+        .await?
+        .delete_vm(vm.name.as_str(), true)
+        .await;
     let built = built?;
     removed?;
     Ok(built)

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use banger_api::stream::{Exec, Tty};
-use banger_api::{Vm, Wishes, WorkspaceRequest};
+use banger_api::{Vm, VmCreate, Wishes, WorkspaceRequest};
 use banger_client::Client;
 use banger_client::run::{self, GUEST_PATH, Held};
 use banger_command::create::create;
 use banger_command::failure::Failure;
+use banger_command::secrets::Values;
 use banger_command::values::absolute;
 use banger_command::{connection, exit, print, session};
 use banger_model::Phase;
@@ -91,19 +92,13 @@ async fn go(args: Args) -> Result<i32, Failure> {
         print::say!("note: there is no git repository here, so this is a plain VM");
     }
     let mut request = args.shape.request();
-    let mut wishes = Wishes::default();
-    if let Some(root) = plan.root.as_deref().filter(|_| !args.no_repo_config) {
-        let said = wishes::Said {
-            trusts: args.trust,
-            bootstraps: !args.no_bootstrap,
-        };
-        wishes = wishes::grant(&client, root, said, &mut request).await?;
-        wishes::remind(&wishes, &asked_secrets);
-    }
-    if args.no_bootstrap {
-        wishes.tools.clear();
-        wishes.post_create.clear();
-    }
+    let configured = plan.root.as_deref().filter(|_| !args.no_repo_config);
+    let said = wishes::Said {
+        trusts: args.trust,
+        bootstraps: !args.no_bootstrap,
+    };
+    let wishes = granted(&client, configured, said, &mut request).await?;
+    wishes::remind(&wishes, &asked_secrets);
     if let Some(root) = plan.root.as_deref().filter(|_| workspace.is_some()) {
         say_others(&client, root).await?;
         run::place(&mut request, root);
@@ -115,38 +110,19 @@ async fn go(args: Args) -> Result<i32, Failure> {
         true => Some(Held::of(&client, vm.name.as_str(), connection::connect).await?),
         false => None,
     };
-    let given = secrets.give(&client, vm.name.as_str(), None).await;
-    let tty = args.tty.tty(true);
     let asked = !args.command.is_empty();
-    let command = match !asked && !args.shell && !args.detach {
-        true => vm.entry_point.clone(),
-        false => args.command,
-    };
     let purpose = Purpose {
         workspace,
         wishes,
         asked,
-        command,
-        tty,
+        command: match !asked && !args.shell && !args.detach {
+            true => vm.entry_point.clone(),
+            false => args.command,
+        },
+        tty: args.tty.tty(true),
         detach: args.detach,
     };
-    let prepared = match given {
-        Ok(()) => prepare(&client, &vm, &purpose).await,
-        Err(failure) => Err(failure),
-    };
-    let behind = match prepared {
-        Ok(behind) => behind,
-        Err(mut failure) => {
-            // It has nothing that anybody could miss: not even the checkout is whole.
-            if client.delete_vm(vm.name.as_str(), true).await.is_err() {
-                failure.add_hint(&format!(
-                    "the VM stays: `banger vm delete -f {}` removes it",
-                    vm.name
-                ));
-            }
-            return Err(failure);
-        }
-    };
+    let behind = furnish(&client, &vm, secrets, &purpose).await?;
     let outcome = use_vm(&client, &vm, purpose, behind).await;
     if args.rm {
         remove(vm.name.as_str()).await?;
@@ -158,6 +134,46 @@ async fn go(args: Args) -> Result<i32, Failure> {
         );
     }
     outcome
+}
+
+/// What the configuration of the repository at `root` asks for and is granted.
+async fn granted(
+    client: &Client,
+    root: Option<&Path>,
+    said: wishes::Said,
+    request: &mut VmCreate,
+) -> Result<Wishes, Failure> {
+    let bootstraps = said.bootstraps;
+    let mut wishes = match root {
+        Some(root) => wishes::grant(client, root, said, request).await?,
+        None => Wishes::default(),
+    };
+    if !bootstraps {
+        wishes.tools.clear();
+        wishes.post_create.clear();
+    }
+    Ok(wishes)
+}
+
+/// Gives the VM what its command needs; says whether there is such. One that cannot be furnished goes.
+async fn furnish(client: &Client, vm: &Vm, secrets: Values, purpose: &Purpose) -> Result<bool, Failure> {
+    let prepared = match secrets.give(client, vm.name.as_str(), None).await {
+        Ok(()) => prepare(client, vm, purpose).await,
+        Err(failure) => Err(failure),
+    };
+    match prepared {
+        Ok(behind) => Ok(behind),
+        Err(mut failure) => {
+            // It has nothing that anybody could miss: not even the checkout is whole.
+            if client.delete_vm(vm.name.as_str(), true).await.is_err() {
+                failure.add_hint(&format!(
+                    "the VM stays: `banger vm delete -f {}` removes it",
+                    vm.name
+                ));
+            }
+            Err(failure)
+        }
+    }
 }
 
 /// Says which VMs have the repository already: whoever runs the same once more may have meant one of them.

@@ -6,16 +6,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use banger_guest_api::{Network, Ready};
 use banger_guest_link::{Knock, KnockError};
+use banger_hostnet::Attached;
 use banger_hostsys::programs;
 use banger_identity::{self as identity, git_identity};
 use banger_image::Layer;
 use banger_kernel::{KernelRecord, initrd};
 use banger_model::{Stage, chain};
 use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
+use tokio::task::JoinHandle;
 
 use super::{Booted, Start, console_tail};
 use crate::backends::Choice;
+use crate::config::Config;
 use crate::repository::trust;
 use crate::vm::guest_config::{self, boot_args};
 use crate::vm::row::VmRow;
@@ -34,79 +38,37 @@ pub(super) struct Steps<'a> {
     pub(super) stages: BTreeMap<Stage, u64>,
 }
 
+/// What a machine takes of the host.
+struct Taken {
+    layers: Vec<Layer>,
+    locks: Vec<Arc<OwnedFd>>,
+    initrd: PathBuf,
+    knock: Knock,
+}
+
+/// What of the user's goes into the guest.
+struct Own {
+    config: Config,
+    is_brought: bool,
+    git: JoinHandle<Option<String>>,
+}
+
 impl Steps<'_> {
     pub(super) async fn run(mut self, choice: &Choice, undo: &mut Undo) -> Result<Booted, Error> {
         self.ended(Stage::Plan, self.start.since);
-
-        let since = Instant::now();
-        let config = self.context.config()?;
-        // Beside the boot, which takes longer.
-        let apart = trust::keeps_apart(&self.context.database, &self.row.spec);
-        if let Some(why) = &apart {
-            self.start.progress.note(why.clone());
-        }
-        let has_identity = !self.row.spec.anonymous && apart.is_none();
-        let wants_git = config.git_identity && has_identity;
-        let git = tokio::task::spawn_blocking(move || wants_git.then(git_identity).flatten());
-        // Before anything is taken, and before a machine of somebody else's could be met.
-        let locks = self.context.files(self.row.spec.id).lock()?;
-        space::refuse_little(&self.context.paths.state, &self.row.spec.name)?;
-        self.intend(undo)?;
-        let layers = self.layers()?;
-        let initrd = self.initrd().await?;
-        let knock = Knock::bind(&self.dir).map_err(|source| self.knock_error(source))?;
-        self.ended(Stage::Disks, since);
-
-        let since = Instant::now();
-        let attached = card::attach(self.context, self.row, self.kernel, &*choice.backend, undo).await?;
-        if let Ok(attached) = &attached {
-            for note in &attached.notes {
-                self.start.progress.note(note.clone());
-            }
-            self.ended(Stage::Network, since);
-        }
-
-        let since = Instant::now();
+        let (own, taken) = self.take(undo).await?;
+        let attached = self.attach(choice, undo).await?;
         let started = jiff::Timestamp::now();
         let card = attached.as_ref().ok().map(|attached| attached.card.clone());
+        let (layers, knock) = (taken.layers.clone(), taken.knock);
+        let since = Instant::now();
         let machine = self
-            .launch(&*choice.backend, (&layers, locks), initrd, card, undo)
+            .launch(&*choice.backend, (&layers, taken.locks), taken.initrd, card, undo)
             .await?;
         self.ended(Stage::Launch, since);
-
-        let since = Instant::now();
-        self.until(Stage::Kernel, &machine, async {
-            knock.heard().await.map_err(|source| self.knock_error(source))
-        })
-        .await?;
-        self.ended(Stage::Kernel, since);
-
-        let since = Instant::now();
-        let configure = guest_config::configure(
-            &self.row.spec,
-            &self.row.image,
-            &layers,
-            attached.as_ref().ok().map(|attached| attached.guest.clone()),
-            git.await.unwrap_or_default(),
-        )?;
-        let guest = vsock::agent(&machine);
-        let ready = self
-            .until(Stage::Configure, &machine, async {
-                guest.configure(&configure).await.map_err(|source| Error::Guest {
-                    name: self.row.spec.name.clone(),
-                    source: Box::new(source),
-                    console: console_tail(&self.dir),
-                })
-            })
-            .await?;
-        if has_identity {
-            let bringing =
-                async { Ok(identity::bring(&guest, config.identity(), &self.start.progress).await) };
-            let brought = self.until(Stage::Configure, &machine, bringing).await?;
-            self.remember(brought);
-        }
-        self.ended(Stage::Configure, since);
-
+        self.hear(&machine, knock).await?;
+        let guest = attached.as_ref().ok().map(|attached| attached.guest.clone());
+        let ready = self.configure(&machine, &layers, guest, own).await?;
         let facts = Facts {
             fallback: choice.fallback.clone(),
             started,
@@ -125,6 +87,99 @@ impl Steps<'_> {
             .describe_machine(self.row.spec.id, &facts)
             .map_err(|source| self.database_error(source))?;
         Ok(Booted { machine, facts })
+    }
+
+    /// Takes what a machine needs of the host, and begins to read what of the user's goes along.
+    async fn take(&mut self, undo: &mut Undo) -> Result<(Own, Taken), Error> {
+        let since = Instant::now();
+        let own = self.own()?;
+        // Before anything is taken, and before a machine of somebody else's could be met.
+        let locks = self.context.files(self.row.spec.id).lock()?;
+        space::refuse_little(&self.context.paths.state, &self.row.spec.name)?;
+        self.intend(undo)?;
+        let layers = self.layers()?;
+        let initrd = self.initrd().await?;
+        let knock = Knock::bind(&self.dir).map_err(|source| self.knock_error(source))?;
+        self.ended(Stage::Disks, since);
+        let taken = Taken {
+            layers,
+            locks,
+            initrd,
+            knock,
+        };
+        Ok((own, taken))
+    }
+
+    /// What of the user's goes into the guest: nothing beside what an untrusted repository asked for.
+    fn own(&self) -> Result<Own, Error> {
+        let config = self.context.config()?;
+        let apart = trust::keeps_apart(&self.context.database, &self.row.spec);
+        if let Some(why) = &apart {
+            self.start.progress.note(why.clone());
+        }
+        let is_brought = !self.row.spec.anonymous && apart.is_none();
+        let wants_git = config.git_identity && is_brought;
+        // Beside the boot, which takes longer.
+        let git = tokio::task::spawn_blocking(move || wants_git.then(git_identity).flatten());
+        Ok(Own {
+            config,
+            is_brought,
+            git,
+        })
+    }
+
+    async fn attach(&mut self, choice: &Choice, undo: &mut Undo) -> Result<Result<Attached, String>, Error> {
+        let since = Instant::now();
+        let attached = card::attach(self.context, self.row, self.kernel, &*choice.backend, undo).await?;
+        if let Ok(attached) = &attached {
+            for note in &attached.notes {
+                self.start.progress.note(note.clone());
+            }
+            self.ended(Stage::Network, since);
+        }
+        Ok(attached)
+    }
+
+    /// Waits until the guest knocks.
+    async fn hear(&mut self, machine: &Arc<dyn Machine>, knock: Knock) -> Result<(), Error> {
+        let since = Instant::now();
+        self.until(Stage::Kernel, machine, async {
+            knock.heard().await.map_err(|source| self.knock_error(source))
+        })
+        .await?;
+        self.ended(Stage::Kernel, since);
+        Ok(())
+    }
+
+    /// Tells the guest what it is, and brings what of the user's goes along.
+    async fn configure(
+        &mut self,
+        machine: &Arc<dyn Machine>,
+        layers: &[Layer],
+        network: Option<Network>,
+        own: Own,
+    ) -> Result<Ready, Error> {
+        let since = Instant::now();
+        let git = own.git.await.unwrap_or_default();
+        let configure = guest_config::configure(&self.row.spec, &self.row.image, layers, network, git)?;
+        let guest = vsock::agent(machine);
+        let ready = self
+            .until(Stage::Configure, machine, async {
+                guest.configure(&configure).await.map_err(|source| Error::Guest {
+                    name: self.row.spec.name.clone(),
+                    source: Box::new(source),
+                    console: console_tail(&self.dir),
+                })
+            })
+            .await?;
+        if own.is_brought {
+            let files = own.config.identity();
+            let bringing = async { Ok(identity::bring(&guest, files, &self.start.progress).await) };
+            let brought = self.until(Stage::Configure, machine, bringing).await?;
+            self.remember(brought);
+        }
+        self.ended(Stage::Configure, since);
+        Ok(ready)
     }
 
     fn ended(&mut self, stage: Stage, since: Instant) {
