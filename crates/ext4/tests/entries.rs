@@ -42,49 +42,52 @@ fn an_empty_image_is_small_and_clean() {
     );
 }
 
+/// Writes an entry of every kind.
+fn every_kind(writer: &mut ImageWriter) {
+    writer.directory(b"", meta(0o751)).unwrap();
+    writer
+        .directory(
+            b"etc",
+            Meta {
+                uid: 70_000,
+                gid: 80_000,
+                ..meta(0o2775)
+            },
+        )
+        .unwrap();
+    file(writer, "etc/hosts", b"127.0.0.1 localhost\n");
+    file(writer, "empty", b"");
+    file(writer, "deep/down/here", &[b'x'; 10_000]);
+    writer
+        .file(
+            b"setuid",
+            Meta {
+                uid: 1,
+                gid: 2,
+                ..meta(0o6755)
+            },
+            3,
+            &mut &b"abc"[..],
+        )
+        .unwrap();
+    writer.symlink(b"short", b"etc/hosts", meta(0o777)).unwrap();
+    writer.symlink(b"fifty-nine", &[b'a'; 59], meta(0o777)).unwrap();
+    writer.symlink(b"sixty", &[b'b'; 60], meta(0o777)).unwrap();
+    writer.symlink(b"longest", &[b'c'; 4095], meta(0o777)).unwrap();
+    writer.hard_link(b"etc/again", b"etc/hosts").unwrap();
+    writer.hard_link(b"link-to-link", b"short").unwrap();
+    writer
+        .device(b"null", DeviceKind::Char, 1, 3, meta(0o666))
+        .unwrap();
+    writer
+        .device(b"disk", DeviceKind::Block, 259, 70_000, meta(0o660))
+        .unwrap();
+    writer.fifo(b"pipe", meta(0o600)).unwrap();
+    writer.socket(b"socket", meta(0o700)).unwrap();
+}
+
 fn every_kind_of_entry_reads_back_as_it_was_given() {
-    let image = image(|writer| {
-        writer.directory(b"", meta(0o751)).unwrap();
-        writer
-            .directory(
-                b"etc",
-                Meta {
-                    uid: 70_000,
-                    gid: 80_000,
-                    ..meta(0o2775)
-                },
-            )
-            .unwrap();
-        file(writer, "etc/hosts", b"127.0.0.1 localhost\n");
-        file(writer, "empty", b"");
-        file(writer, "deep/down/here", &[b'x'; 10_000]);
-        writer
-            .file(
-                b"setuid",
-                Meta {
-                    uid: 1,
-                    gid: 2,
-                    ..meta(0o6755)
-                },
-                3,
-                &mut &b"abc"[..],
-            )
-            .unwrap();
-        writer.symlink(b"short", b"etc/hosts", meta(0o777)).unwrap();
-        writer.symlink(b"fifty-nine", &[b'a'; 59], meta(0o777)).unwrap();
-        writer.symlink(b"sixty", &[b'b'; 60], meta(0o777)).unwrap();
-        writer.symlink(b"longest", &[b'c'; 4095], meta(0o777)).unwrap();
-        writer.hard_link(b"etc/again", b"etc/hosts").unwrap();
-        writer.hard_link(b"link-to-link", b"short").unwrap();
-        writer
-            .device(b"null", DeviceKind::Char, 1, 3, meta(0o666))
-            .unwrap();
-        writer
-            .device(b"disk", DeviceKind::Block, 259, 70_000, meta(0o660))
-            .unwrap();
-        writer.fifo(b"pipe", meta(0o600)).unwrap();
-        writer.socket(b"socket", meta(0o700)).unwrap();
-    });
+    let image = image(every_kind);
     assert_eq!(image.summary.files, 4);
     assert_eq!(image.summary.directories, 5);
     assert_eq!(image.summary.symlinks, 4);

@@ -123,13 +123,26 @@ fn body(host: &mut UnixStream, status: &str, begin: &str, piece: &str, end: &str
 }
 
 fn explode(host: &mut UnixStream, bomb: &str, upgrades: bool) -> io::Result<()> {
+    match bomb {
+        "slow" => loop {
+            host.write_all(b"H")?;
+            thread::sleep(Duration::from_millis(100));
+        },
+        "hang-up" => Ok(()),
+        "no-http" => endless(host, b"\0\xff"),
+        _ => explode_as_json(host, bomb)
+            .or_else(|| explode_as_http(host, bomb))
+            .or_else(|| explode_as_frames(host, bomb, upgrades))
+            // It says nothing, until the host leaves.
+            .unwrap_or_else(|| io::copy(host, &mut io::sink()).map(drop)),
+    }
+}
+
+/// An answer whose body is too much.
+fn explode_as_json(host: &mut UnixStream, bomb: &str) -> Option<io::Result<()>> {
     const OK: &str = "200 OK";
     const BAD: &str = "400 Bad Request";
-    let head = "HTTP/1.1 200 OK\r\n";
-    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-    let status = if upgrades { "101 Switching Protocols" } else { OK };
-    let switched = format!("HTTP/1.1 {status}\r\nconnection: upgrade\r\nupgrade: stdio_mux_v1\r\n\r\n");
-    match bomb {
+    Some(match bomb {
         "array-of-strings" => body(host, OK, "[\"\"", ",\"\"", "]"),
         "array-of-arrays" => body(host, OK, "[[]", ",[]", "]"),
         "array-of-objects" => body(host, OK, "[{}", ",{}", "]"),
@@ -142,84 +155,67 @@ fn explode(host: &mut UnixStream, bomb: &str, upgrades: bool) -> io::Result<()> 
         "causes" => body(host, BAD, "{\"message\":\"m\",\"causes\":[\"c\"", ",\"c\"", "]}"),
         "long-message" => body(host, BAD, "{\"message\":\"", "m", "\"}"),
         "no-json-failure" => body(host, BAD, "", "\u{1b}[2J", ""),
-        "many-headers" => {
-            host.write_all(head.as_bytes())?;
-            endless(host, b"a: b\r\n")
-        }
-        "long-header" => {
-            host.write_all(format!("{head}a: ").as_bytes())?;
-            endless(host, b"b")
-        }
-        "long-status" => {
-            host.write_all(b"HTTP/1.1 200 ")?;
-            endless(host, b"OK")
-        }
-        "informational" => endless(host, b"HTTP/1.1 103 Early Hints\r\na: b\r\n\r\n"),
-        "tiny-chunks" => {
-            host.write_all(chunked.as_bytes())?;
-            endless(host, b"1\r\n[\r\n")
-        }
-        "chunk-extensions" => {
-            host.write_all(format!("{chunked}1;").as_bytes())?;
-            endless(host, b"x=y;")
-        }
-        "huge-chunk" => {
-            host.write_all(format!("{chunked}ffffffffffffffe\r\n").as_bytes())?;
-            endless(host, b"[")
-        }
-        "trailers" => {
-            host.write_all(format!("{chunked}0\r\n").as_bytes())?;
-            endless(host, b"a: b\r\n")
-        }
-        "huge-length" => {
-            host.write_all(format!("{head}content-length: 9223372036854775807\r\n\r\n").as_bytes())?;
-            endless(host, b"[")
-        }
-        "no-length" => {
-            host.write_all(format!("{head}connection: close\r\n\r\n").as_bytes())?;
-            endless(host, b"[\"a\",")
-        }
-        "event-flood" => {
-            host.write_all(chunked.as_bytes())?;
-            let line = "{\"event\":\"init\",\"state\":{\"is\":\"up\"}}\n";
-            endless(host, format!("{:x}\r\n{line}\r\n", line.len()).as_bytes())
-        }
-        "long-frame" => {
-            host.write_all(switched.as_bytes())?;
-            host.write_all(&[2, 0xff, 0xff, 0xff, 0xff])?;
-            endless(host, b"x")
-        }
-        "unknown-channel" => {
-            host.write_all(switched.as_bytes())?;
-            endless(host, &[9, 0, 0, 0, 1, 0])
-        }
+        _ => return None,
+    })
+}
+
+/// An answer that HTTP itself is too much of.
+fn explode_as_http(host: &mut UnixStream, bomb: &str) -> Option<io::Result<()>> {
+    let head = "HTTP/1.1 200 OK\r\n";
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let event = "{\"event\":\"init\",\"state\":{\"is\":\"up\"}}\n";
+    let (begin, piece) = match bomb {
+        "many-headers" => (head.to_owned(), "a: b\r\n".to_owned()),
+        "long-header" => (format!("{head}a: "), "b".to_owned()),
+        "long-status" => ("HTTP/1.1 200 ".to_owned(), "OK".to_owned()),
+        "informational" => (
+            String::new(),
+            "HTTP/1.1 103 Early Hints\r\na: b\r\n\r\n".to_owned(),
+        ),
+        "tiny-chunks" => (chunked.to_owned(), "1\r\n[\r\n".to_owned()),
+        "chunk-extensions" => (format!("{chunked}1;"), "x=y;".to_owned()),
+        "huge-chunk" => (format!("{chunked}ffffffffffffffe\r\n"), "[".to_owned()),
+        "trailers" => (format!("{chunked}0\r\n"), "a: b\r\n".to_owned()),
+        "huge-length" => (
+            format!("{head}content-length: 9223372036854775807\r\n\r\n"),
+            "[".to_owned(),
+        ),
+        "no-length" => (format!("{head}connection: close\r\n\r\n"), "[\"a\",".to_owned()),
+        "event-flood" => (chunked.to_owned(), format!("{:x}\r\n{event}\r\n", event.len())),
+        _ => return None,
+    };
+    let begun = host.write_all(begin.as_bytes());
+    Some(begun.and_then(|()| endless(host, piece.as_bytes())))
+}
+
+/// A stream whose frames are too much.
+fn explode_as_frames(host: &mut UnixStream, bomb: &str, upgrades: bool) -> Option<io::Result<()>> {
+    let status = if upgrades {
+        "101 Switching Protocols"
+    } else {
+        "200 OK"
+    };
+    let switched = format!("HTTP/1.1 {status}\r\nconnection: upgrade\r\nupgrade: stdio_mux_v1\r\n\r\n");
+    let (begin, piece) = match bomb {
+        "long-frame" => (vec![2, 0xff, 0xff, 0xff, 0xff], b"x".to_vec()),
+        "unknown-channel" => (Vec::new(), vec![9, 0, 0, 0, 1, 0]),
         "control-arrays" => {
-            host.write_all(switched.as_bytes())?;
             let json = format!(
                 "{{\"error\":{{\"failure\":{{\"message\":\"m\",\"causes\":[\"\"{}]}},\"exit_code\":1}}}}",
                 ",\"\"".repeat(300_000)
             );
             let length = u32::try_from(json.len()).unwrap_or(0).to_be_bytes();
-            endless(host, &[&[4][..], &length, json.as_bytes()].concat())
+            (Vec::new(), [&[4][..], &length, json.as_bytes()].concat())
         }
-        "stderr-flood" => {
-            host.write_all(switched.as_bytes())?;
-            endless(host, &[&[3, 0, 0, 4, 0][..], &[b'e'; 1024]].concat())
-        }
-        "stdout-flood" => {
-            host.write_all(switched.as_bytes())?;
-            endless(
-                host,
-                &[&[2, 0, 0, 4, 0][..], b"M\0a\0".repeat(256).as_slice()].concat(),
-            )
-        }
-        "slow" => loop {
-            host.write_all(b"H")?;
-            thread::sleep(Duration::from_millis(100));
-        },
-        "hang-up" => Ok(()),
-        "no-http" => endless(host, b"\0\xff"),
-        // It says nothing, until the host leaves.
-        _ => io::copy(host, &mut io::sink()).map(drop),
-    }
+        "stderr-flood" => (Vec::new(), [&[3, 0, 0, 4, 0][..], &[b'e'; 1024]].concat()),
+        "stdout-flood" => (
+            Vec::new(),
+            [&[2, 0, 0, 4, 0][..], b"M\0a\0".repeat(256).as_slice()].concat(),
+        ),
+        _ => return None,
+    };
+    let begun = host
+        .write_all(switched.as_bytes())
+        .and_then(|()| host.write_all(&begin));
+    Some(begun.and_then(|()| endless(host, &piece)))
 }

@@ -89,100 +89,103 @@ fn tried(world: &World, name: &str, words: &str, act: &dyn Fn(), undo: &dyn Fn()
     refused("root-helper", &format!("shadow.{name}"));
 }
 
+/// What may come later: how it is called, how it comes, and what the helper says of it. `ULA` is the gateway of the network.
+const LATER: [(&str, &str, &str); 20] = [
+    (
+        "vpn-route",
+        "ip route add 172.16.0.0/12 dev vpn",
+        "172.16.0.0/12, which this host reaches by a route",
+    ),
+    (
+        "private-route",
+        "ip route add 172.0.0.0/8 dev vpn metric 9",
+        "172.0.0.0/8",
+    ),
+    (
+        "specific-route",
+        "ip route add 172.16.0.77 dev vpn",
+        "172.16.0.77",
+    ),
+    (
+        "half-route",
+        "ip route add 172.16.0.128/25 dev vpn",
+        "172.16.0.128/25",
+    ),
+    ("gateway-route", "ip route add 172.16.0.1 dev vpn", "172.16.0.1"),
+    ("split-default", "ip route add 128.0.0.0/1 dev vpn", "128.0.0.0/1"),
+    (
+        "table-route",
+        "ip route add 172.16.0.0/16 dev vpn table 1234",
+        "172.16.0.0/16",
+    ),
+    (
+        "unreachable-route",
+        "ip route add unreachable 172.16.0.0/14 metric 4096",
+        "172.16.0.0/14",
+    ),
+    (
+        "own-address",
+        "ip addr add 172.16.0.200/32 dev vpn",
+        "172.16.0.200",
+    ),
+    (
+        "neighbour-network",
+        "ip addr add 172.16.0.129/26 dev vpn",
+        "172.16.0",
+    ),
+    (
+        "peer",
+        "ip addr add 192.0.2.1 peer 172.16.0.9 dev vpn noprefixroute",
+        "172.16.0.9",
+    ),
+    (
+        "default-gateway",
+        "ip route add default via 172.16.0.254 dev vpn onlink",
+        "is a gateway",
+    ),
+    (
+        "table-gateway",
+        "ip route add default via 172.16.0.254 dev vpn onlink table 77",
+        "is a gateway",
+    ),
+    (
+        "one-of-two-gateways",
+        "ip route add 198.51.100.0/24 nexthop via 192.0.2.9 dev vpn onlink nexthop via 172.16.0.3 dev vpn onlink",
+        "is a gateway",
+    ),
+    (
+        "rule",
+        "ip rule add to 172.16.0.0/20 lookup 1234",
+        "is in a routing rule",
+    ),
+    ("v6-route", "ip -6 route add fd00::/8 dev vpn", "fd00::/8"),
+    (
+        "v6-unique-local-route",
+        "ip -6 route add fc00::/7 dev vpn",
+        "fc00::/7",
+    ),
+    (
+        "v6-specific-route",
+        "ip -6 route add ULA/128 dev vpn table 99",
+        "reaches by a route",
+    ),
+    (
+        "v6-address",
+        "ip addr add ULA/128 dev vpn nodad",
+        "reaches by a route",
+    ),
+    (
+        "v6-rule",
+        "ip -6 rule add to ULA/64 lookup 1234",
+        "is in a routing rule",
+    ),
+];
+
 pub(crate) fn what_comes_later_is_not_shadowed() {
     let world = World::lonely();
     let ula = network().ula.gateway();
     let v6 = |what: &str| what.replace("ULA", &ula.to_string());
-    for (name, act, words) in [
-        (
-            "vpn-route",
-            "ip route add 172.16.0.0/12 dev vpn",
-            "172.16.0.0/12, which this host reaches by a route",
-        ),
-        (
-            "private-route",
-            "ip route add 172.0.0.0/8 dev vpn metric 9",
-            "172.0.0.0/8",
-        ),
-        (
-            "specific-route",
-            "ip route add 172.16.0.77 dev vpn",
-            "172.16.0.77",
-        ),
-        (
-            "half-route",
-            "ip route add 172.16.0.128/25 dev vpn",
-            "172.16.0.128/25",
-        ),
-        ("gateway-route", "ip route add 172.16.0.1 dev vpn", "172.16.0.1"),
-        ("split-default", "ip route add 128.0.0.0/1 dev vpn", "128.0.0.0/1"),
-        (
-            "table-route",
-            "ip route add 172.16.0.0/16 dev vpn table 1234",
-            "172.16.0.0/16",
-        ),
-        (
-            "unreachable-route",
-            "ip route add unreachable 172.16.0.0/14 metric 4096",
-            "172.16.0.0/14",
-        ),
-        (
-            "own-address",
-            "ip addr add 172.16.0.200/32 dev vpn",
-            "172.16.0.200",
-        ),
-        (
-            "neighbour-network",
-            "ip addr add 172.16.0.129/26 dev vpn",
-            "172.16.0",
-        ),
-        (
-            "peer",
-            "ip addr add 192.0.2.1 peer 172.16.0.9 dev vpn noprefixroute",
-            "172.16.0.9",
-        ),
-        (
-            "default-gateway",
-            "ip route add default via 172.16.0.254 dev vpn onlink",
-            "is a gateway",
-        ),
-        (
-            "table-gateway",
-            "ip route add default via 172.16.0.254 dev vpn onlink table 77",
-            "is a gateway",
-        ),
-        (
-            "one-of-two-gateways",
-            "ip route add 198.51.100.0/24 nexthop via 192.0.2.9 dev vpn onlink nexthop via 172.16.0.3 dev vpn onlink",
-            "is a gateway",
-        ),
-        (
-            "rule",
-            "ip rule add to 172.16.0.0/20 lookup 1234",
-            "is in a routing rule",
-        ),
-        ("v6-route", "ip -6 route add fd00::/8 dev vpn", "fd00::/8"),
-        (
-            "v6-unique-local-route",
-            "ip -6 route add fc00::/7 dev vpn",
-            "fc00::/7",
-        ),
-        (
-            "v6-specific-route",
-            "ip -6 route add ULA/128 dev vpn table 99",
-            "reaches by a route",
-        ),
-        (
-            "v6-address",
-            "ip addr add ULA/128 dev vpn nodad",
-            "reaches by a route",
-        ),
-        (
-            "v6-rule",
-            "ip -6 rule add to ULA/64 lookup 1234",
-            "is in a routing rule",
-        ),
-    ] {
+    for (name, act, words) in LATER {
         let act = v6(act);
         let link = "ip link add vpn type veth peer name far; sysctl -qw net.ipv6.conf.vpn.accept_dad=0; ip link set vpn up; ip link set far up";
         let undo = match act.contains("rule add") {
