@@ -13,11 +13,11 @@ use banger_image::ImageStore;
 use banger_kernel::KernelStore;
 use banger_model::network::NetworkChoice;
 use banger_model::{Describe, chain};
+use banger_settings::Config;
 use banger_vmm::firecracker::Firecracker;
 use banger_vmm::probe::{self, Kvm};
 use banger_vmm::qemu::Qemu;
 
-use crate::config::Config;
 use crate::vm::Vms;
 
 /// Free space below which images and disks soon do not fit.

@@ -5,9 +5,7 @@
 
 mod access;
 mod backends;
-mod catalogs;
 mod clock;
-mod config;
 mod doctor;
 mod http;
 mod inherited;
@@ -15,10 +13,10 @@ mod log;
 mod orphans;
 mod place;
 mod pulls;
-mod repository;
 mod serve;
 mod ssh;
 mod stores;
+mod trust;
 mod vm;
 
 use std::io::Write;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use banger_api::{ErrorBody, Paths, PathsError, Version};
 use banger_hostnet::Network;
 use banger_model::{Describe, ErrorCode, body, chain};
+use banger_settings::Config;
 use banger_state::Database;
 use banger_worker::{Stores, Workers};
 use rustix::fs::Mode;
@@ -20,7 +21,6 @@ use tracing_subscriber::prelude::*;
 
 use crate::backends::Backends;
 use crate::clock;
-use crate::config::Config;
 use crate::http::{self, App, OwnersOnly, Streams};
 use crate::inherited::take_descriptors;
 use crate::place::{self, Lock};

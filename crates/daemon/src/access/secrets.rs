@@ -6,7 +6,7 @@ use banger_model::{Describe, Described, ErrorCode, body};
 use bytes::Bytes;
 
 use super::of_guest;
-use crate::repository::trust;
+use crate::trust;
 use crate::vm::{self, Carried, Vms};
 
 /// A secret that a VM does not get.

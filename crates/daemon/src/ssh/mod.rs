@@ -14,7 +14,7 @@ use banger_api::Paths;
 use banger_hostsys::random;
 use banger_model::VmName;
 use ssh_key::private::{Ed25519Keypair, KeypairData};
-use ssh_key::{LineEnding, PrivateKey, PublicKey};
+use ssh_key::{LineEnding, PrivateKey};
 use tempfile::NamedTempFile;
 
 pub(crate) use error::Error;
@@ -96,12 +96,6 @@ impl Keys {
         let dir = self.paths.ssh_dir();
         fs::create_dir_all(&dir).map_err(|source| file("make", &dir, source))
     }
-}
-
-/// The key of such a line as OpenSSH keeps in `.pub` files, if it is one of our kind.
-pub(crate) fn public_key(line: &str) -> Option<[u8; 32]> {
-    let key = PublicKey::from_openssh(line.trim()).ok()?;
-    key.key_data().ed25519().map(|key| key.0)
 }
 
 fn load_or_make(path: &Path, comment: &str) -> Result<PrivateKey, Error> {

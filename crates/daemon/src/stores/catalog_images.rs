@@ -7,9 +7,9 @@ use banger_catalog as catalog;
 use banger_image::ImageRecord;
 use banger_model::body;
 use banger_request::blocking;
+use banger_settings::catalogs;
 
 use super::catalogs::{Error, fetcher};
-use crate::catalogs;
 use crate::vm::{Context, Vms};
 
 /// The images that catalogs offer.

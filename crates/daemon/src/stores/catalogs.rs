@@ -12,12 +12,12 @@ use banger_fetch::Fetcher;
 use banger_kernel::KernelRecord;
 use banger_model::{CatalogName, Describe, Described, ErrorCode, body};
 use banger_request::{Reporter, blocking};
+use banger_settings::catalogs::Configured;
+use banger_settings::{CatalogEntry, Config, catalogs};
 use banger_worker::{Job, PulledKernel, Stores};
 use tokio_util::sync::CancellationToken;
 
 use super::{catalog_images, kernels as local};
-use crate::catalogs::{self, Configured};
-use crate::config::{CatalogEntry, Config};
 use crate::vm::{Context, Vms};
 
 /// Every catalog that is configured.

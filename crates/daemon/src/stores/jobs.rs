@@ -8,6 +8,7 @@ use banger_catalog as catalog;
 use banger_image::{ImageRecord, ImportOptions, ImportSource, Pulled, flatten};
 use banger_model::{ImageName, KernelName, body};
 use banger_request::Reporter;
+use banger_settings::Config;
 use banger_worker::{Answer, Job, PulledImage, PulledKernel, Stores};
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
@@ -15,7 +16,6 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{catalogs, exports, kernels, pull};
-use crate::config::Config;
 
 /// Does a job.
 pub(crate) fn perform(

@@ -10,13 +10,12 @@ use banger_image::{Pull, PullOptions, Pulled};
 use banger_model::{CatalogName, Describe, Described, ErrorCode, ImageName, body};
 use banger_oci::{Login, Platform, PullSource, RegistryOptions};
 use banger_request::Reporter;
+use banger_settings::{Config, catalogs};
 use banger_worker::{Job, PulledImage, Stores};
 use tokio_util::sync::CancellationToken;
 
 use super::catalogs::{Error, fetcher};
 use super::images::{sweep, viewed};
-use crate::catalogs;
-use crate::config::Config;
 use crate::vm::Vms;
 
 /// Pulls an image. Two pulls to one name are one.

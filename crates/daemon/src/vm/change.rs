@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use banger_api::VmSet;
 use banger_model::network::Allow;
 use banger_model::{Phase, VmSpec};
+use banger_settings::Config;
 
 use super::Error;
-use crate::config::Config;
 
 /// The specification after `set`. Sizes, VMM and kernel take a VM that is at rest; disks only grow.
 pub(crate) fn changed(spec: &VmSpec, phase: Phase, set: &VmSet, config: &Config) -> Result<VmSpec, Error> {

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::change::rules;
 use super::row::{ImageRef, VmRow};
 use super::{Context, Error, Handle, State, Vms};
-use crate::repository::trust;
+use crate::trust;
 
 /// How many generated names are tried before giving up.
 const NAME_ATTEMPTS: u32 = 64;

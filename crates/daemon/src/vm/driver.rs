@@ -17,6 +17,7 @@ use banger_forward::{Route, Running};
 use banger_guest_api::{InitKind, InitState};
 use banger_model::network::NetMode;
 use banger_model::{Event, Intent, Phase, VmName, VmSpec, body, chain};
+use banger_settings::Config;
 use banger_vmm::{Ended, Machine};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -29,7 +30,6 @@ use super::disks::Files;
 use super::row::VmRow;
 use super::state::{Live, State};
 use super::{Context, Error, guest_events, machine_dir, space};
-use crate::config::Config;
 
 /// The task of one VM.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use banger_forward as forward;
 use banger_model::network::InvalidAllow;
 use banger_model::{ByteSize, Denied, Describe, ErrorCode, InvalidSpec, Phase, Stage, VmName, shell_word};
 
-use crate::{backends, config};
+use crate::backends;
 
 /// A failure about one VM.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub(crate) enum Error {
     NoFreeName,
     /// What a repository asks for is not applied.
     #[error(transparent)]
-    Repository(Box<crate::repository::trust::Error>),
+    Repository(Box<crate::trust::Error>),
     /// It would have more memory than the host.
     #[error("VM `{name}` cannot have {wanted} of memory: this host has {host}")]
     TooLarge {
@@ -105,7 +105,7 @@ pub(crate) enum Error {
     },
     /// The configuration is wrong.
     #[error(transparent)]
-    Config(#[from] config::Error),
+    Config(#[from] banger_settings::Error),
     /// An image, or their store.
     #[error("prepare {what}")]
     Store {

@@ -46,6 +46,7 @@ use banger_model::network::Policy;
 use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor, body, chain};
 use banger_netplan::Rules;
 use banger_request::Reporter;
+use banger_settings::Config;
 use banger_state::Database;
 use banger_worker::Workers;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -65,7 +66,6 @@ pub(crate) use self::workspaces::scratch;
 use self::driver::{Command, Driver, Ordered, Reply};
 use self::hold::Holds;
 use crate::backends::Backends;
-use crate::config::{self, Config};
 use crate::pulls::Pulls;
 use crate::ssh::Keys;
 
@@ -102,7 +102,7 @@ pub(crate) struct Context {
 
 impl Context {
     /// What the user has configured now: a change counts from the next request on.
-    pub(crate) fn config(&self) -> Result<Config, config::Error> {
+    pub(crate) fn config(&self) -> Result<Config, banger_settings::Error> {
         Config::load(&self.paths)
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use banger_hostnet::{Records, Resolver, Settings, Unkept};
 use banger_model::VmId;
 use banger_model::network::{Allow, Slot};
+use banger_settings::Config;
 use banger_state::Database;
 
 use super::Context;
-use crate::config::Config;
 
 /// What the configuration says of the network.
 pub(super) fn settings(config: &Config) -> Settings {

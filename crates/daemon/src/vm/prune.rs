@@ -8,14 +8,13 @@ use banger_model::{Describe, ErrorCode, shell_word};
 use banger_workspace as workspace;
 
 use super::{Vms, space_used};
-use crate::config;
 
 /// Why nothing was pruned.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PruneError {
     /// Without the configuration it is not known which image or kernel is the default one.
     #[error(transparent)]
-    Config(#[from] config::Error),
+    Config(#[from] banger_settings::Error),
     /// The store of images refused.
     #[error(transparent)]
     Images(#[from] banger_image::Error),

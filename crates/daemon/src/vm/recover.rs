@@ -11,6 +11,7 @@ use banger_guest_api::InitState;
 use banger_hostnet::Way;
 use banger_model::network::Slot;
 use banger_model::{ByteSize, Event, Finish, Intent, Left, Phase, VmId, VmName, VmSpec, chain, finish};
+use banger_settings::Config;
 use banger_state::Database;
 use banger_vmm::{Machine, MachineRecord};
 use banger_workspace::Records;
@@ -23,7 +24,6 @@ use super::row::{MachineRow, VmRow};
 use super::state::Facts;
 use super::teardown::remove_traces;
 use super::{Context, Files, Handle, Live, Start, State, Vms, machine_dir};
-use crate::config::Config;
 use crate::orphans;
 
 /// The runtime directory of a daemon: where it should be, or where an earlier one had it, as long as machines of this state have

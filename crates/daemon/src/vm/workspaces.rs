@@ -8,7 +8,7 @@ use banger_request::Reporter;
 use banger_workspace::{self as workspace, Place, Record, Records, Target};
 
 use super::{Context, Error, Handle, Vms};
-use crate::repository::trust;
+use crate::trust;
 
 impl Vms {
     /// The place of a VM's workspaces. The VM has to run.

@@ -14,13 +14,13 @@ use banger_identity::{self as identity, git_identity};
 use banger_image::Layer;
 use banger_kernel::{KernelRecord, initrd};
 use banger_model::{Stage, chain};
+use banger_settings::Config;
 use banger_vmm::{Backend, Card, Disk, KernelFiles, LaunchSpec, Machine};
 use tokio::task::JoinHandle;
 
 use super::{Booted, Start, console_tail};
 use crate::backends::Choice;
-use crate::config::Config;
-use crate::repository::trust;
+use crate::trust;
 use crate::vm::guest_config::{self, boot_args};
 use crate::vm::row::VmRow;
 use crate::vm::state::{Facts, Place};

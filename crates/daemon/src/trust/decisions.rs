@@ -7,8 +7,8 @@ use banger_api::{ErrorBody, TrustGrant, TrustRecord, TrustRevoke, Wishes, Wishes
 use banger_git::{Error, Repository};
 use banger_model::Described;
 use banger_request::blocking;
+use banger_settings::repository;
 
-use super::trust;
 use crate::vm::Vms;
 
 /// The top of the repository around a path, if there is one.
@@ -27,11 +27,11 @@ impl Vms {
         blocking("reading a repository's wishes", move || {
             let config = context.config().described()?;
             let mut wishes = match top_of(&query.path)? {
-                Some(top) => super::wishes(&top, &config.ceilings()).described()?,
+                Some(top) => repository::wishes(&top, &config.ceilings()).described()?,
                 None => Wishes::default(),
             };
             if let (Some(root), Some(digest)) = (&wishes.root, &wishes.digest) {
-                wishes.trusted = trust::is_trusted(&context.database, root, digest).described()?;
+                wishes.trusted = super::is_trusted(&context.database, root, digest).described()?;
             }
             wishes.default_net = config.default_net;
             Ok::<_, ErrorBody>(wishes)
@@ -42,7 +42,7 @@ impl Vms {
     /// All configurations of repositories that are trusted.
     pub(crate) async fn trusted(&self) -> Result<Vec<TrustRecord>, ErrorBody> {
         let context = Arc::clone(self.context());
-        blocking("reading what is trusted", move || trust::list(&context.database)).await
+        blocking("reading what is trusted", move || super::list(&context.database)).await
     }
 
     /// Trusts the configuration of a repository.
@@ -51,7 +51,7 @@ impl Vms {
         blocking("trusting a repository", move || {
             let ceilings = context.config().described()?.ceilings();
             let top = top_of(&grant.path)?.unwrap_or(grant.path);
-            trust::grant(&context.database, &ceilings, &top, grant.digest.as_deref()).described()
+            super::grant(&context.database, &ceilings, &top, grant.digest.as_deref()).described()
         })
         .await
     }
@@ -63,7 +63,7 @@ impl Vms {
             // A repository that is gone is named by the path it had.
             let top = |path: PathBuf| Repository::around(&path).map_or(path, |found| found.root);
             let path = revoke.path.map(top);
-            trust::revoke(&context.database, path.as_deref())
+            super::revoke(&context.database, path.as_deref())
         })
         .await
     }

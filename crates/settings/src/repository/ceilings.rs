@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// The most that a repository gets, trusted or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ceilings {
+pub struct Ceilings {
     vcpus: u32,
     memory: ByteSize,
     disk_size: ByteSize,
@@ -15,7 +15,7 @@ pub(crate) struct Ceilings {
 /// `[repository]` of `config.toml`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Set {
+pub struct Set {
     max_vcpus: Option<u32>,
     max_memory: Option<ByteSize>,
     max_disk_size: Option<ByteSize>,
@@ -24,7 +24,7 @@ pub(crate) struct Set {
 impl Ceilings {
     /// Those of a host: half its CPUs, one to eight; a quarter of its memory, at most 8 GiB; 64 GiB of disk. Never less than
     /// what a VM gets that asks for nothing.
-    pub(crate) fn of(set: Set, host: HostSize, usual: VmDefaults) -> Self {
+    pub fn of(set: Set, host: HostSize, usual: VmDefaults) -> Self {
         let quarter = ByteSize::mib(host.memory.as_mib() / 4).min(ByteSize::gib(8));
         Self {
             vcpus: set

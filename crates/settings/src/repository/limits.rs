@@ -6,7 +6,8 @@ use banger_api::{WishedImage, Wishes};
 use banger_model::network::{Allow, is_refused};
 use banger_oci::PullSource;
 
-use super::{Error, Stated};
+use super::error::Error;
+use super::stated::Stated;
 
 /// The wishes of the file `name` at `path`, if a repository may have them.
 pub(super) fn within(path: &Path, name: &str, stated: Stated) -> Result<Wishes, Error> {

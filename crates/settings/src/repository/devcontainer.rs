@@ -7,7 +7,8 @@ use banger_api::Wishes;
 use banger_model::{ByteSize, Publish};
 use serde_json::{Map, Value};
 
-use super::{Error, Stated};
+use super::error::Error;
+use super::stated::Stated;
 
 /// Keys that a user would miss, and what to do instead.
 const UNSUPPORTED: [(&str, &str); 11] = [

@@ -4,20 +4,21 @@
 //! A VM that was shaped by a repository remembers by which configuration. Its user's files go into it as long as that is
 //! trusted: who takes the trust back keeps both apart from the next start on.
 
+mod decisions;
+
 use std::path::{Path, PathBuf};
 
 use banger_api::{RepositoryConfig, TrustRecord, TrustState, VmCreate};
 use banger_model::{Describe, ErrorCode, ShapedBy, VmSpec, shell_word};
+use banger_settings::repository::{self, Ceilings};
 use banger_state::{Database, TrustRow};
-
-use super::Ceilings;
 
 /// What a repository asks for cannot be applied, or its trust not be changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// It does not say a thing that can be understood or granted.
     #[error(transparent)]
-    Repository(#[from] super::Error),
+    Repository(#[from] repository::Error),
     /// There is no such directory.
     #[error("find the repository {}", .path.display())]
     Find {
@@ -65,7 +66,7 @@ pub(crate) fn grant(
     seen: Option<&str>,
 ) -> Result<TrustRecord, Error> {
     let path = place(root)?;
-    let wishes = super::wishes(Path::new(&path), ceilings)?;
+    let wishes = repository::wishes(Path::new(&path), ceilings)?;
     let digest = wishes.digest.ok_or_else(|| Error::Nothing(root.to_owned()))?;
     if seen.is_some_and(|seen| seen != digest) {
         return Err(Error::Changed(root.to_owned()));
@@ -99,7 +100,7 @@ pub(crate) fn revoke(database: &Database, path: Option<&Path>) -> Result<Vec<Tru
 }
 
 fn viewed(row: TrustRow) -> TrustRecord {
-    let state = match super::digest(Path::new(&row.path)) {
+    let state = match repository::digest(Path::new(&row.path)) {
         Ok(Some(digest)) if digest == row.digest => TrustState::Current,
         Ok(Some(_)) | Err(_) if Path::new(&row.path).exists() => TrustState::Changed,
         _ => TrustState::Gone,
@@ -127,7 +128,7 @@ pub(crate) fn apply(
     request: &mut VmCreate,
 ) -> Result<ShapedBy, Error> {
     let path = place(&asked.path)?;
-    let wishes = super::wishes(Path::new(&path), ceilings)?;
+    let wishes = repository::wishes(Path::new(&path), ceilings)?;
     let digest = wishes
         .digest
         .clone()

@@ -8,7 +8,7 @@ use banger_model::network::NetMode;
 use banger_model::{ByteSize, KernelName, Publish};
 use serde::Deserialize;
 
-use super::Stated;
+use super::stated::Stated;
 
 /// The file. Every key may be absent; a key that does not exist is an error.
 #[derive(Debug, Default, Deserialize)]

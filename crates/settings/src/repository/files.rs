@@ -8,7 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use banger_hostfs::{Dir, Kind};
 use sha2::{Digest, Sha256};
 
-use super::{CONTAINER, Error, OWN, TOOLS};
+use super::error::Error;
+use super::names::{CONTAINER, OWN, TOOLS};
 
 /// Longer than any such file.
 const MOST: u64 = 1 << 20;

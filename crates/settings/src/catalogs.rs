@@ -15,9 +15,11 @@ use crate::config::{self, CatalogEntry, Config};
 
 /// A catalog, and where it is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Configured {
-    pub(crate) entry: CatalogEntry,
-    pub(crate) in_config: bool,
+pub struct Configured {
+    /// It.
+    pub entry: CatalogEntry,
+    /// Whether it is configured in `config.toml`.
+    pub in_config: bool,
 }
 
 /// `catalogs.toml`.
@@ -30,22 +32,27 @@ struct Added {
 
 /// Catalogs could not be read or changed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// `config.toml` cannot be used.
     #[error(transparent)]
     Config(#[from] config::Error),
     /// A file.
     #[error("{what} {}", .path.display())]
     File {
+        /// What was done.
         what: &'static str,
+        /// Which.
         path: PathBuf,
+        /// Why.
         #[source]
         source: std::io::Error,
     },
     /// `catalogs.toml` is not as it was written.
     #[error("understand the catalogs {}", .path.display())]
     Parse {
+        /// Which.
         path: PathBuf,
+        /// Why.
         #[source]
         source: Box<toml::de::Error>,
     },
@@ -54,23 +61,38 @@ pub(crate) enum Error {
     Exists(CatalogName),
     /// Nothing has this name.
     #[error("there is no catalog `{name}`")]
-    NotFound { name: CatalogName, present: Vec<String> },
+    NotFound {
+        /// Its name.
+        name: CatalogName,
+        /// Those there are.
+        present: Vec<String>,
+    },
     /// Its user's file names it.
     #[error("catalog `{name}` stands in {}, which only you change", .path.display())]
-    InConfig { name: CatalogName, path: PathBuf },
+    InConfig {
+        /// Its name.
+        name: CatalogName,
+        /// Which.
+        path: PathBuf,
+    },
     /// What was seen of a catalog cannot be forgotten.
     #[error(transparent)]
     Forget(#[from] banger_catalog::Error),
     /// Two with one name.
     #[error("catalog `{name}` is configured twice, with {} as the last place", .path.display())]
-    Twice { name: CatalogName, path: PathBuf },
+    Twice {
+        /// Its name.
+        name: CatalogName,
+        /// Which.
+        path: PathBuf,
+    },
 }
 
 /// Requests that change the file come one after the other.
 static CHANGING: Mutex<()> = Mutex::new(());
 
 /// Every catalog.
-pub(crate) fn list(paths: &Paths) -> Result<Vec<Configured>, Error> {
+pub fn list(paths: &Paths) -> Result<Vec<Configured>, Error> {
     let config = Config::load(paths)?.catalog.into_iter();
     let added = read(&paths.catalogs_file())?.catalog.into_iter();
     let from = |in_config| move |entry| Configured { entry, in_config };
@@ -92,7 +114,7 @@ pub(crate) fn list(paths: &Paths) -> Result<Vec<Configured>, Error> {
 }
 
 /// The catalogs to look in: all, or the one of this name.
-pub(crate) fn chosen(paths: &Paths, name: Option<&CatalogName>) -> Result<Vec<Catalog>, Error> {
+pub fn chosen(paths: &Paths, name: Option<&CatalogName>) -> Result<Vec<Catalog>, Error> {
     let all = list(paths)?;
     let present = || all.iter().map(|one| one.entry.name.to_string()).collect();
     let wanted: Vec<_> = all
@@ -110,7 +132,7 @@ pub(crate) fn chosen(paths: &Paths, name: Option<&CatalogName>) -> Result<Vec<Ca
 }
 
 /// Adds a catalog.
-pub(crate) fn add(paths: &Paths, entry: CatalogEntry) -> Result<Configured, Error> {
+pub fn add(paths: &Paths, entry: CatalogEntry) -> Result<Configured, Error> {
     let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     if list(paths)?.iter().any(|one| one.entry.name == entry.name) {
         return Err(Error::Exists(entry.name));
@@ -126,7 +148,7 @@ pub(crate) fn add(paths: &Paths, entry: CatalogEntry) -> Result<Configured, Erro
 }
 
 /// Removes a catalog. Kernels that were pulled from it stay.
-pub(crate) fn remove(paths: &Paths, name: &CatalogName) -> Result<(), Error> {
+pub fn remove(paths: &Paths, name: &CatalogName) -> Result<(), Error> {
     let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     // Not by way of `list`: a name that is there twice is mended by removing one.
     let path = paths.catalogs_file();
@@ -155,7 +177,8 @@ pub(crate) fn remove(paths: &Paths, name: &CatalogName) -> Result<(), Error> {
 }
 
 impl CatalogEntry {
-    pub(crate) fn to_catalog(&self, paths: &Paths) -> Catalog {
+    /// The catalog, with what was seen of it kept here.
+    pub fn to_catalog(&self, paths: &Paths) -> Catalog {
         Catalog {
             name: self.name.to_string(),
             location: self.location.clone(),

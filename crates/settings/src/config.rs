@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use banger_api::Paths;
-use banger_catalog::{Location, PublicKey};
+use banger_catalog::Location;
 use banger_dns::Upstreams;
 use banger_identity::{self as identity, FileSync};
 use banger_model::network::{Allow, NetMode, NetworkChoice, Subnet};
@@ -17,9 +17,10 @@ use banger_model::{
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use ssh_key::PublicKey;
 
 use crate::repository::{Ceilings, SetCeilings};
-use crate::ssh;
+use crate::suggestion::suggestion;
 
 /// Where a resolver without privileges may listen; 5353 is multicast DNS.
 const DNS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5354);
@@ -27,55 +28,55 @@ const DNS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 
 /// `config.toml`. Every key may be absent; a key that does not exist is an error.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Config {
+pub struct Config {
     /// Which VMM runs VMs that do not name one.
-    pub(crate) vmm: VmmChoice,
+    pub vmm: VmmChoice,
     /// The image of VMs that do not name one.
-    pub(crate) default_image: Option<ImageName>,
+    pub default_image: Option<ImageName>,
     /// The kernel of VMs whose image names none.
-    pub(crate) default_kernel: Option<KernelName>,
+    pub default_kernel: Option<KernelName>,
     /// Sizes of VMs that do not name them.
-    pub(crate) vm_defaults: Sizes,
+    pub vm_defaults: Sizes,
     /// Whether VMs have a network.
-    pub(crate) network: NetworkChoice,
+    pub network: NetworkChoice,
     /// The addresses of VMs; moved out of the way of what the host uses.
-    pub(crate) subnet: Option<Subnet>,
+    pub subnet: Option<Subnet>,
     /// How many TAPs wait for VMs.
-    pub(crate) tap_pool_size: u8,
+    pub tap_pool_size: u8,
     /// What VMs reach that do not say it.
-    pub(crate) default_net: NetMode,
+    pub default_net: NetMode,
     /// Who is asked for names that are not VMs': addresses, with a port if it is another than 53. The host's own when empty.
     #[serde(deserialize_with = "upstreams")]
-    pub(crate) default_dns: Vec<SocketAddr>,
+    pub default_dns: Vec<SocketAddr>,
     /// Where this host's own programs may ask for names, beside the gateway: a loopback address and a port, or `off`.
     #[serde(deserialize_with = "loopback")]
-    pub(crate) dns_listen: Option<SocketAddr>,
+    pub dns_listen: Option<SocketAddr>,
     /// Rules by name, which `--allow @NAME` stands for.
-    pub(crate) allow: BTreeMap<String, Vec<Allow>>,
+    pub allow: BTreeMap<String, Vec<Allow>>,
     /// Whether work in workspaces is brought back before its VM stops or goes.
-    pub(crate) auto_export: bool,
+    pub auto_export: bool,
     /// Whether git in guests makes its user's commits.
-    pub(crate) git_identity: bool,
+    pub git_identity: bool,
     /// Files of the host's that go into guests.
-    pub(crate) file_sync: Vec<FileSync>,
+    pub file_sync: Vec<FileSync>,
     /// Whether logins of coding agents go without being named.
-    pub(crate) file_sync_defaults: bool,
+    pub file_sync_defaults: bool,
     /// Whose the file is; nobody's without one.
     #[serde(skip)]
-    pub(crate) owner: Option<u32>,
+    pub owner: Option<u32>,
     /// Whom VMs let in by SSH beside the one who has banger's own key: public keys, each a line of OpenSSH's.
     #[serde(deserialize_with = "public_keys")]
-    pub(crate) ssh_keys: Vec<[u8; 32]>,
+    pub ssh_keys: Vec<[u8; 32]>,
     /// How much a pulled image may be.
-    pub(crate) pull: Limits,
+    pub pull: Limits,
     /// How registries are asked, by `HOST[:PORT]`.
-    pub(crate) registry: BTreeMap<String, Registry>,
+    pub registry: BTreeMap<String, Registry>,
     /// Catalogs of kernels.
-    pub(crate) catalog: Vec<CatalogEntry>,
+    pub catalog: Vec<CatalogEntry>,
     /// How long and how often to try to fetch.
-    pub(crate) fetch: FetchLimits,
+    pub fetch: FetchLimits,
     /// How much of this host a repository may ask for.
-    pub(crate) repository: SetCeilings,
+    pub repository: SetCeilings,
 }
 
 impl Default for Config {
@@ -110,15 +111,15 @@ impl Default for Config {
 /// `[pull]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// The most bytes that an image may unpack to.
-    pub(crate) max_size: ByteSize,
+    pub max_size: ByteSize,
     /// The most entries that an image may have.
-    pub(crate) max_entries: u64,
+    pub max_entries: u64,
     /// The most bytes that each byte of an archive may unpack to, beyond some gigabytes.
-    pub(crate) max_ratio: u64,
+    pub max_ratio: u64,
     /// The largest window or dictionary that unpacking may need.
-    pub(crate) max_window: ByteSize,
+    pub max_window: ByteSize,
 }
 
 impl Default for Limits {
@@ -135,31 +136,31 @@ impl Default for Limits {
 /// `[registry."HOST"]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Registry {
+pub struct Registry {
     /// Registries to ask first: `HOST[:PORT]`, or with `http://` in front.
-    pub(crate) mirrors: Vec<String>,
+    pub mirrors: Vec<String>,
     /// Trust any certificate, and take plain HTTP.
-    pub(crate) insecure: bool,
+    pub insecure: bool,
     /// A file of certificates to trust beside the host's.
-    pub(crate) ca_cert: Option<PathBuf>,
+    pub ca_cert: Option<PathBuf>,
 }
 
 /// A `[[catalog]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct CatalogEntry {
+pub struct CatalogEntry {
     /// What it is called here.
-    pub(crate) name: CatalogName,
+    pub name: CatalogName,
     /// Where it is.
-    pub(crate) location: Location,
+    pub location: Location,
     /// Who vouches for it.
-    pub(crate) key: PublicKey,
+    pub key: banger_catalog::PublicKey,
 }
 
 /// `[fetch]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct FetchLimits {
+pub struct FetchLimits {
     connect_seconds: Option<NonZeroU32>,
     stall_seconds: Option<NonZeroU32>,
     attempts: Option<NonZeroU32>,
@@ -168,7 +169,7 @@ pub(crate) struct FetchLimits {
 /// `[vm_defaults]`. What is absent follows the host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Sizes {
+pub struct Sizes {
     vcpus: Option<u32>,
     memory: Option<ByteSize>,
     disk_size: Option<ByteSize>,
@@ -176,18 +177,22 @@ pub(crate) struct Sizes {
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// The file exists but cannot be read.
     #[error("read the configuration {}", .path.display())]
     Read {
+        /// Which.
         path: PathBuf,
+        /// Why.
         #[source]
         source: std::io::Error,
     },
     /// The file is no TOML, or a value or key is wrong.
     #[error("understand the configuration {}", .path.display())]
     Parse {
+        /// Which.
         path: PathBuf,
+        /// Why.
         #[source]
         source: Box<toml::de::Error>,
     },
@@ -195,7 +200,7 @@ pub(crate) enum Error {
 
 impl Config {
     /// What of its user's a guest is to get.
-    pub(crate) fn identity(&self) -> identity::Wanted<'_> {
+    pub fn identity(&self) -> identity::Wanted<'_> {
         identity::Wanted {
             owner: self.owner,
             own: &self.file_sync,
@@ -204,7 +209,7 @@ impl Config {
     }
 
     /// Reads the configuration of `paths`; without a file, the default one.
-    pub(crate) fn load(paths: &Paths) -> Result<Self, Error> {
+    pub fn load(paths: &Paths) -> Result<Self, Error> {
         let path = paths.config_file();
         let read = || {
             let file = std::fs::File::open(&path)?;
@@ -229,13 +234,13 @@ impl Config {
     }
 
     /// How much of this host a repository may ask for.
-    pub(crate) fn ceilings(&self) -> Ceilings {
+    pub fn ceilings(&self) -> Ceilings {
         let host = banger_hostsys::host_size();
         Ceilings::of(self.repository, host, self.sizes(host))
     }
 
     /// Who is asked for names that are not VMs'.
-    pub(crate) fn upstreams(&self) -> Upstreams {
+    pub fn upstreams(&self) -> Upstreams {
         match self.default_dns.is_empty() {
             true => Upstreams::default(),
             false => Upstreams::These(self.default_dns.clone()),
@@ -243,7 +248,7 @@ impl Config {
     }
 
     /// The sizes of a VM that names none, on a host of this size.
-    pub(crate) fn sizes(&self, host: HostSize) -> VmDefaults {
+    pub fn sizes(&self, host: HostSize) -> VmDefaults {
         let derived = VmDefaults::for_host(host);
         let set = self.vm_defaults;
         VmDefaults {
@@ -269,8 +274,14 @@ fn public_keys<'de, D: Deserializer<'de>>(lines: D) -> Result<Vec<[u8; 32]>, D::
     let lines = Vec::<String>::deserialize(lines)?;
     let parsed = lines
         .iter()
-        .map(|line| ssh::public_key(line).ok_or_else(|| wrong(line)));
+        .map(|line| public_key(line).ok_or_else(|| wrong(line)));
     parsed.collect()
+}
+
+/// The key of a line such as OpenSSH keeps in `.pub` files, if it is one of our kind.
+fn public_key(line: &str) -> Option<[u8; 32]> {
+    let key = PublicKey::from_openssh(line.trim()).ok()?;
+    key.key_data().ed25519().map(|key| key.0)
 }
 
 fn loopback<'de, D: Deserializer<'de>>(text: D) -> Result<Option<SocketAddr>, D::Error> {
@@ -290,7 +301,7 @@ fn loopback<'de, D: Deserializer<'de>>(text: D) -> Result<Option<SocketAddr>, D:
 
 impl FetchLimits {
     /// The limits, with defaults for those that are not set.
-    pub(crate) fn limits(self) -> banger_fetch::Limits {
+    pub fn limits(self) -> banger_fetch::Limits {
         let seconds = |set: Option<NonZeroU32>, default| {
             set.map_or(default, |seconds| Duration::from_secs(seconds.get().into()))
         };
@@ -314,14 +325,6 @@ impl Describe for Error {
             Self::Parse { source, .. } => suggestion(source.message()).into_iter().collect(),
         }
     }
-}
-
-/// serde lists what it expected in place of an unknown key; the nearest of those is probably what was meant.
-pub(crate) fn suggestion(message: &str) -> Option<String> {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let unknown = message.starts_with("unknown field").then(|| quoted.next())??;
-    let near = banger_request::nearest(unknown, quoted)?;
-    Some(format!("did you mean `{near}`?"))
 }
 
 #[cfg(test)]
