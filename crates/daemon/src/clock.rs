@@ -5,10 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use banger_core::Vms;
 use banger_hostsys::clock::Jumps;
 use banger_model::chain;
-
-use crate::vm::Vms;
 
 /// How long an agent may take to answer that it was told.
 const ANSWER: Duration = Duration::from_secs(10);

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use banger_api::{Check, CheckStatus, DoctorReport, MachineProcess, Paths};
+use banger_core::Vms;
 use banger_hostnet::{Answers, Network, Seen};
 use banger_hostsys::programs;
 use banger_image::ImageStore;
@@ -17,8 +18,6 @@ use banger_settings::Config;
 use banger_vmm::firecracker::Firecracker;
 use banger_vmm::probe::{self, Kvm};
 use banger_vmm::qemu::Qemu;
-
-use crate::vm::Vms;
 
 /// Free space below which images and disks soon do not fit.
 const LITTLE_SPACE: u64 = 5 << 30;

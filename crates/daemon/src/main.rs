@@ -3,21 +3,13 @@
 //! It is started by `banger` when none runs. It may be killed at any instant: machines run on, and the next daemon
 //! adopts them.
 
-mod access;
-mod backends;
 mod clock;
 mod doctor;
 mod http;
 mod inherited;
 mod log;
-mod orphans;
 mod place;
-mod pulls;
 mod serve;
-mod ssh;
-mod stores;
-mod trust;
-mod vm;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -83,7 +75,7 @@ fn main() -> ExitCode {
         Some(Command::Doctor { json }) => examine(json),
         Some(Command::Helper { owner }) => print(&json(&banger_hostnet::report(owner))),
         Some(Command::Openapi) => print(&banger_api::openapi::document()),
-        Some(Command::ImageWorker) => banger_worker::serve(stores::perform),
+        Some(Command::ImageWorker) => banger_worker::serve(banger_stores::perform),
         Some(Command::ConsoleSink { dir }) => keep_console(&dir),
         Some(Command::NetHelper { dir }) => banger_hostnet::serve_own(&dir).map_err(|error| body(&error)),
         None => serve::run(args.background),

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use banger_api::{ErrorBody, Paths, PathsError, Version};
+use banger_backends::Backends;
+use banger_core::{Context, Pulls, Vms};
 use banger_hostnet::Network;
+use banger_keys::Keys;
 use banger_model::{Describe, ErrorCode, body, chain};
 use banger_settings::Config;
 use banger_state::Database;
@@ -19,15 +22,10 @@ use tokio::sync::watch;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
-use crate::backends::Backends;
 use crate::clock;
 use crate::http::{self, App, OwnersOnly, Streams};
 use crate::inherited::take_descriptors;
 use crate::place::{self, Lock};
-use crate::pulls::Pulls;
-use crate::ssh::Keys;
-use crate::stores;
-use crate::vm::{self, Context, Vms};
 
 /// The daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +98,7 @@ async fn serve(background: bool) -> Result<(), Error> {
     for dir in [&paths.data, &paths.cache] {
         make_private(dir)?;
     }
-    banger_workspace::clear(&crate::vm::scratch(&paths));
+    banger_workspace::clear(&banger_core::scratch(&paths));
     let build = Version::build_of(Path::new("/proc/self/exe"))
         .map_err(|source| Error::System("identify this build", source))?;
     if let Err(error) = Config::load(&paths) {
@@ -108,7 +106,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         tracing::warn!(error = %chain(&error), "the configuration cannot be used");
     }
     let database = Database::open(&paths.state.join("banger.db")).map_err(Error::Database)?;
-    paths.runtime = vm::runtime(&database, &paths).map_err(Error::Database)?;
+    paths.runtime = banger_core::runtime(&database, &paths).map_err(Error::Database)?;
     place::own_alone(&paths.runtime)?;
     lock.lead_to(&paths.runtime)?;
     let stores = Stores::open(paths.clone()).map_err(Error::Store)?;
@@ -123,7 +121,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         forwards: Arc::default(),
         network: Network::of_env(&paths),
         ssh: Keys::new(&paths),
-        registry: vm::Registry::default(),
+        registry: banger_core::Registry::default(),
         agent: None,
         paths,
     };
@@ -151,7 +149,7 @@ async fn serve(background: bool) -> Result<(), Error> {
     let clock = tokio::spawn(clock::keep(Arc::clone(&ours)));
     // An image worker that was killed with an earlier daemon may have left an image without a name. Nobody waits for that.
     let sweeping = Arc::clone(&ours);
-    tokio::task::spawn_blocking(move || stores::images::sweep(&sweeping));
+    tokio::task::spawn_blocking(move || banger_stores::images::sweep(&sweeping));
     let server = axum::serve(OwnersOnly(listener), http::router(app));
     tokio::select! {
         result = async { server.await } => result.map_err(|source| Error::System("serve", source))?,

@@ -7,10 +7,10 @@ use axum::response::Response;
 use banger_api::{
     AvailableImages, AvailableKernels, Catalog, CatalogAdd, ImagePublish, KernelPublish, KernelPull,
 };
+use banger_stores::{catalog_images, catalogs};
 
 use super::answer::{Body, Refused, named};
 use super::{App, events};
-use crate::stores::{catalog_images, catalogs};
 
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Catalog>>, Refused> {
     Ok(Json(catalogs::list(&app.vms).await?))

@@ -5,11 +5,11 @@ use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::Response;
 use banger_api::stream::{FilesDone, HANDED_OVER};
+use banger_core::FileTransfer;
 
 use super::answer::Refused;
 use super::handover::handed_over;
 use super::{App, upgrade};
-use crate::access::FileTransfer;
 
 type Name = Path<String>;
 

@@ -9,12 +9,12 @@ use banger_api::{
     Image, ImageDiff, ImageExport, ImageImport, ImageInspection, ImagePull, ImageRegister, ImageTag,
     ImageUpload,
 };
+use banger_stores::{exports, images, pull as pulls};
 use futures_util::TryStreamExt;
 use tokio_util::io::StreamReader;
 
 use super::answer::{Asked, Body, Refused, named};
 use super::{App, events};
-use crate::stores::{exports, images, pull as pulls};
 
 type Answer = Result<Json<Image>, Refused>;
 

@@ -5,10 +5,10 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use banger_api::{Kernel, KernelImport};
+use banger_stores::kernels;
 
 use super::answer::{Body, Refused, named};
 use super::{App, events};
-use crate::stores::kernels;
 
 type Answer = Result<Json<Kernel>, Refused>;
 

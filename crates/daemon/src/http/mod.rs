@@ -32,10 +32,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::MethodRouter;
 use banger_api::routes::{self, Route};
+use banger_core::Vms;
 use tokio::sync::watch;
 
 use self::served::{Served, on};
-use crate::vm::Vms;
 
 pub(crate) use listener::OwnersOnly;
 pub(crate) use streams::Streams;

@@ -6,12 +6,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use banger_api::{Vm, VmCommit, VmCreate, VmDelete, VmRestart, VmSet, VmStart, VmStop, VmStopped, VmWork};
+use banger_core::Handle;
+use banger_stores::images;
 
 use super::App;
 use super::answer::{Asked, Body, Refused};
 use super::events;
-use crate::stores::images;
-use crate::vm::Handle;
 
 type Answer = Result<Json<Vm>, Refused>;
 

@@ -1,0 +1,187 @@
+//! Which repositories are trusted, and what that means: what a repository asks for goes into a VM only if its user has said
+//! so for this path and this very configuration.
+//!
+//! A VM that was shaped by a repository remembers by which configuration. Its user's files go into it as long as that is
+//! trusted: who takes the trust back keeps both apart from the next start on.
+
+mod decisions;
+
+use std::path::{Path, PathBuf};
+
+use banger_api::{RepositoryConfig, TrustRecord, TrustState, VmCreate};
+use banger_model::{Describe, ErrorCode, ShapedBy, VmSpec, shell_word};
+use banger_settings::repository::{self, Ceilings};
+use banger_state::{Database, TrustRow};
+
+/// What a repository asks for cannot be applied, or its trust not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It does not say a thing that can be understood or granted.
+    #[error(transparent)]
+    Repository(#[from] repository::Error),
+    /// There is no such directory.
+    #[error("find the repository {}", .path.display())]
+    Find {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Records are text.
+    #[error("the path of the repository {} is not UTF-8", .0.display())]
+    NoText(PathBuf),
+    /// There is nothing to trust.
+    #[error("the repository {} asks for nothing", .0.display())]
+    Nothing(PathBuf),
+    /// It is another configuration than the one that was looked at.
+    #[error("the configuration of the repository {} has changed", .0.display())]
+    Changed(PathBuf),
+    /// Nobody has said so.
+    #[error("the repository {} is not trusted", .0.display())]
+    Untrusted(PathBuf),
+    /// The records cannot be read or written.
+    #[error(transparent)]
+    Database(#[from] banger_state::Error),
+}
+
+/// The repository's path, as records have it: through no link, so that one repository has one.
+fn place(path: &Path) -> Result<String, Error> {
+    let found = path.canonicalize().map_err(|source| Error::Find {
+        path: path.to_owned(),
+        source,
+    })?;
+    let text = found.to_str().map(str::to_owned);
+    text.ok_or(Error::NoText(found))
+}
+
+/// Whether a configuration of the repository at `root` is trusted.
+pub(crate) fn is_trusted(database: &Database, root: &Path, digest: &str) -> Result<bool, Error> {
+    Ok(database.trusts(&place(root)?, digest)?)
+}
+
+/// Trusts the configuration that the repository at `root` has, if that is the one that was looked at.
+pub(crate) fn grant(
+    database: &Database,
+    ceilings: &Ceilings,
+    root: &Path,
+    seen: Option<&str>,
+) -> Result<TrustRecord, Error> {
+    let path = place(root)?;
+    let wishes = repository::wishes(Path::new(&path), ceilings)?;
+    let digest = wishes.digest.ok_or_else(|| Error::Nothing(root.to_owned()))?;
+    if seen.is_some_and(|seen| seen != digest) {
+        return Err(Error::Changed(root.to_owned()));
+    }
+    let source = wishes.source.unwrap_or_else(|| wishes.tools.join(", "));
+    database.trust(&path, &digest, &source)?;
+    let record = database
+        .trusted()?
+        .into_iter()
+        .find(|record| record.path == path && record.digest == digest);
+    record
+        .map(viewed)
+        .ok_or_else(|| Error::Untrusted(root.to_owned()))
+}
+
+/// All records.
+pub(crate) fn list(database: &Database) -> Result<Vec<TrustRecord>, Error> {
+    Ok(database.trusted()?.into_iter().map(viewed).collect())
+}
+
+/// Takes the trust back from the repository at `path`, or from all; gives what was taken back.
+pub(crate) fn revoke(database: &Database, path: Option<&Path>) -> Result<Vec<TrustRecord>, Error> {
+    // One that is gone, too.
+    let place = path.map(|path| place(path).unwrap_or_else(|_| path.to_string_lossy().into_owned()));
+    let mut gone = list(database)?;
+    gone.retain(|record| place.as_ref().is_none_or(|place| *place == record.path));
+    for record in &gone {
+        database.distrust(&record.path)?;
+    }
+    Ok(gone)
+}
+
+fn viewed(row: TrustRow) -> TrustRecord {
+    let state = match repository::digest(Path::new(&row.path)) {
+        Ok(Some(digest)) if digest == row.digest => TrustState::Current,
+        Ok(Some(_)) | Err(_) if Path::new(&row.path).exists() => TrustState::Changed,
+        _ => TrustState::Gone,
+    };
+    let TrustRow {
+        path,
+        digest,
+        source,
+        since,
+    } = row;
+    TrustRecord {
+        path,
+        digest,
+        source,
+        since,
+        state,
+    }
+}
+
+/// Fills what a request leaves open by what a trusted repository asks for, and gives which configuration that was.
+pub(crate) fn apply(
+    database: &Database,
+    ceilings: &Ceilings,
+    asked: &RepositoryConfig,
+    request: &mut VmCreate,
+) -> Result<ShapedBy, Error> {
+    let path = place(&asked.path)?;
+    let wishes = repository::wishes(Path::new(&path), ceilings)?;
+    let digest = wishes
+        .digest
+        .clone()
+        .ok_or_else(|| Error::Nothing(asked.path.clone()))?;
+    if digest != asked.digest {
+        return Err(Error::Changed(asked.path.clone()));
+    }
+    if !database.trusts(&path, &digest)? {
+        return Err(Error::Untrusted(asked.path.clone()));
+    }
+    wishes.fill(request);
+    Ok(ShapedBy { path, digest })
+}
+
+/// Why nothing of its user's goes into a VM, if the repository that shaped it is trusted no more. Where that cannot be known,
+/// nothing goes.
+pub(crate) fn keeps_apart(database: &Database, spec: &VmSpec) -> Option<String> {
+    let shaped = spec.repository.as_ref()?;
+    let is_trusted = database.trusts(&shaped.path, &shaped.digest).unwrap_or(false);
+    (!is_trusted).then(|| {
+        format!(
+            "VM {} was shaped by the repository {}, which is not trusted any more, so nothing of yours goes into it",
+            spec.name, shaped.path
+        )
+    })
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Repository(source) => source.code(),
+            Self::Find { .. } => ErrorCode::NotFound,
+            Self::NoText(_) | Self::Nothing(_) => ErrorCode::InvalidRequest,
+            Self::Changed(_) | Self::Untrusted(_) => ErrorCode::WrongPhase,
+            Self::Database(source) => source.code(),
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Repository(source) => source.hints(),
+            Self::Database(source) => source.hints(),
+            Self::Changed(path) => vec![format!(
+                "look at it again: `banger trust show {}`",
+                shell_word(&path.to_string_lossy())
+            )],
+            Self::Untrusted(path) => vec![format!(
+                "`banger trust show {0}` shows what it asks for, `banger trust add {0}` trusts it",
+                shell_word(&path.to_string_lossy())
+            )],
+            _ => Vec::new(),
+        }
+    }
+}

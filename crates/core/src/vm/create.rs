@@ -1,0 +1,298 @@
+//! From a request to a stored VM with its disks.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use banger_api::{ErrorBody, Progress, VmCreate};
+use banger_forward as forward;
+use banger_hostsys::host_size;
+use banger_image::ImageRecord;
+use banger_model::network::Policy;
+use banger_model::{
+    ByteSize, HostSize, ImageName, KernelName, VmId, VmName, VmSpec, body, chain, validate_forwards,
+};
+use banger_request::{Reporter, RequestId};
+use tokio::sync::oneshot;
+
+use super::change::rules;
+use super::row::{ImageRef, VmRow};
+use super::{Context, Error, Handle, State, Vms};
+use crate::trust;
+
+/// How many generated names are tried before giving up.
+const NAME_ATTEMPTS: u32 = 64;
+
+impl Vms {
+    /// Creates a VM and, unless told otherwise, starts it. When anything fails, or the future is dropped before the
+    /// guest is ready, nothing of the VM is left.
+    pub async fn create(
+        self: &Arc<Self>,
+        request: VmCreate,
+        progress: &Reporter,
+        since: Instant,
+    ) -> Result<Handle, ErrorBody> {
+        let (no_start, wait) = (request.no_start, request.wait);
+        let removes_on_exit = request.remove_on_exit;
+        let (row, image) = self.plan(request).map_err(|error| body(&error))?;
+        // Each start says so itself.
+        if let Some(note) = crowded(&row.spec, host_size()).filter(|_| no_start) {
+            progress.note(note);
+        }
+        progress.say(Progress::Planned {
+            vm: Box::new(State::at_rest(row.clone()).view(&self.context.files(row.spec.id))),
+        });
+        let handle = self.store(row, image).await.map_err(|error| body(&error))?;
+        if no_start {
+            return Ok(handle);
+        }
+        let attempt = Attempt {
+            vms: Arc::clone(self),
+            name: Some(handle.state().spec.name),
+        };
+        match handle.start(wait, Vec::new(), progress, since).await {
+            Ok(_) => {
+                attempt.keep();
+                if removes_on_exit {
+                    let spec = handle.state().spec;
+                    self.expect_hold(spec.id, spec.name);
+                }
+                Ok(handle)
+            }
+            // A guest that is ready stays, even if what it was waited for did not come.
+            Err(error) if handle.live().is_ok() => {
+                attempt.keep();
+                Err(error)
+            }
+            Err(error) => Err(attempt.give_up(error).await),
+        }
+    }
+
+    /// Decides everything about a VM and takes nothing yet.
+    fn plan(&self, mut request: VmCreate) -> Result<(VmRow, ImageRecord), Error> {
+        let context = &self.context;
+        let config = context.config()?;
+        // A client names the repository; what it asks for is read here, and whether it is trusted.
+        let repository = request.repository.take();
+        let repository = repository
+            .map(|asked| trust::apply(&context.database, &config.ceilings(), &asked, &mut request))
+            .transpose()
+            .map_err(|source| Error::Repository(Box::new(source)))?;
+        let image = context.image_or_default(request.image.or_else(|| config.default_image.clone()))?;
+        let kernel = request.kernel.or_else(|| image.kernel.clone());
+        let kernel = context.kernel_or_default(kernel.or_else(|| config.default_kernel.clone()))?;
+        let sizes = config.sizes(host_size());
+        let spec = VmSpec {
+            id: VmId::from_bytes(banger_hostsys::random::bytes().map_err(Error::Random)?),
+            name: request.name.map_or_else(|| self.free_name(), Ok)?,
+            image: image.name.clone(),
+            kernel,
+            vcpus: request.vcpus.unwrap_or(sizes.vcpus),
+            memory: request.memory.map_or(sizes.memory, whole_mib),
+            disk_size: request.disk_size.unwrap_or(sizes.disk_size),
+            vmm: request.vmm.unwrap_or(config.vmm),
+            env: request.env,
+            labels: request.labels,
+            net: Policy {
+                mode: request.net.unwrap_or(config.default_net),
+                allow: rules(&request.allow, &config)?,
+            },
+            anonymous: request.anonymous,
+            repository,
+        };
+        spec.validate().map_err(Error::Invalid)?;
+        fits(&spec, host_size())?;
+        let refused = |source| Error::Forward {
+            name: spec.name.clone(),
+            source,
+        };
+        validate_forwards(&request.forwards).map_err(|error| refused(error.into()))?;
+        forward::refuse_open(&request.forwards, request.open).map_err(refused)?;
+        if !request.no_start {
+            // What is taken now would be so in a moment, and then there would be a VM without the port it is for.
+            forward::probe(&context.forwards, &request.forwards).map_err(refused)?;
+        }
+        let row = VmRow {
+            spec,
+            image: ImageRef {
+                id: image.id.clone(),
+                work: image.work_seed.is_some(),
+                config: image.config.clone().unwrap_or_default(),
+            },
+            forwards: request.forwards,
+            created: jiff::Timestamp::now(),
+            last_error: None,
+            removes_on_exit: request.remove_on_exit,
+        };
+        Ok((row, image))
+    }
+
+    /// A generated name that no VM has. Two creates at once may find the same; then the second one is told.
+    fn free_name(&self) -> Result<VmName, Error> {
+        for _ in 0..NAME_ATTEMPTS {
+            let name = VmName::generated(u64::from_ne_bytes(
+                banger_hostsys::random::bytes().map_err(Error::Random)?,
+            ));
+            if self.find(name.as_str()).is_err() {
+                return Ok(name);
+            }
+        }
+        Err(Error::NoFreeName)
+    }
+
+    /// Stores the VM, makes its disks, and knows it from then on. All of that is done or nothing, even if the caller leaves: then
+    /// the VM goes again.
+    async fn store(self: &Arc<Self>, row: VmRow, image: ImageRecord) -> Result<Handle, Error> {
+        let (vms, name) = (Arc::clone(self), row.spec.name.clone());
+        let (made, outcome) = oneshot::channel();
+        tokio::spawn(RequestId::current().scoped(async move {
+            let stored = vms.store_whole(row, image).await;
+            let is_stored = stored.is_ok();
+            if made.send(stored).is_err()
+                && is_stored
+                && let Err(error) = vms.remove(name.as_str(), true).await
+            {
+                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM that nobody waited for");
+            }
+        }));
+        let defect = |_| Error::Defect("storing a VM panicked");
+        outcome.await.map_err(defect)?
+    }
+
+    /// The row comes first and is marked when the disks are whole.
+    async fn store_whole(self: &Arc<Self>, row: VmRow, image: ImageRecord) -> Result<Handle, Error> {
+        let name = row.spec.name.clone();
+        let vms = Arc::clone(self);
+        let made = tokio::task::spawn_blocking(move || vms.store_now(&row, &image).map(|()| row));
+        let row = made.await.map_err(|_| Error::Defect("storing a VM panicked"))??;
+        if !self.adopt(State::at_rest(row)) {
+            return Err(Error::Exists(name));
+        }
+        self.find(name.as_str())
+    }
+
+    fn store_now(&self, row: &VmRow, image: &ImageRecord) -> Result<(), Error> {
+        let spec = &row.spec;
+        let database = |source| Error::Database {
+            name: spec.name.clone(),
+            source,
+        };
+        let context = &self.context;
+        if !context.database.insert_vm(row).map_err(database)? {
+            return Err(Error::Exists(spec.name.clone()));
+        }
+        let files = context.files(spec.id);
+        files
+            .create(spec.id, spec.disk_size, image.work_seed.as_deref())
+            .and_then(|()| context.database.complete_vm(spec.id).map_err(database))
+            .inspect_err(|_| {
+                // What was wanted cannot be had; what is left of it goes, the record last.
+                let undone = files
+                    .remove()
+                    .and_then(|()| context.database.delete_vm(spec.id).map_err(database));
+                if let Err(error) = undone {
+                    tracing::error!(vm = %spec.name, error = %chain(&error), "could not undo a create");
+                }
+            })
+    }
+}
+
+impl Context {
+    /// The image that was named, or the default one.
+    fn image_or_default(&self, named: Option<ImageName>) -> Result<ImageRecord, Error> {
+        let store = |source| Error::Store {
+            what: "the image",
+            source,
+        };
+        if let Some(name) = named {
+            return self.images.get(&name).map_err(store);
+        }
+        if let Some(name) = self.images.default().map_err(store)? {
+            return self.images.get(&name).map_err(store);
+        }
+        let images = self.images.list().map_err(store)?;
+        Err(Error::NoDefault {
+            kind: "image",
+            present: images.iter().map(|image| image.name.to_string()).collect(),
+        })
+    }
+
+    /// The kernel that was named, or the default one.
+    fn kernel_or_default(&self, named: Option<KernelName>) -> Result<KernelName, Error> {
+        if let Some(name) = named {
+            return self.kernel(&name).map(|kernel| kernel.name);
+        }
+        let store = |source| Error::Kernel {
+            what: "the kernel",
+            source,
+        };
+        if let Some(name) = self.kernels.default().map_err(store)? {
+            return Ok(name);
+        }
+        let kernels = self.kernels.list().map_err(store)?;
+        Err(Error::NoDefault {
+            kind: "kernel",
+            present: kernels.iter().map(|kernel| kernel.name.to_string()).collect(),
+        })
+    }
+}
+
+/// Refuses a VM that would have more memory than this host.
+pub(super) fn fits(spec: &VmSpec, host: HostSize) -> Result<(), Error> {
+    match spec.memory > host.memory {
+        true => Err(Error::TooLarge {
+            name: spec.name.clone(),
+            wanted: spec.memory,
+            host: ByteSize::mib(host.memory.as_mib()),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// What is said of a VM with more vCPUs than this host has CPUs: it works, and is slow.
+pub(super) fn crowded(spec: &VmSpec, host: HostSize) -> Option<String> {
+    (spec.vcpus > host.cpus).then(|| {
+        let (vcpus, cpus) = (spec.vcpus, host.cpus);
+        format!("{vcpus} vCPUs share the {cpus} CPUs of this host, which makes all of them slower")
+    })
+}
+
+/// VMMs take memory in whole MiB.
+fn whole_mib(size: ByteSize) -> ByteSize {
+    ByteSize::mib(size.as_mib())
+}
+
+/// A VM that exists only if its first start succeeds.
+struct Attempt {
+    vms: Arc<Vms>,
+    name: Option<VmName>,
+}
+
+impl Attempt {
+    fn keep(mut self) {
+        self.name = None;
+    }
+
+    /// Removes the VM; its own failure is added to why it is removed.
+    async fn give_up(mut self, mut why: ErrorBody) -> ErrorBody {
+        if let Some(name) = self.name.take()
+            && let Err(error) = self.vms.remove(name.as_str(), true).await
+        {
+            why.causes
+                .push(format!("could not remove the VM again: {}", chain(&error)));
+        }
+        why
+    }
+}
+
+impl Drop for Attempt {
+    /// The request was dropped in the middle of the start: the caller went away.
+    fn drop(&mut self) {
+        let Some(name) = self.name.take() else { return };
+        let vms = Arc::clone(&self.vms);
+        tokio::spawn(async move {
+            if let Err(error) = vms.remove(name.as_str(), true).await {
+                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM whose start was cancelled");
+            }
+        });
+    }
+}

@@ -1,0 +1,140 @@
+//! VMs that go with the command that they were made for (`vm run --rm`).
+//!
+//! That they go is the daemon's promise: the record says so, the command holds the VM by a connection, and when that ends, however
+//! the command ended, the VM is removed, after its work was brought back if the configuration says so. Commands outlive a daemon: they hold
+//! their VMs again at the next one, which removes those that nobody comes to hold.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use banger_model::{VmId, VmName, chain};
+
+use super::driver::Command;
+use super::{Error, Vms};
+
+/// How long a VM that was just made, or that a new daemon found, waits for its command to hold it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The VMs that were held, at this time or before.
+#[derive(Debug, Default)]
+pub(crate) struct Holds(Mutex<BTreeSet<VmId>>);
+
+impl Holds {
+    fn add(&self, id: VmId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    fn had(&self, id: VmId) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&id)
+    }
+}
+
+/// A VM that is removed when this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    vms: Arc<Vms>,
+    id: VmId,
+    name: VmName,
+}
+
+impl Vms {
+    /// Holds a VM that goes with its command. Nothing for a VM that stays.
+    pub fn hold(self: &Arc<Self>, name: &str) -> Result<Option<Held>, Error> {
+        let state = self.find(name)?.state();
+        self.holds.add(state.spec.id);
+        Ok(state.removes_on_exit.then(|| Held {
+            vms: Arc::clone(self),
+            id: state.spec.id,
+            name: state.spec.name,
+        }))
+    }
+
+    /// Pulls the work of a VM that is not on the host, where the configuration says so: a command that was killed could not do
+    /// it before its VM goes. Returns whether nothing is lost when the VM goes now.
+    async fn bring_back_unattended(&self, name: &VmName) -> bool {
+        let context = &self.context;
+        let Ok(handle) = self.find(name.as_str()) else {
+            return true;
+        };
+        if !context.exports_unattended() {
+            return true;
+        }
+        let unsaved = handle.unsaved(context).await;
+        let work = handle.pull_all(context, unsaved).await;
+        for pulled in &work.pulled {
+            tracing::info!(vm = %name, path = pulled.guest_path, "pulled the work");
+        }
+        for (left, failure) in work.left.iter().zip(&work.failures) {
+            let error = chain(failure);
+            tracing::error!(vm = %name, path = left.guest_path, what = left.what, error, "could not pull the work");
+        }
+        work.left.is_empty()
+    }
+
+    /// Lets go of the VMs whose commands ended with an earlier daemon.
+    pub(super) fn let_go(self: &Arc<Self>, names: Vec<VmName>) {
+        for name in names {
+            // One that is not there is gone.
+            drop(self.hold(name.as_str()));
+        }
+    }
+
+    /// Removes a VM that nobody comes to hold: its command ended before it could.
+    pub(super) fn expect_hold(self: &Arc<Self>, id: VmId, name: VmName) {
+        let vms = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(PATIENCE).await;
+            if !vms.holds.had(id) {
+                drop(Held { vms, id, name });
+            }
+        });
+    }
+}
+
+/// What is shown of a VM that outlives its command.
+fn kept(name: &VmName, runs: bool) -> String {
+    let start = match runs {
+        true => String::new(),
+        // Only a guest that runs can send it.
+        false => format!("banger vm start {name} && "),
+    };
+    format!(
+        "its command has ended, and it stays because its work could not be brought back: `{start}banger vm workspace pull {name}` \
+         does that, `banger vm delete -f {name}` loses it"
+    )
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let (vms, id, name) = (Arc::clone(&self.vms), self.id, self.name.clone());
+        // The command may have removed it itself, and another may have its name.
+        let is_there = move |vms: &Vms, name: &VmName| {
+            vms.find(name.as_str())
+                .is_ok_and(|handle| handle.state().spec.id == id)
+        };
+        if !is_there(&vms, &name) {
+            return;
+        }
+        tokio::spawn(async move {
+            tracing::info!(vm = %name, "its command has ended; it goes with that");
+            if !vms.bring_back_unattended(&name).await {
+                // Nobody is there to be asked. The next daemon tries again, and `vm delete -f` loses the work.
+                if let Ok(handle) = vms.find(name.as_str()) {
+                    let notice = kept(&name, handle.live().is_ok());
+                    let _ = handle.commands.send(Command::Notice(notice).into()).await;
+                }
+                tracing::error!(vm = %name, "kept: its work is not on the host");
+                return;
+            }
+            if let Err(error) = vms.remove(name.as_str(), true).await
+                && is_there(&vms, &name)
+            {
+                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM with its command");
+            }
+        });
+    }
+}

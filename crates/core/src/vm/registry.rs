@@ -1,0 +1,76 @@
+//! Which VMs there are: their handles, by name.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
+use banger_model::VmName;
+use banger_model::network::Allow;
+
+use super::driver::Command;
+use super::{Error, Handle};
+
+/// Every VM of this daemon.
+#[derive(Debug, Default)]
+pub struct Registry(RwLock<BTreeMap<VmName, Handle>>);
+
+impl Registry {
+    /// Every VM, by name.
+    pub(crate) fn list(&self) -> Vec<Handle> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// The VM of this name.
+    pub(crate) fn find(&self, name: &str) -> Result<Handle, Error> {
+        let vms = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let found = name
+            .parse::<VmName>()
+            .ok()
+            .and_then(|name| vms.get(&name).cloned());
+        found.ok_or_else(|| Error::NotFound {
+            name: name.to_owned(),
+            near: banger_request::nearest(name, vms.keys().map(VmName::as_str)).map(str::to_owned),
+        })
+    }
+
+    /// Adds the VM that `make` makes, unless the name is taken. Returns whether it was added.
+    pub(super) fn add(&self, name: VmName, make: impl FnOnce() -> Handle) -> bool {
+        let mut vms = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if vms.contains_key(&name) {
+            return false;
+        }
+        vms.insert(name, make());
+        true
+    }
+
+    /// Forgets a VM.
+    pub(super) fn remove(&self, name: &VmName) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name);
+    }
+
+    /// Applies the network rules of running VMs that name this VM again: the VM got an address, or lost it.
+    pub(super) fn enforce_dependents(&self, name: &VmName) {
+        for handle in self.list() {
+            let depends = {
+                let state = handle.state.borrow();
+                let mut allow = state.spec.net.allow.iter();
+                state.live.is_some() && allow.any(|rule| matches!(rule, Allow::Vm(vm) if vm == name))
+            };
+            if !depends {
+                continue;
+            }
+            // The caller may be a VM's task, and the queue of another may be full: no task waits for another one's queue.
+            tokio::spawn(async move {
+                // A VM that is being deleted needs no rules.
+                let _ = handle.commands.send(Command::Enforce.into()).await;
+            });
+        }
+    }
+}

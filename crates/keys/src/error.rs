@@ -1,0 +1,46 @@
+//! Why a key cannot be had.
+
+use std::io;
+use std::path::PathBuf;
+
+use banger_model::{Describe, ErrorCode};
+
+/// A key, or the file of known hosts.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or directory.
+    #[error("{what} {}", .path.display())]
+    File {
+        /// What was done.
+        what: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What a file holds is no key.
+    #[error("understand the key in {}", .0.display())]
+    Format(PathBuf, #[source] ssh_key::Error),
+    /// A key of another kind.
+    #[error("the key in {} is not of the kind ed25519", .0.display())]
+    Kind(PathBuf),
+    /// The system gave no random bytes.
+    #[error("make a key")]
+    Random(#[source] io::Error),
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::Host
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Format(path, _) | Self::Kind(path) => {
+                vec![format!("remove {}: banger makes another one", path.display())]
+            }
+            Self::File { .. } | Self::Random(_) => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Pulling images: from a registry, a layout, an archive or a catalog.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress, RegistryLogin};
+use banger_catalog::{self as catalog, ImagePullOptions, Offered};
+use banger_core::Vms;
+use banger_image::{Pull, PullOptions, Pulled};
+use banger_model::{CatalogName, Describe, Described, ErrorCode, ImageName, body};
+use banger_oci::{Login, Platform, PullSource, RegistryOptions};
+use banger_request::Reporter;
+use banger_settings::{Config, catalogs};
+use banger_worker::{Job, PulledImage, Stores};
+use tokio_util::sync::CancellationToken;
+
+use super::catalogs::{Error, fetcher};
+use super::images::{sweep, viewed};
+
+/// Pulls an image. Two pulls to one name are one.
+pub async fn pull(vms: &Arc<Vms>, request: ImagePull, say: &Reporter) -> Result<ImagePulled, ErrorBody> {
+    let config = vms.context().config().described()?;
+    let wanted = Wanted::of(request.clone(), None, &config)?;
+    // Whoever pulls the same at once gets what the first one pulled, which has not changed since.
+    let turn = vms.context().pulls.turn(wanted.name());
+    let _turn = match turn.try_lock() {
+        Ok(turn) => turn,
+        Err(_) => {
+            say.note(format!(
+                "image {} is being pulled already; this waits for it",
+                wanted.name()
+            ));
+            turn.lock().await
+        }
+    };
+    let source = wanted.source().cloned();
+    let job = Job::Pull { request, source };
+    let PulledImage { record, unchanged } = vms.context().workers.run(job, say).await?;
+    // An image that this one replaced may be used by no VM. Nobody has to wait for that.
+    let sweeping = Arc::clone(vms);
+    tokio::task::spawn_blocking(move || sweep(&sweeping));
+    Ok(ImagePulled {
+        image: viewed(vms, record),
+        unchanged,
+    })
+}
+
+/// Pulls an image on this thread.
+pub(super) fn pull_now(
+    here: &Stores,
+    request: ImagePull,
+    source: Option<PullSource>,
+    say: &Reporter,
+    left: &CancellationToken,
+) -> Result<Pulled, ErrorBody> {
+    let config = Config::load(&here.paths).map_err(|error| body(&error))?;
+    let wanted = Wanted::of(request, source, &config)?;
+    let progress = |what: &str, done, total| {
+        say.say(Progress::Bytes {
+            what: what.to_owned(),
+            done,
+            total,
+        });
+    };
+    wanted
+        .pull(here, say, &progress, left)
+        .map_err(|error| body(&error))
+}
+
+/// A name that breaks the rule of its kind.
+#[derive(Debug, thiserror::Error)]
+#[error("name the object")]
+struct BadName(#[source] banger_model::InvalidName);
+
+impl Describe for BadName {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidRequest
+    }
+}
+
+/// Is told what comes, the bytes so far, and how many in all if that is known.
+type Progressing<'a> = &'a (dyn Fn(&str, u64, Option<u64>) + Sync);
+
+/// What is to be pulled.
+enum Wanted {
+    /// From a registry, a layout or an archive.
+    There(Pull),
+    /// From a catalog: the one of this name.
+    Catalog(ImagePullOptions, CatalogName),
+    /// A name without a tag: from the catalog that has it, or from the registry that such names mean.
+    Either(ImagePullOptions, Box<Pull>),
+}
+
+impl Wanted {
+    /// What a request asks for; `source` is what its reference was understood as, if that is known.
+    fn of(request: ImagePull, source: Option<PullSource>, config: &Config) -> Result<Self, ErrorBody> {
+        let options = |name: ImageName, limits: &PullOptions| ImagePullOptions {
+            local: request.name.clone().unwrap_or_else(|| name.clone()),
+            name,
+            kernel: request.kernel.clone(),
+            force: request.force,
+            limits: limits.clone(),
+        };
+        if let Some(catalog) = &request.catalog {
+            let name = request.reference.parse();
+            let name: ImageName = name.map_err(|error| body(&BadName(error)))?;
+            let limits = limits(config);
+            return Ok(Self::Catalog(options(name, &limits), catalog.clone()));
+        }
+        // What only a registry understands says that one is meant.
+        let of_registry = request.platform.is_some() || request.insecure || request.ca_cert.is_some();
+        let bare = request
+            .reference
+            .parse::<ImageName>()
+            .ok()
+            .filter(|_| !of_registry);
+        let offered = bare.map(|name| options(name, &limits(config)));
+        let pull = understand(request, source, config)?;
+        Ok(match offered {
+            Some(offered) => Self::Either(offered, Box::new(pull)),
+            None => Self::There(pull),
+        })
+    }
+
+    /// Where it comes from, if that is no catalog alone.
+    fn source(&self) -> Option<&PullSource> {
+        match self {
+            Self::There(pull) => Some(&pull.source),
+            Self::Either(_, pull) => Some(&pull.source),
+            Self::Catalog(..) => None,
+        }
+    }
+
+    /// The name that the image gets.
+    fn name(&self) -> &ImageName {
+        match self {
+            Self::There(pull) => &pull.name,
+            Self::Catalog(options, _) | Self::Either(options, _) => &options.local,
+        }
+    }
+
+    fn pull(
+        self,
+        here: &Stores,
+        say: &Reporter,
+        progress: Progressing<'_>,
+        left: &CancellationToken,
+    ) -> Result<Pulled, Error> {
+        let mut note = |text: &str| say.note(text);
+        let pull = match self {
+            Self::There(pull) => pull,
+            Self::Catalog(options, catalog) => {
+                let catalogs = catalogs::chosen(&here.paths, Some(&catalog))?;
+                let found = catalog::find_image(&catalogs, &options.name, &fetcher(&here.paths)?, &mut note)?;
+                return pull_offered(&found, &options, here, say, progress, left);
+            }
+            Self::Either(options, pull) => {
+                let catalogs = catalogs::chosen(&here.paths, None)?;
+                match catalog::find_image(&catalogs, &options.name, &fetcher(&here.paths)?, &mut note) {
+                    Ok(found) => {
+                        note(&format!("{} is of catalog {}", options.name, found.catalog()));
+                        return pull_offered(&found, &options, here, say, progress, left);
+                    }
+                    Err(catalog::Error::NoCatalogs | catalog::Error::NotOffered { .. }) => {}
+                    // Whoever can spoil a catalog must not thereby choose whose image is pulled.
+                    Err(error)
+                        if error.is_of_trust() || matches!(error, catalog::Error::Ambiguous { .. }) =>
+                    {
+                        return Err(error.into());
+                    }
+                    // A user whose catalog does not answer must know whose image this is.
+                    Err(error) => {
+                        note(&format!(
+                            "{}; {} is pulled",
+                            banger_model::chain(&error),
+                            pull.source
+                        ));
+                    }
+                }
+                *pull
+            }
+        };
+        let each = |layer: &str, done, total| progress(layer, done, Some(total));
+        Ok(here
+            .images
+            .pull(&pull, &each, left)
+            .map_err(catalog::Error::Image)?)
+    }
+}
+
+fn pull_offered(
+    found: &Offered<'_>,
+    options: &ImagePullOptions,
+    here: &Stores,
+    say: &Reporter,
+    progress: Progressing<'_>,
+    left: &CancellationToken,
+) -> Result<Pulled, Error> {
+    let pulled = catalog::pull_image(
+        found,
+        catalog::Stores {
+            images: &here.images,
+            kernels: &here.kernels,
+        },
+        options,
+        &fetcher(&here.paths)?,
+        &mut |what, done, total| {
+            progress(what, done, total);
+            match left.is_cancelled() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        },
+        &mut |text| say.note(text),
+        left,
+    );
+    Ok(pulled?)
+}
+
+pub(super) fn limits(config: &Config) -> PullOptions {
+    PullOptions {
+        most_bytes: config.pull.max_size.as_bytes(),
+        most_entries: config.pull.max_entries,
+        most_ratio: config.pull.max_ratio,
+        most_window: config.pull.max_window.as_bytes(),
+        ..PullOptions::default()
+    }
+}
+
+/// What the request asks for, with what the configuration says of the registry.
+fn understand(request: ImagePull, source: Option<PullSource>, config: &Config) -> Result<Pull, ErrorBody> {
+    let refused = |error: banger_oci::Error| body(&error);
+    // The daemon's own directory is no client's.
+    let absolute = |path: PathBuf| {
+        let path = match &request.directory {
+            Some(directory) => directory.join(path),
+            None => path,
+        };
+        match path.is_absolute() {
+            true => Ok(path),
+            false => Err(body(&banger_store::Error::Relative(path))),
+        }
+    };
+    let source = source.map_or_else(|| request.reference.parse().map_err(refused), Ok)?;
+    let source = source.try_map_path(absolute)?;
+    let name = match request.name {
+        Some(name) => name,
+        None => source
+            .suggested_name()
+            .parse()
+            .map_err(|error| body(&BadName(error)))?,
+    };
+    let platform = match request.platform {
+        Some(platform) => platform.parse().map_err(refused)?,
+        None => Platform::default(),
+    };
+    let known = match &source {
+        PullSource::Registry(reference) => config.registry.get(reference.registry()).cloned(),
+        _ => None,
+    }
+    .unwrap_or_default();
+    let ca_cert = request.ca_cert.clone().map(absolute).transpose()?;
+    let logins = request.logins.into_iter().map(login).collect();
+    let ca_certs = known.ca_cert.into_iter().chain(ca_cert);
+    Ok(Pull {
+        name,
+        source,
+        kernel: request.kernel,
+        force: request.force,
+        options: PullOptions {
+            platform,
+            registry: RegistryOptions {
+                insecure: request.insecure || known.insecure,
+                ca_certs: ca_certs.collect(),
+                mirrors: known.mirrors,
+                logins,
+                limits: config.fetch.limits(),
+            },
+            ..limits(config)
+        },
+    })
+}
+
+/// A login as it was sent. Half a login is nobody's.
+fn login(sent: RegistryLogin) -> (String, Login) {
+    let login = match (sent.identity_token, sent.username, sent.password) {
+        (Some(token), ..) => Login::Token(token),
+        (None, Some(name), Some(password)) => Login::Password { name, password },
+        _ => Login::None,
+    };
+    (sent.registry, login)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_begins_at_the_clients_directory_or_is_refused() {
+        let asked = |reference: &str, ca_cert: Option<&str>, directory: Option<&str>| {
+            let request = ImagePull {
+                reference: reference.to_owned(),
+                ca_cert: ca_cert.map(PathBuf::from),
+                directory: directory.map(PathBuf::from),
+                ..ImagePull::default()
+            };
+            understand(request, None, &Config::default())
+        };
+        for (reference, ca_cert) in [
+            ("oci:image", None),
+            ("docker-archive:./saved.tar", None),
+            ("registry.example/x", Some("ca.pem")),
+        ] {
+            for directory in [None, Some("here")] {
+                let refused = asked(reference, ca_cert, directory).unwrap_err();
+                assert!(refused.message.contains("is not an absolute path"), "{refused:?}");
+                assert_eq!(refused.code, banger_model::ErrorCode::InvalidRequest);
+                assert!(refused.hints[0].contains("directory"), "{refused:?}");
+            }
+        }
+        let pull = asked("oci:image", None, Some("/home/me")).unwrap();
+        assert_eq!(pull.source, PullSource::Layout("/home/me/image".into(), None));
+        assert!(asked("oci:/image", Some("/ca.pem"), None).is_ok());
+    }
+}
