@@ -3,8 +3,6 @@
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 
-use crate::reply::Reply;
-
 /// The longest question that is read: a name, its type, and an OPT record with more options than anyone sends.
 pub(crate) const MAX_QUESTION: usize = 4096;
 /// The most that is sent in a datagram, whatever the asker takes: what crosses every link in one piece.
@@ -18,7 +16,7 @@ pub(crate) enum Received {
     /// No question at all: nothing is said to it.
     Nothing,
     /// A question that is answered with an error, whatever it is about.
-    Wrong(Question, Reply),
+    Wrong(Question, ResponseCode),
     /// A question.
     Question(Question),
 }
@@ -75,7 +73,7 @@ pub(crate) fn read(bytes: &[u8]) -> Received {
         return Received::Nothing;
     }
     let id = u16::from_be_bytes([id_high, id_low]);
-    let wrong = |question, code| Received::Wrong(question, Reply::code(code));
+    let wrong = |question, code| Received::Wrong(question, code);
     if bytes.len() > MAX_QUESTION {
         return wrong(Question::unread(id), ResponseCode::FormErr);
     }

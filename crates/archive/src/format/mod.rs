@@ -15,6 +15,7 @@ mod decimal;
 mod header;
 mod pax;
 mod sparse;
+mod sparse_records;
 mod stream;
 mod write;
 

@@ -13,7 +13,7 @@
 use banger_inode::{Timestamp, Xattr};
 
 use super::decimal::decimal;
-use super::sparse;
+use super::sparse_records;
 
 /// The most attributes of an entry.
 const MOST_ATTRIBUTES: usize = 1024;
@@ -28,7 +28,7 @@ pub(super) struct Records {
     pub(super) gid: Option<i64>,
     pub(super) mtime: Option<Timestamp>,
     pub(super) xattrs: Vec<Xattr>,
-    pub(super) sparse: sparse::Records,
+    pub(super) sparse: sparse_records::Records,
     /// Keys with an empty value: the header's own counts, whatever a global header says.
     emptied: Vec<Vec<u8>>,
 }

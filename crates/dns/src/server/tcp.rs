@@ -94,7 +94,7 @@ async fn answer<O: Oracle>(shared: &Shared<O>, bytes: &[u8], source: SocketAddr)
     }
     let (question, reply): (_, Reply) = match request::read(bytes) {
         Received::Nothing => return None,
-        Received::Wrong(question, reply) => (question, reply),
+        Received::Wrong(question, code) => (question, Reply::code(code)),
         Received::Question(question) => match shared.resolver.decide(&asker, &question) {
             Step::Reply(reply) => (question, reply),
             Step::LookUp(rules) => {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::Shared;
 use crate::oracle::{Asker, Oracle};
 use crate::places::{Place, Who};
-use crate::reply::Transport;
+use crate::reply::{Reply, Transport};
 use crate::request::{self, MAX_QUESTION, Question, Received};
 use crate::resolver::Step;
 
@@ -77,7 +77,9 @@ fn step<O: Oracle>(shared: &Arc<Shared<O>>, bytes: &[u8], source: SocketAddr) ->
     }
     let question = match request::read(bytes) {
         Received::Nothing => return Deed::Nothing,
-        Received::Wrong(question, reply) => return Deed::Send(reply.encode(&question, Transport::Udp)),
+        Received::Wrong(question, code) => {
+            return Deed::Send(Reply::code(code).encode(&question, Transport::Udp));
+        }
         Received::Question(question) => question,
     };
     match shared.resolver.decide(&asker, &question) {

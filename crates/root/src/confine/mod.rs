@@ -17,7 +17,7 @@ use rustix::thread::{
     set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
-use crate::kernel::{nft, resolved};
+use crate::kernel::nft;
 
 /// What `nft` is given too: links, filter, settings of the network.
 const AMBIENT: CapabilitySet = CapabilitySet::NET_ADMIN;
@@ -54,6 +54,9 @@ pub enum ConfineError {
     #[error("cannot refuse system calls")]
     Seccomp(#[from] seccompiler::Error),
 }
+
+/// The program by which the host's resolver is told; who tells it runs no other.
+pub(crate) const RESOLVECTL: &str = "/usr/bin/resolvectl";
 
 /// Who confines themselves, and to what.
 #[derive(Debug, Clone, Copy)]
@@ -157,7 +160,7 @@ fn landlock(who: Who<'_>, written: &[BorrowedFd<'_>]) -> Result<&'static str, Ru
         .add_rules(path_beneath_rules(["/dev/null"], device))?;
     if let Who::Teller = who {
         rules = rules
-            .add_rules(path_beneath_rules([resolved::PROGRAM], run))?
+            .add_rules(path_beneath_rules([RESOLVECTL], run))?
             .add_rules(path_beneath_rules(["/run/dbus", "/etc/dbus-1"], read))?;
     } else {
         rules = rules

@@ -13,11 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use banger_model::network::Network;
 use banger_netplan::resolved;
 
-use crate::confine::{Who, confine};
+use crate::confine::{RESOLVECTL, Who, confine};
 use crate::wire::{MAX_FRAME, read_frame, write_frame};
 
-/// The program; no other is run.
-pub(crate) const PROGRAM: &str = "/usr/bin/resolvectl";
 /// What there is while systemd-resolved runs.
 const RUNS: &str = "/run/systemd/resolve/io.systemd.Resolve";
 
@@ -91,7 +89,7 @@ fn tell(owner: u32, mut helper: UnixStream) -> io::Result<()> {
 
 fn run(line: &[String]) -> Result<(), String> {
     let failed = |why: &str| format!("resolvectl {} failed: {why}", line.join(" "));
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(RESOLVECTL);
     command.args(line).env_clear();
     let output = command.stdin(Stdio::null()).output();
     match output.map_err(|error| failed(&error.to_string()))? {
