@@ -26,6 +26,9 @@ pub enum Error {
     /// An image, or their store.
     #[error(transparent)]
     Image(#[from] banger_image::Error),
+    /// An image that is published.
+    #[error(transparent)]
+    Export(#[from] banger_image::ExportError),
     /// Nobody wants it any more.
     #[error("the import was cancelled")]
     Cancelled,
@@ -250,6 +253,7 @@ impl Error {
             Self::File(source) => return (source.code(), source.hints()),
             Self::Kernel(source) => return (source.code(), source.hints()),
             Self::Image(source) => return (source.code(), source.hints()),
+            Self::Export(source) => return (source.code(), source.hints()),
             Self::NoCatalogs => (
                 ErrorCode::NotFound,
                 "`banger kernel catalog add --help` shows how to add one, `banger kernel publish --help` how to make one"

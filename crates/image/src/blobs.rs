@@ -9,7 +9,7 @@ use banger_store::{Digest, Digesting};
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::ExportError;
 
 /// Like the layers of other tools; above this level zstd gains little and takes much longer.
 const LEVEL: i32 = 3;
@@ -17,8 +17,8 @@ const LEVEL: i32 = 3;
 const BLOCK: u64 = 512;
 
 /// An archive could not be written.
-pub(crate) fn unwritten(source: io::Error) -> Error {
-    Error::Export { source }
+pub(crate) fn unwritten(source: io::Error) -> ExportError {
+    ExportError::Write(source)
 }
 
 /// A compressor.
@@ -93,8 +93,8 @@ impl<'a> Blobs<'a> {
     /// Adds what `fill` writes; it gives the digest of what that is, unpacked.
     pub(crate) fn blob(
         &mut self,
-        fill: impl FnOnce(&mut dyn Write) -> Result<Digest, Error>,
-    ) -> Result<Blob, Error> {
+        fill: impl FnOnce(&mut dyn Write) -> Result<Digest, ExportError>,
+    ) -> Result<Blob, ExportError> {
         let at = At {
             file: self.file,
             at: self.at + BLOCK,
@@ -112,7 +112,7 @@ impl<'a> Blobs<'a> {
         })
     }
 
-    pub(crate) fn document(&mut self, value: &Value) -> Result<Blob, Error> {
+    pub(crate) fn document(&mut self, value: &Value) -> Result<Blob, ExportError> {
         let text = value.to_string();
         let mut digest = Digesting::new(io::sink());
         digest.write_all(text.as_bytes()).map_err(unwritten)?;
@@ -120,14 +120,14 @@ impl<'a> Blobs<'a> {
         self.blob(|to| to.write_all(text.as_bytes()).map_err(unwritten).map(|()| digest))
     }
 
-    pub(crate) fn file(&mut self, name: &str, value: &Value) -> Result<(), Error> {
+    pub(crate) fn file(&mut self, name: &str, value: &Value) -> Result<(), ExportError> {
         let text = value.to_string();
         self.write(text.as_bytes(), self.at + BLOCK)?;
         self.header(name, text.len() as u64)
     }
 
     /// Writes the header of a member whose content is there, and goes on after it.
-    fn header(&mut self, name: &str, bytes: u64) -> Result<(), Error> {
+    fn header(&mut self, name: &str, bytes: u64) -> Result<(), ExportError> {
         let mut header = tar::Header::new_ustar();
         header.set_path(name).map_err(unwritten)?;
         header.set_mode(0o644);
@@ -142,11 +142,11 @@ impl<'a> Blobs<'a> {
         Ok(())
     }
 
-    pub(crate) fn finish(self) -> Result<(), Error> {
+    pub(crate) fn finish(self) -> Result<(), ExportError> {
         self.file.set_len(self.at + 2 * BLOCK).map_err(unwritten)
     }
 
-    fn write(&self, bytes: &[u8], at: u64) -> Result<(), Error> {
+    fn write(&self, bytes: &[u8], at: u64) -> Result<(), ExportError> {
         self.file.write_all_at(bytes, at).map_err(unwritten)
     }
 }

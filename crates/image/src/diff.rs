@@ -8,7 +8,7 @@ use banger_archive::{Entry, EntryKind, shown};
 use banger_ext4::Meta;
 use banger_model::{Aspect, DifferenceKind};
 
-use crate::error::Error;
+use crate::error::ReadError;
 use crate::layer::Layer;
 use crate::read::{Item, LayerReader};
 use crate::record::ImageRecord;
@@ -30,7 +30,7 @@ impl ImageStore {
     ///
     /// # Errors
     /// When a layer of one of them cannot be read.
-    pub fn diff(&self, image: &ImageRecord, other: &ImageRecord) -> Result<Vec<Difference>, Error> {
+    pub fn diff(&self, image: &ImageRecord, other: &ImageRecord) -> Result<Vec<Difference>, ReadError> {
         let mut layers = Layers::default();
         let (new, old) = (View::of(image, &mut layers)?, View::of(other, &mut layers)?);
         let mut differences = Vec::new();
@@ -84,8 +84,8 @@ impl Layers {
     fn open(
         &mut self,
         layer: &Layer,
-        reader: impl Fn() -> Result<LayerReader, Error>,
-    ) -> Result<usize, Error> {
+        reader: impl Fn() -> Result<LayerReader, ReadError>,
+    ) -> Result<usize, ReadError> {
         if let Some(known) = self.0.iter().position(|(path, _)| *path == layer.path) {
             return Ok(known);
         }
@@ -93,7 +93,7 @@ impl Layers {
         Ok(self.0.len() - 1)
     }
 
-    fn aspects(&self, before: &Node, now: &Node) -> Result<Vec<Aspect>, Error> {
+    fn aspects(&self, before: &Node, now: &Node) -> Result<Vec<Aspect>, ReadError> {
         let sorted = |meta: &Meta| {
             let mut xattrs = meta.xattrs.clone();
             xattrs.sort_by(|one, other| one.name.cmp(&other.name));
@@ -124,7 +124,7 @@ impl Layers {
     }
 
     /// Whether two files of one size have the same bytes. Zeros may be a hole in one and written in the other.
-    fn same_content(&self, one: &Node, other: &Node) -> Result<bool, Error> {
+    fn same_content(&self, one: &Node, other: &Node) -> Result<bool, ReadError> {
         let (mut one, mut other) = (self.bytes(one)?, self.bytes(other)?);
         let mut buffers = [vec![0; 64 << 10], vec![0; 64 << 10]];
         loop {
@@ -140,7 +140,7 @@ impl Layers {
     }
 
     /// A file's bytes with its holes.
-    fn bytes(&self, node: &Node) -> Result<impl Read + '_, Error> {
+    fn bytes(&self, node: &Node) -> Result<impl Read + '_, ReadError> {
         let EntryKind::File { size, segments } = &node.kind else {
             unreachable!("only files are compared by their bytes")
         };
@@ -185,13 +185,13 @@ impl<R: Read> Read for Whole<R> {
     }
 }
 
-fn fill(from: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Error> {
+fn fill(from: &mut impl Read, buffer: &mut [u8]) -> Result<usize, ReadError> {
     let mut filled = 0;
     while filled < buffer.len() {
         match from.read(&mut buffer[filled..]) {
             Ok(0) => break,
             Ok(read) => filled += read,
-            Err(source) => return Err(Error::Archive { entries: 0, source }),
+            Err(source) => return Err(ReadError::Content(source)),
         }
     }
     Ok(filled)
@@ -203,7 +203,7 @@ struct View {
 }
 
 impl View {
-    fn of(image: &ImageRecord, layers: &mut Layers) -> Result<Self, Error> {
+    fn of(image: &ImageRecord, layers: &mut Layers) -> Result<Self, ReadError> {
         let mut view = Self {
             paths: BTreeMap::new(),
         };
@@ -218,7 +218,7 @@ impl View {
         Ok(view)
     }
 
-    fn apply(&mut self, index: usize, layer: &LayerReader) -> Result<(), Error> {
+    fn apply(&mut self, index: usize, layer: &LayerReader) -> Result<(), ReadError> {
         layer.walk(&mut |item| {
             match item {
                 Item::Whiteout(path) => self.remove(&path, true),
@@ -229,15 +229,15 @@ impl View {
         })
     }
 
-    fn put(&mut self, entry: Entry, place: Place) -> Result<(), Error> {
+    fn put(&mut self, entry: Entry, place: Place) -> Result<(), ReadError> {
         let Entry { name, meta, kind } = entry;
         let (meta, kind) = match &kind {
             // Names of one inode are alike.
             EntryKind::HardLink(first) => {
-                let first = self.paths.get(first).ok_or_else(|| Error::Entry {
-                    entry: shown(&name),
-                    fault: crate::error::EntryFault::NoTarget,
-                })?;
+                let first = self
+                    .paths
+                    .get(first)
+                    .ok_or_else(|| ReadError::NoTarget(shown(&name)))?;
                 (first.meta.clone(), first.kind.clone())
             }
             _ => (meta, kind),

@@ -29,10 +29,8 @@ pub fn blank(file: &File, size: ByteSize, uuid: [u8; 16], label: &str) -> Result
 /// As [`banger_ext4::grow()`], or when the file cannot grow.
 pub fn grow(file: &File, size: ByteSize) -> Result<(), crate::Error> {
     match banger_ext4::grow(file, size.as_bytes()) {
-        Err(Error::Dirty { .. }) => file
-            .set_len(size.as_bytes())
-            .map_err(|source| crate::Error::Grow { source }),
-        grown => grown.map_err(|source| crate::Error::Image { what: "grow", source }),
+        Err(Error::Dirty { .. }) => file.set_len(size.as_bytes()).map_err(crate::Error::Lengthen),
+        grown => grown.map_err(crate::Error::Grow),
     }
 }
 
@@ -125,7 +123,7 @@ mod tests {
         });
         // A file system that shares blocks has copied it before it is asked.
         match copied {
-            Err(crate::Error::Cancelled) => assert_eq!(told, 1),
+            Err(crate::Error::Cancelled(_)) => assert_eq!(told, 1),
             copied => assert!(copied.is_ok() && told == 0),
         }
     }

@@ -17,7 +17,7 @@ use banger_store::{Digest, Digesting, Nameless, OfFile, files};
 use serde_json::{Value, json};
 
 use crate::blobs::{Blob, Blobs, Packer, unwritten};
-use crate::error::Error;
+use crate::error::ExportError;
 use crate::read::{Item, LayerReader};
 use crate::record::{ImageRecord, used};
 use crate::store::ImageStore;
@@ -49,13 +49,13 @@ impl ImageStore {
         compression: Compression,
         force: bool,
         progress: Progress<'_>,
-    ) -> Result<Exported, Error> {
+    ) -> Result<Exported, ExportError> {
         if !path.is_absolute() {
             return Err(banger_store::Error::Relative(path.to_owned()).into());
         }
         match path.symlink_metadata() {
-            Ok(there) if !there.is_file() => return Err(Error::NoFile(path.to_owned())),
-            Ok(_) if !force => return Err(Error::FileExists(path.to_owned())),
+            Ok(there) if !there.is_file() => return Err(ExportError::NoFile(path.to_owned())),
+            Ok(_) if !force => return Err(ExportError::FileExists(path.to_owned())),
             _ => {}
         }
         let dir = path.parent().unwrap_or(path);
@@ -86,7 +86,7 @@ pub fn write_archive(
     file: &File,
     compression: Compression,
     progress: Progress<'_>,
-) -> Result<(Digest, usize), Error> {
+) -> Result<(Digest, usize), ExportError> {
     let mut archive = Blobs::new(file);
     let mut readers: Vec<(PathBuf, LayerReader)> = Vec::new();
     for layer in &image.layers {
@@ -203,7 +203,7 @@ fn layer(
     reader: &LayerReader,
     compression: Compression,
     told: &mut Told<'_>,
-) -> Result<Blob, Error> {
+) -> Result<Blob, ExportError> {
     archive.blob(|to| {
         let packer = Packer::new(to, compression).map_err(unwritten)?;
         let mut tar = Writer::new(Digesting::new(packer));
@@ -226,10 +226,10 @@ fn layer(
 }
 
 /// What such a name means in a layer is something else.
-fn refuse_mark(entry: &Entry) -> Result<(), Error> {
+fn refuse_mark(entry: &Entry) -> Result<(), ExportError> {
     let name = entry.name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     match name.starts_with(b".wh.") {
-        true => Err(Error::Mark(shown(&entry.name))),
+        true => Err(ExportError::Mark(shown(&entry.name))),
         false => Ok(()),
     }
 }

@@ -39,13 +39,13 @@ fn into_one(layers: &[Layer], file: File, progress: Progress<'_>) -> Result<Fact
         tree.join(&changes.landed);
         changes::add(&mut tree, changes)?;
     }
-    tree.finish()
+    Ok(tree.finish()?)
 }
 
 fn changes_of(layer: &Layer, mut lane: Lane, told: &mut Told<'_>) -> Result<Changes, Error> {
     let reader = LayerReader::open(layer)?;
     let mut list = Vec::new();
-    reader.walk(&mut |item| {
+    reader.walk::<Error>(&mut |item| {
         list.push(match item {
             Item::Entry { entry, inode } => {
                 told.add(entry.kind.stored())?;
@@ -57,5 +57,5 @@ fn changes_of(layer: &Layer, mut lane: Lane, told: &mut Told<'_>) -> Result<Chan
         });
         Ok(())
     })?;
-    Changes::new(list, lane)
+    Ok(Changes::new(list, lane)?)
 }

@@ -16,10 +16,11 @@ use banger_archive::{Entry, EntryKind, shown};
 use banger_ext4::{DeviceKind, ImageReader, Kind, Meta, Node, Segment};
 use banger_store::OfFile;
 
+use crate::DiskError;
 use crate::changes::without_overlay;
+use crate::error::ReadError;
 use crate::layer::{Layer, LayerKind};
 use crate::metadata::Metadata;
-use crate::{DiskError, Error};
 
 /// The most entries of a layer.
 const MOST: usize = 4_000_000;
@@ -64,18 +65,18 @@ pub(crate) enum Item {
 
 impl LayerReader {
     /// Opens a layer.
-    pub(crate) fn open(layer: &Layer) -> Result<Self, Error> {
+    pub(crate) fn open(layer: &Layer) -> Result<Self, ReadError> {
         Self::at(&layer.path, layer.kind, b"")
     }
 
     /// Opens a work seed, whose root is `/root` and hides what layers have there.
-    pub(crate) fn seed(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn seed(path: &Path) -> Result<Self, ReadError> {
         Self::at(path, LayerKind::Tree, b"root")
     }
 
-    fn at(path: &Path, kind: LayerKind, prefix: &[u8]) -> Result<Self, Error> {
+    fn at(path: &Path, kind: LayerKind, prefix: &[u8]) -> Result<Self, ReadError> {
         let file = File::open(path).of("open", path)?;
-        let reader = ImageReader::open(file).map_err(|source| Error::NoImage {
+        let reader = ImageReader::open(file).map_err(|source| ReadError::NoImage {
             path: path.to_owned(),
             source,
         })?;
@@ -89,7 +90,7 @@ impl LayerReader {
     }
 
     /// The bytes of an entry that are no holes, one after the other; none of what is no regular file.
-    pub(crate) fn content(&self, kind: &EntryKind, inode: u32) -> Result<Box<dyn Read + '_>, Error> {
+    pub(crate) fn content(&self, kind: &EntryKind, inode: u32) -> Result<Box<dyn Read + '_>, ReadError> {
         if !matches!(kind, EntryKind::File { .. }) {
             return Ok(Box::new(io::empty()));
         }
@@ -105,7 +106,10 @@ impl LayerReader {
     }
 
     /// Calls `each` for everything in the layer.
-    pub(crate) fn walk(&self, each: &mut dyn FnMut(Item) -> Result<(), Error>) -> Result<(), Error> {
+    pub(crate) fn walk<E: From<ReadError>>(
+        &self,
+        each: &mut dyn FnMut(Item) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Some(root) = self.start()? else { return Ok(()) };
         let mut walk = Walk {
             layer: self,
@@ -124,7 +128,7 @@ impl LayerReader {
     }
 
     /// The directory that is the layer's root; a disk that was never mounted has none.
-    fn start(&self) -> Result<Option<Node>, Error> {
+    fn start(&self) -> Result<Option<Node>, ReadError> {
         let start = || {
             let root = self.reader.root()?;
             if self.kind == LayerKind::Tree {
@@ -138,7 +142,7 @@ impl LayerReader {
     }
 
     /// What of an entry of a VM's disk the layer has: what is of that one machine does not go along.
-    fn shown(&self, path: &[u8], node: &Node) -> Result<Shown, Error> {
+    fn shown(&self, path: &[u8], node: &Node) -> Result<Shown, ReadError> {
         // An empty file says nothing of a machine, and whoever emptied a machine id meant it (machine-id(5)).
         let is_file = node.kind == Kind::File && node.size > 0;
         let Some(how) = of_machine(path).filter(|_| is_file) else {
@@ -164,7 +168,7 @@ impl LayerReader {
         }
     }
 
-    fn beginning(&self, path: &[u8], node: &Node, len: u64) -> Result<Vec<u8>, Error> {
+    fn beginning(&self, path: &[u8], node: &Node, len: u64) -> Result<Vec<u8>, ReadError> {
         let content = self
             .reader
             .content(node)
@@ -174,8 +178,8 @@ impl LayerReader {
         Ok(bytes)
     }
 
-    fn unread(&self, entry: &[u8], source: DiskError) -> Error {
-        Error::ReadLayer {
+    fn unread(&self, entry: &[u8], source: DiskError) -> ReadError {
+        ReadError::Entry {
             layer: self.path.clone(),
             entry: shown(entry),
             source,
@@ -197,15 +201,15 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Tells of one entry, and gives what is below it, by name.
-    fn visit(
+    fn visit<E: From<ReadError>>(
         &mut self,
         path: Vec<u8>,
         mut node: Node,
-        each: &mut dyn FnMut(Item) -> Result<(), Error>,
-    ) -> Result<Vec<(Vec<u8>, Node)>, Error> {
+        each: &mut dyn FnMut(Item) -> Result<(), E>,
+    ) -> Result<Vec<(Vec<u8>, Node)>, E> {
         self.entries += 1;
         if self.entries > MOST {
-            return Err(Error::TooMany(MOST as u64));
+            return Err(ReadError::TooMany(MOST).into());
         }
         let is_disk = self.layer.kind == LayerKind::Disk;
         if is_disk && node.kind == Kind::Device(DeviceKind::Char) && node.device == (0, 0) {
@@ -238,7 +242,7 @@ impl Walk<'_> {
             meta: std::mem::replace(&mut node.meta, Meta::new(0, Default::default())),
             kind,
         };
-        self.metadata.entry(&entry)?;
+        self.metadata.entry(&entry).map_err(ReadError::from)?;
         each(Item::Entry { entry, inode })?;
         if !is_directory {
             return Ok(Vec::new());
@@ -246,18 +250,18 @@ impl Walk<'_> {
         if hides || is_seed {
             each(Item::Opaque(path.clone()))?;
         }
-        self.below(&path, &node)
+        Ok(self.below(&path, &node)?)
     }
 
     /// Removes what overlayfs keeps for itself. Tells whether the directory hides what is below it.
-    fn take_marks(&self, path: &[u8], meta: &mut Meta) -> Result<bool, Error> {
+    fn take_marks(&self, path: &[u8], meta: &mut Meta) -> Result<bool, ReadError> {
         let mut hides = false;
         for xattr in &meta.xattrs {
             match xattr.name.strip_prefix(OF_OVERLAY) {
                 Some(b"opaque") => hides = xattr.value == b"y",
                 // Our guests mount it without both.
                 Some(b"redirect" | b"metacopy") => {
-                    return Err(Error::Redirected {
+                    return Err(ReadError::Redirected {
                         layer: self.layer.path.clone(),
                         entry: shown(path),
                     });
@@ -270,7 +274,7 @@ impl Walk<'_> {
     }
 
     /// What an entry is in an archive; nothing for sockets, which only their makers can listen on.
-    fn kind(&mut self, path: &[u8], node: &Node) -> Result<Option<EntryKind>, Error> {
+    fn kind(&mut self, path: &[u8], node: &Node) -> Result<Option<EntryKind>, ReadError> {
         let reader = &self.layer.reader;
         let unread = |source| self.layer.unread(path, source);
         if node.kind != Kind::Directory && node.links > 1 {
@@ -305,12 +309,12 @@ impl Walk<'_> {
         }))
     }
 
-    fn below(&self, path: &[u8], directory: &Node) -> Result<Vec<(Vec<u8>, Node)>, Error> {
+    fn below(&self, path: &[u8], directory: &Node) -> Result<Vec<(Vec<u8>, Node)>, ReadError> {
         let reader = &self.layer.reader;
         let unread = |source| self.layer.unread(path, source);
         let mut names = reader.entries(directory).map_err(unread)?;
         if self.entries + names.len() > MOST {
-            return Err(Error::TooMany(MOST as u64));
+            return Err(ReadError::TooMany(MOST));
         }
         names.sort_by(|one, other| one.name.cmp(&other.name));
         let is_root = self.entries == 1 && self.layer.kind == LayerKind::Tree;

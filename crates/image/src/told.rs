@@ -2,10 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use crate::error::Error;
-
 /// Is told the bytes of input that were read, and of how many if that is known; `Break` cancels.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, Option<u64>) -> ControlFlow<()>;
+
+/// Nobody wants the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the import was cancelled")]
+pub struct Cancelled;
 
 /// Bytes between two words of progress.
 const STEP: u64 = 1 << 20;
@@ -34,7 +37,7 @@ impl<'a> Told<'a> {
     ///
     /// # Errors
     /// When nobody wants the rest.
-    pub(crate) fn add(&mut self, bytes: u64) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, bytes: u64) -> Result<(), Cancelled> {
         self.done += bytes;
         if self.done < self.tell_at {
             return Ok(());
@@ -42,7 +45,7 @@ impl<'a> Told<'a> {
         self.tell_at = self.done + STEP;
         match (self.progress)(self.done.min(self.total), Some(self.total)) {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
+            ControlFlow::Break(()) => Err(Cancelled),
         }
     }
 }

@@ -8,7 +8,7 @@ use banger_archive::{Entry, EntryKind, shown};
 use banger_ext4::{DeviceKind, ImageWriter, Kind, Landed, Meta, Options, Segment, Stored};
 
 use crate::error::EntryFault;
-use crate::error::Error;
+use crate::error::WriteError;
 use crate::facts::{self, Facts};
 use crate::follow::{follow, parts};
 
@@ -20,8 +20,8 @@ const LABEL: &str = "banger-image";
 const UUID: [u8; 16] = *b"banger\x80\x01\x80image\0\x01";
 
 /// Begins an image in an empty file.
-pub(crate) fn begin(file: File) -> Result<ImageWriter, Error> {
-    ImageWriter::create(file, Options::new(LABEL, UUID)).map_err(|source| Error::Image {
+pub(crate) fn begin(file: File) -> Result<ImageWriter, WriteError> {
+    ImageWriter::create(file, Options::new(LABEL, UUID)).map_err(|source| WriteError::Image {
         what: "begin",
         source,
     })
@@ -50,13 +50,13 @@ impl Tree {
     }
 
     /// Completes the image.
-    pub(crate) fn finish(self) -> Result<Facts, Error> {
+    pub(crate) fn finish(self) -> Result<Facts, WriteError> {
         if self.entries == 0 {
-            return Err(Error::Empty);
+            return Err(WriteError::Empty);
         }
         let init = facts::init(&self.writer);
         let os = self.os;
-        self.writer.finish().map_err(|source| Error::Image {
+        self.writer.finish().map_err(|source| WriteError::Image {
             what: "complete",
             source,
         })?;
@@ -64,7 +64,7 @@ impl Tree {
     }
 
     /// Adds an entry of an archive, with its content.
-    pub(crate) fn entry(&mut self, entry: Entry, content: &mut dyn Read) -> Result<(), Error> {
+    pub(crate) fn entry(&mut self, entry: Entry, content: &mut dyn Read) -> Result<(), WriteError> {
         let Entry { name, meta, kind } = entry;
         match kind {
             EntryKind::Directory => self.directory(&name, meta),
@@ -76,7 +76,7 @@ impl Tree {
         }
     }
 
-    pub(crate) fn directory(&mut self, name: &[u8], meta: Meta) -> Result<(), Error> {
+    pub(crate) fn directory(&mut self, name: &[u8], meta: Meta) -> Result<(), WriteError> {
         self.add(name, |writer, path| writer.directory(path, meta))
     }
 
@@ -88,7 +88,7 @@ impl Tree {
         size: u64,
         segments: &[Segment],
         data: &mut dyn Read,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WriteError> {
         let path = self.locate(name)?;
         let whole = [Segment { offset: 0, len: size }];
         if !facts::is_os_release(&path) || size >= facts::LONGEST || *segments != whole {
@@ -99,7 +99,7 @@ impl Tree {
         let mut content = Vec::new();
         data.take(size)
             .read_to_end(&mut content)
-            .map_err(|source| Error::archive(self.entries, source))?;
+            .map_err(|source| WriteError::archive(self.entries, source))?;
         self.os = facts::pretty_name(&content).or(self.os.take());
         self.put(name, &path, |writer, path| {
             writer.file(path, meta, size, &mut Cursor::new(content))
@@ -114,7 +114,7 @@ impl Tree {
         meta: Meta,
         stored: Stored,
         content: Option<&[u8]>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WriteError> {
         let path = self.locate(name)?;
         if let Some(content) = content
             && facts::is_os_release(&path)
@@ -130,14 +130,14 @@ impl Tree {
     }
 
     /// Whether there is something at `name` that can have another name.
-    pub(crate) fn has_file(&mut self, name: &[u8]) -> Result<bool, Error> {
+    pub(crate) fn has_file(&mut self, name: &[u8]) -> Result<bool, WriteError> {
         let path = self.locate(name)?;
         Ok(!matches!(self.writer.lookup(&path), None | Some(Kind::Directory)))
     }
 
     /// Removes what is at `name`, with all below it. Links on the way are not followed: what lies behind one has another
     /// path.
-    pub(crate) fn remove_lower(&mut self, name: &[u8]) -> Result<(), Error> {
+    pub(crate) fn remove_lower(&mut self, name: &[u8]) -> Result<(), WriteError> {
         self.last_parent = None;
         let path = literal(name)?;
         match path.is_empty() {
@@ -147,7 +147,7 @@ impl Tree {
     }
 
     /// Removes what is in the directory at `name`. What is there and is none is replaced. In the root this name is spared.
-    pub(crate) fn empty_lower(&mut self, name: &[u8], spared: &[u8]) -> Result<(), Error> {
+    pub(crate) fn empty_lower(&mut self, name: &[u8], spared: &[u8]) -> Result<(), WriteError> {
         self.last_parent = None;
         let path = literal(name)?;
         self.make_directories(&path)?;
@@ -161,9 +161,9 @@ impl Tree {
         Ok(())
     }
 
-    fn remove(&mut self, path: &[u8]) -> Result<(), Error> {
+    fn remove(&mut self, path: &[u8]) -> Result<(), WriteError> {
         let removed = self.writer.remove(path).map(drop);
-        removed.map_err(|source| Error::Write {
+        removed.map_err(|source| WriteError::Write {
             entry: shown(path),
             source,
         })
@@ -171,7 +171,7 @@ impl Tree {
 
     /// Has the first thing on the way to `path` that is no directory replaced by one. What is missing stays so: an entry
     /// makes it that needs it.
-    fn make_directories(&mut self, path: &[u8]) -> Result<(), Error> {
+    fn make_directories(&mut self, path: &[u8]) -> Result<(), WriteError> {
         let ends = (0..=path.len()).filter(|&at| at == path.len() || path[at] == b'/');
         for end in ends {
             let above = &path[..end];
@@ -180,7 +180,7 @@ impl Tree {
                 None => return Ok(()),
                 Some(_) => {
                     let made = self.writer.directory(above, Meta::new(0o755, Default::default()));
-                    return made.map_err(|source| Error::Write {
+                    return made.map_err(|source| WriteError::Write {
                         entry: shown(above),
                         source,
                     });
@@ -190,14 +190,14 @@ impl Tree {
         Ok(())
     }
 
-    pub(crate) fn symlink(&mut self, name: &[u8], target: &[u8], mut meta: Meta) -> Result<(), Error> {
+    pub(crate) fn symlink(&mut self, name: &[u8], target: &[u8], mut meta: Meta) -> Result<(), WriteError> {
         self.last_parent = None;
         // As Linux makes them, and no program can change (symlink(7)); archives say what they like.
         meta.mode = 0o777;
         self.add(name, |writer, path| writer.symlink(path, target, meta))
     }
 
-    pub(crate) fn hard_link(&mut self, name: &[u8], existing: &[u8]) -> Result<(), Error> {
+    pub(crate) fn hard_link(&mut self, name: &[u8], existing: &[u8]) -> Result<(), WriteError> {
         let existing = self.locate(existing)?;
         self.add(name, |writer, path| writer.hard_link(path, &existing))
     }
@@ -208,13 +208,13 @@ impl Tree {
         kind: DeviceKind,
         number: (u32, u32),
         meta: Meta,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WriteError> {
         self.add(name, |writer, path| {
             writer.device(path, kind, number.0, number.1, meta)
         })
     }
 
-    pub(crate) fn fifo(&mut self, name: &[u8], meta: Meta) -> Result<(), Error> {
+    pub(crate) fn fifo(&mut self, name: &[u8], meta: Meta) -> Result<(), WriteError> {
         self.add(name, |writer, path| writer.fifo(path, meta))
     }
 
@@ -222,7 +222,7 @@ impl Tree {
         &mut self,
         name: &[u8],
         write: impl FnOnce(&mut ImageWriter, &[u8]) -> Result<(), banger_ext4::Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WriteError> {
         let path = self.locate(name)?;
         self.put(name, &path, write)
     }
@@ -232,29 +232,29 @@ impl Tree {
         name: &[u8],
         path: &[u8],
         write: impl FnOnce(&mut ImageWriter, &[u8]) -> Result<(), banger_ext4::Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WriteError> {
         if self.entries == self.most_entries {
-            return Err(Error::TooMany(self.most_entries));
+            return Err(WriteError::TooMany(self.most_entries));
         }
         // A way that led over a symbolic link leads elsewhere once something else is there.
         if self.writer.lookup(path) == Some(Kind::Symlink) {
             self.last_parent = None;
         }
-        write(&mut self.writer, path).map_err(|source| Error::Write {
+        write(&mut self.writer, path).map_err(|source| WriteError::Write {
             entry: shown(name),
             source,
         })?;
         self.entries += 1;
         // Each entry may bring its parents along, as many as its path has.
         if self.writer.inodes() as u64 > self.most_entries.saturating_mul(2) {
-            return Err(Error::TooMany(self.most_entries));
+            return Err(WriteError::TooMany(self.most_entries));
         }
         Ok(())
     }
 
     /// Where an entry goes: its name without `.` parts, its parents with symbolic links followed inside the image.
-    pub(crate) fn locate(&mut self, name: &[u8]) -> Result<Vec<u8>, Error> {
-        let fault = |fault| Error::Entry {
+    pub(crate) fn locate(&mut self, name: &[u8]) -> Result<Vec<u8>, WriteError> {
+        let fault = |fault| WriteError::Entry {
             entry: shown(name),
             fault,
         };
@@ -286,10 +286,10 @@ impl Tree {
 }
 
 /// A name as a path without `.` parts, on which no link is followed.
-fn literal(name: &[u8]) -> Result<Vec<u8>, Error> {
+fn literal(name: &[u8]) -> Result<Vec<u8>, WriteError> {
     let parts: Vec<&[u8]> = parts(name).collect();
     if parts.contains(&&b".."[..]) {
-        return Err(Error::Entry {
+        return Err(WriteError::Entry {
             entry: shown(name),
             fault: EntryFault::Escapes,
         });

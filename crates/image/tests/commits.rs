@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use banger_image::{
-    Committing, Error, ImageRecord, ImageStore, ImportOptions, ImportSource, LayerKind, Pull, PullOptions,
-    Pulled, flatten,
+    Committing, Error, ExportError, ImageRecord, ImageStore, ImportOptions, ImportSource, LayerKind, Pull,
+    PullOptions, Pulled, flatten,
 };
 use banger_model::{Aspect, Compression, DifferenceKind, ImageName};
 use banger_needs::{Need, tests};
@@ -315,13 +315,13 @@ fn an_exported_image_is_pulled_back_and_is_the_same() {
             "{compression:?}"
         );
         let refused = store.export(&top, &again, compression, false, &mut go_on);
-        assert!(matches!(refused, Err(banger_image::Error::FileExists(_))));
+        assert!(matches!(refused, Err(ExportError::FileExists(_))));
         // What is no file is not replaced, by force neither.
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&again, &link).unwrap();
         for no_file in [link.as_path(), dir.path()] {
             let refused = store.export(&top, no_file, compression, true, &mut go_on);
-            assert!(matches!(refused, Err(banger_image::Error::NoFile(_))));
+            assert!(matches!(refused, Err(ExportError::NoFile(_))));
         }
         fs::remove_file(&link).unwrap();
         fs::remove_file(&again).unwrap();

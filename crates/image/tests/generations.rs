@@ -95,7 +95,7 @@ fn a_flattening_that_nobody_wants_leaves_nothing() {
         publish(&store, copied, &flat, false, go_on)
     };
     let cancelled = flatten(&mut |_, _| ControlFlow::Break(()));
-    assert!(matches!(cancelled, Err(Error::Cancelled)), "{cancelled:?}");
+    assert!(matches!(cancelled, Err(Error::Cancelled(_))), "{cancelled:?}");
     assert!(store.get(&flat).is_err());
     let making = std::fs::read_dir(dir.path().join("images/tmp"));
     assert_eq!(making.map_or(0, Iterator::count), 0);

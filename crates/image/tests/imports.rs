@@ -213,7 +213,7 @@ fn a_cancelled_import_leaves_nothing() {
         &ImportOptions::default(),
         &mut progress,
     );
-    assert!(matches!(outcome, Err(Error::Cancelled)));
+    assert!(matches!(outcome, Err(Error::Cancelled(_))));
     assert!(store.list().unwrap().is_empty());
     assert_eq!(
         std::fs::read_dir(dir.path().join("images/tmp")).unwrap().count(),

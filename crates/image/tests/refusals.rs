@@ -347,6 +347,6 @@ fn a_pull_that_is_not_wanted_any_more_ends() {
     let error = store
         .pull(&pull, &|_, _, _| unwanted.cancel(), &unwanted)
         .unwrap_err();
-    assert!(matches!(error, Error::Cancelled), "{error:?}");
+    assert!(matches!(error, Error::Cancelled(_)), "{error:?}");
     assert_empty(&store, &place);
 }

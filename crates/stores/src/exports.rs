@@ -73,7 +73,7 @@ pub(super) fn export_now(
     let exported = here
         .images
         .export(&record, &path, compression, force, &mut progress);
-    let exported = exported.map_err(refused)?;
+    let exported = exported.map_err(|error| body(&error))?;
     Ok(ImageExported {
         path: exported.path,
         bytes: exported.bytes,

@@ -5,7 +5,7 @@ use std::io::Read;
 use banger_archive::{Entry, EntryKind, shown};
 use banger_ext4::{Landed, Lane, Meta, Stored};
 
-use crate::{Error, facts};
+use crate::{WriteError, facts};
 
 /// Where AUFS kept files with several names, below the root: hard links of the same layer may lead to them.
 pub(crate) const AUFS_LINKED: &[u8] = b".wh..wh.plnk";
@@ -46,7 +46,7 @@ pub(crate) enum Change {
 
 impl Change {
     /// The change that an entry is. A file's content is stored.
-    pub(crate) fn of(entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<Self, Error> {
+    pub(crate) fn of(entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<Self, WriteError> {
         let Entry { name, meta, kind } = entry;
         let EntryKind::File { size, segments } = kind else {
             return Ok(Self::Entry(Entry { name, meta, kind }));
@@ -56,7 +56,7 @@ impl Change {
             && segments.len() == 1;
         let mut store = |content: &mut dyn Read| {
             let stored = lane.store(&name, size, &segments, content);
-            stored.map_err(|source| Error::Write {
+            stored.map_err(|source| WriteError::Write {
                 entry: shown(&name),
                 source,
             })
@@ -65,7 +65,7 @@ impl Change {
             let mut bytes = Vec::new();
             content
                 .read_to_end(&mut bytes)
-                .map_err(|source| Error::archive(0, source))?;
+                .map_err(|source| WriteError::archive(0, source))?;
             (store(&mut &bytes[..])?, Some(bytes))
         } else {
             (store(content)?, None)
@@ -81,8 +81,8 @@ impl Change {
 
 impl Changes {
     /// The changes in `list`, whose content went through `lane`.
-    pub(crate) fn new(list: Vec<Change>, lane: Lane) -> Result<Self, Error> {
-        let landed = lane.finish().map_err(|source| Error::Image {
+    pub(crate) fn new(list: Vec<Change>, lane: Lane) -> Result<Self, WriteError> {
+        let landed = lane.finish().map_err(|source| WriteError::Image {
             what: "write",
             source,
         })?;

@@ -12,11 +12,11 @@ use std::collections::{HashMap, HashSet};
 use banger_archive::{Entry, EntryKind};
 
 use super::change::{AUFS_LINKED, Change, Changes};
-use crate::error::Error;
+use crate::error::WriteError;
 use crate::tree::Tree;
 
 /// Makes a layer's changes. Its lane has been joined.
-pub(crate) fn add(tree: &mut Tree, layer: Changes) -> Result<(), Error> {
+pub(crate) fn add(tree: &mut Tree, layer: Changes) -> Result<(), WriteError> {
     let is_mark = |change: &Change| matches!(change, Change::Whiteout(_) | Change::Opaque(_));
     let (marks, mut own): (Vec<Change>, Vec<Change>) = layer.list.into_iter().partition(is_mark);
     if !marks.is_empty() {
@@ -51,7 +51,7 @@ pub(crate) fn add(tree: &mut Tree, layer: Changes) -> Result<(), Error> {
 
 /// Gives what hard links lead to in lower layers another name, where no mark finds it: a layer may link to a file and say
 /// that its old name is gone. These names go with those of AUFS.
-fn pin_lower(tree: &mut Tree, own: &mut [Change]) -> Result<(), Error> {
+fn pin_lower(tree: &mut Tree, own: &mut [Change]) -> Result<(), WriteError> {
     let names: HashSet<Vec<u8>> = own.iter().map(|change| plain(name_of(change))).collect();
     for (index, change) in own.iter_mut().enumerate() {
         let Change::Entry(Entry {
@@ -174,7 +174,7 @@ fn hard_links_last(own: Vec<Change>) -> Vec<Change> {
     ordered
 }
 
-fn put(tree: &mut Tree, entry: Entry) -> Result<(), Error> {
+fn put(tree: &mut Tree, entry: Entry) -> Result<(), WriteError> {
     let Entry { name, meta, kind } = entry;
     let name = relative(&name);
     match kind {

@@ -13,12 +13,12 @@ use banger_store::OfFile;
 use rustix::fs::{SeekFrom as Hole, major, minor, seek};
 
 use crate::changes::without_overlay;
-use crate::error::Error;
-use crate::told::Progress;
+use crate::error::WriteError;
+use crate::told::{Cancelled, Progress};
 use crate::tree::Tree;
 
 /// Adds everything below `root`. Sockets stay behind: they belong to running programs.
-pub(super) fn add(tree: &mut Tree, root: &Path, progress: Progress<'_>) -> Result<(), Error> {
+pub(super) fn add(tree: &mut Tree, root: &Path, progress: Progress<'_>) -> Result<(), WriteError> {
     let metadata = std::fs::metadata(root).of("look at", root)?;
     tree.directory(b"", meta(root, &metadata)?)?;
     let mut walk = Walk {
@@ -41,7 +41,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn directory(&mut self, under: &[u8]) -> Result<(), Error> {
+    fn directory(&mut self, under: &[u8]) -> Result<(), WriteError> {
         let dir = self.root.join(OsStr::from_bytes(under));
         let mut entries: Vec<_> = std::fs::read_dir(&dir)
             .and_then(Iterator::collect)
@@ -50,7 +50,7 @@ impl Walk<'_> {
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             if (self.progress)(self.done, None).is_break() {
-                return Err(Error::Cancelled);
+                return Err(Cancelled.into());
             }
             let mut name = under.to_vec();
             if !name.is_empty() {
@@ -62,7 +62,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, name: &[u8]) -> Result<(), Error> {
+    fn entry(&mut self, name: &[u8]) -> Result<(), WriteError> {
         let path = &self.root.join(OsStr::from_bytes(name));
         let metadata = std::fs::symlink_metadata(path).of("look at", path)?;
         let kind = metadata.file_type();
@@ -99,7 +99,7 @@ impl Walk<'_> {
         }
     }
 
-    fn file(&mut self, name: &[u8], path: &Path, metadata: &Metadata, meta: Meta) -> Result<(), Error> {
+    fn file(&mut self, name: &[u8], path: &Path, metadata: &Metadata, meta: Meta) -> Result<(), WriteError> {
         let mut file = File::open(path).of("open", path)?;
         let size = metadata.len();
         self.done += size;
@@ -117,7 +117,7 @@ impl Walk<'_> {
     }
 }
 
-fn meta(path: &Path, metadata: &Metadata) -> Result<Meta, Error> {
+fn meta(path: &Path, metadata: &Metadata) -> Result<Meta, WriteError> {
     let time = Timestamp {
         secs: metadata.mtime(),
         nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or_default(),

@@ -11,11 +11,11 @@ use banger_bounded::{Budget, Checked, decompressed};
 use banger_store::OfFile;
 
 use crate::changes::without_overlay;
-use crate::error::Error;
+use crate::error::WriteError;
 use crate::facts::Facts;
 use crate::metadata::Metadata;
 use crate::options::PullOptions;
-use crate::told::Progress;
+use crate::told::{Cancelled, Progress};
 use crate::tree::{self, MOST_ENTRIES, Tree};
 
 /// Where an image comes from.
@@ -34,7 +34,7 @@ pub(crate) fn into_image(
     source: ImportSource<'_>,
     limits: &PullOptions,
     progress: Progress<'_>,
-) -> Result<Facts, Error> {
+) -> Result<Facts, WriteError> {
     let mut tree = Tree::new(tree::begin(file)?, MOST_ENTRIES.max(limits.most_entries));
     match source {
         ImportSource::Directory(path) => directory::add(&mut tree, path, progress)?,
@@ -59,16 +59,16 @@ fn from_stream(
     total: Option<u64>,
     budget: Budget,
     progress: Progress<'_>,
-) -> Result<(), Error> {
+) -> Result<(), WriteError> {
     let read = AtomicU64::new(0);
     std::thread::scope(|scope| {
         let counted = Counted { stream, read: &read };
         let tar = decompressed(scope, counted, Checked::Here, budget)
-            .map_err(|source| Error::archive(0, source))?;
+            .map_err(|source| WriteError::archive(0, source))?;
         let metadata = Metadata::default();
         banger_archive::read(tar, &mut |mut entry, content| {
             if progress(read.load(Ordering::Relaxed), total).is_break() {
-                return Err(Error::Cancelled);
+                return Err(Cancelled.into());
             }
             metadata.entry(&entry)?;
             without_overlay(&mut entry.meta);

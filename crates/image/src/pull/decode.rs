@@ -11,7 +11,7 @@ use banger_ext4::Lane;
 use banger_oci::{LayerRef, Verified};
 
 use crate::changes::{AUFS_LINKED, Change, Changes, without_overlay};
-use crate::error::Error;
+use crate::error::WriteError;
 use crate::metadata::Metadata;
 
 /// How much the layers of an image may be together.
@@ -41,10 +41,10 @@ impl Bounds {
         }
     }
 
-    fn entry(&self, entry: &Entry) -> Result<(), Error> {
+    fn entry(&self, entry: &Entry) -> Result<(), WriteError> {
         match take(&self.entries_left, 1) {
             true => Ok(self.metadata.entry(entry)?),
-            false => Err(Error::TooMany(self.entries)),
+            false => Err(WriteError::TooMany(self.entries)),
         }
     }
 }
@@ -70,35 +70,35 @@ pub(crate) fn unpack(
     packed: impl Read + Send,
     mut lane: Lane,
     bounds: &Bounds,
-) -> Result<Changes, Error> {
+) -> Result<Changes, WriteError> {
     let packed = Verified::new(packed, layer.sha256, Some(layer.size));
     let changes = thread::scope(|scope| {
         let tar = decompressed(scope, packed, Checked::ByDigest, bounds.budget).map_err(unread(0))?;
         let bounded = Bounded { from: tar, bounds };
         let mut tar = Verified::new(bounded, Some(layer.diff_sha256), None);
         let mut changes = Vec::new();
-        banger_archive::read_unmarked::<Error>(&mut tar, &mut |entry, content| {
+        banger_archive::read_unmarked::<WriteError>(&mut tar, &mut |entry, content| {
             bounds.entry(&entry)?;
             changes.extend(change(entry, content, &mut lane)?);
             Ok(())
         })?;
         // To the end, where both digests are compared.
         io::copy(&mut tar, &mut io::sink()).map_err(unread(changes.len() as u64))?;
-        Ok::<_, Error>(changes)
+        Ok::<_, WriteError>(changes)
     })
     // Whatever came of it on the way up.
     .map_err(|error| match bounds.exceeded.load(Ordering::Relaxed) {
-        true => Error::TooLarge(bounds.bytes),
+        true => WriteError::TooLarge(bounds.bytes),
         false => error,
     })?;
     Changes::new(changes, lane)
 }
 
-fn unread(entries: u64) -> impl Fn(io::Error) -> Error {
-    move |source| Error::archive(entries, source)
+fn unread(entries: u64) -> impl Fn(io::Error) -> WriteError {
+    move |source| WriteError::archive(entries, source)
 }
 
-fn change(mut entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<Option<Change>, Error> {
+fn change(mut entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<Option<Change>, WriteError> {
     without_overlay(&mut entry.meta);
     let name = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
     let last = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
@@ -111,7 +111,7 @@ fn change(mut entry: Entry, content: &mut dyn Read, lane: &mut Lane) -> Result<O
     }
     if let Some(gone) = last.strip_prefix(WHITEOUT) {
         if matches!(gone, b"" | b"." | b"..") {
-            return Err(Error::Whiteout(shown(name)));
+            return Err(WriteError::Whiteout(shown(name)));
         }
         return Ok(Some(Change::Whiteout([dir, gone].concat())));
     }

@@ -30,6 +30,7 @@ use crate::options::{PullOptions, PullProgress};
 use crate::parts::{CONFIGURATION, MANIFEST, ROOTFS};
 use crate::record::{Draft, ImageRecord};
 use crate::store::ImageStore;
+use crate::told::Cancelled;
 use crate::tree::{self, Tree};
 
 /// Words of progress, each of a megabyte, between two times that what is written is put on stable storage: then little is
@@ -76,7 +77,7 @@ impl ImageStore {
         // What comes of it is told in many ways, by whoever was interrupted.
         self.pull_unless(pull, progress, called_off)
             .map_err(|error| match called_off.is_cancelled() {
-                true => Error::Cancelled,
+                true => Cancelled.into(),
                 false => error,
             })
     }
@@ -221,5 +222,5 @@ fn into_image(
     let mut tree = Tree::new(writer, options.most_entries);
     let bounds = Bounds::new(options.most_bytes, options.most_entries, options.budget());
     Work::new(found, bounds, progress, called_off).stack(lanes, &mut tree)?;
-    tree.finish()
+    Ok(tree.finish()?)
 }

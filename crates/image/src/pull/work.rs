@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::decode::{self, Bounds};
 use crate::changes::{self, Changes};
-use crate::error::Error;
+use crate::error::{Error, WriteError};
 use crate::options::PullProgress;
+use crate::told::Cancelled;
 use crate::tree::Tree;
 
 /// The unpacking of all layers.
@@ -97,7 +98,7 @@ impl<'a> Work<'a> {
         let unpacked = decode::unpack(layer, watched, lane, &self.bounds);
         unpacked.map_err(|error| {
             if self.given_up.is_cancelled() {
-                return Error::Cancelled;
+                return Cancelled.into();
             }
             self.in_layer(index, error)
         })
@@ -109,7 +110,7 @@ impl<'a> Work<'a> {
         format!("sha256:{}", layer.sha256.unwrap_or(layer.diff_sha256))
     }
 
-    fn in_layer(&self, index: usize, source: Error) -> Error {
+    fn in_layer(&self, index: usize, source: WriteError) -> Error {
         Error::Layer {
             number: index + 1,
             of: self.found.layers().len(),

@@ -1,0 +1,60 @@
+//! Why an image could not be exported.
+
+use std::path::PathBuf;
+
+use banger_model::{Describe, ErrorCode};
+
+use super::read::ReadError;
+use crate::told::Cancelled;
+
+/// A failure of an export.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The file of the archive.
+    #[error(transparent)]
+    Store(#[from] banger_store::Error),
+    /// A layer of the image.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A name that means something else in a layer.
+    #[error("`{0}` cannot be exported: in a layer such a name says that something is gone")]
+    Mark(String),
+    /// The archive could not be written.
+    #[error("write the archive")]
+    Write(#[source] std::io::Error),
+    /// A file that would be replaced.
+    #[error("{} exists already", .0.display())]
+    FileExists(PathBuf),
+    /// Something else has the name of the file that is to be written.
+    #[error("{} is a link, a device or something else that is no file", .0.display())]
+    NoFile(PathBuf),
+    /// Nobody wants it any more.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl ExportError {
+    /// The kind of failure, and what to do next.
+    fn told(&self) -> (ErrorCode, Vec<String>) {
+        let hint = match self {
+            Self::Store(error) => return (error.code(), error.hints()),
+            Self::Read(error) => return (error.code(), error.hints()),
+            Self::Mark(_) => return (ErrorCode::BadInput, Vec::new()),
+            Self::Write(_) => return (ErrorCode::Host, Vec::new()),
+            Self::Cancelled(_) => return (ErrorCode::Cancelled, Vec::new()),
+            Self::FileExists(_) => "choose another file, or replace it with `--force`",
+            Self::NoFile(_) => "name a file, or `-o -` for standard output",
+        };
+        (ErrorCode::AlreadyExists, vec![hint.to_owned()])
+    }
+}
+
+impl Describe for ExportError {
+    fn code(&self) -> ErrorCode {
+        self.told().0
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.told().1
+    }
+}

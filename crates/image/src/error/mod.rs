@@ -1,0 +1,119 @@
+//! Why something with an image failed: an error for each of reading, writing and exporting, and that of the store.
+
+mod export;
+mod read;
+mod write;
+
+use std::path::PathBuf;
+
+use banger_model::{Describe, ErrorCode};
+
+pub use export::ExportError;
+pub use read::ReadError;
+pub use write::{EntryFault, WriteError};
+
+use crate::told::Cancelled;
+
+/// A failure of the store of images.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Files, records and names of the store.
+    #[error(transparent)]
+    Store(#[from] banger_store::Error),
+    /// The files of an image are gone.
+    #[error("the image's files (generation {0}) are not in the store")]
+    NoGeneration(String),
+    /// A file that shall be an image is none.
+    #[error("take {} as an image", .path.display())]
+    NoImage {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: banger_ext4::Error,
+    },
+    /// A disk whose file system was not unmounted.
+    #[error("the VM's disk was not unmounted when it ended")]
+    NotAtRest,
+    /// A disk's file system could not be grown.
+    #[error("grow the image")]
+    Grow(#[source] banger_ext4::Error),
+    /// The file of a disk could not be made longer.
+    #[error("make the disk's file longer")]
+    Lengthen(#[source] std::io::Error),
+    /// A file tree could not be written.
+    #[error(transparent)]
+    Write(WriteError),
+    /// A layer could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An image could not be found where it comes from.
+    #[error(transparent)]
+    Pull(Box<banger_oci::Error>),
+    /// A layer could not be unpacked.
+    #[error("unpack layer {number} of {of} ({digest})")]
+    Layer {
+        /// Which, from 1.
+        number: usize,
+        /// Of how many.
+        of: usize,
+        /// Its digest.
+        digest: String,
+        /// Why.
+        #[source]
+        source: Box<WriteError>,
+    },
+    /// Nobody wants it any more.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl Error {
+    /// The kind of failure, and what to do next.
+    fn told(&self) -> (ErrorCode, Vec<String>) {
+        let (code, hint) = match self {
+            Self::Store(error) => return (error.code(), error.hints()),
+            Self::Write(error) => return (error.code(), error.hints()),
+            Self::Read(error) => return (error.code(), error.hints()),
+            Self::Pull(error) => return (error.code(), error.hints()),
+            Self::Layer { source, .. } => return (source.code(), source.hints()),
+            Self::NoGeneration(_) => (
+                ErrorCode::NotFound,
+                "was the store moved without them? Pull or import the image again, and make the VM anew",
+            ),
+            Self::NoImage { .. } => (
+                ErrorCode::BadInput,
+                "`image register` takes ext4; a tar or directory goes to `image import`",
+            ),
+            Self::NotAtRest => (ErrorCode::WrongPhase, "start it, and commit it while it runs"),
+            Self::Grow(_) | Self::Lengthen(_) => return (ErrorCode::Host, Vec::new()),
+            Self::Cancelled(_) => return (ErrorCode::Cancelled, Vec::new()),
+        };
+        (code, vec![hint.to_owned()])
+    }
+}
+
+impl Describe for Error {
+    fn code(&self) -> ErrorCode {
+        self.told().0
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.told().1
+    }
+}
+
+impl From<WriteError> for Error {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Cancelled(cancelled) => cancelled.into(),
+            error => Self::Write(error),
+        }
+    }
+}
+
+impl From<banger_oci::Error> for Error {
+    fn from(error: banger_oci::Error) -> Self {
+        Self::Pull(Box::new(error))
+    }
+}
