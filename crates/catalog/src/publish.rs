@@ -275,7 +275,7 @@ fn distro_of(record: &KernelRecord) -> Option<String> {
 
 fn write_document(dir: &Path, document: &Document, secret: &SecretKey) -> Result<(), Error> {
     let text = document.text();
-    let comment = format!("banger catalog, timestamp:{}", banger_kernel::now());
+    let comment = format!("banger catalog, timestamp:{}", Timestamp::now().as_second());
     let comments = (Some(&*comment), Some("signature of a banger catalog"));
     let signature = minisign::sign(None, secret, &text[..], comments.0, comments.1);
     let signature = signature.map_err(|source| Error::Sign {
