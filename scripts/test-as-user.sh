@@ -107,6 +107,5 @@ environment=(HOME="$home" CARGO_TARGET_DIR="$home/target" USER="$NAME" LOGNAME="
 for name in BANGER_TEST_KERNEL BANGER_TEST_KERNEL_APPEND BANGER_REQUIRE; do
     [ -z "${!name:-}" ] || environment+=("$name=${!name}")
 done
-export -f run
 setpriv --reuid "$NAME" --regid "$NAME" --init-groups -- env -i "${environment[@]}" \
-    bash -c 'run "$@"' run "$home/target/debug/deps/$(basename "$binary")" "$@"
+    bash -c "$(declare -f run)"$'\n''run "$@"' run "$home/target/debug/deps/$(basename "$binary")" "$@"

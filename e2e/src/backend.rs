@@ -58,7 +58,10 @@ impl Backend {
             Self::Fake => None,
             Self::Tcg => (!runs("qemu-system-x86_64")).then(|| "no `qemu-system-x86_64` on PATH".to_owned()),
             Self::Firecracker if !runs("firecracker") => Some("no `firecracker` on PATH".to_owned()),
-            Self::Firecracker => test_kernel().err().map(|error| error.to_string()),
+            Self::Firecracker => test_kernel()
+                .err()
+                .map(|error| error.to_string())
+                .or_else(kvm_absence),
         };
         banger_needs::unless_required(self.name(), reason)
     }
@@ -89,6 +92,12 @@ pub fn absence_of(need: &'static str) -> Result<Option<String>, Unmet> {
     // Packages are required by their registry.
     let name = need.split_once(':').map_or(need, |(registry, _)| registry);
     banger_needs::unless_required(name, reason)
+}
+
+/// Why this user has no KVM, if it is so.
+fn kvm_absence() -> Option<String> {
+    let opened = std::fs::File::options().read(true).write(true).open("/dev/kvm");
+    opened.err().map(|error| format!("/dev/kvm: {error}"))
 }
 
 /// Why this user may mount nothing in a namespace, if it is so.

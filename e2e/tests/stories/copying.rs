@@ -161,7 +161,10 @@ fn where_cp_would_put_it(backend: Backend) -> Result<()> {
     cp(&[&here("d"), "vm:t/e"])?.ok()?;
     let seen = sh(&home, "vm", "cat f; cd t; cat g d/a f e/a e/d/a")?;
     ensure!(seen.trim() == "ffafaa", "{seen}");
-    cp(&["--owner", "12:34", &here("f"), "vm:t/owned"])?.ok()?;
+    // The fake guest is this user, who may give files to others only as root.
+    if backend.is_real() || rustix::process::geteuid().is_root() {
+        cp(&["--owner", "12:34", &here("f"), "vm:t/owned"])?.ok()?;
+    }
     if backend.is_real() {
         ensure!(
             sh(&home, "vm", "stat -c %u:%g t/owned")?.trim() == "12:34",

@@ -17,7 +17,7 @@ pub(crate) const STORIES: &[Story] = &[
         "a_hostile_guest_fails_to_start_and_to_stop_in_bounds",
         starts_and_stops,
     ),
-    in_guests("other_users_of_a_guest_reach_nothing_of_the_agents", other_users),
+    in_guests("other_users_of_a_guest_reach_nothing_of_the_agents", other_users).with("rustc"),
 ];
 
 /// The most memory of the daemon, and how long a list of VMs takes at most: half of the lists that are made meanwhile, and any,

@@ -47,6 +47,17 @@ fn root(home: &Home, backend: Backend) -> Result<String> {
     })
 }
 
+/// The user and the group of a guest's root. The fake one is the user who runs this.
+fn user_of_root(backend: Backend) -> (u32, u32) {
+    match backend.is_real() {
+        true => (0, 0),
+        false => (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        ),
+    }
+}
+
 fn files_arrive(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     configure(
@@ -64,10 +75,12 @@ fn files_arrive(backend: Backend) -> Result<()> {
         .saying("went along: ~/conf, ~/.claude.json, ~/.pi/agent/auth.json")?;
     let root = root(&home, backend)?;
     let look = "stat -c '%a %u %n' .pi/agent/auth.json .config/conf/below .config/conf/below/file";
-    ensure!(
-        home.sh("vm", &format!("cd {root}/root && {look}"))?
-            == "600 0 .pi/agent/auth.json\n750 0 .config/conf/below\n640 0 .config/conf/below/file"
+    let us = user_of_root(backend).0;
+    let seen = home.sh("vm", &format!("cd {root}/root && {look}"))?;
+    let right = format!(
+        "600 {us} .pi/agent/auth.json\n750 {us} .config/conf/below\n640 {us} .config/conf/below/file"
     );
+    ensure!(seen == right, "{seen}");
     ensure!(home.sh("vm", "cd && readlink .config/conf/link")? == "/etc/passwd");
     ensure!(home.sh("vm", "cd && cat .claude.json")? == "{\"hasCompletedOnboarding\":true}");
     // The guest's own words stay, but for what comes anew.
@@ -180,7 +193,9 @@ fn secrets(backend: Backend) -> Result<()> {
     let dir = format!("{}/run/banger/secrets", root(&home, backend)?);
     let read = || home.sh("vm", &format!("cat {dir}/TOKEN"));
     ensure!(read()? == value(backend));
-    ensure!(home.sh("vm", &format!("stat -c '%a %u:%g' {dir}/TOKEN"))? == "400 0:0");
+    let (user, group) = user_of_root(backend);
+    let owned = home.sh("vm", &format!("stat -c '%a %u:%g' {dir}/TOKEN"))?;
+    ensure!(owned == format!("400 {user}:{group}"), "{owned}");
     // Another way, for a command and for a session; a value is any bytes.
     let file = home.path().join("user/value");
     std::fs::write(&file, b"a\nb\0c")?;
