@@ -182,11 +182,20 @@ fn changes(listed: &[u8]) -> Vec<WorkspaceChange> {
 /// What of each workspace was not brought back. A guest that runs is asked, and has three seconds; of one that does not, what
 /// was seen last counts.
 pub async fn unsaved(target: Option<Target>, records: &Records) -> Vec<UnsavedWorkspace> {
+    unsaved_within(PATIENCE, target, records).await
+}
+
+/// The same; the guest may take as long as that to tell.
+pub(crate) async fn unsaved_within(
+    patience: Duration,
+    target: Option<Target>,
+    records: &Records,
+) -> Vec<UnsavedWorkspace> {
     let asked = records.all().into_iter().map(|record| {
         let target = target.clone();
         async move {
             let seen = match &target {
-                Some(target) => ask(target, records, &record).await,
+                Some(target) => ask(patience, target, records, &record).await,
                 None => match record.checked.clone() {
                     Some(seen) => Ok(Some(seen).filter(|seen| !seen.is_empty())),
                     None => Err("nobody looked before it ended".to_owned()),
@@ -209,14 +218,19 @@ pub async fn unsaved(target: Option<Target>, records: &Records) -> Vec<UnsavedWo
 }
 
 /// What there is, or why that cannot be told. A guest without git has no commits; its files are compared by the agent.
-async fn ask(target: &Target, records: &Records, record: &Record) -> Result<Option<String>, String> {
-    let seen = match tokio::time::timeout(PATIENCE, looked(target, record)).await {
+async fn ask(
+    patience: Duration,
+    target: &Target,
+    records: &Records,
+    record: &Record,
+) -> Result<Option<String>, String> {
+    let seen = match tokio::time::timeout(patience, looked(target, record)).await {
         Err(_) => return Err("the guest did not tell in time".to_owned()),
         Ok(Ok((_, unsaved))) => unsaved,
         Ok(Err(Error::Guest(GuestError::NoGit { .. }))) => {
             let site = target.at(&record.guest_path);
             let look = site.look(record.generation.as_deref(), Vec::new());
-            match tokio::time::timeout(PATIENCE, look).await {
+            match tokio::time::timeout(patience, look).await {
                 Ok(Ok((banger_guest_api::workspace::Seen::Placed { changed, .. }, _))) => {
                     let changed = changed.len();
                     (changed > 0).then(|| format!("{changed} changed files"))

@@ -3,11 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use banger_api::{WorkspaceQuery, WorkspaceRequest};
+use banger_api::{UnsavedWorkspace, WorkspaceQuery, WorkspaceRequest};
 use banger_request::Reporter;
 use futures_util::TryStreamExt;
 
+use crate::inspect::unsaved_within;
 use crate::testing::Directory;
 use crate::{Error, GuestError, Place, Record, Records, Target};
 
@@ -99,6 +101,12 @@ fn git(dir: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+/// What the host does not have, from a guest that may take its time: this host may have other work.
+async fn left_behind(place: &Place, world: &World) -> Vec<UnsavedWorkspace> {
+    let patience = Duration::from_secs(60);
+    unsaved_within(patience, Some(place.target.clone()), &world.records()).await
+}
+
 #[tokio::test]
 async fn work_goes_in_and_comes_back_and_is_merged() {
     let world = World::new();
@@ -117,18 +125,14 @@ async fn work_goes_in_and_comes_back_and_is_merged() {
     world.write("guest/work", "new", "loose\n");
     let status = crate::status(&place.target, &world.record()).await.unwrap();
     assert!(status.unsaved && status.commits == 1, "{status:?}");
-    let unsaved = crate::unsaved(Some(place.target.clone()), &world.records()).await;
+    let unsaved = left_behind(&place, &world).await;
     assert!(unsaved.len() == 1 && unsaved[0].known, "{unsaved:?}");
 
     let pulled = crate::pull(&place, world.record()).await.unwrap();
     assert!(pulled.uncommitted, "{pulled:?}");
     let tip = pulled.tip.unwrap();
     assert_eq!(git(&world.at("host"), &["show", &format!("{tip}:new")]), "loose");
-    assert!(
-        crate::unsaved(Some(place.target), &world.records())
-            .await
-            .is_empty()
-    );
+    assert!(left_behind(&place, &world).await.is_empty());
     // Until it is applied, the work tree is as it was.
     assert_eq!(world.read("host/kept"), "one\n");
     crate::apply(
@@ -201,7 +205,7 @@ async fn a_repository_that_is_gone_in_the_guest_brings_nothing_back() {
     std::fs::remove_dir_all(world.at("guest/work/.git")).unwrap();
     let pulled = crate::pull(&place, world.record()).await;
     assert!(matches!(pulled, Err(Error::Guest(GuestError::Lost(path))) if path == AT));
-    let unsaved = crate::unsaved(Some(place.target), &world.records()).await;
+    let unsaved = left_behind(&place, &world).await;
     assert!(unsaved.len() == 1 && !unsaved[0].known, "{unsaved:?}");
 }
 
