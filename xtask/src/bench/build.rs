@@ -20,9 +20,8 @@ const RUNS: usize = 5;
 /// The last state in which the daemon was one crate of 21,000 lines.
 const BEFORE: &str = "42496c7a1a4539c2c46576efc636bdd39223f547";
 
-/// A file of the HTTP layer, then and now, and one of the packet filter.
-const HTTP_BEFORE: &str = "crates/daemon/src/http/mod.rs";
-const HTTP: &str = "crates/bangerd/src/http/mod.rs";
+/// A file of the HTTP layer, and one of the packet filter.
+const HTTP: &str = "crates/daemon/src/http/mod.rs";
 const FILTER: &str = "crates/netplan/src/filter/mod.rs";
 
 /// What a change of the packet filter is to leave alone.
@@ -33,7 +32,7 @@ pub(super) fn measure_http() -> Result<Vec<Figure>> {
     let now = Tree::of("now", "HEAD")?;
     let (mut then, mut today, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..RUNS {
-        let (old, new) = (before.after(HTTP_BEFORE, round)?, now.after(HTTP, round)?);
+        let (old, new) = (before.after(HTTP, round)?, now.after(HTTP, round)?);
         ratios.push(new / old);
         then.push(old);
         today.push(new);
