@@ -4,6 +4,16 @@
 //! own, and dropping the future of a request closes it, which is how work is cancelled. [`daemon`] finds the daemon of this user's,
 //! starts it when none runs, and says when it should be another one. [`run`] is what a repository's VM takes beside single requests.
 //!
+//! ```no_run
+//! # async fn names() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = banger_client::daemon::connect().await?;
+//! for vm in client.vms().await? {
+//!     println!("{}: {}", vm.name, vm.phase);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Nothing here prints, asks a person, or ends the program. It uses `api`, `guest`, `model` and `wire`.
 
 mod call;

@@ -94,11 +94,73 @@ fn numbers(version: &str) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
 
     #[test]
     fn an_older_version_is_known_by_its_numbers() {
         assert!(numbers("1.2.3") < numbers("1.10.0"));
         assert!(numbers("1.2.3-rc1") == numbers("1.2.3+build"));
         assert!(numbers("nonsense") < numbers("0.1"));
+    }
+
+    /// What is found of a daemon that says this of itself.
+    async fn found(version: &str, api: ApiVersion) -> Result<Found, DaemonError> {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::below(home.path());
+        std::fs::create_dir_all(&paths.runtime).unwrap();
+        let listener = UnixListener::bind(paths.socket()).unwrap();
+        let body = serde_json::to_string(&Version {
+            version: version.to_owned(),
+            api,
+            build: String::new(),
+            pid: 1,
+            machines: 0,
+            streams: 0,
+            groups: None,
+        });
+        let body = body.unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all((head + &body).as_bytes()).await.unwrap();
+        });
+        find(&paths).await
+    }
+
+    #[tokio::test]
+    async fn a_daemon_of_another_build_will_do_and_an_older_one_is_named() {
+        let ours = env!("CARGO_PKG_VERSION");
+        let fit = found(ours, ApiVersion::CURRENT).await;
+        assert!(matches!(fit, Ok(Found::Fit(_))), "{fit:?}");
+        let newer = found("999.0.0", ApiVersion::CURRENT).await;
+        assert!(matches!(newer, Ok(Found::Fit(_))), "{newer:?}");
+        let Ok(Found::Unfit(older)) = found("0.0.1", ApiVersion::CURRENT).await else {
+            panic!("it is older");
+        };
+        assert_eq!(
+            older.why.to_string(),
+            "which is version 0.0.1 and older than this banger"
+        );
+        let without = found(ours, ApiVersion::NONE).await;
+        assert!(matches!(without, Ok(Found::Unfit(_))), "{without:?}");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_of_a_newer_api_is_not_replaced() {
+        let major = ApiVersion::CURRENT.major + 1;
+        let newer = found("999.0.0", ApiVersion { major, minor: 0 }).await;
+        assert!(matches!(newer, Err(DaemonError::Newer { .. })), "{newer:?}");
+    }
+
+    #[tokio::test]
+    async fn none_is_found_where_none_listens() {
+        let home = tempfile::tempdir().unwrap();
+        let none = find(&Paths::below(home.path())).await;
+        assert!(matches!(none, Ok(Found::None)), "{none:?}");
     }
 }
