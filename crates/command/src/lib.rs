@@ -1,4 +1,4 @@
-//! What the commands of `banger` have in common: how they find the daemon ([`connection`]), what they print ([`print`], [`progress`],
+//! What the commands of `banger` have in common: how they find the daemon ([`connection`]), what they print ([`mod@print`], [`progress`],
 //! [`failure`]) and ask ([`ask`]), how they read values, variables and secrets, and how a guest's command or session is joined to this
 //! terminal ([`session`], [`attach`]).
 //!

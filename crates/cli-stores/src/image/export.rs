@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use banger_api::ImageExport;
 use banger_client::Client;
 use banger_command::failure::Failure;
-use banger_command::progress::{Display, bytes};
+use banger_command::progress::bytes;
 use banger_command::values::absolute;
-use banger_command::work::interruptible;
+use banger_command::work::shown;
 use banger_command::{complete, print};
 use banger_model::Compression;
 
@@ -75,14 +75,10 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
         },
         force: args.force,
     };
-    let mut display = Display::new("");
-    let exported = interruptible(async {
-        Ok(client
-            .export_image(&args.name, &export, |progress| display.show(&progress))
-            .await?)
+    let exported = shown("", async |tell| {
+        client.export_image(&args.name, &export, tell).await
     })
     .await?;
-    drop(display);
     if to_stdout {
         let archive = std::fs::File::open(&exported.path);
         // It goes now, and what is copied has no name that could stay.

@@ -6,9 +6,8 @@ use banger_api::ImagePublish;
 use banger_client::Client;
 use banger_command::complete;
 use banger_command::failure::Failure;
-use banger_command::progress::Display;
 use banger_command::values::absolute;
-use banger_command::work::interruptible;
+use banger_command::work::shown;
 use banger_model::ImageName;
 
 use crate::publish::{self, Key};
@@ -50,14 +49,9 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
         description: args.description,
         valid_days: args.valid_days,
     };
-    let mut display = Display::new("");
-    display.now("publishing");
-    let published = interruptible(async {
-        Ok(client
-            .publish_images(&publish, |progress| display.show(&progress))
-            .await?)
+    let published = shown("publishing", async |tell| {
+        client.publish_images(&publish, tell).await
     })
     .await?;
-    drop(display);
     publish::tell(&published, args.json)
 }

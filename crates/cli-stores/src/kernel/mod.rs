@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use banger_api::{Kernel, KernelFiles, KernelImport, KernelSource};
 use banger_command::failure::Failure;
-use banger_command::progress::{Display, bytes};
+use banger_command::progress::bytes;
 use banger_command::values::absolute;
-use banger_command::work::interruptible;
+use banger_command::work::shown;
 use banger_command::{complete, connection, exit, many, print};
 use banger_model::KernelName;
 use clap::Subcommand;
@@ -132,15 +132,10 @@ pub async fn run(command: Command) -> Result<i32, Failure> {
         Command::Import(args) => {
             let json = args.json;
             let import = args.request()?;
-            let mut display = Display::new("");
-            display.now("importing the kernel");
-            let kernel = interruptible(async {
-                Ok(client
-                    .import_kernel(&import, |progress| display.show(&progress))
-                    .await?)
+            let kernel = shown("importing the kernel", async |tell| {
+                client.import_kernel(&import, tell).await
             })
             .await?;
-            drop(display);
             if json {
                 print::json(&kernel)?
             } else {

@@ -6,9 +6,8 @@ use banger_api::KernelPublish;
 use banger_client::Client;
 use banger_command::complete;
 use banger_command::failure::Failure;
-use banger_command::progress::Display;
 use banger_command::values::absolute;
-use banger_command::work::interruptible;
+use banger_command::work::shown;
 use banger_model::KernelName;
 
 use crate::publish::{self, Key};
@@ -53,14 +52,9 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
         description: args.description,
         valid_days: args.valid_days,
     };
-    let mut display = Display::new("");
-    display.now("publishing");
-    let published = interruptible(async {
-        Ok(client
-            .publish_kernels(&publish, |progress| display.show(&progress))
-            .await?)
+    let published = shown("publishing", async |tell| {
+        client.publish_kernels(&publish, tell).await
     })
     .await?;
-    drop(display);
     publish::tell(&published, args.json)
 }

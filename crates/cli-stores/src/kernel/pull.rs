@@ -3,8 +3,8 @@
 use banger_api::{AvailableKernel, KernelPull, Presence};
 use banger_client::Client;
 use banger_command::failure::Failure;
-use banger_command::progress::{Display, bytes};
-use banger_command::work::interruptible;
+use banger_command::progress::bytes;
+use banger_command::work::shown;
 use banger_command::{complete, exit, print};
 use banger_model::{CatalogName, KernelName};
 
@@ -38,15 +38,10 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
         catalog: args.catalog,
         force: args.force,
     };
-    let mut display = Display::new("");
-    display.now("reading the catalogs");
-    let pulled = interruptible(async {
-        Ok(client
-            .pull_kernel(&pull, |progress| display.show(&progress))
-            .await?)
+    let pulled = shown("reading the catalogs", async |tell| {
+        client.pull_kernel(&pull, tell).await
     })
     .await?;
-    drop(display);
     if args.json {
         print::json(&pulled)?;
     } else if pulled.was_here {

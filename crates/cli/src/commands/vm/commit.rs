@@ -2,8 +2,7 @@
 
 use banger_api::VmCommit;
 use banger_command::failure::Failure;
-use banger_command::progress::Display;
-use banger_command::work::interruptible;
+use banger_command::work::shown;
 use banger_command::{complete, connection, exit};
 use banger_model::{ImageName, KernelName};
 
@@ -42,14 +41,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         kernel: args.kernel,
         force: args.force,
     };
-    let mut display = Display::new("");
-    let image = interruptible(async {
-        Ok(client
-            .commit_vm(&args.vm, &commit, |progress| display.show(&progress))
-            .await?)
-    })
-    .await?;
-    drop(display);
+    let image = shown("", async |tell| client.commit_vm(&args.vm, &commit, tell).await).await?;
     image::tell(&image, args.json)?;
     Ok(exit::OK)
 }

@@ -7,8 +7,7 @@ use banger_api::{ImagePull, RepositoryConfig, TrustGrant, VmCreate, WishedImage,
 use banger_client::Client;
 use banger_client::run::{Meant, meant, reach, without};
 use banger_command::failure::Failure;
-use banger_command::progress::Display;
-use banger_command::work::interruptible;
+use banger_command::work::shown;
 use banger_command::{ask, print};
 use banger_model::network::NetMode;
 use banger_model::{ImageName, shell_word};
@@ -202,11 +201,6 @@ async fn pull(client: &Client, wished: &WishedImage) -> Result<ImageName, Failur
         logins: banger_command::logins::for_reference(&wished.text)?,
         ..ImagePull::default()
     };
-    let mut display = Display::new("");
-    let pulled = interruptible(async {
-        Ok(client
-            .pull_image(&pull, |progress| display.show(&progress))
-            .await?)
-    });
+    let pulled = shown("", async |tell| client.pull_image(&pull, tell).await);
     Ok(pulled.await?.image.name)
 }

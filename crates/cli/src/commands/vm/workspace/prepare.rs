@@ -6,9 +6,9 @@ use banger_api::{WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceRepor
 use banger_client::Client;
 use banger_client::run::GUEST_PATH;
 use banger_command::failure::Failure;
-use banger_command::progress::{Display, bytes};
+use banger_command::progress::bytes;
 use banger_command::values::absolute;
-use banger_command::work::interruptible;
+use banger_command::work::shown;
 use banger_command::{complete, connection, exit, print};
 
 use super::which::Taken;
@@ -106,11 +106,8 @@ pub(crate) async fn place(
     vm: &str,
     request: &WorkspaceRequest,
 ) -> Result<WorkspaceReport, Failure> {
-    let mut display = Display::new("");
-    display.now("placing the repository");
-    interruptible(async {
-        let placing = client.place_workspace(vm, request, |progress| display.show(&progress));
-        Ok(placing.await?)
+    shown("placing the repository", async |tell| {
+        client.place_workspace(vm, request, tell).await
     })
     .await
 }

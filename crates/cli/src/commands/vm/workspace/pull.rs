@@ -4,8 +4,7 @@ use banger_api::{WorkspacePulled, WorkspaceQuery};
 use banger_client::Client;
 use banger_client::run::GUEST_PATH;
 use banger_command::failure::Failure;
-use banger_command::progress::Display;
-use banger_command::work::interruptible;
+use banger_command::work::shown;
 use banger_command::{connection, print};
 use banger_model::shell_word;
 
@@ -40,11 +39,8 @@ pub(super) async fn pull(
     vm: &str,
     query: &WorkspaceQuery,
 ) -> Result<WorkspacePulled, Failure> {
-    let mut display = Display::new("");
-    display.now("bringing the work back");
-    interruptible(async {
-        let pulling = client.pull_workspace(vm, query, |progress| display.show(&progress));
-        Ok(pulling.await?)
+    shown("bringing the work back", async |tell| {
+        client.pull_workspace(vm, query, tell).await
     })
     .await
 }
