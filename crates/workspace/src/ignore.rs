@@ -201,14 +201,7 @@ mod tests {
         std::os::unix::fs::symlink("elsewhere", dir.path().join(NAME)).unwrap();
         std::fs::create_dir(dir.path().join("pipe")).unwrap();
         let pipe = dir.path().join("pipe").join(NAME);
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &pipe,
-            rustix::fs::FileType::Fifo,
-            0o600.into(),
-            0,
-        )
-        .unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
         let held = Dir::open(dir.path()).unwrap();
         let dirs = directories([b"pipe/f".as_slice()].into_iter());
         assert_eq!(dirs, [PathBuf::new(), PathBuf::from("pipe")].into());
