@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
 
-use crate::{processes, stalls, store};
+use crate::{place, processes, stalls};
 
 /// How much of the end of a log is kept.
 const LOG: u64 = 1 << 20;
@@ -65,7 +65,7 @@ pub(crate) struct Record {
 /// # Errors
 /// When there is no directory of built programs, below which evidence is kept.
 pub fn begin(name: &str) -> Result<Arc<Scenario>> {
-    let failed = store::shared()?.join("failed");
+    let failed = place::shared()?.join("failed");
     let scenario = Scenario::new(failed, name);
     RUNNING.set(Some(Arc::clone(&scenario)));
     Ok(scenario)

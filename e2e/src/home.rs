@@ -16,8 +16,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::evidence::Record;
+use crate::image::Image;
 use crate::output::Output;
-use crate::store::{self, Image};
+use crate::place::{self, programs};
+use crate::store::{self, Banger};
 use crate::user::{self, PlainUser};
 use crate::{Backend, processes};
 
@@ -42,19 +44,10 @@ pub struct Home {
     well: bool,
 }
 
-/// Where the programs are that are tested: `target/debug`, as `make test` builds them.
-pub(crate) fn programs() -> Result<PathBuf> {
-    // A test is target/debug/deps/stories-…, and a bench is beside them.
-    let us = std::env::current_exe()?;
-    let mut places = us.ancestors().skip(1).take(2);
-    let tests = us.ancestors().nth(2).context("find the target directory")?;
-    let dir = places.find(|dir| dir.join("bangerd").exists()).unwrap_or(tests);
-    ensure!(
-        dir.join("bangerd").exists(),
-        "{} has no bangerd: `make test` builds what this tests",
-        dir.display()
-    );
-    Ok(dir.to_owned())
+impl Banger for Home {
+    fn run(&self, args: &[&str]) -> Result<Output> {
+        self.banger(args)
+    }
 }
 
 impl Home {
@@ -65,7 +58,7 @@ impl Home {
     pub fn new(images: &[Image]) -> Result<Self> {
         let mut home = Self::bare()?;
         home.images.extend(images);
-        let shared = store::shared()?.join("data");
+        let shared = place::shared()?.join("data");
         std::fs::create_dir_all(&shared)?;
         std::os::unix::fs::symlink(&shared, home.path().join("data"))?;
         store::prepare_kernels(&home)?;

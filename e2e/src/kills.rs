@@ -17,8 +17,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use self::audit::{Left, audit};
 use self::repository::Repository;
 use self::verbs::{After, Before, CREATE, Place, VERBS, Verb};
+use crate::image::Image;
 use crate::registry::{OciImage, Registry};
-use crate::store::{Image, fill_with_busybox};
+use crate::store::fill_with_busybox;
 use crate::{Backend, Home};
 
 /// What was tried, and what was left half done.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::store;
+use crate::place;
 
 /// What makes a client of an OpenAPI document in TypeScript, checks its types and compiles it.
 pub const OPENAPI_CLIENT: &str =
@@ -29,9 +29,9 @@ pub(crate) fn absence(need: &str) -> Option<Option<String>> {
 pub fn modules(need: &str) -> Result<PathBuf> {
     let packages = packages(need).context("a need of npm's")?;
     let name: Vec<_> = packages.iter().map(|package| package.replace('/', "+")).collect();
-    let dir = store::shared()?.join("npm").join(name.join(","));
+    let dir = place::shared()?.join("npm").join(name.join(","));
     let (modules, done) = (dir.join("node_modules"), dir.join("done"));
-    let _making = store::exclusive("npm")?;
+    let _making = place::exclusive("npm")?;
     if done.exists() {
         return Ok(modules);
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::store;
+use crate::place;
 
 /// A client of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,8 +93,8 @@ impl Stuff {
 
     /// What another process found a moment ago holds, too: every scenario may be a process of its own.
     fn look() -> Result<Self> {
-        let dir = store::shared()?.join("packages");
-        let _looking = store::exclusive("packages")?;
+        let dir = place::shared()?.join("packages");
+        let _looking = place::exclusive("packages")?;
         let record = dir.join("absent.json");
         if let Some(absent) = lately(&record) {
             return Ok(Self { dir, absent });
@@ -132,7 +132,7 @@ impl Stuff {
     /// # Errors
     /// When there is no directory of built programs.
     pub fn asking() -> Result<File> {
-        store::exclusive("asking")
+        place::exclusive("asking")
     }
 
     /// The directory.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
 
-use crate::store;
+use crate::place;
 
 /// SSH in Python.
 pub const PARAMIKO: &str = "python:paramiko";
@@ -36,10 +36,10 @@ pub(crate) fn absence(need: &str) -> Option<Option<String>> {
 /// When there is no Python, or no index of packages that it reaches.
 pub fn interpreter(need: &str) -> Result<PathBuf> {
     let packages = packages(need).unwrap_or_else(|| vec![need]);
-    let dir = store::shared()?.join("python").join(packages.join(","));
+    let dir = place::shared()?.join("python").join(packages.join(","));
     let python = dir.join("bin/python");
     let done = dir.join("done");
-    let _making = store::exclusive("python")?;
+    let _making = place::exclusive("python")?;
     if done.exists() {
         return Ok(python);
     }

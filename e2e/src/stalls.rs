@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::store;
+use crate::place;
 
 /// How many scenarios of a run may be repeated.
 pub const AT_MOST: usize = 3;
@@ -90,7 +90,7 @@ fn this_run() -> String {
 /// # Errors
 /// When they cannot be counted.
 pub fn repeat(name: &str, why: &str) -> Result<bool> {
-    repeat_in(&record(&store::shared()?, &this_run()), name, why)
+    repeat_in(&record(&place::shared()?, &this_run()), name, why)
 }
 
 fn repeat_in(record: &Path, name: &str, why: &str) -> Result<bool> {
@@ -115,7 +115,7 @@ fn repeat_in(record: &Path, name: &str, why: &str) -> Result<bool> {
 /// # Errors
 /// When there is no directory of built programs.
 pub fn repeated() -> Result<Vec<String>> {
-    Ok(repeated_in(&store::shared()?, &this_run()))
+    Ok(repeated_in(&place::shared()?, &this_run()))
 }
 
 /// What a run asked to repeat, whose scenarios share what is in `shared`.

@@ -1,81 +1,34 @@
 //! Kernels and images for stories: made once in `target/e2e`, and shared by all homes.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
-use rustix::fs::{FlockOperation, flock};
 
 use crate::backend::test_kernel;
-use crate::home::{Home, programs};
-
-/// An image that stories boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Image {
-    /// busybox and nothing else: a shell and no init.
-    Busybox,
-    /// One static program, which is the only file.
-    OneProgram,
-    /// busybox with its own init, which starts what `/etc/inittab` says.
-    Init,
-    /// Debian with systemd.
-    Systemd,
-    /// Debian as a host of its own: systemd with its resolver, nftables, and the modules of Debian's kernel.
-    Host,
-    /// Debian with git.
-    Git,
-    /// Debian with an SSH server of its own, which nothing starts.
-    Sshd,
-    /// Debian with what clients of registries run under.
-    Clients,
-}
-
-impl Image {
-    /// Its name in the store.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Busybox => "busybox",
-            Self::OneProgram => "one-program",
-            Self::Init => "init",
-            Self::Systemd => "systemd",
-            Self::Host => "host",
-            Self::Git => "git",
-            Self::Sshd => "sshd",
-            Self::Clients => "clients",
-        }
-    }
-}
+use crate::image::Image;
+use crate::output::Output;
+use crate::place::{exclusive, shared};
 
 /// What every kernel's command line has beside what the kernel needs, so that a story can look for it.
 pub const VARIABLE: &str = "FROM_THE_KERNEL=yes";
 
+/// Who runs `banger` for a store.
+pub(crate) trait Banger {
+    /// Runs it with these arguments.
+    fn run(&self, args: &[&str]) -> Result<Output>;
+}
+
 /// Two stories must not make the same image.
 static MAKING: Mutex<()> = Mutex::new(());
 
-/// Where the shared store is.
-pub(crate) fn shared() -> Result<PathBuf> {
-    let target = programs()?
-        .parent()
-        .map(Path::to_owned)
-        .context("find the target directory")?;
-    Ok(target.join("e2e"))
-}
-
-/// A directory below the shared one, for what a story makes anew each time and somebody may look at afterwards.
-///
-/// # Errors
-/// When there is no target directory.
-pub fn scratch(name: &str) -> Result<PathBuf> {
-    Ok(shared()?.join(name))
-}
-
 /// Makes sure of a kernel named `debian` and, where there is a test kernel, of `test`.
-pub(crate) fn prepare_kernels(home: &Home) -> Result<()> {
+pub(crate) fn prepare_kernels(home: &impl Banger) -> Result<()> {
     let _making = lock()?;
-    if home.banger(["kernel", "show", "debian"])?.code != 0 {
-        home.banger([
+    if home.run(&["kernel", "show", "debian"])?.code != 0 {
+        home.run(&[
             "kernel",
             "import",
             "debian",
@@ -92,10 +45,10 @@ pub(crate) fn prepare_kernels(home: &Home) -> Result<()> {
     let append = std::env::var("BANGER_TEST_KERNEL_APPEND").unwrap_or_default();
     let append = format!("{append} {VARIABLE}");
     // What an earlier run imported may have had another command line.
-    let shown = home.banger(["kernel", "show", "--json", "test"])?;
+    let shown = home.run(&["kernel", "show", "--json", "test"])?;
     if shown.code != 0 || !shown.text().contains(&append) {
         let path = kernel.to_string_lossy().into_owned();
-        home.banger([
+        home.run(&[
             "kernel",
             "import",
             "test",
@@ -127,9 +80,9 @@ pub(crate) fn copy_kernels(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Makes sure of an image.
-pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
+pub(crate) fn prepare_image(home: &impl Banger, image: Image) -> Result<()> {
     let _making = lock()?;
-    if home.banger(["image", "show", image.name()])?.code == 0 {
+    if home.run(&["image", "show", image.name()])?.code == 0 {
         return Ok(());
     }
     match image {
@@ -164,7 +117,7 @@ pub(crate) fn prepare_image(home: &Home, image: Image) -> Result<()> {
 }
 
 /// Debian with some packages, made once for all.
-fn import_debian(home: &Home, image: Image, packages: &str) -> Result<()> {
+fn import_debian(home: &impl Banger, image: Image, packages: &str) -> Result<()> {
     let tar = shared()?.join(format!("{}.tar", image.name()));
     if !tar.exists() {
         let making = tar.with_extension("making.tar");
@@ -182,7 +135,7 @@ fn import_debian(home: &Home, image: Image, packages: &str) -> Result<()> {
         std::fs::rename(&making, &tar)?;
     }
     let tar = tar.to_string_lossy().into_owned();
-    home.banger(["image", "import", "--name", image.name(), &tar])?
+    home.run(&["image", "import", "--name", image.name(), &tar])?
         .ok()
         .map(drop)
 }
@@ -201,11 +154,11 @@ pub fn fill_with_busybox(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn import_dir(home: &Home, image: Image, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+fn import_dir(home: &impl Banger, image: Image, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let dir = tempfile::tempdir()?;
     fill(dir.path())?;
     let path = dir.path().to_string_lossy().into_owned();
-    home.banger(["image", "import", "--name", image.name(), &path])?
+    home.run(&["image", "import", "--name", image.name(), &path])?
         .ok()
         .map(drop)
 }
@@ -228,13 +181,4 @@ fn applets() -> Result<Vec<String>> {
 fn lock() -> Result<(std::sync::MutexGuard<'static, ()>, File)> {
     let guard = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     Ok((guard, exclusive("lock")?))
-}
-
-/// Against whoever else holds the lock of this name, in any process, until the file is closed.
-pub(crate) fn exclusive(name: &str) -> Result<File> {
-    let shared = shared()?;
-    std::fs::create_dir_all(&shared)?;
-    let file = File::create(shared.join(name).with_extension("lock"))?;
-    flock(&file, FlockOperation::LockExclusive)?;
-    Ok(file)
 }
