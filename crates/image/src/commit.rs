@@ -93,7 +93,7 @@ impl ImageStore {
 }
 
 impl Committing {
-    /// The layers that have to be [flattened](crate::flatten) into [`flat`](Self::flat) before this becomes an image, and
+    /// The layers that have to be [flattened](crate::flatten()) into [`flat`](Self::flat) before this becomes an image, and
     /// nothing else; none where it can lie on top of those that are there.
     pub fn layers(&self) -> Option<Vec<Layer>> {
         let below = &self.base.layers;

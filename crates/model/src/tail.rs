@@ -21,7 +21,7 @@ mod tests {
 
     #[test]
     fn the_end_is_kept_and_nothing_that_a_terminal_obeys() {
-        assert_eq!(log_tail(b"beginning\nthe \x1b[2Jend\r\n\n", 13), "the [2Jend");
+        assert_eq!(log_tail(b"beginning\nthe \x1b[2Jend\r\n\n", 14), "the [2Jend");
         assert_eq!(log_tail(b"", 10), "");
     }
 
