@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use banger_dns::{Upstreams, addresses_v6};
 use banger_model::chain;
 use banger_model::network::{Cidr, Surroundings};
-use banger_netplan::{IPV4_ONLY, Translator, refused_by, translators};
+use banger_netplan::daemon::{IPV4_ONLY, Translator, refused_by, translators};
 use banger_root::kernel::Watch;
 use tokio::sync::Notify;
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use banger_hostsys::follow::Follow;
 use banger_model::chain;
 use banger_model::network::Network;
-use banger_netplan::Flow;
+use banger_netplan::daemon::Flow;
 use banger_root::wire::FailureCode;
 use banger_root::{CallError, Client};
 use tokio::sync::Notify;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use banger_dns::Oracle;
 use banger_model::chain;
 use banger_model::network::Network as Addresses;
-use banger_netplan::Flow;
+use banger_netplan::daemon::Flow;
 
 use crate::egress::{Egress, Learnt};
 use crate::flows::{self, Taker};

@@ -8,7 +8,6 @@ use std::time::Instant;
 use banger_dns::{Answer, Asked, Asker, Guest, Known, Listening, Oracle, Server, Sockets, Verdict};
 use banger_model::network::{Network as Addresses, Refused, Slot, refused};
 use banger_model::{VmName, VmSpec, chain};
-use banger_root::wire;
 use tokio::runtime::Handle;
 
 use crate::egress::Egress;
@@ -195,8 +194,8 @@ impl Names {
 }
 
 /// An answer as the helper takes it.
-pub(crate) fn on_the_wire(answer: &Answer) -> wire::Answer {
-    wire::Answer {
+pub(crate) fn on_the_wire(answer: &Answer) -> banger_netplan::Answer {
+    banger_netplan::Answer {
         address: answer.address,
         port: answer.port,
         ttl: answer.ttl,

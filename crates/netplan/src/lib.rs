@@ -6,20 +6,12 @@
 //! else, so that a change of the packet filter is no change of the others.
 
 mod answers;
-mod conflict;
-mod daemon;
+pub mod daemon;
 pub mod filter;
 mod plan;
 pub mod resolved;
 mod rules;
-mod seen;
 
 pub use answers::{Answer, Answers, MAX_ALIVE};
-pub use conflict::{Conflict, Use, conflict, resolvers};
-pub use daemon::{
-    DNS_OVER_HTTPS, Flow, IPV4_ONLY, RESOLVER_PORTS, Seen, Target, Translator, fewest, is_resolver,
-    refused_by, translators,
-};
-pub use plan::{Member, Plan, Prepared};
+pub use plan::{Audit, Conflict, Logged, Member, Plan, Prepared, Use, conflict, resolvers};
 pub use rules::{NetRule, Rules};
-pub use seen::{Audit, Logged};

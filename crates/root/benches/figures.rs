@@ -10,9 +10,10 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use banger_model::network::{NetMode, Network, Slot};
+use banger_netplan::Answer;
 use banger_netplan::{NetRule, Rules};
 use banger_root::Client;
-use banger_root::wire::{Answer, Attach};
+use banger_root::wire::Attach;
 
 use world::{World, mac, network};
 

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use banger_model::network::{Cidr, Finding, Network, Slot};
-use banger_netplan::{Flow, Rules};
+use banger_netplan::{Answer, Rules};
+use banger_netplan::daemon::Flow;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -20,9 +21,11 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::wire::{
-    Answer, Attach, Attached, DnsSocket, Failure, MAX_FRAME, MAX_REPLY, Range, Reply, Status, Verb, frame,
-    read_body, read_frame,
+    Attach, Attached, DnsSocket, Failure, MAX_FRAME, Range, Reply, Status, Verb, frame, read_frame,
 };
+
+/// The longest reply, in bytes: an audit of as many VMs as there may be.
+const MAX_REPLY: usize = 64 << 20;
 
 /// How long a reply may take: a rebuild of hundreds of VMs takes a second.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -235,7 +238,9 @@ impl Client {
         self.socket
             .read_exact(&mut length[got.bytes..])
             .map_err(CallError::Exchange)?;
-        let reply = read_body(&mut self.socket, length, MAX_REPLY).map_err(CallError::Exchange)?;
+        let mut frame = length.chain(&mut self.socket);
+        let reply = read_frame(&mut frame, MAX_REPLY).map_err(CallError::Exchange)?;
+        let reply = reply.ok_or(CallError::Closed)?;
         let kinds = expect!(unfailed(reply)?, Reply::Sockets(kinds) => kinds)?;
         if kinds.len() == sockets.len() {
             Ok(kinds.into_iter().zip(sockets).collect())

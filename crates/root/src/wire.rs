@@ -9,15 +9,11 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
 use banger_model::network::{Cidr, Mac, NetMode, Network, Room, Slot, Ula};
-use banger_netplan::{Audit, Logged, Rules, Use};
+use banger_netplan::{Answer, Audit, Logged, Rules, Use};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-
-pub use banger_netplan::Answer;
 
 /// The longest verb, in bytes.
 pub const MAX_FRAME: usize = 256 << 10;
-/// The longest reply, in bytes: an audit of as many VMs as there may be.
-pub const MAX_REPLY: usize = 64 << 20;
 /// The most answers that one verb may bring.
 pub const MAX_ANSWERS: usize = 512;
 
@@ -209,15 +205,6 @@ pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read, most: usize) -> io:
         read => read?,
     }
     from.read_exact(&mut length[1..])?;
-    read_body(from, length, most).map(Some)
-}
-
-/// Reads what follows the length of a frame.
-pub(crate) fn read_body<T: DeserializeOwned>(
-    from: &mut impl Read,
-    length: [u8; 4],
-    most: usize,
-) -> io::Result<T> {
     let length = u32::from_be_bytes(length) as usize;
     if length > most {
         let message = format!("a frame of {length} bytes");
@@ -225,5 +212,5 @@ pub(crate) fn read_body<T: DeserializeOwned>(
     }
     let mut json = vec![0; length];
     from.read_exact(&mut json)?;
-    Ok(serde_json::from_slice(&json)?)
+    Ok(Some(serde_json::from_slice(&json)?))
 }

@@ -3,7 +3,7 @@
 use banger_api::{ErrorBody, ForwardAdd, VmForward, VmLearned, VmPort};
 use banger_forward as forward;
 use banger_model::{Described, body};
-use banger_netplan::fewest;
+use banger_netplan::daemon::fewest;
 
 use super::of_guest;
 use crate::vm::{self, Vms};

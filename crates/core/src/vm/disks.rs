@@ -3,10 +3,8 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use banger_image::disk;
 use banger_model::{ByteSize, VmId};
@@ -15,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::Error;
+use super::disk_locks::Locks;
 
 /// The directory of a VM's durable files.
 #[derive(Debug, Clone)]
@@ -74,17 +73,17 @@ impl Files {
     /// Locks the disks: nobody else may start a machine on them, change or remove them. A machine holds the locks for as long
     /// as it lives (`LaunchSpec::locks`), so neither a daemon that does not see it nor one of a state that shares these files
     /// gets them. What is not there is not locked.
-    pub(crate) fn lock(&self) -> Result<Vec<Arc<OwnedFd>>, Error> {
+    pub(crate) fn lock(&self) -> Result<Locks, Error> {
         self.locked(FlockOperation::NonBlockingLockExclusive)
     }
 
     /// The same for who reads them, beside others who do.
-    pub(crate) fn lock_to_read(&self) -> Result<Vec<Arc<OwnedFd>>, Error> {
+    pub(crate) fn lock_to_read(&self) -> Result<Locks, Error> {
         self.locked(FlockOperation::NonBlockingLockShared)
     }
 
-    fn locked(&self, how: FlockOperation) -> Result<Vec<Arc<OwnedFd>>, Error> {
-        let mut locks = Vec::new();
+    fn locked(&self, how: FlockOperation) -> Result<Locks, Error> {
+        let mut locks = Locks::default();
         for path in [self.disk(), self.work()] {
             let failed = |source: io::Error| Error::File {
                 what: "lock the disk",
@@ -97,7 +96,7 @@ impl Files {
                 Err(error) => return Err(failed(error)),
             };
             match flock(&file, how) {
-                Ok(()) => locks.push(Arc::new(file.into())),
+                Ok(()) => locks.add(file.into()),
                 Err(Errno::WOULDBLOCK) => return Err(Error::DiskInUse(path)),
                 // A file system without locks: QEMU has its own, and nothing more can be done.
                 Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {

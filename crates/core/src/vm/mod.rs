@@ -11,6 +11,7 @@ mod commit;
 mod copies;
 mod create;
 mod describe;
+mod disk_locks;
 mod disks;
 mod driver;
 mod error;

@@ -19,7 +19,7 @@ use banger_api::{FlowVerdict, VmFlow};
 use banger_dns::{Answer, Asked, Refusal, Verdict};
 use banger_model::network::{Allow, DomainName, FlowRule, NetMode, Policy, Slot};
 use banger_model::{VmId, VmName, VmSpec};
-use banger_netplan::{Flow, Seen};
+use banger_netplan::daemon::{Flow, Seen};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 

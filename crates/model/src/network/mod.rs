@@ -23,7 +23,6 @@ macro_rules! as_text {
     };
 }
 
-mod addresses;
 mod cidr;
 mod daemon;
 mod mac;
@@ -33,7 +32,6 @@ mod room;
 mod slot;
 mod subnet;
 
-pub use addresses::{InvalidNetwork, MAX_POOL, Network};
 pub use cidr::{Cidr, InvalidCidr, merged};
 pub use daemon::{
     Allow, DomainName, Finding, FlowRule, InvalidAllow, NetworkChoice, ParseNetModeError, Policy,
@@ -44,4 +42,4 @@ pub use mode::{InvalidRules, MAX_RULES, NetMode};
 pub use refused::{Refused, Surroundings, refused};
 pub use room::{InvalidRoom, Room};
 pub use slot::{Slot, bridge_name, slot_of_tap, spare_prefix, spare_tap_name, tap_name, tap_prefix};
-pub use subnet::{InvalidSubnet, Subnet, Ula};
+pub use subnet::{InvalidNetwork, InvalidSubnet, MAX_POOL, Network, Subnet, Ula};

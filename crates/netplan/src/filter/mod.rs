@@ -1,17 +1,11 @@
 //! The packet filter as text for `nft`: all of it, and the elements by which it changes when one VM does. Pure.
 
-mod change;
-mod element;
 mod elements;
 mod text;
-mod whole;
 
-pub use change::{FORGET, RENEW, answers, change};
-pub use element::Element;
-pub(crate) use element::{OWN, own, own_rule};
-pub use elements::{all_elements, elements};
+pub use elements::{Element, FORGET, RENEW, all_elements, answers, change, elements, whole};
+pub(crate) use elements::{OWN, own, own_rule};
 pub use text::{base, no_tables, table, without_optional};
-pub use whole::whole;
 
 #[cfg(test)]
 mod tests {

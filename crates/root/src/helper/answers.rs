@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use banger_model::network::{NetMode, Slot};
-use banger_netplan::filter;
+use banger_netplan::{Answer, filter};
 
 use super::budget::MAX_ANSWERS as MAX_OF_ALL;
 use super::{Helper, Refusal};
-use crate::wire::{Answer, MAX_ANSWERS};
+use crate::wire::MAX_ANSWERS;
 
 impl Helper {
     pub(super) fn answer(&mut self, slot: Slot, answers: &[Answer]) -> Result<(), Refusal> {

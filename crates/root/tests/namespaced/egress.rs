@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use banger_cases::refused;
 use banger_model::network::{FlowRule, NetMode, Slot};
-use banger_root::wire::Answer;
+use banger_netplan::Answer;
 
 use crate::segments::{ACK, Packet, RST, SYN, Tap, send, tcp};
 use crate::world::{Guest, World, network, rules};
@@ -217,7 +217,8 @@ pub(crate) fn neighbours_are_refused_unless_named() {
             .ip(&format!("addr add {own} dev wan noprefixroute {unused}"));
         std::thread::sleep(SOON);
         assert!(guest.tcp(site, 80).is_none(), "{site} is a neighbour");
-        let is_denied = |flow: &banger_netplan::Flow| !flow.allowed && flow.destination == Some(ip(site));
+        let is_denied =
+            |flow: &banger_netplan::daemon::Flow| !flow.allowed && flow.destination == Some(ip(site));
         let flow = flows.by_ref().map(Result::unwrap).find(is_denied).unwrap();
         assert_eq!(flow.rule, FlowRule::Neighbour);
         drop(flows);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use banger_cases::refused;
 use banger_model::network::{FlowRule, Mac, NetMode, Slot};
-use banger_netplan::Flow;
+use banger_netplan::daemon::Flow;
 use banger_root::Flows;
 
 use crate::egress::{SITE, ip};

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use banger_cases::refused;
 use banger_model::network::{Mac, NetMode, Network, Slot, Ula};
+use banger_netplan::Answer;
 use banger_netplan::{NetRule, Rules, Use};
 use banger_root::helper::{Addresses, Helper};
 use banger_root::host::{Observed, Step};
 use banger_root::kernel::{Host, HostError, Look};
 use banger_root::plan::Store;
-use banger_root::wire::{Answer, Attach, Failure, FailureCode, MAX_REPLY, Reply, Verb, read_frame};
+use banger_root::wire::{Attach, Failure, FailureCode, Reply, Verb, read_frame};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -25,7 +26,7 @@ fn sent(world: &World, bytes: &[u8]) -> Option<Reply> {
     // The helper may close before it has read all of it.
     let _ = socket.write_all(bytes);
     let _ = socket.shutdown(std::net::Shutdown::Write);
-    read_frame(&mut socket, MAX_REPLY).ok().flatten()
+    read_frame(&mut socket, 64 << 20).ok().flatten()
 }
 
 fn framed(json: &str) -> Vec<u8> {

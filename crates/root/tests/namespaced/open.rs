@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use banger_cases::refused;
 use banger_model::network::{NetMode, Slot};
+use banger_netplan::Answer;
 use banger_netplan::Rules;
 use banger_root::Client;
-use banger_root::wire::Answer;
 
 use crate::egress::{SITE, ip};
 use crate::netns::Netns;

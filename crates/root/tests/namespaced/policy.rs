@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use banger_model::network::{FlowRule, NetMode, Slot};
+use banger_netplan::Answer;
 use banger_netplan::Rules;
-use banger_root::wire::{Answer, Attach};
+use banger_root::wire::Attach;
 
 use crate::world::{Guest, World, mac, network, rules, serve_tcp};
 

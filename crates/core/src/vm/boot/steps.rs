@@ -1,7 +1,6 @@
 //! The steps of a start, in order.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::{Booted, Start, console_tail};
 use crate::trust;
+use crate::vm::disk_locks::Locks;
 use crate::vm::guest_config::{self, boot_args};
 use crate::vm::row::VmRow;
 use crate::vm::state::{Facts, Place};
@@ -41,7 +41,7 @@ pub(super) struct Steps<'a> {
 /// What a machine takes of the host.
 struct Taken {
     layers: Vec<Layer>,
-    locks: Vec<Arc<OwnedFd>>,
+    locks: Locks,
     initrd: PathBuf,
     knock: Knock,
 }
@@ -238,13 +238,13 @@ impl Steps<'_> {
     async fn launch(
         &self,
         backend: &dyn Backend,
-        (layers, locks): (&[Layer], Vec<Arc<OwnedFd>>),
+        (layers, locks): (&[Layer], Locks),
         initrd: PathBuf,
         card: Option<Card>,
         undo: &mut Undo,
     ) -> Result<Arc<dyn Machine>, Error> {
         let mut spec = self.launch_spec(layers, initrd, card);
-        spec.locks = locks;
+        spec.locks = locks.into_machines();
         let machine: Arc<dyn Machine> = backend
             .launch(&spec)
             .await

@@ -138,6 +138,21 @@ fn a_change_is_stored_and_made_or_neither() {
     works(&world, &next, "after changes");
 }
 
+#[test]
+fn a_change_that_a_crash_cut_is_made_by_the_next_daemon() {
+    let world = World::new();
+    let daemon = world.daemon();
+    world.create(&daemon, "vm");
+    // It died when the record was written and the disk was not grown.
+    let mut spec = daemon.vms.find("vm").expect("it is there").state().spec;
+    spec.disk_size = ByteSize::gib(16);
+    let stored = daemon.vms.context().database.update_spec(&spec);
+    stored.expect("a record");
+    let next = next_daemon(&world, daemon);
+    assert_eq!(world.disk_size(&next, "vm"), (16 << 30, 16 << 30));
+    works(&world, &next, "after a change that was cut");
+}
+
 /// The daemon is killed, and the next one comes.
 fn next_daemon(world: &World, daemon: Daemon) -> Daemon {
     drop(daemon);

@@ -15,6 +15,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustix::fs::{FlockOperation, flock};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
@@ -155,7 +156,15 @@ impl Inner {
     }
 
     fn end(&self, how: Ended) {
-        self.locks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        // A process gives them back when it ends; this one does not.
+        for lock in self
+            .locks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
+            let _ = flock(lock, FlockOperation::Unlock);
+        }
         self.exited.send_if_modified(|ended| {
             let runs = ended.is_none();
             if runs {

@@ -43,21 +43,8 @@ const VERBS: [Verb; 6] = [
     Verb::Delete,
 ];
 
-/// Has a VM obey. Other tests of this program start programs, and between its fork and its exec such a child has the locks that a
-/// machine here has let go of.
+/// Has a VM obey.
 async fn obey(vms: &Vms, name: &str, verb: Verb) -> Result<(), ErrorBody> {
-    let deadline = Instant::now() + GRACE;
-    loop {
-        match once(vms, name, verb).await {
-            Err(error) if error.message.ends_with("is in use by a machine") && Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-async fn once(vms: &Vms, name: &str, verb: Verb) -> Result<(), ErrorBody> {
     let say = Reporter::default();
     let Ok(vm) = vms.find(name) else { return Ok(()) };
     match verb {

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use banger_model::network::{NetMode, Slot, refused};
 
-use crate::{DNS_OVER_HTTPS, RESOLVER_PORTS, Rules};
+use crate::Rules;
+use crate::daemon::{DNS_OVER_HTTPS, RESOLVER_PORTS};
 
 fn policy(mode: NetMode, allow: &[&str]) -> Policy {
     Policy {
