@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use banger_model::network::{Cidr, Finding, Network, Slot};
-use banger_netplan::{Answer, Rules};
 use banger_netplan::daemon::Flow;
+use banger_netplan::{Answer, Rules};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -1,13 +1,19 @@
 //! Images that have Docker.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Image, Internet, SITES, lay_mirror};
 
 use crate::networks::networked;
 use crate::{Story, in_guests};
 
-pub(crate) const STORIES: &[Story] =
-    &[in_guests("docker_is_built_in_and_stacks_on_the_disk", docker).by_root()];
+pub(crate) const STORIES: &[Story] = &[in_guests("docker_is_built_in_and_stacks_on_the_disk", docker)
+    .by_root()
+    .taking(INSTALLATION)];
+
+/// Emulated, apt unpacks Docker in two minutes where nothing else goes on, and in five beside other guests and builds.
+const INSTALLATION: Duration = Duration::from_secs(600);
 
 /// A daemon without a bridge: Debian's kernel has that in a module, which the image has not.
 const BASE: &str = "mkdir -p /etc/docker && echo '{\"bridge\": \"none\", \"iptables\": false}' > /etc/docker/daemon.json && \

@@ -94,6 +94,12 @@ impl Story {
         }
     }
 
+    /// The same, which may take longer than others.
+    const fn taking(mut self, longest: Duration) -> Self {
+        self.longest = longest;
+        self
+    }
+
     /// The same, which is ignored for other users than root.
     const fn by_root(self) -> Self {
         self.with(ROOT)
