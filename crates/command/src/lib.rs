@@ -16,6 +16,7 @@ pub mod many;
 pub mod print;
 pub mod progress;
 pub mod reach;
+pub mod remove;
 pub mod secrets;
 pub mod session;
 pub mod sudo;

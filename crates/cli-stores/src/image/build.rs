@@ -12,6 +12,7 @@ use banger_command::create::create;
 use banger_command::failure::Failure;
 use banger_command::progress::Display;
 use banger_command::reach::Reach;
+use banger_command::remove::remove;
 use banger_command::session::{self, Input};
 use banger_command::values::absolute;
 use banger_command::work::interruptible;
@@ -146,11 +147,8 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
     let vm = create(client, &request).await?;
     let _held = Held::of(client, vm.name.as_str(), connection::connect).await?;
     let built = interruptible(provision(client, &vm, script, args)).await;
-    // The daemon may be another one by now.
-    let removed = connection::connect()
-        .await?
-        .delete_vm(vm.name.as_str(), true)
-        .await;
+    let removed = remove(vm.name.as_str()).await;
+    // Why it was not built comes before why its VM stays.
     let built = built?;
     removed?;
     Ok(built)

@@ -8,6 +8,7 @@ use banger_client::Client;
 use banger_client::run::{self, GUEST_PATH, Held};
 use banger_command::create::create;
 use banger_command::failure::Failure;
+use banger_command::remove::remove;
 use banger_command::secrets::Values;
 use banger_command::values::absolute;
 use banger_command::{connection, exit, print, session};
@@ -125,7 +126,9 @@ async fn go(args: Args) -> Result<i32, Failure> {
     let behind = furnish(&client, &vm, secrets, &purpose).await?;
     let outcome = use_vm(&client, &vm, purpose, behind).await;
     if args.rm {
-        remove(vm.name.as_str()).await?;
+        if let Some(work) = remove(vm.name.as_str()).await? {
+            workspace::report(vm.name.as_str(), &work, workspace::Ending::Deleted);
+        }
         drop(held);
     } else if !args.detach {
         print::say!(
@@ -165,7 +168,7 @@ async fn furnish(client: &Client, vm: &Vm, secrets: Values, purpose: &Purpose) -
         Ok(behind) => Ok(behind),
         Err(mut failure) => {
             // It has nothing that anybody could miss: not even the checkout is whole.
-            if client.delete_vm(vm.name.as_str(), true).await.is_err() {
+            if remove(vm.name.as_str()).await.is_err() {
                 failure.add_hint(&format!(
                     "the VM stays: `banger vm delete -f {}` removes it",
                     vm.name
@@ -194,19 +197,6 @@ async fn say_others(client: &Client, root: &Path) -> Result<(), Failure> {
         print::say!("note: {} more VMs have it, too", others.len() - MOST);
     }
     Ok(())
-}
-
-/// Removes a VM that goes with its command. A daemon that ended meanwhile is followed by one that has removed it.
-async fn remove(name: &str) -> Result<(), Failure> {
-    let client = connection::connect().await?;
-    match client.delete_vm(name, true).await.map_err(Failure::from) {
-        Ok(work) => {
-            workspace::report(name, &work, workspace::Ending::Deleted);
-            Ok(())
-        }
-        Err(failure) if failure.is_absence() => Ok(()),
-        Err(failure) => Err(failure),
-    }
 }
 
 /// What a VM is made for.
