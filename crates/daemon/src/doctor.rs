@@ -1,17 +1,15 @@
 //! `banger doctor`: what this host has, what it lacks, and the one command that mends each. Changes nothing.
 
+mod check;
 mod kvm;
+mod places;
 
-use std::fmt::Write as _;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use banger_api::{Check, CheckStatus, DoctorReport, MachineProcess, Paths};
 use banger_core::Vms;
 use banger_hostnet::{Answers, Network, Seen};
 use banger_hostsys::programs;
-use banger_image::ImageStore;
-use banger_kernel::KernelStore;
 use banger_model::network::NetworkChoice;
 use banger_model::{Describe, chain};
 use banger_settings::Config;
@@ -19,8 +17,9 @@ use banger_vmm::firecracker::Firecracker;
 use banger_vmm::probe::{self, Kvm};
 use banger_vmm::qemu::Qemu;
 
-/// Free space below which images and disks soon do not fit.
-const LITTLE_SPACE: u64 = 5 << 30;
+pub(crate) use self::check::text;
+use self::check::{failed, ok, warning};
+use self::places::{check_config, check_directories, check_images, check_kernels, check_space};
 
 /// Examines the host.
 pub(crate) fn examine(paths: &Paths, network: &Network) -> DoctorReport {
@@ -275,162 +274,10 @@ fn check_git() -> Check {
     }
 }
 
-fn check_config(paths: &Paths) -> Check {
-    match Config::load(paths) {
-        Ok(_) => ok(
-            "config",
-            format!("{} is fine or absent", paths.config_file().display()),
-        ),
-        Err(error) => Check {
-            name: "config".to_owned(),
-            status: CheckStatus::Failed,
-            message: chain(&error),
-            fix: error.hints().into_iter().next(),
-        },
-    }
-}
-
-/// Directories that exist must be the user's own; those that do not are made by the daemon.
-fn check_directories(paths: &Paths) -> Vec<Check> {
-    let us = rustix::process::geteuid().as_raw();
-    let dirs = [
-        ("state", &paths.state),
-        ("data", &paths.data),
-        ("cache", &paths.cache),
-        ("runtime", &paths.runtime),
-    ];
-    dirs.into_iter()
-        .filter_map(|(name, dir)| {
-            let metadata = std::fs::metadata(dir).ok()?;
-            let shown = dir.display();
-            if metadata.uid() != us {
-                return Some(failed(
-                    name,
-                    format!("{shown} belongs to user {}, not to you", metadata.uid()),
-                    format!("sudo chown -R $USER {shown}"),
-                ));
-            }
-            let open = name == "runtime" && metadata.mode() & 0o077 != 0;
-            open.then(|| {
-                warning(
-                    name,
-                    format!("{shown} can be entered by others"),
-                    format!("chmod 700 {shown}"),
-                )
-            })
-        })
-        .collect()
-}
-
-fn check_space(paths: &Paths) -> Check {
-    let existing = paths
-        .data
-        .ancestors()
-        .find(|dir| dir.exists())
-        .unwrap_or(Path::new("/"));
-    match rustix::fs::statvfs(existing) {
-        Ok(stat) => {
-            let free = stat.f_bavail * stat.f_frsize;
-            let text = format!(
-                "{} free for images and disks",
-                banger_model::ByteSize::bytes(free)
-            );
-            if free < LITTLE_SPACE {
-                // Neither has anything that cannot be fetched or built again.
-                warning("space", text, "banger cache prune && banger image prune")
-            } else {
-                ok("space", text)
-            }
-        }
-        Err(error) => warning(
-            "space",
-            format!("cannot tell the free space of {}: {error}", existing.display()),
-            "df -h",
-        ),
-    }
-}
-
-fn check_kernels(paths: &Paths) -> Check {
-    let fix = "banger kernel import debian --package linux-image-cloud-amd64";
-    if !paths.data.join("kernels").exists() {
-        return warning("kernels", "there is no kernel yet", fix);
-    }
-    match KernelStore::open(&paths.data, &paths.cache).and_then(|store| store.list()) {
-        Ok(kernels) if kernels.is_empty() => warning("kernels", "there is no kernel yet", fix),
-        Ok(kernels) => {
-            let wanted = Config::load(paths).ok().and_then(|config| config.default_kernel);
-            let is_there = wanted
-                .as_ref()
-                .is_none_or(|name| kernels.iter().any(|kernel| kernel.name == *name));
-            in_store("kernel", kernels.len(), wanted.filter(|_| !is_there), paths)
-        }
-        Err(error) => failed("kernels", chain(&error), fix),
-    }
-}
-
-fn check_images(paths: &Paths) -> Check {
-    let fix = "mmdebstrap --variant=minbase --include=git bookworm - | banger image import --name debian-bookworm -";
-    if !paths.data.join("images").exists() {
-        return warning("images", "there is no image yet", fix);
-    }
-    match ImageStore::open(&paths.data).and_then(|store| store.list()) {
-        Ok(images) if images.is_empty() => warning("images", "there is no image yet", fix),
-        Ok(images) => {
-            let wanted = Config::load(paths).ok().and_then(|config| config.default_image);
-            let is_there = wanted
-                .as_ref()
-                .is_none_or(|name| images.iter().any(|image| image.name == *name));
-            in_store("image", images.len(), wanted.filter(|_| !is_there), paths)
-        }
-        Err(error) => failed("images", chain(&error), fix),
-    }
-}
-
-/// How many there are, unless the default one of config.toml is absent.
-fn in_store(kind: &str, count: usize, absent: Option<impl std::fmt::Display>, paths: &Paths) -> Check {
-    let name = format!("{kind}s");
-    match absent {
-        None => ok(&name, format!("{count} in the store")),
-        Some(absent) => warning(
-            &name,
-            format!(
-                "default_{kind} in {} is `{absent}`, which is not there",
-                paths.config_file().display()
-            ),
-            format!("banger {kind} list  # shows those that are there: name one of them, or none"),
-        ),
-    }
-}
-
 fn check_daemon(paths: &Paths) -> Check {
     match std::os::unix::net::UnixStream::connect(paths.socket()) {
         Ok(_) => ok("daemon", format!("answers at {}", paths.socket().display())),
         Err(_) => ok("daemon", "does not run; `banger` starts it when needed"),
-    }
-}
-
-fn ok(name: &str, message: impl Into<String>) -> Check {
-    Check {
-        name: name.to_owned(),
-        status: CheckStatus::Ok,
-        message: message.into(),
-        fix: None,
-    }
-}
-
-fn warning(name: &str, message: impl Into<String>, fix: impl Into<String>) -> Check {
-    Check {
-        name: name.to_owned(),
-        status: CheckStatus::Warning,
-        message: message.into(),
-        fix: Some(fix.into()),
-    }
-}
-
-fn failed(name: &str, message: impl Into<String>, fix: impl Into<String>) -> Check {
-    Check {
-        status: CheckStatus::Failed,
-        ..warning(name, message, fix)
     }
 }
 
@@ -472,25 +319,6 @@ fn check_confinement(machines: &[(String, Vec<MachineProcess>)]) -> Check {
 fn is_weak(process: &MachineProcess) -> bool {
     let is_vmm = process.program == "firecracker" || process.program.starts_with("qemu-system");
     !process.no_new_privs || (is_vmm && process.seccomp == "off")
-}
-
-/// A report as plain text, for when `banger` is not at hand.
-pub(crate) fn text(report: &DoctorReport) -> String {
-    let mut text = String::new();
-    for check in &report.checks {
-        let mark = match check.status {
-            CheckStatus::Ok => "ok  ",
-            CheckStatus::Warning => "warn",
-            CheckStatus::Failed => "FAIL",
-        };
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{mark} {:<12} {}", check.name, check.message);
-        if let Some(fix) = &check.fix {
-            let _ = writeln!(text, "     {:<12} fix: {fix}", "");
-        }
-    }
-    let _ = writeln!(text, "{}", report.verdict);
-    text
 }
 
 #[cfg(test)]
