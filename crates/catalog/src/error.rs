@@ -242,7 +242,7 @@ impl Error {
     }
 
     /// The kind of failure, and what to do next.
-    fn told(&self) -> (ErrorCode, Vec<String>) {
+    fn described(&self) -> (ErrorCode, Vec<String>) {
         let (code, hint) = match self {
             Self::Fetch(source) => return (source.code(), source.hints()),
             Self::Along { kernel, source, .. } => return (source.code(), of_kernel_along(kernel, source)),
@@ -293,7 +293,7 @@ impl Error {
             ),
             Self::Length { .. } | Self::Digest { .. } => (
                 ErrorCode::BadInput,
-                "do not use it; tell who hosts the catalog that the artifact is damaged or was tampered with".to_owned(),
+                "do not use it; report to whoever hosts the catalog that the artifact is damaged or was tampered with".to_owned(),
             ),
             Self::SecretKey { .. } => (
                 ErrorCode::BadInput,
@@ -331,10 +331,10 @@ fn of_kernel_along(kernel: &str, source: &Error) -> Vec<String> {
 
 impl Describe for Error {
     fn code(&self) -> ErrorCode {
-        self.told().0
+        self.described().0
     }
 
     fn hints(&self) -> Vec<String> {
-        self.told().1
+        self.described().1
     }
 }
