@@ -1,7 +1,7 @@
 //! What an edit costs: the incremental build after a line of the HTTP layer, beside the state in which the daemon was one crate;
 //! and which crates a line of the packet filter has built again.
 //!
-//! Both states are built in work trees of their own below `target/bench/build`, which stay for the next time.
+//! Both states are built in clones of their own below `target/bench/build`, which stay for the next time.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -64,22 +64,19 @@ impl Tree {
     /// The state of a commit, built.
     fn of(name: &str, commit: &str) -> Result<Self> {
         let dir = repository::root().join("target/bench/build").join(name);
+        let root = repository::root();
         if !dir.join(".git").exists() {
             let _ = std::fs::remove_dir_all(&dir);
-            git(&repository::root(), &["worktree", "prune"])?;
+            // It shares the objects and leaves nothing in the repository itself.
             let to = dir.to_string_lossy();
             git(
-                &repository::root(),
-                &["worktree", "add", "--detach", "--force", &to, commit],
-            )
-            .with_context(|| format!("take {commit} out of the repository's history"))?;
+                &root,
+                &["clone", "--quiet", "--shared", "--no-checkout", ".", &to],
+            )?;
         }
-        let id = Command::new("git")
-            .args(["rev-parse", commit])
-            .current_dir(repository::root())
-            .output()?;
-        let id = String::from_utf8_lossy(&id.stdout).trim().to_owned();
-        git(&dir, &["checkout", "--quiet", "--force", "--detach", &id])?;
+        let id = git(&root, &["rev-parse", commit])?;
+        git(&dir, &["checkout", "--quiet", "--force", "--detach", id.trim()])
+            .with_context(|| format!("take {commit} out of the repository's history"))?;
         let tree = Self(dir);
         tree.built()?;
         Ok(tree)
@@ -148,11 +145,12 @@ impl Artifact {
     }
 }
 
-fn git(dir: &Path, args: &[&str]) -> Result<()> {
+/// Runs git and gives what it prints.
+fn git(dir: &Path, args: &[&str]) -> Result<String> {
     let output = Command::new("git").args(args).current_dir(dir).output()?;
     let words = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "git {}: {words}", args.join(" "));
-    Ok(())
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 #[cfg(test)]
