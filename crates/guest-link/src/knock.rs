@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use banger_guest_api::{Hello, KNOCK_PORT, PROTOCOL};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
 
 /// A bound knock socket of one machine. It exists before the machine starts, so that no knock is missed, and its
 /// file goes when this is dropped.
@@ -26,7 +27,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The connection broke.
+    /// The socket takes no connections.
     #[error("hear the guest's first word")]
     Hear(#[source] std::io::Error),
     /// The first word is not of this protocol.
@@ -43,6 +44,9 @@ pub enum Error {
 /// Longer than any hello; a guest does not decide how much memory the host takes.
 const MAX_HELLO: u64 = 4096;
 
+/// Connections without a word that are kept: more than an agent makes.
+const AT_ONCE: usize = 16;
+
 impl Knock {
     /// Listens in the machine's directory. Call it in the runtime, before the launch.
     ///
@@ -57,24 +61,42 @@ impl Knock {
         Ok(Self { listener, path })
     }
 
-    /// Waits for the guest, without a deadline of its own.
+    /// Waits for the guest, without a deadline of its own. A guest whose device is late tries again, and its first connections
+    /// arrive with nobody at their other end: the first word on any of them is heard.
     ///
     /// # Errors
     /// When it says something else than a hello of this protocol.
     pub async fn heard(&self) -> Result<Hello, Error> {
-        let (stream, _) = self.listener.accept().await.map_err(Error::Hear)?;
-        let mut line = String::new();
-        BufReader::new(stream.take(MAX_HELLO))
-            .read_line(&mut line)
-            .await
-            .map_err(Error::Hear)?;
-        let hello: Hello = serde_json::from_str(&line).map_err(|_| Error::Nonsense(printable(&line)))?;
-        if hello.protocol != PROTOCOL {
-            let found = hello.protocol;
-            return Err(Error::Protocol { found });
+        let mut words = JoinSet::new();
+        loop {
+            let word = tokio::select! {
+                accepted = self.listener.accept(), if words.len() < AT_ONCE => {
+                    words.spawn(first_word(accepted.map_err(Error::Hear)?.0));
+                    continue;
+                }
+                Some(word) = words.join_next() => word,
+            };
+            if let Ok(Some(line)) = word {
+                return understood(&line);
+            }
         }
-        Ok(hello)
     }
+}
+
+/// What a connection says first; none if it ends before.
+async fn first_word(stream: UnixStream) -> Option<String> {
+    let mut line = String::new();
+    let read = BufReader::new(stream.take(MAX_HELLO)).read_line(&mut line).await;
+    read.is_ok_and(|bytes| bytes > 0).then_some(line)
+}
+
+fn understood(line: &str) -> Result<Hello, Error> {
+    let hello: Hello = serde_json::from_str(line).map_err(|_| Error::Nonsense(printable(line)))?;
+    if hello.protocol != PROTOCOL {
+        let found = hello.protocol;
+        return Err(Error::Protocol { found });
+    }
+    Ok(hello)
 }
 
 impl Drop for Knock {
@@ -121,6 +143,19 @@ mod tests {
         assert!(matches!(other, Error::Protocol { found: 9 }));
         let nonsense = say("SSH-2.0-x\r\n").await.unwrap_err();
         assert!(matches!(nonsense, Error::Nonsense(word) if word == "SSH-2.0-x"));
+    }
+
+    #[tokio::test]
+    async fn connections_that_nobody_speaks_on_are_not_the_guest() {
+        let dir = tempfile::tempdir().unwrap();
+        let knock = Knock::bind(dir.path()).unwrap();
+        let path = dir.path().join("vsock.sock_1025");
+        let _silent = UnixStream::connect(&path).await.unwrap();
+        drop(UnixStream::connect(&path).await.unwrap());
+        let mut guest = UnixStream::connect(&path).await.unwrap();
+        let hello = b"{\"protocol\":1,\"agent\":\"0.1.0\",\"uptime_ms\":7}\n";
+        guest.write_all(hello).await.unwrap();
+        assert_eq!(knock.heard().await.unwrap().uptime_ms, 7);
     }
 
     #[tokio::test]
