@@ -6,6 +6,8 @@
 
 pub mod catalogs;
 mod config;
+#[cfg(test)]
+mod documented;
 pub mod repository;
 mod suggestion;
 
