@@ -8,10 +8,10 @@ use banger_command::{ask, connection, exit, print};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only tell what would be removed
+    /// Print what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
 }
@@ -40,7 +40,7 @@ pub enum What {
 pub struct OfStore {
     #[command(flatten)]
     pub args: Args,
-    /// Also what was made or imported here and may be nowhere else
+    /// Also remove those that were built or imported here and may exist nowhere else
     #[arg(long)]
     pub all: bool,
 }

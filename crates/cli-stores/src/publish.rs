@@ -13,10 +13,10 @@ use banger_model::{CatalogName, shell_word};
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Key {
-    /// Sign with the key in this file
+    /// File of the secret key to sign with
     #[arg(long, value_name = "FILE")]
     secret_key: Option<PathBuf>,
-    /// Make a key pair, keep it in this file and FILE.pub, and sign with it
+    /// File for a new secret key to sign with; the public key is written to FILE.pub
     #[arg(long, value_name = "FILE")]
     new_key: Option<PathBuf>,
 }

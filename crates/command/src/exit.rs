@@ -22,18 +22,18 @@ pub const INTERRUPTED: i32 = 130;
 /// The table, for help texts.
 pub const TABLE: &str = "\
 Exit codes:
-  0    everything went well
-  1    something failed; the message says what
-  2    the command line is wrong
-  3    there is no object of that name
-  4    the object exists already, is used, or is in the wrong phase
+  0    success
+  1    failure; the message says why
+  2    invalid command line
+  3    no such object
+  4    the object already exists, is in use, or is in the wrong phase
   5    this host cannot run VMs: see `banger doctor`
   125  `vm exec`, `vm shell` or `vm run` failed before the guest's command ran
   126  the guest's command could not be executed
-  127  the guest has no such command
+  127  the guest's command was not found
   130  interrupted
-`vm ssh` exits as ssh does. `vm exec`, `vm shell` and `vm run` otherwise exit as the guest's command did, with 128 and the
-signal's number when a signal ended it.";
+`vm exec`, `vm shell` and `vm run` exit with the exit code of the guest's command, or with 128 plus
+the signal number if a signal ended it. `vm ssh` exits with the exit code of ssh.";
 
 /// The code for a kind of failure.
 pub const fn code(of: ErrorCode) -> i32 {

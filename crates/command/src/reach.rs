@@ -7,7 +7,7 @@ use banger_model::network::NetMode;
 pub struct Reach {
     #[command(flatten)]
     net: Net,
-    /// Let it reach the public Internet, as `--net nat` does
+    /// Allow access to the public Internet; same as `--net nat`
     #[arg(long, conflicts_with = "net")]
     nat: bool,
 }
@@ -34,10 +34,12 @@ impl Net {
 /// What a VM reaches.
 #[derive(Debug, clap::Args)]
 pub struct Net {
-    /// How much of the network it reaches: off, nat (the public Internet), allow (only what is allowed) or learn
+    /// Network mode: off, nat (public Internet), allow (only destinations of --allow) or learn (like nat, and record
+    /// destinations)
     #[arg(long, value_name = "MODE")]
     net: Option<NetMode>,
-    /// What it may reach beside that: HOST, CIDR or *.DOMAIN, each perhaps with :PORT; vm:NAME, host:PORT, or @PRESET
+    /// Additional destination to allow: HOST, CIDR or *.DOMAIN, each with an optional :PORT; vm:NAME, host:PORT or
+    /// @PRESET; repeatable
     #[arg(long, value_name = "RULE")]
     allow: Vec<String>,
 }

@@ -14,8 +14,8 @@ use crate::failure::Failure;
 /// Secrets for a VM.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Secrets {
-    /// A secret, as the file /run/banger/secrets/NAME in the VM's memory until it stops: the variable NAME of here, or what
-    /// FILE has (`-` for standard input)
+    /// Secret to put into /run/banger/secrets/NAME, in the VM's memory until the VM stops: the value of your variable
+    /// NAME, or the content of FILE (`-` for standard input); repeatable
     #[arg(long, value_name = "NAME[=FILE]", value_parser = asked)]
     secret: Vec<Asked>,
 }

@@ -8,10 +8,10 @@ use crate::values::assignment;
 /// Variables of a command.
 #[derive(Debug, clap::Args)]
 pub struct Variables {
-    /// A variable; NAME alone takes its value here
+    /// Environment variable to set; NAME alone copies the value from your environment; repeatable
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = assignment)]
     env: Vec<(String, String)>,
-    /// Variables from a file, NAME=VALUE or NAME a line; `--env` goes before it, and a later file before an earlier one
+    /// File of variables, one NAME=VALUE or NAME per line; --env and later files take precedence
     #[arg(long, value_name = "FILE", value_parser = file, value_hint = clap::ValueHint::FilePath)]
     env_file: Vec<Lines>,
 }

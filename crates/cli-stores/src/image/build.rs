@@ -30,13 +30,16 @@ const WRITE: &str = r#"umask 077; cat > "$1"; chmod 700 "$1""#;
 /// Installs Docker in an image of the usual distributions.
 const INSTALL_DOCKER: &[u8] = include_bytes!("install-docker.sh");
 
-/// Make an image in a VM, or of a Dockerfile
+/// Build an image in a VM, or from a Dockerfile
 ///
-/// With --from-image: boots that image, runs the script as root with its output shown, and makes what it changed a layer on
-/// top of the image; the VM goes. A script that begins with `#!` is run by what it names, another by the image's shell
-/// until a command fails. With --docker, Docker is installed before that, from the image's distribution; VMs of such
-/// an image keep Docker's data directly on their disks. With --file: has buildah build the Dockerfile, and pulls the
-/// result. When a step fails, nothing is left.
+/// With --from-image: boots that image, runs the script as root and shows its output, and saves the changes as a layer
+/// on top of the image; the VM is removed. A script that begins with `#!` is run by that program, any other script by
+/// the image's shell, which stops at the first command that fails. With --docker, Docker is first installed from the
+/// image's distribution; VMs of the new image keep Docker's data directly on their disks.
+///
+/// With --file: builds the Dockerfile with buildah and pulls the result.
+///
+/// If a step fails, nothing is left.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -45,39 +48,39 @@ Examples:
   echo 'echo hello > /etc/motd' | banger image build --name hello --from-image alpine --script -
   banger image build --name app --file Dockerfile .")]
 pub struct Args {
-    /// The image's name
+    /// Name of the new image
     #[arg(long)]
     name: ImageName,
-    /// The image to begin with
+    /// Image to start from
     #[arg(long, value_name = "IMAGE", required_unless_present = "file", add = complete::images())]
     from_image: Option<String>,
-    /// What is run in it; `-` for standard input
+    /// Script to run in the VM; `-` for standard input
     #[arg(long, value_name = "FILE", requires = "from_image")]
     script: Option<PathBuf>,
-    /// Install Docker first, by apt, apk or dnf; without --net, --nat and --allow, the VM reaches the public Internet
+    /// Install Docker first, with apt, apk or dnf; without --net, --nat and --allow, the VM reaches the public Internet
     #[arg(long, requires = "from_image")]
     docker: bool,
-    /// Build this Dockerfile with buildah
+    /// Dockerfile to build with buildah
     #[arg(long, short = 'f', value_name = "DOCKERFILE", conflicts_with = "from_image")]
     file: Option<PathBuf>,
-    /// The directory that the Dockerfile copies from
+    /// Directory that the Dockerfile copies files from
     #[arg(default_value = ".", requires = "file")]
     context: PathBuf,
-    /// Memory of the VM, such as 4G
+    /// Memory size of the VM, such as 4G, 4GiB or 4096M
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
-    /// Virtual CPUs of the VM
+    /// Number of virtual CPUs of the VM
     #[arg(long, value_name = "N", visible_alias = "vcpus")]
     vcpu: Option<u32>,
-    /// Size of the image's writable disk
+    /// Size of the VM's writable disk, such as 20G
     #[arg(long, value_name = "SIZE")]
     disk_size: Option<ByteSize>,
     #[command(flatten)]
     reach: Reach,
-    /// The kernel that it is made with, and that its VMs boot
+    /// Kernel that the VM and VMs of the image boot
     #[arg(long, add = complete::kernels())]
     kernel: Option<KernelName>,
-    /// Replace an image of that name; VMs that use the old one keep it
+    /// Replace an existing image of that name; VMs that use the old image keep it
     #[arg(long)]
     force: bool,
     /// Print the image as JSON

@@ -7,22 +7,23 @@ use banger_command::{complete, print};
 use banger_model::{Aspect, DifferenceKind};
 use banger_model::{ImageName, printable};
 
-/// Tell what an image has added, changed and removed
+/// Show the files that an image added, changed or removed
 ///
-/// Compared with the image that it was made on top of, or with OTHER. A is for added, C for changed with what of it, D for
-/// removed with all below. Times are not compared.
+/// Compares the image with the image below it, or with OTHER. A marks added files, D removed files and directories, and
+/// C changed files, with what changed. Times are not compared.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger image diff dev                 what `image build` or `vm commit` has changed
+  banger image diff dev                 show what `image build` or `vm commit` changed
   banger image diff debian-13 debian-12 --json")]
 pub struct Args {
+    /// Name of the image
     #[arg(add = complete::images())]
     name: String,
-    /// The image to compare with
+    /// Image to compare with; the image below if omitted
     #[arg(add = complete::images())]
     other: Option<ImageName>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

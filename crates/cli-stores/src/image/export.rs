@@ -12,10 +12,10 @@ use banger_command::work::shown;
 use banger_command::{complete, print};
 use banger_model::Compression;
 
-/// Write an image into an OCI archive
+/// Export an image as an OCI archive
 ///
-/// Each of its layers becomes a layer; the same image gives the same bytes. `docker load`, `podman load`, `skopeo` and
-/// `banger image pull oci-archive:FILE` take it.
+/// Each layer of the image becomes a layer of the archive; the same image always gives the same bytes. `docker load`,
+/// `podman load`, `skopeo` and `banger image pull oci-archive:FILE` read the archive.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,15 +23,16 @@ Examples:
   banger image export dev -o dev.tar --compress gzip && docker load -i dev.tar
   banger image export dev -o - | ssh host banger image pull --name dev -")]
 pub struct Args {
+    /// Name of the image
     #[arg(add = complete::images())]
     name: String,
-    /// The file, or `-` for standard output; NAME.oci.tar when absent
+    /// File to write, or `-` for standard output; NAME.oci.tar if omitted
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// How layers are compressed; Docker reads zstd from version 23 on
-    #[arg(long, value_enum, default_value_t = Compress::Zstd, value_name = "HOW")]
+    /// Compression of layers; Docker reads zstd since version 23
+    #[arg(long, value_enum, default_value_t = Compress::Zstd, value_name = "FORMAT")]
     compress: Compress,
-    /// Replace the file if it is there
+    /// Replace an existing file
     #[arg(long, short)]
     force: bool,
     /// Print what was written as JSON

@@ -34,83 +34,126 @@ pub enum Command {
     Import(Import),
     Register(Register),
     /// List images
-    #[command(visible_alias = "ls")]
+    #[command(
+        visible_alias = "ls",
+        after_help = "\
+Examples:
+  banger image list
+  banger image list --available                  list the images of catalogs"
+    )]
     List {
-        /// Those of catalogs, which can be pulled
+        /// List the images that can be pulled from catalogs
         #[arg(long, short)]
         available: bool,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show one image
+    /// Show details of an image
+    #[command(after_help = "\
+Examples:
+  banger image show debian
+  banger image show debian --json")]
     Show {
+        /// Name of the image
         #[arg(add = complete::images())]
         name: String,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Print an image as JSON, with the documents it was pulled with
+    /// Print an image and its OCI documents as JSON
+    #[command(after_help = "\
+Examples:
+  banger image inspect debian
+  banger image inspect debian | jq .configuration")]
     Inspect {
+        /// Name of the image
         #[arg(add = complete::images())]
         name: String,
     },
-    /// Tell how a pulled image was made
+    /// Show the build history of a pulled image
+    #[command(after_help = "\
+Examples:
+  banger image history debian
+  banger image history debian --json")]
     History {
+        /// Name of the image
         #[arg(add = complete::images())]
         name: String,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
     Diff(diff::Args),
     Export(export::Args),
     Publish(publish::Args),
-    /// Add, list and remove catalogs: where images and kernels are pulled from
+    /// Manage catalogs, from which images and kernels are pulled
     #[command(subcommand)]
     Catalog(catalog::Command),
-    /// Show or set the image that VMs boot when none is named
+    /// Show or set the default image
     ///
-    /// The first image that comes into the store is the default one, and stays it. `default_image` in config.toml goes
-    /// before.
+    /// VMs boot the default image if no image is named. The first image in the store becomes the default.
+    /// `default_image` in config.toml takes precedence.
     #[command(after_help = "\
 Examples:
-  banger image default
-  banger image default debian-bookworm")]
+  banger image default                           print the default image
+  banger image default debian-bookworm           set it")]
     Default {
-        /// The image to set; without it the default image's name is printed
+        /// Image to make the default; prints the default image if omitted
         #[arg(add = complete::images())]
         name: Option<String>,
     },
-    /// Give an image a second name
+    /// Add another name to an image
+    #[command(after_help = "\
+Examples:
+  banger image tag debian-bookworm debian
+  banger image tag --force debian-trixie debian  move the name debian to another image")]
     Tag {
+        /// Name of the image
         #[arg(add = complete::images())]
         name: String,
+        /// Name to add
         new: ImageName,
-        /// Take the name over from an image that has it
+        /// Take the name from the image that has it
         #[arg(long, short)]
         force: bool,
     },
-    /// Remove all images that no VM uses, but for the default one
+    /// Remove all images that no VM uses, except the default image
+    #[command(after_help = "\
+Examples:
+  banger image prune --dry-run                   print what would be removed
+  banger image prune --all --yes                 also remove images built or imported here")]
     Prune(prune::OfStore),
     /// Remove images that no VM uses
-    #[command(visible_alias = "rm")]
+    #[command(
+        visible_alias = "rm",
+        after_help = "\
+Examples:
+  banger image delete alpine
+  banger image delete alpine tools"
+    )]
     Delete {
-        #[arg(required = true, add = complete::images())]
+        /// Names of the images
+        #[arg(required = true, value_name = "NAME", add = complete::images())]
         names: Vec<String>,
     },
-    /// Copy a registered image's files into banger's store, so that they may go where they lie
+    /// Copy the files of a registered image into banger's store, so that you can delete them
+    #[command(after_help = "\
+Examples:
+  banger image promote mine
+  banger image promote mine && rm rootfs.ext4")]
     Promote {
+        /// Name of the image
         #[arg(add = complete::images())]
         name: String,
     },
 }
 
-/// Make a bootable image of a tar or a directory
+/// Import a tar archive or a directory as an image
 ///
-/// The tar may be plain or compressed with gzip, zstd or xz. It is written straight into an ext4 file system: no root,
-/// no mount, and nothing of it is unpacked on this host.
+/// The archive may be uncompressed or compressed with gzip, zstd or xz. It is written directly into an ext4 file
+/// system, without root, without a mount, and without unpacking it on this host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -118,15 +161,15 @@ Examples:
   banger image import --name alpine ./alpine-minirootfs.tar.gz
   banger image import --name mine ./rootfs")]
 pub struct Import {
-    /// A tar, a directory, or `-` for a tar on standard input
+    /// Tar archive, directory, or `-` for a tar archive on standard input
     source: PathBuf,
-    /// The name it gets
+    /// Name of the new image
     #[arg(long)]
     name: ImageName,
-    /// The kernel that its VMs boot
+    /// Kernel that VMs of the image boot
     #[arg(long, add = complete::kernels())]
     kernel: Option<KernelName>,
-    /// Replace an image of the same name; VMs that use the old one keep it
+    /// Replace an existing image of that name; VMs that use the old image keep it
     #[arg(long, short)]
     force: bool,
     /// Print the image as JSON
@@ -134,32 +177,32 @@ pub struct Import {
     json: bool,
 }
 
-/// Take an existing ext4 file system as an image, where it lies
+/// Register an ext4 file system as an image without copying it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger image register --name mine --rootfs ./rootfs.ext4 --kernel-ref debian
-  banger image register --name mine --rootfs ./rootfs.ext4 --kernel ./vmlinux --initrd ./initrd --modules ./modules")]
+  banger image register --name mine --rootfs ./rootfs.ext4 --kernel ./vmlinux --modules ./modules")]
 pub struct Register {
-    /// The name it gets
+    /// Name of the new image
     #[arg(long)]
     name: ImageName,
-    /// The root file system; VMs never write to it
+    /// File of the root file system (ext4); VMs never write to it
     #[arg(long, value_name = "FILE")]
     rootfs: PathBuf,
-    /// A second ext4 file system, of which each VM gets a writable copy at /root
+    /// File of another ext4 file system; each VM gets a writable copy at /root
     #[arg(long, value_name = "FILE")]
     work_seed: Option<PathBuf>,
-    /// The kernel that its VMs boot, by name
-    #[arg(long, conflicts_with = "kernel", add = complete::kernels())]
+    /// Name of the kernel that VMs of the image boot
+    #[arg(long, value_name = "KERNEL", conflicts_with = "kernel", add = complete::kernels())]
     kernel_ref: Option<KernelName>,
-    /// Or a kernel's file (ELF or bzImage), which is imported under the image's name
+    /// File of a kernel (ELF or bzImage) to import under the name of the image
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
-    /// That kernel's initrd
+    /// Initrd of that kernel
     #[arg(long, value_name = "FILE", requires = "kernel")]
     initrd: Option<PathBuf>,
-    /// That kernel's modules
+    /// Directory with the modules of that kernel
     #[arg(long, value_name = "DIR", requires = "kernel")]
     modules: Option<PathBuf>,
     /// Print the image as JSON

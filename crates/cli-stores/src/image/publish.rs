@@ -12,28 +12,28 @@ use banger_model::ImageName;
 
 use crate::publish::{self, Key};
 
-/// Make a catalog of images that are here, with their kernels, or add them to one
+/// Publish images and their kernels in a signed catalog
 ///
-/// DIR gets an OCI archive of each image, the kernels that the images name, catalog.json and its signature. Put it on any
-/// static storage, the artifacts first. The secret key is one of minisign without a password; keep it, since a catalog is
-/// only ever continued with it.
+/// Writes an OCI archive of each image, the kernels that the images name, catalog.json and its signature to DIR, or
+/// adds them to the catalog there. Host DIR on any static storage, and upload the artifacts first. The secret key is a
+/// minisign key without a password. Keep it: a catalog can only be updated with the same key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger image publish ./catalog --new-key ~/catalog.key          all, with a new key pair
+  banger image publish ./catalog --new-key ~/catalog.key     publish all images, with a new key
   banger image publish ./catalog dev --secret-key ~/catalog.key --description \"our tools\"")]
 pub struct Args {
-    /// The directory, made when absent
+    /// Directory of the catalog; created if it does not exist
     dir: PathBuf,
-    /// The images; all when none is named
-    #[arg(add = complete::images())]
+    /// Names of the images; all images if omitted
+    #[arg(value_name = "NAME", add = complete::images())]
     names: Vec<ImageName>,
     #[command(flatten)]
     key: Key,
-    /// What the images are good for
+    /// Description of the images
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// Days after which users no longer take the catalog as it is now; publish again before
+    /// Number of days after which users reject this version of the catalog; publish again before that
     #[arg(long, value_name = "DAYS", default_value_t = 180, value_parser = clap::value_parser!(u16).range(1..))]
     valid_days: u16,
     /// Print what was published as JSON

@@ -14,13 +14,15 @@ use banger_command::{complete, logins, print};
 use banger_model::{CatalogName, ImageName, KernelName};
 use serde::Serialize;
 
-/// Pull an image from a registry or a catalog, and make it bootable
+/// Pull an image from a registry or a catalog and make it bootable
 ///
-/// REFERENCE is what you would give to docker or podman; or `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
-/// `docker-archive:FILE[:NAME]` (what `docker save` writes), or `-` for such an archive on standard input. The image's
-/// layers go straight into an ext4 file system, each byte once and verified. An image that is here and has not changed
-/// costs one request. Credentials are those of docker and podman, found with this command's environment. A name without a tag is an image of a catalog when one
-/// has it (`banger image list --available`), and then brings its kernel along.
+/// REFERENCE is a reference as for docker or podman, or `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
+/// `docker-archive:FILE[:NAME]` (written by `docker save`), or `-` for such an archive on standard input. A name
+/// without a tag first refers to an image of a catalog (see `banger image list --available`), which is pulled with its
+/// kernel.
+///
+/// Layers are verified and written directly into an ext4 file system. If the image is already here and has not changed,
+/// the pull costs one request. Credentials of docker and podman are used, as configured in your environment.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,30 +33,30 @@ Examples:
   banger image pull dev --catalog team
   docker save mine | banger image pull --name mine -")]
 pub struct Args {
-    /// Which image
+    /// Image to pull
     reference: String,
-    /// Pull the image of this name from a catalog; needed when several have it
+    /// Catalog to pull the image from; required if several catalogs have an image of this name
     #[arg(long, add = complete::catalogs(), conflicts_with_all = ["platform", "insecure", "ca_cert"])]
     catalog: Option<CatalogName>,
-    /// The name it gets; one that follows from the reference when absent
+    /// Name of the new image; derived from the reference if omitted
     #[arg(long, required_if_eq("reference", "-"))]
     name: Option<ImageName>,
-    /// The kernel that its VMs boot
-    #[arg(long, visible_alias = "kernel", add = complete::kernels())]
+    /// Kernel that VMs of the image boot
+    #[arg(long, value_name = "KERNEL", visible_alias = "kernel", add = complete::kernels())]
     kernel_ref: Option<KernelName>,
-    /// For which platform, such as linux/amd64; this host's when absent
+    /// Platform to pull, such as linux/amd64; the platform of this host if omitted
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
-    /// Replace an image of the same name that came from elsewhere, and pull what is here anew
+    /// Pull again even if unchanged, and replace an image of that name from another source
     #[arg(long, short)]
     force: bool,
-    /// Trust any certificate, and take plain HTTP
+    /// Accept any certificate, and plain HTTP
     #[arg(long)]
     insecure: bool,
-    /// Certificates (PEM) to trust beside the host's
+    /// File with additional certificates to trust, in PEM format
     #[arg(long, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
-    /// Print what goes on as JSON, an object a line; the last is the image
+    /// Print progress as JSON, one object per line; the last object is the image
     #[arg(long)]
     json: bool,
 }

@@ -12,35 +12,48 @@ use clap::Subcommand;
 pub enum Command {
     Add(Add),
     /// List catalogs
-    #[command(visible_alias = "ls")]
+    #[command(
+        visible_alias = "ls",
+        after_help = "\
+Examples:
+  banger kernel catalog list
+  banger kernel catalog list --json"
+    )]
     List {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Remove catalogs; what was pulled from them stays
-    #[command(visible_alias = "delete")]
+    /// Remove catalogs; images and kernels pulled from them are kept
+    #[command(
+        visible_alias = "delete",
+        after_help = "\
+Examples:
+  banger kernel catalog rm team
+  banger kernel catalog rm team local"
+    )]
     Rm {
-        #[arg(required = true, add = complete::catalogs())]
+        /// Names of the catalogs
+        #[arg(required = true, value_name = "NAME", add = complete::catalogs())]
         names: Vec<String>,
     },
 }
 
 /// Add a catalog
 ///
-/// Everything that comes from it has to be vouched for by KEY, which its publisher tells: take it from another place than
-/// the catalog itself. A catalog may as well stand in config.toml, as `[[catalog]]` with name, location and key.
+/// Everything pulled from the catalog must be signed with KEY. Get the key from the publisher, not from the catalog
+/// itself. Catalogs can also be listed in config.toml, as `[[catalog]]` with name, location and key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger kernel catalog add team https://kernels.example/v1/ --key RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3
+  banger kernel catalog add team https://kernels.example/v1/ --key \"$(tail -n 1 team.pub)\"
   banger kernel catalog add local /srv/kernels --key \"$(tail -n 1 catalog.key.pub)\"")]
 pub struct Add {
-    /// What it is called here
+    /// Name of the catalog on this host
     name: CatalogName,
-    /// A URL (http or https) or a path, of its catalog.json or of the directory that has it
+    /// URL (http or https) or path of catalog.json, or of its directory
     location: String,
-    /// The public key of minisign that vouches for it
+    /// Public minisign key of the catalog
     #[arg(long)]
     key: String,
     /// Print the catalog as JSON

@@ -25,96 +25,118 @@ pub enum Command {
     Import(Box<Import>),
     Pull(pull::Args),
     /// List kernels
-    #[command(visible_alias = "ls")]
+    #[command(
+        visible_alias = "ls",
+        after_help = "\
+Examples:
+  banger kernel list
+  banger kernel list --available                 list the kernels of catalogs"
+    )]
     List {
-        /// Those of catalogs, which can be pulled
+        /// List the kernels that can be pulled from catalogs
         #[arg(long, short)]
         available: bool,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show one kernel
-    Show {
-        #[arg(add = complete::kernels())]
-        name: String,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show or set the kernel that VMs boot when none is named
-    ///
-    /// The first kernel that comes into the store is the default one, and stays it. `default_kernel` in config.toml goes
-    /// before, and so does the kernel that an image names.
+    /// Show details of a kernel
     #[command(after_help = "\
 Examples:
-  banger kernel default
-  banger kernel default debian")]
+  banger kernel show debian
+  banger kernel show debian --json")]
+    Show {
+        /// Name of the kernel
+        #[arg(add = complete::kernels())]
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show or set the default kernel
+    ///
+    /// VMs boot the default kernel if neither the command nor their image names one. The first kernel in the store
+    /// becomes the default. `default_kernel` in config.toml takes precedence.
+    #[command(after_help = "\
+Examples:
+  banger kernel default                          print the default kernel
+  banger kernel default debian                   set it")]
     Default {
-        /// The kernel to set; without it the default kernel's name is printed
+        /// Kernel to make the default; prints the default kernel if omitted
         #[arg(add = complete::kernels())]
         name: Option<String>,
     },
     /// Remove kernels that no VM uses
-    #[command(visible_alias = "delete")]
+    #[command(
+        visible_alias = "delete",
+        after_help = "\
+Examples:
+  banger kernel rm host
+  banger kernel rm host built"
+    )]
     Rm {
-        #[arg(required = true, add = complete::kernels())]
+        /// Names of the kernels
+        #[arg(required = true, value_name = "NAME", add = complete::kernels())]
         names: Vec<String>,
     },
-    /// Remove all kernels that no VM uses and no image names, but for the default one
+    /// Remove all kernels that no VM uses and no image names, except the default kernel
+    #[command(after_help = "\
+Examples:
+  banger kernel prune --dry-run                  print what would be removed
+  banger kernel prune --all --yes                also remove kernels imported here")]
     Prune(prune::OfStore),
     Publish(publish::Args),
-    /// Add, list and remove catalogs: where kernels are pulled from
+    /// Manage catalogs, from which images and kernels are pulled
     #[command(subcommand)]
     Catalog(catalog::Command),
 }
 
-/// Import a kernel
+/// Import a kernel from a package, this host, or files
 ///
-/// It is unpacked into the form that Firecracker boots, checked for what banger needs, and kept with the modules that
-/// a guest needs to find its disks.
+/// The kernel is unpacked into the format that Firecracker boots, checked for the features that banger needs, and
+/// stored with the modules that a guest needs to find its disks.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger kernel import debian --package linux-image-cloud-amd64
   banger kernel import mine --deb ./linux-image-6.12_amd64.deb
   banger kernel import host --host
-  banger kernel import built --vmlinux ./vmlinux --config ./.config --append no_timer_check --max-vcpus 1")]
+  banger kernel import built --vmlinux ./vmlinux --config ./.config --append no_timer_check")]
 #[command(group = clap::ArgGroup::new("source").required(true).multiple(true).args(["package", "deb", "host", "vmlinux", "vmlinuz"]))]
 pub struct Import {
-    /// The name it gets
+    /// Name of the new kernel
     name: KernelName,
-    /// Download this package of the host's package manager; it is not installed
+    /// Package to download with the host's package manager; it is not installed
     #[arg(long, conflicts_with_all = ["deb", "host", "vmlinux", "vmlinuz"])]
     package: Option<String>,
-    /// Take a Debian package file
+    /// Debian package file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "vmlinux", "vmlinuz"])]
     deb: Option<PathBuf>,
-    /// Take the kernel that this host runs
+    /// Import the kernel that this host runs
     #[arg(long, conflicts_with_all = ["vmlinux", "vmlinuz"])]
     host: bool,
-    /// Take an uncompressed ELF kernel
+    /// Uncompressed ELF kernel file
     #[arg(long, value_name = "FILE")]
     vmlinux: Option<PathBuf>,
-    /// Take a bzImage
+    /// bzImage kernel file
     #[arg(long, value_name = "FILE")]
     vmlinuz: Option<PathBuf>,
-    /// An initrd to run before banger's own
+    /// Initrd file to run before banger's own initrd
     #[arg(long, value_name = "FILE", conflicts_with_all = ["package", "deb", "host"])]
     initrd: Option<PathBuf>,
-    /// Its modules: a directory like /lib/modules/VERSION
+    /// Directory with the kernel's modules, like /lib/modules/VERSION
     #[arg(long, value_name = "DIR", conflicts_with_all = ["package", "deb", "host"])]
     modules: Option<PathBuf>,
-    /// Its configuration, by which it is checked
+    /// File with the kernel's configuration, for the feature check
     #[arg(long, value_name = "FILE", conflicts_with_all = ["package", "deb", "host"])]
     config: Option<PathBuf>,
-    /// A boot argument that it needs; may be repeated, or hold several
+    /// Boot arguments that the kernel needs, separated by spaces; repeatable
     #[arg(long, value_name = "ARGS")]
     append: Vec<String>,
-    /// The most vCPUs it takes
+    /// Maximum number of virtual CPUs that the kernel supports
     #[arg(long, value_name = "N")]
     max_vcpus: Option<u32>,
-    /// Replace a kernel of the same name
+    /// Replace an existing kernel of that name
     #[arg(long, short)]
     force: bool,
     /// Print the kernel as JSON

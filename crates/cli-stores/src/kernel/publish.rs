@@ -12,30 +12,31 @@ use banger_model::KernelName;
 
 use crate::publish::{self, Key};
 
-/// Make a catalog of kernels that are here, or add them to one
+/// Publish kernels in a signed catalog
 ///
-/// DIR gets the kernels' artifacts, catalog.json and its signature. Put it on any static storage, the artifacts first.
-/// The secret key is one of minisign without a password; keep it, since a catalog is only ever continued with it.
+/// Writes the kernels' artifacts, catalog.json and its signature to DIR, or adds them to the catalog there. Host DIR on
+/// any static storage, and upload the artifacts first. The secret key is a minisign key without a password. Keep it: a
+/// catalog can only be updated with the same key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger kernel publish ./catalog --new-key ~/catalog.key        all, with a new key pair
+  banger kernel publish ./catalog --new-key ~/catalog.key    publish all kernels, with a new key
   banger kernel publish ./catalog debian --secret-key ~/catalog.key --distro debian")]
 pub struct Args {
-    /// The directory, made when absent
+    /// Directory of the catalog; created if it does not exist
     dir: PathBuf,
-    /// The kernels; all when none is named
-    #[arg(add = complete::kernels())]
+    /// Names of the kernels; all kernels if omitted
+    #[arg(value_name = "NAME", add = complete::kernels())]
     names: Vec<KernelName>,
     #[command(flatten)]
     key: Key,
-    /// The distribution that the kernels come from
+    /// Distribution that the kernels come from
     #[arg(long)]
     distro: Option<String>,
-    /// What the kernels are good for
+    /// Description of the kernels
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// Days after which users no longer take the catalog as it is now; publish again before
+    /// Number of days after which users reject this version of the catalog; publish again before that
     #[arg(long, value_name = "DAYS", default_value_t = 180, value_parser = clap::value_parser!(u16).range(1..))]
     valid_days: u16,
     /// Print what was published as JSON

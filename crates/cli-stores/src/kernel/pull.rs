@@ -10,21 +10,21 @@ use banger_model::{CatalogName, KernelName};
 
 /// Pull a kernel from a catalog
 ///
-/// Its signature, size and digest are verified before anything of it is unpacked. `banger kernel list --available` tells
-/// what there is. A kernel that is here already, from the same artifact, is not fetched again.
+/// Signature, size and digest of the kernel are verified before it is unpacked. `banger kernel list --available` lists
+/// the kernels of your catalogs. A kernel that is already here is not downloaded again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger kernel pull generic-6.12
   banger kernel pull debian --catalog team --force")]
 pub struct Args {
-    /// The kernel's name, in the catalog and here
+    /// Name of the kernel, in the catalog and on this host
     #[arg(add = complete::available_kernels())]
     name: KernelName,
-    /// The catalog; needed when several have such a kernel
+    /// Catalog to pull the kernel from; required if several catalogs have a kernel of this name
     #[arg(long, add = complete::catalogs())]
     catalog: Option<CatalogName>,
-    /// Replace a kernel of the same name
+    /// Replace an existing kernel of that name
     #[arg(long, short)]
     force: bool,
     /// Print the kernel as JSON

@@ -5,17 +5,18 @@ use banger_command::failure::Failure;
 use clap_complete::aot::Shell;
 use clap_complete::env::Shells;
 
-/// Print a script that completes banger's command lines
+/// Print a shell completion script
 ///
-/// It completes names of VMs, images and kernels too, by asking the daemon that runs.
+/// The script completes commands and options, and the names of VMs, images and kernels, for which it asks the running
+/// daemon.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  source <(banger completion bash)                 this shell
+  source <(banger completion bash)                        enable completion in this shell
   banger completion bash > /etc/bash_completion.d/banger
   banger completion fish > ~/.config/fish/completions/banger.fish")]
 pub(crate) struct Args {
-    /// The shell
+    /// Shell to print the script for
     shell: Shell,
 }
 

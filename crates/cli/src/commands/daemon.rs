@@ -7,27 +7,46 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start the daemon, if it does not run
+    /// Start the daemon unless it is running
+    #[command(after_help = "\
+Examples:
+  banger daemon start
+  banger daemon start && banger daemon status")]
     Start,
-    /// Tell whether the daemon runs, and where its log is
+    /// Print whether the daemon is running, and the path of its log
+    #[command(after_help = "\
+Examples:
+  banger daemon status
+  banger daemon status --json")]
     Status {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Stop the daemon; VMs, shells and commands run on
+    /// Stop the daemon; VMs, shells and commands keep running
     ///
-    /// SSH to an image's own server, and the streams of clients that cannot take a connection over, run through the daemon and are
-    /// cut off: with any of them open, this asks first, or is refused where nobody can be asked.
+    /// Connections that run through the daemon are cut off: SSH to an image's own server, and streams of clients that
+    /// cannot move a connection to another daemon. If there are any, the command asks first; without a terminal, it
+    /// fails.
+    #[command(after_help = "\
+Examples:
+  banger daemon stop
+  banger daemon stop --force                     cut connections off without asking")]
     Stop {
-        /// Also with streams open that run through the daemon
+        /// Do not ask, even if connections that run through the daemon will be cut off
         #[arg(long, short)]
         force: bool,
     },
-    /// Replace the daemon by the one that is installed; VMs, shells and commands run on
-    #[command(visible_alias = "upgrade")]
+    /// Replace the daemon with the installed version; VMs and commands keep running
+    #[command(
+        visible_alias = "upgrade",
+        after_help = "\
+Examples:
+  banger daemon restart
+  banger daemon upgrade                          same, after an update of banger"
+    )]
     Restart {
-        /// Also with streams open that run through the daemon
+        /// Do not ask, even if connections that run through the daemon will be cut off
         #[arg(long, short)]
         force: bool,
     },

@@ -10,12 +10,16 @@ use tokio::process::Command;
 
 use banger_command::sudo::for_sudo;
 
-/// Examine this host: what is missing, and the command that mends it
+/// Check whether this host can run VMs, and print how to fix problems
 ///
-/// Changes nothing and starts nothing. Exits with 5 when no VM can run here.
+/// Changes nothing and starts nothing. Exits with 5 if this host cannot run VMs.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger doctor
+  banger doctor --json")]
 pub(crate) struct Args {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -16,10 +16,10 @@ use banger_command::exit;
 use banger_command::failure::Failure;
 use clap::{Parser, Subcommand};
 
-/// A real virtual machine for your repository, in one command
+/// Run a microVM for your repository with one command
 ///
-/// `cd my-repo && banger vm run` ends in a shell inside a microVM that holds your repository, as a real git
-/// checkout at /root/repo. Nothing in there reaches your files.
+/// `cd my-repo && banger vm run` creates a microVM, puts a git checkout of your repository at /root/repo, and opens a
+/// shell there. The VM has no access to your files.
 #[derive(Debug, Parser)]
 #[command(name = "banger", version, after_help = after_help(), max_term_width = 100)]
 pub(crate) struct Cli {
@@ -29,56 +29,64 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create, run, enter and remove VMs
+    /// Create, run, inspect and remove VMs
     #[command(subcommand)]
     Vm(vm::Command),
-    /// List VMs that run
+    /// List running VMs
+    #[command(after_help = "\
+Examples:
+  banger ps
+  banger ps --quiet                              print names only")]
     Ps(vm::list::Args),
-    /// Pull, import, list and remove images: what VMs have in them
+    /// Manage images, the root file systems of VMs
     #[command(subcommand)]
     Image(image::Command),
-    /// Import, pull, list, publish and remove kernels: what VMs boot
+    /// Manage the kernels that VMs boot
     #[command(subcommand)]
     Kernel(kernel::Command),
-    /// Look after what can be made again
+    /// Manage the cache
     #[command(subcommand)]
     Cache(Cache),
-    /// Start, stop and look at the daemon, which `banger` otherwise does by itself
+    /// Manage the daemon; other commands start the daemon when it does not run
     #[command(subcommand)]
     Daemon(daemon::Command),
-    /// Install, look at and remove the root helper, which gives VMs a network
+    /// Manage the root helper, which gives VMs a network
     #[command(subcommand)]
     System(system::Command),
     SshConfig(ssh_config::Args),
-    /// List, show, add and revoke trust: which repositories may shape the VMs that they go into
+    /// Manage trust: which repositories may configure their VMs
     #[command(subcommand)]
     Trust(trust::Command),
-    /// Examine this host: what is missing, and the command that mends it
+    /// Check whether this host can run VMs, and print how to fix problems
     Doctor(doctor::Args),
-    /// Tell the versions of banger and of the daemon that runs
+    /// Print the client and daemon versions
     Version(version::Args),
-    /// Print a script that completes banger's command lines
+    /// Print a shell completion script
     Completion(completion::Args),
 }
 
 #[derive(Debug, Subcommand)]
 enum Cache {
-    /// Remove what can be made again
+    /// Remove cached files, which are created again when needed
+    #[command(after_help = "\
+Examples:
+  banger cache prune --dry-run                   print what would be removed
+  banger cache prune")]
     Prune(prune::Args),
 }
 
 fn after_help() -> String {
     format!(
         "\
-The first time:
-  banger doctor                                          what this host can run
+First use:
+  banger doctor                                          check this host
   banger kernel import debian --package linux-image-cloud-amd64
   mmdebstrap --variant=minbase --include=git bookworm - |
       banger image import --name debian-bookworm -
 
-Every day:
-  cd my-repo && banger vm run                            a shell beside your code
-  banger vm run --rm -- make test                        a command, its exit code, and nothing left
+Daily use:
+  cd my-repo && banger vm run                            open a shell in a VM with your repository
+  banger vm run --rm -- make test                        run a command, then remove the VM
   banger vm create --name web && banger vm exec web -- uname -a
   banger vm list
 
@@ -131,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_and_every_option_has_help() {
+    fn every_command_and_every_argument_has_help() {
         let mut all = Vec::new();
         visible(&Cli::command(), "banger", &mut all);
         // A walk that finds nothing must not pass.
@@ -152,15 +160,19 @@ mod tests {
             if !begins_well || about.ends_with('.') {
                 faults.push(format!("{path}: its summary is {about:?}"));
             }
-            // `VM` and `IMAGE` speak for themselves; no option does.
-            let options = command
-                .get_arguments()
-                .filter(|argument| !argument.is_positional());
-            for argument in options.filter(|argument| !argument.is_hide_set()) {
+            let arguments = command.get_arguments();
+            for argument in arguments.filter(|argument| !argument.is_hide_set()) {
                 let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
                 if help.trim().is_empty() {
                     faults.push(format!("{path}: `{}` has no help", argument.get_id()));
                 }
+            }
+            let after = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            for line in after.lines().filter(|line| line.chars().count() > 100) {
+                faults.push(format!("{path}: clap breaks the line {line:?}"));
             }
             let help = command.clone().term_width(100).render_long_help().to_string();
             // As wide as a terminal may be that shows examples without breaking them.

@@ -8,11 +8,11 @@ use banger_command::{connection, exit, print};
 use crate::ssh::config_file::{read, replace};
 use crate::ssh::{ZONE, block, included, on_path, options, preferred_cipher, proxy_command};
 
-/// Let ssh know VMs: `ssh NAME.vm`
+/// Configure ssh on this host to reach VMs as NAME.vm
 ///
-/// So do scp, sftp, rsync, `git clone ssh://NAME.vm/root/repo`, Ansible, and editors that work over SSH. It is for every
-/// VM, also for those to come. In ~/.ssh/config there is one marked block, which includes a file of banger's; all else
-/// there stays as it is.
+/// Afterwards ssh, scp, sftp, rsync, `git clone ssh://NAME.vm/root/repo`, Ansible and editors that use SSH reach every
+/// VM by name, including VMs that are created later. --install adds one marked block to ~/.ssh/config, which includes a
+/// file that banger maintains; the rest of ~/.ssh/config is not changed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,13 +27,13 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct What {
-    /// Include the configuration in ~/.ssh/config
+    /// Add the configuration to ~/.ssh/config
     #[arg(long)]
     install: bool,
     /// Print the configuration
     #[arg(long)]
     print: bool,
-    /// Take it out of ~/.ssh/config again
+    /// Remove the configuration from ~/.ssh/config
     #[arg(long)]
     uninstall: bool,
 }

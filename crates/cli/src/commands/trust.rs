@@ -13,48 +13,55 @@ use super::vm::wishes;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List the repositories that are trusted
-    #[command(visible_alias = "ls")]
+    /// List trusted repositories
+    #[command(
+        visible_alias = "ls",
+        after_help = "\
+Examples:
+  banger trust list
+  banger trust list --json"
+    )]
     List {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show what a repository asks for, and whether it is trusted
+    /// Show a repository's configuration, and whether it is trusted
     #[command(after_help = "\
 Examples:
   banger trust show
   banger trust show ~/src/app --json")]
     Show {
-        /// A path in the repository
+        /// Path in the repository
         #[arg(default_value = ".", add = complete::repositories())]
         path: PathBuf,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Trust what a repository asks for now
+    /// Trust a repository's current configuration
     #[command(
         visible_alias = "grant",
         after_help = "\
 Examples:
-  banger trust add                 shows what it asks for, and asks you
-  banger trust add ~/src/app -y    without a question, for scripts"
+  banger trust add                 show the configuration of this repository, and ask
+  banger trust add ~/src/app -y    do not ask, for scripts"
     )]
     Add {
-        /// A path in the repository
+        /// Path in the repository
         #[arg(default_value = ".")]
         path: PathBuf,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
-        /// Print the record as JSON
+        /// Print the trust record as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Take trust back
+    /// Revoke trust in repositories
     ///
-    /// VMs that a repository shaped run on as they are. From their next start on nothing of yours goes into them.
+    /// VMs that were created with the configuration of a repository keep running unchanged. From their next start, your
+    /// files and git identity are no longer injected.
     #[command(
         visible_alias = "rm",
         after_help = "\
@@ -64,13 +71,13 @@ Examples:
   banger trust revoke --all"
     )]
     Revoke {
-        /// Paths in repositories; the one around here when absent
-        #[arg(add = complete::repositories())]
+        /// Paths in the repositories; the current directory if omitted
+        #[arg(value_name = "PATH", add = complete::repositories())]
         paths: Vec<PathBuf>,
-        /// From all repositories
+        /// Revoke trust in all repositories
         #[arg(long, conflicts_with = "paths")]
         all: bool,
-        /// Print what was trusted as JSON
+        /// Print the revoked trust records as JSON
         #[arg(long)]
         json: bool,
     },

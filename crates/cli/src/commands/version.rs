@@ -4,10 +4,14 @@ use banger_command::failure::Failure;
 use banger_command::{connection, exit, print};
 use serde_json::json;
 
-/// Tell the versions of banger and of the daemon that runs
+/// Print the client and daemon versions
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger version
+  banger version --json")]
 pub(crate) struct Args {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

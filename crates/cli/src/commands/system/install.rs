@@ -11,14 +11,14 @@ use banger_service::{Place, look, trust};
 
 /// Install the root helper, which gives VMs a network
 ///
-/// The helper is the one program of banger's that root runs; docs/privilege.md says what it can do and
-/// what it cannot. It is copied to /usr/local/lib/banger, which must be root's alone. systemd starts it
-/// now and with the host; where no systemd runs, the command that does is printed.
+/// The root helper is the only part of banger that runs as root; docs/privilege.md describes what it can do. It is
+/// copied to /usr/local/lib/banger, which only root may be able to write. systemd starts the helper now and at boot; on
+/// a host without systemd, the command that starts it is printed.
 ///
-/// Of which addresses VMs may have some is root's decision: VMs never take addresses outside --range, nor
-/// those that this host reaches by a route, a gateway or a resolver.
+/// VMs only get addresses from --range, and never addresses that this host reaches through a route, a gateway or a
+/// resolver.
 ///
-/// Again, it replaces an older helper. VMs keep their network meanwhile.
+/// If a helper is already installed, it is replaced. VMs keep their network meanwhile.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -26,19 +26,19 @@ Examples:
   sudo banger system install --owner alice
   sudo banger system install --range 10.66.0.0/16
   banger system install --dry-run
-  banger system install --root /mnt/image --owner 1000   # for the image of another host")]
+  banger system install --root /mnt/image --owner 1000     install into the image of another host")]
 pub(crate) struct Args {
-    /// Whose VMs it is for: a name or a user id [default: who called sudo]
+    /// User whose VMs get a network: a name or a user id [default: the user who called sudo]
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
-    /// Addresses of which this owner's VMs may have some: a private IPv4 block, or that and a
-    /// unique local IPv6 block behind a comma [default: 172.16.0.0/16, or as installed before]
+    /// Addresses for the VMs: a private IPv4 block, optionally followed by a comma and a unique local IPv6 block
+    /// [default: the installed range, else 172.16.0.0/16]
     #[arg(long, value_name = "BLOCKS")]
     range: Option<Room>,
     /// Install into the system whose root directory is DIR, and start nothing
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 }

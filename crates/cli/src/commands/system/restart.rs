@@ -5,17 +5,17 @@ use banger_command::{exit, print};
 
 use banger_service::{Place, look, plan};
 
-/// Start the root helper again
+/// Restart the root helper
 ///
-/// It makes the host what its plan says: a bridge, addresses or rules that someone removed are there
-/// again. VMs keep their network.
+/// The helper restores the network setup of this host: a bridge, addresses or rules that someone removed. VMs keep
+/// their network.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   sudo banger system restart
   sudo banger system restart --owner alice")]
 pub(crate) struct Args {
-    /// Whose VMs it is for: a name or a user id [default: who called sudo]
+    /// User whose VMs get a network: a name or a user id [default: the user who called sudo]
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
 }

@@ -12,16 +12,19 @@ use banger_command::sudo::for_sudo;
 use banger_service::Place;
 use banger_service::look::{self, Unit};
 
-/// Tell whether the root helper is installed, answers, and finds the host as planned
+/// Check the root helper: is it installed, running, and its network setup intact
 ///
-/// Changes nothing and starts nothing. Exits with 1 when something is not in order, which is listed with
-/// what mends it.
+/// Changes nothing and starts nothing. Exits with 1 if there is a problem, and prints each problem with its fix.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger system status
+  banger system status --owner alice --json")]
 pub(crate) struct Args {
-    /// Whose VMs it is for: a name or a user id [default: you, or who called sudo]
+    /// User whose VMs get a network: a name or a user id [default: you, or the user who called sudo]
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -8,9 +8,9 @@ use banger_service::{Place, look};
 
 /// Remove the root helper
 ///
-/// VMs that run keep the network that they have until this host restarts; the helper's record of it
-/// stays, and the next helper goes on with it. With --purge the network and the record are removed too,
-/// and the host's settings are as they were found. That is refused while VMs have a part in it.
+/// Running VMs keep their network until this host restarts, and the helper's record of the network is kept for the next
+/// helper. With --purge, the network and the record are removed too, and the host's settings are restored; this fails
+/// while VMs are attached to the network.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -18,16 +18,16 @@ Examples:
   sudo banger system uninstall --purge
   banger system uninstall --purge --dry-run")]
 pub(crate) struct Args {
-    /// Whose VMs it is for: a name or a user id [default: who called sudo]
+    /// User whose VMs get a network: a name or a user id [default: the user who called sudo]
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
-    /// Also remove the VMs' network, and what the helper recorded
+    /// Also remove the network of the VMs, and the helper's record of it
     #[arg(long)]
     purge: bool,
-    /// Take the network away from VMs that have one
+    /// Remove the network even if VMs are attached to it
     #[arg(short, long, requires = "purge")]
     force: bool,
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 }

@@ -10,19 +10,20 @@ use banger_command::{complete, connection, session};
 /// The program, and its command that speaks the Agent Client Protocol.
 const AGENT: [&str; 2] = ["opencode", "acp"];
 
-/// Speak to the coding agent in a VM, over standard input and output
+/// Connect an editor to the coding agent in a VM, over standard input and output
 ///
-/// An editor that speaks the Agent Client Protocol starts this as its agent: it is `opencode acp` in the guest, in the
-/// repository when there is one. Every byte goes through as it is.
+/// Runs `opencode acp` in the VM, in the repository if there is one. Editors that support the Agent Client Protocol
+/// start this command as their agent. All bytes are passed through unchanged.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm acp web
   banger vm acp web --cwd /srv/app -e OPENCODE_CONFIG=/root/opencode.json")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     name: String,
-    /// The directory that it works in; the repository, or the user's home when absent
+    /// Working directory in the VM; the repository or the user's home if omitted
     #[arg(long, value_name = "DIR")]
     cwd: Option<String>,
     #[command(flatten)]

@@ -12,17 +12,18 @@ use crate::ssh::{ZONE, on_path};
 
 /// Open a VM in VS Code
 ///
-/// It opens the repository that `vm run` put there, or the path that is named, by VS Code's own Remote - SSH. That needs
-/// `banger ssh-config --install`, once.
+/// Opens PATH, or the repository that `vm run` copied into the VM, with VS Code's Remote - SSH extension. Run `banger
+/// ssh-config --install` once before.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm code web
   banger vm code web /srv/app")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     name: String,
-    /// What to open; the VM's repository, or the home of root when absent
+    /// Path in the VM to open; the VM's repository or /root if omitted
     path: Option<String>,
 }
 

@@ -8,25 +8,26 @@ use banger_model::{ImageName, KernelName};
 
 use banger_cli_stores::image;
 
-/// Make an image of what a VM has changed
+/// Create an image from a VM
 ///
-/// What the VM has on its disk becomes a layer on top of the image it boots. A VM that runs stands still for the moment
-/// that the copy takes.
+/// The content of the VM's disk becomes a layer on top of the image that the VM boots. A running VM is paused while its
+/// disk is copied.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm commit web --name web-ready
-  banger vm commit web --name web-ready --force        replace it")]
+  banger vm commit web --name web-ready --force        replace the image")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
-    /// The image's name
+    /// Name of the new image
     #[arg(long)]
     name: ImageName,
-    /// The kernel that its VMs boot; that of the image below when absent
+    /// Kernel that VMs of the image boot; that of the VM's image if omitted
     #[arg(long, add = complete::kernels())]
     kernel: Option<KernelName>,
-    /// Replace an image of that name; VMs that use the old one keep it
+    /// Replace an existing image of that name; VMs that use the old image keep it
     #[arg(long, short)]
     force: bool,
     /// Print the image as JSON

@@ -16,43 +16,43 @@ use banger_transfer::copy::{packed, pass_on, piped, receive, to_guest};
 
 use crate::copy::{Guest, Meter, Place};
 
-/// Copy files and trees into a VM, out of it, or between two
+/// Copy files and directories into a VM, out of a VM, or between VMs
 ///
-/// VM:PATH is a path in a VM; a relative one begins at /root. As with `cp -r`, what is copied goes into DST if that is a
-/// directory, and else becomes DST; of DIR/. it is what is in the directory. Modes, times, symbolic and hard links and
-/// holes stay as they are. A file appears under its name when it is whole.
+/// VM:PATH is a path in a VM, relative to /root. As with `cp -r`, SRC is copied into DST if DST is a directory, else it
+/// becomes DST; SRC/. copies the content of the directory. Modes, times, symbolic links, hard links and holes are kept.
+/// A file appears under its name only when it is complete.
 ///
-/// Nothing that a guest sends is written outside DST, and links that lead out of what is copied are left out. DST itself may be
-/// behind links, but it is no link: write DIR/ for the directory that your link leads to.
+/// Nothing that a guest sends is written outside DST; symbolic links that point outside SRC are skipped. DST may be
+/// below a symbolic link, but must not be one: write DST/ for the directory that your link points to.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger vm cp notes.txt web:               to /root/notes.txt
-  banger vm cp -a site/. web:/srv/www       what is in it, with owners and all
+  banger vm cp notes.txt web:               copy to /root/notes.txt
+  banger vm cp -a site/. web:/srv/www       copy the content of site, with owners
   banger vm cp web:/var/log ./log
   banger vm cp web:/etc/hosts db:/etc/hosts
-  tar c src | banger vm cp - web:/usr/src   a tar, into a directory
+  tar c src | banger vm cp - web:/usr/src   unpack a tar into a directory
   banger vm cp web:/etc - | tar t")]
 pub(crate) struct Args {
-    /// Files or directories: paths here, VM:PATH, or `-` for a tar on standard input
+    /// Files or directories to copy: local paths, VM:PATH, or `-` for a tar on standard input
     #[arg(required = true, value_name = "SRC", add = complete::places())]
     sources: Vec<OsString>,
-    /// Where they go: a path here, VM:PATH, or `-` for a tar on standard output
+    /// Destination: a local path, VM:PATH, or `-` for a tar on standard output
     #[arg(value_name = "DST", add = complete::places())]
     destination: OsString,
     /// Keep owners, set-id bits and all attributes, and copy devices and named pipes
     #[arg(long, short = 'a')]
     archive: bool,
-    /// Copy what symbolic links lead to
+    /// Copy the targets of symbolic links instead of the links
     #[arg(long, short = 'L')]
     follow_links: bool,
-    /// Links of a VM that lead out of what is copied: leave them out, or copy them as they are
+    /// Which symbolic links to copy out of a VM
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = Which::Within)]
     links: Which,
-    /// Give everything to this user and group, by number
+    /// Owner and group of the copied files, as numbers
     #[arg(long, value_name = "UID:GID", value_parser = owner)]
     owner: Option<(u32, u32)>,
-    /// Say nothing but what went wrong
+    /// Print only notes and errors
     #[arg(long, short)]
     quiet: bool,
     /// Print what was copied as JSON
@@ -63,9 +63,9 @@ pub(crate) struct Args {
 /// Which links of a VM's are made elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Which {
-    /// Those that stay within what is copied
+    /// Links that point inside SRC
     Within,
-    /// All of them, as they are
+    /// All links, unchanged
     Keep,
 }
 

@@ -9,23 +9,23 @@ use super::shape::Shape;
 
 /// Create a VM and start it
 ///
-/// Prints its name. When the start fails, nothing of it is left. What is not said comes from the configuration, or
-/// from the size of this host.
+/// Prints the name of the VM. If the VM fails to start, it is removed. Options that are not given default to the values
+/// in config.toml, or else depend on the size of this host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger vm create                                     a name is found
+  banger vm create                                  generate a name
   banger vm create --name web --memory 4G --vcpu 2
-  banger vm create --env-file .env --secret API_TOKEN    a file in its memory, /run/banger/secrets/API_TOKEN
-  banger vm create -p 8080:80                         http://localhost:8080 is its port 80
+  banger vm create --env-file .env --secret API_TOKEN
+  banger vm create -p 8080:80                       publish port 80 at http://localhost:8080
   banger vm create --image alpine --wait init --json")]
 pub(crate) struct Args {
     #[command(flatten)]
     shape: Shape,
-    /// Only make it
+    /// Create the VM without starting it
     #[arg(long, conflicts_with = "secret")]
     no_start: bool,
-    /// Wait until commands run (agent), the image's init is up (init), or its SSH server listens (ssh)
+    /// State to wait for: agent (commands can run), init (the image's init is up) or ssh (its SSH server listens)
     #[arg(long, default_value = "agent", value_name = "STATE", value_parser = str::parse::<WaitFor>)]
     wait: WaitFor,
     /// Print the VM as JSON

@@ -10,11 +10,12 @@ use super::workspace::{Ending, report};
 #[command(after_help = "\
 Examples:
   banger vm delete web
-  banger vm delete -f web db         also if they run")]
+  banger vm delete -f web db                     even if they are running")]
 pub(crate) struct Args {
-    #[arg(required = true, add = complete::vms())]
+    /// Names of the VMs
+    #[arg(required = true, value_name = "NAME", add = complete::vms())]
     names: Vec<String>,
-    /// Also those that run, and those with work that was not brought back
+    /// Remove VMs even if they are running or have work that was not brought back
     #[arg(long, short)]
     force: bool,
 }

@@ -8,36 +8,38 @@ use banger_model::network::NetMode;
 use banger_model::shell_word;
 use serde_json::json;
 
-/// Show what a VM reached and what it was refused, by name and with the rule
+/// Show which destinations a VM reached and which were refused
 ///
-/// Connections that go to the same place by the same rule are one line; so are names that the VM asked for and was not told
-/// (`dns`). The daemon remembers 500 lines of each verdict, for as long as it and the VM live.
+/// Lists destinations by name, with the rule that decided. Connections to the same destination under the same rule
+/// share a line, and so do DNS names that were refused (`dns`). The daemon remembers 500 allowed and 500 denied lines,
+/// until the daemon or the VM ends.
 ///
-/// In mode `learn` it is kept what the VM reaches, as rules, until it learns anew or is deleted. `--learned` prints them as the
-/// command that allows these and nothing else.
+/// In mode `learn`, the destinations that a VM reaches are saved as rules, until the VM enters mode `learn` again or is
+/// deleted. --learned prints these rules as a command that allows exactly these destinations.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm egress web
-  banger vm egress web --denied            with how to allow the last one
-  banger vm egress web --follow --json     an object a line; {\"gap\": …} where something is missing
+  banger vm egress web --denied            show how to allow the last destination
+  banger vm egress web --follow --json     one object per line; {\"gap\": …} marks missing lines
 
-  banger vm set web --net learn            let it do its work once, and then:
+  banger vm set web --net learn            let the VM do its work once, then:
   banger vm egress web --learned
-  banger vm egress web --learned | sh      from now on that and nothing else")]
+  banger vm egress web --learned | sh      allow only these destinations from now on")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     name: String,
-    /// Go on as more comes, until the VM is deleted
+    /// Follow new lines until the VM is deleted
     #[arg(long, short)]
     follow: bool,
-    /// Only what it was refused
+    /// Show only refused destinations
     #[arg(long)]
     denied: bool,
-    /// What it reached in mode `learn`, as the command that allows it
+    /// Print the command that allows the destinations learned in mode `learn`
     #[arg(long, conflicts_with_all = ["follow", "denied"])]
     learned: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -10,36 +10,36 @@ use super::tty::TtyArgs;
 
 /// Run a command in a VM
 ///
-/// Standard input, output and error are the command's, byte for byte; exits with the command's exit code. Signals to end go
-/// to the command. Where standard input and output are a terminal, the command has one, too.
+/// Standard input, output and error are passed through unchanged. Exits with the command's exit code. Interrupt and
+/// termination signals are sent to the command. The command has a terminal if standard input and output are terminals.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm exec web -- uname -a
   banger vm exec web -w /srv -e DEBUG=1 -u www-data -- ./serve
   tar c . | banger vm exec web -- tar x -C /srv
-  banger vm exec web -- vim /etc/hosts          a terminal here is one there; -T for none, -t for one in any case
-  banger vm exec --env-file .env --secret NPM_TOKEN web -- ./publish      which reads /run/banger/secrets/NPM_TOKEN")]
+  banger vm exec web -- vim /etc/hosts             use -T for no terminal, -t to always have one
+  banger vm exec --secret NPM_TOKEN web -- ./publish     read it in /run/banger/secrets/NPM_TOKEN")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     name: String,
     #[command(flatten)]
     tty: TtyArgs,
-    /// Its working directory; the image's, or the user's home when absent
+    /// Working directory in the VM; the image's working directory or the user's home if omitted
     #[arg(long, short, value_name = "DIR")]
     workdir: Option<String>,
-    /// Who runs it: a name or number, and perhaps a group, as USER or USER:GROUP; the image's user, or root when
-    /// absent
+    /// User to run the command as: USER or USER:GROUP, names or numbers; the image's user or root if omitted
     #[arg(long, short)]
     user: Option<String>,
     #[command(flatten)]
     variables: Variables,
     #[command(flatten)]
     secrets: Secrets,
-    /// Give the command no input
+    /// Do not pass standard input to the command
     #[arg(long)]
     no_stdin: bool,
-    /// The command and its arguments
+    /// Command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

@@ -17,28 +17,30 @@ pub(crate) enum Command {
 
 /// Forward a port of a VM, or of this host
 ///
-/// Without an address it listens on this host's loopback addresses, 127.0.0.1 and ::1. An empty host port is one that is
-/// free; it stays the same from then on. A forward belongs to its VM: it works whenever the VM runs, and goes with it.
+/// Publishes a guest port on this host: at 127.0.0.1 and ::1 unless ADDR is given. If HOST is empty, banger picks a
+/// free port, which does not change afterwards. A forward belongs to its VM: it works while the VM runs, and is removed
+/// with it.
 ///
-/// With --reverse, it is a port of this host's that programs in the guest reach at their own 127.0.0.1.
+/// With --reverse, programs in the guest reach a port of this host at their own 127.0.0.1.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "banger vm forward add [OPTIONS] <VM> <[ADDR:]HOST:GUEST[/udp]|--reverse <GUEST:HOST>>"
 )]
 #[command(after_help = "\
 Examples:
-  banger vm forward add web 8080:80               http://localhost:8080 is port 80 of web
-  banger vm forward add web :80                   some free port is
+  banger vm forward add web 8080:80                 publish port 80 of web at localhost:8080
+  banger vm forward add web :80                     publish it at a free port
   banger vm forward add web 5353:53/udp
-  banger vm forward add web 0.0.0.0:8080:80 --open    and other hosts may connect
-  banger vm forward add web --reverse 5432:5432   this host's database, in the guest")]
+  banger vm forward add web 0.0.0.0:8080:80 --open  allow other hosts to connect
+  banger vm forward add web --reverse 5432:5432     reach this host's database in the guest")]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["forward", "reverse"]))]
 pub(crate) struct Add {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
     #[command(flatten)]
     which: Which,
-    /// Other hosts may connect, if an address beyond loopback is given
+    /// Allow other hosts to connect to an ADDR that is not loopback
     #[arg(long)]
     open: bool,
     /// Print the forward as JSON
@@ -46,21 +48,25 @@ pub(crate) struct Add {
     json: bool,
 }
 
-/// List forwards
+/// List port forwards
 #[derive(Debug, clap::Args)]
 #[command(visible_alias = "ls")]
+#[command(after_help = "\
+Examples:
+  banger vm forward list
+  banger vm forward list web --json")]
 pub(crate) struct List {
-    /// The VM; all of them when absent
+    /// Name of the VM; all VMs if omitted
     #[arg(add = complete::vms())]
     vm: Option<String>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 /// Remove port forwards
 ///
-/// Connections that go on are broken off.
+/// Open connections are closed.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "banger vm forward rm <VM> <[ADDR:]HOST:GUEST[/udp]|--reverse <GUEST:HOST>|--all>"
@@ -68,16 +74,17 @@ pub(crate) struct List {
 #[command(after_help = "\
 Examples:
   banger vm forward rm web 8080:80
-  banger vm forward rm web :80                    whichever host port it has
+  banger vm forward rm web :80                      whichever host port publishes port 80
   banger vm forward rm web --reverse 5432:5432
   banger vm forward rm web --all")]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["forward", "reverse", "all"]))]
 pub(crate) struct Remove {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
     #[command(flatten)]
     which: Which,
-    /// All of them
+    /// Remove all port forwards of the VM
     #[arg(long)]
     all: bool,
 }
@@ -86,10 +93,10 @@ pub(crate) struct Remove {
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Which {
-    /// A port of the VM
+    /// Port forward: address and port on this host, and guest port
     #[arg(value_name = "[ADDR:]HOST:GUEST[/udp]")]
     forward: Option<Publish>,
-    /// A port of this host, for the VM
+    /// Reverse forward: guest port, and port of this host
     #[arg(long, value_name = "GUEST:HOST")]
     reverse: Option<Reverse>,
 }

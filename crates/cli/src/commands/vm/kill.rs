@@ -3,12 +3,17 @@
 use banger_command::failure::Failure;
 use banger_command::{complete, connection, many};
 
-/// End VMs at once, as if by pulling the plug
+/// Kill VMs immediately, like a power failure
 ///
-/// What a guest has synced is on its disk; what it has not may be lost. `banger vm stop` loses nothing.
+/// Data that a guest has synced is on its disk; other data may be lost. `banger vm stop` loses nothing.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm kill web
+  banger vm kill web db")]
 pub(crate) struct Args {
-    #[arg(required = true, add = complete::vms())]
+    /// Names of the VMs
+    #[arg(required = true, value_name = "NAME", add = complete::vms())]
     names: Vec<String>,
 }
 

@@ -6,11 +6,15 @@ use banger_command::{connection, exit, print};
 
 /// List VMs
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm list
+  banger vm list --json")]
 pub(crate) struct Args {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Names alone
+    /// Print names only
     #[arg(long, short)]
     quiet: bool,
 }

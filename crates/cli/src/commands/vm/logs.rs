@@ -7,27 +7,28 @@ use banger_command::{complete, connection, exit, print};
 
 use super::session;
 
-/// Print what a VM's guest wrote to its console
+/// Print the console log of a VM
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm logs web
-  banger vm logs -f web              go on until it stops
-  banger vm logs --vmm web           what the VMM itself said
-  banger vm logs --bootstrap -f web  how its tools are installed")]
+  banger vm logs -f web              follow the log until the VM stops
+  banger vm logs --vmm web           print the log of the VMM
+  banger vm logs --bootstrap -f web  follow the installation of tools")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     name: String,
-    /// Go on as more is written
+    /// Follow the log
     #[arg(long, short)]
     follow: bool,
-    /// What the VMM itself said, in place of the console
+    /// Print the log of the VMM instead of the console
     #[arg(long)]
     vmm: bool,
-    /// How the checkout of `vm run` was prepared: tools, and post-create commands
+    /// Print the log of the checkout's preparation: tools and post-create commands
     #[arg(long, conflicts_with = "vmm")]
     bootstrap: bool,
-    /// All bytes as they are, also on a terminal, where only text, lines and colours are let through otherwise
+    /// Print all bytes unchanged; by default only text, line ends and colours reach a terminal
     #[arg(long)]
     raw: bool,
 }

@@ -57,22 +57,26 @@ pub(crate) enum Command {
     SshKeys(ssh_proxy::KeysArgs),
     Logs(logs::Args),
     Ports(ports::Args),
-    /// Forward ports of VMs to this host, and of this host to VMs
+    /// Manage port forwards between this host and VMs
     #[command(subcommand)]
     Forward(forward::Command),
     Egress(egress::Args),
-    /// Commands that run on when you leave: start, attach, follow, end
+    /// Manage detached sessions: commands that outlive their client
     #[command(subcommand)]
     Session(session::Command),
     Acp(acp::Args),
     Cp(cp::Args),
-    /// Repositories in VMs: put them in, see what became of them, bring the work back
+    /// Manage repositories in VMs: copy them in, review changes, bring work back
     #[command(subcommand)]
     Workspace(workspace::Command),
     Sync(sync::Args),
     Set(set::Args),
     Commit(commit::Args),
-    /// Remove all VMs that do not run
+    /// Remove all VMs that are not running
+    #[command(after_help = "\
+Examples:
+  banger vm prune --dry-run                      print what would be removed
+  banger vm prune --yes                          do not ask")]
     Prune(prune::Args),
 }
 

@@ -5,19 +5,20 @@ use banger_command::failure::Failure;
 use banger_command::{complete, connection, many, print};
 use serde::Serialize;
 
-/// List what listens in VMs
+/// List listening ports of VMs
 ///
-/// With the process that holds each port, what it says if it speaks HTTP, and where it is reached from here. It needs
-/// nothing in the guest, and no network.
+/// Shows the process that holds each port, its answer if it speaks HTTP, and how to reach the port from this host.
+/// Needs neither a network nor programs in the guest.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm ports web
   banger vm ports web db --json")]
 pub(crate) struct Args {
-    #[arg(required = true, add = complete::vms())]
+    /// Names of the VMs
+    #[arg(required = true, value_name = "NAME", add = complete::vms())]
     names: Vec<String>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -11,15 +11,20 @@ use banger_command::work::interruptible;
 use banger_command::{complete, connection, many};
 use banger_model::WaitFor;
 
-/// Stop and start VMs
+/// Restart VMs
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm restart web
+  banger vm restart web db --grace 5s --wait init")]
 pub(crate) struct Args {
-    #[arg(required = true, add = complete::vms())]
+    /// Names of the VMs
+    #[arg(required = true, value_name = "NAME", add = complete::vms())]
     names: Vec<String>,
-    /// How long the guest's init may take to stop
+    /// Time for the guest's init to shut down, such as 500ms, 30s or 2m
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
     grace: Duration,
-    /// Wait until commands run (agent), the image's init is up (init), or its SSH server listens (ssh)
+    /// State to wait for: agent (commands can run), init (the image's init is up) or ssh (its SSH server listens)
     #[arg(long, default_value = "agent", value_name = "STATE", value_parser = str::parse::<WaitFor>)]
     wait: WaitFor,
     #[command(flatten)]

@@ -19,57 +19,60 @@ use super::tty::TtyArgs;
 use super::workspace::Taken;
 use super::{bootstrap, wishes, workspace};
 
-/// Put your repository into a new VM, and a shell or a command beside it
+/// Create a VM with your repository and open a shell or run a command in it
 ///
-/// Finds the git repository around PATH and makes a real checkout of it at /root/repo in a new VM: HEAD, what is staged,
-/// what is changed, and untracked files that are not ignored. Untracked files that look like secrets stay here and are
-/// named. Your repository is never written to. What its banger.toml (or else devcontainer.json) asks for shapes the VM, as far
-/// as you do not say it yourself, once you have trusted it: you are asked on a terminal, and `--trust` answers in a script. The
-/// tools that it names are installed in the background by mise, before a command that you give. Without a repository it is a
-/// plain VM. Without a command, an image that was pulled runs its entry point if it has one. Where standard input and output are
-/// a terminal, the command has one, too. It runs as the image's user, who owns the checkout.
+/// Makes a git checkout of the repository that contains PATH at /root/repo in a new VM: HEAD, staged and unstaged
+/// changes, and untracked files that are not ignored. Untracked files that look like secrets are not copied; their
+/// names are printed. Your repository is not modified. Outside a repository, the VM gets no checkout.
+///
+/// The repository's banger.toml (or else devcontainer.json) applies unless overridden by options, after you have
+/// trusted it: the command asks on a terminal, and scripts pass --trust. mise installs the tools that the repository
+/// names in the background; a command waits for them, a shell does not.
+///
+/// Without COMMAND, a pulled image runs its entry point if it has one, else a shell. The command runs as the image's
+/// user, who owns the checkout, and has a terminal if standard input and output are terminals.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger vm run                               a shell beside the repository around here
-  banger vm run --rm -- make test             a command, its exit code, and nothing left
-  banger vm run --branch fix --from v1.2 -d   a new branch from a tag, left running
-  banger vm run --secret NPM_TOKEN            your variable, as a file in the VM's memory
-  banger vm run --env-file .env               variables of its commands, which are kept with it
-  banger vm run --trust --rm -- make test     in a script: with what the repository asks for
-  banger vm run --dry-run                     which files would go")]
+  banger vm run                               open a shell in a VM with this repository
+  banger vm run --rm -- make test             run a command, then remove the VM
+  banger vm run --branch fix --from v1.2 -d   create branch fix at tag v1.2, and keep the VM running
+  banger vm run --secret NPM_TOKEN            put your variable into a file in the VM's memory
+  banger vm run --env-file .env               set variables, which are stored with the VM
+  banger vm run --trust --rm -- make test     trust the repository's configuration without asking
+  banger vm run --dry-run                     list the files that would be copied")]
 pub(crate) struct Args {
-    /// A path in the repository
+    /// Path in the repository
     #[arg(default_value = ".")]
     path: PathBuf,
     #[command(flatten)]
     shape: Shape,
     #[command(flatten)]
     taken: Taken,
-    /// Do without what the repository asks for in its banger.toml or devcontainer.json
+    /// Ignore the repository's banger.toml or devcontainer.json
     #[arg(long)]
     no_repo_config: bool,
-    /// Trust the repository: apply what it asks for, now and whenever it asks for just that
+    /// Trust the repository's configuration: apply it now, and in future as long as it does not change
     #[arg(long, conflicts_with = "no_repo_config")]
     trust: bool,
-    /// Do not install the tools that the repository names, nor run its post-create commands
+    /// Do not install the tools that the repository names, and do not run its post-create commands
     #[arg(long)]
     no_bootstrap: bool,
-    /// A shell, also if the image has an entry point
+    /// Open a shell even if the image has an entry point
     #[arg(long, conflicts_with = "command")]
     shell: bool,
-    /// Remove the VM in the end
+    /// Remove the VM on exit
     #[arg(long, conflicts_with = "detach")]
     rm: bool,
     #[command(flatten)]
     tty: TtyArgs,
-    /// Only set it up, and leave it running
+    /// Do not open a shell or run the entry point; leave the VM running and exit
     #[arg(long, short)]
     detach: bool,
-    /// Only tell which files would go
+    /// List the files that would be copied, and exit
     #[arg(long)]
     dry_run: bool,
-    /// The command and its arguments; the image's entry point or a shell when absent
+    /// Command and its arguments; the image's entry point or a shell if omitted
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

@@ -16,10 +16,10 @@ use super::shape::Machine;
 /// How long a guest's init may take to stop.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Change a VM
+/// Change the configuration of a VM
 ///
-/// Sizes, VMM and kernel change while it is stopped (`--restart` stops it and starts it again), and disks only grow. Variables, labels and what it reaches change at
-/// once; an empty value removes a variable or label, and `--allow` replaces all rules that there were.
+/// Size, VMM and kernel can only change while the VM is stopped; --restart stops and starts it. Disks can only grow.
+/// Other changes apply immediately. An empty value removes a variable or a label; --allow replaces all rules of the VM.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,28 +28,29 @@ Examples:
   banger vm set web --net allow --allow '*.example.org' --allow 10.0.0.5:5432
   banger vm set web -e DEBUG=1 -e OLD= --label team=core")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     name: String,
     #[command(flatten)]
     machine: Machine,
     #[command(flatten)]
     net: Net,
-    /// Let it reach the public Internet, or nothing
+    /// Allow access to the public Internet, or to nothing; same as `--net nat` and `--net off`
     #[arg(long, value_name = "ON|OFF", conflicts_with = "net", value_parser = ["on", "off"])]
     nat: Option<String>,
-    /// Remove all rules of what it may reach
+    /// Remove all rules that allow destinations
     #[arg(long, conflicts_with = "allow")]
     no_allow: bool,
-    /// Give it your files (`file_sync`) and whose commits git makes at its next start, or neither
+    /// Inject your files (`file_sync`) and your git identity from the next start on, or neither
     #[arg(long, value_name = "ON|OFF", value_parser = ["on", "off"])]
     identity: Option<String>,
-    /// A variable of every command in it
+    /// Environment variable of every command in the VM; an empty value removes it; repeatable
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = label)]
     env: Vec<(String, String)>,
-    /// A label
+    /// Label of the VM; an empty value removes it; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
-    /// Stop it and start it again where the change needs that
+    /// Stop and start the VM if a change requires it
     #[arg(long)]
     restart: bool,
 }

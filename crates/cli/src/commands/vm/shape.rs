@@ -11,19 +11,19 @@ use banger_model::{ByteSize, Forward, ImageName, KernelName, Publish, VmName, Vm
 /// How large a VM is, and what it boots and runs by.
 #[derive(Debug, clap::Args)]
 pub(super) struct Machine {
-    /// Virtual CPUs
+    /// Number of virtual CPUs
     #[arg(long, visible_alias = "vcpus", value_name = "N")]
     pub(super) vcpu: Option<u32>,
-    /// Memory, such as 4G, 4GiB or 4096M
+    /// Memory size, such as 4G, 4GiB or 4096M
     #[arg(long, value_name = "SIZE")]
     pub(super) memory: Option<ByteSize>,
-    /// Size of the writable disk, which takes only what is written
+    /// Size of the writable disk, such as 20G; only written data uses space on this host
     #[arg(long, value_name = "SIZE")]
     pub(super) disk_size: Option<ByteSize>,
-    /// What runs it: auto, firecracker or qemu
+    /// VMM to run the VM: auto, firecracker or qemu
     #[arg(long, value_name = "VMM")]
     pub(super) vmm: Option<VmmChoice>,
-    /// The kernel it boots
+    /// Name of the kernel to boot
     #[arg(long, add = complete::kernels())]
     pub(super) kernel: Option<KernelName>,
 }
@@ -31,10 +31,10 @@ pub(super) struct Machine {
 /// What a VM is made of.
 #[derive(Debug, clap::Args)]
 pub(super) struct Shape {
-    /// Its name; a generated one when absent
+    /// Name of the VM; generated if omitted
     #[arg(long)]
     name: Option<VmName>,
-    /// The image it boots
+    /// Name of the image to boot
     #[arg(long, add = complete::images())]
     image: Option<ImageName>,
     #[command(flatten)]
@@ -45,17 +45,17 @@ pub(super) struct Shape {
     variables: Variables,
     #[command(flatten)]
     pub(super) secrets: Secrets,
-    /// Leave your files (`file_sync`) and whose commits git makes here
+    /// Do not inject your files (`file_sync`) and your git identity
     #[arg(long)]
     no_identity: bool,
-    /// A label
+    /// Label of the VM; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
-    /// A port of it that this host has, such as 8080:80, or :80 for a free one; at the loopback addresses unless ADDR is
-    /// given
+    /// Guest port to publish on this host, such as 8080:80, or :80 for a free host port; listens on loopback unless
+    /// ADDR is given; repeatable
     #[arg(long, short, value_name = "[ADDR:]HOST:GUEST[/udp]")]
     publish: Vec<Publish>,
-    /// Other hosts may connect to published ports whose ADDR is beyond loopback
+    /// Allow other hosts to connect to ports published on an ADDR that is not loopback
     #[arg(long, requires = "publish")]
     open: bool,
 }

@@ -7,16 +7,20 @@ use banger_command::{complete, connection, session, terminal};
 
 /// Open a shell in a VM
 ///
-/// It is the user's login shell, in the repository if `vm run` put one there.
+/// Runs the user's login shell, in the repository if `vm run` copied one into the VM.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  banger vm shell web")]
+#[command(after_help = "\
+Examples:
+  banger vm shell web
+  banger vm shell web --user postgres --workdir /srv")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     name: String,
-    /// Whose shell; of the image's user when absent, which mostly is root
+    /// User whose shell to open; the image's user if omitted, usually root
     #[arg(long, short)]
     user: Option<String>,
-    /// The directory to begin in
+    /// Directory to start the shell in
     #[arg(long, short, value_name = "DIR")]
     workdir: Option<String>,
 }

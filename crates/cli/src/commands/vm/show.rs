@@ -10,12 +10,17 @@ use banger_model::Stage;
 
 use super::forward::written;
 
-/// Show everything about a VM
+/// Show details of a VM
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  banger vm show web
+  banger vm show web --json")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     name: String,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -11,34 +11,35 @@ use banger_model::shell_word;
 
 use crate::ssh::{ZONE, on_path, options, ourselves, preferred_cipher, proxy_command, quoted};
 
-/// Run this host's ssh with a VM
+/// Connect to a VM with this host's ssh
 ///
-/// The image needs no SSH server, no user and no network: banger's agent answers. The VM is known by its own key and
-/// knows yours, so that nothing is asked. What follows the name goes to ssh as it is; a command goes after `--`, as one
-/// line for the guest's shell or as words, which stay words. The exit code is ssh's: the command's, or 255.
+/// The image needs no SSH server, no user account and no network, because banger's agent answers. Host key and user key
+/// are set up, so ssh asks nothing. Arguments after the name are passed to ssh; a command goes after `--`, either as
+/// one line for the guest's shell or as separate words. Exits with ssh's exit code: that of the command, or 255.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger vm ssh web                               a shell
+  banger vm ssh web                               open a shell
   banger vm ssh web -- uname -a
   banger vm ssh web -- 'cd /srv && ls'
-  banger vm ssh web -A -L 5432:localhost:5432     your agent, and a port
-  banger vm ssh --sshd --user dev web             the image's own SSH server
+  banger vm ssh web -A -L 5432:localhost:5432     forward your SSH agent, and a port
+  banger vm ssh --sshd --user dev web             use the image's own SSH server
 
-`banger ssh-config --install` lets `ssh web.vm`, and all that builds on ssh, do the same.")]
+After `banger ssh-config --install`, `ssh web.vm` and other SSH tools work too.")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     name: String,
-    /// Who to be in the VM; root when absent
+    /// User to log in as; root if omitted
     #[arg(long, short)]
     user: Option<String>,
-    /// Speak to the image's own SSH server, at its port 22
+    /// Connect to the image's own SSH server, on port 22
     #[arg(long)]
     sshd: bool,
-    /// Options of ssh
+    /// Options for ssh
     #[arg(value_name = "SSH OPTION", allow_hyphen_values = true)]
     options: Vec<String>,
-    /// The command and its arguments
+    /// Command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

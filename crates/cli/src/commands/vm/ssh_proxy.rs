@@ -16,9 +16,9 @@ use crate::ssh::ZONE;
 /// Carry SSH between standard input and output and a VM
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The VM, by its name or as NAME.vm
+    /// Name of the VM, or NAME.vm
     name: String,
-    /// Its image's own server
+    /// Connect to the image's own SSH server
     #[arg(long)]
     sshd: bool,
 }
@@ -83,6 +83,7 @@ fn duplicate(stream: rustix::fd::BorrowedFd<'_>) -> io::Result<File> {
 /// Print the keys of the SSH server that a VM's image has, as ssh's `KnownHostsCommand`
 #[derive(Debug, clap::Args)]
 pub(crate) struct KeysArgs {
+    /// Name of the VM
     name: String,
 }
 

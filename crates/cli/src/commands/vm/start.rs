@@ -10,16 +10,17 @@ use banger_model::WaitFor;
 
 /// Start VMs
 ///
-/// Several are started side by side; one that fails does not stop the others.
+/// VMs start in parallel; a VM that fails to start does not stop the others.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm start web db --wait init
-  banger vm start web --secret API_TOKEN       secrets end with each run")]
+  banger vm start web --secret API_TOKEN         pass secrets again at each start")]
 pub(crate) struct Args {
-    #[arg(required = true, add = complete::vms())]
+    /// Names of the VMs
+    #[arg(required = true, value_name = "NAME", add = complete::vms())]
     names: Vec<String>,
-    /// Wait until commands run (agent), the image's init is up (init), or its SSH server listens (ssh)
+    /// State to wait for: agent (commands can run), init (the image's init is up) or ssh (its SSH server listens)
     #[arg(long, default_value = "agent", value_name = "STATE", value_parser = str::parse::<WaitFor>)]
     wait: WaitFor,
     #[command(flatten)]

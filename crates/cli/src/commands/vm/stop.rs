@@ -10,16 +10,20 @@ use banger_command::{complete, connection, many};
 
 use super::workspace::{Ending, report};
 
-/// Power VMs off
+/// Stop VMs
 ///
-/// The guest's init is asked first; then everything is synced; then the VMM is asked, and killed. What a guest has
-/// synced is never lost.
+/// Asks the guest's init to shut down, then syncs all file systems, then ends the VMM, by force if necessary. Data that
+/// a guest has synced is never lost.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  banger vm stop web db --grace 5s")]
+#[command(after_help = "\
+Examples:
+  banger vm stop web
+  banger vm stop web db --grace 5s               give the guest's init 5 seconds")]
 pub(crate) struct Args {
-    #[arg(required = true, add = complete::vms())]
+    /// Names of the VMs
+    #[arg(required = true, value_name = "NAME", add = complete::vms())]
     names: Vec<String>,
-    /// How long the guest's init may take
+    /// Time for the guest's init to shut down, such as 500ms, 30s or 2m
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
     grace: Duration,
 }

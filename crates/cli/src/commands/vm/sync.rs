@@ -13,47 +13,49 @@ use banger_transfer::sync::{Event, Extent, Sync, Syncing};
 
 use crate::copy::Guest;
 
-/// Keep a directory of a VM like one here
+/// Mirror a local directory into a VM
 ///
-/// What differs by size, time or mode goes into the VM; nothing comes back. With --watch, changes go on to be sent as they
-/// happen. What git ignores stays here, and what `.bangerignore` files name in the same language, tracked or not; so does
-/// `.git`. Files that look like secrets stay, and are named, unless git tracks them. With --delete, what would not go is not
-/// removed in the VM either.
+/// Sends files whose size, time or mode differs; nothing is copied back. With --watch, changes are sent as they happen.
+/// `.git`, files that git ignores and files that `.bangerignore` names (in gitignore syntax, tracked or not) are not
+/// sent; nor are untracked files that look like secrets, whose names are printed. --delete does not remove files in the
+/// VM that would not be sent.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger vm sync web --watch                the repository around here, to /root/repo, until it is interrupted
+  banger vm sync web --watch                send this repository to /root/repo until interrupted
   banger vm sync web ~/src/lib --guest-path /srv/lib
-  banger vm sync web .:/srv/app             once
-  banger vm sync web site:www --delete      to /root/www, and nothing else stays there")]
+  banger vm sync web .:/srv/app             send this directory once
+  banger vm sync web site:www --delete      mirror to /root/www, and remove other files there")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
-    /// A path in a repository, all of which goes; or a directory here and one in the VM, where a relative one begins at /root
+    /// Path in a repository, to send the whole repository; or SRC:DST, a local directory and a directory in the VM,
+    /// relative to /root
     #[arg(value_name = "PATH|SRC:DST", default_value = ".")]
     what: OsString,
-    /// Where the repository goes in the guest; /root/repo when absent. PATH may have colons then
+    /// Directory in the VM for the repository; /root/repo if omitted. With this option, PATH may contain colons
     #[arg(long, value_name = "DIR", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     guest_path: Option<String>,
     /// Send changes as they happen
     #[arg(long)]
     watch: bool,
-    /// Remove in the VM what is not here
+    /// Remove files in the VM that do not exist locally
     #[arg(long)]
     delete: bool,
-    /// Send untracked files that look like secrets, too
+    /// Also send untracked files that look like secrets
     #[arg(long)]
     include_secrets: bool,
-    /// Send all but `.git`: what is ignored, and what looks like a secret
+    /// Send everything except `.git`, including ignored files and files that look like secrets
     #[arg(long)]
     all: bool,
-    /// Give everything to this user and group, by number
+    /// Owner and group of the copied files, as numbers
     #[arg(long, value_name = "UID:GID", value_parser = super::cp::owner)]
     owner: Option<(u32, u32)>,
-    /// Say nothing but what went wrong
+    /// Print only notes and errors
     #[arg(long, short)]
     quiet: bool,
-    /// Print what happens as lines of JSON
+    /// Print events as JSON, one object per line
     #[arg(long)]
     json: bool,
 }

@@ -6,13 +6,13 @@ use banger_command::terminal;
 /// The options of commands that may have a terminal, with Docker's letters.
 #[derive(Debug, clap::Args)]
 pub(super) struct TtyArgs {
-    /// Give the command a terminal; the default where standard input and output are one
+    /// Allocate a terminal for the command; the default if standard input and output are terminals
     #[arg(long, short, overrides_with = "no_tty")]
     tty: bool,
-    /// Give the command no terminal
+    /// Do not allocate a terminal for the command
     #[arg(long, short = 'T', overrides_with = "tty")]
     no_tty: bool,
-    /// Keep standard input open, which it always is (for `-it`)
+    /// Keep standard input open; always on, accepted for `-it`
     #[arg(long, short)]
     interactive: bool,
 }

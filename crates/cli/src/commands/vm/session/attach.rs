@@ -18,36 +18,39 @@ const LASTING: Duration = Duration::from_secs(2);
 /// How long it may take to make one.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// See a session, and type into it
+/// Attach this terminal to a session
 ///
-/// A terminal's screen is painted as it is now; a session without one shows its last lines. Its end gives its exit code. The
-/// key ctrl-] leaves it running, and so does whatever ends this program. One client writes at a time, any number watch. It
-/// goes on over a restart of the daemon, from where it was.
+/// Shows the current screen of a session with a terminal, or the last lines of another session. Exits with the
+/// session's exit code when the session ends. Press ctrl-] to detach; the session keeps running, also when this client
+/// ends in any other way. One client can write at a time, and any number can watch. The connection survives a restart
+/// of the daemon.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm session attach web shell
   banger vm session attach web shell --read-only
-  banger vm session attach web shell --take                  it was left open on another terminal
+  banger vm session attach web shell --take                take over from another terminal
   banger vm session attach web shell --detach-key ctrl-p,ctrl-q")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
+    /// Name of the session
     #[arg(add = complete::sessions())]
     session: String,
-    /// Only watch
+    /// Watch without writing
     #[arg(long, short)]
     read_only: bool,
-    /// Write beside others who attach with --shared
+    /// Write together with other clients that use --shared
     #[arg(long, conflicts_with = "read_only")]
     shared: bool,
-    /// Write in the place of who does now
+    /// Write instead of the client that writes now
     #[arg(long, conflicts_with_all = ["read_only", "shared"])]
     take: bool,
-    /// Begin at this cursor of its output, in place of its screen or its last lines
+    /// Cursor in the output to start at, instead of the screen or the last lines
     #[arg(long, value_name = "CURSOR")]
     since: Option<u64>,
-    /// The keys that leave it: ctrl-X, or characters, separated by commas
+    /// Keys that detach: ctrl-X or characters, separated by commas
     #[arg(
         long,
         value_name = "KEYS",

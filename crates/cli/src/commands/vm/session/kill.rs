@@ -7,12 +7,17 @@ use banger_command::failure::Failure;
 
 use super::stop::end;
 
-/// Kill sessions: all their processes, at once
+/// Kill all processes of sessions immediately
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  banger vm session kill web srv")]
+#[command(after_help = "\
+Examples:
+  banger vm session kill web srv
+  banger vm session kill web srv worker")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
+    /// Names of the sessions
     #[arg(required = true, value_name = "SESSION", add = complete::sessions())]
     sessions: Vec<String>,
 }

@@ -7,19 +7,21 @@ use banger_command::{complete, connection, exit, print};
 
 /// List the sessions of a VM
 ///
-/// Those that have ended stay until `session rm`. They are on the VM's disk, so the VM has to run.
+/// Ended sessions are listed until `session rm` removes them. Sessions are stored on the VM's disk, so the VM must be
+/// running.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm session list web
   banger vm session list web --json | jq -r '.[] | select(.state == \"running\") | .name'")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
-    /// Names only
+    /// Print names only
     #[arg(long, short)]
     quiet: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long, conflicts_with = "quiet")]
     json: bool,
 }

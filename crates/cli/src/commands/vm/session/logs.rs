@@ -17,41 +17,43 @@ use serde::Serialize;
 /// How often in a row a stream that broke is asked for again without anything new.
 const TRIES: u32 = 5;
 
-/// Print what a session has written
+/// Print the output of a session
 ///
-/// What it wrote to its standard error is printed to standard error. Where output was rotated away, that is said. With
-/// --follow it goes on over a restart of the daemon, from where it was.
+/// Standard error of the session is printed to standard error. A note is printed where output was removed to keep the
+/// log small. --follow survives a restart of the daemon.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm session logs web make
   banger vm session logs web make -f --timestamps
-  banger vm session logs web make --show-cursor --since 4096    go on where you were
+  banger vm session logs web make --show-cursor --since 4096    continue where you stopped
   banger vm session logs web make --stream stderr")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
+    /// Name of the session
     #[arg(add = complete::sessions())]
     session: String,
-    /// Go on as more is written, until it ends
+    /// Follow the log until the session ends
     #[arg(long, short)]
     follow: bool,
-    /// Begin at this cursor, a count of bytes of both streams
+    /// Cursor to start at, counted in bytes of both streams
     #[arg(long, value_name = "CURSOR")]
     since: Option<u64>,
-    /// Only this stream
+    /// Stream to print; both if omitted
     #[arg(long, value_enum)]
     stream: Option<Which>,
-    /// Begin each line with the time at which it was written
+    /// Print the time at which each line was written
     #[arg(long, short)]
     timestamps: bool,
-    /// Print the cursor at which to go on, to standard error
+    /// Print the cursor for the next --since to standard error
     #[arg(long)]
     show_cursor: bool,
-    /// An object a piece, with cursor, stream, time and text
+    /// Print objects with cursor, stream, time and text as JSON, one per line
     #[arg(long, conflicts_with = "timestamps")]
     json: bool,
-    /// All bytes as they are, also on a terminal, where only text, lines and colours are let through otherwise
+    /// Print all bytes unchanged; by default only text, line ends and colours reach a terminal
     #[arg(long, conflicts_with = "json")]
     raw: bool,
 }

@@ -6,22 +6,24 @@ use banger_command::{complete, connection, exit, many};
 
 use super::wait::until_ended;
 
-/// Forget sessions that have ended, with their output
+/// Remove ended sessions and their output
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm session rm web make
-  banger vm session rm -f web srv            also if it runs
-  banger vm session rm web --ended           all that have ended")]
+  banger vm session rm -f web srv            even if it is running
+  banger vm session rm web --ended           all ended sessions")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
+    /// Names of the sessions
     #[arg(required_unless_present = "ended", value_name = "SESSION", add = complete::sessions())]
     sessions: Vec<String>,
-    /// Kill those that run
+    /// Kill running sessions, then remove them
     #[arg(long, short)]
     force: bool,
-    /// All that have ended
+    /// Remove all ended sessions
     #[arg(long, conflicts_with_all = ["sessions", "force"])]
     ended: bool,
 }

@@ -12,33 +12,35 @@ const CHUNK: usize = 256 << 10;
 
 /// Send input to a session
 ///
-/// Words are joined by spaces and end with a newline, or with the Enter key for a terminal. It returns when the session's
-/// command has taken all of it.
+/// Words are joined by spaces and followed by a newline, or by the Enter key if the session has a terminal. Returns
+/// when the session's command has read all of it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm session send web shell make test
   banger vm session send web shell --no-newline y
-  generate | banger vm session send web worker - --end      and its input ends")]
+  generate | banger vm session send web worker - --end      send standard input, then end the input")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
+    /// Name of the session
     #[arg(add = complete::sessions())]
     session: String,
-    /// What to send; `-` for this command's own input, as it is
+    /// Text to send; `-` to send standard input unchanged
     #[arg(
         required_unless_present = "end",
         value_name = "TEXT",
         allow_hyphen_values = true
     )]
     text: Vec<String>,
-    /// Send no newline after it
+    /// Do not send a newline after the text
     #[arg(long)]
     no_newline: bool,
-    /// End the session's input after it
+    /// End the session's input after the text
     #[arg(long)]
     end: bool,
-    /// Also if others write who attached with --shared
+    /// Send even if clients that use --shared are writing
     #[arg(long)]
     shared: bool,
 }

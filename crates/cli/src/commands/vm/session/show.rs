@@ -7,18 +7,20 @@ use banger_command::{complete, connection, exit, print};
 
 use super::list::{command, rfc3339};
 
-/// Show a session: how it runs, or how it ended and what it used
+/// Show details of a session: state, exit code, resource usage and output
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm session show web make
-  banger vm session show web make --json | jq .log.end     a cursor for `logs --since`")]
+  banger vm session show web make --json | jq .log.end     print a cursor for `session logs --since`")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
+    /// Name of the session
     #[arg(add = complete::sessions())]
     session: String,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

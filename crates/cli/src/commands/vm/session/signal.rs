@@ -4,18 +4,20 @@ use banger_api::stream::SessionSignal;
 use banger_command::failure::Failure;
 use banger_command::{complete, connection, exit};
 
-/// Send a signal to a session's processes
+/// Send a signal to all processes of a session
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm session signal web srv HUP
   banger vm session signal web srv 10")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
+    /// Name of the session
     #[arg(add = complete::sessions())]
     session: String,
-    /// Its name, with or without SIG, or its number
+    /// Signal to send: a name such as INT or SIGINT, or a number from 1 to 31
     #[arg(value_parser = number)]
     signal: i32,
 }

@@ -11,59 +11,60 @@ use clap::ValueEnum;
 
 use super::attach;
 
-/// Start a command that runs on when you leave
+/// Start a command in a detached session
 ///
-/// It is a process of the guest's: this terminal, the daemon and even the guest's agent may end, and it runs on. It ends with
-/// its VM. Its output is kept on the guest's disk. The directory and the programs that it needs are looked at first.
+/// The command keeps running when this client, the daemon or the guest's agent ends; it ends with the VM. Its output is
+/// stored on the guest's disk. The working directory and required programs are checked first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm session start web -- make test
-  banger vm session start web --name shell -t              a login shell, for `session attach`
-  banger vm session start web --name srv -w /root/repo --require-command node --restart on-failure -- npm start
-  banger vm session start web --stdin pipe -- ./worker     takes what `session send` sends
-  banger vm session start web --secret API_TOKEN -- ./bot  finds it in /run/banger/secrets/API_TOKEN")]
+  banger vm session start web --name shell -t              start a login shell, for `session attach`
+  banger vm session start web --name srv -w /root/repo --restart on-failure -- npm start
+  banger vm session start web --stdin pipe -- ./worker     read what `session send` sends
+  banger vm session start web --secret API_TOKEN -- ./bot  read /run/banger/secrets/API_TOKEN")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
-    /// What it is called; after its program when absent
+    /// Name of the session; the name of the program if omitted
     #[arg(long, short)]
     name: Option<String>,
-    /// Its working directory; the image's, or the user's home when absent
+    /// Working directory in the VM; the image's working directory or the user's home if omitted
     #[arg(long, short = 'w', value_name = "DIR", visible_alias = "workdir")]
     cwd: Option<String>,
     #[command(flatten)]
     variables: Variables,
     #[command(flatten)]
     secrets: Secrets,
-    /// Who runs it, as USER or USER:GROUP; the image's user, or root when absent
+    /// User to run the command as: USER or USER:GROUP, names or numbers; the image's user or root if omitted
     #[arg(long, short)]
     user: Option<String>,
-    /// Give it a terminal, which clients that attach see and type into
+    /// Allocate a terminal, which attached clients see and type into
     #[arg(long, short)]
     tty: bool,
-    /// What it reads without a terminal: nothing, or what clients send
-    #[arg(long, value_enum, default_value_t = Stdin::Closed, conflicts_with = "tty")]
+    /// Standard input if there is no terminal: closed, or a pipe for what clients send
+    #[arg(long, value_enum, value_name = "INPUT", default_value_t = Stdin::Closed, conflicts_with = "tty")]
     stdin: Stdin,
-    /// A program that has to be there, or it is not started
+    /// Program that must exist in the guest, else the session is not started; repeatable
     #[arg(long, value_name = "COMMAND")]
     require_command: Vec<String>,
-    /// Whether it is started again when it fails: after a second, then after two, four and so on
-    #[arg(long, value_enum, default_value_t = When::Never)]
+    /// Whether to restart the command when it fails, after a delay of 1 s, then 2 s, 4 s and so on
+    #[arg(long, value_enum, value_name = "POLICY", default_value_t = When::Never)]
     restart: When,
-    /// How often in a row; one that ran for a minute begins anew
+    /// Number of restarts in a row; counting starts again after the command has run for a minute
     #[arg(long, value_name = "COUNT", default_value_t = MAX_RESTARTS)]
     max_restarts: u32,
-    /// How much of its output is kept; the oldest goes first
+    /// Size of output to keep, such as 64M; the oldest output is removed first
     #[arg(long, value_name = "SIZE", default_value = "64M")]
     log_max: ByteSize,
-    /// Attach to it at once
+    /// Attach to the session
     #[arg(long, short)]
     attach: bool,
     /// Print the session as JSON
     #[arg(long, conflicts_with = "attach")]
     json: bool,
-    /// The command and its arguments; a login shell when absent
+    /// Command and its arguments; a login shell if omitted
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

@@ -9,20 +9,23 @@ use banger_command::{complete, connection, many};
 
 use super::wait::until_ended;
 
-/// Ask sessions to end
+/// Stop sessions
 ///
-/// All processes of a session get SIGTERM, those of a terminal SIGHUP too, and SIGKILL if they still run after the grace.
+/// Sends SIGTERM to all processes of a session, and SIGHUP too if it has a terminal; then SIGKILL to those that are
+/// still running after the grace period.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm session stop web srv
   banger vm session stop web srv worker --grace 1m")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
+    /// Names of the sessions
     #[arg(required = true, value_name = "SESSION", add = complete::sessions())]
     sessions: Vec<String>,
-    /// How long they may take
+    /// Time for the processes to end, such as 500ms, 30s or 1m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     grace: Duration,
 }

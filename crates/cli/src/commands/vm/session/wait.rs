@@ -11,20 +11,22 @@ use banger_command::{complete, connection, exit, print};
 /// How often in a row a wait is begun again that broke.
 const TRIES: u32 = 5;
 
-/// Wait until a session has ended, and exit as it did
+/// Wait until a session ends, and exit with its exit code
 ///
-/// With 128 and the signal's number when a signal ended it. It goes on over a restart of the daemon.
+/// Exits with 128 plus the signal number if a signal ended the session. Survives a restart of the daemon.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm session wait web make && echo passed
   banger vm session wait web make --timeout 10m --json")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
+    /// Name of the session
     #[arg(add = complete::sessions())]
     session: String,
-    /// Give up after this time
+    /// Time after which to give up, such as 500ms, 30s or 10m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
     /// Print the session as JSON

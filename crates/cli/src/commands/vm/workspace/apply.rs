@@ -7,17 +7,17 @@ use banger_command::{connection, print};
 
 use super::which::Reported;
 
-/// Apply the pulled work of a VM to the work tree here, changes and all
+/// Apply pulled work of a VM to the work tree on this host
 ///
-/// Merges what `pull` brought into the files of the repository here, which may have changes of their own that are not
-/// committed. Conflicts are found before a file is written. HEAD, index and branches stay as they are: what comes is there as
-/// changes that are not committed. The VM need not run.
+/// Merges the work that `pull` brought back into your files, which may have uncommitted changes. Conflicts are detected
+/// before any file is written. HEAD, index and branches do not change: the work arrives as uncommitted changes. The VM
+/// does not need to run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm workspace pull web && banger vm workspace apply web
-  banger vm workspace apply web /srv/lib      the one at /srv/lib, of several
-  banger vm workspace apply web --json        which files changed")]
+  banger vm workspace apply web /srv/lib      apply the repository at /srv/lib, if there are several
+  banger vm workspace apply web --json        list the changed files")]
 pub(crate) struct Args {
     #[command(flatten)]
     reported: Reported,

@@ -9,11 +9,14 @@ use banger_command::{connection, exit};
 
 use super::which::Changes;
 
-/// Show the changes that a VM made to a repository
+/// Show the changes that a VM made to a repository as a diff
 ///
-/// All of them since the repository was placed: committed, uncommitted and untracked.
+/// Shows all changes since the repository was copied: committed, uncommitted and untracked.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  banger vm workspace diff web | less -R")]
+#[command(after_help = "\
+Examples:
+  banger vm workspace diff web | less -R
+  banger vm workspace diff web --base v1.2")]
 pub(crate) struct Args {
     #[command(flatten)]
     changes: Changes,

@@ -18,8 +18,8 @@ use super::which::Changes;
 
 /// Write the changes that a VM made to a repository as a patch
 ///
-/// All of them since the repository was placed: committed, uncommitted and untracked, binary files too. `git apply` takes
-/// it in the repository as it was then.
+/// Writes all changes since the repository was copied: committed, uncommitted and untracked, including binary files.
+/// `git apply` applies the patch to the repository in the state in which it was copied.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,7 +28,7 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     changes: Changes,
-    /// The file; standard output when absent
+    /// File to write; standard output if omitted
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -13,49 +13,52 @@ use banger_command::{complete, connection, exit, print};
 
 use super::which::Taken;
 
-/// Put a repository into a VM, or bring one that is there up to date
+/// Copy a repository into a VM, or update an existing copy
 ///
-/// Makes a real checkout of the git repository around PATH: HEAD with some history, what is staged, what is changed, and
-/// untracked files that are not ignored. Untracked files that look like secrets, and what `.bangerignore` names, stay here
-/// and are named. Your repository is never written to, and the guest needs no git for it. Run it again, and only what
-/// changed goes; what the guest has changed itself stays, and what both changed is refused.
+/// Makes a git checkout of the repository that contains PATH: HEAD with some history, staged and unstaged changes, and
+/// untracked files that are not ignored. Untracked files that look like secrets and files that `.bangerignore` names
+/// are not copied; their names are printed. Your repository is not modified, and the guest needs no git.
+///
+/// Run the command again to send only what changed. Files that the guest changed are kept; if both sides changed a
+/// file, the command fails.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger vm workspace prepare web                            the repository around here
+  banger vm workspace prepare web                            copy this repository
   banger vm workspace prepare web ~/src/lib --guest-path /srv/lib
-  banger vm workspace prepare web --branch fix --from v1.2   a new branch from a tag
-  banger vm workspace prepare web --dry-run                  which files would go, and why")]
+  banger vm workspace prepare web --branch fix --from v1.2   create branch fix at tag v1.2
+  banger vm workspace prepare web --dry-run                  list the files that would be copied")]
 pub(crate) struct Args {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
-    /// A path in the repository
+    /// Path in the repository
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Where it goes in the guest
+    /// Directory in the VM for the repository
     #[arg(long, default_value = GUEST_PATH, value_name = "DIR")]
     guest_path: String,
-    /// How much of it goes
+    /// Which files to copy
     #[arg(long, value_enum, default_value_t = Mode::Overlay)]
     mode: Mode,
-    /// Let nothing in the guest write to it
+    /// Make the checkout read-only in the guest
     #[arg(long)]
     readonly: bool,
-    /// How many commits of history go; 10 when absent
+    /// Number of commits of history to copy; 10 if omitted
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     depth: Option<u32>,
-    /// All of the history
+    /// Copy the whole history
     #[arg(long, conflicts_with = "depth")]
     full: bool,
     #[command(flatten)]
     taken: Taken,
-    /// Write over what the guest has changed itself
+    /// Overwrite changes of the guest
     #[arg(long, short)]
     force: bool,
-    /// Only tell which files would go
+    /// List the files that would be copied, and exit
     #[arg(long)]
     dry_run: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -63,11 +66,11 @@ pub(crate) struct Args {
 /// How much of a repository goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Mode {
-    /// HEAD with what is staged, changed and untracked
+    /// HEAD, and staged, unstaged and untracked changes
     Overlay,
-    /// That, and ignored files
+    /// The same, and ignored files
     FullCopy,
-    /// HEAD alone
+    /// HEAD only
     Clean,
 }
 

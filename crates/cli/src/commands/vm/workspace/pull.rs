@@ -10,17 +10,17 @@ use banger_model::shell_word;
 
 use super::which::Reported;
 
-/// Bring the work of a VM back
+/// Bring the work of a VM back as git references
 ///
-/// Its branches, and what is not committed as one more commit, become references below `refs/banger/VM` of the repository
-/// here. Nothing else of it changes, whatever the guest did: not your files, not your index, not your branches.
+/// Fetches the guest's branches, and its uncommitted changes as one more commit, to refs/banger/VM/ of the repository
+/// on this host. Your files, index and branches are never changed, whatever the guest did.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm workspace pull web
-  git log refs/banger/web/HEAD          what it committed
-  git merge refs/banger/web/work        take all of it
-  banger vm workspace apply web         the same where there are uncommitted changes here")]
+  git log refs/banger/web/HEAD          show what the guest committed
+  git merge refs/banger/web/work        merge all of its work
+  banger vm workspace apply web         merge it into a work tree with uncommitted changes")]
 pub(crate) struct Args {
     #[command(flatten)]
     reported: Reported,

@@ -7,12 +7,15 @@ use banger_model::shell_word;
 
 use super::which::Reported;
 
-/// Show what a VM has made of a repository
+/// Show what a VM changed in a repository
 ///
-/// Lists the files that are not as they were placed, and says whether there is work that was not brought back. The guest's
-/// own git is asked, and its index is left alone.
+/// Lists the files that changed since the repository was copied, and reports work that was not brought back. Uses the
+/// guest's own git, without modifying its index.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  banger vm workspace status web")]
+#[command(after_help = "\
+Examples:
+  banger vm workspace status web
+  banger vm workspace status web /srv/lib --json")]
 pub(crate) struct Args {
     #[command(flatten)]
     reported: Reported,

@@ -10,9 +10,10 @@ use serde::Serialize;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Which {
+    /// Name of the VM
     #[arg(add = complete::vms())]
     pub(super) vm: String,
-    /// Its directory in the guest, if the VM has several
+    /// Directory of the repository in the guest, if the VM has several
     path: Option<String>,
 }
 
@@ -31,7 +32,7 @@ impl Which {
 pub(super) struct Reported {
     #[command(flatten)]
     pub(super) which: Which,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -52,7 +53,7 @@ impl Reported {
 pub(super) struct Changes {
     #[command(flatten)]
     pub(super) which: Which,
-    /// Compare with this commit in place of what was placed
+    /// Commit to compare with; the copied state if omitted
     #[arg(long, value_name = "COMMIT")]
     base: Option<String>,
 }
@@ -70,16 +71,16 @@ impl Changes {
 /// What of a repository goes into a VM.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Taken {
-    /// Make this branch in the guest's checkout
+    /// Branch to create in the guest's checkout
     #[arg(long)]
     branch: Option<String>,
-    /// Take this commit, without changes, in place of the working tree
+    /// Commit to copy, without changes, instead of the working tree
     #[arg(long, value_name = "REF")]
     from: Option<String>,
-    /// Leave untracked files here
+    /// Do not copy untracked files
     #[arg(long)]
     no_untracked: bool,
-    /// Take untracked files that look like secrets
+    /// Also copy untracked files that look like secrets
     #[arg(long)]
     include_secrets: bool,
 }
