@@ -59,10 +59,10 @@ impl What {
     /// What is said when there is nothing.
     const fn nothing(self) -> &'static str {
         match self {
-            Self::Vms => "every VM runs, or there is none",
-            Self::Images { .. } => "every image is used or the default, or there is none",
+            Self::Vms => "no VMs to remove: all VMs are running",
+            Self::Images { .. } => "no images to remove: all images are in use or the default",
             Self::Kernels { .. } => {
-                "every kernel is used, named by an image or the default, or there is none"
+                "no kernels to remove: all kernels are in use, named by an image or the default"
             }
             Self::Cache => "the cache is empty",
         }

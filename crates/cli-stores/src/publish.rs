@@ -27,7 +27,10 @@ impl Key {
             (Some(path), _) => Ok(SigningKey::Existing(absolute(path)?)),
             (None, Some(path)) => Ok(SigningKey::New(absolute(path)?)),
             // The command line is not taken without one of them.
-            (None, None) => Err(Failure::new("name a key", &["`--secret-key` or `--new-key`"])),
+            (None, None) => Err(Failure::new(
+                "no signing key",
+                &["use `--secret-key` or `--new-key`"],
+            )),
         }
     }
 }
@@ -51,7 +54,7 @@ pub(crate) fn tell(published: &Published, json: bool) -> Result<i32, Failure> {
         print::line(&format!("image {}: {os}, {}", image.name, bytes(image.bytes)));
     }
     print::line(&format!(
-        "published in {}, valid until {}; its users run this, with where you host it in place of the directory",
+        "published in {}, valid until {}; users add the catalog with this command, with your URL instead of the directory:",
         published.dir.display(),
         published.expires
     ));
@@ -73,10 +76,8 @@ fn name_of(dir: &Path) -> CatalogName {
 /// That no image or kernel is the default one.
 pub(crate) fn no_default<'a>(kind: &'static str, mut names: impl Iterator<Item = &'a str>) -> Failure {
     let hint = match names.next() {
-        Some(name) => format!(
-            "`banger {kind} default {name}` makes `{name}` the default one; `banger {kind} list` shows all"
-        ),
+        Some(name) => format!("set one with `banger {kind} default {name}`; `banger {kind} list` lists all"),
         None => format!("there is no {kind} yet; `banger doctor` shows how to get one"),
     };
-    Failure::new(format!("no {kind} is the default one"), &[&hint])
+    Failure::new(format!("there is no default {kind}"), &[&hint])
 }

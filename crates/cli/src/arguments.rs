@@ -48,10 +48,7 @@ fn shown(arguments: &[OsString]) -> Vec<OsString> {
 fn not_text(arguments: &[OsString]) -> i32 {
     let bad = arguments.iter().find(|argument| argument.to_str().is_none());
     let bad = bad.map(|argument| printable_bytes(argument.as_encoded_bytes()));
-    let message = format!(
-        "invalid argument \"{}\": it is not UTF-8",
-        bad.unwrap_or_default()
-    );
-    let hint = "in the guest, a shell can make the bytes: `sh -c 'printf \"\\\\377\"'`";
+    let message = format!("invalid argument \"{}\": not UTF-8", bad.unwrap_or_default());
+    let hint = "let a shell in the guest produce the bytes: `sh -c 'printf \"\\\\377\"'`";
     Failure::new(message, &[hint]).exiting(exit::USAGE).report()
 }

@@ -31,7 +31,7 @@ fn main() -> ! {
             Err(failure) => failure.report(),
         },
         Err(error) => {
-            print::say!("error: start threads: {error}");
+            print::say!("error: failed to start threads: {error}");
             exit::FAILED
         }
     };

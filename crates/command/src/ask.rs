@@ -9,13 +9,13 @@ use crate::print;
 pub fn sure(question: &str, instead: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::new(
-            "there is nobody to ask here",
-            &[&format!("say beforehand that you are sure: `{instead}`")],
+            "confirmation required, but standard input is not a terminal",
+            &[&format!("confirm with `{instead}`")],
         ));
     }
     let mut answer = String::new();
     print::prompt(&format!("{question} [y/N] "))
         .and_then(|()| io::stdin().lock().read_line(&mut answer))
-        .map_err(|error| Failure::during("read the answer", &error))?;
+        .map_err(|error| Failure::during("failed to read the answer", &error))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

@@ -17,8 +17,8 @@ pub async fn connect() -> Result<Client, Failure> {
         Found::Fit(client) => return Ok(client),
         Found::Unfit(unfit) => {
             let why = unfit.why;
-            refuse_to_cut(&unfit.version, &format!("bangerd must be restarted, {why}"))?;
-            print::say!("note: restarting bangerd, {why}; VMs run on");
+            refuse_to_cut(&unfit.version, &format!("restarting bangerd, {why},"))?;
+            print::say!("note: restarting bangerd, {why}; VMs keep running");
             unfit.client.stop_daemon(true).await?;
             daemon::wait_for_end(&unfit.version).await?;
         }
@@ -37,8 +37,9 @@ pub async fn look() -> Result<(Client, Option<Version>), Failure> {
     Ok(daemon::look(&paths()?).await?)
 }
 
-/// What runs through the daemon ends with it: shells, commands, copies. So nobody ends it beside them unasked.
-pub fn refuse_to_cut(version: &Version, why: &str) -> Result<(), Failure> {
+/// Asks before `what` ("stopping the daemon") cuts off shells, commands and copies that run through the daemon. Fails where
+/// nobody can be asked.
+pub fn refuse_to_cut(version: &Version, what: &str) -> Result<(), Failure> {
     let streams = match version.streams {
         0 => return Ok(()),
         1 => "1 shell, command or copy".to_owned(),
@@ -46,14 +47,14 @@ pub fn refuse_to_cut(version: &Version, why: &str) -> Result<(), Failure> {
     };
     let instead = "banger daemon stop --force";
     let refused = || {
-        let message = format!("{why}, and {streams} would be cut off: they run through it");
-        let hint = format!("let them end, or cut them off with `{instead}`; VMs run on in either case");
+        let message = format!("{what} would cut off {streams}");
+        let hint = format!("wait until they end, or cut them off with `{instead}`; VMs keep running");
         Failure::new(message, &[&hint]).exiting(exit::CONFLICT)
     };
     if !io::stdin().is_terminal() {
         return Err(refused());
     }
-    let question = format!("{why}. {streams} will be cut off: they run through it. Go on?");
+    let question = format!("{what} will cut off {streams}. Continue?");
     match ask::sure(&question, instead)? {
         true => Ok(()),
         false => Err(refused()),

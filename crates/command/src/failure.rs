@@ -116,7 +116,7 @@ impl Failure {
             several(&mut out, Line::default().text("  caused by:"), cause);
         }
         if let Some(log) = &self.body.log {
-            out.push(Line::default().text("  its last words:"));
+            out.push(Line::default().text("  log tail:"));
             out.extend(last_lines(log, 20).map(|line| Line::default().text("    | ").text(line)));
         }
         // What went wrong inside the daemon stands in its log, under this id.
@@ -185,7 +185,7 @@ mod tests {
         insta::assert_snapshot!(plain, @r"
         error: the machine of VM `web` ended in stage kernel: the guest rebooted
           caused by: a deeper cause
-          its last words:
+          log tail:
             | one
             | two
         hint: try `--vmm qemu`

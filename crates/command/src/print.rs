@@ -18,7 +18,7 @@ pub use crate::say;
 
 /// A value has no JSON.
 #[derive(Debug, thiserror::Error)]
-#[error("write JSON")]
+#[error("failed to write JSON")]
 pub struct NoJson(#[from] serde_json::Error);
 
 impl Describe for NoJson {

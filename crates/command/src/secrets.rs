@@ -49,8 +49,8 @@ impl Secrets {
             let value = asked.value()?;
             match value.len() > MAX {
                 true => Err(Failure::new(
-                    format!("secret {} has more than {} KiB", asked.name, MAX >> 10),
-                    &["`vm cp` copies files, and keeps them on the VM's disk"],
+                    format!("secret {} is larger than {} KiB", asked.name, MAX >> 10),
+                    &["copy larger files with `vm cp`, which stores them on the VM's disk"],
                 )),
                 false => Ok((asked.name.clone(), value)),
             }
@@ -79,18 +79,26 @@ impl Asked {
             From::Variable => {
                 use std::os::unix::ffi::OsStringExt;
                 let value = std::env::var_os(name.as_str()).map(OsStringExt::into_vec);
-                let hint = format!("export it, or name a file: `--secret {name}=FILE`");
+                let hint =
+                    format!("export the variable, or read the secret from a file: `--secret {name}=FILE`");
                 value.ok_or_else(|| {
                     Failure::new(
-                        format!("there is no variable {name} here for the secret"),
+                        format!("variable {name} is not set in your environment, and secret {name} needs it"),
                         &[&hint],
                     )
                 })
             }
-            From::Input => bounded(io::stdin())
-                .map_err(|error| Failure::during(format!("read secret {name} from standard input"), &error)),
+            From::Input => bounded(io::stdin()).map_err(|error| {
+                Failure::during(
+                    format!("failed to read secret {name} from standard input"),
+                    &error,
+                )
+            }),
             From::File(path) => File::open(path).and_then(bounded).map_err(|error| {
-                Failure::during(format!("read secret {name} from {}", path.display()), &error)
+                Failure::during(
+                    format!("failed to read secret {name} from {}", path.display()),
+                    &error,
+                )
             }),
         }
     }
@@ -107,7 +115,7 @@ fn asked(text: &str) -> Result<Asked, String> {
     let (name, from) = match text.split_once('=') {
         None => (text, From::Variable),
         Some((name, "-")) => (name, From::Input),
-        Some((_, "")) => return Err("write NAME, or NAME=FILE".to_owned()),
+        Some((_, "")) => return Err("expected NAME or NAME=FILE".to_owned()),
         Some((name, path)) => (name, From::File(path.into())),
     };
     let name: SecretName = name

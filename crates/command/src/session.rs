@@ -82,8 +82,8 @@ async fn attend(
     outgoing: mpsc::Sender<Outgoing>,
     has_terminal: bool,
 ) -> Result<i32, Failure> {
-    let mut signals =
-        Signals::listen(has_terminal).map_err(|error| Failure::during("take signals", &error))?;
+    let mut signals = Signals::listen(has_terminal)
+        .map_err(|error| Failure::during("failed to listen for signals", &error))?;
     loop {
         let received = tokio::select! {
             received = from.next() => received?,
@@ -128,7 +128,9 @@ async fn attend(
 }
 
 fn lost(vm: &str) -> Failure {
-    let hint = format!("`banger vm list` shows whether the VM runs, `banger vm logs {vm}` what it printed");
+    let hint = format!(
+        "`banger vm list` shows whether the VM is running, `banger vm logs {vm}` prints its console log"
+    );
     Failure::new(
         "the connection to the guest's command was lost before it ended",
         &[&hint],

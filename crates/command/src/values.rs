@@ -11,11 +11,15 @@ pub fn assignment(text: &str) -> Result<(String, String), String> {
         Some((name, value)) => (name, value.to_owned()),
         None => match std::env::var(text) {
             Ok(value) => (text, value),
-            Err(_) => return Err(format!("`{text}` is not set here: write NAME=VALUE")),
+            Err(_) => {
+                return Err(format!(
+                    "`{text}` is not set in your environment: expected NAME=VALUE"
+                ));
+            }
         },
     };
     if name.is_empty() {
-        return Err(format!("`{text}` has no name: write NAME=VALUE"));
+        return Err(format!("`{text}` has no name: expected NAME=VALUE"));
     }
     Ok((name.to_owned(), value))
 }
@@ -24,7 +28,7 @@ pub fn assignment(text: &str) -> Result<(String, String), String> {
 pub fn label(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     if name.is_empty() {
-        return Err(format!("`{text}` has no name: write NAME=VALUE"));
+        return Err(format!("`{text}` has no name: expected NAME=VALUE"));
     }
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -33,8 +37,7 @@ pub fn label(text: &str) -> Result<(String, String), String> {
 pub fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
-    let refused =
-        || format!("`{text}` is not a duration: write a number and a unit, such as 30s, 2m or 500ms");
+    let refused = || "expected a number and a unit, such as 500ms, 30s or 2m".to_owned();
     let number: u64 = number.parse().map_err(|_| refused())?;
     match unit {
         "ms" => Ok(Duration::from_millis(number)),
@@ -47,7 +50,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// A path as the daemon can use it, which has another working directory.
 pub fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
-    std::path::absolute(&path).map_err(|error| Failure::during(format!("find {}", path.display()), &error))
+    std::path::absolute(&path)
+        .map_err(|error| Failure::during(format!("failed to resolve {}", path.display()), &error))
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ impl Variables {
 pub struct Lines(Vec<(String, String)>);
 
 fn file(path: &str) -> Result<Lines, String> {
-    let text = std::fs::read(Path::new(path)).map_err(|error| format!("it cannot be read: {error}"))?;
-    let text = String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+    let text = std::fs::read(Path::new(path)).map_err(|error| format!("failed to read the file: {error}"))?;
+    let text = String::from_utf8(text).map_err(|_| "the file is not UTF-8".to_owned())?;
     parse(&text, |name| std::env::var(name).ok())
 }
 
@@ -51,10 +51,12 @@ fn parse(text: &str, here: impl Fn(&str) -> Option<String>) -> Result<Lines, Str
         // The line itself may hold what nobody else is to read.
         let number = index + 1;
         if name.is_empty() {
-            return Err(format!("line {number} has no name: write NAME=VALUE"));
+            return Err(format!("line {number} has no name: expected NAME=VALUE"));
         }
         if name.contains(char::is_whitespace) {
-            return Err(format!("line {number} has a space in its name: write NAME=VALUE"));
+            return Err(format!(
+                "line {number} has a space in its name: expected NAME=VALUE"
+            ));
         }
         if name.contains('\0') || value.as_ref().is_some_and(|value| value.contains('\0')) {
             return Err(format!("line {number} has a zero byte"));

@@ -35,7 +35,7 @@ pub async fn shown<T>(
 
 /// A signal to end.
 pub fn interruption() -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::during("take signals", &error));
+    let listen = |kind| signal(kind).map_err(|error| Failure::during("failed to listen for signals", &error));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hangup = listen(SignalKind::hangup())?;

@@ -194,7 +194,7 @@ fn where_cp_would_put_it(backend: Backend) -> Result<()> {
         .saying("is no directory")?;
     cp(&[&here("f"), &here("x")])?
         .failed()?
-        .saying("neither side is a VM's")?;
+        .saying("neither source nor destination is in a VM")?;
     cp(&[&here("f"), "nobody:"])?.exited(3)?;
     home.end()
 }

@@ -58,7 +58,7 @@ fn docker(backend: Backend) -> Result<()> {
     };
     build(&["--net", "off"])?
         .failed()?
-        .saying("the installation of Docker ended with")?;
+        .saying("the installation of Docker failed with exit code")?;
     build(&[])?.ok()?.saying("Docker version")?;
     home.banger([
         "vm", "create", "--name", "vm", "--image", &built, "--memory", "1G", "--wait", "init",

@@ -154,13 +154,13 @@ fn second_run(_: Backend) -> Result<()> {
         command.current_dir(at);
         home.finish(command, Vec::new())?.ok()
     };
-    let says = |output: &Output| output.stderr.contains("has this repository already");
+    let says = |output: &Output| output.stderr.contains("already has this repository");
     ensure!(!says(&run(one.path(), "first", &["-d"])?), "there is none");
     let second = run(&one.path().join("sub"), "second", &["-d"])?;
     ensure!(
         second
             .stderr
-            .contains("note: VM first has this repository already and is running: `banger vm shell first`"),
+            .contains("note: VM first already has this repository and is running: open a shell with `banger vm shell first`"),
         "{}",
         second.stderr
     );
@@ -174,7 +174,7 @@ fn second_run(_: Backend) -> Result<()> {
     ensure!(
         third
             .stderr
-            .contains("VM first has this repository already and is stopped: `banger vm start first && "),
+            .contains("VM first already has this repository and is stopped: open a shell with `banger vm start first && "),
         "{}",
         third.stderr
     );

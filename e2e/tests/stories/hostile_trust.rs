@@ -75,7 +75,7 @@ fn left_out(_: Backend) -> Result<()> {
         let dir = repository(files)?;
         run(&home, dir.path(), "vm", &[])?
             .ok()?
-            .saying("is not trusted, so the VM is made without it")?
+            .saying("is not trusted, so its configuration is ignored")?
             .saying("--trust")?;
         ensure!(!is_shaped(&home, "vm")?, "{case}: {:?}", home.vm("vm")?);
         let sessions = home.banger(["vm", "session", "list", "vm"])?.ok()?.text();
@@ -87,7 +87,7 @@ fn left_out(_: Backend) -> Result<()> {
     let dir = repository(&[("go.mod", "module m\n\ngo 1.22\n"), (".nvmrc", "20\n")])?;
     run(&home, dir.path(), "vm", &[])?
         .ok()?
-        .saying("reaches no network, so the tools that .nvmrc, go.mod name")?;
+        .saying("has no network, so the tools that .nvmrc, go.mod name")?;
     gone(&home, "vm")?;
     ensure!(home.banger(["trust", "list", "--json"])?.ok()?.text() == "[]");
     home.end()
@@ -181,8 +181,8 @@ fn asked_once(_: Backend) -> Result<()> {
         terminal.expect("runs touch /tmp/was-here")?;
         terminal.expect("[y/N]")?;
         terminal.write(answer)?;
-        terminal.expect("made without it")?;
-        terminal.expect("enter it with")?;
+        terminal.expect("created without it")?;
+        terminal.expect("open a shell with")?;
         ensure!(terminal.end()? == 0);
         ensure!(!is_shaped(&home, name)?, "{name}");
         refused("trust", &format!("answer.{name}"));
@@ -191,11 +191,11 @@ fn asked_once(_: Backend) -> Result<()> {
     let mut terminal = on_terminal("yes")?;
     terminal.expect("[y/N]")?;
     terminal.write("y\r")?;
-    terminal.expect("enter it with")?;
+    terminal.expect("open a shell with")?;
     ensure!(terminal.end()? == 0 && is_shaped(&home, "yes")?);
     // A second time nobody is asked.
     let mut terminal = on_terminal("again")?;
-    terminal.expect("enter it with")?;
+    terminal.expect("open a shell with")?;
     ensure!(terminal.end()? == 0 && is_shaped(&home, "again")?);
     gone(&home, "yes")?;
     gone(&home, "again")?;

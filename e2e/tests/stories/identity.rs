@@ -135,7 +135,7 @@ fn by_configuration(backend: Backend) -> Result<()> {
     home.banger(["vm", "set", "vm", "--identity", "off"])?.ok()?;
     ensure!(!restart()?.stderr.contains("went along"));
     ensure!(
-        shown()?.contains("none, but earlier /root/.pi/agent/auth.json"),
+        shown()?.contains("none; earlier: /root/.pi/agent/auth.json"),
         "{}",
         shown()?
     );
@@ -210,7 +210,7 @@ fn secrets(backend: Backend) -> Result<()> {
     ensure!(told.text() == "10", "{told:?}");
     home.banger(["vm", "exec", "--secret", "MISSING", "vm", "--", "true"])?
         .exited(125)?
-        .saying("there is no variable MISSING here")?;
+        .saying("variable MISSING is not set in your environment")?;
     ensure!(home.vm("vm")?.secrets == ["FILE", "INPUT", "TOKEN"]);
     if backend.is_real() {
         let kind = home.sh("vm", "grep /run/banger/secrets /proc/mounts | cut -d' ' -f1")?;
@@ -424,14 +424,15 @@ fn asks(_: Backend) -> Result<()> {
         ];
         home.banger([&["vm", "run", "--trust"], more, &list].concat())
     };
-    let output = run(&[])?.saying("stay here unless you say --secret NPM_TOKEN --secret OTHER")?;
+    let output = run(&[])?.saying("asks for secrets: pass them with --secret NPM_TOKEN --secret OTHER")?;
     ensure!(!output.text().contains("NPM_TOKEN"), "{output:?}");
     // Whose commits are made is nobody's to know, either.
     ensure!(
         output.text().contains("[core]") && !output.text().contains("Local"),
         "{output:?}"
     );
-    let output = run(&["--secret", "NPM_TOKEN"])?.saying("unless you say --secret OTHER")?;
+    let output =
+        run(&["--secret", "NPM_TOKEN"])?.saying("asks for secrets: pass them with --secret OTHER")?;
     ensure!(output.text().starts_with("NPM_TOKEN\n["), "{output:?}");
     // Files of the host's are no repository's to ask for.
     std::fs::write(dir.path().join("banger.toml"), "[[file_sync]]\nhost = \"~/x\"\n")?;

@@ -115,7 +115,7 @@ fn pulled_once(_: Backend) -> Result<()> {
     home.banger(["image", "tag", "busybox", "tools"])?.ok()?;
     run()?
         .exited(125)?
-        .saying("is another one")?
+        .saying("is a different image")?
         .saying("`--image tools`")?
         .saying("--name tools-2")?;
     home.banger(["image", "rm", "tools"])?.ok()?;
@@ -177,7 +177,7 @@ fn prepared(backend: Backend) -> Result<()> {
     )?;
     let output = run(&["--name", "failing"], &["--", "echo", "on"])?.ok()?;
     ensure!(
-        output.text() == "on" && output.stderr.contains("failed with 9"),
+        output.text() == "on" && output.stderr.contains("failed with exit code 9"),
         "{output:?}"
     );
     let log = home

@@ -173,7 +173,7 @@ fn outlives_its_machine(backend: Backend) -> Result<()> {
 
 /// Who is attached has a connection to the guest of its own: it does not notice that the daemon is killed.
 fn attached_outlive(backend: Backend) -> Result<()> {
-    const AGAIN: &str = "note: the connection was lost; attaching again";
+    const AGAIN: &str = "note: connection lost; attaching again";
     let home = home_with_vm(backend)?;
     // Lines come and go both ways.
     let start = ["start", "vm", "--name", "cat", "--stdin", "pipe", "--", "cat"];
@@ -199,7 +199,7 @@ fn attached_outlive(backend: Backend) -> Result<()> {
     vi.write("A, again\x1b")?;
     vi.expect(", again")?;
     vi.write("\x1d")?;
-    vi.expect("left; it runs on")?;
+    vi.expect("detached; the session keeps running")?;
     ensure!(vi.end()? == 0);
     let counting = counting.wait_with_output()?;
     ensure!(counting.status.success(), "{counting:?}");

@@ -107,7 +107,7 @@ fn rotation(backend: Backend) -> Result<()> {
         "{log:?}"
     );
     let logs = session(&home, &["logs", "vm", "much"])?.ok()?.saying(&format!(
-        "{} bytes of output from cursor 0 on are gone",
+        "{} bytes of output from cursor 0 are missing",
         log.start
     ))?;
     ensure!(logs.stdout == expected.as_bytes()[expected.len() - kept..]);

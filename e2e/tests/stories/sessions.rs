@@ -88,7 +88,7 @@ fn each_verb(backend: Backend) -> Result<()> {
     ensure!(listed.contains("one") && listed.contains("running"), "{listed}");
     session(&home, &["rm", "vm", "one"])?
         .exited(4)?
-        .saying("session `one` runs")?;
+        .saying("session `one` is running")?;
     session(&home, &["signal", "vm", "one", "INT"])?.ok()?;
     session(&home, &["wait", "vm", "one"])?.exited(7)?;
     let logs = session(&home, &["logs", "vm", "one"])?.ok()?;
@@ -297,7 +297,7 @@ fn painted(backend: Backend) -> Result<()> {
     let mut first = edit(&home)?;
     // Leaving is no end.
     first.write("\x1d")?;
-    first.expect("left; it runs on")?;
+    first.expect("detached; the session keeps running")?;
     ensure!(first.end()? == 0);
     ensure!(show(&home, "vi")?.state == VmSessionState::Running);
     // It is all there again, for who comes with the same size, before vi has drawn anything.
@@ -325,7 +325,7 @@ fn writers(backend: Backend) -> Result<()> {
     session(&home, &["attach", "vm", "vi"])?
         .exited(125)?
         .saying("another client writes to it")?
-        .saying("write beside others with --shared")?;
+        .saying("write together with --shared")?;
     session(&home, &["send", "vm", "vi", "x"])?
         .failed()?
         .saying("another client writes to it")?;

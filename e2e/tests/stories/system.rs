@@ -72,7 +72,7 @@ fn by_systemd(backend: Backend) -> Result<()> {
     // It serves when the command returns, and says so; doing it again changes nothing.
     for _ in 0..2 {
         let installed = install()?.ok()?.text();
-        ensure!(installed.contains("serves user 1000"), "{installed}");
+        ensure!(installed.contains("for user 1000"), "{installed}");
         let told = system(&home, &[&["status"], &OWNER[..]].concat())?.ok()?.text();
         ensure!(
             told.contains("banger-root@1000.service: enabled, active"),

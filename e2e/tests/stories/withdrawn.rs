@@ -87,7 +87,7 @@ fn says(home: &Home, backend: Backend, name: &str, words: &str) -> Result<()> {
     );
     let shown = home.banger(["vm", "show", "web"])?.ok()?.text();
     ensure!(
-        shown.contains("withdrawn, so it reaches nothing") && shown.contains(words),
+        shown.contains("withdrawn, so nothing is reachable") && shown.contains(words),
         "{name}: {shown}"
     );
     let doctor = home.banger(["doctor"])?.text();

@@ -89,7 +89,7 @@ fn run_a_repository(backend: Backend) -> Result<()> {
         printed == format!("changed\nstaged\nnew\nchanged\n{names}"),
         "{printed}"
     );
-    ensure!(said.contains(".env stays here"), "{said}");
+    ensure!(said.contains(".env is not copied"), "{said}");
     ensure!(
         git(repository.path(), &["status", "--porcelain"])? == before,
         "the repository was touched"
@@ -104,7 +104,7 @@ fn a_plan_names_every_file(_: Backend) -> Result<()> {
     let plan = home
         .banger(["vm", "run", "--dry-run", &path])?
         .ok()?
-        .saying(".env stays here")?;
+        .saying(".env is not copied")?;
     let plan = plan.text();
     for line in [
         "modified   8 B   a.txt",
@@ -154,7 +154,7 @@ fn without_a_repository(backend: Backend) -> Result<()> {
     let output = home
         .banger(run_args(backend, &args))?
         .ok()?
-        .saying("no git repository")?;
+        .saying("not in a git repository")?;
     ensure!(output.text() == "plain", "{}", output.text());
     home.end()
 }

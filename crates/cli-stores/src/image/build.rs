@@ -124,16 +124,16 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
             let mut script = Vec::new();
             std::io::stdin()
                 .read_to_end(&mut script)
-                .map_err(|error| Failure::during("read standard input", &error))?;
+                .map_err(|error| Failure::during("failed to read standard input", &error))?;
             script
         }
         Some(path) => std::fs::read(path)
-            .map_err(|error| Failure::during(format!("read {}", path.display()), &error))?,
+            .map_err(|error| Failure::during(format!("failed to read {}", path.display()), &error))?,
     };
     let request = VmCreate {
         image: Some(
             base.parse()
-                .map_err(|error| Failure::during("name the image", &error))?,
+                .map_err(|error| Failure::during(format!("invalid image name \"{base}\""), &error))?,
         ),
         kernel: args.kernel.clone(),
         memory: args.memory,
@@ -171,7 +171,7 @@ async fn provision(
     for (what, script) in docker.into_iter().chain(own) {
         let code = run_script(client, name, script, args.json).await?;
         if code != exit::OK {
-            print::say!("error: {what} ended with {code}; no image was made");
+            print::say!("error: {what} failed with exit code {code}; no image was created");
             return Ok(Err(code));
         }
     }
@@ -203,7 +203,7 @@ async fn run_script(client: &Client, vm: &str, script: Vec<u8>, is_quiet: bool) 
     let written = session::run(client, vm, &write, Input::Bytes(script)).await?;
     if written != exit::OK {
         return Err(Failure::new(
-            format!("the script could not be written to {SCRIPT} in the VM: its shell ended with {written}"),
+            format!("failed to write the script to {SCRIPT} in the VM: the shell exited with {written}"),
             &["the image needs `cat` and `chmod`"],
         ));
     }
@@ -233,7 +233,7 @@ async fn buildah(arguments: &[&str]) -> Result<(), Failure> {
             &[],
         )),
         Err(error) => Err(Failure::new(
-            format!("run buildah: {error}"),
+            format!("failed to run buildah: {error}"),
             &["install it: `sudo apt-get install buildah`"],
         )),
     }
@@ -241,7 +241,8 @@ async fn buildah(arguments: &[&str]) -> Result<(), Failure> {
 
 /// Has buildah build, and pulls what it made.
 async fn of_dockerfile(client: &Client, file: &Path, args: &Args) -> Result<Image, Failure> {
-    let scratch = tempfile::tempdir().map_err(|error| Failure::during("make a directory", &error))?;
+    let scratch = tempfile::tempdir()
+        .map_err(|error| Failure::during("failed to create a temporary directory", &error))?;
     let built = scratch.path().join("image");
     let tag = format!("banger-build-{}", std::process::id());
     let (file, context) = (file.to_string_lossy(), args.context.to_string_lossy());

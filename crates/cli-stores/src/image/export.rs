@@ -54,13 +54,16 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
     let to_stdout = output.as_os_str() == "-";
     if to_stdout && print::stream::stdout().is_terminal() {
         return Err(Failure::new(
-            "write an archive to a terminal",
-            &["name a file: `-o FILE`"],
+            "an archive cannot be written to a terminal",
+            &["write to a file: `-o FILE`"],
         ));
     }
     // The archive names its parts by their content, so it cannot be written in one go. Removed when this ends.
     let spool = match to_stdout {
-        true => Some(tempfile::tempdir().map_err(|error| Failure::during("make a directory", &error))?),
+        true => Some(
+            tempfile::tempdir()
+                .map_err(|error| Failure::during("failed to create a temporary directory", &error))?,
+        ),
         false => None,
     };
     let path = match &spool {
@@ -84,7 +87,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
         let archive = std::fs::File::open(&exported.path);
         // It goes now, and what is copied has no name that could stay.
         drop(spool);
-        return copy_out(archive.map_err(|error| Failure::during("read the archive", &error))?);
+        return copy_out(archive.map_err(|error| Failure::during("failed to read the archive", &error))?);
     }
     if args.json {
         return Ok(print::json(&exported)?);

@@ -363,7 +363,7 @@ pub fn tell(image: &Image, json: bool) -> Result<(), Failure> {
     print::line(&format!("{}: {os}, {init}, {}", image.name, bytes(image.bytes)));
     if !image.default {
         print::notice(&format!(
-            "note: another image is the default one; `banger image default {}` changes that",
+            "note: another image is the default; change it with `banger image default {}`",
             image.name
         ));
     }

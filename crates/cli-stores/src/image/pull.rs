@@ -88,7 +88,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
     };
     let mut display = Display::new("");
     if !json {
-        display.now("asking for the image");
+        display.now("requesting the image");
     }
     let pulled = interruptible(async {
         let told = client.pull_image(&pull, |progress| match json {
@@ -110,7 +110,7 @@ fn spool_input() -> Result<File, Failure> {
         std::io::copy(&mut std::io::stdin().lock(), &mut file)?;
         Ok(file)
     };
-    spooled().map_err(|error: std::io::Error| Failure::during("read standard input", &error))
+    spooled().map_err(|error: std::io::Error| Failure::during("failed to read standard input", &error))
 }
 
 fn tell(pulled: &ImagePulled, json: bool) -> Result<(), Failure> {
@@ -122,10 +122,7 @@ fn tell(pulled: &ImagePulled, json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if pulled.unchanged {
-        print::say!(
-            "note: image {} is here already, and has not changed",
-            pulled.image.name
-        );
+        print::say!("note: image {} is up to date", pulled.image.name);
     }
     super::tell(&pulled.image, false)
 }

@@ -164,7 +164,7 @@ pub async fn run(command: Command) -> Result<i32, Failure> {
                 print::line(&told(&kernel));
                 if !kernel.default {
                     print::notice(&format!(
-                        "note: another kernel is the default one; `banger kernel default {}` changes that",
+                        "note: another kernel is the default; change it with `banger kernel default {}`",
                         kernel.name
                     ));
                 }

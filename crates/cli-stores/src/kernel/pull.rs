@@ -45,7 +45,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
     if args.json {
         print::json(&pulled)?;
     } else if pulled.was_here {
-        print::line(&format!("{}: is here already", pulled.kernel.name));
+        print::line(&format!("{}: up to date", pulled.kernel.name));
     } else {
         print::line(&super::told(&pulled.kernel));
     }

@@ -25,11 +25,11 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     let shells = Shells::builtins();
     let completer = shells
         .completer(&name)
-        .ok_or_else(|| Failure::new(format!("{name} has no completion"), &[]))?;
+        .ok_or_else(|| Failure::new(format!("no completion for shell {name}"), &[]))?;
     let mut script = Vec::new();
     completer
         .write_registration("COMPLETE", "banger", "banger", "banger", &mut script)
-        .map_err(|error| Failure::during("write the script", &error))?;
+        .map_err(|error| Failure::during("failed to write the completion script", &error))?;
     banger_command::print::text(String::from_utf8_lossy(&script).trim_end());
     Ok(exit::OK)
 }

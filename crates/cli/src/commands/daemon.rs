@@ -56,21 +56,21 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
     match command {
         Command::Start => {
             let client = connection::connect().await?;
-            print::line(&format!("bangerd runs at {}", client.connector()));
+            print::line(&format!("bangerd is running at {}", client.connector()));
             Ok(exit::OK)
         }
         Command::Status { json } => status(json).await,
         Command::Stop { force } => {
-            print::line(match stop(force, "stop").await? {
-                true => "bangerd stopped; VMs run on",
-                false => "bangerd does not run",
+            print::line(match stop(force, "stopping the daemon").await? {
+                true => "bangerd stopped; VMs keep running",
+                false => "bangerd is not running",
             });
             Ok(exit::OK)
         }
         Command::Restart { force } => {
-            stop(force, "be replaced").await?;
+            stop(force, "replacing the daemon").await?;
             let client = connection::connect().await?;
-            print::line(&format!("bangerd runs at {}", client.connector()));
+            print::line(&format!("bangerd is running at {}", client.connector()));
             Ok(exit::OK)
         }
     }
@@ -84,7 +84,7 @@ async fn status(json: bool) -> Result<i32, Failure> {
     let log = connection::paths()?.daemon_log();
     let Some(version) = version else {
         if !json {
-            print::line("bangerd does not run; the next command that needs it starts it");
+            print::line("bangerd is not running; the next command that needs it starts it");
         }
         return Ok(exit::FAILED);
     };
@@ -110,7 +110,7 @@ async fn stop(force: bool, what: &str) -> Result<bool, Failure> {
         return Ok(false);
     };
     if !force {
-        connection::refuse_to_cut(&version, &format!("the daemon is to {what}"))?;
+        connection::refuse_to_cut(&version, what)?;
     }
     client.stop_daemon(true).await?;
     daemon::wait_for_end(&version).await?;

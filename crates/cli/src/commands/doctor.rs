@@ -45,10 +45,14 @@ async fn by_program() -> Result<DoctorReport, Failure> {
         .args(["doctor", "--json"])
         .output()
         .await
-        .map_err(|error| Failure::during(format!("run {}", program.display()), &error))?;
+        .map_err(|error| Failure::during(format!("failed to run {}", program.display()), &error))?;
     serde_json::from_slice(&output.stdout).map_err(|error| {
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        Failure::during(format!("understand {}", program.display()), &error).with_log(words)
+        Failure::during(
+            format!("failed to parse the output of {}", program.display()),
+            &error,
+        )
+        .with_log(words)
     })
 }
 

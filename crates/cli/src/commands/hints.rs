@@ -140,7 +140,7 @@ fn refusal(words: &[String]) -> Option<String> {
             None
         }
         // Files of examples are not here.
-        Err(error) if error.to_string().contains("it cannot be read") => None,
+        Err(error) if error.to_string().contains("failed to read the file") => None,
         Err(error) => Some(error.to_string().lines().next().unwrap_or_default().to_owned()),
     }
 }

@@ -50,7 +50,8 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
 /// Whether ssh knows VMs.
 pub(crate) fn is_installed() -> Result<bool, Failure> {
     let users = users_file()?;
-    let text = read(&users).map_err(|error| Failure::during(format!("read {}", users.display()), &error))?;
+    let text = read(&users)
+        .map_err(|error| Failure::during(format!("failed to read {}", users.display()), &error))?;
     let ours = included(&our_file()?)?;
     Ok(text
         .split(|&byte| byte == b'\n')
@@ -61,7 +62,7 @@ async fn install() -> Result<(), Failure> {
     let (users, ours) = (users_file()?, our_file()?);
     let text = configuration().await?;
     let failed = |path: &PathBuf| {
-        let what = format!("write {}", path.display());
+        let what = format!("failed to write {}", path.display());
         move |error| Failure::during(what, &error)
     };
     if read(&ours).map_err(failed(&ours))? != text.as_bytes() {
@@ -73,7 +74,7 @@ async fn install() -> Result<(), Failure> {
         replace(&users, &after).map_err(failed(&users))?;
     }
     print::line(&format!(
-        "{} includes {}: `ssh NAME{ZONE}`",
+        "{} includes {}; connect with `ssh NAME{ZONE}`",
         users.display(),
         ours.display()
     ));
@@ -82,7 +83,7 @@ async fn install() -> Result<(), Failure> {
 
 fn uninstall() -> Result<(), Failure> {
     let (users, ours) = (users_file()?, our_file()?);
-    let failed = |error| Failure::during(format!("write {}", users.display()), &error);
+    let failed = |error| Failure::during(format!("failed to write {}", users.display()), &error);
     let before = read(&users).map_err(failed)?;
     let after = block::removed(&before).map_err(|error| unmatched(&users, error))?;
     if after != before {
@@ -90,17 +91,23 @@ fn uninstall() -> Result<(), Failure> {
     }
     match std::fs::remove_file(&ours) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Failure::during(format!("remove {}", ours.display()), &error));
+            return Err(Failure::during(
+                format!("failed to remove {}", ours.display()),
+                &error,
+            ));
         }
         _ => {}
     }
-    print::line(&format!("{} is without banger", users.display()));
+    print::line(&format!(
+        "removed banger's configuration from {}",
+        users.display()
+    ));
     Ok(())
 }
 
 fn unmatched(users: &std::path::Path, error: block::Unmatched) -> Failure {
-    let mut failure = Failure::during(format!("understand {}", users.display()), &error);
-    failure.add_hint("correct or remove the lines between the marks by hand");
+    let mut failure = Failure::during(format!("failed to parse {}", users.display()), &error);
+    failure.add_hint("edit the file: correct or remove the lines from `# BEGIN banger` on");
     failure
 }
 
@@ -111,8 +118,9 @@ async fn configuration() -> Result<String, Failure> {
         Some(ssh) => preferred_cipher(&ssh).await,
         None => None,
     };
-    let mut text =
-        format!("# Written by banger: `banger ssh-config --install` renews it.\nHost *{ZONE} \"!*'*\"\n");
+    let mut text = format!(
+        "# Written by banger; `banger ssh-config --install` updates this file.\nHost *{ZONE} \"!*'*\"\n"
+    );
     for option in options(&access, &proxy_command(None, false)?, cipher)? {
         text.push_str("    ");
         text.push_str(&option);
@@ -124,7 +132,7 @@ async fn configuration() -> Result<String, Failure> {
 /// The user's own configuration of ssh.
 fn users_file() -> Result<PathBuf, Failure> {
     let home = std::env::home_dir().filter(|home| home.is_absolute());
-    let home = home.ok_or_else(|| Failure::new("find the home directory", &["set HOME"]))?;
+    let home = home.ok_or_else(|| Failure::new("failed to find the home directory", &["set HOME"]))?;
     Ok(home.join(".ssh/config"))
 }
 

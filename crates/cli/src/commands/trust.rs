@@ -123,8 +123,8 @@ async fn wishes_at(client: &Client, path: PathBuf) -> Result<Wishes, Failure> {
     match wishes.root {
         Some(_) => Ok(wishes),
         None => Err(Failure::new(
-            format!("there is no git repository around {}", path.display()),
-            &["`banger trust list` shows those that are trusted"],
+            format!("not in a git repository: {}", path.display()),
+            &["`banger trust list` lists trusted repositories"],
         )
         .exiting(exit::NOT_FOUND)),
     }
@@ -152,7 +152,7 @@ async fn show(client: &Client, path: PathBuf, json: bool) -> Result<(), Failure>
 
 const fn word(wishes: &Wishes) -> &'static str {
     match (wishes.digest.is_some(), wishes.trusted) {
-        (false, _) => "not needed: it asks for nothing",
+        (false, _) => "not needed: the repository asks for nothing",
         (true, true) => "trusted",
         (true, false) => "not trusted",
     }
@@ -164,7 +164,10 @@ async fn add(client: &Client, path: PathBuf, yes: bool, json: bool) -> Result<i3
     if !wishes.trusted && !yes {
         wishes::show(&wishes);
         let instead = format!("banger trust add {} --yes", root.display());
-        if !ask::sure(&format!("Trust {}?", root.display()), &instead)? {
+        if !ask::sure(
+            &format!("Trust the configuration of {}?", root.display()),
+            &instead,
+        )? {
             return Ok(exit::FAILED);
         }
     }
@@ -196,8 +199,8 @@ async fn revoke(client: &Client, paths: Vec<PathBuf>, all: bool, json: bool) -> 
         let gone = client.distrust(&TrustRevoke { path: path.clone() }).await?;
         if let (true, Some(path)) = (gone.is_empty(), &path) {
             return Err(Failure::new(
-                format!("no repository at {} is trusted", path.display()),
-                &["`banger trust list` shows those that are"],
+                format!("no trusted repository at {}", path.display()),
+                &["`banger trust list` lists trusted repositories"],
             )
             .exiting(exit::NOT_FOUND));
         }

@@ -29,7 +29,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
             "bangerd {} (build {}, process {})",
             daemon.version, daemon.build, daemon.pid
         )),
-        None => print::line("bangerd does not run"),
+        None => print::line("bangerd is not running"),
     }
     Ok(exit::OK)
 }

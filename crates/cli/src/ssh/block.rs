@@ -5,7 +5,7 @@ const END: &[u8] = b"# END banger";
 
 /// The marks are not a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a line `# BEGIN banger` has no line `# END banger` after it")]
+#[error("no line `# END banger` after line `# BEGIN banger`")]
 pub(crate) struct Unmatched;
 
 /// The configuration with the block that includes `file`, which is quoted already. A block that is there is renewed where

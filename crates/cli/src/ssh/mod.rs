@@ -29,7 +29,8 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
 
 /// This program, by the name that stays when another version of it is installed.
 pub(crate) fn ourselves() -> Result<PathBuf, Failure> {
-    let us = std::env::current_exe().map_err(|error| Failure::during("find this program", &error))?;
+    let us =
+        std::env::current_exe().map_err(|error| Failure::during("failed to find this program", &error))?;
     let same = |program: &PathBuf| program.canonicalize().is_ok_and(|found| found == us);
     Ok(on_path("banger").filter(same).unwrap_or(us))
 }
@@ -89,7 +90,7 @@ pub(crate) fn quoted(path: &Path) -> Result<String, Failure> {
     let path = text(path)?;
     if path.contains(['"', '\n']) {
         return Err(Failure::new(
-            format!("ssh's configuration cannot name {path}"),
+            format!("path with quotes or newlines in the ssh configuration: {path}"),
             &["set BANGER_HOME to a directory without quotes in its name"],
         ));
     }
@@ -106,8 +107,8 @@ pub(crate) fn included(path: &Path) -> Result<String, Failure> {
 fn text(path: &Path) -> Result<&str, Failure> {
     path.to_str().ok_or_else(|| {
         Failure::new(
-            format!("ssh's configuration cannot name {}", path.display()),
-            &["its name is not UTF-8"],
+            format!("path in the ssh configuration is not UTF-8: {}", path.display()),
+            &["use a directory whose name is UTF-8"],
         )
     })
 }

@@ -18,7 +18,7 @@ impl FromStr for Keys {
     fn from_str(text: &str) -> Result<Self, String> {
         let keys: Option<Vec<u8>> = text.split(',').map(key).collect();
         keys.map(Self)
-            .ok_or_else(|| format!("`{text}` are no keys: write ctrl-] or ctrl-p,ctrl-q or other characters"))
+            .ok_or_else(|| "expected keys such as ctrl-] or ctrl-p,ctrl-q, or other characters".to_owned())
     }
 }
 

@@ -151,7 +151,7 @@ async fn farewell(from: &mut Receiver, outgoing: &mpsc::Sender<Outgoing>) {
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind).map_err(|error| Failure::during("take signals", &error))
+    signal(kind).map_err(|error| Failure::during("failed to listen for signals", &error))
 }
 
 /// Sends what is typed, and sizes of our terminal. Never ends.
@@ -227,7 +227,7 @@ impl Shown {
                     self.pass(bytes);
                     // A screen is painted anew after it; other output says what is missing.
                     if !self.screen.is_shown {
-                        print::say!("note: {bytes} bytes of output are gone");
+                        print::say!("note: {bytes} bytes of output are missing");
                     }
                     Ok(())
                 }
@@ -246,7 +246,7 @@ impl Shown {
 fn refused(failure: stream::Failure, exit_code: i32) -> Failure {
     let hints: &[&str] = match failure.code {
         Some(FailureCode::WrittenByAnother) => {
-            &["watch with --read-only; write beside others with --shared, or in their place with --take"]
+            &["watch with --read-only, write together with --shared, or take over with --take"]
         }
         _ => &[],
     };

@@ -218,7 +218,7 @@ fn a_pass(backend: Backend) -> Result<()> {
     ensure!(left.contains("x.log") && left.contains("made"), "{left}");
     home.banger(["vm", "sync", "vm", "/etc/hostname:x"])?
         .failed()?
-        .saying("is no directory")?;
+        .saying("not a directory")?;
     home.end()
 }
 
@@ -258,7 +258,7 @@ fn a_repository(backend: Backend) -> Result<()> {
     ensure!(seen("elsewhere")?.trim() == files, "{}", seen("elsewhere")?);
     home.banger(["vm", "sync", "vm", "/"])?
         .failed()?
-        .saying("there is no git repository around /")?;
+        .saying("not in a git repository: /")?;
     secrets(&home, tree)
         .context("files that look like secrets")
         .and_then(|()| home.end())

@@ -330,10 +330,10 @@ fn what_stays_behind(backend: Backend) -> Result<()> {
     )?;
     let dry = prepare(&home, &repository, &["--dry-run"])?.ok()?;
     for said in [
-        ".env stays here: it looks like a secret",
-        "assets/big stays here: it is named by .bangerignore",
-        "x.tmp stays here: it is named by .bangerignore",
-        "sub/deep/a.gen stays here: it is named by .bangerignore",
+        ".env is not copied: it looks like a secret",
+        "assets/big is not copied: it is named by .bangerignore",
+        "x.tmp is not copied: it is named by .bangerignore",
+        "sub/deep/a.gen is not copied: it is named by .bangerignore",
     ] {
         ensure!(dry.stderr.contains(said), "no `{said}` in {}", dry.stderr);
     }

@@ -69,9 +69,9 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     if !args.dry_run {
         look::need_root("install a program that root runs")?;
         if !look::has_nft() {
-            let hints = ["install the package nftables: sudo apt-get install nftables"];
+            let hints = ["install it: sudo apt-get install nftables"];
             return Err(Failure::new(
-                "there is no nft, with which the helper filters packets",
+                "nft not found; the root helper needs it to filter packets",
                 &hints,
             ));
         }
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     }
     super::carry_out(&actions, args.dry_run, Some(owner))?;
     if starter == Starter::ByHand {
-        print::line("no systemd runs here; the helper is started, by another init or by hand, with");
+        print::line("systemd is not running; start the helper from another init, or by hand, with:");
         print::line(&format!("  {}", super::by_hand(owner, decided)?));
     } else if !args.dry_run {
         serving(owner)?;
@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
 fn range(place: &Place, owner: u32, wanted: Option<Room>) -> Result<Room, Failure> {
     let before = place.range(owner).map_err(|error| {
         let path = place.settings(owner).display().to_string();
-        Failure::during(format!("understand {path}"), &error)
+        Failure::during(format!("failed to parse {path}"), &error)
     })?;
     let decided = wanted.or(before).unwrap_or_default();
     if wanted.is_none()
@@ -102,10 +102,10 @@ fn range(place: &Place, owner: u32, wanted: Option<Room>) -> Result<Room, Failur
         && !decided.v4.covers(&had.subnet.cidr())
     {
         let message = format!(
-            "VMs have addresses of {}, which is outside the range {decided}",
+            "VMs have addresses in {}, which is outside the range {decided}",
             had.subnet
         );
-        let keep = format!("to keep them: --range {}", had.subnet);
+        let keep = format!("to keep these addresses: --range {}", had.subnet);
         let hints = [
             keep.as_str(),
             &format!("to move VMs into the range at their next start: --range {decided}"),
@@ -120,11 +120,11 @@ fn owner(args: &Args) -> Result<u32, Failure> {
     let owner = look::owner(args.owner.as_deref())?;
     if owner == 0 && args.owner.is_none() {
         let hints = [
-            "name one: --owner USER",
-            "a daemon that is root's own starts a helper by itself",
+            "name the user: --owner USER",
+            "a daemon that runs as root starts its own helper",
         ];
         return Err(Failure::new(
-            "it is not known whose VMs the helper is for",
+            "the user whose VMs get a network is unknown",
             &hints,
         ));
     }
@@ -132,8 +132,8 @@ fn owner(args: &Args) -> Result<u32, Failure> {
 }
 
 fn no_id(text: &str) -> Failure {
-    let hints = ["users of another system are named by their id: --owner 1000"];
-    Failure::new(format!("{text} is no user id"), &hints)
+    let hints = ["with --root, give the numeric user id: --owner 1000"];
+    Failure::new(format!("invalid user id \"{text}\""), &hints)
 }
 
 /// That the helper which systemd says is ready does answer.
@@ -142,7 +142,7 @@ fn serving(owner: u32) -> Result<(), Failure> {
     match (report.state, report.problem) {
         (Some(state), _) => {
             print::line(&format!(
-                "the root helper (process {}) serves user {owner}",
+                "the root helper is running (process {}, for user {owner})",
                 state.pid
             ));
             Ok(())

@@ -40,7 +40,7 @@ fn carry_out(actions: &[Action], dry: bool, owner: Option<u32>) -> Result<(), Fa
         return Ok(());
     }
     perform(actions, |action| print::line(&action.to_string())).map_err(|error| {
-        let failure = Failure::during("change this system", &error);
+        let failure = Failure::during("failed to change this system", &error);
         match (error, owner) {
             (perform::Error::Failed { line, words, .. }, Some(owner)) if line.starts_with("systemctl") => {
                 failure.with_log(words + &look::journal(owner))

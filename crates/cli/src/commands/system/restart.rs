@@ -24,11 +24,11 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     let owner = look::owner(args.owner.as_deref())?;
     if !look::systemd_runs() {
         let range = Place::here().range(owner).ok().flatten().unwrap_or_default();
-        let message = "no systemd runs here that could start the root helper again";
+        let message = "failed to restart the root helper: systemd is not running";
         return Err(Failure::new(message, &[&super::by_hand(owner, range)?]));
     }
     look::need_root("restart a system service")?;
     super::carry_out(&plan::restart(owner), false, Some(owner))?;
-    print::line("the root helper serves again");
+    print::line("the root helper was restarted");
     Ok(exit::OK)
 }

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 /// How the root helper is.
 #[derive(Debug, Serialize)]
 struct Status {
-    /// Whether nothing is to be mended.
+    /// Whether there is nothing to fix.
     in_order: bool,
     program: Program,
     /// Where systemd runs.
@@ -87,7 +87,7 @@ fn problems(program: &Program, unit: Option<&Unit>, helper: &HelperReport) -> Ve
         Some(state) => problems.extend(state.findings.iter().cloned()),
         None => problems.push(finding(
             format!(
-                "no helper answers: {}",
+                "the root helper does not answer: {}",
                 helper.problem.as_deref().unwrap_or_default()
             ),
             match (unit, program.installed) {
@@ -98,15 +98,18 @@ fn problems(program: &Program, unit: Option<&Unit>, helper: &HelperReport) -> Ve
     }
     if program.installed && !program.current {
         problems.push(finding(
-            format!("{} is another build's", program.path.display()),
+            format!("{} is from another build", program.path.display()),
             INSTALL,
         ));
     }
     // One that was started by hand does as well until the host restarts.
     let stopped = unit.filter(|unit| !unit.enabled.is_empty() && unit.active != "active");
     if let (Some(unit), Some(_)) = (stopped, &helper.state) {
-        let problem = format!("{} is {}, and another helper answers", unit.name, unit.active);
-        problems.push(finding(problem, "end that one, then: sudo banger system restart"));
+        let problem = format!("{} is {}, but another helper answers", unit.name, unit.active);
+        problems.push(finding(
+            problem,
+            "stop the other helper, then: sudo banger system restart",
+        ));
     }
     problems
 }
@@ -119,13 +122,13 @@ fn show(status: &Status) {
     } = &status.program;
     let program = match (installed, current) {
         (false, _) => "not installed".to_owned(),
-        (true, true) => format!("{}, this build's", path.display()),
-        (true, false) => format!("{}, another build's", path.display()),
+        (true, true) => format!("{} (this build)", path.display()),
+        (true, false) => format!("{} (another build)", path.display()),
     };
     let unit = match &status.unit {
-        Some(unit) if unit.enabled.is_empty() => format!("there is no {}", unit.name),
+        Some(unit) if unit.enabled.is_empty() => format!("{} not found", unit.name),
         Some(unit) => format!("{}: {}, {}", unit.name, unit.enabled, unit.active),
-        None => "no systemd runs here".to_owned(),
+        None => "systemd is not running".to_owned(),
     };
     let mut facts = vec![("program", program), ("unit", unit)];
     if let Some(socket) = &status.helper.socket {
@@ -136,10 +139,7 @@ fn show(status: &Status) {
     }
     print::facts(&facts);
     for Finding { problem, hint } in &status.problems {
-        print::line(&format!(
-            "\nnot in order: {problem}\n        fix: {}",
-            for_sudo(hint)
-        ));
+        print::line(&format!("\nproblem: {problem}\n    fix: {}", for_sudo(hint)));
     }
 }
 
@@ -149,7 +149,7 @@ fn of_helper(state: &HelperState) -> Vec<(&'static str, String)> {
             format!("{}, {}; withdrawn", network.subnet, network.ula)
         }
         Some(network) => format!("{}, {}", network.subnet, network.ula),
-        None => "none yet; the first VM with a network lets there be one".to_owned(),
+        None => "none yet; created with the first VM that has a network".to_owned(),
     };
     let attached = state.attached.iter().map(|member| {
         let address = member.addresses.first().map(ToString::to_string);

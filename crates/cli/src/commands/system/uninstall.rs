@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     let actions = plan::uninstall(&place, owner, there, program.as_deref());
     super::carry_out(&actions, args.dry_run, Some(owner))?;
     if !args.dry_run && !args.purge && place.state(owner).exists() {
-        print::line("the VMs' network stays until this host restarts; --purge removes it");
+        print::line("the network of VMs is kept until this host restarts; --purge removes it");
     }
     Ok(exit::OK)
 }
@@ -62,12 +62,12 @@ fn may_go(owner: u32, keep_network: bool) -> Result<(), Failure> {
     let attached = look::attached(owner);
     if keep_network && attached > 0 {
         let message = match attached {
-            1 => "a VM has a part in the network that would be removed".to_owned(),
-            many => format!("{many} VMs have a part in the network that would be removed"),
+            1 => "a VM is attached to the network that would be removed".to_owned(),
+            many => format!("{many} VMs are attached to the network that would be removed"),
         };
         let hints = [
-            "stop them: banger vm stop NAME",
-            "or take it away from them: --force",
+            "stop the VMs: banger vm stop NAME",
+            "or remove the network anyway: --force",
         ];
         return Err(Failure::new(message, &hints).exiting(exit::CONFLICT));
     }
@@ -77,8 +77,8 @@ fn may_go(owner: u32, keep_network: bool) -> Result<(), Failure> {
     match look::helper(owner)?.state {
         None => Ok(()),
         Some(state) => {
-            let message = format!("the root helper still runs as process {}", state.pid);
-            let kill = format!("end it, and then do this again: sudo kill {}", state.pid);
+            let message = format!("the root helper is still running as process {}", state.pid);
+            let kill = format!("end it, then try again: sudo kill {}", state.pid);
             Err(Failure::new(message, &[&kill]).exiting(exit::CONFLICT))
         }
     }

@@ -57,7 +57,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         Started::Runs(joined) => session::attend_to(&args.name, joined, false, session::Input::Ours).await,
         Started::Not(message, exit_code) => {
             let hints: &[&str] = match exit_code {
-                127 => &["install opencode in the guest, or take an image that has it"],
+                127 => &["install opencode in the guest, or use an image that contains it"],
                 _ => &[],
             };
             Err(Failure::new(message, hints).exiting(exit_code))

@@ -14,8 +14,8 @@ pub(super) async fn begin(client: &Client, vm: &Vm, cwd: &str, wishes: &Wishes) 
     let bootstrap = Bootstrap::of(vm, wishes);
     if !bootstrap.left_out.is_empty() {
         print::say!(
-            "note: VM {} reaches no network, so the tools that {} names are not installed: `--nat` lets it reach the Internet, \
-             `--no-bootstrap` does without them",
+            "note: VM {} has no network, so the tools that {} names are not installed: use `--nat` to allow access to the \
+             Internet, or `--no-bootstrap` to skip the tools",
             vm.name,
             bootstrap.left_out.join(", ")
         );
@@ -24,11 +24,11 @@ pub(super) async fn begin(client: &Client, vm: &Vm, cwd: &str, wishes: &Wishes) 
     match bootstrap.begin(client, vm, cwd).await {
         Begun::Nothing => false,
         Begun::Running => {
-            print::say!("the checkout is being prepared: `banger vm logs --bootstrap -f {vm}` shows how");
+            print::say!("preparing the checkout: follow it with `banger vm logs --bootstrap -f {vm}`");
             true
         }
         Begun::NotStarted(error) => {
-            print::say!("note: the checkout is not prepared: {error}");
+            print::say!("note: failed to prepare the checkout: {error}");
             false
         }
     }
@@ -56,14 +56,14 @@ async fn tell(client: &Client, vm: &str, session: &VmSession) {
     let log = format!("`banger vm logs --bootstrap {vm}`");
     match (session.state.is_live(), session.exit_code) {
         (false, Some(0)) => {}
-        (true, _) => print::say!("the checkout is still being prepared: {log} shows how far"),
+        (true, _) => print::say!("the checkout is still being prepared: see {log}"),
         (false, Some(code)) => {
-            print::say!("note: preparing the checkout failed with {code}: {log} shows why");
+            print::say!("note: preparing the checkout failed with exit code {code}: see {log}");
             // Here too: a VM that is removed in the end takes its log along.
             for line in Bootstrap::last_lines(client, vm).await {
                 print::say!("    | {line}");
             }
         }
-        (false, None) => print::say!("note: preparing the checkout was cut off: {log} shows where"),
+        (false, None) => print::say!("note: preparing the checkout was interrupted: see {log}"),
     }
 }

@@ -30,14 +30,14 @@ pub(crate) struct Args {
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let code = on_path("code").ok_or_else(|| {
         Failure::new(
-            "there is no `code` on PATH",
-            &["install VS Code, and in it `Shell Command: Install 'code' command in PATH`"],
+            "VS Code not found: there is no `code` on PATH",
+            &["install VS Code, and run its command `Shell Command: Install 'code' command in PATH`"],
         )
     })?;
     if !ssh_config::is_installed()? {
         return Err(Failure::new(
-            "ssh does not know VMs yet, and VS Code uses ssh",
-            &["let it: `banger ssh-config --install`"],
+            "ssh is not configured for VMs, and VS Code needs ssh",
+            &["configure ssh with `banger ssh-config --install`"],
         ));
     }
     let vm = connection::connect().await?.vm(&args.name).await?;
@@ -50,5 +50,5 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         .arg(format!("ssh-remote+{}{ZONE}", vm.name))
         .arg(path)
         .exec();
-    Err(Failure::during("run code", &failed))
+    Err(Failure::during("failed to run code", &failed))
 }

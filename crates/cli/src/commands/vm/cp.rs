@@ -70,7 +70,7 @@ enum Which {
 }
 
 pub(super) fn owner(text: &str) -> Result<(u32, u32), String> {
-    files::ids(text.as_bytes()).ok_or_else(|| "it is not UID:GID, two numbers".to_owned())
+    files::ids(text.as_bytes()).ok_or_else(|| "expected UID:GID, two numbers".to_owned())
 }
 
 /// All that is copied, on one side.
@@ -85,8 +85,8 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let destination = Place::parse(args.destination.clone());
     if matches!(destination, Place::Pipe) && print::stream::stdout().is_terminal() {
         return Err(Failure::new(
-            "write an archive to a terminal",
-            &["name a file: `> FILE`"],
+            "an archive cannot be written to a terminal",
+            &["redirect it to a file: `> FILE`"],
         ));
     }
     let meter = Meter::new(total(&sources), args.quiet);
@@ -117,8 +117,8 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
 
 fn neither() -> Failure {
     Failure::new(
-        "neither side is a VM's",
-        &["write a VM's path as its name, a colon and the path, such as web:/srv"],
+        "neither source nor destination is in a VM",
+        &["write a path in a VM as VM:PATH, such as web:/srv"],
     )
 }
 
@@ -141,8 +141,8 @@ fn sources(given: &[OsString]) -> Result<Sources, Failure> {
             }
             _ => {
                 return Err(Failure::new(
-                    "the sources are not all in one place",
-                    &["copy those of each VM by a command of their own"],
+                    "the sources are in different places",
+                    &["copy from one VM, or from this host, in each command"],
                 ));
             }
         }
@@ -188,7 +188,7 @@ async fn send(
 ) -> Result<FilesDone, Failure> {
     for path in &paths {
         let looked = std::fs::symlink_metadata(path);
-        looked.map_err(|error| Failure::during(format!("look at {}", path.display()), &error))?;
+        looked.map_err(|error| Failure::during(format!("failed to access {}", path.display()), &error))?;
     }
     let put = put(
         args,
@@ -267,7 +267,7 @@ fn destination(args: &Args, path: &Path, names: Vec<Vec<u8>>) -> Result<(Destina
     };
     // Whatever `--links` says: a link that was copied is no way for the next copy.
     let to = Destination::find(path, &names, LastLink::Refused, &mut unpacking);
-    let to = to.map_err(|error| Failure::during("copy files out of the VM", &error))?;
+    let to = to.map_err(|error| Failure::during("failed to copy files out of the VM", &error))?;
     // A guest writes what was asked for, and nothing beside it.
     unpacking.tops = names;
     Ok((to, unpacking))

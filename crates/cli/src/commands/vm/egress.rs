@@ -94,7 +94,7 @@ async fn follow(client: &Client, args: &Args) -> Result<i32, Failure> {
                 print::say!("note: {missed} lines are missing here")
             }
             EgressEvent::Gap(EgressGap { missed: None }) => {
-                print::say!("note: the root helper went; what there was until the next line is not told");
+                print::say!("note: the root helper stopped; lines may be missing here");
             }
         }
     }
@@ -109,13 +109,15 @@ async fn learned(client: &Client, args: &Args) -> Result<i32, Failure> {
         print::line(&command(&args.name, &learned));
     }
     if !learned.complete {
-        print::say!("note: it reached more than a VM may have rules for; these are the first");
+        print::say!(
+            "note: the VM reached more destinations than a VM can have rules for; these are the first"
+        );
     }
     if learned.rules.is_empty() {
         let name = &args.name;
         match learned.mode {
-            NetMode::Learn => print::say!("hint: VM `{name}` learns, and has reached nothing yet"),
-            _ => print::say!("hint: `banger vm set {name} --net learn --restart` lets it learn"),
+            NetMode::Learn => print::say!("hint: VM `{name}` is in mode learn and has reached nothing yet"),
+            _ => print::say!("hint: start learning with `banger vm set {name} --net learn --restart`"),
         }
     }
     Ok(exit::OK)
@@ -139,11 +141,9 @@ fn hint(name: &str, network: &VmNetwork, flows: &[VmFlow]) -> Option<String> {
     if flows.is_empty() {
         return Some(match network.mode {
             NetMode::Off => format!(
-                "VM `{name}` has no network; `banger vm set {name} --nat on --restart` lets it reach the Internet"
+                "VM `{name}` has no network; allow access to the Internet with `banger vm set {name} --nat on --restart`"
             ),
-            _ => format!(
-                "VM `{name}` has reached nothing since the daemon began, and nothing was refused to it"
-            ),
+            _ => format!("VM `{name}` has reached nothing since the daemon started, and nothing was refused"),
         });
     }
     let denied = flows
@@ -272,7 +272,7 @@ mod tests {
         insta::assert_snapshot!(hints.join("\n"), @r"
         `banger vm set web --allow '*.example.org' --allow 1.2.3.4 --allow '[2001:db8::1]:443'` allows example.com
         `banger vm set web --net allow --allow '*.example.org' --allow 1.2.3.4 --allow '[2001:db8::1]:443'` allows example.com
-        VM `web` has no network; `banger vm set web --nat on --restart` lets it reach the Internet
+        VM `web` has no network; allow access to the Internet with `banger vm set web --nat on --restart`
         ");
     }
 

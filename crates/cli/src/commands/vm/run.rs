@@ -93,7 +93,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
     }
     let workspace = plan.root.is_some().then_some(workspace);
     if workspace.is_none() {
-        print::say!("note: there is no git repository here, so this is a plain VM");
+        print::say!("note: not in a git repository, so the VM gets no checkout");
     }
     let mut request = args.shape.request();
     let configured = plan.root.as_deref().filter(|_| !args.no_repo_config);
@@ -135,7 +135,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         drop(held);
     } else if !args.detach {
         print::say!(
-            "VM {0} runs on: `banger vm shell {0}` enters it, `banger vm delete -f {0}` removes it",
+            "VM {0} keeps running: open a shell with `banger vm shell {0}`, remove it with `banger vm delete -f {0}`",
             vm.name
         );
     }
@@ -173,7 +173,7 @@ async fn furnish(client: &Client, vm: &Vm, secrets: Values, purpose: &Purpose) -
             // It has nothing that anybody could miss: not even the checkout is whole.
             if remove(vm.name.as_str()).await.is_err() {
                 failure.add_hint(&format!(
-                    "the VM stays: `banger vm delete -f {}` removes it",
+                    "the VM still exists: remove it with `banger vm delete -f {}`",
                     vm.name
                 ));
             }
@@ -189,15 +189,15 @@ async fn say_others(client: &Client, root: &Path) -> Result<(), Failure> {
     for vm in others.iter().take(MOST) {
         let (name, phase) = (&vm.name, vm.phase);
         let enter = match phase {
-            Phase::Running => format!("`banger vm shell {name}` enters it"),
-            _ => format!("`banger vm start {name} && banger vm shell {name}` enters it"),
+            Phase::Running => format!("open a shell with `banger vm shell {name}`"),
+            _ => format!("open a shell with `banger vm start {name} && banger vm shell {name}`"),
         };
         print::say!(
-            "note: VM {name} has this repository already and is {phase}: {enter}; this makes another VM"
+            "note: VM {name} already has this repository and is {phase}: {enter}; creating another VM"
         );
     }
     if others.len() > MOST {
-        print::say!("note: {} more VMs have it, too", others.len() - MOST);
+        print::say!("note: {} more VMs have this repository", others.len() - MOST);
     }
     Ok(())
 }
@@ -249,7 +249,7 @@ async fn use_vm(
     let cwd = workspace.map(|workspace| workspace.guest_path);
     if detach && command.is_empty() {
         print::line(name);
-        print::say!("enter it with `banger vm shell {name}`");
+        print::say!("open a shell with `banger vm shell {name}`");
         return Ok(exit::OK);
     }
     let exec = Exec {

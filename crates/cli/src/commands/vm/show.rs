@@ -50,7 +50,7 @@ fn show(vm: &Vm) {
         ("vcpus", vm.vcpus.to_string()),
         ("memory", vm.memory.to_string()),
         ("disk", format!("{} of {}", vm.disk_used, vm.disk_size)),
-        ("reaches", reaches(&vm.network)),
+        ("net", reaches(&vm.network)),
         ("network", network(&vm.network)),
         ("addresses", addresses(&vm.network)),
         ("env", pairs(&vm.env)),
@@ -100,7 +100,7 @@ fn forwards(vm: &Vm) -> String {
 fn identity(vm: &Vm) -> String {
     match (vm.anonymous, vm.host_files.is_empty()) {
         (true, true) => "none".to_owned(),
-        (true, false) => format!("none, but earlier {}", vm.host_files.join(", ")),
+        (true, false) => format!("none; earlier: {}", vm.host_files.join(", ")),
         (false, _) => vm.host_files.join(", "),
     }
 }
@@ -109,7 +109,7 @@ fn show_machine(machine: &Machine) {
     let of = |text: &Option<String>| text.clone().unwrap_or_default();
     print::facts(&[
         ("vmm", format!("{} ({})", machine.vmm, machine.acceleration)),
-        ("because", of(&machine.fallback)),
+        ("reason", of(&machine.fallback)),
         ("process", machine.pid.to_string()),
         ("started", machine.started.clone()),
         ("guest", of(&machine.os)),
@@ -119,7 +119,7 @@ fn show_machine(machine: &Machine) {
             format!("{} ({})", of(&machine.init), of(&machine.init_state)),
         ),
         ("confinement", confinement(machine)),
-        ("start took", stages(&machine.stages_micros)),
+        ("start times", stages(&machine.stages_micros)),
     ]);
 }
 
@@ -141,7 +141,7 @@ fn confinement(machine: &Machine) -> String {
         }
         parts.push(match process.namespaces.is_empty() {
             true => "the host's namespaces".to_owned(),
-            false => format!("namespaces of its own: {}", process.namespaces.join(" ")),
+            false => format!("own namespaces: {}", process.namespaces.join(" ")),
         });
         format!("{} ({})", process.program, parts.join(", "))
     };
@@ -171,7 +171,7 @@ fn reaches(network: &VmNetwork) -> String {
 /// Who made the network, and why; nothing of a VM that does not run.
 fn network(network: &VmNetwork) -> String {
     if let (Some(by), Some(why)) = (&network.by, &network.withdrawn) {
-        return format!("{by}; withdrawn, so it reaches nothing: {why}");
+        return format!("{by}; withdrawn, so nothing is reachable: {why}");
     }
     match (&network.by, &network.because) {
         (Some(by), Some(why)) => format!("{by} ({why})"),

@@ -48,10 +48,10 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let args = args.split();
     let ssh = on_path("ssh").ok_or_else(|| {
         let hint = format!(
-            "install one (Debian: openssh-client), or use `banger vm shell {}`, which needs none",
+            "install ssh (Debian: openssh-client), or use `banger vm shell {}`, which does not need it",
             args.name
         );
-        Failure::new("there is no ssh on PATH", &[&hint]).before_command()
+        Failure::new("ssh not found on PATH", &[&hint]).before_command()
     })?;
     let (access, cipher) = tokio::join!(look(&args.name), preferred_cipher(&ssh));
     let access = access.map_err(Failure::before_command)?;
@@ -66,7 +66,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     command.arg("--").arg(format!("{}{ZONE}", args.name));
     command.args(line(&args.command));
     let failed = command.exec();
-    Err(Failure::during("run ssh", &failed).before_command())
+    Err(Failure::during("failed to run ssh", &failed).before_command())
 }
 
 impl Args {

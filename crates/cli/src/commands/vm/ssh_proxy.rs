@@ -30,7 +30,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let carried = tokio::task::spawn_blocking(move || carry(stream, &sent)).await;
     carried
         .unwrap_or_else(|error| Err(io::Error::other(error)))
-        .map_err(|error| Failure::during("carry SSH", &error))?;
+        .map_err(|error| Failure::during("failed to forward SSH", &error))?;
     Ok(exit::OK)
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn keys(args: KeysArgs) -> Result<i32, Failure> {
         .sender
         .end_stdin()
         .await
-        .map_err(|error| Failure::during("read the keys", &error))?;
+        .map_err(|error| Failure::during("failed to read the SSH host keys", &error))?;
     let mut keys = Vec::new();
     let mut words = Vec::new();
     let status = loop {
@@ -116,7 +116,7 @@ pub(super) async fn keys(args: KeysArgs) -> Result<i32, Failure> {
         }
     };
     if status != Some(ExitStatus::Code(0)) {
-        let hint = "leave out `--sshd`: banger's own SSH server needs nothing in the image";
+        let hint = "omit `--sshd`: banger's own SSH server needs nothing in the image";
         let failure = Failure::new("the image has no SSH host keys", &[hint]);
         return Err(failure.with_log(String::from_utf8_lossy(&words).into_owned()));
     }

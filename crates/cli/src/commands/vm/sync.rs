@@ -101,8 +101,8 @@ fn directories(what: &OsStr) -> Option<(&OsStr, &[u8])> {
 /// The directory in the VM, unless it has no name: nobody means all of /root by that.
 fn named(what: &OsStr, there: &[u8]) -> Result<Vec<u8>, Failure> {
     if there.is_empty() {
-        let message = format!("`{}` names no directory in the VM", what.display());
-        return Err(Failure::new(message, &["all of /root is `.:/root`"]));
+        let message = format!("invalid argument \"{}\": no directory in the VM", what.display());
+        return Err(Failure::new(message, &["to use all of /root, write `.:/root`"]));
     }
     Ok(there.to_vec())
 }
@@ -112,11 +112,8 @@ fn repository(path: &Path) -> Result<PathBuf, Failure> {
     let path = real(path)?;
     let repository = path.ancestors().find(|dir| dir.join(".git").exists());
     let none = || {
-        let name = "name a directory here and one in the VM: `.:/srv/app`";
-        Failure::new(
-            format!("there is no git repository around {}", path.display()),
-            &[name],
-        )
+        let name = "name a local directory and a directory in the VM: `.:/srv/app`";
+        Failure::new(format!("not in a git repository: {}", path.display()), &[name])
     };
     Ok(repository.ok_or_else(none)?.to_owned())
 }
@@ -126,20 +123,20 @@ fn directory(here: &OsStr) -> Result<PathBuf, Failure> {
     if root.is_dir() {
         return Ok(root);
     }
-    let what = format!("{} is no directory", here.display());
-    Err(Failure::new(what, &["a file goes by `vm cp`"]))
+    let what = format!("not a directory: {}", here.display());
+    Err(Failure::new(what, &["copy a file with `vm cp`"]))
 }
 
 fn real(path: &Path) -> Result<PathBuf, Failure> {
     let real = path.canonicalize();
-    real.map_err(|error| Failure::during(format!("look at {}", path.display()), &error))
+    real.map_err(|error| Failure::during(format!("failed to access {}", path.display()), &error))
 }
 
 fn told(event: &Event<'_>, quiet: bool) {
     match event {
-        Event::Skipped(path, why) => print::say!("note: {} stays here: {why}", path.display()),
+        Event::Skipped(path, why) => print::say!("note: {} is not sent: {why}", path.display()),
         Event::Unasked(why) => print::say!(
-            "note: git was not asked what it tracks, so whatever .gitignore names stays here: {why}"
+            "note: failed to ask git for tracked files, so all files that .gitignore names are skipped: {why}"
         ),
         _ if quiet => {}
         Event::Pushed(path) => print::line(&format!("push    {}", path.display())),
@@ -151,8 +148,8 @@ fn told(event: &Event<'_>, quiet: bool) {
         } => {
             print::say!("sent {pushed} ({}), removed {removed}", bytes(*sent));
         }
-        Event::Watching => print::say!("watching for changes; Ctrl-C ends it"),
-        Event::Restarted => print::say!("note: bangerd was restarted; what differs is sent"),
+        Event::Watching => print::say!("watching for changes; stop with Ctrl-C"),
+        Event::Restarted => print::say!("note: bangerd was restarted; sending what differs"),
     }
 }
 

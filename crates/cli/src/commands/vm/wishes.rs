@@ -70,17 +70,18 @@ pub(super) async fn grant(
 fn decided(root: &Path) -> Result<bool, Failure> {
     if std::io::stdin().is_terminal() && print::stream::stderr().is_terminal() {
         let question = format!(
-            "Trust {} with that? Your files and logins go into the same VM.",
+            "Trust the configuration of {}? Your files and logins go into the same VM.",
             root.display()
         );
         if ask::sure(&question, "--trust")? {
             return Ok(true);
         }
-        print::say!("note: the VM is made without it; `--no-repo-config` does so without a question");
+        print::say!("note: the VM is created without it; use `--no-repo-config` to skip this question");
         return Ok(false);
     }
     print::say!(
-        "note: {} is not trusted, so the VM is made without it: `--trust` applies it, `banger trust show {}` shows it",
+        "note: {} is not trusted, so its configuration is ignored: apply it with `--trust`, show it \
+         with `banger trust show {}`",
         root.display(),
         shell_word(&root.to_string_lossy())
     );
@@ -93,7 +94,7 @@ pub(super) fn remind(wishes: &Wishes, given: &[String]) {
     let options: Vec<String> = wanted.map(|name| format!("--secret {name}")).collect();
     if let (Some(source), false) = (&wishes.source, options.is_empty()) {
         print::say!(
-            "note: {source} would like secrets of yours, which stay here unless you say {}",
+            "note: {source} asks for secrets: pass them with {}",
             options.join(" ")
         );
     }
@@ -179,13 +180,13 @@ async fn image(client: &Client, wished: &WishedImage) -> Result<ImageName, Failu
         Meant::Absent => pull(client, wished).await,
         Meant::Another { image, free } => Err(Failure::new(
             format!(
-                "the repository asks for {}, and image {image} here is another one",
+                "the repository asks for {}, but image {image} on this host is a different image",
                 wished.reference
             ),
             &[
-                &format!("`--image {image}` takes the one that is here"),
+                &format!("use the image on this host: `--image {image}`"),
                 &format!(
-                    "or get the other one under another name: `banger image pull {} --name {free}`",
+                    "or pull the other image under another name: `banger image pull {} --name {free}`",
                     shell_word(&wished.reference)
                 ),
             ],
@@ -194,7 +195,11 @@ async fn image(client: &Client, wished: &WishedImage) -> Result<ImageName, Failu
 }
 
 async fn pull(client: &Client, wished: &WishedImage) -> Result<ImageName, Failure> {
-    print::say!("{} is not here; pulling {}", wished.name, wished.reference);
+    print::say!(
+        "there is no image {} yet; pulling {}",
+        wished.name,
+        wished.reference
+    );
     let pull = ImagePull {
         reference: wished.text.clone(),
         name: Some(wished.name.clone()),

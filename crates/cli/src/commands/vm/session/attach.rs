@@ -122,7 +122,7 @@ pub(super) async fn attach(
         if tries >= TRIES || (stream.since.is_none() && !session.tty) {
             return Err(lost());
         }
-        attached.say("note: the connection was lost; attaching again");
+        attached.say("note: connection lost; attaching again");
         let again = tokio::time::timeout(PATIENCE, again(vm, &session.name, &stream));
         joined = match attached.unless_left(again).await {
             Some(again) => again.unwrap_or_else(|_| Err(lost()))?,
@@ -131,7 +131,7 @@ pub(super) async fn attach(
     }
     drop(attached);
     let name = &session.name;
-    print::say!("left; it runs on: `banger vm session attach {vm} {name}` comes back");
+    print::say!("detached; the session keeps running: reattach with `banger vm session attach {vm} {name}`");
     Ok(banger_command::exit::OK)
 }
 
@@ -157,6 +157,6 @@ async fn again(vm: &str, name: &str, stream: &SessionStream) -> Result<Session, 
 fn lost() -> Failure {
     Failure::new(
         "the connection to the session was lost",
-        &["the session runs on if its VM does: attach to it again"],
+        &["attach again: the session keeps running while its VM runs"],
     )
 }

@@ -131,7 +131,7 @@ pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
 fn lost() -> Failure {
     Failure::new(
         "the connection to the session's log was lost",
-        &["`banger vm list` tells whether the VM runs"],
+        &["check with `banger vm list` whether the VM is running"],
     )
 }
 
@@ -204,7 +204,7 @@ impl Reading {
                     }
                     Control::Exit { .. } => return Ok(Ended::All),
                     Control::Error { failure, .. } => {
-                        let message = format!("follow session `{}`", self.args.session);
+                        let message = format!("failed to follow session `{}`", self.args.session);
                         return Err(Broken::Refused(Failure::during(message, &failure)));
                     }
                     _ => Ok(()),
@@ -247,7 +247,7 @@ impl Reading {
                 gap: Some(bytes),
             });
         }
-        print::say!("note: {bytes} bytes of output from cursor {cursor} on are gone");
+        print::say!("note: {bytes} bytes of output from cursor {cursor} are missing");
         Ok(())
     }
 

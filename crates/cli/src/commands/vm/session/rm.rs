@@ -40,10 +40,12 @@ pub(super) async fn run(mut args: Args) -> Result<i32, Failure> {
         let is_live = client.session(vm, &name).await?.state.is_live();
         if is_live && !args.force {
             let stop = format!(
-                "stop it with `banger vm session stop {vm} {name}`, or kill and forget it with \
+                "stop it with `banger vm session stop {vm} {name}`, or kill and remove it with \
                  `banger vm session rm -f {vm} {name}`"
             );
-            return Err(Failure::new(format!("session `{name}` runs"), &[&stop]).exiting(exit::CONFLICT));
+            return Err(
+                Failure::new(format!("session `{name}` is running"), &[&stop]).exiting(exit::CONFLICT)
+            );
         }
         if is_live {
             client

@@ -68,11 +68,11 @@ pub(super) async fn run(mut args: Args) -> Result<i32, Failure> {
         match receiver.next().await? {
             Some(Received::Control(Control::Left { .. })) => break,
             Some(Received::Control(Control::Error { failure, .. })) => {
-                let message = format!("session `{}` does not take it", session.name);
+                let message = format!("session `{}` did not accept the input", session.name);
                 return Err(Failure::during(message, &failure));
             }
             Some(Received::Control(Control::Exit { .. })) | None => {
-                let message = format!("session `{}` ended before it had taken all", session.name);
+                let message = format!("session `{}` ended before it read all of the input", session.name);
                 return Err(Failure::new(message, &[]));
             }
             Some(_) => {}

@@ -63,7 +63,7 @@ fn facts(session: &VmSession) -> Vec<(&'static str, String)> {
 fn input(session: &VmSession) -> &'static str {
     match (session.tty, session.takes_input) {
         (true, _) => "a terminal",
-        (false, true) => "what clients send",
+        (false, true) => "a pipe from clients",
         (false, false) => "none",
     }
 }
@@ -78,7 +78,7 @@ fn restarts(session: &VmSession) -> String {
 
 fn used(usage: &VmSessionUsage) -> String {
     format!(
-        "{} of processor, {} in the kernel, {} at most in memory",
+        "{} CPU time ({} in the kernel), {} peak memory",
         print::micros(usage.user_us + usage.system_us),
         print::micros(usage.system_us),
         bytes(usage.max_resident_bytes)
@@ -88,7 +88,7 @@ fn used(usage: &VmSessionUsage) -> String {
 fn output(session: &VmSession) -> String {
     let log = &session.log;
     let mut text = format!(
-        "{} written, kept from {} to {}",
+        "{} written, stored from {} to {}",
         bytes(log.end),
         log.start,
         log.end

@@ -37,7 +37,7 @@ const NAMES: [&str; 31] = [
 ];
 
 fn number(text: &str) -> Result<i32, String> {
-    let refused = || format!("`{text}` is no signal: write a name such as INT, or a number from 1 to 31");
+    let refused = || "expected a name such as INT, or a number from 1 to 31".to_owned();
     if let Ok(number) = text.parse() {
         return if (1..=31).contains(&number) {
             Ok(number)

@@ -83,11 +83,8 @@ enum When {
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     if args.command.is_empty() && !args.tty {
-        let hint = "give it a terminal with `-t`, or a command after `--`";
-        return Err(Failure::new(
-            "a shell without a terminal would end at once",
-            &[hint],
-        ));
+        let hint = "allocate a terminal with `-t`, or give a command after `--`";
+        return Err(Failure::new("a login shell needs a terminal", &[hint]));
     }
     let secrets = args.secrets.read()?;
     let client = connection::connect().await?;

@@ -42,7 +42,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
             Ok(session) => session?,
             Err(_) => {
                 return Err(Failure::new(
-                    format!("session `{}` still runs", args.session),
+                    format!("session `{}` is still running", args.session),
                     &[],
                 ));
             }
@@ -55,8 +55,8 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     match (session.state, session.exit_code) {
         (VmSessionState::Exited, Some(code)) => Ok(code),
         _ => Err(Failure::new(
-            format!("session `{}` was lost: nobody saw its end", session.name),
-            &["the machine ended under it, or its keeper was killed"],
+            format!("session `{}` was lost: its exit code is unknown", session.name),
+            &["the VM stopped while the session was running, or the session's keeper was killed"],
         )
         .exiting(exit::NO_COMMAND)),
     }

@@ -45,7 +45,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         .await?;
         return Ok(exit::OK);
     };
-    let named = format!("write {}", output.display());
+    let named = format!("failed to write {}", output.display());
     if let Some(mut stream) = stream(&output).map_err(|error| Failure::during(&*named, &error))? {
         write(&client, vm, &query, |bytes| stream.write_all(bytes)).await?;
         return Ok(exit::OK);
@@ -58,7 +58,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     // What an earlier copy out of a guest may have made leads nowhere, and what the user made is not replaced unasked.
     if dir.kind(&name).map_err(failed)? == Some(Kind::Symlink) {
         let message = format!("{} is a symbolic link", output.display());
-        let hint = "name the file that it leads to, or remove the link";
+        let hint = "name the target of the link, or remove the link";
         return Err(Failure::new(message, &[hint]).exiting(exit::CONFLICT));
     }
     // It has its name when it is whole.
@@ -103,7 +103,7 @@ async fn write(
     let mut patch = client.workspace_patch(vm, query).await?;
     let mut written = 0;
     while let Some(bytes) = patch.next().await? {
-        to(&bytes).map_err(|error| Failure::during("write the patch", &error))?;
+        to(&bytes).map_err(|error| Failure::during("failed to write the patch", &error))?;
         written += bytes.len() as u64;
     }
     Ok(written)

@@ -109,7 +109,7 @@ pub(crate) async fn place(
     vm: &str,
     request: &WorkspaceRequest,
 ) -> Result<WorkspaceReport, Failure> {
-    shown("placing the repository", async |tell| {
+    shown("copying the repository", async |tell| {
         client.place_workspace(vm, request, tell).await
     })
     .await
@@ -126,7 +126,7 @@ pub(crate) fn tell_placed(vm: &str, report: &WorkspaceReport) {
         bytes(report.sent_bytes)
     );
     for path in &report.kept {
-        print::say!("note: {path} stays as the guest has it");
+        print::say!("note: {path} was changed in the guest and is kept");
     }
     for note in &report.notes {
         print::say!("note: {note}");
@@ -137,7 +137,7 @@ pub(crate) fn tell_placed(vm: &str, report: &WorkspaceReport) {
 /// Says what would be placed.
 pub(crate) fn tell_plan(plan: &WorkspacePlan) {
     let Some(root) = &plan.root else {
-        print::line("there is no git repository here: the VM would be a plain one");
+        print::line("not in a git repository: the VM would get no checkout");
         return;
     };
     let rows = plan
@@ -161,6 +161,6 @@ pub(crate) fn tell_plan(plan: &WorkspacePlan) {
 
 fn tell_omitted(omitted: &[WorkspaceOmission]) {
     for omission in omitted {
-        print::say!("note: {} stays here: it {}", omission.path, omission.why);
+        print::say!("note: {} is not copied: it {}", omission.path, omission.why);
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn tell(vm: &str, pulled: &WorkspacePulled) {
     if pulled.dirty {
         // `git merge` refuses a work tree with changes of its own.
         print::say!(
-            "{} has uncommitted changes: take the work with `banger vm workspace apply {vm}{}`",
+            "{} has uncommitted changes: apply the work with `banger vm workspace apply {vm}{}`",
             pulled.source.display(),
             match pulled.guest_path == GUEST_PATH {
                 true => String::new(),
@@ -70,6 +70,6 @@ pub(super) fn tell(vm: &str, pulled: &WorkspacePulled) {
             }
         );
     } else {
-        print::say!("take it with `git -C {repository} merge {tip}`");
+        print::say!("merge the work with `git -C {repository} merge {tip}`");
     }
 }

@@ -46,7 +46,7 @@ fn tell(vm: &str, status: &WorkspaceStatus) {
     );
     if status.unsaved {
         print::say!(
-            "bring it back with `banger vm workspace pull {vm} {}`",
+            "bring the work back with `banger vm workspace pull {vm} {}`",
             shell_word(&status.guest_path)
         );
     }

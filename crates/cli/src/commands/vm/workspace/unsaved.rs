@@ -32,7 +32,8 @@ pub(crate) fn report(vm: &str, work: &VmWork, ending: Ending) {
             Ending::Stopped => {
                 print::say!("note: {vm} has work at {path} that was not brought back: {what}");
                 print::say!(
-                    "note: it stays on the VM's disk; bring it back with `banger vm workspace pull {vm} {word}` when it runs"
+                    "note: the work is on the VM's disk; bring it back with \
+                     `banger vm workspace pull {vm} {word}` when the VM runs"
                 );
             }
             Ending::Deleted => {
