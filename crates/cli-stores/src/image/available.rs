@@ -22,7 +22,7 @@ pub(super) async fn list(client: &Client, json: bool) -> Result<i32, Failure> {
             "KERNEL",
             "ARCH",
             "SIZE",
-            "",
+            "STATUS",
             "DESCRIPTION",
         ];
         print::table(&header, rows);

@@ -26,7 +26,7 @@ pub(super) async fn run(client: &Client, name: &str, json: bool) -> Result<(), F
         return Ok(print::json(&steps)?);
     }
     if steps.is_empty() {
-        print::say!("image {name} has no history");
+        print::say!("image {name} has no build history");
         return Ok(());
     }
     let rows = steps.into_iter().rev().map(|step| {
@@ -34,10 +34,10 @@ pub(super) async fn run(client: &Client, name: &str, json: bool) -> Result<(), F
             step.created
                 .map(|created| print::age(&created))
                 .unwrap_or_default(),
-            if step.empty_layer { "-" } else { "layer" }.to_owned(),
+            if step.empty_layer { "-" } else { "yes" }.to_owned(),
             step.created_by.or(step.comment).unwrap_or_default(),
         ]
     });
-    print::table(&["AGE", "", "BY"], rows);
+    print::table(&["AGE", "LAYER", "CREATED BY"], rows);
     Ok(())
 }

@@ -359,7 +359,7 @@ pub fn tell(image: &Image, json: bool) -> Result<(), Failure> {
         return Ok(print::json(image)?);
     }
     let os = image.os.as_deref().unwrap_or("no os-release");
-    let init = image.init.as_deref().unwrap_or("no init: the agent is its init");
+    let init = image.init.as_deref().unwrap_or("no init (the agent is the init)");
     print::line(&format!("{}: {os}, {init}, {}", image.name, bytes(image.bytes)));
     if !image.default {
         print::notice(&format!(
@@ -441,11 +441,11 @@ fn show(image: &Image, json: bool) -> Result<(), Failure> {
                 .unwrap_or_default(),
         ),
         (
-            "owned",
+            "files",
             if image.managed {
-                "by banger"
+                "in banger's store"
             } else {
-                "where it was registered"
+                "at their registered path"
             }
             .to_owned(),
         ),

@@ -105,6 +105,6 @@ fn list(catalogs: &[Catalog], json: bool) -> Result<(), Failure> {
             if catalog.in_config { "config.toml" } else { "" }.to_owned(),
         ]
     });
-    print::table(&["NAME", "LOCATION", "KEY", ""], rows);
+    print::table(&["NAME", "LOCATION", "KEY", "SOURCE"], rows);
     Ok(())
 }

@@ -66,7 +66,7 @@ pub(super) async fn list(client: &Client, json: bool) -> Result<i32, Failure> {
             "DISTRO",
             "ARCH",
             "SIZE",
-            "",
+            "STATUS",
             "DESCRIPTION",
         ];
         print::table(&header, rows);
@@ -96,8 +96,8 @@ fn row(available: &AvailableKernel) -> Vec<String> {
 pub(crate) fn presence(presence: Presence) -> &'static str {
     match presence {
         Presence::Absent => "",
-        Presence::Here => "here",
-        Presence::Another => "another is here",
-        Presence::Foreign => "for other machines",
+        Presence::Here => "pulled",
+        Presence::Another => "name in use",
+        Presence::Foreign => "other platform",
     }
 }

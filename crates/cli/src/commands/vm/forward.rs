@@ -140,7 +140,7 @@ async fn list(client: &Client, args: List) -> Result<i32, Failure> {
     if args.json {
         print::json(&forwards)?;
     } else {
-        let header = ["VM", "FORWARD", "STATE", "OPEN", "TOTAL", "REFUSED", ""];
+        let header = ["VM", "FORWARD", "STATE", "OPEN", "TOTAL", "REFUSED", "REASON"];
         print::table(&header, forwards.iter().map(row));
     }
     Ok(exit::OK)
@@ -160,7 +160,7 @@ async fn remove(client: &Client, args: Remove) -> Result<i32, Failure> {
 
 /// The parser asks for one.
 fn neither() -> Failure {
-    Failure::new("no forward is named", &[])
+    Failure::new("no port forward given", &[])
 }
 
 fn row(forward: &VmForward) -> Vec<String> {

@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     if args.json {
         print::json(&ports)?;
     } else if !ports.is_empty() || code == banger_command::exit::OK {
-        let header = ["VM", "PROTO", "ADDRESS", "PORT", "PROCESS", "HTTP", "FROM HERE"];
+        let header = ["VM", "PROTO", "ADDRESS", "PORT", "PROCESS", "HTTP", "FROM HOST"];
         print::table(&header, ports.iter().map(row));
     }
     Ok(code)
