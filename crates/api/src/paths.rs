@@ -37,10 +37,10 @@ const LONGEST_RUNTIME: usize = 107 - "/m/0123456789abcdef/vsock.sock_1025".len()
 #[derive(Debug, thiserror::Error)]
 pub enum PathsError {
     /// There is no home directory to derive them from.
-    #[error("find the home directory: set HOME or BANGER_HOME")]
+    #[error("failed to find the home directory: set HOME or BANGER_HOME")]
     Home(#[source] etcetera::HomeDirError),
     /// A relative `BANGER_HOME` would mean another place for each working directory.
-    #[error("BANGER_HOME is `{0}`, which is not an absolute path")]
+    #[error("invalid BANGER_HOME `{0}`: expected an absolute path")]
     Relative(PathBuf),
 }
 

@@ -94,19 +94,21 @@ pub struct Reverse {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidForward {
     /// Not of the form for publishing.
-    #[error("`{0}` is not a forward: write [ADDR:]HOST:GUEST[/udp], such as 8080:80 or :80 for a free port")]
+    #[error(
+        "invalid port forward `{0}`: expected [ADDR:]HOST:GUEST[/udp], such as 8080:80, or :80 for a free port"
+    )]
     Publish(String),
     /// Not of the form for the other direction.
-    #[error("`{0}` is not a reverse forward: write GUEST:HOST, such as 5432:5432")]
+    #[error("invalid reverse forward `{0}`: expected GUEST:HOST, such as 5432:5432")]
     Reverse(String),
     /// Port 0 of what has to be a port.
-    #[error("`{0}` names port 0, which is none")]
+    #[error("invalid port forward `{0}`: port 0 is not valid")]
     Zero(String),
     /// Both would have the same port.
-    #[error("forwards `{0}` and `{1}` would have the same port")]
+    #[error("port forwards `{0}` and `{1}` use the same port")]
     Twice(String, String),
     /// Too many.
-    #[error("a VM has at most {MAX_FORWARDS} forwards")]
+    #[error("too many port forwards: a VM can have at most {MAX_FORWARDS}")]
     TooMany,
 }
 
@@ -330,7 +332,7 @@ mod tests {
         let none = "80".parse::<Publish>().unwrap_err().to_string();
         assert_eq!(
             none,
-            "`80` is not a forward: write [ADDR:]HOST:GUEST[/udp], such as 8080:80 or :80 for a free port"
+            "invalid port forward `80`: expected [ADDR:]HOST:GUEST[/udp], such as 8080:80, or :80 for a free port"
         );
         assert!("5432".parse::<Reverse>().is_err() && "0:1".parse::<Reverse>().is_err());
     }

@@ -38,7 +38,7 @@ impl fmt::Debug for VmId {
 
 /// A text that is not the sixteen hexadecimal digits of a VM id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a VM id: sixteen hexadecimal digits")]
+#[error("invalid VM ID `{0}`: expected sixteen hexadecimal digits")]
 pub struct ParseVmIdError(String);
 
 impl FromStr for VmId {

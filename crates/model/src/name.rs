@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A name that breaks the rule of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is not a name for {kind}: use {rule}")]
+#[error("invalid name `{name}` for {kind}: use {rule}")]
 pub struct InvalidName {
     name: String,
     kind: &'static str,
@@ -188,7 +188,7 @@ mod tests {
         let refusal = "My VM".parse::<VmName>().unwrap_err().to_string();
         assert_eq!(
             refusal,
-            "`My VM` is not a name for a VM: use up to 63 lower-case letters, digits and inner hyphens"
+            "invalid name `My VM` for a VM: use up to 63 lower-case letters, digits and inner hyphens"
         );
     }
 }

@@ -59,7 +59,7 @@ impl fmt::Display for ByteSize {
 
 /// A text that is not a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a size: write a number and a unit, such as 512M, 4G or 4GiB")]
+#[error("invalid size `{0}`: expected a number and a unit, such as 512M, 4G or 4GiB")]
 pub struct ParseSizeError(String);
 
 impl FromStr for ByteSize {

@@ -138,25 +138,25 @@ pub struct ShapedBy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSpec {
     /// No such VMM.
-    #[error("`{0}` is not a VMM: use auto, firecracker or qemu")]
+    #[error("unknown VMM `{0}`: expected auto, firecracker or qemu")]
     Vmm(String),
     /// No such readiness.
-    #[error("`{0}` is nothing to wait for: use agent, init or ssh")]
+    #[error("invalid wait condition `{0}`: expected agent, init or ssh")]
     Wait(String),
     /// A number of vCPUs outside what the VMMs take.
-    #[error("{0} vCPUs are not possible: use 1 to 32")]
+    #[error("invalid number of vCPUs {0}: expected 1 to 32")]
     Vcpus(u32),
     /// Memory below what a guest boots with, or beyond what is sane.
-    #[error("{0} of memory is not possible: use 128M to 1T")]
+    #[error("invalid memory size {0}: expected 128M to 1T")]
     Memory(ByteSize),
     /// A disk too small for a file system, or beyond the format.
-    #[error("a disk of {0} is not possible: use 64M to 16T")]
+    #[error("invalid disk size {0}: expected 64M to 16T")]
     Disk(ByteSize),
     /// A variable whose name no shell could hold.
-    #[error("`{0}` is not the name of an environment variable")]
+    #[error("invalid environment variable name `{0}`")]
     Env(String),
     /// More rules than the packet filter takes for one VM.
-    #[error("the network rules are not possible")]
+    #[error("invalid network rules")]
     Rules(#[source] InvalidRules),
 }
 

@@ -7,7 +7,7 @@ use crate::RequestId;
 
 /// The work panicked.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} panicked (a defect of banger: see the daemon's log)")]
+#[error("{0} panicked (a bug in banger: see the daemon's log)")]
 pub struct Panicked(pub &'static str);
 
 impl Describe for Panicked {

@@ -11,7 +11,7 @@ use banger_model::{Describe, ErrorCode, sources};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A user was named that there is not.
-    #[error("there is no user {0}")]
+    #[error("there is no user `{0}`")]
     NoUser(String),
     /// The helper's program is not beside this one.
     #[error("there is no {}", .0.display())]
@@ -20,7 +20,7 @@ pub enum Error {
     #[error(transparent)]
     Daemon(#[from] DaemonError),
     /// This program does not know where it is.
-    #[error("find this program")]
+    #[error("failed to find the path of this program")]
     Ourselves(#[source] io::Error),
     /// This process is not root's.
     #[error("only root can {what}")]
@@ -31,7 +31,7 @@ pub enum Error {
         instead: String,
     },
     /// A program cannot be run.
-    #[error("run {program}")]
+    #[error("failed to run {program}")]
     Run {
         /// Which.
         program: String,
@@ -40,7 +40,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A program's answer is none.
-    #[error("understand {program}")]
+    #[error("failed to parse the output of {program}")]
     Answer {
         /// Which.
         program: String,
@@ -62,7 +62,7 @@ impl Describe for Error {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoUser(_) => vec!["name one: --owner USER".to_owned()],
+            Self::NoUser(_) => vec!["specify a user: --owner USER".to_owned()],
             Self::NoProgram(_) => vec!["install both: `make install`".to_owned()],
             Self::Daemon(error) => error.hints(),
             Self::NotRoot { instead, .. } => vec![instead.clone()],

@@ -12,7 +12,7 @@ const OTHERS: u32 = 0o022;
 #[derive(Debug, thiserror::Error)]
 pub enum Distrust {
     /// It cannot be looked at.
-    #[error("cannot look at {}", .path.display())]
+    #[error("cannot inspect {}", .path.display())]
     Look {
         /// Which.
         path: PathBuf,
@@ -20,7 +20,7 @@ pub enum Distrust {
         source: io::Error,
     },
     /// Another user's.
-    #[error("{} belongs to user {owner}, who could replace what root runs", .path.display())]
+    #[error("{} belongs to user {owner}, who could replace a file that root runs", .path.display())]
     Owner {
         /// Which.
         path: PathBuf,
@@ -28,7 +28,7 @@ pub enum Distrust {
         owner: u32,
     },
     /// Open to others.
-    #[error("{} can be written to by others than root, who could replace what root runs", .path.display())]
+    #[error("{} is writable by users other than root, who could replace a file that root runs", .path.display())]
     Open {
         /// Which.
         path: PathBuf,

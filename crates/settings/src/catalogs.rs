@@ -37,7 +37,7 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] config::Error),
     /// A file.
-    #[error("{what} {}", .path.display())]
+    #[error("failed to {what} {}", .path.display())]
     File {
         /// What was done.
         what: &'static str,
@@ -48,7 +48,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// `catalogs.toml` is not as it was written.
-    #[error("understand the catalogs {}", .path.display())]
+    #[error("failed to parse the list of catalogs {}", .path.display())]
     Parse {
         /// Which.
         path: PathBuf,
@@ -57,7 +57,7 @@ pub enum Error {
         source: Box<toml::de::Error>,
     },
     /// The name is taken.
-    #[error("catalog `{0}` exists already")]
+    #[error("catalog `{0}` already exists")]
     Exists(CatalogName),
     /// Nothing has this name.
     #[error("there is no catalog `{name}`")]
@@ -68,7 +68,7 @@ pub enum Error {
         present: Vec<String>,
     },
     /// Its user's file names it.
-    #[error("catalog `{name}` stands in {}, which only you change", .path.display())]
+    #[error("catalog `{name}` is configured in {}, which banger does not edit", .path.display())]
     InConfig {
         /// Its name.
         name: CatalogName,
@@ -79,7 +79,7 @@ pub enum Error {
     #[error(transparent)]
     Forget(#[from] banger_catalog::Error),
     /// Two with one name.
-    #[error("catalog `{name}` is configured twice, with {} as the last place", .path.display())]
+    #[error("catalog `{name}` is configured twice, the second time in {}", .path.display())]
     Twice {
         /// Its name.
         name: CatalogName,
@@ -208,13 +208,13 @@ fn write(path: &Path, added: &Added) -> Result<(), Error> {
     const HEAD: &str = "# Written by `banger kernel catalog`; your own go into config.toml.\n\n";
     let text = toml::to_string(added).expect("names, locations and keys are texts");
     let dir = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(dir).map_err(failed("make the directory", dir))?;
-    let mut file = NamedTempFile::new_in(dir).map_err(failed("make a file in", dir))?;
+    std::fs::create_dir_all(dir).map_err(failed("create the directory", dir))?;
+    let mut file = NamedTempFile::new_in(dir).map_err(failed("create a file in", dir))?;
     file.write_all((HEAD.to_owned() + &text).as_bytes())
         .and_then(|()| file.as_file().sync_all())
         .map_err(failed("write", path))?;
     file.persist(path)
-        .map_err(|error| failed("put in place", path)(error.error))?;
+        .map_err(|error| failed("rename a file to", path)(error.error))?;
     std::fs::File::open(dir)
         .and_then(|dir| dir.sync_all())
         .map_err(failed("sync", dir))
@@ -237,15 +237,17 @@ impl Describe for Error {
             Self::Config(source) => return source.hints(),
             Self::Forget(source) => return Describe::hints(source),
             Self::Exists(name) => {
-                format!("choose another name, or remove it first: `banger kernel catalog rm {name}`")
+                format!("choose another name, or remove the catalog first: `banger kernel catalog rm {name}`")
             }
             Self::NotFound { present, .. } if !present.is_empty() => {
-                format!("there are: {}", present.join(", "))
+                format!("available: {}", present.join(", "))
             }
-            Self::NotFound { .. } => "`banger kernel catalog add --help` shows how to add one".to_owned(),
-            Self::InConfig { .. } => "remove its [[catalog]] there".to_owned(),
+            Self::NotFound { .. } => "see `banger kernel catalog add --help`".to_owned(),
+            Self::InConfig { .. } => "remove the catalog's [[catalog]] table from that file".to_owned(),
             Self::Twice { name, .. } => {
-                format!("remove it there, or the added one with `banger kernel catalog rm {name}`")
+                format!(
+                    "remove the catalog from that file, or remove the added one with `banger kernel catalog rm {name}`"
+                )
             }
             Self::File { .. } | Self::Parse { .. } => return Vec::new(),
         };

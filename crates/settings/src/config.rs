@@ -179,7 +179,7 @@ pub struct Sizes {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file exists but cannot be read.
-    #[error("read the configuration {}", .path.display())]
+    #[error("failed to read the configuration {}", .path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -188,7 +188,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The file is no TOML, or a value or key is wrong.
-    #[error("understand the configuration {}", .path.display())]
+    #[error("failed to parse the configuration {}", .path.display())]
     Parse {
         /// Which.
         path: PathBuf,
@@ -268,7 +268,7 @@ fn upstreams<'de, D: Deserializer<'de>>(texts: D) -> Result<Vec<SocketAddr>, D::
 fn public_keys<'de, D: Deserializer<'de>>(lines: D) -> Result<Vec<[u8; 32]>, D::Error> {
     let wrong = |line: &String| {
         D::Error::custom(format!(
-            "`{line}` is no public key of the kind ed25519, such as `ssh-ed25519 AAAA… me@laptop`"
+            "invalid public key `{line}`: expected an ed25519 key, such as `ssh-ed25519 AAAA… me@laptop`"
         ))
     };
     let lines = Vec::<String>::deserialize(lines)?;
@@ -293,7 +293,7 @@ fn loopback<'de, D: Deserializer<'de>>(text: D) -> Result<Option<SocketAddr>, D:
     let inside = address.filter(|address| address.ip().is_loopback() && address.port() != 0);
     let wrong = || {
         D::Error::custom(format!(
-            "`{text}` is no loopback address with a port, such as 127.0.0.1:5354, nor `off`"
+            "invalid address `{text}`: expected a loopback address with a port, such as 127.0.0.1:5354, or `off`"
         ))
     };
     inside.map(Some).ok_or_else(wrong)
@@ -355,7 +355,7 @@ mod tests {
             panic!("a name is taken as a resolver");
         };
         assert!(
-            source.message().contains("`dns.example` is no resolver"),
+            source.message().contains("invalid resolver `dns.example`"),
             "{source}"
         );
     }
@@ -374,7 +374,7 @@ mod tests {
             let Err(Error::Parse { source, .. }) = parse(&format!("ssh_keys = [\"{wrong}\"]")) else {
                 panic!("{wrong} is taken");
             };
-            assert!(source.message().contains("is no public key"), "{source}");
+            assert!(source.message().contains("invalid public key"), "{source}");
         }
     }
 
@@ -388,7 +388,10 @@ mod tests {
             let Err(Error::Parse { source, .. }) = listen(wrong) else {
                 panic!("{wrong} is taken");
             };
-            assert!(source.message().contains("is no loopback address"), "{source}");
+            assert!(
+                source.message().contains("expected a loopback address"),
+                "{source}"
+            );
         }
     }
 

@@ -8,7 +8,7 @@ use banger_model::{Describe, ErrorCode};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file could not be opened or prepared.
-    #[error("open the database {}", .path.display())]
+    #[error("failed to open the database {}", .path.display())]
     Open {
         /// Which.
         path: PathBuf,
@@ -17,7 +17,7 @@ pub enum Error {
         source: rusqlite::Error,
     },
     /// A newer banger wrote it.
-    #[error("the database {} is of a newer banger (schema {found}, this one knows {known})", .path.display())]
+    #[error("the database {} was written by a newer banger (schema {found}, this version supports {known})", .path.display())]
     Newer {
         /// Which.
         path: PathBuf,
@@ -27,7 +27,7 @@ pub enum Error {
         known: usize,
     },
     /// A statement failed.
-    #[error("{what} in the database")]
+    #[error("failed to {what} in the database")]
     Statement {
         /// What was done.
         what: &'static str,
@@ -49,10 +49,10 @@ impl Describe for Error {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Open { .. } => {
-                vec!["see whether the disk is full or read-only: `banger doctor`".to_owned()]
+                vec!["run `banger doctor` to check whether the disk is full or read-only".to_owned()]
             }
             Self::Newer { .. } => {
-                vec!["install that banger again, or set BANGER_HOME to another directory".to_owned()]
+                vec!["install the newer version again, or set BANGER_HOME to another directory".to_owned()]
             }
             Self::Statement { .. } => Vec::new(),
         }

@@ -14,7 +14,7 @@ impl Database {
     /// Stores what is to become of a VM, or that nothing is.
     pub fn intend(&self, vm: VmId, intent: Option<Intent>) -> Result<(), Error> {
         self.execute(
-            "store what becomes of a VM",
+            "store the intent for a VM",
             "UPDATE vm SET intent = ?2 WHERE id = ?1",
             params![vm.to_string(), intent.as_ref().map(to_json)],
         )
@@ -31,7 +31,7 @@ impl Database {
                 .collect()
         };
         read().map_err(|source| Error::Statement {
-            what: "read what becomes of VMs",
+            what: "read the intents for VMs",
             source,
         })
     }
@@ -50,11 +50,11 @@ impl Database {
             })
             .optional()
             .map_err(|source| Error::Statement {
-                what: "read where it was",
+                what: "read the earlier location of the state",
                 source,
             })?;
         self.execute(
-            "store where it is",
+            "store the location of the state",
             "INSERT INTO home (one, device, inode) VALUES (1, ?1, ?2)
              ON CONFLICT (one) DO UPDATE SET device = excluded.device, inode = excluded.inode",
             params![now.0, now.1],

@@ -14,7 +14,7 @@ impl Database {
     pub fn learn(&self, vm: VmId, rules: &[Allow]) -> Result<(), Error> {
         for rule in rules {
             self.execute(
-                "keep what a VM needs",
+                "store the learned destinations of a VM",
                 "INSERT INTO learned (vm, rule)
                  SELECT ?1, ?2 WHERE (SELECT count(*) FROM learned WHERE vm = ?1) <= ?3
                  ON CONFLICT DO NOTHING",
@@ -27,7 +27,7 @@ impl Database {
     /// The rules that a VM was found to need, and whether these are all.
     pub fn learned(&self, vm: VmId) -> Result<(Vec<Allow>, bool), Error> {
         let failed = |source| Error::Statement {
-            what: "read what a VM needs",
+            what: "read the learned destinations of a VM",
             source,
         };
         let connection = self.connection();
@@ -46,7 +46,7 @@ impl Database {
     /// Forgets what a VM was found to need: it learns anew.
     pub fn unlearn(&self, vm: VmId) -> Result<(), Error> {
         self.execute(
-            "forget what a VM needed",
+            "delete the learned destinations of a VM",
             "DELETE FROM learned WHERE vm = ?1",
             params![vm.to_string()],
         )

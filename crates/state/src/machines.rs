@@ -60,7 +60,7 @@ impl Database {
     /// Forgets a machine, of which nothing is left.
     pub fn forget_machine(&self, vm: VmId) -> Result<(), Error> {
         self.execute(
-            "forget a machine",
+            "delete a machine",
             "DELETE FROM machine WHERE vm = ?1",
             params![vm.to_string()],
         )

@@ -16,7 +16,7 @@ impl Database {
         if let Some(slot) = self.slot_of(vm)? {
             return Ok(Some(slot));
         }
-        let what = "choose a slot";
+        let what = "allocate a slot";
         let failed = |source| Error::Statement { what, source };
         let connection = self.connection();
         let (mut taken, mut last) = (BTreeSet::new(), BTreeMap::new());

@@ -25,12 +25,12 @@ impl Database {
     /// Trusts a configuration.
     pub fn trust(&self, path: &str, digest: &str, source: &str) -> Result<(), Error> {
         self.execute(
-            "store what is trusted",
+            "store a trusted repository",
             "INSERT INTO trust (path, digest, source, since) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
             params![path, digest, source, jiff::Timestamp::now().to_string()],
         )?;
         self.execute(
-            "forget what was trusted first",
+            "remove the oldest trusted repository",
             "DELETE FROM trust WHERE path = ?1 AND rowid NOT IN
              (SELECT rowid FROM trust WHERE path = ?1 ORDER BY rowid DESC LIMIT ?2)",
             params![path, MOST],
@@ -47,7 +47,7 @@ impl Database {
         found
             .map(|found| found.is_some())
             .map_err(|source| Error::Statement {
-                what: "read what is trusted",
+                what: "read the trusted repositories",
                 source,
             })
     }
@@ -55,7 +55,7 @@ impl Database {
     /// Trusts no configuration of a repository any more.
     pub fn distrust(&self, path: &str) -> Result<(), Error> {
         self.execute(
-            "forget what was trusted",
+            "remove a trusted repository",
             "DELETE FROM trust WHERE path = ?1",
             params![path],
         )
@@ -79,7 +79,7 @@ impl Database {
                 rows.collect()
             });
         rows.map_err(|source| Error::Statement {
-            what: "read what is trusted",
+            what: "read the trusted repositories",
             source,
         })
     }

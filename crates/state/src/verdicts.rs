@@ -27,7 +27,7 @@ impl Database {
                     .optional()
             })
             .map_err(|source| Error::Statement {
-                what: "read what a boot has shown",
+                what: "read the result of an earlier boot",
                 source,
             })?;
         Ok(reason.map(|reason| reason.map_or(Verdict::Boots, Verdict::Fails)))
@@ -40,7 +40,7 @@ impl Database {
             Verdict::Fails(reason) => Some(reason),
         };
         self.execute(
-            "store what a boot has shown",
+            "store the result of a boot",
             "INSERT INTO boot_verdict (vmm, kernel, reason) VALUES (?1, ?2, ?3)
              ON CONFLICT (vmm, kernel) DO UPDATE SET reason = excluded.reason",
             params![vmm.as_str(), kernel, reason],

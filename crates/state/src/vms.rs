@@ -59,7 +59,7 @@ impl Database {
     /// Replaces what a VM is made of.
     pub fn update_spec(&self, spec: &VmSpec) -> Result<(), Error> {
         self.execute(
-            "change a VM",
+            "update a VM",
             "UPDATE vm SET spec = ?2 WHERE id = ?1",
             params![spec.id.to_string(), to_json(spec)],
         )
@@ -90,7 +90,7 @@ impl Database {
     /// others.
     pub fn delete_vm(&self, id: VmId) -> Result<(), Error> {
         let id = id.to_string();
-        self.changing("forget a VM", |connection| {
+        self.changing("delete a VM", |connection| {
             let transaction = connection.unchecked_transaction()?;
             transaction.execute(
                 "UPDATE slot SET vm = NULL, since = (SELECT max(since) + 1 FROM slot) WHERE vm = ?1",

@@ -14,7 +14,7 @@ pub struct Digest([u8; 32]);
 
 /// A text is no digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a SHA-256 digest of 64 lower-case hexadecimal digits")]
+#[error("invalid SHA-256 digest `{0}`: expected 64 lower-case hexadecimal digits")]
 pub struct InvalidDigest(String);
 
 impl Digest {

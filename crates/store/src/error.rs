@@ -9,7 +9,7 @@ use banger_model::{Describe, ErrorCode};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or directory.
-    #[error("{what} {}", .path.display())]
+    #[error("failed to {what} {}", .path.display())]
     File {
         /// What was done.
         what: &'static str,
@@ -20,7 +20,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A record of the store is not readable.
-    #[error("understand the record {}", .path.display())]
+    #[error("failed to parse the record {}", .path.display())]
     Record {
         /// Its file.
         path: PathBuf,
@@ -39,7 +39,7 @@ pub enum Error {
         present: Vec<String>,
     },
     /// The name is taken.
-    #[error("{kind} `{name}` exists already")]
+    #[error("{kind} `{name}` already exists")]
     Exists {
         /// `image` or `kernel`.
         kind: &'static str,
@@ -65,11 +65,12 @@ impl Error {
         match self {
             Self::File { .. } | Self::Record { .. } => (ErrorCode::Host, None),
             Self::NotFound { kind, present, .. } if present.is_empty() => {
-                let hint = format!("there is none yet: `banger {kind} import --help` tells how to get one");
+                let hint =
+                    format!("there is no {kind} yet: `banger {kind} import --help` shows how to get one");
                 (ErrorCode::NotFound, Some(hint))
             }
             Self::NotFound { present, .. } => {
-                let hint = format!("there are: {}", present.join(", "));
+                let hint = format!("available: {}", present.join(", "));
                 (ErrorCode::NotFound, Some(hint))
             }
             Self::Exists { .. } => {
@@ -77,7 +78,8 @@ impl Error {
                 (ErrorCode::AlreadyExists, Some(hint.to_owned()))
             }
             Self::Relative(_) => {
-                let hint = "give the whole path, or with a pull the `directory` that it begins at";
+                let hint =
+                    "specify an absolute path, or with a pull the `directory` that the path is relative to";
                 (ErrorCode::InvalidRequest, Some(hint.to_owned()))
             }
         }

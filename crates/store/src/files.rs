@@ -36,7 +36,7 @@ pub fn make_dir(path: &Path) -> Result<(), Error> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .of("make the directory", path)
+        .of("create the directory", path)
 }
 
 /// Makes a new file, for its owner alone.
@@ -58,7 +58,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     file.write_all(bytes)
         .and_then(|()| file.sync_all())
         .of("write", &beside)?;
-    std::fs::rename(&beside, path).of("put in place", path)?;
+    std::fs::rename(&beside, path).of("rename a file to", path)?;
     sync_parent(path)
 }
 

@@ -66,7 +66,7 @@ impl Making {
     /// Puts the directory in place, where nothing is, with all that is in it on stable storage.
     pub fn place(mut self, at: &Path) -> Result<(), Error> {
         let _apart = self.complete()?;
-        std::fs::rename(&self.path, at).of("put in place", at)?;
+        std::fs::rename(&self.path, at).of("rename a directory to", at)?;
         self.placed = true;
         sync_parent(at)
     }
@@ -75,7 +75,7 @@ impl Making {
     /// this was made then, and goes as something unfinished does.
     pub fn replace(self, at: &Path) -> Result<(), Error> {
         let _apart = self.complete()?;
-        renameat_with(CWD, &self.path, CWD, at, RenameFlags::EXCHANGE).of("put in place", at)?;
+        renameat_with(CWD, &self.path, CWD, at, RenameFlags::EXCHANGE).of("rename a directory to", at)?;
         sync_parent(at)
     }
 

@@ -62,7 +62,7 @@ impl Nameless {
 
     /// Gives it its name. With `replace`, what has it before goes in that instant.
     pub fn place(mut self, at: &Path, replace: bool) -> Result<(), Error> {
-        let what = "put in place";
+        let what = "link a file to";
         if self.hidden.is_none() {
             match link(&self.file, at) {
                 // Only renaming replaces.

@@ -57,9 +57,9 @@ impl Describe for Error {
 /// A catalog that cannot be.
 #[derive(Debug, thiserror::Error)]
 enum BadCatalog {
-    #[error("take the location")]
+    #[error("invalid catalog location")]
     Location(#[source] catalog::LocationFault),
-    #[error("take the key")]
+    #[error("invalid catalog key")]
     Key(#[source] catalog::InvalidKey),
 }
 
@@ -259,7 +259,7 @@ impl Describe for BadCatalog {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Location(_) => Vec::new(),
-            Self::Key(_) => vec!["whoever publishes the catalog tells its public key".to_owned()],
+            Self::Key(_) => vec!["ask the publisher of the catalog for its public key".to_owned()],
         }
     }
 }

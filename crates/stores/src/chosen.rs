@@ -49,7 +49,7 @@ pub(super) enum CannotChoose {
     #[error(transparent)]
     Kernels(#[from] banger_kernel::Error),
     /// The user's configuration goes first.
-    #[error("{key} in config.toml is {configured}, which goes before what is set by a command")]
+    #[error("{key} is set to {configured} in config.toml, which takes precedence over this command")]
     Configured {
         /// `default_image` or `default_kernel`.
         key: &'static str,
@@ -71,7 +71,7 @@ impl Describe for CannotChoose {
         match self {
             Self::Images(source) => source.hints(),
             Self::Kernels(source) => source.hints(),
-            Self::Configured { key, .. } => vec![format!("change {key} in config.toml, or remove it")],
+            Self::Configured { key, .. } => vec![format!("change or remove {key} in config.toml")],
         }
     }
 }

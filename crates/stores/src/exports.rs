@@ -20,7 +20,7 @@ enum Error {
     #[error(transparent)]
     Store(#[from] image::Error),
     /// There is nothing to compare with.
-    #[error("image `{0}` was not made on top of another one")]
+    #[error("image `{0}` has no base image")]
     NoBase(ImageName),
 }
 
@@ -36,7 +36,7 @@ impl Describe for Error {
         match self {
             Self::Store(source) => Describe::hints(source),
             Self::NoBase(name) => vec![format!(
-                "name a second image after `{name}`; `banger image list` shows them"
+                "specify a second image after `{name}`; `banger image list` lists the images"
             )],
         }
     }

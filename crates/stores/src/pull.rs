@@ -28,7 +28,7 @@ pub async fn pull(vms: &Arc<Vms>, request: ImagePull, say: &Reporter) -> Result<
         Ok(turn) => turn,
         Err(_) => {
             say.note(format!(
-                "image {} is being pulled already; this waits for it",
+                "image {} is already being pulled; waiting for that pull",
                 wanted.name()
             ));
             turn.lock().await
@@ -70,7 +70,7 @@ pub(super) fn pull_now(
 
 /// A name that breaks the rule of its kind.
 #[derive(Debug, thiserror::Error)]
-#[error("name the object")]
+#[error("invalid name in the request")]
 struct BadName(#[source] banger_model::InvalidName);
 
 impl Describe for BadName {
@@ -159,7 +159,11 @@ impl Wanted {
                 let catalogs = catalogs::chosen(&here.paths, None)?;
                 match catalog::find_image(&catalogs, &options.name, &fetcher(&here.paths)?, &mut note) {
                     Ok(found) => {
-                        note(&format!("{} is of catalog {}", options.name, found.catalog()));
+                        note(&format!(
+                            "{} comes from catalog {}",
+                            options.name,
+                            found.catalog()
+                        ));
                         return pull_offered(&found, &options, here, say, progress, left);
                     }
                     Err(catalog::Error::NoCatalogs | catalog::Error::NotOffered { .. }) => {}

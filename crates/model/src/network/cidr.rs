@@ -16,13 +16,13 @@ pub struct Cidr(pub(super) IpNet);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCidr {
     /// Not an address, or no number behind the slash.
-    #[error("`{0}` is not a block of addresses: use such as 10.0.0.0/8 or fd00::/8")]
+    #[error("invalid address block `{0}`: expected CIDR notation, such as 10.0.0.0/8 or fd00::/8")]
     Text(String),
     /// A prefix longer than the address.
-    #[error("a prefix of /{1} is too long for {0}")]
+    #[error("invalid prefix length /{1} for {0}")]
     Length(IpAddr, u8),
     /// Bits beyond the prefix are set, so the writer may have meant another block: the one that holds the address.
-    #[error("{0}/{1} has bits beyond its prefix: {2} is the block that holds it")]
+    #[error("invalid address block {0}/{1}: host bits are set (the enclosing block is {2})")]
     HostBits(IpAddr, u8, Cidr),
 }
 
@@ -135,7 +135,7 @@ mod tests {
         let error = "10.1.2.3/8".parse::<Cidr>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "10.1.2.3/8 has bits beyond its prefix: 10.0.0.0/8 is the block that holds it"
+            "invalid address block 10.1.2.3/8: host bits are set (the enclosing block is 10.0.0.0/8)"
         );
         for bad in [
             "",

@@ -13,7 +13,7 @@ pub struct Mac(pub(super) [u8; 6]);
 
 /// A text that is no hardware address that a VM may have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a hardware address of a VM: six bytes, locally administered, unicast")]
+#[error("invalid MAC address `{0}` for a VM: expected six bytes, locally administered, unicast")]
 pub struct InvalidMac(String);
 
 impl Mac {

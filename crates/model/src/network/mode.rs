@@ -36,9 +36,9 @@ impl NetMode {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRules {
     /// Too many.
-    #[error("{0} rules are more than the {MAX_RULES} that a VM may have")]
+    #[error("{0} network rules are too many: a VM can have at most {MAX_RULES}")]
     TooMany(usize),
     /// No packet has port 0.
-    #[error("port 0 in a rule: use 1 to 65535")]
+    #[error("invalid port 0 in a network rule: expected 1 to 65535")]
     Port,
 }

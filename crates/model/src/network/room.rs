@@ -70,7 +70,7 @@ pub enum InvalidRoom {
     Block(#[from] InvalidSubnet),
     /// More than one of a family, or none of IPv4.
     #[error(
-        "`{0}` is not a range: use one IPv4 block, and at most one IPv6 block behind a comma, such as {DEFAULT}"
+        "invalid address range `{0}`: expected one IPv4 block, and optionally a comma and one IPv6 block, such as {DEFAULT}"
     )]
     Blocks(String),
 }

@@ -19,13 +19,13 @@ pub enum InvalidSubnet {
     #[error(transparent)]
     Cidr(#[from] InvalidCidr),
     /// Not of a private range.
-    #[error("{0} is not a private network: use a part of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")]
+    #[error("invalid subnet {0}: expected a part of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")]
     NotPrivate(Cidr),
     /// Too small or too large.
-    #[error("{0} has no fitting size: use a prefix of /16 to /29")]
+    #[error("invalid subnet {0}: expected a prefix length of /16 to /29")]
     Size(Cidr),
     /// Not a /64 of the unique local addresses.
-    #[error("{0} is not a unique local network: use a /64 of fd00::/8")]
+    #[error("invalid IPv6 subnet {0}: expected a /64 of fd00::/8")]
     NotLocal(Cidr),
 }
 
@@ -153,10 +153,10 @@ pub struct Network {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidNetwork {
     /// A packet size that no network has.
-    #[error("an MTU of {0} bytes is not possible: use 1280 to 9216")]
+    #[error("invalid MTU {0}: expected 1280 to 9216 bytes")]
     Mtu(u16),
     /// Too many waiting TAPs.
-    #[error("a pool of {0} TAPs is not possible: use up to {MAX_POOL}")]
+    #[error("invalid TAP pool size {0}: expected at most {MAX_POOL}")]
     Pool(u8),
 }
 

@@ -11,7 +11,7 @@ use crate::suggestion::suggestion;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("read {}", .path.display())]
+    #[error("failed to read {}", .path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -20,16 +20,16 @@ pub enum Error {
         source: std::io::Error,
     },
     /// It is longer than any such file.
-    #[error("{} has more than 1 MiB", .0.display())]
+    #[error("{} is larger than 1 MiB", .0.display())]
     TooLong(PathBuf),
     /// A link that leads out of the repository, or through another one.
-    #[error("{} is a link that leads to no file of the repository", .0.display())]
+    #[error("{} is a symbolic link that does not lead to a file of the repository", .0.display())]
     Link(PathBuf),
     /// It is no text.
-    #[error("{} is not UTF-8", .0.display())]
+    #[error("{} is not valid UTF-8", .0.display())]
     NoText(PathBuf),
     /// More of something than any repository needs.
-    #[error("{} asks for {count} {what}, of which a repository may have {most}", .path.display())]
+    #[error("{} requests {count} {what}: a repository can request at most {most}", .path.display())]
     TooMany {
         /// Which.
         path: PathBuf,
@@ -41,7 +41,7 @@ pub enum Error {
         most: usize,
     },
     /// It is no TOML, or a key or value is wrong.
-    #[error("understand {}", .path.display())]
+    #[error("failed to parse {}", .path.display())]
     Toml {
         /// Which.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum Error {
         source: Box<toml::de::Error>,
     },
     /// It is no JSON with comments.
-    #[error("understand {}", .path.display())]
+    #[error("failed to parse {}", .path.display())]
     Json {
         /// Which.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum Error {
         source: jsonc_parser::errors::ParseError,
     },
     /// A value is not what its key takes.
-    #[error("{}: `{key}` is not {expected}", .path.display())]
+    #[error("invalid `{key}` in {}: expected {expected}", .path.display())]
     Value {
         /// Which.
         path: PathBuf,
@@ -69,7 +69,7 @@ pub enum Error {
         expected: &'static str,
     },
     /// Neither an image's name nor a registry's reference.
-    #[error("{}: `{text}` is no image of a registry", .path.display())]
+    #[error("invalid image reference `{text}` in {}: expected an image of a registry", .path.display())]
     Image {
         /// Which.
         path: PathBuf,
@@ -77,7 +77,7 @@ pub enum Error {
         text: String,
     },
     /// A rule that would open something of the host's.
-    #[error("{}: `{rule}` is not a repository's to allow", .path.display())]
+    #[error("{}: a repository cannot allow `{rule}`", .path.display())]
     Rule {
         /// Which.
         path: PathBuf,
@@ -85,7 +85,7 @@ pub enum Error {
         rule: String,
     },
     /// A text that is no rule.
-    #[error("{}: understand a rule", .path.display())]
+    #[error("invalid network rule in {}", .path.display())]
     NoRule {
         /// Which.
         path: PathBuf,
@@ -94,7 +94,7 @@ pub enum Error {
         source: banger_model::network::InvalidAllow,
     },
     /// A port that others than this host could reach.
-    #[error("{}: `{port}` is beyond loopback, which is not a repository's to open", .path.display())]
+    #[error("{}: a repository cannot publish `{port}` beyond loopback", .path.display())]
     Open {
         /// Which.
         path: PathBuf,
@@ -112,16 +112,16 @@ impl Describe for Error {
         let own = match self {
             Self::Toml { source, .. } => suggestion(source.message()),
             Self::Rule { rule, .. } => Some(format!(
-                "if you want it, say so yourself: `--allow {rule}`{}",
+                "to allow it yourself, add `--allow {rule}`{}",
                 match rule.parse::<Allow>() {
                     Ok(Allow::Host(_)) => ", or `vm forward add --reverse` for one port",
                     _ => "",
                 }
             )),
-            Self::Open { port, .. } => Some(format!("if you want it, say so yourself: `-p {port} --open`")),
+            Self::Open { port, .. } => Some(format!("to publish it yourself, add `-p {port} --open`")),
             _ => None,
         };
-        let without = "`--no-repo-config` does without the repository's wishes".to_owned();
+        let without = "`--no-repo-config` ignores the repository configuration".to_owned();
         own.into_iter().chain([without]).collect()
     }
 }

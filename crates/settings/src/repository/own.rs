@@ -125,8 +125,8 @@ mod tests {
     fn what_is_no_key_or_no_port_is_told() {
         assert!(parse("imag = \"x\"").unwrap_err().message().contains("`imag`"));
         let port = parse("ports = [\"eighty\"]").unwrap_err();
-        assert!(port.message().contains("is not a forward"), "{port}");
+        assert!(port.message().contains("invalid port forward"), "{port}");
         let secret = parse("secrets = [\"../x\"]").unwrap_err();
-        assert!(secret.message().contains("is no name for a secret"), "{secret}");
+        assert!(secret.message().contains("invalid secret name"), "{secret}");
     }
 }

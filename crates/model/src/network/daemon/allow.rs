@@ -44,10 +44,12 @@ pub enum Allow {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAllow {
     /// Nothing that the rules know.
-    #[error("`{0}` is no rule: use HOST[:PORT], CIDR[:PORT], *.DOMAIN[:PORT], vm:NAME or host:PORT")]
+    #[error(
+        "invalid network rule `{0}`: expected HOST[:PORT], CIDR[:PORT], *.DOMAIN[:PORT], vm:NAME or host:PORT"
+    )]
     Text(String),
     /// What follows the last colon is no port.
-    #[error("`{text}` has no port in `{port}`: use a number from 1 to 65535")]
+    #[error("invalid port `{port}` in network rule `{text}`: expected 1 to 65535")]
     Port {
         /// The rule.
         text: String,
@@ -55,7 +57,7 @@ pub enum InvalidAllow {
         port: String,
     },
     /// Nearly a block of addresses.
-    #[error("`{text}` is no rule")]
+    #[error("invalid network rule `{text}`")]
     Cidr {
         /// The rule.
         text: String,
@@ -63,10 +65,10 @@ pub enum InvalidAllow {
         source: InvalidCidr,
     },
     /// `host` alone.
-    #[error("`{0}` names the host, but none of its ports: use host:PORT")]
+    #[error("invalid network rule `{0}`: expected host:PORT")]
     HostPort(String),
     /// `vm:` and no name of a VM.
-    #[error("`{text}` names no VM")]
+    #[error("invalid VM name in network rule `{text}`")]
     Vm {
         /// The rule.
         text: String,
@@ -306,15 +308,14 @@ mod tests {
                 .map_or_else(|error| error.to_string(), |rule| panic!("{text}: {rule:?}"))
         })
         .collect();
-        assert_eq!(
-            refusals[1],
-            "`host` names the host, but none of its ports: use host:PORT"
-        );
+        assert_eq!(refusals[1], "invalid network rule `host`: expected host:PORT");
         assert_eq!(
             refusals[10],
-            "`x.com:65536` has no port in `65536`: use a number from 1 to 65535"
+            "invalid port `65536` in network rule `x.com:65536`: expected 1 to 65535"
         );
-        assert!(refusals[5].ends_with("use HOST[:PORT], CIDR[:PORT], *.DOMAIN[:PORT], vm:NAME or host:PORT"));
+        assert!(
+            refusals[5].ends_with("expected HOST[:PORT], CIDR[:PORT], *.DOMAIN[:PORT], vm:NAME or host:PORT")
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::Allow;
 
 /// A text that is no mode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a network mode: use off, nat, allow or learn")]
+#[error("unknown network mode `{0}`: expected off, nat, allow or learn")]
 pub struct ParseNetModeError(String);
 
 impl FromStr for NetMode {
@@ -63,6 +63,6 @@ mod tests {
         };
         assert_eq!(of(MAX_RULES).validate(), Ok(()));
         let error = of(MAX_RULES + 1).validate().unwrap_err().to_string();
-        assert_eq!(error, "257 rules are more than the 256 that a VM may have");
+        assert_eq!(error, "257 network rules are too many: a VM can have at most 256");
     }
 }
