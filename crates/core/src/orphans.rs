@@ -18,7 +18,7 @@ pub(crate) fn end_all_in(dir: &Path) {
         .filter(|&pid| u32::try_from(pid) != Ok(std::process::id()));
     for pid in pids {
         if let Some(process) = working_in(pid, &dir) {
-            tracing::warn!(pid, dir = %dir.display(), "ending a process that no record names");
+            tracing::warn!(pid, dir = %dir.display(), "ending an unrecorded VMM process");
             // It may end by itself in this instant; then there is nothing to do.
             let _ = pidfd_send_signal(process, Signal::KILL);
         }

@@ -13,7 +13,7 @@ use crate::vm::{self, Carried, Vms};
 #[derive(Debug, thiserror::Error)]
 enum Refused {
     /// More than a secret holds.
-    #[error("secret {0} has more than {max} KiB", max = MAX >> 10)]
+    #[error("secret {0} is larger than {max} KiB", max = MAX >> 10)]
     TooLong(SecretName),
     /// The repository that shaped the VM is trusted no more.
     #[error("{0}")]
@@ -48,7 +48,7 @@ impl Vms {
         put.user = put.user.or(user);
         let noted = Carried::of(context.files(state.spec.id).dir()).add_secret(&secret);
         let unnoted = |source| vm::Error::File {
-            what: "note the name of a secret for",
+            what: "record the name of a secret for VM",
             path: name.into(),
             source,
         };

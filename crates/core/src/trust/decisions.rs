@@ -24,7 +24,7 @@ impl Vms {
     /// What the repository around a path asks of its VM.
     pub async fn wishes(&self, query: WishesQuery) -> Result<Wishes, ErrorBody> {
         let context = Arc::clone(self.context());
-        blocking("reading a repository's wishes", move || {
+        blocking("reading a repository configuration", move || {
             let config = context.config().described()?;
             let mut wishes = match top_of(&query.path)? {
                 Some(top) => repository::wishes(&top, &config.ceilings()).described()?,
@@ -42,7 +42,10 @@ impl Vms {
     /// All configurations of repositories that are trusted.
     pub async fn trusted(&self) -> Result<Vec<TrustRecord>, ErrorBody> {
         let context = Arc::clone(self.context());
-        blocking("reading what is trusted", move || super::list(&context.database)).await
+        blocking("reading the trusted repositories", move || {
+            super::list(&context.database)
+        })
+        .await
     }
 
     /// Trusts the configuration of a repository.

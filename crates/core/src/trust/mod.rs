@@ -20,7 +20,7 @@ pub enum Error {
     #[error(transparent)]
     Repository(#[from] repository::Error),
     /// There is no such directory.
-    #[error("find the repository {}", .path.display())]
+    #[error("failed to find the repository {}", .path.display())]
     Find {
         /// Which.
         path: PathBuf,
@@ -29,10 +29,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Records are text.
-    #[error("the path of the repository {} is not UTF-8", .0.display())]
+    #[error("the path of the repository {} is not valid UTF-8", .0.display())]
     NoText(PathBuf),
     /// There is nothing to trust.
-    #[error("the repository {} asks for nothing", .0.display())]
+    #[error("the repository {} requests no configuration", .0.display())]
     Nothing(PathBuf),
     /// It is another configuration than the one that was looked at.
     #[error("the configuration of the repository {} has changed", .0.display())]
@@ -174,11 +174,11 @@ impl Describe for Error {
             Self::Repository(source) => source.hints(),
             Self::Database(source) => source.hints(),
             Self::Changed(path) => vec![format!(
-                "look at it again: `banger trust show {}`",
+                "review it again: `banger trust show {}`",
                 shell_word(&path.to_string_lossy())
             )],
             Self::Untrusted(path) => vec![format!(
-                "`banger trust show {0}` shows what it asks for, `banger trust add {0}` trusts it",
+                "`banger trust show {0}` shows what the repository requests, `banger trust add {0}` trusts the repository",
                 shell_word(&path.to_string_lossy())
             )],
             _ => Vec::new(),

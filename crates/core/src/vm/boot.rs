@@ -146,7 +146,7 @@ pub(crate) async fn boot(context: &Arc<Context>, row: &VmRow, start: &Start) -> 
         .database
         .set_verdict(VmmKind::Firecracker, &kernel.id, &fails)
     {
-        tracing::warn!(error = %chain(&error), "could not keep what a boot has shown");
+        tracing::warn!(error = %chain(&error), "could not store the result of a boot");
     }
     Ok(booted)
 }
@@ -171,7 +171,7 @@ fn remember(context: &Context, booted: &Booted, kernel: &KernelRecord, verdict: 
         return;
     }
     if let Err(error) = context.database.set_verdict(vmm, &kernel.id, verdict) {
-        tracing::warn!(error = %chain(&error), "could not keep what a boot has shown");
+        tracing::warn!(error = %chain(&error), "could not store the result of a boot");
     }
 }
 

@@ -125,7 +125,7 @@ mod tests {
         let refused = changed(&spec(), Phase::Running, &memory, &Config::default()).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "VM `web` is running: memory can only change while it is stopped"
+            "VM `web` is running; memory can only change while the VM is stopped"
         );
         assert_eq!(
             changed(&spec(), Phase::Stopped, &memory, &Config::default())

@@ -62,7 +62,7 @@ impl Handle {
         let brought: Vec<String> = Carried::of(files.dir()).files().into_iter().collect();
         if !brought.is_empty() {
             say.note(format!(
-                "the image has the files of this host that the VM was given: {}; a VM made with `--no-identity` has none",
+                "the image contains host files that were copied into the VM: {}; a VM created with `--no-identity` has none",
                 brought.join(", ")
             ));
         }
@@ -104,7 +104,7 @@ impl Handle {
         if state.image.work {
             return Err(Error::Unsupported {
                 name,
-                reason: "its image has a work seed, and what is in /root would be lost".to_owned(),
+                reason: "its image has a work seed, and the content of /root would be lost".to_owned(),
             });
         }
         let frozen = match (state.phase, &state.live) {

@@ -151,7 +151,7 @@ impl Vms {
                 && is_stored
                 && let Err(error) = vms.remove(name.as_str(), true).await
             {
-                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM that nobody waited for");
+                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM whose client disconnected");
             }
         }));
         let defect = |_| Error::Defect("storing a VM panicked");

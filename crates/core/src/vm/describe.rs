@@ -49,39 +49,43 @@ impl Describe for Error {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::NotFound { near: Some(near), .. } => format!("did you mean `{near}`?"),
-            Self::NotFound { near: None, .. } => "`banger vm list` names them all".to_owned(),
-            Self::Exists(name) => format!("choose another name, or remove it: `banger vm stop {name} && banger vm delete {name}`"),
+            Self::NotFound { near: None, .. } => "`banger vm list` lists all VMs".to_owned(),
+            Self::Exists(name) => format!(
+                "choose another name, or remove the existing VM: `banger vm stop {name} && banger vm delete {name}`"
+            ),
             Self::StillRuns { name, .. } => format!(
-                "stop it with `banger vm stop {name}`, or end and delete it with `banger vm delete -f {name}`"
+                "stop the VM with `banger vm stop {name}`, or end and delete it with `banger vm delete -f {name}`"
             ),
             Self::Unsaved { name, work } => {
                 let path = shell_word(&work.guest_path);
                 return vec![
-                    format!("start it and bring it back: `banger vm start {name} && banger vm workspace pull {name} {path}`"),
-                    format!("or lose it with `banger vm delete -f {name}`"),
+                    format!(
+                        "start the VM and pull the work: `banger vm start {name} && banger vm workspace pull {name} {path}`"
+                    ),
+                    format!("or discard the work: `banger vm delete -f {name}`"),
                 ];
             }
-            Self::NotRunning { name, .. } => format!("start it with `banger vm start {name}`"),
+            Self::NotRunning { name, .. } => format!("start the VM with `banger vm start {name}`"),
             Self::Paused { name, .. } => {
                 return vec![
-                    "free space on the file system of VM disks: `banger cache prune` and `banger image prune` remove what \
-                     can be fetched again; the VM goes on by itself"
+                    "free space on the file system of VM disks: `banger cache prune` and `banger image prune` remove data \
+                     that can be fetched again; the VM then resumes by itself"
                         .to_owned(),
-                    format!("or end it and lose what it has not written: `banger vm kill {name}`"),
+                    format!("or end the VM and lose unwritten data: `banger vm kill {name}`"),
                 ];
             }
             Self::NoSpace { .. } => {
-                "free space: `banger cache prune` and `banger image prune` remove what can be fetched again".to_owned()
+                "free space: `banger cache prune` and `banger image prune` remove data that can be fetched again".to_owned()
             }
             Self::DiskInUse(_) => {
-                "another banger runs it, such as one in a container that shares these files: stop the VM there"
+                "another banger runs the VM, such as one in a container that shares these files: stop the VM there"
                     .to_owned()
             }
             Self::NeedsStopped { name, .. } => {
-                format!("stop it first: `banger vm stop {name}`; or add `--restart`, which starts it again")
+                format!("stop the VM first: `banger vm stop {name}`; or add `--restart`, which restarts the VM")
             }
             Self::Disturbed(name) => format!(
-                "try again; a guest stands still for a minute at most, so stop it first if its disk is large: \
+                "try again; a guest is paused for a minute at most, so stop the VM first if its disk is large: \
                  `banger vm stop {name}`"
             ),
             Self::NoDefault { kind, present } => no_default(kind, present),
@@ -93,26 +97,26 @@ impl Describe for Error {
                 "allow wider blocks, such as 10.0.0.0/8, or names, such as `*.example.org`, which are not counted".to_owned()
             }
             Self::NoPreset { present, .. } if present.is_empty() => {
-                "define it in config.toml: `[allow]` with `NAME = [\"RULE\", …]`".to_owned()
+                "define the preset in config.toml: `[allow]` with `NAME = [\"RULE\", …]`".to_owned()
             }
-            Self::NoPreset { present, .. } => format!("there are: @{}", present.join(", @")),
+            Self::NoPreset { present, .. } => format!("available: @{}", present.join(", @")),
             Self::Network {
                 name,
                 source: banger_hostnet::Error::HostPort { port },
-            } => format!("`banger vm forward add {name} --reverse {port}:{port}` leads to the host's 127.0.0.1"),
+            } => format!("`banger vm forward add {name} --reverse {port}:{port}` reaches the host's 127.0.0.1:{port}"),
             Self::Network { source, .. } | Self::Detach(source) => return source.hints(),
             Self::NoSsh(name) => {
-                format!("install one in the image, or leave out `--sshd`: `banger vm ssh {name}` needs none")
+                format!("install an SSH server in the image, or omit `--sshd`: `banger vm ssh {name}` does not need one")
             }
             Self::Silent { name, .. } => {
-                format!("`banger vm create --vmm qemu` tells whether VM `{name}` boots under another VMM")
+                format!("`banger vm create --vmm qemu` shows whether VM `{name}` boots under another VMM")
             }
             Self::Unsupported { .. } => {
-                "`banger kernel list` and `banger doctor` show what is possible".to_owned()
+                "`banger kernel list` and `banger doctor` show what is supported".to_owned()
             }
             Self::Repository(source) => return source.hints(),
             Self::TooLarge { host, .. } => {
-                format!("choose less, such as `--memory {}M`", host.as_mib() / 2)
+                format!("choose a smaller size, such as `--memory {}M`", host.as_mib() / 2)
             }
             Self::Store { source, .. } => return source.hints(),
             Self::Backend(source) => return source.hints(),
@@ -123,7 +127,7 @@ impl Describe for Error {
             Self::Forward {
                 name,
                 source: forward::Error::Silent,
-            } => format!("look at the guest's console with `banger vm logs {name}`"),
+            } => format!("print the guest's console with `banger vm logs {name}`"),
             Self::Forward { source, .. } => return source.hints(),
             _ => return Vec::new(),
         };
@@ -146,13 +150,13 @@ impl Describe for Error {
 fn no_default(kind: &str, present: &[String]) -> String {
     match (kind, present) {
         ("kernel", []) => {
-            "import one: `banger kernel import debian --package linux-image-cloud-amd64`".to_owned()
+            "import a kernel: `banger kernel import debian --package linux-image-cloud-amd64`".to_owned()
         }
-        (_, []) => "import one: `mmdebstrap --variant=minbase --include=git bookworm - | \
+        (_, []) => "import an image: `mmdebstrap --variant=minbase --include=git bookworm - | \
                     banger image import --name debian-bookworm -`"
             .to_owned(),
         (kind, present) => format!(
-            "there are: {}; name one with `--{kind}`, or for good with `banger {kind} default {}`",
+            "available: {}; specify one with `--{kind}`, or set a default with `banger {kind} default {}`",
             present.join(", "),
             present[0]
         ),

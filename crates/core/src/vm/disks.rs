@@ -51,7 +51,8 @@ impl Files {
 
     /// Makes the directory and its disks.
     pub(crate) fn create(&self, id: VmId, size: ByteSize, work_seed: Option<&Path>) -> Result<(), Error> {
-        std::fs::create_dir_all(&self.dir).map_err(|source| self.file_error("make the directory", source))?;
+        std::fs::create_dir_all(&self.dir)
+            .map_err(|source| self.file_error("create the directory", source))?;
         let path = self.disk();
         let disk_error = |source| Error::Disk {
             what: "write",
@@ -100,7 +101,7 @@ impl Files {
                 Err(Errno::WOULDBLOCK) => return Err(Error::DiskInUse(path)),
                 // A file system without locks: QEMU has its own, and nothing more can be done.
                 Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {
-                    tracing::warn!(path = %path.display(), "its file system has no locks");
+                    tracing::warn!(path = %path.display(), "the file system does not support locks");
                 }
                 Err(error) => return Err(failed(error.into())),
             }
@@ -186,7 +187,7 @@ fn new_file(path: &Path) -> Result<File, Error> {
         .mode(0o600)
         .open(path)
         .map_err(|source| Error::File {
-            what: "make the disk",
+            what: "create the disk",
             path: path.to_owned(),
             source,
         })

@@ -187,7 +187,7 @@ impl Driver {
             Command::Enforce => {
                 let spec = self.row().spec;
                 if let Err(error) = self.enforce(&spec).await {
-                    tracing::warn!(vm = %self.name(), error = %chain(&error), "could not change what it reaches");
+                    tracing::warn!(vm = %self.name(), error = %chain(&error), "could not update the network rules of a VM");
                 }
             }
             Command::Delete { force, reply } => {
@@ -233,7 +233,7 @@ impl Driver {
                 Ok(())
             }
             Err(failed) => {
-                tracing::warn!(vm = %row.spec.name, error = %chain(&failed.error), "a start failed");
+                tracing::warn!(vm = %row.spec.name, error = %chain(&failed.error), "failed to start a VM");
                 let error = failure(&failed);
                 if matches!(failed.error, Error::Cancelled(_)) {
                     // Nobody failed: it was asked to end before it began.
@@ -349,7 +349,7 @@ impl Driver {
                 true => Err(Error::NeedsStopped {
                     name: spec.name.clone(),
                     phase,
-                    what: "what it reaches, because it has no network card,",
+                    what: "the network of a VM without a network card",
                 }),
                 false => Ok(()),
             };

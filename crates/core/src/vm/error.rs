@@ -20,10 +20,10 @@ pub enum Error {
         near: Option<String>,
     },
     /// The name is taken.
-    #[error("a VM `{0}` exists already")]
+    #[error("VM `{0}` already exists")]
     Exists(VmName),
     /// All generated names that were tried are taken.
-    #[error("find a free name for the VM")]
+    #[error("failed to find a free name for the VM")]
     NoFreeName,
     /// What a repository asks for is not applied.
     #[error(transparent)]
@@ -39,7 +39,7 @@ pub enum Error {
         host: ByteSize,
     },
     /// The VM is in a phase in which this cannot happen.
-    #[error("VM `{name}`")]
+    #[error("failed to change the state of VM `{name}`")]
     Denied {
         /// Its name.
         name: VmName,
@@ -56,7 +56,7 @@ pub enum Error {
         phase: Phase,
     },
     /// Nobody said that work may be lost.
-    #[error("VM `{name}` has work at {} that was not brought back: {}", .work.guest_path, .work.what)]
+    #[error("VM `{name}` has unsaved work at {}: {}", .work.guest_path, .work.what)]
     Unsaved {
         /// Its name.
         name: VmName,
@@ -80,10 +80,10 @@ pub enum Error {
         why: &'static str,
     },
     /// A machine that is not this VM's, or not seen, has a disk of it.
-    #[error("the disk {} is in use by a machine", .0.display())]
+    #[error("the disk {} is in use by another VMM process", .0.display())]
     DiskInUse(PathBuf),
     /// There is too little space for a guest to write anything.
-    #[error("VM `{name}` cannot start: {} has {free} free, and a guest needs {needed}", .dir.display())]
+    #[error("VM `{name}` cannot start: {} has {free} free, but a guest needs {needed}", .dir.display())]
     NoSpace {
         /// Its name.
         name: VmName,
@@ -95,7 +95,7 @@ pub enum Error {
         needed: ByteSize,
     },
     /// It takes a VM without a machine.
-    #[error("VM `{name}` is {phase}: {what} can only change while it is stopped")]
+    #[error("VM `{name}` is {phase}; {what} can only change while the VM is stopped")]
     NeedsStopped {
         /// Its name.
         name: VmName,
@@ -105,7 +105,7 @@ pub enum Error {
         what: &'static str,
     },
     /// Disks only grow.
-    #[error("the disk of VM `{name}` has {now} and cannot shrink to {wanted}")]
+    #[error("cannot shrink the disk of VM `{name}` from {now} to {wanted}")]
     Shrink {
         /// Its name.
         name: VmName,
@@ -115,10 +115,10 @@ pub enum Error {
         wanted: ByteSize,
     },
     /// A number or name of the request breaks a rule.
-    #[error("specify the VM")]
+    #[error("invalid VM specification")]
     Invalid(#[source] InvalidSpec),
     /// A rule of an allow list is none.
-    #[error("understand what the VM may reach")]
+    #[error("failed to parse the network rules of the VM")]
     Allow(#[source] InvalidAllow),
     /// A preset that the configuration does not have.
     #[error("there is no preset `@{name}`")]
@@ -129,7 +129,7 @@ pub enum Error {
         present: Vec<String>,
     },
     /// The network.
-    #[error("give VM `{name}` its network")]
+    #[error("failed to set up the network of VM `{name}`")]
     Network {
         /// Its name.
         name: VmName,
@@ -138,10 +138,10 @@ pub enum Error {
         source: banger_hostnet::Error,
     },
     /// The network does not let go of a VM.
-    #[error("take the VM's network card away")]
+    #[error("failed to detach the VM from its network")]
     Detach(#[source] banger_hostnet::Error),
     /// Nothing says which image or kernel to boot.
-    #[error("no {kind} is named, and there is no default")]
+    #[error("no {kind} was specified, and there is no default {kind}")]
     NoDefault {
         /// `image` or `kernel`.
         kind: &'static str,
@@ -152,7 +152,7 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] banger_settings::Error),
     /// An image, or their store.
-    #[error("prepare {what}")]
+    #[error("failed to prepare {what}")]
     Store {
         /// What was done.
         what: &'static str,
@@ -161,7 +161,7 @@ pub enum Error {
         source: banger_image::Error,
     },
     /// A kernel, or their store.
-    #[error("prepare {what}")]
+    #[error("failed to prepare {what}")]
     Kernel {
         /// What was done.
         what: &'static str,
@@ -173,7 +173,7 @@ pub enum Error {
     #[error("VM `{0}` changed while its disk was copied")]
     Disturbed(VmName),
     /// The kernel or VMM cannot run such a VM.
-    #[error("VM `{name}` cannot run like this: {reason}")]
+    #[error("not supported for VM `{name}`: {reason}")]
     Unsupported {
         /// Its name.
         name: VmName,
@@ -181,10 +181,10 @@ pub enum Error {
         reason: String,
     },
     /// No VMM.
-    #[error("choose a VMM")]
+    #[error("failed to choose a VMM")]
     Backend(#[source] banger_backends::Error),
     /// The database failed.
-    #[error("keep the state of VM `{name}`")]
+    #[error("failed to access the state of VM `{name}`")]
     Database {
         /// Its name.
         name: VmName,
@@ -193,10 +193,10 @@ pub enum Error {
         source: banger_state::Error,
     },
     /// A machine's row could not be deleted.
-    #[error("forget the machine")]
+    #[error("failed to delete the record of the VM's process")]
     Forget(#[source] banger_state::Error),
     /// A file or directory of the VM.
-    #[error("{what} {}", .path.display())]
+    #[error("failed to {what} {}", .path.display())]
     File {
         /// What was done.
         what: &'static str,
@@ -207,7 +207,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A disk of the VM.
-    #[error("{what} the disk {}", .path.display())]
+    #[error("failed to {what} the disk {}", .path.display())]
     Disk {
         /// What was done.
         what: &'static str,
@@ -218,7 +218,7 @@ pub enum Error {
         source: banger_image::DiskError,
     },
     /// The VMM failed.
-    #[error("{what} the machine of VM `{name}`")]
+    #[error("failed to {what} VM `{name}`")]
     Machine {
         /// What was done.
         what: &'static str,
@@ -229,7 +229,7 @@ pub enum Error {
         source: banger_vmm::Error,
     },
     /// The guest's first word.
-    #[error("boot VM `{name}`")]
+    #[error("failed to boot VM `{name}`")]
     Knock {
         /// Its name.
         name: VmName,
@@ -240,7 +240,7 @@ pub enum Error {
         console: Option<String>,
     },
     /// The machine ended before its guest was ready.
-    #[error("the machine of VM `{name}` ended in stage {stage}: {how}")]
+    #[error("VM `{name}` ended unexpectedly in stage {stage}: {how}")]
     Ended {
         /// Its name.
         name: VmName,
@@ -252,7 +252,7 @@ pub enum Error {
         console: Option<String>,
     },
     /// A running machine ended badly.
-    #[error("the machine of VM `{name}` died: {how}")]
+    #[error("VM `{name}` ended unexpectedly: {how}")]
     Died {
         /// Its name.
         name: VmName,
@@ -263,7 +263,7 @@ pub enum Error {
     },
     /// The guest could not power itself off.
     #[error(
-        "VM `{name}` is stopped, but its guest did not power off ({why}): what it had not written is lost"
+        "VM `{name}` is stopped, but its guest did not power off ({why}): data that it had not written is lost"
     )]
     Cut {
         /// Its name.
@@ -272,7 +272,7 @@ pub enum Error {
         why: String,
     },
     /// The guest said nothing in time.
-    #[error("the guest of VM `{name}` said nothing for {} s in stage {stage}", .after.as_secs())]
+    #[error("timed out after {} s waiting for the guest of VM `{name}` to boot (stage {stage})", .after.as_secs())]
     Silent {
         /// Its name.
         name: VmName,
@@ -284,7 +284,7 @@ pub enum Error {
         console: Option<String>,
     },
     /// The agent refused or is gone.
-    #[error("speak to the guest of VM `{name}`")]
+    #[error("the request to the guest of VM `{name}` failed")]
     Guest {
         /// Its name.
         name: VmName,
@@ -295,7 +295,7 @@ pub enum Error {
         console: Option<String>,
     },
     /// A port of it is not forwarded.
-    #[error("forward a port of VM `{name}`")]
+    #[error("failed to change the port forwards of VM `{name}`")]
     Forward {
         /// Its name.
         name: VmName,
@@ -304,7 +304,7 @@ pub enum Error {
         source: forward::Error,
     },
     /// Nothing listens on the guest's SSH port.
-    #[error("VM `{0}` runs, but no SSH server listens in it")]
+    #[error("VM `{0}` is running, but no SSH server listens in it")]
     NoSsh(VmName),
     /// The agent's SSH server says nothing.
     #[error("the SSH server of VM `{0}` does not answer")]
@@ -316,10 +316,10 @@ pub enum Error {
     #[error("VM `{0}` was deleted meanwhile")]
     Gone(VmName),
     /// The system's source of randomness failed.
-    #[error("get random bytes from the system")]
+    #[error("failed to get random bytes from the system")]
     Random(#[source] std::io::Error),
     /// A thread of blocking work panicked.
-    #[error("{0} (a defect of banger: see the daemon's log)")]
+    #[error("{0} (a bug in banger: see the daemon's log)")]
     Defect(&'static str),
 }
 

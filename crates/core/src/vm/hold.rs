@@ -127,13 +127,13 @@ impl Drop for Held {
                     let notice = kept(&name, handle.live().is_ok());
                     let _ = handle.commands.send(Command::Notice(notice).into()).await;
                 }
-                tracing::error!(vm = %name, "kept: its work is not on the host");
+                tracing::error!(vm = %name, "the VM was kept: its work was not pulled to the host");
                 return;
             }
             if let Err(error) = vms.remove(name.as_str(), true).await
                 && is_there(&vms, &name)
             {
-                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM with its command");
+                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM whose command ended");
             }
         });
     }

@@ -139,7 +139,7 @@ impl Context {
         let told = tokio::task::spawn_blocking(move || context.ssh.publish(&directories)).await;
         // The next client is told before it asks.
         if let Ok(Err(error)) = told {
-            tracing::warn!(error = %chain(&error), "could not tell SSH clients of VMs");
+            tracing::warn!(error = %chain(&error), "could not update the SSH client configuration");
         }
     }
 

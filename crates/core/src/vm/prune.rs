@@ -148,7 +148,8 @@ impl Vms {
 /// Why what cannot be fetched again stays.
 fn only_here(kind: &str, name: &str) -> String {
     format!(
-        "{kind} `{name}` is perhaps nowhere else; `banger {kind} rm {name}` removes it, `banger {kind} prune --all` all of these"
+        "{kind} `{name}` may not be available elsewhere; `banger {kind} rm {name}` removes it, \
+         `banger {kind} prune --all` removes all of these"
     )
 }
 
@@ -156,7 +157,7 @@ fn only_here(kind: &str, name: &str) -> String {
 fn kept(name: &str, work: &UnsavedWorkspace) -> String {
     let (path, what, word) = (&work.guest_path, &work.what, shell_word(&work.guest_path));
     format!(
-        "VM `{name}` has work at {path} that was not brought back: {what}; bring it back with `banger vm start {name} && \
-         banger vm workspace pull {name} {word}`, or lose it with `banger vm delete -f {name}`"
+        "VM `{name}` has unsaved work at {path}: {what}; pull it with `banger vm start {name} && \
+         banger vm workspace pull {name} {word}`, or discard it with `banger vm delete -f {name}`"
     )
 }

@@ -55,7 +55,7 @@ impl Vms {
         let moved = context.database.was_moved()?;
         if moved {
             tracing::warn!(
-                "this state was copied or moved: machines of the place that it came from are not its own"
+                "this state directory was copied or moved: VM processes of the original directory are left alone"
             );
         }
         let mut machines: BTreeMap<VmId, MachineRow> = context
@@ -142,9 +142,9 @@ impl Vms {
         let what = intent.map_or("vm run --rm", Intent::command);
         let owed = finish(intent, removes_on_exit, left);
         if !matches!(owed, Finish::Adopt | Finish::Rest) || intent.is_some() {
-            tracing::warn!(vm = %name, ?owed, "an earlier daemon ended in the middle of `{what}`; this one finishes it");
+            tracing::warn!(vm = %name, ?owed, "an earlier daemon ended during `{what}`; finishing it");
             state.notice = Some(format!(
-                "bangerd ended in the middle of `{what}`, and the next one finished it"
+                "bangerd ended during `{what}`, and the next bangerd finished it"
             ));
         }
         let grace = |grace_ms: Option<u64>| Duration::from_millis(grace_ms.unwrap_or_default());
@@ -197,7 +197,7 @@ fn unwatched<T: Send + 'static>(name: &VmName, command: impl FnOnce(Reply<T>) ->
     let name = name.clone();
     tokio::spawn(async move {
         if let Ok(Err(error)) = outcome.await {
-            tracing::error!(vm = %name, error = %chain(&error), "could not finish what an earlier daemon began");
+            tracing::error!(vm = %name, error = %chain(&error), "could not finish an operation of an earlier daemon");
         }
     });
     command(reply)
@@ -216,7 +216,7 @@ fn own(context: &Context, row: MachineRow, moved: bool) -> MachineRow {
     if is_ours || !is_elsewhere {
         return row;
     }
-    tracing::warn!(vm = %row.vm, dir = %row.dir.display(), "a machine is another state's");
+    tracing::warn!(vm = %row.vm, dir = %row.dir.display(), "a VMM process belongs to another state directory");
     MachineRow {
         dir: machine_dir(&context.paths, row.vm),
         record: None,
@@ -228,7 +228,7 @@ fn own(context: &Context, row: MachineRow, moved: bool) -> MachineRow {
 /// What was intended needs no more.
 fn settle(context: &Context, id: VmId) {
     if let Err(error) = context.database.intend(id, None) {
-        tracing::warn!(vm = %id, error = %chain(&error), "could not note that a VM is at rest");
+        tracing::warn!(vm = %id, error = %chain(&error), "could not record that a VM is stopped");
     }
 }
 
@@ -263,7 +263,7 @@ async fn take_over(context: Arc<Context>, live: Vec<(Slot, VmSpec, Way)>) {
         taken.map_err(|error| chain(&error))
     });
     if let Err(error) = taking.await.unwrap_or_else(|panicked| Err(panicked.to_string())) {
-        tracing::warn!(error, "could not put the network in order");
+        tracing::warn!(error, "could not reconcile the network");
     }
 }
 
@@ -276,14 +276,14 @@ async fn reclaim(context: &Arc<Context>, row: MachineRow) -> Option<Live> {
         .is_some_and(|record| files.are_used_by(&record.process));
     if !sees_it && row.record.is_some() && files.are_in_use() {
         // Such as one in a container that this is not in. Nothing of it is to be touched.
-        tracing::error!(vm = %row.vm, "a machine that this daemon does not see has its disk");
+        tracing::error!(vm = %row.vm, "a VMM process that this daemon does not see uses the disk of a VM");
         return None;
     }
     let machine = match &row.record {
         Some(record) => match adopt(context, record).await {
             Ok(machine) => machine,
             Err(why) => {
-                tracing::error!(vm = %row.vm, why, "could not adopt a machine");
+                tracing::error!(vm = %row.vm, why, "could not adopt a running VM");
                 None
             }
         },
@@ -320,12 +320,12 @@ async fn end(context: &Arc<Context>, id: VmId, dir: &Path, machine: Option<Arc<d
     if let Some(machine) = machine
         && let Err(error) = machine.kill().await
     {
-        tracing::error!(vm = %id, error = %chain(&error), "could not end a machine");
+        tracing::error!(vm = %id, error = %chain(&error), "could not end a VMM process");
     }
     // Between the launch of a process and its record a daemon can die; such a process works in that directory.
     orphans::end_all_in(dir);
     if let Err(error) = remove_traces(context, id, dir).await {
-        tracing::error!(vm = %id, error = %chain(&error), "could not remove what a machine left");
+        tracing::error!(vm = %id, error = %chain(&error), "could not remove the files of an ended VMM process");
     }
 }
 
@@ -334,7 +334,7 @@ fn forget(context: &Context, id: VmId) {
     let removed = context.files(id).remove().map_err(|error| chain(&error));
     let forgotten = removed.and_then(|()| context.database.delete_vm(id).map_err(|error| chain(&error)));
     if let Err(error) = forgotten {
-        tracing::error!(vm = %id, error, "could not remove a VM that was never whole");
+        tracing::error!(vm = %id, error, "could not remove a partially created VM");
     }
 }
 
@@ -343,10 +343,10 @@ fn sweep(context: &Context, known: &BTreeSet<VmId>) {
     for parent in [context.paths.state.join("vms"), context.paths.runtime.join("m")] {
         for id in ids_in(&parent).filter(|id| !known.contains(id)) {
             let path = parent.join(id.to_string());
-            tracing::warn!(path = %path.display(), "removing what no VM owns");
+            tracing::warn!(path = %path.display(), "removing files that belong to no VM");
             orphans::end_all_in(&path);
             if let Err(error) = std::fs::remove_dir_all(&path) {
-                tracing::error!(path = %path.display(), %error, "could not remove it");
+                tracing::error!(path = %path.display(), %error, "could not remove files that belong to no VM");
             }
         }
     }

@@ -47,11 +47,11 @@ pub(crate) fn watch_over(machine: Arc<dyn Machine>, disk: PathBuf, is_adopted: b
         }
         loop {
             until_full(&*machine, &disk).await;
-            tracing::warn!(disk = %disk.display(), "a machine stands still: the disk is full");
+            tracing::warn!(disk = %disk.display(), "a VM was paused: the disk is full");
             tell.send_replace(true);
             until_space(&disk).await;
             while let Err(error) = machine.resume().await {
-                tracing::warn!(error = %chain(&error), "could not let a machine go on");
+                tracing::warn!(error = %chain(&error), "could not resume a VM");
                 tokio::time::sleep(INTERVAL).await;
             }
             if let Some(mut stalled) = machine.stalled() {
@@ -81,7 +81,7 @@ async fn until_full(machine: &dyn Machine, disk: &Path) {
         match machine.pause().await {
             Ok(()) => return,
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "could not halt a machine before the disk is full");
+                tracing::warn!(error = %chain(&error), "could not pause a VM before the disk is full");
                 tokio::time::sleep(INTERVAL).await;
             }
         }

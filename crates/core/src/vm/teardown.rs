@@ -102,7 +102,7 @@ pub(crate) async fn remove_traces(context: &Arc<Context>, id: VmId, dir: &Path) 
     }
     let removed = match std::fs::remove_dir_all(dir) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::File {
-            what: "remove the machine's directory",
+            what: "remove the runtime directory of the VM",
             path: dir.to_owned(),
             source,
         }),

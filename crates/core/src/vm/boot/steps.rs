@@ -191,7 +191,7 @@ impl Steps<'_> {
     fn remember(&self, brought: Vec<String>) {
         let files = self.context.files(self.row.spec.id);
         if let Err(error) = Carried::of(files.dir()).add_files(brought) {
-            tracing::warn!(error = %chain(&error), "could not note which files went along");
+            tracing::warn!(error = %chain(&error), "could not record which files were copied into the VM");
         }
     }
 
@@ -208,7 +208,7 @@ impl Steps<'_> {
             .intend_machine(id, &self.dir)
             .map_err(|source| self.database_error(source))?;
         std::fs::create_dir_all(&self.dir).map_err(|source| Error::File {
-            what: "make the machine's directory",
+            what: "create the runtime directory of the VM",
             path: self.dir.clone(),
             source,
         })

@@ -62,7 +62,7 @@ impl Driver {
         let names: Vec<String> = lost.iter().cloned().collect();
         let options: Vec<String> = lost.iter().map(|name| format!("--secret {name}")).collect();
         start.progress.note(format!(
-            "secrets end with the guest that has them, so {} must be given again: `banger vm exec {} {vm} -- true`",
+            "secrets are lost when the guest stops; provide {} again: `banger vm exec {} {vm} -- true`",
             names.join(", "),
             options.join(" ")
         ));

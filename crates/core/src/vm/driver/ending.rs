@@ -36,7 +36,7 @@ impl Driver {
     pub(super) fn intend(&self, intent: Option<Intent>) {
         let id = self.state.borrow().spec.id;
         if let Err(error) = self.context.database.intend(id, intent) {
-            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not store what becomes of it");
+            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not store the intent for a VM");
         }
     }
 
@@ -45,7 +45,7 @@ impl Driver {
         let event = if stalled { Event::Pause } else { Event::Resume };
         // What is being ended needs no more.
         if self.apply(event).is_ok() {
-            tracing::warn!(vm = %self.name(), stalled, why = space::WHY, "its machine stands still or goes on");
+            tracing::warn!(vm = %self.name(), stalled, why = space::WHY, "a VM was paused or resumed");
         }
     }
 
@@ -110,11 +110,11 @@ impl Driver {
         if let Some(machine) = machine
             && let Err(error) = machine.kill().await
         {
-            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clear up after the machine");
+            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clean up after the VM ended");
         }
         self.close_forwards().await;
         if let Err(error) = self.gone(error, true).await {
-            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clear up after the machine");
+            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clean up after the VM ended");
         }
     }
 
@@ -156,10 +156,10 @@ impl Driver {
         self.intend(Some(Intent::Delete));
         // What cannot be cleared up is the next daemon's; the VM goes all the same.
         if let Err(error) = self.stop(Duration::ZERO, true, Intent::Delete).await {
-            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clear up before a delete");
+            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clean up before a delete");
         }
         if let Err(error) = remove_traces(&self.context, id, &self.dir()).await {
-            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clear up before a delete");
+            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clean up before a delete");
         }
         // The record goes last, so that a daemon that dies here finds it and tries again.
         self.files.remove().map_err(|error| body(&error))?;

@@ -43,7 +43,7 @@ impl Driver {
         }
         // A port that was found for one is kept for it.
         if let Err(error) = self.keep_forwards(&declared) {
-            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not store the ports");
+            tracing::warn!(vm = %self.name(), error = %chain(&error), "could not store the port forwards");
         }
         troubles
     }

@@ -50,7 +50,7 @@ fn what_a_task_logs_has_the_id_of_the_request() {
     let log = String::from_utf8(log).expect("text");
     let failed: Vec<_> = log
         .lines()
-        .filter(|line| line.contains("a start failed"))
+        .filter(|line| line.contains("failed to start a VM"))
         .collect();
     assert_eq!(failed.len(), 2, "{log}");
     for (line, id) in failed.iter().zip(["first", "second"]) {
