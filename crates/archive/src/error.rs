@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read on: truncated, damaged, or no archive.
-    #[error("read the archive after {entries} entries")]
+    #[error("failed to read the archive after {entries} entries")]
     Archive {
         /// Entries that were read before.
         entries: u64,
@@ -38,6 +38,6 @@ pub enum EntryFault {
     #[error("has a damaged header: {0}")]
     Header(String),
     /// A kind of entry that no file is of.
-    #[error("is of kind `{0}`, which no file is of")]
+    #[error("has the unsupported type `{0}`")]
     Kind(String),
 }

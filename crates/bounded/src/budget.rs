@@ -64,12 +64,10 @@ impl Budget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Exceeded {
     /// More bytes.
-    #[error("it unpacks to more than {0} bytes")]
+    #[error("the content unpacks to more than {0} bytes")]
     Bytes(u64),
     /// More than anything that was packed honestly.
-    #[error(
-        "its first {packed} bytes unpack to more than {unpacked}: it may have been made to fill this host"
-    )]
+    #[error("the first {packed} bytes unpack to more than {unpacked}: this may be a decompression bomb")]
     Ratio {
         /// Bytes that were read.
         packed: u64,
@@ -77,22 +75,22 @@ pub enum Exceeded {
         unpacked: u64,
     },
     /// It wants more memory to be unpacked.
-    #[error("it needs a window of more than {0} bytes to be unpacked")]
+    #[error("unpacking needs a window of more than {0} bytes")]
     Window(u64),
     /// More of names, attributes and maps than of any image.
-    #[error("the names, attributes and maps of its entries have more than {0} bytes")]
+    #[error("the names, attributes and maps of the entries are larger than {0} bytes")]
     Metadata(u64),
     /// More of headers than an archive of an image has.
-    #[error("the headers of its entries have more than {0} bytes")]
+    #[error("the headers of the entries are larger than {0} bytes")]
     Headers(u64),
     /// A name.
-    #[error("it has an entry whose path has {0} bytes, more than {LONGEST_PATH}")]
+    #[error("an entry has a path of {0} bytes, more than {LONGEST_PATH}")]
     Path(usize),
     /// Attributes of one entry.
-    #[error("it has an entry with {0} bytes of attributes; a file system holds {MOST_ATTRIBUTES}")]
+    #[error("an entry has {0} bytes of attributes, more than the {MOST_ATTRIBUTES} that a file system holds")]
     Attributes(usize),
     /// A document with more parts than any.
-    #[error("its {what} has more than {most} {parts}")]
+    #[error("the {what} has more than {most} {parts}")]
     Document {
         /// Which document.
         what: &'static str,
@@ -102,7 +100,7 @@ pub enum Exceeded {
         parts: &'static str,
     },
     /// A compressed kernel, package or module.
-    #[error("its {what} unpacks to more than {most} bytes")]
+    #[error("the {what} unpacks to more than {most} bytes")]
     Part {
         /// Which.
         what: &'static str,
@@ -124,7 +122,7 @@ impl Describe for Exceeded {
             _ => return Vec::new(),
         };
         vec![format!(
-            "raise `{key}` below `[pull]` in the configuration if it is meant"
+            "raise `{key}` in `[pull]` of the configuration if this size is expected"
         )]
     }
 }

@@ -171,10 +171,10 @@ pub enum DocumentFault {
     #[error(transparent)]
     Json(serde_json::Error),
     /// It is of a later version.
-    #[error("its format is `{0}`, and this version reads `{FORMAT}`")]
+    #[error("unsupported format `{0}`: this version reads `{FORMAT}`")]
     Format(String),
     /// A text that could deceive a terminal.
-    #[error("{kind} `{name}` has control characters in a text")]
+    #[error("{kind} `{name}` contains control characters")]
     Control {
         /// `kernel` or `image`.
         kind: &'static str,
@@ -182,7 +182,7 @@ pub enum DocumentFault {
         name: String,
     },
     /// Which of the two?
-    #[error("{kind} `{name}` is in it twice for the same machines")]
+    #[error("{kind} `{name}` is listed twice for the same architecture")]
     Twice {
         /// `kernel` or `image`.
         kind: &'static str,
@@ -311,9 +311,9 @@ mod tests {
             ),
             ("{}".to_owned(), "format"),
             ("<html>".to_owned(), "expected value"),
-            (document(&escaping), "does not stay below"),
+            (document(&escaping), "invalid path"),
             (document(&kernel("").replace("00", "0G")), "SHA-256"),
-            (document(&kernel("").replace("\"k\"", "\"../k\"")), "not a name"),
+            (document(&kernel("").replace("\"k\"", "\"../k\"")), "invalid name"),
             (document(&format!("{0},{0}", kernel(""))), "twice"),
             (
                 document(&kernel(r#", "description": "\u001b[2J""#)),

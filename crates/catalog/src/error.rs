@@ -33,7 +33,7 @@ pub enum Error {
     #[error("the import was cancelled")]
     Cancelled,
     /// There is no document.
-    #[error("catalog `{catalog}` is not there: there is no {place}")]
+    #[error("catalog `{catalog}` was not found: there is no {place}")]
     NoDocument {
         /// Its name.
         catalog: String,
@@ -49,7 +49,7 @@ pub enum Error {
         place: String,
     },
     /// Somebody else vouches for it.
-    #[error("catalog `{catalog}` is signed by key {by}, and not by the configured key {configured}")]
+    #[error("catalog `{catalog}` is signed by key {by}, not by the configured key {configured}")]
     OtherKey {
         /// Its name.
         catalog: String,
@@ -68,7 +68,7 @@ pub enum Error {
         source: minisign::PError,
     },
     /// What was signed is no document.
-    #[error("understand catalog `{catalog}`")]
+    #[error("failed to parse the catalog `{catalog}`")]
     Document {
         /// Its name.
         catalog: String,
@@ -78,7 +78,7 @@ pub enum Error {
     },
     /// Its publisher has made a newer one.
     #[error(
-        "catalog `{catalog}` has the serial {serial}, and {seen} was seen before: it is an old state of it"
+        "catalog `{catalog}` has serial {serial}, but serial {seen} was seen before: this is an older version of the catalog"
     )]
     RolledBack {
         /// Its name.
@@ -89,7 +89,7 @@ pub enum Error {
         seen: u64,
     },
     /// Nobody vouches for it any more.
-    #[error("catalog `{catalog}` was valid until {expires}")]
+    #[error("catalog `{catalog}` expired at {expires}")]
     Expired {
         /// Its name.
         catalog: String,
@@ -109,7 +109,7 @@ pub enum Error {
         present: Vec<String>,
     },
     /// It is not for this machine.
-    #[error("{kind} `{name}` of catalog `{catalog}` is for {}, and this host is {host}", .for_machines.join(", "))]
+    #[error("{kind} `{name}` of catalog `{catalog}` is for {}, but this host is {host}", .for_machines.join(", "))]
     OtherMachine {
         /// `kernel` or `image`.
         kind: &'static str,
@@ -133,7 +133,7 @@ pub enum Error {
         catalogs: Vec<String>,
     },
     /// The artifact has another length than the document says.
-    #[error("{artifact} has {} bytes and not {expected}, as its catalog says", if *.more { format!("more than {}", .bytes) } else { .bytes.to_string() })]
+    #[error("{artifact} has {} bytes, but its catalog specifies {expected}", if *.more { format!("more than {}", .bytes) } else { .bytes.to_string() })]
     Length {
         /// The artifact.
         artifact: String,
@@ -145,7 +145,7 @@ pub enum Error {
         expected: u64,
     },
     /// The artifact is not the one that the document vouches for.
-    #[error("{artifact} has the SHA-256 digest {found} and not {expected}, as its catalog says")]
+    #[error("{artifact} has the SHA-256 digest {found}, but its catalog specifies {expected}")]
     Digest {
         /// The artifact.
         artifact: String,
@@ -163,7 +163,7 @@ pub enum Error {
         fault: Fault,
     },
     /// The artifact cannot be read.
-    #[error("unpack the artifact of kernel `{name}`")]
+    #[error("failed to unpack the artifact of kernel `{name}`")]
     Unpack {
         /// The kernel.
         name: String,
@@ -172,7 +172,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A kernel cannot be packed.
-    #[error("pack kernel `{name}`")]
+    #[error("failed to pack kernel `{name}`")]
     Pack {
         /// The kernel.
         name: String,
@@ -181,7 +181,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// An image's kernel cannot be brought along.
-    #[error("bring along kernel `{kernel}` of image `{image}`")]
+    #[error("failed to pull kernel `{kernel}` that image `{image}` needs")]
     Along {
         /// The image.
         image: String,
@@ -195,7 +195,7 @@ pub enum Error {
     #[error("there is no {0} to publish")]
     NothingToPublish(&'static str),
     /// A file is no secret key that can be used.
-    #[error("use {} as secret key", .path.display())]
+    #[error("cannot use {} as the secret key", .path.display())]
     SecretKey {
         /// The file.
         path: PathBuf,
@@ -204,10 +204,10 @@ pub enum Error {
         source: minisign::PError,
     },
     /// A key is never made in the place of another.
-    #[error("make a key pair: {} exists already", .0.display())]
+    #[error("cannot create a key pair: {} already exists", .0.display())]
     KeyExists(PathBuf),
     /// No key could be made, or nothing signed with it.
-    #[error("{what}")]
+    #[error("failed to {what}")]
     Sign {
         /// What was done.
         what: &'static str,
@@ -248,7 +248,7 @@ impl Error {
             Self::Along { kernel, source, .. } => return (source.code(), of_kernel_along(kernel, source)),
             taken if taken.is_taken() => (
                 ErrorCode::AlreadyExists,
-                "replace it with `--force`, or remove it first".to_owned(),
+                "replace the existing one with `--force`, or remove it first".to_owned(),
             ),
             Self::File(source) => return (source.code(), source.hints()),
             Self::Kernel(source) => return (source.code(), source.hints()),
@@ -256,20 +256,20 @@ impl Error {
             Self::Export(source) => return (source.code(), source.hints()),
             Self::NoCatalogs => (
                 ErrorCode::NotFound,
-                "`banger kernel catalog add --help` shows how to add one, `banger kernel publish --help` how to make one"
+                "see `banger kernel catalog add --help` to add a catalog, `banger kernel publish --help` to create one"
                     .to_owned(),
             ),
             Self::NotOffered { present, .. } if !present.is_empty() => {
-                (ErrorCode::NotFound, format!("there are: {}", present.join(", ")))
+                (ErrorCode::NotFound, format!("available: {}", present.join(", ")))
             }
             Self::NothingToPublish(kind) => (
                 ErrorCode::NotFound,
-                format!("get one first: `banger {kind} import --help`"),
+                format!("import one first: see `banger {kind} import --help`"),
             ),
             Self::NoDocument { .. } | Self::NotOffered { .. } => return (ErrorCode::NotFound, Vec::new()),
             Self::Unsigned { .. } => (
                 ErrorCode::BadInput,
-                "banger takes nothing that is not signed: ask who hosts it for the signature".to_owned(),
+                "only signed catalogs are accepted: ask the publisher of the catalog for the signature".to_owned(),
             ),
             Self::OtherKey { .. } => (
                 ErrorCode::BadInput,
@@ -277,27 +277,27 @@ impl Error {
             ),
             Self::Signature { .. } => (
                 ErrorCode::BadInput,
-                "it may have been published anew in this moment: try again; if it stays so, it was tampered with"
+                "the catalog may have been republished just now: try again; if this error persists, it was tampered with"
                     .to_owned(),
             ),
             Self::RolledBack { catalog, .. } => (
                 ErrorCode::BadInput,
                 format!(
-                    "its server may be behind: try again later. If its publisher began anew: \
+                    "the server may be out of date: try again later. If the publisher restarted the catalog: \
                      `banger kernel catalog rm {catalog}`, then `add` it again"
                 ),
             ),
             Self::Expired { .. } => (
                 ErrorCode::BadInput,
-                "ask its publisher to publish it again, and check this host's clock".to_owned(),
+                "ask the publisher to publish the catalog again, and check this host's clock".to_owned(),
             ),
             Self::Length { .. } | Self::Digest { .. } => (
                 ErrorCode::BadInput,
-                "do not use it; report to whoever hosts the catalog that the artifact is damaged or was tampered with".to_owned(),
+                "do not use it; report to the publisher of the catalog that the artifact is damaged or was tampered with".to_owned(),
             ),
             Self::SecretKey { .. } => (
                 ErrorCode::BadInput,
-                "it has to be one of minisign without a password (`minisign -GW`), or made with `--new-key`".to_owned(),
+                "use a minisign key without a password (`minisign -GW`), or create one with `--new-key`".to_owned(),
             ),
             Self::Document { .. } | Self::Artifact { .. } | Self::Unpack { .. } => {
                 return (ErrorCode::BadInput, Vec::new());
@@ -305,7 +305,7 @@ impl Error {
             Self::OtherMachine { .. } => return (ErrorCode::Unsupported, Vec::new()),
             Self::Ambiguous { .. } => (
                 ErrorCode::InvalidRequest,
-                "name one with `--catalog`".to_owned(),
+                "specify one with `--catalog`".to_owned(),
             ),
             Self::KeyExists(_) => (
                 ErrorCode::AlreadyExists,
@@ -320,10 +320,10 @@ impl Error {
 
 /// What to do when an image's kernel cannot be brought along.
 fn of_kernel_along(kernel: &str, source: &Error) -> Vec<String> {
-    let other = "or choose the kernel yourself with `--kernel-ref`";
+    let other = "or specify the kernel with `--kernel-ref`";
     if source.is_taken() {
         return vec![format!(
-            "another kernel of that name is here: replace it with `banger kernel pull {kernel} --force`, {other}"
+            "another kernel of that name exists locally: replace it with `banger kernel pull {kernel} --force`, {other}"
         )];
     }
     source.hints().into_iter().chain([other.to_owned()]).collect()

@@ -10,13 +10,13 @@ pub enum Fault {
     #[error("has entry `{0}`, which has an absolute path")]
     Absolute(String),
     /// An entry with `..` in its path.
-    #[error("has entry `{0}`, which leads out of it")]
+    #[error("has entry `{0}`, which leads out of the archive")]
     Escapes(String),
     /// An entry that no kernel has.
-    #[error("has entry `{0}`, which is no part of a kernel")]
+    #[error("has entry `{0}`, which is not part of a kernel")]
     Unknown(String),
     /// An entry that is no file.
-    #[error("has entry `{0}`, which is no file")]
+    #[error("has entry `{0}`, which is not a regular file")]
     Kind(String),
     /// An entry twice.
     #[error("has entry `{0}` twice")]
@@ -25,13 +25,13 @@ pub enum Fault {
     #[error("has no `{0}`")]
     Missing(String),
     /// Its record cannot be read.
-    #[error("has a record that cannot be understood: {0}")]
+    #[error("has an invalid record: {0}")]
     Record(serde_json::Error),
     /// More than any kernel.
     #[error("unpacks to more than {LARGEST} bytes")]
     TooLarge,
     /// It says another version than its catalog.
-    #[error("is of version {found}, and its catalog says {expected}")]
+    #[error("has version {found}, but its catalog specifies {expected}")]
     Version {
         /// Its version.
         found: String,

@@ -29,7 +29,7 @@ impl Catalog {
         }
         let Some(path) = self.memory() else { return Ok(()) };
         let dir = path.parent().unwrap_or(&path);
-        fs::create_dir_all(dir).of("make the directory", dir)?;
+        fs::create_dir_all(dir).of("create the directory", dir)?;
         // Two readers at once would each write what they saw, the older one last perhaps.
         let lock = File::open(dir).of("open", dir)?;
         flock(&lock, FlockOperation::LockExclusive).of("lock", dir)?;

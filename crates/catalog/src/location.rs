@@ -25,17 +25,17 @@ pub struct Location {
 #[derive(Debug, thiserror::Error)]
 pub enum LocationFault {
     /// It is not a URL.
-    #[error("`{0}` is not a URL")]
+    #[error("invalid URL `{0}`")]
     Url(String),
     /// Its scheme is not spoken here.
-    #[error("`{0}` is not a URL of http or https")]
+    #[error("unsupported URL `{0}`: expected http or https")]
     Scheme(String),
     /// A relative path means another file for another process.
-    #[error("`{0}` is neither a URL nor an absolute path")]
+    #[error("invalid location `{0}`: expected a URL or an absolute path")]
     Relative(String),
     /// An artifact that could be outside its catalog.
     #[error(
-        "`{0}` does not stay below the catalog: use names of letters, digits and `.`, `_`, `-`, `+`, parted by `/`"
+        "invalid path `{0}` in a catalog: expected names of letters, digits and `.`, `_`, `-`, `+`, separated by `/`"
     )]
     Escapes(String),
 }

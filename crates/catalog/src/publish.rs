@@ -295,7 +295,7 @@ fn write_document(dir: &Path, document: &Document, secret: &SecretKey) -> Result
         beside.file_mut().write_all(bytes).of("write", path)?;
         put(beside, path)?;
     }
-    std::fs::rename(&next, &path).of("put in place", &path)?;
+    std::fs::rename(&next, &path).of("rename a file to", &path)?;
     Ok(files::sync_parent(&path)?)
 }
 
@@ -311,7 +311,7 @@ fn finish_interrupted(dir: &Path, key: &PublicKey) -> Result<(), Error> {
     let signature = std::fs::read_to_string(dir.join(format!("{DOCUMENT}{SIGNATURE}"))).unwrap_or_default();
     let shown = path.display().to_string();
     match key.verify(&shown, &signature, &text) {
-        Ok(()) => std::fs::rename(&next, &path).of("put in place", &path)?,
+        Ok(()) => std::fs::rename(&next, &path).of("rename a file to", &path)?,
         // Another publisher's, who finishes it.
         Err(Error::OtherKey { .. }) => return Ok(()),
         // It was not signed yet: the state before it is whole.
@@ -334,7 +334,7 @@ fn make_dir(dir: &Path) -> Result<(), Error> {
     if dir.is_dir() {
         return Ok(());
     }
-    std::fs::create_dir_all(dir).of("make the directory", dir)?;
+    std::fs::create_dir_all(dir).of("create the directory", dir)?;
     let readable = Permissions::from_mode(0o755);
     std::fs::set_permissions(dir, readable).of("set the mode of", dir)?;
     Ok(())

@@ -130,7 +130,10 @@ fn bring_along(
     let each: Progress<'_> = &mut |done, total| progress(&what, done, total);
     match pull::pull_found(kernels, kernel_found, false, fetcher, each).map_err(along)? {
         pull::Pulled::New(record) => {
-            note(&format!("kernel {} {} came along", record.name, record.version));
+            note(&format!(
+                "kernel {} {} was pulled with the image",
+                record.name, record.version
+            ));
             Ok(record.name)
         }
         pull::Pulled::Here(record) => Ok(record.name),

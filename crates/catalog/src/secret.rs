@@ -38,7 +38,7 @@ pub(crate) fn secret_key(key: &PublishKey) -> Result<SecretKey, Error> {
 /// Makes a key pair and writes it down, where nothing is.
 fn new_key(path: &Path) -> Result<SecretKey, Error> {
     let failed = |source| Error::Sign {
-        what: "make a key pair",
+        what: "create a key pair",
         source,
     };
     let pair = KeyPair::generate_unencrypted_keypair().map_err(failed)?;

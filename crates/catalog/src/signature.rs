@@ -19,7 +19,7 @@ pub struct PublicKey(minisign::PublicKey);
 
 /// A text is no public key.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a public key of minisign: it begins with `RW` and has 56 characters")]
+#[error("invalid minisign public key `{0}`: expected 56 characters that begin with `RW`")]
 pub struct InvalidKey(String);
 
 impl PublicKey {

@@ -190,7 +190,7 @@ fn what_is_published_is_pulled_as_it_was() {
     let again = pull(&there, &place.catalog(&published), false).unwrap();
     assert!(matches!(again, Pulled::Here(_)));
     let error = pull(&here, &place.catalog(&published), false).unwrap_err();
-    assert!(error.to_string().contains("exists already"), "{error}");
+    assert!(error.to_string().contains("already exists"), "{error}");
     assert!(matches!(
         pull(&here, &place.catalog(&published), true),
         Ok(Pulled::New(_))
@@ -326,18 +326,18 @@ fn an_artifact_that_is_no_kernel_leaves_nothing() {
     let long_name = [extension(b'L', &[b'x'; 8 << 20]), tar(&whole)].concat();
     let long_link = [extension(b'K', &[b'x'; 8 << 20]), tar(&whole)].concat();
     for (bytes, words) in [
-        (long_name, "is no file"),
-        (long_link, "is no file"),
+        (long_name, "is not a regular file"),
+        (long_link, "is not a regular file"),
         (with("../x", b"x"), "leads out"),
         (with("modules/../../x", b"x"), "leads out"),
         (with("/tmp/x", b"x"), "absolute"),
-        (with("modules/a/b", b"x"), "no part of a kernel"),
-        (with("x", b"x"), "no part of a kernel"),
+        (with("modules/a/b", b"x"), "not part of a kernel"),
+        (with("x", b"x"), "not part of a kernel"),
         (with("vmlinux", b"x"), "twice"),
-        (link, "is no file"),
+        (link, "is not a regular file"),
         (tar(&whole[..1]), "has no `vmlinux`"),
         (tar(&whole[1..]), "has no `record.json`"),
-        (tar(&[("record.json", b"{}"), whole[1]]), "cannot be understood"),
+        (tar(&[("record.json", b"{}"), whole[1]]), "invalid record"),
         (
             tar(&[("record.json", with_modules.as_bytes()), whole[1]]),
             "has no `modules/",
@@ -345,7 +345,7 @@ fn an_artifact_that_is_no_kernel_leaves_nothing() {
         (tar(&[whole[0], ("vmlinux", b"hello")]), "is not a kernel"),
         (
             tar(&[whole[0], ("vmlinux", &other_version)]),
-            "its catalog says 6.1.0-test",
+            "its catalog specifies 6.1.0-test",
         ),
         (tar(&whole)[..60_000].to_vec(), "unpack"),
         (b"no tar at all".to_vec(), "unpack"),
@@ -466,7 +466,7 @@ fn a_name_means_one_kernel() {
     let error = ask(&[one.clone(), two], "k").unwrap_err();
     assert!(matches!(error, Error::Ambiguous { .. }), "{error}");
     let error = ask(std::slice::from_ref(&one), "x").unwrap_err();
-    assert_eq!(error.hints(), ["there are: k"]);
+    assert_eq!(error.hints(), ["available: k"]);
     assert!(matches!(ask(&[], "k").unwrap_err(), Error::NoCatalogs));
     // One that cannot be read matters only when no other has the kernel.
     let error = ask(&[gone.clone(), one.clone()], "x").unwrap_err();
@@ -477,5 +477,8 @@ fn a_name_means_one_kernel() {
 #[test]
 fn faults_name_the_entry() {
     let fault = Fault::Escapes("../x".to_owned());
-    assert_eq!(fault.to_string(), "has entry `../x`, which leads out of it");
+    assert_eq!(
+        fault.to_string(),
+        "has entry `../x`, which leads out of the archive"
+    );
 }

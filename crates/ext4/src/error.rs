@@ -13,7 +13,7 @@ pub enum Error {
         number: u32,
     },
     /// The path is not a plain relative path of names of 1 to 255 bytes.
-    #[error("the path `{}` is refused: {fault}", path.escape_ascii())]
+    #[error("invalid path `{}`: {fault}", path.escape_ascii())]
     InvalidPath {
         /// The path as given.
         path: Vec<u8>,
@@ -152,7 +152,7 @@ pub enum Error {
         inodes: u64,
     },
     /// A size is outside what this crate writes.
-    #[error("a disk of {size} bytes is not possible: {min} to {max} bytes are")]
+    #[error("invalid disk size of {size} bytes: expected {min} to {max} bytes")]
     InvalidSize {
         /// The size asked for.
         size: u64,
@@ -162,7 +162,7 @@ pub enum Error {
         max: u64,
     },
     /// Growing was asked to shrink.
-    #[error("the disk has {current} bytes; it is never shrunk to {wanted}")]
+    #[error("cannot shrink the disk from {current} to {wanted} bytes")]
     WouldShrink {
         /// The file system's size now.
         current: u64,
@@ -241,7 +241,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The image's file could not be asked for its length.
-    #[error("cannot tell the length of the image file")]
+    #[error("cannot determine the length of the image file")]
     GetLength {
         /// Why.
         source: io::Error,
@@ -259,6 +259,6 @@ pub enum PathFault {
     #[error("a name is longer than 255 bytes")]
     LongName,
     /// There is a NUL byte.
-    #[error("it contains a NUL byte")]
+    #[error("the path contains a NUL byte")]
     Nul,
 }

@@ -110,9 +110,9 @@ fn choose_tls() {
 fn redirect(attempt: Attempt<'_>, reach: &Reach) -> reqwest::redirect::Action {
     #[derive(Debug, thiserror::Error)]
     enum Refused {
-        #[error("it leads from https to {0}")]
+        #[error("refused to follow a redirect from https to {0}")]
         Downgrade(String),
-        #[error("there are more than {MOST_REDIRECTS} redirections")]
+        #[error("more than {MOST_REDIRECTS} redirects")]
         TooMany,
     }
     let was_safe = attempt

@@ -11,16 +11,16 @@ use crate::reach::Refused;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no client, for want of certificates perhaps.
-    #[error("prepare to fetch")]
+    #[error("failed to prepare the HTTP client")]
     Client(#[source] reqwest::Error),
     /// There is no thread that could wait for answers.
-    #[error("prepare to wait for answers")]
+    #[error("failed to prepare to wait for HTTP responses")]
     Waiting(#[source] std::io::Error),
     /// Nobody wants it any more.
     #[error("the download was cancelled")]
     CalledOff,
     /// There was no answer.
-    #[error("ask for {url}")]
+    #[error("failed to request {url}")]
     Send {
         /// Of what.
         url: String,
@@ -29,7 +29,7 @@ pub enum Error {
         source: reqwest::Error,
     },
     /// Nothing came for too long.
-    #[error("{url} sent nothing for {} s, after {position} bytes", .stall.as_secs_f32())]
+    #[error("{url} sent no data for {} s, after {position} bytes", .stall.as_secs_f32())]
     Stalled {
         /// What was fetched.
         url: String,
@@ -39,7 +39,7 @@ pub enum Error {
         stall: Duration,
     },
     /// The connection broke.
-    #[error("read {url} after {position} bytes")]
+    #[error("failed to read {url} after {position} bytes")]
     Broken {
         /// What was fetched.
         url: String,
@@ -66,7 +66,7 @@ pub enum Error {
         url: String,
     },
     /// The server answered with something else.
-    #[error("{url} was answered with {status}")]
+    #[error("{url} answered with {status}")]
     Status {
         /// What was fetched.
         url: String,
@@ -74,7 +74,7 @@ pub enum Error {
         status: StatusCode,
     },
     /// Its length is not what it has to be.
-    #[error("{url} has {said} bytes and not {expected}")]
+    #[error("{url} has {said} bytes, expected {expected}")]
     Length {
         /// What was fetched.
         url: String,
@@ -84,7 +84,7 @@ pub enum Error {
         expected: u64,
     },
     /// The answer to a request for a range has another.
-    #[error("{url} was answered with another part than was asked for")]
+    #[error("{url} answered with another range than requested")]
     Range {
         /// What was fetched.
         url: String,
@@ -96,7 +96,7 @@ pub enum Error {
         url: String,
     },
     /// It is longer than anything of its kind.
-    #[error("{url} has more than {most} bytes")]
+    #[error("{url} is larger than {most} bytes")]
     TooLong {
         /// What was fetched.
         url: String,
@@ -115,12 +115,12 @@ impl Error {
             Self::Send { source, .. } if is_distrust(source) => (
                 ErrorCode::Host,
                 Some(
-                    "the certificates that are trusted are the host's; SSL_CERT_FILE of the daemon names others",
+                    "the certificates of the host are trusted; set SSL_CERT_FILE of the daemon to use others",
                 ),
             ),
             Self::Send { .. } => (
                 ErrorCode::Host,
-                Some("is the network up, and a proxy set (HTTPS_PROXY) if it needs one?"),
+                Some("check the network connection, and set a proxy (HTTPS_PROXY) if one is needed"),
             ),
             Self::Stalled { .. } => (
                 ErrorCode::Timeout,

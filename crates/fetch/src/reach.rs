@@ -62,7 +62,7 @@ impl fmt::Display for Nearness {
 
 /// A server led to an address that it may not lead to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("refused to follow a server to {host}: {address} is {nearness}")]
+#[error("refused to connect to {host}: {address} is {nearness}")]
 pub struct Refused {
     host: String,
     address: IpAddr,

@@ -15,7 +15,7 @@ pub struct Waiting {
 
 /// Nobody wants it any more.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody wants it any more")]
+#[error("the download is no longer needed")]
 pub struct CalledOff;
 
 impl Waiting {

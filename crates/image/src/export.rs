@@ -61,7 +61,7 @@ impl ImageStore {
         let dir = path.parent().unwrap_or(path);
         let beside = Nameless::begin(dir)?;
         let (manifest, layers) = write_archive(image, beside.file(), compression, progress)?;
-        let bytes = beside.file().metadata().of("look at", path)?.len();
+        let bytes = beside.file().metadata().of("inspect", path)?.len();
         beside.file().sync_all().of("sync", path)?;
         // As any archive that a person makes: its directory says who gets there.
         let mode = Permissions::from_mode(0o644);

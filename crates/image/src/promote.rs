@@ -58,7 +58,8 @@ impl ImageStore {
             (record.work_seed.is_some(), WORK_SEED),
         ];
         for (_, name) in parts.iter().filter(|(there, _)| *there) {
-            std::fs::rename(from.join(name), place.join(name)).of("put in place", &place.join(name))?;
+            std::fs::rename(from.join(name), place.join(name))
+                .of("rename a directory to", &place.join(name))?;
         }
         let promoted = ImageRecord {
             managed: true,

@@ -22,7 +22,7 @@ const UUID: [u8; 16] = *b"banger\x80\x01\x80image\0\x01";
 /// Begins an image in an empty file.
 pub(crate) fn begin(file: File) -> Result<ImageWriter, WriteError> {
     ImageWriter::create(file, Options::new(LABEL, UUID)).map_err(|source| WriteError::Image {
-        what: "begin",
+        what: "create",
         source,
     })
 }
@@ -57,7 +57,7 @@ impl Tree {
         let init = facts::init(&self.writer);
         let os = self.os;
         self.writer.finish().map_err(|source| WriteError::Image {
-            what: "complete",
+            what: "finish",
             source,
         })?;
         Ok(Facts { os, init })

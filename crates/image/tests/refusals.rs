@@ -71,10 +71,10 @@ const PACKINGS: [Packing; 4] = [Packing::Plain, Packing::Gzip, Packing::Zstd, Pa
 #[test]
 fn layers_must_have_their_digests() {
     for packing in PACKINGS {
-        spoilt(packing, "should be sha256:0000", |layer| {
+        spoilt(packing, "expected sha256:0000", |layer| {
             layer.digest = "0".repeat(64)
         });
-        spoilt(packing, "should be sha256:1111", |layer| {
+        spoilt(packing, "expected sha256:1111", |layer| {
             layer.diff_id = "1".repeat(64)
         });
     }
@@ -83,16 +83,16 @@ fn layers_must_have_their_digests() {
 #[test]
 fn layers_must_have_their_sizes() {
     for packing in PACKINGS {
-        spoilt(packing, "bytes, and should have", |layer| layer.size += 1);
-        spoilt(packing, "bytes, and should have", |layer| layer.size -= 1);
-        spoilt(packing, "bytes, and should have", |layer| layer.size = 0);
+        spoilt(packing, "bytes, expected", |layer| layer.size += 1);
+        spoilt(packing, "bytes, expected", |layer| layer.size -= 1);
+        spoilt(packing, "bytes, expected", |layer| layer.size = 0);
     }
 }
 
 #[test]
 fn truncated_layers_are_told() {
     for packing in PACKINGS {
-        spoilt(packing, "bytes, and should have", |layer| {
+        spoilt(packing, "bytes, expected", |layer| {
             layer.blob.truncate(layer.size / 2);
         });
     }
@@ -124,7 +124,7 @@ fn damaged_layers_are_told() {
             layer.digest = sha256(&layer.blob);
         });
     }
-    spoilt(Packing::Plain, "should be sha256:", |layer| {
+    spoilt(Packing::Plain, "expected sha256:", |layer| {
         *layer.blob.last_mut().unwrap() = 1;
     });
 }
@@ -141,8 +141,8 @@ fn entries_that_lead_out_are_refused() {
         ),
         (Entry::whiteout("../f"), "leads out of the image"),
         (Entry::opaque("../.."), "leads out of the image"),
-        (Entry::file(".wh...", ""), "names nothing"),
-        (Entry::file("d/.wh.", ""), "names nothing"),
+        (Entry::file(".wh...", ""), "invalid whiteout"),
+        (Entry::file("d/.wh.", ""), "invalid whiteout"),
         (Entry::hard_link("f", "nothing"), "f"),
         (Entry::file("x".repeat(256), ""), "x"),
     ] {
@@ -214,7 +214,7 @@ fn layers_of_other_kinds_are_refused() {
         refused(
             |layout| layout.image(&[bad]),
             &PullOptions::default(),
-            &format!("`{media_type}`, which is not supported"),
+            &format!("unsupported type `{media_type}`"),
         );
     }
 }
@@ -235,7 +235,7 @@ fn documents_must_be_the_ones_that_are_named() {
             named(layout, &"0".repeat(64), &manifest, manifest.len());
         },
         &options,
-        "should be sha256:0000",
+        "expected sha256:0000",
     );
     refused(
         |layout| {
@@ -248,7 +248,7 @@ fn documents_must_be_the_ones_that_are_named() {
             );
         },
         &options,
-        "bytes, and should have",
+        "bytes, expected",
     );
     // The configuration's bytes are others than the manifest says.
     refused(
@@ -262,7 +262,7 @@ fn documents_must_be_the_ones_that_are_named() {
             }
         },
         &options,
-        "should be sha256:",
+        "expected sha256:",
     );
     refused(
         |layout| {
@@ -270,7 +270,7 @@ fn documents_must_be_the_ones_that_are_named() {
             named(layout, &sha256(manifest.as_bytes()), manifest, manifest.len());
         },
         &options,
-        "`schema 1`, which is not supported",
+        "unsupported type `schema 1`",
     );
     refused(
         |layout| {
@@ -282,12 +282,12 @@ fn documents_must_be_the_ones_that_are_named() {
             named(layout, &sha256(mixed.as_bytes()), &mixed, mixed.len());
         },
         &options,
-        "2 layers, and its configuration 1",
+        "2 layers, but its configuration has 1",
     );
     refused(
         |layout| fs::write(layout.0.join("index.json"), "{").unwrap(),
         &options,
-        "understand the image's",
+        "failed to parse the image's",
     );
     refused(|_| {}, &options, "lacks index.json");
     refused(

@@ -104,7 +104,7 @@ fn a_manifest_without_an_end_is_refused() {
         to.head("200 OK", "");
         to.endless();
     });
-    server.refused("x", "manifests/latest has more than 4194304 bytes");
+    server.refused("x", "manifests/latest is larger than 4194304 bytes");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_manifest_that_says_to_be_long_is_not_read() {
         to.head("200 OK", "Content-Length: 1099511627776\r\n");
         to.endless();
     });
-    server.refused("x", "manifests/latest has more than 4194304 bytes");
+    server.refused("x", "manifests/latest is larger than 4194304 bytes");
 }
 
 #[test]
@@ -130,10 +130,7 @@ fn a_configuration_that_says_to_be_long_is_not_asked_for() {
             false => drop(to.0.write_all(manifest.as_bytes())),
         }
     });
-    server.refused(
-        "x",
-        "has 1099511627776 bytes; documents of more than 4194304 are not read",
-    );
+    server.refused("x", "has 1099511627776 bytes, more than the limit of 4194304");
 }
 
 #[test]
@@ -142,7 +139,7 @@ fn a_refusal_without_an_end_is_a_refusal() {
         to.head("403 Forbidden", "");
         to.endless();
     });
-    server.refused("x", "was answered with 403 Forbidden");
+    server.refused("x", "answered with 403 Forbidden");
 }
 
 #[test]
@@ -158,7 +155,7 @@ fn a_token_without_an_end_is_refused() {
             format!("WWW-Authenticate: Bearer realm=\"http://{address}/token\",service=\"s\"\r\n");
         to.head("401 Unauthorized", &challenge);
     });
-    server.refused("x", "/token has more than 1048576 bytes");
+    server.refused("x", "/token is larger than 1048576 bytes");
 }
 
 /// A manifest of an image whose only layer is `layer`.

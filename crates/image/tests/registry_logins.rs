@@ -290,7 +290,7 @@ fn a_realm_leads_to_no_address_for_special_purposes() {
         let registry = Registry::new(Image::new(""), move |request, _| {
             wants(request, "t", format!("Bearer realm=\"{realm}\""))
         });
-        registry.refused(password(), "refused to follow a server to");
+        registry.refused(password(), "refused to connect to");
         assert!(registry.asked().len() == 1, "{case}");
         banger_cases::refused("registry", case);
     }
@@ -305,7 +305,7 @@ fn redirections_and_other_places_of_layers_are_not_followed_inside() {
             .contains("/blobs/")
             .then(|| ("307 Temporary Redirect", to, Vec::new()))
     });
-    registry.refused(Login::None, "refused to follow a server to");
+    registry.refused(Login::None, "refused to connect to");
     banger_cases::refused("registry", "redirect.metadata");
 
     let urls = r#", "urls": ["http://169.254.169.254/layer"]"#;
@@ -317,6 +317,6 @@ fn redirections_and_other_places_of_layers_are_not_followed_inside() {
             .ends_with(&layer)
             .then(|| ("404 Not Found", String::new(), Vec::new()))
     });
-    registry.refused(Login::None, "refused to follow a server to");
+    registry.refused(Login::None, "refused to connect to");
     banger_cases::refused("registry", "foreign-layer.metadata");
 }

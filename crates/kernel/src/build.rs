@@ -53,7 +53,7 @@ pub(crate) fn build(
         Some(config) => supports.extend(config.supports()),
         None => {
             note(
-                "this kernel's configuration is not known: whether it has what banger needs shows when it boots",
+                "the configuration of this kernel is unknown: whether it has the required options shows at boot",
             );
             supports.push(UNCHECKED.to_owned());
         }
@@ -87,7 +87,7 @@ const LARGEST_INITRD: u64 = 1 << 30;
 
 fn copy_at_most(what: &'static str, most: u64, from: &Path, to: &Path) -> Result<(), Error> {
     let mut source = std::fs::File::open(from).of("open", from)?;
-    if source.metadata().of("look at", from)?.len() > most {
+    if source.metadata().of("inspect", from)?.len() > most {
         return Err(Exceeded::Part { what, most }.into());
     }
     let mut target = files::make_file(to)?;

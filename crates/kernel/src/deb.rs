@@ -43,9 +43,9 @@ fn seek_to_data(deb: &mut BufReader<File>, path: &Path) -> Result<u64, Error> {
     };
     let mut magic = [0; 8];
     deb.read_exact(&mut magic)
-        .map_err(|_| fault("it is no Debian package"))?;
+        .map_err(|_| fault("it is not a Debian package"))?;
     if magic != MAGIC {
-        return Err(fault("it is no Debian package"));
+        return Err(fault("it is not a Debian package"));
     }
     loop {
         let mut header = [0; HEADER];
@@ -86,7 +86,7 @@ fn take(tar: impl Read, into: &Path) -> Result<(), Error> {
         })?;
         let to = into.join(plain(name));
         if let Some(parent) = to.parent() {
-            std::fs::create_dir_all(parent).of("make the directory", parent)?;
+            std::fs::create_dir_all(parent).of("create the directory", parent)?;
         }
         let mut file = File::create_new(&to).of("make", &to)?;
         Ok(io::copy(content, &mut file).map(drop).of("unpack", &to)?)

@@ -40,7 +40,7 @@ pub enum Error {
         module: String,
     },
     /// A package is not what it should be.
-    #[error("read the package {}: {fault}", .path.display())]
+    #[error("failed to read the package {}: {fault}", .path.display())]
     Package {
         /// The file.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum Error {
         fault: &'static str,
     },
     /// A program of the package manager failed.
-    #[error("{program} could not {what}: {words}")]
+    #[error("{program} failed to {what}: {words}")]
     Program {
         /// The program.
         program: &'static str,
@@ -58,10 +58,10 @@ pub enum Error {
         words: String,
     },
     /// The host's kernel is not where kernels are.
-    #[error("find the running kernel: there is no {}", .0.display())]
+    #[error("failed to find the running kernel: there is no {}", .0.display())]
     NoHostKernel(PathBuf),
     /// No file was named.
-    #[error("name a kernel: `--vmlinux` or `--vmlinuz`")]
+    #[error("no kernel file was specified: use `--vmlinux` or `--vmlinuz`")]
     NoKernelFile,
 }
 
@@ -76,15 +76,18 @@ impl Error {
             | Self::Package { .. } => {
                 return (ErrorCode::BadInput, Vec::new());
             }
-            Self::Archive(_) => (ErrorCode::BadInput, "get the package again: this one is damaged"),
+            Self::Archive(_) => (
+                ErrorCode::BadInput,
+                "download the package again: this file is damaged",
+            ),
             Self::NoKernelFile => return (ErrorCode::InvalidRequest, Vec::new()),
             Self::Lacks { .. } => (
                 ErrorCode::Unsupported,
-                "take a kernel with these, such as `banger kernel import debian --package linux-image-cloud-amd64`",
+                "use a kernel that has these options: `banger kernel import debian --package linux-image-cloud-amd64`",
             ),
             Self::NoModule { .. } => (
                 ErrorCode::Unsupported,
-                "name its modules with `--modules /lib/modules/VERSION`",
+                "specify the modules with `--modules /lib/modules/VERSION`",
             ),
             Self::Program { program, .. } if program.starts_with("apt") => (
                 ErrorCode::Host,

@@ -89,7 +89,7 @@ fn pack(kernel: &KernelRecord, agent: &Path, to: &mut impl Write) -> Result<(), 
 
 fn opened(path: &Path) -> Result<(File, u64), Error> {
     let file = File::open(path).of("open", path)?;
-    let len = file.metadata().of("look at", path)?.len();
+    let len = file.metadata().of("inspect", path)?.len();
     Ok((file, len))
 }
 
@@ -109,7 +109,7 @@ impl<W: Write> Cpio<'_, W> {
             most: u32::MAX.into(),
         })?;
         self.head(name, mode, (0, 0), size)
-            .of("write the head of", path)?;
+            .of("write the header of", path)?;
         self.content(path, &mut file, len)
     }
 

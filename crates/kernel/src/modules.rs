@@ -127,7 +127,7 @@ fn stem(path: &Path) -> String {
 fn find_all(dir: &Path, paths: &mut BTreeMap<String, PathBuf>) -> Result<(), Error> {
     for entry in std::fs::read_dir(dir).of("list", dir)?.flatten() {
         let path = entry.path();
-        let kind = entry.file_type().of("look at", &path)?;
+        let kind = entry.file_type().of("inspect", &path)?;
         if kind.is_dir() {
             find_all(&path, paths)?;
         } else if kind.is_file()

@@ -136,7 +136,7 @@ fn download(package: &str, scratch: &Path) -> Result<PathBuf, Error> {
     deb.ok_or(Error::Program {
         program: "apt-get",
         what: format!("download {package}"),
-        words: "it made no file".to_owned(),
+        words: "no file was created".to_owned(),
     })
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn read(path: &Path) -> Result<Elf, Error> {
     check(&bytes).map_err(|why| fault(why.to_owned()))?;
     // Every Linux kernel has its banner in it, and no other executable looks like one.
     let version =
-        version(&bytes).ok_or_else(|| fault("it is an executable, and no Linux kernel".to_owned()))?;
+        version(&bytes).ok_or_else(|| fault("it is an executable, but not a Linux kernel".to_owned()))?;
     Ok(Elf {
         bytes,
         compressed,
@@ -74,7 +74,7 @@ pub fn arch_of(path: &Path) -> Result<&'static str, Error> {
         243 => Ok("riscv64"),
         other => Err(Error::NoKernel {
             path: path.to_owned(),
-            fault: format!("it is for an unknown kind of machine ({other})"),
+            fault: format!("it is for an unknown architecture ({other})"),
         }),
     }
 }

@@ -13,7 +13,7 @@ const LONGEST_WORDS: u64 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum Answer {
     /// There was no answer.
-    #[error("ask for {url}")]
+    #[error("failed to request {url}")]
     Unanswered {
         /// What was asked for.
         url: String,
@@ -22,7 +22,7 @@ pub enum Answer {
         source: reqwest::Error,
     },
     /// The answer broke off.
-    #[error("read {url}")]
+    #[error("failed to read {url}")]
     Broken {
         /// What was read.
         url: String,
@@ -41,7 +41,7 @@ pub enum Answer {
         wanted: u64,
     },
     /// The answer was another one than the thing itself.
-    #[error("{url} was answered with {status}{}", words.as_ref().map(|words| format!(": {words}")).unwrap_or_default())]
+    #[error("{url} answered with {status}{}", words.as_ref().map(|words| format!(": {words}")).unwrap_or_default())]
     Refused {
         /// What was asked for.
         url: String,
@@ -53,19 +53,19 @@ pub enum Answer {
         words: Option<String>,
     },
     /// It wants to know who asks, and what it was told does not do.
-    #[error("{url} is not for everyone, and not for whom we are")]
+    #[error("access to {url} was denied: it requires a login with access")]
     Unauthorized {
         /// What was asked for.
         url: String,
     },
     /// A token must be asked for without TLS, which would tell everyone the password.
-    #[error("{realm}, where the registry sends us to log in, has no TLS")]
+    #[error("the login server {realm} of the registry does not use TLS")]
     UnsafeRealm {
         /// Where tokens are given.
         realm: String,
     },
     /// The registry leads us where it may not.
-    #[error("the registry names {url} to log in or to have a layer from")]
+    #[error("the registry refers to {url} for a login or a layer")]
     LedAway {
         /// Where to.
         url: String,
@@ -80,7 +80,7 @@ pub enum Answer {
         url: String,
     },
     /// What should be a token is none.
-    #[error("understand the token of {url}")]
+    #[error("failed to parse the token from {url}")]
     Token {
         /// Who gave it.
         url: String,
@@ -89,7 +89,7 @@ pub enum Answer {
         source: serde_json::Error,
     },
     /// It is longer than anything of its kind.
-    #[error("{url} has more than {most} bytes")]
+    #[error("{url} is larger than {most} bytes")]
     TooLong {
         /// What was read.
         url: String,
@@ -97,7 +97,7 @@ pub enum Answer {
         most: u64,
     },
     /// It is not what was asked for by its digest, or not what the registry says it is.
-    #[error("read {url}")]
+    #[error("failed to read {url}")]
     Mismatch {
         /// What was read.
         url: String,
@@ -106,13 +106,13 @@ pub enum Answer {
         source: Mismatch,
     },
     /// The part of a blob is another than was asked for.
-    #[error("{url} was answered with another part than was asked for")]
+    #[error("{url} answered with another range than requested")]
     Range {
         /// What was asked for.
         url: String,
     },
     /// It cannot be asked for.
-    #[error("`{0}` is no URL")]
+    #[error("invalid URL `{0}`")]
     Url(String),
 }
 

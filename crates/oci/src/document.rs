@@ -358,7 +358,7 @@ mod tests {
             .to_string()
         };
         assert!(refusal(r#"{"schemaVersion": 1, "fsLayers": []}"#).contains("`schema 1`"));
-        assert!(refusal("[]").contains("understand the image's manifest"));
+        assert!(refusal("[]").contains("failed to parse the image's manifest"));
         assert!(refusal(r#"{"schemaVersion": 2, "mediaType": "a/b"}"#).contains("`a/b`"));
     }
 }

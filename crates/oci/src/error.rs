@@ -13,7 +13,7 @@ use crate::mismatch::Mismatch;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is no name of an image.
-    #[error("`{reference}` names no image")]
+    #[error("invalid image reference `{reference}`")]
     Reference {
         /// What was given.
         reference: String,
@@ -22,10 +22,10 @@ pub enum Error {
         source: oci_spec::distribution::ParseError,
     },
     /// It is no platform.
-    #[error("`{0}` is no platform")]
+    #[error("invalid platform `{0}`")]
     Platform(String),
     /// The registry's client could not be made.
-    #[error("prepare to ask the registry {registry}")]
+    #[error("failed to prepare requests to the registry {registry}")]
     Client {
         /// The registry.
         registry: String,
@@ -34,7 +34,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The registry does not answer, or refuses.
-    #[error("{what} from the registry {registry}")]
+    #[error("failed to {what} from the registry {registry}")]
     Registry {
         /// What was asked for.
         what: String,
@@ -57,7 +57,7 @@ pub enum Error {
     #[error(transparent)]
     Credentials(banger_logins::Error),
     /// A document of the image is not what its type says.
-    #[error("understand the image's {what}")]
+    #[error("failed to parse the image's {what}")]
     Document {
         /// `manifest`, `index` or `configuration`.
         what: &'static str,
@@ -66,7 +66,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// A document would become more than it may.
-    #[error("read the image's documents")]
+    #[error("failed to read the image's documents")]
     Oversized(#[source] Exceeded),
     /// A file of this host.
     #[error(transparent)]
@@ -75,10 +75,10 @@ pub enum Error {
     #[error("{0}")]
     Exceeded(#[from] Exceeded),
     /// A document is of a kind that no image has.
-    #[error("the image's manifest is of the kind `{0}`, which is not supported")]
+    #[error("the image's manifest has the unsupported type `{0}`")]
     Kind(String),
     /// A document or layer is not the one that was named.
-    #[error("read {what}")]
+    #[error("failed to verify {what}")]
     Mismatch {
         /// What it is.
         what: String,
@@ -87,7 +87,7 @@ pub enum Error {
         source: Mismatch,
     },
     /// The configuration did not come.
-    #[error("get the configuration of {image}")]
+    #[error("failed to get the configuration of {image}")]
     Configuration {
         /// The image.
         image: String,
@@ -96,7 +96,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A document is longer than any that is read.
-    #[error("the image's {document} has {bytes} bytes; documents of more than {most} are not read")]
+    #[error("the image's {document} has {bytes} bytes, more than the limit of {most}")]
     TooLong {
         /// Its digest.
         document: String,
@@ -109,7 +109,7 @@ pub enum Error {
     #[error("the pull was cancelled")]
     CalledOff,
     /// A digest of another kind than SHA-256.
-    #[error("the digest `{0}` is of a kind that is not supported")]
+    #[error("unsupported digest `{0}`")]
     Digest(String),
     /// The index has nothing for the platform.
     #[error("the image has no variant for {wanted}; it has {}", there.join(", "))]
@@ -120,7 +120,7 @@ pub enum Error {
         there: Vec<String>,
     },
     /// The configuration speaks of other layers than the manifest.
-    #[error("the image's manifest has {layers} layers, and its configuration {diff_ids}")]
+    #[error("the image's manifest has {layers} layers, but its configuration has {diff_ids}")]
     Layers {
         /// In the manifest.
         layers: usize,
@@ -157,7 +157,7 @@ impl Error {
             Self::Registry { source, registry, .. } => of_answer(source, registry),
             Self::Reference { .. } => (
                 ErrorCode::InvalidRequest,
-                Some("name it as `alpine`, `registry.example/owner/image:tag`, `oci:DIR`, `docker-archive:FILE` or `-`".to_owned()),
+                Some("use `alpine`, `registry.example/owner/image:tag`, `oci:DIR`, `docker-archive:FILE` or `-`".to_owned()),
             ),
             Self::Platform(_) => (
                 ErrorCode::InvalidRequest,
@@ -165,11 +165,11 @@ impl Error {
             ),
             Self::NoPlatform { there, .. } => (
                 ErrorCode::Unsupported,
-                there.first().map(|there| format!("take another with `--platform {there}`")),
+                there.first().map(|there| format!("choose another platform with `--platform {there}`")),
             ),
             Self::Kind(_) | Self::Digest(_) => (ErrorCode::Unsupported, None),
             Self::NoImage { present, .. } => {
-                let names = (!present.is_empty()).then(|| format!("there are: {}", present.join(", ")));
+                let names = (!present.is_empty()).then(|| format!("available: {}", present.join(", ")));
                 (ErrorCode::NotFound, names)
             }
             Self::Client { .. } | Self::Credentials(_) | Self::Configuration { .. } => (ErrorCode::Host, None),
@@ -188,7 +188,7 @@ impl Error {
 /// The same of what a registry answered.
 fn of_answer(answer: &Answer, registry: &str) -> (ErrorCode, Option<String>) {
     if answer.is_missing() {
-        let hint = "is its name right, and its tag? Private images answer so too: `docker login` or `podman login` first";
+        let hint = "check the name and the tag; a private image needs `docker login` or `podman login` first";
         return (ErrorCode::NotFound, Some(hint.to_owned()));
     }
     if answer.is_led_away() {
@@ -203,7 +203,7 @@ fn of_answer(answer: &Answer, registry: &str) -> (ErrorCode, Option<String>) {
         Answer::Unanswered { .. } => (
             ErrorCode::Host,
             Some(
-                "is the network up? A registry without TLS takes `--insecure`, one with its own CA `--ca-cert FILE`"
+                "check the network connection; a registry without TLS needs `--insecure`, one with its own CA `--ca-cert FILE`"
                     .to_owned(),
             ),
         ),

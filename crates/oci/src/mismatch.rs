@@ -6,7 +6,7 @@ use banger_store::Digest;
 #[derive(Debug, thiserror::Error)]
 pub enum Mismatch {
     /// Its digest is another.
-    #[error("its digest is sha256:{got}, and should be sha256:{wanted}")]
+    #[error("the digest is sha256:{got}, expected sha256:{wanted}")]
     Digest {
         /// As it was named.
         wanted: Digest,
@@ -14,7 +14,7 @@ pub enum Mismatch {
         got: Digest,
     },
     /// It has another length.
-    #[error("it has {got} bytes, and should have {wanted}")]
+    #[error("the size is {got} bytes, expected {wanted}")]
     Size {
         /// As it was announced.
         wanted: u64,

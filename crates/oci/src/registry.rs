@@ -61,9 +61,7 @@ impl Registry {
 
     /// The digest that the reference has now, by one request for a manifest.
     pub(crate) fn digest(&mut self) -> Result<String, Error> {
-        self.first("ask for the image's digest", async |repository| {
-            repository.digest().await
-        })
+        self.first("get the digest of", async |repository| repository.digest().await)
     }
 
     /// Asks the candidates one after the other, and stays with the one that answers.

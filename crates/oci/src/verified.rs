@@ -132,8 +132,8 @@ mod tests {
         assert_eq!(read(b"abc", Some(3)).unwrap(), 3);
         assert_eq!(read(b"abc", None).unwrap(), 3);
         let words = |result: io::Result<u64>| result.unwrap_err().to_string();
-        assert!(words(read(b"abd", Some(3))).contains("should be sha256:ba78"));
-        assert!(words(read(b"ab", Some(3))).contains("it has 2 bytes, and should have 3"));
+        assert!(words(read(b"abd", Some(3))).contains("expected sha256:ba78"));
+        assert!(words(read(b"ab", Some(3))).contains("the size is 2 bytes, expected 3"));
         assert!(words(read(b"abcd", Some(3))).contains("it has 4 bytes"));
     }
 }

@@ -15,7 +15,7 @@ pub enum Error {
         hint: &'static str,
     },
     /// A program could not be started.
-    #[error("start {}", .program.display())]
+    #[error("failed to start {}", .program.display())]
     Spawn {
         /// The program.
         program: PathBuf,
@@ -24,7 +24,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file or socket of the machine.
-    #[error("{what} {}", .path.display())]
+    #[error("failed to {what} {}", .path.display())]
     File {
         /// What was done.
         what: &'static str,
@@ -35,7 +35,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A process of the machine ended while the machine was being made.
-    #[error("{program} ended at its start ({status})")]
+    #[error("{program} exited during startup ({status})")]
     Died {
         /// The program.
         program: &'static str,
@@ -45,7 +45,7 @@ pub enum Error {
         words: String,
     },
     /// A program did not get ready in time.
-    #[error("{program} made no {what} within {} s", .after.as_secs())]
+    #[error("{program} did not create its {what} within {} s", .after.as_secs())]
     Silent {
         /// The program.
         program: &'static str,
@@ -57,7 +57,7 @@ pub enum Error {
         words: String,
     },
     /// A process could not be watched or signalled.
-    #[error("{what} process {pid}")]
+    #[error("failed to {what} process {pid}")]
     Process {
         /// What was done.
         what: &'static str,
@@ -78,7 +78,7 @@ pub enum Error {
         words: String,
     },
     /// The connection to the VMM broke.
-    #[error("ask {vmm} to {what}")]
+    #[error("failed to ask {vmm} to {what}")]
     Request {
         /// The VMM.
         vmm: &'static str,
@@ -89,7 +89,7 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The guest's port could not be reached.
-    #[error("reach port {port} of the guest")]
+    #[error("failed to reach port {port} of the guest")]
     Dial {
         /// The vsock port.
         port: u32,
@@ -112,9 +112,9 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Missing { hint, .. } => hint,
-            Self::Spawn { .. } => "see whether the program can be executed: run it with `--version`",
+            Self::Spawn { .. } => "check that the program can be executed: run it with `--version`",
             Self::Refused { words, .. } if words.contains("KVM") || words.contains("kvm") => {
-                "`banger doctor` tells whether KVM works here"
+                "`banger doctor` shows whether KVM works on this host"
             }
             _ => return Vec::new(),
         };

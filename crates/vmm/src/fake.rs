@@ -100,7 +100,7 @@ impl Machine for Guest {
     async fn snapshot(&self, _dir: &Path) -> Result<(), Error> {
         Err(Error::Unsupported {
             vmm: "the fake VMM",
-            what: "make snapshots",
+            what: "create snapshots",
         })
     }
 

@@ -226,7 +226,7 @@ pub(crate) fn last_words(path: &Path) -> String {
 /// The pipe that a guest's console is written to: its end to read, for [`console_sink`], and its end to write.
 pub(crate) fn console_pipe(dir: &Path) -> Result<(Stdio, Stdio), Error> {
     let (from, to) = std::io::pipe().map_err(|source| Error::File {
-        what: "make the console's pipe of",
+        what: "create the console pipe of",
         path: dir.to_owned(),
         source,
     })?;

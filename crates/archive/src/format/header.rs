@@ -137,7 +137,7 @@ impl Header {
     }
 
     fn field(&self, range: std::ops::Range<usize>, what: &str) -> Result<i64, EntryFault> {
-        number(&self.raw[range]).ok_or_else(|| EntryFault::Header(format!("its {what} is no number")))
+        number(&self.raw[range]).ok_or_else(|| EntryFault::Header(format!("its {what} is not a number")))
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn old<R: Read>(stream: &mut Stream<R>, header: &Header, stored: u64)
         let kind = "S, a sparse file in another form than GNU's";
         return Err(EntryFault::Kind(kind.to_owned()).into());
     }
-    let no_number = || fault("its map of holes has what is no number");
+    let no_number = || fault("its map of holes has an invalid number");
     let size = number(&header.raw()[OLD_SIZE]).ok_or_else(no_number)?;
     let size = u64::try_from(size).map_err(|_| no_number())?;
     let mut map = Vec::new();
@@ -79,7 +79,7 @@ pub(super) fn pax<R: Read>(stream: &mut Stream<R>, records: &Records, stored: u6
             let mut read = 0;
             let map = map_before_data(&mut stream.content(stored), &mut read);
             stream.outcome::<crate::Error>(Ok(()))?;
-            let map = map.ok_or_else(|| fault("its map of holes has what is no number, or no end"))?;
+            let map = map.ok_or_else(|| fault("its map of holes has an invalid number or no end"))?;
             Ok(checked(&map, size, stored - read)?)
         }
         (major, minor) => {
@@ -135,7 +135,7 @@ fn checked(map: &[u64], size: u64, stored: u64) -> Result<Sparse, EntryFault> {
         let stop = offset.checked_add(len).filter(|&stop| stop <= size);
         match stop {
             Some(stop) if offset >= end => end = stop,
-            _ => return Err(fault("its map of holes is out of order or leads beyond its end")),
+            _ => return Err(fault("its map of holes is out of order or out of range")),
         }
         bytes += len;
         if len > 0 {
@@ -201,17 +201,17 @@ mod tests {
         assert_eq!(read(&[("size", "9"), ("map", "")], b""), Ok((9, vec![])));
         let wrong: [(Pairs<'_>, &str); 9] = [
             (&[("size", "9"), ("map", "5,3,4,2")], "out of order"),
-            (&[("size", "9"), ("map", "5,5")], "beyond its end"),
+            (&[("size", "9"), ("map", "5,5")], "out of range"),
             (
                 &[("size", "9"), ("map", "9223372036854775807,9223372036854775807")],
-                "beyond its end",
+                "out of range",
             ),
             (&[("size", "9"), ("map", "0,5,6")], "odd number"),
             (&[("size", "9"), ("map", "0,4")], "4 bytes of data, the archive 5"),
             (&[("major", "2"), ("minor", "0")], "sparse file of version 2.0"),
-            (&[("map", "0,-5")], "read the archive"),
-            (&[("numbytes", "5")], "read the archive"),
-            (&[("offset", "5"), ("offset", "5")], "read the archive"),
+            (&[("map", "0,-5")], "failed to read the archive"),
+            (&[("numbytes", "5")], "failed to read the archive"),
+            (&[("offset", "5"), ("offset", "5")], "failed to read the archive"),
         ];
         for (records, told) in wrong {
             let fault = read(records, b"abcde").unwrap_err();
@@ -264,16 +264,16 @@ mod tests {
             seen(&tar.data(b"abc").end())
         };
         assert_eq!(with(|_| {}), Ok((1 << 40, vec![(512, 3)])));
-        assert!(with(|raw| raw[390] = b'9').unwrap_err().contains("no number"));
+        assert!(with(|raw| raw[390] = b'9').unwrap_err().contains("not a number"));
         assert!(
             with(|raw| base256(&mut raw[483..495], -1))
                 .unwrap_err()
-                .contains("no number")
+                .contains("not a number")
         );
         assert!(
             with(|raw| base256(&mut raw[398..410], -1))
                 .unwrap_err()
-                .contains("no number")
+                .contains("not a number")
         );
         // What follows is data, and the end; neither says that the map ends.
         let endless = with(|raw| raw[482] = 1);

@@ -318,14 +318,14 @@ fn damage_is_told_and_bombs_are_not_unpacked() {
     for flag in *b"xgLK" {
         let mut bomb = Tar::new();
         bomb.header(flag, b"x", (1 << 20) + 1, |_| {});
-        assert!(error(&bomb.end()).contains("more than 1048576"));
+        assert!(error(&bomb.end()).contains("larger than 1048576"));
     }
     let mut lie = Tar::new();
     lie.special(b'g', b"20 short=record\n").file(b"a", b"");
     assert!(error(&lie.end()).contains("wrong length"));
     let mut no_number = Tar::new();
     no_number.header(b'0', b"a", 0, |raw| raw[136..140].copy_from_slice(b"what"));
-    assert!(error(&no_number.end()).contains("time is no number"));
+    assert!(error(&no_number.end()).contains("time is not a number"));
     let mut huge = Tar::new();
     huge.header(b'0', b"a", 0, |raw| base256(&mut raw[124..136], i64::MAX));
     assert!(matches!(entries(&*huge.end()), Err(Error::Truncated { .. })));

@@ -9,7 +9,7 @@ use banger_hostfs::Error as HostError;
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// A file or directory.
-    #[error("{what} {}", .path.display())]
+    #[error("failed to {what} {}", .path.display())]
     File {
         /// What was done.
         what: &'static str,
@@ -23,7 +23,7 @@ pub enum PackError {
     #[error("{} changed while it was being copied", .0.display())]
     Changed(PathBuf),
     /// A file of unknown size has no end within reason.
-    #[error("{} reports no size and has more than {} MiB", .path.display(), most >> 20)]
+    #[error("{} reports no size and is larger than {} MiB", .path.display(), most >> 20)]
     Endless {
         /// The file.
         path: PathBuf,
@@ -34,10 +34,10 @@ pub enum PackError {
     #[error("{} leads in a circle", .0.display())]
     Circle(PathBuf),
     /// More directories within each other than are unpacked.
-    #[error("{} is too deep in other directories", .0.display())]
+    #[error("{} is nested too deeply", .0.display())]
     Deep(PathBuf),
     /// The archive's taker takes no more.
-    #[error("write the archive")]
+    #[error("failed to write the archive")]
     Write(#[source] io::Error),
 }
 
@@ -54,7 +54,7 @@ impl PackError {
     pub(super) fn why(&self) -> String {
         match self {
             Self::File { source, .. } => source.to_string(),
-            Self::Endless { most, .. } => format!("it reports no size and has more than {} MiB", most >> 20),
+            Self::Endless { most, .. } => format!("it reports no size and is larger than {} MiB", most >> 20),
             error => error.to_string(),
         }
     }

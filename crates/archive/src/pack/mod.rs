@@ -250,7 +250,7 @@ impl<W: Sink> Packer<W> {
                 let hint = if kind == Kind::Socket {
                     ""
                 } else {
-                    ", which -a copies"
+                    " (-a copies it)"
                 };
                 self.leave_out(found.path(), &format!("it is {kind}{hint}"));
                 return Ok(None);
@@ -293,7 +293,7 @@ impl<W: Sink> Packer<W> {
     fn file(&mut self, found: &Found, name: &[u8]) -> Result<Option<Metadata>, PackError> {
         let path = found.path();
         let opened = found.open().map_err(PackError::from).and_then(|file| {
-            let failed = |source| PackError::file("look at", path, source);
+            let failed = |source| PackError::file("inspect", path, source);
             let metadata = file.metadata().map_err(failed)?;
             let content = Content::of(file, &metadata, self.packing.pad, path)?;
             Ok((metadata, content))

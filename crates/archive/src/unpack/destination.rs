@@ -30,19 +30,19 @@ pub enum LastLink {
 #[derive(Debug, thiserror::Error)]
 pub enum DestinationError {
     /// Several files, or what is in a directory, go into a directory only.
-    #[error("{} is no directory", .0.display())]
+    #[error("{} is not a directory", .0.display())]
     NoDirectory(PathBuf),
     /// A directory does not replace a file.
     #[error("there is no directory {}", .0.display())]
     Absent(PathBuf),
     /// It is a symbolic link, and whoever made that is unknown.
     #[error(
-        "{} is a symbolic link, which an earlier copy may have made: write `{}/` if it leads to your directory, or name the file it leads to",
+        "{} is a symbolic link, which an earlier copy may have created: use `{}/` if it leads to your directory, or specify its target",
         .0.display(), .0.display()
     )]
     Link(PathBuf),
     /// The file system.
-    #[error("{what} {}", .path.display())]
+    #[error("failed to {what} {}", .path.display())]
     File {
         /// What was done.
         what: &'static str,

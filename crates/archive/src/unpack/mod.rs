@@ -72,13 +72,13 @@ pub enum UnpackError {
     #[error(transparent)]
     Archive(#[from] Error),
     /// An entry's name is absolute, has `..` in it, or is too deep.
-    #[error("`{0}` leads out of the directory, or too deep")]
+    #[error("`{0}` leads out of the directory or is nested too deeply")]
     Outside(String),
     /// An entry that was not asked for.
-    #[error("the archive has `{0}`, which was not asked for")]
+    #[error("the archive contains `{0}`, which was not requested")]
     Unasked(String),
     /// A part of an entry's name is a symbolic link, or no directory.
-    #[error("`{entry}` cannot be written: `{part}` is a symbolic link or no directory")]
+    #[error("cannot write `{entry}`: `{part}` is a symbolic link or not a directory")]
     Through {
         /// The entry.
         entry: String,
@@ -86,13 +86,13 @@ pub enum UnpackError {
         part: String,
     },
     /// A file where a directory was wanted.
-    #[error("`{0}` is no directory")]
+    #[error("`{0}` is not a directory")]
     NoDirectory(String),
     /// The file system would be full.
     #[error(transparent)]
     NoRoom(HostError),
     /// A file.
-    #[error("{what} `{entry}`")]
+    #[error("failed to {what} `{entry}`")]
     File {
         /// What was done.
         what: &'static str,
@@ -348,7 +348,7 @@ impl Work<'_> {
     ) -> Result<(), UnpackError> {
         if !self.unpacking.all {
             self.note(format!(
-                "{} was left out: it is a device or a named pipe, which -a copies",
+                "{} was left out: it is a device or a named pipe (-a copies it)",
                 shown(full)
             ));
             return Ok(());
@@ -396,7 +396,7 @@ impl Work<'_> {
             })?;
             if !set {
                 self.note(format!(
-                    "{} has no `{}`: it is not allowed here",
+                    "attribute of {} was not set: `{}` is not allowed here",
                     shown(full),
                     shown(&xattr.name)
                 ));

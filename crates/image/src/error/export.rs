@@ -17,16 +17,16 @@ pub enum ExportError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A name that means something else in a layer.
-    #[error("`{0}` cannot be exported: in a layer such a name says that something is gone")]
+    #[error("cannot export `{0}`: in a layer such a name marks a deleted file")]
     Mark(String),
     /// The archive could not be written.
-    #[error("write the archive")]
+    #[error("failed to write the archive")]
     Write(#[source] std::io::Error),
     /// A file that would be replaced.
-    #[error("{} exists already", .0.display())]
+    #[error("{} already exists", .0.display())]
     FileExists(PathBuf),
     /// Something else has the name of the file that is to be written.
-    #[error("{} is a link, a device or something else that is no file", .0.display())]
+    #[error("{} is not a regular file", .0.display())]
     NoFile(PathBuf),
     /// Nobody wants it any more.
     #[error(transparent)]
@@ -43,7 +43,7 @@ impl ExportError {
             Self::Write(_) => return (ErrorCode::Host, Vec::new()),
             Self::Cancelled(_) => return (ErrorCode::Cancelled, Vec::new()),
             Self::FileExists(_) => "choose another file, or replace it with `--force`",
-            Self::NoFile(_) => "name a file, or `-o -` for standard output",
+            Self::NoFile(_) => "specify a regular file, or `-o -` for standard output",
         };
         (ErrorCode::AlreadyExists, vec![hint.to_owned()])
     }

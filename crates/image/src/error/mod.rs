@@ -24,7 +24,7 @@ pub enum Error {
     #[error("the image's files (generation {0}) are not in the store")]
     NoGeneration(String),
     /// A file that shall be an image is none.
-    #[error("take {} as an image", .path.display())]
+    #[error("cannot use {} as an image", .path.display())]
     NoImage {
         /// The file.
         path: PathBuf,
@@ -36,10 +36,10 @@ pub enum Error {
     #[error("the VM's disk was not unmounted when it ended")]
     NotAtRest,
     /// A disk's file system could not be grown.
-    #[error("grow the image")]
+    #[error("failed to grow the image")]
     Grow(#[source] banger_ext4::Error),
     /// The file of a disk could not be made longer.
-    #[error("make the disk's file longer")]
+    #[error("failed to extend the disk file")]
     Lengthen(#[source] std::io::Error),
     /// A file tree could not be written.
     #[error(transparent)]
@@ -51,7 +51,7 @@ pub enum Error {
     #[error(transparent)]
     Pull(Box<banger_oci::Error>),
     /// A layer could not be unpacked.
-    #[error("unpack layer {number} of {of} ({digest})")]
+    #[error("failed to unpack layer {number} of {of} ({digest})")]
     Layer {
         /// Which, from 1.
         number: usize,
@@ -79,13 +79,16 @@ impl Error {
             Self::Layer { source, .. } => return (source.code(), source.hints()),
             Self::NoGeneration(_) => (
                 ErrorCode::NotFound,
-                "was the store moved without them? Pull or import the image again, and make the VM anew",
+                "the store may have been moved without these files: pull or import the image again and create the VM again",
             ),
             Self::NoImage { .. } => (
                 ErrorCode::BadInput,
-                "`image register` takes ext4; a tar or directory goes to `image import`",
+                "`image register` accepts ext4; use `image import` for a tar archive or a directory",
             ),
-            Self::NotAtRest => (ErrorCode::WrongPhase, "start it, and commit it while it runs"),
+            Self::NotAtRest => (
+                ErrorCode::WrongPhase,
+                "start the VM, and commit it while it is running",
+            ),
             Self::Grow(_) | Self::Lengthen(_) => return (ErrorCode::Host, Vec::new()),
             Self::Cancelled(_) => return (ErrorCode::Cancelled, Vec::new()),
         };

@@ -18,7 +18,7 @@ pub enum ReadError {
     #[error("the layer has more than {0} entries")]
     TooMany(usize),
     /// A file that shall be a layer is none.
-    #[error("take {} as an image", .path.display())]
+    #[error("cannot use {} as an image", .path.display())]
     NoImage {
         /// The file.
         path: PathBuf,
@@ -27,7 +27,7 @@ pub enum ReadError {
         source: banger_ext4::Error,
     },
     /// An entry cannot be read.
-    #[error("read `{entry}` of the layer {}", .layer.display())]
+    #[error("failed to read `{entry}` of the layer {}", .layer.display())]
     Entry {
         /// The layer's file.
         layer: PathBuf,
@@ -38,13 +38,13 @@ pub enum ReadError {
         source: banger_ext4::Error,
     },
     /// The content of a file cannot be read.
-    #[error("read a file of a layer")]
+    #[error("failed to read a file of a layer")]
     Content(#[source] std::io::Error),
     /// A hard link to what no layer has.
     #[error("entry `{0}` is a link without a target")]
     NoTarget(String),
     /// It was written by an overlay with other options than ours.
-    #[error("`{entry}` of the layer {} is elsewhere: its overlay was mounted with redirects or metadata copies", .layer.display())]
+    #[error("`{entry}` of the layer {} has its content elsewhere: the overlay was mounted with redirects or metadata copies", .layer.display())]
     Redirected {
         /// The layer's file.
         layer: PathBuf,
@@ -59,9 +59,11 @@ impl ReadError {
         let hint = match self {
             Self::Store(error) => return (error.code(), error.hints()),
             Self::Exceeded(exceeded) => return (exceeded.code(), exceeded.hints()),
-            Self::NoImage { .. } => "`image register` takes ext4; a tar or directory goes to `image import`",
+            Self::NoImage { .. } => {
+                "`image register` accepts ext4; use `image import` for a tar archive or a directory"
+            }
             Self::Redirected { .. } => {
-                "make the VM again with this version of banger, whose guests keep what they move whole"
+                "create the VM again with this version of banger, whose guests keep complete copies of moved files"
             }
             Self::TooMany(_) | Self::Entry { .. } | Self::Content(_) | Self::NoTarget(_) => {
                 return (ErrorCode::BadInput, Vec::new());

@@ -15,7 +15,7 @@ pub enum WriteError {
     #[error("{0}")]
     Exceeded(#[from] Exceeded),
     /// The archive cannot be read on: truncated, damaged, or no archive.
-    #[error("read the archive after {entries} entries")]
+    #[error("failed to read the archive after {entries} entries")]
     Archive {
         /// Entries that were read before.
         entries: u64,
@@ -47,10 +47,10 @@ pub enum WriteError {
     #[error("the image unpacks to more than {0} bytes")]
     TooLarge(u64),
     /// A whiteout without a name.
-    #[error("the layer has the whiteout `{0}`, which names nothing")]
+    #[error("invalid whiteout `{0}` in the layer")]
     Whiteout(String),
     /// The image cannot take an entry.
-    #[error("write entry `{entry}`")]
+    #[error("failed to write entry `{entry}`")]
     Write {
         /// Its name.
         entry: String,
@@ -59,7 +59,7 @@ pub enum WriteError {
         source: banger_ext4::Error,
     },
     /// The image could not be begun or completed.
-    #[error("{what} the image")]
+    #[error("failed to {what} the image")]
     Image {
         /// What was done.
         what: &'static str,
@@ -82,7 +82,7 @@ pub enum EntryFault {
     #[error("leads out of the image")]
     Escapes,
     /// Its parents are symbolic links that lead nowhere or in a circle.
-    #[error("lies behind symbolic links that lead nowhere")]
+    #[error("is behind symbolic links that lead nowhere")]
     Lost,
     /// A link without a target.
     #[error("is a link without a target")]
@@ -91,7 +91,7 @@ pub enum EntryFault {
     #[error("has a damaged header: {0}")]
     Header(String),
     /// A kind of entry that no image holds.
-    #[error("is of kind `{0}`, which cannot be in an image")]
+    #[error("has the type `{0}`, which an image cannot contain")]
     Kind(String),
 }
 
@@ -111,9 +111,12 @@ impl WriteError {
             Self::Exceeded(exceeded) => return (exceeded.code(), exceeded.hints()),
             Self::Archive { .. } | Self::Truncated { .. } => (
                 ErrorCode::BadInput,
-                "make the archive again; if it came through a pipe, look at what its maker said",
+                "create the archive again; if it came through a pipe, check the output of the program that wrote it",
             ),
-            Self::Empty => (ErrorCode::BadInput, "was its maker given anything to pack?"),
+            Self::Empty => (
+                ErrorCode::BadInput,
+                "check that the program that wrote the archive had files to pack",
+            ),
             Self::Entry {
                 fault: EntryFault::Absolute,
                 ..
@@ -123,11 +126,11 @@ impl WriteError {
             ),
             Self::TooMany(_) => (
                 ErrorCode::BadInput,
-                "raise `max_entries` below `[pull]` in the configuration if it is meant",
+                "raise `max_entries` in `[pull]` of the configuration if this size is expected",
             ),
             Self::TooLarge(_) => (
                 ErrorCode::BadInput,
-                "raise `max_size` below `[pull]` in the configuration if it is meant",
+                "raise `max_size` in `[pull]` of the configuration if this size is expected",
             ),
             Self::Entry { .. } | Self::Write { .. } | Self::Whiteout(_) => {
                 return (ErrorCode::BadInput, Vec::new());

@@ -19,7 +19,7 @@ use crate::tree::Tree;
 
 /// Adds everything below `root`. Sockets stay behind: they belong to running programs.
 pub(super) fn add(tree: &mut Tree, root: &Path, progress: Progress<'_>) -> Result<(), WriteError> {
-    let metadata = std::fs::metadata(root).of("look at", root)?;
+    let metadata = std::fs::metadata(root).of("inspect", root)?;
     tree.directory(b"", meta(root, &metadata)?)?;
     let mut walk = Walk {
         tree,
@@ -64,7 +64,7 @@ impl Walk<'_> {
 
     fn entry(&mut self, name: &[u8]) -> Result<(), WriteError> {
         let path = &self.root.join(OsStr::from_bytes(name));
-        let metadata = std::fs::symlink_metadata(path).of("look at", path)?;
+        let metadata = std::fs::symlink_metadata(path).of("inspect", path)?;
         let kind = metadata.file_type();
         if kind.is_socket() {
             return Ok(());

@@ -152,7 +152,7 @@ impl<R: Read> Read for Watched<'_, R> {
             (self.work.progress)(self.name, self.read, self.size);
         }
         if self.work.given_up.is_cancelled() {
-            return Err(io::Error::other("nobody wants it any more"));
+            return Err(io::Error::other("the pull is no longer needed"));
         }
         Ok(read)
     }

@@ -33,11 +33,11 @@ impl Client {
     pub(super) async fn connect(socket: &Path) -> Result<Self, Error> {
         let stream = fresh::connect(socket)
             .await
-            .map_err(|source| failed("connect".to_owned(), source))?;
+            .map_err(|source| failed("accept a connection".to_owned(), source))?;
         let connection = Connection::open(stream, Peer::Hostile).await;
         connection
             .map(Self)
-            .map_err(|source| failed("connect".to_owned(), source))
+            .map_err(|source| failed("accept a connection".to_owned(), source))
     }
 
     /// Makes a resource.

@@ -171,13 +171,13 @@ macro_rules! resource {
 resource!(
     MachineConfig,
     "/machine-config",
-    "give the machine its vCPUs and memory"
+    "set the vCPUs and memory of the VM"
 );
-resource!(BootSource, "/boot-source", "take the kernel");
+resource!(BootSource, "/boot-source", "set the kernel");
 resource!(Vsock, "/vsock", "add the vsock device");
-resource!(Action, "/actions", "start the machine");
+resource!(Action, "/actions", "start the VM");
 resource!(VmState, "/vm", "pause or resume the machine");
-resource!(SnapshotCreate, "/snapshot/create", "make a snapshot");
+resource!(SnapshotCreate, "/snapshot/create", "create a snapshot");
 
 impl Resource for Drive {
     fn path(&self) -> String {

@@ -228,7 +228,7 @@ impl Machine for Emulated {
     async fn snapshot(&self, _dir: &Path) -> Result<(), Error> {
         Err(Error::Unsupported {
             vmm: "QEMU",
-            what: "make snapshots of a microvm",
+            what: "create snapshots of a microvm",
         })
     }
 

@@ -43,7 +43,7 @@ impl Monitor {
     pub(super) async fn connect(socket: &Path) -> Result<Self, Error> {
         let stream = fresh::connect(socket)
             .await
-            .map_err(|source| failed("connect", source))?;
+            .map_err(|source| failed("accept a connection", source))?;
         let (from, to) = stream.into_split();
         let mut monitor = Self {
             lines: BufReader::new(from),
@@ -83,10 +83,10 @@ impl Monitor {
     async fn line(&mut self) -> Result<Option<Line>, Error> {
         let mut line = String::new();
         let read = self.lines.read_line(&mut line).await;
-        if read.map_err(|source| failed("read a line", source))? == 0 {
+        if read.map_err(|source| failed("answer", source))? == 0 {
             return Ok(None);
         }
-        let line = serde_json::from_str(&line).map_err(|source| failed("read a line", source))?;
+        let line = serde_json::from_str(&line).map_err(|source| failed("answer", source))?;
         Ok(Some(line))
     }
 
