@@ -26,7 +26,7 @@ pub enum Limit {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It could not be started.
-    #[error("start {what}")]
+    #[error("{what}: failed to start the process")]
     Spawn {
         /// What was run.
         what: &'static str,
@@ -35,7 +35,7 @@ pub enum Error {
         source: io::Error,
     },
     /// It could not be heard.
-    #[error("read what {what} prints")]
+    #[error("{what}: failed to read the output")]
     Read {
         /// What was run.
         what: &'static str,
@@ -44,7 +44,7 @@ pub enum Error {
         source: io::Error,
     },
     /// It could not be waited for.
-    #[error("wait for {what}")]
+    #[error("{what}: failed to wait for the process")]
     Wait {
         /// What was run.
         what: &'static str,
@@ -53,13 +53,13 @@ pub enum Error {
         source: io::Error,
     },
     /// It said what nobody understands.
-    #[error("what {what} said cannot be understood (a defect of banger: see the daemon's log)")]
+    #[error("{what}: invalid output (a bug in banger: see the daemon's log)")]
     Answer {
         /// What was run.
         what: &'static str,
     },
     /// Its input asked for more than it may have.
-    #[error("{what} was ended: its input needs more than {limit}")]
+    #[error("{what}: the process was ended because its input needs more than {limit}")]
     Limit {
         /// What was run.
         what: &'static str,
@@ -67,13 +67,13 @@ pub enum Error {
         limit: Limit,
     },
     /// It was slow, and a look showed that it waits for what never comes.
-    #[error("{what} was ended: it waits in vain")]
+    #[error("{what}: the process was ended because it was blocked")]
     InVain {
         /// What was run.
         what: &'static str,
     },
     /// Nobody waits for it any more.
-    #[error("{what} was cancelled")]
+    #[error("{what}: cancelled")]
     Cancelled {
         /// What was run.
         what: &'static str,
@@ -106,7 +106,8 @@ impl Describe for Error {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Limit { .. } => vec![
-                "input that small has no reason to need that much; it may have been made to exhaust this host".to_owned(),
+                "input of this size should not need that much; it may have been crafted to exhaust this host"
+                    .to_owned(),
             ],
             _ => Vec::new(),
         }

@@ -23,7 +23,7 @@ pub enum Error {
         words: String,
     },
     /// What git printed is not what it documents.
-    #[error("failed to parse git's answer when asked to {what}")]
+    #[error("failed to parse git's output in the attempt to {what}")]
     Answer {
         /// What it was asked.
         what: &'static str,
@@ -38,7 +38,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The path is in no repository.
-    #[error("{} is in no git repository", .0.display())]
+    #[error("{} is not in a git repository", .0.display())]
     NoRepository(PathBuf),
     /// A link, or what is neither file nor directory, where git would follow or wait.
     #[error("{} is {kind}: it could lead git to files outside of the repository", .path.display())]
@@ -89,7 +89,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file is larger than any such file.
-    #[error("{} has more than {most} bytes", .path.display())]
+    #[error("{} is larger than {most} bytes", .path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -110,7 +110,7 @@ impl Error {
         let shown = |path: &Path| shell_word(&path.to_string_lossy());
         Some(match self {
             Self::NoGit => "install git: `apt-get install git`".to_owned(),
-            Self::NoRepository(_) => "run `git init` there, or name the path of a repository".to_owned(),
+            Self::NoRepository(_) => "run `git init` there, or specify the path of a repository".to_owned(),
             Self::Odd { .. } => {
                 "if you made the repository yourself, `git clone` it to another directory and use that; else do not trust it"
                     .to_owned()

@@ -65,7 +65,7 @@ impl View {
     pub fn of(repository: Repository, scratch: &Path) -> Result<Self, Error> {
         let made = fs::create_dir_all(scratch)
             .and_then(|()| tempfile::Builder::new().prefix("git-").tempdir_in(scratch));
-        let dir = made.map_err(|error| Error::file("make a directory in", scratch, error))?;
+        let dir = made.map_err(|error| Error::file("create a directory in", scratch, error))?;
         let git = Git::in_work_tree(&repository.root, &repository.root, dir.path());
         let mut view = Self {
             repository,
@@ -148,7 +148,7 @@ impl View {
 
     fn copy_files(&self) -> Result<(), Error> {
         let (own, common) = (&self.repository.own, &self.repository.common);
-        let make = |path: &Path| fs::create_dir_all(path).map_err(|error| Error::file("make", path, error));
+        let make = |path: &Path| fs::create_dir_all(path).map_err(|error| Error::file("create", path, error));
         make(&self.path().join("info"))?;
         let head = match own.kind("HEAD") {
             // As git once made it.
@@ -201,7 +201,7 @@ impl View {
         sound::objects(self.root(), common)?;
         let link = |name: &str| {
             let to = self.path().join(name);
-            symlink(common.at(name), &to).map_err(|error| Error::file("make", &to, error))
+            symlink(common.at(name), &to).map_err(|error| Error::file("create", &to, error))
         };
         link("objects")?;
         for (name, symrefs) in [("refs", true), ("logs", false), ("reftable", false)] {
@@ -235,7 +235,7 @@ impl View {
                 let mut names = ["index", "info", "refs"].iter();
                 names.try_for_each(|name| symlink(self.path().join(name), linked.join(name)))
             });
-        made.map_err(|error| Error::file("make", &linked, error))?;
+        made.map_err(|error| Error::file("create", &linked, error))?;
         self.linked = Some(linked);
         Ok(())
     }
@@ -280,7 +280,7 @@ impl View {
             let made = fs::create_dir(&common)
                 .and_then(|()| link("objects"))
                 .and_then(|()| link("refs"));
-            made.map_err(|error| Error::file("make", &common, error))?;
+            made.map_err(|error| Error::file("create", &common, error))?;
             self.write_config(&common, |setting| {
                 settings::is_heeded(&setting.key) || is_url_of_remote(&setting.key)
             })?;

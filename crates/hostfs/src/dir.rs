@@ -52,7 +52,7 @@ impl Dir {
         }
         let made = std::fs::create_dir_all(path);
         made.map_err(|source| Error::File {
-            what: "make",
+            what: "create",
             path: path.to_owned(),
             source,
         })?;
@@ -157,7 +157,7 @@ impl Dir {
     pub fn look(&self, path: impl AsRef<Path>) -> Result<Found, Error> {
         let path = path.as_ref();
         let held = self.raw(path, OFlags::PATH);
-        let held = held.map_err(|errno| self.failed("look at", path, errno))?;
+        let held = held.map_err(|errno| self.failed("inspect", path, errno))?;
         Found::new(held, self.path.join(path))
     }
 
@@ -173,7 +173,7 @@ impl Dir {
         };
         match openat(&self.held, at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
             Ok(held) => Found::new(held, self.path.join(path)),
-            Err(errno) => Err(self.failed("look at", path, errno)),
+            Err(errno) => Err(self.failed("inspect", path, errno)),
         }
     }
 

@@ -24,7 +24,7 @@ pub enum Error {
         kind: Kind,
     },
     /// It has more than is read.
-    #[error("{} has more than {most} bytes", .path.display())]
+    #[error("{} is larger than {most} bytes", .path.display())]
     TooMuch {
         /// The path.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum Error {
         most: u64,
     },
     /// The file system would be full.
-    #[error("{} is on a file system with {} left, of which {} stay free", .path.display(), MiB(*left), MiB(*reserve))]
+    #[error("{} is on a file system with {} left, of which {} must stay free", .path.display(), MiB(*left), MiB(*reserve))]
     NoRoom {
         /// A path on it.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum Error {
         reserve: u64,
     },
     /// The system.
-    #[error("{what} {}", .path.display())]
+    #[error("failed to {what} {}", .path.display())]
     File {
         /// What was done.
         what: &'static str,

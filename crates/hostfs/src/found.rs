@@ -30,7 +30,7 @@ impl Found {
         match held.metadata() {
             Ok(metadata) => Ok(Self { held, path, metadata }),
             Err(source) => Err(Error::File {
-                what: "look at",
+                what: "inspect",
                 path,
                 source,
             }),

@@ -32,10 +32,10 @@ impl Fresh {
                 let name = Self::hidden_name()?;
                 let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
                 let file = openat(dir, &name, flags, mode)
-                    .map_err(|errno| dir.failed("make", Path::new(&name), errno))?;
+                    .map_err(|errno| dir.failed("create", Path::new(&name), errno))?;
                 (file, Some(name))
             }
-            Err(errno) => return Err(Error::new("make a file in", dir.path(), errno)),
+            Err(errno) => return Err(Error::new("create a file in", dir.path(), errno)),
         };
         Ok(Self {
             dir: dir.again()?,
@@ -83,10 +83,10 @@ impl Fresh {
                 // Only renaming replaces.
                 Err(Errno::EXIST) => {
                     let name = Self::hidden_name()?;
-                    link(&name).map_err(|errno| self.dir.failed("name", Path::new(last), errno))?;
+                    link(&name).map_err(|errno| self.dir.failed("link", Path::new(last), errno))?;
                     self.hidden = Some(name);
                 }
-                Err(errno) => return Err(self.dir.failed("name", Path::new(last), errno)),
+                Err(errno) => return Err(self.dir.failed("link", Path::new(last), errno)),
             }
         }
         if let Some(name) = &self.hidden {

@@ -18,7 +18,7 @@ impl Named {
     pub fn look(path: &Path) -> Result<Found, Error> {
         match openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
             Ok(held) => Found::new(held, path.to_owned()),
-            Err(errno) => Err(Error::new("look at", path, errno)),
+            Err(errno) => Err(Error::new("inspect", path, errno)),
         }
     }
 }

@@ -49,11 +49,11 @@ async fn all(guest: &dyn Guest, entries: Vec<Entry>, home: &Path, say: &Reporter
                 brought.push(guest_path);
             }
             Ok(false) => {}
-            Err(why) => say.note(format!("{host} of this host did not go along: {why}")),
+            Err(why) => say.note(format!("{host} of this host was not copied: {why}")),
         }
     }
     if !told.is_empty() {
-        say.note(format!("files of this host that went along: {}", told.join(", ")));
+        say.note(format!("copied files of this host: {}", told.join(", ")));
     }
     brought
 }
@@ -64,7 +64,7 @@ fn entries(wanted: Wanted<'_>) -> Result<Vec<Entry>, String> {
     // Who may write what is read with our rights is we, or root.
     match wanted.owner {
         Some(owner) if owner != us && owner != 0 => Err(format!(
-            "no files of this host went along: the configuration belongs to user {owner}, and bangerd runs as {us}"
+            "no files of this host were copied: the configuration belongs to user {owner}, but bangerd runs as user {us}"
         )),
         _ => Ok(entry::all(wanted.own, wanted.defaults)),
     }
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(brought, ["/root/.claude.json", "/root/.pi/agent/auth.json"]);
         assert_eq!(
             notes,
-            ["files of this host that went along: ~/.claude.json, ~/.pi/agent/auth.json"]
+            ["copied files of this host: ~/.claude.json, ~/.pi/agent/auth.json"]
         );
     }
 
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(brought, ["/root/.pi/agent/auth.json"]);
         assert_eq!(
             notes[0],
-            "~/.netrc of this host did not go along: there is no such file"
+            "~/.netrc of this host was not copied: the file does not exist"
         );
     }
 }

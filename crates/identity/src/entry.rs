@@ -107,10 +107,10 @@ pub(crate) struct FileMode(u16);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidEntry {
     /// Not absolute, or with a way back in it.
-    #[error("`{0}` is no path of a file: begin with `/` or `~/`, and use no `..`")]
+    #[error("invalid file path `{0}`: expected `/` or `~/` at the start, and no `..`")]
     Path(String),
     /// No permissions.
-    #[error("`{0}` is no mode of a file: write it as \"0600\"")]
+    #[error("invalid file mode `{0}`: expected a form such as \"0600\"")]
     Mode(String),
 }
 

@@ -25,22 +25,22 @@ const DEEPEST: usize = 40;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// There is none.
-    #[error("there is no such file")]
+    #[error("the file does not exist")]
     Absent,
     /// It is elsewhere.
-    #[error("it leads to {}; name that file if you mean it", .0.display())]
+    #[error("it leads to {}; specify that file if it is wanted", .0.display())]
     Leads(PathBuf),
     /// It is another user's.
-    #[error("it belongs to user {owner}, and bangerd runs as {us}")]
+    #[error("it belongs to user {owner}, but bangerd runs as user {us}")]
     Foreign { owner: u32, us: u32 },
     /// A device, a pipe or the like.
     #[error("it is neither a file nor a directory")]
     Kind,
     /// More than goes.
-    #[error("it has more than {} MiB: use `vm cp` or `vm sync`", MOST >> 20)]
+    #[error("it is larger than {} MiB: use `vm cp` or `vm sync`", MOST >> 20)]
     TooMuch,
     /// Only a part of it goes, and it is not what it is known to be.
-    #[error("it is no JSON")]
+    #[error("it is not valid JSON")]
     Json(#[source] serde_json::Error),
     /// The system.
     #[error("it cannot be read")]

@@ -9,7 +9,7 @@ use banger_model::{Describe, ErrorCode};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or directory.
-    #[error("{what} {}", .path.display())]
+    #[error("failed to {what} {}", .path.display())]
     File {
         /// What was done.
         what: &'static str,
@@ -20,13 +20,13 @@ pub enum Error {
         source: io::Error,
     },
     /// What a file holds is no key.
-    #[error("understand the key in {}", .0.display())]
+    #[error("failed to parse the key in {}", .0.display())]
     Format(PathBuf, #[source] ssh_key::Error),
     /// A key of another kind.
-    #[error("the key in {} is not of the kind ed25519", .0.display())]
+    #[error("the key in {} is not an ed25519 key", .0.display())]
     Kind(PathBuf),
     /// The system gave no random bytes.
-    #[error("make a key")]
+    #[error("failed to create a key")]
     Random(#[source] io::Error),
 }
 
@@ -38,7 +38,7 @@ impl Describe for Error {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Format(path, _) | Self::Kind(path) => {
-                vec![format!("remove {}: banger makes another one", path.display())]
+                vec![format!("remove {}: banger creates a new key", path.display())]
             }
             Self::File { .. } | Self::Random(_) => Vec::new(),
         }

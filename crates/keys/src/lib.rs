@@ -81,7 +81,7 @@ impl Keys {
                 Ok(Some(pair)) => hosts.push((name, pair.public)),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(vm = %name, error = %banger_model::chain(&error), "a VM's SSH key is left out");
+                    tracing::warn!(vm = %name, error = %banger_model::chain(&error), "the SSH key of a VM was skipped");
                 }
             }
         }
@@ -96,7 +96,7 @@ impl Keys {
 
     fn make_dir(&self) -> Result<(), Error> {
         let dir = self.paths.ssh_dir();
-        fs::create_dir_all(&dir).map_err(|source| file("make", &dir, source))
+        fs::create_dir_all(&dir).map_err(|source| file("create", &dir, source))
     }
 }
 
@@ -145,7 +145,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let failed = |what| move |source| file(what, path, source);
     let dir = path.parent().unwrap_or(Path::new("/"));
     // Its mode is 0600.
-    let mut file = NamedTempFile::new_in(dir).map_err(failed("make"))?;
+    let mut file = NamedTempFile::new_in(dir).map_err(failed("create"))?;
     file.write_all(bytes).map_err(failed("write"))?;
     file.as_file().sync_all().map_err(failed("write"))?;
     file.persist(path).map_err(|error| failed("write")(error.error))?;

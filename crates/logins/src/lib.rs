@@ -45,7 +45,7 @@ impl fmt::Debug for Login {
 
 /// Credentials are configured, and cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("find the credentials for the registry {registry} by {}", file.display())]
+#[error("failed to get the credentials for the registry {registry} from {}", file.display())]
 pub struct Error {
     /// The registry.
     pub registry: String,

@@ -16,28 +16,28 @@ pub enum Error {
     #[error(transparent)]
     Guest(#[from] FilesError),
     /// Files of here could not be packed.
-    #[error("copy files into the VM")]
+    #[error("failed to copy files into the VM")]
     Pack(#[source] PackError),
     /// Files that came could not be unpacked.
-    #[error("copy files out of the VM")]
+    #[error("failed to copy files out of the VM")]
     Unpack(#[source] UnpackError),
     /// A tar that was to be sent could not be read.
-    #[error("read the archive")]
+    #[error("failed to read the archive")]
     Read(#[source] io::Error),
     /// A thread that copies has panicked.
-    #[error("a thread that copies files is gone")]
+    #[error("a copy thread ended unexpectedly")]
     Thread,
     /// It was to end before it had.
     #[error("interrupted")]
     Interrupted,
     /// The directory cannot be opened.
-    #[error("open the directory")]
+    #[error("failed to open the directory")]
     Open(#[source] banger_hostfs::Error),
     /// Changes cannot be watched for.
-    #[error("watch for changes")]
+    #[error("failed to watch for changes")]
     Watch(#[source] io::Error),
     /// A file cannot be looked at.
-    #[error("look at {}", .path.display())]
+    #[error("failed to inspect {}", .path.display())]
     Look {
         /// Which.
         path: PathBuf,
@@ -46,10 +46,10 @@ pub enum Error {
         source: banger_hostfs::Error,
     },
     /// The directory is gone: it is none that is empty.
-    #[error("{} is not there any more", .0.display())]
+    #[error("{} no longer exists", .0.display())]
     Gone(PathBuf),
     /// The guest's list of files is none.
-    #[error("the VM's list of files makes no sense")]
+    #[error("invalid list of files from the VM")]
     Listing,
 }
 
@@ -67,7 +67,10 @@ impl Describe for Error {
         match self {
             Self::Guest(FilesError::Guest(_)) => Vec::new(),
             Self::Guest(_) => {
-                vec!["`banger daemon status` tells whether it runs, and where its log is".to_owned()]
+                vec![
+                    "`banger daemon status` shows whether the daemon is running, and where its log is"
+                        .to_owned(),
+                ]
             }
             _ => Vec::new(),
         }

@@ -101,7 +101,7 @@ fn merged(plan: &Plan, base: &str, ours: &str, theirs: &str) -> Result<Result<St
     let base = commit_of(plan, base, &[])?;
     let ours = commit_of(plan, ours, &[&base])?;
     let theirs = commit_of(plan, theirs, &[&base])?;
-    let what = "merge what came back";
+    let what = "merge the guest's changes";
     let args = [
         "merge-tree",
         "--write-tree",

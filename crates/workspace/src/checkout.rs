@@ -99,7 +99,7 @@ pub(crate) fn state(plan: &Plan) -> Result<String, Error> {
         all.push(0);
         all.extend(std::fs::read(plan.source.own(name)).unwrap_or_default());
     }
-    let what = "name the state of the repository";
+    let what = "identify the state of the repository";
     let name = git.feed(what, ["hash-object", "--stdin"], &all)?;
     Ok(String::from_utf8_lossy(&name).trim().to_owned())
 }

@@ -23,7 +23,7 @@ pub enum Error {
     #[error("failed to make an event")]
     Event(#[source] std::io::Error),
     /// A file or directory could not be read or made.
-    #[error("{what} {}", .path.display())]
+    #[error("failed to {what} {}", .path.display())]
     File {
         /// What was to be done.
         what: &'static str,
@@ -34,10 +34,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The guest has something else there.
-    #[error("{0} in the guest is not empty, and is no workspace")]
+    #[error("{0} in the guest is not empty and is not a workspace")]
     Foreign(String),
     /// The guest changed what the host changed too.
-    #[error("the guest has changed what would be written: {}", some(.paths))]
+    #[error("the guest changed files that would be overwritten: {}", some(.paths))]
     Conflicts {
         /// The VM.
         vm: String,
@@ -63,7 +63,7 @@ pub enum Error {
         path: String,
     },
     /// Someone else is at it.
-    #[error("{0} is being placed or brought back by someone else")]
+    #[error("{0} is in use by another prepare or pull")]
     Busy(String),
     /// The VM has no workspace, or none there.
     #[error("VM `{vm}` has no workspace{}", .path.as_ref().map(|path| format!(" at {path}")).unwrap_or_default())]
@@ -82,10 +82,10 @@ pub enum Error {
         paths: Vec<String>,
     },
     /// No random bytes.
-    #[error("get random bytes from the system")]
+    #[error("failed to get random bytes from the system")]
     Random(#[source] std::io::Error),
     /// A thread of blocking work panicked.
-    #[error("{0} panicked (a defect of banger: see the daemon's log)")]
+    #[error("{0} panicked (a bug in banger: see the daemon's log)")]
     Defect(&'static str),
 }
 
@@ -107,12 +107,13 @@ impl Error {
             Self::Busy(_) => return (ErrorCode::InUse, Vec::new()),
             Self::Foreign(_) => (
                 ErrorCode::InUse,
-                "name another directory: `--guest-path DIR`, or empty this one in the guest".to_owned(),
+                "specify another directory with `--guest-path DIR`, or empty this one in the guest"
+                    .to_owned(),
             ),
             Self::Conflicts { vm, path, .. } => (
                 ErrorCode::InUse,
                 format!(
-                    "bring the guest's work back first (`banger vm workspace pull {vm} {}`), or write over it with `--force`",
+                    "pull the guest's work first (`banger vm workspace pull {vm} {}`), or overwrite it with `--force`",
                     shell_word(path)
                 ),
             ),
@@ -125,24 +126,24 @@ impl Error {
             Self::NothingPulled { vm, path } => (
                 ErrorCode::NotFound,
                 format!(
-                    "bring it here first: `banger vm workspace pull {vm} {}`",
+                    "pull the work first: `banger vm workspace pull {vm} {}`",
                     shell_word(path)
                 ),
             ),
             Self::NoWorkspace { vm, path: None } => (
                 ErrorCode::NotFound,
-                format!("`banger vm workspace prepare {vm}` places one"),
+                format!("create one with `banger vm workspace prepare {vm}`"),
             ),
             Self::NoWorkspace { vm, path: Some(path) } => (
                 ErrorCode::NotFound,
                 format!(
-                    "`banger vm workspace prepare {vm} --guest-path {}` places one",
+                    "create one with `banger vm workspace prepare {vm} --guest-path {}`",
                     shell_word(path)
                 ),
             ),
             Self::Several { .. } => (
                 ErrorCode::InvalidRequest,
-                "name one of them after the VM".to_owned(),
+                "specify one of them after the VM".to_owned(),
             ),
         };
         (code, vec![hint])

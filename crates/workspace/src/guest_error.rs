@@ -6,7 +6,7 @@ use banger_model::{Describe, ErrorCode};
 #[derive(Debug, thiserror::Error)]
 pub enum GuestError {
     /// The guest refused or went away.
-    #[error("{what} {path} in the guest")]
+    #[error("failed to {what} {path} in the guest")]
     Agent {
         /// What was to be done.
         what: &'static str,
@@ -17,19 +17,19 @@ pub enum GuestError {
         source: Box<banger_guest_link::Error>,
     },
     /// The stream of a command in the guest broke.
-    #[error("hear from git in the guest")]
+    #[error("failed to read the output of git in the guest")]
     Stream(#[source] std::io::Error),
     /// There is no git in the guest.
-    #[error("there is no git in the guest to {what}")]
+    #[error("git is not installed in the guest: cannot {what}")]
     NoGit {
         /// What was to be done.
         what: &'static str,
     },
     /// The guest's repository is no repository any more.
-    #[error("{0} in the guest is no git repository any more")]
+    #[error("{0} in the guest is no longer a git repository")]
     Lost(String),
     /// The guest's git failed, in its own words.
-    #[error("git in the guest could not {what}: {words}")]
+    #[error("git in the guest failed to {what}: {words}")]
     Git {
         /// What was to be done.
         what: &'static str,
@@ -37,13 +37,13 @@ pub enum GuestError {
         words: String,
     },
     /// What came from the guest is not what was asked for.
-    #[error("understand what the guest sent when asked to {what}")]
+    #[error("failed to parse the guest's answer to the request to {what}")]
     Answer {
         /// What was to be done.
         what: &'static str,
     },
     /// The guest sent more than it may.
-    #[error("the guest sent more than {most} bytes when asked to {what}")]
+    #[error("the guest's answer to the request to {what} is larger than {most} bytes")]
     TooMuch {
         /// What was to be done.
         what: &'static str,
@@ -51,7 +51,7 @@ pub enum GuestError {
         most: u64,
     },
     /// What came is no sound part of a repository.
-    #[error("what the guest sent is not sound: {0}")]
+    #[error("the data from the guest is invalid: {0}")]
     Unsound(String),
 }
 
@@ -61,10 +61,10 @@ impl GuestError {
         let hint = match self {
             Self::Agent { source, .. } => return (source.code(), source.hints()),
             Self::NoGit { .. } => {
-                "install git in the guest, or use an image that has it; `vm exec` gets at the files without it"
+                "install git in the guest, or use an image that has git; `vm exec` can read the files without git"
             }
             Self::Lost(_) | Self::Unsound(_) => {
-                "nothing changed on this host; `git fsck` in the guest shows what is wrong"
+                "nothing was changed on this host; run `git fsck` in the guest to find the damage"
             }
             Self::Stream(_) | Self::Git { .. } | Self::Answer { .. } | Self::TooMuch { .. } => {
                 return (ErrorCode::Guest, Vec::new());

@@ -122,7 +122,7 @@ pub async fn status(target: &Target, record: &Record) -> Result<WorkspaceStatus,
 }
 
 async fn looked(target: &Target, record: &Record) -> Result<(WorkspaceStatus, Option<String>), Error> {
-    let what = "tell what changed";
+    let what = "list the changes";
     let script = Script {
         what,
         text: &[SNAPSHOT, HEAD, BASE, CHANGES],
@@ -256,7 +256,7 @@ pub(crate) fn remember(records: &Records, guest_path: &str, change: impl FnOnce(
     };
     change(&mut record);
     if let Err(error) = records.put(&record) {
-        tracing::warn!(error = %banger_model::chain(&error), "could not write down what was seen of a workspace");
+        tracing::warn!(error = %banger_model::chain(&error), "could not record the state of a workspace");
     }
 }
 

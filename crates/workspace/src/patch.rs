@@ -51,7 +51,7 @@ pub async fn patch(
         "color=never"
     };
     let script = Script {
-        what: "make a patch",
+        what: "create a patch",
         text: &[color, SNAPSHOT, BASE, PATCH],
         args: base,
         input: Vec::new(),

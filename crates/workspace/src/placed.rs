@@ -140,7 +140,7 @@ impl Records {
             made => made,
         };
         let opened = made.and_then(|()| File::create(&path));
-        let file = opened.map_err(|error| Error::file("make", &path, error))?;
+        let file = opened.map_err(|error| Error::file("create", &path, error))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| Error::Busy(guest_path.to_owned()))?;
         Ok(Hold(file))
@@ -173,7 +173,7 @@ fn read(path: &Path) -> Option<Record> {
         Ok(record) => Some(record),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "could not read what was placed");
+            tracing::warn!(%error, path = %path.display(), "could not read the record of a workspace");
             None
         }
     }

@@ -248,7 +248,7 @@ impl Plan {
     fn leave_ignored_behind(&mut self, git: &Git, from: &OsStr) -> Result<(), Error> {
         let args = ["ls-files", "-z", "--cached", "--ignored"].map(OsStr::new);
         let args = args.into_iter().chain([from]);
-        let listed = git.run("list what .bangerignore names", args)?;
+        let listed = git.run("list the files that .bangerignore names", args)?;
         let args = ["update-index", "-z", "--skip-worktree", "--stdin"];
         git.feed("leave out what .bangerignore names", args, &listed)?;
         for path in records(&listed) {

@@ -290,6 +290,6 @@ fn keep(source: &Source, prefix: &str, old: &References, moves: &Moves) -> Resul
     let args = ["update-ref", "--stdin"];
     source
         .git()
-        .feed("keep what the guest dropped", args, input.as_bytes())?;
+        .feed("keep the commits that the guest dropped", args, input.as_bytes())?;
     Ok(())
 }

@@ -53,24 +53,24 @@ pub(crate) struct Incoming {
     stdin: Option<ChildStdin>,
 }
 
-const WHAT: &str = "check what the guest sent";
+const WHAT: &str = "check the data from the guest";
 
 impl Quarantine {
     /// Makes one in `scratch`, beside `source`.
     pub(crate) fn make(source: &Source, scratch: &Path) -> Result<Self, Error> {
         let made = std::fs::create_dir_all(scratch)
             .and_then(|()| tempfile::Builder::new().prefix("quarantine-").tempdir_in(scratch));
-        let dir = made.map_err(|error| Error::file("make a directory in", scratch, error))?;
+        let dir = made.map_err(|error| Error::file("create a directory in", scratch, error))?;
         let quarantine = Self {
             dir,
             root: source.root.clone(),
         };
         let format = source
             .git()
-            .line("tell its object format", ["rev-parse", "--show-object-format"])?;
+            .line("get the object format", ["rev-parse", "--show-object-format"])?;
         let format = format!("--object-format={}", format.as_deref().unwrap_or("sha1"));
         let args = ["init", "--quiet", "--bare", "--template=", &format, "."];
-        quarantine.git().run("make a repository", args)?;
+        quarantine.git().run("create a repository", args)?;
         let write = |name: &str, bytes: Vec<u8>| {
             let path = quarantine.path().join(name);
             let dir = path.parent().map_or(Ok(()), std::fs::create_dir_all);
@@ -174,7 +174,8 @@ impl Quarantine {
             specs.push_str(&format!("+refs/pulled/{number}:{name}\n"));
         }
         let args = ["update-ref", "--stdin"];
-        self.git().feed("name what came", args, made.as_bytes())?;
+        self.git()
+            .feed("name the received objects", args, made.as_bytes())?;
         let options = [
             "fetch",
             "--quiet",
@@ -194,7 +195,7 @@ impl Quarantine {
             .setting("fetch.writeCommitGraph=false")
             .setting("fetch.fsckObjects=true");
         let git = git.setting("core.bigFileThreshold=16m").within(PACKING);
-        git.feed("take over what came", args, specs.as_bytes())?;
+        git.feed("store the received objects", args, specs.as_bytes())?;
         Ok(())
     }
 }

@@ -66,7 +66,7 @@ impl Precious {
         let asked: Vec<Vec<u8>> = self.files.iter().filter(askable).cloned().collect();
         let input = asked.iter().flat_map(|path| [&path[..], b"\n"].concat());
         let script = Script {
-            what: "tell what changed",
+            what: "list the changes",
             text: &[LOOK],
             args: Vec::new(),
             input: input.collect(),

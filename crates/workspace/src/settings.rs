@@ -26,7 +26,7 @@ const LOCAL: [&str; 5] = [
 
 /// The guest's configuration, as a file, with whose commits are made or without.
 pub(crate) fn for_guest(source: &Source, as_is: bool, with_identity: bool) -> Result<String, Error> {
-    let what = "tell its object format";
+    let what = "get the object format";
     let format = source.git().line(what, ["rev-parse", "--show-object-format"])?;
     let mut text = String::new();
     let promisor = source.promisor();

@@ -61,7 +61,7 @@ pub(crate) fn take(plan: &mut Plan) -> Result<Snapshot, Error> {
             plan.name_content(&entry.path, &entry.object);
         }
     }
-    let what = "write the tree of what is placed";
+    let what = "write the tree of the workspace";
     let alone = plan.stage.alone(&plan.source, "placed");
     let tree = alone.line(what, ["write-tree", "--missing-ok"])?;
     commit(plan, tree.ok_or(banger_git::Error::Answer { what })?)
@@ -147,6 +147,6 @@ pub(crate) fn commit_of(plan: &Plan, tree: &str, parents: &[&str]) -> Result<Str
     // As plain bytes: `git commit-tree` would want to see the parent where it writes.
     let args = ["hash-object", "-t", "commit", "-w", "--stdin"];
     let alone = plan.stage.alone(&plan.source, "placed");
-    let commit = alone.feed("make a commit of what is placed", args, text.as_bytes())?;
+    let commit = alone.feed("create a commit of the workspace", args, text.as_bytes())?;
     Ok(String::from_utf8_lossy(&commit).trim().to_owned())
 }

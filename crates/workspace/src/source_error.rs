@@ -8,10 +8,10 @@ use banger_model::{Describe, ErrorCode, shell_word};
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A name of no commit.
-    #[error("`{0}` names no commit")]
+    #[error("`{0}` is not a commit")]
     NoCommit(String),
     /// Objects of a partial clone that were never fetched.
-    #[error("{} is a partial clone, and objects of {commit} are not in it", .root.display())]
+    #[error("{} is a partial clone that lacks objects of {commit}", .root.display())]
     Partial {
         /// The repository.
         root: PathBuf,
@@ -22,13 +22,13 @@ pub enum SourceError {
         source: banger_git::Error,
     },
     /// A name that git does not take for a branch.
-    #[error("`{0}` is no name for a branch")]
+    #[error("invalid branch name `{0}`")]
     BranchName(String),
     /// The repository is elsewhere now.
-    #[error("the repository that went into the guest is no longer at {}", .0.display())]
+    #[error("the repository that was placed in the guest is no longer at {}", .0.display())]
     Moved(PathBuf),
     /// The commit that both sides have in common is gone on this one.
-    #[error("the commit {0} that went into the VM is no longer in the repository")]
+    #[error("the commit {0} that was placed in the VM is no longer in the repository")]
     BaseGone(String),
     /// The guest dropped more than is kept.
     #[error("{prefix} has more than {most} references to commits that the guest dropped")]
@@ -46,12 +46,12 @@ impl SourceError {
         match self {
             Self::NoCommit(_) => (
                 ErrorCode::InvalidRequest,
-                Some("`git log --all --oneline` lists the commits there are".to_owned()),
+                Some("`git log --all --oneline` lists the commits".to_owned()),
             ),
             Self::Partial { root, commit, .. } => (
                 ErrorCode::InvalidRequest,
                 Some(format!(
-                    "fetch them: `git -C {} archive -o /dev/null {commit}`; git is given no network here",
+                    "fetch them: `git -C {} archive -o /dev/null {commit}`; banger runs git without network",
                     shell_word(&root.to_string_lossy())
                 )),
             ),
@@ -59,12 +59,15 @@ impl SourceError {
             Self::Moved(_) => (ErrorCode::Host, None),
             Self::BaseGone(_) => (
                 ErrorCode::Host,
-                Some("fetch it again, or take the changes alone with `vm workspace export`".to_owned()),
+                Some(
+                    "fetch the commit again, or export only the changes with `vm workspace export`"
+                        .to_owned(),
+                ),
             ),
             Self::TooManyKept { prefix, .. } => (
                 ErrorCode::InUse,
                 Some(format!(
-                    "when you need none of them: `git for-each-ref --format='delete %(refname)' {prefix} | git update-ref --stdin`"
+                    "if you need none of them: `git for-each-ref --format='delete %(refname)' {prefix} | git update-ref --stdin`"
                 )),
             ),
         }

@@ -15,7 +15,7 @@ pub fn clear(scratch: &Path) {
     let entries = std::fs::read_dir(scratch).into_iter().flatten().flatten();
     for entry in entries {
         if let Err(error) = std::fs::remove_dir_all(entry.path()) {
-            tracing::warn!(%error, path = %entry.path().display(), "could not remove what a daemon left");
+            tracing::warn!(%error, path = %entry.path().display(), "could not remove files that an earlier daemon left");
         }
     }
 }
@@ -40,7 +40,7 @@ impl Stage {
             std::fs::create_dir_all(dir.path().join("tree"))?;
             Ok(dir)
         };
-        let dir = made().map_err(|error| Error::file("make a directory in", scratch, error))?;
+        let dir = made().map_err(|error| Error::file("create a directory in", scratch, error))?;
         let tree = Dir::open(&dir.path().join("tree")).map_err(banger_git::Error::from)?;
         Ok(Self { dir, tree })
     }

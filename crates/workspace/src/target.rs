@@ -52,7 +52,7 @@ impl Site<'_> {
             probe,
         };
         let looked = self.target.guest.look_at_workspace(&look).await;
-        let looked = looked.map_err(|source| self.error("look at", source))?;
+        let looked = looked.map_err(|source| self.error("inspect", source))?;
         Ok((looked.seen, looked.bytes))
     }
 

@@ -118,7 +118,7 @@ impl<G: Guest> Syncing<'_, G> {
 fn passable(error: PackError) -> Result<PackError, PackError> {
     match error {
         PackError::File {
-            what: "open" | "look at" | "look for holes in",
+            what: "open" | "inspect" | "look for holes in",
             ..
         }
         | PackError::Changed(_)
