@@ -222,7 +222,7 @@ impl Describe for Error {
             Self::NoKvm(..) => vec!["use `--vmm qemu`, or `--vmm auto`, which falls back to it".to_owned()],
             Self::NoFake(_) => Vec::new(),
         };
-        hints.push("`banger doctor` tells what this host can run".to_owned());
+        hints.push("`banger doctor` shows what this host can run".to_owned());
         hints
     }
 }

@@ -16,7 +16,7 @@ pub enum Error {
     #[error("`{0}` would be open to other hosts")]
     NotOpen(Publish),
     /// Somebody has the port.
-    #[error("{protocol} port {address} is taken{}", .holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default())]
+    #[error("{protocol} port {address} is already in use{}", .holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default())]
     Taken {
         /// TCP or UDP.
         protocol: Protocol,
@@ -29,13 +29,13 @@ pub enum Error {
     #[error("no port is free on both loopback addresses")]
     NoneFree,
     /// Low ports are the system's.
-    #[error("port {0} is not for users")]
+    #[error("port {0} is privileged")]
     Privileged(u16),
     /// Not an address of this host.
     #[error("{0} is not an address of this host")]
     NoAddress(std::net::IpAddr),
     /// The system refused.
-    #[error("listen at {protocol} port {address}")]
+    #[error("failed to listen on {protocol} port {address}")]
     Listen {
         /// TCP or UDP.
         protocol: Protocol,
@@ -46,10 +46,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// It is there already.
-    #[error("it has forward `{0}` already")]
+    #[error("forward `{0}` already exists")]
     Exists(Forward),
     /// It is not there.
-    #[error("it has no forward `{asked}`")]
+    #[error("there is no forward `{asked}`")]
     Unknown {
         /// The one that was asked for.
         asked: Forward,
@@ -82,7 +82,7 @@ impl Describe for Error {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::NotOpen(publish) => format!(
-                "add `--open` if other hosts shall reach it, or leave the address out: `{}`",
+                "add `--open` if other hosts may connect, or omit the address: `{}`",
                 Publish {
                     address: None,
                     ..*publish
@@ -90,22 +90,24 @@ impl Describe for Error {
             ),
             Self::Taken { address, .. } => {
                 format!(
-                    "take another port, or let one be found: an empty one in place of {}",
+                    "choose another port, or let banger choose one: leave out {}",
                     address.port()
                 )
             }
             Self::Privileged(port) => format!(
-                "take a port from 1024 on, such as {}; or let users have low ports: \
+                "choose a port from 1024 on, such as {}; or allow low ports for users: \
                  `sudo sysctl net.ipv4.ip_unprivileged_port_start={port}`",
                 u32::from(*port) + 8000
             ),
-            Self::NoAddress(_) => "`ip address` lists those that are; 0.0.0.0 means all of them".to_owned(),
-            Self::Unknown { present, .. } if present.is_empty() => "it has none".to_owned(),
+            Self::NoAddress(_) => {
+                "`ip address` lists the addresses of this host; 0.0.0.0 means all of them".to_owned()
+            }
+            Self::Unknown { present, .. } if present.is_empty() => "the VM has no forwards".to_owned(),
             Self::Unknown { present, .. } => {
                 let present: Vec<_> = present.iter().map(shown).collect();
-                format!("there are: {}", present.join(", "))
+                format!("available: {}", present.join(", "))
             }
-            Self::Silent => "the guest's console may say why".to_owned(),
+            Self::Silent => "the guest's console may show the reason".to_owned(),
             _ => return Vec::new(),
         };
         vec![hint]
@@ -144,7 +146,7 @@ mod tests {
     fn low_and_open_ports_have_a_hint() {
         let hints = Error::Privileged(80).hints();
         assert!(
-            hints[0].starts_with("take a port from 1024 on, such as 8080;"),
+            hints[0].starts_with("choose a port from 1024 on, such as 8080;"),
             "{hints:?}"
         );
         let open = Error::NotOpen("0.0.0.0:8080:80".parse().unwrap());

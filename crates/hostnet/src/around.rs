@@ -196,7 +196,7 @@ impl Around {
                 own.tell();
             });
             if let Err(error) = telling.await {
-                tracing::error!(%error, "telling the packet filter of NAT64 panicked");
+                tracing::error!(%error, "updating the packet filter for NAT64 panicked");
             }
         }
         complete

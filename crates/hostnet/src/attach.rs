@@ -92,11 +92,11 @@ impl Network {
     fn enter(&self, notes: &mut Vec<String>) -> Result<ProcessId, Error> {
         let rootless = self.helper.rootless();
         let helper = rootless.helper().ok_or_else(|| Error::None {
-            reason: "the helper in a namespace of this user's own has just ended".to_owned(),
+            reason: "the rootless network has just ended".to_owned(),
             hints: vec!["try again".to_owned()],
         })?;
         if let Err(why) = rootless.outside().open(&helper) {
-            notes.push(format!("VMs reach nothing outside: {why}"));
+            notes.push(format!("VMs have no network access: {why}"));
         }
         Ok(helper)
     }
@@ -105,7 +105,7 @@ impl Network {
     pub fn why_withdrawn(&self) -> Option<String> {
         let status = self
             .helper
-            .call_if_there("tell its state", |client| client.status());
+            .call_if_there("report its state", |client| client.status());
         status?.ok()?.withdrawn
     }
 
@@ -125,7 +125,7 @@ impl Network {
     pub fn policy(&self, slot: Slot, spec: &VmSpec, rules: &Rules) -> Result<(), Error> {
         refuse_host_ports(self.helper.way(), rules)?;
         let alive = self.names.alive(slot);
-        self.helper.call("change what a VM may reach", |client| {
+        self.helper.call("change the network rules of a VM", |client| {
             client.policy(slot, rules.clone())
         })?;
         let still = self.egress.still_named(slot, &alive, &spec.net);
@@ -136,12 +136,14 @@ impl Network {
         // The helper has forgotten what names resolved to: what is still allowed goes on, the rest does not.
         for some in still.chunks(MAX_ANSWERS) {
             let answers: Vec<_> = some.iter().map(names::on_the_wire).collect();
-            let told = self.helper.call("let a VM reach what it asked for", |client| {
-                client.answers(slot, answers.clone())
-            });
+            let told = self
+                .helper
+                .call("allow the addresses that a name resolved to", |client| {
+                    client.answers(slot, answers.clone())
+                });
             // The rules hold all the same; the VM has to ask again.
             if let Err(error) = told {
-                tracing::warn!(%slot, error = %chain(&error), "failed to keep open what names resolved to");
+                tracing::warn!(%slot, error = %chain(&error), "failed to keep the addresses allowed that names resolved to");
             }
         }
         Ok(())
@@ -164,7 +166,7 @@ impl Network {
         let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(status) = self
             .helper
-            .call_if_there("tell its state", |client| client.status())
+            .call_if_there("report its state", |client| client.status())
         else {
             return Ok(());
         };
@@ -211,7 +213,7 @@ impl Network {
     }
 
     fn addresses(&self, settings: &Settings, notes: &mut Vec<String>) -> Result<Addresses, Error> {
-        let status = self.helper.call("tell its state", |client| client.status())?;
+        let status = self.helper.call("report its state", |client| client.status())?;
         self.detach_strays(&status)?;
         let pool = settings.pool.min(MAX_POOL);
         if let Some(there) = status.network {
@@ -262,7 +264,7 @@ impl Network {
         }
         let range = self
             .helper
-            .call("say what addresses are free", |client| client.range())?;
+            .call("list the allowed address ranges", |client| client.range())?;
         let used = range.used.iter().map(|used| used.net);
         Ok(Choices {
             blocks: range.room.map_or_else(private, |room| vec![room.v4]),

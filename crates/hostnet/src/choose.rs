@@ -35,7 +35,7 @@ impl Network {
             }
             if fixed.is_none() && way == Way::Rootless && !must {
                 return Err(needless(
-                    "it is told to reach nothing, and there is no root helper".to_owned(),
+                    "the VM is configured without network access, and there is no root helper".to_owned(),
                 ));
             }
             self.helper.ensure()?;
@@ -56,7 +56,9 @@ impl Network {
         };
         self.helper.take(before);
         if !must {
-            return Err(needless(format!("it is told to reach nothing, and {why}")));
+            return Err(needless(format!(
+                "the VM is configured without network access, and {why}"
+            )));
         }
         match self.use_way(Way::Rootless, serving) {
             Err(Error::None { reason, hints: more }) => {
@@ -82,7 +84,7 @@ impl Network {
 
     fn end_rootless(&self) {
         if let Err(error) = self.helper.rootless().end() {
-            tracing::warn!(error = %chain(&error), "could not end the network of this user's own");
+            tracing::warn!(error = %chain(&error), "could not end the rootless network");
         }
     }
 

@@ -12,7 +12,7 @@ use crate::way::Way;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No helper is configured, or none answers.
-    #[error("there is no network: {reason}")]
+    #[error("no network is available: {reason}")]
     None {
         /// Why.
         reason: String,
@@ -20,19 +20,19 @@ pub enum Error {
         hints: Vec<String>,
     },
     /// VMs that run have another one than is asked for.
-    #[error("the VMs that run have a network of another kind ({way})")]
+    #[error("the running VMs use another network backend ({way})")]
     Mixed {
         /// Who made theirs.
         way: Way,
     },
     /// The gateway of a user's own network is not the host.
-    #[error("`host:{port}` takes the root helper: a network of this user's own does not lead to the host")]
+    #[error("`host:{port}` needs the root helper: the rootless network does not reach the host")]
     HostPort {
         /// The port.
         port: u16,
     },
     /// The helper failed.
-    #[error("ask the root helper to {what}")]
+    #[error("failed to ask the root helper to {what}")]
     Helper {
         /// What was done.
         what: &'static str,
@@ -41,19 +41,19 @@ pub enum Error {
         source: CallError,
     },
     /// Who keeps slots failed.
-    #[error("keep the slot of a VM")]
+    #[error("failed to store the network slot of a VM")]
     Slot(#[source] Unkept),
     /// Every private address is somebody's.
-    #[error("find private addresses that nobody on this host uses")]
+    #[error("failed to find private addresses that are unused on this host")]
     NoSubnet,
     /// The resolver cannot listen.
-    #[error("answer VMs that ask for names")]
+    #[error("failed to start the DNS resolver for VMs")]
     Resolver(#[source] banger_dns::ListenError),
     /// A thread of blocking work panicked.
     #[error("a call to the root helper panicked")]
     Panicked,
     /// There are as many VMs as addresses.
-    #[error("the network {0} has an address for no more VMs")]
+    #[error("the network {0} has no free address for another VM")]
     Full(Subnet),
 }
 
@@ -80,21 +80,21 @@ impl Describe for Error {
         let hint = match self {
             Self::None { hints, .. } => return hints.clone(),
             Self::Panicked | Self::Slot(_) => return Vec::new(),
-            Self::Mixed { .. } => "stop them first: the next VM gets what `network` in config.toml says",
+            Self::Mixed { .. } => "stop all VMs first: the next VM uses the `network` setting of config.toml",
             Self::HostPort { port } => {
                 return vec![format!(
-                    "`vm forward add` with `--reverse {port}:{port}` leads to the host's 127.0.0.1"
+                    "`vm forward add` with `--reverse {port}:{port}` reaches the host's 127.0.0.1:{port}"
                 )];
             }
             Self::Helper {
                 source: CallError::Failed(failure),
                 ..
             } if failure.code == FailureCode::Invalid => {
-                "stop VMs that are not needed, or give them fewer rules: wider blocks, or names such as `*.example.org`"
+                "stop VMs that are not needed, or use fewer rules: wider blocks, or names such as `*.example.org`"
             }
-            Self::Helper { .. } | Self::Resolver(_) => "`banger doctor` tells what differs from the plan",
-            Self::NoSubnet => "name some: `subnet = \"10.66.0.0/24\"` in config.toml",
-            Self::Full(_) => "name a larger one: `subnet = \"10.66.0.0/16\"` in config.toml",
+            Self::Helper { .. } | Self::Resolver(_) => "run `banger doctor` to find the cause",
+            Self::NoSubnet => "set some in config.toml: `subnet =  \"10.66.0.0/24\"`",
+            Self::Full(_) => "set a larger one in config.toml: `subnet =  \"10.66.0.0/16\"`",
         };
         vec![hint.to_owned()]
     }

@@ -83,8 +83,8 @@ impl Network {
             }) => {
                 if !rootless.helper().is_some_and(|helper| Outside::is_open(&helper)) {
                     findings.push(Finding {
-                        problem: "pasta does not run, so VMs reach nothing outside".to_owned(),
-                        hint: "it is started again when this host has a way out, and with the next VM that starts".to_owned(),
+                        problem: "pasta is not running, so VMs have no network access".to_owned(),
+                        hint: "pasta is restarted when this host has network access, and when the next VM starts".to_owned(),
                     });
                 }
                 Seen::There {
@@ -121,7 +121,7 @@ fn none(reason: String, hint: &str) -> Seen {
 fn ask(way: Way, socket: &Path) -> Result<Seen, String> {
     let mut client = Client::connect(socket).map_err(|error| chain(&error))?;
     let failing = |what| move |source: CallError| Seen::Failing(Error::Helper { what, source });
-    let status = match client.status().map_err(failing("tell its state")) {
+    let status = match client.status().map_err(failing("report its state")) {
         Ok(status) => status,
         Err(seen) => return Ok(seen),
     };

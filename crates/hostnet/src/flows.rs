@@ -72,7 +72,7 @@ pub(crate) async fn follow(socket: PathBuf, stirred: Arc<Notify>, taker: Arc<imp
                 }
                 continue;
             }
-            End::Busy => tracing::warn!("another program reads the flows of VMs"),
+            End::Busy => tracing::warn!("another program already reads the flow log"),
             End::Over => taker.gap(),
         }
         if start.elapsed() > STEADY {
@@ -94,12 +94,12 @@ fn read(socket: &Path, taker: &Arc<impl Taker>) -> End {
         Err(CallError::Failed(failure)) if failure.code == FailureCode::Busy => return End::Busy,
         Err(error) => return End::Absent(error),
     };
-    tracing::debug!("the root helper tells of flows");
+    tracing::debug!("reading the flow log of the root helper");
     for flow in flows {
         match flow {
             Ok(flow) => taker.take(&flow),
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "the root helper tells of flows no more");
+                tracing::warn!(error = %chain(&error), "the flow log of the root helper ended");
                 break;
             }
         }
@@ -112,7 +112,7 @@ async fn come(comings: Option<Follow>) {
     match comings {
         Some(mut comings) => {
             if let Err(error) = comings.changed().await {
-                tracing::warn!(%error, "cannot notice that a root helper comes");
+                tracing::warn!(%error, "cannot watch for the root helper");
                 std::future::pending().await
             }
         }

@@ -14,13 +14,13 @@ use banger_root::serve::{Config, ServeError, serve};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The helper.
-    #[error("serve a network of this user's own")]
+    #[error("failed to serve the rootless network")]
     Serve(#[source] ServeError),
     /// The socket that tells of the host's network.
-    #[error("take over the host's network")]
+    #[error("failed to receive the description of the host's network")]
     Stdin(#[source] std::io::Error),
     /// The namespace's own interface.
-    #[error("prepare a network of this user's own")]
+    #[error("failed to prepare the rootless network")]
     Loopback(#[source] HostError),
 }
 

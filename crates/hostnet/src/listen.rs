@@ -48,7 +48,7 @@ impl Taker for Bookkeeper {
         if let Some(Learnt { vm, rules }) = self.egress.learnt(flow, peer.as_ref())
             && let Err(error) = self.records.learn(vm, &rules)
         {
-            tracing::warn!(%vm, error = %chain(&*error), "could not keep what a VM needs");
+            tracing::warn!(%vm, error = %chain(&*error), "could not store a learned destination");
         }
         self.egress.seen(flow, peer.as_ref());
     }

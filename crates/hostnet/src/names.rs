@@ -205,7 +205,7 @@ pub(crate) fn on_the_wire(answer: &Answer) -> banger_netplan::Answer {
 /// Sockets for the host's own programs. That another program has the port is no failure: VMs need it not, and `doctor` says it.
 fn bind(address: SocketAddr) -> Option<Sockets> {
     Sockets::bind(address)
-        .inspect_err(|error| tracing::warn!("the host cannot ask there for names: {}", chain(error)))
+        .inspect_err(|error| tracing::warn!("cannot listen for DNS queries of the host: {}", chain(error)))
         .ok()
 }
 
@@ -278,7 +278,7 @@ impl Oracle for Names {
         let told: Vec<_> = news.iter().map(on_the_wire).collect();
         let helper = Arc::clone(&self.helper);
         let telling = tokio::task::spawn_blocking(move || {
-            helper.call("let a VM reach what it asked for", |client| {
+            helper.call("allow the addresses that a name resolved to", |client| {
                 client.answers(slot, told.clone())
             })
         });

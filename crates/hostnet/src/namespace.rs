@@ -90,7 +90,7 @@ impl Rootless {
             return;
         };
         if let Err(why) = self.outside.keep(&helper) {
-            tracing::warn!("VMs reach nothing outside: {why}");
+            tracing::warn!("VMs have no network access: {why}");
         }
     }
 

@@ -54,7 +54,7 @@ pub enum CallError {
     #[error("the root helper closed the connection: does this network belong to another user?")]
     Closed,
     /// The answer is to another question: client and helper are of different versions.
-    #[error("the root helper answered something else: is it of another version?")]
+    #[error("unexpected answer from the root helper: its version may differ")]
     Unexpected,
     /// The helper says why.
     #[error(transparent)]

@@ -59,18 +59,18 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bridge { name, .. } => write!(f, "make bridge {name}"),
+            Self::Bridge { name, .. } => write!(f, "create bridge {name}"),
             Self::Address(link, own, prefix) => write!(f, "give {link} the address {own}/{prefix}"),
-            Self::NoAddress(link, own, prefix) => write!(f, "take {own}/{prefix} from {link}"),
+            Self::NoAddress(link, own, prefix) => write!(f, "remove {own}/{prefix} from {link}"),
             Self::Setting(key, value) => write!(f, "set {key} to {value}"),
             Self::Filter { what, .. } => write!(f, "{what}"),
-            Self::Tap { name, owner } => write!(f, "make TAP {name} for uid {owner}"),
+            Self::Tap { name, owner } => write!(f, "create TAP {name} for uid {owner}"),
             Self::Port { tap, bridge, .. } => write!(f, "make {tap} an isolated port of {bridge}"),
             Self::Rename { from, to } => write!(f, "rename {from} to {to}"),
             Self::Up(name) => write!(f, "bring {name} up"),
             Self::Down(name) => write!(f, "bring {name} down"),
-            Self::Neighbour(_, address, mac) => write!(f, "place {address} at {mac}"),
-            Self::NoNeighbour(_, address) => write!(f, "forget where {address} is"),
+            Self::Neighbour(_, address, mac) => write!(f, "set the neighbour {address} to {mac}"),
+            Self::NoNeighbour(_, address) => write!(f, "remove the neighbour {address}"),
             Self::NoLink(name) => write!(f, "remove {name}"),
         }
     }

@@ -74,7 +74,7 @@ impl Store {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
         match chownat(&self.dir, name, Some(uid), Some(gid), flags) {
             Err(Errno::NOENT) => Ok(()),
-            given => given.map_err(failed("give away", &self.path.join(name))),
+            given => given.map_err(failed("change the owner of", &self.path.join(name))),
         }
     }
 

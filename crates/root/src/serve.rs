@@ -75,7 +75,7 @@ pub enum ServeError {
     #[error("cannot confine this process")]
     Confine(#[from] ConfineError),
     /// What is around the host is not told.
-    #[error("cannot follow the host's network")]
+    #[error("cannot watch the host's network")]
     Around(#[source] io::Error),
     /// Something of a network stays.
     #[error("cannot remove the network")]
@@ -98,13 +98,13 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let fresh = path.with_extension("new");
     remove(&fresh)?;
     // Who connects from now on waits until the host is as planned. Later, the helper may change nothing in that directory.
-    let listener = listen(&fresh, config.owner).map_err(failed("make the socket", &fresh))?;
-    fs::rename(&fresh, &path).map_err(failed("show the socket", &path))?;
+    let listener = listen(&fresh, config.owner).map_err(failed("create the socket", &fresh))?;
+    fs::rename(&fresh, &path).map_err(failed("publish the socket", &path))?;
     let is_apart = config.apart.is_some();
     let resolved = (!is_apart).then(|| Resolved::start(config.owner));
     let store = ground.store.clone();
     let mut helper = open(config, ground)?;
-    let resolved = noted("the host's resolver will not be told", resolved.transpose());
+    let resolved = noted("the host's resolver will not be configured", resolved.transpose());
     helper.resolved = resolved.flatten().unwrap_or_default();
     let host = config.apart.clone();
     let watch = host.map_or_else(|| Watch::open().map(Arc::new), Ok);
@@ -112,7 +112,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let seen = watch.look().map_err(ServeError::Around)?;
     let embedded = std::mem::take(&mut helper.plan.around.embedded);
     helper.plan.around = Surroundings { embedded, ..seen };
-    let flows = noted("no flows will be told", FlowLog::open(config.owner));
+    let flows = noted("flows will not be reported", FlowLog::open(config.owner));
     helper.plan.log_group = flows.as_ref().map_or(0, FlowLog::group);
     // Where that fails, someone must be able to ask what is wrong, and to tear it down.
     noted("the host is not as planned", helper.alone(Helper::rebuild));
@@ -198,8 +198,8 @@ fn prepare(config: &Config) -> Result<(Ground, File), ServeError> {
 /// The records, locked, and the user's that the helper becomes. Root may have no right to pass over the modes of files, so
 /// the directory is root's meanwhile.
 fn own(dir: &Path, (uid, gid): (Uid, Gid), apart: bool) -> Result<(Store, File), ServeError> {
-    let before = fs::symlink_metadata(dir).map_err(failed("look at", dir))?;
-    let give = |uid, gid| lchown(dir, Some(uid), Some(gid)).map_err(failed("take", dir));
+    let before = fs::symlink_metadata(dir).map_err(failed("inspect", dir))?;
+    let give = |uid, gid| lchown(dir, Some(uid), Some(gid)).map_err(failed("take ownership of", dir));
     give(0, 0)?;
     let store = Store::open(dir)?;
     store.give_file("lock", Uid::ROOT, Gid::ROOT)?;
@@ -342,7 +342,7 @@ impl Server {
                 noted("cannot see whether addresses are free", self.helper().review());
             }
         });
-        noted("cannot follow the host's network any more", ended);
+        noted("cannot watch the host's network any more", ended);
     }
 
     /// Between verbs: lets TAPs wait, and brings the records to the disk.
@@ -385,7 +385,7 @@ fn directory(path: &Path, mode: u32) -> Result<(), HostError> {
         as_it_is if as_it_is == mode => Ok(()),
         _ => fs::set_permissions(path, Permissions::from_mode(mode)),
     });
-    kept.map_err(failed("make the directory", path))
+    kept.map_err(failed("create the directory", path))
 }
 
 /// Goes on after a failure, which is only logged.

@@ -44,9 +44,9 @@ pub(crate) fn may_make_taps(helper: Gid) -> Result<(), HostError> {
     if mode & 0o006 == 0o006 || (group == own && mode & 0o060 == 0o060) || (group != 0 && group != own) {
         return Ok(());
     }
-    chown(path, None, Some(own)).map_err(failed("give the helper", path))?;
+    chown(path, None, Some(own)).map_err(failed("give the helper ownership of", path))?;
     let open = fs::Permissions::from_mode(mode & 0o777 | 0o060);
-    fs::set_permissions(path, open).map_err(failed("open to the helper", path))
+    fs::set_permissions(path, open).map_err(failed("make accessible to the helper", path))
 }
 #[cfg(test)]
 mod tests {

@@ -69,7 +69,7 @@ pub enum Error {
     #[error("too many authentication failures")]
     Attempts,
     /// The client said goodbye.
-    #[error("the client left")]
+    #[error("the client disconnected")]
     Left,
 }
 

@@ -39,7 +39,7 @@ pub struct Sockets {
 
 /// A socket that cannot be listened to.
 #[derive(Debug, thiserror::Error)]
-#[error("listen for questions on {}", .address.map_or_else(|| "a socket".to_owned(), |address| address.to_string()))]
+#[error("failed to listen for DNS queries on {}", .address.map_or_else(|| "a socket".to_owned(), |address| address.to_string()))]
 pub struct ListenError {
     /// Where it is bound.
     address: Option<SocketAddr>,

@@ -27,7 +27,7 @@ pub(super) async fn serve<O: Oracle>(shared: Arc<Shared<O>>, listener: TcpListen
         let (stream, source) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "take a connection for questions");
+                tracing::warn!(%error, "failed to accept a DNS connection");
                 tokio::time::sleep(REST).await;
                 continue;
             }
@@ -39,7 +39,7 @@ pub(super) async fn serve<O: Oracle>(shared: Arc<Shared<O>>, listener: TcpListen
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             if let Err(error) = converse(&shared, stream, source).await {
-                tracing::debug!(%source, %error, "a connection for questions");
+                tracing::debug!(%source, %error, "a DNS connection");
             }
             drop(place);
         });

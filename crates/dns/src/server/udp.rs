@@ -40,13 +40,13 @@ pub(super) async fn serve<O: Oracle>(shared: Arc<Shared<O>>, socket: Arc<UdpSock
     // One more than the longest question, so that a longer one is seen as such.
     let mut buffer = [0; MAX_QUESTION + 1];
     if let Err(error) = socket.writable().await {
-        tracing::warn!(%error, "a socket for questions that cannot be written to");
+        tracing::warn!(%error, "cannot write to a DNS socket");
     }
     loop {
         let (length, source) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
             Err(error) => {
-                tracing::warn!(%error, "read a question");
+                tracing::warn!(%error, "failed to read a DNS query");
                 tokio::time::sleep(REST).await;
                 continue;
             }

@@ -30,13 +30,13 @@ pub(super) struct Exchange<'a> {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
     /// The host's network refused.
-    #[error("ask {server}: {source}")]
+    #[error("failed to query {server}: {source}")]
     Network { server: SocketAddr, source: io::Error },
     /// The question is longer than a message, or no random number was to be had.
-    #[error("write a question for {0}")]
+    #[error("failed to write a query for {0}")]
     Question(SocketAddr),
     /// Something else came.
-    #[error("{0} answers with something else")]
+    #[error("{0} answered another query")]
     Answer(SocketAddr),
 }
 

@@ -43,7 +43,7 @@ impl Default for Upstreams {
 
 /// A text that names no upstream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no resolver: use an address, or ADDRESS:PORT, or [IPv6]:PORT")]
+#[error("invalid resolver `{0}`: expected ADDRESS, ADDRESS:PORT or [IPv6]:PORT")]
 pub struct InvalidUpstream(String);
 
 /// Reads an upstream as a configuration has it: `9.9.9.9`, `127.0.0.1:5353`, `2620:fe::fe`, `[2620:fe::fe]:53`.
@@ -79,7 +79,7 @@ pub async fn addresses_v6(name: &str, from: &Upstreams) -> Option<Vec<IpAddr>> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failed {
     /// No upstream is known.
-    #[error("no resolver to ask: neither `default_dns` nor the host's resolv.conf names one")]
+    #[error("no resolver is configured: neither `default_dns` nor the host's resolv.conf names one")]
     NoUpstream,
     /// None said anything of use in time.
     #[error("no answer from {}: {last}", list(.asked))]
@@ -229,7 +229,7 @@ mod tests {
             "224.0.0.251:5353",
         ] {
             let error = parse_upstream(bad).unwrap_err().to_string();
-            assert!(error.contains("is no resolver"), "{error}");
+            assert!(error.contains("invalid resolver"), "{error}");
         }
     }
 

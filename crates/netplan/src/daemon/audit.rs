@@ -41,7 +41,7 @@ fn step(step: &str) -> Finding {
 fn unresolved(problem: &str) -> Finding {
     Finding {
         problem: format!("this host does not find VMs by name: {problem}"),
-        hint: "tell its resolver by hand: docs/networking.md, \"On the host\"".to_owned(),
+        hint: "configure the host's resolver by hand: docs/networking.md, \"On the host\"".to_owned(),
     }
 }
 

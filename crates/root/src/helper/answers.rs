@@ -38,6 +38,6 @@ impl Helper {
         let (alive, told) = with.ok_or(Refusal::Answers(answers.len()))?;
         let script = filter::answers(self.owner, self.network()?, slot, &told, &filter::RENEW);
         self.known.answers.insert(slot, alive);
-        Ok(self.load("open what names resolved to", script)?)
+        Ok(self.load("allow the addresses that names resolved to", script)?)
     }
 }

@@ -28,7 +28,7 @@ impl Helper {
         let answers = self.known.answers.remove(&slot).unwrap_or_default();
         let alive = answers.alive(Instant::now());
         let script = filter::answers(self.owner, self.network()?, slot, &alive, &filter::FORGET);
-        Ok(self.load("forget what names resolved to", script)?)
+        Ok(self.load("remove the addresses that names resolved to", script)?)
     }
 
     /// Lets the filter have a VM, and then what it is attached by: nothing is open before it is guarded.

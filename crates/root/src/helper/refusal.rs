@@ -32,13 +32,13 @@ pub enum Refusal {
     #[error("{0} is the address of the card of slot {1}")]
     MacTaken(Mac, Slot),
     /// An answer that no name may have.
-    #[error("{0} is not on the public Internet, so no name may stand for it: allow it as an address")]
+    #[error("{0} is not on the public Internet, so a name cannot allow it: allow it as an address")]
     Answer(IpAddr),
     /// Too many answers at a time, or alive.
-    #[error("{0} answers are too many: send up to {MAX_ANSWERS}, of which {MAX_ALIVE} live at a time")]
+    #[error("{0} answers are too many: send up to {MAX_ANSWERS}, of which {MAX_ALIVE} are valid at a time")]
     Answers(usize),
     /// A mode in which names open nothing.
-    #[error("slot {0} has no network, so no answer opens anything")]
+    #[error("slot {0} has no network, so DNS answers cannot allow anything")]
     ModeOff(Slot),
     /// Addresses that the owner may not have, or not now.
     #[error("the network has no addresses: {0}")]
@@ -47,13 +47,13 @@ pub enum Refusal {
     #[error("cannot wait for other owners' helpers")]
     Alone(#[source] io::Error),
     /// More than one owner may have.
-    #[error("there are too many {0}: an owner may have {1}")]
+    #[error("there are too many {0}: the limit of an owner is {1}")]
     Budget(&'static str, usize),
     /// Faster than the host should be changed.
-    #[error("answers come faster than the packet filter is to be changed: send them together, or later")]
+    #[error("too many answers in a short time: send them together, or later")]
     Flood,
     /// Addresses change under VMs.
-    #[error("VMs are attached to the network that there is: detach them before another one is prepared")]
+    #[error("VMs are attached to the current network: detach them before another network is prepared")]
     InUse,
     /// The host refuses, also to record the plan.
     #[error("the host refused")]
@@ -65,10 +65,10 @@ pub enum Refusal {
     #[error("cannot read the log of flows")]
     Flows(#[source] io::Error),
     /// Not one of the verbs.
-    #[error("this is no verb")]
+    #[error("unknown request")]
     NoVerb(#[source] io::Error),
     /// The verb failed, and so did what should have undone it: why, and what stays.
-    #[error("{0}; and this stays: {left}", left = .1.join("; "))]
+    #[error("{0}; not removed: {left}", left = .1.join("; "))]
     Left(String, Vec<String>),
 }
 

@@ -393,7 +393,7 @@ pub(crate) fn what_could_not_be_undone_is_said_and_mended_later() {
         let Reply::Failed(failure) = reply else {
             panic!("{reply:?}")
         };
-        assert!(failure.message.contains("and this stays:"), "{failure}");
+        assert!(failure.message.contains("not removed:"), "{failure}");
         let (mut later, _) = helper(&world.host, state.path(), usize::MAX, false);
         assert_eq!(world.host.run(|| later.handle(Verb::Rebuild)), Reply::Done);
         assert_eq!(world.host.run(|| findings(&mut later)), []);

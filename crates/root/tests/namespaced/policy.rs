@@ -191,7 +191,7 @@ pub(crate) fn answers_open_addresses_for_their_time() {
             .answers(Slot(0), vec![answer(address, None, 60)])
             .unwrap_err()
             .to_string();
-        assert!(refusal.contains("no name may stand for it"), "{refusal}");
+        assert!(refusal.contains("a name cannot allow it"), "{refusal}");
     }
 }
 
@@ -497,9 +497,9 @@ pub(crate) fn limits_are_said() {
             "no network is prepared",
             "slot 253 is beyond the 253 of the subnet",
             "06:00:00:00:00:00 is the address of the card of slot 0",
-            "the rules of slot 1 are refused: 257 rules are more than the 256 that a VM may have",
+            "the rules of slot 1 are refused: 257 network rules are too many: a VM can have at most 256",
             "no VM is attached at slot 9",
-            "VMs are attached to the network that there is: detach them before another one is prepared",
+            "VMs are attached to the current network: detach them before another network is prepared",
             "the network has no addresses: 172.16.8.0/22 overlaps 172.16.9.0/24, which this host reaches by a route",
         ]
     );

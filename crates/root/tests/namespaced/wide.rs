@@ -57,7 +57,10 @@ pub(crate) fn the_widest_rules_are_taken_in_time() {
     eprintln!("{VMS} attaches: {:?}, the slowest {slowest:?}", start.elapsed());
     assert!(slowest < SOON, "an attach took {slowest:?}");
     let said = client.attach(attach(VMS)).unwrap_err().to_string();
-    assert_eq!(said, "there are too many rules of VMs: an owner may have 16384");
+    assert_eq!(
+        said,
+        "there are too many rules of VMs: the limit of an owner is 16384"
+    );
     timed("a rebuild", || client.rebuild().unwrap());
     assert_eq!(timed("an audit", || client.audit().unwrap()), []);
     timed("another policy", || {
