@@ -30,9 +30,9 @@ pub(crate) type Answer = Response<BoxBody<Bytes, io::Error>>;
 pub(crate) async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Failure> {
     let body = Limited::new(request.into_body(), MAX_REQUEST).collect().await;
     let bytes = body
-        .map_err(|error| refused(format!("read the request: {error}")))?
+        .map_err(|error| refused(format!("failed to read the request: {error}")))?
         .to_bytes();
-    serde_json::from_slice(&bytes).during("understand the request")
+    serde_json::from_slice(&bytes).during("parse the request")
 }
 
 /// An answer in JSON.

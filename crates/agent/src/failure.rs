@@ -15,7 +15,7 @@ pub(crate) fn failed(what: impl Display, source: impl Error) -> Failure {
     }
     Failure {
         causes,
-        ..refused(what)
+        ..refused(format_args!("failed to {what}"))
     }
 }
 

@@ -34,16 +34,16 @@ pub(crate) async fn put(request: Request<Incoming>, surroundings: Surroundings) 
     let name: SecretName = name
         .unwrap_or_default()
         .parse()
-        .during("understand which secret it is")?;
+        .during("parse the name of the secret")?;
     let query = PutSecret::parse(request.uri().query().unwrap_or_default());
-    let query = query.during("understand whose the secret is")?;
+    let query = query.during("parse the owner of the secret")?;
     let value = Limited::new(request.into_body(), MAX).collect().await;
     // The value is in no message of what went wrong.
-    let value = value.map_err(|_| refused(format!("the secret {name} did not come whole")))?;
+    let value = value.map_err(|_| refused(format!("the secret {name} was not received completely")))?;
     let work = move || {
         let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         let owner = account::of(query.user.as_deref(), &surroundings)?;
-        let dir = directory(&surroundings).during("keep secrets in memory")?;
+        let dir = directory(&surroundings).during("prepare the memory file system of secrets")?;
         let owner = surroundings.is_real().then_some((owner.uid, owner.gid));
         write(&dir, &name, &value.to_bytes(), owner).during(format!("write the secret {name}"))
     };

@@ -201,7 +201,7 @@ impl<G: Guest> Server<G> {
             .unwrap_or_else(PoisonError::into_inner)
             .is_some()
         {
-            return Err(refused("this guest is configured already"));
+            return Err(refused("this guest is already configured"));
         }
         let Configured {
             ready,
@@ -323,7 +323,7 @@ impl<G: Guest> Server<G> {
 
     async fn workspace(&self, mut request: Request<Incoming>) -> Result<Answer, Failure> {
         let query = request.uri().query().unwrap_or_default();
-        let put = PutWorkspace::parse(query).during("understand where a workspace goes")?;
+        let put = PutWorkspace::parse(query).during("parse the workspace request")?;
         let surroundings = self.serving()?.surroundings;
         let base = surroundings.path(workspace::checked(&put.path)?);
         let owner = account::of(put.owner.as_deref(), &surroundings)?;

@@ -13,7 +13,7 @@ use crate::connector::Connector;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No daemon answers.
-    #[error("connect to bangerd at {to}")]
+    #[error("failed to connect to bangerd at {to}")]
     Connect {
         /// Where it was looked for.
         to: Connector,
@@ -22,7 +22,7 @@ pub enum ClientError {
         source: std::io::Error,
     },
     /// The connection broke: the daemon was killed, or is none.
-    #[error("speak to bangerd")]
+    #[error("failed to communicate with bangerd")]
     Http(#[source] Broken),
     /// The daemon failed, in its own words.
     #[error(transparent)]
@@ -31,19 +31,19 @@ pub enum ClientError {
     #[error("bangerd answered with HTTP status {0} and no reason")]
     Status(u16),
     /// The answer is not of this API: another version.
-    #[error("understand bangerd's answer")]
+    #[error("failed to parse bangerd's answer")]
     Answer(#[source] serde_json::Error),
     /// The answer, or an event of it, has more bytes than any that is right.
     #[error("bangerd's answer is longer than {0} bytes")]
     TooLong(usize),
     /// The events ended without saying how the work did.
-    #[error("bangerd went away in the middle of the work")]
+    #[error("bangerd closed the connection before the operation finished")]
     Ended,
     /// A stream of frames broke.
-    #[error("stream to the guest")]
+    #[error("the stream to the guest failed")]
     Stream(#[source] std::io::Error),
     /// What came is no stream of frames.
-    #[error("understand the guest's stream")]
+    #[error("failed to read the guest's stream")]
     Frame(#[source] FrameError),
 }
 
@@ -69,7 +69,9 @@ impl Describe for ClientError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Api(body) => body.hints.clone(),
-            _ => vec!["`banger daemon status` tells whether it runs, and where its log is".to_owned()],
+            _ => vec![
+                "`banger daemon status` shows whether the daemon is running, and where its log is".to_owned(),
+            ],
         }
     }
 

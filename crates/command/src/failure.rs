@@ -169,7 +169,7 @@ mod tests {
     fn a_failure_tells_what_why_and_what_next() {
         let body = ErrorBody {
             code: ErrorCode::Vmm,
-            message: "the machine of VM `web` ended in stage kernel: the guest rebooted".to_owned(),
+            message: "VM `web` ended unexpectedly in stage kernel: the guest rebooted".to_owned(),
             causes: vec!["a deeper cause".to_owned()],
             hints: vec!["try `--vmm qemu`".to_owned()],
             log: Some("one\n\ntwo\n".to_owned()),
@@ -183,7 +183,7 @@ mod tests {
             .collect();
         let plain = anstream::adapter::strip_str(&lines.join("\n")).to_string();
         insta::assert_snapshot!(plain, @r"
-        error: the machine of VM `web` ended in stage kernel: the guest rebooted
+        error: VM `web` ended unexpectedly in stage kernel: the guest rebooted
           caused by: a deeper cause
           log tail:
             | one

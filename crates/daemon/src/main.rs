@@ -67,7 +67,10 @@ enum Command {
 
 fn main() -> ExitCode {
     if let Err(source) = inherited::close_descriptors().and_then(|()| inherited::restrict()) {
-        report(&body(&serve::Error::System("leave what was inherited", source)));
+        report(&body(&serve::Error::System(
+            "close inherited file descriptors",
+            source,
+        )));
         return ExitCode::FAILURE;
     }
     let args = Args::parse();

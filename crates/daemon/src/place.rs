@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// A directory, lock or socket.
-    #[error("{what} {}", .path.display())]
+    #[error("failed to {what} {}", .path.display())]
     File {
         what: &'static str,
         path: PathBuf,
@@ -20,10 +20,10 @@ pub(crate) enum Error {
         source: io::Error,
     },
     /// Another daemon has this state.
-    #[error("another bangerd runs already")]
+    #[error("another bangerd is already running")]
     Running,
     /// A directory is another user's.
-    #[error("{} belongs to user {owner}, and this is user {us}", .path.display())]
+    #[error("{} belongs to user {owner}, but bangerd runs as user {us}", .path.display())]
     Another { path: PathBuf, owner: u32, us: u32 },
 }
 
@@ -86,8 +86,8 @@ fn lock(file: &File, path: &Path) -> Result<(), Error> {
 /// Makes a directory that is this user's alone, or sees that it is this user's.
 pub(crate) fn own(dir: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(failed("make the directory", dir))?;
-    let metadata = std::fs::metadata(dir).map_err(failed("look at the directory", dir))?;
+    made.map_err(failed("create the directory", dir))?;
+    let metadata = std::fs::metadata(dir).map_err(failed("inspect the directory", dir))?;
     let us = rustix::process::geteuid().as_raw();
     if metadata.uid() != us {
         return Err(Error::Another {
@@ -102,11 +102,11 @@ pub(crate) fn own(dir: &Path) -> Result<(), Error> {
 /// Makes the directory of sockets, which nobody else may enter, whatever it was before.
 pub(crate) fn own_alone(dir: &Path) -> Result<(), Error> {
     own(dir)?;
-    let metadata = std::fs::metadata(dir).map_err(failed("look at the directory", dir))?;
+    let metadata = std::fs::metadata(dir).map_err(failed("inspect the directory", dir))?;
     if metadata.permissions().mode() & 0o077 != 0 {
-        tracing::warn!(dir = %dir.display(), "others could enter it; they cannot any more");
+        tracing::warn!(dir = %dir.display(), "other users could enter the directory; its mode was changed to 0700");
         let alone = std::fs::Permissions::from_mode(0o700);
-        std::fs::set_permissions(dir, alone).map_err(failed("close the directory", dir))?;
+        std::fs::set_permissions(dir, alone).map_err(failed("set the mode of the directory", dir))?;
     }
     Ok(())
 }

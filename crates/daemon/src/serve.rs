@@ -31,13 +31,13 @@ use crate::place::{self, Lock};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// Nobody knows where to keep things.
-    #[error("find banger's directories")]
+    #[error("failed to find banger's directories")]
     Paths(#[source] PathsError),
     /// Its lock or a directory of it.
     #[error(transparent)]
     Place(#[from] place::Error),
     /// A directory or socket.
-    #[error("{what} {}", .path.display())]
+    #[error("failed to {what} {}", .path.display())]
     File {
         what: &'static str,
         path: PathBuf,
@@ -45,16 +45,16 @@ pub(crate) enum Error {
         source: io::Error,
     },
     /// The database.
-    #[error("start the daemon")]
+    #[error("failed to start the daemon")]
     Database(#[source] banger_state::Error),
     /// The image or kernel store.
-    #[error("start the daemon")]
+    #[error("failed to start the daemon")]
     Store(#[source] banger_worker::StoresError),
     /// A machine's console broke.
-    #[error("keep the console")]
+    #[error("failed to prepare the console")]
     Console(#[source] io::Error),
     /// Threads, signals or the ready descriptor.
-    #[error("{0}")]
+    #[error("failed to {0}")]
     System(&'static str, #[source] io::Error),
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn run(background: bool) -> Result<(), ErrorBody> {
         .with(lines.with_filter(levels))
         .init();
     if let Err(error) = take_descriptors() {
-        tracing::warn!(%error, "could not take all descriptors there are");
+        tracing::warn!(%error, "could not raise the limit of open files");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -103,7 +103,7 @@ async fn serve(background: bool) -> Result<(), Error> {
         .map_err(|source| Error::System("identify this build", source))?;
     if let Err(error) = Config::load(&paths) {
         // What needs it says so; ending VMs and looking at them does not.
-        tracing::warn!(error = %chain(&error), "the configuration cannot be used");
+        tracing::warn!(error = %chain(&error), "the configuration is invalid");
     }
     let database = Database::open(&paths.state.join("banger.db")).map_err(Error::Database)?;
     paths.runtime = banger_core::runtime(&database, &paths).map_err(Error::Database)?;
@@ -139,9 +139,9 @@ async fn serve(background: bool) -> Result<(), Error> {
         streams: Streams::default(),
     };
     let mut terminate =
-        signal(SignalKind::terminate()).map_err(|source| Error::System("take signals", source))?;
+        signal(SignalKind::terminate()).map_err(|source| Error::System("install signal handlers", source))?;
     let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(|source| Error::System("take signals", source))?;
+        signal(SignalKind::interrupt()).map_err(|source| Error::System("install signal handlers", source))?;
     if background {
         tell_ready()?;
     }
@@ -180,7 +180,7 @@ fn make_private(dir: &Path) -> Result<(), Error> {
         .mode(0o700)
         .create(dir)
         .map_err(|source| Error::File {
-            what: "make the directory",
+            what: "create the directory",
             path: dir.to_owned(),
             source,
         })
@@ -204,7 +204,7 @@ fn bind(path: &Path) -> Result<UnixListener, Error> {
 
 /// Tells whoever started us that requests are taken, and lets go of their pipe.
 fn tell_ready() -> Result<(), Error> {
-    let failed = |source: rustix::io::Errno| Error::System("tell that the daemon is ready", source.into());
+    let failed = |source: rustix::io::Errno| Error::System("report that the daemon is ready", source.into());
     rustix::io::write(rustix::stdio::stdout(), b"ready\n").map_err(failed)?;
     let nowhere = File::open("/dev/null").map_err(|source| Error::System("open /dev/null", source))?;
     rustix::stdio::dup2_stdout(nowhere).map_err(failed)
@@ -227,10 +227,13 @@ impl Describe for Error {
             Self::Database(source) => source.hints(),
             Self::Store(source) => source.hints(),
             Self::Place(place::Error::Running) => {
-                vec!["`banger daemon status` shows it".to_owned()]
+                vec!["`banger daemon status` shows the running daemon".to_owned()]
             }
             Self::Place(place::Error::Another { .. }) => {
-                vec!["run banger as that user, or set BANGER_HOME to a directory of your own".to_owned()]
+                vec![
+                    "run banger as that user, or set BANGER_HOME to a directory that belongs to you"
+                        .to_owned(),
+                ]
             }
             Self::Paths(_) | Self::Place(_) | Self::File { .. } | Self::Console(_) | Self::System(..) => {
                 Vec::new()

@@ -61,7 +61,7 @@ impl Agent {
     /// When it does not.
     pub async fn health(&self) -> Result<Health, Error> {
         let request = bare(Method::GET, routes::HEALTH);
-        self.client.answer("say that it lives", request).await
+        self.client.answer("answer a health check", request).await
     }
 
     /// Freezes the VM's disk until what is given is dropped, or for a minute.
@@ -105,7 +105,7 @@ impl Agent {
     /// When the agent is not reached.
     pub async fn events(&self) -> Result<Events, Error> {
         let request = bare(Method::GET, routes::EVENTS);
-        let response = self.client.send("tell its events", request).await?;
+        let response = self.client.send("stream its events", request).await?;
         Ok(Events::of(response.into_body()))
     }
 
@@ -133,7 +133,7 @@ impl Agent {
     /// When the agent is not reached, or cannot listen there.
     pub async fn listen(&self, listen: &Listen) -> Result<AgentStream, Error> {
         let request = json(Method::POST, routes::LISTEN, listen);
-        self.tunnel("listen at a port", request).await
+        self.tunnel("listen on a port", request).await
     }
 
     /// Takes a connection that such a port got.

@@ -166,7 +166,7 @@ mod tests {
         let refused = asked(response("409 Conflict", body)).await.unwrap_err();
         assert_eq!(
             chain(&refused),
-            "the guest could not list: it is taken: by a: who has b"
+            "the guest failed to list: it is taken: by a: who has b"
         );
         assert_eq!(refused.code(), banger_model::ErrorCode::InUse);
         let unknown = asked(response("404 Not Found", "")).await.unwrap_err();

@@ -12,7 +12,7 @@ use crate::dial::Unreachable;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No connection to the agent.
-    #[error("reach the guest's agent to {asked}")]
+    #[error("failed to reach the guest's agent to {asked}")]
     Dial {
         /// What for.
         asked: &'static str,
@@ -21,7 +21,7 @@ pub enum Error {
         source: Unreachable,
     },
     /// The connection broke, or what came was not HTTP.
-    #[error("ask the guest's agent to {asked}")]
+    #[error("failed to ask the guest's agent to {asked}")]
     Http {
         /// What for.
         asked: &'static str,
@@ -30,7 +30,7 @@ pub enum Error {
         source: Broken,
     },
     /// The agent refused or failed, in its own words.
-    #[error("the guest could not {asked}")]
+    #[error("the guest failed to {asked}")]
     Refused {
         /// What for.
         asked: &'static str,
@@ -41,7 +41,7 @@ pub enum Error {
         source: Box<Refusal>,
     },
     /// The agent's answer is not of this protocol.
-    #[error("understand the guest's answer when asked to {asked}")]
+    #[error("failed to parse the guest's answer to the request to {asked}")]
     Answer {
         /// What for.
         asked: &'static str,
@@ -50,7 +50,7 @@ pub enum Error {
         source: Unfit,
     },
     /// The agent's answer has more bytes than any that is right.
-    #[error("the guest's answer is longer than {most} bytes when asked to {asked}")]
+    #[error("the guest's answer to the request to {asked} is longer than {most} bytes")]
     TooLong {
         /// What for.
         asked: &'static str,
@@ -58,7 +58,7 @@ pub enum Error {
         most: usize,
     },
     /// The agent said nothing.
-    #[error("the guest's agent ended without an answer when asked to {asked}")]
+    #[error("the guest's agent ended without an answer to the request to {asked}")]
     Ended {
         /// What for.
         asked: &'static str,
@@ -122,9 +122,9 @@ impl Error {
         match self {
             Self::Refused { .. } => Vec::new(),
             _ if self.is_of_another_version() => vec![format!(
-                "the guest runs an agent of another version: `banger vm restart {vm}` gives it this one"
+                "the guest runs an agent of another version: `banger vm restart {vm}` replaces it"
             )],
-            _ => vec![format!("look at the guest's console with `banger vm logs {vm}`")],
+            _ => vec![format!("print the guest's console with `banger vm logs {vm}`")],
         }
     }
 
@@ -167,7 +167,9 @@ impl Describe for Error {
                 vec!["the guest runs an agent of another version: restart the VM".to_owned()]
             }
             Self::Refused { .. } => Vec::new(),
-            _ => vec!["`banger vm list` shows whether the VM runs; its console may say more".to_owned()],
+            _ => {
+                vec!["`banger vm list` shows whether the VM is running; its console may show more".to_owned()]
+            }
         }
     }
 }

@@ -62,7 +62,7 @@ impl Agent {
         put: &PutFiles,
         frames: impl Stream<Item = Bytes>,
     ) -> Result<FilesDone, Error> {
-        self.put_frames("take files", routes::FILES, &put.to_query(), frames)
+        self.put_frames("receive files", routes::FILES, &put.to_query(), frames)
             .await
     }
 
@@ -146,7 +146,10 @@ mod tests {
     async fn a_guest_that_takes_no_more_says_why() {
         let full = FilesEnd::Failed(Failure::new("the disk is full"));
         let failed = endless(agent(&said(&full))).await.unwrap_err();
-        assert_eq!(chain(&failed), "the guest could not take files: the disk is full");
+        assert_eq!(
+            chain(&failed),
+            "the guest failed to receive files: the disk is full"
+        );
         let done = FilesDone {
             entries: 7,
             ..FilesDone::default()

@@ -19,7 +19,7 @@ pub struct Knock {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The socket could not be made.
-    #[error("listen at {} for the guest", .path.display())]
+    #[error("failed to listen at {} for the guest", .path.display())]
     Bind {
         /// Where.
         path: PathBuf,
@@ -28,13 +28,13 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The socket takes no connections.
-    #[error("hear the guest's first word")]
+    #[error("failed to read the guest's hello")]
     Hear(#[source] std::io::Error),
     /// The first word is not of this protocol.
-    #[error("the guest's first word is not an agent's: `{0}`")]
+    #[error("invalid hello from the guest: `{0}`")]
     Nonsense(String),
     /// The agent speaks another version.
-    #[error("the guest's agent speaks protocol {found}, this daemon {PROTOCOL}")]
+    #[error("the guest's agent uses protocol {found}, but this daemon uses {PROTOCOL}")]
     Protocol {
         /// It.
         found: u32,

@@ -17,6 +17,6 @@ impl Agent {
         let request =
             Request::put(format!("{}{name}?{}", routes::SECRETS, put.to_query())).body(whole(value));
         let request = request.expect("a name and a query that need no encoding");
-        self.client.send("keep a secret", request).await.map(drop)
+        self.client.send("store a secret", request).await.map(drop)
     }
 }

@@ -33,7 +33,7 @@ impl Agent {
             values: SEEN.values + probes * SEEN_FOR_EACH.values,
         };
         let request = json(Method::POST, routes::WORKSPACE_LOOK, look);
-        let what = "tell what it has of the workspace";
+        let what = "report the state of the workspace";
         let (seen, told) = self.client.long_answer(what, request, budget).await?;
         Ok((seen, (asked + told) as u64))
     }
@@ -51,7 +51,7 @@ impl Agent {
     /// Makes one read-only, or writable again.
     pub(crate) async fn protect(&self, protect: &Protect) -> Result<(), Error> {
         let request = json(Method::POST, routes::WORKSPACE_PROTECT, protect);
-        let what = "change who may write to a workspace";
+        let what = "change the write access to a workspace";
         let answer = self
             .client
             .long_answer::<IgnoredAny>(what, request, Budget::SMALL);

@@ -54,10 +54,10 @@ pub struct Frame<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// A channel number that does not exist.
-    #[error("frame of unknown channel {0}")]
+    #[error("invalid frame: unknown channel {0}")]
     Channel(u8),
     /// A length beyond [`MAX_PAYLOAD`].
-    #[error("frame of {0} bytes is longer than the {MAX_PAYLOAD} allowed")]
+    #[error("invalid frame: {0} bytes, more than the {MAX_PAYLOAD} allowed")]
     TooLong(u32),
 }
 

@@ -32,16 +32,16 @@ impl Query {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// The route has no such value.
-    #[error("the query has `{0}`, which this route does not know")]
+    #[error("unknown query parameter `{0}`")]
     Unknown(String),
     /// A value is not percent-encoded.
-    #[error("`{0}` in the query is not percent-encoded")]
+    #[error("query parameter `{0}` is not percent-encoded")]
     Encoding(String),
     /// A value is not of its kind.
-    #[error("`{0}` in the query has a wrong value")]
+    #[error("invalid value of query parameter `{0}`")]
     Value(&'static str),
     /// A value is missing.
-    #[error("the query has no `{0}`")]
+    #[error("missing query parameter `{0}`")]
     Missing(&'static str),
 }
 

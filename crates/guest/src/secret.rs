@@ -23,7 +23,7 @@ pub struct SecretName(String);
 
 /// A name that no secret can have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no name for a secret: use at most 64 letters, digits, `_`, `-` and `.`, as in API_TOKEN")]
+#[error("invalid secret name `{0}`: use at most 64 letters, digits, `_`, `-` and `.`, as in API_TOKEN")]
 pub struct InvalidSecretName(String);
 
 impl SecretName {

@@ -35,7 +35,7 @@ pub fn header(len: usize) -> [u8; HEADER] {
 
 /// A tunnel that is none. It cannot be resynchronised: close it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a tunnel's frame has kind {kind} and {len} bytes, which is none")]
+#[error("invalid tunnel frame: kind {kind}, length {len}")]
 pub struct TunnelError {
     kind: u8,
     len: usize,
@@ -178,6 +178,6 @@ mod tests {
     fn what_is_no_frame_is_told() {
         let mut bytes: &[u8] = &[9, 0, 0, 1];
         let told = Cutter::default().cut(&mut bytes).unwrap_err().to_string();
-        assert_eq!(told, "a tunnel's frame has kind 9 and 1 bytes, which is none");
+        assert_eq!(told, "invalid tunnel frame: kind 9, length 1");
     }
 }

@@ -25,16 +25,16 @@ pub enum FilesError {
     #[error(transparent)]
     Guest(#[from] Failure),
     /// The connection broke, or what came is no stream of frames.
-    #[error("stream to the guest")]
+    #[error("the stream to the guest failed")]
     Stream(#[source] io::Error),
     /// The connection ended before the guest said how it went.
-    #[error("the guest went away in the middle of the work")]
+    #[error("the guest closed the connection before the operation finished")]
     Ended,
     /// What the guest said is of another protocol.
-    #[error("understand the guest's answer")]
+    #[error("failed to parse the guest's answer")]
     Answer(#[source] serde_json::Error),
     /// A line of a listing is longer than any may be.
-    #[error("understand the guest's stream")]
+    #[error("failed to read the guest's stream")]
     Line(#[source] FrameError),
 }
 

@@ -118,7 +118,7 @@ impl Workers {
             return Ok(place);
         }
         say.note(format!(
-            "{MOST_AT_ONCE} images and kernels are being worked on already; this waits for one of them"
+            "{MOST_AT_ONCE} images and kernels are already being processed; waiting for one of them"
         ));
         places.acquire_owned().await.map_err(|_| defect())
     }

@@ -147,7 +147,7 @@ impl Guest for Fake {
             if self.fails {
                 return Err(Failure {
                     causes: vec!["a fault that a test asked for".to_owned()],
-                    ..Failure::new("mount /dev/vda")
+                    ..Failure::new("failed to mount /dev/vda")
                 });
             }
             if let Some(dir) = &configure.workdir {

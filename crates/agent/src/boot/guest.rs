@@ -76,7 +76,7 @@ impl Unconfigured {
 
     fn become_guest(&self, configure: &Configure) -> Result<Configured, Failure> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut parts = parts.ok_or_else(|| refused("this guest failed to be configured already"))?;
+        let mut parts = parts.ok_or_else(|| refused("an earlier attempt to configure this guest failed"))?;
         ended(&mut parts.phases, "configured");
         clock::set(configure.clock).during("set the clock")?;
         clock::mix_entropy(&configure.entropy).during("mix the host's randomness in")?;
@@ -95,7 +95,7 @@ impl Unconfigured {
             eprintln!("banger: make the image's working directory {dir}: {error}");
         }
         if let Some(settings) = &configure.git {
-            git::tell(settings, here).during("tell git whose commits are made")?;
+            git::tell(settings, here).during("configure the git identity")?;
         }
         let found = init::find(here).filter(|_| configure.handover == Wish::Auto);
         let kind = found.as_ref().map_or(InitKind::Agent, |init| init.kind);
@@ -105,9 +105,9 @@ impl Unconfigured {
             InitKind::OpenRc | InitKind::Runit | InitKind::SysV | InitKind::Other => {}
         }
         if let (Some(network), Some(card)) = (&configure.network, &card) {
-            network::names::tell(network, card, here, kind).during("tell the guest its resolvers")?;
+            network::names::tell(network, card, here, kind).during("configure the guest's resolvers")?;
             network::services::leave_alone(card, &network.mac, here, kind)
-                .during("keep the image's network programs from the card")?;
+                .during("keep the image's network services away from the network card")?;
         }
         let variables = variables();
         let mut env = variables.clone();
@@ -116,7 +116,7 @@ impl Unconfigured {
             surroundings: Surroundings { env, root: "".into() },
             init: kind,
         };
-        let kept = disk.try_clone().during("keep the VM's disk")?;
+        let kept = disk.try_clone().during("duplicate the handle of the VM's disk")?;
         start_supervisor(parts.listener, disk, &state).during("start the agent's server")?;
         ended(&mut parts.phases, "ready");
         let ready = Ready {
@@ -221,7 +221,7 @@ impl Guest for Running {
         &self,
         _: Configure,
     ) -> Pin<Box<dyn Future<Output = Result<Configured, Failure>> + Send + '_>> {
-        Box::pin(async { Err(refused("this guest is configured already")) })
+        Box::pin(async { Err(refused("this guest is already configured")) })
     }
 
     fn shutdown(&self, shutdown: Shutdown) {
@@ -272,7 +272,8 @@ pub fn serve(descriptors: &[RawFd], state: &str, again: bool) -> Result<(), Fail
     let notifications = inherited.next();
     let kept = [Some(&listener), Some(&disk), notifications.as_ref()];
     for descriptor in kept.into_iter().flatten() {
-        rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC).during("keep a descriptor")?;
+        rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC)
+            .during("prepare a file descriptor")?;
     }
     descriptors::take();
     let runtime = tokio::runtime::Builder::new_current_thread()

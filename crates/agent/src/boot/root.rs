@@ -41,7 +41,7 @@ pub(super) fn mount_and_enter(disks: &Disks) -> Result<OwnedFd, Failure> {
         create_dir_all(dir).during("prepare the VM's disk")?;
     }
     let root = base.join("root");
-    create_dir_all(&root).during("make the root's directory")?;
+    create_dir_all(&root).during("create the root directory")?;
     let options = options(&lower, &upper, &work);
     mount("overlay", &root, "overlay", MountFlags::empty(), Some(&*options)).during("mount the overlay")?;
     let stack: Vec<_> = lower.iter().map(PathBuf::as_path).zip(of_vms).collect();
@@ -68,7 +68,7 @@ pub(super) fn sessions(disk: &OwnedFd) -> rustix::io::Result<OwnedFd> {
 }
 
 fn mount_disk(device: &str, target: &Path, flags: MountFlags) -> Result<(), Failure> {
-    create_dir_all(target).during(format!("make {}", target.display()))?;
+    create_dir_all(target).during(format!("create {}", target.display()))?;
     mount(device, target, "ext4", flags, None).during(format!("mount {device}"))
 }
 
@@ -96,7 +96,7 @@ fn enter(root: &Path) -> Result<(), Failure> {
         let target = root.join(name);
         match std::fs::create_dir(&target) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(error).during(format!("make /{name} in the image"));
+                return Err(error).during(format!("create /{name} in the image"));
             }
             _ => {}
         }

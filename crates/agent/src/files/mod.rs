@@ -45,17 +45,17 @@ impl Copy {
         let query = request.uri().query().unwrap_or_default();
         match (request.method(), request.uri().path()) {
             (&Method::PUT, routes::FILES) => {
-                let put = PutFiles::parse(query).during("understand where files go")?;
+                let put = PutFiles::parse(query).during("parse the request to copy files")?;
                 Ok(Self::In(place(surroundings, &put.path), put))
             }
             (&Method::GET, routes::FILES) => {
-                let get = GetFiles::parse(query).during("understand which files are asked for")?;
+                let get = GetFiles::parse(query).during("parse the request for files")?;
                 let paths = get.paths.iter();
                 let paths = paths.map(|path| (place(surroundings, path), name_of(path)));
                 Ok(Self::Out(paths.collect(), get))
             }
             (&Method::GET, routes::FILES_LIST) => {
-                let of = OfDirectory::parse(query).during("understand which directory is asked for")?;
+                let of = OfDirectory::parse(query).during("parse the request for a directory")?;
                 Ok(Self::List(place(surroundings, &of.path)))
             }
             (method, path) => Err(refused(format!("this agent has no {method} {path}"))),
@@ -78,10 +78,11 @@ pub(crate) async fn removed(
     surroundings: &Surroundings,
 ) -> Result<Answer, Failure> {
     let query = request.uri().query().unwrap_or_default();
-    let of = OfDirectory::parse(query).during("understand where files go away")?;
+    let of = OfDirectory::parse(query).during("parse the request to remove files")?;
     let path = place(surroundings, &of.path);
     let names = Limited::new(request.into_body(), MAX_NAMES).collect().await;
-    let names = names.map_err(|error| refused(format!("read which files go away: {error}")))?;
+    let names =
+        names.map_err(|error| refused(format!("failed to read the list of files to remove: {error}")))?;
     let work = tokio::task::spawn_blocking(move || take_away(path, &names.to_bytes())).await;
     let done = work.unwrap_or_else(|_| Err(refused("removing files panicked")))?;
     Ok(json(StatusCode::OK, &done))

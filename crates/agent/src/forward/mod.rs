@@ -52,7 +52,7 @@ pub(crate) async fn connect(connect: Connect) -> Result<Connected, Failure> {
         }
         Transport::Udp => {
             let socket = datagram_socket(port).await;
-            let socket = socket.during(format!("make a socket to UDP port {port} in the guest"))?;
+            let socket = socket.during(format!("create a socket for UDP port {port} in the guest"))?;
             Ok(Connected::Datagrams(socket))
         }
     }

@@ -67,7 +67,7 @@ impl Waiting {
             self.forget(port);
         }
         let listeners = Listeners::bind(port).await;
-        let listeners = listeners.during(format!("listen at port {port} in the guest"))?;
+        let listeners = listeners.during(format!("listen on port {port} in the guest"))?;
         let waiting = Arc::clone(self);
         let task = tokio::spawn(async move {
             if let Some(host) = upgraded.await {

@@ -25,7 +25,7 @@ pub(crate) fn query(text: &str) -> Result<PortsQuery, Failure> {
         match pair {
             "http=true" => query.http = true,
             "http=false" => query.http = false,
-            _ => return Err(refused(format!("ports have no `{pair}`"))),
+            _ => return Err(refused(format!("unknown query parameter `{pair}`"))),
         }
     }
     Ok(query)
@@ -35,7 +35,7 @@ pub(crate) fn query(text: &str) -> Result<PortsQuery, Failure> {
 /// that work there are the guest's.
 pub(crate) async fn listening(root: PathBuf, query: PortsQuery) -> Result<Vec<Listener>, Failure> {
     let looking = tokio::task::spawn_blocking(move || look(&root)).await;
-    let mut found = looking.during("look for what listens")?;
+    let mut found = looking.during("list the listening ports")?;
     found.truncate(MOST);
     let answers = if query.http {
         ask_all(&found).await

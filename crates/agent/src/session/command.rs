@@ -78,7 +78,7 @@ impl Command {
         let pid = pid.ok_or(Errno::SRCH).during("find the command's process")?;
         Ok(Self {
             pid,
-            process: pidfd_open(pid, PidfdFlags::empty()).during("hold the command's process")?,
+            process: pidfd_open(pid, PidfdFlags::empty()).during("open the command's process")?,
             outputs: Vec::new(),
             input: None,
             terminal,

@@ -88,12 +88,12 @@ enum Source {
 impl Keeper {
     /// Begins a session in its directory, which is there: its command runs, and its record says so.
     pub(super) fn begin(place: Place, name: String, recipe: Recipe) -> Result<Self, Failure> {
-        let ending = Ending::watch().during("take signals")?;
+        let ending = Ending::watch().during("install signal handlers")?;
         let Recipe { start, surroundings } = &recipe;
         let exec = &start.exec;
-        let log = Log::create(&place.log(), start.log_max).during("make the session's log")?;
-        let listener = UnixListener::bind(place.socket()).during("listen for orders")?;
-        listener.set_nonblocking(true).during("listen for orders")?;
+        let log = Log::create(&place.log(), start.log_max).during("create the session's log")?;
+        let listener = UnixListener::bind(place.socket()).during("listen for requests")?;
+        listener.set_nonblocking(true).during("listen for requests")?;
         let command = Command::start(exec, start.stdin, surroundings)?;
         let session = Session {
             name,
@@ -116,7 +116,7 @@ impl Keeper {
         };
         if let Err(error) = place.keep(&session).and_then(|()| place.settle()) {
             command.signal(Signal::KILL);
-            return Err(error).during("keep the session's record");
+            return Err(error).during("write the session's record");
         }
         let screen = exec.tty.as_ref().map(|tty| Screen::new(tty.size));
         Ok(Self {
@@ -135,7 +135,7 @@ impl Keeper {
         stream: &SessionStream,
         sent: &[u8],
     ) -> Result<Self, Failure> {
-        let ending = Ending::watch().during("take signals")?;
+        let ending = Ending::watch().during("install signal handlers")?;
         let session = place.record().during("read the session's record")?;
         let session = session.ok_or_else(|| refused("the session has no record"))?;
         let log =

@@ -80,7 +80,7 @@ impl Sessions {
 
     /// Every session, by name.
     pub(crate) async fn list(&self) -> Result<Vec<Session>, Refusal> {
-        let entries = std::fs::read_dir(Place::new(&self.dir, ".").dir()).during("look for sessions")?;
+        let entries = std::fs::read_dir(Place::new(&self.dir, ".").dir()).during("list the sessions")?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut names: Vec<String> = names.filter(|name| is_session_name(name)).collect();
         names.sort();
@@ -126,7 +126,7 @@ impl Sessions {
         match self.ask(name, order, None).await? {
             Ok(Answer::Done(session)) => Ok(*session),
             Ok(Answer::Refused(failure)) => Err(Refusal::Conflict(failure)),
-            Ok(Answer::Taken) => Err(refused("the session's keeper gave another answer").into()),
+            Ok(Answer::Taken) => Err(refused("unexpected answer from the session's keeper").into()),
             Err(session) => Ok(session),
         }
     }
@@ -167,7 +167,7 @@ impl Sessions {
         surroundings: Surroundings,
     ) -> Result<Session, Refusal> {
         if start.log_max < LOG_LEAST {
-            return Err(refused(format!("a log takes at least {LOG_LEAST} bytes")).into());
+            return Err(refused(format!("a log needs at least {LOG_LEAST} bytes")).into());
         }
         preflight(&start, &surroundings)?;
         let name = self.reserve(&start).await?;
@@ -194,13 +194,13 @@ impl Sessions {
     async fn reserve(&self, start: &SessionStart) -> Result<String, Refusal> {
         if let Some(name) = &start.name {
             if !is_session_name(name) {
-                return Err(refused(format!("`{name}` is not a name for a session: use {NAME_RULE}")).into());
+                return Err(refused(format!("invalid session name `{name}`: use {NAME_RULE}")).into());
             }
             if self.make(name).await? {
                 return Ok(name.clone());
             }
             return Err(Refusal::Conflict(refused(format!(
-                "a session `{name}` exists already"
+                "session `{name}` already exists"
             ))));
         }
         let stem = stem(&start.exec.argv);
@@ -214,7 +214,7 @@ impl Sessions {
                 return Ok(name);
             }
         }
-        Err(refused(format!("find a free name that begins with `{stem}`")).into())
+        Err(refused(format!("failed to find a free name that begins with `{stem}`")).into())
     }
 
     /// False when the name is taken.
@@ -224,7 +224,7 @@ impl Sessions {
         match made {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => {
-                made.during(format!("make the directory of session `{name}`"))?;
+                made.during(format!("create the directory of session `{name}`"))?;
                 return Ok(true);
             }
         }
@@ -232,8 +232,8 @@ impl Sessions {
         let is_left = place.record().is_ok_and(|record| record.is_none())
             && reach_keeper(&place).is_ok_and(|keeper| keeper.is_none());
         if is_left {
-            std::fs::remove_dir_all(place.dir()).during("clear away a session that was not started")?;
-            std::fs::create_dir(place.dir()).during(format!("make the directory of session `{name}`"))?;
+            std::fs::remove_dir_all(place.dir()).during("remove a session that was not started")?;
+            std::fs::create_dir(place.dir()).during(format!("create the directory of session `{name}`"))?;
         }
         Ok(is_left)
     }
@@ -273,12 +273,12 @@ impl Sessions {
             stream,
             sent,
         };
-        let keeper = shim::start(&self.dir, name, self.end_with_us).during("recall the session")?;
+        let keeper = shim::start(&self.dir, name, self.end_with_us).during("recover the session")?;
         let answered = ask(keeper, &order, Some(&connection)).await;
-        match answered.during("recall the session")? {
+        match answered.during("recover the session")? {
             Some(Answer::Taken) => Ok(()),
             Some(Answer::Refused(failure)) => Err(failure.into()),
-            Some(Answer::Done(_)) | None => Err(refused("recall the session").into()),
+            Some(Answer::Done(_)) | None => Err(refused("failed to recover the session").into()),
         }
     }
 }

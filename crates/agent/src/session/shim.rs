@@ -106,7 +106,7 @@ pub fn main() {
             Keeper::recall(Place::new(sessions, &name), connection, &stream, &sent)
                 .map(|keeper| (Answer::Taken, keeper))
         }
-        _ => Err(refused("a keeper was given another order first")),
+        _ => Err(refused("unexpected first request to a keeper")),
     };
     let (answer, keeper) = match begun {
         Ok((answer, keeper)) => (answer, Some(keeper)),

@@ -35,13 +35,15 @@ pub fn main() {
 
 fn run(connection: OwnedFd) -> Result<(), banger_guest_api::Failure> {
     let mut order = Vec::new();
-    io::stdin().read_to_end(&mut order).during("read what to serve")?;
-    let order: Order = serde_json::from_slice(&order).during("understand what to serve")?;
+    io::stdin()
+        .read_to_end(&mut order)
+        .during("read the order of the SSH server")?;
+    let order: Order = serde_json::from_slice(&order).during("parse the order of the SSH server")?;
     let seed = decode_key(&order.ssh.host_key).and_then(|seed| HostKey::new(&seed));
-    let host = seed.ok_or_else(|| refused("the host's key is none"))?;
+    let host = seed.ok_or_else(|| refused("the SSH host key is invalid"))?;
     let keys = order.ssh.keys.iter().filter_map(|key| decode_key(key));
     let users = Box::new(Accounts(order.surroundings.clone()));
-    let server = Server::new(host, keys.map(PublicKey).collect(), users).during("begin")?;
+    let server = Server::new(host, keys.map(PublicKey).collect(), users).during("start the SSH server")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Where names are resolved; a signal to end is this thread's matter.

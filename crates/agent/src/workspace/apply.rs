@@ -42,7 +42,7 @@ impl Work {
             let journal = Journal::open(&base)?;
             Ok::<_, io::Error>((base, journal))
         };
-        let (base, journal) = made().during(format!("make {}", base.display()))?;
+        let (base, journal) = made().during(format!("create {}", base.display()))?;
         Ok(Self {
             spare: base.join(OWN_DIR).join("spare"),
             base,
@@ -64,7 +64,7 @@ impl Work {
             let is_own = matches!(head.kind, Kind::Own | Kind::RemoveOwn);
             let path = below(&self.base, &head.path)
                 .filter(|_| is_own == head.path.starts_with(b".git/") && head.path != b".git")
-                .ok_or_else(|| refused(format!("`{shown}` is no place in a workspace")))?;
+                .ok_or_else(|| refused(format!("`{shown}` is not a path in a workspace")))?;
             self.entry(&head, &path, &mut from)
                 .during(format!("write {shown}"))?;
             self.placed.entries += 1;
@@ -142,7 +142,7 @@ impl Work {
     /// Makes the directories on the way to `path`. A directory in its place goes when it is empty.
     fn make_way(&self, path: &Path) -> io::Result<()> {
         if let Some(other) = in_the_way(&self.base, path) {
-            let what = format!("{} is no directory", other.display());
+            let what = format!("{} is not a directory", other.display());
             return Err(io::Error::new(io::ErrorKind::NotADirectory, what));
         }
         if let Some(parent) = path.parent() {

@@ -14,11 +14,12 @@ use crate::failure::{During, refused};
 pub(crate) async fn look(base: PathBuf, asked: Look) -> Result<Seen, Failure> {
     let work = tokio::task::spawn_blocking(move || seen(&base, &asked));
     work.await
-        .unwrap_or_else(|_| Err(refused("looking at a workspace panicked")))
+        .unwrap_or_else(|_| Err(refused("inspecting a workspace panicked")))
 }
 
 pub(super) fn seen(base: &Path, asked: &Look) -> Result<Seen, Failure> {
-    let Some(manifest) = Manifest::read(base).during(format!("read what was placed at {}", asked.path))?
+    let Some(manifest) =
+        Manifest::read(base).during(format!("read the record of the workspace at {}", asked.path))?
     else {
         return Ok(match is_absent(base) {
             true => Seen::Absent,

@@ -26,7 +26,7 @@ pub(crate) fn apply_as(
         return apply(entries, base);
     };
     let shown = base.display();
-    make(base, owner).during(format!("make {shown} for {}", owner.name))?;
+    make(base, owner).during(format!("create {shown} for {}", owner.name))?;
     // A thread of its own: who becomes a user is not root again.
     std::thread::scope(|scope| {
         let work = scope.spawn(|| {

@@ -28,10 +28,9 @@ const VALUES: [(&str, &str); 15] = [
 ];
 
 /// Texts in the source that look like commands and are shown to nobody as ones to type.
-const NONE: [&str; 5] = [
+const NONE: [&str; 4] = [
     "banger image export",
     "banger catalog, timestamp:{}",
-    "banger takes nothing that is not signed: ask who hosts it for the signature",
     "banger {ours}",
     "sudo banger ",
 ];

@@ -14,14 +14,14 @@ use crate::error::ClientError;
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// Nobody knows where it would be.
-    #[error("find banger's directories")]
+    #[error("failed to find banger's directories")]
     Paths(#[from] PathsError),
     /// The one that runs does not answer as one does.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The one that runs is of a newer API.
     #[error(
-        "bangerd {version} speaks API {api}, and this banger {} speaks API {}",
+        "bangerd {version} uses API {api}, but this banger {} uses API {}",
         env!("CARGO_PKG_VERSION"),
         ApiVersion::CURRENT
     )]
@@ -40,13 +40,13 @@ pub enum DaemonError {
         why: Why,
     },
     /// This program does not know where it is.
-    #[error("find this program")]
+    #[error("failed to find the path of this program")]
     Ourselves(#[source] io::Error),
     /// There is no program to start.
-    #[error("there is no bangerd beside this program")]
+    #[error("bangerd was not found next to this program")]
     NoProgram,
     /// The program cannot be started.
-    #[error("start {}", .program.display())]
+    #[error("failed to start {}", .program.display())]
     Start {
         /// It.
         program: PathBuf,
@@ -55,13 +55,13 @@ pub enum DaemonError {
         source: io::Error,
     },
     /// The program ended before it took requests.
-    #[error("bangerd does not start")]
+    #[error("bangerd failed to start")]
     Ended {
         /// What it said.
         log: String,
     },
     /// One that was asked to end does not.
-    #[error("bangerd (process {pid}) does not end")]
+    #[error("bangerd (process {pid}) did not exit")]
     Stays {
         /// Its process.
         pid: u32,
@@ -84,15 +84,16 @@ impl Describe for DaemonError {
     fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Newer { version, .. } => format!(
-                "use the banger of version {version}, or replace the daemon by this one: `banger daemon stop`, and the next command \
-                 starts it"
+                "use banger {version}, or replace the daemon: run `banger daemon stop`, and the next command \
+                 starts this version"
             ),
             Self::Unfit { .. } => {
-                "`banger daemon stop` ends it; VMs run on, and the next command starts another one".to_owned()
+                "run `banger daemon stop`: VMs keep running, and the next command starts a new daemon"
+                    .to_owned()
             }
             Self::NoProgram => "install both: `make install`".to_owned(),
-            Self::Ended { .. } => "`banger doctor` looks for the reason".to_owned(),
-            Self::Stays { .. } => "end it with `kill`".to_owned(),
+            Self::Ended { .. } => "run `banger doctor` to find the reason".to_owned(),
+            Self::Stays { .. } => "end the process with `kill`".to_owned(),
             Self::Client(error) => return error.hints(),
             Self::Paths(_) | Self::Ourselves(_) | Self::Start { .. } => return Vec::new(),
         };

@@ -38,25 +38,25 @@ impl IntoResponse for Refused {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadRequest {
     /// The body is not what the route takes.
-    #[error("understand the request's body")]
+    #[error("failed to parse the request's body")]
     Body(#[source] serde_json::Error),
     /// The body did not come whole.
-    #[error("read the request's body")]
+    #[error("failed to read the request's body")]
     Read(#[source] BytesRejection),
     /// The body of a request for a stream is too long, or did not come whole.
-    #[error("read the request's body")]
+    #[error("failed to read the request's body")]
     Stream(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The query is not what the route takes.
-    #[error("understand the request's query")]
+    #[error("failed to parse the request's query")]
     Query(#[source] QueryRejection),
     /// A name in the path breaks the rule of its kind.
-    #[error("name the object")]
+    #[error("invalid name in the request")]
     Name(#[source] banger_model::InvalidName),
     /// No secret has this name.
-    #[error("name the secret")]
+    #[error("invalid secret name in the request")]
     Secret(#[source] banger_guest_api::InvalidSecretName),
     /// A query that a secret does not take.
-    #[error("understand the request's query")]
+    #[error("failed to parse the request's query")]
     SecretQuery(#[source] banger_guest_api::query::QueryError),
     /// No such route.
     #[error("this daemon has no {method} {path}")]
@@ -65,7 +65,7 @@ pub(crate) enum BadRequest {
     #[error("this request needs `Upgrade: {0}`")]
     NoUpgrade(String),
     /// What would be cut off.
-    #[error("{0} shells, commands or SSH connections go through this daemon and would be cut off")]
+    #[error("{0} shells, commands or SSH connections run through this daemon and would be closed")]
     Streams(u32),
 }
 
@@ -81,9 +81,12 @@ impl Describe for BadRequest {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::NoRoute { .. } => {
-                vec!["client and daemon may be of different versions: `banger version`".to_owned()]
+                vec![
+                    "client and daemon may have different versions: compare them with `banger version`"
+                        .to_owned(),
+                ]
             }
-            Self::Streams(_) => vec!["cut them off with `banger daemon stop --force`".to_owned()],
+            Self::Streams(_) => vec!["close them with `banger daemon stop --force`".to_owned()],
             _ => Vec::new(),
         }
     }

@@ -23,7 +23,7 @@ pub(super) fn handed_over(client: OnUpgrade, agent: AgentStream) -> Response {
         let handed = match client.await {
             Ok(client) => hand_over(client, agent).await,
             Err(error) => {
-                return tracing::warn!(%error, "a client asked for a connection and did not take it");
+                return tracing::warn!(%error, "a client requested a connection and did not use it");
             }
         };
         if let Err(error) = handed {

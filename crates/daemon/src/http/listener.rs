@@ -20,8 +20,8 @@ impl Listener for OwnersOnly {
             let (stream, address) = Listener::accept(&mut self.0).await;
             match stream.peer_cred() {
                 Ok(peer) if peer.uid() == ours || peer.uid() == 0 => return (stream, address),
-                Ok(peer) => tracing::warn!(uid = peer.uid(), "refused another user"),
-                Err(error) => tracing::warn!(%error, "refused a peer without credentials"),
+                Ok(peer) => tracing::warn!(uid = peer.uid(), "refused a connection of another user"),
+                Err(error) => tracing::warn!(%error, "refused a connection without credentials"),
             }
         }
     }

@@ -73,7 +73,7 @@ impl Streams {
             let carried = match connection.await {
                 Ok(client) => carry(client).await,
                 Err(error) => {
-                    return tracing::warn!(%error, "a client asked for a stream and did not take it");
+                    return tracing::warn!(%error, "a client requested a stream and did not use it");
                 }
             };
             // Either side may leave at any time; that ends the command or its watcher, and is no failure of ours.
@@ -115,7 +115,7 @@ mod tests {
         let asked = |body| read::<Value>(Request::new(body));
         assert_eq!(asked(Body::empty()).await.unwrap(), serde_json::json!({}));
         let long = Body::from(format!("\"{}\"", "x".repeat(MAX_REQUEST)));
-        let cut = futures_util::stream::iter([Ok("{"), Err(std::io::Error::other("cut off"))]);
+        let cut = futures_util::stream::iter([Ok("{"), Err(std::io::Error::other("closed"))]);
         for body in [long, Body::from_stream(cut)] {
             let refused = asked(body).await.unwrap_err();
             assert_eq!(refused.0.code, banger_model::ErrorCode::InvalidRequest);

@@ -71,7 +71,7 @@ pub(crate) async fn start(
     let handle = app.find(&name)?;
     Ok(events::respond(|say| async move {
         if !handle.start(request.wait, request.secrets, &say, since).await? {
-            say.note(format!("VM {} runs already", handle.state().spec.name));
+            say.note(format!("VM {} is already running", handle.state().spec.name));
         }
         Ok(app.view(&handle))
     }))

@@ -37,7 +37,7 @@ pub struct Card {
 
 /// Brings the loopback interface up, which the kernel leaves down.
 pub(super) fn loopback_up() -> Result<(), Failure> {
-    let netlink = Netlink::new().during("ask the kernel for a network")?;
+    let netlink = Netlink::new().during("configure the network")?;
     netlink.ask(vec![Request(
         "bring the loopback interface up".to_owned(),
         route::up(LOOPBACK),
@@ -50,10 +50,8 @@ pub(super) fn loopback_up() -> Result<(), Failure> {
 /// When there is no such card, or the kernel refuses something.
 pub fn bring_up(network: &Network) -> Result<Card, Failure> {
     let mac = parse(&network.mac)?;
-    let netlink = Netlink::of_links().during("look for the network card")?;
-    let found = netlink
-        .await_link(mac, APPEARS)
-        .during("look for the network card")?;
+    let netlink = Netlink::of_links().during("find the network card")?;
+    let found = netlink.await_link(mac, APPEARS).during("find the network card")?;
     let link = found.ok_or_else(|| missing(&network.mac))?;
     let card = Card {
         ipv6: prepare_ipv6(&link.name).during(format!("prepare IPv6 on {}", link.name))?,
@@ -64,7 +62,7 @@ pub fn bring_up(network: &Network) -> Result<Card, Failure> {
     }
     // Another socket: this one hears of links.
     Netlink::new()
-        .during("ask the kernel for a network")?
+        .during("configure the network")?
         .ask(requests(link.index, &card, network))?;
     Ok(card)
 }
@@ -115,7 +113,7 @@ fn parse(mac: &str) -> Result<[u8; 6], Failure> {
         .collect();
     bytes
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| refused(format!("`{mac}` is not a hardware address")))
+        .ok_or_else(|| refused(format!("invalid MAC address `{mac}`")))
 }
 
 /// Has the kernel take nothing from routers on a link, and use its addresses at once (the kernel's
@@ -144,7 +142,7 @@ mod tests {
         assert_eq!(parse("06:00:ac:10:00:02").unwrap(), [6, 0, 0xac, 0x10, 0, 2]);
         for wrong in ["", "06:00:ac:10:00", "06:00:ac:10:00:02:03", "06:00:ac:10:00:xx"] {
             let failure = parse(wrong).unwrap_err();
-            assert_eq!(failure.message, format!("`{wrong}` is not a hardware address"));
+            assert_eq!(failure.message, format!("invalid MAC address `{wrong}`"));
         }
     }
 }

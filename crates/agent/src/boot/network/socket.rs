@@ -60,12 +60,12 @@ impl Netlink {
             .zip(messages)
             .map(|(number, message)| message.numbered(number));
         let bytes: Vec<u8> = numbered.flatten().collect();
-        send(&self.0, &bytes, SendFlags::empty()).during("ask the kernel for a network")?;
+        send(&self.0, &bytes, SendFlags::empty()).during("configure the network")?;
         let mut refused: Option<(usize, Errno)> = None;
         let mut answered = 0;
         let mut buffer = vec![0; DATAGRAM];
         while answered < words.len() {
-            let read = self.receive(&mut buffer).during("hear the kernel's answer")?;
+            let read = self.receive(&mut buffer).during("read the kernel's answer")?;
             for answer in received(&buffer[..read]).filter(|answer| answer.kind == NLMSG_ERROR) {
                 answered += 1;
                 let error = array(answer.body, 0).map_or(0, i32::from_ne_bytes);

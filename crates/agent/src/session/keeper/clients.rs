@@ -52,7 +52,7 @@ impl Keeper {
             return Ok(());
         }
         if !self.is_live() {
-            return Err(refused("it has ended, and takes no input"));
+            return Err(refused("the session has ended and does not accept input"));
         }
         let takes_input = self.recipe.as_ref().is_some_and(|recipe| {
             let Exec { tty, .. } = &recipe.start.exec;
@@ -60,7 +60,7 @@ impl Keeper {
         });
         if !takes_input {
             return Err(refused(
-                "it takes no input: it was started with its standard input closed",
+                "the session does not accept input: it was started with its standard input closed",
             ));
         }
         let writers = self
@@ -117,18 +117,20 @@ impl Keeper {
         let senders = self.clients.iter_mut().filter(|client| client.has_input());
         let Some(command) = &mut self.command else {
             if is_over {
-                senders.for_each(|client| client.refuse(refused("it has ended, and takes no input")));
+                senders.for_each(|client| {
+                    client.refuse(refused("the session has ended and does not accept input"))
+                });
             }
             return;
         };
         for client in senders {
             let Some(input) = &command.input else {
-                client.refuse(refused("it does not read its input any more"));
+                client.refuse(refused("the session no longer reads its input"));
                 continue;
             };
             if !client.give(input) {
                 command.input = None;
-                client.refuse(refused("it does not read its input any more"));
+                client.refuse(refused("the session no longer reads its input"));
             } else if client.take_end_of_input() {
                 if self.session.tty {
                     let _ = rustix::io::write(input, &[END_OF_INPUT]);
@@ -167,7 +169,7 @@ fn last_word(session: &Session) -> Control {
     match session.exit {
         Some(status) if session.state == SessionState::Exited => Control::Exit { status },
         _ => Control::Error {
-            failure: refused("it was lost: the machine ended under it, or its keeper was killed"),
+            failure: refused("the session was lost: the VM ended, or the session's keeper was killed"),
             exit_code: 125,
         },
     }

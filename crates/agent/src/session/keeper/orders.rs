@@ -58,7 +58,7 @@ impl Keeper {
             (Order::Signal(signal), _) => self.signal(signal),
             (Order::Stop(grace_ms), _) => self.stop(Duration::from_millis(grace_ms)),
             (Order::Begin { .. } | Order::Recall { .. } | Order::Stream { .. }, _) => {
-                Answer::Refused(refused("a session that runs takes no such order"))
+                Answer::Refused(refused("a running session does not accept this request"))
             }
         };
         let caller = &mut self.callers[index];
@@ -73,7 +73,7 @@ impl Keeper {
                 Answer::Done(Box::new(self.describe()))
             }
             (None, _) => Answer::Refused(refused(format!("there is no signal {signal}"))),
-            (_, None) => Answer::Refused(refused("its command does not run at this moment")),
+            (_, None) => Answer::Refused(refused("the session's command is not running")),
         }
     }
 
