@@ -288,7 +288,7 @@ fn what_nobody_uses(_: Backend) -> Result<()> {
     home.banger(["image", "tag", "used", "again"])?.ok()?;
     home.banger(["image", "tag", "used", "unused"])?
         .exited(4)?
-        .saying("exists already")?;
+        .saying("already exists")?;
     home.banger(["image", "tag", "none", "some"])?.exited(3)?;
     home.banger([
         "vm",
@@ -309,13 +309,13 @@ fn what_nobody_uses(_: Backend) -> Result<()> {
     home.banger(["kernel", "prune", "--yes"])?.ok()?;
     home.banger(["image", "prune", "--yes"])?
         .ok()?
-        .saying("image `unused` is perhaps nowhere else")?
+        .saying("image `unused` may not be available elsewhere")?
         .saying("banger image rm unused")?;
     ensure!(names("image")? == ["again", "unused", "used"] && names("kernel")? == ["new", "old"]);
     home.banger(["kernel", "default", "new"])?.ok()?;
     home.banger(["kernel", "prune", "--yes"])?
         .ok()?
-        .saying("kernel `old` is perhaps nowhere else")?;
+        .saying("kernel `old` may not be available elsewhere")?;
     let more = ["--all"];
     for what in ["image", "kernel"] {
         let before = names(what)?;

@@ -156,7 +156,7 @@ fn published_and_pulled(_: Backend) -> Result<()> {
     pull(&["--force"])?.ok()?;
     home.banger(["kernel", "pull", "x"])?
         .exited(3)?
-        .saying("there are: k")?;
+        .saying("available: k")?;
     home.end()?;
     // The same from a path.
     let place = catalog.hosted("").to_string_lossy().into_owned();
@@ -204,12 +204,12 @@ fn cut(_: Backend) -> Result<()> {
 fn misbehaving_servers(_: Backend) -> Result<()> {
     let catalog = Catalog::new()?;
     for (trick, words) in [
-        (Trick::Hang, "sent nothing for 1 s"),
-        (Trick::HangMidway, "sent nothing for 1 s"),
+        (Trick::Hang, "sent no data for 1 s"),
+        (Trick::HangMidway, "sent no data for 1 s"),
         (Trick::CutAlways, "read http://"),
-        (Trick::SayLess, "bytes and not"),
-        (Trick::SayMore, "bytes and not"),
-        (Trick::SayNothingAndSendMore, "bytes and not"),
+        (Trick::SayLess, "bytes, but its catalog specifies"),
+        (Trick::SayMore, "bytes, but its catalog specifies"),
+        (Trick::SayNothingAndSendMore, "bytes, but its catalog specifies"),
         (Trick::Flip, "SHA-256"),
         (Trick::Fail, "500"),
         (Trick::Miss, "there is no http://"),
@@ -227,10 +227,10 @@ fn not_vouched_for(_: Backend) -> Result<()> {
     let server = catalog.serve(Trick::None)?;
     // Another key than the configured one.
     let home = catalog.user(&server.url(), &other.published.key)?;
-    refused(&home, "and not by the configured key")?;
+    refused(&home, "not by the configured key")?;
     home.banger(["kernel", "list", "--available"])?
         .exited(1)?
-        .saying("and not by the configured key")?;
+        .saying("not by the configured key")?;
     home.end()?;
     let home = catalog.user(&server.url(), &catalog.published.key)?;
     // An artifact that was exchanged.
@@ -264,9 +264,9 @@ fn leading_out(_: Backend) -> Result<()> {
     let home = catalog.user(&server.url(), &catalog.published.key)?;
     let escape = format!("../../../../../../{}/escaped", home.path().display());
     for (name, words) in [
-        (&*escape, "leads out of it"),
+        (&*escape, "leads out of the archive"),
         ("/tmp/escaped", "absolute path"),
-        ("modules/../../escaped", "leads out of it"),
+        ("modules/../../escaped", "leads out of the archive"),
     ] {
         let tar = [&images::tar(name, b"content")[..], &END].concat();
         catalog.replace_artifact(&zstd::encode_all(&tar[..], 1)?)?;
@@ -279,7 +279,7 @@ fn leading_out(_: Backend) -> Result<()> {
         document.replace("\"location\": \"", "\"location\": \"../"),
     )?;
     catalog.sign()?;
-    refused(&home, "understand catalog `c`")?;
+    refused(&home, "failed to parse the catalog `c`")?;
     home.end()
 }
 
@@ -290,14 +290,12 @@ fn catalogs(_: Backend) -> Result<()> {
     let add = |name: &str, location: &str, key: &str| {
         home.banger(["kernel", "catalog", "add", name, location, "--key", key])
     };
-    add("c", "/x", key)?.exited(4)?.saying("exists already")?;
+    add("c", "/x", key)?.exited(4)?.saying("already exists")?;
     add("d", "ftp://h/x", key)?.exited(1)?.saying("http or https")?;
-    add("d", "/x", "RWx")?
-        .exited(1)?
-        .saying("public key of minisign")?;
+    add("d", "/x", "RWx")?.exited(1)?.saying("minisign public key")?;
     add("../d", "/x", key)?
         .exited(2)?
-        .saying("not a name for a catalog")?;
+        .saying("invalid name `../d` for a catalog")?;
     home.banger(["kernel", "pull", "k"])?
         .exited(3)?
         .saying("there is no /nowhere/catalog.json")?;
@@ -319,7 +317,7 @@ fn catalogs(_: Backend) -> Result<()> {
         .saying("catalog c cannot be read")?;
     home.banger(["kernel", "catalog", "rm", "mine"])?
         .exited(1)?
-        .saying("which only you change")?;
+        .saying("which banger does not edit")?;
     home.banger(["kernel", "catalog", "rm", "c"])?.ok()?;
     home.banger(["kernel", "catalog", "rm", "c"])?.exited(3)?;
     ensure!(std::fs::read_to_string(&config)? == configured);

@@ -191,7 +191,7 @@ fn where_cp_would_put_it(backend: Backend) -> Result<()> {
         .saying("there is no directory")?;
     cp(&[&here("f"), &here("d"), "vm:t/g"])?
         .failed()?
-        .saying("is no directory")?;
+        .saying("is not a directory")?;
     cp(&[&here("f"), &here("x")])?
         .failed()?
         .saying("neither source nor destination is in a VM")?;

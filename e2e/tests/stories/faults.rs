@@ -51,7 +51,7 @@ fn faulty(fault: &str) -> Result<Home> {
 
 fn a_fault_at_each_step(_: Backend) -> Result<()> {
     for (fault, words) in [
-        ("bad-hello", "speaks protocol"),
+        ("bad-hello", "uses protocol"),
         ("exit-before-ready", "ended in stage"),
         ("configure-fails", "a fault that a test asked for"),
     ] {
@@ -68,14 +68,14 @@ fn a_fault_at_each_step(_: Backend) -> Result<()> {
     };
     fails(&["--image", "no-such", "--kernel", "debian"], 3)?.saying("there is no image `no-such`")?;
     fails(&["--image", "busybox", "--kernel", "no-such"], 3)?.saying("there is no kernel `no-such`")?;
-    fails(&["--image", "busybox", "--kernel", "debian", "--vcpu", "99"], 1)?.saying("use 1 to 32")?;
+    fails(&["--image", "busybox", "--kernel", "debian", "--vcpu", "99"], 1)?.saying("expected 1 to 32")?;
     fails(
         &["--image", "busybox", "--kernel", "debian", "--disk-size", "1M"],
         1,
     )?
-    .saying("use 64M to 16T")?;
+    .saying("expected 64M to 16T")?;
     create(&home, "vm")?.ok()?;
-    create(&home, "vm")?.exited(4)?.saying("VM `vm` exists already")?;
+    create(&home, "vm")?.exited(4)?.saying("VM `vm` already exists")?;
     home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
     settle(&home)?;
     home.end()
@@ -110,7 +110,7 @@ const FAULTS: [Fault; 5] = [
     Fault {
         step: "launch: the VMM ends at once",
         break_it: |home| replaced(home, "#!/bin/sh\necho out of luck >&2\nexit 3\n"),
-        words: "ended at its start",
+        words: "exited during startup",
     },
     Fault {
         step: "ports: another program has the port of the host",
@@ -121,7 +121,7 @@ const FAULTS: [Fault; 5] = [
                 Ok(())
             }))
         },
-        words: "is taken",
+        words: "is already in use",
     },
 ];
 
@@ -263,7 +263,7 @@ fn a_daemon_killed_in_a_start(_: Backend) -> Result<()> {
     let output = child.wait_with_output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(
-        output.status.code() == Some(1) && said.contains("went away"),
+        output.status.code() == Some(1) && said.contains("before the operation finished"),
         "{said}"
     );
     // The next daemon takes the start back. The VM itself had its disks, and stays.

@@ -214,6 +214,10 @@ fn changes(backend: Backend) -> Result<()> {
     ensure!(pid()? == 0, "what was stopped stays so");
     home.banger(["vm", "start", "web"])?.ok()?;
     let again = home.banger(["vm", "start", "web"])?.ok()?;
-    ensure!(again.stderr.contains("VM web runs already"), "{}", again.stderr);
+    ensure!(
+        again.stderr.contains("VM web is already running"),
+        "{}",
+        again.stderr
+    );
     home.end()
 }

@@ -323,7 +323,7 @@ fn reverse(backend: Backend) -> Result<()> {
     // A second one of that port, and one that the host does not serve.
     home.banger(["vm", "forward", "add", "vm", "--reverse", &format!("{guest}:1")])?
         .exited(1)?
-        .saying("would have the same port")?;
+        .saying("use the same port")?;
     home.banger(["vm", "forward", "rm", "vm", "--reverse", &spec])?
         .ok()?;
     let spec = format!("{guest}:{}", free_port()?);
@@ -449,7 +449,7 @@ fn taken(backend: Backend) -> Result<()> {
     create("first", &[])?
         .exited(4)?
         .saying(&format!("tcp port 127.0.0.1:{port} is taken by process {us}"))?
-        .saying("let one be found")?;
+        .saying("let banger choose one")?;
     ensure!(
         home.banger(["vm", "list", "--quiet"])?.ok()?.text().is_empty(),
         "a VM is left"
@@ -458,7 +458,7 @@ fn taken(backend: Backend) -> Result<()> {
     // At a start it costs no VM.
     create("first", &["--no-start"])?.ok()?;
     home.banger(["vm", "start", "first"])?.ok()?.saying(&format!(
-        "forward `{spec}` does not work: tcp port 127.0.0.1:{port} is taken"
+        "forward `{spec}` does not work: tcp port 127.0.0.1:{port} is already in use"
     ))?;
     let failed = forward(&home, "first")?;
     ensure!(
@@ -467,7 +467,7 @@ fn taken(backend: Backend) -> Result<()> {
     );
     home.banger(["vm", "forward", "add", "first", &spec])?
         .exited(4)?
-        .saying("has forward")?;
+        .saying("already exists")?;
     drop(holder);
     home.banger(["vm", "restart", "first"])?.ok()?;
     ensure!(forward(&home, "first")?.state == ForwardState::Listening);
@@ -526,8 +526,8 @@ fn removed(backend: Backend) -> Result<()> {
     let rm = |what: &str| home.banger(["vm", "forward", "rm", "vm", what]);
     rm(":82")?
         .exited(3)?
-        .saying("it has no forward `:82`")?
-        .saying("there are: ")?;
+        .saying("there is no forward `:82`")?
+        .saying("available: ")?;
     let gone = rm(":53/udp")?.ok()?.text();
     ensure!(gone.ends_with(":53/udp"), "{gone}");
     let (first, second) = (free_port()?, free_port()?);
@@ -549,7 +549,7 @@ fn removed(backend: Backend) -> Result<()> {
     home.banger(["vm", "forward", "rm", "vm"])?.exited(2)?;
     home.banger(["vm", "forward", "add", "vm", "80"])?
         .exited(2)?
-        .saying("write [ADDR:]HOST:GUEST[/udp]")?;
+        .saying("expected [ADDR:]HOST:GUEST[/udp]")?;
     home.end()
 }
 

@@ -174,7 +174,9 @@ fn a_disk_in_use(backend: Backend) -> Result<()> {
         ("deleted", &["vm", "delete", "vm"]),
         ("deleted-by-force", &["vm", "delete", "-f", "vm"]),
     ] {
-        home.banger(args)?.exited(4)?.saying("in use by a machine")?;
+        home.banger(args)?
+            .exited(4)?
+            .saying("in use by another VMM process")?;
         refused("state", &format!("disk-in-use.{name}"));
     }
     ensure!(disk.exists(), "the disk is gone");

@@ -333,7 +333,7 @@ fn never_ran(_: Backend) -> Result<()> {
     let dir = repository(&[("file", "text")])?;
     for branch in ["bad branch", "..", "-x", "a..b", "x.lock", "a\u{7}b"] {
         let output = run(&home, dir.path(), "vm", &[&format!("--branch={branch}")])?.failed()?;
-        ensure!(output.stderr.contains("is no name for a branch"), "{output:?}");
+        ensure!(output.stderr.contains("invalid branch name"), "{output:?}");
         ensure!(
             home.banger(["vm", "list", "--quiet"])?.ok()?.text().is_empty(),
             "{branch}"

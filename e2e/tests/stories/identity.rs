@@ -71,8 +71,8 @@ fn files_arrive(backend: Backend) -> Result<()> {
     let claude = "{\"hasCompletedOnboarding\": true, \"projects\": {\"/private\": {}}}";
     write(&home, ".claude.json", claude)?;
     create(&home, backend, Image::Busybox, &[])?
-        .saying("~/none.json of this host did not go along: there is no such file")?
-        .saying("went along: ~/conf, ~/.claude.json, ~/.pi/agent/auth.json")?;
+        .saying("~/none.json of this host was not copied: the file does not exist")?
+        .saying("copied files of this host: ~/conf, ~/.claude.json, ~/.pi/agent/auth.json")?;
     let root = root(&home, backend)?;
     let look = "stat -c '%a %u %n' .pi/agent/auth.json .config/conf/below .config/conf/below/file";
     let us = user_of_root(backend).0;
@@ -126,14 +126,14 @@ fn by_configuration(backend: Backend) -> Result<()> {
     write(&home, ".pi/agent/auth.json", "{}")?;
     create(&home, backend, Image::Busybox, &["--no-identity"])?;
     ensure!(home.sh("vm", "cd && ls -A")?.is_empty());
-    ensure!(!restart()?.stderr.contains("went along"));
+    ensure!(!restart()?.stderr.contains("copied files of this host"));
     // It can be had later, and no more.
     let shown = || -> Result<String> { Ok(home.banger(["vm", "show", "vm"])?.ok()?.text()) };
     ensure!(shown()?.contains("identity   none\n"), "{}", shown()?);
     home.banger(["vm", "set", "vm", "--identity", "on"])?.ok()?;
-    restart()?.saying("went along: ~/.pi/agent/auth.json")?;
+    restart()?.saying("copied files of this host: ~/.pi/agent/auth.json")?;
     home.banger(["vm", "set", "vm", "--identity", "off"])?.ok()?;
-    ensure!(!restart()?.stderr.contains("went along"));
+    ensure!(!restart()?.stderr.contains("copied files of this host"));
     ensure!(
         shown()?.contains("none; earlier: /root/.pi/agent/auth.json"),
         "{}",
@@ -142,19 +142,22 @@ fn by_configuration(backend: Backend) -> Result<()> {
     home.banger(["vm", "delete", "-f", "vm"])?.ok()?;
     configure(&home, "file_sync_defaults = false\n")?;
     let created = create(&home, backend, Image::Busybox, &[])?;
-    ensure!(!created.stderr.contains("went along"), "{created:?}");
+    ensure!(
+        !created.stderr.contains("copied files of this host"),
+        "{created:?}"
+    );
     // Nothing that is behind a link out of the home directory.
     std::os::unix::fs::symlink("/etc/passwd", home.user_dir().join("out"))?;
     configure(&home, "[[file_sync]]\nhost = \"~/out\"\n")?;
     restart()?
-        .saying("~/out of this host did not go along: it leads to /etc/passwd; name that file")?
+        .saying("~/out of this host was not copied: it leads to /etc/passwd; specify that file")?
         .saying("~/.pi/agent/auth.json")?;
     ensure!(home.sh("vm", "cd && ls")?.is_empty());
     // Wrong entries are told.
     configure(&home, "[[file_sync]]\nhost = \"auth.json\"\n")?;
     home.banger(["vm", "restart", "vm"])?
         .failed()?
-        .saying("`auth.json` is no path of a file")?;
+        .saying("invalid file path `auth.json`")?;
     configure(&home, "[[file_sync]]\nhots = \"~/x\"\n")?;
     home.banger(["vm", "start", "vm"])?
         .failed()?
@@ -172,7 +175,7 @@ fn by_configuration(backend: Backend) -> Result<()> {
     ];
     configure(&home, "vmm = \"fake\"\ndefault_kernel = \"debian\"\n")?;
     let built = home.banger_with([&build[..], &["--script", "-"]].concat(), b"ls -A /root".to_vec())?;
-    ensure!(!built.stderr.contains("went along"), "{built:?}");
+    ensure!(!built.stderr.contains("copied files of this host"), "{built:?}");
     home.end()
 }
 
@@ -228,13 +231,13 @@ fn secrets(backend: Backend) -> Result<()> {
     // It ends with the guest, and that is told once.
     home.banger(["vm", "restart", "vm"])?
         .ok()?
-        .saying("FILE, INPUT, TOKEN must be given again")?
+        .saying("provide FILE, INPUT, TOKEN again")?
         .saying("--secret TOKEN vm -- true")?;
     read().err().context("a secret outlived its guest")?;
     ensure!(home.vm("vm")?.secrets.is_empty());
     nowhere_else(&home, backend)?;
     let again = home.banger(["vm", "restart", "--secret", "TOKEN", "vm"])?.ok()?;
-    ensure!(!again.stderr.contains("given again"), "{again:?}");
+    ensure!(!again.stderr.contains("provide TOKEN again"), "{again:?}");
     ensure!(read()? == value(backend));
     home.end()
 }

@@ -98,8 +98,8 @@ fn published(_: Backend) -> Result<()> {
     // Without a tag or a word of whose it is, it is the catalog's; it brings its kernel along.
     pull(&[])?
         .ok()?
-        .saying("tools is of catalog c")?
-        .saying("kernel k 0 came along")?;
+        .saying("tools comes from catalog c")?
+        .saying("kernel k 0 was pulled with the image")?;
     let shown = home.banger(["image", "show", "tools"])?.ok()?.text();
     ensure!(
         shown.contains("catalog:c/tools") && shown.contains("Tools 1"),
@@ -128,13 +128,13 @@ fn published(_: Backend) -> Result<()> {
     images::kernel(&home)?;
     pull(&[])?
         .exited(4)?
-        .saying("bring along kernel `k`")?
+        .saying("failed to pull kernel `k`")?
         .saying("--kernel-ref")?;
     ensure!(home.banger(["image", "list", "--json"])?.ok()?.text() == "[]");
     pull(&["--kernel-ref", "k"])?.ok()?;
     home.banger(["image", "pull", "none", "--catalog", "c"])?
         .exited(3)?
-        .saying("there are: tools")?;
+        .saying("available: tools")?;
     home.end()
 }
 
@@ -149,7 +149,7 @@ fn another(_: Backend) -> Result<()> {
     let home = catalog.user(&server)?;
     home.banger(["image", "pull", "tools"])?
         .failed()?
-        .saying("as its catalog says")?;
+        .saying("but its catalog specifies")?;
     ensure!(home.banger(["image", "list", "--json"])?.ok()?.text() == "[]");
     let left = files_in(&home.path().join("data/images"))?;
     ensure!(left == ["lock"], "{left:?}");

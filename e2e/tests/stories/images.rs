@@ -179,7 +179,7 @@ fn what_is_no_kernel(_: Backend) -> Result<()> {
         .saying("neither an ELF nor a bzImage")?;
     home.banger(["kernel", "import", "k", "--vmlinux", "/bin/ls"])?
         .exited(1)?
-        .saying("no Linux kernel")?;
+        .saying("not a Linux kernel")?;
     home.banger(["kernel", "import", "k", "--deb", &text])?
         .exited(1)?
         .saying("Debian package")?;

@@ -156,7 +156,7 @@ fn a_disk_grows(backend: Backend) -> Result<()> {
     let before: u32 = home.sh("grow", size)?.parse()?;
     home.banger(["vm", "set", "grow", "--disk-size", "4G"])?
         .exited(4)?
-        .saying("while it is stopped")?;
+        .saying("while the VM is stopped")?;
     home.banger(["vm", "stop", "grow"])?.ok()?;
     home.banger(["vm", "set", "grow", "--disk-size", "4G"])?.ok()?;
     home.banger(["vm", "start", "grow"])?.ok()?;
@@ -193,7 +193,7 @@ fn a_whole_life(backend: Backend) -> Result<()> {
     home.banger(["vm", "start", "life"])?.ok()?;
     home.banger(["vm", "start", "life"])?
         .ok()?
-        .saying("VM life runs already")?;
+        .saying("VM life is already running")?;
     home.banger(["vm", "delete", "life"])?
         .exited(4)?
         .saying("banger vm delete -f life")?;

@@ -363,7 +363,7 @@ fn what_its_owner_allows(backend: Backend) -> Result<()> {
     );
     home.banger(["vm", "set", "web", "--allow", "nonsense:::"])?
         .exited(1)?
-        .saying("no port")?
+        .saying("invalid port")?
         .saying("@PRESET")?;
     ensure!(internet.taps()?.len() == 2, "{:?}", internet.taps()?);
     home.banger(["vm", "kill", "peer"])?.ok()?;

@@ -47,7 +47,7 @@ fn misbehaving(_: Backend) -> Result<()> {
         (layer, Trick::HangMidway, "unpack layer 1 of 1"),
         (layer, Trick::CutAlways, "unpack layer 1 of 1"),
         (layer, Trick::SayLess, "ended after"),
-        (layer, Trick::SayNothingAndSendMore, "bytes, and should have"),
+        (layer, Trick::SayNothingAndSendMore, "bytes, expected"),
         (layer, Trick::Flip, "sha256:"),
         (layer, Trick::Fail, "500"),
         (layer, Trick::Busy, "429"),
@@ -56,21 +56,25 @@ fn misbehaving(_: Backend) -> Result<()> {
         (config, Trick::HangMidway, "get the configuration of"),
         (config, Trick::CutAlways, "get the configuration of"),
         (config, Trick::SayLess, "get the configuration of"),
-        (config, Trick::SayNothingAndSendMore, "bytes, and should have"),
+        (config, Trick::SayNothingAndSendMore, "bytes, expected"),
         (config, Trick::Flip, "sha256:"),
         (config, Trick::Miss, "404"),
         ("manifests/latest", Trick::Hang, "get the manifest of"),
         ("manifests/latest", Trick::HangMidway, "get the manifest of"),
         ("manifests/latest", Trick::CutAlways, "get the manifest of"),
-        ("manifests/latest", Trick::Flip, "understand the image's manifest"),
+        (
+            "manifests/latest",
+            Trick::Flip,
+            "failed to parse the image's manifest",
+        ),
         (
             "manifests/latest",
             Trick::SayNothingAndSendMore,
-            "understand the image's manifest",
+            "failed to parse the image's manifest",
         ),
         ("manifests/latest", Trick::Fail, "500"),
         ("manifests/latest", Trick::Busy, "429"),
-        ("manifests/latest", Trick::Miss, "is its name right"),
+        ("manifests/latest", Trick::Miss, "check the name and the tag"),
     ];
     // Each is asked again for some seconds: all at once.
     std::thread::scope(|scope| {

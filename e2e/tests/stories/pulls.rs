@@ -139,7 +139,13 @@ fn guarded(_: Backend) -> Result<()> {
         "no PEM certificate",
     )?;
     log_in(&home, registry.host(), true)?;
-    refused(&home, &registry.reference("y"), &trusting, "is its name right")?.exited(3)?;
+    refused(
+        &home,
+        &registry.reference("y"),
+        &trusting,
+        "check the name and the tag",
+    )?
+    .exited(3)?;
     pull(&home, &reference, &trusting)?.ok()?;
     home.banger(["image", "rm", "x"])?.ok()?;
     log_in(&home, registry.host(), false)?;
@@ -166,7 +172,12 @@ fn guarded(_: Backend) -> Result<()> {
     )?;
     refused(&home, &reference, &[], "log in first: `docker login")?;
     std::fs::remove_file(&helper)?;
-    refused(&home, &reference, &[], "find the credentials for the registry")?;
+    refused(
+        &home,
+        &reference,
+        &[],
+        "failed to get the credentials for the registry",
+    )?;
     // Podman's login counts where docker has none.
     log_in(&home, registry.host(), true)?;
     std::fs::rename(home.path().join("docker/config.json"), &podman)?;
@@ -404,7 +415,7 @@ fn archives(_: Backend) -> Result<()> {
         "where:v1",
     )?
     .exited(3)?;
-    refused(&home, &format!("oci-archive:{oci}:v2"), &named, "there are: v1")?.exited(3)?;
+    refused(&home, &format!("oci-archive:{oci}:v2"), &named, "available: v1")?.exited(3)?;
     refused(&home, "oci:/dev", &named, "lacks index.json")?;
     refused(&home, "docker-archive:/bin/busybox", &named, "read the archive")?;
     let half = std::fs::read(&docker)?;
@@ -492,12 +503,12 @@ fn index(_: Backend) -> Result<()> {
         &["--platform", "linux/s390x"],
         "no variant for linux/s390x",
     )?
-    .saying("take another with `--platform linux/riscv64`")?;
+    .saying("choose another platform with `--platform linux/riscv64`")?;
     refused(
         &home,
         &reference,
         &["--platform", "s390x"],
-        "`s390x` is no platform",
+        "invalid platform `s390x`",
     )?;
     let at = |digest: &str| format!("{}/x@{digest}", server.host());
     refused(&home, &at(&wrong), &["--name", "i"], "0000")?;

@@ -165,7 +165,7 @@ fn outlives_its_machine(backend: Backend) -> Result<()> {
     ensure!(show(&home, "cut")?.state == VmSessionState::Lost);
     session(&home, &["attach", "vm", "cut"])?
         .exited(125)?
-        .saying("it was lost")?;
+        .saying("was lost")?;
     // Nothing of it is in the guest's own tree.
     ensure!(home.sh("vm", "ls /sessions 2>/dev/null | wc -l")? == "0");
     home.end()

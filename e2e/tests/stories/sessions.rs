@@ -82,7 +82,7 @@ fn each_verb(backend: Backend) -> Result<()> {
     ensure!(started.ok()?.text() == "one");
     session(&home, &["start", "vm", "--name", "one", "--", "true"])?
         .exited(4)?
-        .saying("a session `one` exists already")?;
+        .saying("session `one` already exists")?;
     written_beyond(&home, "one", 7)?;
     let listed = session(&home, &["list", "vm"])?.ok()?.text();
     ensure!(listed.contains("one") && listed.contains("running"), "{listed}");
@@ -211,11 +211,11 @@ fn input(backend: Backend) -> Result<()> {
     );
     session(&home, &["send", "vm", "cat", "late"])?
         .failed()?
-        .saying("it has ended")?;
+        .saying("the session has ended")?;
     session(&home, &["start", "vm", "--name", "deaf", "--", "sleep", "1000"])?.ok()?;
     session(&home, &["send", "vm", "deaf", "x"])?
         .failed()?
-        .saying("takes no input")?;
+        .saying("does not accept input")?;
     home.end()
 }
 

@@ -119,7 +119,7 @@ fn a_plan_names_every_file(_: Backend) -> Result<()> {
     ensure!(!plan.text().contains("new.txt"), "{}", plan.text());
     home.banger(["vm", "run", "--dry-run", "--from", "v9", &path])?
         .exited(125)?
-        .saying("`v9` names no commit")?;
+        .saying("`v9` is not a commit")?;
     home.end()
 }
 

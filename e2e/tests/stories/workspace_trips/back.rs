@@ -182,13 +182,13 @@ pub(super) fn whatever_the_guest_did(backend: Backend) -> Result<()> {
     let object = there.join(".git/objects").join(&orphan[..2]).join(&orphan[2..]);
     std::fs::remove_file(&object)?;
     let said = home.banger(["vm", "workspace", "pull", "web"])?.failed()?.stderr;
-    ensure!(said.contains("git in the guest could not"), "{said}");
+    ensure!(said.contains("git in the guest failed to"), "{said}");
     ensure!(fingerprint(&repository)? == before, "the repository was touched");
     // Gone altogether.
     std::fs::remove_dir_all(there.join(".git"))?;
     home.banger(["vm", "workspace", "pull", "web"])?
         .failed()?
-        .saying("is no git repository any more")?;
+        .saying("is no longer a git repository")?;
     ensure!(fingerprint(&repository)? == before, "the repository was touched");
     home.end()
 }
@@ -217,7 +217,7 @@ pub(super) fn unsaved_work_is_told(backend: Backend) -> Result<()> {
         .saying("banger vm workspace pull web /root/repo")?;
     home.banger(["vm", "prune", "--yes"])?
         .ok()?
-        .saying("VM `web` has work at /root/repo that was not brought back")?;
+        .saying("VM `web` has unsaved work at /root/repo")?;
     home.vm("web")?;
     home.banger(["vm", "delete", "-f", "web"])?
         .ok()?
@@ -264,7 +264,7 @@ pub(super) fn no_client_deletes_work(backend: Backend) -> Result<()> {
     );
     let said = answer["message"].as_str().unwrap_or_default();
     ensure!(
-        said.starts_with("VM `web` has work at /root/repo that was not brought back: 1 changed files"),
+        said.starts_with("VM `web` has unsaved work at /root/repo: 1 changed files"),
         "{answer}"
     );
     let hints = answer["hints"].to_string();
@@ -361,7 +361,7 @@ fn until_kept(home: &Home, times: usize) -> Result<()> {
     let log = home.path().join("state/bangerd.log");
     let deadline = Instant::now() + Duration::from_secs(60);
     while std::fs::read_to_string(&log)?
-        .matches("kept: its work is not on the host")
+        .matches("the VM was kept: its work was not pulled to the host")
         .count()
         < times
     {

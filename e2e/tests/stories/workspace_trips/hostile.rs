@@ -11,24 +11,32 @@ use super::{awkward, report};
 
 /// A git of the guest's that answers what the script after it says, when it is asked to pack; `$TIP` is the real HEAD.
 const LIARS: &[(&str, &str, &str)] = &[
-    ("a torn pack", r#"git_real "$@" | head -c 60"#, "not sound"),
+    (
+        "a torn pack",
+        r#"git_real "$@" | head -c 60"#,
+        "the data from the guest is invalid",
+    ),
     (
         "a flipped byte",
         r#"git_real "$@" | sed '1s/PACK/PACk/'"#,
-        "not sound",
+        "the data from the guest is invalid",
     ),
-    ("no pack at all", "exit 0", "not sound"),
-    ("noise", "head -c 100000 /dev/urandom", "not sound"),
+    ("no pack at all", "exit 0", "the data from the guest is invalid"),
+    (
+        "noise",
+        "head -c 100000 /dev/urandom",
+        "the data from the guest is invalid",
+    ),
     (
         "a pack without the commits",
         "printf '' | git_real pack-objects --stdout -q",
-        "not sound",
+        "the data from the guest is invalid",
     ),
     (
         "a link as .git",
         r#"b=$(printf /etc | git_real hash-object -w --stdin); t=$(printf '120000 blob %s\t.git\n' $b | git_real mktree)
            c=$(git_real commit-tree $t -m x); git_real update-ref refs/heads/main $c; echo $c | git_real pack-objects --revs --stdout -q"#,
-        "not sound",
+        "the data from the guest is invalid",
     ),
 ];
 

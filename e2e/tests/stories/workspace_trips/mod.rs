@@ -265,7 +265,7 @@ fn own_changes_are_not_overwritten(backend: Backend) -> Result<()> {
     // A directory that is somebody else's is not taken.
     prepare(&home, &repository, &["--guest-path", "/root"])?
         .exited(4)?
-        .saying("is no workspace")?;
+        .saying("is not a workspace")?;
     home.end()
 }
 
@@ -300,8 +300,8 @@ fn modes(backend: Backend) -> Result<()> {
     let status = git(&from, &["status", "--porcelain", "--branch"])?;
     ensure!(status == b"## fix\n", "{}", String::from_utf8_lossy(&status));
     for (bad, said) in [
-        ("--from=v9", "names no commit"),
-        ("--branch=a..b", "no name for a branch"),
+        ("--from=v9", "is not a commit"),
+        ("--branch=a..b", "invalid branch name"),
     ] {
         prepare(&home, &repository, &["--guest-path", "/bad", bad])?
             .failed()?

@@ -18,7 +18,7 @@ pub(super) fn without_git(backend: Backend) -> Result<()> {
             .ok()?;
         home.banger(["vm", "workspace", verb, "web"])?
             .failed()?
-            .saying("there is no git in the guest")?
+            .saying("git is not installed in the guest")?
             .saying("install git in the guest")?;
     }
     // The agent sees by itself that something changed.
