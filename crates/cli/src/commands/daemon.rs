@@ -94,8 +94,8 @@ async fn status(json: bool) -> Result<i32, Failure> {
             ("API", version.api.to_string()),
             ("build", version.build),
             ("process", version.pid.to_string()),
-            ("machines", version.machines.to_string()),
-            ("streams", version.streams.to_string()),
+            ("running VMs", version.machines.to_string()),
+            ("connections", version.streams.to_string()),
             ("socket", client.connector().to_string()),
             ("log", log.display().to_string()),
         ]);

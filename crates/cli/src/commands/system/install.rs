@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     let user = look::user_to_make();
     let actions = plan::install(&place, &program, Some(to_install), starter, user);
     if !args.dry_run {
-        look::need_root("install a program that root runs")?;
+        look::need_root("install the root helper")?;
         if !look::has_nft() {
             let hints = ["install it: sudo apt-get install nftables"];
             return Err(Failure::new(

@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
         let message = "failed to restart the root helper: systemd is not running";
         return Err(Failure::new(message, &[&super::by_hand(owner, range)?]));
     }
-    look::need_root("restart a system service")?;
+    look::need_root("restart the root helper")?;
     super::carry_out(&plan::restart(owner), false, Some(owner))?;
     print::line("the root helper was restarted");
     Ok(exit::OK)

@@ -35,7 +35,7 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     let (place, owner) = (Place::here(), look::owner(args.owner.as_deref())?);
     if !args.dry_run {
-        look::need_root("remove a system service")?;
+        look::need_root("remove the root helper")?;
         may_go(owner, args.purge && !args.force)?;
     }
     let there = Installed {

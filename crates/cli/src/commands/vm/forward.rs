@@ -15,7 +15,7 @@ pub(crate) enum Command {
     Rm(Remove),
 }
 
-/// Forward a port of a VM, or of this host
+/// Publish a guest port on this host, or forward a host port into the guest
 ///
 /// Publishes a guest port on this host: at 127.0.0.1 and ::1 unless ADDR is given. If HOST is empty, banger picks a
 /// free port, which does not change afterwards. A forward belongs to its VM: it works while the VM runs, and is removed
