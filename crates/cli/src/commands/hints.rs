@@ -35,11 +35,11 @@ const NONE: [&str; 4] = [
     "sudo banger ",
 ];
 
-fn top() -> PathBuf {
+pub(super) fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn files(dir: &Path, end: &str, found: &mut Vec<PathBuf>) {
+pub(super) fn files(dir: &Path, end: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -250,6 +250,23 @@ fn every_command_of_the_documentation_is_taken() {
                         wrong.push(format!("{}: `{line}`: {why}", file.display()));
                     }
                 }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen > 60, "only {seen} were found");
+}
+
+#[test]
+fn every_command_of_the_comparison_with_other_tools_is_taken() {
+    let page = std::fs::read_to_string(top().join("docs/coming-from.md")).unwrap();
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for line in page.lines() {
+        let code = line.split('`').skip(1).step_by(2);
+        for command in code.filter(|code| code.starts_with("banger ")) {
+            for words in parts(command) {
+                seen += 1;
+                wrong.extend(refusal(&words).map(|why| format!("`{command}`: {why}")));
             }
         }
     }

@@ -5,6 +5,8 @@ mod daemon;
 mod doctor;
 #[cfg(test)]
 mod hints;
+#[cfg(test)]
+mod links;
 mod ssh_config;
 mod system;
 mod trust;
