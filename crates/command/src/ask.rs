@@ -1,11 +1,12 @@
-//! Asking before something is lost.
+//! Confirmation before something is lost.
 
 use std::io::{self, BufRead, IsTerminal};
 
 use crate::failure::Failure;
 use crate::print;
 
-/// Asks a question that only `y` answers. Where nobody can be asked, that is an error which names the flag `instead`.
+/// Asks a question, to which only `y` and `yes` agree. Without a terminal this is an error that names the command
+/// `instead`.
 pub fn sure(question: &str, instead: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::new(

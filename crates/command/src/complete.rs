@@ -1,4 +1,4 @@
-//! Names that a shell completes, from a daemon that runs. None is started for it.
+//! Shell completion of names, from the running daemon. No daemon is started for it.
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub fn vms() -> ArgValueCompleter {
     })
 }
 
-/// Names of sessions, of the VM that stands before them.
+/// Names of the sessions of the VM that precedes the word.
 pub fn sessions() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let words: Vec<String> = std::env::args().collect();
@@ -41,7 +41,7 @@ fn vm_of_session(words: &[String]) -> Option<&str> {
     rest.find(|word| !word.starts_with('-')).map(String::as_str)
 }
 
-/// Paths here, and names of VMs with a colon.
+/// Local paths, and names of VMs followed by a colon.
 pub fn places() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let mut all = PathCompleter::any().complete(current);
@@ -53,7 +53,7 @@ pub fn places() -> ArgValueCompleter {
     })
 }
 
-/// Repositories that are trusted, and paths here.
+/// Trusted repositories, and local paths.
 pub fn repositories() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let mut all = names(current, async |client| {
@@ -101,7 +101,7 @@ pub fn catalogs() -> ArgValueCompleter {
     })
 }
 
-/// How long a shell's user waits for names that come from elsewhere.
+/// Time limit for names that come over the network.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Names of kernels that can be pulled.
@@ -134,7 +134,7 @@ fn names(current: &OsStr, ask: impl AsyncFnOnce(Client) -> Vec<String>) -> Vec<C
     let names = runtime.block_on(ask(Client::new(socket)));
     names
         .into_iter()
-        // A name that a terminal would obey is none to complete.
+        // A name with control characters is not completed.
         .filter(|name| name.starts_with(&*current) && is_candidate(name))
         .map(CompletionCandidate::new)
         .collect()

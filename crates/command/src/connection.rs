@@ -1,4 +1,5 @@
-//! The daemon as a command finds it: started when none runs, replaced when it is older than this program, saying so.
+//! Connects to the daemon: starts it when none is running, and replaces it, with a note, when it is older than this
+//! program.
 
 use std::io::{self, IsTerminal};
 
@@ -9,7 +10,7 @@ use banger_client::daemon::{self, DaemonError, Found};
 use crate::failure::Failure;
 use crate::{ask, exit, print};
 
-/// A client of a daemon that runs and speaks our API.
+/// Connects to a running daemon that speaks this API version; starts one if necessary.
 pub async fn connect() -> Result<Client, Failure> {
     let paths = paths()?;
     let program = daemon::program()?;
@@ -27,12 +28,12 @@ pub async fn connect() -> Result<Client, Failure> {
     Ok(daemon::start(&paths, &program).await?)
 }
 
-/// Where banger's files are.
+/// The directories of banger.
 pub fn paths() -> Result<Paths, Failure> {
     Ok(Paths::from_env().map_err(DaemonError::Paths)?)
 }
 
-/// A client, and which daemon answers if one does. Starts none.
+/// A client, and the version of the daemon if one is running. Starts no daemon.
 pub async fn look() -> Result<(Client, Option<Version>), Failure> {
     Ok(daemon::look(&paths()?).await?)
 }

@@ -6,7 +6,7 @@ use banger_client::Client;
 use crate::failure::Failure;
 use crate::work::shown;
 
-/// Creates a VM and shows how it goes. An interrupt cancels the work, and nothing is left.
+/// Creates a VM and shows progress. An interrupt cancels the work, and nothing is left.
 pub async fn create(client: &Client, request: &VmCreate) -> Result<Vm, Failure> {
     shown("", async |tell| client.create_vm(request, tell).await).await
 }

@@ -1,20 +1,20 @@
-//! The exit codes of `banger`, all of them.
+//! All exit codes of `banger`.
 
 use banger_model::ErrorCode;
 
-/// Everything went well.
+/// Success.
 pub const OK: i32 = 0;
-/// Something failed; the message says what.
+/// Failure; the message says why.
 pub const FAILED: i32 = 1;
-/// The command line is wrong.
+/// Invalid command line.
 pub const USAGE: i32 = 2;
-/// There is no object of that name.
+/// No such object.
 pub const NOT_FOUND: i32 = 3;
-/// The object exists already, is used, or is in a phase in which this cannot happen.
+/// The object already exists, is in use, or is in the wrong phase.
 pub const CONFLICT: i32 = 4;
 /// This host cannot run VMs.
 pub const HOST: i32 = 5;
-/// `vm exec` or `vm run` failed before there was an exit code of the guest.
+/// `vm exec`, `vm shell` or `vm run` failed before the guest's command ran.
 pub const NO_COMMAND: i32 = 125;
 /// Interrupted.
 pub const INTERRUPTED: i32 = 130;

@@ -1,4 +1,4 @@
-//! What went wrong, as it is printed: `error:`, `caused by:`, `hint:`.
+//! Errors as they are printed: `error:`, `caused by:`, `hint:`.
 
 use std::error::Error;
 
@@ -18,7 +18,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure on this side, with what to do about it.
+    /// An error of the client, with hints.
     pub fn new(message: impl Into<String>, hints: &[&str]) -> Self {
         Self {
             body: ErrorBody {
@@ -33,14 +33,14 @@ impl Failure {
         }
     }
 
-    /// A failure to do `what`.
+    /// An error with its causes. `what` is the message, such as "failed to read the file".
     pub fn during(what: impl Into<String>, source: &(dyn Error + 'static)) -> Self {
         let mut failure = Self::new(what, &[]);
         failure.body.causes = causes(Some(source));
         failure
     }
 
-    /// A failure of this host, with its causes.
+    /// An error of this host, with its causes.
     pub fn of_host(source: &(dyn Error + 'static)) -> Self {
         let mut failure = Self::new(source.to_string(), &[]);
         failure.body.code = ErrorCode::Host;
@@ -48,17 +48,17 @@ impl Failure {
         failure.exiting(exit::HOST)
     }
 
-    /// Whether what was asked for is not there.
+    /// Whether the error is that an object does not exist.
     pub fn is_absence(&self) -> bool {
         self.body.code == ErrorCode::NotFound
     }
 
-    /// Whether the VM is in no phase for what was asked.
+    /// Whether the error is that the VM is in the wrong phase.
     pub fn is_of_phase(&self) -> bool {
         self.body.code == ErrorCode::WrongPhase
     }
 
-    /// Adds what to do about it.
+    /// Adds a hint.
     pub fn add_hint(&mut self, hint: &str) {
         self.body.hints.push(hint.to_owned());
     }
@@ -75,7 +75,7 @@ impl Failure {
         self
     }
 
-    /// The same, for a command in a guest that did not come to run.
+    /// The same error, for a command in a guest that did not start.
     pub fn before_command(self) -> Self {
         let code = if self.code == exit::INTERRUPTED {
             self.code
@@ -85,8 +85,8 @@ impl Failure {
         self.exiting(code)
     }
 
-    /// The same for a command line that goes on to run a command: codes that a guest's command may have itself become
-    /// the one that says that none ran; those that the guest gave stay.
+    /// The same error, for a command line that runs a command in a guest: exit codes that the guest's command may have
+    /// itself are replaced by `NO_COMMAND`; codes that came from the guest stay.
     pub fn unless_of_guest(self) -> Self {
         if matches!(
             self.code,
@@ -97,14 +97,13 @@ impl Failure {
         self
     }
 
-    /// Prints it and gives the exit code.
+    /// Prints the error and returns the exit code.
     pub fn report(&self) -> i32 {
         self.lines().iter().for_each(Line::say);
         self.code
     }
 
-    /// Its lines. Whatever they have in them, none looks like another one: what begins a line of its own in a text goes on
-    /// indented.
+    /// The lines of the error. No text in them can look like another line: further lines of a text are indented.
     fn lines(&self) -> Vec<Line> {
         let mut out = Vec::new();
         several(
@@ -119,7 +118,7 @@ impl Failure {
             out.push(Line::default().text("  log tail:"));
             out.extend(last_lines(log, 20).map(|line| Line::default().text("    | ").text(line)));
         }
-        // What went wrong inside the daemon stands in its log, under this id.
+        // An internal error is in the daemon's log, under this id.
         if let Some(id) = self
             .body
             .request_id
@@ -139,7 +138,7 @@ impl Failure {
     }
 }
 
-/// Adds a text behind what begins its first line. More lines of it, such as a parser's picture of what is wrong, are indented.
+/// Adds a text after `begin`. Further lines of the text, such as a parser's picture of the error, are indented.
 fn several(out: &mut Vec<Line>, begin: Line, text: &str) {
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
@@ -151,7 +150,7 @@ fn causes(first: Option<&(dyn Error + 'static)>) -> Vec<String> {
     sources(first).map(ToString::to_string).collect()
 }
 
-/// Whatever describes itself is told as it does.
+/// Errors that implement `Describe` keep their code, causes and hints.
 impl<E: Describe> From<E> for Failure {
     fn from(error: E) -> Self {
         let body = body(&error);

@@ -1,15 +1,15 @@
-//! Who the caller is to a registry. Commands find it with their own environment and send it along: the daemon was started
-//! with another one.
+//! Registry credentials of the caller. Commands read them with their own environment and send them along, because the
+//! daemon was started with another environment.
 
 use banger_api::RegistryLogin;
 use banger_logins::{Login, find, registry_of};
 
 use crate::failure::Failure;
 
-/// The login for the registry of a reference; nothing for what is no registry's.
+/// The login for the registry of a reference; empty if the reference names no registry.
 ///
 /// # Errors
-/// When credentials are configured and cannot be had.
+/// When credentials are configured but cannot be read.
 pub fn for_reference(reference: &str) -> Result<Vec<RegistryLogin>, Failure> {
     let Some(registry) = registry_of(reference) else {
         return Ok(Vec::new());

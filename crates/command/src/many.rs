@@ -1,11 +1,12 @@
-//! One thing done to many: side by side, told in the order given, and one that fails does not stop the others.
+//! Runs one operation on many objects in parallel; one that fails does not stop the others. Results are printed in the
+//! given order.
 
 use futures_util::future::join_all;
 
 use crate::exit;
 use crate::failure::Failure;
 
-/// Does `work` to all `names` at once. Prints what each gives, or why it failed, in their order.
+/// Runs `work` for all `names` in parallel. Prints the result or error of each, in order.
 pub async fn each<W>(names: &[String], work: impl Fn(String) -> W) -> i32
 where
     W: Future<Output = Result<String, Failure>>,
@@ -13,7 +14,7 @@ where
     each_giving(names, work, |text| crate::print::line(&text)).await
 }
 
-/// Does `work` to all `names` at once. Takes what each gives, or prints why it failed, in their order.
+/// Runs `work` for all `names` in parallel. Passes each result to `take`, or prints its error, in order.
 pub async fn each_giving<T, W>(names: &[String], work: impl Fn(String) -> W, mut take: impl FnMut(T)) -> i32
 where
     W: Future<Output = Result<T, Failure>>,

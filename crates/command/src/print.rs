@@ -1,8 +1,9 @@
-//! All that banger prints: results on standard output, tables for people and JSON for scripts; notes on standard error.
+//! All output of banger: results on standard output, as tables for people and JSON for scripts; notes on standard
+//! error.
 //!
-//! Whoever controls a guest, an image, a registry or a repository chooses text that is printed here, so nothing reaches a
-//! terminal but through [`line()`] (escaped) or [`stream`] (bytes that were asked for). `clippy.toml` beside this crate refuses
-//! the other ways.
+//! Text that is printed here may come from a guest, an image, a registry or a repository. It reaches a terminal only
+//! through [`line()`] (escaped) or [`stream`] (bytes that were asked for); `clippy.toml` beside this crate refuses
+//! other ways.
 
 mod line;
 pub mod stream;
@@ -16,7 +17,7 @@ use serde::Serialize;
 pub use self::line::{Line, aside, line, lost, notice, prompt, text, written};
 pub use crate::say;
 
-/// A value has no JSON.
+/// A value that cannot be written as JSON.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to write JSON")]
 pub struct NoJson(#[from] serde_json::Error);
@@ -61,7 +62,7 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     }
 }
 
-/// Prints names and values, a line each.
+/// Prints names and values, one pair per line.
 pub fn facts(facts: &[(&str, String)]) {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
@@ -69,7 +70,7 @@ pub fn facts(facts: &[(&str, String)]) {
     }
 }
 
-/// How long ago a time was, in one unit.
+/// The age of a time, in one unit.
 pub fn age(rfc3339: &str) -> String {
     let Ok(then) = rfc3339.parse::<jiff::Timestamp>() else {
         return "?".to_owned();
@@ -83,7 +84,7 @@ pub fn age(rfc3339: &str) -> String {
     }
 }
 
-/// A time in microseconds, as people read it.
+/// A duration in microseconds, for people.
 pub fn micros(micros: u64) -> String {
     match micros {
         ..1000 => format!("{micros} µs"),

@@ -1,4 +1,4 @@
-//! What goes on, on standard error: live on a terminal, in plain lines elsewhere.
+//! Progress on standard error: live on a terminal, plain lines elsewhere.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -11,20 +11,20 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use crate::print::{self, micros};
 use crate::sudo::for_sudo;
 
-/// How often a live line is drawn.
+/// Interval at which a live line is drawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The progress of one request. What is live disappears when this is dropped.
+/// The progress of one request. Live lines disappear when this is dropped.
 pub struct Display {
     bars: MultiProgress,
     bar: Option<ProgressBar>,
-    /// What goes on side by side, each with bytes of its own.
+    /// Parallel parts of the work, each with its own bar.
     parts: BTreeMap<String, ProgressBar>,
     label: String,
 }
 
 impl Display {
-    /// A display; with a `label` when several go on side by side.
+    /// A display; `label` tells parallel displays apart.
     pub fn new(label: impl Into<String>) -> Self {
         let live = print::stream::stderr().is_terminal();
         let bars = MultiProgress::new();
@@ -36,7 +36,7 @@ impl Display {
         }
     }
 
-    /// Shows one word of progress.
+    /// Shows one progress event.
     pub fn show(&mut self, progress: &Progress) {
         match progress {
             Progress::Planned { vm } => {
@@ -56,7 +56,7 @@ impl Display {
         }
     }
 
-    /// Says what is being done.
+    /// Shows the current activity.
     pub fn now(&self, what: &str) {
         if let Some(bar) = &self.bar {
             bar.set_style(style("{spinner} {msg} {elapsed}"));
@@ -80,7 +80,7 @@ impl Display {
     fn bytes(&mut self, what: &str, done: u64, total: Option<u64>) {
         let Some(whole) = &self.bar else { return };
         let bar = self.parts.entry(what.to_owned()).or_insert_with(|| {
-            // The parts say what is being done.
+            // The bars of the parts show the activity.
             whole.finish_and_clear();
             let bar = self.bars.add(ProgressBar::no_length());
             message(&bar, &short(what));
@@ -113,7 +113,7 @@ fn message(bar: &ProgressBar, text: &str) {
     bar.set_message(printable(text).into_owned());
 }
 
-/// A layer by as much of its digest as tells it apart.
+/// A layer, by the first digits of its digest.
 fn short(what: &str) -> String {
     match what.strip_prefix("sha256:") {
         Some(digest) => format!("layer {}", digest.chars().take(12).collect::<String>()),
@@ -125,7 +125,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// What a VM gets, in one line.
+/// The specification of a VM in one line.
 fn planned(vm: &Vm) -> String {
     let Vm {
         name,
@@ -140,7 +140,7 @@ fn planned(vm: &Vm) -> String {
     format!("{name}: image {image}, kernel {kernel}, {vcpus} {cpus}, {memory} memory, {disk_size} disk")
 }
 
-/// What goes on once a stage has ended.
+/// The activity after a stage has ended.
 const fn next(ended: Stage) -> Option<&'static str> {
     match ended {
         Stage::Plan => Some("preparing disks"),
@@ -152,7 +152,7 @@ const fn next(ended: Stage) -> Option<&'static str> {
     }
 }
 
-/// A size as people read it.
+/// A size, for people.
 pub fn bytes(bytes: u64) -> String {
     ByteSize::bytes(bytes).to_string()
 }

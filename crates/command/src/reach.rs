@@ -1,8 +1,8 @@
-//! What a VM reaches, as options that several commands take.
+//! Network options that several commands share.
 
 use banger_model::network::NetMode;
 
-/// What a new VM reaches.
+/// Network options of a new VM.
 #[derive(Debug, clap::Args)]
 pub struct Reach {
     #[command(flatten)]
@@ -13,25 +13,25 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// How much, if it was said.
+    /// The network mode, if one was given.
     pub fn mode(&self) -> Option<NetMode> {
         self.net.net.or(self.nat.then_some(NetMode::Nat))
     }
 
-    /// The rules beside that.
+    /// The additional rules.
     pub fn rules(&self) -> Vec<String> {
         self.net.allow.clone()
     }
 }
 
 impl Net {
-    /// The mode and the rules that were named.
+    /// The mode and the rules that were given.
     pub fn change(self) -> (Option<NetMode>, Option<Vec<String>>) {
         (self.net, (!self.allow.is_empty()).then_some(self.allow))
     }
 }
 
-/// What a VM reaches.
+/// Network mode and rules.
 #[derive(Debug, clap::Args)]
 pub struct Net {
     /// Network mode: off, nat (public Internet), allow (only destinations of --allow) or learn (like nat, and record

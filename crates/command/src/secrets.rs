@@ -1,5 +1,5 @@
-//! Secrets for guests, as an option that several commands take. A value is read here and goes to the guest's memory; it is in
-//! no argument and no message.
+//! The `--secret` option that several commands share. A value is read here and sent to the guest's memory; it appears
+//! in no argument and no message.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,7 +20,7 @@ pub struct Secrets {
     secret: Vec<Asked>,
 }
 
-/// A secret, and where its value is.
+/// A secret and the source of its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Asked {
     name: SecretName,
@@ -38,12 +38,12 @@ enum From {
 pub struct Values(Vec<(SecretName, Vec<u8>)>);
 
 impl Secrets {
-    /// Their names.
+    /// The names of the secrets.
     pub fn names(&self) -> Vec<String> {
         self.secret.iter().map(|asked| asked.name.to_string()).collect()
     }
 
-    /// Reads the values: before anything is made for which one could be missing.
+    /// Reads the values, before anything is created.
     pub fn read(&self) -> Result<Values, Failure> {
         let values = self.secret.iter().map(|asked| {
             let value = asked.value()?;
@@ -60,7 +60,7 @@ impl Secrets {
 }
 
 impl Values {
-    /// Hands them to a VM, to be read by `user` beside root.
+    /// Sends the secrets to a VM, readable by root and by `user`.
     pub async fn give(&self, client: &Client, vm: &str, user: Option<&str>) -> Result<(), Failure> {
         let put = PutSecret {
             user: user.map(str::to_owned),
@@ -104,7 +104,7 @@ impl Asked {
     }
 }
 
-/// All that comes, or enough of it to see that it is too much.
+/// Reads the input, up to one byte more than the limit.
 fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
     let mut value = Vec::new();
     from.take(MAX as u64 + 1).read_to_end(&mut value)?;

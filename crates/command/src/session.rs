@@ -1,4 +1,4 @@
-//! A command in a guest, joined to this process's streams.
+//! Runs a command in a guest with this process's standard streams.
 
 use std::io::{self, Read, Write};
 
@@ -11,10 +11,10 @@ use crate::failure::Failure;
 use crate::print;
 use crate::terminal::{self, Raw};
 
-/// Bytes of input read at once; four chunks are under way at most.
+/// Bytes of input read at once; at most four chunks are in flight.
 const CHUNK: usize = 256 << 10;
 
-/// Signals that are the command's when it has no terminal.
+/// Signals that are forwarded to a command without a terminal.
 const FORWARDED: [i32; 4] = [
     libc_signal::INT,
     libc_signal::TERM,
@@ -30,27 +30,27 @@ mod libc_signal {
     pub(super) const TERM: i32 = 15;
 }
 
-/// What goes to the guest.
+/// Messages to the guest.
 pub(crate) enum Outgoing {
-    /// Bytes of its input.
+    /// Input of the command.
     Input(Vec<u8>),
-    /// There is no more input.
+    /// End of input.
     EndOfInput,
-    /// All else.
+    /// Other control messages.
     Control(Control),
 }
 
-/// What a command reads.
+/// Standard input of a command.
 pub enum Input {
     /// Nothing.
     None,
-    /// What we read.
+    /// Our own standard input.
     Ours,
     /// These bytes.
     Bytes(Vec<u8>),
 }
 
-/// Runs `exec` in the VM and gives its exit code as a shell would.
+/// Runs `exec` in the VM and returns its exit code, as a shell would.
 pub async fn run(client: &Client, vm: &str, exec: &Exec, input: Input) -> Result<i32, Failure> {
     let session = client
         .exec(vm, exec)
@@ -59,7 +59,7 @@ pub async fn run(client: &Client, vm: &str, exec: &Exec, input: Input) -> Result
     attend_to(vm, session, exec.tty.is_some(), input).await
 }
 
-/// Joins a command that was started to this process's streams, and gives its exit code.
+/// Connects a started command to this process's streams, and returns its exit code.
 pub async fn attend_to(vm: &str, session: Session, has_terminal: bool, input: Input) -> Result<i32, Failure> {
     let (outgoing, queue) = mpsc::channel(4);
     tokio::spawn(send(session.sender, queue));
@@ -88,7 +88,7 @@ async fn attend(
         let received = tokio::select! {
             received = from.next() => received?,
             control = signals.next() => {
-                // Input that the guest does not take keeps the queue full; then the signal waits behind it.
+                // If the guest does not read input, the queue stays full, and the signal waits behind the input.
                 let _ = outgoing.send(Outgoing::Control(control)).await;
                 continue;
             }
@@ -143,7 +143,7 @@ fn write(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
     to.flush()
 }
 
-/// Sends what is queued. A guest that takes no more has ended; the other direction says how.
+/// Sends queued messages. A guest that accepts no more has ended; the receiving direction reports how.
 async fn send(mut to: Sender, mut queue: mpsc::Receiver<Outgoing>) {
     while let Some(outgoing) = queue.recv().await {
         if deliver(&mut to, outgoing).await.is_err() {
@@ -152,7 +152,7 @@ async fn send(mut to: Sender, mut queue: mpsc::Receiver<Outgoing>) {
     }
 }
 
-/// Sends something.
+/// Sends one message.
 pub(crate) async fn deliver(to: &mut Sender, outgoing: Outgoing) -> io::Result<()> {
     match outgoing {
         Outgoing::Input(bytes) => to.stdin(&bytes).await,
@@ -161,7 +161,7 @@ pub(crate) async fn deliver(to: &mut Sender, outgoing: Outgoing) -> io::Result<(
     }
 }
 
-/// Reads the input, on a thread: it may never end.
+/// Reads the input on a thread, because the read may never return.
 fn read_input(mut from: impl Read, to: &mpsc::Sender<Outgoing>) {
     loop {
         let mut chunk = vec![0; CHUNK];
@@ -174,14 +174,14 @@ fn read_input(mut from: impl Read, to: &mpsc::Sender<Outgoing>) {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Input that cannot be read is as good as ended.
+            // An error of the input counts as its end.
             Err(_) => break,
         }
     }
     let _ = to.blocking_send(Outgoing::EndOfInput);
 }
 
-/// What this process is told by signals, as words for the guest.
+/// Signals of this process, as messages for the guest.
 struct Signals {
     forwarded: Vec<(i32, Signal)>,
     resized: Option<Signal>,

@@ -1,11 +1,11 @@
-//! Hints that have `sudo banger` in them.
+//! Hints that contain `sudo banger`.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use banger_model::shell_word;
 
-/// Where sudo looks for programs, whatever `PATH` its user has (sudoers(5), `secure_path`).
+/// The directories in which sudo searches programs, whatever `PATH` its user has (sudoers(5), `secure_path`).
 const PATH_OF_SUDO: [&str; 6] = [
     "/usr/local/sbin",
     "/usr/local/bin",
@@ -15,7 +15,7 @@ const PATH_OF_SUDO: [&str; 6] = [
     "/bin",
 ];
 
-/// The same text, in which `sudo banger` finds this program, wherever it is.
+/// The same text, with the path of this program if sudo would not find `banger`.
 pub fn for_sudo(text: &str) -> Cow<'_, str> {
     match std::env::current_exe() {
         Ok(us) if text.contains(BY_SUDO) => found_by_sudo(text, &us),

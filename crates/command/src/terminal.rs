@@ -1,4 +1,4 @@
-//! This side's terminal, while a guest's uses it.
+//! The terminal of the client, while a guest uses it.
 
 use std::io::IsTerminal;
 
@@ -6,7 +6,7 @@ use crate::print;
 use banger_api::stream::{TerminalSize, Tty};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-/// A terminal in raw mode; as it was again when this is dropped.
+/// A terminal in raw mode, which is restored on drop.
 #[derive(Debug)]
 pub struct Raw {
     before: Option<Termios>,
@@ -20,7 +20,7 @@ impl Raw {
         if let Some(before) = &before {
             let mut raw = before.clone();
             raw.make_raw();
-            // A terminal that refuses is used as it is.
+            // A terminal that refuses raw mode is used unchanged.
             let _ = tcsetattr(stdin, OptionalActions::Now, &raw);
         }
         Self { before }
@@ -35,12 +35,12 @@ impl Drop for Raw {
     }
 }
 
-/// Whether a person sits at both ends.
+/// Whether standard input and output are terminals.
 pub fn is_interactive() -> bool {
     std::io::stdin().is_terminal() && print::stream::stdout().is_terminal()
 }
 
-/// The terminal that a guest shall have: ours, or a usual one.
+/// The terminal type and size for the guest: ours, or a common default.
 pub fn tty() -> Tty {
     Tty {
         term: std::env::var("TERM").unwrap_or_else(|_| "xterm-256color".to_owned()),

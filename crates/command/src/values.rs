@@ -1,11 +1,11 @@
-//! Values as they are written on a command line.
+//! Parsers of values on the command line.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::failure::Failure;
 
-/// `NAME=VALUE`; a bare `NAME` takes the value that it has here.
+/// `NAME=VALUE`; `NAME` alone takes its value from the environment.
 pub fn assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, value.to_owned()),
@@ -24,7 +24,7 @@ pub fn assignment(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value))
 }
 
-/// `NAME=VALUE` or `NAME`, which has an empty value.
+/// `NAME=VALUE`, or `NAME` with an empty value.
 pub fn label(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     if name.is_empty() {
@@ -48,7 +48,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A path as the daemon can use it, which has another working directory.
+/// An absolute path, because the daemon has another working directory.
 pub fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
     std::path::absolute(&path)
         .map_err(|error| Failure::during(format!("failed to resolve {}", path.display()), &error))

@@ -1,4 +1,4 @@
-//! Variables of commands, as options that several commands take: one by one, and in files.
+//! The `--env` and `--env-file` options that several commands share.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,14 +17,14 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// All of them.
+    /// All variables.
     pub fn all(self) -> BTreeMap<String, String> {
         let files = self.env_file.into_iter().flat_map(|lines| lines.0);
         files.chain(self.env).collect()
     }
 }
 
-/// What a file says.
+/// The variables of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lines(Vec<(String, String)>);
 
@@ -34,8 +34,9 @@ fn file(path: &str) -> Result<Lines, String> {
     parse(&text, |name| std::env::var(name).ok())
 }
 
-/// The format of `docker run --env-file`: a variable a line, whose value is all behind the first `=` as it is, with quotes and
-/// spaces; a name alone has the value that it has here, if any; lines that begin with `#` say nothing.
+/// The format of `docker run --env-file`: one variable per line. The value is everything after the first `=`,
+/// including quotes and spaces. A name alone takes its value from the environment, if it has one there. Lines that
+/// begin with `#` are ignored.
 fn parse(text: &str, here: impl Fn(&str) -> Option<String>) -> Result<Lines, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut variables = Vec::new();
@@ -48,7 +49,7 @@ fn parse(text: &str, here: impl Fn(&str) -> Option<String>) -> Result<Lines, Str
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (line, here(line)),
         };
-        // The line itself may hold what nobody else is to read.
+        // The line is not printed, because it may contain a secret.
         let number = index + 1;
         if name.is_empty() {
             return Err(format!("line {number} has no name: expected NAME=VALUE"));

@@ -1,4 +1,4 @@
-//! Work that an interrupt may cut short, so that what was begun is cleared up.
+//! Work that an interrupt cancels, with cleanup.
 
 use banger_api::Progress;
 use banger_client::ClientError;
@@ -8,7 +8,8 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::progress::Display;
 
-/// Does `work` unless a signal to end comes first; then the work is dropped, which the daemon takes as its end.
+/// Runs `work` until it is done or a termination signal arrives. Then the work is dropped, which cancels it in the
+/// daemon.
 pub async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let interruption = interruption()?;
     tokio::select! {
@@ -17,7 +18,7 @@ pub async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) ->
     }
 }
 
-/// Does long work of the daemon's, and shows how it goes: at first `what` is done, if that is said.
+/// Runs long work of the daemon and shows its progress, first with the activity `what`, if that is not empty.
 ///
 /// # Errors
 /// When the work fails, or is interrupted.
@@ -33,7 +34,7 @@ pub async fn shown<T>(
     interruptible(async { Ok(work(&mut tell).await?) }).await
 }
 
-/// A signal to end.
+/// Waits for a termination signal.
 pub fn interruption() -> Result<impl Future<Output = ()>, Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::during("failed to listen for signals", &error));
     let mut interrupt = listen(SignalKind::interrupt())?;

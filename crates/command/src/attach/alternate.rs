@@ -1,13 +1,13 @@
-//! A terminal's alternate screen, as far as it matters to who uses the terminal next.
+//! Tracks whether a terminal shows its alternate screen, to leave that screen at the end.
 
 use crate::print;
 use std::io::{IsTerminal, Write};
 
-/// Whether the terminal shows its alternate screen, as editors use it.
+/// State of the alternate screen, which editors use.
 #[derive(Default)]
 pub(super) struct Alternate {
     pub(super) is_shown: bool,
-    /// The end of what was shown, for a sequence that comes in two pieces.
+    /// The last bytes of output, for a sequence that arrives in two pieces.
     tail: Vec<u8>,
 }
 
@@ -33,7 +33,7 @@ impl Alternate {
         self.tail.drain(..self.tail.len() - keep);
     }
 
-    /// Back to the screen that was there before.
+    /// Returns to the normal screen.
     pub(super) fn leave(&self) {
         if self.is_shown && print::stream::stdout().is_terminal() {
             let mut stdout = print::stream::stdout();

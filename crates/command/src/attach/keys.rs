@@ -1,8 +1,8 @@
-//! The keys that leave a session, as people write them and as they come.
+//! The keys that detach from a session: parsed from text, and recognized in input.
 
 use std::str::FromStr;
 
-/// Keys that leave a session.
+/// Keys that detach from a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys(pub(super) Vec<u8>);
 
@@ -29,17 +29,17 @@ fn key(text: &str) -> Option<u8> {
     };
     let &[byte] = name.as_bytes() else { return None };
     match byte.to_ascii_uppercase() {
-        // The control characters of ASCII are those of the columns four and five, without these bits.
+        // ASCII's control characters are those of columns four and five without these bits.
         upper @ b'@'..=b'_' if ctrl => Some(upper & 0x1f),
         _ if !ctrl && byte.is_ascii() => Some(byte),
         _ => None,
     }
 }
 
-/// Looks for the keys that leave in what is typed.
+/// Finds the detach keys in typed input.
 pub(super) struct Typed {
     keys: Vec<u8>,
-    /// How many of them have been typed and are held back.
+    /// Number of detach keys that were typed and are held back.
     matched: usize,
 }
 
@@ -48,7 +48,7 @@ impl Typed {
         Self { keys, matched: 0 }
     }
 
-    /// What is to be sent, and whether the keys came.
+    /// Returns the bytes to send, and whether the detach keys were typed.
     pub(super) fn hear(&mut self, bytes: &[u8]) -> (Vec<u8>, bool) {
         let mut out = Vec::with_capacity(bytes.len());
         for &byte in bytes {

@@ -1,4 +1,4 @@
-//! This terminal, joined to a session that goes on without it, by one connection or by several after each other.
+//! Attaches this terminal to a session, which outlives the terminal, over one connection or several in a row.
 
 mod alternate;
 mod keys;
@@ -23,37 +23,38 @@ use crate::terminal::{self, Raw};
 /// Bytes of input read at once.
 const CHUNK: usize = 64 << 10;
 
-/// How long the session may take to say that it has all that was typed.
+/// Time for the session to confirm that it has received all input.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// What makes a terminal usual again that programs of the session have changed: attributes, cursor, scrolling, keypad, paste,
-/// mouse. What it showed stays, and so does the cursor's place, which the end of a scrolling region would move (DECSTBM).
+/// Escape sequences that reset a terminal which programs of the session have changed: attributes, cursor, scrolling,
+/// keypad, paste, mouse. The text on the screen stays, and so does the cursor position, which resetting the scrolling
+/// region would move (DECSTBM).
 const USUAL: &[u8] =
     b"\x1b[m\x1b[?25h\x1b7\x1b[r\x1b8\x1b[?1l\x1b>\x1b[?2004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[0 q";
 
 /// How a connection ended.
 pub enum Left {
-    /// The session did, with this exit code.
+    /// The session ended, with this exit code.
     Ended(i32),
-    /// We left, and the session goes on.
+    /// The client detached; the session keeps running.
     Detached,
-    /// The connection did, and nobody knows of the session.
+    /// The connection ended; the state of the session is unknown.
     Lost,
 }
 
-/// This terminal's side, which stays while connections come and go.
+/// The client side of an attached session, which lives through reconnects.
 pub struct Attachment {
     shown: Shown,
     leaves: Leaves,
     resized: Option<Signal>,
     outgoing: mpsc::Sender<Outgoing>,
-    /// What was typed. It waits here while there is no connection.
+    /// Typed input. It waits here while there is no connection.
     queue: mpsc::Receiver<Outgoing>,
     raw: Option<Raw>,
 }
 
 impl Attachment {
-    /// Begins to read what is typed, for a session that has a terminal or not, and writes or only watches.
+    /// Starts to read typed input. `writes` is false for a client that only watches.
     pub fn begin(has_terminal: bool, writes: bool, keys: &Keys) -> Result<Self, Failure> {
         let (outgoing, queue) = mpsc::channel(4);
         let (leave, typed) = mpsc::channel(1);
@@ -79,12 +80,12 @@ impl Attachment {
         })
     }
 
-    /// The cursor of what comes next, if the session has told one: painted screens have none.
+    /// The cursor of the next output, if the session has sent one; painted screens have none.
     pub const fn next(&self) -> Option<u64> {
         self.shown.next
     }
 
-    /// Whether we leave before something else has come to its end.
+    /// Waits for `something`. Returns `None` if the client detaches first.
     pub async fn unless_left<T>(&mut self, something: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             came = something => Some(came),
@@ -92,7 +93,7 @@ impl Attachment {
         }
     }
 
-    /// Says something to the person, in the middle of what is shown.
+    /// Prints a message in the middle of the session's output.
     pub fn say(&self, words: &str) {
         if self.raw.is_some() {
             print::aside(words);
@@ -101,7 +102,8 @@ impl Attachment {
         }
     }
 
-    /// Shows a session, and sends what is typed, until one of them leaves or the connection ends.
+    /// Prints a session's output and sends typed input until the session ends, the client detaches, or the connection
+    /// ends.
     pub async fn join(&mut self, joined: Session) -> Result<Left, Failure> {
         let Session {
             mut sender,
@@ -139,7 +141,7 @@ impl Drop for Attachment {
     }
 }
 
-/// Leaves. What was typed before is delivered first; a command that does not read it does not keep us.
+/// Detaches. Input typed before is delivered first, but a command that does not read it does not block the client.
 async fn farewell(from: &mut Receiver, outgoing: &mpsc::Sender<Outgoing>) {
     let _ = outgoing.send(Outgoing::Control(Control::Leave)).await;
     loop {
@@ -154,7 +156,7 @@ fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::during("failed to listen for signals", &error))
 }
 
-/// Sends what is typed, and sizes of our terminal. Never ends.
+/// Sends typed input and sizes of this terminal. Never ends.
 async fn send(to: &mut Sender, queue: &mut mpsc::Receiver<Outgoing>, sizes: &mut Option<Signal>) {
     loop {
         let outgoing = tokio::select! {
@@ -165,7 +167,7 @@ async fn send(to: &mut Sender, queue: &mut mpsc::Receiver<Outgoing>, sizes: &mut
             },
         };
         if session::deliver(to, outgoing).await.is_err() {
-            // What takes no more has ended; the other direction says how.
+            // A peer that accepts no input has ended; the receiving direction reports how.
             return std::future::pending().await;
         }
     }
@@ -178,7 +180,7 @@ async fn resized(resized: &mut Option<Signal>) {
     }
 }
 
-/// What makes us leave.
+/// Events that detach the client.
 struct Leaves {
     typed: mpsc::Receiver<()>,
     interrupted: Signal,
@@ -195,7 +197,7 @@ impl Leaves {
     }
 }
 
-/// What was shown so far.
+/// The output printed so far.
 #[derive(Default)]
 struct Shown {
     screen: Alternate,
@@ -203,7 +205,7 @@ struct Shown {
 }
 
 impl Shown {
-    /// Shows what came; says so when it was the last.
+    /// Prints what was received. Returns how the connection ended if it did.
     fn show(&mut self, received: Received) -> Result<Option<Left>, Failure> {
         let written = match received {
             Received::Stdout(bytes) => {
@@ -225,7 +227,7 @@ impl Shown {
                 }
                 Control::Gap { bytes, .. } => {
                     self.pass(bytes);
-                    // A screen is painted anew after it; other output says what is missing.
+                    // A screen is repainted after a gap; for other output, the gap is reported.
                     if !self.screen.is_shown {
                         print::say!("note: {bytes} bytes of output are missing");
                     }
@@ -234,7 +236,7 @@ impl Shown {
                 _ => Ok(()),
             },
         };
-        // Nobody reads what we show.
+        // Our output is closed.
         Ok(written.is_err().then_some(Left::Detached))
     }
 
@@ -253,7 +255,7 @@ fn refused(failure: stream::Failure, exit_code: i32) -> Failure {
     Failure::new(failure.message, hints).exiting(exit_code)
 }
 
-/// Reads what is typed, on a thread: it may never end.
+/// Reads typed input on a thread, because the read may never return.
 fn type_in(keys: Option<Vec<u8>>, to: Option<&mpsc::Sender<Outgoing>>, leave: &mpsc::Sender<()>) {
     let mut typed = keys.map(Typed::of);
     let mut chunk = vec![0; CHUNK];
@@ -262,14 +264,14 @@ fn type_in(keys: Option<Vec<u8>>, to: Option<&mpsc::Sender<Outgoing>>, leave: &m
             Ok(0) => break,
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            // Input that cannot be read is as good as ended.
+            // An error of the input counts as its end.
             Err(_) => break,
         };
         let (bytes, leaves) = match &mut typed {
             Some(typed) => typed.hear(&chunk[..read]),
             None => (chunk[..read].to_vec(), false),
         };
-        // Who only watches types nothing; an interrupt is meant for us.
+        // A client that only watches sends no input, so an interrupt key detaches it.
         let leaves = leaves || (to.is_none() && bytes.contains(&3));
         if let Some(to) = to
             && !bytes.is_empty()
@@ -282,7 +284,7 @@ fn type_in(keys: Option<Vec<u8>>, to: Option<&mpsc::Sender<Outgoing>>, leave: &m
             return;
         }
     }
-    // The end of our input is not that of the session's: `session send --end` is.
+    // The end of our input does not end the session's input: `session send --end` does.
     std::thread::park();
 }
 
@@ -301,9 +303,9 @@ mod tests {
             let mut places = USUAL.windows(sequence.len());
             places.position(|part| part == sequence.as_bytes()).unwrap()
         };
-        // The end of a scrolling region moves the cursor home, so its place is kept around that.
+        // Resetting the scrolling region moves the cursor home, so the position is saved and restored around it.
         assert!(at("\x1b7") < at("\x1b[r") && at("\x1b[r") < at("\x1b8"));
-        // Nothing else in there moves it: H, f, d, G, J and K would be final bytes.
+        // No other sequence moves the cursor: H, f, d, G, J and K would be final bytes.
         let text = String::from_utf8(USUAL.to_vec()).unwrap();
         for part in text.split('\x1b').filter(|part| part.starts_with('[')) {
             let end = part.chars().last().unwrap();

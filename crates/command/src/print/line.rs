@@ -1,5 +1,4 @@
-//! The one writer of what banger says: a line at a time, on standard output or standard error, with all escaped that is not
-//! banger's own.
+//! Writes single lines to standard output or standard error. All text is escaped.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -10,7 +9,7 @@ use banger_model::printable;
 use super::stream;
 use crate::exit;
 
-/// Says something on standard error, on one line: `say!("note: {why}")`.
+/// Prints one line on standard error: `say!("note: {why}")`.
 #[macro_export]
 macro_rules! say {
     ($($words:tt)*) => {
@@ -18,12 +17,12 @@ macro_rules! say {
     };
 }
 
-/// A line with looks.
+/// A line with styles.
 #[derive(Debug, Default)]
 pub struct Line(String);
 
 impl Line {
-    /// A line that begins with a word in bold and a color.
+    /// A line that begins with a label in bold and a color.
     pub fn labelled(word: &str, color: AnsiColor) -> Self {
         let style = Style::new().bold().fg_color(Some(color.into()));
         Self::default().styled(style, word)
@@ -36,7 +35,7 @@ impl Line {
         self
     }
 
-    /// Adds text with a look.
+    /// Adds text with a style, escaped.
     #[must_use]
     pub fn styled(mut self, style: Style, text: &str) -> Self {
         // Writing to a string does not fail.
@@ -44,20 +43,20 @@ impl Line {
         self
     }
 
-    /// The line as a terminal gets it.
+    /// The line with its escape sequences.
     pub fn rendered(&self) -> &str {
         &self.0
     }
 
-    /// Prints it.
+    /// Prints the line on standard output.
     pub fn print(&self) {
         let mut stdout = anstream::AutoStream::auto(stream::stdout());
         written(writeln!(stdout, "{}", self.rendered()).and_then(|()| stdout.flush()));
     }
 
-    /// Says it on standard error.
+    /// Prints the line on standard error.
     pub fn say(&self) {
-        // Who cannot be told is not told.
+        // An error of standard error cannot be reported.
         let _ = writeln!(
             anstream::AutoStream::auto(stream::stderr()),
             "{}",
@@ -66,42 +65,42 @@ impl Line {
     }
 }
 
-/// Prints a line. A reader that has seen enough and left is no failure: the command ends.
+/// Prints a line. If the reader has closed the pipe, the command ends without an error.
 pub fn line(text: &str) {
     written(writeln!(stream::stdout(), "{}", printable(text)));
 }
 
-/// Prints text of several lines, which is escaped line by line.
+/// Prints text of several lines, escaped line by line.
 pub fn text(text: &str) {
     text.lines().for_each(line);
 }
 
-/// Says something on standard error, on one line.
+/// Prints one line on standard error.
 pub fn notice(text: &str) {
-    // Who cannot be told is not told.
+    // An error of standard error cannot be reported.
     let _ = writeln!(stream::stderr(), "{}", printable(text));
 }
 
-/// Says something on standard error and stays on the line, for a question.
+/// Prints a question on standard error, without a newline.
 pub fn prompt(text: &str) -> io::Result<()> {
     let mut stderr = stream::stderr();
     write!(stderr, "{}", printable(text))?;
     stderr.flush()
 }
 
-/// Says something on standard error in the middle of what a terminal in raw mode shows.
+/// Prints a line on standard error in the middle of the output of a terminal in raw mode.
 pub fn aside(text: &str) {
     let _ = write!(stream::stderr(), "\r\n{}\r\n", printable(text));
 }
 
-/// Goes on if something was written to standard output; else ends the command, with a message if somebody still reads.
+/// Ends the command if writing to standard output failed, with a message unless the reader has closed the pipe.
 pub fn written(result: io::Result<()>) {
     if let Err(error) = result {
         std::process::exit(lost(&error));
     }
 }
 
-/// The exit code of a command whose output was not taken.
+/// The exit code of a command whose output could not be written.
 pub fn lost(error: &io::Error) -> i32 {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return exit::OK;

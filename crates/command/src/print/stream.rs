@@ -1,10 +1,10 @@
-//! Streams of a guest's: raw where a person or a program asked for just these bytes, and tame where a terminal shows a log.
+//! Byte streams of a guest: unchanged where the user asked for these bytes, filtered where a terminal shows a log.
 
 use std::io::{self, IsTerminal, Write};
 
 use banger_model::{is_printable, printable, printable_bytes};
 
-/// Standard output for bytes that were asked for: a command's, an archive's, a patch's.
+/// Standard output for bytes that were asked for: of a command, an archive, a patch.
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn stdout() -> io::Stdout {
     io::stdout()
@@ -16,7 +16,7 @@ pub fn stderr() -> io::Stderr {
     io::stderr()
 }
 
-/// Standard output for a log or a patch: tame on a terminal, unless it is wanted raw; the bytes as they are elsewhere.
+/// Standard output for a log or a patch: filtered on a terminal unless `raw` is set, unchanged elsewhere.
 pub fn log(raw: bool) -> Log<io::Stdout> {
     let is_tame = !raw && stdout().is_terminal();
     Log {
@@ -34,14 +34,14 @@ pub fn log_of_errors(raw: bool) -> Log<io::Stderr> {
     }
 }
 
-/// Where a log is written to.
+/// The writer of a log.
 pub struct Log<W: Write> {
     to: W,
     tame: Option<Tame>,
 }
 
 impl<W: Write> Log<W> {
-    /// Writes bytes, and does not keep them.
+    /// Writes bytes without buffering them.
     pub fn show(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.tame {
             None => self.to.write_all(bytes)?,
@@ -53,7 +53,7 @@ impl<W: Write> Log<W> {
 
 impl<W: Write> Drop for Log<W> {
     fn drop(&mut self) {
-        // Colours of a log are not those of what is printed after it.
+        // Colours of a log must not affect later output.
         if let Some(tame) = &mut self.tame {
             let rest = tame.end();
             let _ = self.to.write_all(rest.as_bytes()).and_then(|()| self.to.flush());
@@ -61,14 +61,14 @@ impl<W: Write> Drop for Log<W> {
     }
 }
 
-/// Longer than any sequence that is let through.
+/// Longer than any escape sequence that passes the filter.
 const LONGEST: usize = 48;
 
-/// Lets text, lines and colours of a log through, and shows all else as escapes: what moves the cursor to other lines, sets titles,
-/// fills the clipboard, or makes the terminal answer.
+/// Passes text, line ends and colours of a log, and escapes everything else: sequences that move the cursor to other
+/// lines, set titles, fill the clipboard, or make the terminal answer.
 #[derive(Debug, Default)]
 struct Tame {
-    /// The beginning of a sequence or a character whose rest has not come.
+    /// The start of a sequence or character that is not complete yet.
     begun: Vec<u8>,
     has_color: bool,
 }
@@ -127,7 +127,7 @@ impl Tame {
     }
 }
 
-/// How many bytes at the end are a character whose rest may come.
+/// Number of bytes at the end that start an incomplete character.
 fn cut_off(bytes: &[u8]) -> usize {
     let tail = bytes
         .utf8_chunks()
@@ -139,9 +139,9 @@ fn cut_off(bytes: &[u8]) -> usize {
     }
 }
 
-/// What an escape character begins.
+/// Kinds of escape sequences.
 enum Sequence {
-    /// A colour or another look of text, or what clears the rest of the line; so many bytes.
+    /// A style of text, or clearing the rest of the line; with its length in bytes.
     Harmless(usize),
     Begun,
     Other,
@@ -160,19 +160,19 @@ impl Sequence {
         match bytes.get(2 + len) {
             None => Self::Begun,
             Some(b'm') if !conceals(of) => Self::Harmless(len + 3),
-            // To the end of the line; it erases nothing that was shown before.
+            // To the end of the line; erases nothing that was printed before.
             Some(b'K') if matches!(of, b"" | b"0") => Self::Harmless(len + 3),
             Some(_) => Self::Other,
         }
     }
 }
 
-/// Whether a look makes text invisible.
+/// Whether a style makes text invisible.
 fn conceals(parameters: &[u8]) -> bool {
     let mut fields = parameters.split(|byte| matches!(byte, b';' | b':'));
     while let Some(field) = fields.next() {
         match field {
-            // A colour of a palette or of three parts: its numbers are no looks.
+            // A palette or RGB colour: its numbers are not styles.
             b"38" | b"48" | b"58" => match fields.next() {
                 Some(b"5") => drop(fields.next()),
                 Some(b"2") => drop(fields.by_ref().take(3).count()),
@@ -185,7 +185,7 @@ fn conceals(parameters: &[u8]) -> bool {
     false
 }
 
-/// Whether a text may stand in a command line that a shell completes.
+/// Whether a shell may complete this text.
 pub fn is_candidate(text: &str) -> bool {
     text.chars().all(is_printable)
 }
