@@ -24,7 +24,7 @@ pub const RUN: &str = "BANGER_TEST_RUN";
 const NEXTEST_RUN: &str = "NEXTEST_RUN_ID";
 
 /// How the daemon reports it.
-const REPORTED: &str = "reach port 1024 of the guest\n  caused by: timed out";
+const REPORTED: &str = "failed to reach port 1024 of the guest\n  caused by: timed out";
 
 /// How long the agent may take to accept a connection, on two cores that emulate two guests.
 const ANSWER: Duration = Duration::from_secs(15);

@@ -17,7 +17,7 @@ pub(crate) fn take() {
         maximum: given.maximum,
     };
     if let Err(error) = setrlimit(Resource::Nofile, all) {
-        eprintln!("banger: take more descriptors: {error}");
+        eprintln!("banger: failed to raise the limit of open files: {error}");
     }
 }
 

@@ -192,7 +192,7 @@ impl<G: Guest> Server<G> {
         if configure.protocol != PROTOCOL {
             let theirs = configure.protocol;
             return Err(refused(format!(
-                "the host speaks protocol {theirs}, this agent {PROTOCOL}"
+                "the host uses protocol {theirs}, but this agent uses {PROTOCOL}"
             )));
         }
         if self
@@ -236,7 +236,7 @@ impl<G: Guest> Server<G> {
                 Err(error) => Err(error),
             };
             if let Err(error) = handed {
-                eprintln!("banger: start a command: {error}");
+                eprintln!("banger: failed to start a command: {error}");
             }
         });
         Ok(switching(STDIO_MUX))

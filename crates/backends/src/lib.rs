@@ -158,16 +158,18 @@ impl Backends {
     fn automatic(&self, kernel: &KernelRecord, verdict: Option<&Verdict>) -> Result<Choice, Error> {
         let backend = match Firecracker::find() {
             Ok(backend) => backend,
-            Err(error) => return self.fall_back(format!("Firecracker is not here ({error})")),
+            Err(error) => return self.fall_back(format!("Firecracker is not installed ({error})")),
         };
         let name = &kernel.name;
         let why = match (self.kvm(), verdict) {
-            (Kvm::Unusable(why), _) => format!("KVM does not work here ({why})"),
+            (Kvm::Unusable(why), _) => format!("KVM does not work on this host ({why})"),
             (_, Some(Verdict::Fails(why))) => {
-                format!("kernel {name} did not boot under Firecracker here ({why})")
+                format!("kernel {name} did not boot under Firecracker on this host ({why})")
             }
             (Kvm::Software(why), None) if kernel.boots_under_qemu() => {
-                format!("KVM is emulated here, and kernel {name} is not known to boot under it ({why})")
+                format!(
+                    "KVM is emulated on this host, and kernel {name} is not known to boot under it ({why})"
+                )
             }
             // Where QEMU is no way round, Firecracker is tried even on an emulated KVM.
             (Kvm::Hardware, _) | (Kvm::Software(_), Some(Verdict::Boots) | None) => {

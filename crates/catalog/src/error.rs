@@ -309,7 +309,7 @@ impl Error {
             ),
             Self::KeyExists(_) => (
                 ErrorCode::AlreadyExists,
-                "sign with it: `--secret-key`".to_owned(),
+                "use the existing key: `--secret-key`".to_owned(),
             ),
             Self::Pack { .. } | Self::Sign { .. } => return (ErrorCode::Host, Vec::new()),
             Self::Cancelled => return (ErrorCode::Cancelled, Vec::new()),

@@ -36,7 +36,10 @@ impl PublicKey {
         // The crate takes the length of the second signature as given, and panics when it is not.
         let of_comment = signature.lines().nth(3).map(|line| line.trim().len());
         if of_comment != Some(SIGNATURE_DIGITS) {
-            let source = PError::new(ErrorKind::Encoding, "it has not the four lines of a signature");
+            let source = PError::new(
+                ErrorKind::Encoding,
+                "it does not have the four lines of a signature",
+            );
             return Err(invalid(source));
         }
         let signature = SignatureBox::from_string(signature).map_err(invalid)?;

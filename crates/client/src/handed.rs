@@ -47,7 +47,7 @@ fn take(mut daemon: UnixStream) -> io::Result<Handed> {
         RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
         _ => None,
     });
-    let agent = agent.ok_or_else(|| io::Error::other("the daemon handed nothing over"))?;
+    let agent = agent.ok_or_else(|| io::Error::other("the daemon did not hand over a connection"))?;
     daemon.read_exact(&mut length[received.bytes..])?;
     let mut sent = vec![0; handover::decode_length(length).map_err(io::Error::other)?];
     daemon.read_exact(&mut sent)?;

@@ -73,24 +73,21 @@ fn verdict(kvm: &Kvm, firecracker: bool, qemu: bool) -> (String, bool) {
                 true,
             )
         } else {
-            (
-                format!("no VM can run: {why}, and QEMU is not here either"),
-                false,
-            )
+            (format!("no VM can run: {why}, and QEMU is not installed"), false)
         }
     };
     match kvm {
         Kvm::Hardware if firecracker => ("VMs run under Firecracker on KVM".to_owned(), true),
         Kvm::Hardware if qemu => (
-            "VMs run under QEMU on KVM: Firecracker is not here".to_owned(),
+            "VMs run under QEMU on KVM: Firecracker is not installed".to_owned(),
             true,
         ),
         Kvm::Hardware => (
-            "no VM can run: neither Firecracker nor QEMU is here".to_owned(),
+            "no VM can run: neither Firecracker nor QEMU is installed".to_owned(),
             false,
         ),
         Kvm::Software(why) => qemu_or_nothing(format!(
-            "KVM is emulated here and boots special kernels only ({why})"
+            "KVM is emulated on this host and only boots special kernels ({why})"
         )),
         Kvm::Unusable(why) => qemu_or_nothing(format!("KVM does not work ({why})")),
     }
@@ -101,7 +98,7 @@ fn check_firecracker(found: &Result<Firecracker, banger_vmm::Error>, fallback: b
         Ok(found) if !found.has_seccomp() => warning(
             "firecracker",
             format!(
-                "{}, without its filter of system calls: a guest that breaks out of it may do all that you may",
+                "{}, without its seccomp filter: a guest that escapes has all of your permissions",
                 version_of(found.program())
             ),
             "unset BANGER_FIRECRACKER_NO_SECCOMP && banger daemon stop  # then restart the VMs",
@@ -151,7 +148,7 @@ fn version_of(program: &Path) -> String {
         .unwrap_or_default();
     match said.lines().next() {
         Some(line) => format!("{line} at {}", program.display()),
-        None => format!("{} does not tell its version", program.display()),
+        None => format!("{} does not report its version", program.display()),
     }
 }
 
@@ -173,7 +170,10 @@ fn check_network(paths: &Paths, network: &Network) -> Check {
     // What is wrong with the configuration is another check's.
     let config = Config::load(paths).unwrap_or_default();
     if config.network == NetworkChoice::Off {
-        return ok("network", "off in config.toml: `vm forward` alone leads into VMs");
+        return ok(
+            "network",
+            "off in config.toml: VMs are reachable only through `vm forward`",
+        );
     }
     let with_reason = |because: Option<String>| because.map_or_else(String::new, |why| format!(" ({why})"));
     match network.examine(config.network) {
@@ -192,7 +192,7 @@ fn check_network(paths: &Paths, network: &Network) -> Check {
                         range.unwrap_or_default()
                     )
                 }
-                None => "no VM has needed it yet".to_owned(),
+                None => "no VM has needed the network yet".to_owned(),
             };
             ok("network", format!("{way}: {place}{}", with_reason(because)))
         }
@@ -204,19 +204,21 @@ fn check_network(paths: &Paths, network: &Network) -> Check {
         }
         Seen::Ended => warning(
             "network",
-            "rootless: the helper has ended; VMs keep what they reach, but learn no new names",
-            "it is started again with the next VM that starts",
+            "rootless: the helper has ended; VMs keep their connections, but cannot resolve new names",
+            "the helper is restarted when the next VM starts",
         ),
         Seen::Possible { because } => ok(
             "network",
             format!(
-                "rootless: made for the first VM that reaches something{}",
+                "rootless: created for the first VM with network access{}",
                 with_reason(because)
             ),
         ),
         Seen::None { reason, hint } => warning(
             "network",
-            format!("none: VMs reach nothing, and `vm forward` alone leads into them ({reason})"),
+            format!(
+                "none: VMs have no network access and are reachable only through `vm forward` ({reason})"
+            ),
             hint,
         ),
         Seen::Failing(error) => warning("network", chain(&error), error.hints().join("; ")),
@@ -241,7 +243,7 @@ fn check_names(paths: &Paths) -> Option<Check> {
         Answers::BangerOf(uid) => warning(
             "names",
             format!(
-                "the daemon of user {uid} has {address}, so NAME.vm leads to their VMs there and never to yours"
+                "the daemon of user {uid} uses {address}, so NAME.vm resolves to their VMs there, never to yours"
             ),
             format!(
                 "set another port in {}, such as dns_listen = \"127.0.0.1:5355\"",
@@ -250,11 +252,11 @@ fn check_names(paths: &Paths) -> Option<Check> {
         ),
         Answers::Nobody => ok(
             "names",
-            format!("NAME.vm is answered at {address} from the first VM with a network on"),
+            format!("NAME.vm will be answered at {address} once a VM with a network starts"),
         ),
         Answers::Another => warning(
             "names",
-            format!("another program has {address}, where this host may ask for NAME.vm"),
+            format!("another program uses {address}, where banger answers DNS queries for NAME.vm"),
             format!(
                 "set another port in {}, such as dns_listen = \"127.0.0.1:5355\"",
                 paths.config_file().display()
@@ -268,7 +270,7 @@ fn check_git() -> Check {
         Ok(output) if output.status.success() => ok("git", String::from_utf8_lossy(&output.stdout).trim()),
         _ => warning(
             "git",
-            "git does not run, so no repository can go into a guest",
+            "git does not run, so repositories cannot be placed in VMs",
             "sudo apt-get install git",
         ),
     }
@@ -277,7 +279,7 @@ fn check_git() -> Check {
 fn check_daemon(paths: &Paths) -> Check {
     match std::os::unix::net::UnixStream::connect(paths.socket()) {
         Ok(_) => ok("daemon", format!("answers at {}", paths.socket().display())),
-        Err(_) => ok("daemon", "does not run; `banger` starts it when needed"),
+        Err(_) => ok("daemon", "is not running; `banger` starts the daemon when needed"),
     }
 }
 
@@ -299,16 +301,13 @@ fn check_confinement(machines: &[(String, Vec<MachineProcess>)]) -> Check {
     match weak.is_empty() {
         true => ok(
             "confinement",
-            format!(
-                "the processes of {} VMs are as confined as banger makes them",
-                machines.len()
-            ),
+            format!("the processes of {} VMs are confined as expected", machines.len()),
         ),
         false => warning(
             "confinement",
             weak.join("; "),
             format!(
-                "banger vm restart {}  # a VMM that was started without its filter keeps none",
+                "banger vm restart {}  # restarts the VMM with its filter",
                 names.collect::<Vec<_>>().join(" ")
             ),
         ),

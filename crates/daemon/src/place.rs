@@ -79,7 +79,7 @@ fn lock(file: &File, path: &Path) -> Result<(), Error> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Running),
-        Err(error) => Err(failed("take the lock", path)(error.into())),
+        Err(error) => Err(failed("acquire the lock", path)(error.into())),
     }
 }
 

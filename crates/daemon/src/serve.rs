@@ -165,7 +165,7 @@ async fn serve(background: bool) -> Result<(), Error> {
     }
     // The next daemon's socket must not be removed by us, so it goes before the lock does.
     let _ = std::fs::remove_file(&socket);
-    tracing::info!("stopped; machines run on");
+    tracing::info!("stopped; VMs keep running");
     Ok(())
 }
 

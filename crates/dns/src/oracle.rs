@@ -113,7 +113,7 @@ impl Refusal {
         match self {
             Self::Off => "this VM has no network",
             Self::Unlisted => "not on the allow list of this VM",
-            Self::Peer => "no VM that this one may reach",
+            Self::Peer => "not a VM that this VM can reach",
         }
     }
 }

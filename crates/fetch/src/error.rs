@@ -60,7 +60,7 @@ pub enum Error {
         total: u64,
     },
     /// The server has it not.
-    #[error("there is no {url}")]
+    #[error("{url} was not found")]
     Absent {
         /// What was fetched.
         url: String,

@@ -71,7 +71,8 @@ pub struct Refused {
 
 impl Refused {
     /// What a user can do who means it.
-    pub const HINT: &str = "if that server is meant, name it yourself: as the registry of the reference, or as a mirror in config.toml";
+    pub const HINT: &str =
+        "to allow that server, specify it as the registry of the reference, or as a mirror in config.toml";
 
     /// Whether an error is of this kind, or caused by one.
     pub fn is_in(error: &(dyn StdError + 'static)) -> bool {

@@ -56,7 +56,7 @@ async fn serve(route: Route, reverse: Reverse, status: watch::Sender<Status>, co
             Ok(tunnel) => {
                 status.send_replace(Status::Listening);
                 hear(tunnel, &route, reverse, &counters).await;
-                "the guest's agent went away".to_owned()
+                "the guest's agent disconnected".to_owned()
             }
             // The agent is there and says no: it would again.
             Err(error @ (guest::Error::Refused { .. } | guest::Error::TooOld { .. })) => {

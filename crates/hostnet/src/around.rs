@@ -97,7 +97,7 @@ impl Around {
                 })
             });
             if let Err(error) = ended {
-                tracing::warn!(%error, "failed to follow what routers announce");
+                tracing::warn!(%error, "failed to watch router advertisements");
             }
         });
         tokio::spawn(Arc::clone(self).ask());
@@ -148,7 +148,10 @@ impl Around {
         let embedded = refused_by(&all, &state.host);
         if embedded != state.embedded {
             let all: Vec<String> = all.iter().map(ToString::to_string).collect();
-            tracing::info!(prefixes = all.join(", "), "this network leads to IPv4 by NAT64");
+            tracing::info!(
+                prefixes = all.join(", "),
+                "this network reaches IPv4 through NAT64"
+            );
             state.embedded = embedded;
         }
         let around = Surroundings {
@@ -228,7 +231,7 @@ impl State {
 
 /// The packet filter still refuses what a name leads to.
 fn cannot(error: &io::Error) {
-    tracing::error!(%error, "failed to follow the host's network; names may lead to its neighbours");
+    tracing::error!(%error, "failed to watch the host's network; names may resolve to its neighbours");
 }
 
 #[cfg(test)]

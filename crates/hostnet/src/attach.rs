@@ -50,7 +50,7 @@ impl Network {
         refuse_host_ports(way, &rules)?;
         let mut notes = Vec::new();
         if let Some(why) = because.as_ref().filter(|_| is_first) {
-            notes.push(format!("VMs have a network of this user's own: {why}"));
+            notes.push(format!("VMs use the rootless network: {why}"));
         }
         let within = match way {
             Way::Helper => None,
@@ -238,7 +238,7 @@ impl Network {
         if subnet != preferred {
             let is_in = room.blocks.iter().any(|block| block.covers(&preferred.cidr()));
             let why = match is_in {
-                true => format!("this host uses {preferred} already"),
+                true => format!("this host already uses {preferred}"),
                 // It is nobody's wish, unless it was said.
                 false if settings.subnet.is_none() => return Ok(addresses),
                 false => format!(

@@ -39,7 +39,7 @@ impl Network {
                 ));
             }
             self.helper.ensure()?;
-            let why = (fixed.is_none() && way == Way::Rootless).then(|| "as other VMs that run".to_owned());
+            let why = (fixed.is_none() && way == Way::Rootless).then(|| "as other running VMs".to_owned());
             return Ok((way, why));
         }
         match fixed {
@@ -63,7 +63,7 @@ impl Network {
         match self.use_way(Way::Rootless, serving) {
             Err(Error::None { reason, hints: more }) => {
                 hints.extend(more);
-                let reason = format!("{why}; and a network of this user's own cannot be had: {reason}");
+                let reason = format!("{why}; and the rootless network is not available: {reason}");
                 Err(Error::None { reason, hints })
             }
             done => done.map(|()| (Way::Rootless, Some(why))),
@@ -99,7 +99,7 @@ impl Network {
 fn off() -> Error {
     Error::None {
         reason: "`network = \"off\"` in config.toml".to_owned(),
-        hints: vec!["remove that line".to_owned()],
+        hints: vec!["remove `network` from config.toml".to_owned()],
     }
 }
 

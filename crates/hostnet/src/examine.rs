@@ -54,7 +54,10 @@ impl Network {
             Some(socket) => ask(Way::Helper, socket),
         };
         match choice {
-            NetworkChoice::Off => none("`network` is off in config.toml".to_owned(), "remove that line"),
+            NetworkChoice::Off => none(
+                "`network` is off in config.toml".to_owned(),
+                "remove `network` from config.toml",
+            ),
             NetworkChoice::Helper => root().unwrap_or_else(|why| none(why, helper::INSTALL)),
             NetworkChoice::Rootless => self.examine_rootless(None),
             NetworkChoice::Auto => root().unwrap_or_else(|why| self.examine_rootless(Some(why))),
@@ -101,7 +104,7 @@ impl Network {
                 Err((reason, hint)) => match why {
                     None => none(reason, hint),
                     Some(why) => none(
-                        format!("{why}; and a network of this user's own cannot be had: {reason}"),
+                        format!("{why}; and the rootless network is not available: {reason}"),
                         hint,
                     ),
                 },

@@ -65,7 +65,7 @@ pub(crate) async fn follow(socket: PathBuf, stirred: Arc<Notify>, taker: Arc<imp
         };
         match end {
             End::Absent(error) => {
-                tracing::debug!(error = %chain(&error), "nobody tells of flows");
+                tracing::debug!(error = %chain(&error), "the flow log is not available");
                 tokio::select! {
                     () = stirred.notified() => {}
                     () = come(comings) => {}

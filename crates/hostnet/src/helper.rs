@@ -282,7 +282,7 @@ fn start(socket: &Path) -> Result<(), String> {
     match started() {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!(
-            "the root helper did not start; {} shows why",
+            "the root helper did not start; {} shows the reason",
             state.with_extension("log").display()
         )),
         Err(error) => Err(format!("{} cannot be started: {error}", program.display())),

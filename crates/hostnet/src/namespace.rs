@@ -45,7 +45,7 @@ pub(crate) struct Rootless {
     made: AtomicU64,
 }
 
-const NAMESPACES: &str = "let users make namespaces: sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns";
+const NAMESPACES: &str = "allow users to create namespaces: sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns";
 const LOG: &str = "helper.log";
 /// How long a helper may take to end.
 const ENDING: Timespec = Timespec {
@@ -120,7 +120,7 @@ impl Rootless {
         command.arg("net-helper").arg(&self.dir);
         // Of the network that we are in: what is around this host is refused in there.
         let host = Watch::open().and_then(|watch| watch.socket());
-        command.stdin(host.map_err(|error| self.unable("told of this host's network", &error))?);
+        command.stdin(host.map_err(|error| self.unable("given this host's network", &error))?);
         match &inhabitant {
             Some(process) => enter(&mut command, process, Within::AsRoot).map_err(refused)?,
             None => make_namespaces(&mut command),
@@ -146,7 +146,7 @@ impl Rootless {
             return Ok(());
         }
         let words = std::fs::read_to_string(self.dir.join(LOG)).unwrap_or_default();
-        let last = words.lines().last().unwrap_or("it says nothing");
+        let last = words.lines().last().unwrap_or("no error message");
         if inhabitant.is_none() {
             // What did not come to be is not there, also for who looks later.
             let _ = self.remove();
@@ -197,7 +197,7 @@ impl Rootless {
     fn unable(&self, what: &str, error: &io::Error) -> Unable {
         Unable {
             reason: format!("{} cannot be {what}: {error}", self.dir.display()),
-            hint: "`banger doctor` tells more",
+            hint: "run `banger doctor` for details",
         }
     }
 }
@@ -240,7 +240,7 @@ fn programs() -> Result<(), Unable> {
     {
         true => Ok(()),
         false => Err(Unable {
-            reason: "there is no `nft`".to_owned(),
+            reason: "`nft` was not found".to_owned(),
             hint: "sudo apt-get install nftables",
         }),
     }
@@ -248,7 +248,7 @@ fn programs() -> Result<(), Unable> {
 
 fn refused(error: io::Error) -> Unable {
     Unable {
-        reason: format!("this host does not let a user have namespaces: {error}"),
+        reason: format!("this host does not allow users to create namespaces: {error}"),
         hint: NAMESPACES,
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Outside {
 /// Where pasta is.
 pub(crate) fn program() -> Result<PathBuf, Unable> {
     banger_vmm::path::find("pasta").ok_or(Unable {
-        reason: "there is no `pasta` on PATH".to_owned(),
+        reason: "`pasta` is not on PATH".to_owned(),
         hint: "sudo apt-get install passt",
     })
 }
@@ -69,7 +69,7 @@ fn fault_of(line: &str) -> Option<Finding> {
         Some(date) if date >= RIGHT => return None,
         Some(date) => format!("pasta is of {date}"),
         // Such as Debian 12's.
-        None => "pasta does not know its version".to_owned(),
+        None => "the version of pasta is unknown".to_owned(),
     };
     Some(Finding {
         problem: format!(
@@ -166,7 +166,7 @@ impl Outside {
         let log = self.dir.join(LOG);
         let status = self
             .start(&program, helper, &log)
-            .map_err(|error| format!("start {}: {error}", program.display()))?;
+            .map_err(|error| format!("failed to start {}: {error}", program.display()))?;
         if status.success() && Self::is_open(helper) {
             return Ok(());
         }
@@ -175,7 +175,7 @@ impl Outside {
         let last = words.lines().rfind(|line| !line.contains("syslog"));
         Err(format!(
             "pasta ended with {status}: {}",
-            last.unwrap_or("it says nothing")
+            last.unwrap_or("no error message")
         ))
     }
 
@@ -295,7 +295,7 @@ mod tests {
         for unknown in ["pasta unknown version", "", "pasta 1.2.3"] {
             let fault = fault_of(unknown).unwrap();
             assert!(
-                fault.problem.contains("does not know its version") && fault.hint.contains("20250503"),
+                fault.problem.contains("the version of pasta is unknown") && fault.hint.contains("20250503"),
                 "{fault:?}"
             );
         }

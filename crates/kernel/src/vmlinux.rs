@@ -99,7 +99,7 @@ fn payload(image: &[u8]) -> Result<&[u8], &'static str> {
         return Err(NONE);
     }
     if u16_at(image, 0x206).ok_or(NONE)? < 0x0208 {
-        return Err("its boot protocol is older than 2.08 and does not say where the kernel is");
+        return Err("its boot protocol is older than 2.08 and does not contain the position of the kernel");
     }
     let sectors = match image[0x1f1] {
         0 => 4,
@@ -138,7 +138,7 @@ fn unpack(payload: &[u8]) -> io::Result<Vec<u8>> {
         _ => {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "its compression is not known",
+                "its compression is unknown",
             ));
         }
     };
@@ -168,7 +168,7 @@ fn unpack_lz4(mut rest: &[u8]) -> io::Result<Vec<u8>> {
 /// A 64-bit little-endian executable (the ELF specification, `e_ident` and `e_type`).
 fn check(elf: &[u8]) -> Result<(), &'static str> {
     if !elf.starts_with(ELF) {
-        return Err("what is in it is no ELF");
+        return Err("its content is not an ELF");
     }
     if elf.get(4..6) != Some(&[2, 1]) {
         return Err("it is not for a 64-bit little-endian machine");
@@ -176,7 +176,7 @@ fn check(elf: &[u8]) -> Result<(), &'static str> {
     // Relocatable kernels are marked as shared objects on some architectures.
     match u16_at(elf, 16) {
         Some(2 | 3) => Ok(()),
-        _ => Err("its ELF is no executable"),
+        _ => Err("its ELF is not an executable"),
     }
 }
 
@@ -339,7 +339,7 @@ mod tests {
         let path = dir.path().join("x");
         for (bytes, reason) in [
             (b"hello".to_vec(), "neither an ELF nor a bzImage"),
-            (image(b"garbage"), "compression is not known"),
+            (image(b"garbage"), "compression is unknown"),
             (image(&payloads()[0].1)[..1100].to_vec(), "truncated"),
             (b"\x7fELF\x01\x01".to_vec(), "64-bit"),
         ] {

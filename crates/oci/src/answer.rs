@@ -53,7 +53,7 @@ pub enum Answer {
         words: Option<String>,
     },
     /// It wants to know who asks, and what it was told does not do.
-    #[error("access to {url} was denied: it requires a login with access")]
+    #[error("access to {url} was denied: a login with permission is required")]
     Unauthorized {
         /// What was asked for.
         url: String,

@@ -148,7 +148,7 @@ pub(crate) fn certificates(path: &PathBuf) -> io::Result<Vec<Certificate>> {
     match certs.is_empty() {
         true => Err(named(io::Error::new(
             io::ErrorKind::InvalidData,
-            "no PEM certificate in it",
+            "the file has no PEM certificate",
         ))),
         false => Ok(certs),
     }

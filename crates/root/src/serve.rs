@@ -69,7 +69,7 @@ pub enum ServeError {
     #[error(transparent)]
     File(#[from] HostError),
     /// Another helper has this plan.
-    #[error("another banger-root serves {0}")]
+    #[error("another banger-root already serves {0}")]
     Running(PathBuf),
     /// The helper cannot give up what it does not need.
     #[error("cannot confine this process")]
@@ -115,13 +115,16 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let flows = noted("flows will not be reported", FlowLog::open(config.owner));
     helper.plan.log_group = flows.as_ref().map_or(0, FlowLog::group);
     // Where that fails, someone must be able to ask what is wrong, and to tear it down.
-    noted("the host is not as planned", helper.alone(Helper::rebuild));
+    noted(
+        "the host differs from the network plan",
+        helper.alone(Helper::rebuild),
+    );
     log(format!("serving uid {} at {}", config.owner, path.display()));
     // For who started this and waits; it may have gone.
     let _ = io::Write::write_all(&mut io::stdout(), b"ready\n");
     // For the service manager, if one started this (sd_notify(3)); it waits for as long as it hears nothing.
     if let Some(manager) = manager {
-        noted("cannot tell the service manager", manager.send(b"READY=1\n"));
+        noted("cannot notify the service manager", manager.send(b"READY=1\n"));
     }
     let (done, verbs) = mpsc::channel();
     let server = Arc::new(Server {
@@ -160,7 +163,10 @@ fn manager() -> Option<UnixDatagram> {
         Some(name) => SocketAddr::from_abstract_name(name).ok()?,
         None => SocketAddr::from_pathname(&path).ok()?,
     };
-    noted("no service manager hears this", socket.connect_addr(&address))?;
+    noted(
+        "there is no service manager to notify",
+        socket.connect_addr(&address),
+    )?;
     Some(socket)
 }
 
@@ -336,10 +342,10 @@ impl Server {
     fn follow(&self, watch: &Watch, is_apart: bool) {
         let ended = watch.follow(|around| {
             let refused = self.helper().look_around(around);
-            noted("what is around the host is not refused", refused);
+            noted("the networks around the host are not refused", refused);
             // Nobody else has addresses in a network of one's own.
             if !is_apart {
-                noted("cannot see whether addresses are free", self.helper().review());
+                noted("cannot check whether addresses are free", self.helper().review());
             }
         });
         noted("cannot watch the host's network any more", ended);

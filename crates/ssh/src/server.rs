@@ -286,7 +286,7 @@ impl Server {
                 let theirs = channel.theirs;
                 self.send_close(theirs);
             }
-            Stage::Wanted => self.refuse(id, Refusal::Connect, "it is gone"),
+            Stage::Wanted => self.refuse(id, Refusal::Connect, "the stream is gone"),
             // Its answer is still to come, and closes it.
             Stage::Offered => channel.ended = true,
             Stage::Closing => {}

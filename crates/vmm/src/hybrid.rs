@@ -51,7 +51,7 @@ async fn connect(socket: &Path, port: u32) -> io::Result<UnixStream> {
         let byte = stream.read_u8().await.map_err(|error| match error.kind() {
             // The VMM hangs up when nothing in the guest listens.
             io::ErrorKind::UnexpectedEof => {
-                io::Error::new(io::ErrorKind::ConnectionRefused, "nothing listens there")
+                io::Error::new(io::ErrorKind::ConnectionRefused, "nothing listens on the port")
             }
             _ => error,
         })?;

@@ -32,7 +32,7 @@ impl Capabilities {
         let vmm = self.vmm;
         if vcpus > self.max_vcpus {
             return Some(format!(
-                "{vmm} takes at most {} vCPUs here, not {vcpus}",
+                "{vmm} supports at most {} vCPUs on this host, not {vcpus}",
                 self.max_vcpus
             ));
         }

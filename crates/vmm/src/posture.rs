@@ -88,7 +88,7 @@ impl Posture {
             weak.push("may gain privileges (NoNewPrivs 0)");
         }
         if self.seccomp == Seccomp::Off {
-            weak.push("may make any system call (no seccomp filter)");
+            weak.push("can make any system call (no seccomp filter)");
         }
         weak
     }

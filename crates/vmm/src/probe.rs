@@ -58,12 +58,14 @@ fn has_hardware() -> bool {
 fn run_a_vcpu() -> Result<(), String> {
     let kvm = kvm_ioctls::Kvm::new().map_err(|error| open_failure(error.errno()))?;
     let said = |what: &str, error: kvm_ioctls::Error| format!("{what}: {error}");
-    let vm = kvm.create_vm().map_err(|error| said("cannot make a VM", error))?;
+    let vm = kvm
+        .create_vm()
+        .map_err(|error| said("cannot create a VM", error))?;
     if !cfg!(target_arch = "x86_64") {
         return vm
             .create_vcpu(0)
             .map(drop)
-            .map_err(|error| said("cannot make a virtual CPU", error));
+            .map_err(|error| said("cannot create a virtual CPU", error));
     }
     // Real mode: write `P` to the serial port and halt.
     let page = Page::holding(&[0xba, 0xf8, 0x03, 0xb0, b'P', 0xee, 0xf4]);
@@ -79,12 +81,12 @@ fn run_a_vcpu() -> Result<(), String> {
     unsafe { vm.set_user_memory_region(region) }.map_err(|error| said("cannot give a VM memory", error))?;
     let mut vcpu = vm
         .create_vcpu(0)
-        .map_err(|error| said("cannot make a virtual CPU", error))?;
+        .map_err(|error| said("cannot create a virtual CPU", error))?;
     at_the_page(&vcpu).map_err(|error| said("cannot set a virtual CPU's registers", error))?;
     loop {
         match vcpu.run() {
             Ok(VcpuExit::IoOut(0x3f8, [b'P'])) => return Ok(()),
-            Ok(other) => return Err(format!("a virtual CPU did not do as told: {other:?}")),
+            Ok(other) => return Err(format!("unexpected exit of a virtual CPU: {other:?}")),
             Err(error) if error.errno() == libc::EINTR => {}
             Err(error) => return Err(said("cannot run a virtual CPU", error)),
         }
@@ -112,7 +114,7 @@ fn at_the_page(_: &kvm_ioctls::VcpuFd) -> Result<(), kvm_ioctls::Error> {
 fn open_failure(errno: i32) -> String {
     match errno {
         libc::ENOENT => "there is no /dev/kvm".to_owned(),
-        libc::EACCES | libc::EPERM => "/dev/kvm is not for you to open".to_owned(),
+        libc::EACCES | libc::EPERM => "permission denied for /dev/kvm".to_owned(),
         _ => format!(
             "cannot open /dev/kvm: {}",
             std::io::Error::from_raw_os_error(errno)

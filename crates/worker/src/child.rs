@@ -42,7 +42,7 @@ pub fn serve(perform: Perform) -> ! {
         .map_err(serde_json::Error::io)
         .and_then(|_| serde_json::from_str::<Order>(&line));
     let order = order.unwrap_or_else(|error| {
-        eprintln!("the job cannot be understood: {error}");
+        eprintln!("failed to parse the job: {error}");
         process::exit(2);
     });
     match answer(order, perform) {

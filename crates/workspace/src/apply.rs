@@ -82,7 +82,7 @@ fn merge(vm: &str, record: &Record, scratch: &Path) -> Result<WorkspaceApplied, 
     let (files, modules): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|change| change.is_file());
     let notes = modules
         .iter()
-        .map(|change| format!("{} stays as it is: it is a submodule", printable(&change.path)));
+        .map(|change| format!("{} is unchanged: it is a submodule", printable(&change.path)));
     Ok(WorkspaceApplied {
         source: source.root,
         tip: format!("{prefix}{name}"),
@@ -226,7 +226,7 @@ impl<'a> Work<'a> {
         let planned = self.plan.files.get(&change.path);
         match (here, planned) {
             (None, None) => None,
-            (None, Some(_)) => Some("is gone meanwhile"),
+            (None, Some(_)) => Some("was removed meanwhile"),
             (Some(found), Some(file)) => {
                 let metadata = found.metadata();
                 (!file.is_as_planned(metadata)).then_some("changes meanwhile")
@@ -246,7 +246,7 @@ impl<'a> Work<'a> {
                     .any(|path| path.starts_with(&below) && !is_going(path));
                 stays.then_some("is a directory here")
             }
-            (Some(_), None) => Some("is here, and is not tracked"),
+            (Some(_), None) => Some("exists and is not tracked"),
         }
     }
 
@@ -276,7 +276,7 @@ impl<'a> Work<'a> {
         prefix.push("/");
         let args = ["checkout-index", "-z", "--stdin"].map(OsString::from);
         let args = args.into_iter().chain([prefix]);
-        self.git.feed("check the merge out", args, &paths)?;
+        self.git.feed("check out the merge", args, &paths)?;
         Ok(())
     }
 

@@ -20,7 +20,7 @@ pub enum Error {
     #[error(transparent)]
     Repository(#[from] banger_git::Error),
     /// No descriptor is left for the work.
-    #[error("failed to make an event")]
+    #[error("failed to create an event")]
     Event(#[source] std::io::Error),
     /// A file or directory could not be read or made.
     #[error("failed to {what} {}", .path.display())]

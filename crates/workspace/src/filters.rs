@@ -83,7 +83,7 @@ fn named<'a>(
         .iter()
         .chain(more)
         .chain(&["filter"]);
-    let told = git.feed("see which files have filters", args, &input)?;
+    let told = git.feed("list the files that have filters", args, &input)?;
     let mut parts = records(&told);
     let mut named = Vec::new();
     while let (Some(path), Some(_), Some(value)) = (parts.next(), parts.next(), parts.next()) {
@@ -119,8 +119,8 @@ pub(crate) fn notes(source: &Source, all: &All) -> Vec<String> {
         };
         let filter = printable(filter.as_bytes());
         format!(
-            "{files} stored through the filter `{filter}`, {whose}: the VM has the files as they are here, and may show them as \
-             modified"
+            "{files} stored through the filter `{filter}`, {whose}: the VM has the files of your work tree and may show \
+             them as modified"
         )
     };
     count.into_iter().map(say).collect()
@@ -148,7 +148,7 @@ pub(crate) fn unfiltered(
         .flat_map(|(path, _)| [tip.as_bytes(), b":", path, b"\n"].concat())
         .collect();
     let args = ["cat-file", "--batch-check=%(objectname)"];
-    let told = source.git().feed("look at filtered files", args, &lines)?;
+    let told = source.git().feed("inspect filtered files", args, &lines)?;
     let told = told.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     let changed = asked
         .iter()
@@ -156,8 +156,8 @@ pub(crate) fn unfiltered(
         .filter(|((_, file), line)| !line.ends_with(b" missing") && *line != file.object.as_bytes());
     let notes = changed.map(|((path, file), _)| {
         format!(
-            "{} came back as the VM has it, not through the filter `{}`: a merge would store it so; run `git add --renormalize` \
-             on it before you commit, or take it with `banger vm workspace apply {vm} {guest_path}`",
+            "{} was pulled without the filter `{}`, so a merge would store it unfiltered; run `git add --renormalize` \
+             on it before you commit, or apply it with `banger vm workspace apply {vm} {guest_path}`",
             printable(path),
             printable(file.filter.as_bytes())
         )

@@ -198,13 +198,13 @@ pub(crate) async fn unsaved_within(
                 Some(target) => ask(patience, target, records, &record).await,
                 None => match record.checked.clone() {
                     Some(seen) => Ok(Some(seen).filter(|seen| !seen.is_empty())),
-                    None => Err("nobody looked before it ended".to_owned()),
+                    None => Err("unknown: the VM ended before the workspace was checked".to_owned()),
                 },
             };
             let (what, known) = match seen {
                 Ok(None) => return None,
                 Ok(Some(what)) => (what, true),
-                Err(why) => (format!("perhaps, {why}"), false),
+                Err(why) => (why, false),
             };
             Some(UnsavedWorkspace {
                 guest_path: record.guest_path,
@@ -225,7 +225,7 @@ async fn ask(
     record: &Record,
 ) -> Result<Option<String>, String> {
     let seen = match tokio::time::timeout(patience, looked(target, record)).await {
-        Err(_) => return Err("the guest did not tell in time".to_owned()),
+        Err(_) => return Err("unknown: the guest did not answer in time".to_owned()),
         Ok(Ok((_, unsaved))) => unsaved,
         Ok(Err(Error::Guest(GuestError::NoGit { .. }))) => {
             let site = target.at(&record.guest_path);
@@ -235,10 +235,10 @@ async fn ask(
                     let changed = changed.len();
                     (changed > 0).then(|| format!("{changed} changed files"))
                 }
-                _ => return Err("the guest did not tell".to_owned()),
+                _ => return Err("unknown: the guest did not answer".to_owned()),
             }
         }
-        Ok(Err(error)) => return Err(banger_model::chain(&error)),
+        Ok(Err(error)) => return Err(format!("unknown: {}", banger_model::chain(&error))),
     };
     remember(records, &record.guest_path, |record| {
         record.checked = Some(seen.clone().unwrap_or_default());

@@ -43,12 +43,12 @@ pub(crate) fn wanted(told: &Told) -> Wanted {
             let shown = crate::remote::printable(name.as_bytes());
             wanted
                 .notes
-                .push(format!("{shown} is not taken: it is no name for a reference"));
+                .push(format!("{shown} was skipped: it is not a valid reference name"));
         }
     }
     if told.refs.len() > MOST_REFS {
         let more = told.refs.len() - MOST_REFS;
-        wanted.notes.push(format!("{more} more branches are not taken"));
+        wanted.notes.push(format!("{more} more branches were skipped"));
     }
     let complaints = told.complaints.iter();
     wanted

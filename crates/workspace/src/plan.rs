@@ -250,7 +250,7 @@ impl Plan {
         let args = args.into_iter().chain([from]);
         let listed = git.run("list the files that .bangerignore names", args)?;
         let args = ["update-index", "-z", "--skip-worktree", "--stdin"];
-        git.feed("leave out what .bangerignore names", args, &listed)?;
+        git.feed("exclude the files that .bangerignore names", args, &listed)?;
         for path in records(&listed) {
             self.omitted
                 .insert(path.to_vec(), format!("is named by {}", ignore::NAME));
@@ -336,7 +336,7 @@ impl Plan {
             Err(error) if error.is_absent() || error.is_link() => return Ok(()),
             Err(error) => {
                 self.omitted
-                    .insert(path.to_vec(), format!("cannot be looked at: {error}"));
+                    .insert(path.to_vec(), format!("cannot be inspected: {error}"));
                 return Ok(());
             }
         };
@@ -385,7 +385,7 @@ impl Plan {
                     self.modules.insert(path, commit);
                     return Ok(());
                 }
-                Ok(_) => "has a `.git` that is no repository".to_owned(),
+                Ok(_) => "has a `.git` that is not a repository".to_owned(),
                 Err(error) => format!("cannot be used: {error}"),
             },
         };
@@ -426,7 +426,7 @@ impl Plan {
         prefix.push(&tree);
         prefix.push("/");
         let args = ["checkout-index", "-z", "--stdin"].map(std::ffi::OsString::from);
-        git.feed("check the commit out", args.into_iter().chain([prefix]), &absent)?;
+        git.feed("check out the commit", args.into_iter().chain([prefix]), &absent)?;
         let absent: BTreeSet<&[u8]> = records(&absent).collect();
         for entry in &entries {
             let path = &entry.path;

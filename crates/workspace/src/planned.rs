@@ -53,7 +53,7 @@ impl Planned {
         let mut notes = filters::notes(source, &self.filtered);
         if source.promisor().is_some() {
             notes.push(
-                "this is a partial clone, so the VM's is one: objects that are not here are not there"
+                "this is a partial clone, so the VM gets a partial clone: missing objects are missing in the VM too"
                     .to_owned(),
             );
         }

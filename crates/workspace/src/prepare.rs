@@ -50,7 +50,8 @@ pub async fn prepare(place: Place, request: WorkspaceRequest) -> Result<Workspac
 }
 
 /// What a user should know before work is done in there.
-const NO_GIT: &str = "the VM has no git, so what is done in it cannot be pulled: install git in it, or use an image that has it";
+const NO_GIT: &str =
+    "the VM has no git, so its work cannot be pulled: install git in the VM, or use an image that has git";
 
 /// Places one and those in it, however deep.
 fn all(

@@ -32,7 +32,7 @@ const KEPT: &str = "kept/";
 
 const MOST_KEPT: usize = 1_000;
 
-const WORK: &str = "bringing work back";
+const WORK: &str = "pulling a workspace";
 
 const WHAT: &str = "send its commits";
 
@@ -82,7 +82,7 @@ pub async fn pull(place: &Place, record: Record) -> Result<WorkspacePulled, Erro
     let gone = old
         .keys()
         .filter(|name| name.starts_with("heads/") && !new.contains_key(*name));
-    notes.extend(gone.map(|name| format!("{prefix}{name} stays: the guest has it no more")));
+    notes.extend(gone.map(|name| format!("{prefix}{name} is kept: the guest no longer has it")));
     let settled = blocking(WORK, {
         let filtered = record.filtered.clone();
         let (prefix, base, scratch) = (prefix.clone(), record.base.clone(), place.scratch.clone());

@@ -121,7 +121,7 @@ impl Quarantine {
             .zip(String::from_utf8_lossy(&kinds).lines())
             .find(|(_, kind)| *kind != "commit")
         {
-            return Err(GuestError::Unsound(format!("{tip} is no commit that came")).into());
+            return Err(GuestError::Unsound(format!("{tip} is not a received commit")).into());
         }
         let input = format!("{}--not\n{}", lines(tips), lines(known));
         let args = ["rev-list", "--objects", "--quiet", "--stdin"];

@@ -150,7 +150,7 @@ struct Frames(mpsc::Sender<Bytes>);
 impl Write for Frames {
     fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
         let sent = self.0.blocking_send(Bytes::copy_from_slice(frame));
-        sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the guest takes no more"))?;
+        sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the guest no longer accepts data"))?;
         Ok(frame.len())
     }
 

@@ -212,7 +212,7 @@ fn misbehaving_servers(_: Backend) -> Result<()> {
         (Trick::SayNothingAndSendMore, "bytes, but its catalog specifies"),
         (Trick::Flip, "SHA-256"),
         (Trick::Fail, "500"),
-        (Trick::Miss, "there is no http://"),
+        (Trick::Miss, "was not found"),
     ] {
         let server = catalog.serve(trick)?;
         let home = catalog.user(&server.url(), &catalog.published.key)?;

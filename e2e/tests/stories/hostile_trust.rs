@@ -261,13 +261,13 @@ fn kept_apart(_: Backend) -> Result<()> {
     home.banger(["vm", "set", "vm", "--identity", "on"])?.ok()?;
     home.banger(["vm", "restart", "vm"])?
         .ok()?
-        .saying("is not trusted any more")?;
+        .saying("is no longer trusted")?;
     ensure!(home.vm("vm")?.host_files.is_empty(), "{:?}", home.vm("vm")?);
     refused("trust", "identity-after-revoke.restart");
     let with_secret = ["vm", "exec", "--secret", "TOKEN", "vm", "--", "true"];
     home.banger(with_secret)?
         .failed()?
-        .saying("is not trusted any more")?;
+        .saying("is no longer trusted")?;
     refused("trust", "identity-after-revoke.secret");
     // The user's decision brings them back.
     home.banger(["trust", "add", "-y", &dir.path().to_string_lossy()])?
@@ -291,10 +291,7 @@ fn ceilings(_: Backend) -> Result<()> {
         "--trust",
         &*dir.path().to_string_lossy(),
     ];
-    let output = home
-        .banger(args)?
-        .ok()?
-        .saying("more than a repository may ask for")?;
+    let output = home.banger(args)?.ok()?.saying("that a repository can request")?;
     let vm = home.vm("vm")?;
     ensure!(
         vm.vcpus <= 8 && vm.memory.as_mib() <= 8 << 10 && vm.disk_size.as_mib() <= 64 << 10,

@@ -64,7 +64,7 @@ fn shaped(_: Backend) -> Result<()> {
     )?
     .ok()?
     .saying("400 MiB memory")?
-    .saying("`features` is passed over")?;
+    .saying("`features` is ignored")?;
     // A key that does not exist.
     std::fs::write(dir.path().join("banger.toml"), "memry = \"1G\"\n")?;
     run(&home, dir.path(), &["-d"])?

@@ -324,11 +324,11 @@ fn writers(backend: Backend) -> Result<()> {
     ensure!(refused.end()? == 125);
     session(&home, &["attach", "vm", "vi"])?
         .exited(125)?
-        .saying("another client writes to it")?
+        .saying("another client is attached")?
         .saying("write together with --shared")?;
     session(&home, &["send", "vm", "vi", "x"])?
         .failed()?
-        .saying("another client writes to it")?;
+        .saying("another client is attached")?;
     let mut watcher = attach(&home, &["--read-only"], 24, 80)?;
     watcher.expect("first")?;
     watcher.write("echo not''hing\r")?;

@@ -92,7 +92,7 @@ fn says(home: &Home, backend: Backend, name: &str, words: &str) -> Result<()> {
     );
     let doctor = home.banger(["doctor"])?.text();
     ensure!(
-        doctor.contains("their network is withdrawn") && doctor.contains(words),
+        doctor.contains("their network was withdrawn") && doctor.contains(words),
         "{name}: {doctor}"
     );
     let status = home.banger(["system", "status", "--owner", "0"])?;

@@ -92,7 +92,7 @@ impl Unconfigured {
             && let Err(error) = std::fs::create_dir_all(dir)
         {
             // Commands that shall work there will say so, too; all others need it not.
-            eprintln!("banger: make the image's working directory {dir}: {error}");
+            eprintln!("banger: failed to create the image's working directory {dir}: {error}");
         }
         if let Some(settings) = &configure.git {
             git::tell(settings, here).during("configure the git identity")?;

@@ -46,7 +46,7 @@ pub(super) fn mount_and_enter(disks: &Disks) -> Result<OwnedFd, Failure> {
     mount("overlay", &root, "overlay", MountFlags::empty(), Some(&*options)).during("mount the overlay")?;
     let stack: Vec<_> = lower.iter().map(PathBuf::as_path).zip(of_vms).collect();
     inherited::hide(&stack, &upper, &root)
-        .during("hide the identity of the VM that the image was made of")?;
+        .during("hide the identity of the VM that the image was created from")?;
     if let Some(device) = &disks.work {
         mount_disk(device, &root.join("root"), MountFlags::NOATIME)?;
     }

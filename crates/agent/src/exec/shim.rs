@@ -55,7 +55,7 @@ fn receive(orders: &Blocking) -> io::Result<Option<(Blocking, Order)>> {
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,
     });
-    let connection = connection.ok_or_else(|| io::Error::other("no connection came with it"))?;
+    let connection = connection.ok_or_else(|| io::Error::other("the request came without its connection"))?;
     let mut order = vec![0; usize::try_from(u64::from_be_bytes(length)).map_err(io::Error::other)?];
     let mut from = orders;
     from.read_exact(&mut order)?;

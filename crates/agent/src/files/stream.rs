@@ -23,7 +23,7 @@ pub(crate) fn serve(
 ) {
     let socket = match socket.into_blocking() {
         Ok(socket) => socket,
-        Err(error) => return eprintln!("banger: take over a connection: {error}"),
+        Err(error) => return eprintln!("banger: failed to take over a connection: {error}"),
     };
     tokio::task::spawn_blocking(move || through(&Blocking(socket), &sent, work));
 }

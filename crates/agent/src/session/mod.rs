@@ -183,7 +183,9 @@ impl Sessions {
         let failure = match begun.during("start the session's keeper") {
             Ok(Some(Answer::Done(session))) => return Ok(*session),
             Ok(Some(Answer::Refused(failure))) | Err(failure) => failure,
-            Ok(Some(Answer::Taken) | None) => refused("the session's keeper ended before it began"),
+            Ok(Some(Answer::Taken) | None) => {
+                refused("the session's keeper ended before the session started")
+            }
         };
         // Nothing runs in it.
         let _ = std::fs::remove_dir_all(self.place(&name).dir());

@@ -30,7 +30,7 @@ pub(crate) fn protect(base: PathBuf, readonly: bool) -> Result<(), Failure> {
 
 /// Only the fake guest has no mounts of its own.
 pub(crate) fn without_mounts() -> Failure {
-    refused("this guest cannot make a workspace read-only: it has no mounts of its own")
+    refused("this guest cannot make a workspace read-only: it has no mount namespace of its own")
 }
 
 /// Where a workspace is, by the directory that it is in.

@@ -182,7 +182,7 @@ impl<W: Sink> Packer<W> {
                 Ok(found) => self.found(found, &full)?,
                 // What a link leads to was asked for; else it was there when the directory was read.
                 Err(error) if error.is_absent() && !self.packing.follow => {
-                    self.leave_out(error.path(), "it went away while its directory was copied");
+                    self.leave_out(error.path(), "it was removed while its directory was copied");
                 }
                 Err(error) => return Err(error.into()),
             }

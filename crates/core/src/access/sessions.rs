@@ -97,7 +97,7 @@ fn failed(handle: &Handle, source: guest::Error) -> ErrorBody {
     }
     if status == Some(StatusCode::GONE) {
         body.hints
-            .push(format!("`banger vm session list {name}` tells which there are"));
+            .push(format!("`banger vm session list {name}` lists the sessions"));
     }
     body
 }

@@ -62,7 +62,7 @@ impl Vms {
     /// Takes trust back; gives from what.
     pub async fn distrust(&self, revoke: TrustRevoke) -> Result<Vec<TrustRecord>, ErrorBody> {
         let context = Arc::clone(self.context());
-        blocking("taking trust back", move || {
+        blocking("removing a trusted repository", move || {
             // A repository that is gone is named by the path it had.
             let top = |path: PathBuf| Repository::around(&path).map_or(path, |found| found.root);
             let path = revoke.path.map(top);

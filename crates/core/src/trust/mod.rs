@@ -152,7 +152,7 @@ pub(crate) fn keeps_apart(database: &Database, spec: &VmSpec) -> Option<String> 
     let is_trusted = database.trusts(&shaped.path, &shaped.digest).unwrap_or(false);
     (!is_trusted).then(|| {
         format!(
-            "VM {} was shaped by the repository {}, which is not trusted any more, so nothing of yours goes into it",
+            "VM {} was configured by the repository {}, which is no longer trusted, so host files and git identity are not injected",
             spec.name, shaped.path
         )
     })

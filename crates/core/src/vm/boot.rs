@@ -133,9 +133,10 @@ pub(crate) async fn boot(context: &Arc<Context>, row: &VmRow, start: &Start) -> 
         Ok(booted) => booted,
         Err(mut second) => {
             // The first failure is the one to mend; the second says that QEMU is no way round it.
-            second
-                .left
-                .insert(0, format!("QEMU did not do instead: {}", chain(&second.error)));
+            second.left.insert(
+                0,
+                format!("QEMU could not be used instead: {}", chain(&second.error)),
+            );
             second.error = failed.error;
             return Err(second);
         }
@@ -221,7 +222,7 @@ fn refuse_impossible(
     let too_many = kernel.max_vcpus.filter(|&most| spec.vcpus > most);
     let too_many = too_many.map(|most| {
         format!(
-            "kernel {} takes at most {most} vCPUs, not {}",
+            "kernel {} supports at most {most} vCPUs, not {}",
             kernel.name, spec.vcpus
         )
     });

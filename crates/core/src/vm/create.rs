@@ -252,7 +252,7 @@ pub(super) fn fits(spec: &VmSpec, host: HostSize) -> Result<(), Error> {
 pub(super) fn crowded(spec: &VmSpec, host: HostSize) -> Option<String> {
     (spec.vcpus > host.cpus).then(|| {
         let (vcpus, cpus) = (spec.vcpus, host.cpus);
-        format!("{vcpus} vCPUs share the {cpus} CPUs of this host, which makes all of them slower")
+        format!("{vcpus} vCPUs share the {cpus} CPUs of this host, which slows them down")
     })
 }
 
@@ -278,7 +278,7 @@ impl Attempt {
             && let Err(error) = self.vms.remove(name.as_str(), true).await
         {
             why.causes
-                .push(format!("could not remove the VM again: {}", chain(&error)));
+                .push(format!("failed to remove the VM again: {}", chain(&error)));
         }
         why
     }

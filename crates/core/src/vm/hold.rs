@@ -103,8 +103,8 @@ fn kept(name: &VmName, runs: bool) -> String {
         false => format!("banger vm start {name} && "),
     };
     format!(
-        "its command has ended, and it stays because its work could not be brought back: `{start}banger vm workspace pull {name}` \
-         does that, `banger vm delete -f {name}` loses it"
+        "its command has ended, but the VM was kept because its work could not be pulled: `{start}banger vm workspace pull {name}` \
+         pulls the work, `banger vm delete -f {name}` discards it"
     )
 }
 
@@ -120,7 +120,7 @@ impl Drop for Held {
             return;
         }
         tokio::spawn(async move {
-            tracing::info!(vm = %name, "its command has ended; it goes with that");
+            tracing::info!(vm = %name, "its command has ended; removing the VM");
             if !vms.bring_back_unattended(&name).await {
                 // Nobody is there to be asked. The next daemon tries again, and `vm delete -f` loses the work.
                 if let Ok(handle) = vms.find(name.as_str()) {

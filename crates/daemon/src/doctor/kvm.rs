@@ -13,7 +13,7 @@ pub(super) fn check(kvm: &Kvm, fallback: bool) -> Check {
         Kvm::Software(why) => warning(
             "kvm",
             format!("a virtual CPU ran, but not on hardware: {why}"),
-            "banger vm create --vmm firecracker  # tries whether your kernel boots all the same",
+            "banger vm create --vmm firecracker  # tests whether your kernel boots anyway",
         ),
         Kvm::Unusable(why) => {
             let device = std::fs::metadata("/dev/kvm").ok();
@@ -50,7 +50,7 @@ fn fix_of_kvm(device: Option<(u32, u32)>, is_ours: bool, groups: &str) -> String
             format!("sudo usermod -aG {group} $USER  # then log in again and run `banger daemon stop`")
         }
         // A container or a host without udev has the device and no group for it.
-        None => "sudo chown $USER /dev/kvm  # until this host starts again".to_owned(),
+        None => "sudo chown $USER /dev/kvm  # until this host restarts".to_owned(),
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn check_directories(paths: &Paths) -> Vec<Check> {
             open.then(|| {
                 warning(
                     name,
-                    format!("{shown} can be entered by others"),
+                    format!("{shown} can be entered by other users"),
                     format!("chmod 700 {shown}"),
                 )
             })
@@ -83,7 +83,10 @@ pub(super) fn check_space(paths: &Paths) -> Check {
         }
         Err(error) => warning(
             "space",
-            format!("cannot tell the free space of {}: {error}", existing.display()),
+            format!(
+                "cannot determine the free space of {}: {error}",
+                existing.display()
+            ),
             "df -h",
         ),
     }
@@ -133,10 +136,10 @@ fn in_store(kind: &str, count: usize, absent: Option<impl std::fmt::Display>, pa
         Some(absent) => warning(
             &name,
             format!(
-                "default_{kind} in {} is `{absent}`, which is not there",
+                "default_{kind} in {} is `{absent}`, which does not exist",
                 paths.config_file().display()
             ),
-            format!("banger {kind} list  # shows those that are there: name one of them, or none"),
+            format!("banger {kind} list  # lists them: set one of them, or remove the key"),
         ),
     }
 }

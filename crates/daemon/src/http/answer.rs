@@ -28,7 +28,7 @@ impl IntoResponse for Refused {
         let mut body = self.0;
         body.request_id = RequestId::current().id();
         if body.code == ErrorCode::Internal {
-            tracing::error!(error = %body.message, causes = ?body.causes, "a request failed inside the daemon");
+            tracing::error!(error = %body.message, causes = ?body.causes, "a request failed with an internal error");
         }
         (status, Json(body)).into_response()
     }

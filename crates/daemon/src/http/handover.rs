@@ -27,7 +27,7 @@ pub(super) fn handed_over(client: OnUpgrade, agent: AgentStream) -> Response {
             }
         };
         if let Err(error) = handed {
-            tracing::debug!(%error, "a client left before it had its connection");
+            tracing::debug!(%error, "a client disconnected before it received its connection");
         }
     });
     upgrade::switching(HANDED_OVER)
@@ -35,7 +35,7 @@ pub(super) fn handed_over(client: OnUpgrade, agent: AgentStream) -> Response {
 
 async fn hand_over(client: Upgraded, AgentStream { stream, sent }: AgentStream) -> io::Result<()> {
     let client = downcast::<TokioIo<UnixStream>>(client);
-    let client = client.map_err(|_| io::Error::other("the client's connection is no socket"))?;
+    let client = client.map_err(|_| io::Error::other("the client's connection is not a socket"))?;
     let mut socket = client.io.into_inner();
     if client.read_buf.is_empty() {
         socket.read_exact(&mut [0]).await?;

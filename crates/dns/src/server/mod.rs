@@ -155,7 +155,7 @@ fn taken_udp(socket: net::UdpSocket) -> Result<UdpSocket, ListenError> {
     let address = socket.local_addr().ok();
     // More than the kernel's limit is cut to that.
     if let Err(error) = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER) {
-        tracing::debug!(%error, "the receive buffer stays as it is");
+        tracing::debug!(%error, "the receive buffer was not enlarged");
     }
     let taken = socket
         .set_nonblocking(true)

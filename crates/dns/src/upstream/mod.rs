@@ -152,10 +152,10 @@ impl Upstream {
                         ResponseCode::NoError | ResponseCode::NXDomain => {
                             return Ok(Found::of(key, message));
                         }
-                        code => last = format!("{server} says {code}"),
+                        code => last = format!("{server} answered {code}"),
                     },
                     Ok(Err(error)) => last = error.to_string(),
-                    Err(_) => last = format!("{server} said nothing in time"),
+                    Err(_) => last = format!("{server} did not answer in time"),
                 }
                 if Instant::now() >= end {
                     break;

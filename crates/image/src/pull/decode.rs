@@ -140,6 +140,6 @@ impl<R: Read> Read for Bounded<'_, R> {
             return Ok(read);
         }
         self.bounds.exceeded.store(true, Ordering::Relaxed);
-        Err(io::Error::other("it unpacks to more than it may"))
+        Err(io::Error::other("the layer unpacks to more than the limit"))
     }
 }

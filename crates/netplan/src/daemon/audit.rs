@@ -11,8 +11,7 @@ use crate::filter::{Element, OWN, own as own_chain, own_rule, table};
 /// Chains of the owner's tables, by family and name.
 type Chains = BTreeMap<(String, String), String>;
 
-const REBUILD: &str =
-    "restart the helper, which makes the host what the plan says: sudo banger system restart";
+const REBUILD: &str = "restart the helper, which restores the network plan: sudo banger system restart";
 
 impl Audit {
     /// All that differs: the steps that are still to take, the filter as it is listed and as it was loaded, and what of others is
@@ -32,7 +31,7 @@ impl Audit {
 /// A step that is still to take.
 fn step(step: &str) -> Finding {
     Finding {
-        problem: format!("the host is not as planned; to do: {step}"),
+        problem: format!("the host differs from the network plan; missing step: {step}"),
         hint: REBUILD.to_owned(),
     }
 }
@@ -40,7 +39,7 @@ fn step(step: &str) -> Finding {
 /// The host's own resolver does not take what it is told.
 fn unresolved(problem: &str) -> Finding {
     Finding {
-        problem: format!("this host does not find VMs by name: {problem}"),
+        problem: format!("this host cannot resolve the names of VMs: {problem}"),
         hint: "configure the host's resolver by hand: docs/networking.md, \"On the host\"".to_owned(),
     }
 }
@@ -48,11 +47,13 @@ fn unresolved(problem: &str) -> Finding {
 /// The network has no addresses.
 fn withdrawn((why, is_outside): &(String, bool)) -> Finding {
     let hint = match is_outside {
-        true => "stop the VMs that have it; their next start gets addresses in the range",
-        false => "it comes back when that is gone; or stop the VMs: their next start gets other addresses",
+        true => "stop the VMs that use this network; on their next start they get addresses in the range",
+        false => {
+            "the network returns when the conflict is gone; or stop the VMs: on their next start they get other addresses"
+        }
     };
     Finding {
-        problem: format!("VMs reach nothing, their network is withdrawn: {why}"),
+        problem: format!("VMs have no network access, their network was withdrawn: {why}"),
         hint: hint.to_owned(),
     }
 }
@@ -210,11 +211,11 @@ fn obstacles(owner: u32, listing: &str) -> Vec<Finding> {
                     let at = if docker { "DOCKER-USER" } else { "FORWARD" };
                     format!("{program} -I {at} -i {bridge} -j ACCEPT; {program} -I {at} -o {bridge} -j ACCEPT")
                 }
-                _ => format!("let that chain accept what comes from or goes to {bridge}"),
+                _ => format!("let that chain accept traffic from and to {bridge}"),
             };
             Finding {
                 problem: format!(
-                    "chain {chain} of table {family} {table} drops what it does not know, so VMs may reach nothing"
+                    "chain {chain} of table {family} {table} drops unknown traffic, so VMs may have no network access"
                 ),
                 hint,
             }
@@ -222,7 +223,7 @@ fn obstacles(owner: u32, listing: &str) -> Vec<Finding> {
         .collect();
     if all.iter().any(|block| block.table == "firewalld") {
         findings.push(Finding {
-            problem: format!("firewalld rejects what comes from an interface of no zone, as {bridge} is"),
+            problem: format!("firewalld rejects traffic from interfaces without a zone, such as {bridge}"),
             hint: format!(
                 "firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload"
             ),

@@ -49,7 +49,7 @@ pub(super) fn list(own: &str) -> io::Result<String> {
 
 fn start(arguments: &[&str]) -> io::Result<Child> {
     let program = PATHS.iter().find(|path| Path::new(path).exists());
-    let program = program.ok_or_else(|| io::Error::other("there is no nft: install nftables"))?;
+    let program = program.ok_or_else(|| io::Error::other("`nft` was not found: install nftables"))?;
     let mut command = Command::new(program);
     command.args(arguments).env_clear();
     command.stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -64,7 +64,10 @@ impl Resolved {
             let told = write_frame(&mut *teller, &network).and_then(|()| read_frame(&mut *teller, MAX_FRAME));
             *problem = match told {
                 Ok(Some(outcome)) => outcome,
-                Ok(None) => Some("who tells it has ended: sudo banger system restart".to_owned()),
+                Ok(None) => Some(
+                    "the process that configures systemd-resolved has ended: sudo banger system restart"
+                        .to_owned(),
+                ),
                 Err(error) => Some(error.to_string()),
             };
         });

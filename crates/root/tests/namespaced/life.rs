@@ -76,7 +76,7 @@ pub(crate) fn what_is_others_stays() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(
         found[0].problem,
-        "chain FORWARD of table ip filter drops what it does not know, so VMs may reach nothing"
+        "chain FORWARD of table ip filter drops unknown traffic, so VMs may have no network access"
     );
     assert_eq!(
         found[0].hint,

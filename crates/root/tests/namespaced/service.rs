@@ -38,7 +38,7 @@ pub(crate) fn what_it_made_can_be_removed_without_it() {
     let refused = teardown(&world);
     let words = String::from_utf8_lossy(&refused.stderr);
     assert!(
-        !refused.status.success() && words.contains("another banger-root serves"),
+        !refused.status.success() && words.contains("another banger-root already serves"),
         "{words}"
     );
     world.kill();

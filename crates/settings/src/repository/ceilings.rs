@@ -44,12 +44,12 @@ impl Ceilings {
         let notes = &mut wishes.notes;
         if let Some(vcpus) = wishes.vcpus.as_mut().filter(|vcpus| **vcpus > self.vcpus) {
             let most = self.vcpus;
-            notes.push(format!("{vcpus} vCPUs are more than a repository may ask for, which is {most}: `--vcpus {vcpus}` gives them"));
+            notes.push(format!("{vcpus} vCPUs are more than the {most} that a repository can request: to allow them, add `--vcpus {vcpus}`"));
             *vcpus = most;
         }
         let mut size = |size: &mut Option<ByteSize>, most: ByteSize, what: &str, option: &str| {
             if let Some(size) = size.as_mut().filter(|size| **size > most) {
-                notes.push(format!("{size} of {what} are more than a repository may ask for, which is {most}: `{option} {}` gives them", written(*size)));
+                notes.push(format!("{size} of {what} is more than the {most} that a repository can request: to allow it, add `{option} {}`", written(*size)));
                 *size = most;
             }
         };

@@ -14,15 +14,18 @@ use super::stated::Stated;
 const UNSUPPORTED: [(&str, &str); 11] = [
     ("build", "build the image first: `image build -f`"),
     ("dockerFile", "build the image first: `image build -f`"),
-    ("dockerComposeFile", "a VM is one image; run compose in it"),
+    ("dockerComposeFile", "a VM has one image; run compose in the VM"),
     ("features", "build them into the image"),
-    ("mounts", "nothing of the host is mounted in a VM"),
+    ("mounts", "host directories are not mounted in a VM"),
     ("workspaceMount", "the repository is copied"),
-    ("runArgs", "a VM is no container"),
-    ("initializeCommand", "nothing of a repository runs on the host"),
-    ("postStartCommand", "put it into postCreateCommand"),
-    ("postAttachCommand", "put it into postCreateCommand"),
-    ("secrets", "give them yourself"),
+    ("runArgs", "a VM is not a container"),
+    (
+        "initializeCommand",
+        "commands of a repository do not run on the host",
+    ),
+    ("postStartCommand", "use postCreateCommand"),
+    ("postAttachCommand", "use postCreateCommand"),
+    ("secrets", "set them with `--secret`"),
 ];
 
 /// Commands in their order.
@@ -51,11 +54,13 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Stated, Error> {
     }
     for (key, instead) in UNSUPPORTED {
         if file.keys.contains_key(key) {
-            wishes.notes.push(format!("`{key}` is passed over: {instead}"));
+            wishes.notes.push(format!("`{key}` is ignored: {instead}"));
         }
     }
     if let Some(user) = file.text("remoteUser")?.filter(|user| user != "root") {
-        wishes.notes.push(format!("the checkout is root's, not {user}'s"));
+        wishes
+            .notes
+            .push(format!("the checkout belongs to root, not to {user}"));
     }
     Ok(Stated {
         image: file.text("image")?,
@@ -86,7 +91,7 @@ impl File<'_> {
         match self.keys.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(self.wrong(key, "a text")),
+            Some(_) => Err(self.wrong(key, "a string")),
         }
     }
 
@@ -110,7 +115,7 @@ impl File<'_> {
             None => None,
             Some(cpus) => {
                 let cpus = cpus.as_u64().and_then(|cpus| u32::try_from(cpus).ok());
-                Some(cpus.ok_or_else(|| self.wrong(key, "a number of cpus"))?)
+                Some(cpus.ok_or_else(|| self.wrong(key, "a number of CPUs"))?)
             }
         };
         Ok(())
@@ -125,11 +130,11 @@ impl File<'_> {
             };
             let variables = variables
                 .as_object()
-                .ok_or_else(|| self.wrong(key, "an object of texts"))?;
+                .ok_or_else(|| self.wrong(key, "an object of strings"))?;
             for (name, value) in variables {
                 match value {
                     Value::String(text) if text.contains("${") => wishes.notes.push(format!(
-                        "`{key}.{name}` is passed over: its value is not known here; give it by --env"
+                        "`{key}.{name}` is ignored: its value is unknown here; set it with --env"
                     )),
                     Value::String(text) => {
                         wishes.env.insert(name.clone(), text.clone());
@@ -138,7 +143,7 @@ impl File<'_> {
                     Value::Null => {
                         wishes.env.remove(name);
                     }
-                    _ => return Err(self.wrong(key, "an object of texts")),
+                    _ => return Err(self.wrong(key, "an object of strings")),
                 }
             }
         }
@@ -154,7 +159,7 @@ impl File<'_> {
         };
         for port in ports.as_array().ok_or_else(wrong)? {
             if port.is_string() {
-                let note = format!("port {port} is passed over: it is another container's");
+                let note = format!("port {port} is ignored: it belongs to another container");
                 wishes.notes.push(note);
                 continue;
             }

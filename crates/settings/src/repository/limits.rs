@@ -54,7 +54,7 @@ fn few(path: &Path, wishes: &Wishes) -> Result<(), Error> {
         ("network rules", wishes.allow.len(), 64),
         ("commands", wishes.post_create.len(), 32),
         ("secrets", wishes.secrets.len(), 32),
-        ("keys that are passed over", wishes.notes.len(), 256),
+        ("ignored keys", wishes.notes.len(), 256),
     ];
     match counted.into_iter().find(|(_, count, most)| count > most) {
         None => Ok(()),

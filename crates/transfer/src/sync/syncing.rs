@@ -177,7 +177,7 @@ impl<'a, G: Guest> Syncing<'a, G> {
         for (path, error) in walk.closed {
             (self.tell)(&Event::Skipped(
                 &path,
-                &format!("what is in it cannot be read: {error}"),
+                &format!("its content cannot be read: {error}"),
             ));
         }
         walked.map_err(|source| Error::Look {

@@ -83,7 +83,7 @@ impl Watcher {
             Ok(number) => number,
             Err(Errno::NOSPC) => {
                 return Err(io::Error::other(
-                    "there are more directories than may be watched: raise fs.inotify.max_user_watches by sysctl",
+                    "too many directories to watch: raise fs.inotify.max_user_watches with sysctl",
                 ));
             }
             Err(error) => return Err(error.into()),

@@ -164,7 +164,7 @@ pub(super) fn whatever_the_guest_did(backend: Backend) -> Result<()> {
         pulled
             .notes
             .iter()
-            .any(|note| note.contains("the guest has it no more")),
+            .any(|note| note.contains("the guest no longer has it")),
         "{pulled:?}"
     );
     // A history of its own.

@@ -73,7 +73,7 @@ impl Keeper {
                 (Writing::Instead, _) => {
                     writer.refuse(taken("another client writes in the place of this one"))
                 }
-                _ => return Err(taken("another client writes to it")),
+                _ => return Err(taken("another client is attached and writes to the session")),
             }
         }
         Ok(())

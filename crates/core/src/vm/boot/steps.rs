@@ -199,7 +199,7 @@ impl Steps<'_> {
     fn intend(&self, undo: &mut Undo) -> Result<(), Error> {
         let id = self.row.spec.id;
         let (context, dir) = (Arc::clone(self.context), self.dir.clone());
-        undo.push("remove what the machine left", async move {
+        undo.push("remove the files of the machine", async move {
             let removed = crate::vm::teardown::remove_traces(&context, id, &dir).await;
             removed.map_err(|error| chain(&error))
         });

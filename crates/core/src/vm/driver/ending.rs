@@ -103,7 +103,7 @@ impl Driver {
                 console: console_tail(&self.dir()),
             })),
         };
-        tracing::info!(vm = %self.name(), how = how_it_ended(ended), "its machine ended");
+        tracing::info!(vm = %self.name(), how = how_it_ended(ended), "a VM ended");
         self.deafen();
         let machine = self.machine();
         // A dead machine has companions and sockets yet.
