@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::commands::Cli;
+use crate::synonyms;
 
 /// Understands the command line; else prints what is wrong with it, or the help that was asked for, and gives the exit code.
 pub(crate) fn parse() -> Result<Cli, i32> {
@@ -27,6 +28,9 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> i32 {
         false => Cli::command().try_get_matches_from(shown).err(),
     };
     let error = again.as_ref().unwrap_or(error);
+    if let Some(failure) = synonyms::failure(error, &Cli::command()) {
+        return failure.report();
+    }
     match error.print() {
         Ok(()) => error.exit_code(),
         Err(failed) if error.use_stderr() => {

@@ -7,6 +7,7 @@ mod arguments;
 mod commands;
 mod copy;
 mod ssh;
+mod synonyms;
 
 use banger_command::{exit, print};
 use clap::CommandFactory;

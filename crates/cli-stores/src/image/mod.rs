@@ -27,6 +27,8 @@ use crate::kernel::catalog;
 use crate::prune;
 use crate::publish::no_default;
 
+pub use pull::Args as PullArgs;
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Pull(pull::Args),
@@ -157,7 +159,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  mmdebstrap --variant=minbase --include=git bookworm - | banger image import --name debian-bookworm -
+  mmdebstrap --variant=minbase --include=git bookworm - |
+      banger image import --name debian-bookworm -
   banger image import --name alpine ./alpine-minirootfs.tar.gz
   banger image import --name mine ./rootfs")]
 pub struct Import {

@@ -28,7 +28,8 @@ const VALUES: [(&str, &str); 15] = [
 ];
 
 /// Texts in the source that look like commands and are shown to nobody as ones to type.
-const NONE: [&str; 4] = [
+const NONE: [&str; 5] = [
+    "banger {group} {name}",
     "banger image export",
     "banger catalog, timestamp:{}",
     "banger {ours}",

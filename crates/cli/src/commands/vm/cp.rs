@@ -80,7 +80,7 @@ enum Sources {
     Pipe,
 }
 
-pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
     let sources = sources(&args.sources)?;
     let destination = Place::parse(args.destination.clone());
     if matches!(destination, Place::Pipe) && print::stream::stdout().is_terminal() {

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     force: bool,
 }
 
-pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let one = async |name: String| {
         let work = client.delete_vm(&name, args.force).await?;

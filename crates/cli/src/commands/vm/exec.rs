@@ -7,6 +7,7 @@ use banger_command::variables::Variables;
 use banger_command::{complete, connection, session};
 
 use super::tty::TtyArgs;
+use super::words;
 
 /// Run a command in a VM
 ///
@@ -15,7 +16,7 @@ use super::tty::TtyArgs;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger vm exec web -- uname -a
+  banger vm exec web uname -a
   banger vm exec web -w /srv -e DEBUG=1 -u www-data -- ./serve
   tar c . | banger vm exec web -- tar x -C /srv
   banger vm exec web -- vim /etc/hosts             use -T for no terminal, -t to always have one
@@ -39,12 +40,20 @@ pub(crate) struct Args {
     /// Do not pass standard input to the command
     #[arg(long)]
     no_stdin: bool,
-    /// Command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    /// Command and its arguments, which follow the name of the VM and all options
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
     command: Vec<String>,
 }
 
-pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
+    if let Some(option) = args.command.first().filter(|word| word.starts_with('-')) {
+        return Err(words::unknown(option));
+    }
     let secrets = args.secrets.read().map_err(Failure::before_command)?;
     let client = connection::connect().await.map_err(Failure::before_command)?;
     let given = secrets.give(&client, &args.name, args.user.as_deref()).await;

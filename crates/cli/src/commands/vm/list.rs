@@ -19,7 +19,25 @@ pub(crate) struct Args {
     quiet: bool,
 }
 
-pub(crate) async fn run(args: Args, only_running: bool) -> Result<i32, Failure> {
+/// The options of `banger ps`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PsArgs {
+    /// List all VMs, also those that do not run
+    #[arg(long, short)]
+    all: bool,
+    #[command(flatten)]
+    list: Args,
+}
+
+pub(crate) async fn ps(args: PsArgs) -> Result<i32, Failure> {
+    list(args.list, !args.all).await
+}
+
+pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
+    list(args, false).await
+}
+
+async fn list(args: Args, only_running: bool) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let mut vms = client.vms().await?;
     vms.retain(|vm| !only_running || vm.phase.may_have_machine());

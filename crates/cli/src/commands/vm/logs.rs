@@ -33,7 +33,7 @@ pub(crate) struct Args {
     raw: bool,
 }
 
-pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
     if args.bootstrap {
         let log = session::logs::Args::of(args.name, SESSION, args.follow, args.raw);
         return session::logs::run(log).await;

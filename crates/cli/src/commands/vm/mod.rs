@@ -4,22 +4,22 @@ mod acp;
 mod bootstrap;
 mod code;
 mod commit;
-mod cp;
+pub(crate) mod cp;
 mod create;
-mod delete;
+pub(crate) mod delete;
 mod egress;
-mod exec;
+pub(crate) mod exec;
 mod forward;
 mod kill;
 pub(crate) mod list;
-mod logs;
+pub(crate) mod logs;
 mod ports;
 mod restart;
-mod run;
+pub(crate) mod run;
 mod session;
 mod set;
 pub(crate) mod shape;
-mod shell;
+pub(crate) mod shell;
 mod show;
 mod ssh;
 mod ssh_proxy;
@@ -28,6 +28,7 @@ mod stop;
 mod sync;
 mod tty;
 pub(crate) mod wishes;
+mod words;
 mod workspace;
 
 use banger_cli_stores::prune;
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Delete(delete::Args),
     #[command(visible_alias = "ls")]
     List(list::Args),
+    #[command(alias = "inspect")]
     Show(show::Args),
     Exec(exec::Args),
     Shell(shell::Args),
@@ -89,7 +91,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Kill(args) => kill::run(args).await,
         Command::Restart(args) => restart::run(args).await,
         Command::Delete(args) => delete::run(args).await,
-        Command::List(args) => list::run(args, false).await,
+        Command::List(args) => list::run(args).await,
         Command::Show(args) => show::run(args).await,
         Command::Exec(args) => exec::run(args).await,
         Command::Shell(args) => shell::run(args).await,

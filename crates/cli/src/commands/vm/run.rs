@@ -1,9 +1,9 @@
 //! `banger vm run`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use banger_api::stream::{Exec, Tty};
-use banger_api::{Vm, VmCreate, Wishes, WorkspaceRequest};
+use banger_api::{Vm, VmCreate, Wishes, WorkspacePlan, WorkspaceRequest};
 use banger_client::Client;
 use banger_client::run::{self, GUEST_PATH, Held};
 use banger_command::create::create;
@@ -16,6 +16,7 @@ use banger_model::Phase;
 
 use super::shape::Shape;
 use super::tty::TtyArgs;
+use super::words::Words;
 use super::workspace::Taken;
 use super::{bootstrap, wishes, workspace};
 
@@ -39,12 +40,11 @@ Examples:
   banger vm run --branch fix --from v1.2 -d   create branch fix at tag v1.2, and keep the VM running
   banger vm run --secret NPM_TOKEN            put your variable into a file in the VM's memory
   banger vm run --env-file .env               set variables, which are stored with the VM
-  banger vm run --trust --rm -- make test     trust the repository's configuration without asking
+  banger vm run --trust --rm make test        trust the repository's configuration without asking
   banger vm run --dry-run                     list the files that would be copied")]
 pub(crate) struct Args {
-    /// Path in the repository
-    #[arg(default_value = ".")]
-    path: PathBuf,
+    #[command(flatten)]
+    words: Words,
     #[command(flatten)]
     shape: Shape,
     #[command(flatten)]
@@ -59,7 +59,7 @@ pub(crate) struct Args {
     #[arg(long)]
     no_bootstrap: bool,
     /// Open a shell even if the image has an entry point
-    #[arg(long, conflicts_with = "command")]
+    #[arg(long, conflicts_with_all = ["command", "words", "entrypoint"])]
     shell: bool,
     /// Remove the VM on exit
     #[arg(long, conflicts_with = "detach")]
@@ -72,25 +72,37 @@ pub(crate) struct Args {
     /// List the files that would be copied, and exit
     #[arg(long)]
     dry_run: bool,
-    /// Command and its arguments; the image's entry point or a shell if omitted
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
+    /// Working directory of the command, relative to the checkout; by default the directory of the checkout that you stand in
+    #[arg(long, short, value_name = "DIR")]
+    workdir: Option<String>,
+    /// User who runs the command, as USER or USER:GROUP, by name or number; the image's user if omitted
+    #[arg(long, short)]
+    user: Option<String>,
+    /// Run this program in place of the image's entry point, with COMMAND as its arguments; a shell if empty
+    #[arg(long, value_name = "PROGRAM")]
+    entrypoint: Option<String>,
 }
 
-pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
     go(args).await.map_err(Failure::unless_of_guest)
 }
 
 async fn go(args: Args) -> Result<i32, Failure> {
+    let meaning = args.words.meaning()?;
+    let path = absolute(meaning.path)?;
     let secrets = args.shape.secrets.read()?;
     let asked_secrets = args.shape.secrets.names();
     let client = connection::connect().await?;
-    let workspace = args.taken.request(absolute(args.path)?, GUEST_PATH.to_owned());
+    if let Some(word) = &meaning.lone {
+        not_an_image(&client, word).await?;
+    }
+    let workspace = args.taken.request(path.clone(), GUEST_PATH.to_owned());
     let plan = client.plan_workspace(&workspace).await?;
     if args.dry_run {
         workspace::tell_plan(&plan);
         return Ok(exit::OK);
     }
+    let below = below(&plan, &path);
     let workspace = plan.root.is_some().then_some(workspace);
     if workspace.is_none() {
         print::say!("note: not in a git repository, so the VM gets no checkout");
@@ -114,15 +126,20 @@ async fn go(args: Args) -> Result<i32, Failure> {
         true => Some(Held::of(&client, vm.name.as_str(), connection::connect).await?),
         false => None,
     };
-    let asked = !args.command.is_empty();
+    let command = with_program(args.entrypoint.as_deref(), meaning.command);
+    let asked = !command.is_empty();
+    let is_shell = args.shell || args.entrypoint.is_some();
     let purpose = Purpose {
         workspace,
         wishes,
         asked,
-        command: match !asked && !args.shell && !args.detach {
+        command: match !asked && !is_shell && !args.detach {
             true => vm.entry_point.clone(),
-            false => args.command,
+            false => command,
         },
+        below,
+        workdir: args.workdir,
+        user: args.user,
         tty: args.tty.tty(true),
         detach: args.detach,
     };
@@ -210,8 +227,65 @@ struct Purpose {
     asked: bool,
     /// A shell when empty.
     command: Vec<String>,
+    /// The directory of the checkout that one stands in, if it is not its top.
+    below: Option<String>,
+    workdir: Option<String>,
+    user: Option<String>,
     tty: Option<Tty>,
     detach: bool,
+}
+
+impl Purpose {
+    /// Where the command starts in the guest; `None` is the guest's choice.
+    fn cwd(&self) -> Option<String> {
+        let top = self.workspace.as_ref().map(|workspace| &workspace.guest_path);
+        match (&self.workdir, top, &self.below) {
+            (Some(dir), None, _) => Some(dir.clone()),
+            (Some(dir), Some(_), _) if dir.starts_with('/') => Some(dir.clone()),
+            (Some(dir), Some(top), _) | (None, Some(top), Some(dir)) => Some(format!("{top}/{dir}")),
+            (None, top, _) => top.cloned(),
+        }
+    }
+}
+
+/// The directory of `path` below the top of its work tree, if the guest gets it, too.
+fn below(plan: &WorkspacePlan, path: &Path) -> Option<String> {
+    let path = path.canonicalize().ok()?;
+    let below = path.strip_prefix(plan.root.as_ref()?).ok()?.to_str()?;
+    let begin = format!("{below}/");
+    let is_placed = plan.files.iter().any(|file| file.path.starts_with(&begin));
+    (!below.is_empty() && is_placed).then(|| below.to_owned())
+}
+
+/// The command of `--entrypoint` and the words after it.
+fn with_program(program: Option<&str>, command: Vec<String>) -> Vec<String> {
+    let program = program.filter(|program| !program.is_empty());
+    program.map(str::to_owned).into_iter().chain(command).collect()
+}
+
+/// `vm run ubuntu` is what a container's user types. No guest has a program of that name.
+async fn not_an_image(client: &Client, word: &str) -> Result<(), Failure> {
+    let images = client.images().await?;
+    let is_image = images.iter().any(|image| image.name.as_str() == word);
+    if !is_image && !word.contains(':') {
+        return Ok(());
+    }
+    let printable = word.escape_debug();
+    let hint = match is_image {
+        true => format!(
+            "boot the image with `banger vm run --image {printable}`; a command of that name goes after `--`"
+        ),
+        false => {
+            let short = printable.to_string();
+            let name = short.rsplit('/').next().unwrap_or_default();
+            let name = name.split(':').next().unwrap_or_default();
+            format!(
+                "pull the image with `banger image pull {printable} --name {name}`, then boot it with `--image {name}`"
+            )
+        }
+    };
+    let message = format!("\"{printable}\" is the name of an image and not of a command");
+    Err(Failure::new(message, &[&hint]).exiting(exit::USAGE))
 }
 
 /// Places the workspace and begins what its checkout needs; says whether there is such.
@@ -232,10 +306,11 @@ async fn use_vm(
     purpose: Purpose,
     mut is_prepared_behind: bool,
 ) -> Result<i32, Failure> {
+    let cwd = purpose.cwd();
     let Purpose {
-        workspace,
         asked,
         command,
+        user,
         tty,
         detach,
         ..
@@ -246,7 +321,6 @@ async fn use_vm(
         bootstrap::end(client, name).await?;
         is_prepared_behind = false;
     }
-    let cwd = workspace.map(|workspace| workspace.guest_path);
     if detach && command.is_empty() {
         print::line(name);
         print::say!("open a shell with `banger vm shell {name}`");
@@ -255,6 +329,7 @@ async fn use_vm(
     let exec = Exec {
         argv: command,
         cwd,
+        user,
         tty,
         ..Exec::default()
     };

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     workdir: Option<String>,
 }
 
-pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await.map_err(Failure::before_command)?;
     let vm = client
         .vm(&args.name)

@@ -18,7 +18,7 @@ use super::attach;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  banger vm session start web -- make test
+  banger vm session start web make test
   banger vm session start web --name shell -t              start a login shell, for `session attach`
   banger vm session start web --name srv -w /root/repo --restart on-failure -- npm start
   banger vm session start web --stdin pipe -- ./worker     read what `session send` sends
@@ -65,7 +65,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "attach")]
     json: bool,
     /// Command and its arguments; a login shell if omitted
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
