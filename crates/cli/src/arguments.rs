@@ -1,4 +1,4 @@
-//! The command line, and what is wrong with it.
+//! Parses the command line, and prints its errors.
 
 use std::ffi::OsString;
 
@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser};
 use crate::commands::Cli;
 use crate::synonyms;
 
-/// Understands the command line; else prints what is wrong with it, or the help that was asked for, and gives the exit code.
+/// Parses the command line. Otherwise prints the error, or the help that was requested, and returns the exit code.
 pub(crate) fn parse() -> Result<Cli, i32> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     Cli::try_parse_from(&arguments).map_err(|error| explain(&error, &arguments))
@@ -21,7 +21,7 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> i32 {
     if matches!(error.kind(), ErrorKind::InvalidUtf8) {
         return not_text(arguments);
     }
-    // An error repeats arguments, which may be names of a stranger's files: it is made again of what may be printed.
+    // An error quotes arguments, which may be file names of a stranger: it is rebuilt from escaped arguments.
     let shown = shown(arguments);
     let again = match shown.iter().eq(arguments) {
         true => None,
@@ -48,7 +48,7 @@ fn shown(arguments: &[OsString]) -> Vec<OsString> {
     shown.map(OsString::from).collect()
 }
 
-/// Names, labels and commands are text; paths may be anything.
+/// Reports an argument that is not UTF-8. Paths may be any bytes; names, labels and commands may not.
 fn not_text(arguments: &[OsString]) -> i32 {
     let bad = arguments.iter().find(|argument| argument.to_str().is_none());
     let bad = bad.map(|argument| printable_bytes(argument.as_encoded_bytes()));

@@ -1,7 +1,7 @@
 //! `banger`: a real virtual machine for your repository in one command.
 //!
-//! A command line is parsed, the daemon is asked, and what it says is printed. Results go to standard output; progress,
-//! notes and errors go to standard error.
+//! Parses a command line, sends requests to the daemon, and prints the answers. Results go to standard output;
+//! progress, notes and errors go to standard error.
 
 mod arguments;
 mod commands;
@@ -16,7 +16,7 @@ use clap_complete::CompleteEnv;
 use crate::commands::Cli;
 
 fn main() -> ! {
-    // Answers the shell and ends, when it was a shell that asked.
+    // Answers a shell's completion request and exits, if there is one.
     CompleteEnv::with_factory(Cli::command).complete();
     let cli = match arguments::parse() {
         Ok(cli) => cli,
@@ -36,6 +36,6 @@ fn main() -> ! {
             exit::FAILED
         }
     };
-    // Without waiting for a thread that reads standard input, which may never come.
+    // Exits without waiting for a thread that reads standard input, because the read may never return.
     std::process::exit(code)
 }

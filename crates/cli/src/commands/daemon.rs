@@ -103,7 +103,7 @@ async fn status(json: bool) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// Stops the daemon. Returns whether one ran.
+/// Stops the daemon. Returns whether it was running.
 async fn stop(force: bool, what: &str) -> Result<bool, Failure> {
     let (client, version) = connection::look().await?;
     let Some(version) = version else {

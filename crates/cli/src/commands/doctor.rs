@@ -25,8 +25,8 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
-    // The daemon starts VMs, with its own environment and groups: what it finds is what counts. By its program where none
-    // runs, of which this starts none.
+    // The daemon starts VMs, with its own environment and groups, so its checks count. If no daemon is running, its
+    // program is run for the checks; no daemon is started.
     let report = match connection::look().await {
         Ok((client, Some(_))) => client.doctor().await?,
         _ => by_program().await?,

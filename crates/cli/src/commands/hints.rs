@@ -1,5 +1,5 @@
-//! That a command which banger shows is one that banger takes: those of hints, fixes and notes wherever they are written, those of
-//! help texts, and those of the documentation.
+//! Checks that banger accepts every command that it shows: in hints, fixes and notes, in help texts, and in the
+//! documentation.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use clap::{Command, CommandFactory};
 
 use super::Cli;
 
-/// What stands for values in hints that are made with `format!`. Those that come first count first.
+/// Replacements for the arguments of hints that are built with `format!`, applied in this order.
 const VALUES: [(&str, &str); 15] = [
     ("banger {} prune{more}", "banger image prune --all"),
     ("allow{}", "allow"),
@@ -27,7 +27,7 @@ const VALUES: [(&str, &str); 15] = [
     ("{}", "web"),
 ];
 
-/// Texts in the source that look like commands and are shown to nobody as ones to type.
+/// Texts in the source that look like commands but are not for users to type.
 const NONE: [&str; 5] = [
     "banger {group} {name}",
     "banger image export",
@@ -51,7 +51,7 @@ pub(super) fn files(dir: &Path, end: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Source without comments and tests, with the strings of several lines as one.
+/// Source without comments and tests, with strings of several lines joined.
 fn source(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
     let text = text
@@ -72,7 +72,7 @@ fn source(path: &Path) -> String {
     all
 }
 
-/// The commands that a file of source shows: between backticks, or as a whole string.
+/// The commands in a source file: between backticks, or as a whole string.
 fn shown(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for mark in ['`', '"'] {
@@ -90,7 +90,7 @@ fn shown(text: &str) -> Vec<String> {
     found
 }
 
-/// Words as a shell has them.
+/// Splits a line into words, like a shell.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -110,7 +110,7 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// The parts of a shell's line that run banger.
+/// The parts of a shell line that run banger.
 fn parts(line: &str) -> Vec<Vec<String>> {
     let line = line.split("  #").next().unwrap_or_default();
     let line = line.replace(" > ", "\nto ");
@@ -128,18 +128,18 @@ fn parts(line: &str) -> Vec<Vec<String>> {
     parts.collect()
 }
 
-/// Why banger does not take this command.
+/// Why banger rejects this command.
 fn refusal(words: &[String]) -> Option<String> {
     match Cli::command().try_get_matches_from(words) {
         Ok(_) => None,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => None,
-        // A group of commands says which it has.
+        // A group of commands prints its commands.
         Err(error)
             if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && words.len() > 1 =>
         {
             None
         }
-        // Files of examples are not here.
+        // Files in examples do not exist.
         Err(error) if error.to_string().contains("failed to read the file") => None,
         Err(error) => Some(error.to_string().lines().next().unwrap_or_default().to_owned()),
     }
@@ -164,7 +164,7 @@ fn every_command_of_a_hint_can_be_run_as_it_is() {
             for (name, value) in VALUES {
                 filled = filled.replace(name, value);
             }
-            // Whatever else there is a value for is a name.
+            // Any other argument is a name.
             while let Some((before, (_, after))) = filled
                 .split_once('{')
                 .and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
@@ -187,7 +187,7 @@ fn every_command_of_a_hint_can_be_run_as_it_is() {
     assert!(seen > 60, "only {seen} were found");
 }
 
-/// The commands of examples in help texts: what is behind two spaces says what each is for.
+/// The commands of examples in help texts; text after two spaces is a comment.
 fn examples(help: &str) -> impl Iterator<Item = &str> {
     let lines = help.lines().filter_map(|line| line.strip_prefix("  "));
     let commands = lines.map(|line| line.split("  ").next().unwrap_or_default());
@@ -229,7 +229,7 @@ fn every_command_of_the_documentation_is_taken() {
     let (mut wrong, mut seen) = (Vec::new(), 0);
     for file in all {
         let text = std::fs::read_to_string(&file).unwrap().replace("\\\n", "");
-        // Every second part is between fences.
+        // Every second part is inside a fence.
         for block in text.split("```").skip(1).step_by(2) {
             let mut lines = block.lines();
             if !matches!(lines.next(), Some("sh" | "console")) {
@@ -239,7 +239,7 @@ fn every_command_of_the_documentation_is_taken() {
                 let line = line.trim().trim_start_matches("$ ");
                 let line = line.split(" #").next().unwrap_or_default();
                 for words in parts(line) {
-                    // What is left out, or one of several.
+                    // An ellipsis or a choice.
                     if words
                         .iter()
                         .any(|word| word.contains('…') || word.contains('[') || word.contains('<'))

@@ -105,7 +105,7 @@ Daily use:
     )
 }
 
-/// Runs a command line and gives its exit code.
+/// Runs a command and returns its exit code.
 pub(crate) async fn run(cli: Cli) -> Result<i32, Failure> {
     match cli.command {
         Command::Vm(command) => vm::run(command).await,
@@ -142,7 +142,7 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// Every command that people see, with its words.
+    /// Collects every visible command with its path.
     fn visible(command: &clap::Command, path: &str, all: &mut Vec<(String, clap::Command)>) {
         all.push((path.to_owned(), command.clone()));
         let below = command.get_subcommands();
@@ -155,7 +155,7 @@ mod tests {
     fn every_command_and_every_argument_has_help() {
         let mut all = Vec::new();
         visible(&Cli::command(), "banger", &mut all);
-        // A walk that finds nothing must not pass.
+        // An empty walk must not pass.
         for path in [
             "banger vm session attach",
             "banger image catalog add",
@@ -188,7 +188,7 @@ mod tests {
                 faults.push(format!("{path}: clap breaks the line {line:?}"));
             }
             let help = command.clone().term_width(100).render_long_help().to_string();
-            // As wide as a terminal may be that shows examples without breaking them.
+            // Examples must fit a terminal of this width.
             let longest = help
                 .lines()
                 .map(|line| line.chars().count())

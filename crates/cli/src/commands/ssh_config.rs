@@ -47,7 +47,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// Whether ssh knows VMs.
+/// Whether the configuration is installed.
 pub(crate) fn is_installed() -> Result<bool, Failure> {
     let users = users_file()?;
     let text = read(&users)
@@ -111,7 +111,7 @@ fn unmatched(users: &std::path::Path, error: block::Unmatched) -> Failure {
     failure
 }
 
-/// What ssh is told of VMs, one pattern for all.
+/// The ssh configuration for all VMs, as one host pattern.
 async fn configuration() -> Result<String, Failure> {
     let access = connection::connect().await?.ssh_access().await?;
     let cipher = match on_path("ssh") {
@@ -129,7 +129,7 @@ async fn configuration() -> Result<String, Failure> {
     Ok(text)
 }
 
-/// The user's own configuration of ssh.
+/// The user's own ssh configuration.
 fn users_file() -> Result<PathBuf, Failure> {
     let home = std::env::home_dir().filter(|home| home.is_absolute());
     let home = home.ok_or_else(|| Failure::new("failed to find the home directory", &["set HOME"]))?;

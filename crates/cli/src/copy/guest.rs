@@ -1,4 +1,4 @@
-//! A VM's guest, by the daemon's API.
+//! The guest of a VM, through the daemon's API.
 
 use banger_api::stream::{FilesDone, OfDirectory, PutFiles};
 use banger_client::Client;
@@ -6,19 +6,19 @@ use banger_command::connection;
 use banger_command::failure::Failure;
 use banger_wire::files::{Listing, PutStream};
 
-/// How often a daemon may end while it is asked who it is.
+/// Maximum number of daemons that end while they are asked for their version.
 const MOST_DAEMONS: usize = 3;
 
 /// The guest of a VM.
 pub(crate) struct Guest {
     client: Client,
     vm: String,
-    /// The daemon's process. Whether it ended is seen by who answers.
+    /// The process id of the daemon, to detect a new daemon.
     daemon: Option<u32>,
 }
 
 impl Guest {
-    /// The guest of a VM whose files are copied once.
+    /// The guest of a VM, for a single copy.
     pub(crate) fn once(client: &Client, vm: &str) -> Self {
         Self {
             client: client.clone(),
@@ -27,7 +27,7 @@ impl Guest {
         }
     }
 
-    /// The guest of a VM, whatever daemon leads to it. One is started if there is none.
+    /// The guest of a VM, across restarts of the daemon. Starts a daemon if none is running.
     pub(crate) async fn find(vm: &str) -> Result<Self, Failure> {
         let client = connection::connect().await?;
         let daemon = Some(client.version().await?.pid);
@@ -60,7 +60,7 @@ impl banger_transfer::Guest for Guest {
                     self.client = client;
                     return Ok(is_another);
                 }
-                // This one has ended as well.
+                // This daemon has ended as well.
                 Err(error) if attempt == MOST_DAEMONS => return Err(error.into()),
                 Err(_) => {}
             }

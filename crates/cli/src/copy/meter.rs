@@ -1,4 +1,4 @@
-//! How much has been copied, and how fast.
+//! Amount and rate of copied data.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use banger_command::print;
 use banger_command::progress::{Display, bytes};
 use tokio::sync::watch;
 
-/// Counts bytes, and shows them while work goes on.
+/// Counts bytes and shows progress.
 pub(crate) struct Meter {
     count: watch::Sender<u64>,
     total: Option<u64>,
@@ -17,7 +17,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// A meter of work that will copy so many bytes, if that is known.
+    /// A meter for a copy of `total` bytes, if known.
     pub(crate) fn new(total: Option<u64>, quiet: bool) -> Self {
         Self {
             count: watch::Sender::new(0),
@@ -27,7 +27,7 @@ impl Meter {
         }
     }
 
-    /// Tells it how many bytes have been copied.
+    /// A function that reports the number of copied bytes.
     pub(crate) fn counter(&self) -> impl Fn(u64) + Send + Sync + 'static {
         let count = self.count.clone();
         move |bytes| {
@@ -35,7 +35,7 @@ impl Meter {
         }
     }
 
-    /// Does `work`, and shows how far it is.
+    /// Runs `work` and shows progress.
     pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         if self.quiet {
@@ -54,7 +54,7 @@ impl Meter {
         }
     }
 
-    /// Says what was copied.
+    /// Prints what was copied.
     pub(crate) fn say(&self, done: &FilesDone) {
         for note in &done.notes {
             print::say!("note: {note}");

@@ -1,4 +1,4 @@
-//! What a copy is called on the command line, and how far it is. The copying is `banger_transfer`'s.
+//! Sources and destinations of copies on the command line, and their progress. `banger_transfer` copies.
 
 mod guest;
 mod meter;

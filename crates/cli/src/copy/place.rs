@@ -1,27 +1,28 @@
-//! Where files come from or go to, as it is written.
+//! Sources and destinations of copies, as written on the command line.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// One side of a copy.
+/// The source or destination of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     /// A path in a VM.
     Vm {
         /// The VM.
         name: String,
-        /// The path; a relative one begins at `/root`.
+        /// The path, relative to `/root`.
         path: Vec<u8>,
     },
-    /// A path of this host.
+    /// A path on this host.
     Here(PathBuf),
     /// Standard input or output.
     Pipe,
 }
 
 impl Place {
-    /// Reads `VM:PATH`, `-`, or a path here. As with scp, a path here that has a colon begins with a slash or `./`.
+    /// Parses `VM:PATH`, `-`, or a local path. As with scp, a local path that contains a colon must begin with a slash
+    /// or `./`.
     pub(crate) fn parse(text: OsString) -> Self {
         let bytes = text.as_bytes();
         if bytes == b"-" {

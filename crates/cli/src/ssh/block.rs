@@ -1,15 +1,15 @@
-//! The marked lines in a user's own configuration of ssh. Everything else in it is the user's.
+//! The marked block in a user's ssh configuration. The rest of the file belongs to the user.
 
 const BEGIN: &[u8] = b"# BEGIN banger: written by `banger ssh-config --install`";
 const END: &[u8] = b"# END banger";
 
-/// The marks are not a pair.
+/// The begin mark has no end mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no line `# END banger` after line `# BEGIN banger`")]
 pub(crate) struct Unmatched;
 
-/// The configuration with the block that includes `file`, which is quoted already. A block that is there is renewed where
-/// it is; a new one goes to the top, before any line that would be for some hosts only.
+/// The configuration with a block that includes `file`, which is already quoted. An existing block is replaced in
+/// place; a new block goes to the top, before any line that applies only to some hosts.
 pub(crate) fn installed(text: &[u8], file: &str) -> Result<Vec<u8>, Unmatched> {
     let block = [BEGIN, b"\nInclude ", file.as_bytes(), b"\n", END, b"\n"].concat();
     let (before, after) = split(text)?.unwrap_or((b"", text));
@@ -21,7 +21,7 @@ pub(crate) fn removed(text: &[u8]) -> Result<Vec<u8>, Unmatched> {
     Ok(split(text)?.map_or_else(|| text.to_owned(), |(before, after)| [before, after].concat()))
 }
 
-/// What is before and after a block.
+/// The text before and after a block.
 type Around<'a> = (&'a [u8], &'a [u8]);
 
 fn split(text: &[u8]) -> Result<Option<Around<'_>>, Unmatched> {

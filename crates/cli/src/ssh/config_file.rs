@@ -1,4 +1,4 @@
-//! Files of ssh's configuration: replaced whole, with the mode that they had, behind the links that lead to them.
+//! Files of the ssh configuration: replaced atomically, with their mode, following symbolic links.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write};
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// Links that are followed, one after the other, as Linux does.
+/// Maximum number of links that are followed, as on Linux.
 const MOST_LINKS: u32 = 40;
 
-/// What a file holds; nothing when it is not there.
+/// The content of a file; empty if the file does not exist.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -18,14 +18,14 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Replaces what a file holds, in one step.
+/// Replaces the content of a file atomically.
 pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let path = behind_links(path)?;
     let dir = path.parent().unwrap_or(Path::new("/"));
     if !dir.is_dir() {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     }
-    // Its mode is 0600 until it has another one.
+    // The mode is 0600 until it is changed.
     let mut file = NamedTempFile::new_in(dir)?;
     file.write_all(text)?;
     if let Ok(metadata) = fs::metadata(&path) {
@@ -37,13 +37,13 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// The file that a path leads to in the end, be it there or not.
+/// The file that a path resolves to, whether or not the file exists.
 fn behind_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&path) {
             Ok(target) => path = path.parent().unwrap_or(Path::new("/")).join(target),
-            // None, or not even a file.
+            // Not a link, or no file at all.
             Err(_) => return Ok(path),
         }
     }

@@ -1,4 +1,4 @@
-//! The host's own SSH client: where it is, and what it is told so that it knows VMs without asking anybody.
+//! The SSH client of the host, and its options for VMs, with which it asks nothing.
 
 pub(crate) mod block;
 pub(crate) mod config_file;
@@ -10,16 +10,16 @@ use banger_command::failure::Failure;
 use banger_model::shell_word;
 use tokio::process::Command;
 
-/// What VMs are called for SSH: `NAME.vm`.
+/// The host name suffix of VMs for SSH: `NAME.vm`.
 pub(crate) const ZONE: &str = ".vm";
 
-/// Who one is in a VM when nothing is said.
+/// The default user in a VM.
 const USER: &str = "root";
 
-/// Processors have instructions for it, and what is between host and guest is only as fast as they are.
+/// The cipher that processors have instructions for; it bounds the throughput between host and guest.
 const FASTEST: &str = "aes128-gcm@openssh.com";
 
-/// A program of the host.
+/// Finds a program of the host.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -27,7 +27,7 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file() && rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_ok())
 }
 
-/// This program, by the name that stays when another version of it is installed.
+/// The path of this program, by the name that stays valid when another version is installed.
 pub(crate) fn ourselves() -> Result<PathBuf, Failure> {
     let us =
         std::env::current_exe().map_err(|error| Failure::during("failed to find this program", &error))?;
@@ -35,8 +35,8 @@ pub(crate) fn ourselves() -> Result<PathBuf, Failure> {
     Ok(on_path("banger").filter(same).unwrap_or(us))
 }
 
-/// The option of ssh_config(5) that prefers the fastest cipher; nothing if the client does not know that one, as those that are
-/// built without OpenSSL do not: they refuse an option with a cipher that is none to them.
+/// The option of ssh_config(5) that prefers the fastest cipher; none if the client does not know it, like clients that
+/// are built without OpenSSL, which reject options with unknown ciphers.
 pub(crate) async fn preferred_cipher(ssh: &Path) -> Option<String> {
     let listed = Command::new(ssh).args(["-Q", "cipher"]).output().await.ok()?;
     let mut known = listed.stdout.split(|&byte| byte == b'\n');
@@ -45,7 +45,7 @@ pub(crate) async fn preferred_cipher(ssh: &Path) -> Option<String> {
         .then(|| format!("Ciphers ^{FASTEST}"))
 }
 
-/// Options of ssh_config(5) by which VMs are known and reached, one a line. `reach` is the proxy command.
+/// Options of ssh_config(5) for VMs, one per line. `reach` is the proxy command.
 pub(crate) fn options(
     access: &SshAccess,
     reach: &str,
@@ -66,10 +66,10 @@ pub(crate) fn options(
     Ok(said.into_iter().chain(cipher).collect())
 }
 
-/// The proxy command for the VM that `name` stands for.
+/// The proxy command for VM `name`, or for the host name that ssh inserts.
 pub(crate) fn proxy_command(name: Option<&str>, sshd: bool) -> Result<String, Failure> {
     let mut words = Vec::new();
-    // The same banger, for whoever comes without its variable.
+    // The same home for programs without this variable in their environment.
     if let Some(home) = std::env::var_os("BANGER_HOME") {
         words.push("env".to_owned());
         words.push(shell_word(&format!("BANGER_HOME={}", text(Path::new(&home))?)));
@@ -77,7 +77,7 @@ pub(crate) fn proxy_command(name: Option<&str>, sshd: bool) -> Result<String, Fa
     words.push(shell_word(text(&ourselves()?)?));
     let command = words.join(" ").replace('%', "%%");
     let sshd = if sshd { " --sshd" } else { "" };
-    // ssh puts the name in, and a shell reads it: `ssh_config` keeps names with a quote in them from it.
+    // ssh inserts the name, and a shell parses it: `ssh_config` excludes names with a quote.
     let name = match name {
         Some(name) => shell_word(name).replace('%', "%%"),
         None => "'%h'".to_owned(),
@@ -85,7 +85,7 @@ pub(crate) fn proxy_command(name: Option<&str>, sshd: bool) -> Result<String, Fa
     Ok(format!("{command} vm ssh-proxy{sshd} -- {name}"))
 }
 
-/// A path as a word of ssh_config(5), which has no way to write a quote in quotes.
+/// A path as a word of ssh_config(5), which cannot express a quote inside quotes.
 pub(crate) fn quoted(path: &Path) -> Result<String, Failure> {
     let path = text(path)?;
     if path.contains(['"', '\n']) {
@@ -97,8 +97,8 @@ pub(crate) fn quoted(path: &Path) -> Result<String, Failure> {
     Ok(format!("\"{}\"", path.replace('%', "%%")))
 }
 
-/// A path as what ssh_config(5) includes: a pattern of glob(3), in which newer versions of ssh have tokens and variables, too,
-/// and older ones do not. What has a meaning to any of them is written as any one character.
+/// A path for `Include` in ssh_config(5): a pattern of glob(3), in which newer versions of ssh also expand tokens and
+/// variables. Every character with a meaning is replaced by `?`, which matches any character.
 pub(crate) fn included(path: &Path) -> Result<String, Failure> {
     let path = text(path)?.replace(['%', '$', '*', '[', ']', '\\', '"', '\n'], "?");
     Ok(format!("\"{path}\""))

@@ -89,8 +89,8 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// Of which addresses the owner's network may be from now on. One that was chosen before there was a range is not moved without
-/// root's word: VMs that run would lose it.
+/// The range of addresses for the owner's network. A network that was chosen before ranges existed is only moved if
+/// root asks for it, because running VMs would lose it.
 fn range(place: &Place, owner: u32, wanted: Option<Room>) -> Result<Room, Failure> {
     let before = place.range(owner).map_err(|error| {
         let path = place.settings(owner).display().to_string();
@@ -115,7 +115,7 @@ fn range(place: &Place, owner: u32, wanted: Option<Room>) -> Result<Room, Failur
     Ok(decided)
 }
 
-/// Whose VMs it is for. Root's own daemon starts a helper by itself, so root has to be named.
+/// The user whose VMs get a network. A daemon of root starts its own helper, so root must be named explicitly.
 fn owner(args: &Args) -> Result<u32, Failure> {
     let owner = look::owner(args.owner.as_deref())?;
     if owner == 0 && args.owner.is_none() {
@@ -136,7 +136,7 @@ fn no_id(text: &str) -> Failure {
     Failure::new(format!("invalid user id \"{text}\""), &hints)
 }
 
-/// That the helper which systemd says is ready does answer.
+/// Checks that the helper answers after systemd reported it as ready.
 fn serving(owner: u32) -> Result<(), Failure> {
     let report = look::helper(owner)?;
     match (report.state, report.problem) {

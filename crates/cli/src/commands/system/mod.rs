@@ -31,7 +31,7 @@ pub(super) fn run(command: Command) -> Result<i32, Failure> {
     }
 }
 
-/// Does these things, and says each; or says only what they are.
+/// Performs and prints the actions, or only prints them.
 fn carry_out(actions: &[Action], dry: bool, owner: Option<u32>) -> Result<(), Failure> {
     if dry {
         actions
@@ -51,7 +51,7 @@ fn carry_out(actions: &[Action], dry: bool, owner: Option<u32>) -> Result<(), Fa
     })
 }
 
-/// How the helper is started where no systemd runs, in the place of one that answers.
+/// The command that starts the helper without systemd, and stops the helper that is running.
 fn by_hand(owner: u32, range: Room) -> Result<String, Failure> {
     let program = Place::here().program();
     let start = format!("sudo {} serve --owner {owner} --range {range}", program.display());

@@ -29,25 +29,25 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// How the root helper is.
+/// The state of the root helper.
 #[derive(Debug, Serialize)]
 struct Status {
     /// Whether there is nothing to fix.
     in_order: bool,
     program: Program,
-    /// Where systemd runs.
+    /// The systemd unit, if systemd is running.
     unit: Option<Unit>,
     helper: HelperReport,
-    /// What is not in order, the host's differences from the plan included.
+    /// Problems, including differences between the host and the planned network setup.
     problems: Vec<Finding>,
 }
 
-/// The copy that root runs.
+/// The installed program.
 #[derive(Debug, Serialize)]
 struct Program {
     path: PathBuf,
     installed: bool,
-    /// Whether it is the one of this build.
+    /// Whether the program is from this build.
     current: bool,
 }
 
@@ -102,7 +102,7 @@ fn problems(program: &Program, unit: Option<&Unit>, helper: &HelperReport) -> Ve
             INSTALL,
         ));
     }
-    // One that was started by hand does as well until the host restarts.
+    // A helper that was started by hand is sufficient until the host restarts.
     let stopped = unit.filter(|unit| !unit.enabled.is_empty() && unit.active != "active");
     if let (Some(unit), Some(_)) = (stopped, &helper.state) {
         let problem = format!("{} is {}, but another helper answers", unit.name, unit.active);

@@ -56,9 +56,9 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// That nobody is left with half of something.
+/// Checks that no VM and no running helper would be left without its other half.
 fn may_go(owner: u32, keep_network: bool) -> Result<(), Failure> {
-    // As the kernel has it, so that it does not matter whether a helper answers.
+    // Asked from the kernel, so it does not matter whether a helper answers.
     let attached = look::attached(owner);
     if keep_network && attached > 0 {
         let message = match attached {

@@ -7,7 +7,7 @@ use banger_command::failure::Failure;
 use banger_command::variables::Variables;
 use banger_command::{complete, connection, session};
 
-/// The program, and its command that speaks the Agent Client Protocol.
+/// The agent program, and its subcommand for the Agent Client Protocol.
 const AGENT: [&str; 2] = ["opencode", "acp"];
 
 /// Connect an editor to the coding agent in a VM, over standard input and output
@@ -38,12 +38,12 @@ async fn go(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let vm = client.vm(&args.name).await?;
     let workspace = vm.labels.get(WORKSPACE).cloned();
-    // Where a repository would be, if nothing says where one is.
+    // The default directory of a repository, if no label names one.
     let guess = args.cwd.is_none() && workspace.is_none();
     let mut exec = Exec {
         argv: AGENT.map(str::to_owned).to_vec(),
         env: args.variables.all(),
-        // The image's, whose the repository is.
+        // The image's user, who owns the repository.
         user: None,
         cwd: args.cwd.or(workspace).or_else(|| Some(GUEST_PATH.to_owned())),
         tty: None,
@@ -65,16 +65,16 @@ async fn go(args: Args) -> Result<i32, Failure> {
     }
 }
 
-/// The code of a command that was not started for another reason than its program.
+/// The exit code of a command that did not start, although its program exists.
 const NO_DIRECTORY: i32 = 125;
 
 enum Started {
     Runs(Session),
-    /// Why not, and the code for it.
+    /// The reason, and the exit code for it.
     Not(String, i32),
 }
 
-/// Starts the agent, and waits until it runs: none of our input is taken for one that does not.
+/// Starts the agent and waits until it runs, so that no input is consumed for an agent that does not start.
 async fn start(client: &Client, vm: &str, exec: &Exec) -> Result<Started, Failure> {
     let mut joined = client.exec(vm, exec).await?;
     match joined.receiver.next().await? {

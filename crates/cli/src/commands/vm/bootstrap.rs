@@ -1,4 +1,4 @@
-//! What is said of the preparation of a checkout.
+//! Messages about the preparation of a checkout.
 
 use banger_api::{Vm, VmSession, Wishes};
 use banger_client::Client;
@@ -8,8 +8,8 @@ use banger_command::print;
 use banger_command::progress::Display;
 use banger_command::work::interruptible;
 
-/// Begins to do what `wishes` asks for in the checkout at `cwd`, and says so. Gives whether there is anything to do. It runs
-/// on whatever becomes of this command.
+/// Starts the preparation that `wishes` asks for in the checkout at `cwd`, and prints a message. Returns whether there
+/// is anything to do. The preparation continues when this command ends.
 pub(super) async fn begin(client: &Client, vm: &Vm, cwd: &str, wishes: &Wishes) -> bool {
     let bootstrap = Bootstrap::of(vm, wishes);
     if !bootstrap.left_out.is_empty() {
@@ -34,7 +34,7 @@ pub(super) async fn begin(client: &Client, vm: &Vm, cwd: &str, wishes: &Wishes) 
     }
 }
 
-/// Waits until it is done, and tells if it failed.
+/// Waits for the preparation, and reports if it failed.
 pub(super) async fn end(client: &Client, vm: &str) -> Result<(), Failure> {
     let display = Display::new("");
     display.now("preparing the checkout");
@@ -44,9 +44,9 @@ pub(super) async fn end(client: &Client, vm: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tells how far it is, to one who leaves the VM.
+/// Reports the state of the preparation when the user leaves the VM.
 pub(super) async fn tell_state(client: &Client, vm: &str) {
-    // The VM may have ended with the shell, and that is no failure.
+    // The VM may have ended with the shell, which is no error.
     if let Ok(session) = Bootstrap::state(client, vm).await {
         tell(client, vm, &session).await;
     }
@@ -59,7 +59,7 @@ async fn tell(client: &Client, vm: &str, session: &VmSession) {
         (true, _) => print::say!("the checkout is still being prepared: see {log}"),
         (false, Some(code)) => {
             print::say!("note: preparing the checkout failed with exit code {code}: see {log}");
-            // Here too: a VM that is removed in the end takes its log along.
+            // Printed here too, because the log is lost with a VM that is removed on exit.
             for line in Bootstrap::last_lines(client, vm).await {
                 print::say!("    | {line}");
             }

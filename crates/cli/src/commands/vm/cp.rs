@@ -60,7 +60,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Which links of a VM's are made elsewhere.
+/// Which symbolic links of a VM are created elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Which {
     /// Links that point inside SRC
@@ -73,7 +73,7 @@ pub(super) fn owner(text: &str) -> Result<(u32, u32), String> {
     files::ids(text.as_bytes()).ok_or_else(|| "expected UID:GID, two numbers".to_owned())
 }
 
-/// All that is copied, on one side.
+/// The sources of a copy, which are all in one place.
 enum Sources {
     Here(Vec<PathBuf>),
     Vm { name: String, paths: Vec<Vec<u8>> },
@@ -150,7 +150,7 @@ fn sources(given: &[OsString]) -> Result<Sources, Failure> {
     all.ok_or_else(neither)
 }
 
-/// How much will be copied, where that is known at once.
+/// Total size of the sources, if it is known immediately.
 fn total(sources: &Sources) -> Option<u64> {
     let Sources::Here(paths) = sources else {
         return None;
@@ -173,7 +173,7 @@ fn put(args: &Args, path: Vec<u8>, names: Vec<Vec<u8>>) -> PutFiles {
     }
 }
 
-/// The names at the top of an archive; none if any of the paths means what is in a directory.
+/// The names at the top of an archive; empty if any path means the content of a directory.
 fn names<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     paths.map(name_of).collect::<Option<_>>().unwrap_or_default()
 }
@@ -265,10 +265,10 @@ fn destination(args: &Args, path: &Path, names: Vec<Vec<u8>>) -> Result<(Destina
         },
         ..Unpacking::default()
     };
-    // Whatever `--links` says: a link that was copied is no way for the next copy.
+    // Independent of `--links`: a link that an earlier copy created must not redirect this copy.
     let to = Destination::find(path, &names, LastLink::Refused, &mut unpacking);
     let to = to.map_err(|error| Failure::during("failed to copy files out of the VM", &error))?;
-    // A guest writes what was asked for, and nothing beside it.
+    // A guest can only write the requested names.
     unpacking.tops = names;
     Ok((to, unpacking))
 }

@@ -123,20 +123,20 @@ async fn learned(client: &Client, args: &Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// The command that allows what was learnt and nothing else.
+/// The command that allows exactly the learned destinations.
 fn command(name: &str, learned: &VmLearned) -> String {
     let rules = learned.rules.iter().map(ToString::to_string);
     format!("banger vm set {name} --net allow{}", options(rules))
 }
 
-/// Rules as options, for a shell.
+/// Rules as options, quoted for a shell.
 fn options(rules: impl Iterator<Item = String>) -> String {
     rules
         .map(|rule| format!(" --allow {}", shell_word(&rule)))
         .collect()
 }
 
-/// How to allow what was denied last.
+/// A hint that allows the destination that was denied last.
 fn hint(name: &str, network: &VmNetwork, flows: &[VmFlow]) -> Option<String> {
     if flows.is_empty() {
         return Some(match network.mode {
@@ -181,12 +181,12 @@ fn row(flow: &VmFlow, last: String) -> [String; 6] {
     ]
 }
 
-/// A line of what comes, whose widths cannot be known.
+/// A line of followed output, whose column widths cannot be known.
 fn columns([verdict, target, port, rule, count, last]: &[String; 6]) -> String {
     format!("{verdict:7}  {target:32}  {port:9}  {rule:24}  {count:5}  {last}")
 }
 
-/// A time to the second.
+/// A time, in seconds.
 fn time(rfc3339: &str) -> String {
     let at = rfc3339.parse::<jiff::Timestamp>();
     let second = at.and_then(|at| jiff::Timestamp::from_second(at.as_second()));

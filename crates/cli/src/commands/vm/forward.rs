@@ -89,7 +89,7 @@ pub(crate) struct Remove {
     all: bool,
 }
 
-/// A forward as it is written.
+/// A forward on the command line.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Which {
@@ -158,7 +158,7 @@ async fn remove(client: &Client, args: Remove) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// The parser asks for one.
+/// Not reached: the parser requires a forward.
 fn neither() -> Failure {
     Failure::new("no port forward given", &[])
 }
@@ -175,7 +175,7 @@ fn row(forward: &VmForward) -> Vec<String> {
     ]
 }
 
-/// A forward as `rm` takes it.
+/// A forward in the syntax of `rm`.
 pub(super) fn written(forward: &Forward) -> String {
     match forward {
         Forward::Publish(publish) => publish.to_string(),

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A port and whose it is.
+/// A port and its VM.
 #[derive(Debug, Serialize)]
 struct Port {
     vm: String,
@@ -66,7 +66,7 @@ fn row(Port { vm, port }: &Port) -> Vec<String> {
     ]
 }
 
-/// Its link, or how to get one.
+/// The link to a port, or the command that creates one.
 fn from_here(vm: &str, port: &VmPort) -> String {
     match &port.link {
         Some(link) => link.clone(),

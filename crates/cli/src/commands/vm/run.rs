@@ -121,7 +121,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
     }
     request.remove_on_exit = args.rm;
     let vm = create(&client, &request).await?;
-    // From now on the daemon removes it when we are gone, however we end.
+    // From now on the daemon removes the VM when this client ends, for any reason.
     let held = match args.rm {
         true => Some(Held::of(&client, vm.name.as_str(), connection::connect).await?),
         false => None,
@@ -159,7 +159,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
     outcome
 }
 
-/// What the configuration of the repository at `root` asks for and is granted.
+/// Applies the configuration of the repository at `root`, and returns it.
 async fn granted(
     client: &Client,
     root: Option<&Path>,
@@ -178,7 +178,8 @@ async fn granted(
     Ok(wishes)
 }
 
-/// Gives the VM what its command needs; says whether there is such. One that cannot be furnished goes.
+/// Prepares the VM for its command. Returns whether preparation continues in the background. A VM that cannot be
+/// prepared is removed.
 async fn furnish(client: &Client, vm: &Vm, secrets: Values, purpose: &Purpose) -> Result<bool, Failure> {
     let prepared = match secrets.give(client, vm.name.as_str(), None).await {
         Ok(()) => prepare(client, vm, purpose).await,
@@ -187,7 +188,7 @@ async fn furnish(client: &Client, vm: &Vm, secrets: Values, purpose: &Purpose) -
     match prepared {
         Ok(behind) => Ok(behind),
         Err(mut failure) => {
-            // It has nothing that anybody could miss: not even the checkout is whole.
+            // The VM contains nothing to keep: its checkout is incomplete.
             if remove(vm.name.as_str()).await.is_err() {
                 failure.add_hint(&format!(
                     "the VM still exists: remove it with `banger vm delete -f {}`",
@@ -199,7 +200,7 @@ async fn furnish(client: &Client, vm: &Vm, secrets: Values, purpose: &Purpose) -
     }
 }
 
-/// Says which VMs have the repository already: whoever runs the same once more may have meant one of them.
+/// Prints the VMs that already have the repository: the user may have meant one of them.
 async fn say_others(client: &Client, root: &Path) -> Result<(), Failure> {
     const MOST: usize = 3;
     let others = run::others(client, root).await?;
@@ -219,13 +220,13 @@ async fn say_others(client: &Client, root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a VM is made for.
+/// The purpose of a VM.
 struct Purpose {
     workspace: Option<WorkspaceRequest>,
     wishes: Wishes,
-    /// Whether the command was given, and is not the image's.
+    /// Whether the user gave the command; otherwise the command is the image's.
     asked: bool,
-    /// A shell when empty.
+    /// Empty for a shell.
     command: Vec<String>,
     /// The directory of the checkout that one stands in, if it is not its top.
     below: Option<String>,
@@ -288,7 +289,7 @@ async fn not_an_image(client: &Client, word: &str) -> Result<(), Failure> {
     Err(Failure::new(message, &[&hint]).exiting(exit::USAGE))
 }
 
-/// Places the workspace and begins what its checkout needs; says whether there is such.
+/// Copies the workspace and starts the preparation of its checkout. Returns whether there is any.
 async fn prepare(client: &Client, vm: &Vm, purpose: &Purpose) -> Result<bool, Failure> {
     let Some(workspace) = &purpose.workspace else {
         return Ok(false);
@@ -299,7 +300,7 @@ async fn prepare(client: &Client, vm: &Vm, purpose: &Purpose) -> Result<bool, Fa
     Ok(bootstrap::begin(client, vm, &report.guest_path, &purpose.wishes).await)
 }
 
-/// Runs what was asked for, beside what the checkout needs.
+/// Runs the requested command while the checkout is prepared.
 async fn use_vm(
     client: &Client,
     vm: &Vm,
@@ -316,7 +317,7 @@ async fn use_vm(
         ..
     } = purpose;
     let name = vm.name.as_str();
-    // What a script runs is not to race with it; a person sees what is there.
+    // A command of a script must not race with the preparation; a person at a shell sees it.
     if is_prepared_behind && asked {
         bootstrap::end(client, name).await?;
         is_prepared_behind = false;

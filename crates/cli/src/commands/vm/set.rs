@@ -13,7 +13,7 @@ use banger_model::network::NetMode;
 
 use super::shape::Machine;
 
-/// How long a guest's init may take to stop.
+/// Time for a guest's init to shut down.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Change the configuration of a VM
@@ -82,7 +82,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// Changes a VM while it is stopped for that. It is started again also when it could not be changed.
+/// Stops a VM, changes it, and starts it again, even if the change fails.
 async fn stopped(client: &Client, name: &str, set: &VmSet) -> Result<Vm, Failure> {
     let mut display = Display::new("");
     display.now(&format!("stopping {name}"));

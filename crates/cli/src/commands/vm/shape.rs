@@ -1,4 +1,4 @@
-//! What a VM is made of, as options that several commands take.
+//! Options for the specification of a VM that several commands share.
 
 use banger_api::VmCreate;
 use banger_command::complete;
@@ -8,7 +8,7 @@ use banger_command::values::label;
 use banger_command::variables::Variables;
 use banger_model::{ByteSize, Forward, ImageName, KernelName, Publish, VmName, VmmChoice};
 
-/// How large a VM is, and what it boots and runs by.
+/// Size, VMM and kernel of a VM.
 #[derive(Debug, clap::Args)]
 pub(super) struct Machine {
     /// Number of virtual CPUs
@@ -28,7 +28,7 @@ pub(super) struct Machine {
     pub(super) kernel: Option<KernelName>,
 }
 
-/// What a VM is made of.
+/// The specification of a VM.
 #[derive(Debug, clap::Args)]
 pub(super) struct Shape {
     /// Name of the VM; generated if omitted
@@ -61,7 +61,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// The request to create such a VM.
+    /// The request that creates the VM.
     pub(super) fn request(self) -> VmCreate {
         VmCreate {
             name: self.name,

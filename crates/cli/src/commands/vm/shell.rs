@@ -34,7 +34,7 @@ pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
     let exec = Exec {
         cwd: args.workdir.or_else(|| vm.labels.get(WORKSPACE).cloned()),
         user: args.user,
-        // Without a terminal here, the shell reads a script.
+        // Without a terminal, the shell reads a script from standard input.
         tty: terminal::is_interactive().then(terminal::tty),
         ..Exec::default()
     };

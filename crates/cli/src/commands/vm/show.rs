@@ -68,7 +68,7 @@ fn show(vm: &Vm) {
     }
 }
 
-/// Where it is in its life, and why it stands still if it does.
+/// The phase of a VM, and the reason if it is paused.
 pub(super) fn phase(vm: &Vm) -> String {
     match &vm.paused {
         Some(why) => format!("{}: {why}", vm.phase),
@@ -96,7 +96,7 @@ fn forwards(vm: &Vm) -> String {
     vm.forwards.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// What it has of its user.
+/// The host files that were injected into the VM.
 fn identity(vm: &Vm) -> String {
     match (vm.anonymous, vm.host_files.is_empty()) {
         (true, true) => "none".to_owned(),
@@ -123,7 +123,7 @@ fn show_machine(machine: &Machine) {
     ]);
 }
 
-/// How its processes are confined, as the kernel has it.
+/// The confinement of the machine's processes, as the kernel reports it.
 fn confinement(machine: &Machine) -> String {
     let one = |process: &MachineProcess| {
         let privileges = if process.no_new_privs {
@@ -168,7 +168,7 @@ fn reaches(network: &VmNetwork) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// Who made the network, and why; nothing of a VM that does not run.
+/// The network backend and the reason for it; empty if the VM is not running.
 fn network(network: &VmNetwork) -> String {
     if let (Some(by), Some(why)) = (&network.by, &network.withdrawn) {
         return format!("{by}; withdrawn, so nothing is reachable: {why}");

@@ -70,7 +70,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
 }
 
 impl Args {
-    /// What follows a `--` is the command, which clap leaves among the options if there are any.
+    /// Splits off the command after `--`, which clap leaves among the options if there are any.
     fn split(mut self) -> Self {
         if let Some(end) = self.options.iter().position(|option| option == "--") {
             let mut command = self.options.split_off(end);
@@ -82,7 +82,7 @@ impl Args {
     }
 }
 
-/// The files for ssh, once it is sure that the VM runs: ssh could only say that the proxy ended.
+/// Returns the files for ssh, after checking that the VM is running: ssh could only report that the proxy ended.
 async fn look(name: &str) -> Result<SshAccess, Failure> {
     let client = connection::connect().await?;
     let vm = client.vm(name).await?;
@@ -96,19 +96,20 @@ async fn look(name: &str) -> Result<SshAccess, Failure> {
     Ok(client.ssh_access().await?)
 }
 
-/// What ssh is told.
+/// The options for ssh.
 fn said(args: &Args, access: &SshAccess, cipher: Option<String>) -> Result<Vec<String>, Failure> {
-    // The name of a VM that exists is a host name: plain in every shell.
+    // The name of an existing VM is a host name, which needs no quoting in any shell.
     let reach = proxy_command(Some(&args.name), args.sshd)?;
     if !args.sshd {
         let said = options(access, &reach, cipher)?;
-        // `-l` is for the user who was named.
+        // `-l` passes an explicit user.
         return Ok(said
             .into_iter()
             .filter(|option| args.user.is_none() || !option.starts_with("User "))
             .collect());
     }
-    // Its keys are the image's. The agent tells them, so they are not taken on trust; who may come in is its matter.
+    // The host keys are those of the image. The agent reads them, so they are not trusted on first use; the image
+    // decides who may log in.
     let us = quoted(&ourselves()?)?;
     let mut said = vec![
         format!("ProxyCommand {reach}"),
@@ -125,7 +126,7 @@ fn said(args: &Args, access: &SshAccess, cipher: Option<String>) -> Result<Vec<S
     Ok(said)
 }
 
-/// One argument is a line for the guest's shell; several are words, which the shell is to see as they are.
+/// One argument is a line for the guest's shell; several arguments are words, which are quoted.
 fn line(command: &[String]) -> Option<String> {
     match command {
         [] => None,

@@ -13,7 +13,7 @@ use banger_command::{connection, exit, print};
 
 use crate::ssh::ZONE;
 
-/// Carry SSH between standard input and output and a VM
+/// Forward SSH between standard input and output and a VM
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name of the VM, or NAME.vm
@@ -34,22 +34,22 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// Bytes that are held in each direction.
+/// Buffer size per direction.
 const BUFFER: usize = 128 << 10;
 
-/// Carries both directions until the VM's ends.
+/// Forwards both directions until the VM ends its direction.
 fn carry(stream: UnixStream, sent: &[u8]) -> io::Result<()> {
     let mut to = stream.try_clone()?;
     let mut input = duplicate(rustix::stdio::stdin())?;
     std::thread::spawn(move || {
-        // Whatever ends it, the VM is to hear that nothing more comes.
+        // In any case, the VM must see the end of input.
         let _ = pour(&mut input, &mut to);
         let _ = to.shutdown(Shutdown::Write);
     });
     let mut output = duplicate(rustix::stdio::stdout())?;
     output.write_all(sent)?;
     match pour(&mut &stream, &mut output) {
-        // ssh has gone, which is how all of this ends.
+        // ssh has ended, which is the normal end.
         Err(error)
             if matches!(
                 error.kind(),
@@ -62,7 +62,8 @@ fn carry(stream: UnixStream, sent: &[u8]) -> io::Result<()> {
     }
 }
 
-/// As `io::copy` without its splice(2), which from a pipe to a Unix socket brought the first piece and then none (seen on Linux 6.18).
+/// Like `io::copy` but without splice(2), which from a pipe to a Unix socket copied the first piece and then nothing
+/// (seen on Linux 6.18).
 fn pour(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -75,19 +76,19 @@ fn pour(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// Standard input or output without the buffers of its handle.
+/// Standard input or output without the buffer of its handle.
 fn duplicate(stream: rustix::fd::BorrowedFd<'_>) -> io::Result<File> {
     stream.try_clone_to_owned().map(File::from)
 }
 
-/// Print the keys of the SSH server that a VM's image has, as ssh's `KnownHostsCommand`
+/// Print the host keys of the image's SSH server, as ssh's `KnownHostsCommand`
 #[derive(Debug, clap::Args)]
 pub(crate) struct KeysArgs {
     /// Name of the VM
     name: String,
 }
 
-/// Where such a server has them.
+/// The command that prints the host keys.
 const KEYS: &str = "cat /etc/ssh/ssh_host_*_key.pub";
 
 pub(super) async fn keys(args: KeysArgs) -> Result<i32, Failure> {

@@ -98,7 +98,7 @@ fn directories(what: &OsStr) -> Option<(&OsStr, &[u8])> {
     Some((OsStr::from_bytes(&bytes[..colon]), &bytes[colon + 1..]))
 }
 
-/// The directory in the VM, unless it has no name: nobody means all of /root by that.
+/// The directory in the VM. An empty name is refused: nobody means all of /root by it.
 fn named(what: &OsStr, there: &[u8]) -> Result<Vec<u8>, Failure> {
     if there.is_empty() {
         let message = format!("invalid argument \"{}\": no directory in the VM", what.display());
@@ -107,7 +107,7 @@ fn named(what: &OsStr, there: &[u8]) -> Result<Vec<u8>, Failure> {
     Ok(there.to_vec())
 }
 
-/// The repository around a path.
+/// The repository that contains a path.
 fn repository(path: &Path) -> Result<PathBuf, Failure> {
     let path = real(path)?;
     let repository = path.ancestors().find(|dir| dir.join(".git").exists());

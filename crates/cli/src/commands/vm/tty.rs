@@ -1,9 +1,9 @@
-//! Whether a command has a terminal.
+//! Whether a command gets a terminal.
 
 use banger_api::stream::Tty;
 use banger_command::terminal;
 
-/// The options of commands that may have a terminal, with Docker's letters.
+/// Options of commands that may have a terminal, with Docker's letters.
 #[derive(Debug, clap::Args)]
 pub(super) struct TtyArgs {
     /// Allocate a terminal for the command; the default if standard input and output are terminals
@@ -18,7 +18,7 @@ pub(super) struct TtyArgs {
 }
 
 impl TtyArgs {
-    /// The terminal that the command gets, if any. One that reads nothing gets none by itself.
+    /// The terminal for the command, if any. A command without input gets one only if asked for.
     pub(super) fn tty(&self, reads: bool) -> Option<Tty> {
         let by_itself = reads && !self.no_tty && terminal::is_interactive();
         (self.tty || by_itself).then(terminal::tty)

@@ -1,4 +1,4 @@
-//! What a repository asks of its VM: shown, and applied once its user has said so.
+//! The configuration of a repository: shown, and applied after the user has trusted it.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -12,17 +12,17 @@ use banger_command::{ask, print};
 use banger_model::network::NetMode;
 use banger_model::{ImageName, shell_word};
 
-/// What the command line says of it.
+/// Options about the repository's configuration.
 pub(super) struct Said {
-    /// The repository is to be trusted.
+    /// Trust the repository.
     pub(super) trusts: bool,
-    /// Its tools and commands are wanted.
+    /// Install its tools and run its commands.
     pub(super) bootstraps: bool,
 }
 
-/// Has `request` filled by what the repository around `path` asks for, if it is trusted, and says what that is. Asks for the
-/// decision where a person can be asked; else `trusts` is it. An image that is not here is pulled. Gives what is left to do in
-/// the VM.
+/// Applies the configuration of the repository that contains `path` to `request`, if it is trusted, and prints the
+/// configuration. Asks the user on a terminal; otherwise `trusts` decides. Pulls an image that does not exist yet.
+/// Returns what is left to do in the VM.
 pub(super) async fn grant(
     client: &Client,
     path: &Path,
@@ -43,7 +43,7 @@ pub(super) async fn grant(
         wishes.shapes()
     };
     if !wishes.trusted && !trusts && !asks {
-        // Nothing at all, or tools, which take a network and so a decision; without one there is nothing to decide.
+        // Nothing is asked for, or only tools, which need a network; without a network there is nothing to decide.
         tell_notes(&wishes);
         return Ok(without(wishes));
     }
@@ -66,7 +66,7 @@ pub(super) async fn grant(
     Ok(wishes)
 }
 
-/// Asks whether the repository is trusted. Where nobody can be asked, it is not.
+/// Asks whether to trust the repository. Without a terminal the answer is no.
 fn decided(root: &Path) -> Result<bool, Failure> {
     if std::io::stdin().is_terminal() && print::stream::stderr().is_terminal() {
         let question = format!(
@@ -88,7 +88,7 @@ fn decided(root: &Path) -> Result<bool, Failure> {
     Ok(false)
 }
 
-/// Says which secrets the repository names that are not given: it only ever asks.
+/// Prints the secrets that the repository asks for and that were not given.
 pub(super) fn remind(wishes: &Wishes, given: &[String]) {
     let wanted = wishes.secrets.iter().filter(|name| !given.contains(name));
     let options: Vec<String> = wanted.map(|name| format!("--secret {name}")).collect();
@@ -100,7 +100,7 @@ pub(super) fn remind(wishes: &Wishes, given: &[String]) {
     }
 }
 
-/// Says what a repository asks for: in one line what the VM gets, then what runs in it, a line each.
+/// Prints a repository's configuration: the properties of the VM in one line, then what runs in the VM, one per line.
 pub(crate) fn show(wishes: &Wishes) {
     let source = match &wishes.source {
         Some(source) => source.clone(),
@@ -123,14 +123,14 @@ fn tell_notes(wishes: &Wishes) {
     }
 }
 
-/// All that a repository asks for, a line each.
+/// A repository's configuration, one item per line.
 pub(crate) fn lines(wishes: &Wishes) -> Vec<String> {
     let mut lines = asked(wishes);
     lines.extend(effects(wishes));
     lines
 }
 
-/// What a VM gets by it, as short words.
+/// The properties of the VM, in a few words each.
 fn asked(wishes: &Wishes) -> Vec<String> {
     let mut asked = Vec::new();
     asked.extend(wishes.image.as_ref().map(|image| format!("image {}", image.text)));
@@ -147,7 +147,7 @@ fn asked(wishes: &Wishes) -> Vec<String> {
     asked
 }
 
-/// What runs in the VM by it, and what programs there find: variables, which may lead a program elsewhere, with their values.
+/// What runs in the VM, and its variables with their values, because a variable may redirect a program.
 fn effects(wishes: &Wishes) -> Vec<String> {
     let mut lines: Vec<String> = wishes
         .env
@@ -164,7 +164,7 @@ fn effects(wishes: &Wishes) -> Vec<String> {
     lines
 }
 
-/// A text of a repository's, as much as fits beside others, and how much there is more.
+/// A text from a repository, shortened, with its full length.
 fn short(text: &str) -> String {
     const MOST: usize = 200;
     match text.char_indices().nth(MOST) {
@@ -173,7 +173,7 @@ fn short(text: &str) -> String {
     }
 }
 
-/// The image here that is meant; it is pulled if there is none.
+/// The image that is asked for; it is pulled if it does not exist.
 async fn image(client: &Client, wished: &WishedImage) -> Result<ImageName, Failure> {
     match meant(client, wished).await? {
         Meant::Here(name) => Ok(name),

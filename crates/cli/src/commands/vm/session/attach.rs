@@ -9,13 +9,13 @@ use banger_command::attach::{Attachment, Keys, Left};
 use banger_command::failure::Failure;
 use banger_command::{complete, connection, print, terminal};
 
-/// How often in a row a connection is made again that did not last.
+/// Maximum number of short connections in a row.
 const TRIES: u32 = 5;
 
-/// How long one lasts that does not count.
+/// A connection that lasts longer than this is not short.
 const LASTING: Duration = Duration::from_secs(2);
 
-/// How long it may take to make one.
+/// Time limit for connecting.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Attach this terminal to a session
@@ -60,7 +60,7 @@ pub(crate) struct Args {
     detach_key: Keys,
 }
 
-/// How a session is joined.
+/// Options of an attachment.
 #[derive(Debug, Default)]
 pub(super) struct Manner {
     writing: Option<Writing>,
@@ -84,14 +84,14 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     attach(&client, &args.vm, &session, &manner).await
 }
 
-/// Joins this terminal to a session, until one of them leaves.
+/// Attaches this terminal to a session until one of them ends or the user detaches.
 pub(super) async fn attach(
     client: &Client,
     vm: &str,
     session: &VmSession,
     manner: &Manner,
 ) -> Result<i32, Failure> {
-    // One that takes no input is watched.
+    // A session without input is only watched.
     let can_write = session.takes_input && session.state.is_live();
     let input = match manner.writing {
         Some(writing) => writing,
@@ -116,7 +116,7 @@ pub(super) async fn attach(
             Left::Lost => {}
         }
         tries = if since.elapsed() < LASTING { tries + 1 } else { 0 };
-        // A screen is painted anew; other output goes on where it was, or something would be shown twice or never.
+        // A screen is repainted; other output must continue at the cursor, so that nothing is repeated or lost.
         stream.since = attached.next().filter(|_| !session.tty);
         stream.size = size_for(session);
         if tries >= TRIES || (stream.since.is_none() && !session.tty) {
@@ -139,15 +139,15 @@ fn size_for(session: &VmSession) -> Option<TerminalSize> {
     session.tty.then(terminal::size).flatten()
 }
 
-/// Joins it again, by another daemon if the last one has ended. That one waits for no VM: it has found them all before it
-/// takes requests.
+/// Reconnects, through another daemon if the last one has ended. A new daemon knows all VMs before it accepts
+/// requests.
 async fn again(vm: &str, name: &str, stream: &SessionStream) -> Result<Session, Failure> {
     for _ in 0..TRIES {
         let client = connection::connect().await?;
         match client.join_session(vm, name, stream).await {
             Ok(joined) => return Ok(joined),
             Err(error @ ClientError::Api(_)) => return Err(error.into()),
-            // That daemon has ended, too.
+            // That daemon has ended as well.
             Err(_) => {}
         }
     }

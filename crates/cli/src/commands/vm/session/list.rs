@@ -55,7 +55,7 @@ fn row(session: &VmSession) -> Vec<String> {
     ]
 }
 
-/// A command line as it is shown; not one to be pasted.
+/// A command line for people; not quoted for a shell.
 pub(super) fn command(session: &VmSession) -> String {
     if session.command.is_empty() {
         return "(login shell)".to_owned();
@@ -63,7 +63,7 @@ pub(super) fn command(session: &VmSession) -> String {
     session.command.join(" ")
 }
 
-/// How long ago, in one unit.
+/// The age, in one unit.
 fn since(ms: u64) -> String {
     print::age(&rfc3339(ms))
 }

@@ -14,7 +14,7 @@ use banger_model::printable_json;
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// How often in a row a stream that broke is asked for again without anything new.
+/// Maximum number of retries in a row without new output.
 const TRIES: u32 = 5;
 
 /// Print the output of a session
@@ -59,7 +59,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// All of a session's log, as it is.
+    /// Options that print the whole log of a session unchanged.
     pub(crate) fn of(vm: String, session: &str, follow: bool, raw: bool) -> Self {
         Self {
             vm,
@@ -89,7 +89,7 @@ struct Piece<'a> {
     time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<&'a str>,
-    /// Bytes that are no UTF-8 are replaced.
+    /// Invalid UTF-8 is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,9 +137,9 @@ fn lost() -> Failure {
 
 /// How a stream ended.
 enum Ended {
-    /// All there is was printed.
+    /// Everything was printed.
     All,
-    /// In the middle.
+    /// The stream broke off.
     Broken,
 }
 
@@ -153,7 +153,7 @@ struct Reading {
     args: Args,
     stdout: Log<io::Stdout>,
     stderr: Log<io::Stderr>,
-    /// The cursor of what comes next.
+    /// The cursor of the next output.
     next: Option<u64>,
     time_us: u64,
     is_in_line: bool,
@@ -177,7 +177,7 @@ impl Reading {
         let joined = client
             .join_session(&self.args.vm, &self.args.session, &stream)
             .await;
-        // The sender is held: its end would say that we have left.
+        // The sender is kept: dropping it would mean that the client has left.
         let joined = joined.map_err(|error| Broken::Refused(error.into()))?;
         let mut from = joined.receiver;
         let ended = self.print_all(&mut from).await;
@@ -260,7 +260,7 @@ impl Reading {
         super::list::rfc3339(self.time_us / 1000)
     }
 
-    /// The same with the time before each line that begins in it.
+    /// The same bytes, with the time at the start of each line.
     fn timed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let time = self.time();
         let mut out = Vec::with_capacity(bytes.len() + 32);

@@ -46,7 +46,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(mut args: Args) -> Result<i32, Failure> {
-    // Options may stand behind the text.
+    // Options may follow the text.
     args.take_options();
     let client = connection::connect().await?;
     let session = client.session(&args.vm, &args.session).await?;
@@ -62,7 +62,7 @@ pub(super) async fn run(mut args: Args) -> Result<i32, Failure> {
     let joined = client.join_session(&args.vm, &session.name, &stream).await?;
     let (mut sender, mut receiver) = (joined.sender, joined.receiver);
     let enter = if session.tty { "\r" } else { "\n" };
-    // What is heard says why it cannot be sent; so both go on side by side.
+    // Errors arrive while input is sent, so both directions run in parallel.
     let sending = tokio::spawn(async move { args.send(&mut sender, enter).await.map(|()| sender) });
     loop {
         match receiver.next().await? {
@@ -83,7 +83,7 @@ pub(super) async fn run(mut args: Args) -> Result<i32, Failure> {
 }
 
 impl Args {
-    /// Takes the options that the text swallowed: it may begin with a hyphen itself.
+    /// Extracts options from the text, which may begin with a hyphen itself.
     fn take_options(&mut self) {
         while let Some(last) = self.text.last() {
             match last.as_str() {
@@ -119,7 +119,7 @@ impl Args {
     }
 }
 
-/// Reads on a thread: input may never end.
+/// Reads on a thread, because the read may never return.
 fn read_all(mut from: impl Read, to: &tokio::sync::mpsc::Sender<io::Result<Vec<u8>>>) {
     loop {
         let mut chunk = vec![0; CHUNK];

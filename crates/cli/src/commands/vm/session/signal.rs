@@ -29,7 +29,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// Signals by their numbers on Linux (signal(7)); the order is that of x86 and ARM.
+/// Signal names in the order of their numbers on Linux, x86 and ARM (signal(7)).
 const NAMES: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
     "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",

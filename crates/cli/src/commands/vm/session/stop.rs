@@ -34,7 +34,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     end(&args.vm, &args.sessions, args.grace).await
 }
 
-/// Ends sessions, and waits until they have.
+/// Stops sessions and waits until they have ended.
 pub(super) async fn end(vm: &str, sessions: &[String], grace: Duration) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let stop = SessionStop {

@@ -8,7 +8,7 @@ use banger_command::failure::Failure;
 use banger_command::values::duration;
 use banger_command::{complete, connection, exit, print};
 
-/// How often in a row a wait is begun again that broke.
+/// Maximum number of retries in a row.
 const TRIES: u32 = 5;
 
 /// Wait until a session ends, and exit with its exit code
@@ -62,7 +62,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     }
 }
 
-/// Waits, with another daemon if this one ends.
+/// Waits until a session has ended, also across restarts of the daemon.
 pub(super) async fn until_ended(mut client: Client, vm: &str, name: &str) -> Result<VmSession, Failure> {
     let mut tries = 0;
     loop {

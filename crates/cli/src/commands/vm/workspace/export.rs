@@ -55,13 +55,14 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         let message = format!("{} is a directory", output.display());
         return Err(Failure::new(message, &["name a file in it"]));
     };
-    // What an earlier copy out of a guest may have made leads nowhere, and what the user made is not replaced unasked.
+    // A link from an earlier copy out of a guest must not redirect the output, and a link of the user is not replaced
+    // unasked.
     if dir.kind(&name).map_err(failed)? == Some(Kind::Symlink) {
         let message = format!("{} is a symbolic link", output.display());
         let hint = "name the target of the link, or remove the link";
         return Err(Failure::new(message, &[hint]).exiting(exit::CONFLICT));
     }
-    // It has its name when it is whole.
+    // The file gets its name when it is complete.
     let mut fresh = dir.fresh().map_err(failed)?;
     let mut reserve = Reserve::of(&dir);
     let written = interruptible(write(&client, vm, &query, |bytes| {
@@ -74,7 +75,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// The output where it is no file but takes bytes: a device such as `/dev/null`, a named pipe, or one of our own streams.
+/// The output if it is a stream: a device such as `/dev/null`, a named pipe, or one of our own streams.
 fn stream(output: &Path) -> std::io::Result<Option<File>> {
     const STREAMS: [&str; 3] = ["/dev/stdout", "/dev/stderr", "/dev/fd"];
     let is_ours = STREAMS.iter().any(|stream| output.starts_with(stream));

@@ -63,7 +63,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// How much of a repository goes.
+/// Which files of a repository are copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Mode {
     /// HEAD, and staged, unstaged and untracked changes
@@ -103,7 +103,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// Places a workspace, and shows how far it is.
+/// Copies a repository into a VM, and shows progress.
 pub(crate) async fn place(
     client: &Client,
     vm: &str,
@@ -115,7 +115,7 @@ pub(crate) async fn place(
     .await
 }
 
-/// Says what was placed.
+/// Prints what was copied.
 pub(crate) fn tell_placed(vm: &str, report: &WorkspaceReport) {
     print::say!(
         "{vm}: {} files, {} at {} ({} files, {} sent)",
@@ -134,7 +134,7 @@ pub(crate) fn tell_placed(vm: &str, report: &WorkspaceReport) {
     tell_omitted(&report.omitted);
 }
 
-/// Says what would be placed.
+/// Prints what would be copied.
 pub(crate) fn tell_plan(plan: &WorkspacePlan) {
     let Some(root) = &plan.root else {
         print::line("not in a git repository: the VM would get no checkout");

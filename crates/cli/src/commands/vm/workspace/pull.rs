@@ -33,7 +33,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     args.reported.print(&pulled, |pulled| tell(&which.vm, pulled))
 }
 
-/// Brings work back, and shows how far it is.
+/// Brings work back, and shows progress.
 pub(super) async fn pull(
     client: &Client,
     vm: &str,
@@ -45,7 +45,7 @@ pub(super) async fn pull(
     .await
 }
 
-/// Says what came, and what to do with it.
+/// Prints the new references, and the command that merges them.
 pub(super) fn tell(vm: &str, pulled: &WorkspacePulled) {
     for reference in &pulled.refs {
         let short = &reference.commit[..reference.commit.len().min(12)];
@@ -60,7 +60,7 @@ pub(super) fn tell(vm: &str, pulled: &WorkspacePulled) {
     let Some(tip) = &pulled.tip else { return };
     let repository = shell_word(&pulled.source.to_string_lossy());
     if pulled.dirty {
-        // `git merge` refuses a work tree with changes of its own.
+        // `git merge` refuses a work tree with uncommitted changes.
         print::say!(
             "{} has uncommitted changes: apply the work with `banger vm workspace apply {vm}{}`",
             pulled.source.display(),

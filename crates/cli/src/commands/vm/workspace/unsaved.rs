@@ -1,4 +1,4 @@
-//! What became of a VM's work when the VM was stopped or deleted. The daemon decides; this prints.
+//! Reports what happened to the work of a VM that was stopped or deleted. The daemon decides; this prints.
 
 use banger_api::VmWork;
 use banger_command::failure::Failure;
@@ -7,16 +7,16 @@ use banger_model::shell_word;
 
 use super::pull;
 
-/// What has happened to a VM.
+/// How a VM ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It was stopped; its disk stays.
+    /// The VM was stopped; its disk still exists.
     Stopped,
-    /// It was deleted.
+    /// The VM was deleted.
     Deleted,
 }
 
-/// Reports what was brought back of a VM's work, and what was not.
+/// Prints which work was brought back, and which was not.
 pub(crate) fn report(vm: &str, work: &VmWork, ending: Ending) {
     for pulled in &work.pulled {
         print::say!("{vm}: the work at {} was brought back", pulled.guest_path);

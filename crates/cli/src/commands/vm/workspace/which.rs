@@ -1,4 +1,4 @@
-//! Which workspace a command is about and beside what it is looked at, or what of a repository becomes one.
+//! Options that select a workspace, its comparison base, or the content of a new one.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub(super) struct Which {
 }
 
 impl Which {
-    /// As the daemon is asked for it.
+    /// The query for the daemon.
     pub(super) fn query(&self) -> WorkspaceQuery {
         WorkspaceQuery {
             path: self.path.clone(),
@@ -27,7 +27,7 @@ impl Which {
     }
 }
 
-/// A workspace, and how what is found is printed.
+/// A workspace, and the output format of a report.
 #[derive(Debug, clap::Args)]
 pub(super) struct Reported {
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub(super) struct Reported {
 }
 
 impl Reported {
-    /// Prints a report, for people by `show`.
+    /// Prints a report as JSON, or with `show`.
     pub(super) fn print<T: Serialize>(&self, report: &T, show: impl FnOnce(&T)) -> Result<i32, Failure> {
         match self.json {
             true => print::json(report)?,
@@ -48,7 +48,7 @@ impl Reported {
     }
 }
 
-/// A workspace, and what its changes are changes of.
+/// A workspace, and the base of its changes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Changes {
     #[command(flatten)]
@@ -59,7 +59,7 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// As the daemon is asked for them.
+    /// The query for the daemon.
     pub(super) fn query(&self) -> WorkspaceQuery {
         WorkspaceQuery {
             base: self.base.clone(),
@@ -68,7 +68,7 @@ impl Changes {
     }
 }
 
-/// What of a repository goes into a VM.
+/// Which content of a repository is copied into a VM.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Taken {
     /// Branch to create in the guest's checkout
@@ -86,7 +86,7 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// As the daemon is asked to place it.
+    /// The request for the daemon.
     pub(crate) fn request(self, path: PathBuf, guest_path: String) -> WorkspaceRequest {
         WorkspaceRequest {
             path,
