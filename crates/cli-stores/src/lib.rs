@@ -1,7 +1,7 @@
-//! The commands of images, kernels and catalogs: `banger image`, `banger kernel`, and what is pruned.
+//! The commands of images, kernels and catalogs: `banger image`, `banger kernel`, and `prune`.
 //!
-//! One file per command, whose `Args` doc comment is its help. It uses `command`, what commands have in common, and through it the
-//! daemon's API.
+//! One file per command, whose `Args` doc comment is its help. Uses `command`, which commands share, and through it
+//! the daemon's API.
 
 #![expect(
     missing_docs,

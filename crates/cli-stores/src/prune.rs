@@ -19,23 +19,23 @@ pub struct Args {
 /// What is removed.
 #[derive(Debug, Clone, Copy)]
 pub enum What {
-    /// VMs that do not run.
+    /// VMs that are not running.
     Vms,
-    /// Images that no VM uses; also those that cannot be fetched again, if so.
+    /// Images that no VM uses.
     Images {
-        /// Those, too.
+        /// Also those that cannot be fetched again.
         all: bool,
     },
-    /// Kernels that no VM uses and no image names; the same.
+    /// Kernels that no VM uses and no image names.
     Kernels {
-        /// Those, too.
+        /// Also those that cannot be fetched again.
         all: bool,
     },
     /// Cached files.
     Cache,
 }
 
-/// Of images and kernels.
+/// Options for images and kernels.
 #[derive(Debug, clap::Args)]
 pub struct OfStore {
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub struct OfStore {
 }
 
 impl What {
-    /// As the command line has it.
+    /// The command group.
     const fn command(self) -> &'static str {
         match self {
             Self::Vms => "vm",
@@ -56,7 +56,7 @@ impl What {
         }
     }
 
-    /// What is said when there is nothing.
+    /// The message if there is nothing to remove.
     const fn nothing(self) -> &'static str {
         match self {
             Self::Vms => "no VMs to remove: all VMs are running",
@@ -78,10 +78,10 @@ impl What {
     }
 }
 
-/// Tells what there is to remove, asks, and removes it.
+/// Prints what can be removed, asks, and removes it.
 ///
 /// # Errors
-/// When the daemon refuses, or nobody can be asked.
+/// When the daemon refuses, or there is no terminal to ask on.
 pub async fn run(what: What, args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let all = matches!(what, What::Images { all: true } | What::Kernels { all: true });
@@ -108,11 +108,11 @@ pub async fn run(what: What, args: Args) -> Result<i32, Failure> {
     let question = format!("Remove {}?", found.names.join(", "));
     let more = if all { " --all" } else { "" };
     let instead = format!("banger {} prune{more} --yes", what.command());
-    // What can be made again needs no question.
+    // Cached files need no confirmation.
     if !matches!(what, What::Cache) && !args.yes && !ask::sure(&question, &instead)? {
         return Ok(exit::FAILED);
     }
-    // What stopped while the question stood was not asked about.
+    // VMs that stopped during the question were not agreed to.
     let agreed = Prune {
         dry_run: false,
         only: (!matches!(what, What::Cache)).then_some(found.names),

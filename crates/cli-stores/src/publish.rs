@@ -1,4 +1,4 @@
-//! What `banger kernel publish` and `banger image publish` share.
+//! Code shared by `banger kernel publish` and `banger image publish`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use banger_command::values::absolute;
 use banger_command::{exit, print};
 use banger_model::{CatalogName, shell_word};
 
-/// What a catalog is signed with.
+/// The signing key of a catalog.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Key {
@@ -26,7 +26,7 @@ impl Key {
         match (self.secret_key, self.new_key) {
             (Some(path), _) => Ok(SigningKey::Existing(absolute(path)?)),
             (None, Some(path)) => Ok(SigningKey::New(absolute(path)?)),
-            // The command line is not taken without one of them.
+            // Not reached: the parser requires one of them.
             (None, None) => Err(Failure::new(
                 "no signing key",
                 &["use `--secret-key` or `--new-key`"],
@@ -35,7 +35,7 @@ impl Key {
     }
 }
 
-/// Tells what was published, and what its users do with it.
+/// Prints what was published, and the command for users of the catalog.
 pub(crate) fn tell(published: &Published, json: bool) -> Result<i32, Failure> {
     if json {
         print::json(published)?;
@@ -67,13 +67,13 @@ pub(crate) fn tell(published: &Published, json: bool) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// What a catalog in this directory may be called.
+/// A name for the catalog in this directory.
 fn name_of(dir: &Path) -> CatalogName {
     let of_dir = dir.file_name().and_then(|name| name.to_str()?.parse().ok());
     of_dir.unwrap_or_else(|| "catalog".parse().expect("it is a name"))
 }
 
-/// That no image or kernel is the default one.
+/// The error that there is no default image or kernel.
 pub(crate) fn no_default<'a>(kind: &'static str, mut names: impl Iterator<Item = &'a str>) -> Failure {
     let hint = match names.next() {
         Some(name) => format!("set one with `banger {kind} default {name}`; `banger {kind} list` lists all"),

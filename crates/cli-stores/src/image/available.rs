@@ -1,4 +1,4 @@
-//! What images there are to pull from catalogs.
+//! Lists the images that can be pulled from catalogs.
 
 use banger_api::AvailableImage;
 use banger_client::Client;
@@ -8,7 +8,7 @@ use banger_command::{exit, print};
 
 use crate::kernel::presence;
 
-/// Lists what can be pulled. Catalogs that cannot be read are told, and do not hide the others.
+/// Lists what can be pulled. Catalogs that cannot be read are reported, and do not hide the others.
 pub(super) async fn list(client: &Client, json: bool) -> Result<i32, Failure> {
     let available = client.available_images().await?;
     if json {

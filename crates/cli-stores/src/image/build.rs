@@ -21,10 +21,10 @@ use banger_model::network::NetMode;
 use banger_model::{ByteSize, ImageName, KernelName};
 use tokio::process::Command;
 
-/// Where a script lies in its VM: nothing below `/run` is on the disk that becomes the image.
+/// Path of the script in the VM: files below `/run` do not become part of the image.
 const SCRIPT: &str = "/run/banger-build-script";
 
-/// What writes a script to the file that is its argument.
+/// Writes standard input to the executable file that is its argument.
 const WRITE: &str = r#"umask 077; cat > "$1"; chmod 700 "$1""#;
 
 /// Installs Docker in an image of the usual distributions.
@@ -89,7 +89,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// What the VM reaches. Docker's packages come from somewhere.
+    /// The network mode of the VM. Docker's packages are downloaded.
     fn net(&self) -> Option<NetMode> {
         let is_silent = self.reach.mode().is_none() && self.reach.rules().is_empty();
         match self.docker && is_silent {
@@ -102,22 +102,22 @@ impl Args {
 pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
     let json = args.json;
     let image = match (&args.file, &args.from_image) {
-        // With what it has made by then, when it is interrupted.
+        // An interrupt also removes what was built so far.
         (Some(file), _) => interruptible(of_dockerfile(client, file, &args)).await?,
         (None, Some(base)) => match in_vm(client, base, &args).await? {
             Ok(image) => image,
             Err(code) => return Ok(code),
         },
-        // The command line asks for one of them.
+        // Not reached: the parser requires one of them.
         (None, None) => return Ok(exit::FAILED),
     };
     super::tell(&image, json)?;
     Ok(exit::OK)
 }
 
-/// Gives the image, or the code with which the script failed.
+/// Returns the image, or the exit code of the script that failed.
 async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image, i32>, Failure> {
-    // Read before anything is made; standard input may be at a terminal.
+    // Read before anything is created; standard input may be a terminal.
     let script = match &args.script {
         None => Vec::new(),
         Some(path) if path.as_os_str() == "-" => {
@@ -141,9 +141,9 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
         disk_size: args.disk_size,
         net: args.net(),
         allow: args.reach.rules(),
-        // What is in the VM will be in the image.
+        // The content of the VM becomes the image, so nothing of the user is injected.
         anonymous: true,
-        // Whatever comes of it, the VM is only a means: it goes with this program, however that ends.
+        // The VM is removed when this program ends, for any reason.
         remove_on_exit: true,
         ..VmCreate::default()
     };
@@ -151,7 +151,7 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
     let _held = Held::of(client, vm.name.as_str(), connection::connect).await?;
     let built = interruptible(provision(client, &vm, script, args)).await;
     let removed = remove(vm.name.as_str()).await;
-    // Why it was not built comes before why its VM stays.
+    // The error of the build takes precedence over the error of the removal.
     let built = built?;
     removed?;
     Ok(built)
@@ -181,16 +181,16 @@ async fn provision(
         force: args.force,
     };
     let mut display = Display::new("");
-    // Frozen, the file system is at rest whatever the image's init leaves behind.
+    // The file system is frozen for the commit, whatever the image's init leaves running.
     let image = client
         .commit_vm(name, &commit, |progress| display.show(&progress))
         .await?;
     Ok(Ok(image))
 }
 
-/// Runs a script in a VM, and gives its exit code. It comes there as a file, because the kernel takes no argument of more
-/// than 128 KiB (`MAX_ARG_STRLEN`, execve(2)); in memory, so that it is not in the image. A quiet one prints nothing on
-/// standard output.
+/// Runs a script in a VM, and returns its exit code. The script is copied as a file, because the kernel accepts no
+/// argument of more than 128 KiB (`MAX_ARG_STRLEN`, execve(2)); the file is in memory, so it does not become part of
+/// the image. With `is_quiet`, nothing is printed on standard output.
 async fn run_script(client: &Client, vm: &str, script: Vec<u8>, is_quiet: bool) -> Result<i32, Failure> {
     let has_interpreter = script.starts_with(b"#!");
     let as_root = |argv: &[&str]| Exec {
@@ -216,7 +216,7 @@ async fn run_script(client: &Client, vm: &str, script: Vec<u8>, is_quiet: bool) 
     session::run(client, vm, &run, Input::None).await
 }
 
-/// Runs buildah, which ends when this is dropped.
+/// Runs buildah, which is killed on drop.
 async fn buildah(arguments: &[&str]) -> Result<(), Failure> {
     let status = Command::new("buildah")
         .args(arguments)
@@ -239,7 +239,7 @@ async fn buildah(arguments: &[&str]) -> Result<(), Failure> {
     }
 }
 
-/// Has buildah build, and pulls what it made.
+/// Builds with buildah, and pulls the result.
 async fn of_dockerfile(client: &Client, file: &Path, args: &Args) -> Result<Image, Failure> {
     let scratch = tempfile::tempdir()
         .map_err(|error| Failure::during("failed to create a temporary directory", &error))?;
@@ -248,7 +248,7 @@ async fn of_dockerfile(client: &Client, file: &Path, args: &Args) -> Result<Imag
     let (file, context) = (file.to_string_lossy(), args.context.to_string_lossy());
     buildah(&["build", "--tag", &tag, "--file", &file, &context]).await?;
     let pushed = buildah(&["push", "--quiet", &tag, &format!("oci:{}", built.display())]).await;
-    // The image is ours from here on; buildah keeps its layers for the next build.
+    // The image is copied, so its tag is removed; buildah keeps the layers for the next build.
     let _ = buildah(&["rmi", &tag]).await;
     pushed?;
     let pull = ImagePull {

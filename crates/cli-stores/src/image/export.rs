@@ -58,7 +58,8 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
             &["write to a file: `-o FILE`"],
         ));
     }
-    // The archive names its parts by their content, so it cannot be written in one go. Removed when this ends.
+    // The archive names its parts by their content, so it cannot be written sequentially. The directory is removed on
+    // drop.
     let spool = match to_stdout {
         true => Some(
             tempfile::tempdir()
@@ -85,7 +86,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
     .await?;
     if to_stdout {
         let archive = std::fs::File::open(&exported.path);
-        // It goes now, and what is copied has no name that could stay.
+        // The directory is removed now; the open file has no name that could be left behind.
         drop(spool);
         return copy_out(archive.map_err(|error| Failure::during("failed to read the archive", &error))?);
     }

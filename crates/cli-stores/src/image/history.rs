@@ -5,7 +5,7 @@ use banger_command::failure::Failure;
 use banger_command::print;
 use serde::{Deserialize, Serialize};
 
-/// A step of an image's making (the OCI image specification's `config.md`, `history`).
+/// A step of an image's build history (the OCI image specification's `config.md`, `history`).
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct Step {

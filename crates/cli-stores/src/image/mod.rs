@@ -312,7 +312,7 @@ async fn import(client: &Client, args: Import) -> Result<Image, Failure> {
         .await?)
 }
 
-/// Standard input in chunks, read by a thread that is never more than two ahead.
+/// Standard input in chunks, read by a thread that is at most two chunks ahead.
 fn standard_input() -> impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + Sync {
     const CHUNK: usize = 1 << 20;
     let (sender, mut receiver) = mpsc::channel(2);
@@ -338,7 +338,7 @@ impl Register {
     fn request(self) -> Result<ImageRegister, Failure> {
         let kernel = match self.kernel {
             Some(kernel) => Some(KernelSource::Files(KernelFiles {
-                // A file in the other form is known by its content.
+                // The format of the file is detected from its content.
                 vmlinux: None,
                 vmlinuz: Some(absolute(kernel)?),
                 initrd: self.initrd.map(absolute).transpose()?,
@@ -406,7 +406,7 @@ fn origin(image: &Image) -> String {
         .unwrap_or_default()
 }
 
-/// What the image is made to run, in one line.
+/// The entry point of the image, in one line.
 fn entry_point(config: &ImageConfig) -> String {
     let words: Vec<_> = config.entrypoint.iter().chain(&config.cmd).cloned().collect();
     words.join(" ")

@@ -102,8 +102,8 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
     tell(&pulled, json)
 }
 
-/// The archive on standard input, as a file: its table of contents is at its end. It has no name, so it goes when this ends, however
-/// it does.
+/// The archive on standard input, as a temporary file, because its table of contents is at its end. The file has no
+/// name, so it vanishes when this program ends.
 fn spool_input() -> Result<File, Failure> {
     let spooled = || {
         let mut file = tempfile::tempfile()?;
@@ -136,7 +136,7 @@ struct Done<'a> {
 }
 
 fn line(value: &impl Serialize) {
-    // What the API speaks has only string keys.
+    // Values of the API have only string keys, so this does not fail.
     if let Ok(text) = serde_json::to_string(value) {
         print::line(&text);
     }

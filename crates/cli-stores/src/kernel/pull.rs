@@ -52,7 +52,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-/// Lists what can be pulled. Catalogs that cannot be read are told, and do not hide the others.
+/// Lists what can be pulled. Catalogs that cannot be read are reported, and do not hide the others.
 pub(super) async fn list(client: &Client, json: bool) -> Result<i32, Failure> {
     let available = client.available_kernels().await?;
     if json {
@@ -92,7 +92,7 @@ fn row(available: &AvailableKernel) -> Vec<String> {
     ]
 }
 
-/// What is said of whether something of a catalog is here.
+/// The state of a catalog's entry on this host, in words.
 pub(crate) fn presence(presence: Presence) -> &'static str {
     match presence {
         Presence::Absent => "",
