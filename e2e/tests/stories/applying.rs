@@ -228,7 +228,7 @@ fn filters(backend: Backend) -> Result<()> {
     ensure!(!ran.exists(), "the filter ran");
     refused("git", "filter.local-at-prepare");
     in_guest(&home, "test \"$(cat a.key)\" = abc && echo abd > a.key")?;
-    pull(&home)?.saying("a.key came back as the VM has it, not through the filter `crypt`")?;
+    pull(&home)?.saying("a.key was pulled without the filter `crypt`")?;
     ensure!(!ran.exists(), "the filter ran");
     refused("git", "filter.local-at-pull");
     home.end()
