@@ -344,14 +344,14 @@ pub(crate) fn check() -> Result<()> {
     let output = repository::cargo()
         .args(["metadata", "--no-deps", "--format-version=1", "--offline"])
         .output()
-        .context("run `cargo metadata`")?;
+        .context("failed to run `cargo metadata`")?;
     ensure!(
         output.status.success(),
         "`cargo metadata` failed: {}",
         String::from_utf8_lossy(&output.stderr)
     );
     let metadata: Metadata =
-        serde_json::from_slice(&output.stdout).context("read the output of `cargo metadata`")?;
+        serde_json::from_slice(&output.stdout).context("failed to read the output of `cargo metadata`")?;
     let wrong = wrong_arrows(&metadata);
     if wrong.is_empty() {
         println!(

@@ -49,16 +49,17 @@ struct Package {
 /// Fails with every crate that `deny.toml` does not allow.
 pub(crate) fn check() -> Result<()> {
     let path = repository::root().join("deny.toml");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-    let deny: Deny = toml::from_str(&text).with_context(|| format!("read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    let deny: Deny = toml::from_str(&text).with_context(|| format!("failed to read {}", path.display()))?;
     let output = repository::cargo()
         .args(["metadata", "--format-version=1", "--offline", "--all-features"])
         .output()
-        .context("run `cargo metadata`")?;
+        .context("failed to run `cargo metadata`")?;
     let words = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "`cargo metadata` failed: {words}");
     let metadata: Metadata =
-        serde_json::from_slice(&output.stdout).context("read the output of `cargo metadata`")?;
+        serde_json::from_slice(&output.stdout).context("failed to read the output of `cargo metadata`")?;
     let faults = faults(&deny, &metadata.packages);
     ensure!(
         faults.is_empty(),

@@ -2,6 +2,7 @@
 
 mod arrows;
 mod bench;
+mod errors;
 mod licences;
 mod repository;
 mod testing;
@@ -28,7 +29,7 @@ enum Task {
         /// Names of figures, such as `create.ready_fc_ms`
         names: Vec<String>,
     },
-    /// Check that README.md names figures that are measured, with their bounds
+    /// Check that README.md names figures that are measured, with their bounds, and the form of error texts
     Figures,
     /// Check the licences of everything that ships against deny.toml
     Licences,
@@ -48,7 +49,7 @@ fn main() -> Result<()> {
     match Args::parse().task {
         Task::Arrows => arrows::check(),
         Task::Bench { names } => bench::run(&names),
-        Task::Figures => bench::check_readme(),
+        Task::Figures => bench::check_readme().and_then(|()| errors::check()),
         Task::Licences => licences::check(),
         Task::Test { quick: true, names } => testing::run(Extent::Quick, &names),
         Task::Test { quick: false, names } => testing::run(Extent::Full, &names),

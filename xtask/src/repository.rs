@@ -26,7 +26,7 @@ pub(crate) fn write_openapi() -> Result<()> {
         ("docs/api.md", openapi::table()),
     ] {
         let path = root().join(name);
-        std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        std::fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
         println!("wrote {}", path.display());
     }
     Ok(())

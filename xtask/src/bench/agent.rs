@@ -10,7 +10,8 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
     let path = repository::root().join(format!(
         "target/{arch}-unknown-linux-musl/agent/banger-vsock-agent"
     ));
-    let metadata = std::fs::metadata(&path).with_context(|| format!("look at {}", path.display()))?;
+    let metadata =
+        std::fs::metadata(&path).with_context(|| format!("failed to inspect {}", path.display()))?;
     let mib = metadata.len() as f64 / f64::from(1 << 20);
     Ok(vec![Figure::of("agent.size_mib", &[mib])])
 }

@@ -76,7 +76,7 @@ impl Tree {
         }
         let id = git(&root, &["rev-parse", commit])?;
         git(&dir, &["checkout", "--quiet", "--force", "--detach", id.trim()])
-            .with_context(|| format!("take {commit} out of the repository's history"))?;
+            .with_context(|| format!("failed to extract {commit} from the repository's history"))?;
         let tree = Self(dir);
         tree.built()?;
         Ok(tree)
@@ -89,7 +89,7 @@ impl Tree {
         let mut file = std::fs::OpenOptions::new()
             .append(true)
             .open(&path)
-            .with_context(|| format!("change {}", path.display()))?;
+            .with_context(|| format!("failed to change {}", path.display()))?;
         file.write_all(line.as_bytes())?;
         Ok(self)
     }
@@ -112,7 +112,7 @@ impl Tree {
             .env_remove("CARGO_TARGET_DIR")
             .stderr(Stdio::inherit())
             .output()
-            .context("run cargo")?;
+            .context("failed to run cargo")?;
         ensure!(
             output.status.success(),
             "cargo build in {} failed",

@@ -109,7 +109,7 @@ fn boot_bare(home: &Home) -> Result<f64> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .context("start firecracker")?;
+        .context("failed to start firecracker")?;
     let (mut guest, _) = knock.accept()?;
     let mut hello = [0; 1];
     guest.read_exact(&mut hello)?;

@@ -135,7 +135,7 @@ fn run_true(daemon: &Path, name: &str) -> Result<()> {
 /// Asks the daemon for a stream; what follows is frames.
 pub(super) fn upgraded(daemon: &Path, path: &str, body: &impl Serialize) -> Result<BufReader<UnixStream>> {
     let body = serde_json::to_vec(body)?;
-    let mut stream = UnixStream::connect(daemon).context("connect to bangerd")?;
+    let mut stream = UnixStream::connect(daemon).context("failed to connect to bangerd")?;
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: bangerd\r\nConnection: upgrade\r\nUpgrade: {STDIO_MUX}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",

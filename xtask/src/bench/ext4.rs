@@ -59,7 +59,7 @@ impl Beside {
                 ensure!(check(&path)? == 0, "e2fsck is not content with our image");
             }
             std::fs::remove_file(&path)?;
-            let their = write_theirs(tree, &path).context("write with mkext4")?;
+            let their = write_theirs(tree, &path).context("failed to write with mkext4")?;
             if run == 0 {
                 their_check = check(&path)?;
             } else {
@@ -91,7 +91,7 @@ fn check(image: &Path) -> Result<i32> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
-        .context("run e2fsck")?;
+        .context("failed to run e2fsck")?;
     status.code().context("e2fsck was killed")
 }
 

@@ -42,14 +42,15 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
             "figures",
         ])
         .output()
-        .context("run `cargo bench`")?;
+        .context("failed to run `cargo bench`")?;
     let words = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "the helper's bench failed: {words}");
     let text = String::from_utf8(output.stdout)?;
     let lines = text.lines().filter(|line| line.starts_with('{'));
     lines
         .map(|line| {
-            let taken: Taken = serde_json::from_str(line).with_context(|| format!("read {line}"))?;
+            let taken: Taken =
+                serde_json::from_str(line).with_context(|| format!("failed to read {line}"))?;
             ensure!(
                 NAMES.contains(&&*taken.name),
                 "the helper's bench took {}",

@@ -65,7 +65,7 @@ fn bootstrap(name: &str, options: &[&str]) -> Result<PathBuf> {
             .arg("bookworm")
             .arg(&making)
             .status()
-            .context("run mmdebstrap")?;
+            .context("failed to run mmdebstrap")?;
         ensure!(made.success(), "mmdebstrap failed");
         std::fs::rename(&making, &path)?;
     }
@@ -91,7 +91,7 @@ fn unpack_and_make(tar: &Path) -> Result<()> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
-        .context("run mke2fs")?;
+        .context("failed to run mke2fs")?;
     ensure!(made.success(), "mke2fs failed");
     Ok(())
 }

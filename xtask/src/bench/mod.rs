@@ -142,7 +142,8 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
     let dir = repository::root().join("target/bench");
     std::fs::create_dir_all(&dir)?;
     let path = dir.join("figures.jsonl");
-    let mut out = std::fs::File::create(&path).with_context(|| format!("make {}", path.display()))?;
+    let mut out =
+        std::fs::File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
     let mut faults = Vec::new();
     for (measured, measure) in MEASUREMENTS {
         if !names.is_empty() && !names.iter().any(|name| is_asked(name, measured)) {
@@ -186,7 +187,8 @@ fn faults_of(measured: &[&str], figures: &[Figure]) -> Vec<String> {
 /// Checks that README.md names figures that are measured, with their bounds.
 pub(crate) fn check_readme() -> Result<()> {
     let path = repository::root().join("README.md");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
     let faults = readme::faults(&text);
     ensure!(
         faults.is_empty(),

@@ -102,7 +102,7 @@ fn start_bare(home: &Home, netns: &Netns) -> Result<Ended> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .context("start firecracker")?;
+        .context("failed to start firecracker")?;
     Ok(Ended(vmm))
 }
 
@@ -163,7 +163,10 @@ impl Drop for Netns {
 }
 
 fn ip(args: &[&str]) -> Result<()> {
-    let output = Command::new("ip").args(args).output().context("start ip")?;
+    let output = Command::new("ip")
+        .args(args)
+        .output()
+        .context("failed to start ip")?;
     let words = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "ip {}: {words}", args.join(" "));
     Ok(())

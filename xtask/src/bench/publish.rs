@@ -198,7 +198,7 @@ fn sent(port: u16) -> Result<f64> {
     }
     stream.shutdown(Shutdown::Write)?;
     // It has taken all of it when it ends.
-    let left = stream.read(&mut [0; 64]).context("hear the end")?;
+    let left = stream.read(&mut [0; 64]).context("failed to read to the end")?;
     if left != 0 {
         bail!("it said something");
     }

@@ -37,7 +37,7 @@ impl Registry {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .context("start docker-registry (a Debian package)")?;
+            .context("failed to start docker-registry (a Debian package)")?;
         let registry = Self {
             server,
             host,
@@ -158,7 +158,7 @@ pub(super) fn run(command: &mut Command) -> Result<()> {
     let output = command
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("run {}", command.get_program().display()))?;
+        .with_context(|| format!("failed to run {}", command.get_program().display()))?;
     ensure!(
         output.status.success(),
         "{}: {}",

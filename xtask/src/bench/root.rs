@@ -56,7 +56,7 @@ fn others() -> Result<f64> {
         .args(["tree", "--offline", "--locked", "--package", "banger-root"])
         .args(["--edges", "normal,no-proc-macro", "--prefix", "none"])
         .output()
-        .context("run `cargo tree`")?;
+        .context("failed to run `cargo tree`")?;
     ensure!(output.status.success(), "`cargo tree` failed");
     let text = String::from_utf8(output.stdout)?;
     let names = text.lines().filter_map(|line| line.split(' ').next());
@@ -69,7 +69,7 @@ fn others() -> Result<f64> {
 /// The lines below a directory of files with this extension, without those of some names.
 fn lines(dir: &Path, extension: &str, without: &[&str]) -> Result<Lines> {
     let mut sum = Lines::default();
-    for entry in fs::read_dir(dir).with_context(|| format!("list {}", dir.display()))? {
+    for entry in fs::read_dir(dir).with_context(|| format!("failed to list {}", dir.display()))? {
         let path = entry?.path();
         let name = path
             .file_name()
@@ -80,7 +80,7 @@ fn lines(dir: &Path, extension: &str, without: &[&str]) -> Result<Lines> {
         } else if path.is_dir() {
             lines(&path, extension, without)?
         } else if path.extension().is_some_and(|own| own == extension) {
-            count(&fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?)
+            count(&fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?)
         } else {
             continue;
         };

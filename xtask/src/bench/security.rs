@@ -11,11 +11,11 @@ use super::figure::Figure;
 pub(super) fn measure() -> Result<Vec<Figure>> {
     let directory = banger_cases::directory();
     let record = fs::read_dir(&directory)
-        .with_context(|| format!("read {}: run `make test` first", directory.display()))?;
+        .with_context(|| format!("failed to read {}: run `make test` first", directory.display()))?;
     let mut cases = BTreeSet::new();
     for entry in record {
         let path = entry?.path();
-        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
         cases.extend(text.lines().map(str::to_owned));
     }
     ensure!(

@@ -25,7 +25,7 @@ pub(super) fn measure_firecracker() -> Result<Vec<Figure>> {
             .env("BANGER_HOME", home.path())
             .stdin(Stdio::null())
             .status()
-            .context("run ssh")?;
+            .context("failed to run ssh")?;
         let took = ms(since.elapsed());
         ensure!(status.success(), "ssh: {status}");
         let (other, _) = home.time(&["vm", "exec", "vm", "--", "true"])?;

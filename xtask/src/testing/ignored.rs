@@ -34,7 +34,8 @@ pub(super) struct Ignored(BTreeMap<String, Vec<(String, String)>>);
 impl Ignored {
     /// Those of a list in nextest's JSON. `is_root` says that those that need root are run.
     pub(super) fn list(json: &str, is_root: bool) -> Result<Self> {
-        let listed: Listed = serde_json::from_str(json).context("read the list of `cargo nextest`")?;
+        let listed: Listed =
+            serde_json::from_str(json).context("failed to read the list of `cargo nextest`")?;
         let mut ignored = Self::default();
         for (binary, suite) in listed.rust_suites {
             for (name, case) in suite.testcases {
@@ -58,8 +59,10 @@ impl Ignored {
 
     /// Adds them to a JUnit file, which nextest writes without them.
     pub(super) fn write_junit(&self, path: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        std::fs::write(path, self.in_junit(&text)).with_context(|| format!("write {}", path.display()))
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
+        std::fs::write(path, self.in_junit(&text))
+            .with_context(|| format!("failed to write {}", path.display()))
     }
 
     fn in_junit(&self, text: &str) -> String {

@@ -91,7 +91,7 @@ pub(crate) fn run(extent: Extent, names: &[String]) -> Result<()> {
         .args(["--test-threads", &threads.to_string()])
         .env(stalls::RUN, &run)
         .status()
-        .context("run `cargo nextest`")?
+        .context("failed to run `cargo nextest`")?
         .success();
     let took = since.elapsed();
     let ignored = match extent {
@@ -163,7 +163,7 @@ fn without_nextest(extent: Extent, names: &[String], is_root: bool, run: &str) -
             .args(["test", "--workspace", "--no-fail-fast"])
             .args(more)
             .env(stalls::RUN, run);
-        Ok(cargo.status().context("run `cargo test`")?.success())
+        Ok(cargo.status().context("failed to run `cargo test`")?.success())
     };
     let mut passed = test(&[])?;
     if is_root {
@@ -202,7 +202,7 @@ fn nextest(extent: Extent, args: &[&str]) -> Result<()> {
         .args(args)
         .args(["--workspace", "--profile", extent.profile()])
         .status()
-        .context("run `cargo nextest`")?;
+        .context("failed to run `cargo nextest`")?;
     ensure!(
         status.success(),
         "`cargo nextest {}` failed; scripts/setup.sh test installs nextest",
@@ -223,7 +223,7 @@ fn nextest_output(extent: Extent, args: &[&str]) -> Result<String> {
             extent.profile(),
         ])
         .output()
-        .context("run `cargo nextest`")?;
+        .context("failed to run `cargo nextest`")?;
     let words = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success(),

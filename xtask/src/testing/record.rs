@@ -29,7 +29,8 @@ impl Record {
         let dir = records();
         std::fs::create_dir_all(&dir)?;
         let path = dir.join(format!("{figure}.json"));
-        std::fs::write(&path, serde_json::to_vec(self)?).with_context(|| format!("write {}", path.display()))
+        std::fs::write(&path, serde_json::to_vec(self)?)
+            .with_context(|| format!("failed to write {}", path.display()))
     }
 }
 
@@ -42,6 +43,6 @@ pub(crate) fn recorded(figure: &str) -> Result<Record> {
         "make test"
     };
     let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("read {}: run `{made}` first", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))
+        .with_context(|| format!("failed to read {}: run `{made}` first", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("failed to read {}", path.display()))
 }
