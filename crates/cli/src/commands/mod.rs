@@ -67,11 +67,8 @@ Examples:
     /// Manage trust: which repositories may configure their VMs
     #[command(subcommand)]
     Trust(trust::Command),
-    /// Check whether this host can run VMs, and print how to fix problems
     Doctor(doctor::Args),
-    /// Print the client and daemon versions
     Version(version::Args),
-    /// Print a shell completion script
     Completion(completion::Args),
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Args {
 /// The options of `banger ps`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PsArgs {
-    /// List all VMs, also those that do not run
+    /// List all VMs, including those that are not running
     #[arg(long, short)]
     all: bool,
     #[command(flatten)]

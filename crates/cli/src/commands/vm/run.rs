@@ -72,10 +72,10 @@ pub(crate) struct Args {
     /// List the files that would be copied, and exit
     #[arg(long)]
     dry_run: bool,
-    /// Working directory of the command, relative to the checkout; by default the directory of the checkout that you stand in
+    /// Working directory of the command, relative to the checkout; by default your current directory in the checkout
     #[arg(long, short, value_name = "DIR")]
     workdir: Option<String>,
-    /// User who runs the command, as USER or USER:GROUP, by name or number; the image's user if omitted
+    /// User to run the command as: USER or USER:GROUP, names or numbers; the image's user or root if omitted
     #[arg(long, short)]
     user: Option<String>,
     /// Run this program in place of the image's entry point, with COMMAND as its arguments; a shell if empty
@@ -228,7 +228,7 @@ struct Purpose {
     asked: bool,
     /// Empty for a shell.
     command: Vec<String>,
-    /// The directory of the checkout that one stands in, if it is not its top.
+    /// The user's current directory in the checkout, if it is not the top.
     below: Option<String>,
     workdir: Option<String>,
     user: Option<String>,
@@ -285,7 +285,7 @@ async fn not_an_image(client: &Client, word: &str) -> Result<(), Failure> {
             )
         }
     };
-    let message = format!("\"{printable}\" is the name of an image and not of a command");
+    let message = format!("\"{printable}\" is an image, not a command");
     Err(Failure::new(message, &[&hint]).exiting(exit::USAGE))
 }
 

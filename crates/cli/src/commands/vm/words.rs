@@ -80,7 +80,7 @@ fn joined(mut words: Vec<String>, rest: Vec<String>) -> Vec<String> {
 pub(super) fn unknown(option: &str) -> Failure {
     Failure::new(
         format!("unexpected argument \"{}\"", option.escape_debug()),
-        &["options stand before the command: see `--help`"],
+        &["put options before the command: see `--help`"],
     )
     .exiting(exit::USAGE)
 }
