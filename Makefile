@@ -1,4 +1,4 @@
-# The commands a person types. `make help` lists them.
+# The commands for people. `make help` lists them.
 
 ARCH      := $(shell uname -m)
 MUSL      := $(ARCH)-unknown-linux-musl
@@ -25,26 +25,26 @@ export BANGER_TEST_KERNEL BANGER_TEST_KERNEL_APPEND
 .PHONY: help build agent release sandbox test test-quick test-as-user test-binaries check bench install uninstall clean \
         setup-build setup-quick setup-test setup-sandbox test-kernel generic-kernel
 
-help: ## List these commands
+help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: setup-build release ## Build banger, bangerd and the guest agent
 
-sandbox: setup-sandbox release ## A shell in a real guest that holds this checkout (CMD="..." runs a command)
+sandbox: setup-sandbox release ## Open a shell in a VM with this checkout (CMD="..." runs a command)
 	@scripts/sandbox.sh
 
-test: setup-test test-binaries test-kernel ## Install what is missing, then every test, real guests included
+test: setup-test test-binaries test-kernel ## Install missing packages, and run every test, with VMs that really boot
 	@$(XTASK) test
 	@$(XTASK) bench security.cases
 
-test-quick: setup-quick ## The tests for every edit: units, the core, and scenarios with the fake backend
+test-quick: setup-quick ## Run the tests for every edit: units, the core, and scenarios with the fake backend
 	cargo build --workspace --bins
 	@$(XTASK) test --quick
 
-test-as-user: setup-test test-binaries test-kernel ## The scenarios as an ordinary user, who is made for it when this is root
+test-as-user: setup-test test-binaries test-kernel ## Run the scenarios as an ordinary user, which is created for root
 	@scripts/test-as-user.sh $(NAMES)
 
-check: setup-build ## Format, clippy with warnings as errors, dependency direction, figures, licences, docs
+check: setup-build ## Check format, clippy (warnings are errors), dependency direction, figures, licenses, docs
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo build --quiet --workspace --bins
@@ -55,7 +55,7 @@ check: setup-build ## Format, clippy with warnings as errors, dependency directi
 	else echo 'check: no cargo-deny: `scripts/setup.sh deny` installs it, for duplicates and advisories'; fi
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
-bench: setup-test release test-kernel ## The figures, to target/bench/figures.jsonl (NAMES="..." for some)
+bench: setup-test release test-kernel ## Measure the figures, to target/bench/figures.jsonl (NAMES="..." for some)
 	cargo build --release -p banger-vsock-agent --bin banger-fake-guest
 	cargo build --release -p banger-e2e --bin banger-hostile-guest
 	cargo run --quiet --release -p xtask -- bench $(NAMES)
@@ -63,18 +63,18 @@ bench: setup-test release test-kernel ## The figures, to target/bench/figures.js
 generic-kernel: ## Build generic-6.12, a guest kernel with everything built in (ARGS="--out DIR ...")
 	@scripts/make-generic-kernel.sh $(ARGS)
 
-install: build ## Install below PREFIX (default /usr/local for root, else ~/.local)
+install: build ## Install to PREFIX (default /usr/local for root, else ~/.local)
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/banger"
 	install -m 755 target/release/banger target/release/bangerd target/release/banger-root "$(DESTDIR)$(PREFIX)/bin/"
 	install -m 755 $(AGENT) "$(DESTDIR)$(PREFIX)/lib/banger/"
 	@echo "installed banger, bangerd, banger-root and the guest agent below $(DESTDIR)$(PREFIX)"
 
-uninstall: ## Remove what install installed
+uninstall: ## Remove the installed files
 	rm -f "$(DESTDIR)$(PREFIX)/bin/banger" "$(DESTDIR)$(PREFIX)/bin/bangerd" "$(DESTDIR)$(PREFIX)/bin/banger-root"
 	rm -f "$(DESTDIR)$(PREFIX)/lib/banger/banger-vsock-agent"
 	-rmdir "$(DESTDIR)$(PREFIX)/lib/banger" 2>/dev/null
 
-clean: ## Remove everything that was built
+clean: ## Remove all build results
 	cargo clean
 
 release: agent

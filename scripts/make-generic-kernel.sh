@@ -3,7 +3,7 @@
 #
 #   scripts/make-generic-kernel.sh [--out DIR] [--source DIR|TARBALL] [--sha256 HEX] [--jobs N]
 #
-# --help tells the rest; docs/generic-kernel.md tells why the kernel is as it is.
+# --help describes the options; docs/generic-kernel.md describes the kernel.
 set -euo pipefail
 
 readonly REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -21,16 +21,16 @@ Builds $NAME: a guest kernel for Firecracker and QEMU microvm, with everything b
 
 Usage: scripts/make-generic-kernel.sh [OPTIONS]
 
-  --out DIR       Where vmlinux, bzImage and config go (default: target/kernel); DIR/work keeps
+  --out DIR       Directory for vmlinux, bzImage and config (default: target/kernel); DIR/work keeps
                   sources and objects, 2.5 GB, so that a second run builds only what changed
-  --source WHAT   Sources of Linux $SERIES: a directory, which is taken as it is, or a tarball,
+  --source WHAT   Sources of Linux $SERIES: a directory, which is used as it is, or a tarball,
                   which needs --sha256 (default: Debian's package $PACKAGE, which apt
                   downloads and verifies; it is not installed)
   --sha256 HEX    The tarball's SHA-256
-  --jobs N        How many compilers run at once (default: one for each CPU, $(nproc))
+  --jobs N        Number of compilers at once (default: one for each CPU, $(nproc))
   -h, --help      Print this
 
-Packages that are missing are installed
+Missing packages are installed
 (scripts/setup.sh kernel).
 HELP
 }
@@ -52,15 +52,15 @@ parse() {
         esac
         shift 2
     done
-    [[ $JOBS =~ ^[1-9][0-9]*$ ]] || die "--jobs $JOBS is not a number of compilers"
-    [[ -z $SHA256 || $SHA256 =~ ^[0-9a-f]{64}$ ]] || die "--sha256 has to be 64 hexadecimal digits"
+    [[ $JOBS =~ ^[1-9][0-9]*$ ]] || die "invalid --jobs $JOBS: use a number of at least 1"
+    [[ -z $SHA256 || $SHA256 =~ ^[0-9a-f]{64}$ ]] || die "invalid --sha256: use 64 hexadecimal digits"
     [ -z "$SOURCE" ] || [ -e "$SOURCE" ] || die "--source $SOURCE does not exist"
     if [ -n "$SOURCE" ] && [ ! -d "$SOURCE" ]; then
-        [ -n "$SHA256" ] || die "a tarball needs its --sha256: that is what it is verified by"
+        [ -n "$SHA256" ] || die "--source with a tarball needs --sha256, which verifies it"
     else
         [ -z "$SHA256" ] || die "--sha256 is for a tarball"
     fi
-    [ "$(uname -m)" = x86_64 ] || die "it builds on x86_64, for x86_64"
+    [ "$(uname -m)" = x86_64 ] || die "this script builds on x86_64, for x86_64"
 }
 
 # unpack WHAT COMMAND...: has COMMAND write a tar of sources, and unpacks it to work/source unless WHAT is there already.
@@ -94,13 +94,13 @@ get_sources() {
     TREE=$WORK/source
     if [ -d "$SOURCE" ]; then
         TREE=$(cd "$SOURCE" && pwd)
-        say "building from $TREE as it is: nothing verifies it"
+        say "building from $TREE as it is, without verification"
     elif [ -n "$SOURCE" ]; then
         digest=$(sha256sum "$SOURCE" | cut -d' ' -f1)
         [ "$digest" = "$SHA256" ] || die "$SOURCE has SHA-256 $digest, not $SHA256"
         unpack "$(basename "$SOURCE") $digest" tarball_tar "$SOURCE"
     else
-        command -v apt-get >/dev/null || die "there is no apt here: name a kernel.org tarball with --source and --sha256"
+        command -v apt-get >/dev/null || die "apt is not installed: use --source and --sha256 with a kernel.org tarball"
         version=$(apt-cache policy "$PACKAGE" | sed -n 's/^  Candidate: //p')
         [[ -n $version && $version != '(none)' ]] ||
             die "apt has no $PACKAGE (Debian 12 has it in its updates): run apt-get update, or use --source"
@@ -114,7 +114,7 @@ get_sources() {
         fi
     fi
     [[ $(sed -n 's/^VERSION = //p;s/^PATCHLEVEL = //p' "$TREE/Makefile" 2>/dev/null | paste -sd.) = "$SERIES" ]] ||
-        die "$TREE does not hold Linux $SERIES"
+        die "$TREE does not contain Linux $SERIES"
 }
 
 # Only these variables reach the build, whoever calls: that and the compiler is all that its bytes depend on.
@@ -146,7 +146,7 @@ configure() {
     # KCONFIG_ALLCONFIG is read again by each run, so a changed fragment counts; the build sees what it changes.
     KCONFIG_ALLCONFIG=$FRAGMENT kmake -s allnoconfig
     lines=$(unmet "$WORK/build/.config")
-    [ -z "$lines" ] || die "these lines of $FRAGMENT did not take effect (a dependency is off, or the option has gone):
+    [ -z "$lines" ] || die "these lines of $FRAGMENT did not take effect (a dependency is off, or the option no longer exists):
 $lines"
 }
 
@@ -154,7 +154,7 @@ build() {
     say "building with $JOBS compilers at once: log in $WORK/build.log"
     if ! kmake -j"$JOBS" vmlinux bzImage >"$WORK/build.log" 2>&1; then
         tail -n 30 "$WORK/build.log" >&2
-        die "the build failed; its log ends as above"
+        die "the build failed; the end of its log is above"
     fi
     # A VMM loads segments only. Symbols would double the file, and the kernel has its own table for its reports.
     strip -s -o "$WORK/vmlinux" "$WORK/build/vmlinux"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make sandbox`: a shell in a real guest that holds this checkout, with a kernel and an image made when absent.
+# `make sandbox`: a shell in a VM with this checkout. A kernel and an image are made if they are missing.
 #
 #   scripts/sandbox.sh                       a shell, or the guest's name of itself when there is no terminal
 #   CMD='cat /etc/os-release' scripts/sandbox.sh

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what building and testing banger needs and this host lacks, on Debian 12 or later and its kin.
+# Installs missing packages for building and testing banger, on Debian 12 or later and its derivatives.
 #
 #   scripts/setup.sh build|quick|test|sandbox|kernel|deny
 #
-# Says what it installs and why, asks nothing, and costs a fraction of a second when there is nothing to do.
+# Prints what it installs and why, asks nothing, and takes a fraction of a second when there is nothing to do.
 set -euo pipefail
 
 readonly MUSL_TARGET="$(uname -m)-unknown-linux-musl"
@@ -27,22 +27,22 @@ busybox-static|is the smallest image that has a shell|test
 zstd|packs and unpacks kernels|test kernel
 xz-utils|packs images in tests, and unpacks kernel sources|test kernel
 cpio|lists initrds in tests|test
-nftables|filters what VMs send, by the root helper|test
-iproute2|makes the network namespaces that the root helper is tested in|test
-passt|leads the networks of plain users to the outside|test
-openssl|makes the certificate of the registry that stories pull from|test
-umoci|unpacks images as a container runtime does, to compare with|test
+nftables|filters VM traffic, for the root helper|test
+iproute2|makes the network namespaces for tests of the root helper|test
+passt|connects rootless networks to the outside|test
+openssl|makes the certificate of the scenarios' registry|test
+umoci|unpacks images as a container runtime does, for comparison|test
 skopeo|puts images into registries and archives|test
-docker-registry|is the registry that stories pull from|test
+docker-registry|is the scenarios' registry|test
 buildah|builds images of Dockerfiles|test
-openssh-client|goes into VMs by ssh, scp and sftp|test
+openssh-client|connects to VMs by ssh, scp and sftp|test
 rsync|copies trees over SSH in tests|test
-python3-venv|keeps what tests take from PyPI: SSH clients, generators of API clients|test
+python3-venv|holds the tests' Python packages: SSH clients, generators of API clients|test
 make|builds kernels|kernel
 flex|makes the scanner that reads a kernel's options|kernel
 bison|makes the parser that reads a kernel's options|kernel
 bc|computes a kernel's time constants|kernel
-libelf-dev|lets a kernel's build read its own objects|kernel
+libelf-dev|reads object files in a kernel's build|kernel
 LIST
 }
 
@@ -52,7 +52,7 @@ as_root() {
     elif command -v sudo >/dev/null; then
         sudo --preserve-env=DEBIAN_FRONTEND "$@"
     else
-        die "needs root for: $* (no sudo here)"
+        die "root is needed for: $* (sudo is not installed)"
     fi
 }
 
@@ -60,7 +60,7 @@ install_packages() {
     local purpose=$1 name why purposes state installed
     local -a missing=()
     if ! command -v dpkg-query >/dev/null; then
-        say "not a Debian host: make sure of $(packages | grep -w "$purpose" | cut -d'|' -f1 | paste -sd' ')"
+        say "not a Debian host: install the equivalents of these packages yourself: $(packages | grep -w "$purpose" | cut -d'|' -f1 | paste -sd' ')"
         return
     fi
     installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p')
@@ -87,7 +87,7 @@ link_toolchain() {
     [ "$there" = "$wanted" ] || return 0
     home=${RUSTUP_HOME:-$HOME/.rustup}
     host=$(cd / && rustc -vV | sed -n 's/^host: //p')
-    say "naming the Rust $wanted that is here as rust-toolchain.toml does"
+    say "linking the installed Rust $wanted to the name in rust-toolchain.toml"
     ln -s "$(cd / && rustc --print sysroot)" "$home/toolchains/$wanted-$host"
 }
 
@@ -117,7 +117,7 @@ main() {
     case $purpose in
         build | quick | test | sandbox) ;;
         kernel) install_packages kernel; return ;;
-        deny) install_tool cargo-deny cargo-deny "$DENY" "judges licences and advisories of what this is built from"; return ;;
+        deny) install_tool cargo-deny cargo-deny "$DENY" "checks licenses and advisories of dependencies"; return ;;
         *) die "usage: scripts/setup.sh build|quick|test|sandbox|kernel|deny" ;;
     esac
     command -v cargo >/dev/null || die "Rust is missing: install it with rustup, https://rustup.rs"

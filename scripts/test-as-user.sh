@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# `make test-as-user`: the scenarios as an ordinary user, without any right of root's.
+# `make test-as-user`: the scenarios as an ordinary user, without root's rights.
 #
 #   scripts/test-as-user.sh [NAME...]     those whose names contain one of NAME; all when there is none
 #
-# Root gets a user made for it, with a copy of what was built, and that user is removed at the end, with all that it has.
-# Anybody else runs them as they are.
+# For root, a user is created, with a copy of the built programs, and removed at the end with all of its files. Other users run
+# the scenarios as themselves.
 set -euo pipefail
 
 readonly TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -40,7 +40,7 @@ fi
 
 binary=$(stories)
 [ -x "$binary" ] || die "the scenarios were not built: make test-binaries"
-! id "$NAME" >/dev/null 2>&1 || die "there is a user $NAME already: it was left by a run that was killed; userdel -r $NAME"
+! id "$NAME" >/dev/null 2>&1 || die "user $NAME exists already, left by a killed run: userdel -r $NAME"
 
 home=$(mktemp -d /var/tmp/banger-tester.XXXXXX)
 # Nothing of the user's stays: processes, files, the account.
