@@ -211,7 +211,10 @@ fn literal(rest: &str) -> Option<String> {
 /// What is wrong with the form of a text.
 fn fault(text: &str) -> Option<String> {
     let is_of_word = |char: char| char.is_ascii_alphanumeric() || char == '_';
-    let first = text.split(|char: char| !is_of_word(char)).next().unwrap_or_default();
+    let first = text
+        .split(|char: char| !is_of_word(char))
+        .next()
+        .unwrap_or_default();
     let mut letters = first.chars();
     let is_upper = letters.next().is_some_and(char::is_uppercase);
     let is_acronym = first.chars().count() == 1 || letters.next().is_some_and(|char| !char.is_lowercase());

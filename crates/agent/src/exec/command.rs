@@ -39,16 +39,19 @@ impl Refusal {
     /// The program could not be executed.
     pub(crate) fn of_spawn(program: &str, cwd: &Path, error: io::Error) -> Self {
         let missing_dir = error.kind() == io::ErrorKind::NotFound && !cwd.is_dir();
-        let (what, exit_code) = match error.kind() {
+        let (message, exit_code) = match error.kind() {
             _ if missing_dir => (format!("there is no directory {}", cwd.display()), 125),
             io::ErrorKind::NotFound => (
-                format!("`{program}` needs an interpreter or loader that is not there"),
+                format!("`{program}` needs an interpreter or loader that does not exist"),
                 127,
             ),
             _ => (format!("cannot execute `{program}`"), 126),
         };
         Self {
-            failure: failed(what, error),
+            failure: Failure {
+                message,
+                ..failed("execute a program", error)
+            },
             exit_code,
         }
     }

@@ -76,13 +76,13 @@ fn requests(index: u32, card: &Card, network: &Network) -> Vec<Request> {
     );
     let addresses = card.usable(&network.addresses).map(|address| {
         Request(
-            format!("give {name} the address {address}"),
+            format!("add the address {address} to {name}"),
             route::address(index, address),
         )
     });
     let routes = card.usable(&network.gateways).map(|gateway| {
         Request(
-            format!("route by {gateway} on {name}"),
+            format!("add a route through {gateway} on {name}"),
             route::default_route(index, gateway),
         )
     });
