@@ -61,7 +61,7 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(Error::KeyExists(path.to_owned()));
         }
-        made => made.of("make", path)?,
+        made => made.of("create", path)?,
     };
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())

@@ -46,7 +46,7 @@ pub fn copy_sparse(from: &Path, to: &Path, progress: Progress<'_>) -> Result<(),
         return Ok(());
     }
     let metadata = source.metadata().of("read", from)?;
-    target.set_len(metadata.len()).of("make room in", to)?;
+    target.set_len(metadata.len()).of("set the length of", to)?;
     // Of 512 bytes, whatever the file system's blocks are (stat(2)).
     let mut told = Told::new(progress, metadata.blocks() * 512);
     let mut at = 0;

@@ -65,7 +65,7 @@ impl ImageStore {
         beside.file().sync_all().of("sync", path)?;
         // As any archive that a person makes: its directory says who gets there.
         let mode = Permissions::from_mode(0o644);
-        beside.file().set_permissions(mode).of("open to others", path)?;
+        beside.file().set_permissions(mode).of("set the mode of", path)?;
         beside.place(path, force)?;
         files::sync_parent(path)?;
         Ok(Exported {

@@ -88,7 +88,7 @@ fn take(tar: impl Read, into: &Path) -> Result<(), Error> {
         if let Some(parent) = to.parent() {
             std::fs::create_dir_all(parent).of("create the directory", parent)?;
         }
-        let mut file = File::create_new(&to).of("make", &to)?;
+        let mut file = File::create_new(&to).of("create", &to)?;
         Ok(io::copy(content, &mut file).map(drop).of("unpack", &to)?)
     })
     .map(drop)

@@ -47,7 +47,7 @@ pub fn make_file(path: &Path) -> Result<File, Error> {
         .create_new(true)
         .mode(0o600)
         .open(path)
-        .of("make", path)
+        .of("create", path)
 }
 
 /// Puts `bytes` on stable storage at `path`, in place of what was there.
