@@ -140,7 +140,9 @@ Examples:
         #[arg(required = true, value_name = "NAME", add = complete::images())]
         names: Vec<String>,
     },
-    /// Copy the files of a registered image into banger's store, so that you can delete them
+    /// Copy the files of a registered image into banger's store
+    ///
+    /// The original files can be deleted afterwards.
     #[command(after_help = "\
 Examples:
   banger image promote mine
@@ -386,13 +388,13 @@ fn list(images: &[Image], json: bool) -> Result<(), Failure> {
             print::age(&image.created),
             image.used_by.len().to_string(),
             if image.default {
-                "default".to_owned()
+                "yes".to_owned()
             } else {
                 String::new()
             },
         ]
     });
-    print::table(&["NAME", "OS", "INIT", "SIZE", "AGE", "VMS", ""], rows);
+    print::table(&["NAME", "OS", "INIT", "SIZE", "AGE", "VMS", "DEFAULT"], rows);
     Ok(())
 }
 

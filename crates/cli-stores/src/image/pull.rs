@@ -18,8 +18,8 @@ use serde::Serialize;
 ///
 /// REFERENCE is a reference as for docker or podman, or `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
 /// `docker-archive:FILE[:NAME]` (written by `docker save`), or `-` for such an archive on standard input. A name
-/// without a tag first refers to an image of a catalog (see `banger image list --available`), which is pulled with its
-/// kernel.
+/// without a tag is looked up in catalogs first (see `banger image list --available`); an image of a catalog is pulled
+/// with its kernel.
 ///
 /// Layers are verified and written directly into an ext4 file system. If the image is already here and has not changed,
 /// the pull costs one request. Credentials of docker and podman are used, as configured in your environment.

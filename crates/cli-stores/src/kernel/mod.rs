@@ -262,13 +262,13 @@ fn list(kernels: &[Kernel], json: bool) -> Result<(), Failure> {
             kernel.supports.join(","),
             kernel.used_by.len().to_string(),
             if kernel.default {
-                "default".to_owned()
+                "yes".to_owned()
             } else {
                 String::new()
             },
         ]
     });
-    print::table(&["NAME", "VERSION", "SIZE", "SUPPORTS", "VMS", ""], rows);
+    print::table(&["NAME", "VERSION", "SIZE", "SUPPORTS", "VMS", "DEFAULT"], rows);
     Ok(())
 }
 

@@ -20,10 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Attach this terminal to a session
 ///
-/// Shows the current screen of a session with a terminal, or the last lines of another session. Exits with the
-/// session's exit code when the session ends. Press ctrl-] to detach; the session keeps running, also when this client
-/// ends in any other way. One client can write at a time, and any number can watch. The connection survives a restart
-/// of the daemon.
+/// Shows the current screen if the session has a terminal, else its last lines. Exits with the session's exit code when
+/// the session ends. Press ctrl-] to detach; the session keeps running, also when this client ends in any other way.
+/// One client can write at a time, and any number can watch. The connection survives a restart of the daemon.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// Print the cursor for the next --since to standard error
     #[arg(long)]
     show_cursor: bool,
-    /// Print objects with cursor, stream, time and text as JSON, one per line
+    /// Print JSON, one object per line with cursor, stream, time and text
     #[arg(long, conflicts_with = "timestamps")]
     json: bool,
     /// Print all bytes unchanged; by default only text, line ends and colours reach a terminal
