@@ -291,7 +291,7 @@ impl<G: Guest> Server<G> {
                 Err(error) => Err(error),
             };
             if let Err(error) = served {
-                eprintln!("banger: serve SSH: {error}");
+                eprintln!("banger: failed to serve SSH: {error}");
             }
         });
         Ok(switching(SSH))

@@ -52,7 +52,7 @@ pub fn run(inherited: &[OwnedFd], state: &str) -> ! {
         first = false;
         match server.spawn().and_then(|mut server| server.wait()) {
             Ok(status) => eprintln!("banger: the agent's server ended ({status}); restarting it"),
-            Err(error) => eprintln!("banger: start the agent's server: {error}"),
+            Err(error) => eprintln!("banger: failed to start the agent's server: {error}"),
         }
         too_soon = if since.elapsed() < TOO_SOON {
             too_soon + 1

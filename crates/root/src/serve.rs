@@ -364,7 +364,7 @@ impl Server {
 
     /// One more TAP; says whether another is wanted.
     fn refill(&self) -> bool {
-        noted("no TAP waits", self.helper().refill()).unwrap_or(false)
+        noted("the pool of TAPs was not refilled", self.helper().refill()).unwrap_or(false)
     }
 
     fn helper(&self) -> MutexGuard<'_, Helper> {

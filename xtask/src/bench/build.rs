@@ -49,7 +49,7 @@ pub(super) fn measure_filter() -> Result<Vec<Figure>> {
     let built = now.touched(FILTER, 0)?.built()?;
     ensure!(
         built.iter().any(|name| name.starts_with("bangerd")),
-        "a change of {FILTER} has nothing built again"
+        "a change of {FILTER} rebuilt nothing"
     );
     let touched = APART.iter().filter(|name| built.contains(**name)).count();
     Ok(vec![
@@ -100,7 +100,7 @@ impl Tree {
         let since = Instant::now();
         let built = self.built()?;
         let took = since.elapsed().as_secs_f64();
-        ensure!(!built.is_empty(), "a change of {file} has nothing built again");
+        ensure!(!built.is_empty(), "a change of {file} rebuilt nothing");
         Ok(took)
     }
 

@@ -102,7 +102,7 @@ impl Home {
             }
             Under::Firecracker => {
                 let kernel = std::env::var("BANGER_TEST_KERNEL").unwrap_or_default();
-                ensure!(Path::new(&kernel).is_file(), "BANGER_TEST_KERNEL names no kernel");
+                ensure!(Path::new(&kernel).is_file(), "BANGER_TEST_KERNEL is not a file");
                 let found = Command::new("firecracker").arg("--version").output();
                 ensure!(found.is_ok(), "no `firecracker` on PATH");
                 let append = test_kernel_append();

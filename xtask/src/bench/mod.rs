@@ -137,7 +137,7 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
             .copied()
             .collect();
         let all: Vec<&str> = all.into_iter().collect();
-        bail!("no figure is called `{unknown}`; there are {}", all.join(", "));
+        bail!("unknown figure `{unknown}`; available: {}", all.join(", "));
     }
     let dir = repository::root().join("target/bench");
     std::fs::create_dir_all(&dir)?;

@@ -31,7 +31,7 @@ const SEND: &str = "while :; do busybox nc $1 $2 < /dev/zero; busybox sleep 0.1;
 const INIT: &str = "#!/bin/sh\nbusybox mount -t devtmpfs dev /dev\nbusybox ip addr add 10.99.0.2/30 dev eth0\nbusybox ip link set eth0 up\nset -- 10.99.0.1 5001\n";
 
 pub(super) fn measure() -> Result<Vec<Figure>> {
-    ensure!(rustix::process::geteuid().is_root(), "it takes root");
+    ensure!(rustix::process::geteuid().is_root(), "this figure needs root");
     let netns = Netns::new()?;
     let home = Home::with_files(&[("bare", &format!("{INIT}{SEND}\n"))])?
         .with_kernel(Under::Firecracker)?
@@ -182,7 +182,7 @@ impl Sink {
         let mut buffer = vec![0; 256 << 10];
         while rest > 0 {
             match stream.read(&mut buffer)? {
-                0 => bail!("it ended {rest} bytes early"),
+                0 => bail!("the stream ended {rest} bytes early"),
                 read => rest = rest.saturating_sub(read),
             }
         }

@@ -183,7 +183,7 @@ fn received(port: u16) -> Result<f64> {
     while rest > 0 {
         let read = stream.read(&mut buffer)?;
         if read == 0 {
-            bail!("it ended {rest} bytes early");
+            bail!("the stream ended {rest} bytes early");
         }
         rest = rest.saturating_sub(read);
     }
@@ -200,7 +200,7 @@ fn sent(port: u16) -> Result<f64> {
     // It has taken all of it when it ends.
     let left = stream.read(&mut [0; 64]).context("failed to read to the end")?;
     if left != 0 {
-        bail!("it said something");
+        bail!("unexpected data after the end");
     }
     Ok(mbit(AMOUNT, since))
 }

@@ -162,7 +162,7 @@ pub(super) fn measure_microsandbox() -> Result<Vec<Figure>> {
         .arg("--version")
         .stdout(Stdio::null())
         .status();
-    known.context("microsandbox is not here: put `msb` on PATH, or name it in BANGER_MSB")?;
+    known.context("microsandbox was not found: put `msb` on PATH, or set BANGER_MSB")?;
     // All it has is in `$HOME/.microsandbox`. That stays, as our daemon does: with `--force` it fetches the layer and
     // makes its image of it again, which its registry's log shows, and need not make its database again.
     let home = tempfile::tempdir_in(repository::root().join("target/bench"))?;
@@ -173,7 +173,7 @@ pub(super) fn measure_microsandbox() -> Result<Vec<Figure>> {
         let layers = home.path().join(".microsandbox/cache/layers");
         let image = std::fs::read_dir(layers)?.filter_map(Result::ok);
         let size: u64 = image.filter_map(|file| Some(file.metadata().ok()?.len())).sum();
-        ensure!(size > 200 << 20, "its image has {size} bytes only");
+        ensure!(size > 200 << 20, "the image has only {size} bytes");
         Ok(())
     })
 }

@@ -152,7 +152,7 @@ fn written(home: &Home, lines: u64, is_watched: bool) -> Result<f64> {
         .map(str::parse)
         .collect::<Result<_, _>>()?;
     let [since, now] = times[..] else {
-        bail!("it said {said:?}");
+        bail!("unexpected output: {said:?}");
     };
     Ok(now - since)
 }

@@ -236,7 +236,7 @@ impl Guest for Running {
 
     fn keep_clock(&self, clock: Clock) {
         if let Err(error) = clock::keep(clock) {
-            eprintln!("banger: set the clock: {error}");
+            eprintln!("banger: failed to set the clock: {error}");
         }
     }
 

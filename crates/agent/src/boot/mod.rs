@@ -43,7 +43,7 @@ pub fn main() -> ! {
     };
     eprintln!("banger: {}", failure.message);
     for cause in &failure.causes {
-        eprintln!("banger: because: {cause}");
+        eprintln!("banger: caused by: {cause}");
     }
     power::end_machine()
 }

@@ -70,7 +70,7 @@ async fn join(sessions: Sessions, name: String, mut request: Request<Incoming>) 
             Err(error) => Err(error).during("hand a client over").map_err(Refusal::from),
         };
         if let Err(refusal) = joined {
-            eprintln!("banger: join a client to session {name}: {refusal:?}");
+            eprintln!("banger: failed to join a client to session {name}: {refusal:?}");
         }
     });
     Ok(switching(STDIO_MUX))

@@ -386,7 +386,7 @@ impl Keeper {
             && let Err(error) = self.place.keep_screen(&screen.paint())
         {
             eprintln!(
-                "banger: keep the screen of session {}: {error}",
+                "banger: failed to store the screen of session {}: {error}",
                 self.session.name
             );
         }
@@ -404,7 +404,7 @@ impl Keeper {
         // A disk that is full now may have room at the next change; the session goes on.
         if let Err(error) = self.place.keep(&self.session) {
             eprintln!(
-                "banger: keep the record of session {}: {error}",
+                "banger: failed to store the record of session {}: {error}",
                 self.session.name
             );
         }

@@ -70,12 +70,12 @@ impl Dispatch {
         let account = match account::of(Some(name), &self.surroundings) {
             Ok(account) => account,
             Err(failure) => {
-                eprintln!("banger: serve SSH for {name}: {}", failure.message);
+                eprintln!("banger: failed to serve SSH for {name}: {}", failure.message);
                 return None;
             }
         };
         if let Err(error) = become_user(&account, &self.surroundings) {
-            eprintln!("banger: serve SSH: become {name}: {error}");
+            eprintln!("banger: failed to serve SSH: cannot become {name}: {error}");
             return None;
         }
         Some(Rc::new(User {

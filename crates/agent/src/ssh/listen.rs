@@ -79,7 +79,7 @@ impl Listeners {
                 Some(port)
             }
             Err(error) => {
-                eprintln!("banger: listen for an SSH client: {error}");
+                eprintln!("banger: failed to listen for an SSH client: {error}");
                 None
             }
         }

@@ -26,7 +26,7 @@ pub fn main() {
     let _ = rustix::io::fcntl_setfd(&connection, rustix::io::FdFlags::CLOEXEC);
     if let Err(failure) = run(connection) {
         eprintln!(
-            "banger: serve SSH: {} {}",
+            "banger: failed to serve SSH: {} {}",
             failure.message,
             failure.causes.join(": ")
         );

@@ -85,7 +85,7 @@ impl Session {
                     true
                 }
                 Err(error) => {
-                    eprintln!("banger: forward an SSH agent: {error}");
+                    eprintln!("banger: failed to forward an SSH agent: {error}");
                     false
                 }
             },

@@ -14,8 +14,8 @@ use crate::vm::{self, Vms};
 /// Where an image's own SSH server listens.
 const PORT: u16 = 22;
 
-/// What the work on keys is called when it panics.
-const KEYS: &str = "the look after SSH keys";
+/// What the work on keys is called in the error when it panics.
+const KEYS: &str = "updating the SSH keys";
 
 impl Vms {
     /// What clients need to know VMs, and to be known by them.
