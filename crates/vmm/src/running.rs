@@ -69,7 +69,7 @@ impl Running {
     ) -> Result<Option<Self>, Error> {
         let open = |id: crate::ProcessId| {
             Handle::open(id).map_err(|source| Error::Process {
-                what: "take over",
+                what: "adopt",
                 pid: id.pid,
                 source,
             })
