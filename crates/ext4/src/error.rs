@@ -88,7 +88,7 @@ pub enum Error {
         existing: Vec<u8>,
     },
     /// An inode has the most links that ext4 can count (65000).
-    #[error("`{}` would be one link too many to `{}`", path.escape_ascii(), existing.escape_ascii())]
+    #[error("`{}` exceeds the limit of hard links to `{}`", path.escape_ascii(), existing.escape_ascii())]
     TooManyLinks {
         /// The link.
         path: Vec<u8>,

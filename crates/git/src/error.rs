@@ -49,7 +49,7 @@ pub enum Error {
         kind: String,
     },
     /// A pipe or device in the work tree that has a name of git's.
-    #[error("{} is {kind}: git would wait for it without end", .path.display())]
+    #[error("{} is {kind}: git would wait for it forever", .path.display())]
     Waits {
         /// The path.
         path: PathBuf,

@@ -24,7 +24,7 @@ pub enum WriteError {
         source: std::io::Error,
     },
     /// The archive has no end: something is missing.
-    #[error("the archive ends after {entries} entries without its end mark: it is truncated")]
+    #[error("the archive is truncated: it ends after {entries} entries without an end marker")]
     Truncated {
         /// Entries that were read.
         entries: u64,

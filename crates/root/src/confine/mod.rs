@@ -51,7 +51,7 @@ pub enum ConfineError {
     #[error("cannot confine the file system with Landlock")]
     Landlock(#[from] RulesetError),
     /// The filter of system calls cannot be made, or the kernel does not take it.
-    #[error("cannot refuse system calls")]
+    #[error("cannot install the seccomp filter")]
     Seccomp(#[from] seccompiler::Error),
 }
 

@@ -56,7 +56,7 @@ pub enum Refusal {
     #[error("VMs are attached to the current network: detach them before another network is prepared")]
     InUse,
     /// The host refuses, also to record the plan.
-    #[error("the host refused")]
+    #[error("failed to access the network of the host")]
     Host(#[from] HostError),
     /// The gateway's port 53.
     #[error("cannot listen at {0} port 53")]
