@@ -15,6 +15,7 @@ mod docker;
 mod faults;
 mod first_use;
 mod forwards;
+mod habits;
 mod hostile_copies;
 mod hostile_guest;
 mod hostile_images;
@@ -171,6 +172,7 @@ fn main() -> ExitCode {
         faults::STORIES,
         first_use::STORIES,
         forwards::STORIES,
+        habits::STORIES,
         hostile_state::STORIES,
         hostile_guest::STORIES,
         images::STORIES,
