@@ -138,7 +138,7 @@ mod tests {
         };
         assert_eq!(
             taken.to_string(),
-            "tcp port 127.0.0.1:8080 is taken by process 7 (nginx)"
+            "tcp port 127.0.0.1:8080 is already in use by process 7 (nginx)"
         );
     }
 

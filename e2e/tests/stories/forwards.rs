@@ -448,7 +448,7 @@ fn taken(backend: Backend) -> Result<()> {
     };
     create("first", &[])?
         .exited(4)?
-        .saying(&format!("tcp port 127.0.0.1:{port} is taken by process {us}"))?
+        .saying(&format!("tcp port 127.0.0.1:{port} is already in use by process {us}"))?
         .saying("let banger choose one")?;
     ensure!(
         home.banger(["vm", "list", "--quiet"])?.ok()?.text().is_empty(),
@@ -473,11 +473,11 @@ fn taken(backend: Backend) -> Result<()> {
     ensure!(forward(&home, "first")?.state == ForwardState::Listening);
     create("second", &[])?
         .exited(4)?
-        .saying("is taken by VM `first`")?;
+        .saying("is already in use by VM `first`")?;
     home.create(backend, Image::Busybox, "second", &[])?;
     home.banger(["vm", "forward", "add", "second", &format!("127.0.0.1:{port}:1")])?
         .exited(4)?
-        .saying("is taken by VM `first`")?;
+        .saying("is already in use by VM `first`")?;
     ensure!(forwards(&home, "second")?.is_empty(), "what failed was kept");
     home.end()
 }
