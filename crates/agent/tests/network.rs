@@ -152,7 +152,10 @@ fn what_fails_is_told() {
             ..network()
         };
         let failure = bring_up(&wrong).unwrap_err();
-        assert_eq!(failure.message, "failed to add a route through 172.16.0.2 on eth0");
+        assert_eq!(
+            failure.message,
+            "failed to add a route through 172.16.0.2 on eth0"
+        );
         assert_eq!(failure.causes.len(), 1);
     });
 }

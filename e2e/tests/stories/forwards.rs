@@ -448,7 +448,9 @@ fn taken(backend: Backend) -> Result<()> {
     };
     create("first", &[])?
         .exited(4)?
-        .saying(&format!("tcp port 127.0.0.1:{port} is already in use by process {us}"))?
+        .saying(&format!(
+            "tcp port 127.0.0.1:{port} is already in use by process {us}"
+        ))?
         .saying("let banger choose one")?;
     ensure!(
         home.banger(["vm", "list", "--quiet"])?.ok()?.text().is_empty(),
