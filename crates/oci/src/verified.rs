@@ -134,6 +134,6 @@ mod tests {
         let words = |result: io::Result<u64>| result.unwrap_err().to_string();
         assert!(words(read(b"abd", Some(3))).contains("expected sha256:ba78"));
         assert!(words(read(b"ab", Some(3))).contains("the size is 2 bytes, expected 3"));
-        assert!(words(read(b"abcd", Some(3))).contains("it has 4 bytes"));
+        assert!(words(read(b"abcd", Some(3))).contains("the size is 4 bytes, expected 3"));
     }
 }

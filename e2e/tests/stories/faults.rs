@@ -52,7 +52,7 @@ fn faulty(fault: &str) -> Result<Home> {
 fn a_fault_at_each_step(_: Backend) -> Result<()> {
     for (fault, words) in [
         ("bad-hello", "uses protocol"),
-        ("exit-before-ready", "ended in stage"),
+        ("exit-before-ready", "ended unexpectedly in stage"),
         ("configure-fails", "a fault that a test asked for"),
     ] {
         let home = faulty(fault)?;

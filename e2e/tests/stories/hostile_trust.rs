@@ -320,7 +320,7 @@ fn ceilings(_: Backend) -> Result<()> {
     let dir = repository(&[("banger.toml", &many)])?;
     run(&home, dir.path(), "vm", &["--trust"])?
         .failed()?
-        .saying("may have 16")?;
+        .saying("can request at most 16")?;
     refused("trust", "ceiling.ports");
     home.end()
 }

@@ -107,7 +107,7 @@ fn published(_: Backend) -> Result<()> {
     );
     home.banger(["kernel", "show", "k"])?.ok()?;
     ensure!(available()?[0].here == Presence::Here);
-    pull(&["--catalog", "c"])?.ok()?.saying("has not changed")?;
+    pull(&["--catalog", "c"])?.ok()?.saying("is up to date")?;
     // Another name for it, with the kernel that is here.
     pull(&["--catalog", "c", "--name", "other"])?.ok()?;
     // Another image of the name is not replaced unasked, and another kernel not at all.

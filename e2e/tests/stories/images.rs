@@ -159,7 +159,7 @@ fn an_ext4_file(_: Backend) -> Result<()> {
     home.banger(["image", "promote", "r"])?.ok()?;
     std::fs::remove_file(&path)?;
     let shown = home.banger(["image", "show", "r"])?.ok()?.text();
-    ensure!(shown.contains("by banger"), "{shown}");
+    ensure!(shown.contains("in banger's store"), "{shown}");
     home.banger(["vm", "create", "--image", "r", "--name", "vm", "--no-start"])?
         .ok()?;
     home.end()

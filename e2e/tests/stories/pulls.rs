@@ -244,7 +244,7 @@ fn unchanged(_: Backend) -> Result<()> {
     pull(&home, &reference, &[])?.ok()?;
     let first = described(&home, "x-v1")?;
     let before = registry.requests()?.len();
-    pull(&home, &reference, &[])?.ok()?.saying("has not changed")?;
+    pull(&home, &reference, &[])?.ok()?.saying("is up to date")?;
     let requests = registry.requests()?.split_off(before);
     let of_images: Vec<&String> = requests
         .iter()
@@ -563,7 +563,7 @@ fn mirrors(_: Backend) -> Result<()> {
     pull(&home, "registry.invalid/x", &[])?.ok()?;
     pull(&home, "registry.invalid/x", &[])?
         .ok()?
-        .saying("has not changed")?;
+        .saying("is up to date")?;
     // The mirror answers that it has it not, and the registry has it.
     pull(&home, &registry.reference("y"), &[])?.ok()?;
     home.end()

@@ -264,16 +264,16 @@ mod tests {
             seen(&tar.data(b"abc").end())
         };
         assert_eq!(with(|_| {}), Ok((1 << 40, vec![(512, 3)])));
-        assert!(with(|raw| raw[390] = b'9').unwrap_err().contains("not a number"));
+        assert!(with(|raw| raw[390] = b'9').unwrap_err().contains("invalid number"));
         assert!(
             with(|raw| base256(&mut raw[483..495], -1))
                 .unwrap_err()
-                .contains("not a number")
+                .contains("invalid number")
         );
         assert!(
             with(|raw| base256(&mut raw[398..410], -1))
                 .unwrap_err()
-                .contains("not a number")
+                .contains("invalid number")
         );
         // What follows is data, and the end; neither says that the map ends.
         let endless = with(|raw| raw[482] = 1);

@@ -384,7 +384,7 @@ pub(super) fn work_without_a_place(_: Backend) -> Result<()> {
     until_kept(&home, 1)?;
     let notice = home.vm("web")?.notice.unwrap_or_default();
     ensure!(
-        notice.contains("`banger vm workspace pull web` does that"),
+        notice.contains("`banger vm workspace pull web` pulls the work"),
         "{notice:?}"
     );
     std::fs::rename(&away, &repository)?;
@@ -414,7 +414,7 @@ pub(super) fn work_of_a_stopped_vm(_: Backend) -> Result<()> {
     until_kept(&home, 2)?;
     let notice = home.vm("web")?.notice.unwrap_or_default();
     ensure!(
-        notice.contains("`banger vm start web && banger vm workspace pull web` does that"),
+        notice.contains("`banger vm start web && banger vm workspace pull web` pulls the work"),
         "{notice:?}"
     );
     // A fake guest has no disk that outlives its machine: only that the VM stays can be seen here.
