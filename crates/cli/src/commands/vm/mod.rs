@@ -36,6 +36,7 @@ use banger_command::failure::Failure;
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them, parsed once")]
 pub(crate) enum Command {
     Run(run::Args),
     Create(create::Args),
