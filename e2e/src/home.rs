@@ -91,8 +91,7 @@ impl Home {
     /// # Errors
     /// When it cannot be made.
     pub fn bare() -> Result<Self> {
-        // Short, because paths of sockets have to be.
-        let dir = tempfile::Builder::new().prefix("bg-").tempdir_in("/tmp")?;
+        let dir = place::short_dir("bg-")?;
         std::fs::create_dir(dir.path().join(USER))?;
         Ok(Self {
             record: Record::of(dir.path()),

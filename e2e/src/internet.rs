@@ -12,6 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::place;
+
 /// Two namespaces with a cable between them: one for banger's daemon and VMs, one with web servers.
 #[derive(Debug)]
 pub struct Internet {
@@ -40,7 +42,7 @@ impl Internet {
         let mut internet = Self {
             host: name("host"),
             far: name("far"),
-            dir: tempfile::Builder::new().prefix("bgr-").tempdir_in("/tmp")?,
+            dir: place::short_dir("bgr-")?,
             web: None,
         };
         internet.lay()?;

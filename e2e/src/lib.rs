@@ -36,7 +36,7 @@ pub use image::Image;
 pub use internet::{Internet, SITE6, SITES};
 pub use mirror::lay_mirror;
 pub use output::Output;
-pub use place::scratch;
+pub use place::{HOMES, scratch, short_dir};
 pub use registry::{OciImage, PASSWORD, Registry, USER};
 pub use repository::{committed, git, repository};
 pub use server::{Server, Trick};

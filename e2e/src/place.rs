@@ -6,6 +6,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use rustix::fs::{FlockOperation, flock};
 
+/// The variable that names the directory of homes. Its path must be short, because paths of sockets have to be.
+pub const HOMES: &str = "BANGER_TEST_HOMES";
+
+/// A new directory with a short path, for a home or for sockets.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn short_dir(prefix: &str) -> Result<tempfile::TempDir> {
+    let homes = std::env::var_os(HOMES).unwrap_or_else(|| "/tmp".into());
+    let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(&homes);
+    dir.with_context(|| format!("failed to create a directory in {}", homes.display()))
+}
+
 /// Where the programs are that are tested: `target/debug`, as `make test` builds them.
 pub(crate) fn programs() -> Result<PathBuf> {
     // A test is target/debug/deps/stories-…, and a bench is beside them.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::internet::{ip, pids};
+use crate::place;
 
 /// How long a way out may take to be there.
 const SOON: Duration = Duration::from_secs(10);
@@ -30,7 +31,7 @@ impl Uplink {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let host = format!("bg-real-{}-{number}", std::process::id());
-        let dir = tempfile::Builder::new().prefix("bgr-").tempdir_in("/tmp")?;
+        let dir = place::short_dir("bgr-")?;
         ip(&["netns", "add", &host])?;
         ip(&["-n", &host, "link", "set", "lo", "up"])?;
         let pasta = Command::new("pasta")

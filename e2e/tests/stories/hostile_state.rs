@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_cases::refused;
-use banger_e2e::{Backend, Home, Image, Output, committed, git, kills};
+use banger_e2e::{Backend, Home, Image, Output, committed, git, kills, short_dir};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -127,7 +127,7 @@ fn a_copied_state(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
     let machine = home.vm("vm")?.machine.context("a machine")?;
-    let copy = tempfile::Builder::new().prefix("bg-").tempdir_in("/tmp")?;
+    let copy = short_dir("bg-")?;
     let there = copy.path().join("h");
     // What goes away meanwhile is no matter.
     Command::new("cp")

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use banger_e2e::{Backend, Home, Image, Internet, Output};
+use banger_e2e::{Backend, Home, Image, Internet, Output, short_dir};
 
 use crate::{Story, in_debian, in_guests, on_the_host};
 
@@ -152,7 +152,7 @@ fn by_resolved(backend: Backend) -> Result<()> {
 
 fn by_hand(_: Backend) -> Result<()> {
     let internet = Internet::new()?;
-    let dir = tempfile::Builder::new().prefix("bgs-").tempdir_in("/tmp")?;
+    let dir = short_dir("bgs-")?;
     let socket = dir.path().join("1000.sock");
     let home = Home::bare()?
         .with_env("BANGER_ROOT_SOCKET", &socket.to_string_lossy())

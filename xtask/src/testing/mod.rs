@@ -2,6 +2,7 @@
 //! scenarios were repeated.
 
 mod ignored;
+mod memory;
 mod record;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use banger_e2e::stalls;
 
 use self::ignored::Ignored;
+use self::memory::Memory;
 pub(crate) use self::record::{Record, recorded};
 use crate::repository;
 
@@ -42,6 +44,14 @@ impl Extent {
         match self {
             Self::Full => "test.full_s",
             Self::Quick => "test.quick_s",
+        }
+    }
+
+    /// Where their files are, if not on a disk.
+    fn memory(self) -> Result<Option<Memory>> {
+        match self {
+            Self::Full => Ok(None),
+            Self::Quick => Memory::take(),
         }
     }
 
@@ -85,15 +95,19 @@ pub(crate) fn run(extent: Extent, names: &[String]) -> Result<()> {
     let since = Instant::now();
     // Scenarios wait more than they work; those that boot a guest take two places (.config/nextest.toml).
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get) * 3;
-    let passed = repository::cargo()
+    let mut tests = repository::cargo();
+    tests
         .args(["nextest", "run", "--workspace", "--profile", extent.profile()])
         .args(["--run-ignored", "all", "--no-fail-fast", "--filterset", &filter])
         .args(["--test-threads", &threads.to_string()])
-        .env(stalls::RUN, &run)
-        .status()
-        .context("failed to run `cargo nextest`")?
-        .success();
+        .env(stalls::RUN, &run);
+    let memory = extent.memory()?;
+    if let Some(memory) = &memory {
+        memory.serve(&mut tests);
+    }
+    let passed = tests.status().context("failed to run `cargo nextest`")?.success();
     let took = since.elapsed();
+    drop(memory);
     let ignored = match extent {
         Extent::Full => ignored,
         Extent::Quick => ignored.of_the_fake(),
