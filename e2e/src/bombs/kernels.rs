@@ -1,7 +1,7 @@
 //! Kernels and packages of kernels that were made to exhaust whoever takes them.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::Result;
@@ -13,7 +13,7 @@ use super::{entry, gzip, xz_head, zstd_head};
 /// # Errors
 /// When one cannot be written.
 pub fn all(dir: &Path) -> Result<Vec<(&'static str, Vec<String>)>> {
-    let zeros = zstd::encode_all(std::io::repeat(0).take(1_200 << 20), 1)?;
+    let zeros = zeros(1_200)?;
     let files: Vec<(&'static str, &str, Vec<u8>)> = vec![
         ("zstd-of-1200-mib", "--vmlinuz", bz_image(&zeros)),
         ("xz-dictionary-4gib", "--vmlinuz", bz_image(&xz_head(40))),
@@ -75,6 +75,14 @@ pub fn all(dir: &Path) -> Result<Vec<(&'static str, Vec<String>)>> {
         ],
     ));
     Ok(made)
+}
+
+/// So many MiB of nothing, packed.
+fn zeros(mib: usize) -> Result<Vec<u8>> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1)?;
+    let piece = vec![0; 1 << 20];
+    (0..mib).try_for_each(|_| encoder.write_all(&piece))?;
+    Ok(encoder.finish()?)
 }
 
 /// A bzImage with this payload (the kernel's `arch/x86/boot.rst`, "The Real-Mode Kernel Header").

@@ -33,7 +33,7 @@ fn configure(home: &Home, text: &str) -> Result<()> {
 
 fn create(home: &Home, backend: Backend, image: Image, more: &[&str]) -> Result<Output> {
     let mut args = vec!["vm", "create", "--name", "vm", "--image", image.name()];
-    args.extend(["--memory", "512M", "--disk-size", "512M"]);
+    args.extend(["--memory", "512M", "--disk-size", "128M"]);
     args.extend(backend.options());
     args.extend(more);
     home.banger(args)?.ok()

@@ -154,7 +154,8 @@ fn files(backend: Backend) -> Result<()> {
     let here = home.path().join("files");
     std::fs::create_dir(&here)?;
     let size = much(backend, 32 << 20);
-    std::fs::write(here.join("big"), bytes(size))?;
+    let big = bytes(size);
+    std::fs::write(here.join("big"), &big)?;
     let odd = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"odd \xff name");
     std::fs::write(here.join(odd), "odd")?;
     std::os::unix::fs::symlink("big", here.join("link"))?;
@@ -168,12 +169,12 @@ fn files(backend: Backend) -> Result<()> {
     let output = home.finish(sftp, batch.into_bytes())?.ok()?;
     ensure!(output.text().contains("-rw-------"), "{}", output.text());
     ensure!(
-        std::fs::read(here.join("back"))? == bytes(size),
+        std::fs::read(here.join("back"))? == big,
         "the file came back otherwise"
     );
     // `copy` is the extension `copy-data`: nothing of the file leaves the guest.
     ensure!(
-        std::fs::read(here.join("twin"))? == bytes(size),
+        std::fs::read(here.join("twin"))? == big,
         "the copy is another file"
     );
     // By both protocols of scp, the older one where the guest has the program.
@@ -192,11 +193,11 @@ fn files(backend: Backend) -> Result<()> {
     for protocol in protocols {
         let to = format!("{VM}:by{protocol}");
         let back = here.join(format!("by{protocol}"));
-        let (big, back_text) = (here.join("back"), back.display().to_string());
-        ssh.run("scp", [protocol, "-q", &big.display().to_string(), &to])?
+        let (from, back_text) = (here.join("back"), back.display().to_string());
+        ssh.run("scp", [protocol, "-q", &from.display().to_string(), &to])?
             .ok()?;
         ssh.run("scp", [protocol, "-q", &to, &back_text])?.ok()?;
-        ensure!(std::fs::read(&back)? == bytes(size), "by scp {protocol}");
+        ensure!(std::fs::read(&back)? == big, "by scp {protocol}");
     }
     home.end()
 }

@@ -80,8 +80,14 @@ pub(super) fn killed_in_the_middle(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
     home.create(backend, Image::Busybox, "vm", &[])?;
     let dir = tempfile::tempdir()?;
-    let tree = dir.path();
-    let write = |letter: char| std::fs::write(tree.join("large"), letter.to_string().repeat(LARGE));
+    let tree = &dir.path().join("tree");
+    std::fs::create_dir(tree)?;
+    // Whole at once: half of a file that is being written here may go, too.
+    let write = |letter: char| {
+        let next = dir.path().join("next");
+        std::fs::write(&next, letter.to_string().repeat(LARGE))?;
+        std::fs::rename(&next, tree.join("large"))
+    };
     write('a')?;
     let mut watching = Watching::start(&home, tree)?;
     whole(&home, &['a'])?;
