@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::reach::Reach;
+use crate::trust::Trust;
 use crate::waiting::Waiting;
 
 /// How long and how often a fetch may try.
@@ -42,6 +43,7 @@ pub(crate) struct Clients {
     pub(crate) limits: Limits,
     called_off: CancellationToken,
     waiting: OnceCell<Waiting>,
+    trust: Trust,
     /// A client for each host that was named, made when first needed: where one host may lead is nothing to another.
     clients: RefCell<BTreeMap<String, Client>>,
 }
@@ -53,6 +55,7 @@ impl Clients {
             limits,
             called_off: CancellationToken::new(),
             waiting: OnceCell::new(),
+            trust: Trust::host(),
             clients: RefCell::default(),
         }
     }
@@ -81,29 +84,25 @@ impl Clients {
         if let Some(client) = self.clients.borrow().get(host) {
             return Ok(client.clone());
         }
-        let client = client(host, self.limits).build().map_err(Error::Client)?;
+        let client = client(host, self.limits, &self.trust)
+            .build()
+            .map_err(Error::Client)?;
         self.clients.borrow_mut().insert(host.to_owned(), client.clone());
         Ok(client)
     }
 }
 
 /// A client for a host that the user named: what every client of banger's has.
-pub fn client(named: &str, limits: Limits) -> reqwest::ClientBuilder {
-    choose_tls();
+pub fn client(named: &str, limits: Limits, trust: &Trust) -> reqwest::ClientBuilder {
     let reach = Reach::of(named);
     let follows = reach.clone();
-    Client::builder()
+    trust
+        .give(Client::builder())
         .user_agent(concat!("banger/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(limits.connect)
         .read_timeout(limits.stall)
         .redirect(Policy::custom(move |attempt| redirect(attempt, &follows)))
         .dns_resolver(reach)
-}
-
-/// Has TLS done by ring, in all of this process.
-fn choose_tls() {
-    // Somebody else may have chosen, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// Follows redirections, but none that gives TLS up or leads nearer to this host than its server is.

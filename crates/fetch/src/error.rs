@@ -6,11 +6,12 @@ use banger_model::{Describe, ErrorCode};
 use reqwest::StatusCode;
 
 use crate::reach::Refused;
+use crate::trust::{NoAuthorities, of_tls};
 
 /// A failure to fetch. URLs are shown without what may be secret in them: user, password and query.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no client, for want of certificates perhaps.
+    /// There is no client.
     #[error("failed to prepare the HTTP client")]
     Client(#[source] reqwest::Error),
     /// There is no thread that could wait for answers.
@@ -112,6 +113,9 @@ impl Error {
             Self::Client(_) | Self::Waiting(_) | Self::Status { .. } => (ErrorCode::Host, None),
             Self::CalledOff => (ErrorCode::Cancelled, None),
             Self::Send { source, .. } if Refused::is_in(source) => (ErrorCode::Host, Some(Refused::HINT)),
+            Self::Send { source, .. } if NoAuthorities::is_in(source) => {
+                (ErrorCode::Host, Some(NoAuthorities::HINT))
+            }
             Self::Send { source, .. } if is_distrust(source) => (
                 ErrorCode::Host,
                 Some(
@@ -163,12 +167,5 @@ impl Describe for Error {
 
 /// Whether the server could not show who it is.
 fn is_distrust(error: &reqwest::Error) -> bool {
-    let first: &(dyn std::error::Error + 'static) = error;
-    std::iter::successors(Some(first), |cause| cause.source()).any(|cause| {
-        // An I/O error hides the one it was made of, and gives that one's source as its own.
-        let inner = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        inner.is_some_and(|inner| inner.is::<rustls::Error>()) || cause.is::<rustls::Error>()
-    })
+    of_tls(error).next().is_some()
 }

@@ -21,6 +21,7 @@ mod fetcher;
 mod pause;
 mod reach;
 mod shown;
+mod trust;
 mod waiting;
 
 pub use clients::{Limits, client};
@@ -31,4 +32,5 @@ pub use pause::pause_after;
 pub use reach::{Reach, Refused};
 pub use reqwest::Url;
 pub use shown::shown;
+pub use trust::{NoAuthorities, Trust};
 pub use waiting::{CalledOff, Waiting};

@@ -4,10 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use banger_fetch::{Limits, Reach};
+use banger_fetch::{Limits, Reach, Trust};
 use banger_logins::Login;
 use oci_spec::distribution::Reference;
-use reqwest::Certificate;
 
 use crate::answer::Answer;
 use crate::error::Error;
@@ -85,14 +84,12 @@ impl Candidate {
 impl Endpoint {
     pub(crate) fn new(
         candidate: &Candidate,
-        certs: &[Certificate],
+        trust: &Trust,
         options: &RegistryOptions,
     ) -> Result<Self, Error> {
         let Candidate { reference, plain, .. } = candidate;
         let named = without_port(reference.resolve_registry());
-        let client = banger_fetch::client(named, options.limits)
-            .tls_danger_accept_invalid_certs(options.insecure)
-            .tls_certs_merge(certs.iter().cloned())
+        let client = banger_fetch::client(named, options.limits, trust)
             .build()
             .map_err(|source| Error::Client {
                 registry: reference.registry().to_owned(),
@@ -138,18 +135,4 @@ fn without_port(registry: &str) -> &str {
 fn is_loopback(registry: &str) -> bool {
     let host = without_port(registry);
     host == "localhost" || host == "[::1]" || host.starts_with("127.")
-}
-
-/// The certificates of a PEM file.
-pub(crate) fn certificates(path: &PathBuf) -> io::Result<Vec<Certificate>> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let text = std::fs::read(path).map_err(named)?;
-    let certs = Certificate::from_pem_bundle(&text).map_err(|source| named(io::Error::other(source)))?;
-    match certs.is_empty() {
-        true => Err(named(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the file has no PEM certificate",
-        ))),
-        false => Ok(certs),
-    }
 }

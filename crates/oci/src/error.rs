@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use banger_bounded::{Exceeded, exceeded};
-use banger_fetch::Refused;
+use banger_fetch::{NoAuthorities, Refused};
 use banger_model::{Describe, ErrorCode};
 
 use crate::answer::Answer;
@@ -193,6 +193,9 @@ fn of_answer(answer: &Answer, registry: &str) -> (ErrorCode, Option<String>) {
     }
     if answer.is_led_away() {
         return (ErrorCode::Host, Some(Refused::HINT.to_owned()));
+    }
+    if NoAuthorities::is_in(answer) {
+        return (ErrorCode::Host, Some(NoAuthorities::HINT.to_owned()));
     }
     match answer {
         Answer::TooLong { .. } => (ErrorCode::BadInput, None),

@@ -1,18 +1,17 @@
 //! Images from a registry or its mirrors.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::Arc;
 
-use banger_fetch::Waiting;
+use banger_fetch::{Trust, Waiting};
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
-use reqwest::Certificate;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Answer;
 use crate::blob::{Blob, Download};
 use crate::document::{self, LayerRef, Resolved};
-use crate::endpoint::{Candidate, Endpoint, RegistryOptions, certificates};
+use crate::endpoint::{Candidate, Endpoint, RegistryOptions};
 use crate::error::Error;
 use crate::platform::Platform;
 use crate::repository::{MANIFESTS, Repository};
@@ -24,7 +23,7 @@ pub(crate) struct Registry {
     waiting: Waiting,
     called_off: CancellationToken,
     candidates: Vec<Candidate>,
-    certs: Vec<Certificate>,
+    trust: Trust,
     options: RegistryOptions,
     /// Who has answered, and is asked from then on.
     chosen: Option<Endpoint>,
@@ -42,18 +41,13 @@ impl Registry {
             source,
         };
         let waiting = Waiting::new(called_off.clone()).map_err(client_error)?;
-        let certs = options
-            .ca_certs
-            .iter()
-            .map(certificates)
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(client_error)?
-            .concat();
+        let own = Trust::with_files(&options.ca_certs).map_err(client_error)?;
+        let trust = if options.insecure { Trust::anybody() } else { own };
         Ok(Self {
             waiting,
             called_off: called_off.clone(),
             candidates: Candidate::all(reference, options),
-            certs,
+            trust,
             options: options.clone(),
             chosen: None,
         })
@@ -73,7 +67,7 @@ impl Registry {
         let mut failures = Vec::new();
         let last = self.candidates.len() - 1;
         for (index, candidate) in self.candidates.iter().enumerate() {
-            let endpoint = Endpoint::new(candidate, &self.certs, &self.options)?;
+            let endpoint = Endpoint::new(candidate, &self.trust, &self.options)?;
             let attempts = self.options.limits.attempts;
             let insist = |answer: &Answer| index == last || candidate.is_final(answer);
             let asking = retry::retrying(attempts, insist, async || ask(&endpoint.repository).await);

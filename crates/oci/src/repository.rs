@@ -337,13 +337,14 @@ fn said_digest(headers: &HeaderMap) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use banger_fetch::Waiting;
-    use banger_fetch::{Limits, client};
+    use banger_fetch::{Limits, Trust, Waiting, client};
 
     /// What a secret of `login` would be sent to, when a registry that was reached over TLS names this realm.
     fn named(realm: &str, login: Login) -> Answer {
         let reference: Reference = "registry.example/x".parse().unwrap();
-        let client_of = client("registry.example", Limits::default()).build().unwrap();
+        let client_of = client("registry.example", Limits::default(), &Trust::host())
+            .build()
+            .unwrap();
         let reach = Reach::of("registry.example");
         let repository = Repository::new(client_of, reach, reference, false, login);
         let waiting = Waiting::new(tokio_util::sync::CancellationToken::new()).unwrap();
