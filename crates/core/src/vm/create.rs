@@ -41,17 +41,14 @@ impl Vms {
         progress.say(Progress::Planned {
             vm: Box::new(State::at_rest(row.clone()).view(&self.context.files(row.spec.id))),
         });
-        let handle = self.store(row, image).await.map_err(|error| body(&error))?;
+        let attempt = self.store(row, image).await.map_err(|error| body(&error))?;
         if no_start {
-            return Ok(handle);
+            return Ok(attempt.keep());
         }
-        let attempt = Attempt {
-            vms: Arc::clone(self),
-            name: Some(handle.state().spec.name),
-        };
-        match handle.start(wait, Vec::new(), progress, since).await {
+        let started = attempt.vm.start(wait, Vec::new(), progress, since).await;
+        match started {
             Ok(_) => {
-                attempt.keep();
+                let handle = attempt.keep();
                 if removes_on_exit {
                     let spec = handle.state().spec;
                     self.expect_hold(spec.id, spec.name);
@@ -59,7 +56,7 @@ impl Vms {
                 Ok(handle)
             }
             // A guest that is ready stays, even if what it was waited for did not come.
-            Err(error) if handle.live().is_ok() => {
+            Err(error) if attempt.vm.live().is_ok() => {
                 attempt.keep();
                 Err(error)
             }
@@ -140,34 +137,32 @@ impl Vms {
     }
 
     /// Stores the VM, makes its disks, and knows it from then on. All of that is done or nothing, even if the caller leaves: then
-    /// the VM goes again.
-    async fn store(self: &Arc<Self>, row: VmRow, image: ImageRecord) -> Result<Handle, Error> {
-        let (vms, name) = (Arc::clone(self), row.spec.name.clone());
+    /// the VM goes again, at whatever instant that is.
+    async fn store(self: &Arc<Self>, row: VmRow, image: ImageRecord) -> Result<Attempt, Error> {
+        let vms = Arc::clone(self);
         let (made, outcome) = oneshot::channel();
         tokio::spawn(RequestId::current().scoped(async move {
-            let stored = vms.store_whole(row, image).await;
-            let is_stored = stored.is_ok();
-            if made.send(stored).is_err()
-                && is_stored
-                && let Err(error) = vms.remove(name.as_str(), true).await
-            {
-                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM whose client disconnected");
-            }
+            // What nobody takes out of the channel is dropped there.
+            let _ = made.send(vms.store_whole(row, image).await);
         }));
         let defect = |_| Error::Defect("storing a VM panicked");
         outcome.await.map_err(defect)?
     }
 
     /// The row comes first and is marked when the disks are whole.
-    async fn store_whole(self: &Arc<Self>, row: VmRow, image: ImageRecord) -> Result<Handle, Error> {
-        let name = row.spec.name.clone();
+    async fn store_whole(self: &Arc<Self>, row: VmRow, image: ImageRecord) -> Result<Attempt, Error> {
         let vms = Arc::clone(self);
         let made = tokio::task::spawn_blocking(move || vms.store_now(&row, &image).map(|()| row));
         let row = made.await.map_err(|_| Error::Defect("storing a VM panicked"))??;
-        if !self.adopt(State::at_rest(row)) {
-            return Err(Error::Exists(name));
+        let (id, name) = (row.spec.id, row.spec.name.clone());
+        match self.adopt(State::at_rest(row)) {
+            Some(vm) => Ok(Attempt { vm, is_kept: false }),
+            // A row that nobody knows would keep its name from everybody.
+            None => {
+                self.context.take_back(id, &name);
+                Err(Error::Exists(name))
+            }
         }
-        self.find(name.as_str())
     }
 
     fn store_now(&self, row: &VmRow, image: &ImageRecord) -> Result<(), Error> {
@@ -184,19 +179,24 @@ impl Vms {
         files
             .create(spec.id, spec.disk_size, image.work_seed.as_deref())
             .and_then(|()| context.database.complete_vm(spec.id).map_err(database))
-            .inspect_err(|_| {
-                // What was wanted cannot be had; what is left of it goes, the record last.
-                let undone = files
-                    .remove()
-                    .and_then(|()| context.database.delete_vm(spec.id).map_err(database));
-                if let Err(error) = undone {
-                    tracing::error!(vm = %spec.name, error = %chain(&error), "could not undo a create");
-                }
-            })
+            .inspect_err(|_| context.take_back(spec.id, &spec.name))
     }
 }
 
 impl Context {
+    /// Takes a VM back that was stored and that nobody knows: what was wanted cannot be had. The record goes last.
+    fn take_back(&self, id: VmId, name: &VmName) {
+        let database = |source| Error::Database {
+            name: name.clone(),
+            source,
+        };
+        let removed = self.files(id).remove();
+        let undone = removed.and_then(|()| self.database.delete_vm(id).map_err(database));
+        if let Err(error) = undone {
+            tracing::error!(vm = %name, error = %chain(&error), "could not undo a create");
+        }
+    }
+
     /// The image that was named, or the default one.
     fn image_or_default(&self, named: Option<ImageName>) -> Result<ImageRecord, Error> {
         let store = |source| Error::Store {
@@ -261,22 +261,22 @@ fn whole_mib(size: ByteSize) -> ByteSize {
     ByteSize::mib(size.as_mib())
 }
 
-/// A VM that exists only if its first start succeeds.
+/// A VM that goes again when this is dropped, unless it is kept: its caller left before it was what was asked for. It is that VM
+/// alone that goes, and no other that has its name by then.
 struct Attempt {
-    vms: Arc<Vms>,
-    name: Option<VmName>,
+    vm: Handle,
+    is_kept: bool,
 }
 
 impl Attempt {
-    fn keep(mut self) {
-        self.name = None;
+    fn keep(mut self) -> Handle {
+        self.is_kept = true;
+        self.vm.clone()
     }
 
     /// Removes the VM; its own failure is added to why it is removed.
-    async fn give_up(mut self, mut why: ErrorBody) -> ErrorBody {
-        if let Some(name) = self.name.take()
-            && let Err(error) = self.vms.remove(name.as_str(), true).await
-        {
+    async fn give_up(self, mut why: ErrorBody) -> ErrorBody {
+        if let Err(error) = self.keep().delete(true).await {
             why.causes
                 .push(format!("failed to remove the VM again: {}", chain(&error)));
         }
@@ -285,13 +285,17 @@ impl Attempt {
 }
 
 impl Drop for Attempt {
-    /// The request was dropped in the middle of the start: the caller went away.
     fn drop(&mut self) {
-        let Some(name) = self.name.take() else { return };
-        let vms = Arc::clone(&self.vms);
+        if self.is_kept {
+            return;
+        }
+        let vm = self.vm.clone();
         tokio::spawn(async move {
-            if let Err(error) = vms.remove(name.as_str(), true).await {
-                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM whose start was cancelled");
+            if let Err(error) = vm.delete(true).await
+                && !vm.is_gone()
+            {
+                let name = vm.state().spec.name;
+                tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM whose client disconnected");
             }
         });
     }

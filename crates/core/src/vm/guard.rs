@@ -40,7 +40,7 @@ impl Vms {
             true => self.bring_back(&handle).await,
             false => VmWork::default(),
         };
-        self.remove(name.as_str(), force).await?;
+        handle.delete(force).await?;
         Ok(work)
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use banger_model::{VmId, VmName, chain};
 
 use super::driver::Command;
-use super::{Error, Vms};
+use super::{Error, Handle, Vms};
 
 /// How long a VM that was just made, or that a new daemon found, waits for its command to hold it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,11 +55,8 @@ impl Vms {
 
     /// Pulls the work of a VM that is not on the host, where the configuration says so: a command that was killed could not do
     /// it before its VM goes. Returns whether nothing is lost when the VM goes now.
-    async fn bring_back_unattended(&self, name: &VmName) -> bool {
+    async fn bring_back_unattended(&self, name: &VmName, handle: &Handle) -> bool {
         let context = &self.context;
-        let Ok(handle) = self.find(name.as_str()) else {
-            return true;
-        };
         if !context.exports_unattended() {
             return true;
         }
@@ -112,26 +109,21 @@ impl Drop for Held {
     fn drop(&mut self) {
         let (vms, id, name) = (Arc::clone(&self.vms), self.id, self.name.clone());
         // The command may have removed it itself, and another may have its name.
-        let is_there = move |vms: &Vms, name: &VmName| {
-            vms.find(name.as_str())
-                .is_ok_and(|handle| handle.state().spec.id == id)
-        };
-        if !is_there(&vms, &name) {
+        let found = vms.find(name.as_str());
+        let Some(handle) = found.ok().filter(|handle| handle.state().spec.id == id) else {
             return;
-        }
+        };
         tokio::spawn(async move {
             tracing::info!(vm = %name, "its command has ended; removing the VM");
-            if !vms.bring_back_unattended(&name).await {
+            if !vms.bring_back_unattended(&name, &handle).await {
                 // Nobody is there to be asked. The next daemon tries again, and `vm delete -f` loses the work.
-                if let Ok(handle) = vms.find(name.as_str()) {
-                    let notice = kept(&name, handle.live().is_ok());
-                    let _ = handle.commands.send(Command::Notice(notice).into()).await;
-                }
+                let notice = kept(&name, handle.live().is_ok());
+                let _ = handle.commands.send(Command::Notice(notice).into()).await;
                 tracing::error!(vm = %name, "the VM was kept: its work was not pulled to the host");
                 return;
             }
-            if let Err(error) = vms.remove(name.as_str(), true).await
-                && is_there(&vms, &name)
+            if let Err(error) = handle.delete(true).await
+                && !handle.is_gone()
             {
                 tracing::error!(vm = %name, error = %chain(&error), "could not remove a VM whose command ended");
             }

@@ -227,12 +227,6 @@ impl Vms {
         self.list().iter().map(|handle| handle.state().image.id).collect()
     }
 
-    /// Ends, removes and forgets a VM. Without `force`, only one that does not run and has no work that the host does not have.
-    async fn remove(&self, name: &str, force: bool) -> Result<(), ErrorBody> {
-        let handle = self.find(name).map_err(|error| body(&error))?;
-        handle.ask(|reply| Command::Delete { force, reply }).await
-    }
-
     /// Why VMs reach nothing for now, if their network is withdrawn.
     pub async fn why_withdrawn(&self) -> Option<String> {
         let context = Arc::clone(&self.context);
@@ -240,8 +234,8 @@ impl Vms {
         asked.await.ok().flatten()
     }
 
-    /// Starts the task of a VM that is in `state`. False when the name is taken.
-    fn adopt(&self, state: State) -> bool {
+    /// Starts the task of a VM that is in `state`. Nothing when the name is taken.
+    fn adopt(&self, state: State) -> Option<Handle> {
         let name = state.spec.name.clone();
         self.context.registry.add(name, || {
             let (commands, queue) = mpsc::channel(16);
@@ -325,6 +319,11 @@ impl Handle {
         self.ask(Command::Kill).await
     }
 
+    /// Ends, removes and forgets the VM. Without `force`, only one that does not run and has no work that the host does not have.
+    async fn delete(&self, force: bool) -> Result<(), ErrorBody> {
+        self.ask(|reply| Command::Delete { force, reply }).await
+    }
+
     /// Changes what the VM is made of.
     pub async fn set(&self, set: VmSet) -> Result<(), ErrorBody> {
         self.ask(|reply| Command::Set(Box::new(set), reply)).await
@@ -343,6 +342,11 @@ impl Handle {
     /// Returns when the VM is gone.
     pub async fn gone(&self) {
         self.commands.closed().await;
+    }
+
+    /// Whether the VM is gone.
+    fn is_gone(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// Returns when the machine that runs now, if any, has ended.

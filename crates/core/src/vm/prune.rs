@@ -62,7 +62,7 @@ impl Vms {
             let name = state.spec.name.to_string();
             // Whoever started the VM since it was looked at wants it.
             if !request.dry_run
-                && let Err(error) = self.remove(&name, false).await
+                && let Err(error) = handle.delete(false).await
             {
                 // One VM that cannot be removed does not keep the others.
                 failure.get_or_insert(error);

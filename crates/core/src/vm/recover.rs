@@ -176,8 +176,7 @@ impl Vms {
             // It is what it becomes, from the first look on.
             state.phase = state.phase.on(Event::Stop).unwrap_or(state.phase);
         }
-        self.adopt(state);
-        let handle = self.find(name.as_str()).ok()?;
+        let handle = self.adopt(state)?;
         command.map(|command| (handle, command))
     }
 }

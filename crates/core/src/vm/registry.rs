@@ -1,6 +1,7 @@
 //! Which VMs there are: their handles, by name.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{PoisonError, RwLock};
 
 use banger_model::VmName;
@@ -37,22 +38,32 @@ impl Registry {
         })
     }
 
-    /// Adds the VM that `make` makes, unless the name is taken. Returns whether it was added.
-    pub(super) fn add(&self, name: VmName, make: impl FnOnce() -> Handle) -> bool {
+    /// Adds the VM that `make` makes, unless the name is taken.
+    pub(super) fn add(&self, name: VmName, make: impl FnOnce() -> Handle) -> Option<Handle> {
         let mut vms = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if vms.contains_key(&name) {
-            return false;
+        match vms.entry(name) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(free) => Some(free.insert(make()).clone()),
         }
-        vms.insert(name, make());
-        true
     }
 
-    /// Forgets a VM.
-    pub(super) fn remove(&self, name: &VmName) {
-        self.0
+    /// Forgets a VM, whose record goes within `forget`; the VM is known again when that fails. Whoever has a record is known or about
+    /// to be, and never the other way around: a VM that is known without a record would keep its name from one that is made
+    /// meanwhile, which then had a record and nobody who knows it.
+    pub(super) fn remove<E>(&self, name: &VmName, forget: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        let known = self
+            .0
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(name);
+        let forgotten = forget();
+        if forgotten.is_err()
+            && let Some(handle) = known
+        {
+            // Nobody else has the name: the record is there.
+            self.add(name.clone(), || handle);
+        }
+        forgotten
     }
 
     /// Applies the network rules of running VMs that name this VM again: the VM got an address, or lost it.

@@ -163,13 +163,12 @@ impl Driver {
         }
         // The record goes last, so that a daemon that dies here finds it and tries again.
         self.files.remove().map_err(|error| body(&error))?;
-        let deleted = self.context.database.delete_vm(id);
-        self.context.network.egress().forget(id);
-        deleted.map_err(|error| body(&error))?;
         // Here and not where it was asked for: a caller that leaves leaves nothing of it.
-        let name = self.name();
-        self.context.registry.enforce_dependents(&name);
-        self.context.registry.remove(&name);
+        let (context, name) = (&self.context, self.name());
+        let deleted = context.registry.remove(&name, || context.database.delete_vm(id));
+        context.network.egress().forget(id);
+        deleted.map_err(|error| body(&error))?;
+        context.registry.enforce_dependents(&name);
         self.context.tell_ssh().await;
         Ok(())
     }

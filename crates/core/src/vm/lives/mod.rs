@@ -15,7 +15,7 @@ use banger_model::{ErrorCode, Phase, WaitFor};
 use banger_request::Reporter;
 
 use self::machine::{Step, Trouble};
-use self::world::{Daemon, World};
+use self::world::{Daemon, PATIENCE, World};
 use crate::vm::Vms;
 
 /// What a guest gets to power itself off.
@@ -118,7 +118,13 @@ fn a_failure_at_each_step_of_an_end_ends_the_machine_all_the_same() {
                 world.vmm.set(*step, Some(Trouble::Fails));
             }
             // That the guest did not power itself off is said; it has ended all the same.
-            let _ = run(&daemon, "vm", verb);
+            match (verb, run(&daemon, "vm", verb)) {
+                (Verb::Delete, outcome) => outcome.expect(&case),
+                (_, outcome) => {
+                    let error = outcome.expect_err(&case);
+                    assert!(error.message.contains("did not power off"), "{case}: {error:?}");
+                }
+            }
             assert_ne!(daemon.phase("vm"), Some(Phase::Running), "{case}");
             world.check(&daemon, &case);
             for step in steps {
@@ -214,26 +220,51 @@ fn a_caller_that_leaves_a_create_at_any_instant_leaves_a_whole_vm_or_none() {
     for starts in [false, true] {
         for step in 0..40 {
             let case = format!("the caller of a create leaves after {step} steps, starts: {starts}");
-            daemon.run(async {
+            let created = daemon.run(async {
                 tokio::select! {
                     biased;
-                    _ = world.creating(&daemon, "vm", starts) => {}
-                    () = tokio::time::sleep(Duration::from_micros(100 * step)) => {}
+                    created = world.creating(&daemon, "vm", starts) => Some(created),
+                    () = tokio::time::sleep(Duration::from_micros(100 * step)) => None,
                 }
             });
-            // What goes on yet ends, and then the name is free.
-            let deadline = Instant::now() + GRACE;
-            while let Err(error) = world.try_create(&daemon, "vm") {
-                assert_eq!(error.code, ErrorCode::AlreadyExists, "{case}: {error:?}");
-                assert!(Instant::now() < deadline, "{case}: {error:?}");
-                // It may be going by itself.
-                let _ = run(&daemon, "vm", Verb::Delete);
-                std::thread::sleep(Duration::from_millis(2));
+            match created {
+                Some(created) => created.expect(&case),
+                // What goes on yet ends by itself, and then the name is free.
+                None => daemon.run(created_soon(&world, &daemon, &case)),
             }
             world.check(&daemon, &case);
             run(&daemon, "vm", Verb::Delete).expect(&case);
             world.check(&daemon, &case);
         }
+    }
+}
+
+/// Creates the VM as soon as its name is free, and says what is in the way when that does not come.
+async fn created_soon(world: &World, daemon: &Daemon, case: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = world.creating(daemon, "vm", false).await {
+        assert_eq!(error.code, ErrorCode::AlreadyExists, "{case}: {error:?}");
+        let known = daemon.vms.find("vm").map(|handle| handle.state());
+        assert!(Instant::now() < deadline, "{case}: {error:?}; {known:?}");
+        tokio::time::sleep(Duration::from_micros(50)).await;
+    }
+}
+
+#[test]
+fn a_name_is_free_when_its_vm_is_deleted_whoever_asks_for_it_meanwhile() {
+    let world = World::new();
+    let daemon = world.daemon();
+    for round in 0..200 {
+        let case = format!("a create beside a delete, round {round}");
+        world.create(&daemon, "vm");
+        daemon.run(async {
+            let deleted = obey(&daemon.vms, "vm", Verb::Delete);
+            let (deleted, ()) = tokio::join!(deleted, created_soon(&world, &daemon, &case));
+            deleted.expect(&case);
+        });
+        world.check(&daemon, &case);
+        run(&daemon, "vm", Verb::Delete).expect(&case);
+        world.check(&daemon, &case);
     }
 }
 
@@ -261,7 +292,7 @@ fn settle(daemon: &Daemon) {
         let intents = daemon.vms.context().database.intents();
         intents.is_ok_and(|intents| intents.is_empty())
     };
-    let deadline = Instant::now() + GRACE;
+    let deadline = Instant::now() + PATIENCE;
     while !is_settled() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(2));
     }

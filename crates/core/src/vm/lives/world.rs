@@ -23,8 +23,8 @@ use super::machine::Vmm;
 use crate::vm::row::ImageRef;
 use crate::vm::{Context, Registry, Vms};
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything here takes, however slow the host is.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One state, and what outlives daemons.
 pub(super) struct World {
