@@ -23,9 +23,15 @@ pub(crate) struct FakeUpstream {
 
 impl FakeUpstream {
     pub(crate) async fn start() -> Self {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = udp.local_addr().unwrap();
-        let tcp = TcpListener::bind(address).await.unwrap();
+        let (udp, address, tcp) = loop {
+            let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let address = udp.local_addr().unwrap();
+            // A port that is free for UDP may have a TCP connection of another test.
+            match TcpListener::bind(address).await {
+                Ok(tcp) => break (udp, address, tcp),
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse),
+            }
+        };
         let counts = Counts::default();
         let mut tasks = JoinSet::new();
         tasks.spawn(by_udp(Arc::new(udp), Arc::clone(&counts)));
