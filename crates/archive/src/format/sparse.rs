@@ -264,7 +264,11 @@ mod tests {
             seen(&tar.data(b"abc").end())
         };
         assert_eq!(with(|_| {}), Ok((1 << 40, vec![(512, 3)])));
-        assert!(with(|raw| raw[390] = b'9').unwrap_err().contains("invalid number"));
+        assert!(
+            with(|raw| raw[390] = b'9')
+                .unwrap_err()
+                .contains("invalid number")
+        );
         assert!(
             with(|raw| base256(&mut raw[483..495], -1))
                 .unwrap_err()
