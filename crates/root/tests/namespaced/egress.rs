@@ -3,20 +3,20 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use banger_cases::refused;
 use banger_model::network::{FlowRule, NetMode, Slot};
 use banger_netplan::Answer;
 
 use crate::segments::{ACK, Packet, RST, SYN, Tap, send, tcp};
-use crate::world::{Guest, World, network, rules};
+use crate::world::{Guest, LONG, World, network, rules};
 
 pub(crate) const SITE: [&str; 2] = ["203.0.113.7", "2001:db8::7"];
 pub(crate) const HOST: [&str; 2] = ["198.51.100.2", "2001:db8:ffff::2"];
 const PORT: u16 = 7777;
+/// How long is waited for what is not to come.
 pub(crate) const SOON: Duration = Duration::from_millis(400);
-pub(crate) const LONG: Duration = Duration::from_secs(5);
 
 /// A connection from a guest: its end, and the server's.
 pub(crate) fn connection(world: &World, guest: &Guest, to: &str) -> (TcpStream, TcpStream) {
@@ -28,7 +28,7 @@ pub(crate) fn connection(world: &World, guest: &Guest, to: &str) -> (TcpStream, 
         .expect("connect");
     let (theirs, _) = listener.accept().unwrap();
     for stream in [&ours, &theirs] {
-        stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
     }
     (ours, theirs)
 }
@@ -52,11 +52,7 @@ pub(crate) fn segments_that_conntrack_refuses_end_no_connection() {
         let tap = Tap::new(&world.internet);
         assert!(says(&mut ours, &mut theirs));
         let (from, to) = (theirs.local_addr().unwrap(), theirs.peer_addr().unwrap());
-        let is_its = move |packet: &Packet| {
-            packet.is_tcp_with(ACK)
-                && packet.from == to.ip()
-                && packet.ports() == Some((to.port(), from.port()))
-        };
+        let is_its = move |packet: &Packet| packet.is_tcp_with(ACK) && packet.is_tcp_of(to, from);
         let last = tap.seen(LONG, is_its).pop().expect("a segment of the connection");
         let (seq, ack) = last.numbers().unwrap();
         for (name, seq, ack, flags) in [
@@ -165,7 +161,7 @@ pub(crate) fn a_change_holds_for_what_comes_in() {
         let server = world.internet.run(|| UdpSocket::bind((ip(site), 4444))).unwrap();
         let any = guest.address(ip(site));
         let asking = guest.netns.run(|| UdpSocket::bind((any, 0))).unwrap();
-        asking.set_read_timeout(Some(SOON)).unwrap();
+        asking.set_read_timeout(Some(LONG)).unwrap();
         asking.send_to(b"hello", (ip(site), 4444)).unwrap();
         let (_, back) = server.recv_from(&mut [0; 64]).unwrap();
         assert!(says(&mut theirs, &mut ours));
@@ -179,12 +175,13 @@ pub(crate) fn a_change_holds_for_what_comes_in() {
             server.send_to(b"on", back).unwrap();
             asking.recv(&mut [0; 64]).expect("a datagram");
         }
+        ours.set_read_timeout(Some(SOON)).unwrap();
+        asking.set_read_timeout(Some(SOON)).unwrap();
         for (name, narrow) in [
             ("allow", rules(NetMode::Allow, &[("192.0.2.1", None)])),
             ("off", rules(NetMode::Off, &[])),
         ] {
             client.policy(Slot(0), narrow).unwrap();
-            ours.set_read_timeout(Some(SOON)).unwrap();
             assert!(!says(&mut theirs, &mut ours), "{name}: something comes in");
             server.send_to(b"more", back).unwrap();
             asking.recv(&mut [0; 64]).expect_err("a datagram comes in");
@@ -215,8 +212,11 @@ pub(crate) fn neighbours_are_refused_unless_named() {
         world
             .host
             .ip(&format!("addr add {own} dev wan noprefixroute {unused}"));
-        std::thread::sleep(SOON);
-        assert!(guest.tcp(site, 80).is_none(), "{site} is a neighbour");
+        // The helper hears of it, in its time.
+        let start = Instant::now();
+        while guest.tcp_at_once(site, 80).is_some() {
+            assert!(start.elapsed() < LONG, "{site} is a neighbour");
+        }
         let is_denied =
             |flow: &banger_netplan::daemon::Flow| !flow.allowed && flow.destination == Some(ip(site));
         let flow = flows.by_ref().map(Result::unwrap).find(is_denied).unwrap();
@@ -235,7 +235,7 @@ pub(crate) fn neighbours_are_refused_unless_named() {
             ),
         ] {
             client.policy(Slot(0), nets).unwrap();
-            assert!(guest.tcp(site, 80).is_none(), "{site} with {name}");
+            assert!(guest.tcp_at_once(site, 80).is_none(), "{site} with {name}");
             refused(
                 "egress",
                 &format!("neighbour.{name}.{}", if ip(site).is_ipv4() { 4 } else { 6 }),
@@ -252,9 +252,11 @@ pub(crate) fn neighbours_are_refused_unless_named() {
             assert!(guest.tcp(site, 80).is_some(), "{site} is named by {}", named.0);
         }
         world.host.ip(&format!("addr del {own} dev wan"));
-        std::thread::sleep(SOON);
         client.policy(Slot(0), rules(NetMode::Nat, &[])).unwrap();
-        assert!(guest.tcp(site, 80).is_some(), "{site} is no neighbour any more");
+        let start = Instant::now();
+        while guest.tcp_at_once(site, 80).is_none() {
+            assert!(start.elapsed() < LONG, "{site} is no neighbour any more");
+        }
     }
     assert_eq!(client.audit().unwrap(), []);
 }
@@ -301,7 +303,7 @@ pub(crate) fn embedded_and_cloud_addresses_are_refused() {
             .policy(Slot(0), rules(mode, &[("0.0.0.0/0", None), ("::/0", None)]))
             .unwrap();
         for address in inside {
-            assert_eq!(guest.tcp(address, 80), None, "{address} in {mode}");
+            assert_eq!(guest.tcp_at_once(address, 80), None, "{address} in {mode}");
             refused("egress", &format!("inside.{mode}.{}", address.replace(':', "-")));
         }
         assert!(guest.tcp(public, 80).is_some(), "{mode}");
@@ -360,9 +362,9 @@ pub(crate) fn a_change_forgets_what_names_resolved_to() {
         client
             .policy(Slot(0), rules(NetMode::Allow, &[("192.0.2.1", None)]))
             .unwrap();
-        assert_eq!(guest.tcp(site, 80), None);
+        assert_eq!(guest.tcp_at_once(site, 80), None);
         client.rebuild().unwrap();
-        assert_eq!(guest.tcp(site, 80), None);
+        assert_eq!(guest.tcp_at_once(site, 80), None);
         refused(
             "egress",
             &format!("narrowed.name.{}", if ip(site).is_ipv4() { 4 } else { 6 }),

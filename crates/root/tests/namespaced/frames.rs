@@ -11,7 +11,7 @@ use banger_root::Flows;
 
 use crate::egress::{SITE, ip};
 use crate::segments::{Packet, Tap, udp};
-use crate::world::{Guest, World, mac, network, rules};
+use crate::world::{Guest, LONG, World, mac, network, rules};
 
 const ARP: u16 = 0x0806;
 const PORT: u16 = 4444;
@@ -162,7 +162,7 @@ pub(crate) fn no_frame_says_more_than_its_card() {
             // Another guest's own noise is told of, too.
             match told(&mut flows) {
                 Some(flow) if flow.slot == Some(Slot(0)) => break Some(flow),
-                None if start.elapsed() > Duration::from_secs(2) => break None,
+                None if start.elapsed() > LONG => break None,
                 _ => {}
             }
         };
@@ -179,7 +179,7 @@ pub(crate) fn no_frame_says_more_than_its_card() {
         let own = guest.address(ip(site)).to_string();
         let gateway = Mac::of_bridge(crate::world::OWNER);
         guest.send_frame(&datagram(gateway, mac(0), &own, site));
-        let seen = tap.seen(Duration::from_secs(5), is_one);
+        let seen = tap.seen(LONG, is_one);
         assert!(seen.last().is_some_and(is_one), "{seen:?}");
     }
 }

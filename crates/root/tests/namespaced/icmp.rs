@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use banger_cases::refused;
 use banger_model::network::{NetMode, Slot};
 
-use crate::egress::{HOST, LONG, SITE, SOON, connection, ip, says};
+use crate::egress::{HOST, SITE, SOON, connection, ip, says};
 use crate::segments::{ACK, Packet, Tap, icmp, send, tcp, udp};
-use crate::world::{World, network, rules};
+use crate::world::{LONG, World, network, rules};
 
 /// Kinds and codes of errors: what they quote says which connection they are about.
 const ERRORS: [&[[u8; 2]]; 2] = [
@@ -109,7 +109,7 @@ pub(crate) fn errors_are_about_the_guests_own_connections() {
         let (family, number) = at(site);
         let own = guest.address(site);
         let socket = world.host.run(|| UdpSocket::bind((host, 0))).unwrap();
-        socket.set_read_timeout(Some(SOON)).unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
         socket.connect((site, 443)).unwrap();
         socket.send(b"hello").unwrap();
         socket.recv(&mut [0; 64]).unwrap();

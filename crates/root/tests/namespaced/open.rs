@@ -12,12 +12,11 @@ use banger_root::Client;
 
 use crate::egress::{SITE, ip};
 use crate::netns::Netns;
-use crate::world::{World, network, rules};
+use crate::world::{LONG, World, network, rules};
 
 const PORT: u16 = 7070;
 const OTHER: u16 = 7071;
-/// How long is waited for what comes, and for what does not.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long is waited for what does not come.
 const MOMENT: Duration = Duration::from_millis(300);
 
 /// One end of a connection.
@@ -55,7 +54,7 @@ fn connect(guest: (&Netns, IpAddr), server: (&Netns, IpAddr), is_tcp: bool) -> [
     let to = SocketAddr::new(server.1, PORT);
     if is_tcp {
         let listener = server.0.run(|| TcpListener::bind(to)).unwrap();
-        let ours = guest.0.run(|| TcpStream::connect_timeout(&to, PATIENCE)).unwrap();
+        let ours = guest.0.run(|| TcpStream::connect_timeout(&to, LONG)).unwrap();
         return [End::Tcp(ours), End::Tcp(listener.accept().unwrap().0)];
     }
     let theirs = server.0.run(|| UdpSocket::bind(to)).unwrap();
@@ -64,7 +63,7 @@ fn connect(guest: (&Netns, IpAddr), server: (&Netns, IpAddr), is_tcp: bool) -> [
         .run(|| UdpSocket::bind(SocketAddr::new(guest.1, 0)))
         .unwrap();
     ours.send_to(b"", to).unwrap();
-    theirs.set_read_timeout(Some(PATIENCE)).unwrap();
+    theirs.set_read_timeout(Some(LONG)).unwrap();
     let (_, back) = theirs.recv_from(&mut [0; 1]).expect("the first datagram");
     [End::Udp(ours, to), End::Udp(theirs, back)]
 }
@@ -72,9 +71,9 @@ fn connect(guest: (&Netns, IpAddr), server: (&Netns, IpAddr), is_tcp: bool) -> [
 fn both_hear([ours, theirs]: &mut [End; 2]) -> bool {
     // The server's word first: whether it is heard must not hang on what the guest has said since.
     theirs.say();
-    let heard = ours.hears(PATIENCE);
+    let heard = ours.hears(LONG);
     ours.say();
-    heard && theirs.hears(PATIENCE)
+    heard && theirs.hears(LONG)
 }
 
 fn nobody_hears([ours, theirs]: &mut [End; 2]) -> bool {

@@ -8,7 +8,7 @@ use banger_netplan::Answer;
 use banger_netplan::Rules;
 use banger_root::wire::Attach;
 
-use crate::world::{Guest, World, mac, network, rules, serve_tcp};
+use crate::world::{Guest, LONG, World, mac, network, rules, serve_tcp};
 
 /// A place of the Internet in both families.
 const SITE: [&str; 2] = ["203.0.113.7", "2001:db8::7"];
@@ -40,11 +40,11 @@ fn reaches(guest: &Guest, places: &[&str], port: u16) {
 fn refused(guest: &Guest, places: &[&str], port: u16) {
     for place in places {
         assert!(
-            guest.tcp(place, port).is_none(),
+            guest.tcp_at_once(place, port).is_none(),
             "{place} port {port} should be refused"
         );
         assert!(
-            !guest.udp(place, port),
+            !guest.udp_at_once(place, port),
             "{place} port {port} should be refused by UDP"
         );
     }
@@ -92,7 +92,7 @@ pub(crate) fn nat_reaches_the_public_internet_as_the_host() {
         let to = (guest.address(like.parse().unwrap()), 7000).into();
         world
             .host
-            .run(|| std::net::TcpStream::connect_timeout(&to, wait))
+            .run(|| std::net::TcpStream::connect_timeout(&to, LONG))
             .expect("the host reaches its guest");
     }
 }
@@ -200,10 +200,7 @@ pub(crate) fn learn_reaches_the_internet_and_is_recorded() {
     world.prepared();
     let guest = world.guest(0, rules(NetMode::Learn, &[]));
     let mut flows = world.client().flows(|| Some(network())).unwrap();
-    flows
-        .socket
-        .set_read_timeout(Some(std::time::Duration::from_secs(20)))
-        .unwrap();
+    flows.socket.set_read_timeout(Some(LONG)).unwrap();
     reaches(&guest, &SITE, 443);
     refused(&guest, &DOH, 53);
     refused(&guest, &PRIVATE, 80);
@@ -253,10 +250,7 @@ pub(crate) fn learn_tells_of_connections_that_were_open_before() {
         .unwrap();
     let _accepted = server.accept().unwrap();
     let mut flows = world.client().flows(|| Some(network())).unwrap();
-    flows
-        .socket
-        .set_read_timeout(Some(std::time::Duration::from_secs(20)))
-        .unwrap();
+    flows.socket.set_read_timeout(Some(LONG)).unwrap();
     client.policy(Slot(0), rules(NetMode::Learn, &[])).unwrap();
     stream.write_all(b"x").unwrap();
     let flow = flows.next().expect("a flow").expect("a flow");
@@ -290,7 +284,7 @@ pub(crate) fn guests_meet_only_by_name() {
     serve_tcp(&one.netns, 7000);
     let of = |guest: &Guest, like: &str| guest.address(like.parse().unwrap()).to_string();
     for like in ["0.0.0.0", "::"] {
-        assert_eq!(one.tcp(&of(&two, like), 7000), None);
+        assert_eq!(one.tcp_at_once(&of(&two, like), 7000), None);
     }
     let peers = Rules {
         peers: [Slot(1)].into(),
@@ -304,7 +298,7 @@ pub(crate) fn guests_meet_only_by_name() {
             "as itself, not as the host"
         );
         assert_eq!(
-            two.tcp(&of(&one, like), 7000),
+            two.tcp_at_once(&of(&one, like), 7000),
             None,
             "the other way was not allowed"
         );
@@ -314,7 +308,7 @@ pub(crate) fn guests_meet_only_by_name() {
         "ip neigh replace 172.16.0.1 lladdr {} dev eth0 nud permanent",
         mac(1)
     ));
-    assert_eq!(one.tcp(&of(&two, "0.0.0.0"), 7000), None);
+    assert_eq!(one.tcp_at_once(&of(&two, "0.0.0.0"), 7000), None);
 }
 
 pub(crate) fn the_host_is_reached_by_named_ports_alone() {
@@ -364,11 +358,11 @@ pub(crate) fn the_host_is_reached_by_named_ports_alone() {
             "DNS at {gateway}"
         );
         assert!(guest.tcp(gateway, 8080).is_some(), "{gateway}");
-        assert!(guest.tcp(gateway, 9090).is_none(), "{gateway}");
+        assert!(guest.tcp_at_once(gateway, 9090).is_none(), "{gateway}");
     }
     // Its other addresses are not the gateway's.
     for address in HOST {
-        assert!(guest.tcp(address, 8080).is_none(), "{address}");
+        assert!(guest.tcp_at_once(address, 8080).is_none(), "{address}");
     }
 }
 
@@ -379,10 +373,7 @@ pub(crate) fn a_guest_is_only_itself() {
     let other = world.guest(1, rules(NetMode::Nat, &[]));
     reaches(&guest, &SITE, 80);
     let mut flows = world.client().flows(|| Some(network())).unwrap();
-    flows
-        .socket
-        .set_read_timeout(Some(std::time::Duration::from_secs(20)))
-        .unwrap();
+    flows.socket.set_read_timeout(Some(LONG)).unwrap();
     // Another guest's addresses.
     guest.netns.sh(&format!(
         "ip addr flush dev eth0; ip addr add {}/32 dev eth0; ip -6 addr add {}/128 dev eth0 nodad
@@ -432,9 +423,7 @@ pub(crate) fn a_narrower_policy_ends_connections() {
             .netns
             .run(|| std::net::TcpStream::connect((to, 7777)))
             .unwrap();
-        stream
-            .set_read_timeout(Some(std::time::Duration::from_millis(1200)))
-            .unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
         stream
     };
     let echoes = |stream: &mut std::net::TcpStream| {

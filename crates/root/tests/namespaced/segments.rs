@@ -191,6 +191,11 @@ impl Packet {
         self.protocol == 6 && self.body.get(13).is_some_and(|flags| flags & flag != 0)
     }
 
+    /// Whether it is a segment of this connection, in this direction. Those of earlier ones are sent again for a while.
+    pub(crate) fn is_tcp_of(&self, from: SocketAddr, to: SocketAddr) -> bool {
+        self.protocol == 6 && self.from == from.ip() && self.ports() == Some((from.port(), to.port()))
+    }
+
     /// Whether it is of the making of [`icmp`], whole or in a piece.
     pub(crate) fn is_marked(&self) -> bool {
         self.body.windows(20).any(|bytes| bytes == &MARK[..20])

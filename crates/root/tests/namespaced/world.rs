@@ -20,7 +20,10 @@ use super::netns::Netns;
 pub(crate) const OWNER: u32 = 4242;
 /// All that tests take addresses of.
 pub(crate) const RANGE: &str = "172.16.0.0/16,fd00::/8";
+/// How long is waited for what is not to come. What is to come gets [`LONG`].
 const WAIT: Duration = Duration::from_millis(900);
+/// Longer than anything here takes on a host that does much else: who waits for what comes waits no longer than that.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// Addresses of the Internet, which answer with TCP on every port of [`PORTS`], and with UDP.
 const INTERNET: [&str; 12] = [
@@ -122,7 +125,7 @@ impl World {
         let start = Instant::now();
         let to = SocketAddr::new("2001:db8::7".parse().unwrap(), PORTS[0]);
         while host.run(|| TcpStream::connect_timeout(&to, WAIT).is_err()) {
-            assert!(start.elapsed() < Duration::from_secs(20), "no Internet");
+            assert!(start.elapsed() < LONG, "no Internet");
         }
         world
     }
@@ -176,11 +179,7 @@ impl World {
         self.helper = Some(helper);
         let start = Instant::now();
         while Client::connect(&self.socket()).is_err() {
-            assert!(
-                start.elapsed() < Duration::from_secs(20),
-                "no helper: {}",
-                self.log()
-            );
+            assert!(start.elapsed() < LONG, "no helper: {}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -288,10 +287,7 @@ impl Guest {
             let silent =
                 || TcpStream::connect_timeout(&to, WAIT).is_err_and(|e| e.kind() == ErrorKind::TimedOut);
             while guest.netns.run(silent) {
-                assert!(
-                    start.elapsed() < Duration::from_secs(10),
-                    "no gateway at {gateway}"
-                );
+                assert!(start.elapsed() < LONG, "no gateway at {gateway}");
             }
         }
         guest
@@ -311,20 +307,39 @@ impl Guest {
         assert_eq!(sent.expect("send a frame"), frame.len() + 10);
     }
 
-    /// Connects by TCP; gives what the server says, which is the address that it sees.
+    /// Connects by TCP; gives what the server says, which is the address that it sees. For what is to be reached.
     pub(crate) fn tcp(&self, to: &str, port: u16) -> Option<IpAddr> {
+        self.tcp_within(LONG, to, port)
+    }
+
+    /// The same for what is not to be reached.
+    pub(crate) fn tcp_at_once(&self, to: &str, port: u16) -> Option<IpAddr> {
+        self.tcp_within(WAIT, to, port)
+    }
+
+    fn tcp_within(&self, time: Duration, to: &str, port: u16) -> Option<IpAddr> {
         let to = SocketAddr::new(to.parse().unwrap(), port);
         self.netns.run(|| {
-            let mut stream = TcpStream::connect_timeout(&to, WAIT).ok()?;
-            stream.set_read_timeout(Some(WAIT)).unwrap();
+            let mut stream = TcpStream::connect_timeout(&to, time).ok()?;
+            // It is reached.
+            stream.set_read_timeout(Some(LONG)).unwrap();
             let mut text = String::new();
             stream.read_to_string(&mut text).ok()?;
             Some(text.parse().unwrap())
         })
     }
 
-    /// Sends a datagram and waits for the answer.
+    /// Sends a datagram and waits for the answer. For what is to be reached.
     pub(crate) fn udp(&self, to: &str, port: u16) -> bool {
+        self.udp_within(LONG, to, port)
+    }
+
+    /// The same for what is not to be reached.
+    pub(crate) fn udp_at_once(&self, to: &str, port: u16) -> bool {
+        self.udp_within(WAIT, to, port)
+    }
+
+    fn udp_within(&self, time: Duration, to: &str, port: u16) -> bool {
         let to = SocketAddr::new(to.parse().unwrap(), port);
         self.netns.run(|| {
             let any: IpAddr = if to.is_ipv4() {
@@ -333,7 +348,7 @@ impl Guest {
                 "::".parse().unwrap()
             };
             let socket = UdpSocket::bind((any, 0)).unwrap();
-            socket.set_read_timeout(Some(WAIT)).unwrap();
+            socket.set_read_timeout(Some(time)).unwrap();
             socket.connect(to).is_ok() && socket.send(b"hello").is_ok() && socket.recv(&mut [0; 64]).is_ok()
         })
     }
