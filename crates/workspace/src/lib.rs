@@ -3,9 +3,9 @@
 //! | | |
 //! |---|---|
 //! | out | `plan` decides which files go, `snapshot` makes a commit of them, `history` says which commits go along, `checkout` makes the guest's repository of that, `delta` compares with what the guest has, `stream` sends |
-//! | back | `remote` runs git in the guest, `quarantine` takes what it sends apart from the user's repository, `pull` moves it over when it is whole |
+//! | back | `remote` runs git in the guest, `quarantine` takes what it sends apart from the user's repository, `pull` moves it over when it is whole, as `packs` |
 //!
-//! Nothing here writes to the user's repository but `quarantine`, which adds objects, and references below `refs/banger`.
+//! Nothing here writes to the user's repository but `quarantine`, which adds objects (`packs`), and references below `refs/banger`.
 //!
 //! It asks a guest by the trait [`Guest`](banger_guest_link::Guest), so it need not run where the guest does, and it is told what it
 //! needs by a [`Place`]. It knows no configuration, no database and no VM; what was placed is in the files of [`Records`].
@@ -24,6 +24,7 @@ mod ignore;
 mod inspect;
 mod listing;
 mod names;
+mod packs;
 mod patch;
 mod place;
 mod placed;

@@ -267,7 +267,7 @@ fn settle(
     }
     keep(source, prefix, old, &moves)?;
     if !changed.is_empty() {
-        quarantine.hand_over(source, &changed)?;
+        quarantine.hand_over(source, &changed, haves)?;
     }
     let pulled = changed
         .into_iter()

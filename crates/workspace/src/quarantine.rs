@@ -18,6 +18,7 @@ use tokio::process::ChildStdin;
 use crate::blocking::blocking;
 use crate::error::Error;
 use crate::guest_error::GuestError;
+use crate::packs::Packs;
 use crate::remote::MOST;
 use crate::remote::printable;
 use crate::source::Source;
@@ -165,8 +166,22 @@ impl Quarantine {
         }
     }
 
-    /// Moves objects and references over: all of them or none.
-    pub(crate) fn hand_over(&self, source: &Source, refs: &[(String, String)]) -> Result<(), Error> {
+    /// Moves objects and references over, `refs` being all of them or none. Commits of `known` are there with all that belongs to
+    /// them.
+    pub(crate) fn hand_over(
+        &self,
+        source: &Source,
+        refs: &[(String, String)],
+        known: &[String],
+    ) -> Result<(), Error> {
+        let tips: Vec<String> = refs.iter().map(|(commit, _)| commit.clone()).collect();
+        let git = self.git().within(PACKING);
+        Packs::make(&git, self.path(), &tips, known)?.place(&source.view.objects())?;
+        self.name_in(source, refs)
+    }
+
+    /// Names what is in the user's objects by now: git sees that nothing of it is missing, and moves nothing.
+    fn name_in(&self, source: &Source, refs: &[(String, String)]) -> Result<(), Error> {
         let mut made = String::new();
         let mut specs = String::new();
         for (number, (commit, name)) in refs.iter().enumerate() {

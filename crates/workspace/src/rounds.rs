@@ -128,10 +128,18 @@ async fn work_goes_in_and_comes_back_and_is_merged() {
     let unsaved = left_behind(&place, &world).await;
     assert!(unsaved.len() == 1 && unsaved[0].known, "{unsaved:?}");
 
+    let before = git(&world.at("host"), &["count-objects", "-v"]);
     let pulled = crate::pull(&place, world.record()).await.unwrap();
     assert!(pulled.uncommitted, "{pulled:?}");
     let tip = pulled.tip.unwrap();
     assert_eq!(git(&world.at("host"), &["show", &format!("{tip}:new")]), "loose");
+    // As a pack that was whole when it appeared: git itself had nothing to write.
+    let counted = git(&world.at("host"), &["count-objects", "-v"]);
+    assert!(
+        counted.contains("packs: 1\n") && counted.contains("garbage: 0\n"),
+        "{counted}"
+    );
+    assert_eq!(counted.lines().next(), before.lines().next(), "loose objects");
     assert!(left_behind(&place, &world).await.is_empty());
     // Until it is applied, the work tree is as it was.
     assert_eq!(world.read("host/kept"), "one\n");

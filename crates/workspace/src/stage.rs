@@ -8,12 +8,14 @@ use banger_git::Git;
 use banger_hostfs::Dir;
 
 use crate::error::Error;
+use crate::packs;
 use crate::source::Source;
 
 /// Empties the directory of stages and quarantines: what is there at a daemon's start was left by one that died.
 pub fn clear(scratch: &Path) {
     let entries = std::fs::read_dir(scratch).into_iter().flatten().flatten();
     for entry in entries {
+        packs::take_back(&entry.path());
         if let Err(error) = std::fs::remove_dir_all(entry.path()) {
             tracing::warn!(%error, path = %entry.path().display(), "could not remove files that an earlier daemon left");
         }
