@@ -61,9 +61,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("banger-vmm", &["banger-model", "banger-wire"]),
     ("banger-confined", &["banger-model", "banger-cases"]),
+    ("banger-caller", &[]),
     (
         "banger-git",
-        &["banger-cases", "banger-confined", "banger-hostfs", "banger-model"],
+        &[
+            "banger-caller",
+            "banger-cases",
+            "banger-confined",
+            "banger-hostfs",
+            "banger-model",
+        ],
     ),
     ("banger-hostsys", &["banger-model"]),
     (
@@ -79,7 +86,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-vmm",
         ],
     ),
-    ("banger-request", &["banger-api", "banger-git", "banger-model"]),
+    ("banger-request", &["banger-api", "banger-caller", "banger-model"]),
     (
         "banger-guest-link",
         &[
@@ -102,6 +109,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "banger-workspace",
         &[
             "banger-api",
+            "banger-caller",
             "banger-confined",
             "banger-git",
             "banger-guest-api",
@@ -230,6 +238,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "banger-api",
             "banger-backends",
+            "banger-caller",
             "banger-core",
             "banger-forward",
             "banger-git",

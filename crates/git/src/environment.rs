@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::Caller;
+use banger_caller::Caller;
 
 /// Variables of the caller's that git and the filters of the user's global configuration have: who the user is, and where
 /// that configuration is.

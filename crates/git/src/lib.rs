@@ -18,7 +18,6 @@
 //! | a `.git` file | taken when the directory that it names records this work tree |
 
 mod beneath;
-mod caller;
 mod environment;
 mod error;
 mod find;
@@ -31,7 +30,6 @@ mod waits;
 pub use banger_confined::Limits;
 
 pub use self::beneath::Dir;
-pub use self::caller::Caller;
 pub use self::environment::of_callers;
 pub use self::error::Error;
 pub use self::find::Repository;

@@ -1,6 +1,6 @@
 //! Blocking work of a request, on a thread for it.
 
-use banger_git::Caller;
+use banger_caller::Caller;
 use banger_model::{Describe, ErrorBody, ErrorCode, body};
 
 use crate::RequestId;

@@ -1,7 +1,7 @@
 //! Blocking work on repositories, on a thread for it.
 
+use banger_caller::Caller;
 use banger_confined::{Cancel, Guard};
-use banger_git::Caller;
 
 use crate::error::Error;
 

@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use banger_api::caller;
-use banger_git::Caller;
+use banger_caller::Caller;
 
 /// The caller of a request, by its header; none when it has none that can be read.
 fn of(request: &Request) -> Option<Caller> {

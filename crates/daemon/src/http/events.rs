@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use banger_api::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, ErrorBody, Progress};
-use banger_git::Caller;
+use banger_caller::Caller;
 use banger_request::{Reporter, RequestId};
 use futures_util::Stream;
 use serde::Serialize;

@@ -1,5 +1,8 @@
-//! Whose environment git has: that of who asks, where the work is done for somebody else's request. A daemon was started once,
-//! by cron or a login of last week, and its `PATH` and `HOME` are not those of the shell that asks now.
+//! For whom work is done: whose environment counts where the work is somebody else's request. A daemon was started once, by cron
+//! or a login of last week, and its `PATH` and `HOME` are not those of the shell that asks now.
+//!
+//! It has the variables of one caller at a time, of a thread or a future, and takes none itself: the server says what a request
+//! brought, and who runs programs asks for it.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
