@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use banger_api::{ErrorBody, UnsavedWorkspace, VmWork};
-use banger_model::body;
+use banger_model::{VmName, body};
 use banger_request::Reporter;
-use banger_workspace as workspace;
+use banger_workspace::{self as workspace, Records};
 
 use super::{Context, Error, Handle, Vms};
 
@@ -14,6 +14,17 @@ impl Context {
     /// one that cannot be read, the caller decides.
     pub(super) fn exports_attended(&self) -> bool {
         self.config().is_ok_and(|config| config.auto_export)
+    }
+}
+
+/// That a VM that does not run may go: the host has the work of its workspaces.
+pub(super) async fn nothing_is_lost(name: &VmName, records: &Records) -> Result<(), Error> {
+    match workspace::unsaved(None, records).await.pop() {
+        None => Ok(()),
+        Some(work) => Err(Error::Unsaved {
+            name: name.clone(),
+            work,
+        }),
     }
 }
 

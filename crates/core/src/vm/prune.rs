@@ -2,11 +2,11 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use banger_api::{ErrorBody, Prune, Pruned, UnsavedWorkspace};
+use banger_api::{ErrorBody, Prune, Pruned};
 use banger_image::ImageRecord;
-use banger_model::{Describe, ErrorCode, shell_word};
-use banger_workspace as workspace;
+use banger_model::{Describe, ErrorCode, body};
 
+use super::guard::nothing_is_lost;
 use super::{Vms, space_used};
 
 /// Why nothing was pruned.
@@ -51,25 +51,26 @@ impl Vms {
             if state.phase.may_have_machine() || !request.may_remove(state.spec.name.as_str()) {
                 continue;
             }
-            if let Some(work) = workspace::unsaved(None, &handle.records(&self.context))
-                .await
-                .pop()
-            {
-                pruned.kept.push(kept(state.spec.name.as_str(), &work));
-                continue;
-            }
             let bytes = space_used(&self.context.files(state.spec.id).disk()).as_bytes();
-            let name = state.spec.name.to_string();
-            // Whoever started the VM since it was looked at wants it.
-            if !request.dry_run
-                && let Err(error) = handle.delete(false).await
-            {
+            let name = state.spec.name;
+            let removed = match request.dry_run {
+                true => nothing_is_lost(&name, &handle.records(&self.context))
+                    .await
+                    .map_err(|error| body(&error)),
+                false => handle.delete(false).await,
+            };
+            match removed {
+                Ok(()) => {
+                    pruned.names.push(name.to_string());
+                    pruned.bytes += bytes;
+                }
+                // It has work that was not brought back, or whoever started it since it was looked at wants it.
+                Err(refusal) if refusal.code == ErrorCode::WrongPhase => pruned.kept.push(kept(&refusal)),
                 // One VM that cannot be removed does not keep the others.
-                failure.get_or_insert(error);
-                continue;
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
             }
-            pruned.names.push(name);
-            pruned.bytes += bytes;
         }
         failure.map_or(Ok(pruned), Err)
     }
@@ -153,11 +154,12 @@ fn only_here(kind: &str, name: &str) -> String {
     )
 }
 
-/// Why a VM stays.
-fn kept(name: &str, work: &UnsavedWorkspace) -> String {
-    let (path, what, word) = (&work.guest_path, &work.what, shell_word(&work.guest_path));
-    format!(
-        "VM `{name}` has unsaved work at {path}: {what}; pull it with `banger vm start {name} && \
-         banger vm workspace pull {name} {word}`, or discard it with `banger vm delete -f {name}`"
-    )
+/// Why a VM stays, and what its user may do.
+fn kept(refusal: &ErrorBody) -> String {
+    let words: Vec<&str> = [&refusal.message]
+        .into_iter()
+        .chain(&refusal.hints)
+        .map(String::as_str)
+        .collect();
+    words.join("; ")
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use banger_api::ErrorBody;
 use banger_model::{Event, Intent, Phase, body, chain};
 use banger_vmm::Ended;
-use banger_workspace::{self as workspace, Records};
+use banger_workspace::Records;
 use tokio_util::sync::CancellationToken;
 
 use super::super::boot::{Start, console_tail};
+use super::super::guard::nothing_is_lost;
 use super::super::teardown::{how_it_ended, power_off, remove_traces};
 use super::super::{Error, space};
 use super::{Command, Driver, millis};
@@ -139,15 +140,10 @@ impl Driver {
                 phase,
             }));
         }
-        if !force
-            && let Some(work) = workspace::unsaved(None, &Records::of(self.files.dir()))
+        if !force {
+            nothing_is_lost(&self.name(), &Records::of(self.files.dir()))
                 .await
-                .pop()
-        {
-            return Err(body(&Error::Unsaved {
-                name: self.name(),
-                work,
-            }));
+                .map_err(|error| body(&error))?;
         }
         // Before anything is removed: a disk that somebody else's machine has stays, and so does the VM.
         if self.state.borrow().live.is_none() && self.files.are_in_use() {
