@@ -8,7 +8,9 @@
     reason = "the docs of commands and their arguments are help texts"
 )]
 
+mod available;
 pub mod image;
 pub mod kernel;
 pub mod prune;
 mod publish;
+mod stored;

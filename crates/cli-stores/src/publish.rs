@@ -35,8 +35,28 @@ impl Key {
     }
 }
 
-/// Prints what was published, and the command for users of the catalog.
-pub(crate) fn tell(published: &Published, json: bool) -> Result<i32, Failure> {
+/// Notes of a published catalog, and how the result is printed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Notes {
+    /// Description of what is published
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// Number of days after which users reject this version of the catalog; publish again before that
+    #[arg(long, value_name = "DAYS", default_value_t = 180, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) valid_days: u16,
+    /// Print what was published as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Notes {
+    /// Prints what was published, and the command for users of the catalog.
+    pub(crate) fn print(&self, published: &Published) -> Result<i32, Failure> {
+        print_published(published, self.json)
+    }
+}
+
+fn print_published(published: &Published, json: bool) -> Result<i32, Failure> {
     if json {
         print::json(published)?;
         return Ok(exit::OK);
@@ -71,13 +91,4 @@ pub(crate) fn tell(published: &Published, json: bool) -> Result<i32, Failure> {
 fn name_of(dir: &Path) -> CatalogName {
     let of_dir = dir.file_name().and_then(|name| name.to_str()?.parse().ok());
     of_dir.unwrap_or_else(|| "catalog".parse().expect("it is a name"))
-}
-
-/// The error that there is no default image or kernel.
-pub(crate) fn no_default<'a>(kind: &'static str, mut names: impl Iterator<Item = &'a str>) -> Failure {
-    let hint = match names.next() {
-        Some(name) => format!("set one with `banger {kind} default {name}`; `banger {kind} list` lists all"),
-        None => format!("there is no {kind} yet; `banger doctor` shows how to get one"),
-    };
-    Failure::new(format!("there is no default {kind}"), &[&hint])
 }

@@ -111,7 +111,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
         // Not reached: the parser requires one of them.
         (None, None) => return Ok(exit::FAILED),
     };
-    super::tell(&image, json)?;
+    super::print_new(&image, json)?;
     Ok(exit::OK)
 }
 

@@ -14,6 +14,8 @@ use banger_command::{complete, logins, print};
 use banger_model::{CatalogName, ImageName, KernelName};
 use serde::Serialize;
 
+use crate::stored;
+
 /// Pull an image from a registry or a catalog and make it bootable
 ///
 /// REFERENCE is a reference as for docker or podman, or `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
@@ -124,7 +126,7 @@ fn tell(pulled: &ImagePulled, json: bool) -> Result<(), Failure> {
     if pulled.unchanged {
         print::say!("note: image {} is up to date", pulled.image.name);
     }
-    super::tell(&pulled.image, false)
+    stored::print_new(&pulled.image, false)
 }
 
 /// The last line of JSON.

@@ -10,7 +10,7 @@ use banger_command::values::absolute;
 use banger_command::work::shown;
 use banger_model::KernelName;
 
-use crate::publish::{self, Key};
+use crate::publish::{Key, Notes};
 
 /// Publish kernels in a signed catalog
 ///
@@ -33,15 +33,8 @@ pub struct Args {
     /// Distribution that the kernels come from
     #[arg(long)]
     distro: Option<String>,
-    /// Description of the kernels
-    #[arg(long, value_name = "TEXT")]
-    description: Option<String>,
-    /// Number of days after which users reject this version of the catalog; publish again before that
-    #[arg(long, value_name = "DAYS", default_value_t = 180, value_parser = clap::value_parser!(u16).range(1..))]
-    valid_days: u16,
-    /// Print what was published as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    notes: Notes,
 }
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
@@ -50,12 +43,12 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
         kernels: args.names,
         key: args.key.signing()?,
         distro: args.distro,
-        description: args.description,
-        valid_days: args.valid_days,
+        description: args.notes.description.clone(),
+        valid_days: args.notes.valid_days,
     };
     let published = shown("publishing", async |tell| {
         client.publish_kernels(&publish, tell).await
     })
     .await?;
-    publish::tell(&published, args.json)
+    args.notes.print(&published)
 }

@@ -1,12 +1,13 @@
-//! `banger kernel pull` and what there is to pull.
+//! `banger kernel pull`
 
-use banger_api::{AvailableKernel, KernelPull, Presence};
+use banger_api::KernelPull;
 use banger_client::Client;
 use banger_command::failure::Failure;
-use banger_command::progress::bytes;
 use banger_command::work::shown;
 use banger_command::{complete, exit, print};
 use banger_model::{CatalogName, KernelName};
+
+use crate::stored::Stored;
 
 /// Pull a kernel from a catalog
 ///
@@ -47,57 +48,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
     } else if pulled.was_here {
         print::line(&format!("{}: up to date", pulled.kernel.name));
     } else {
-        print::line(&super::told(&pulled.kernel));
+        print::line(&format!("{}: {}", pulled.kernel.name, pulled.kernel.summary()));
     }
     Ok(exit::OK)
-}
-
-/// Lists what can be pulled. Catalogs that cannot be read are reported, and do not hide the others.
-pub(super) async fn list(client: &Client, json: bool) -> Result<i32, Failure> {
-    let available = client.available_kernels().await?;
-    if json {
-        print::json(&available.kernels)?;
-    } else {
-        let rows = available.kernels.iter().map(row);
-        let header = [
-            "NAME",
-            "CATALOG",
-            "VERSION",
-            "DISTRO",
-            "ARCH",
-            "SIZE",
-            "STATUS",
-            "DESCRIPTION",
-        ];
-        print::table(&header, rows);
-    }
-    let mut code = exit::OK;
-    for failure in available.failures {
-        code = Failure::from(failure.error).report();
-    }
-    Ok(code)
-}
-
-fn row(available: &AvailableKernel) -> Vec<String> {
-    let kernel = &available.kernel;
-    vec![
-        kernel.name.to_string(),
-        available.catalog.to_string(),
-        kernel.version.clone(),
-        kernel.distro.clone().unwrap_or_default(),
-        kernel.arch.clone(),
-        bytes(kernel.bytes),
-        presence(available.here).to_owned(),
-        kernel.description.clone().unwrap_or_default(),
-    ]
-}
-
-/// The state of a catalog's entry on this host, in words.
-pub(crate) fn presence(presence: Presence) -> &'static str {
-    match presence {
-        Presence::Absent => "",
-        Presence::Here => "pulled",
-        Presence::Another => "name in use",
-        Presence::Foreign => "other platform",
-    }
 }

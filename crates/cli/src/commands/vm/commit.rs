@@ -43,6 +43,6 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         force: args.force,
     };
     let image = shown("", async |tell| client.commit_vm(&args.vm, &commit, tell).await).await?;
-    image::tell(&image, args.json)?;
+    image::print_new(&image, args.json)?;
     Ok(exit::OK)
 }

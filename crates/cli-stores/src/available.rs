@@ -1,0 +1,36 @@
+//! What there is to pull from catalogs.
+
+use banger_api::{CatalogFailure, Presence};
+use banger_command::failure::Failure;
+use banger_command::{exit, print};
+use serde::Serialize;
+
+/// Lists what can be pulled, in these columns. Catalogs that cannot be read are reported, and do not hide the others.
+pub(crate) fn list<T: Serialize>(
+    offered: &[T],
+    failures: Vec<CatalogFailure>,
+    json: bool,
+    columns: &[&str],
+    row: impl Fn(&T) -> Vec<String>,
+) -> Result<i32, Failure> {
+    if json {
+        print::json(offered)?;
+    } else {
+        print::table(columns, offered.iter().map(row));
+    }
+    let mut code = exit::OK;
+    for failure in failures {
+        code = Failure::from(failure.error).report();
+    }
+    Ok(code)
+}
+
+/// The state of a catalog's entry on this host, in words.
+pub(crate) fn presence(presence: Presence) -> &'static str {
+    match presence {
+        Presence::Absent => "",
+        Presence::Here => "pulled",
+        Presence::Another => "name in use",
+        Presence::Foreign => "other platform",
+    }
+}

@@ -1,0 +1,117 @@
+//! What the stores of images and of kernels have in common on the command line: what is in them is listed, shown, made the default
+//! one and removed in the same way.
+
+use banger_client::{Client, ClientError};
+use banger_command::failure::Failure;
+use banger_command::{many, print};
+use serde::Serialize;
+
+/// What one of the daemon's stores holds.
+pub(crate) trait Stored: Serialize + Sized {
+    /// As the command line has it: `image`.
+    const KIND: &'static str;
+
+    /// The columns of a list, but for the last: whether it is the default one.
+    const COLUMNS: &'static [&'static str];
+
+    /// Its name.
+    fn name(&self) -> &str;
+
+    /// Whether VMs have it when none is named.
+    fn is_default(&self) -> bool;
+
+    /// What stands in those columns.
+    fn row(&self) -> Vec<String>;
+
+    /// All there is to show; what is empty is left out.
+    fn facts(&self) -> Vec<(&'static str, String)>;
+
+    /// What is printed of one that is new, behind its name.
+    fn summary(&self) -> String;
+
+    /// All of them.
+    async fn all(client: &Client) -> Result<Vec<Self>, ClientError>;
+
+    /// The one of this name.
+    async fn get(client: &Client, name: &str) -> Result<Self, ClientError>;
+
+    /// Makes it the default one.
+    async fn make_default(client: &Client, name: &str) -> Result<Self, ClientError>;
+
+    /// Removes it.
+    async fn delete(client: &Client, name: &str) -> Result<(), ClientError>;
+}
+
+/// Lists all.
+pub(crate) async fn list<T: Stored>(client: &Client, json: bool) -> Result<(), Failure> {
+    let all = T::all(client).await?;
+    if json {
+        return Ok(print::json(&all)?);
+    }
+    let rows = all.iter().map(|stored| {
+        let mut row = stored.row();
+        row.push(if stored.is_default() { "yes" } else { "" }.to_owned());
+        row
+    });
+    let header: Vec<&str> = T::COLUMNS.iter().copied().chain(["DEFAULT"]).collect();
+    print::table(&header, rows);
+    Ok(())
+}
+
+/// Shows one.
+pub(crate) async fn show<T: Stored>(client: &Client, name: &str, json: bool) -> Result<(), Failure> {
+    let stored = T::get(client, name).await?;
+    if json {
+        return Ok(print::json(&stored)?);
+    }
+    print::facts(&stored.facts());
+    Ok(())
+}
+
+/// Prints the name of the default one, which may be set to `name` before.
+pub(crate) async fn default<T: Stored>(client: &Client, name: Option<&str>) -> Result<(), Failure> {
+    if let Some(name) = name {
+        print::line(T::make_default(client, name).await?.name());
+        return Ok(());
+    }
+    let all = T::all(client).await?;
+    let Some(default) = all.iter().find(|stored| stored.is_default()) else {
+        return Err(no_default::<T>(all.first()));
+    };
+    print::line(default.name());
+    Ok(())
+}
+
+/// That none is the default one.
+fn no_default<T: Stored>(first: Option<&T>) -> Failure {
+    let kind = T::KIND;
+    let hint = match first.map(T::name) {
+        Some(name) => format!("set one with `banger {kind} default {name}`; `banger {kind} list` lists all"),
+        None => format!("there is no {kind} yet; `banger doctor` shows how to get one"),
+    };
+    Failure::new(format!("there is no default {kind}"), &[&hint])
+}
+
+/// Removes all of these names, and gives the exit code.
+pub(crate) async fn delete<T: Stored>(client: &Client, names: &[String]) -> i32 {
+    let delete = async |name: String| {
+        T::delete(client, &name).await?;
+        Ok(name)
+    };
+    many::each(names, delete).await
+}
+
+/// Prints one that is new.
+pub(crate) fn print_new<T: Stored>(stored: &T, json: bool) -> Result<(), Failure> {
+    if json {
+        return Ok(print::json(stored)?);
+    }
+    print::line(&format!("{}: {}", stored.name(), stored.summary()));
+    if !stored.is_default() {
+        let (kind, name) = (T::KIND, stored.name());
+        print::notice(&format!(
+            "note: another {kind} is the default; change it with `banger {kind} default {name}`"
+        ));
+    }
+    Ok(())
+}
