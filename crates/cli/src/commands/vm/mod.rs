@@ -24,6 +24,7 @@ mod show;
 mod ssh;
 mod ssh_proxy;
 mod start;
+mod starting;
 mod stop;
 mod sync;
 mod tty;

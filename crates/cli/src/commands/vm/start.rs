@@ -1,12 +1,12 @@
 //! `banger vm start`
 
 use banger_api::VmStart;
+use banger_client::Client;
+use banger_command::complete;
 use banger_command::failure::Failure;
 use banger_command::progress::Display;
-use banger_command::secrets::Secrets;
-use banger_command::work::interruptible;
-use banger_command::{complete, connection, many};
-use banger_model::WaitFor;
+
+use super::starting::Starting;
 
 /// Start VMs
 ///
@@ -20,28 +20,18 @@ pub(crate) struct Args {
     /// Names of the VMs
     #[arg(required = true, value_name = "NAME", add = complete::vms())]
     names: Vec<String>,
-    /// State to wait for: agent (commands can run), init (the image's init is up) or ssh (its SSH server listens)
-    #[arg(long, default_value = "agent", value_name = "STATE", value_parser = str::parse::<WaitFor>)]
-    wait: WaitFor,
     #[command(flatten)]
-    secrets: Secrets,
+    starting: Starting,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
-    let secrets = args.secrets.read()?;
-    let client = connection::connect().await?;
-    let start = VmStart {
-        wait: args.wait,
-        secrets: args.secrets.names(),
+    let request = VmStart {
+        wait: args.starting.wait,
+        secrets: args.starting.secrets(),
     };
-    let several = args.names.len() > 1;
-    let one = async |name: String| {
-        let mut display = Display::new(if several { name.as_str() } else { "" });
-        client
-            .start_vm(&name, &start, |progress| display.show(&progress))
-            .await?;
-        secrets.give(&client, &name, None).await?;
-        Ok(name)
+    let start = async |client: &Client, name: &str, display: &mut Display| {
+        let started = client.start_vm(name, &request, |progress| display.show(&progress));
+        started.await.map(drop)
     };
-    interruptible(async { Ok(many::each(&args.names, one).await) }).await
+    args.starting.each(&args.names, start).await
 }
