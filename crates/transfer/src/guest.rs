@@ -6,7 +6,7 @@ use banger_wire::files::{Listing, PutStream};
 use crate::error::Error;
 
 /// A guest whose files are read and written, by whatever way leads to it.
-pub trait Guest {
+pub trait GuestFiles {
     /// Why something could not be done: what is this crate's, and what is of the way to the guest.
     type Error: From<Error>;
 

@@ -19,7 +19,7 @@ use banger_guest_api::{
 use banger_hostfs::Dir;
 use banger_transfer::copy::{packed, piped, receive};
 use banger_transfer::sync::{Event, Extent, Sync, Syncing};
-use banger_transfer::{Error, Guest};
+use banger_transfer::{Error, GuestFiles};
 use banger_wire::files::{FilesError, GetStream, Handed, Listing, PutStream};
 use tempfile::TempDir;
 
@@ -62,7 +62,7 @@ impl Fake {
     }
 }
 
-impl Guest for Fake {
+impl GuestFiles for Fake {
     type Error = Error;
 
     async fn put_files(&self, _: &PutFiles) -> Result<PutStream, Error> {

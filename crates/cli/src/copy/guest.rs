@@ -36,7 +36,7 @@ impl Guest {
     }
 }
 
-impl banger_transfer::Guest for Guest {
+impl banger_transfer::GuestFiles for Guest {
     type Error = Failure;
 
     async fn put_files(&self, put: &PutFiles) -> Result<PutStream, Failure> {

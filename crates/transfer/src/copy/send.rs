@@ -9,13 +9,13 @@ use banger_wire::files::{FilesError, GetStream, PutStream};
 use super::out::Out;
 use super::thread::thread;
 use crate::error::Error;
-use crate::guest::Guest;
+use crate::guest::GuestFiles;
 
 /// Sends what `work` packs. What was left out is told with what was copied.
 ///
 /// # Errors
 /// When the guest could not write a file, or this side could not pack one.
-pub async fn packed<G: Guest>(
+pub async fn packed<G: GuestFiles>(
     guest: &G,
     put: &PutFiles,
     packing: Packing,
@@ -44,7 +44,7 @@ pub async fn packed<G: Guest>(
 ///
 /// # Errors
 /// When the guest could not write a file, or the tar cannot be read.
-pub async fn piped<G: Guest>(
+pub async fn piped<G: GuestFiles>(
     mut from: impl Read + Send + 'static,
     guest: &G,
     put: &PutFiles,
@@ -60,7 +60,7 @@ pub async fn piped<G: Guest>(
 ///
 /// # Errors
 /// When one guest could not read a file, or the other could not write one.
-pub async fn to_guest<G: Guest>(
+pub async fn to_guest<G: GuestFiles>(
     files: GetStream,
     guest: &G,
     put: &PutFiles,
@@ -103,7 +103,7 @@ type Sent<T, E> = (Result<FilesDone, FilesError>, Option<Result<T, Cut<E>>>);
 
 /// Sends what `work` writes. When the guest has said how it went, work that ends by itself (it is `finite`) is waited for: not
 /// that which reads what may stay silent for ever.
-async fn sent<G: Guest, T: Send + 'static, E: Send + 'static>(
+async fn sent<G: GuestFiles, T: Send + 'static, E: Send + 'static>(
     guest: &G,
     put: &PutFiles,
     count: impl Fn(u64) + Send + 'static,
@@ -142,7 +142,7 @@ async fn sent<G: Guest, T: Send + 'static, E: Send + 'static>(
     }
 }
 
-fn passed<G: Guest>((ended, written): Sent<(), io::Error>) -> Result<FilesDone, G::Error> {
+fn passed<G: GuestFiles>((ended, written): Sent<(), io::Error>) -> Result<FilesDone, G::Error> {
     match (ended, written) {
         (Err(FilesError::Stream(_) | FilesError::Ended), Some(Err(Cut::Work(error)))) => {
             Err(Error::Read(error).into())

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use banger_hostfs::Dir;
 
 use crate::error::Error;
-use crate::guest::Guest;
+use crate::guest::GuestFiles;
 
 use super::ignored::Ignored;
 use super::names::Names;
@@ -38,7 +38,7 @@ pub struct Syncing<'a, G> {
     tell: &'a mut dyn FnMut(&Event<'_>),
 }
 
-impl<'a, G: Guest> Syncing<'a, G> {
+impl<'a, G: GuestFiles> Syncing<'a, G> {
     /// One that begins. Changes are told from now on if it is to `watch` for them.
     ///
     /// # Errors

@@ -11,14 +11,14 @@ use banger_hostfs::Dir;
 
 use super::Syncing;
 use crate::error::Error;
-use crate::guest::Guest;
+use crate::guest::GuestFiles;
 use crate::sync::ignored::Ignored;
 use crate::sync::walk::{Files, is_absent};
 
 /// More files than this, and a VM that lists them has gone wrong, or is meant to.
 const MOST_LISTED: usize = 4_000_000;
 
-impl<G: Guest> Syncing<'_, G> {
+impl<G: GuestFiles> Syncing<'_, G> {
     /// Sends what differs, and removes what is too many.
     pub(super) async fn pass(&mut self) -> Result<(), G::Error> {
         let mut files = Files::new();

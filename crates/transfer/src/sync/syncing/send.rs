@@ -9,13 +9,13 @@ use banger_guest_api::{OfDirectory, PutFiles};
 
 use super::Syncing;
 use crate::copy::packed;
-use crate::guest::Guest;
+use crate::guest::GuestFiles;
 use crate::sync::spec::Event;
 
 /// The most bytes of names in one request to remove files.
 const MOST_NAMES: usize = 1 << 20;
 
-impl<G: Guest> Syncing<'_, G> {
+impl<G: GuestFiles> Syncing<'_, G> {
     /// Sends and removes what is named, and tells it.
     pub(super) async fn send(&mut self, push: Vec<PathBuf>, remove: Vec<Vec<u8>>) -> Result<(), G::Error> {
         if push.is_empty() && remove.is_empty() && !self.is_owed {
