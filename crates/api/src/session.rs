@@ -21,7 +21,7 @@ pub struct VmSession {
     /// Whether it is started again when it fails.
     pub restarts_on_failure: bool,
     /// Where it is in its life.
-    pub state: VmSessionState,
+    pub state: guest::SessionState,
     /// The process of its command in the guest, while that runs.
     pub pid: Option<u32>,
     /// When it was started, in milliseconds since 1970, by the guest's clock.
@@ -42,37 +42,6 @@ pub struct VmSession {
     pub clients: u32,
     /// Whether one of them writes.
     pub is_written_to: bool,
-}
-
-/// Where a session is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum VmSessionState {
-    /// Its command runs.
-    Running,
-    /// Its command failed and will be started again.
-    Restarting,
-    /// Its command ended.
-    Exited,
-    /// Nobody saw its end: the machine ended under it, or its keeper was killed.
-    Lost,
-}
-
-impl VmSessionState {
-    /// Whether its command may still run.
-    pub const fn is_live(self) -> bool {
-        matches!(self, Self::Running | Self::Restarting)
-    }
-
-    /// The state as a word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Restarting => "restarting",
-            Self::Exited => "exited",
-            Self::Lost => "lost",
-        }
-    }
 }
 
 /// What a command used, with the processes that it waited for.
@@ -113,12 +82,7 @@ impl From<guest::Session> for VmSession {
             user: session.user,
             tty: session.tty,
             restarts_on_failure: session.restart == guest::Restart::OnFailure,
-            state: match session.state {
-                guest::SessionState::Running => VmSessionState::Running,
-                guest::SessionState::Restarting => VmSessionState::Restarting,
-                guest::SessionState::Exited => VmSessionState::Exited,
-                guest::SessionState::Lost => VmSessionState::Lost,
-            },
+            state: session.state,
             pid: session.pid,
             started_ms: session.started_ms,
             ended_ms: session.ended_ms,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use banger_api::{VmSession, VmSessionState};
+use banger_api::VmSession;
+use banger_api::stream::SessionState;
 use banger_client::{Client, ClientError};
 use banger_command::failure::Failure;
 use banger_command::values::duration;
@@ -53,7 +54,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         print::json(&session)?;
     }
     match (session.state, session.exit_code) {
-        (VmSessionState::Exited, Some(code)) => Ok(code),
+        (SessionState::Exited, Some(code)) => Ok(code),
         _ => Err(Failure::new(
             format!("session `{}` was lost: its exit code is unknown", session.name),
             &["the VM stopped while the session was running, or the session's keeper was killed"],
