@@ -24,6 +24,7 @@ mod session;
 mod ssh;
 mod trust;
 mod vm;
+mod vm_verbs;
 pub mod whereabouts;
 mod workspace;
 
@@ -46,12 +47,13 @@ pub use kernel::{Kernel, KernelFiles, KernelImport, KernelSource};
 pub use paths::{Paths, PathsError};
 pub use progress::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, Progress};
 pub use repository::{WishedImage, Wishes, WishesQuery};
-pub use session::{VmSession, VmSessionLog, VmSessionState, VmSessionUsage};
+pub use session::{VmSession, VmSessionLog, VmSessionUsage};
 pub use ssh::{SshAccess, SshStart};
 pub use trust::{RepositoryConfig, TrustGrant, TrustRecord, TrustRevoke, TrustState};
-pub use vm::{
-    LogQuery, LogSource, Machine, MachineProcess, Prune, Pruned, Vm, VmCommit, VmCreate, VmDelete, VmNetwork,
-    VmRestart, VmSet, VmStart, VmStop, VmStopped, VmWork,
+pub use vm::{Machine, MachineProcess, Vm, VmNetwork};
+pub use vm_verbs::{
+    LogQuery, LogSource, Prune, Pruned, VmCommit, VmCreate, VmDelete, VmRestart, VmSet, VmStart, VmStop,
+    VmStopped, VmWork,
 };
 pub use workspace::{
     PulledRef, Unsaved, UnsavedWorkspace, WorkspaceApplied, WorkspaceChange, WorkspaceEntry, WorkspaceMode,

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use banger_model::{ImageName, KernelName};
 use banger_store::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::location::RelativeLocation;
+use crate::offered::{CatalogImage, CatalogKernel};
 
 /// The format that this version writes and reads. A change that old versions would misread gets another one.
 const FORMAT: &str = "banger-catalog-1";
@@ -34,59 +34,6 @@ pub struct Document {
     /// What other versions have put into it; kept when it is written again.
     #[serde(flatten)]
     other: BTreeMap<String, serde_json::Value>,
-}
-
-/// A kernel of a catalog.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CatalogKernel {
-    /// Its name.
-    pub name: KernelName,
-    /// The distribution it comes from, such as `debian`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub distro: Option<String>,
-    /// The machines it is for, as in `uname -m`.
-    pub arch: String,
-    /// Its release, such as `6.1.0-56-cloud-amd64`.
-    pub version: String,
-    /// Where its artifact is, relative to the document.
-    pub location: RelativeLocation,
-    /// The artifact's digest.
-    pub sha256: Digest,
-    /// The artifact's length.
-    pub bytes: u64,
-    /// What it is good for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// Boot arguments that it needs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub append: Vec<String>,
-    /// The most virtual CPUs it takes, if there is a bound.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_vcpus: Option<u32>,
-}
-
-/// An image of a catalog.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CatalogImage {
-    /// Its name.
-    pub name: ImageName,
-    /// `PRETTY_NAME` of its os-release.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub os: Option<String>,
-    /// The machines it is for, as in `uname -m`.
-    pub arch: String,
-    /// Where its artifact is, relative to the document.
-    pub location: RelativeLocation,
-    /// The artifact's digest.
-    pub sha256: Digest,
-    /// The artifact's length.
-    pub bytes: u64,
-    /// The kernel that its VMs boot, one of the same catalog.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kernel: Option<KernelName>,
-    /// What it is good for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
 }
 
 /// What a catalog offers: kernels and images.
@@ -158,6 +105,7 @@ offer!(CatalogKernel, "kernel", kernels, |kernel| {
     ];
     one.into_iter().chain(kernel.append.iter().map(Some)).collect()
 });
+
 offer!(CatalogImage, "image", images, |image| vec![
     Some(&image.arch),
     image.os.as_ref(),
@@ -271,57 +219,4 @@ fn is_same<T: Offer>(one: &T, other: &T) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kernel(more: &str) -> String {
-        let digest = "0".repeat(64);
-        format!(
-            r#"{{"name": "k", "arch": "x86_64", "version": "6", "location": "k.tar.zst", "sha256": "{digest}", "bytes": 1{more}}}"#
-        )
-    }
-
-    fn document(kernels: &str) -> String {
-        format!(r#"{{"format": "banger-catalog-1", "kernels": [{kernels}], "later": {{"a": 1}}}}"#)
-    }
-
-    #[test]
-    fn what_a_later_version_added_is_kept() {
-        let text = document(&kernel(r#", "later": 1"#));
-        let mut read = Document::parse(text.as_bytes()).unwrap();
-        let mut kernel: CatalogKernel = read.offer("k", "x86_64").cloned().unwrap();
-        assert!(read.offer::<CatalogKernel>("k", "aarch64").is_none());
-        kernel.bytes = 2;
-        read.set(kernel);
-        let text = String::from_utf8(read.text()).unwrap();
-        assert!(
-            text.contains(r#""later": {"#) && text.contains(r#""bytes": 2"#),
-            "{text}"
-        );
-        assert_eq!(Document::parse(text.as_bytes()).unwrap(), read);
-    }
-
-    #[test]
-    fn a_document_that_could_mislead_is_refused() {
-        let escaping = kernel("").replace("k.tar.zst", "../k.tar.zst");
-        for (text, words) in [
-            (
-                r#"{"format": "banger-catalog-2", "kernels": 1}"#.to_owned(),
-                "reads `banger-catalog-1`",
-            ),
-            ("{}".to_owned(), "format"),
-            ("<html>".to_owned(), "expected value"),
-            (document(&escaping), "invalid path"),
-            (document(&kernel("").replace("00", "0G")), "SHA-256"),
-            (document(&kernel("").replace("\"k\"", "\"../k\"")), "invalid name"),
-            (document(&format!("{0},{0}", kernel(""))), "twice"),
-            (
-                document(&kernel(r#", "description": "\u001b[2J""#)),
-                "control characters",
-            ),
-        ] {
-            let error = Document::parse(text.as_bytes()).unwrap_err();
-            assert!(error.to_string().contains(words), "{error}");
-        }
-    }
-}
+mod tests;

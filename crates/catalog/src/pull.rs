@@ -10,10 +10,10 @@ use banger_store::files;
 
 use crate::artifact;
 use crate::configured::Catalog;
-use crate::document::CatalogKernel;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::find::{Found, find};
+use crate::offered::CatalogKernel;
 
 /// What is to be pulled.
 #[derive(Debug, Clone, PartialEq, Eq)]

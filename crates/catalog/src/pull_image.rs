@@ -10,9 +10,9 @@ use banger_oci::PullSource;
 use tokio_util::sync::CancellationToken;
 
 use crate::configured::Catalog;
-use crate::document::{CatalogImage, CatalogKernel};
 use crate::error::Error;
 use crate::find::{Found, find};
+use crate::offered::{CatalogImage, CatalogKernel};
 use crate::pull;
 
 /// An image that is to be pulled.

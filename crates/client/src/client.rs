@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use banger_api::routes::Route;
-use banger_api::routes::reply::{Switches, Value, Work};
+use banger_api::routes::reply::{Value, Work};
+use banger_api::routes::switch::Switches;
 use banger_api::{ErrorBody, Progress, caller};
 use banger_wire::{Asked, Body, CollectError, Peer, Response, Switched, collect, send, switch};
 use http::{HeaderValue, Request};

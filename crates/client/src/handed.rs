@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::unix::net::UnixStream;
 
 use banger_api::routes::Route;
-use banger_api::routes::reply::HandsOver;
+use banger_api::routes::switch::HandsOver;
 use banger_guest_api::handover;
 use banger_wire::files::Handed;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};

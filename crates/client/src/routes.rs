@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream as StdStream;
 
 use banger_api::routes::Route;
-use banger_api::routes::reply::{self, StdioMux};
+use banger_api::routes::switch::{self, StdioMux};
 use banger_api::routes::{
     AddForward, ApplyWorkspace, CommitVm, CreateVm, DeleteVm, ExecVm, GetDoctor, GetLearnedEgress,
     GetRepositoryConfig, GetSshAccess, GetUnsavedWork, GetVersion, GetVm, GetVmLog, GetWorkspace,
@@ -157,7 +157,7 @@ impl Client {
     /// The session that a request asks for.
     pub(crate) async fn session_on<R>(&self, call: Call<R>) -> Result<Session>
     where
-        R: Route<Reply = reply::Handed<StdioMux>>,
+        R: Route<Reply = switch::Handed<StdioMux>>,
     {
         Session::on(self.handed(call).await?).map_err(ClientError::Stream)
     }

@@ -2,24 +2,24 @@
 
 mod check;
 mod kvm;
+mod network;
 mod places;
-
-use std::path::Path;
+mod vmms;
 
 use banger_api::{Check, CheckStatus, DoctorReport, MachineProcess, Paths};
 use banger_core::Vms;
-use banger_hostnet::{Answers, Network, Seen};
+use banger_hostnet::Network;
 use banger_hostsys::programs;
-use banger_model::network::NetworkChoice;
-use banger_model::{Describe, chain};
-use banger_settings::Config;
 use banger_vmm::firecracker::Firecracker;
 use banger_vmm::probe::{self, Kvm};
 use banger_vmm::qemu::Qemu;
 
-pub(crate) use self::check::text;
 use self::check::{failed, ok, warning};
+use self::network::{check_names, check_network, check_way_out};
 use self::places::{check_config, check_directories, check_images, check_kernels, check_space};
+use self::vmms::{check_firecracker, check_qemu};
+
+pub(crate) use self::check::text;
 
 /// Examines the host.
 pub(crate) fn examine(paths: &Paths, network: &Network) -> DoctorReport {
@@ -93,65 +93,6 @@ fn verdict(kvm: &Kvm, firecracker: bool, qemu: bool) -> (String, bool) {
     }
 }
 
-fn check_firecracker(found: &Result<Firecracker, banger_vmm::Error>, fallback: bool) -> Check {
-    match found {
-        Ok(found) if !found.has_seccomp() => warning(
-            "firecracker",
-            format!(
-                "{}, without its seccomp filter: a guest that escapes has all of your permissions",
-                version_of(found.program())
-            ),
-            "unset BANGER_FIRECRACKER_NO_SECCOMP && banger daemon stop  # then restart the VMs",
-        ),
-        Ok(found) => ok("firecracker", version_of(found.program())),
-        Err(error) if fallback => warning(
-            "firecracker",
-            chain(error),
-            "install Firecracker 1.16.1 or later on PATH",
-        ),
-        Err(error) => failed(
-            "firecracker",
-            chain(error),
-            "install Firecracker 1.16.1 or later on PATH",
-        ),
-    }
-}
-
-fn check_qemu(found: &Result<Qemu, banger_vmm::Error>, needless: bool) -> Check {
-    match found {
-        Ok(found) => ok(
-            "qemu",
-            format!("{}, with its vsock device", version_of(found.program())),
-        ),
-        Err(error) => {
-            let fix = error.hints().into_iter().next();
-            let status = if needless {
-                CheckStatus::Ok
-            } else {
-                CheckStatus::Warning
-            };
-            Check {
-                name: "qemu".to_owned(),
-                status,
-                message: format!("{}, which is only the fallback", chain(error)),
-                fix,
-            }
-        }
-    }
-}
-
-/// What a program says of its version, in its first line.
-fn version_of(program: &Path) -> String {
-    let said = std::process::Command::new(program).arg("--version").output();
-    let said = said
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
-    match said.lines().next() {
-        Some(line) => format!("{line} at {}", program.display()),
-        None => format!("{} does not report its version", program.display()),
-    }
-}
-
 fn check_agent() -> Check {
     let path = programs::agent();
     if path.is_file() {
@@ -163,106 +104,6 @@ fn check_agent() -> Check {
             "make build",
         )
     }
-}
-
-/// Whether VMs reach anything. Without a network they still take commands, files and forwarded ports.
-fn check_network(paths: &Paths, network: &Network) -> Check {
-    // What is wrong with the configuration is another check's.
-    let config = Config::load(paths).unwrap_or_default();
-    if config.network == NetworkChoice::Off {
-        return ok(
-            "network",
-            "off in config.toml: VMs are reachable only through `vm forward`",
-        );
-    }
-    let with_reason = |because: Option<String>| because.map_or_else(String::new, |why| format!(" ({why})"));
-    match network.examine(config.network) {
-        Seen::There {
-            way,
-            status,
-            findings,
-            because,
-        } if findings.is_empty() => {
-            let place = match status.network {
-                Some(network) => {
-                    let range = status.range.map(|room| format!(", in the range {room}"));
-                    format!(
-                        "VMs have addresses of {}{}",
-                        network.subnet,
-                        range.unwrap_or_default()
-                    )
-                }
-                None => "no VM has needed the network yet".to_owned(),
-            };
-            ok("network", format!("{way}: {place}{}", with_reason(because)))
-        }
-        Seen::There { way, findings, .. } => {
-            let problems: Vec<_> = findings.iter().map(|finding| finding.problem.clone()).collect();
-            let hint = findings.first().map(|finding| finding.hint.clone());
-            let message = format!("{way}: {}", problems.join("; "));
-            warning("network", message, hint.unwrap_or_default())
-        }
-        Seen::Ended => warning(
-            "network",
-            "rootless: the helper has ended; VMs keep their connections, but cannot resolve new names",
-            "the helper is restarted when the next VM starts",
-        ),
-        Seen::Possible { because } => ok(
-            "network",
-            format!(
-                "rootless: created for the first VM with network access{}",
-                with_reason(because)
-            ),
-        ),
-        Seen::None { reason, hint } => warning(
-            "network",
-            format!(
-                "none: VMs have no network access and are reachable only through `vm forward` ({reason})"
-            ),
-            hint,
-        ),
-        Seen::Failing(error) => warning("network", chain(&error), error.hints().join("; ")),
-    }
-}
-
-/// Whether what leads a rootless network out does so as it should; nothing where VMs have none.
-fn check_way_out(paths: &Paths, network: &Network) -> Option<Check> {
-    let config = Config::load(paths).unwrap_or_default();
-    let fault = network.fault_of_way_out(config.network)?;
-    Some(warning("passt", fault.problem, fault.hint))
-}
-
-/// Whether the host's programs find VMs by name at the loopback address; nothing where they are not to.
-fn check_names(paths: &Paths) -> Option<Check> {
-    let config = Config::load(paths).unwrap_or_default();
-    let address = config
-        .dns_listen
-        .filter(|_| config.network != NetworkChoice::Off)?;
-    Some(match banger_hostnet::who_answers(address) {
-        Answers::Banger => ok("names", format!("NAME.vm is answered at {address} for this host")),
-        Answers::BangerOf(uid) => warning(
-            "names",
-            format!(
-                "the daemon of user {uid} uses {address}, so NAME.vm resolves to their VMs there, never to yours"
-            ),
-            format!(
-                "set another port in {}, such as dns_listen = \"127.0.0.1:5355\"",
-                paths.config_file().display()
-            ),
-        ),
-        Answers::Nobody => ok(
-            "names",
-            format!("NAME.vm will be answered at {address} once a VM with a network starts"),
-        ),
-        Answers::Another => warning(
-            "names",
-            format!("another program uses {address}, where banger answers DNS queries for NAME.vm"),
-            format!(
-                "set another port in {}, such as dns_listen = \"127.0.0.1:5355\"",
-                paths.config_file().display()
-            ),
-        ),
-    })
 }
 
 fn check_git() -> Check {

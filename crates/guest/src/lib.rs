@@ -15,7 +15,7 @@
 //! | `GET /v1/files/list` with `Upgrade: stdio_mux_v1` | query [`OfDirectory`] | 101, then frames; see [`files`] |
 //! | `POST /v1/files/remove` | query [`OfDirectory`] | [`FilesDone`] |
 //! | `POST /v1/workspace/look` | [`workspace::Look`] | [`workspace::Seen`] |
-//! | `PUT /v1/workspace` with `Upgrade: stdio_mux_v1` | query [`workspace::PutWorkspace`] | 101, then frames; see [`workspace`] |
+//! | `PUT /v1/workspace` with `Upgrade: stdio_mux_v1` | query [`workspace::PutWorkspace`] | 101, then frames; see [`workspace_files`] |
 //! | `POST /v1/workspace/protect` | [`workspace::Protect`] | |
 //! | `PUT /v1/secrets/NAME` with the value as body | query [`PutSecret`] | ; see [`secret`] |
 //! | `POST /v1/freeze` | | a line, then nothing: the VM's disk is frozen until the client leaves, or for a minute |
@@ -43,10 +43,12 @@ pub mod port;
 pub mod query;
 pub mod secret;
 pub mod session;
+mod session_output;
 pub mod sockets;
 pub mod ssh;
 pub mod tunnel;
 pub mod workspace;
+pub mod workspace_files;
 
 pub use configure::{
     CLOCK_HEADER, Clock, Configure, Disks, Handover, Health, Hello, InitKind, Layer, Network, Ready, Root,
@@ -61,9 +63,9 @@ pub use payload::{PayloadReader, PayloadWriter};
 pub use port::{Http, Listener, PortsQuery, Process};
 pub use secret::{InvalidSecretName, PutSecret, SecretName};
 pub use session::{
-    Extent, OutputStream, Restart, Session, SessionInput, SessionOutput, SessionSignal, SessionStart,
-    SessionState, SessionStop, SessionStream, Usage, Writing,
+    Restart, Session, SessionInput, SessionSignal, SessionStart, SessionState, SessionStop, Usage,
 };
+pub use session_output::{Extent, OutputStream, SessionOutput, SessionStream, Writing};
 pub use ssh::Ssh;
 
 use serde::{Deserialize, Serialize};

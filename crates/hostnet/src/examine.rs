@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::helper;
 use crate::namespace::trial;
 use crate::network::Network;
-use crate::outside::{self, Outside};
+use crate::outside::Outside;
+use crate::passt;
 use crate::way::Way;
 
 /// What is seen of the network that VMs have, or would have.
@@ -72,7 +73,7 @@ impl Network {
             NetworkChoice::Rootless => true,
             NetworkChoice::Auto => !self.helper.root().is_some_and(has_root),
         };
-        is_rootless.then(outside::fault).flatten()
+        is_rootless.then(passt::fault).flatten()
     }
 
     fn examine_rootless(&self, why: Option<String>) -> Seen {

@@ -31,6 +31,7 @@ mod names;
 mod namespace;
 mod network;
 mod outside;
+mod passt;
 mod records;
 mod report;
 mod router;

@@ -31,7 +31,8 @@ use rustix::net::{RecvFlags, recv, sockopt::socket_peercred};
 use rustix::process::{Signal, pidfd_send_signal, setsid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use crate::outside::{self, Outside};
+use crate::outside::Outside;
+use crate::passt;
 use crate::unable::Unable;
 
 /// The namespaces of this daemon's VMs, which may not be there.
@@ -232,7 +233,7 @@ fn taps() -> Result<(), Unable> {
 }
 
 fn programs() -> Result<(), Unable> {
-    outside::program()?;
+    passt::program()?;
     // A user's PATH need not have the programs that are root's as a rule; the helper knows where this one is.
     match ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"]
         .iter()

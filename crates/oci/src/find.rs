@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::document::{LayerRef, Resolved};
 use crate::endpoint::RegistryOptions;
 use crate::error::Error;
-use crate::layout::{self, Archive, Directory, Layout};
+use crate::layout::Layout;
+use crate::members::{self, Archive, Directory};
 use crate::platform::Platform;
 use crate::reference::PullSource;
 use crate::registry::Registry;
@@ -92,7 +93,7 @@ pub fn find(
 
 fn open_archive(path: &Path, scratch: &Path, budget: Budget) -> Result<Archive, Error> {
     let mut file = File::open(path).of("open", path)?;
-    if !layout::is_compressed(&mut file).of("read", path)? {
+    if !members::is_compressed(&mut file).of("read", path)? {
         return Archive::open(path);
     }
     let plain = scratch.join("archive.tar");

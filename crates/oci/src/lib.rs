@@ -19,6 +19,7 @@ mod endpoint;
 mod error;
 mod find;
 mod layout;
+mod members;
 mod mismatch;
 mod platform;
 mod reference;

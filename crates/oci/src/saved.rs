@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::document::{self, LayerRef, Resolved, diff_sha256};
 use crate::error::Error;
-use crate::layout::{self, Archive, Members};
+use crate::members::{self, Archive, Members};
 use crate::platform::Platform;
 use crate::source::Source;
 
@@ -44,7 +44,7 @@ impl Saved {
     }
 
     fn described(&self) -> Result<(Vec<u8>, Described), Error> {
-        let manifest = layout::document(&self.archive, "manifest.json")?;
+        let manifest = members::document(&self.archive, "manifest.json")?;
         let mut images: Vec<Described> = document::parse("manifest", &manifest)?;
         let found = match &self.name {
             Some(name) => images.iter().position(|image| image.is_called(name)),
@@ -68,7 +68,7 @@ impl Saved {
 impl Source for Saved {
     fn resolve(&mut self, _platform: &Platform) -> Result<Resolved, Error> {
         let (manifest, described) = self.described()?;
-        let configuration = layout::document(&self.archive, &described.config)?;
+        let configuration = members::document(&self.archive, &described.config)?;
         let config: ImageConfiguration = document::parse("configuration", &configuration)?;
         let diff_ids = config.rootfs().diff_ids();
         if diff_ids.len() != described.layers.len() {
@@ -102,6 +102,6 @@ impl Source for Saved {
     }
 
     fn open(&self, layer: &LayerRef, _: &CancellationToken) -> Result<Box<dyn Read + Send + '_>, Error> {
-        layout::layer(&self.archive, &layer.place)
+        members::layer(&self.archive, &layer.place)
     }
 }

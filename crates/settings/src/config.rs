@@ -1,5 +1,7 @@
 //! The configuration file: what a user may set for all VMs.
 
+mod values;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -15,10 +17,9 @@ use banger_model::network::{Allow, NetMode, NetworkChoice, Subnet};
 use banger_model::{
     ByteSize, CatalogName, Describe, ErrorCode, HostSize, ImageName, KernelName, VmDefaults, VmmChoice,
 };
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
-use ssh_key::PublicKey;
+use serde::{Deserialize, Serialize};
 
+use self::values::{loopback, public_keys, upstreams};
 use crate::repository::{Ceilings, SetCeilings};
 use crate::suggestion::suggestion;
 
@@ -259,46 +260,6 @@ impl Config {
     }
 }
 
-fn upstreams<'de, D: Deserializer<'de>>(texts: D) -> Result<Vec<SocketAddr>, D::Error> {
-    let texts = Vec::<String>::deserialize(texts)?;
-    let parsed = texts.iter().map(|text| banger_dns::parse_upstream(text));
-    parsed.collect::<Result<_, _>>().map_err(D::Error::custom)
-}
-
-fn public_keys<'de, D: Deserializer<'de>>(lines: D) -> Result<Vec<[u8; 32]>, D::Error> {
-    let wrong = |line: &String| {
-        D::Error::custom(format!(
-            "invalid public key `{line}`: expected an ed25519 key, such as `ssh-ed25519 AAAA… me@laptop`"
-        ))
-    };
-    let lines = Vec::<String>::deserialize(lines)?;
-    let parsed = lines
-        .iter()
-        .map(|line| public_key(line).ok_or_else(|| wrong(line)));
-    parsed.collect()
-}
-
-/// The key of a line such as OpenSSH keeps in `.pub` files, if it is one of our kind.
-fn public_key(line: &str) -> Option<[u8; 32]> {
-    let key = PublicKey::from_openssh(line.trim()).ok()?;
-    key.key_data().ed25519().map(|key| key.0)
-}
-
-fn loopback<'de, D: Deserializer<'de>>(text: D) -> Result<Option<SocketAddr>, D::Error> {
-    let text = String::deserialize(text)?;
-    if text == "off" {
-        return Ok(None);
-    }
-    let address: Option<SocketAddr> = text.parse().ok();
-    let inside = address.filter(|address| address.ip().is_loopback() && address.port() != 0);
-    let wrong = || {
-        D::Error::custom(format!(
-            "invalid address `{text}`: expected a loopback address with a port, such as 127.0.0.1:5354, or `off`"
-        ))
-    };
-    inside.map(Some).ok_or_else(wrong)
-}
-
 impl FetchLimits {
     /// The limits, with defaults for those that are not set.
     pub fn limits(self) -> banger_fetch::Limits {
@@ -328,76 +289,4 @@ impl Describe for Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Config, Error> {
-        Config::parse(Path::new("config.toml"), text)
-    }
-
-    #[test]
-    fn sizes_come_from_the_file_and_then_from_the_host() {
-        let config = parse("vmm = \"qemu\"\n[vm_defaults]\nmemory = \"2G\"\n").unwrap();
-        let sizes = config.sizes(HostSize {
-            cpus: 8,
-            memory: ByteSize::gib(64),
-        });
-        assert_eq!((sizes.vcpus, sizes.memory), (2, ByteSize::gib(2)));
-        assert_eq!(config.vmm, VmmChoice::Qemu);
-    }
-
-    #[test]
-    fn resolvers_are_addresses() {
-        let config = parse("default_dns = [\"9.9.9.9\", \"[::1]:5353\"]").unwrap();
-        let addresses: Vec<String> = config.default_dns.iter().map(ToString::to_string).collect();
-        assert_eq!(addresses, ["9.9.9.9:53", "[::1]:5353"]);
-        let Err(Error::Parse { source, .. }) = parse("default_dns = [\"dns.example\"]") else {
-            panic!("a name is taken as a resolver");
-        };
-        assert!(
-            source.message().contains("invalid resolver `dns.example`"),
-            "{source}"
-        );
-    }
-
-    #[test]
-    fn keys_are_lines_of_the_one_kind() {
-        let line =
-            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@laptop";
-        let config = parse(&format!("ssh_keys = [\"{line}\"]")).unwrap();
-        assert_eq!(config.ssh_keys, [std::array::from_fn(|at| at as u8)]);
-        for wrong in [
-            "~/.ssh/id_ed25519.pub",
-            "ssh-ed25519 AAAA",
-            "ecdsa-sha2-nistp256 AAAA",
-        ] {
-            let Err(Error::Parse { source, .. }) = parse(&format!("ssh_keys = [\"{wrong}\"]")) else {
-                panic!("{wrong} is taken");
-            };
-            assert!(source.message().contains("invalid public key"), "{source}");
-        }
-    }
-
-    #[test]
-    fn the_host_asks_at_loopback_or_nowhere() {
-        let listen = |text: &str| parse(&format!("dns_listen = \"{text}\"")).map(|config| config.dns_listen);
-        assert_eq!(parse("").unwrap().dns_listen, Some(DNS_LISTEN));
-        assert_eq!(listen("off").unwrap(), None);
-        assert_eq!(listen("[::1]:53").unwrap(), Some("[::1]:53".parse().unwrap()));
-        for wrong in ["0.0.0.0:5354", "127.0.0.1", "127.0.0.1:0", "localhost:53"] {
-            let Err(Error::Parse { source, .. }) = listen(wrong) else {
-                panic!("{wrong} is taken");
-            };
-            assert!(
-                source.message().contains("expected a loopback address"),
-                "{source}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_misspelt_key_is_an_error_with_a_suggestion() {
-        let error = parse("[vm_defaults]\nmemmory = \"2G\"\n").unwrap_err();
-        assert_eq!(error.hints(), ["did you mean `memory`?"]);
-    }
-}
+mod tests;

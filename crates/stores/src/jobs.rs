@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::progress::progress;
-use super::{catalogs, exports, kernels, pull};
+use super::{catalogs, exports, kernels, pull, pull_request};
 
 /// Does a job.
 pub fn perform(
@@ -84,7 +84,7 @@ fn import(
     let options = ImportOptions {
         kernel,
         force,
-        limits: pull::limits(&config),
+        limits: pull_request::limits(&config),
     };
     let record: ImageRecord = here
         .images

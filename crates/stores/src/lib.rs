@@ -13,5 +13,6 @@ mod in_use;
 mod jobs;
 mod offered;
 mod progress;
+mod pull_request;
 
 pub use jobs::perform;

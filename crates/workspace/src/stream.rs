@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use banger_api::Progress;
-use banger_git::Caller;
-use banger_guest_api::workspace::{Head, Kind, MAX_CHUNK, chunk_header, tail};
+use banger_caller::Caller;
+use banger_guest_api::workspace_files::{Head, Kind, MAX_CHUNK, chunk_header, tail};
 use banger_guest_api::{Channel, PayloadWriter};
 use banger_request::Reporter;
 use bytes::Bytes;

@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use banger_guest_api::query::{decoded, encoded};
-use banger_guest_api::workspace::{Head, Kind, Look, Protect, PutWorkspace, Seen, read_chunk, read_tag};
+use banger_guest_api::workspace::{Look, Protect, PutWorkspace, Seen};
+use banger_guest_api::workspace_files::{Head, Kind, read_chunk, read_tag};
 use banger_guest_api::{Channel, Control, Decoder, Exec, ExitStatus, FilesDone, GetFiles, PutFiles, frame};
 use banger_guest_link::{Connection, Error, Frames, Guest, Looked};
 use futures_util::StreamExt;

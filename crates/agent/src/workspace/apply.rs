@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use banger_guest_api::workspace::{Head, Kind, read_chunk, read_tag};
+use banger_guest_api::workspace_files::{Head, Kind, read_chunk, read_tag};
 use banger_guest_api::{Failure, FilesDone};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 

@@ -73,7 +73,7 @@ fn become_thread(owner: &Account) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use banger_guest_api::workspace::{Head, Kind, chunk_header, tail};
+    use banger_guest_api::workspace_files::{Head, Kind, chunk_header, tail};
 
     fn nobody() -> Account {
         Account {

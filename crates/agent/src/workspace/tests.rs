@@ -5,7 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use banger_guest_api::FilesDone;
-use banger_guest_api::workspace::{Head, Kind, Look, Seen, chunk_header, tail};
+use banger_guest_api::workspace::{Look, Seen};
+use banger_guest_api::workspace_files::{Head, Kind, chunk_header, tail};
 
 use super::apply::Work;
 use super::look::seen;

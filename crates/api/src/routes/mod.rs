@@ -24,6 +24,7 @@
 pub mod body;
 pub mod query;
 pub mod reply;
+pub mod switch;
 mod table;
 
 pub use body::Body;

@@ -7,10 +7,8 @@ use banger_guest_api::{
 use banger_model::Forward;
 
 use super::body::{Bytes, Paths, SecretValue, Tar};
-use super::reply::{
-    Accepted, Events, Flows, Handed, HandedOver, Held, Json, List, NoContent, Or, Raw, Ssh, StdioMux,
-    Upgrade, Work,
-};
+use super::reply::{Accepted, Events, Flows, Held, Json, List, NoContent, Or, Raw, Work};
+use super::switch::{Handed, HandedOver, Ssh, StdioMux, Upgrade};
 use super::{Method, Route};
 use crate::openapi::{Described, Schemas};
 use crate::{

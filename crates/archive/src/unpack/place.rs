@@ -11,7 +11,8 @@ use banger_hostfs::{Dir, Error as HostError, Fresh, Kind};
 use banger_inode::Meta;
 use rustix::io::Errno;
 
-use super::{Destination, UnpackError, Unpacking, hosted};
+use super::error::hosted;
+use super::{Destination, UnpackError, Unpacking};
 
 /// The longest name of an entry, as for Linux.
 pub(super) const LONGEST: usize = 4096;

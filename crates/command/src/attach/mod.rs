@@ -2,45 +2,32 @@
 
 mod alternate;
 mod keys;
+mod shown;
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::pin::pin;
 use std::time::Duration;
 
-use banger_api::stream::{self, Control, FailureCode};
+use banger_api::stream::Control;
 use banger_client::{ClientError, Received, Receiver, Sender, Session};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use self::alternate::Alternate;
-pub use self::keys::Keys;
 use self::keys::Typed;
+use self::shown::{Shown, USUAL, write};
 use crate::failure::Failure;
 use crate::print;
 use crate::session::{self, Outgoing};
 use crate::terminal::{self, Raw};
+
+pub use self::keys::Keys;
+pub use self::shown::Left;
 
 /// Bytes of input read at once.
 const CHUNK: usize = 64 << 10;
 
 /// Time for the session to confirm that it has received all input.
 const FAREWELL: Duration = Duration::from_secs(5);
-
-/// Escape sequences that reset a terminal which programs of the session have changed: attributes, cursor, scrolling,
-/// keypad, paste, mouse. The text on the screen stays, and so does the cursor position, which resetting the scrolling
-/// region would move (DECSTBM).
-const USUAL: &[u8] =
-    b"\x1b[m\x1b[?25h\x1b7\x1b[r\x1b8\x1b[?1l\x1b>\x1b[?2004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[0 q";
-
-/// How a connection ended.
-pub enum Left {
-    /// The session ended, with this exit code.
-    Ended(i32),
-    /// The client detached; the session keeps running.
-    Detached,
-    /// The connection ended; the state of the session is unknown.
-    Lost,
-}
 
 /// The client side of an attached session, which lives through reconnects.
 pub struct Attachment {
@@ -152,6 +139,23 @@ async fn farewell(from: &mut Receiver, outgoing: &mpsc::Sender<Outgoing>) {
     }
 }
 
+/// Events that detach the client.
+struct Leaves {
+    typed: mpsc::Receiver<()>,
+    interrupted: Signal,
+    terminated: Signal,
+}
+
+impl Leaves {
+    async fn come(&mut self) {
+        tokio::select! {
+            Some(()) = self.typed.recv() => {}
+            _ = self.interrupted.recv() => {}
+            _ = self.terminated.recv() => {}
+        }
+    }
+}
+
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::during("failed to listen for signals", &error))
 }
@@ -178,81 +182,6 @@ async fn resized(resized: &mut Option<Signal>) {
         Some(resized) => drop(resized.recv().await),
         None => std::future::pending().await,
     }
-}
-
-/// Events that detach the client.
-struct Leaves {
-    typed: mpsc::Receiver<()>,
-    interrupted: Signal,
-    terminated: Signal,
-}
-
-impl Leaves {
-    async fn come(&mut self) {
-        tokio::select! {
-            Some(()) = self.typed.recv() => {}
-            _ = self.interrupted.recv() => {}
-            _ = self.terminated.recv() => {}
-        }
-    }
-}
-
-/// The output printed so far.
-#[derive(Default)]
-struct Shown {
-    screen: Alternate,
-    next: Option<u64>,
-}
-
-impl Shown {
-    /// Prints what was received. Returns how the connection ended if it did.
-    fn show(&mut self, received: Received) -> Result<Option<Left>, Failure> {
-        let written = match received {
-            Received::Stdout(bytes) => {
-                self.screen.watch(&bytes);
-                self.pass(bytes.len() as u64);
-                write(print::stream::stdout().lock(), &bytes)
-            }
-            Received::Stderr(bytes) => {
-                self.pass(bytes.len() as u64);
-                write(print::stream::stderr().lock(), &bytes)
-            }
-            Received::Control(control) => match control {
-                Control::Exit { status } => return Ok(Some(Left::Ended(status.shell_code()))),
-                Control::Left { .. } => return Ok(Some(Left::Detached)),
-                Control::Error { failure, exit_code } => return Err(refused(failure, exit_code)),
-                Control::At { cursor, .. } => {
-                    self.next = Some(cursor);
-                    Ok(())
-                }
-                Control::Gap { bytes, .. } => {
-                    self.pass(bytes);
-                    // A screen is repainted after a gap; for other output, the gap is reported.
-                    if !self.screen.is_shown {
-                        print::say!("note: {bytes} bytes of output are missing");
-                    }
-                    Ok(())
-                }
-                _ => Ok(()),
-            },
-        };
-        // Our output is closed.
-        Ok(written.is_err().then_some(Left::Detached))
-    }
-
-    fn pass(&mut self, bytes: u64) {
-        self.next = self.next.map(|next| next + bytes);
-    }
-}
-
-fn refused(failure: stream::Failure, exit_code: i32) -> Failure {
-    let hints: &[&str] = match failure.code {
-        Some(FailureCode::WrittenByAnother) => {
-            &["watch with --read-only, write together with --shared, or take over with --take"]
-        }
-        _ => &[],
-    };
-    Failure::new(failure.message, hints).exiting(exit_code)
 }
 
 /// Reads typed input on a thread, because the read may never return.
@@ -286,11 +215,6 @@ fn type_in(keys: Option<Vec<u8>>, to: Option<&mpsc::Sender<Outgoing>>, leave: &m
     }
     // The end of our input does not end the session's input: `session send --end` does.
     std::thread::park();
-}
-
-fn write(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
-    to.write_all(bytes)?;
-    to.flush()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod allow;
 mod backend;
 mod choice;
+mod domain;
 mod finding;
 mod flow_rule;
 mod lookup;
@@ -12,8 +13,9 @@ mod refusal;
 mod slots;
 mod words;
 
-pub use allow::{Allow, DomainName, InvalidAllow};
+pub use allow::{Allow, InvalidAllow};
 pub use backend::NetworkChoice;
+pub use domain::DomainName;
 pub use finding::Finding;
 pub use flow_rule::FlowRule;
 pub use policy::{ParseNetModeError, Policy};

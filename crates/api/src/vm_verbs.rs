@@ -1,0 +1,222 @@
+//! What a client asks of a VM, and how such an order ended.
+
+use std::collections::BTreeMap;
+
+use banger_model::network::NetMode;
+use banger_model::{ByteSize, Forward, ImageName, KernelName, VmName, VmmChoice, WaitFor};
+use serde::{Deserialize, Serialize};
+
+use crate::vm::Vm;
+use crate::{ErrorBody, RepositoryConfig, UnsavedWorkspace, WorkspacePulled};
+
+/// Creates a VM and, unless told otherwise, starts it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmCreate {
+    /// Its name; a generated one when absent.
+    #[schema(value_type = Option<String>)]
+    pub name: Option<VmName>,
+    /// The image; the default image when absent.
+    #[schema(value_type = Option<String>)]
+    pub image: Option<ImageName>,
+    /// The kernel; the image's, else the default, when absent.
+    #[schema(value_type = Option<String>)]
+    pub kernel: Option<KernelName>,
+    /// Virtual CPUs.
+    pub vcpus: Option<u32>,
+    /// Memory in bytes, or a text such as `4G`.
+    #[schema(value_type = Option<u64>)]
+    pub memory: Option<ByteSize>,
+    /// Size of the writable disk.
+    #[schema(value_type = Option<u64>)]
+    pub disk_size: Option<ByteSize>,
+    /// The VMM; the configuration's when absent.
+    pub vmm: Option<VmmChoice>,
+    /// Only make the record and the disk.
+    pub no_start: bool,
+    /// How far the start goes before the request returns.
+    pub wait: WaitFor,
+    /// Variables of every command.
+    pub env: BTreeMap<String, String>,
+    /// How much of the network it reaches; the configuration's `default_net` when absent.
+    pub net: Option<NetMode>,
+    /// What beside that; `@NAME` is a preset of the configuration.
+    pub allow: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Ports that are forwarded whenever it runs.
+    pub forwards: Vec<Forward>,
+    /// Others than this host may connect to published ports: an address beyond loopback needs this.
+    pub open: bool,
+    /// Nothing of its user's goes into it by itself: no `[[file_sync]]`, and not whose commits git makes.
+    pub anonymous: bool,
+    /// It goes with the command that it is made for: it is removed when no request holds it any more (`/hold`), and by a new
+    /// daemon.
+    pub remove_on_exit: bool,
+    /// A repository that fills what is left open here. Its user has to trust it.
+    pub repository: Option<RepositoryConfig>,
+}
+
+/// Starts a stopped VM.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmStart {
+    /// How far the start goes before the request returns.
+    pub wait: WaitFor,
+    /// Names of secrets that follow: they are not told as lost with the last run.
+    pub secrets: Vec<String>,
+}
+
+/// Powers a VM off: the guest's init, then sync, then the VMM, then a kill, each within its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmStop {
+    /// Milliseconds that the guest's init may take.
+    pub grace_ms: u64,
+}
+
+impl Default for VmStop {
+    fn default() -> Self {
+        Self { grace_ms: 30_000 }
+    }
+}
+
+/// How a VM is deleted: the query of `DELETE /v1/vms/{name}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmDelete {
+    /// Delete the VM although it runs, or has work that was not brought back.
+    pub force: bool,
+}
+
+/// What became of a VM's work when the VM was stopped or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct VmWork {
+    /// What was pulled first, because the configuration says so (`auto_export`).
+    pub pulled: Vec<WorkspacePulled>,
+    /// What the host does not have: it is on the disk of a VM that was stopped, and lost with one that was deleted.
+    pub left: Vec<UnsavedWorkspace>,
+    /// Why a pull failed, in the order of what is left.
+    pub failures: Vec<ErrorBody>,
+}
+
+/// A VM that was stopped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct VmStopped {
+    /// The VM.
+    #[serde(flatten)]
+    pub vm: Vm,
+    /// What became of its work.
+    pub work: VmWork,
+}
+
+/// Stops and starts a VM.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmRestart {
+    /// How it is stopped.
+    pub stop: VmStop,
+    /// How far the start goes.
+    pub wait: WaitFor,
+    /// Names of secrets that follow: they are not told as lost with the last run.
+    pub secrets: Vec<String>,
+}
+
+/// Changes a VM. What is absent stays. Sizes need it stopped; a disk only grows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmSet {
+    /// Virtual CPUs.
+    pub vcpus: Option<u32>,
+    /// Memory.
+    #[schema(value_type = Option<u64>)]
+    pub memory: Option<ByteSize>,
+    /// Size of the writable disk.
+    #[schema(value_type = Option<u64>)]
+    pub disk_size: Option<ByteSize>,
+    /// The VMM.
+    pub vmm: Option<VmmChoice>,
+    /// The kernel.
+    #[schema(value_type = Option<String>)]
+    pub kernel: Option<KernelName>,
+    /// How much of the network it reaches, from now on.
+    pub net: Option<NetMode>,
+    /// What beside that, in place of what was there.
+    pub allow: Option<Vec<String>>,
+    /// Whether it gets neither files of its user's nor whose commits git makes, from its next start on.
+    pub anonymous: Option<bool>,
+    /// Variables to set; an empty value removes one.
+    pub env: BTreeMap<String, String>,
+    /// Labels to set; an empty value removes one.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Which log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// The guest's console.
+    #[default]
+    Console,
+    /// The VMM's own words.
+    Vmm,
+}
+
+/// The query of a VM's logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogQuery {
+    /// Which log.
+    pub source: LogSource,
+    /// Go on as more is written, until the machine ends or the client leaves.
+    pub follow: bool,
+}
+
+/// Removes what nobody uses.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prune {
+    /// Only tell what would be removed.
+    pub dry_run: bool,
+    /// Also images and kernels that were made or imported here, and may be nowhere else.
+    pub all: bool,
+    /// Nothing but these, by name: those that a user has agreed to.
+    pub only: Option<Vec<String>>,
+}
+
+impl Prune {
+    /// Whether what has this name may be removed.
+    pub fn may_remove(&self, name: &str) -> bool {
+        self.only
+            .as_ref()
+            .is_none_or(|only| only.iter().any(|known| known == name))
+    }
+}
+
+/// Makes an image of what a VM has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VmCommit {
+    /// The image's name.
+    #[schema(value_type = String)]
+    pub image: ImageName,
+    /// The kernel that its VMs boot; that of the image below when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub kernel: Option<KernelName>,
+    /// Replace an image of that name.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What a prune removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Pruned {
+    /// Names of what was removed.
+    pub names: Vec<String>,
+    /// Bytes that it took.
+    pub bytes: u64,
+    /// What stays that nobody uses either, and why: a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
+}
