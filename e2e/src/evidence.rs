@@ -1,6 +1,8 @@
 //! What a scenario that failed leaves: the logs, consoles, databases and commands of its homes, below
 //! `target/e2e/failed/NAME`. It stays until the scenario passes, and each failure replaces that of the run before.
 
+mod found;
+
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -12,21 +14,11 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
 
+use self::found::{DATABASE, DEPTH, LOG, MOST, found, is_of_database, shown, tails};
 use crate::{place, processes, stalls};
 
-/// How much of the end of a log is kept.
-const LOG: u64 = 1 << 20;
-/// A database, and what belongs to it, is kept whole up to this size.
-const DATABASE: u64 = 16 << 20;
-/// How much is kept of a scenario.
-const MOST: u64 = 48 << 20;
 /// Of how many scenarios something is kept; the oldest go first.
 const SCENARIOS: usize = 60;
-/// How deep below `state` and `run` logs lie: `run/m/ID/console.log`.
-const DEPTH: usize = 4;
-/// How many lines of a log are printed, and of how many logs of a home.
-const LINES: usize = 25;
-const PRINTED: usize = 8;
 
 /// The name of the file with what the scenario ran.
 const EVENTS: &str = "events.log";
@@ -251,163 +243,5 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn is_of_database(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    [".db", ".db-wal", ".db-shm"]
-        .iter()
-        .any(|end| name.ends_with(end))
-}
-
-fn is_evidence(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_text = [".log", ".log.1", ".toml"].iter().any(|end| name.ends_with(end));
-    is_text || is_of_database(path)
-}
-
-/// Logs, databases and configuration below a directory. No links: a home may have some to what is not its own.
-fn found(dir: &Path, depth: usize) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let Ok(kind) = entry.file_type() else { continue };
-        let path = entry.path();
-        if kind.is_dir() && depth > 1 {
-            all.extend(found(&path, depth - 1));
-        } else if kind.is_file() && is_evidence(&path) {
-            all.push(path);
-        }
-    }
-    all.sort();
-    all
-}
-
-/// The ends of the logs in the evidence.
-fn tails(place: &Path) -> String {
-    let mut text = String::new();
-    let logs = found(place, DEPTH + 2);
-    let is_log = |path: &&PathBuf| path.to_string_lossy().ends_with(".log");
-    // The daemons first: what a scenario expected and did not see seldom has the reason.
-    let (daemons, others): (Vec<_>, Vec<_>) = logs
-        .iter()
-        .filter(is_log)
-        .partition(|path| path.ends_with("bangerd.log"));
-    for path in daemons.into_iter().chain(others).take(PRINTED) {
-        let Ok(mut file) = File::open(path) else { continue };
-        let mut bytes = Vec::new();
-        if file.read_to_end(&mut bytes).is_err() || bytes.is_empty() {
-            continue;
-        }
-        let content = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = content.lines().collect();
-        let last = &lines[lines.len().saturating_sub(LINES)..];
-        let name = path.strip_prefix(place).unwrap_or(path).display();
-        let _ = write!(text, "\nthe end of {name}:");
-        for line in last {
-            let _ = write!(text, "\n  {}", shown(line));
-        }
-    }
-    text
-}
-
-/// A line without what a terminal would take for more than text: guests and images wrote some of it.
-fn shown(line: &str) -> String {
-    let is_plain = |char: char| !char.is_control() || char == '\t';
-    line.chars()
-        .map(|char| if is_plain(char) { char } else { '\u{fffd}' })
-        .collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A home as a scenario leaves it.
-    fn home() -> tempfile::TempDir {
-        let home = tempfile::tempdir().unwrap();
-        for (path, content) in [
-            ("state/bangerd.log", "daemon says\n".repeat(LINES + 9)),
-            ("state/banger.db", "rows".to_owned()),
-            ("run/m/ID/console.log", "kernel says \x1b[31m\n".to_owned()),
-            ("run/m/ID/vmm.log", "vmm says\n".to_owned()),
-            ("state/vms/OLD/console.log", "earlier\n".to_owned()),
-            ("state/vms/OLD/disk.ext4", "no evidence".to_owned()),
-        ] {
-            let path = home.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, content).unwrap();
-        }
-        home
-    }
-
-    fn record(scenario: &Arc<Scenario>, home: &Path) -> Arc<Record> {
-        RUNNING.set(Some(Arc::clone(scenario)));
-        Record::of(home)
-    }
-
-    #[test]
-    fn a_failure_leaves_what_its_homes_had_until_the_scenario_passes() {
-        let (dir, home) = (tempfile::tempdir().unwrap(), home());
-        let scenario = Scenario::new(dir.path().to_owned(), "fake::x");
-        let record = record(&scenario, home.path());
-        record.event("`banger vm list` exited with 1");
-        record.end(false);
-        let said = scenario.failed("it failed");
-        let place = dir.path().join("fake::x");
-        for file in [
-            "error.txt",
-            "home-1/events.log",
-            "home-1/state/bangerd.log",
-            "home-1/state/banger.db",
-            "home-1/run/m/ID/console.log",
-            "home-1/run/m/ID/vmm.log",
-            "home-1/state/vms/OLD/console.log",
-        ] {
-            assert!(place.join(file).exists(), "{file}");
-        }
-        assert!(!place.join("home-1/state/vms/OLD/disk.ext4").exists());
-        assert!(said.contains(&place.display().to_string()), "{said}");
-        assert_eq!(said.matches("daemon says").count(), LINES);
-        for words in ["kernel says \u{fffd}[31m", "vmm says", "exited with 1"] {
-            assert!(said.contains(words), "no {words} in {said}");
-        }
-        let again = Scenario::new(dir.path().to_owned(), "fake::x");
-        again.passed();
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_home_that_ended_well_leaves_nothing() {
-        let (dir, home) = (tempfile::tempdir().unwrap(), home());
-        let scenario = Scenario::new(dir.path().to_owned(), "fake::x");
-        record(&scenario, home.path()).end(true);
-        scenario.failed("another home failed");
-        assert!(!dir.path().join("fake::x/home-1").exists());
-    }
-
-    #[test]
-    fn what_is_kept_has_bounds() {
-        let (dir, home) = (tempfile::tempdir().unwrap(), home());
-        let long = vec![b'x'; usize::try_from(LOG).unwrap() + 5];
-        std::fs::write(
-            home.path().join("state/bangerd.log"),
-            [&long[..], b"END"].concat(),
-        )
-        .unwrap();
-        let scenario = Scenario::new(dir.path().to_owned(), "fake::x");
-        record(&scenario, home.path()).end(false);
-        scenario.failed("it failed");
-        let kept = std::fs::read(dir.path().join("fake::x/home-1/state/bangerd.log")).unwrap();
-        assert!(kept.len() as u64 == LOG && kept.ends_with(b"END"));
-        for number in 0..SCENARIOS + 3 {
-            let scenario = Scenario::new(dir.path().to_owned(), &format!("fake::{number}"));
-            scenario.failed("it failed");
-        }
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), SCENARIOS);
-        // No room is left for more.
-        let scenario = Scenario::new(dir.path().to_owned(), "fake::full");
-        *lock(&scenario.left) = 3;
-        record(&scenario, home.path()).end(false);
-        scenario.failed("it failed");
-        let copied = found(&dir.path().join("fake::full/home-1/run"), DEPTH);
-        assert!(copied.iter().all(|path| path.metadata().unwrap().len() <= 3));
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{entry, gzip, xz_head, zstd_head};
+use super::tars::{entry, gzip, xz_head, zstd_head};
 
 /// Writes all of them into `dir`: their names, and the arguments of `banger kernel import NAME` that take them.
 ///

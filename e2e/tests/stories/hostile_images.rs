@@ -12,7 +12,7 @@ use banger_e2e::{Backend, Home};
 
 use crate::hostile_guest::{is_cheap, siege};
 use crate::images::files_in;
-use crate::pulls::home;
+use crate::pulling::home;
 use crate::{Story, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[

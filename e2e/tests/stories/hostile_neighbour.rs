@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::frames::{self, EVERYONE, Mac, NODES, arp, arp_frame, link_local, udp};
 use banger_e2e::{Backend, Home, Image, Internet, SITES};
 
-use crate::networks::{asks, home_with_names, until};
+use crate::egress::{home_with_names, until};
+use crate::networks::asks;
 use crate::{Story, in_guests};
 
 mod impostor;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use banger_cases::refused;
 use banger_e2e::{Backend, Home, Image, OciImage, Output, Terminal, repository};
 
-use crate::pulls::layer;
+use crate::pulling::layer;
 use crate::{Story, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[

@@ -5,6 +5,7 @@
 
 mod api_clients;
 mod applying;
+mod broken_copies;
 mod builds;
 mod catalogs;
 mod clocks;
@@ -12,9 +13,14 @@ mod commands;
 mod copying;
 mod daemon;
 mod docker;
+mod egress;
 mod faults;
+mod filtered_work;
 mod first_use;
+mod forwarded_streams;
+mod forwarding;
 mod forwards;
+mod full_disks;
 mod habits;
 mod hostile_copies;
 mod hostile_guest;
@@ -33,18 +39,25 @@ mod lives;
 mod moving_hosts;
 mod networks;
 mod packages;
+mod promises;
 mod pull_faults;
+mod pull_forms;
+mod pull_logins;
 mod pulled_guests;
+mod pulling;
 mod pulls;
 mod real_networks;
 mod repositories;
 mod rootless;
+mod secrets;
+mod session_clients;
 mod session_lives;
 mod session_output;
 mod sessions;
 mod sleeping_hosts;
 mod ssh;
 mod ssh_clients;
+mod ssh_files;
 mod ssh_forwards;
 mod ssh_own_server;
 mod ssh_terminals;
@@ -133,68 +146,85 @@ const fn on_the_host(name: &'static str, tell: fn(Backend) -> Result<()>) -> Sto
     Story::told(name, &[Backend::Fake], tell)
 }
 
+/// All stories, as the modules tell them.
+const ALL: &[&[Story]] = &[
+    api_clients::STORIES,
+    applying::STORIES,
+    filtered_work::STORIES,
+    hostile_repository::STORIES,
+    hostile_pipes::STORIES,
+    workspaces::STORIES,
+    workspace_trips::STORIES,
+    lives::STORIES,
+    identity::STORIES,
+    secrets::STORIES,
+    hostile_terminal::STORIES,
+    hostile_images::STORIES,
+    hostile_neighbour::STORIES,
+    hostile_trust::STORIES,
+    networks::STORIES,
+    egress::STORIES,
+    moving_hosts::STORIES,
+    sleeping_hosts::STORIES,
+    ipv6_only::STORIES,
+    withdrawn::STORIES,
+    packages::STORIES,
+    rootless::STORIES,
+    real_networks::STORIES,
+    clocks::STORIES,
+    commands::STORIES,
+    ssh::STORIES,
+    ssh_files::STORIES,
+    ssh_forwards::STORIES,
+    ssh_own_server::STORIES,
+    ssh_terminals::STORIES,
+    ssh_clients::STORIES,
+    copying::STORIES,
+    broken_copies::STORIES,
+    hostile_copies::STORIES,
+    syncing::STORIES,
+    daemon::STORIES,
+    faults::STORIES,
+    first_use::STORIES,
+    forwards::STORIES,
+    habits::STORIES,
+    forwarded_streams::STORIES,
+    hostile_state::STORIES,
+    promises::STORIES,
+    full_disks::STORIES,
+    hostile_guest::STORIES,
+    images::STORIES,
+    builds::STORIES,
+    docker::STORIES,
+    catalogs::STORIES,
+    image_catalogs::STORIES,
+    pulls::STORIES,
+    pull_forms::STORIES,
+    pull_logins::STORIES,
+    pulled_guests::STORIES,
+    pull_faults::STORIES,
+    repositories::STORIES,
+    sessions::STORIES,
+    session_clients::STORIES,
+    session_lives::STORIES,
+    session_output::STORIES,
+    system::STORIES,
+];
+
 fn main() -> ExitCode {
     let mut args = Arguments::from_args();
     // Stories wait more than they work: two at once left half of two cores idle.
     args.test_threads.get_or_insert(3);
-    let stories = [
-        api_clients::STORIES,
-        applying::STORIES,
-        hostile_repository::STORIES,
-        hostile_pipes::STORIES,
-        workspaces::STORIES,
-        workspace_trips::STORIES,
-        lives::STORIES,
-        identity::STORIES,
-        hostile_terminal::STORIES,
-        hostile_images::STORIES,
-        hostile_neighbour::STORIES,
-        hostile_trust::STORIES,
-        networks::STORIES,
-        moving_hosts::STORIES,
-        sleeping_hosts::STORIES,
-        ipv6_only::STORIES,
-        withdrawn::STORIES,
-        packages::STORIES,
-        rootless::STORIES,
-        real_networks::STORIES,
-        clocks::STORIES,
-        commands::STORIES,
-        ssh::STORIES,
-        ssh_forwards::STORIES,
-        ssh_own_server::STORIES,
-        ssh_terminals::STORIES,
-        ssh_clients::STORIES,
-        copying::STORIES,
-        hostile_copies::STORIES,
-        syncing::STORIES,
-        daemon::STORIES,
-        faults::STORIES,
-        first_use::STORIES,
-        forwards::STORIES,
-        habits::STORIES,
-        hostile_state::STORIES,
-        hostile_guest::STORIES,
-        images::STORIES,
-        builds::STORIES,
-        docker::STORIES,
-        catalogs::STORIES,
-        image_catalogs::STORIES,
-        pulls::STORIES,
-        pulled_guests::STORIES,
-        pull_faults::STORIES,
-        repositories::STORIES,
-        sessions::STORIES,
-        session_lives::STORIES,
-        session_output::STORIES,
-        system::STORIES,
-    ];
-    let stories: Vec<&Story> = stories.iter().copied().flatten().collect();
     let mut trials = Vec::new();
     for backend in Backend::ALL {
         // Asking takes as long as some programs take to start, so only who needs the answer asks.
         let absence = OnceCell::new();
-        for story in stories.iter().filter(|story| story.backends.contains(&backend)) {
+        for story in ALL
+            .iter()
+            .copied()
+            .flatten()
+            .filter(|story| story.backends.contains(&backend))
+        {
             let name = format!("{}::{}", backend.name(), story.name);
             if !is_asked_for(&args, &name) {
                 // libtest-mimic leaves it out, and counts it.

@@ -1,11 +1,6 @@
 //! VMs with a network: what they reach, who reaches them, and what is left.
 
-use std::io::{BufRead, BufReader};
-use std::sync::mpsc;
-use std::time::Duration;
-
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use banger_api::{FlowVerdict, VmFlow};
+use anyhow::{Context, Result, bail, ensure};
 use banger_e2e::{Backend, Home, Image, Internet, Output, SITES};
 
 use crate::{Story, in_guests};
@@ -13,8 +8,6 @@ use crate::{Story, in_guests};
 pub(crate) const STORIES: &[Story] = &[
     in_guests("a_vm_reaches_what_its_owner_allows", what_its_owner_allows).by_root(),
     in_guests("an_image_is_built_with_what_its_script_fetches", built).by_root(),
-    in_guests("what_a_vm_reached_and_was_refused_is_told", told).by_root(),
-    in_guests("what_a_vm_learnt_to_need_is_enough", learnt).by_root(),
     in_guests("names_are_resolved_as_far_as_rules_allow", names).by_root(),
 ];
 
@@ -22,7 +15,7 @@ pub(crate) const STORIES: &[Story] = &[
 const LOOPBACK: &str = "127.0.0.1:5354";
 
 /// Whether a web server answers a VM. What is refused is told at once, or not answered.
-fn reaches(home: &Home, vm: &str, address: &str) -> Result<bool> {
+pub(crate) fn reaches(home: &Home, vm: &str, address: &str) -> Result<bool> {
     let line =
         format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 10 {address} 80 2>/dev/null | grep -c hello");
     counted(&home.exec(vm, &["sh", "-c", &line])?)
@@ -57,7 +50,7 @@ fn address(home: &Home, vm: &str) -> Result<String> {
 }
 
 /// A home in which VMs have a network.
-fn home(internet: &Internet) -> Result<Home> {
+pub(crate) fn home(internet: &Internet) -> Result<Home> {
     networked(internet, &[Image::Busybox])
 }
 
@@ -182,141 +175,6 @@ fn names(backend: Backend) -> Result<()> {
         !asks(&home, "peer", "web.vm")?.contains(&web),
         "a VM that is gone has a name"
     );
-    home.end()
-}
-
-/// Waits for a flow, as `vm egress --follow` tells of it.
-pub(crate) fn until(home: &Home, vm: &str, is_it: impl Fn(&VmFlow) -> bool) -> Result<VmFlow> {
-    let args = ["vm", "egress", vm, "--follow", "--json"];
-    let mut following = home.command(args).spawn()?;
-    let lines = BufReader::new(following.stdout.take().context("its output")?).lines();
-    let (sender, told) = mpsc::channel();
-    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    let mut seen = Vec::new();
-    let found = loop {
-        let Ok(line) = told.recv_timeout(Duration::from_secs(30)) else {
-            break Err(anyhow!("no such flow among {seen:#?}"));
-        };
-        match serde_json::from_str(&line) {
-            Ok(flow) if is_it(&flow) => break Ok(flow),
-            _ => seen.push(line),
-        }
-    };
-    following.kill()?;
-    following.wait()?;
-    found
-}
-
-/// What decided on a flow, as the API has it.
-fn why(flow: &VmFlow) -> String {
-    let why = serde_json::to_value(flow.why).unwrap_or_default();
-    why.as_str().unwrap_or_default().to_owned()
-}
-
-/// The rules that a VM was found to need.
-fn rules(home: &Home, vm: &str) -> Result<Vec<String>> {
-    let learned = home.banger(["vm", "egress", vm, "--learned", "--json"])?.ok()?;
-    Ok(serde_json::from_slice(&learned.stdout)?)
-}
-
-/// A home whose VMs ask a resolver that has one address for all names.
-pub(crate) fn home_with_names(internet: &Internet) -> Result<Home> {
-    internet.resolve_to(SITES[1])?;
-    let home = home(internet)?;
-    std::fs::create_dir_all(home.path().join("config"))?;
-    std::fs::write(
-        home.path().join("config/config.toml"),
-        "default_dns = [\"198.51.100.2\"]\n",
-    )?;
-    Ok(home)
-}
-
-fn told(backend: Backend) -> Result<()> {
-    let internet = Internet::new()?;
-    let home = home_with_names(&internet)?;
-    let rule = "*.example.org:80";
-    home.create(
-        backend,
-        Image::Busybox,
-        "web",
-        &["--net", "allow", "--allow", rule],
-    )?;
-    asks(&home, "web", "www.example.org")?;
-    ensure!(reaches(&home, "web", SITES[1])? && !reaches(&home, "web", SITES[0])?);
-    let refused = until(&home, "web", |flow| flow.target == SITES[0])?;
-    ensure!(refused.verdict == FlowVerdict::Denied && why(&refused) == "unlisted");
-    ensure!(
-        refused.allow == Some(format!("{}:80", SITES[0]).parse()?),
-        "{refused:?}"
-    );
-    let reached = until(&home, "web", |flow| flow.target == "www.example.org")?;
-    ensure!(reached.verdict == FlowVerdict::Allowed && reached.port == Some(80));
-    ensure!(reached.rule == Some(rule.parse()?), "{reached:?}");
-    // A name that is not told is refused, too, and what is denied has a way to be allowed.
-    asks(&home, "web", "www.example.com")?;
-    until(&home, "web", |flow| {
-        flow.target == "www.example.com" && flow.protocol == "dns"
-    })?;
-    let shown = home
-        .banger(["vm", "egress", "web", "--denied"])?
-        .ok()?
-        .saying("banger vm set web --allow '*.example.org:80' --allow www.example.com")?
-        .text();
-    ensure!(
-        shown.contains(SITES[0]) && !shown.contains("www.example.org"),
-        "{shown}"
-    );
-    // A new daemon tells of what comes, and goes on with a new helper. What comes in between nobody tells of.
-    let site = SITES[0];
-    let line = format!("while sleep 1; do nc -w 1 {site} 80; done </dev/null >/dev/null 2>&1 &");
-    home.sh("web", &line)?;
-    home.kill_daemon()?;
-    home.banger(["vm", "list"])?.ok()?;
-    let before = until(&home, "web", |flow| flow.target == site)?;
-    internet.kill_helper()?;
-    home.banger(["vm", "set", "web", "--allow", rule, "--allow", "host:1"])?
-        .ok()?;
-    until(&home, "web", |flow| {
-        flow.target == site && flow.count > before.count
-    })?;
-    home.banger(["vm", "delete", "-f", "web"])?.ok()?;
-    home.banger(["vm", "egress", "web"])?.exited(3)?;
-    home.end()
-}
-
-fn learnt(backend: Backend) -> Result<()> {
-    let internet = Internet::new()?;
-    let home = home_with_names(&internet)?;
-    home.create(backend, Image::Busybox, "web", &["--net", "learn"])?;
-    home.banger(["vm", "egress", "web", "--learned"])?
-        .ok()?
-        .saying("has reached nothing yet")?;
-    asks(&home, "web", "www.example.org")?;
-    ensure!(reaches(&home, "web", SITES[1])?);
-    until(&home, "web", |flow| flow.target == "www.example.org")?;
-    // It outlives the daemon.
-    home.kill_daemon()?;
-    let learned = home.banger(["vm", "egress", "web", "--learned"])?.ok()?.text();
-    ensure!(
-        learned == "banger vm set web --net allow --allow www.example.org:80",
-        "{learned}"
-    );
-    home.banger(learned.split_whitespace().skip(1))?.ok()?;
-    ensure!(
-        !reaches(&home, "web", SITES[0])?,
-        "what it did not need is reached"
-    );
-    asks(&home, "web", "www.example.org")?;
-    ensure!(reaches(&home, "web", SITES[1])?, "what it needs is not reached");
-    // What it reaches otherwise is no news; learning anew is.
-    until(&home, "web", |flow| why(flow) == "answer")?;
-    ensure!(rules(&home, "web")? == ["www.example.org:80"]);
-    home.banger(["vm", "set", "web", "--net", "learn"])?.ok()?;
-    ensure!(rules(&home, "web")?.is_empty());
-    ensure!(reaches(&home, "web", SITES[0])?);
-    until(&home, "web", |flow| why(flow) == "learn")?;
-    ensure!(rules(&home, "web")? == [format!("{}:80", SITES[0])]);
-    home.banger(["vm", "delete", "-f", "web"])?.ok()?;
     home.end()
 }
 

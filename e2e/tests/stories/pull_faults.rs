@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Hosted, Trick};
 
 use crate::images::files_in;
-use crate::pulls::{home, image, noise, pull, refused, within};
+use crate::pulling::{home, image, noise, pull, refused, within};
 use crate::{Story, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[

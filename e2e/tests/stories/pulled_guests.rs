@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, OciImage, Output, Registry, committed, fill_with_busybox};
 
 use crate::images::{END, tar};
-use crate::pulls::pull;
+use crate::pulling::pull;
 use crate::{Story, in_guests};
 
 pub(crate) const STORIES: &[Story] = &[

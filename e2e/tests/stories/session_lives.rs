@@ -5,13 +5,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use banger_api::VmSessionState;
+use banger_api::stream::SessionState;
 use banger_e2e::Backend;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::sessions::{
-    attach, client, edit, guest_process, home_with_vm, session, show, signal, written_beyond,
-};
+use crate::session_clients::{attach, edit};
+use crate::sessions::{client, guest_process, home_with_vm, session, show, signal, written_beyond};
 use crate::{Story, everywhere, in_guests};
 
 pub(crate) const STORIES: &[Story] = &[
@@ -105,7 +104,7 @@ fn outlives_the_server(backend: Backend) -> Result<()> {
     // A keeper is not to be done without: its session is lost, and is said to be.
     let keeper = guest_process(&home, "@banger-session session doomed")?;
     home.sh("vm", &format!("kill -9 {keeper}"))?;
-    ensure!(show(&home, "doomed")?.state == VmSessionState::Lost);
+    ensure!(show(&home, "doomed")?.state == SessionState::Lost);
     session(&home, &["wait", "vm", "doomed"])?
         .exited(125)?
         .saying("was lost")?;
@@ -139,7 +138,7 @@ fn outlives_its_machine(backend: Backend) -> Result<()> {
     home.banger(["vm", "restart", "vm"])?.ok()?;
     let asked = show(&home, "asked")?;
     ensure!(
-        asked.state == VmSessionState::Exited && asked.exit_code == Some(0),
+        asked.state == SessionState::Exited && asked.exit_code == Some(0),
         "{asked:?}"
     );
     ensure!(session(&home, &["logs", "vm", "asked"])?.ok()?.text() == "begun\ntold");
@@ -162,7 +161,7 @@ fn outlives_its_machine(backend: Backend) -> Result<()> {
     .ok()?;
     home.banger(["vm", "kill", "vm"])?.ok()?;
     home.banger(["vm", "start", "vm"])?.ok()?;
-    ensure!(show(&home, "cut")?.state == VmSessionState::Lost);
+    ensure!(show(&home, "cut")?.state == SessionState::Lost);
     session(&home, &["attach", "vm", "cut"])?
         .exited(125)?
         .saying("was lost")?;

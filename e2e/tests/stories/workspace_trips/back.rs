@@ -349,7 +349,7 @@ pub(super) fn auto_export_of_killed_commands(_: Backend) -> Result<()> {
         }
         client.kill()?;
         client.wait_with_output()?;
-        crate::hostile_state::until_none(&home)?;
+        crate::promises::until_none(&home)?;
         came(&repository, &work)?;
         banger_cases::refused("state", &format!("remove-on-exit.work-of-a-killed-{victim}"));
     }
@@ -389,7 +389,7 @@ pub(super) fn work_without_a_place(_: Backend) -> Result<()> {
     );
     std::fs::rename(&away, &repository)?;
     home.kill_daemon()?;
-    crate::hostile_state::until_none(&home)?;
+    crate::promises::until_none(&home)?;
     came(&repository, "work")?;
     home.end()
 }
