@@ -131,7 +131,7 @@ fn one(home: &Home, verb: &Verb, place: &Place, repository: &Repository, delay: 
     let killed = kill_process(daemon, Signal::KILL);
     ensure!(killed.is_ok(), "there was no daemon to kill");
     finish(client)?;
-    let vm = settled(home)?;
+    let vm = settled(home, verb.after)?;
     let after = match vm.as_ref().map(|vm| vm.phase) {
         None => After::Gone,
         Some(Phase::Running) => After::Running,
@@ -197,8 +197,10 @@ fn find(home: &Home) -> Result<Option<Vm>> {
 }
 
 /// The VM when the next daemon has finished what it owes.
-fn settled(home: &Home) -> Result<Option<Vm>> {
-    let deadline = Instant::now() + SETTLING;
+fn settled(home: &Home, after: &[After]) -> Result<Option<Vm>> {
+    // One that has to go waits for its command first, as long as a command may take to come back to the next daemon.
+    let has_to_go = after == [After::Gone];
+    let deadline = Instant::now() + if has_to_go { 2 * SETTLING } else { SETTLING };
     loop {
         let vm = find(home)?;
         let is_moving = vm
@@ -212,7 +214,7 @@ fn settled(home: &Home) -> Result<Option<Vm>> {
                     .as_ref()
                     .is_some_and(|notice| notice.contains("vm restart"))
         });
-        if !is_moving && !is_owed {
+        if !is_moving && !is_owed && !(has_to_go && vm.is_some()) {
             return Ok(vm);
         }
         ensure!(Instant::now() < deadline, "it does not settle: {vm:?}");

@@ -5,15 +5,23 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use banger_image::disk;
 use banger_model::{ByteSize, VmId};
 use banger_vmm::ProcessId;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use tokio::time::Instant;
 
 use super::Error;
 use super::disk_locks::Locks;
+
+/// How long a machine that is ending may have its disks, on a busy host.
+const ENDING: Duration = Duration::from_secs(3);
+
+/// How soon it is looked again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// The directory of a VM's durable files.
 #[derive(Debug, Clone)]
@@ -76,6 +84,18 @@ impl Files {
     /// gets them. What is not there is not locked.
     pub(crate) fn lock(&self) -> Result<Locks, Error> {
         self.locked(FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// The same, for who may be faster than a machine that is ending: a process that was killed, and one that is between its fork
+    /// and its exec, has its files for a moment longer. There is nothing that says when it has them no more.
+    pub(crate) async fn lock_soon(&self) -> Result<Locks, Error> {
+        let deadline = Instant::now() + ENDING;
+        loop {
+            match self.lock() {
+                Err(Error::DiskInUse(_)) if Instant::now() < deadline => tokio::time::sleep(AGAIN).await,
+                locked => return locked,
+            }
+        }
     }
 
     /// The same for who reads them, beside others who do.
@@ -152,7 +172,16 @@ impl Files {
 
     /// Removes everything; what is already gone is no failure.
     pub(crate) fn remove(&self) -> Result<(), Error> {
-        let _locks = self.lock()?;
+        self.lock().and_then(|locks| self.remove_locked(&locks))
+    }
+
+    /// The same, after a machine that is ending.
+    pub(crate) async fn remove_soon(&self) -> Result<(), Error> {
+        let locks = self.lock_soon().await?;
+        self.remove_locked(&locks)
+    }
+
+    fn remove_locked(&self, _: &Locks) -> Result<(), Error> {
         match std::fs::remove_dir_all(&self.dir) {
             Ok(()) => Ok(()),
             // A create that could not make the directory, since something else was in its way, has nothing to take back.
@@ -207,6 +236,23 @@ fn disk_uuid(id: VmId) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_machine_that_is_ending_is_waited_for() {
+        let state = tempfile::tempdir().unwrap();
+        let id = VmId::from_bytes([8; 8]);
+        let files = Files::of(state.path(), id);
+        files.create(id, ByteSize::mib(64), None).unwrap();
+        // As what it has started has it, until that is another program.
+        let locks = files.lock().unwrap();
+        let ending = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop(locks);
+        };
+        let (removed, ()) = tokio::join!(files.remove_soon(), ending);
+        removed.unwrap();
+        assert!(!files.dir().exists());
+    }
 
     #[test]
     fn a_disk_has_one_holder_and_a_copy_another() {

@@ -94,7 +94,7 @@ impl Steps<'_> {
         let since = Instant::now();
         let own = self.own()?;
         // Before anything is taken, and before a machine of somebody else's could be met.
-        let locks = self.context.files(self.row.spec.id).lock()?;
+        let locks = self.context.files(self.row.spec.id).lock_soon().await?;
         space::refuse_little(&self.context.paths.state, &self.row.spec.name)?;
         self.intend(undo)?;
         let layers = self.layers()?;

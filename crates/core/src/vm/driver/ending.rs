@@ -146,8 +146,10 @@ impl Driver {
                 .map_err(|error| body(&error))?;
         }
         // Before anything is removed: a disk that somebody else's machine has stays, and so does the VM.
-        if self.state.borrow().live.is_none() && self.files.are_in_use() {
-            return Err(body(&Error::DiskInUse(self.files.disk())));
+        if self.state.borrow().live.is_none()
+            && let Err(error @ Error::DiskInUse(_)) = self.files.lock_soon().await
+        {
+            return Err(body(&error));
         }
         self.intend(Some(Intent::Delete));
         // What cannot be cleared up is the next daemon's; the VM goes all the same.
@@ -158,7 +160,7 @@ impl Driver {
             tracing::warn!(vm = %self.name(), error = %chain(&error), "could not clean up before a delete");
         }
         // The record goes last, so that a daemon that dies here finds it and tries again.
-        self.files.remove().map_err(|error| body(&error))?;
+        self.files.remove_soon().await.map_err(|error| body(&error))?;
         // Here and not where it was asked for: a caller that leaves leaves nothing of it.
         let (context, name) = (&self.context, self.name());
         let deleted = context.registry.remove(&name, || context.database.delete_vm(id));
