@@ -38,7 +38,7 @@ impl Key {
 /// Notes of a published catalog, and how the result is printed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Notes {
-    /// Description of what is published
+    /// Description to show in the catalog
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,
     /// Number of days after which users reject this version of the catalog; publish again before that
