@@ -2,8 +2,8 @@
 //!
 //! With two such guests at once on 2 CPUs, 30 MB through `cat` stalled in one of 40 guests and in one of 24, with the code of
 //! this and of an earlier state; never with Firecracker, and a larger buffer of the device does not help. It panics, too, when
-//! a client is gone before the guest has answered it, as a daemon that is killed. These figures are of the time before its
-//! guests did without `event_idx` (`crates/vmm/src/qemu/command.rs`), which ended its stalls at boot.
+//! a client is gone before the guest has answered it, as a daemon that is killed.
+//! What it misses at boot is seen to by the daemon (`Machine::rouse`).
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};

@@ -82,6 +82,10 @@ pub trait Machine: Send + Sync + std::fmt::Debug {
     /// Connects to a vsock port of the guest. Call it only after the guest has knocked (`banger-guest-api`).
     async fn dial(&self, port: u32) -> Result<UnixStream, Error>;
 
+    /// Has the vsock device look for what the guest has sent: one that missed the guest's notification does so only then. For
+    /// guests that have not knocked yet.
+    async fn rouse(&self) {}
+
     /// Halts the vCPUs.
     async fn pause(&self) -> Result<(), Error>;
 

@@ -37,9 +37,13 @@ pub(crate) fn the_helper_holds_what_it_needs() {
         .unwrap()
         .map(|task| task.unwrap().path())
         .collect();
-    assert!(tasks.len() >= 2, "threads that serve");
+    let mut seen = 0;
     for task in tasks {
-        let status = fs::read_to_string(task.join("status")).unwrap();
+        // Threads that have done their work end at any time.
+        let Ok(status) = fs::read_to_string(task.join("status")) else {
+            continue;
+        };
+        seen += 1;
         let field = |name: &str| {
             let line = status
                 .lines()
@@ -73,6 +77,7 @@ pub(crate) fn the_helper_holds_what_it_needs() {
             ("1", "2")
         );
     }
+    assert!(seen >= 2, "threads that serve");
     while client.status().unwrap().warm < 2 {
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -64,12 +64,8 @@ pub(super) fn qemu(
     add("-chardev", "stdio,id=console,signal=off".to_owned());
     add("-serial", "chardev:console".to_owned());
     add("-chardev", format!("socket,id=vsock,path={vhost}"));
-    // vhost-device-vsock takes a notification of the guest's away while QEMU has not enabled its queues yet, which QEMU does not
-    // wait for. With `event_idx` a guest notifies but once of what nobody took, and then never again; without, each time.
-    add(
-        "-device",
-        "vhost-user-vsock-device,chardev=vsock,event_idx=off".to_owned(),
-    );
+    // With `event_idx`: without it vhost-device-vsock 0.3 goes to sleep beside packets for the guest when one is not wanted any more.
+    add("-device", "vhost-user-vsock-device,chardev=vsock".to_owned());
     for (index, disk) in spec.disks.iter().enumerate() {
         let path = quoted(&disk.path).replace(',', ",,");
         let access = if disk.writable { "off" } else { "on" };

@@ -217,6 +217,13 @@ impl Machine for Emulated {
         hybrid::dial(&self.record().dir.join(hybrid::SOCKET), port).await
     }
 
+    /// vhost-user-backend 0.20 takes a notification away and does nothing while QEMU has not enabled the queue, which QEMU does not wait
+    /// for before the guest runs. The guest sees that nobody took its packet, and does not notify again (`event_idx`, virtio 1.2,
+    /// 2.7.7). Any connection makes the device look at all of its queues; this one asks for no port.
+    async fn rouse(&self) {
+        drop(UnixStream::connect(self.record().dir.join(hybrid::SOCKET)).await);
+    }
+
     async fn pause(&self) -> Result<(), Error> {
         self.execute("stop").await
     }

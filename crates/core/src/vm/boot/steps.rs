@@ -144,7 +144,15 @@ impl Steps<'_> {
     async fn hear(&mut self, machine: &Arc<dyn Machine>, knock: Knock) -> Result<(), Error> {
         let since = Instant::now();
         self.until(Stage::Kernel, machine, async {
-            knock.heard().await.map_err(|source| self.knock_error(source))
+            let heard = knock.heard();
+            tokio::pin!(heard);
+            loop {
+                match tokio::time::timeout(LATE, &mut heard).await {
+                    Ok(heard) => return heard.map_err(|source| self.knock_error(source)),
+                    // It may be that it knocks and its vsock device does not notice.
+                    Err(_) => machine.rouse().await,
+                }
+            }
         })
         .await?;
         self.ended(Stage::Kernel, since);
@@ -353,6 +361,9 @@ impl Steps<'_> {
         }
     }
 }
+
+/// How long a guest takes to knock at most where nothing is wrong and the host is not busy.
+const LATE: Duration = Duration::from_secs(1);
 
 /// How long the end of a machine may take to be reported, when its guest cannot be reached.
 const LAST_WORD: Duration = Duration::from_millis(300);
