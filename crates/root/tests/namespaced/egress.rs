@@ -217,6 +217,8 @@ pub(crate) fn neighbours_are_refused_unless_named() {
         while guest.tcp_at_once(site, 80).is_some() {
             assert!(start.elapsed() < LONG, "{site} is a neighbour");
         }
+        // The last one may have been made before, and cut off. A new one is refused, which is reported.
+        assert!(guest.tcp_at_once(site, 80).is_none(), "{site} is a neighbour");
         let is_denied =
             |flow: &banger_netplan::daemon::Flow| !flow.allowed && flow.destination == Some(ip(site));
         let flow = flows.by_ref().map(Result::unwrap).find(is_denied).unwrap();
