@@ -212,13 +212,14 @@ pub(crate) fn neighbours_are_refused_unless_named() {
         world
             .host
             .ip(&format!("addr add {own} dev wan noprefixroute {unused}"));
-        // The helper hears of it, in its time.
+        // The helper hears of it, in its time. Who asks all the time meanwhile has so many connections to be reported that the one
+        // which is refused is left out.
         let start = Instant::now();
+        std::thread::sleep(SOON);
         while guest.tcp_at_once(site, 80).is_some() {
             assert!(start.elapsed() < LONG, "{site} is a neighbour");
+            std::thread::sleep(SOON);
         }
-        // The last one may have been made before, and cut off. A new one is refused, which is reported.
-        assert!(guest.tcp_at_once(site, 80).is_none(), "{site} is a neighbour");
         let is_denied =
             |flow: &banger_netplan::daemon::Flow| !flow.allowed && flow.destination == Some(ip(site));
         let flow = flows.by_ref().map(Result::unwrap).find(is_denied).unwrap();
@@ -258,6 +259,7 @@ pub(crate) fn neighbours_are_refused_unless_named() {
         let start = Instant::now();
         while guest.tcp_at_once(site, 80).is_none() {
             assert!(start.elapsed() < LONG, "{site} is no neighbour any more");
+            std::thread::sleep(SOON);
         }
     }
     assert_eq!(client.audit().unwrap(), []);

@@ -321,8 +321,8 @@ impl Guest {
         let to = SocketAddr::new(to.parse().unwrap(), port);
         self.netns.run(|| {
             let mut stream = TcpStream::connect_timeout(&to, time).ok()?;
-            // It is reached, unless it is cut off at this instant.
-            stream.set_read_timeout(Some(10 * time)).unwrap();
+            // It is reached.
+            stream.set_read_timeout(Some(LONG)).unwrap();
             let mut text = String::new();
             stream.read_to_string(&mut text).ok()?;
             Some(text.parse().unwrap())
