@@ -83,7 +83,7 @@ pub trait Machine: Send + Sync + std::fmt::Debug {
     async fn dial(&self, port: u32) -> Result<UnixStream, Error>;
 
     /// Has the vsock device look for what the guest has sent: one that missed the guest's notification does so only then. For
-    /// guests that have not knocked yet.
+    /// guests that have not knocked yet though they should have booted: a device that is not set up yet may end by it.
     async fn rouse(&self) {}
 
     /// Halts the vCPUs.

@@ -219,7 +219,8 @@ impl Machine for Emulated {
 
     /// vhost-user-backend 0.20 takes a notification away and does nothing while QEMU has not enabled the queue, which QEMU does not wait
     /// for before the guest runs. The guest sees that nobody took its packet, and does not notify again (`event_idx`, virtio 1.2,
-    /// 2.7.7). Any connection makes the device look at all of its queues; this one asks for no port.
+    /// 2.7.7). Any connection makes the device look at all of its queues; this one asks for no port. Between the guest's
+    /// memory and its queues, which are set up within milliseconds, the device would look at a queue that is none, and end.
     async fn rouse(&self) {
         drop(UnixStream::connect(self.record().dir.join(hybrid::SOCKET)).await);
     }

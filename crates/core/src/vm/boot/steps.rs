@@ -362,8 +362,8 @@ impl Steps<'_> {
     }
 }
 
-/// How long a guest takes to knock at most where nothing is wrong and the host is not busy.
-const LATE: Duration = Duration::from_secs(1);
+/// How long a guest takes to knock at most where nothing is wrong and the host is not very busy.
+const LATE: Duration = Duration::from_secs(4);
 
 /// How long the end of a machine may take to be reported, when its guest cannot be reached.
 const LAST_WORD: Duration = Duration::from_millis(300);
