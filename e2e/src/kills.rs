@@ -214,7 +214,7 @@ fn settled(home: &Home, after: &[After]) -> Result<Option<Vm>> {
                     .as_ref()
                     .is_some_and(|notice| notice.contains("vm restart"))
         });
-        if !is_moving && !is_owed && !(has_to_go && vm.is_some()) {
+        if !(is_moving || is_owed || has_to_go && vm.is_some()) {
             return Ok(vm);
         }
         ensure!(Instant::now() < deadline, "it does not settle: {vm:?}");
