@@ -9,7 +9,7 @@
 //! | `POST /v1/sessions/{name}/signal` | [`SessionSignal`] | [`Session`] |
 //! | `POST /v1/sessions/{name}/stop` | [`SessionStop`] | [`Session`]: it is asked to end |
 //! | `DELETE /v1/sessions/{name}` | | the [`Session`] that was; only of one that has ended |
-//! | `POST /v1/sessions/{name}/stream` with `Upgrade: stdio_mux_v1` | [`SessionStream`] | 101, then frames |
+//! | `POST /v1/sessions/{name}/stream` with `Upgrade: stdio_mux_v1` | [`SessionStream`](crate::SessionStream) | 101, then frames |
 //!
 //! A failure has the status 410 when there is no such session, and 409 when it is not in a state for it.
 //!

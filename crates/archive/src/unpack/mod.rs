@@ -4,7 +4,7 @@
 //! directory, through no symbolic link, not even one of the directory's own; `..` and absolute names are refused. A file
 //! is written without a name, or under a name of its own, and gets its name when it is whole. Unless all shall be kept as
 //! it is, nothing becomes set-user-id, a device or another owner's. Of an archive that is not its user's own, no link leads out
-//! of what is copied ([`Links`]), and the file system is not filled ([`Reserve`]).
+//! of what is copied ([`Links`]), and the file system is not filled ([`Reserve`](banger_hostfs::Reserve)).
 //!
 //! ```text
 //!   entries ──> names: expected? renamed? ──> place: the open directories down to it ──> file: made, named
