@@ -96,8 +96,13 @@ pub(crate) fn run(extent: Extent, names: &[String]) -> Result<()> {
         is_root,
     )?;
     let since = Instant::now();
-    // Scenarios wait more than they work; those that boot a guest take two places (.config/nextest.toml).
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get) * 3;
+    // Scenarios wait more than they work, those of the quick tests for more than half of their time; those that boot a guest take
+    // two places (.config/nextest.toml).
+    let places = match extent {
+        Extent::Full => 3,
+        Extent::Quick => 4,
+    };
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get) * places;
     let mut tests = repository::cargo();
     tests
         .args(["nextest", "run", "--workspace", "--profile", extent.profile()])

@@ -18,7 +18,7 @@ use super::Error;
 use super::disk_locks::Locks;
 
 /// How long a machine that is ending may have its disks, on a busy host.
-const ENDING: Duration = Duration::from_secs(3);
+const ENDING: Duration = Duration::from_secs(1);
 
 /// How soon it is looked again.
 const AGAIN: Duration = Duration::from_millis(20);
