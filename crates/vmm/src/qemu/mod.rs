@@ -12,6 +12,7 @@ use std::process::Stdio;
 
 use async_trait::async_trait;
 use banger_model::VmmKind;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -222,7 +223,16 @@ impl Machine for Emulated {
     /// 2.7.7). Any connection makes the device look at all of its queues; this one asks for no port. Between the guest's
     /// memory and its queues, which are set up within milliseconds, the device would look at a queue that is none, and end.
     async fn rouse(&self) {
-        drop(UnixStream::connect(self.record().dir.join(hybrid::SOCKET)).await);
+        let socket = self.record().dir.join(hybrid::SOCKET);
+        // Until the device has refused it and hangs up: one that was closed before would wake the device for ever.
+        tokio::spawn(async move {
+            let Ok(mut stream) = UnixStream::connect(socket).await else {
+                return;
+            };
+            if stream.write_all(b"\n").await.is_ok() {
+                let _ = stream.read(&mut [0; 1]).await;
+            }
+        });
     }
 
     async fn pause(&self) -> Result<(), Error> {
