@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::vm::Vm;
 use crate::{ErrorBody, RepositoryConfig, UnsavedWorkspace, WorkspacePulled};
 
-/// Creates a VM and, unless told otherwise, starts it.
+/// Creates a VM and starts it, unless `no_start` is set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VmCreate {
@@ -63,7 +63,7 @@ pub struct VmCreate {
 pub struct VmStart {
     /// How far the start goes before the request returns.
     pub wait: WaitFor,
-    /// Names of secrets that follow: they are not told as lost with the last run.
+    /// Names of the secrets that the client sends after this request: these are not reported as lost with the last run.
     pub secrets: Vec<String>,
 }
 
@@ -118,7 +118,7 @@ pub struct VmRestart {
     pub stop: VmStop,
     /// How far the start goes.
     pub wait: WaitFor,
-    /// Names of secrets that follow: they are not told as lost with the last run.
+    /// Names of the secrets that the client sends after this request: these are not reported as lost with the last run.
     pub secrets: Vec<String>,
 }
 
@@ -176,7 +176,7 @@ pub struct LogQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prune {
-    /// Only tell what would be removed.
+    /// Report what would be removed, and remove nothing.
     pub dry_run: bool,
     /// Also images and kernels that were made or imported here, and may be nowhere else.
     pub all: bool,

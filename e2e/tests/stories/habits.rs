@@ -26,6 +26,9 @@ fn no_dashes(backend: Backend) -> Result<()> {
     home.banger(["exec", "vm", "--no-such-option", "true"])?
         .exited(2)?
         .saying("unexpected argument \"--no-such-option\"")?;
+    home.banger(["vm", "session", "start", "vm", "--nmae", "s", "true"])?
+        .exited(2)?
+        .saying("unexpected argument \"--nmae\"")?;
     home.banger([
         "vm", "session", "start", "vm", "--name", "s", "sh", "-c", "exit 3",
     ])?
@@ -99,6 +102,7 @@ fn right_ones(_: Backend) -> Result<()> {
         &["run", "alpine:3.20"],
         "`banger image pull alpine:3.20 --name alpine`",
     )?;
+    refused(&["run", "alpine:3.20"], "goes after `--`")?;
     refused(&["top"], "`banger vm exec web top`")?;
     refused(&["start"], "`banger vm start`")?;
     refused(&["vm", "lsit"], "did you mean `list`?")?;

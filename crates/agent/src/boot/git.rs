@@ -16,7 +16,7 @@ const INCLUDE: &str = "# Whose commits are made in this VM, as the host has it; 
                        [include]\n\tpath = /run/banger/gitconfig\n";
 
 /// Lets git below `root`, the guest's `/`, have these settings.
-pub(super) fn tell(settings: &str, root: &Path) -> io::Result<()> {
+pub(super) fn configure(settings: &str, root: &Path) -> io::Result<()> {
     let file = root.join(SETTINGS);
     if let Some(dir) = file.parent() {
         std::fs::create_dir_all(dir)?;
@@ -48,7 +48,7 @@ mod tests {
         let own = "[user]\n\tname = Image\n";
         std::fs::write(root.path().join(SYSTEM), own).unwrap();
         for name in ["One", "Two"] {
-            tell(&format!("[user]\n\tname = {name}\n"), root.path()).unwrap();
+            configure(&format!("[user]\n\tname = {name}\n"), root.path()).unwrap();
         }
         let system = std::fs::read_to_string(root.path().join(SYSTEM)).unwrap();
         assert_eq!(system, format!("{INCLUDE}{own}"));
@@ -61,7 +61,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("etc")).unwrap();
         std::os::unix::fs::symlink("/nowhere/gitconfig", root.path().join(SYSTEM)).unwrap();
-        tell("", root.path()).unwrap();
+        configure("", root.path()).unwrap();
         assert!(root.path().join(SYSTEM).is_symlink());
     }
 }

@@ -95,7 +95,7 @@ impl Unconfigured {
             eprintln!("banger: failed to create the image's working directory {dir}: {error}");
         }
         if let Some(settings) = &configure.git {
-            git::tell(settings, here).during("configure the git identity")?;
+            git::configure(settings, here).during("configure the git identity")?;
         }
         let found = init::find(here).filter(|_| configure.handover == Wish::Auto);
         let kind = found.as_ref().map_or(InitKind::Agent, |init| init.kind);
@@ -105,7 +105,7 @@ impl Unconfigured {
             InitKind::OpenRc | InitKind::Runit | InitKind::SysV | InitKind::Other => {}
         }
         if let (Some(network), Some(card)) = (&configure.network, &card) {
-            network::names::tell(network, card, here, kind).during("configure the guest's resolvers")?;
+            network::names::configure(network, card, here, kind).during("configure the guest's resolvers")?;
             network::services::leave_alone(card, &network.mac, here, kind)
                 .during("keep the image's network services away from the network card")?;
         }

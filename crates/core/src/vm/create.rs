@@ -23,7 +23,7 @@ use crate::trust;
 const NAME_ATTEMPTS: u32 = 64;
 
 impl Vms {
-    /// Creates a VM and, unless told otherwise, starts it. When anything fails, or the future is dropped before the
+    /// Creates a VM and starts it, unless `no_start` is set. When anything fails, or the future is dropped before the
     /// guest is ready, nothing of the VM is left.
     pub async fn create(
         self: &Arc<Self>,

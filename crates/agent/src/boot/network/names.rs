@@ -12,7 +12,7 @@ use crate::boot::identity::replace;
 
 /// Tells the C library below `root`, and systemd-resolved where systemd runs the guest. An image's own way (its file, or
 /// a link to what some service would write) is put aside: the service knows no resolver here.
-pub(crate) fn tell(network: &Network, card: &Card, root: &Path, init: InitKind) -> io::Result<()> {
+pub(crate) fn configure(network: &Network, card: &Card, root: &Path, init: InitKind) -> io::Result<()> {
     let resolvers: Vec<String> = card
         .usable(&network.resolvers)
         .map(|address| address.to_string())
@@ -84,7 +84,7 @@ mod tests {
         let file = root.path().join("etc/resolv.conf");
         fs::create_dir(root.path().join("etc")).unwrap();
         symlink("../run/systemd/resolve/stub-resolv.conf", &file).unwrap();
-        tell(&network(), &card(true), root.path(), InitKind::Systemd).unwrap();
+        configure(&network(), &card(true), root.path(), InitKind::Systemd).unwrap();
         assert!(!file.is_symlink());
         assert_eq!(
             fs::read_to_string(file).unwrap(),
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn only_resolvers_that_can_be_reached_are_asked() {
         let root = tempfile::tempdir().unwrap();
-        tell(&network(), &card(false), root.path(), InitKind::Agent).unwrap();
+        configure(&network(), &card(false), root.path(), InitKind::Agent).unwrap();
         let written = fs::read_to_string(root.path().join("etc/resolv.conf")).unwrap();
         assert!(!written.contains("fd00"), "{written}");
         assert!(!root.path().join("run").exists());
@@ -108,7 +108,7 @@ mod tests {
             ..network()
         };
         let root = tempfile::tempdir().unwrap();
-        tell(&none, &card(true), root.path(), InitKind::Agent).unwrap();
+        configure(&none, &card(true), root.path(), InitKind::Agent).unwrap();
         assert!(!root.path().join("etc").exists());
     }
 }

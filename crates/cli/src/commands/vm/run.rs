@@ -12,7 +12,7 @@ use banger_command::remove::remove;
 use banger_command::secrets::Values;
 use banger_command::values::absolute;
 use banger_command::{connection, exit, print, session};
-use banger_model::Phase;
+use banger_model::{Phase, shell_word};
 
 use super::shape::Shape;
 use super::tty::TtyArgs;
@@ -271,22 +271,21 @@ async fn not_an_image(client: &Client, word: &str) -> Result<(), Failure> {
     if !is_image && !word.contains(':') {
         return Ok(());
     }
-    let printable = word.escape_debug();
-    let hint = match is_image {
-        true => format!(
-            "boot the image with `banger vm run --image {printable}`; a command of that name goes after `--`"
-        ),
-        false => {
-            let short = printable.to_string();
-            let name = short.rsplit('/').next().unwrap_or_default();
-            let name = name.split(':').next().unwrap_or_default();
-            format!(
-                "pull the image with `banger image pull {printable} --name {name}`, then boot it with `--image {name}`"
-            )
-        }
+    let typed = shell_word(word);
+    let (what, hint) = if is_image {
+        let hint = format!("boot the image with `banger vm run --image {typed}`");
+        ("is an image, not a command", hint)
+    } else {
+        let name = word.rsplit('/').next().unwrap_or_default();
+        let name = shell_word(name.split(':').next().unwrap_or_default());
+        let hint = format!(
+            "pull the image with `banger image pull {typed} --name {name}`, then boot it with `--image {name}`"
+        );
+        ("looks like the reference of an image, not like a command", hint)
     };
-    let message = format!("\"{printable}\" is an image, not a command");
-    Err(Failure::new(message, &[&hint]).exiting(exit::USAGE))
+    let anyway = "a command of this name goes after `--`";
+    let message = format!("\"{}\" {what}", word.escape_debug());
+    Err(Failure::new(message, &[&hint, anyway]).exiting(exit::USAGE))
 }
 
 /// Copies the workspace and starts the preparation of its checkout. Returns whether there is any.

@@ -10,6 +10,7 @@ use banger_model::ByteSize;
 use clap::ValueEnum;
 
 use super::attach;
+use crate::commands::vm::words;
 
 /// Start a command in a detached session
 ///
@@ -82,6 +83,9 @@ enum When {
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    if let Some(option) = args.command.first().filter(|word| word.starts_with('-')) {
+        return Err(words::unknown(option));
+    }
     if args.command.is_empty() && !args.tty {
         let hint = "allocate a terminal with `-t`, or give a command after `--`";
         return Err(Failure::new("a login shell needs a terminal", &[hint]));
