@@ -70,6 +70,25 @@ impl Server {
         }
     }
 
+    /// What a glimpse tells, which takes neither long nor much.
+    fn glimpsed(&self) -> Option<String> {
+        let wanted = self.wanted("x");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let since = Instant::now();
+        let said = runtime.block_on(banger_oci::glimpse(&wanted.source, &wanted.options.registry));
+        assert!(
+            since.elapsed() < Duration::from_secs(20),
+            "it took {:?}",
+            since.elapsed()
+        );
+        let sent = self.sent.load(Ordering::SeqCst);
+        assert!(sent < MUCH, "{sent} bytes were taken");
+        said
+    }
+
     /// Pulls, which fails with these words, and has taken no more than it may.
     fn refused(&self, name: &str, words: &str) {
         let error = self.pull(name);
@@ -95,6 +114,68 @@ impl Counting {
         while self.1.load(Ordering::SeqCst) < 2 * MUCH && self.0.write_all(&spaces).is_ok() {
             self.1.fetch_add(spaces.len() as u64, Ordering::SeqCst);
         }
+    }
+}
+
+#[test]
+fn a_glimpse_reads_the_digest_in_a_head() {
+    let server = Server::new(|line, to| {
+        assert_eq!(line, "HEAD /v2/x/manifests/latest HTTP/1.1");
+        to.head("200 OK", "Docker-Content-Digest: sha256:12\r\n");
+    });
+    assert_eq!(server.glimpsed().as_deref(), Some("sha256:12"));
+}
+
+#[test]
+fn a_glimpse_has_no_password() {
+    let server = Server::new(|_, to| {
+        to.head("401 Unauthorized", "WWW-Authenticate: Basic realm=x\r\n");
+    });
+    assert_eq!(server.glimpsed(), None);
+}
+
+#[test]
+fn a_glimpse_of_what_is_not_simple_tells_nothing() {
+    type Answering = fn(&str, &mut Counting);
+    let answers: [(&str, Answering); 7] = [
+        ("a head without an end", |_, to| {
+            let _ = to.0.write_all(b"HTTP/1.1 200 OK\r\nX: ");
+            to.endless();
+        }),
+        ("heads without an end", |_, to| {
+            let _ = to.0.write_all(b"HTTP/1.1 200 OK\r\n");
+            let line = b"Docker-Content-Digest: sha256:12\r\n".repeat(1000);
+            while to.1.fetch_add(line.len() as u64, Ordering::SeqCst) < 2 * MUCH
+                && to.0.write_all(&line).is_ok()
+            {}
+        }),
+        ("silence", |_, to| {
+            let mut end = [0];
+            let _ = to.0.read(&mut end);
+        }),
+        ("no digest", |_, to| {
+            to.head("200 OK", "");
+        }),
+        ("a digest that is no text", |_, to| {
+            to.head("200 OK", "Docker-Content-Digest: \u{80}\r\n");
+        }),
+        ("no HEAD", |_, to| {
+            to.head("405 Method Not Allowed", "");
+        }),
+        ("words without an end", |_, to| {
+            to.head(
+                "200 OK",
+                "Docker-Content-Digest: sha256:12\r\nContent-Length: 1\r\n",
+            );
+            to.endless();
+        }),
+    ];
+    for (case, answer) in answers {
+        let said = Server::new(answer).glimpsed();
+        // The answer to a HEAD has no body, whatever a server sends after it.
+        let wanted = (case == "words without an end").then_some("sha256:12");
+        assert_eq!(said.as_deref(), wanted, "{case}");
+        banger_cases::refused("registry", &format!("glimpse.{}", case.replace(' ', "_")));
     }
 }
 

@@ -70,6 +70,21 @@ impl Candidate {
         all
     }
 
+    /// Whose credentials are used. Those of a registry are for nobody else, a mirror of it included.
+    fn login_host(&self) -> &str {
+        match self.reference.resolve_registry() {
+            "index.docker.io" => "docker.io",
+            host => host,
+        }
+    }
+
+    /// The login that the request brought for it.
+    pub(crate) fn sent_login<'a>(&self, options: &'a RegistryOptions) -> Option<&'a Login> {
+        let host = self.login_host();
+        let sent = options.logins.iter().find(|(registry, _)| registry == host);
+        sent.map(|(_, login)| login)
+    }
+
     /// Whether it should have been asked with TLS.
     pub(crate) fn wants_tls(&self, answer: &Answer) -> bool {
         self.plain && answer.wants_tls()
@@ -87,6 +102,20 @@ impl Endpoint {
         trust: &Trust,
         options: &RegistryOptions,
     ) -> Result<Self, Error> {
+        let login = match candidate.sent_login(options) {
+            Some(login) => login.clone(),
+            None => banger_logins::find(candidate.login_host()).map_err(Error::Credentials)?,
+        };
+        Self::with(candidate, trust, options, login)
+    }
+
+    /// The same with this login.
+    pub(crate) fn with(
+        candidate: &Candidate,
+        trust: &Trust,
+        options: &RegistryOptions,
+        login: Login,
+    ) -> Result<Self, Error> {
         let Candidate { reference, plain, .. } = candidate;
         let named = without_port(reference.resolve_registry());
         let client = banger_fetch::client(named, options.limits, trust)
@@ -95,15 +124,6 @@ impl Endpoint {
                 registry: reference.registry().to_owned(),
                 source: io::Error::other(source),
             })?;
-        // Credentials of a registry are for nobody else, a mirror of it included.
-        let host = match reference.resolve_registry() {
-            "index.docker.io" => "docker.io",
-            host => host,
-        };
-        let login = match options.logins.iter().find(|(registry, _)| registry == host) {
-            Some((_, login)) => login.clone(),
-            None => banger_logins::find(host).map_err(Error::Credentials)?,
-        };
         Ok(Self {
             repository: Arc::new(Repository::new(
                 client,

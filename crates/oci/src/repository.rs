@@ -72,12 +72,18 @@ impl Repository {
         &self.reference
     }
 
+    /// The digest that the registry says of the manifest that the reference leads to, in the head of an answer.
+    pub(crate) async fn said_digest(&self) -> Result<Option<String>, Answer> {
+        let url = self.manifest_url(None)?;
+        let response = self.ask(&Method::HEAD, &url, &[accepting()]).await?;
+        Ok(said_digest(response.headers()))
+    }
+
     /// The digest of the manifest that the reference leads to.
     pub(crate) async fn digest(&self) -> Result<String, Answer> {
-        let url = self.manifest_url(None)?;
         // Some registries, and proxies before them, know no HEAD; what they say of a GET is what counts.
-        let said = match self.ask(&Method::HEAD, &url, &[accepting()]).await {
-            Ok(response) => said_digest(response.headers()),
+        let said = match self.said_digest().await {
+            Ok(said) => said,
             Err(answer) if answer.is_refusal() && !answer.may_pass() => None,
             Err(answer) => return Err(answer),
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use banger_api::{ErrorBody, ImagePull, ImagePulled, Progress};
 use banger_catalog::{self as catalog, ImagePullOptions, Offered};
 use banger_core::Vms;
-use banger_image::{Pull, PullOptions, Pulled};
+use banger_image::{ImageRecord, Pull, PullOptions, Pulled};
 use banger_model::{CatalogName, Described, ImageName, body};
 use banger_oci::PullSource;
 use banger_request::Reporter;
@@ -34,6 +34,12 @@ pub async fn pull(vms: &Arc<Vms>, request: ImagePull, say: &Reporter) -> Result<
             turn.lock().await
         }
     };
+    if let Some(record) = wanted.unchanged(vms).await {
+        return Ok(ImagePulled {
+            image: viewed(vms, record),
+            unchanged: true,
+        });
+    }
     let source = wanted.source().cloned();
     let job = Job::Pull { request, source };
     let PulledImage { record, unchanged } = vms.context().workers.run(job, say).await?;
@@ -110,6 +116,12 @@ impl Wanted {
             Some(offered) => Self::Either(offered, Box::new(pull)),
             None => Self::There(pull),
         })
+    }
+
+    /// The image that is here, if its registry says at once that it has not changed. Everything else is found out by a child.
+    async fn unchanged(&self, vms: &Vms) -> Option<ImageRecord> {
+        let Self::There(pull) = self else { return None };
+        vms.context().images.glimpse_unchanged(pull).await
     }
 
     /// Where it comes from, if that is no catalog alone.

@@ -52,6 +52,17 @@ pub struct Pull {
     pub options: PullOptions,
 }
 
+impl Pull {
+    /// What is remembered of where the image comes from, but for its digest.
+    fn origin(&self) -> ImageOrigin {
+        ImageOrigin {
+            reference: self.source.to_string(),
+            platform: self.options.platform.to_string(),
+            digest: None,
+        }
+    }
+}
+
 /// What came of a pull.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pulled {
@@ -88,11 +99,7 @@ impl ImageStore {
         progress: PullProgress<'_>,
         called_off: &CancellationToken,
     ) -> Result<Pulled, Error> {
-        let wanted = ImageOrigin {
-            reference: pull.source.to_string(),
-            platform: pull.options.platform.to_string(),
-            digest: None,
-        };
+        let wanted = pull.origin();
         if let Some((here, digest)) = self.known_from(&pull.name, &wanted, pull.force)? {
             let now = banger_oci::digest_now(&pull.source, &pull.options.registry, called_off)?;
             if now.is_some() && now == digest {
@@ -100,6 +107,16 @@ impl ImageStore {
             }
         }
         self.fetch(pull, wanted, progress, called_off).map(Pulled::New)
+    }
+
+    /// The image of this name, if a pull would find it unchanged, as far as [`glimpse`](banger_oci::glimpse) can tell.
+    /// Nothing that a registry sends is decoded.
+    pub async fn glimpse_unchanged(&self, pull: &Pull) -> Option<ImageRecord> {
+        let known = self.known_from(&pull.name, &pull.origin(), pull.force);
+        let (here, digest) = known.ok()??;
+        let digest = digest?;
+        let now = banger_oci::glimpse(&pull.source, &pull.options.registry).await?;
+        (now == digest).then_some(here)
     }
 
     /// The image of this name, if it is the one that `wanted` tells of, with its digest, and is not wanted anew.
