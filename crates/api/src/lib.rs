@@ -52,8 +52,8 @@ pub use ssh::{SshAccess, SshStart};
 pub use trust::{RepositoryConfig, TrustGrant, TrustRecord, TrustRevoke, TrustState};
 pub use vm::{Machine, MachineProcess, Vm, VmNetwork};
 pub use vm_verbs::{
-    LogQuery, LogSource, Prune, Pruned, VmCommit, VmCreate, VmDelete, VmRestart, VmSet, VmStart, VmStop,
-    VmStopped, VmWork,
+    LeftWork, LogQuery, LogSource, Prune, Pruned, VmCommit, VmCreate, VmDelete, VmRestart, VmSet, VmStart,
+    VmStop, VmStopped, VmWork,
 };
 pub use workspace::{
     PulledRef, Unsaved, UnsavedWorkspace, WorkspaceApplied, WorkspaceChange, WorkspaceEntry, WorkspaceMode,

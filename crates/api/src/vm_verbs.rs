@@ -95,9 +95,27 @@ pub struct VmWork {
     /// What was pulled first, because the configuration says so (`auto_export`).
     pub pulled: Vec<WorkspacePulled>,
     /// What the host does not have: it is on the disk of a VM that was stopped, and lost with one that was deleted.
-    pub left: Vec<UnsavedWorkspace>,
-    /// Why a pull failed, in the order of what is left.
-    pub failures: Vec<ErrorBody>,
+    pub left: Vec<LeftWork>,
+}
+
+/// Work that the host does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LeftWork {
+    /// Where it is, and what there is.
+    #[serde(flatten)]
+    pub workspace: UnsavedWorkspace,
+    /// Why its pull failed, if one was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<ErrorBody>,
+}
+
+impl From<UnsavedWorkspace> for LeftWork {
+    fn from(workspace: UnsavedWorkspace) -> Self {
+        Self {
+            workspace,
+            failure: None,
+        }
+    }
 }
 
 /// A VM that was stopped.

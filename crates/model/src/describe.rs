@@ -16,6 +16,14 @@ pub trait Describe: Error {
     fn log(&self) -> Option<String> {
         None
     }
+    /// All three, for an error that has nothing to add to those of its source.
+    fn description(&self) -> Description {
+        Description {
+            code: self.code(),
+            hints: self.hints(),
+            log: self.log(),
+        }
+    }
     /// The request that failed, as it is called in the daemon's log.
     fn request_id(&self) -> Option<Box<str>> {
         None
@@ -23,6 +31,48 @@ pub trait Describe: Error {
     /// Deeper causes, outermost first.
     fn causes(&self) -> Vec<String> {
         sources(self.source()).map(ToString::to_string).collect()
+    }
+}
+
+/// What one error tells beside its message, written in one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// The kind of failure, for scripts.
+    pub code: ErrorCode,
+    /// What to do next.
+    pub hints: Vec<String>,
+    /// The end of the log that shows more.
+    pub log: Option<String>,
+}
+
+impl From<ErrorCode> for Description {
+    fn from(code: ErrorCode) -> Self {
+        Self {
+            code,
+            hints: Vec::new(),
+            log: None,
+        }
+    }
+}
+
+impl Description {
+    /// A failure of this kind, and what to do next.
+    pub fn hinted(code: ErrorCode, hint: impl Into<String>) -> Self {
+        Self::from(code).and(hint)
+    }
+
+    /// The same, and what else can be done.
+    #[must_use]
+    pub fn and(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The same, with the end of a log.
+    #[must_use]
+    pub fn with_log(mut self, log: Option<String>) -> Self {
+        self.log = log;
+        self
     }
 }
 

@@ -22,7 +22,7 @@ mod suspicion;
 mod tail;
 
 pub use defaults::{HostSize, VmDefaults};
-pub use describe::{Describe, Described, body, chain, sources};
+pub use describe::{Describe, Described, Description, body, chain, sources};
 pub use error::{ErrorBody, ErrorCode};
 pub use forward::{
     Forward, InvalidForward, LOOPBACK, MAX_FORWARDS, Protocol, Publish, Reverse, validate_forwards,

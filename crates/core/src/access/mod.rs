@@ -27,6 +27,6 @@ impl Vms {
 
 /// What a failure of a VM's agent is to a client.
 fn of_guest(handle: &Handle) -> impl FnOnce(guest::Error) -> ErrorBody + use<> {
-    let failed = vm::Error::of_guest(&handle.state().spec.name);
+    let failed = vm::AccessError::of_guest(&handle.state().spec.name);
     |source| banger_model::body(&failed(source))
 }

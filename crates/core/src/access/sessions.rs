@@ -86,7 +86,7 @@ fn shown(handle: &Handle, session: Result<Session, guest::Error>) -> Result<VmSe
 fn failed(handle: &Handle, source: guest::Error) -> ErrorBody {
     let name = handle.state().spec.name;
     let status = source.status();
-    let mut body = body(&vm::Error::of_guest(&name)(source));
+    let mut body = body(&vm::AccessError::of_guest(&name)(source));
     if status.is_some() {
         // The guest's own words say it all; what was asked is what the client asked.
         let mut causes = std::mem::take(&mut body.causes).into_iter().skip(1);

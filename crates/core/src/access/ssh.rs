@@ -67,7 +67,7 @@ impl Vms {
         };
         match guest.connect(&connect).await {
             Ok(tunnel) => Ok(tunnel),
-            Err(guest::Error::Refused { .. }) => Err(body(&vm::Error::NoSsh(handle.state().spec.name))),
+            Err(guest::Error::Refused { .. }) => Err(body(&vm::AccessError::NoSsh(handle.state().spec.name))),
             Err(source) => Err(of_guest(&handle)(source)),
         }
     }

@@ -28,7 +28,7 @@ use self::steps::Steps;
 use super::row::VmRow;
 use super::state::Facts;
 use super::undo::Undo;
-use super::{Context, Error, machine_dir};
+use super::{Context, Error, StartError, machine_dir};
 
 /// One start that was asked for.
 #[derive(Debug)]
@@ -128,7 +128,10 @@ pub(crate) async fn boot(context: &Arc<Context>, row: &VmRow, start: &Start) -> 
         kernel.name,
         chain(&failed.error)
     );
-    let second = context.backends.fall_back(why).map_err(Error::Backend)?;
+    let second = context
+        .backends
+        .fall_back(why)
+        .map_err(|source| Error::from(StartError::Backend(source)))?;
     let booted = match attempt(context, row, start, &kernel, second).await {
         Ok(booted) => booted,
         Err(mut second) => {
@@ -163,7 +166,7 @@ fn choose(context: &Context, row: &VmRow, kernel: &KernelRecord) -> Result<Choic
     context
         .backends
         .choose(row.spec.vmm, kernel, verdict.as_ref())
-        .map_err(Error::Backend)
+        .map_err(|source| StartError::Backend(source).into())
 }
 
 fn remember(context: &Context, booted: &Booted, kernel: &KernelRecord, verdict: &Verdict) {
@@ -199,7 +202,7 @@ async fn attempt(
     };
     let result = tokio::select! {
         biased;
-        () = start.cancel.cancelled() => Err(Error::Cancelled(name.clone())),
+        () = start.cancel.cancelled() => Err(StartError::Cancelled(name.clone()).into()),
         result = steps.run(&choice, &mut undo) => result,
     };
     match result {

@@ -7,10 +7,15 @@ use banger_model::network::Allow;
 use banger_model::{Phase, VmSpec};
 use banger_settings::Config;
 
-use super::Error;
+use super::SpecError;
 
 /// The specification after `set`. Sizes, VMM and kernel take a VM that is at rest; disks only grow.
-pub(crate) fn changed(spec: &VmSpec, phase: Phase, set: &VmSet, config: &Config) -> Result<VmSpec, Error> {
+pub(crate) fn changed(
+    spec: &VmSpec,
+    phase: Phase,
+    set: &VmSet,
+    config: &Config,
+) -> Result<VmSpec, SpecError> {
     let needs_rest = [
         (set.vcpus.is_some(), "the number of vCPUs"),
         (set.memory.is_some(), "memory"),
@@ -22,7 +27,7 @@ pub(crate) fn changed(spec: &VmSpec, phase: Phase, set: &VmSet, config: &Config)
         .into_iter()
         .find(|(asked, _)| *asked && phase.may_have_machine())
     {
-        return Err(Error::NeedsStopped {
+        return Err(SpecError::NeedsStopped {
             name: spec.name.clone(),
             phase,
             what,
@@ -44,28 +49,34 @@ pub(crate) fn changed(spec: &VmSpec, phase: Phase, set: &VmSet, config: &Config)
     merge(&mut changed.env, &set.env);
     merge(&mut changed.labels, &set.labels);
     if changed.disk_size < spec.disk_size {
-        return Err(Error::Shrink {
+        return Err(SpecError::Shrink {
             name: spec.name.clone(),
             now: spec.disk_size,
             wanted: changed.disk_size,
         });
     }
-    changed.validate().map_err(Error::Invalid)?;
+    changed.validate().map_err(SpecError::Invalid)?;
     Ok(changed)
 }
 
 /// The rules of an allow list, in which `@NAME` stands for those that the configuration has by that name.
-pub(crate) fn rules(texts: &[String], config: &Config) -> Result<Vec<Allow>, Error> {
+pub(crate) fn rules(texts: &[String], config: &Config) -> Result<Vec<Allow>, SpecError> {
     let mut rules = Vec::new();
     for text in texts {
         match text.strip_prefix('@') {
             Some(preset) => {
-                rules.extend(config.allow.get(preset).cloned().ok_or_else(|| Error::NoPreset {
-                    name: preset.to_owned(),
-                    present: config.allow.keys().cloned().collect(),
-                })?)
+                rules.extend(
+                    config
+                        .allow
+                        .get(preset)
+                        .cloned()
+                        .ok_or_else(|| SpecError::NoPreset {
+                            name: preset.to_owned(),
+                            present: config.allow.keys().cloned().collect(),
+                        })?,
+                )
             }
-            None => rules.push(text.parse().map_err(Error::Allow)?),
+            None => rules.push(text.parse().map_err(SpecError::Allow)?),
         }
     }
     Ok(rules)
@@ -139,7 +150,7 @@ mod tests {
         };
         assert!(matches!(
             changed(&spec(), Phase::Stopped, &smaller, &Config::default()),
-            Err(Error::Shrink { .. })
+            Err(SpecError::Shrink { .. })
         ));
     }
 }

@@ -15,7 +15,7 @@ use banger_worker::Job;
 use tokio_util::sync::CancellationToken;
 
 use super::driver::Command;
-use super::{Carried, Context, Error, Handle, Start};
+use super::{AccessError, Carried, Context, Error, Handle, Start};
 
 /// What a guest that was started for a commit gets to end.
 const GRACE: Duration = Duration::from_secs(30);
@@ -110,10 +110,10 @@ impl Handle {
         let frozen = match (state.phase, &state.live) {
             (Phase::Running, Some(live)) => {
                 let freezing = live.guest().freeze().await;
-                Some(freezing.map_err(Error::of_guest(&name))?)
+                Some(freezing.map_err(AccessError::of_guest(&name))?)
             }
             (Phase::Stopped | Phase::Failed, None) => None,
-            (phase, _) => return Err(Error::NotRunning { name, phase }),
+            (phase, _) => return Err(AccessError::NotRunning { name, phase }.into()),
         };
         let files = context.files(state.spec.id);
         // A machine has the lock of a disk that is frozen; of another one the copy has it, for as long as it reads.

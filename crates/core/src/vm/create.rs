@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::change::rules;
 use super::row::{ImageRef, VmRow};
-use super::{Context, Error, Handle, State, Vms};
+use super::{AccessError, Context, CreateError, Error, Handle, SpecError, State, Vms};
 use crate::trust;
 
 /// How many generated names are tried before giving up.
@@ -73,7 +73,7 @@ impl Vms {
         let repository = repository
             .map(|asked| trust::apply(&context.database, &config.ceilings(), &asked, &mut request))
             .transpose()
-            .map_err(|source| Error::Repository(Box::new(source)))?;
+            .map_err(|source| CreateError::Repository(Box::new(source)))?;
         let image = context.image_or_default(request.image.or_else(|| config.default_image.clone()))?;
         let kernel = request.kernel.or_else(|| image.kernel.clone());
         let kernel = context.kernel_or_default(kernel.or_else(|| config.default_kernel.clone()))?;
@@ -96,9 +96,9 @@ impl Vms {
             anonymous: request.anonymous,
             repository,
         };
-        spec.validate().map_err(Error::Invalid)?;
+        spec.validate().map_err(SpecError::Invalid)?;
         fits(&spec, host_size())?;
-        let refused = |source| Error::Forward {
+        let refused = |source| AccessError::Forward {
             name: spec.name.clone(),
             source,
         };
@@ -133,7 +133,7 @@ impl Vms {
                 return Ok(name);
             }
         }
-        Err(Error::NoFreeName)
+        Err(CreateError::NoFreeName.into())
     }
 
     /// Stores the VM, makes its disks, and knows it from then on. All of that is done or nothing, even if the caller leaves: then
@@ -160,7 +160,7 @@ impl Vms {
             // A row that nobody knows would keep its name from everybody.
             None => {
                 self.context.take_back(id, &name);
-                Err(Error::Exists(name))
+                Err(CreateError::Exists(name).into())
             }
         }
     }
@@ -173,7 +173,7 @@ impl Vms {
         };
         let context = &self.context;
         if !context.database.insert_vm(row).map_err(database)? {
-            return Err(Error::Exists(spec.name.clone()));
+            return Err(CreateError::Exists(spec.name.clone()).into());
         }
         let files = context.files(spec.id);
         files
@@ -210,10 +210,11 @@ impl Context {
             return self.images.get(&name).map_err(store);
         }
         let images = self.images.list().map_err(store)?;
-        Err(Error::NoDefault {
+        Err(CreateError::NoDefault {
             kind: "image",
             present: images.iter().map(|image| image.name.to_string()).collect(),
-        })
+        }
+        .into())
     }
 
     /// The kernel that was named, or the default one.
@@ -229,17 +230,18 @@ impl Context {
             return Ok(name);
         }
         let kernels = self.kernels.list().map_err(store)?;
-        Err(Error::NoDefault {
+        Err(CreateError::NoDefault {
             kind: "kernel",
             present: kernels.iter().map(|kernel| kernel.name.to_string()).collect(),
-        })
+        }
+        .into())
     }
 }
 
 /// Refuses a VM that would have more memory than this host.
-pub(super) fn fits(spec: &VmSpec, host: HostSize) -> Result<(), Error> {
+pub(super) fn fits(spec: &VmSpec, host: HostSize) -> Result<(), SpecError> {
     match spec.memory > host.memory {
-        true => Err(Error::TooLarge {
+        true => Err(SpecError::TooLarge {
             name: spec.name.clone(),
             wanted: spec.memory,
             host: ByteSize::mib(host.memory.as_mib()),

@@ -29,7 +29,7 @@ use super::change;
 use super::disks::Files;
 use super::row::VmRow;
 use super::state::{Live, State};
-use super::{Context, Error, guest_events, machine_dir, space};
+use super::{AccessError, Context, Error, SpecError, StartError, guest_events, machine_dir, space};
 
 /// The task of one VM.
 #[derive(Debug)]
@@ -207,7 +207,7 @@ impl Driver {
 
     async fn start(&mut self, start: &Start) -> Result<(), ErrorBody> {
         if self.state.borrow().phase == Phase::Paused {
-            return Err(body(&Error::Paused {
+            return Err(body(&AccessError::Paused {
                 name: self.name(),
                 why: space::WHY,
             }));
@@ -235,7 +235,7 @@ impl Driver {
             Err(failed) => {
                 tracing::warn!(vm = %row.spec.name, error = %chain(&failed.error), "failed to start a VM");
                 let error = failure(&failed);
-                if matches!(failed.error, Error::Cancelled(_)) {
+                if matches!(failed.error, Error::Start(StartError::Cancelled(_))) {
                     // Nobody failed: it was asked to end before it began.
                     let _ = self.apply(Event::Stop).and_then(|()| self.apply(Event::Exited));
                 } else {
@@ -346,11 +346,12 @@ impl Driver {
         let Some(live) = live else { return Ok(()) };
         let Some(slot) = live.facts.place.as_ref().map(|place| place.slot) else {
             return match banger_hostnet::needs_card(spec.net.mode) {
-                true => Err(Error::NeedsStopped {
+                true => Err(SpecError::NeedsStopped {
                     name: spec.name.clone(),
                     phase,
                     what: "the network of a VM without a network card",
-                }),
+                }
+                .into()),
                 false => Ok(()),
             };
         };

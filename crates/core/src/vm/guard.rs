@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use banger_api::{ErrorBody, UnsavedWorkspace, VmWork};
+use banger_api::{ErrorBody, LeftWork, UnsavedWorkspace, VmWork};
 use banger_model::{VmName, body};
 use banger_request::Reporter;
 use banger_workspace::{self as workspace, Records};
 
-use super::{Context, Error, Handle, Vms};
+use super::{Context, EndError, Handle, Vms};
 
 impl Context {
     /// Whether the configuration says that work is pulled before a VM ends (`auto_export`). Ending a VM needs no configuration: with
@@ -18,10 +18,10 @@ impl Context {
 }
 
 /// That a VM that does not run may go: the host has the work of its workspaces.
-pub(super) async fn nothing_is_lost(name: &VmName, records: &Records) -> Result<(), Error> {
+pub(super) async fn nothing_is_lost(name: &VmName, records: &Records) -> Result<(), EndError> {
     match workspace::unsaved(None, records).await.pop() {
         None => Ok(()),
-        Some(work) => Err(Error::Unsaved {
+        Some(work) => Err(EndError::Unsaved {
             name: name.clone(),
             work,
         }),
@@ -44,7 +44,7 @@ impl Vms {
         let handle = self.find(name).map_err(|error| body(&error))?;
         let (name, phase) = (handle.state().spec.name, handle.state().phase);
         if !force && phase.may_have_machine() {
-            return Err(body(&Error::StillRuns { name, phase }));
+            return Err(body(&EndError::StillRuns { name, phase }));
         }
         // Without force its task looks at what the host does not have: nothing can be added in between.
         let work = match force {
@@ -63,7 +63,7 @@ impl Vms {
             return handle.pull_all(&self.context, unsaved).await;
         }
         VmWork {
-            left: unsaved,
+            left: unsaved.into_iter().map(LeftWork::from).collect(),
             ..VmWork::default()
         }
     }
@@ -87,10 +87,10 @@ impl Handle {
             };
             match pulled.await {
                 Ok(pulled) => work.pulled.push(pulled),
-                Err(failure) => {
-                    work.failures.push(failure);
-                    work.left.push(one);
-                }
+                Err(failure) => work.left.push(LeftWork {
+                    workspace: one,
+                    failure: Some(failure),
+                }),
             }
         }
         work

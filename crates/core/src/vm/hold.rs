@@ -65,8 +65,11 @@ impl Vms {
         for pulled in &work.pulled {
             tracing::info!(vm = %name, path = pulled.guest_path, "pulled the work");
         }
-        for (left, failure) in work.left.iter().zip(&work.failures) {
-            let error = chain(failure);
+        for left in &work.left {
+            let (error, left) = (
+                left.failure.as_ref().map(|failure| chain(failure)),
+                &left.workspace,
+            );
             tracing::error!(vm = %name, path = left.guest_path, what = left.what, error, "could not pull the work");
         }
         work.left.is_empty()

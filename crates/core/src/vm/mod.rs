@@ -10,7 +10,6 @@ mod change;
 mod commit;
 mod copies;
 mod create;
-mod describe;
 mod disk_locks;
 mod disks;
 mod driver;
@@ -61,6 +60,7 @@ pub use self::commit::Wanted;
 pub use self::copies::Copies;
 pub(crate) use self::disks::Files;
 pub use self::error::Error;
+pub(crate) use self::error::{AccessError, CreateError, EndError, SpecError, StartError};
 pub(crate) use self::guest_config::variables;
 pub use self::hold::Held;
 pub use self::prune::PruneError;
@@ -264,14 +264,16 @@ impl Handle {
         let state = self.state();
         match (state.phase, state.live) {
             (Phase::Running, Some(live)) => Ok(live),
-            (Phase::Paused, _) => Err(Error::Paused {
+            (Phase::Paused, _) => Err(AccessError::Paused {
                 name: state.spec.name,
                 why: space::WHY,
-            }),
-            (phase, _) => Err(Error::NotRunning {
+            }
+            .into()),
+            (phase, _) => Err(AccessError::NotRunning {
                 name: state.spec.name,
                 phase,
-            }),
+            }
+            .into()),
         }
     }
 

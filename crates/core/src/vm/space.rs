@@ -16,7 +16,7 @@ use banger_vmm::Machine;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Error;
+use super::StartError;
 
 /// What is said of a machine that stands still.
 pub(crate) const WHY: &str = "host disk full";
@@ -149,9 +149,9 @@ impl Space {
 }
 
 /// Refuses to start a guest where its first write would be its last.
-pub(crate) fn refuse_little(state: &Path, name: &VmName) -> Result<(), Error> {
+pub(crate) fn refuse_little(state: &Path, name: &VmName) -> Result<(), StartError> {
     match Space::of(state) {
-        Ok(space) if space.is_short() => Err(Error::NoSpace {
+        Ok(space) if space.is_short() => Err(StartError::NoSpace {
             name: name.clone(),
             dir: state.to_owned(),
             free: ByteSize::bytes(space.free),

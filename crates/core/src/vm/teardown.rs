@@ -9,7 +9,7 @@ use banger_vmm::{Ended, Machine};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Error, vsock};
+use super::{Context, EndError, Error, vsock};
 
 /// What the agent gets on top of the grace of the guest's init: to kill, sync and unmount.
 const AGENT_SYNC: Duration = Duration::from_secs(15);
@@ -112,19 +112,20 @@ pub(crate) async fn remove_traces(context: &Arc<Context>, id: VmId, dir: &Path) 
     // The row goes only when the rest is gone, so that the next daemon tries again.
     removed?;
     detached?;
-    context.database.forget_machine(id).map_err(Error::Forget)
+    Ok(context.database.forget_machine(id).map_err(EndError::Forget)?)
 }
 
 /// Takes a VM's network card away, if it ever had one.
 async fn detach(context: &Arc<Context>, id: VmId) -> Result<(), Error> {
-    let Some(slot) = context.database.slot_of(id).map_err(Error::Forget)? else {
+    let Some(slot) = context.database.slot_of(id).map_err(EndError::Forget)? else {
         return Ok(());
     };
     let context = Arc::clone(context);
     tokio::task::spawn_blocking(move || context.network.detach(slot))
         .await
         .map_err(|_| Error::Defect("detaching a VM panicked"))?
-        .map_err(Error::Detach)
+        .map_err(EndError::Detach)?;
+    Ok(())
 }
 
 /// Moves a file, also between file systems: sockets live on another one than state.

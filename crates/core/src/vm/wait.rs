@@ -10,7 +10,7 @@ use banger_request::Reporter;
 use tokio::io::AsyncReadExt;
 
 use super::boot::console_tail;
-use super::{Error, Handle, State};
+use super::{AccessError, Error, Handle, StartError, State};
 
 /// How every SSH server begins (RFC 4253, section 4.2).
 const BANNER: &[u8; 8] = b"SSH-2.0-";
@@ -39,19 +39,21 @@ async fn init(handle: &Handle, progress: &Reporter) -> Result<(), Error> {
         Ok(Ok(state)) => state.live.clone(),
         Ok(Err(_)) => return Err(Error::Gone(name)),
         Err(_) => {
-            return Err(Error::Silent {
+            return Err(StartError::Silent {
                 name,
                 stage: Stage::Init,
                 after,
                 console: console_tail(&record.dir),
-            });
+            }
+            .into());
         }
     };
     let Some(live) = live else {
-        return Err(Error::NotRunning {
+        return Err(AccessError::NotRunning {
             name,
             phase: handle.state().phase,
-        });
+        }
+        .into());
     };
     progress.stage(Stage::Init, since);
     if let InitState::Degraded { failed } = live.init {
@@ -77,11 +79,11 @@ async fn ssh(handle: &Handle) -> Result<(), Error> {
         env: BTreeMap::new(),
     };
     let opened = handle.live()?.guest().ssh(&nobody).await;
-    let mut stream = opened.map_err(Error::of_guest(&name))?;
+    let mut stream = opened.map_err(AccessError::of_guest(&name))?;
     let mut version = [0; BANNER.len()];
     let read = stream.read_exact(&mut version).await;
     match read {
         Ok(_) if version == *BANNER => Ok(()),
-        Ok(_) | Err(_) => Err(Error::SshSilent(name)),
+        Ok(_) | Err(_) => Err(StartError::SshSilent(name).into()),
     }
 }

@@ -26,6 +26,7 @@ use crate::vm::row::VmRow;
 use crate::vm::state::{Facts, Place};
 use crate::vm::teardown::how_it_ended;
 use crate::vm::undo::Undo;
+use crate::vm::{AccessError, StartError};
 use crate::vm::{Carried, Context, Error, card, space, vsock};
 
 /// A start, and where it is.
@@ -148,7 +149,7 @@ impl Steps<'_> {
             tokio::pin!(heard);
             loop {
                 match tokio::time::timeout(LATE, &mut heard).await {
-                    Ok(heard) => return heard.map_err(|source| self.knock_error(source)),
+                    Ok(heard) => return heard.map_err(|source| self.knock_error(source).into()),
                     // It may be that it knocks and its vsock device does not notice.
                     Err(_) => machine.rouse().await,
                 }
@@ -173,10 +174,14 @@ impl Steps<'_> {
         let guest = vsock::agent(machine);
         let ready = self
             .until(Stage::Configure, machine, async {
-                guest.configure(&configure).await.map_err(|source| Error::Guest {
-                    name: self.row.spec.name.clone(),
-                    source: Box::new(source),
-                    console: console_tail(&self.dir),
+                let configured = guest.configure(&configure).await;
+                configured.map_err(|source| {
+                    let failed = AccessError::Guest {
+                        name: self.row.spec.name.clone(),
+                        source: Box::new(source),
+                        console: console_tail(&self.dir),
+                    };
+                    failed.into()
                 })
             })
             .await?;
@@ -312,7 +317,7 @@ impl Steps<'_> {
         let mut exited = machine.exited();
         let ended = async {
             let how = exited.wait_for(Option::is_some).await.ok();
-            Error::Ended {
+            StartError::Ended {
                 name: name.clone(),
                 stage,
                 how: how
@@ -325,29 +330,30 @@ impl Steps<'_> {
         tokio::select! {
             result = what => match result {
                 // A guest that cannot be reached may be one whose end is about to be reported.
-                Err(error) => Err(tokio::time::timeout(LAST_WORD, ended).await.unwrap_or(error)),
+                Err(error) => Err(tokio::time::timeout(LAST_WORD, ended).await.map_or(error, Into::into)),
                 value => value,
             },
-            error = &mut ended => Err(error),
-            () = tokio::time::sleep(deadline) => Err(Error::Silent {
+            error = &mut ended => Err(error.into()),
+            () = tokio::time::sleep(deadline) => Err(StartError::Silent {
                 name: name.clone(),
                 stage,
                 after: deadline,
                 console: console_tail(&self.dir),
-            }),
+            }
+            .into()),
         }
     }
 
-    fn knock_error(&self, source: KnockError) -> Error {
-        Error::Knock {
+    fn knock_error(&self, source: KnockError) -> StartError {
+        StartError::Knock {
             name: self.row.spec.name.clone(),
             source,
             console: console_tail(&self.dir),
         }
     }
 
-    fn machine_error(&self, what: &'static str, source: banger_vmm::Error) -> Error {
-        Error::Machine {
+    fn machine_error(&self, what: &'static str, source: banger_vmm::Error) -> StartError {
+        StartError::Machine {
             what,
             name: self.row.spec.name.clone(),
             source,

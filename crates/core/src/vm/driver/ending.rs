@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::boot::{Start, console_tail};
 use super::super::guard::nothing_is_lost;
 use super::super::teardown::{how_it_ended, power_off, remove_traces};
-use super::super::{Error, space};
+use super::super::{AccessError, EndError, Error, space};
 use super::{Command, Driver, millis};
 
 impl Driver {
@@ -59,7 +59,7 @@ impl Driver {
         }
         if phase == Phase::Paused && !now {
             // A guest that stands still can write nothing: to end it is to lose that.
-            return Err(body(&Error::Paused {
+            return Err(body(&AccessError::Paused {
                 name: self.name(),
                 why: space::WHY,
             }));
@@ -79,7 +79,7 @@ impl Driver {
             for trouble in &off.troubles {
                 tracing::warn!(vm = %self.name(), %trouble, "stopping");
             }
-            cut = off.cut.then(|| Error::Cut {
+            cut = off.cut.then(|| EndError::Cut {
                 name: self.row().spec.name,
                 why: off.troubles.into_iter().next().unwrap_or_default(),
             });
@@ -98,7 +98,7 @@ impl Driver {
     pub(super) async fn exited(&mut self, ended: &Ended) {
         let error = match ended {
             Ended::Clean | Ended::Killed => None,
-            Ended::Panicked(_) | Ended::Failed { .. } => Some(body(&Error::Died {
+            Ended::Panicked(_) | Ended::Failed { .. } => Some(body(&EndError::Died {
                 name: self.name(),
                 how: how_it_ended(ended),
                 console: console_tail(&self.dir()),
@@ -135,7 +135,7 @@ impl Driver {
         let id = self.row().spec.id;
         let phase = self.state.borrow().phase;
         if !force && phase.may_have_machine() {
-            return Err(body(&Error::StillRuns {
+            return Err(body(&EndError::StillRuns {
                 name: self.name(),
                 phase,
             }));

@@ -8,8 +8,8 @@ use banger_forward::{self as forward, Declared, Route, Status, Watched};
 use banger_model::{Forward, VmName, body, chain, validate_forwards};
 
 use super::Driver;
-use crate::vm::Error;
 use crate::vm::state::Live;
+use crate::vm::{AccessError, Error};
 
 /// How long a guest may take to say that it listens.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -60,7 +60,7 @@ impl Driver {
     pub(super) async fn add_forward(&mut self, add: &ForwardAdd) -> Result<Forward, ErrorBody> {
         let name = self.name();
         let refused = |source| {
-            body(&Error::Forward {
+            body(&AccessError::Forward {
                 name: name.clone(),
                 source,
             })
@@ -111,7 +111,7 @@ impl Driver {
                     asked: *asked,
                     present: gone.iter().chain(&kept).map(|entry| entry.forward).collect(),
                 };
-                return Err(body(&Error::Forward {
+                return Err(body(&AccessError::Forward {
                     name: self.name(),
                     source,
                 }));

@@ -22,10 +22,10 @@ pub(crate) fn report(vm: &str, work: &VmWork, ending: Ending) {
         print::say!("{vm}: the work at {} was brought back", pulled.guest_path);
         pull::tell(vm, pulled);
     }
-    for failure in &work.failures {
+    for failure in work.left.iter().filter_map(|left| left.failure.as_ref()) {
         Failure::from(failure.clone()).report();
     }
-    for left in &work.left {
+    for left in work.left.iter().map(|left| &left.workspace) {
         let (path, what) = (&left.guest_path, &left.what);
         let word = shell_word(path);
         match ending {

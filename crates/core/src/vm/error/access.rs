@@ -1,0 +1,100 @@
+//! Why nothing can be done in a VM, which has to run for it.
+
+use banger_forward as forward;
+use banger_model::{Describe, Description, ErrorCode, Phase, VmName};
+
+use super::described;
+
+/// A VM does not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// It takes a running VM.
+    #[error("VM `{name}` is {phase}, not running")]
+    NotRunning {
+        /// Its name.
+        name: VmName,
+        /// Its phase.
+        phase: Phase,
+    },
+    /// Its machine stands still.
+    #[error("VM `{name}` is paused: {why}")]
+    Paused {
+        /// Its name.
+        name: VmName,
+        /// Why.
+        why: &'static str,
+    },
+    /// The agent refused or is gone.
+    #[error("the request to the guest of VM `{name}` failed")]
+    Guest {
+        /// Its name.
+        name: VmName,
+        /// Why.
+        #[source]
+        source: Box<banger_guest_link::Error>,
+        /// The end of its console.
+        console: Option<String>,
+    },
+    /// A port of it is not forwarded.
+    #[error("failed to change the port forwards of VM `{name}`")]
+    Forward {
+        /// Its name.
+        name: VmName,
+        /// Why.
+        #[source]
+        source: forward::Error,
+    },
+    /// Nothing listens on the guest's SSH port.
+    #[error("VM `{0}` is running, but no SSH server listens in it")]
+    NoSsh(VmName),
+}
+
+impl AccessError {
+    fn told(&self) -> Description {
+        match self {
+            Self::NotRunning { name, .. } => Description::hinted(
+                ErrorCode::WrongPhase,
+                format!("start the VM with `banger vm start {name}`"),
+            ),
+            Self::Paused { name, .. } => Description::hinted(
+                ErrorCode::WrongPhase,
+                "free space on the file system of VM disks: `banger cache prune` and `banger image prune` remove data \
+                 that can be fetched again; the VM then resumes by itself",
+            )
+            .and(format!("or end the VM and lose unwritten data: `banger vm kill {name}`")),
+            Self::Guest {
+                name,
+                source,
+                console,
+            } => Description {
+                code: source.code(),
+                hints: source.hints_for(name.as_str()),
+                log: console.clone(),
+            },
+            Self::Forward {
+                name,
+                source: source @ forward::Error::Silent,
+            } => Description::hinted(
+                source.code(),
+                format!("print the guest's console with `banger vm logs {name}`"),
+            ),
+            Self::Forward { source, .. } => source.description(),
+            Self::NoSsh(name) => Description::hinted(
+                ErrorCode::Guest,
+                format!("install an SSH server in the image, or omit `--sshd`: `banger vm ssh {name}` does not need one"),
+            ),
+        }
+    }
+
+    /// What a failure of the agent of that VM is, once it has booted.
+    pub(crate) fn of_guest(name: &VmName) -> impl FnOnce(banger_guest_link::Error) -> Self + use<> {
+        let name = name.clone();
+        |source| Self::Guest {
+            name,
+            source: Box::new(source),
+            console: None,
+        }
+    }
+}
+
+described!(AccessError);

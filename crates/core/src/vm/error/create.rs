@@ -1,0 +1,65 @@
+//! Why a VM could not be created.
+
+use banger_model::{Describe, Description, ErrorCode, VmName};
+
+use super::described;
+use crate::trust;
+
+/// A VM cannot be made as it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The name is taken.
+    #[error("VM `{0}` already exists")]
+    Exists(VmName),
+    /// All generated names that were tried are taken.
+    #[error("failed to find a free name for the VM")]
+    NoFreeName,
+    /// What a repository asks for is not applied.
+    #[error(transparent)]
+    Repository(Box<trust::Error>),
+    /// Nothing says which image or kernel to boot.
+    #[error("no {kind} was specified, and there is no default {kind}")]
+    NoDefault {
+        /// `image` or `kernel`.
+        kind: &'static str,
+        /// The names there are.
+        present: Vec<String>,
+    },
+}
+
+impl CreateError {
+    fn told(&self) -> Description {
+        match self {
+            Self::Exists(name) => Description::hinted(
+                ErrorCode::AlreadyExists,
+                format!(
+                    "choose another name, or remove the existing VM: `banger vm stop {name} && banger vm delete {name}`"
+                ),
+            ),
+            Self::NoFreeName => ErrorCode::InvalidRequest.into(),
+            Self::Repository(source) => source.description(),
+            Self::NoDefault { kind, present } => {
+                Description::hinted(ErrorCode::InvalidRequest, no_default(kind, present))
+            }
+        }
+    }
+}
+
+described!(CreateError);
+
+/// What to do where nothing says what to boot.
+fn no_default(kind: &str, present: &[String]) -> String {
+    match (kind, present) {
+        ("kernel", []) => {
+            "import a kernel: `banger kernel import debian --package linux-image-cloud-amd64`".to_owned()
+        }
+        (_, []) => "import an image: `mmdebstrap --variant=minbase --include=git bookworm - | \
+                    banger image import --name debian-bookworm -`"
+            .to_owned(),
+        (kind, present) => format!(
+            "available: {}; specify one with `--{kind}`, or set a default with `banger {kind} default {}`",
+            present.join(", "),
+            present[0]
+        ),
+    }
+}
