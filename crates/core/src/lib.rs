@@ -6,7 +6,6 @@
 //! stores, not made (`banger-stores`).
 
 mod access;
-mod orphans;
 mod pulls;
 mod trust;
 mod vm;

@@ -6,14 +6,23 @@ use std::path::{Path, PathBuf};
 
 use banger_git::Git;
 use banger_hostfs::Dir;
+use banger_hostsys::orphans;
 
 use crate::error::Error;
 use crate::packs;
 use crate::source::Source;
 
-/// Empties the directory of stages and quarantines: what is there at a daemon's start was left by one that died.
+/// Empties the directory of stages and quarantines: what is there at a daemon's start was left by one that died. Its git may
+/// still run, and would go on writing there.
 pub fn clear(scratch: &Path) {
-    let entries = std::fs::read_dir(scratch).into_iter().flatten().flatten();
+    let mut entries = std::fs::read_dir(scratch)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .peekable();
+    if entries.peek().is_some() {
+        orphans::end_all_using(scratch);
+    }
     for entry in entries {
         packs::take_back(&entry.path());
         if let Err(error) = std::fs::remove_dir_all(entry.path()) {

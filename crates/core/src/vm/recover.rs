@@ -24,7 +24,6 @@ use super::row::VmRow;
 use super::state::Facts;
 use super::teardown::remove_traces;
 use super::{Context, Files, Handle, Live, Start, State, Vms, machine_dir};
-use crate::orphans;
 
 /// A machine as it is stored.
 type MachineRow = banger_state::MachineRow<MachineRecord, Facts>;
@@ -322,7 +321,7 @@ async fn end(context: &Arc<Context>, id: VmId, dir: &Path, machine: Option<Arc<d
         tracing::error!(vm = %id, error = %chain(&error), "could not end a VMM process");
     }
     // Between the launch of a process and its record a daemon can die; such a process works in that directory.
-    orphans::end_all_in(dir);
+    banger_hostsys::orphans::end_all_in(dir);
     if let Err(error) = remove_traces(context, id, dir).await {
         tracing::error!(vm = %id, error = %chain(&error), "could not remove the files of an ended VMM process");
     }
@@ -343,7 +342,7 @@ fn sweep(context: &Context, known: &BTreeSet<VmId>) {
         for id in ids_in(&parent).filter(|id| !known.contains(id)) {
             let path = parent.join(id.to_string());
             tracing::warn!(path = %path.display(), "removing files that belong to no VM");
-            orphans::end_all_in(&path);
+            banger_hostsys::orphans::end_all_in(&path);
             if let Err(error) = std::fs::remove_dir_all(&path) {
                 tracing::error!(path = %path.display(), %error, "could not remove files that belong to no VM");
             }
