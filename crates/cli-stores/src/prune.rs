@@ -3,6 +3,7 @@
 use banger_api::{Prune, Pruned};
 use banger_client::{Client, ClientError};
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::bytes;
 use banger_command::{ask, connection, exit, print};
 
@@ -14,6 +15,8 @@ pub struct Args {
     /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// What is removed.
@@ -91,18 +94,14 @@ pub async fn run(what: What, args: Args) -> Result<i32, Failure> {
         only: None,
     };
     let found = what.prune(&client, &request).await?;
-    for kept in &found.kept {
+    for kept in found.kept.iter().filter(|_| !args.output.json) {
         print::say!("note: {kept}");
     }
-    if found.names.is_empty() && found.kept.is_empty() {
+    if found.names.is_empty() && found.kept.is_empty() && !args.output.json {
         print::say!("{}", what.nothing());
     }
-    if found.names.is_empty() {
-        return Ok(exit::OK);
-    }
-    if args.dry_run {
-        found.names.iter().for_each(|name| print::line(name));
-        print::say!("{} would be freed", bytes(found.bytes));
+    if found.names.is_empty() || args.dry_run {
+        print(args.output, &found, "would be freed")?;
         return Ok(exit::OK);
     }
     let question = format!("Remove {}?", found.names.join(", "));
@@ -119,7 +118,15 @@ pub async fn run(what: What, args: Args) -> Result<i32, Failure> {
         ..request
     };
     let pruned = what.prune(&client, &agreed).await?;
-    pruned.names.iter().for_each(|name| print::line(name));
-    print::say!("{} freed", bytes(pruned.bytes));
+    print(args.output, &pruned, "freed")?;
     Ok(exit::OK)
+}
+
+fn print(output: Output, pruned: &Pruned, freed: &str) -> Result<(), Failure> {
+    output.print(pruned, |pruned| {
+        pruned.names.iter().for_each(|name| print::line(name));
+        if !pruned.names.is_empty() {
+            print::say!("{} {freed}", bytes(pruned.bytes));
+        }
+    })
 }

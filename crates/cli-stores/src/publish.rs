@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use banger_api::{Published, SigningKey};
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::bytes;
 use banger_command::values::absolute;
 use banger_command::{exit, print};
@@ -44,15 +45,14 @@ pub(crate) struct Notes {
     /// Number of days after which users reject this version of the catalog; publish again before that
     #[arg(long, value_name = "DAYS", default_value_t = 180, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) valid_days: u16,
-    /// Print what was published as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Notes {
     /// Prints what was published, and the command for users of the catalog.
     pub(crate) fn print(&self, published: &Published) -> Result<i32, Failure> {
-        print_published(published, self.json)
+        print_published(published, self.output.json)
     }
 }
 

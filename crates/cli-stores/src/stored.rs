@@ -3,7 +3,9 @@
 
 use banger_client::{Client, ClientError};
 use banger_command::failure::Failure;
-use banger_command::{many, print};
+use banger_command::many::{self, Done};
+use banger_command::output::Output;
+use banger_command::print;
 use serde::Serialize;
 
 /// What one of the daemon's stores holds.
@@ -69,17 +71,20 @@ pub(crate) async fn show<T: Stored>(client: &Client, name: &str, json: bool) -> 
 }
 
 /// Prints the name of the default one, which may be set to `name` before.
-pub(crate) async fn default<T: Stored>(client: &Client, name: Option<&str>) -> Result<(), Failure> {
+pub(crate) async fn default<T: Stored>(
+    client: &Client,
+    name: Option<&str>,
+    output: Output,
+) -> Result<(), Failure> {
     if let Some(name) = name {
-        print::line(T::make_default(client, name).await?.name());
-        return Ok(());
+        let made = T::make_default(client, name).await?;
+        return output.print(&made, |made| print::line(made.name()));
     }
     let all = T::all(client).await?;
     let Some(default) = all.iter().find(|stored| stored.is_default()) else {
         return Err(no_default::<T>(all.first()));
     };
-    print::line(default.name());
-    Ok(())
+    output.print(default, |default| print::line(default.name()))
 }
 
 /// That none is the default one.
@@ -93,12 +98,16 @@ fn no_default<T: Stored>(first: Option<&T>) -> Failure {
 }
 
 /// Removes all of these names, and gives the exit code.
-pub(crate) async fn delete<T: Stored>(client: &Client, names: &[String]) -> i32 {
+pub(crate) async fn delete<T: Stored>(
+    client: &Client,
+    names: &[String],
+    output: Output,
+) -> Result<i32, Failure> {
     let delete = async |name: String| {
         T::delete(client, &name).await?;
-        Ok(name)
+        Ok(Done::name(name))
     };
-    many::each(names, delete).await
+    many::each(output, names, delete).await
 }
 
 /// Prints one that is new.

@@ -3,14 +3,14 @@
 use std::io::{self, BufRead, IsTerminal};
 
 use crate::failure::Failure;
-use crate::print;
+use crate::{output, print};
 
 /// Asks a question, to which only `y` and `yes` agree. Without a terminal this is an error that names the command
 /// `instead`.
 pub fn sure(question: &str, instead: &str) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
+    if output::is_json() || !io::stdin().is_terminal() {
         return Err(Failure::new(
-            "confirmation required, but standard input is not a terminal",
+            "confirmation required, and there is nobody to ask",
             &[&format!("confirm with `{instead}`")],
         ));
     }

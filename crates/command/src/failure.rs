@@ -6,9 +6,9 @@ use anstyle::AnsiColor;
 use banger_api::ErrorBody;
 use banger_model::{Describe, ErrorCode, body, last_lines, sources};
 
-use crate::exit;
-use crate::print::Line;
+use crate::print::{self, Line};
 use crate::sudo::for_sudo;
+use crate::{exit, output};
 
 /// A command that failed.
 #[derive(Debug)]
@@ -97,10 +97,22 @@ impl Failure {
         self
     }
 
-    /// Prints the error and returns the exit code.
+    /// Prints the error and returns the exit code. As JSON, it is one line.
     pub fn report(&self) -> i32 {
-        self.lines().iter().for_each(Line::say);
+        match output::is_json() {
+            true => print::json_aside(&self.as_json()),
+            false => self.lines().iter().for_each(Line::say),
+        }
         self.code
+    }
+
+    /// The error as the API has it, with hints for this user.
+    pub fn as_json(&self) -> ErrorBody {
+        let hints = self.body.hints.iter().map(|hint| for_sudo(hint).into());
+        ErrorBody {
+            hints: hints.collect(),
+            ..self.body.clone()
+        }
     }
 
     /// The lines of the error. No text in them can look like another line: further lines of a text are indented.

@@ -1,5 +1,5 @@
 //! What the commands of `banger` have in common: how they find the daemon ([`connection`]), what they print ([`mod@print`], [`progress`],
-//! [`failure`]) and ask ([`ask`]), how they read values, variables and secrets, and how a guest's command or session is joined to this
+//! [`failure`], [`output`]) and ask ([`ask`]), how they read values, variables and secrets, and how a guest's command or session is joined to this
 //! terminal ([`session`], [`attach`]).
 //!
 //! It knows no command. It uses `api`, `client`, `logins` and `model`.
@@ -13,6 +13,7 @@ pub mod exit;
 pub mod failure;
 pub mod logins;
 pub mod many;
+pub mod output;
 pub mod print;
 pub mod progress;
 pub mod reach;

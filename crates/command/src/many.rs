@@ -2,16 +2,56 @@
 //! given order.
 
 use futures_util::future::join_all;
+use serde::Serialize;
 
 use crate::exit;
 use crate::failure::Failure;
+use crate::output::Output;
+use crate::print;
 
-/// Runs `work` for all `names` in parallel. Prints the result or error of each, in order.
-pub async fn each<W>(names: &[String], work: impl Fn(String) -> W) -> i32
+/// What became of one of many objects, in JSON: its name, and what else there is to know.
+#[derive(Debug, Serialize)]
+pub struct Done<T> {
+    name: String,
+    #[serde(flatten)]
+    more: T,
+}
+
+impl<T> Done<T> {
+    /// The outcome for the object of this name.
+    pub fn new(name: String, more: T) -> Self {
+        Self { name, more }
+    }
+}
+
+impl Done<()> {
+    /// An object of which nothing but its name is left to tell.
+    pub fn name(name: String) -> Self {
+        Self { name, more: () }
+    }
+}
+
+/// Runs `work` for all `names` in parallel. Prints the name of each that is done, or its error, in order; as JSON, an array
+/// of what the works return.
+///
+/// # Errors
+/// When the results cannot be written as JSON.
+pub async fn each<T, W>(output: Output, names: &[String], work: impl Fn(String) -> W) -> Result<i32, Failure>
 where
-    W: Future<Output = Result<String, Failure>>,
+    T: Serialize,
+    W: Future<Output = Result<T, Failure>>,
 {
-    each_giving(names, work, |text| crate::print::line(&text)).await
+    let mut done = Vec::new();
+    let one = async |name: String| Ok((name.clone(), work(name).await?));
+    let code = each_giving(names, one, |(name, one)| match output.json {
+        true => done.push(one),
+        false => print::line(&name),
+    })
+    .await;
+    if output.json {
+        print::json(&done)?;
+    }
+    Ok(code)
 }
 
 /// Runs `work` for all `names` in parallel. Passes each result to `take`, or prints its error, in order.

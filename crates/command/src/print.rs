@@ -40,6 +40,14 @@ pub fn json_line<T: Serialize + ?Sized>(value: &T) -> Result<(), NoJson> {
     Ok(())
 }
 
+/// Prints a value as one line of JSON on standard error: an error, or a note.
+pub(crate) fn json_aside<T: Serialize + ?Sized>(value: &T) {
+    // An error of standard error cannot be reported.
+    if let Ok(text) = serde_json::to_string(value) {
+        let _ = writeln!(stream::stderr(), "{}", printable_json(&text));
+    }
+}
+
 fn json_text(text: &str) {
     written(writeln!(stream::stdout(), "{}", printable_json(text)));
 }

@@ -8,6 +8,7 @@ use banger_api::{Progress, Vm};
 use banger_model::{ByteSize, Stage, printable};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::output;
 use crate::print::{self, micros};
 use crate::sudo::for_sudo;
 
@@ -26,7 +27,7 @@ pub struct Display {
 impl Display {
     /// A display; `label` tells parallel displays apart.
     pub fn new(label: impl Into<String>) -> Self {
-        let live = print::stream::stderr().is_terminal();
+        let live = print::stream::stderr().is_terminal() && !output::is_json();
         let bars = MultiProgress::new();
         Self {
             bar: live.then(|| bars.add(ProgressBar::new_spinner())),
@@ -39,6 +40,8 @@ impl Display {
     /// Shows one progress event.
     pub fn show(&mut self, progress: &Progress) {
         match progress {
+            // The result has all of it.
+            Progress::Planned { .. } if output::is_json() => {}
             Progress::Planned { vm } => {
                 self.say(&planned(vm));
                 self.now("preparing");

@@ -27,7 +27,7 @@ impl Database {
         self.execute(
             "store a trusted repository",
             "INSERT INTO trust (path, digest, source, since) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-            params![path, digest, source, jiff::Timestamp::now().to_string()],
+            params![path, digest, source, format!("{:.0}", jiff::Timestamp::now())],
         )?;
         self.execute(
             "remove the oldest trusted repository",

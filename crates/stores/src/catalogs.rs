@@ -230,7 +230,7 @@ pub async fn publish(
     Ok(Published {
         dir,
         key: published.key.to_string(),
-        expires: published.expires.to_string(),
+        expires: format!("{:.0}", published.expires),
         kernels: published.kernels.into_iter().map(offered::kernel).collect(),
         images: published.images.into_iter().map(offered::image).collect(),
     })

@@ -1,12 +1,14 @@
 //! Command lines as users of Docker and Lima type them.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, repository};
 
 use crate::{Story, everywhere, on_the_host};
 
 pub(crate) const STORIES: &[Story] = &[
     everywhere("a_command_needs_no_dashes", no_dashes),
+    on_the_host("scripts_get_json", scripts_get_json),
+    on_the_host("a_guest_has_the_time_zone_of_its_user", environment),
     on_the_host("short_forms_are_the_long_ones", short_forms),
     on_the_host("a_command_runs_where_one_stands", where_one_stands),
     on_the_host("a_word_that_is_no_command_gets_the_right_one", right_ones),
@@ -107,5 +109,121 @@ fn right_ones(_: Backend) -> Result<()> {
     refused(&["start"], "`banger vm start`")?;
     refused(&["vm", "lsit"], "did you mean `list`?")?;
     ensure!(home.banger(["vm", "list", "-q"])?.ok()?.text().is_empty());
+    home.end()
+}
+
+/// Results on standard output and errors on standard error are JSON, and nothing else is printed.
+fn scripts_get_json(_: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(Backend::Fake, Image::Busybox, "vm", &[])?;
+    let result = |line: &str| -> Result<serde_json::Value> {
+        let done = home.banger(line.split(' '))?.ok()?;
+        serde_json::from_str(&done.text()).with_context(|| format!("{line}: {}", done.text()))
+    };
+    let phase = |done: &serde_json::Value| done[0]["phase"].as_str().map(str::to_owned);
+    ensure!(phase(&result("vm stop vm --json")?).as_deref() == Some("stopped"));
+    let set = result("vm set vm --label a=b --json")?;
+    ensure!(set["labels"]["a"] == "b", "{set}");
+    ensure!(phase(&result("vm start vm --json")?).as_deref() == Some("running"));
+    ensure!(phase(&result("vm restart vm --json")?).as_deref() == Some("running"));
+    ensure!(phase(&result("vm kill vm --json")?).as_deref() == Some("stopped"));
+    ensure!(result("vm prune --dry-run --json")?["names"] == serde_json::json!(["vm"]));
+    ensure!(result("image default --json")?["name"] == "busybox");
+    ensure!(result("image history busybox --json")?.is_array());
+    let created = result("vm show vm --json")?["created"].clone();
+    let created = created.as_str().unwrap_or_default();
+    ensure!(created.len() == "2026-11-30T14:05:09Z".len(), "{created}");
+
+    let failures = [
+        ("vm start nope --json", 3, "not_found"),
+        ("vm stop nope --json", 3, "not_found"),
+        ("vm kill nope --json", 3, "not_found"),
+        ("vm restart nope --json", 3, "not_found"),
+        ("vm delete nope --json", 3, "not_found"),
+        ("vm show nope --json", 3, "not_found"),
+        ("vm set nope --label a=b --json", 3, "not_found"),
+        ("vm create --name vm --json", 4, "already_exists"),
+        ("vm ports nope --json", 3, "not_found"),
+        ("vm forward rm nope --all --json", 3, "not_found"),
+        ("vm session stop nope a --json", 3, "not_found"),
+        ("vm session list nope --json", 3, "not_found"),
+        ("vm workspace diff nope --json", 3, "not_found"),
+        ("vm egress nope --json", 3, "not_found"),
+        ("vm commit nope --name a --json", 3, "not_found"),
+        ("vm prune --json", 1, "invalid_request"),
+        ("image delete nope --json", 3, "not_found"),
+        ("image diff nope --json", 3, "not_found"),
+        ("image tag nope new --json", 3, "not_found"),
+        ("kernel rm nope --json", 3, "not_found"),
+        ("kernel default nope --json", 3, "not_found"),
+        ("image catalog rm nope --json", 3, "not_found"),
+        ("vm delete vm --no-such-option --json", 2, "invalid_request"),
+        ("vm frobnicate --json", 2, "invalid_request"),
+        ("vm delete --json", 2, "invalid_request"),
+    ];
+    for (line, code, kind) in failures {
+        let failed = home.banger(line.split(' '))?.exited(code)?;
+        let error: serde_json::Value =
+            serde_json::from_str(&failed.stderr).with_context(|| format!("{line}: {}", &failed.stderr))?;
+        ensure!(error["code"] == kind, "{line}: {error}");
+        ensure!(
+            error["message"].as_str().is_some_and(|text| !text.is_empty()),
+            "{line}: {error}"
+        );
+    }
+    // One of two fails: the result has the other.
+    let both = home.banger(["vm", "delete", "vm", "nope", "--json"])?.exited(1)?;
+    let gone: serde_json::Value = serde_json::from_str(&both.text())?;
+    ensure!(
+        gone[0]["name"] == "vm" && gone.as_array().map(Vec::len) == Some(1),
+        "{gone}"
+    );
+    home.end()
+}
+
+/// Of the user's environment, a command has the time zone; proxies where the configuration says so; and nothing else.
+fn environment(_: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(
+        Backend::Fake,
+        Image::Busybox,
+        "vm",
+        &["--env", "no_proxy=of-the-vm"],
+    )?;
+    let variables = || -> Result<Vec<String>> {
+        let mut command = home.command(["exec", "vm", "env"]);
+        command.envs([
+            ("TZ", "Europe/Berlin"),
+            ("COLORTERM", "truecolor"),
+            ("https_proxy", "http://proxy.example:3128"),
+            ("no_proxy", "of-the-user"),
+            ("SECRET_OF_THE_USER", "x"),
+        ]);
+        let text = home.finish(command, Vec::new())?.ok()?.text();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let of_every_guest = [
+            "HOME=", "LANG=", "LOGNAME=", "PATH=", "PWD=", "SHELL=", "USER=", "SHLVL=",
+        ];
+        lines.retain(|line| !of_every_guest.iter().any(|name| line.starts_with(name)));
+        lines.sort();
+        Ok(lines)
+    };
+    let without = variables()?;
+    ensure!(
+        without == ["TZ=Europe/Berlin", "no_proxy=of-the-vm"],
+        "{without:?}"
+    );
+    let config = home.path().join("config");
+    std::fs::create_dir_all(&config)?;
+    std::fs::write(config.join("config.toml"), "guest_proxy = true\n")?;
+    let with = variables()?;
+    ensure!(
+        with == [
+            "TZ=Europe/Berlin",
+            "https_proxy=http://proxy.example:3128",
+            "no_proxy=of-the-vm"
+        ],
+        "{with:?}"
+    );
     home.end()
 }

@@ -10,6 +10,7 @@ use banger_client::Client;
 use banger_client::run::Held;
 use banger_command::create::create;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::Display;
 use banger_command::reach::Reach;
 use banger_command::remove::remove;
@@ -83,9 +84,8 @@ pub struct Args {
     /// Replace an existing image of that name; VMs that use the old image keep it
     #[arg(long)]
     force: bool,
-    /// Print the image as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Args {
@@ -100,7 +100,7 @@ impl Args {
 }
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
-    let json = args.json;
+    let json = args.output.json;
     let image = match (&args.file, &args.from_image) {
         // An interrupt also removes what was built so far.
         (Some(file), _) => interruptible(of_dockerfile(client, file, &args)).await?,
@@ -169,10 +169,10 @@ async fn provision(
         .then(|| ("the installation of Docker", INSTALL_DOCKER.to_vec()));
     let own = (!script.is_empty()).then_some(("the script", script));
     for (what, script) in docker.into_iter().chain(own) {
-        let code = run_script(client, name, script, args.json).await?;
+        let code = run_script(client, name, script, args.output.json).await?;
         if code != exit::OK {
-            print::say!("error: {what} failed with exit code {code}; no image was created");
-            return Ok(Err(code));
+            let message = format!("{what} failed with exit code {code}; no image was created");
+            return Ok(Err(Failure::new(message, &[]).exiting(code).report()));
         }
     }
     let commit = VmCommit {

@@ -3,6 +3,7 @@
 use banger_api::{ImageDiff, ImageDifference};
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{complete, print};
 use banger_model::{Aspect, DifferenceKind};
 use banger_model::{ImageName, printable};
@@ -23,15 +24,14 @@ pub struct Args {
     /// Image to compare with; the image below if omitted
     #[arg(add = complete::images())]
     other: Option<ImageName>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
     let query = ImageDiff { other: args.other };
     let differences = client.diff_image(&args.name, &query).await?;
-    if args.json {
+    if args.output.json {
         return Ok(print::json(&differences)?);
     }
     for difference in &differences {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use banger_api::ImageExport;
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::bytes;
 use banger_command::values::absolute;
 use banger_command::work::shown;
@@ -35,9 +36,8 @@ pub struct Args {
     /// Replace an existing file
     #[arg(long, short)]
     force: bool,
-    /// Print what was written as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printed: Output,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -90,7 +90,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
         drop(spool);
         return copy_out(archive.map_err(|error| Failure::during("failed to read the archive", &error))?);
     }
-    if args.json {
+    if args.printed.json {
         return Ok(print::json(&exported)?);
     }
     print::line(&format!(

@@ -7,6 +7,7 @@ use banger_api::{Image, ImageImport, ImageUpload};
 use banger_client::Client;
 use banger_command::complete;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::Display;
 use banger_command::values::absolute;
 use banger_command::work::interruptible;
@@ -39,13 +40,12 @@ pub struct Args {
     /// Replace an existing image of that name; VMs that use the old image keep it
     #[arg(long, short)]
     force: bool,
-    /// Print the image as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
-    let json = args.json;
+    let json = args.output.json;
     let image = interruptible(import(client, args)).await?;
     stored::print_new(&image, json)
 }

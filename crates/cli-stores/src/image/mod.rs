@@ -13,6 +13,7 @@ mod store;
 
 use banger_api::{Image, ImageTag};
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::Display;
 use banger_command::{complete, connection, exit, print};
 use banger_model::ImageName;
@@ -54,9 +55,8 @@ Examples:
         /// Name of the image
         #[arg(add = complete::images())]
         name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Print an image and its OCI documents as JSON
     #[command(after_help = "\
@@ -67,6 +67,9 @@ Examples:
         /// Name of the image
         #[arg(add = complete::images())]
         name: String,
+        /// Print JSON, which is the default here
+        #[arg(long)]
+        json: bool,
     },
     /// Show the build history of a pulled image
     #[command(after_help = "\
@@ -77,9 +80,8 @@ Examples:
         /// Name of the image
         #[arg(add = complete::images())]
         name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     Diff(diff::Args),
     Export(export::Args),
@@ -99,6 +101,8 @@ Examples:
         /// Image to make the default; prints the default image if omitted
         #[arg(add = complete::images())]
         name: Option<String>,
+        #[command(flatten)]
+        output: Output,
     },
     /// Add another name to an image
     #[command(after_help = "\
@@ -114,6 +118,8 @@ Examples:
         /// Take the name from the image that has it
         #[arg(long, short)]
         force: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Remove all images that no VM uses, except the default image
     #[command(after_help = "\
@@ -133,6 +139,8 @@ Examples:
         /// Names of the images
         #[arg(required = true, value_name = "NAME", add = complete::images())]
         names: Vec<String>,
+        #[command(flatten)]
+        output: Output,
     },
     /// Copy the files of a registered image into banger's store
     ///
@@ -145,6 +153,8 @@ Examples:
         /// Name of the image
         #[arg(add = complete::images())]
         name: String,
+        #[command(flatten)]
+        output: Output,
     },
 }
 
@@ -167,26 +177,33 @@ pub async fn run(command: Command) -> Result<i32, Failure> {
         Command::Publish(args) => return publish::run(&client, args).await,
         Command::Catalog(command) => return catalog::run(&client, command).await,
         Command::List { json, .. } => stored::list::<Image>(&client, json).await?,
-        Command::Show { name, json } => stored::show::<Image>(&client, &name, json).await?,
-        Command::Inspect { name } => print::json(&client.inspect_image(&name).await?)?,
-        Command::History { name, json } => history::run(&client, &name, json).await?,
-        Command::Default { name } => stored::default::<Image>(&client, name.as_deref()).await?,
-        Command::Tag { name, new, force } => {
+        Command::Show { name, output } => stored::show::<Image>(&client, &name, output.json).await?,
+        Command::Inspect { name, .. } => print::json(&client.inspect_image(&name).await?)?,
+        Command::History { name, output } => history::run(&client, &name, output.json).await?,
+        Command::Default { name, output } => {
+            stored::default::<Image>(&client, name.as_deref(), output).await?
+        }
+        Command::Tag {
+            name,
+            new,
+            force,
+            output,
+        } => {
             let tagged = client.tag_image(&name, &ImageTag { name: new, force }).await?;
-            print::line(tagged.name.as_str());
+            output.print(&tagged, |tagged| print::line(tagged.name.as_str()))?;
         }
         Command::Prune(prune::OfStore { args, all }) => {
             return prune::run(prune::What::Images { all }, args).await;
         }
         Command::Build(args) => return build::run(&client, args).await,
-        Command::Delete { names } => return Ok(stored::delete::<Image>(&client, &names).await),
-        Command::Promote { name } => {
+        Command::Delete { names, output } => return stored::delete::<Image>(&client, &names, output).await,
+        Command::Promote { name, output } => {
             let mut display = Display::new("");
             let image = client
                 .promote_image(&name, |progress| display.show(&progress))
                 .await?;
             drop(display);
-            stored::print_new(&image, false)?;
+            stored::print_new(&image, output.json)?;
         }
     }
     Ok(exit::OK)

@@ -6,6 +6,7 @@ use banger_api::{ImageRegister, KernelFiles, KernelSource};
 use banger_client::Client;
 use banger_command::complete;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::values::absolute;
 use banger_model::{ImageName, KernelName};
 
@@ -39,13 +40,12 @@ pub struct Args {
     /// Directory with the modules of that kernel
     #[arg(long, value_name = "DIR", requires = "kernel")]
     modules: Option<PathBuf>,
-    /// Print the image as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
-    let json = args.json;
+    let json = args.output.json;
     let image = client.register_image(&args.request()?).await?;
     stored::print_new(&image, json)
 }

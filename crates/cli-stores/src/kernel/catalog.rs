@@ -3,8 +3,10 @@
 use banger_api::{Catalog, CatalogAdd};
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::many::{self, Done};
+use banger_command::output::Output;
 use banger_command::values::absolute;
-use banger_command::{complete, exit, many, print};
+use banger_command::{complete, exit, print};
 use banger_model::CatalogName;
 use clap::Subcommand;
 
@@ -20,9 +22,8 @@ Examples:
   banger kernel catalog list --json"
     )]
     List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Remove catalogs; images and kernels pulled from them are kept
     #[command(
@@ -36,6 +37,8 @@ Examples:
         /// Names of the catalogs
         #[arg(required = true, value_name = "NAME", add = complete::catalogs())]
         names: Vec<String>,
+        #[command(flatten)]
+        output: Output,
     },
 }
 
@@ -56,9 +59,8 @@ pub struct Add {
     /// Public minisign key of the catalog
     #[arg(long)]
     key: String,
-    /// Print the catalog as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(crate) async fn run(client: &Client, command: Command) -> Result<i32, Failure> {
@@ -75,26 +77,26 @@ pub(crate) async fn run(client: &Client, command: Command) -> Result<i32, Failur
                 key: args.key,
             };
             let catalog = client.add_catalog(&add).await?;
-            if args.json {
+            if args.output.json {
                 print::json(&catalog)?;
             } else {
                 print::line(&format!("{}: {}", catalog.name, catalog.location));
             }
         }
-        Command::List { json } => list(&client.catalogs().await?, json)?,
-        Command::Rm { names } => {
+        Command::List { output } => list(&client.catalogs().await?, output)?,
+        Command::Rm { names, output } => {
             let remove = async |name: String| {
                 client.remove_catalog(&name).await?;
-                Ok(name)
+                Ok(Done::name(name))
             };
-            return Ok(many::each(&names, remove).await);
+            return many::each(output, &names, remove).await;
         }
     }
     Ok(exit::OK)
 }
 
-fn list(catalogs: &[Catalog], json: bool) -> Result<(), Failure> {
-    if json {
+fn list(catalogs: &[Catalog], output: Output) -> Result<(), Failure> {
+    if output.json {
         return Ok(print::json(catalogs)?);
     }
     let rows = catalogs.iter().map(|catalog| {

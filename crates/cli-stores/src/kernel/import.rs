@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use banger_api::{KernelFiles, KernelImport, KernelSource};
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::values::absolute;
 use banger_command::work::shown;
 use banger_model::KernelName;
@@ -59,13 +60,12 @@ pub struct Args {
     /// Replace an existing kernel of that name
     #[arg(long, short)]
     force: bool,
-    /// Print the kernel as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
-    let json = args.json;
+    let json = args.output.json;
     let import = args.request()?;
     let kernel = shown("importing the kernel", async |tell| {
         client.import_kernel(&import, tell).await

@@ -9,6 +9,7 @@ mod store;
 
 use banger_api::Kernel;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{complete, connection, exit};
 use clap::Subcommand;
 
@@ -43,9 +44,8 @@ Examples:
         /// Name of the kernel
         #[arg(add = complete::kernels())]
         name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Show or set the default kernel
     ///
@@ -59,6 +59,8 @@ Examples:
         /// Kernel to make the default; prints the default kernel if omitted
         #[arg(add = complete::kernels())]
         name: Option<String>,
+        #[command(flatten)]
+        output: Output,
     },
     /// Remove kernels that no VM uses
     #[command(
@@ -72,6 +74,8 @@ Examples:
         /// Names of the kernels
         #[arg(required = true, value_name = "NAME", add = complete::kernels())]
         names: Vec<String>,
+        #[command(flatten)]
+        output: Output,
     },
     /// Remove all kernels that no VM uses and no image names, except the default kernel
     #[command(after_help = "\
@@ -104,9 +108,11 @@ pub async fn run(command: Command) -> Result<i32, Failure> {
             json,
         } => return available::list(&client, json).await,
         Command::List { json, .. } => stored::list::<Kernel>(&client, json).await?,
-        Command::Show { name, json } => stored::show::<Kernel>(&client, &name, json).await?,
-        Command::Default { name } => stored::default::<Kernel>(&client, name.as_deref()).await?,
-        Command::Rm { names } => return Ok(stored::delete::<Kernel>(&client, &names).await),
+        Command::Show { name, output } => stored::show::<Kernel>(&client, &name, output.json).await?,
+        Command::Default { name, output } => {
+            stored::default::<Kernel>(&client, name.as_deref(), output).await?
+        }
+        Command::Rm { names, output } => return stored::delete::<Kernel>(&client, &names, output).await,
     }
     Ok(exit::OK)
 }

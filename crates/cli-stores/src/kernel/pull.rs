@@ -3,6 +3,7 @@
 use banger_api::KernelPull;
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::work::shown;
 use banger_command::{complete, exit, print};
 use banger_model::{CatalogName, KernelName};
@@ -28,9 +29,8 @@ pub struct Args {
     /// Replace an existing kernel of that name
     #[arg(long, short)]
     force: bool,
-    /// Print the kernel as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
@@ -43,7 +43,7 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
         client.pull_kernel(&pull, tell).await
     })
     .await?;
-    if args.json {
+    if args.output.json {
         print::json(&pulled)?;
     } else if pulled.was_here {
         print::line(&format!("{}: up to date", pulled.kernel.name));

@@ -2,8 +2,10 @@
 
 use banger_client::daemon;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{connection, exit, print};
 use clap::Subcommand;
+use serde_json::json;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -12,16 +14,18 @@ pub(crate) enum Command {
 Examples:
   banger daemon start
   banger daemon start && banger daemon status")]
-    Start,
+    Start {
+        #[command(flatten)]
+        output: Output,
+    },
     /// Print whether the daemon is running, and the path of its log
     #[command(after_help = "\
 Examples:
   banger daemon status
   banger daemon status --json")]
     Status {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Stop the daemon; VMs, shells and commands keep running
     ///
@@ -36,6 +40,8 @@ Examples:
         /// Do not ask, even if connections that run through the daemon will be cut off
         #[arg(long, short)]
         force: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Replace the daemon with the installed version; VMs and commands keep running
     #[command(
@@ -49,46 +55,55 @@ Examples:
         /// Do not ask, even if connections that run through the daemon will be cut off
         #[arg(long, short)]
         force: bool,
+        #[command(flatten)]
+        output: Output,
     },
 }
 
 pub(super) async fn run(command: Command) -> Result<i32, Failure> {
     match command {
-        Command::Start => {
-            let client = connection::connect().await?;
-            print::line(&format!("bangerd is running at {}", client.connector()));
+        Command::Start { output } => running(output).await,
+        Command::Status { output } => status(output).await,
+        Command::Stop { force, output } => {
+            let stopped = stop(force, "stopping the daemon").await?;
+            output.print(&json!({ "stopped": stopped }), |_| {
+                print::line(match stopped {
+                    true => "bangerd stopped; VMs keep running",
+                    false => "bangerd is not running",
+                });
+            })?;
             Ok(exit::OK)
         }
-        Command::Status { json } => status(json).await,
-        Command::Stop { force } => {
-            print::line(match stop(force, "stopping the daemon").await? {
-                true => "bangerd stopped; VMs keep running",
-                false => "bangerd is not running",
-            });
-            Ok(exit::OK)
-        }
-        Command::Restart { force } => {
+        Command::Restart { force, output } => {
             stop(force, "replacing the daemon").await?;
-            let client = connection::connect().await?;
-            print::line(&format!("bangerd is running at {}", client.connector()));
-            Ok(exit::OK)
+            running(output).await
         }
     }
 }
 
-async fn status(json: bool) -> Result<i32, Failure> {
+/// Starts the daemon unless it is running, and prints where it is.
+async fn running(output: Output) -> Result<i32, Failure> {
+    let client = connection::connect().await?;
+    match output.json {
+        true => print::json(&client.version().await?)?,
+        false => print::line(&format!("bangerd is running at {}", client.connector())),
+    }
+    Ok(exit::OK)
+}
+
+async fn status(output: Output) -> Result<i32, Failure> {
     let (client, version) = connection::look().await?;
-    if json {
+    if output.json {
         print::json(&version)?;
     }
     let log = connection::paths()?.daemon_log();
     let Some(version) = version else {
-        if !json {
+        if !output.json {
             print::line("bangerd is not running; the next command that needs it starts it");
         }
         return Ok(exit::FAILED);
     };
-    if !json {
+    if !output.json {
         print::facts(&[
             ("version", version.version),
             ("API", version.api.to_string()),

@@ -4,6 +4,7 @@ use anstyle::{AnsiColor, Style};
 use banger_api::{CheckStatus, DoctorReport};
 use banger_client::daemon;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::print::{self, Line};
 use banger_command::{connection, exit};
 use tokio::process::Command;
@@ -19,9 +20,8 @@ Examples:
   banger doctor
   banger doctor --json")]
 pub(crate) struct Args {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -31,7 +31,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         Ok((client, Some(_))) => client.doctor().await?,
         _ => by_program().await?,
     };
-    if args.json {
+    if args.output.json {
         print::json(&report)?;
     } else {
         show(&report);

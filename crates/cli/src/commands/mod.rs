@@ -6,6 +6,8 @@ mod doctor;
 #[cfg(test)]
 mod hints;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod links;
 mod ssh_config;
 mod system;

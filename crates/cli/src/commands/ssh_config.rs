@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{connection, exit, print};
+
+use serde_json::json;
 
 use crate::ssh::config_file::{read, replace};
 use crate::ssh::{ZONE, block, included, on_path, options, preferred_cipher, proxy_command};
@@ -22,6 +25,8 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     what: What,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, clap::Args)]
@@ -40,9 +45,13 @@ struct What {
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     match args.what {
-        What { install: true, .. } => install().await?,
-        What { uninstall: true, .. } => uninstall()?,
-        What { .. } => print::text(configuration().await?.trim_end()),
+        What { install: true, .. } => install(args.output).await?,
+        What { uninstall: true, .. } => uninstall(args.output)?,
+        What { .. } => {
+            let text = configuration().await?;
+            let print = |_: &_| print::text(text.trim_end());
+            args.output.print(&json!({ "configuration": text }), print)?;
+        }
     }
     Ok(exit::OK)
 }
@@ -58,7 +67,7 @@ pub(crate) fn is_installed() -> Result<bool, Failure> {
         .any(|line| line.trim_ascii() == format!("Include {ours}").as_bytes()))
 }
 
-async fn install() -> Result<(), Failure> {
+async fn install(output: Output) -> Result<(), Failure> {
     let (users, ours) = (users_file()?, our_file()?);
     let text = configuration().await?;
     let failed = |path: &PathBuf| {
@@ -73,15 +82,16 @@ async fn install() -> Result<(), Failure> {
     if after != before {
         replace(&users, &after).map_err(failed(&users))?;
     }
-    print::line(&format!(
-        "{} includes {}; connect with `ssh NAME{ZONE}`",
-        users.display(),
-        ours.display()
-    ));
-    Ok(())
+    output.print(&json!({ "file": users, "included": ours }), |_| {
+        print::line(&format!(
+            "{} includes {}; connect with `ssh NAME{ZONE}`",
+            users.display(),
+            ours.display()
+        ));
+    })
 }
 
-fn uninstall() -> Result<(), Failure> {
+fn uninstall(output: Output) -> Result<(), Failure> {
     let (users, ours) = (users_file()?, our_file()?);
     let failed = |error| Failure::during(format!("failed to write {}", users.display()), &error);
     let before = read(&users).map_err(failed)?;
@@ -98,11 +108,12 @@ fn uninstall() -> Result<(), Failure> {
         }
         _ => {}
     }
-    print::line(&format!(
-        "removed banger's configuration from {}",
-        users.display()
-    ));
-    Ok(())
+    output.print(&json!({ "file": users, "removed": ours }), |_| {
+        print::line(&format!(
+            "removed banger's configuration from {}",
+            users.display()
+        ));
+    })
 }
 
 fn unmatched(users: &std::path::Path, error: block::Unmatched) -> Failure {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use banger_api::{TrustGrant, TrustRecord, TrustRevoke, Wishes, WishesQuery};
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::values::absolute;
 use banger_command::{ask, complete, connection, exit, print};
 use clap::Subcommand;
@@ -22,9 +23,8 @@ Examples:
   banger trust list --json"
     )]
     List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Show a repository's configuration, and whether it is trusted
     #[command(after_help = "\
@@ -35,9 +35,8 @@ Examples:
         /// Path in the repository
         #[arg(default_value = ".", add = complete::repositories())]
         path: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Trust a repository's current configuration
     #[command(
@@ -54,9 +53,8 @@ Examples:
         /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
-        /// Print the trust record as JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Revoke trust in repositories
     ///
@@ -77,26 +75,25 @@ Examples:
         /// Revoke trust in all repositories
         #[arg(long, conflicts_with = "paths")]
         all: bool,
-        /// Print the revoked trust records as JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 }
 
 pub(super) async fn run(command: Command) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     match command {
-        Command::List { json } => {
+        Command::List { output } => {
             let records = client.trusted().await?;
-            if json {
+            if output.json {
                 print::json(&records)?;
             } else {
                 list(&records);
             }
         }
-        Command::Show { path, json } => show(&client, path, json).await?,
-        Command::Add { path, yes, json } => return add(&client, path, yes, json).await,
-        Command::Revoke { paths, all, json } => revoke(&client, paths, all, json).await?,
+        Command::Show { path, output } => show(&client, path, output).await?,
+        Command::Add { path, yes, output } => return add(&client, path, yes, output).await,
+        Command::Revoke { paths, all, output } => revoke(&client, paths, all, output).await?,
     }
     Ok(exit::OK)
 }
@@ -130,9 +127,9 @@ async fn wishes_at(client: &Client, path: PathBuf) -> Result<Wishes, Failure> {
     }
 }
 
-async fn show(client: &Client, path: PathBuf, json: bool) -> Result<(), Failure> {
+async fn show(client: &Client, path: PathBuf, output: Output) -> Result<(), Failure> {
     let wishes = wishes_at(client, path).await?;
-    if json {
+    if output.json {
         return Ok(print::json(&wishes)?);
     }
     let root = wishes.root.as_ref().map(|root| root.display().to_string());
@@ -158,7 +155,7 @@ const fn word(wishes: &Wishes) -> &'static str {
     }
 }
 
-async fn add(client: &Client, path: PathBuf, yes: bool, json: bool) -> Result<i32, Failure> {
+async fn add(client: &Client, path: PathBuf, yes: bool, output: Output) -> Result<i32, Failure> {
     let wishes = wishes_at(client, path).await?;
     let root = wishes.root.clone().unwrap_or_default();
     if !wishes.trusted && !yes {
@@ -176,7 +173,7 @@ async fn add(client: &Client, path: PathBuf, yes: bool, json: bool) -> Result<i3
         digest: wishes.digest,
     };
     let record = client.trust(&grant).await?;
-    if json {
+    if output.json {
         print::json(&record)?;
     } else {
         print::line(&record.path);
@@ -184,7 +181,7 @@ async fn add(client: &Client, path: PathBuf, yes: bool, json: bool) -> Result<i3
     Ok(exit::OK)
 }
 
-async fn revoke(client: &Client, paths: Vec<PathBuf>, all: bool, json: bool) -> Result<(), Failure> {
+async fn revoke(client: &Client, paths: Vec<PathBuf>, all: bool, output: Output) -> Result<(), Failure> {
     let mut named: Vec<Option<PathBuf>> = Vec::new();
     for path in paths {
         named.push(Some(absolute(path)?));
@@ -206,7 +203,7 @@ async fn revoke(client: &Client, paths: Vec<PathBuf>, all: bool, json: bool) -> 
         }
         revoked.extend(gone);
     }
-    if json {
+    if output.json {
         return Ok(print::json(&revoked)?);
     }
     revoked.dedup_by(|one, other| one.path == other.path);

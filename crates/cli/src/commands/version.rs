@@ -1,6 +1,7 @@
 //! `banger version`
 
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{connection, exit, print};
 use serde_json::json;
 
@@ -11,15 +12,14 @@ Examples:
   banger version
   banger version --json")]
 pub(crate) struct Args {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let ours = env!("CARGO_PKG_VERSION");
     let (_, daemon) = connection::look().await?;
-    if args.json {
+    if args.output.json {
         print::json(&json!({ "banger": ours, "daemon": daemon }))?;
         return Ok(exit::OK);
     }

@@ -7,7 +7,8 @@ use anstyle::{AnsiColor, Style};
 use banger_model::printable;
 
 use super::stream;
-use crate::exit;
+use crate::failure::Failure;
+use crate::{exit, output};
 
 /// Prints one line on standard error: `say!("note: {why}")`.
 #[macro_export]
@@ -75,8 +76,12 @@ pub fn text(text: &str) {
     text.lines().for_each(line);
 }
 
-/// Prints one line on standard error.
+/// Prints one line on standard error, which is an object if the command's output is JSON.
 pub fn notice(text: &str) {
+    if output::is_json() {
+        let note = text.strip_prefix("note: ").unwrap_or(text).trim();
+        return super::json_aside(&serde_json::json!({ "note": note }));
+    }
     // An error of standard error cannot be reported.
     let _ = writeln!(stream::stderr(), "{}", printable(text));
 }
@@ -105,14 +110,5 @@ pub fn lost(error: &io::Error) -> i32 {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return exit::OK;
     }
-    let message = "failed to write to standard output";
-    Line::labelled("error:", AnsiColor::Red)
-        .text(" ")
-        .text(message)
-        .say();
-    Line::default()
-        .text("  caused by: ")
-        .text(&error.to_string())
-        .say();
-    exit::FAILED
+    Failure::during("failed to write to standard output", error).report()
 }

@@ -171,7 +171,7 @@ impl State {
             repository: spec.repository.as_ref().map(|shaped| shaped.path.clone()),
             host_files: carried.files().into_iter().collect(),
             secrets: carried.secrets().into_iter().collect(),
-            created: self.created.to_string(),
+            created: format!("{:.0}", self.created),
             last_error: self.last_error.clone(),
         }
     }
@@ -221,7 +221,7 @@ impl Live {
             pid: record.process.pid,
             // They are looked at when they are asked for.
             processes: Vec::new(),
-            started: started.to_string(),
+            started: format!("{started:.0}"),
             os: ready.os.clone(),
             kernel_release: Some(ready.kernel.clone()),
             init: Some(init_name(ready.init).to_owned()),

@@ -58,7 +58,7 @@ impl Tally {
                 move |_, counted| Some(counted.last) != oldest
             });
         }
-        let at = at.to_string();
+        let at = format!("{at:.0}");
         let counted = counts.entry(key).or_insert_with(|| Counted {
             flow: VmFlow {
                 count: 0,

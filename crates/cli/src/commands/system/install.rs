@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use banger_command::exit;
 use banger_command::failure::Failure;
-use banger_command::{exit, print};
+use banger_command::output::Output;
 use banger_model::network::Room;
 
 use banger_service::plan::{self, Owner, Starter};
@@ -41,6 +42,8 @@ pub(crate) struct Args {
     /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) fn run(args: &Args) -> Result<i32, Failure> {
@@ -52,7 +55,7 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
             range: args.range,
         });
         let actions = plan::install(&Place::below(root), &program, owner, Starter::Later, None);
-        return super::carry_out(&actions, args.dry_run, None).map(|()| exit::OK);
+        return super::carry_out(args.output, &actions, args.dry_run, None).map(|()| exit::OK);
     }
     let (place, owner) = (Place::here(), owner(args)?);
     let starter = match look::systemd_runs() {
@@ -79,12 +82,15 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
             trust::check(&path).map_err(|error| Failure::new(error.to_string(), &[&error.hint()]))?;
         }
     }
-    super::carry_out(&actions, args.dry_run, Some(owner))?;
+    super::carry_out(args.output, &actions, args.dry_run, Some(owner))?;
     if starter == Starter::ByHand {
-        print::line("systemd is not running; start the helper from another init, or by hand, with:");
-        print::line(&format!("  {}", super::by_hand(owner, decided)?));
+        super::tell(
+            args.output,
+            "systemd is not running; start the helper from another init, or by hand, with:",
+        );
+        super::tell(args.output, &format!("  {}", super::by_hand(owner, decided)?));
     } else if !args.dry_run {
-        serving(owner)?;
+        serving(args.output, owner)?;
     }
     Ok(exit::OK)
 }
@@ -137,14 +143,15 @@ fn no_id(text: &str) -> Failure {
 }
 
 /// Checks that the helper answers after systemd reported it as ready.
-fn serving(owner: u32) -> Result<(), Failure> {
+fn serving(output: Output, owner: u32) -> Result<(), Failure> {
     let report = look::helper(owner)?;
     match (report.state, report.problem) {
         (Some(state), _) => {
-            print::line(&format!(
+            let text = format!(
                 "the root helper is running (process {}, for user {owner})",
                 state.pid
-            ));
+            );
+            super::tell(output, &text);
             Ok(())
         }
         (None, problem) => Err(

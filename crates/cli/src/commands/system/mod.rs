@@ -6,9 +6,11 @@ mod status;
 mod uninstall;
 
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::print;
 use banger_model::network::Room;
 use clap::Subcommand;
+use serde::Serialize;
 
 use banger_service::perform::{self, perform};
 use banger_service::plan::Action;
@@ -31,15 +33,21 @@ pub(super) fn run(command: Command) -> Result<i32, Failure> {
     }
 }
 
-/// Performs and prints the actions, or only prints them.
-fn carry_out(actions: &[Action], dry: bool, owner: Option<u32>) -> Result<(), Failure> {
+/// Performs and prints the actions, or only prints them. As JSON, they are one object.
+fn carry_out(output: Output, actions: &[Action], dry: bool, owner: Option<u32>) -> Result<(), Failure> {
     if dry {
-        actions
-            .iter()
-            .for_each(|action| print::line(&format!("would {action}")));
-        return Ok(());
+        return output.print(&Carried::of(actions, dry), |_| {
+            actions
+                .iter()
+                .for_each(|action| print::line(&format!("would {action}")));
+        });
     }
-    perform(actions, |action| print::line(&action.to_string())).map_err(|error| {
+    let performed = perform(actions, |action| {
+        if !output.json {
+            print::line(&action.to_string());
+        }
+    });
+    performed.map_err(|error| {
         let failure = Failure::during("failed to change this system", &error);
         match (error, owner) {
             (perform::Error::Failed { line, words, .. }, Some(owner)) if line.starts_with("systemctl") => {
@@ -48,7 +56,32 @@ fn carry_out(actions: &[Action], dry: bool, owner: Option<u32>) -> Result<(), Fa
             (perform::Error::Failed { words, .. }, _) => failure.with_log(words),
             _ => failure,
         }
-    })
+    })?;
+    output.print(&Carried::of(actions, dry), |_| ())
+}
+
+/// What was changed on this host, or would be.
+#[derive(Debug, Serialize)]
+struct Carried {
+    actions: Vec<String>,
+    dry_run: bool,
+}
+
+impl Carried {
+    fn of(actions: &[Action], dry_run: bool) -> Self {
+        Self {
+            actions: actions.iter().map(ToString::to_string).collect(),
+            dry_run,
+        }
+    }
+}
+
+/// Prints a line beside the result.
+fn tell(output: Output, text: &str) {
+    match output.json {
+        true => print::notice(text),
+        false => print::line(text),
+    }
 }
 
 /// The command that starts the helper without systemd, and stops the helper that is running.

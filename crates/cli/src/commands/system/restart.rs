@@ -1,7 +1,8 @@
 //! `banger system restart`
 
+use banger_command::exit;
 use banger_command::failure::Failure;
-use banger_command::{exit, print};
+use banger_command::output::Output;
 
 use banger_service::{Place, look, plan};
 
@@ -18,6 +19,8 @@ pub(crate) struct Args {
     /// User whose VMs get a network: a name or a user id [default: the user who called sudo]
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) fn run(args: &Args) -> Result<i32, Failure> {
@@ -28,7 +31,7 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
         return Err(Failure::new(message, &[&super::by_hand(owner, range)?]));
     }
     look::need_root("restart the root helper")?;
-    super::carry_out(&plan::restart(owner), false, Some(owner))?;
-    print::line("the root helper was restarted");
+    super::carry_out(args.output, &plan::restart(owner), false, Some(owner))?;
+    super::tell(args.output, "the root helper was restarted");
     Ok(exit::OK)
 }

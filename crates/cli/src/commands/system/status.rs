@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use banger_api::{HelperReport, HelperState};
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{exit, print};
 use banger_model::network::Finding;
 use serde::Serialize;
@@ -24,9 +25,8 @@ pub(crate) struct Args {
     /// User whose VMs get a network: a name or a user id [default: you, or the user who called sudo]
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// The state of the root helper.
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
         helper,
         problems,
     };
-    match args.json {
+    match args.output.json {
         true => print::json(&status)?,
         false => show(&status),
     }

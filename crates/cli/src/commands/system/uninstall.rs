@@ -1,7 +1,8 @@
 //! `banger system uninstall`
 
+use banger_command::exit;
 use banger_command::failure::Failure;
-use banger_command::{exit, print};
+use banger_command::output::Output;
 
 use banger_service::plan::{self, Installed};
 use banger_service::{Place, look};
@@ -30,6 +31,8 @@ pub(crate) struct Args {
     /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) fn run(args: &Args) -> Result<i32, Failure> {
@@ -49,9 +52,12 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
         (true, false) => Some(look::program()?),
     };
     let actions = plan::uninstall(&place, owner, there, program.as_deref());
-    super::carry_out(&actions, args.dry_run, Some(owner))?;
+    super::carry_out(args.output, &actions, args.dry_run, Some(owner))?;
     if !args.dry_run && !args.purge && place.state(owner).exists() {
-        print::line("the network of VMs is kept until this host restarts; --purge removes it");
+        super::tell(
+            args.output,
+            "the network of VMs is kept until this host restarts; --purge removes it",
+        );
     }
     Ok(exit::OK)
 }

@@ -2,6 +2,7 @@
 
 use banger_api::VmCommit;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::work::shown;
 use banger_command::{complete, connection, exit};
 use banger_model::{ImageName, KernelName};
@@ -30,9 +31,8 @@ pub(crate) struct Args {
     /// Replace an existing image of that name; VMs that use the old image keep it
     #[arg(long, short)]
     force: bool,
-    /// Print the image as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -43,6 +43,6 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         force: args.force,
     };
     let image = shown("", async |tell| client.commit_vm(&args.vm, &commit, tell).await).await?;
-    image::print_new(&image, args.json)?;
+    image::print_new(&image, args.output.json)?;
     Ok(exit::OK)
 }

@@ -10,6 +10,7 @@ use banger_archive::pack::{Packing, name_of};
 use banger_archive::unpack::{Destination, LastLink, Links, Unpacking};
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::work::{interruptible, interruption};
 use banger_command::{complete, connection, exit, print};
 use banger_transfer::copy::{packed, pass_on, piped, receive, to_guest};
@@ -55,9 +56,8 @@ pub(crate) struct Args {
     /// Print only notes and errors
     #[arg(long, short)]
     quiet: bool,
-    /// Print what was copied as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Which symbolic links of a VM are created elsewhere.
@@ -104,7 +104,7 @@ pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
         (Sources::Vm { name, paths }, to) => fetch(&client, &args, &meter, &name, paths, to).await?,
         _ => return Err(neither()),
     };
-    if args.json {
+    if args.output.json {
         for note in &done.notes {
             print::say!("note: {note}");
         }

@@ -2,6 +2,7 @@
 
 use banger_command::create::create;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{connection, exit, print};
 use banger_model::WaitFor;
 
@@ -28,9 +29,8 @@ pub(crate) struct Args {
     /// State to wait for: agent (commands can run), init (the image's init is up) or ssh (its SSH server listens)
     #[arg(long, default_value = "agent", value_name = "STATE", value_parser = str::parse::<WaitFor>)]
     wait: WaitFor,
-    /// Print the VM as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -41,7 +41,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     request.wait = args.wait;
     let vm = create(&client, &request).await?;
     secrets.give(&client, vm.name.as_str(), None).await?;
-    if args.json {
+    if args.output.json {
         print::json(&vm)?
     } else {
         print::line(vm.name.as_str())

@@ -1,7 +1,9 @@
 //! `banger vm delete`
 
 use banger_command::failure::Failure;
-use banger_command::{complete, connection, many};
+use banger_command::many::{self, Done};
+use banger_command::output::Output;
+use banger_command::{complete, connection};
 
 use super::workspace::{Ending, report};
 
@@ -18,14 +20,18 @@ pub(crate) struct Args {
     /// Remove VMs even if they are running or have work that was not brought back
     #[arg(long, short)]
     force: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let one = async |name: String| {
         let work = client.delete_vm(&name, args.force).await?;
-        report(&name, &work, Ending::Deleted);
-        Ok(name)
+        if !args.output.json {
+            report(&name, &work, Ending::Deleted);
+        }
+        Ok(Done::new(name, work))
     };
-    Ok(many::each(&args.names, one).await)
+    many::each(args.output, &args.names, one).await
 }

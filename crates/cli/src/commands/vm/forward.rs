@@ -3,6 +3,7 @@
 use banger_api::{ForwardAdd, ForwardRemove, VmForward};
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{complete, connection, exit, print};
 use banger_model::{Forward, Publish, Reverse};
 use clap::Subcommand;
@@ -43,9 +44,8 @@ pub(crate) struct Add {
     /// Allow other hosts to connect to an ADDR that is not loopback
     #[arg(long)]
     open: bool,
-    /// Print the forward as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// List port forwards
@@ -59,9 +59,8 @@ pub(crate) struct List {
     /// Name of the VM; all VMs if omitted
     #[arg(add = complete::vms())]
     vm: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Remove port forwards
@@ -87,6 +86,8 @@ pub(crate) struct Remove {
     /// Remove all port forwards of the VM
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// A forward on the command line.
@@ -124,7 +125,7 @@ async fn add(client: &Client, args: Add) -> Result<i32, Failure> {
         open: args.open,
     };
     let added = client.add_forward(&args.vm, &add).await?;
-    if args.json {
+    if args.output.json {
         print::json(&added)?;
     } else {
         print::line(&written(&added.forward));
@@ -137,7 +138,7 @@ async fn list(client: &Client, args: List) -> Result<i32, Failure> {
         Some(vm) => client.forwards(vm).await?,
         None => client.all_forwards().await?,
     };
-    if args.json {
+    if args.output.json {
         print::json(&forwards)?;
     } else {
         let header = ["VM", "FORWARD", "STATE", "OPEN", "TOTAL", "REFUSED", "REASON"];
@@ -152,9 +153,12 @@ async fn remove(client: &Client, args: Remove) -> Result<i32, Failure> {
         Some(forward) => ForwardRemove::One(forward),
         None => return Err(neither()),
     };
-    for forward in client.remove_forwards(&args.vm, &remove).await? {
-        print::line(&written(&forward));
-    }
+    let removed = client.remove_forwards(&args.vm, &remove).await?;
+    args.output.print(&removed, |removed| {
+        for forward in removed {
+            print::line(&written(forward));
+        }
+    })?;
     Ok(exit::OK)
 }
 

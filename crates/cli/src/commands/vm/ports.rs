@@ -2,6 +2,7 @@
 
 use banger_api::VmPort;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{complete, connection, many, print};
 use serde::Serialize;
 
@@ -18,9 +19,8 @@ pub(crate) struct Args {
     /// Names of the VMs
     #[arg(required = true, value_name = "NAME", add = complete::vms())]
     names: Vec<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// A port and its VM.
@@ -40,7 +40,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     };
     let mut ports = Vec::new();
     let code = many::each_giving(&args.names, one, |found| ports.extend(found)).await;
-    if args.json {
+    if args.output.json {
         print::json(&ports)?;
     } else if !ports.is_empty() || code == banger_command::exit::OK {
         let header = ["VM", "PROTO", "ADDRESS", "PORT", "PROCESS", "HTTP", "FROM HOST"];

@@ -6,6 +6,7 @@ use banger_api::{VmRestart, VmStop};
 use banger_client::Client;
 use banger_command::complete;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::Display;
 use banger_command::values::duration;
 
@@ -26,6 +27,8 @@ pub(crate) struct Args {
     grace: Duration,
     #[command(flatten)]
     starting: Starting,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -38,7 +41,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     };
     let restart = async |client: &Client, name: &str, display: &mut Display| {
         let restarted = client.restart_vm(name, &request, |progress| display.show(&progress));
-        restarted.await.map(drop)
+        restarted.await
     };
-    args.starting.each(&args.names, restart).await
+    args.starting.each(args.output, &args.names, restart).await
 }

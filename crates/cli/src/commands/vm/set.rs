@@ -5,6 +5,7 @@ use std::time::Duration;
 use banger_api::{Vm, VmSet, VmStart, VmStop};
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::Display;
 use banger_command::reach::Net;
 use banger_command::values::label;
@@ -53,6 +54,8 @@ pub(crate) struct Args {
     /// Stop and start the VM if a change requires it
     #[arg(long)]
     restart: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -78,7 +81,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         Err(failure) if args.restart && failure.is_of_phase() => stopped(&client, &args.name, &set).await?,
         changed => changed?,
     };
-    print::line(vm.name.as_str());
+    args.output.print(&vm, |vm| print::line(vm.name.as_str()))?;
     Ok(exit::OK)
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use banger_api::{Machine, MachineProcess, Vm, VmForward, VmNetwork};
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::print::{self, micros};
 use banger_command::{complete, connection, exit};
 use banger_model::Stage;
@@ -20,15 +21,14 @@ pub(crate) struct Args {
     /// Name of the VM
     #[arg(add = complete::vms())]
     name: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let vm = client.vm(&args.name).await?;
-    if args.json {
+    if args.output.json {
         print::json(&vm)?;
     } else {
         show(&vm);

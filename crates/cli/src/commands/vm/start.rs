@@ -4,6 +4,7 @@ use banger_api::VmStart;
 use banger_client::Client;
 use banger_command::complete;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::Display;
 
 use super::starting::Starting;
@@ -22,6 +23,8 @@ pub(crate) struct Args {
     names: Vec<String>,
     #[command(flatten)]
     starting: Starting,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -31,7 +34,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     };
     let start = async |client: &Client, name: &str, display: &mut Display| {
         let started = client.start_vm(name, &request, |progress| display.show(&progress));
-        started.await.map(drop)
+        started.await
     };
-    args.starting.each(&args.names, start).await
+    args.starting.each(args.output, &args.names, start).await
 }

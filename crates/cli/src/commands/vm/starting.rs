@@ -1,7 +1,9 @@
 //! What starting and restarting VMs have in common: what is waited for, and the secrets that a guest gets again.
 
+use banger_api::Vm;
 use banger_client::{Client, ClientError};
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::Display;
 use banger_command::secrets::Secrets;
 use banger_command::work::interruptible;
@@ -26,18 +28,19 @@ impl Starting {
     /// Has each VM started by `start`, and gives it its secrets.
     pub(super) async fn each(
         &self,
+        output: Output,
         names: &[String],
-        start: impl AsyncFn(&Client, &str, &mut Display) -> Result<(), ClientError>,
+        start: impl AsyncFn(&Client, &str, &mut Display) -> Result<Vm, ClientError>,
     ) -> Result<i32, Failure> {
         let secrets = self.secrets.read()?;
         let client = connection::connect().await?;
         let several = names.len() > 1;
         let one = async |name: String| {
             let mut display = Display::new(if several { name.as_str() } else { "" });
-            start(&client, &name, &mut display).await?;
+            let vm = start(&client, &name, &mut display).await?;
             secrets.give(&client, &name, None).await?;
-            Ok(name)
+            Ok(vm)
         };
-        interruptible(async { Ok(many::each(names, one).await) }).await
+        interruptible(many::each(output, names, one)).await
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use banger_api::VmStop;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::Display;
 use banger_command::values::duration;
 use banger_command::{complete, connection, many};
@@ -26,6 +27,8 @@ pub(crate) struct Args {
     /// Time for the guest's init to shut down, such as 500ms, 30s or 2m
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = duration)]
     grace: Duration,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -35,8 +38,10 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     };
     let one = async |name: String| {
         let stopped = client.stop_vm(&name, &stop).await?;
-        report(&name, &stopped.work, Ending::Stopped);
-        Ok(name)
+        if !args.output.json {
+            report(&name, &stopped.work, Ending::Stopped);
+        }
+        Ok(stopped)
     };
     let display = Display::new("");
     let grace = args.grace.as_secs_f64();
@@ -44,7 +49,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         "stopping {} (at most {grace:.0} s)",
         args.names.join(", ")
     ));
-    let code = many::each(&args.names, one).await;
+    let code = many::each(args.output, &args.names, one).await;
     drop(display);
-    Ok(code)
+    code
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use banger_command::complete;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 
 use super::stop::end;
 
@@ -20,8 +21,10 @@ pub(crate) struct Args {
     /// Names of the sessions
     #[arg(required = true, value_name = "SESSION", add = complete::sessions())]
     sessions: Vec<String>,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
-    end(&args.vm, &args.sessions, Duration::ZERO).await
+    end(args.output, &args.vm, &args.sessions, Duration::ZERO).await
 }

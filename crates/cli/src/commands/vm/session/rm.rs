@@ -2,6 +2,7 @@
 
 use banger_api::stream::SessionStop;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{complete, connection, exit, many};
 
 use super::wait::until_ended;
@@ -26,6 +27,8 @@ pub(crate) struct Args {
     /// Remove all ended sessions
     #[arg(long, conflicts_with_all = ["sessions", "force"])]
     ended: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(mut args: Args) -> Result<i32, Failure> {
@@ -53,8 +56,7 @@ pub(super) async fn run(mut args: Args) -> Result<i32, Failure> {
                 .await?;
             until_ended(client.clone(), vm, &name).await?;
         }
-        client.remove_session(vm, &name).await?;
-        Ok(name)
+        Ok(client.remove_session(vm, &name).await?)
     };
-    Ok(many::each(&args.sessions, one).await)
+    many::each(args.output, &args.sessions, one).await
 }

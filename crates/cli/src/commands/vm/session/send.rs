@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use banger_api::stream::{Control, SessionOutput, SessionStream, Writing};
 use banger_client::{Received, Sender};
 use banger_command::failure::Failure;
-use banger_command::{complete, connection, exit};
+use banger_command::output::Output;
+use banger_command::{complete, connection, exit, output};
 
 /// Bytes of input read at once.
 const CHUNK: usize = 256 << 10;
@@ -43,11 +44,15 @@ pub(crate) struct Args {
     /// Send even if clients that use --shared are writing
     #[arg(long)]
     shared: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(mut args: Args) -> Result<i32, Failure> {
     // Options may follow the text.
     args.take_options();
+    output::set(args.output);
+    let output = args.output;
     let client = connection::connect().await?;
     let session = client.session(&args.vm, &args.session).await?;
     let stream = SessionStream {
@@ -79,6 +84,7 @@ pub(super) async fn run(mut args: Args) -> Result<i32, Failure> {
         }
     }
     drop(sending.await);
+    output.print(&session, |_| ())?;
     Ok(exit::OK)
 }
 
@@ -90,6 +96,7 @@ impl Args {
                 "--end" => self.end = true,
                 "--no-newline" => self.no_newline = true,
                 "--shared" => self.shared = true,
+                "--json" => self.output.json = true,
                 _ => return,
             }
             self.text.pop();

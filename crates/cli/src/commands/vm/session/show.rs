@@ -2,6 +2,7 @@
 
 use banger_api::{VmSession, VmSessionUsage};
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::bytes;
 use banger_command::{complete, connection, exit, print};
 
@@ -20,15 +21,14 @@ pub(crate) struct Args {
     /// Name of the session
     #[arg(add = complete::sessions())]
     session: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let session = client.session(&args.vm, &args.session).await?;
-    if args.json {
+    if args.output.json {
         print::json(&session)?;
     } else {
         print::facts(&facts(&session));

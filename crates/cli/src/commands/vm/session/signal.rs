@@ -2,6 +2,7 @@
 
 use banger_api::stream::SessionSignal;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{complete, connection, exit};
 
 /// Send a signal to all processes of a session
@@ -20,12 +21,15 @@ pub(crate) struct Args {
     /// Signal to send: a name such as INT or SIGINT, or a number from 1 to 31
     #[arg(value_parser = number)]
     signal: i32,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let signal = SessionSignal { signal: args.signal };
-    client.signal_session(&args.vm, &args.session, &signal).await?;
+    let session = client.signal_session(&args.vm, &args.session, &signal).await?;
+    args.output.print(&session, |_| ())?;
     Ok(exit::OK)
 }
 

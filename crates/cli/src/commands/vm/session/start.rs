@@ -2,7 +2,9 @@
 
 use banger_api::stream::session::MAX_RESTARTS;
 use banger_api::stream::{Exec, Restart, SessionInput, SessionStart};
+use banger_api::user_env;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::secrets::Secrets;
 use banger_command::variables::Variables;
 use banger_command::{complete, connection, exit, print, terminal};
@@ -60,11 +62,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE", default_value = "64M")]
     log_max: ByteSize,
     /// Attach to the session
-    #[arg(long, short)]
+    #[arg(long, short, conflicts_with = "json")]
     attach: bool,
-    /// Print the session as JSON
-    #[arg(long, conflicts_with = "attach")]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
     /// Command and its arguments; a login shell if omitted
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -101,6 +102,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
             cwd: args.cwd,
             user: args.user,
             tty: args.tty.then(terminal::tty),
+            user_env: user_env::of_process(args.tty),
         },
         stdin: match args.stdin {
             Stdin::Closed => SessionInput::Closed,
@@ -118,7 +120,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     if args.attach {
         return attach::attach(&client, &args.vm, &session, &attach::Manner::default()).await;
     }
-    if args.json {
+    if args.output.json {
         print::json(&session)?;
     } else {
         print::line(&session.name);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use banger_api::stream::SessionStop;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::values::duration;
 use banger_command::{complete, connection, many};
 
@@ -28,22 +29,28 @@ pub(crate) struct Args {
     /// Time for the processes to end, such as 500ms, 30s or 1m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     grace: Duration,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
-    end(&args.vm, &args.sessions, args.grace).await
+    end(args.output, &args.vm, &args.sessions, args.grace).await
 }
 
 /// Stops sessions and waits until they have ended.
-pub(super) async fn end(vm: &str, sessions: &[String], grace: Duration) -> Result<i32, Failure> {
+pub(super) async fn end(
+    output: Output,
+    vm: &str,
+    sessions: &[String],
+    grace: Duration,
+) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let stop = SessionStop {
         grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
     };
     let one = async |name: String| {
         client.stop_session(vm, &name, &stop).await?;
-        until_ended(client.clone(), vm, &name).await?;
-        Ok(name)
+        until_ended(client.clone(), vm, &name).await
     };
-    Ok(many::each(sessions, one).await)
+    many::each(output, sessions, one).await
 }

@@ -6,6 +6,7 @@ use banger_api::VmSession;
 use banger_api::stream::SessionState;
 use banger_client::{Client, ClientError};
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::values::duration;
 use banger_command::{complete, connection, exit, print};
 
@@ -30,9 +31,8 @@ pub(crate) struct Args {
     /// Time after which to give up, such as 500ms, 30s or 10m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
-    /// Print the session as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -50,7 +50,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         },
         None => waiting.await?,
     };
-    if args.json {
+    if args.output.json {
         print::json(&session)?;
     }
     match (session.state, session.exit_code) {

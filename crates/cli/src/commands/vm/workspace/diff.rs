@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use banger_api::WorkspaceQuery;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::print::{self, stream};
 use banger_command::{connection, exit};
 
@@ -20,10 +21,16 @@ Examples:
 pub(crate) struct Args {
     #[command(flatten)]
     changes: Changes,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
+    if args.output.json {
+        print::json(&args.changes.patch(&client).await?)?;
+        return Ok(exit::OK);
+    }
     let query = WorkspaceQuery {
         color: print::stream::stdout().is_terminal(),
         ..args.changes.query()

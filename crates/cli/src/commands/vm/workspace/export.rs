@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use banger_api::WorkspaceQuery;
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::bytes;
 use banger_command::work::interruptible;
 use banger_command::{connection, exit, print};
 use banger_hostfs::{Dir, Kind, Reserve};
 use rustix::fs::OFlags;
+use serde_json::json;
 
 use super::which::Changes;
 
@@ -31,12 +33,18 @@ pub(crate) struct Args {
     /// File to write; standard output if omitted
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    printed: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let (vm, query) = (&args.changes.which.vm, args.changes.query());
     let Some(output) = args.output else {
+        if args.printed.json {
+            print::json(&args.changes.patch(&client).await?)?;
+            return Ok(exit::OK);
+        }
         let mut shown = print::stream::log(false);
         write(&client, vm, &query, |bytes| {
             print::written(shown.show(bytes));
@@ -47,7 +55,10 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     };
     let named = format!("failed to write {}", output.display());
     if let Some(mut stream) = stream(&output).map_err(|error| Failure::during(&*named, &error))? {
-        write(&client, vm, &query, |bytes| stream.write_all(bytes)).await?;
+        let written = write(&client, vm, &query, |bytes| stream.write_all(bytes)).await?;
+        if args.printed.json {
+            print::json(&json!({ "path": output, "bytes": written }))?;
+        }
         return Ok(exit::OK);
     }
     let failed = |error: banger_hostfs::Error| Failure::during(&*named, &error);
@@ -71,7 +82,10 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     }))
     .await?;
     fresh.name(&name, false).map_err(failed)?;
-    print::say!("{}: {}", output.display(), bytes(written));
+    args.printed
+        .print(&json!({ "path": output, "bytes": written }), |_| {
+            print::say!("{}: {}", output.display(), bytes(written));
+        })?;
     Ok(exit::OK)
 }
 

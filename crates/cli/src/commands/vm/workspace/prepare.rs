@@ -6,6 +6,7 @@ use banger_api::{WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceRepor
 use banger_client::Client;
 use banger_client::run::GUEST_PATH;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::bytes;
 use banger_command::values::absolute;
 use banger_command::work::shown;
@@ -58,9 +59,8 @@ pub(crate) struct Args {
     /// List the files that would be copied, and exit
     #[arg(long)]
     dry_run: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Which files of a repository are copied.
@@ -89,14 +89,14 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     };
     if args.dry_run {
         let plan = client.plan_workspace(&request).await?;
-        match args.json {
+        match args.output.json {
             true => print::json(&plan)?,
             false => tell_plan(&plan),
         }
         return Ok(exit::OK);
     }
     let report = place(&client, &args.vm, &request).await?;
-    match args.json {
+    match args.output.json {
         true => print::json(&report)?,
         false => tell_placed(&args.vm, &report),
     }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use banger_api::{WorkspaceQuery, WorkspaceRequest};
+use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{complete, exit, print};
 
 use serde::Serialize;
@@ -32,15 +34,14 @@ impl Which {
 pub(super) struct Reported {
     #[command(flatten)]
     pub(super) which: Which,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Reported {
     /// Prints a report as JSON, or with `show`.
     pub(super) fn print<T: Serialize>(&self, report: &T, show: impl FnOnce(&T)) -> Result<i32, Failure> {
-        match self.json {
+        match self.output.json {
             true => print::json(report)?,
             false => show(report),
         }
@@ -58,7 +59,26 @@ pub(super) struct Changes {
     base: Option<String>,
 }
 
+/// A patch, in JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct Patch {
+    /// Bytes that are not UTF-8 are replaced.
+    patch: String,
+}
+
 impl Changes {
+    /// The changes as a patch.
+    pub(super) async fn patch(&self, client: &Client) -> Result<Patch, Failure> {
+        let mut stream = client.workspace_patch(&self.which.vm, &self.query()).await?;
+        let mut patch = Vec::new();
+        while let Some(bytes) = stream.next().await? {
+            patch.extend_from_slice(&bytes);
+        }
+        Ok(Patch {
+            patch: String::from_utf8_lossy(&patch).into_owned(),
+        })
+    }
+
     /// The query for the daemon.
     pub(super) fn query(&self) -> WorkspaceQuery {
         WorkspaceQuery {
