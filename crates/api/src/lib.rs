@@ -23,6 +23,7 @@ pub mod routes;
 mod session;
 mod ssh;
 mod trust;
+pub mod user_env;
 mod vm;
 mod vm_verbs;
 pub mod whereabouts;

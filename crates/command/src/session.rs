@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 
 use banger_api::stream::{Control, Exec};
+use banger_api::user_env;
 use banger_client::{Client, Received, Receiver, Sender, Session};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -52,8 +53,12 @@ pub enum Input {
 
 /// Runs `exec` in the VM and returns its exit code, as a shell would.
 pub async fn run(client: &Client, vm: &str, exec: &Exec, input: Input) -> Result<i32, Failure> {
+    let exec = Exec {
+        user_env: user_env::of_process(exec.tty.is_some()),
+        ..exec.clone()
+    };
     let session = client
-        .exec(vm, exec)
+        .exec(vm, &exec)
         .await
         .map_err(|error| Failure::from(error).before_command())?;
     attend_to(vm, session, exec.tty.is_some(), input).await

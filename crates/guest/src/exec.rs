@@ -14,6 +14,10 @@ pub struct Exec {
     /// Variables over the guest's and the VM's.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Variables of the client's user, under those of the VM. The daemon puts them into `env`, as far as the configuration allows
+    /// it; an agent gets none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub user_env: BTreeMap<String, String>,
     /// Working directory; the user's home when absent.
     #[serde(default)]
     pub cwd: Option<String>,

@@ -56,6 +56,8 @@ pub struct Config {
     pub allow: BTreeMap<String, Vec<Allow>>,
     /// Whether work in workspaces is brought back before its VM stops or goes.
     pub auto_export: bool,
+    /// Whether commands in guests have the user's proxies.
+    pub guest_proxy: bool,
     /// Whether git in guests makes its user's commits.
     pub git_identity: bool,
     /// Files of the host's that go into guests.
@@ -95,6 +97,7 @@ impl Default for Config {
             dns_listen: Some(DNS_LISTEN),
             allow: BTreeMap::new(),
             auto_export: false,
+            guest_proxy: false,
             git_identity: true,
             file_sync: Vec::new(),
             file_sync_defaults: true,

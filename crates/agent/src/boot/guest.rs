@@ -57,8 +57,8 @@ pub(super) struct Handover {
 fn variables() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        // The kernel's own.
-        .filter(|(name, _)| name != "HOME" && name != "TERM")
+        // The kernel's own, and an argument that only systemd reads, from the command line.
+        .filter(|(name, _)| !matches!(name.as_str(), "HOME" | "TERM" | "fstab"))
         .collect()
 }
 

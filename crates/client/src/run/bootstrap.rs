@@ -1,6 +1,6 @@
 //! What a checkout needs before it can be worked in: its tools, and its post-create commands.
 
-use banger_api::{Vm, VmSession, Wishes};
+use banger_api::{Vm, VmSession, Wishes, user_env};
 use banger_guest_api::session::LOG_MAX;
 use banger_guest_api::{Control, Exec, Restart, SessionInput, SessionOutput, SessionStart, SessionStream};
 use banger_model::last_lines;
@@ -61,6 +61,7 @@ impl Bootstrap {
             exec: Exec {
                 argv: ["/bin/sh", "-c", &script, SESSION].map(str::to_owned).to_vec(),
                 cwd: Some(cwd.to_owned()),
+                user_env: user_env::of_process(false),
                 ..Exec::default()
             },
             stdin: SessionInput::Closed,

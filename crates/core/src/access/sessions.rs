@@ -6,7 +6,6 @@ use banger_guest_link::{self as guest, AgentStream};
 use banger_model::body;
 use http::StatusCode;
 
-use super::command::with_defaults;
 use crate::vm::{self, Handle, Vms};
 
 impl Vms {
@@ -21,7 +20,9 @@ impl Vms {
     pub async fn start_session(&self, name: &str, mut start: SessionStart) -> Result<VmSession, ErrorBody> {
         let (handle, guest) = self.running(name)?;
         let state = handle.state();
-        start.exec = with_defaults(start.exec, &state.spec, &state.image);
+        start.exec = self
+            .context()
+            .with_defaults(start.exec, &state.spec, &state.image);
         shown(&handle, guest.start_session(&start).await)
     }
 

@@ -1,6 +1,7 @@
 //! `banger vm acp`
 
 use banger_api::stream::{Control, Exec};
+use banger_api::user_env;
 use banger_client::run::{GUEST_PATH, WORKSPACE};
 use banger_client::{Client, Received, Session};
 use banger_command::failure::Failure;
@@ -47,6 +48,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         user: None,
         cwd: args.cwd.or(workspace).or_else(|| Some(GUEST_PATH.to_owned())),
         tty: None,
+        user_env: user_env::of_process(false),
     };
     let mut started = start(&client, &args.name, &exec).await?;
     if guess && matches!(&started, Started::Not(_, exit_code) if *exit_code == NO_DIRECTORY) {

@@ -64,6 +64,7 @@ pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
         cwd: args.workdir,
         user: args.user,
         tty: args.tty.tty(!args.no_stdin),
+        ..Exec::default()
     };
     let input = match args.no_stdin {
         true => session::Input::None,
