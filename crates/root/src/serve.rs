@@ -115,10 +115,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let flows = noted("flows will not be reported", FlowLog::open(config.owner));
     helper.plan.log_group = flows.as_ref().map_or(0, FlowLog::group);
     // Where that fails, someone must be able to ask what is wrong, and to tear it down.
-    noted(
-        "the host differs from the network plan",
-        helper.alone(Helper::rebuild),
-    );
+    noted("the host is not as planned", helper.alone(Helper::rebuild));
     log(format!("serving uid {} at {}", config.owner, path.display()));
     // For who started this and waits; it may have gone.
     let _ = io::Write::write_all(&mut io::stdout(), b"ready\n");
@@ -163,10 +160,7 @@ fn manager() -> Option<UnixDatagram> {
         Some(name) => SocketAddr::from_abstract_name(name).ok()?,
         None => SocketAddr::from_pathname(&path).ok()?,
     };
-    noted(
-        "there is no service manager to notify",
-        socket.connect_addr(&address),
-    )?;
+    noted("no service manager to notify", socket.connect_addr(&address))?;
     Some(socket)
 }
 

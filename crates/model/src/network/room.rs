@@ -69,9 +69,7 @@ pub enum InvalidRoom {
     #[error(transparent)]
     Block(#[from] InvalidSubnet),
     /// More than one of a family, or none of IPv4.
-    #[error(
-        "invalid address range `{0}`: expected one IPv4 block, and optionally a comma and one IPv6 block, such as {DEFAULT}"
-    )]
+    #[error("invalid address range `{0}`: expected IPV4-BLOCK[,IPV6-BLOCK], such as {DEFAULT}")]
     Blocks(String),
 }
 

@@ -151,9 +151,8 @@ fn act(step: &Step) -> io::Result<()> {
             })
         }
         Step::NoAddress(link, address, prefix) => {
-            let index = index(link)?;
-            let own = message::address_message(libc::RTM_DELADDR, 0, index, *address, *prefix);
-            removed(Ok(own))
+            let forget = |index| message::address_message(libc::RTM_DELADDR, 0, index, *address, *prefix);
+            removed(index(link).map(forget))
         }
         Step::Setting(key, value) => fs::write(format!("/proc/sys/{key}"), value),
         Step::Filter { script, .. } => nft::apply(script).or_else(|error| {

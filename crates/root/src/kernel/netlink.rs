@@ -152,8 +152,7 @@ pub(super) fn questions() -> io::Result<Socket> {
 }
 
 pub(super) fn index(name: &str) -> io::Result<u32> {
-    let socket = Socket::new(NETLINK_ROUTE)?;
-    Ok(rustix::net::netdevice::name_to_index(&socket, name)?)
+    Ok(rustix::net::netdevice::name_to_index(questions()?, name)?)
 }
 
 pub(super) fn change(message: Message) -> io::Result<()> {
