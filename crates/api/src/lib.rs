@@ -53,8 +53,8 @@ pub use ssh::{SshAccess, SshStart};
 pub use trust::{RepositoryConfig, TrustGrant, TrustRecord, TrustRevoke, TrustState};
 pub use vm::{Machine, MachineProcess, Vm, VmNetwork};
 pub use vm_verbs::{
-    LeftWork, LogQuery, LogSource, Prune, Pruned, VmCommit, VmCreate, VmDelete, VmRestart, VmSet, VmStart,
-    VmStop, VmStopped, VmWork,
+    Awaited, LeftWork, LogQuery, LogSource, Prune, Pruned, VmCommit, VmCreate, VmDelete, VmRename, VmRenamed,
+    VmRestart, VmSet, VmStart, VmStop, VmStopped, VmWait, VmWaited, VmWork,
 };
 pub use workspace::{
     PulledRef, Unsaved, UnsavedWorkspace, WorkspaceApplied, WorkspaceChange, WorkspaceEntry, WorkspaceMode,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use banger_model::network::NetMode;
-use banger_model::{ByteSize, Forward, ImageName, KernelName, VmName, VmmChoice, WaitFor};
+use banger_model::{ByteSize, Forward, ImageName, KernelName, Phase, VmName, VmmChoice, WaitFor};
 use serde::{Deserialize, Serialize};
 
 use crate::vm::Vm;
@@ -167,6 +167,59 @@ pub struct VmSet {
     pub env: BTreeMap<String, String>,
     /// Labels to set; an empty value removes one.
     pub labels: BTreeMap<String, String>,
+}
+
+/// Gives a VM that does not run another name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VmRename {
+    /// The new name.
+    #[schema(value_type = String)]
+    pub name: VmName,
+}
+
+/// A VM that was renamed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct VmRenamed {
+    /// The VM.
+    #[serde(flatten)]
+    pub vm: Vm,
+    /// VMs whose network rules name the VM by its old name (`vm:NAME`). They are not changed.
+    #[schema(value_type = Vec<String>)]
+    pub named_by: Vec<VmName>,
+}
+
+/// What a VM is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Awaited {
+    /// It has no machine: it is stopped, failed or deleted.
+    #[default]
+    Stopped,
+    /// Its guest is ready.
+    Running,
+    /// It does not exist.
+    Deleted,
+}
+
+/// The query of a wait for a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmWait {
+    /// What the VM is waited for.
+    #[serde(rename = "for")]
+    pub awaited: Awaited,
+}
+
+/// How a wait for a VM ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct VmWaited {
+    /// The VM's name.
+    pub name: String,
+    /// Its phase; `null` if the VM is deleted.
+    pub phase: Option<Phase>,
+    /// Why the VM failed, if it did.
+    pub last_error: Option<ErrorBody>,
 }
 
 /// Which log.

@@ -134,7 +134,7 @@ mod tests {
     fn only_a_slip_is_corrected() {
         assert!(hints(&["vm", "crate"]).contains("`create`"));
         assert!(hints(&["vm", "lsit"]).contains("`list`"));
-        assert!(!hints(&["vm", "rename"]).contains("prune"));
+        assert!(!hints(&["vm", "rneamed"]).contains("prune"));
         assert!(!hints(&["vm", "stats"]).contains("`start`"));
     }
 

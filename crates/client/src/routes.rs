@@ -9,14 +9,14 @@ use banger_api::routes::{
     GetRepositoryConfig, GetSshAccess, GetUnsavedWork, GetVersion, GetVm, GetVmLog, GetWorkspace,
     GetWorkspacePatch, GrantTrust, HoldVm, KillVm, ListAllForwards, ListEgress, ListForwards, ListPorts,
     ListTrust, ListVms, OpenSsh, PlanWorkspace, PrepareWorkspace, PruneCache, PruneVms, PullWorkspace,
-    RemoveForwards, RestartVm, RevokeTrust, SetVm, StartVm, StopDaemon, StopVm,
+    RemoveForwards, RenameVm, RestartVm, RevokeTrust, SetVm, StartVm, StopDaemon, StopVm, WaitForVm,
 };
 use banger_api::{
     DaemonStop, DoctorReport, EgressQuery, ForwardAdd, ForwardRemove, Image, LogQuery, Progress, Prune,
     Pruned, SshAccess, SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit,
-    VmCreate, VmDelete, VmFlow, VmForward, VmLearned, VmPort, VmRestart, VmSet, VmStart, VmStop, VmStopped,
-    VmWork, Wishes, WishesQuery, WorkspaceApplied, WorkspacePlan, WorkspacePulled, WorkspaceQuery,
-    WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
+    VmCreate, VmDelete, VmFlow, VmForward, VmLearned, VmPort, VmRename, VmRenamed, VmRestart, VmSet, VmStart,
+    VmStop, VmStopped, VmWait, VmWaited, VmWork, Wishes, WishesQuery, WorkspaceApplied, WorkspacePlan,
+    WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
 };
 use banger_guest_api::Exec;
 use banger_model::Forward;
@@ -116,6 +116,16 @@ impl Client {
     /// Changes a VM.
     pub async fn set_vm(&self, name: &str, set: &VmSet) -> Result<Vm> {
         self.value(SetVm.at([name]).json(set)).await
+    }
+
+    /// Gives a VM that does not run another name.
+    pub async fn rename_vm(&self, name: &str, rename: &VmRename) -> Result<VmRenamed> {
+        self.value(RenameVm.at([name]).json(rename)).await
+    }
+
+    /// Waits until a VM is as the query says.
+    pub async fn wait_for_vm(&self, name: &str, wait: &VmWait) -> Result<VmWaited> {
+        self.value(WaitForVm.at([name]).query(wait)).await
     }
 
     /// Holds a VM that is removed on exit: it is removed when what this returns is dropped, or this program ends.

@@ -14,6 +14,8 @@ pub const NOT_FOUND: i32 = 3;
 pub const CONFLICT: i32 = 4;
 /// This host cannot run VMs.
 pub const HOST: i32 = 5;
+/// `vm wait` or `vm session wait` gave up after `--timeout`, with the code of timeout(1).
+pub const TIMED_OUT: i32 = 124;
 /// `vm exec`, `vm shell` or `vm run` failed before the guest's command ran.
 pub const NO_COMMAND: i32 = 125;
 /// Interrupted.
@@ -28,6 +30,7 @@ Exit codes:
   3    no such object
   4    the object already exists, is in use, or is in the wrong phase
   5    this host cannot run VMs: see `banger doctor`
+  124  `vm wait` or `vm session wait` gave up after --timeout
   125  `vm exec`, `vm shell` or `vm run` failed before the guest's command ran
   126  the guest's command could not be executed
   127  the guest's command was not found

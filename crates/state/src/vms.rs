@@ -66,6 +66,16 @@ impl Database {
         .map(drop)
     }
 
+    /// Replaces what a VM is made of, with its name. `Ok(false)` when the name is taken.
+    pub fn rename_vm(&self, spec: &VmSpec) -> Result<bool, Error> {
+        let renamed = self.execute(
+            "rename a VM",
+            "UPDATE OR IGNORE vm SET name = ?2, spec = ?3 WHERE id = ?1",
+            params![spec.id.to_string(), spec.name.as_str(), to_json(spec)],
+        )?;
+        Ok(renamed == 1)
+    }
+
     /// Replaces a VM's forwards.
     pub fn update_forwards(&self, id: VmId, forwards: &[Forward]) -> Result<(), Error> {
         self.execute(

@@ -16,6 +16,8 @@ pub struct Place {
     pub target: Target,
     /// What was placed in it.
     pub records: Records,
+    /// What was placed in other VMs: a VM that was renamed keeps its references.
+    pub others: Vec<Records>,
     /// Whether its git makes this user's commits.
     pub git_identity: bool,
     /// Where we may write meanwhile.

@@ -147,16 +147,22 @@ impl Records {
     }
 
     /// What a workspace from the repository `common` is called below `refs/banger`: the VM, and a number if it has several.
-    pub(crate) fn namespace(&self, vm: &str, guest_path: &str, common: &Path) -> String {
-        let others = self.all();
-        let others = others
-            .iter()
-            .filter(|record| record.common == common && record.guest_path != guest_path);
-        let taken: Vec<&str> = others.map(|record| &record.namespace[..]).collect();
+    /// One that another VM has, which was renamed since, is left to that one.
+    pub(crate) fn namespace(&self, vm: &str, guest_path: &str, common: &Path, others: &[Self]) -> String {
+        let own = self
+            .all()
+            .into_iter()
+            .filter(|record| record.guest_path != guest_path);
+        let others = others.iter().flat_map(Self::all);
+        let taken: Vec<String> = own
+            .chain(others)
+            .filter(|record| record.common == common)
+            .map(|record| record.namespace)
+            .collect();
         let numbered = (2..).map(|number| format!("{vm}.{number}"));
         let mut names = std::iter::once(vm.to_owned()).chain(numbered);
         names
-            .find(|name| !taken.contains(&name.as_str()))
+            .find(|name| !taken.contains(name))
             .unwrap_or_else(|| vm.to_owned())
     }
 
@@ -182,6 +188,27 @@ fn read(path: &Path) -> Option<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn references_of_a_renamed_vm_are_not_anothers() {
+        let dir = tempfile::tempdir().unwrap();
+        let [renamed, new] = ["renamed", "new"].map(|name| {
+            std::fs::create_dir_all(dir.path().join(name).join(DIR)).unwrap();
+            Records::of(&dir.path().join(name))
+        });
+        renamed
+            .put(&Record {
+                guest_path: "/work".to_owned(),
+                common: "/repo".into(),
+                namespace: "web".to_owned(),
+                ..Record::default()
+            })
+            .unwrap();
+        let others = [renamed];
+        let named = |common: &str| new.namespace("web", "/work", Path::new(common), &others);
+        assert_eq!(named("/repo"), "web.2");
+        assert_eq!(named("/elsewhere"), "web");
+    }
 
     #[test]
     fn a_workspace_is_free_again_while_a_child_is_being_started() {

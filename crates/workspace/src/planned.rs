@@ -79,7 +79,7 @@ impl Planned {
         let namespace = match before.namespace.is_empty() || before.common != source.common {
             true => place
                 .records
-                .namespace(&place.vm, &request.guest_path, &source.common),
+                .namespace(&place.vm, &request.guest_path, &source.common, &place.others),
             false => before.namespace,
         };
         Record {

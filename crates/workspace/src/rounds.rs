@@ -57,6 +57,7 @@ impl World {
             vm: "web".to_owned(),
             target: Target::new(guest, ""),
             records: self.records(),
+            others: vec![Records::of(&self.at("files-of-another"))],
             git_identity: true,
             scratch: self.at("scratch"),
             say: Reporter::default(),

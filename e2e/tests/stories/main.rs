@@ -63,6 +63,7 @@ mod ssh_own_server;
 mod ssh_terminals;
 mod syncing;
 mod system;
+mod upkeep;
 mod withdrawn;
 mod workspace_trips;
 mod workspaces;
@@ -188,6 +189,7 @@ const ALL: &[&[Story]] = &[
     first_use::STORIES,
     forwards::STORIES,
     habits::STORIES,
+    upkeep::STORIES,
     forwarded_streams::STORIES,
     hostile_state::STORIES,
     promises::STORIES,

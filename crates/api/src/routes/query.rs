@@ -7,7 +7,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{RefOr, Required};
 
 use crate::openapi::{Schemas, plain_alone};
-use crate::{DaemonStop, EgressQuery, ImageDiff, ImageUpload, LogQuery, VmDelete, WorkspaceQuery};
+use crate::{DaemonStop, EgressQuery, ImageDiff, ImageUpload, LogQuery, VmDelete, VmWait, WorkspaceQuery};
 
 /// What a route takes in its query; nothing is `()`.
 pub trait Query {
@@ -65,6 +65,7 @@ by_serde!(
     ImageDiff,
     ImageUpload,
     LogQuery,
+    VmWait,
     WorkspaceQuery
 );
 of_the_agent!(GetFiles, OfDirectory, PutFiles, PutSecret);

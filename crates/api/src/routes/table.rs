@@ -17,9 +17,9 @@ use crate::{
     ImageInspection, ImagePublish, ImagePull, ImagePulled, ImageRegister, ImageTag, ImageUpload, Kernel,
     KernelImport, KernelPublish, KernelPull, KernelPulled, LogQuery, Prune, Pruned, Published, SshAccess,
     SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit, VmCreate, VmDelete,
-    VmFlow, VmForward, VmLearned, VmPort, VmRestart, VmSession, VmSet, VmStart, VmStop, VmStopped, VmWork,
-    Wishes, WishesQuery, WorkspaceApplied, WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport,
-    WorkspaceRequest, WorkspaceStatus,
+    VmFlow, VmForward, VmLearned, VmPort, VmRename, VmRenamed, VmRestart, VmSession, VmSet, VmStart, VmStop,
+    VmStopped, VmWait, VmWaited, VmWork, Wishes, WishesQuery, WorkspaceApplied, WorkspacePlan,
+    WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
 };
 
 /// Makes a type of each entry, and the macro `for_each_route` of all of them.
@@ -155,6 +155,11 @@ routes! {
     GetVm = Get "/v1/vms/{vm}" -> Json<Vm>;
     /// Change a VM.
     SetVm = Patch "/v1/vms/{vm}" [body: Json<VmSet>] -> Json<Vm>;
+    /// Rename a VM that does not run.
+    /// Its id, its disk and its workspaces stay. Network rules of other VMs that name it are not changed, but listed.
+    RenameVm = Post "/v1/vms/{vm}/rename" [body: Json<VmRename>] -> Json<VmRenamed>;
+    /// Wait until a VM is stopped, running or deleted.
+    WaitForVm = Get "/v1/vms/{vm}/wait" [query: VmWait] -> Json<VmWaited>;
     /// Delete a VM.
     /// Without `force`, a VM that runs, or that has work which the host does not have, is kept, with an error.
     DeleteVm = Delete "/v1/vms/{vm}" [query: VmDelete] -> Json<VmWork>;

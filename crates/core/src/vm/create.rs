@@ -50,8 +50,7 @@ impl Vms {
             Ok(_) => {
                 let handle = attempt.keep();
                 if removes_on_exit {
-                    let spec = handle.state().spec;
-                    self.expect_hold(spec.id, spec.name);
+                    self.expect_hold(handle.state().spec.id);
                 }
                 Ok(handle)
             }

@@ -7,6 +7,7 @@ mod after_start;
 mod command;
 mod ending;
 mod forwards;
+mod rename;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -173,6 +174,10 @@ impl Driver {
             }
             Command::Set(set, reply) => {
                 let outcome = self.change(&set).await;
+                let _ = reply.send(outcome.map_err(|error| body(&error)));
+            }
+            Command::Rename(name, reply) => {
+                let outcome = self.rename(name).await;
                 let _ = reply.send(outcome.map_err(|error| body(&error)));
             }
             Command::AddForward(add, reply) => {

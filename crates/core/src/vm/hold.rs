@@ -38,7 +38,6 @@ impl Holds {
 pub struct Held {
     vms: Arc<Vms>,
     id: VmId,
-    name: VmName,
 }
 
 impl Vms {
@@ -49,7 +48,6 @@ impl Vms {
         Ok(state.removes_on_exit.then(|| Held {
             vms: Arc::clone(self),
             id: state.spec.id,
-            name: state.spec.name,
         }))
     }
 
@@ -84,12 +82,12 @@ impl Vms {
     }
 
     /// Removes a VM that nobody comes to hold: its command ended before it could.
-    pub(super) fn expect_hold(self: &Arc<Self>, id: VmId, name: VmName) {
+    pub(super) fn expect_hold(self: &Arc<Self>, id: VmId) {
         let vms = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(PATIENCE).await;
             if !vms.holds.had(id) {
-                drop(Held { vms, id, name });
+                drop(Held { vms, id });
             }
         });
     }
@@ -110,12 +108,12 @@ fn kept(name: &VmName, runs: bool) -> String {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let (vms, id, name) = (Arc::clone(&self.vms), self.id, self.name.clone());
-        // The command may have removed it itself, and another may have its name.
-        let found = vms.find(name.as_str());
-        let Some(handle) = found.ok().filter(|handle| handle.state().spec.id == id) else {
+        let vms = Arc::clone(&self.vms);
+        // The command may have removed it itself, another may have its name, and it may have another name by now.
+        let Some(handle) = vms.context.registry.by_id(self.id) else {
             return;
         };
+        let name = handle.state().spec.name;
         tokio::spawn(async move {
             tracing::info!(vm = %name, "its command has ended; removing the VM");
             if !vms.bring_back_unattended(&name, &handle).await {

@@ -3,6 +3,7 @@
 //! Only a VM's own task ([`driver`]) changes that VM; the registry makes tasks, finds them by name, and hands
 //! commands to them.
 
+mod awaited;
 mod boot;
 mod card;
 mod carried;
@@ -196,6 +197,13 @@ impl Vms {
         self.context.registry.find(name)
     }
 
+    /// Gives a VM, which does not run, another name. Gives the VM, and those whose network rules name it by the old one.
+    pub async fn rename(&self, name: &str, new: VmName) -> Result<(Handle, Vec<VmName>), ErrorBody> {
+        let handle = self.find(name).map_err(|error| body(&error))?;
+        let named_by = handle.rename(new).await?;
+        Ok((handle, named_by))
+    }
+
     /// How many machines there are.
     pub fn machines(&self) -> usize {
         self.list()
@@ -329,6 +337,11 @@ impl Handle {
     /// Changes what the VM is made of.
     pub async fn set(&self, set: VmSet) -> Result<(), ErrorBody> {
         self.ask(|reply| Command::Set(Box::new(set), reply)).await
+    }
+
+    /// Gives the VM, which does not run, another name. Gives the VMs whose rules name it by the old one.
+    async fn rename(&self, name: VmName) -> Result<Vec<VmName>, ErrorBody> {
+        self.ask(|reply| Command::Rename(name, reply)).await
     }
 
     /// Forwards a port; gives what is forwarded, with the port that was found for it.

@@ -81,7 +81,7 @@ impl Vms {
                 .find(name.as_str())
                 .is_ok_and(|handle| handle.state().live.is_some());
             if goes_with_its_command && runs {
-                held.push((id, name));
+                held.push(id);
             } else if is_let_go {
                 let_go.push(name);
             }
@@ -106,9 +106,9 @@ impl Vms {
             let _ = handle.commands.send(command.into()).await;
         }
         vms.let_go(let_go);
-        for (id, name) in held {
+        for id in held {
             // Its command is at work in it, and comes back to hold it; unless that has ended too.
-            vms.expect_hold(id, name);
+            vms.expect_hold(id);
         }
         Ok(vms)
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{PoisonError, RwLock};
 
-use banger_model::VmName;
 use banger_model::network::Allow;
+use banger_model::{VmId, VmName};
 
 use super::driver::Command;
 use super::{Error, Handle};
@@ -64,6 +64,45 @@ impl Registry {
             self.add(name.clone(), || handle);
         }
         forgotten
+    }
+
+    /// Gives a VM another name, within `store`, which stores and publishes it: nobody sees one name without the other. `Ok(false)`
+    /// when the name is taken, here or by what `store` finds.
+    pub(super) fn rename<E>(
+        &self,
+        old: &VmName,
+        new: &VmName,
+        store: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let mut vms = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if vms.contains_key(new) || !store()? {
+            return Ok(false);
+        }
+        if let Some(handle) = vms.remove(old) {
+            vms.insert(new.clone(), handle);
+        }
+        Ok(true)
+    }
+
+    /// The VM of this id, whatever its name is by now.
+    pub(super) fn by_id(&self, id: VmId) -> Option<Handle> {
+        self.list()
+            .into_iter()
+            .find(|handle| handle.state.borrow().spec.id == id)
+    }
+
+    /// The VMs whose network rules name this VM.
+    pub(super) fn naming(&self, name: &VmName) -> Vec<VmName> {
+        let states = self.list().into_iter().map(|handle| handle.state());
+        let names = |allow: &[Allow]| {
+            allow
+                .iter()
+                .any(|rule| matches!(rule, Allow::Vm(vm) if vm == name))
+        };
+        states
+            .filter(|state| names(&state.spec.net.allow))
+            .map(|state| state.spec.name)
+            .collect()
     }
 
     /// Applies the network rules of running VMs that name this VM again: the VM got an address, or lost it.

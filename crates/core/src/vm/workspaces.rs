@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use banger_api::{ErrorBody, Paths, Unsaved, UnsavedWorkspace, WorkspaceApplied, WorkspaceQuery};
-use banger_model::body;
+use banger_model::{VmId, body};
 use banger_request::Reporter;
 use banger_workspace::{self as workspace, Place, Record, Records, Target};
 
@@ -66,6 +66,17 @@ impl Context {
     pub fn scratch(&self) -> PathBuf {
         scratch(&self.paths)
     }
+
+    /// What was placed in every VM but this one.
+    fn records_but(&self, id: VmId) -> Vec<Records> {
+        let ids = self
+            .registry
+            .list()
+            .into_iter()
+            .map(|handle| handle.state().spec.id);
+        let others = ids.filter(|other| *other != id);
+        others.map(|other| Records::of(self.files(other).dir())).collect()
+    }
 }
 
 impl Handle {
@@ -86,6 +97,7 @@ impl Handle {
             vm: spec.name.to_string(),
             target: self.target()?,
             records: self.records(context),
+            others: context.records_but(spec.id),
             git_identity: git_identity
                 && !spec.anonymous
                 && trust::keeps_apart(&context.database, &spec).is_none(),

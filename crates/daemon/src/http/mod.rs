@@ -105,6 +105,8 @@ handlers! {
     PruneCache => prune::cache,
     GetVm => vms::show,
     SetVm => vms::set,
+    RenameVm => vms::rename,
+    WaitForVm => vms::wait,
     DeleteVm => vms::delete,
     StartVm => vms::start,
     StopVm => vms::stop,

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use banger_api::{Vm, VmCommit, VmCreate, VmDelete, VmRestart, VmSet, VmStart, VmStop, VmStopped, VmWork};
+use banger_api::{
+    Vm, VmCommit, VmCreate, VmDelete, VmRename, VmRenamed, VmRestart, VmSet, VmStart, VmStop, VmStopped,
+    VmWait, VmWaited, VmWork,
+};
 use banger_core::Handle;
 use banger_stores::images;
 
@@ -115,6 +118,24 @@ pub(crate) async fn set(
     let handle = app.find(&name)?;
     handle.set(request).await?;
     Ok(Json(app.view(&handle)))
+}
+
+pub(crate) async fn rename(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Body(request): Body<VmRename>,
+) -> Result<Json<VmRenamed>, Refused> {
+    let (handle, named_by) = app.vms.rename(&name, request.name).await?;
+    let vm = app.view(&handle);
+    Ok(Json(VmRenamed { vm, named_by }))
+}
+
+pub(crate) async fn wait(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Asked(query): Asked<VmWait>,
+) -> Result<Json<VmWaited>, Refused> {
+    Ok(Json(app.vms.wait(&name, query.awaited).await?))
 }
 
 pub(crate) async fn delete(

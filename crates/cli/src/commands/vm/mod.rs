@@ -14,6 +14,7 @@ mod kill;
 pub(crate) mod list;
 pub(crate) mod logs;
 mod ports;
+mod rename;
 mod restart;
 pub(crate) mod run;
 mod session;
@@ -28,6 +29,7 @@ mod starting;
 mod stop;
 mod sync;
 mod tty;
+mod wait;
 pub(crate) mod wishes;
 mod words;
 mod workspace;
@@ -75,6 +77,8 @@ pub(crate) enum Command {
     Workspace(workspace::Command),
     Sync(sync::Args),
     Set(set::Args),
+    Rename(rename::Args),
+    Wait(wait::Args),
     Commit(commit::Args),
     /// Remove all VMs that are not running
     #[command(after_help = "\
@@ -111,6 +115,8 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Workspace(command) => workspace::run(command).await,
         Command::Sync(args) => sync::run(args).await,
         Command::Set(args) => set::run(args).await,
+        Command::Rename(args) => rename::run(args).await,
+        Command::Wait(args) => wait::run(args).await,
         Command::Commit(args) => commit::run(args).await,
         Command::Prune(args) => prune::run(prune::What::Vms, args).await,
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use banger_api::{ErrorBody, ForwardAdd, ForwardRemove, VmSet};
-use banger_model::Forward;
+use banger_model::{Forward, VmName};
 use banger_request::RequestId;
 use tokio::sync::oneshot;
 
@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Kill(Reply),
     /// Change what it is made of.
     Set(Box<VmSet>, Reply),
+    /// Give it another name. Tells the VMs whose rules name it by the old one.
+    Rename(VmName, Reply<Vec<VmName>>),
     /// Forward a port.
     AddForward(ForwardAdd, Reply<Forward>),
     /// Forward ports no more.

@@ -28,6 +28,14 @@ pub enum SpecError {
         /// What was done.
         what: &'static str,
     },
+    /// A machine has its VM's name.
+    #[error("VM `{name}` is {phase}; a VM can only be renamed while it is stopped")]
+    RenamesAtRest {
+        /// Its name.
+        name: VmName,
+        /// Its phase.
+        phase: Phase,
+    },
     /// Disks only grow.
     #[error("cannot shrink the disk of VM `{name}` from {now} to {wanted}")]
     Shrink {
@@ -66,6 +74,10 @@ impl SpecError {
                 format!(
                     "stop the VM first: `banger vm stop {name}`; or add `--restart`, which restarts the VM"
                 ),
+            ),
+            Self::RenamesAtRest { name, .. } => Description::hinted(
+                ErrorCode::WrongPhase,
+                format!("stop the VM first: `banger vm stop {name}`"),
             ),
             Self::Invalid(InvalidSpec::Rules(_)) => Description::hinted(
                 ErrorCode::InvalidRequest,

@@ -3,6 +3,7 @@
 mod faults;
 mod logs;
 mod machine;
+mod names;
 mod pauses;
 mod times;
 mod world;

@@ -42,10 +42,10 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         Some(timeout) => match tokio::time::timeout(timeout, waiting).await {
             Ok(session) => session?,
             Err(_) => {
-                return Err(Failure::new(
-                    format!("session `{}` is still running", args.session),
-                    &[],
-                ));
+                return Err(
+                    Failure::new(format!("session `{}` is still running", args.session), &[])
+                        .exiting(exit::TIMED_OUT),
+                );
             }
         },
         None => waiting.await?,
