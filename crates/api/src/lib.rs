@@ -48,16 +48,17 @@ pub use kernel::{Kernel, KernelFiles, KernelImport, KernelSource};
 pub use paths::{Paths, PathsError};
 pub use progress::{EVENT_DONE, EVENT_ERROR, EVENT_PROGRESS, Progress};
 pub use repository::{WishedImage, Wishes, WishesQuery};
-pub use session::{VmSession, VmSessionLog, VmSessionUsage};
+pub use session::{BOOTSTRAP, VmSession, VmSessionLog, VmSessionUsage};
 pub use ssh::{SshAccess, SshStart};
 pub use trust::{RepositoryConfig, TrustGrant, TrustRecord, TrustRevoke, TrustState};
 pub use vm::{Machine, MachineProcess, Vm, VmNetwork};
 pub use vm_verbs::{
-    Awaited, LeftWork, LogQuery, LogSource, Prune, Pruned, VmCommit, VmCreate, VmDelete, VmRename, VmRenamed,
-    VmRestart, VmSet, VmStart, VmStop, VmStopped, VmWait, VmWaited, VmWork,
+    Awaited, LeftWork, LogQuery, LogSource, NewSecret, Prune, Pruned, SecretEncoding, VmCommit, VmCreate,
+    VmCreated, VmDelete, VmRename, VmRenamed, VmRestart, VmSet, VmStart, VmStop, VmStopped, VmWait, VmWaited,
+    VmWork,
 };
 pub use workspace::{
-    PulledRef, Unsaved, UnsavedWorkspace, WorkspaceApplied, WorkspaceChange, WorkspaceEntry, WorkspaceMode,
-    WorkspaceOmission, WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest,
-    WorkspaceStatus,
+    GUEST_PATH, PulledRef, REPOSITORY_LABEL, Unsaved, UnsavedWorkspace, WORKSPACE_LABEL, WorkspaceApplied,
+    WorkspaceChange, WorkspaceEntry, WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspacePulled,
+    WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
 };

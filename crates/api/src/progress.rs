@@ -28,6 +28,11 @@ pub enum Progress {
         /// How long it took, in microseconds.
         micros: u64,
     },
+    /// Work without a stage begins.
+    Step {
+        /// What is being done, such as `copying the repository`.
+        what: String,
+    },
     /// Work on bytes goes on.
     Bytes {
         /// What is being done, such as `importing`.

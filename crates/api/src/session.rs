@@ -3,6 +3,9 @@
 use banger_guest_api::{self as guest, ExitStatus};
 use serde::{Deserialize, Serialize};
 
+/// The name of the session that prepares a checkout: its tools, and the commands of its repository's configuration.
+pub const BOOTSTRAP: &str = "bootstrap";
+
 /// A session as it is now, or was at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct VmSession {

@@ -7,7 +7,9 @@ use banger_model::{ByteSize, Forward, ImageName, KernelName, Phase, VmName, VmmC
 use serde::{Deserialize, Serialize};
 
 use crate::vm::Vm;
-use crate::{ErrorBody, RepositoryConfig, UnsavedWorkspace, WorkspacePulled};
+use crate::{
+    ErrorBody, RepositoryConfig, UnsavedWorkspace, WorkspacePulled, WorkspaceReport, WorkspaceRequest,
+};
 
 /// Creates a VM and starts it, unless `no_start` is set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -55,6 +57,99 @@ pub struct VmCreate {
     pub remove_on_exit: bool,
     /// A repository that fills what is left open here. Its user has to trust it.
     pub repository: Option<RepositoryConfig>,
+    /// Secrets that the guest gets before anything else. If one cannot be given, nothing is left of the VM.
+    pub secrets: Vec<NewSecret>,
+    /// A git checkout that is placed in the guest when it has its secrets. If it cannot be placed, nothing is left of the VM.
+    pub workspace: Option<WorkspaceRequest>,
+    /// Begin what the checkout needs, in the session `bootstrap`: installing the tools that its repository names, and then the commands
+    /// of its configuration. Only those of a `repository` that is trusted run. The request does not wait for their end.
+    pub bootstrap: bool,
+    /// Variables of the client's user for that session, as `Exec` has them.
+    pub user_env: BTreeMap<String, String>,
+}
+
+/// A secret of a VM that is made.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSecret {
+    /// Its name, which is that of its file in `/run/banger/secrets`.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// How the value is written.
+    #[serde(default)]
+    pub encoding: SecretEncoding,
+}
+
+/// How the value of a secret is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretEncoding {
+    /// As it is.
+    #[default]
+    Text,
+    /// Two hexadecimal digits for each byte, for a value that is no text.
+    Hex,
+}
+
+impl NewSecret {
+    /// A secret of these bytes.
+    pub fn new(name: impl Into<String>, value: Vec<u8>) -> Self {
+        let name = name.into();
+        match String::from_utf8(value) {
+            Ok(value) => Self {
+                name,
+                value,
+                encoding: SecretEncoding::Text,
+            },
+            Err(error) => Self {
+                name,
+                value: error
+                    .as_bytes()
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect(),
+                encoding: SecretEncoding::Hex,
+            },
+        }
+    }
+
+    /// Its bytes; nothing when it is not written as it says.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let digits = match self.encoding {
+            SecretEncoding::Text => return Some(self.value.clone().into_bytes()),
+            SecretEncoding::Hex => self.value.as_bytes(),
+        };
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        let byte = |pair: &[u8]| match pair {
+            [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
+            _ => None,
+        };
+        digits.chunks(2).map(byte).collect()
+    }
+}
+
+/// Without the value: what is printed of a request may be kept.
+impl std::fmt::Debug for NewSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewSecret")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A VM that was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct VmCreated {
+    /// The VM.
+    #[serde(flatten)]
+    pub vm: Vm,
+    /// What was placed in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceReport>,
+    /// Whether the session `bootstrap` prepares the checkout now. A command that must not race with it waits for that session's end.
+    #[serde(default)]
+    pub bootstrap: bool,
 }
 
 /// Starts a stopped VM.

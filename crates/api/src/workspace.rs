@@ -5,6 +5,15 @@ use std::path::PathBuf;
 use banger_model::VmName;
 use serde::{Deserialize, Serialize};
 
+/// The label that names a VM's workspace.
+pub const WORKSPACE_LABEL: &str = "banger.workspace";
+
+/// The label that names the repository of this host which was placed there.
+pub const REPOSITORY_LABEL: &str = "banger.repository";
+
+/// Where a repository goes in the guest, unless something else is said. It belongs to the user that the VM's commands run as.
+pub const GUEST_PATH: &str = "/root/repo";
+
 /// How much of a repository goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]

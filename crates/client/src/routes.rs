@@ -14,9 +14,9 @@ use banger_api::routes::{
 use banger_api::{
     DaemonStop, DoctorReport, EgressQuery, ForwardAdd, ForwardRemove, Image, LogQuery, Progress, Prune,
     Pruned, SshAccess, SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit,
-    VmCreate, VmDelete, VmFlow, VmForward, VmLearned, VmPort, VmRename, VmRenamed, VmRestart, VmSet, VmStart,
-    VmStop, VmStopped, VmWait, VmWaited, VmWork, Wishes, WishesQuery, WorkspaceApplied, WorkspacePlan,
-    WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
+    VmCreate, VmCreated, VmDelete, VmFlow, VmForward, VmLearned, VmPort, VmRename, VmRenamed, VmRestart,
+    VmSet, VmStart, VmStop, VmStopped, VmWait, VmWaited, VmWork, Wishes, WishesQuery, WorkspaceApplied,
+    WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
 };
 use banger_guest_api::Exec;
 use banger_model::Forward;
@@ -79,7 +79,7 @@ impl Client {
     }
 
     /// Creates a VM.
-    pub async fn create_vm(&self, create: &VmCreate, on_progress: impl FnMut(Progress)) -> Result<Vm> {
+    pub async fn create_vm(&self, create: &VmCreate, on_progress: impl FnMut(Progress)) -> Result<VmCreated> {
         self.work(CreateVm.at([]).json(create), on_progress).await
     }
 

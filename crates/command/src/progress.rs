@@ -54,6 +54,7 @@ impl Display {
                     self.now(next);
                 }
             }
+            Progress::Step { what } => self.now(what),
             Progress::Bytes { what, done, total } => self.bytes(what, *done, *total),
             Progress::Note { text } => self.say(&format!("note: {}", for_sudo(text))),
         }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
+use banger_api::NewSecret;
 use banger_api::stream::secret::MAX;
 use banger_api::stream::{PutSecret, SecretName};
 use banger_client::Client;
@@ -60,6 +61,14 @@ impl Secrets {
 }
 
 impl Values {
+    /// The secrets as a request for a new VM has them.
+    pub fn for_new_vm(self) -> Vec<NewSecret> {
+        let secrets = self.0.into_iter();
+        secrets
+            .map(|(name, value)| NewSecret::new(name.to_string(), value))
+            .collect()
+    }
+
     /// Sends the secrets to a VM, readable by root and by `user`.
     pub async fn give(&self, client: &Client, vm: &str, user: Option<&str>) -> Result<(), Failure> {
         let put = PutSecret {

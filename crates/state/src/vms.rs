@@ -56,6 +56,16 @@ impl Database {
         .map(drop)
     }
 
+    /// Lets a VM stay when what it was made for has ended.
+    pub fn keep_vm(&self, id: VmId) -> Result<(), Error> {
+        self.execute(
+            "keep a VM",
+            "UPDATE vm SET removes_on_exit = 0 WHERE id = ?1",
+            params![id.to_string()],
+        )
+        .map(drop)
+    }
+
     /// Replaces what a VM is made of.
     pub fn update_spec(&self, spec: &VmSpec) -> Result<(), Error> {
         self.execute(

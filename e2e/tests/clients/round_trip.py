@@ -12,7 +12,7 @@ from http import HTTPStatus
 import httpx
 from bangerd_client import Client
 from bangerd_client.api.vm import create_vm, delete_vm, get_vm, list_vms, set_vm
-from bangerd_client.models import ErrorBody, ErrorCode, Exec, Phase, Vm, VmCreate, VmCreateEnv, VmmChoice, VmSet, VmSetLabels, VmWork
+from bangerd_client.models import ErrorBody, ErrorCode, Exec, Phase, Vm, VmCreate, VmCreated, VmCreateEnv, VmmChoice, VmSet, VmSetLabels, VmWork
 
 STDIN, STDOUT, STDERR, CONTROL = 1, 2, 3, 4
 
@@ -72,7 +72,7 @@ def main(path: str) -> None:
     variables["GREETING"] = "hello"
     wanted = VmCreate(name="py", image="busybox", kernel="debian", vmm=VmmChoice.FAKE, vcpus=1, memory=512 << 20, env=variables)
     created = create_vm.sync(client=client, body=wanted)
-    assert isinstance(created, Vm), created
+    assert isinstance(created, VmCreated), created
     assert (created.name, created.phase) == ("py", Phase.RUNNING)
 
     again = create_vm.sync_detailed(client=client, body=wanted)

@@ -1,8 +1,9 @@
 //! VMs shaped by what a repository asks for.
 
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, OciImage, Output, Registry, repository};
 
 use crate::pulled_guests::busybox_layer;
@@ -12,6 +13,7 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("a_repository_shapes_its_vm", shaped),
     on_the_host("a_repository_opens_nothing_of_the_host", opens_nothing),
     on_the_host("a_repositorys_image_is_pulled_once", pulled_once),
+    on_the_host("any_client_runs_a_repository", any_client),
     in_guests("a_checkout_is_prepared", prepared),
 ];
 
@@ -186,5 +188,53 @@ fn prepared(backend: Backend) -> Result<()> {
     ensure!(!output.text().contains("made"), "{output:?}");
     home.banger(["vm", "delete", "-f", "vm", "failing"])?.ok()?;
     home.banger(["image", "rm", &image])?.ok()?;
+    home.end()
+}
+
+/// A client that knows nothing of the order, and removes nothing.
+fn any_client(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let dir = repository(&[("Makefile", "all:\n")])?;
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/run_vm.py");
+    home.banger(["vm", "list"])?.ok()?;
+    let run = |path: &Path, to: &str| -> Result<(String, serde_json::Value)> {
+        let vm = serde_json::json!({
+            "name": "web", "image": "busybox", "kernel": "debian", "vmm": backend.name(), "memory": 512_u64 << 20,
+        });
+        let mut python = Command::new("python3");
+        python
+            .arg(&client)
+            .arg(home.path().join("run/bangerd.sock"))
+            .arg(path)
+            .args([to, &vm.to_string()]);
+        let ran = python.output()?;
+        let printed = String::from_utf8(ran.stdout)?;
+        let (status, answer) = printed
+            .split_once('\n')
+            .with_context(|| format!("it printed {printed:?}: {}", String::from_utf8_lossy(&ran.stderr)))?;
+        Ok((status.to_owned(), serde_json::from_str(answer)?))
+    };
+    // Refused before anything is made, and when the guest already runs.
+    let nowhere = tempfile::tempdir()?;
+    for (path, to, message) in [
+        (nowhere.path(), "/root/repo", "is not in a git repository"),
+        (dir.path(), "/", "/"),
+    ] {
+        let (status, answer) = run(path, to)?;
+        let said = answer["message"].as_str().unwrap_or_default();
+        ensure!(
+            status.starts_with('4') && said.contains(message),
+            "{status} {answer}"
+        );
+        ensure!(home.vm("web").is_err(), "it is there after {answer}");
+    }
+    let (status, answer) = run(dir.path(), "/root/repo")?;
+    ensure!(
+        status == "200" && answer["workspace"]["files"] == 1,
+        "{status} {answer}"
+    );
+    let vm = home.vm("web")?;
+    ensure!(vm.secrets == ["TOKEN"] && !vm.removes_on_exit, "{vm:?}");
+    ensure!(vm.labels["banger.workspace"] == "/root/repo", "{vm:?}");
     home.end()
 }

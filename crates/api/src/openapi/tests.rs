@@ -84,9 +84,9 @@ fn lists_are_arrays_and_streams_are_streams() {
     assert_eq!(stream["contentMediaType"], "text/event-stream");
     assert_eq!(
         stream["contentSchema"]["items"]["$ref"],
-        "#/components/schemas/VmEvent"
+        "#/components/schemas/VmCreatedEvent"
     );
-    let events = document["components"]["schemas"]["VmEvent"]["oneOf"]
+    let events = document["components"]["schemas"]["VmCreatedEvent"]["oneOf"]
         .as_array()
         .unwrap();
     let names: Vec<_> = events
@@ -94,7 +94,10 @@ fn lists_are_arrays_and_streams_are_streams() {
         .map(|event| event["properties"]["event"]["enum"][0].as_str().unwrap())
         .collect();
     assert_eq!(names, ["progress", "done", "error"]);
-    assert_eq!(events[1]["properties"]["data"]["$ref"], "#/components/schemas/Vm");
+    assert_eq!(
+        events[1]["properties"]["data"]["$ref"],
+        "#/components/schemas/VmCreated"
+    );
 }
 
 #[test]

@@ -16,10 +16,10 @@ use crate::{
     ForwardAdd, ForwardRemove, Image, ImageDiff, ImageDifference, ImageExport, ImageExported, ImageImport,
     ImageInspection, ImagePublish, ImagePull, ImagePulled, ImageRegister, ImageTag, ImageUpload, Kernel,
     KernelImport, KernelPublish, KernelPull, KernelPulled, LogQuery, Prune, Pruned, Published, SshAccess,
-    SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit, VmCreate, VmDelete,
-    VmFlow, VmForward, VmLearned, VmPort, VmRename, VmRenamed, VmRestart, VmSession, VmSet, VmStart, VmStop,
-    VmStopped, VmWait, VmWaited, VmWork, Wishes, WishesQuery, WorkspaceApplied, WorkspacePlan,
-    WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
+    SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit, VmCreate, VmCreated,
+    VmDelete, VmFlow, VmForward, VmLearned, VmPort, VmRename, VmRenamed, VmRestart, VmSession, VmSet,
+    VmStart, VmStop, VmStopped, VmWait, VmWaited, VmWork, Wishes, WishesQuery, WorkspaceApplied,
+    WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
 };
 
 /// Makes a type of each entry, and the macro `for_each_route` of all of them.
@@ -145,8 +145,9 @@ routes! {
     /// List VMs.
     ListVms = Get "/v1/vms" -> List<Vm>;
     /// Create a VM and start it.
-    /// A request that ends before its answer cancels the creation, and what was made is removed.
-    CreateVm = Post "/v1/vms" [body: Json<VmCreate>] -> Work<Vm>;
+    /// A VM that starts then gets its secrets, its workspace, and the beginning of what that needs, in this order. If a step fails, or
+    /// the request ends before its answer, what was made is removed.
+    CreateVm = Post "/v1/vms" [body: Json<VmCreate>] -> Work<VmCreated>;
     /// Remove the VMs that do not run.
     PruneVms = Post "/v1/vm/prune" [body: Json<Prune>] -> Json<Pruned>;
     /// Remove cached files.

@@ -147,7 +147,7 @@ async fn in_vm(client: &Client, base: &str, args: &Args) -> Result<Result<Image,
         remove_on_exit: true,
         ..VmCreate::default()
     };
-    let vm = create(client, &request).await?;
+    let vm = create(client, &request).await?.vm;
     let _held = Held::of(client, vm.name.as_str(), connection::connect).await?;
     let built = interruptible(provision(client, &vm, script, args)).await;
     let removed = remove(vm.name.as_str()).await;

@@ -6,7 +6,7 @@ mod held;
 mod placement;
 mod wishes;
 
-pub use bootstrap::{Begun, Bootstrap, SESSION};
+pub use bootstrap::Bootstrap;
 pub use held::Held;
-pub use placement::{GUEST_PATH, REPOSITORY, WORKSPACE, others, place};
+pub use placement::others;
 pub use wishes::{Meant, meant, reach, without};

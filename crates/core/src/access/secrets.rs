@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::of_guest;
 use crate::trust;
-use crate::vm::{self, Carried, Vms};
+use crate::vm::{self, Carried, Handle, Vms};
 
 /// A secret that a VM does not get.
 #[derive(Debug, thiserror::Error)]
@@ -32,10 +32,22 @@ impl Vms {
         &self,
         name: &str,
         secret: SecretName,
+        put: PutSecret,
+        value: Bytes,
+    ) -> Result<(), ErrorBody> {
+        self.give_secret(&self.find(name).described()?, secret, put, value)
+            .await
+    }
+
+    /// The same, to this very VM.
+    pub(crate) async fn give_secret(
+        &self,
+        handle: &Handle,
+        secret: SecretName,
         mut put: PutSecret,
         value: Bytes,
     ) -> Result<(), ErrorBody> {
-        let (handle, guest) = self.running(name)?;
+        let guest = handle.live().described()?.guest();
         if value.len() > MAX {
             return Err(body(&Refused::TooLong(secret)));
         }
@@ -49,13 +61,13 @@ impl Vms {
         let noted = Carried::of(context.files(state.spec.id).dir()).add_secret(&secret);
         let unnoted = |source| vm::Error::File {
             what: "record the name of a secret for VM",
-            path: name.into(),
+            path: state.spec.name.as_str().into(),
             source,
         };
         noted.map_err(unnoted).described()?;
         guest
             .put_secret(&secret, &put, value)
             .await
-            .map_err(of_guest(&handle))
+            .map_err(of_guest(handle))
     }
 }

@@ -3,7 +3,7 @@
 use banger_api::stream::{Session, SessionSignal, SessionStart, SessionStop, SessionStream};
 use banger_api::{ErrorBody, VmSession};
 use banger_guest_link::{self as guest, AgentStream};
-use banger_model::body;
+use banger_model::{Described, body};
 use http::StatusCode;
 
 use crate::vm::{self, Handle, Vms};
@@ -17,13 +17,22 @@ impl Vms {
     }
 
     /// Starts a command in a session.
-    pub async fn start_session(&self, name: &str, mut start: SessionStart) -> Result<VmSession, ErrorBody> {
-        let (handle, guest) = self.running(name)?;
+    pub async fn start_session(&self, name: &str, start: SessionStart) -> Result<VmSession, ErrorBody> {
+        self.begin_session(&self.find(name).described()?, start).await
+    }
+
+    /// The same, in this very VM.
+    pub(crate) async fn begin_session(
+        &self,
+        handle: &Handle,
+        mut start: SessionStart,
+    ) -> Result<VmSession, ErrorBody> {
+        let guest = handle.live().described()?.guest();
         let state = handle.state();
         start.exec = self
             .context()
             .with_defaults(start.exec, &state.spec, &state.image);
-        shown(&handle, guest.start_session(&start).await)
+        shown(handle, guest.start_session(&start).await)
     }
 
     /// One session.

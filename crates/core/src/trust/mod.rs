@@ -8,7 +8,7 @@ mod decisions;
 
 use std::path::{Path, PathBuf};
 
-use banger_api::{RepositoryConfig, TrustRecord, TrustState, VmCreate};
+use banger_api::{RepositoryConfig, TrustRecord, TrustState, VmCreate, Wishes};
 use banger_model::{Describe, ErrorCode, ShapedBy, VmSpec, shell_word};
 use banger_settings::repository::{self, Ceilings};
 use banger_state::{Database, TrustRow};
@@ -122,15 +122,15 @@ fn viewed(row: TrustRow) -> TrustRecord {
     }
 }
 
-/// Fills what a request leaves open by what a trusted repository asks for, and gives which configuration that was.
+/// Fills what a request leaves open by what a trusted repository asks for, and gives which configuration that was, and all of it.
 pub(crate) fn apply(
     database: &Database,
     ceilings: &Ceilings,
     asked: &RepositoryConfig,
     request: &mut VmCreate,
-) -> Result<ShapedBy, Error> {
+) -> Result<(ShapedBy, Wishes), Error> {
     let path = place(&asked.path)?;
-    let wishes = repository::wishes(Path::new(&path), ceilings)?;
+    let mut wishes = repository::wishes(Path::new(&path), ceilings)?;
     let digest = wishes
         .digest
         .clone()
@@ -141,8 +141,9 @@ pub(crate) fn apply(
     if !database.trusts(&path, &digest)? {
         return Err(Error::Untrusted(asked.path.clone()));
     }
+    wishes.trusted = true;
     wishes.fill(request);
-    Ok(ShapedBy { path, digest })
+    Ok((ShapedBy { path, digest }, wishes))
 }
 
 /// Why nothing of its user's goes into a VM, if the repository that shaped it is trusted no more. Where that cannot be known,

@@ -3,37 +3,51 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use banger_api::{ErrorBody, Progress, VmCreate};
+use banger_api::{ErrorBody, Progress, VmCreate, VmCreated, Wishes};
 use banger_forward as forward;
 use banger_hostsys::host_size;
 use banger_image::ImageRecord;
 use banger_model::network::Policy;
 use banger_model::{
-    ByteSize, HostSize, ImageName, KernelName, VmId, VmName, VmSpec, body, chain, validate_forwards,
+    ByteSize, Described, HostSize, ImageName, KernelName, VmId, VmName, VmSpec, chain, validate_forwards,
 };
 use banger_request::{Reporter, RequestId};
 use tokio::sync::oneshot;
 
 use super::change::rules;
+use super::furnish::{Furnished, Furnishing};
 use super::row::{ImageRef, VmRow};
 use super::{AccessError, Context, CreateError, Error, Handle, SpecError, State, Vms};
 use crate::trust;
+
+/// A VM before anything of it is made.
+struct Planned {
+    row: VmRow,
+    image: ImageRecord,
+    /// What a trusted repository asks for.
+    granted: Option<Wishes>,
+}
 
 /// How many generated names are tried before giving up.
 const NAME_ATTEMPTS: u32 = 64;
 
 impl Vms {
-    /// Creates a VM and starts it, unless `no_start` is set. When anything fails, or the future is dropped before the
-    /// guest is ready, nothing of the VM is left.
+    /// Creates a VM, starts it, unless `no_start` is set, and gives it what goes into it before its first command. When anything
+    /// fails, or the future is dropped before all of that is done, nothing of the VM is left.
     pub async fn create(
         self: &Arc<Self>,
-        request: VmCreate,
+        mut request: VmCreate,
         progress: &Reporter,
         since: Instant,
-    ) -> Result<Handle, ErrorBody> {
+    ) -> Result<VmCreated, ErrorBody> {
         let (no_start, wait) = (request.no_start, request.wait);
         let removes_on_exit = request.remove_on_exit;
-        let (row, image) = self.plan(request).map_err(|error| body(&error))?;
+        let furnishing = Furnishing::take(&mut request).await?;
+        let Planned {
+            mut row,
+            image,
+            granted,
+        } = self.plan(request).described()?;
         // Each start says so itself.
         if let Some(note) = crowded(&row.spec, host_size()).filter(|_| no_start) {
             progress.note(note);
@@ -41,38 +55,63 @@ impl Vms {
         progress.say(Progress::Planned {
             vm: Box::new(State::at_rest(row.clone()).view(&self.context.files(row.spec.id))),
         });
-        let attempt = self.store(row, image).await.map_err(|error| body(&error))?;
+        // A daemon that dies before the VM has all that it is for leaves none.
+        row.removes_on_exit |= furnishing.is_some();
+        let attempt = self.store(row, image).await.described()?;
         if no_start {
-            return Ok(attempt.keep());
+            return Ok(self.created(&attempt.keep(), Furnished::default()));
         }
         let started = attempt.vm.start(wait, Vec::new(), progress, since).await;
         match started {
-            Ok(_) => {
+            Ok(_) => {}
+            // A guest that is ready stays, even if what it was waited for did not come.
+            Err(error) if furnishing.is_none() && attempt.vm.live().is_ok() => {
+                attempt.keep();
+                return Err(error);
+            }
+            Err(error) => return Err(attempt.give_up(error).await),
+        }
+        let furnished = match furnishing {
+            None => Ok(Furnished::default()),
+            Some(furnishing) => {
+                let given = furnishing.give(self, &attempt.vm, granted, progress).await;
+                match given {
+                    Ok(furnished) if !removes_on_exit => attempt.vm.stay().await.map(|()| furnished),
+                    given => given,
+                }
+            }
+        };
+        match furnished {
+            Ok(furnished) => {
                 let handle = attempt.keep();
                 if removes_on_exit {
                     self.expect_hold(handle.state().spec.id);
                 }
-                Ok(handle)
-            }
-            // A guest that is ready stays, even if what it was waited for did not come.
-            Err(error) if attempt.vm.live().is_ok() => {
-                attempt.keep();
-                Err(error)
+                Ok(self.created(&handle, furnished))
             }
             Err(error) => Err(attempt.give_up(error).await),
         }
     }
 
+    fn created(&self, handle: &Handle, furnished: Furnished) -> VmCreated {
+        VmCreated {
+            vm: handle.view(&self.context),
+            workspace: furnished.workspace,
+            bootstrap: furnished.bootstrap,
+        }
+    }
+
     /// Decides everything about a VM and takes nothing yet.
-    fn plan(&self, mut request: VmCreate) -> Result<(VmRow, ImageRecord), Error> {
+    fn plan(&self, mut request: VmCreate) -> Result<Planned, Error> {
         let context = &self.context;
         let config = context.config()?;
         // A client names the repository; what it asks for is read here, and whether it is trusted.
         let repository = request.repository.take();
-        let repository = repository
+        let applied = repository
             .map(|asked| trust::apply(&context.database, &config.ceilings(), &asked, &mut request))
             .transpose()
             .map_err(|source| CreateError::Repository(Box::new(source)))?;
+        let (repository, granted) = applied.unzip();
         let image = context.image_or_default(request.image.or_else(|| config.default_image.clone()))?;
         let kernel = request.kernel.or_else(|| image.kernel.clone());
         let kernel = context.kernel_or_default(kernel.or_else(|| config.default_kernel.clone()))?;
@@ -119,7 +158,7 @@ impl Vms {
             last_error: None,
             removes_on_exit: request.remove_on_exit,
         };
-        Ok((row, image))
+        Ok(Planned { row, image, granted })
     }
 
     /// A generated name that no VM has. Two creates at once may find the same; then the second one is told.

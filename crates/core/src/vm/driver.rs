@@ -172,6 +172,10 @@ impl Driver {
                 let outcome = self.stop(Duration::ZERO, true, Intent::Kill).await;
                 let _ = reply.send(outcome);
             }
+            Command::Stay(reply) => {
+                let outcome = self.stay();
+                let _ = reply.send(outcome.map_err(|error| body(&error)));
+            }
             Command::Set(set, reply) => {
                 let outcome = self.change(&set).await;
                 let _ = reply.send(outcome.map_err(|error| body(&error)));

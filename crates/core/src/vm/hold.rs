@@ -110,7 +110,8 @@ impl Drop for Held {
     fn drop(&mut self) {
         let vms = Arc::clone(&self.vms);
         // The command may have removed it itself, another may have its name, and it may have another name by now.
-        let Some(handle) = vms.context.registry.by_id(self.id) else {
+        let found = vms.context.registry.by_id(self.id);
+        let Some(handle) = found.filter(|handle| handle.state().removes_on_exit) else {
             return;
         };
         let name = handle.state().spec.name;

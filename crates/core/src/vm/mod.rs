@@ -15,6 +15,7 @@ mod disk_locks;
 mod disks;
 mod driver;
 mod error;
+mod furnish;
 mod guard;
 mod guest_config;
 mod guest_events;
@@ -332,6 +333,11 @@ impl Handle {
     /// Ends, removes and forgets the VM. Without `force`, only one that does not run and has no work that the host does not have.
     async fn delete(&self, force: bool) -> Result<(), ErrorBody> {
         self.ask(|reply| Command::Delete { force, reply }).await
+    }
+
+    /// Lets the VM stay when its request has ended.
+    async fn stay(&self) -> Result<(), ErrorBody> {
+        self.ask(Command::Stay).await
     }
 
     /// Changes what the VM is made of.

@@ -30,6 +30,7 @@ mod workspaces;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::MethodRouter;
 use banger_api::routes::{self, Route};
 use banger_core::Vms;
@@ -41,6 +42,9 @@ pub(crate) use listener::OwnersOnly;
 pub(crate) use streams::Streams;
 #[cfg(test)]
 pub(crate) use {answer::no_route, events::respond};
+
+/// The longest body that is read at once: a new VM may come with some secrets of a MiB each.
+const MAX_BODY: usize = 32 << 20;
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -160,6 +164,7 @@ pub(crate) fn router(app: App) -> Router {
     }
     banger_api::for_each_route!(served)
         .fallback(answer::no_route)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(axum::middleware::from_fn(caller::heeded))
         .layer(axum::middleware::from_fn(request_id::identified))
         .with_state(app)

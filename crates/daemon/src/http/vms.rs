@@ -59,10 +59,7 @@ pub(crate) async fn hold(State(app): State<App>, Path(name): Path<String>) -> Re
 
 pub(crate) async fn create(State(app): State<App>, Body(request): Body<VmCreate>) -> Response {
     let since = Instant::now();
-    events::respond(|say| async move {
-        let handle = app.vms.create(request, &say, since).await?;
-        Ok(app.view(&handle))
-    })
+    events::respond(|say| async move { app.vms.create(request, &say, since).await })
 }
 
 pub(crate) async fn start(

@@ -1,8 +1,7 @@
 //! `banger vm acp`
 
 use banger_api::stream::{Control, Exec};
-use banger_api::user_env;
-use banger_client::run::{GUEST_PATH, WORKSPACE};
+use banger_api::{GUEST_PATH, WORKSPACE_LABEL, user_env};
 use banger_client::{Client, Received, Session};
 use banger_command::failure::Failure;
 use banger_command::variables::Variables;
@@ -38,7 +37,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
 async fn go(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let vm = client.vm(&args.name).await?;
-    let workspace = vm.labels.get(WORKSPACE).cloned();
+    let workspace = vm.labels.get(WORKSPACE_LABEL).cloned();
     // The default directory of a repository, if no label names one.
     let guess = args.cwd.is_none() && workspace.is_none();
     let mut exec = Exec {

@@ -1,38 +1,12 @@
 //! Messages about the preparation of a checkout.
 
-use banger_api::{Vm, VmSession, Wishes};
+use banger_api::VmSession;
 use banger_client::Client;
-use banger_client::run::{Begun, Bootstrap};
+use banger_client::run::Bootstrap;
 use banger_command::failure::Failure;
 use banger_command::print;
 use banger_command::progress::Display;
 use banger_command::work::interruptible;
-
-/// Starts the preparation that `wishes` asks for in the checkout at `cwd`, and prints a message. Returns whether there
-/// is anything to do. The preparation continues when this command ends.
-pub(super) async fn begin(client: &Client, vm: &Vm, cwd: &str, wishes: &Wishes) -> bool {
-    let bootstrap = Bootstrap::of(vm, wishes);
-    if !bootstrap.left_out.is_empty() {
-        print::say!(
-            "note: VM {} has no network, so the tools that {} names are not installed: use `--nat` to allow access to the \
-             Internet, or `--no-bootstrap` to skip the tools",
-            vm.name,
-            bootstrap.left_out.join(", ")
-        );
-    }
-    let vm = vm.name.as_str();
-    match bootstrap.begin(client, vm, cwd).await {
-        Begun::Nothing => false,
-        Begun::Running => {
-            print::say!("preparing the checkout: follow it with `banger vm logs --bootstrap -f {vm}`");
-            true
-        }
-        Begun::NotStarted(error) => {
-            print::say!("note: failed to prepare the checkout: {error}");
-            false
-        }
-    }
-}
 
 /// Waits for the preparation, and reports if it failed.
 pub(super) async fn end(client: &Client, vm: &str) -> Result<(), Failure> {

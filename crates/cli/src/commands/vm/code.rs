@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use banger_client::run::WORKSPACE;
+use banger_api::WORKSPACE_LABEL;
 use banger_command::failure::Failure;
 use banger_command::{complete, connection};
 
@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let vm = connection::connect().await?.vm(&args.name).await?;
     let path = args
         .path
-        .or_else(|| vm.labels.get(WORKSPACE).cloned())
+        .or_else(|| vm.labels.get(WORKSPACE_LABEL).cloned())
         .unwrap_or_else(|| "/root".to_owned());
     let failed = Command::new(code)
         .arg("--remote")

@@ -39,8 +39,8 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let mut request = args.shape.request();
     request.no_start = args.no_start;
     request.wait = args.wait;
-    let vm = create(&client, &request).await?;
-    secrets.give(&client, vm.name.as_str(), None).await?;
+    request.secrets = secrets.for_new_vm();
+    let vm = create(&client, &request).await?.vm;
     if args.output.json {
         print::json(&vm)?
     } else {

@@ -1,7 +1,7 @@
 //! `banger vm logs`
 
+use banger_api::BOOTSTRAP;
 use banger_api::{LogQuery, LogSource};
-use banger_client::run::SESSION;
 use banger_command::failure::Failure;
 use banger_command::{complete, connection, exit, print};
 
@@ -35,7 +35,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
     if args.bootstrap {
-        let log = session::logs::Args::of(args.name, SESSION, args.follow, args.raw);
+        let log = session::logs::Args::of(args.name, BOOTSTRAP, args.follow, args.raw);
         return session::logs::run(log).await;
     }
     let client = connection::connect().await?;

@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use banger_api::stream::{Exec, Tty};
-use banger_api::{Vm, VmCreate, Wishes, WorkspacePlan, WorkspaceRequest};
+use banger_api::{GUEST_PATH, Vm, VmCreated, WorkspacePlan, user_env};
 use banger_client::Client;
-use banger_client::run::{self, GUEST_PATH, Held};
+use banger_client::run::{self, Held};
 use banger_command::create::create;
 use banger_command::failure::Failure;
 use banger_command::remove::remove;
-use banger_command::secrets::Values;
 use banger_command::values::absolute;
 use banger_command::{connection, exit, print, session};
 use banger_model::{Phase, shell_word};
@@ -113,25 +112,31 @@ async fn go(args: Args) -> Result<i32, Failure> {
         trusts: args.trust,
         bootstraps: !args.no_bootstrap,
     };
-    let wishes = granted(&client, configured, said, &mut request).await?;
-    wishes::remind(&wishes, &asked_secrets);
-    if let Some(root) = plan.root.as_deref().filter(|_| workspace.is_some()) {
-        say_others(&client, root).await?;
-        run::place(&mut request, root);
+    if let Some(root) = configured {
+        let wishes = wishes::grant(&client, root, said, &mut request).await?;
+        wishes::remind(&wishes, &asked_secrets);
     }
+    if let Some(root) = &plan.root {
+        say_others(&client, root).await?;
+    }
+    request.secrets = secrets.for_new_vm();
+    request.workspace = workspace;
+    request.bootstrap = configured.is_some() && !args.no_bootstrap;
+    request.user_env = user_env::of_process(false);
     request.remove_on_exit = args.rm;
-    let vm = create(&client, &request).await?;
+    let made = create(&client, &request).await?;
     // From now on the daemon removes the VM when this client ends, for any reason.
     let held = match args.rm {
-        true => Some(Held::of(&client, vm.name.as_str(), connection::connect).await?),
+        true => Some(Held::of(&client, made.vm.name.as_str(), connection::connect).await?),
         false => None,
     };
+    tell_furnished(&made);
+    let vm = made.vm;
     let command = with_program(args.entrypoint.as_deref(), meaning.command);
     let asked = !command.is_empty();
     let is_shell = args.shell || args.entrypoint.is_some();
     let purpose = Purpose {
-        workspace,
-        wishes,
+        top: made.workspace.map(|report| report.guest_path),
         asked,
         command: match !asked && !is_shell && !args.detach {
             true => vm.entry_point.clone(),
@@ -143,8 +148,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         tty: args.tty.tty(true),
         detach: args.detach,
     };
-    let behind = furnish(&client, &vm, secrets, &purpose).await?;
-    let outcome = use_vm(&client, &vm, purpose, behind).await;
+    let outcome = use_vm(&client, &vm, purpose, made.bootstrap).await;
     if args.rm {
         if let Some(work) = remove(vm.name.as_str()).await? {
             workspace::report(vm.name.as_str(), &work, workspace::Ending::Deleted);
@@ -159,44 +163,14 @@ async fn go(args: Args) -> Result<i32, Failure> {
     outcome
 }
 
-/// Applies the configuration of the repository at `root`, and returns it.
-async fn granted(
-    client: &Client,
-    root: Option<&Path>,
-    said: wishes::Said,
-    request: &mut VmCreate,
-) -> Result<Wishes, Failure> {
-    let bootstraps = said.bootstraps;
-    let mut wishes = match root {
-        Some(root) => wishes::grant(client, root, said, request).await?,
-        None => Wishes::default(),
-    };
-    if !bootstraps {
-        wishes.tools.clear();
-        wishes.post_create.clear();
+/// Prints what was placed in a new VM, and whether its preparation continues in the background.
+fn tell_furnished(made: &VmCreated) {
+    let name = made.vm.name.as_str();
+    if let Some(report) = &made.workspace {
+        workspace::tell_placed(name, report);
     }
-    Ok(wishes)
-}
-
-/// Prepares the VM for its command. Returns whether preparation continues in the background. A VM that cannot be
-/// prepared is removed.
-async fn furnish(client: &Client, vm: &Vm, secrets: Values, purpose: &Purpose) -> Result<bool, Failure> {
-    let prepared = match secrets.give(client, vm.name.as_str(), None).await {
-        Ok(()) => prepare(client, vm, purpose).await,
-        Err(failure) => Err(failure),
-    };
-    match prepared {
-        Ok(behind) => Ok(behind),
-        Err(mut failure) => {
-            // The VM contains nothing to keep: its checkout is incomplete.
-            if remove(vm.name.as_str()).await.is_err() {
-                failure.add_hint(&format!(
-                    "the VM still exists: remove it with `banger vm delete -f {}`",
-                    vm.name
-                ));
-            }
-            Err(failure)
-        }
+    if made.bootstrap {
+        print::say!("preparing the checkout: follow it with `banger vm logs --bootstrap -f {name}`");
     }
 }
 
@@ -222,8 +196,8 @@ async fn say_others(client: &Client, root: &Path) -> Result<(), Failure> {
 
 /// The purpose of a VM.
 struct Purpose {
-    workspace: Option<WorkspaceRequest>,
-    wishes: Wishes,
+    /// Where the checkout is in the guest, if there is one.
+    top: Option<String>,
     /// Whether the user gave the command; otherwise the command is the image's.
     asked: bool,
     /// Empty for a shell.
@@ -239,12 +213,11 @@ struct Purpose {
 impl Purpose {
     /// Where the command starts in the guest; `None` is the guest's choice.
     fn cwd(&self) -> Option<String> {
-        let top = self.workspace.as_ref().map(|workspace| &workspace.guest_path);
-        match (&self.workdir, top, &self.below) {
+        match (&self.workdir, &self.top, &self.below) {
             (Some(dir), None, _) => Some(dir.clone()),
             (Some(dir), Some(_), _) if dir.starts_with('/') => Some(dir.clone()),
             (Some(dir), Some(top), _) | (None, Some(top), Some(dir)) => Some(format!("{top}/{dir}")),
-            (None, top, _) => top.cloned(),
+            (None, top, _) => top.clone(),
         }
     }
 }
@@ -286,17 +259,6 @@ async fn not_an_image(client: &Client, word: &str) -> Result<(), Failure> {
     let anyway = "a command of this name goes after `--`";
     let message = format!("\"{}\" {what}", word.escape_debug());
     Err(Failure::new(message, &[&hint, anyway]).exiting(exit::USAGE))
-}
-
-/// Copies the workspace and starts the preparation of its checkout. Returns whether there is any.
-async fn prepare(client: &Client, vm: &Vm, purpose: &Purpose) -> Result<bool, Failure> {
-    let Some(workspace) = &purpose.workspace else {
-        return Ok(false);
-    };
-    let name = vm.name.as_str();
-    let report = workspace::place(client, name, workspace).await?;
-    workspace::tell_placed(name, &report);
-    Ok(bootstrap::begin(client, vm, &report.guest_path, &purpose.wishes).await)
 }
 
 /// Runs the requested command while the checkout is prepared.

@@ -1,7 +1,7 @@
 //! `banger vm shell`
 
+use banger_api::WORKSPACE_LABEL;
 use banger_api::stream::Exec;
-use banger_client::run::WORKSPACE;
 use banger_command::failure::Failure;
 use banger_command::{complete, connection, session, terminal};
 
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
         .await
         .map_err(|error| Failure::from(error).before_command())?;
     let exec = Exec {
-        cwd: args.workdir.or_else(|| vm.labels.get(WORKSPACE).cloned()),
+        cwd: args.workdir.or_else(|| vm.labels.get(WORKSPACE_LABEL).cloned()),
         user: args.user,
         // Without a terminal, the shell reads a script from standard input.
         tty: terminal::is_interactive().then(terminal::tty),

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use banger_client::run::GUEST_PATH;
+use banger_api::GUEST_PATH;
 use banger_command::failure::Failure;
 use banger_command::progress::bytes;
 use banger_command::work::interruptible;

@@ -9,8 +9,8 @@ use banger_workspace::{self as workspace, Records, Target};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::super::Carried;
 use super::super::boot::Start;
+use super::super::{Carried, Error};
 use super::{Command, Driver};
 
 /// What a guest may take to protect its read-only workspaces. Meanwhile the VM's task does nothing else but end the VM.
@@ -49,6 +49,18 @@ impl Driver {
         if let Some(given) = &start.given {
             self.report_lost_secrets(start, given);
         }
+    }
+
+    /// Lets the VM stay: it has all that its request wanted in it.
+    pub(super) fn stay(&mut self) -> Result<(), Error> {
+        let spec = self.row().spec;
+        let stored = self.context.database.keep_vm(spec.id);
+        stored.map_err(|source| Error::Database {
+            name: spec.name,
+            source,
+        })?;
+        self.publish(|state| state.removes_on_exit = false);
+        Ok(())
     }
 
     /// Notes the secrets that the last run of the VM had and that its caller does not give it again.

@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Restart(Duration, Start, Reply),
     /// End its machine now.
     Kill(Reply),
+    /// Let it stay when the request or the command has ended that it was made for.
+    Stay(Reply),
     /// Change what it is made of.
     Set(Box<VmSet>, Reply),
     /// Give it another name. Tells the VMs whose rules name it by the old one.

@@ -1,5 +1,6 @@
 //! Why a VM could not be created.
 
+use banger_api::stream::secret::{InvalidSecretName, MAX, SecretName};
 use banger_model::{Describe, Description, ErrorCode, VmName};
 
 use super::described;
@@ -8,6 +9,18 @@ use crate::trust;
 /// A VM cannot be made as it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
+    /// What goes into a guest takes one that runs.
+    #[error("secrets and a workspace can only be given to a VM that is started")]
+    NeedsStart,
+    /// No secret has this name.
+    #[error(transparent)]
+    SecretName(#[from] InvalidSecretName),
+    /// Its value is not written as it says.
+    #[error("the value of secret {0} is not hexadecimal")]
+    SecretValue(SecretName),
+    /// More than a secret holds.
+    #[error("secret {0} is larger than {max} KiB", max = MAX >> 10)]
+    SecretSize(SecretName),
     /// The name is taken.
     #[error("VM `{0}` already exists")]
     Exists(VmName),
@@ -36,7 +49,11 @@ impl CreateError {
                     "choose another name, or remove the existing VM: `banger vm stop {name} && banger vm delete {name}`"
                 ),
             ),
-            Self::NoFreeName => ErrorCode::InvalidRequest.into(),
+            Self::NeedsStart
+            | Self::SecretName(_)
+            | Self::SecretValue(_)
+            | Self::SecretSize(_)
+            | Self::NoFreeName => ErrorCode::InvalidRequest.into(),
             Self::Repository(source) => source.description(),
             Self::NoDefault { kind, present } => {
                 Description::hinted(ErrorCode::InvalidRequest, no_default(kind, present))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use banger_guest_api::{Hello, InitKind, KNOCK_PORT, PROTOCOL, Ready, routes};
+use banger_guest_api::{Hello, KNOCK_PORT, PROTOCOL, routes};
 use banger_model::VmmKind;
 use banger_vmm::{Backend, Capabilities, Ended, Error, LaunchSpec, Machine, MachineRecord, ProcessId};
 use http_body_util::Full;
@@ -21,6 +21,8 @@ use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::guest;
+
 /// What a machine and its guest do for the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
@@ -30,6 +32,14 @@ pub(super) enum Step {
     Hello,
     /// The guest configures itself.
     Configure,
+    /// The guest keeps a secret.
+    Secret,
+    /// The guest tells what it has of a workspace.
+    Look,
+    /// The guest writes a workspace.
+    Write,
+    /// The guest begins a session.
+    Session,
     /// The guest powers itself off.
     Shutdown,
     /// The VMM ends when it is asked.
@@ -58,6 +68,8 @@ struct Script {
     stands: watch::Sender<Option<Step>>,
     /// Whether machines stand still because a write met no space.
     stalled: watch::Sender<bool>,
+    /// The steps that were begun, in their order.
+    begun: Mutex<Vec<Step>>,
 }
 
 /// The VMM.
@@ -99,6 +111,11 @@ impl Vmm {
         script.stands.send_replace(None);
     }
 
+    /// The steps that were begun since this was asked last.
+    pub(super) fn begun(&self) -> Vec<Step> {
+        std::mem::take(&mut *self.script.begun.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Returns when a step stands still.
     pub(super) async fn stands(&self) {
         let mut stands = self.script.stands.subscribe();
@@ -127,6 +144,10 @@ impl Vmm {
 impl Script {
     /// Takes a step. Whether something comes of it.
     async fn take(&self, step: Step) -> Result<bool, Error> {
+        self.begun
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(step);
         let trouble = self.troubles.borrow().get(&step).copied();
         match trouble {
             None => Ok(true),
@@ -192,26 +213,29 @@ impl Inner {
         }
     }
 
+    /// Takes a step, and answers with what comes of it.
+    async fn take(
+        &self,
+        step: Step,
+        status: StatusCode,
+        body: impl FnOnce() -> String,
+    ) -> (StatusCode, String) {
+        match self.script.take(step).await {
+            Ok(_) => (status, body()),
+            Err(_) => guest::failure(),
+        }
+    }
+
     async fn answer(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
-        let (status, body) = match request.uri().path() {
-            routes::CONFIGURE => match self.script.take(Step::Configure).await {
-                Ok(_) => {
-                    let ready = Ready {
-                        init: InitKind::Agent,
-                        kernel: "6.1.0-test".to_owned(),
-                        os: None,
-                        phases_ms: BTreeMap::new(),
-                    };
-                    (StatusCode::OK, serde_json::to_string(&ready).expect("plain data"))
-                }
-                Err(_) => (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    r#"{"message":"it is to fail"}"#.to_owned(),
-                ),
-            },
+        let path = request.uri().path().to_owned();
+        if path == routes::WORKSPACE && self.script.take(Step::Write).await.is_ok() {
+            return Ok(guest::workspace(&mut request));
+        }
+        let (status, body) = match path.as_str() {
+            routes::CONFIGURE => self.take(Step::Configure, StatusCode::OK, guest::ready).await,
             routes::SHUTDOWN => match self.script.take(Step::Shutdown).await {
                 Ok(powers_off) => {
                     let machine = Arc::clone(&self);
@@ -220,15 +244,18 @@ impl Inner {
                     }
                     (StatusCode::ACCEPTED, String::new())
                 }
-                Err(_) => (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    r#"{"message":"it is to fail"}"#.to_owned(),
-                ),
+                Err(_) => guest::failure(),
             },
             routes::EVENTS => (
                 StatusCode::OK,
                 "{\"event\":\"init\",\"state\":{\"is\":\"up\"}}\n".to_owned(),
             ),
+            routes::WORKSPACE => guest::failure(),
+            routes::WORKSPACE_LOOK => self.take(Step::Look, StatusCode::OK, guest::absent).await,
+            routes::SESSIONS => self.take(Step::Session, StatusCode::OK, guest::session).await,
+            secret if secret.starts_with(routes::SECRETS) => {
+                self.take(Step::Secret, StatusCode::NO_CONTENT, String::new).await
+            }
             _ => (StatusCode::NOT_FOUND, r#"{"message":"no such route"}"#.to_owned()),
         };
         let mut response = Response::new(Full::new(Bytes::from(body)));
@@ -321,8 +348,9 @@ impl Machine for One {
             let stream = UnixStream::from_std(theirs).expect("a socket");
             let mut exited = machine.exited.subscribe();
             let service = service_fn(move |request| Arc::clone(&machine).answer(request));
-            let serving =
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let serving = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
             tokio::select! {
                 _ = serving => {}
                 _ = exited.wait_for(Option::is_some) => {}

@@ -1,6 +1,8 @@
 //! Every verb of a VM's life, with a failure, a cancellation and a crash of the daemon at every step, and beside every other verb.
 
 mod faults;
+mod furnishing;
+mod guest;
 mod logs;
 mod machine;
 mod names;

@@ -229,6 +229,19 @@ impl World {
         self.change_database(&format!("DROP TRIGGER refused_{operation}_{table}"));
     }
 
+    /// From now on no VM is kept that goes with its request.
+    pub(super) fn refuse_keeping(&self) {
+        self.change_database(
+            "CREATE TRIGGER refused_keeping BEFORE UPDATE OF removes_on_exit ON vm
+             BEGIN SELECT RAISE(ABORT, 'it is to fail'); END",
+        );
+    }
+
+    /// They are again.
+    pub(super) fn allow_keeping(&self) {
+        self.change_database("DROP TRIGGER refused_keeping");
+    }
+
     fn change_database(&self, statement: &str) {
         let database = Connection::open(self.paths().state.join("banger.db")).expect("a database");
         database.execute_batch(statement).expect(statement);

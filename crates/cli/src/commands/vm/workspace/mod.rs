@@ -12,7 +12,7 @@ mod which;
 use banger_command::failure::Failure;
 use clap::Subcommand;
 
-pub(super) use self::prepare::{place, tell_placed, tell_plan};
+pub(super) use self::prepare::{tell_placed, tell_plan};
 pub(super) use self::unsaved::{Ending, report};
 pub(super) use self::which::Taken;
 

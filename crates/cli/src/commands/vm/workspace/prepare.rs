@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use banger_api::GUEST_PATH;
 use banger_api::{WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceReport, WorkspaceRequest};
 use banger_client::Client;
-use banger_client::run::GUEST_PATH;
 use banger_command::failure::Failure;
 use banger_command::output::Output;
 use banger_command::progress::bytes;
@@ -104,11 +104,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
 }
 
 /// Copies a repository into a VM, and shows progress.
-pub(crate) async fn place(
-    client: &Client,
-    vm: &str,
-    request: &WorkspaceRequest,
-) -> Result<WorkspaceReport, Failure> {
+async fn place(client: &Client, vm: &str, request: &WorkspaceRequest) -> Result<WorkspaceReport, Failure> {
     shown("copying the repository", async |tell| {
         client.place_workspace(vm, request, tell).await
     })

@@ -1,8 +1,8 @@
 //! `banger vm workspace pull`
 
+use banger_api::GUEST_PATH;
 use banger_api::{WorkspacePulled, WorkspaceQuery};
 use banger_client::Client;
-use banger_client::run::GUEST_PATH;
 use banger_command::failure::Failure;
 use banger_command::work::shown;
 use banger_command::{connection, print};

@@ -1,0 +1,235 @@
+//! What goes into a VM before its first command, with a failure, a caller that leaves and a crash at each step.
+
+use std::process::Command;
+use std::time::Instant;
+
+use banger_api::{
+    ErrorBody, NewSecret, REPOSITORY_LABEL, RepositoryConfig, TrustGrant, VmCreate, VmCreated,
+    WORKSPACE_LABEL, WishesQuery, WorkspaceRequest,
+};
+use banger_model::network::NetMode;
+use banger_model::{ErrorCode, Phase};
+use banger_request::Reporter;
+
+use super::machine::{Step, Trouble};
+use super::world::{Daemon, World};
+use super::{START, settle, works};
+
+/// What a guest is asked for, in this order.
+const FURNISHING: [Step; 4] = [Step::Secret, Step::Look, Step::Write, Step::Session];
+
+/// A repository that asks for a command.
+fn repository() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("banger.toml"), "post_create = [\"true\"]\n").expect("a file");
+    for words in [
+        &["init", "-q", "-b", "main"][..],
+        &["add", "."],
+        &[
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@b",
+            "commit",
+            "-q",
+            "-m",
+            "first",
+        ],
+    ] {
+        let git = Command::new("git").args(words).current_dir(dir.path()).status();
+        assert!(git.expect("git").success(), "{words:?}");
+    }
+    dir
+}
+
+/// A request for a VM with a secret, the repository, and what it needs.
+async fn request(daemon: &Daemon, repository: &tempfile::TempDir) -> Result<VmCreate, ErrorBody> {
+    let path = repository.path().to_owned();
+    let trusted = TrustGrant {
+        path: path.clone(),
+        digest: None,
+    };
+    daemon.vms.trust(trusted).await?;
+    let wishes = daemon.vms.wishes(WishesQuery { path: path.clone() }).await?;
+    Ok(VmCreate {
+        name: Some("vm".parse().expect("a name")),
+        net: Some(NetMode::Off),
+        secrets: vec![NewSecret::new("TOKEN", b"a value".to_vec())],
+        workspace: Some(WorkspaceRequest {
+            path: path.clone(),
+            guest_path: "/root/repo".to_owned(),
+            ..WorkspaceRequest::default()
+        }),
+        repository: wishes.digest.map(|digest| RepositoryConfig { path, digest }),
+        bootstrap: true,
+        ..VmCreate::default()
+    })
+}
+
+async fn create(daemon: &Daemon, repository: &tempfile::TempDir) -> Result<VmCreated, ErrorBody> {
+    let request = request(daemon, repository).await?;
+    daemon
+        .vms
+        .create(request, &Reporter::default(), Instant::now())
+        .await
+}
+
+#[test]
+fn a_vm_gets_its_secrets_then_its_workspace_then_what_that_needs() {
+    let (world, repository) = (World::new(), repository());
+    let daemon = world.daemon();
+    let made = daemon.run(create(&daemon, &repository)).expect("a VM");
+    let furnished = |step: &Step| FURNISHING.contains(step) || START.contains(step);
+    let begun: Vec<Step> = world.vmm.begun().into_iter().filter(furnished).collect();
+    assert_eq!(begun, [&START[..], &FURNISHING].concat());
+    assert!(made.bootstrap, "{made:?}");
+    assert_eq!(made.workspace.expect("a workspace").files, 1);
+    assert!(!made.vm.removes_on_exit, "it goes with nobody");
+    assert_eq!(made.vm.secrets, ["TOKEN"]);
+    assert_eq!(made.vm.labels[WORKSPACE_LABEL], "/root/repo");
+    let root = repository.path().canonicalize().expect("a path");
+    assert_eq!(made.vm.labels[REPOSITORY_LABEL], root.to_string_lossy());
+    // It stays with the next daemon, too.
+    drop(daemon);
+    let next = world.daemon();
+    assert_eq!(next.phase("vm"), Some(Phase::Running));
+    let handle = next.vms.find("vm").expect("it is there");
+    assert!(!handle.view(next.vms.context()).removes_on_exit);
+    world.check(&next, "made");
+    // Without force it is kept: it runs.
+    let refused = next.run(next.vms.delete("vm", false)).expect_err("it runs");
+    assert_eq!(refused.code, ErrorCode::WrongPhase);
+    next.run(next.vms.delete("vm", true)).expect("it goes");
+    world.check(&next, "deleted");
+}
+
+#[test]
+fn a_failure_at_each_step_leaves_no_vm_but_what_is_only_begun() {
+    let (world, repository) = (World::new(), repository());
+    let daemon = world.daemon();
+    for step in FURNISHING {
+        let case = format!("{step:?} fails");
+        world.vmm.set(step, Some(Trouble::Fails));
+        let made = daemon.run(create(&daemon, &repository));
+        world.vmm.set(step, None);
+        if step == Step::Session {
+            // An image without a shell has a checkout all the same.
+            let made = made.expect(&case);
+            assert!(!made.bootstrap && made.workspace.is_some(), "{case}: {made:?}");
+            daemon.run(daemon.vms.delete("vm", true)).expect(&case);
+        } else {
+            let error = made.expect_err(&case);
+            assert_eq!(error.code, ErrorCode::Guest, "{case}: {error:?}");
+        }
+        assert_eq!(daemon.phase("vm"), None, "{case}");
+        world.check(&daemon, &case);
+        world.create(&daemon, "vm");
+        works(&world, &daemon, &case);
+    }
+    // A VM that is refused the last write of its creation is none either.
+    let case = "the record is refused";
+    world.refuse_keeping();
+    daemon.run(create(&daemon, &repository)).expect_err(case);
+    world.allow_keeping();
+    assert_eq!(daemon.phase("vm"), None, "{case}");
+    world.check(&daemon, case);
+}
+
+#[test]
+fn a_caller_that_leaves_at_each_step_leaves_no_vm() {
+    let (world, repository) = (World::new(), repository());
+    let daemon = world.daemon();
+    for step in START.into_iter().chain(FURNISHING) {
+        let case = format!("the caller leaves at {step:?}");
+        world.vmm.set(step, Some(Trouble::Stands));
+        daemon.run(async {
+            tokio::select! {
+                made = create(&daemon, &repository) => panic!("{case}: {made:?}"),
+                () = world.vmm.stands() => {}
+            }
+        });
+        world.vmm.set(step, None);
+        world.until(&daemon, "vm", &[None], &case);
+        settle(&daemon);
+        world.check(&daemon, &case);
+        world.create(&daemon, "vm");
+        works(&world, &daemon, &case);
+    }
+}
+
+#[test]
+fn a_daemon_that_dies_at_each_step_leaves_no_vm_to_the_next_one() {
+    for step in FURNISHING {
+        let case = format!("the daemon dies at {step:?}");
+        let (world, repository) = (World::new(), repository());
+        let daemon = world.daemon();
+        world.vmm.set(step, Some(Trouble::Stands));
+        let vms = std::sync::Arc::clone(&daemon.vms);
+        let wanted = daemon.run(request(&daemon, &repository)).expect(&case);
+        daemon.run(async {
+            // It ends with the daemon, which does nothing more for it.
+            tokio::spawn(async move { vms.create(wanted, &Reporter::default(), Instant::now()).await });
+            world.vmm.stands().await;
+        });
+        drop(daemon);
+        world.vmm.set(step, None);
+        // Its machine goes with the host, or nobody comes to hold it: the next daemon removes it.
+        world.vmm.end_all();
+        let next = world.daemon();
+        world.until(&next, "vm", &[None], &case);
+        settle(&next);
+        world.check(&next, &case);
+    }
+}
+
+#[test]
+fn what_cannot_be_given_is_refused_before_anything_is_made() {
+    let (world, repository) = (World::new(), repository());
+    let daemon = world.daemon();
+    let wanted = daemon.run(request(&daemon, &repository)).expect("a request");
+    let nowhere = tempfile::tempdir().expect("a directory");
+    let workspace = |path: &std::path::Path| {
+        wanted.workspace.clone().map(|workspace| WorkspaceRequest {
+            path: path.to_owned(),
+            ..workspace
+        })
+    };
+    let secret = |name: &str, value: &str, encoding| NewSecret {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        encoding,
+    };
+    use banger_api::SecretEncoding::{Hex, Text};
+    let cases = [
+        VmCreate {
+            no_start: true,
+            ..wanted.clone()
+        },
+        VmCreate {
+            workspace: workspace(nowhere.path()),
+            ..wanted.clone()
+        },
+        VmCreate {
+            secrets: vec![secret("../x", "a", Text)],
+            ..wanted.clone()
+        },
+        VmCreate {
+            secrets: vec![secret("X", "0", Hex)],
+            ..wanted.clone()
+        },
+        VmCreate {
+            secrets: vec![secret("X", &"a".repeat((1 << 20) + 1), Text)],
+            ..wanted.clone()
+        },
+    ];
+    world.vmm.begun();
+    for request in cases {
+        let case = format!("{request:?}");
+        assert!(!case.contains("a value"), "a secret is printed: {case}");
+        let made = daemon.run(daemon.vms.create(request, &Reporter::default(), Instant::now()));
+        assert_eq!(made.expect_err(&case).code, ErrorCode::InvalidRequest, "{case}");
+        assert_eq!(daemon.phase("vm"), None, "{case}");
+        assert_eq!(world.vmm.begun(), [], "{case}");
+    }
+    world.check(&daemon, "refused");
+}
