@@ -7,6 +7,7 @@ AGENT     := target/$(MUSL)/agent/banger-vsock-agent
 XTASK     := target/debug/xtask
 PREFIX    ?= $(if $(filter 0,$(shell id -u)),/usr/local,$(HOME)/.local)
 DESTDIR   ?=
+SHARE      = $(DESTDIR)$(PREFIX)/share
 
 # Firecracker's stories need a kernel that this host's KVM can run. Beside a checkout there may be one.
 TEST_KERNEL_ZST := $(wildcard ../shared/kvm-pvm/vmlinux-6.12-r3.zst)
@@ -67,12 +68,20 @@ install: build ## Install to PREFIX (default /usr/local for root, else ~/.local)
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/banger"
 	install -m 755 target/release/banger target/release/bangerd target/release/banger-root "$(DESTDIR)$(PREFIX)/bin/"
 	install -m 755 $(AGENT) "$(DESTDIR)$(PREFIX)/lib/banger/"
-	@echo "installed banger, bangerd, banger-root and the guest agent below $(DESTDIR)$(PREFIX)"
+	target/release/banger man "$(SHARE)/man/man1"
+	install -d "$(SHARE)/bash-completion/completions" "$(SHARE)/zsh/site-functions" "$(SHARE)/fish/vendor_completions.d"
+	target/release/banger completion bash > "$(SHARE)/bash-completion/completions/banger"
+	target/release/banger completion zsh > "$(SHARE)/zsh/site-functions/_banger"
+	target/release/banger completion fish > "$(SHARE)/fish/vendor_completions.d/banger.fish"
+	@echo "installed banger, bangerd, banger-root, the guest agent, manual pages and completions below $(DESTDIR)$(PREFIX)"
 
 uninstall: ## Remove the installed files
 	rm -f "$(DESTDIR)$(PREFIX)/bin/banger" "$(DESTDIR)$(PREFIX)/bin/bangerd" "$(DESTDIR)$(PREFIX)/bin/banger-root"
 	rm -f "$(DESTDIR)$(PREFIX)/lib/banger/banger-vsock-agent"
 	-rmdir "$(DESTDIR)$(PREFIX)/lib/banger" 2>/dev/null
+	rm -f "$(SHARE)"/man/man1/banger.1 "$(SHARE)"/man/man1/banger-*.1
+	rm -f "$(SHARE)/bash-completion/completions/banger" "$(SHARE)/zsh/site-functions/_banger"
+	rm -f "$(SHARE)/fish/vendor_completions.d/banger.fish"
 
 clean: ## Remove all build results
 	cargo clean

@@ -9,6 +9,7 @@
 
 pub mod caller;
 mod catalog;
+mod configuration;
 mod daemon;
 mod egress;
 mod forward;
@@ -36,6 +37,7 @@ pub use catalog::{
     CatalogImage, CatalogKernel, ImagePublish, KernelPublish, KernelPull, KernelPulled, Presence, Published,
     SigningKey,
 };
+pub use configuration::{ConfigEntry, ConfigSource};
 pub use daemon::{ANOTHER_RUNS, ApiVersion, Check, CheckStatus, DaemonStop, DoctorReport, Version};
 pub use egress::{EVENT_FLOW, EVENT_GAP, EgressGap, EgressQuery, FlowVerdict, VmFlow, VmLearned};
 pub use forward::{ForwardAdd, ForwardRemove, ForwardState, GuestProcess, HttpGuess, VmForward, VmPort};

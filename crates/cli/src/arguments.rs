@@ -9,11 +9,14 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::commands::Cli;
-use crate::synonyms;
+use crate::{synonyms, topics};
 
 /// Parses the command line. Otherwise prints the error, or the help that was requested, and returns the exit code.
 pub(crate) fn parse() -> Result<Cli, i32> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if topics::show(&shown(&arguments)) {
+        return Err(exit::OK);
+    }
     let parsed = Cli::command()
         .try_get_matches_from(&arguments)
         .and_then(|matches| {

@@ -8,6 +8,7 @@ mod commands;
 mod copy;
 mod ssh;
 mod synonyms;
+mod topics;
 
 use banger_command::{exit, print};
 use clap::CommandFactory;

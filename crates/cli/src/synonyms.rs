@@ -6,10 +6,9 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Words of docker, podman, Lima, Multipass, Vagrant, devcontainers and virsh that no command here has.
-const OTHERS: [(&str, &str); 43] = [
+const OTHERS: [(&str, &str); 42] = [
     ("attach", "banger vm session attach web shell"),
     ("clean", "banger cache prune"),
-    ("config", "banger doctor"),
     ("connect", "banger vm shell web"),
     ("console", "banger vm logs -f web"),
     ("copy", "banger vm cp ./file web:/tmp"),

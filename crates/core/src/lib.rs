@@ -14,6 +14,6 @@ pub use access::FileTransfer;
 pub use pulls::Pulls;
 pub use trust::Error as TrustError;
 pub use vm::{
-    Context, Copies, Error, Handle, Held, ImageRef, Live, PruneError, Registry, State, Vms, Wanted, runtime,
-    scratch,
+    Context, Copies, Error, Handle, Held, ImageRef, Live, PruneError, Registry, State, Vms, Wanted,
+    configure_programs, runtime, scratch,
 };

@@ -23,6 +23,9 @@ pub(crate) use self::check::text;
 
 /// Examines the host.
 pub(crate) fn examine(paths: &Paths, network: &Network) -> DoctorReport {
+    if let Ok(config) = banger_settings::Config::load(paths) {
+        banger_core::configure_programs(&config);
+    }
     let kvm = probe::kvm();
     let firecracker = Firecracker::find();
     let qemu = Qemu::find(matches!(kvm, Kvm::Hardware));

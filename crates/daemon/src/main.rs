@@ -4,6 +4,7 @@
 //! adopts them.
 
 mod clock;
+mod configuration;
 mod doctor;
 mod http;
 mod inherited;
@@ -46,6 +47,9 @@ enum Command {
         #[arg(long)]
         owner: u32,
     },
+    /// Show, change or check config.toml, and print the result or the error as JSON; `banger config` runs this
+    #[command(hide = true, subcommand)]
+    Config(configuration::Command),
     /// Print the OpenAPI document of the API
     Openapi,
     /// Keep the console of the machine in DIR; machines run this
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
     let outcome = match args.command {
         Some(Command::Doctor { json }) => examine(json),
         Some(Command::Helper { owner }) => print(&json(&banger_hostnet::report(owner))),
+        Some(Command::Config(command)) => return configuration::run(command),
         Some(Command::Openapi) => print(&banger_api::openapi::document()),
         Some(Command::ImageWorker) => banger_worker::serve(banger_stores::perform),
         Some(Command::ConsoleSink { dir }) => keep_console(&dir),

@@ -101,9 +101,10 @@ async fn serve(background: bool) -> Result<(), Error> {
     banger_workspace::clear(&banger_core::scratch(&paths));
     let build = Version::build_of(Path::new("/proc/self/exe"))
         .map_err(|source| Error::System("identify this build", source))?;
-    if let Err(error) = Config::load(&paths) {
+    match Config::load(&paths) {
+        Ok(config) => banger_core::configure_programs(&config),
         // What needs it says so; ending VMs and looking at them does not.
-        tracing::warn!(error = %chain(&error), "the configuration is invalid");
+        Err(error) => tracing::warn!(error = %chain(&error), "the configuration is invalid"),
     }
     let database = Database::open(&paths.state.join("banger.db")).map_err(Error::Database)?;
     paths.runtime = banger_core::runtime(&database, &paths).map_err(Error::Database)?;

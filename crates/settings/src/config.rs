@@ -36,6 +36,10 @@ pub struct Config {
     pub default_image: Option<ImageName>,
     /// The kernel of VMs whose image names none.
     pub default_kernel: Option<KernelName>,
+    /// Where Firecracker is.
+    pub firecracker_bin: Option<PathBuf>,
+    /// Where QEMU is.
+    pub qemu_bin: Option<PathBuf>,
     /// Sizes of VMs that do not name them.
     pub vm_defaults: Sizes,
     /// Whether VMs have a network.
@@ -88,6 +92,8 @@ impl Default for Config {
             vmm: VmmChoice::default(),
             default_image: None,
             default_kernel: None,
+            firecracker_bin: None,
+            qemu_bin: None,
             vm_defaults: Sizes::default(),
             network: NetworkChoice::default(),
             subnet: None,
@@ -200,6 +206,38 @@ pub enum Error {
         #[source]
         source: Box<toml::de::Error>,
     },
+    /// The same, with the line.
+    #[error("invalid configuration {place}")]
+    Invalid {
+        /// File and line.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A value that a key cannot have, or a key that does not exist.
+    #[error("failed to set {key} to \"{value}\"")]
+    Value {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+        /// Why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// No key.
+    #[error("invalid configuration key \"{0}\"")]
+    Key(String),
+    /// The file cannot be written.
+    #[error("failed to write the configuration {}", .path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 impl Config {
@@ -230,7 +268,7 @@ impl Config {
         }
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
         toml::from_str(text).map_err(|source| Error::Parse {
             path: path.to_owned(),
             source: Box::new(source),
@@ -280,13 +318,19 @@ impl FetchLimits {
 
 impl Describe for Error {
     fn code(&self) -> ErrorCode {
-        ErrorCode::Host
+        match self {
+            Self::Read { .. } | Self::Parse { .. } | Self::Write { .. } => ErrorCode::Host,
+            Self::Invalid { .. } | Self::Value { .. } | Self::Key(_) => ErrorCode::InvalidRequest,
+        }
     }
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Read { .. } => Vec::new(),
-            Self::Parse { source, .. } => suggestion(source.message()).into_iter().collect(),
+            Self::Read { .. } | Self::Write { .. } => Vec::new(),
+            Self::Parse { source, .. } | Self::Invalid { source, .. } | Self::Value { source, .. } => {
+                suggestion(source.message()).into_iter().collect()
+            }
+            Self::Key(_) => vec!["`banger config show` lists all keys".to_owned()],
         }
     }
 }

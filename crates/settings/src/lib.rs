@@ -8,7 +8,11 @@ pub mod catalogs;
 mod config;
 #[cfg(test)]
 mod documented;
+mod editing;
+mod keys;
 pub mod repository;
 mod suggestion;
 
 pub use config::{CatalogEntry, Config, Error, FetchLimits, Limits, Registry};
+pub use editing::{check, set, unset};
+pub use keys::show;

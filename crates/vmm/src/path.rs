@@ -1,9 +1,12 @@
 //! Finding programs.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+use banger_model::VmmKind;
 
 /// Where programs are as a rule. The `PATH` of a daemon is that of whoever started it, such as cron, and what its user installs
 /// later may be elsewhere.
@@ -24,6 +27,31 @@ pub fn also_in(path: &OsStr) {
     let mut known = OF_CALLER.lock().unwrap_or_else(PoisonError::into_inner);
     if known.as_deref() != Some(path) {
         *known = Some(path.to_owned());
+    }
+}
+
+/// Programs that the configuration names, in place of a search.
+static CONFIGURED: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
+
+/// Has the program of a VMM taken from where the configuration says, until that changes; searched for without one.
+pub fn configure(kind: VmmKind, program: Option<&Path>) {
+    let mut configured = CONFIGURED.lock().unwrap_or_else(PoisonError::into_inner);
+    match program {
+        Some(program) => configured.insert(kind.as_str(), program.to_owned()),
+        None => configured.remove(kind.as_str()),
+    };
+}
+
+/// The program of a VMM: where the environment variable says, else the configuration, else where `name` is found.
+pub(crate) fn of_vmm(kind: VmmKind, variable: &str, name: &str) -> Option<PathBuf> {
+    let said = std::env::var_os(variable).filter(|path| !path.is_empty());
+    let configured = || {
+        let configured = CONFIGURED.lock().unwrap_or_else(PoisonError::into_inner);
+        configured.get(kind.as_str()).cloned()
+    };
+    match said.map(PathBuf::from).or_else(configured) {
+        Some(program) => Some(program).filter(|program| is_executable(program)),
+        None => find(name),
     }
 }
 
@@ -61,6 +89,21 @@ pub(crate) fn is_executable(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_configuration_goes_before_the_search() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("my-qemu");
+        std::fs::write(&program, "").unwrap();
+        let of = || of_vmm(VmmKind::Qemu, "BANGER_NO_SUCH_VARIABLE", "sh");
+        configure(VmmKind::Qemu, Some(&program));
+        // It is named, but cannot be executed: another is not taken instead.
+        assert_eq!(of(), None);
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(of(), Some(program));
+        configure(VmmKind::Qemu, None);
+        assert_eq!(of(), find("sh"));
+    }
 
     #[test]
     fn programs_of_who_asks_are_found_and_those_of_this_host_first() {

@@ -9,6 +9,7 @@ pub(crate) const STORIES: &[Story] = &[
     everywhere("a_command_needs_no_dashes", no_dashes),
     on_the_host("scripts_get_json", scripts_get_json),
     on_the_host("a_guest_has_the_time_zone_of_its_user", environment),
+    on_the_host("the_configuration_is_changed_by_commands", configuration),
     on_the_host("short_forms_are_the_long_ones", short_forms),
     on_the_host("a_command_runs_where_one_stands", where_one_stands),
     on_the_host("a_word_that_is_no_command_gets_the_right_one", right_ones),
@@ -225,5 +226,56 @@ fn environment(_: Backend) -> Result<()> {
         ],
         "{with:?}"
     );
+    home.end()
+}
+
+/// `config` shows what holds and why, changes the file, and names the line of a mistake that somebody else made.
+fn configuration(_: Backend) -> Result<()> {
+    let home = Home::new(&[])?;
+    let file = home.path().join("config/config.toml");
+    home.banger(["config", "check"])?.ok()?;
+    home.banger(["config", "set", "vm_defaults.memory", "512M"])?
+        .ok()?;
+    home.banger(["config", "set", "vmm", "fake"])?.ok()?;
+    let text = std::fs::read_to_string(&file)?;
+    ensure!(
+        text == "vmm = \"fake\"\n[vm_defaults]\nmemory = \"512M\"\n",
+        "{text}"
+    );
+    home.banger(["config", "set", "vmm", "vbox"])?
+        .exited(1)?
+        .saying("error: failed to set vmm to \"vbox\"")?;
+    home.banger(["config", "set", "default_nte", "nat"])?
+        .exited(1)?
+        .saying("hint: did you mean `default_net`?")?;
+    ensure!(std::fs::read_to_string(&file)? == text);
+
+    let mut command = home.command(["config", "show", "--json"]);
+    command.env("BANGER_QEMU", "/opt/qemu");
+    let shown: serde_json::Value = serde_json::from_slice(&home.finish(command, Vec::new())?.ok()?.stdout)?;
+    let source = |key: &str| {
+        let entries = shown.as_array().into_iter().flatten();
+        let mut entries = entries.filter(|entry| entry["key"] == key);
+        entries
+            .next()
+            .map(|entry| entry["source"].clone())
+            .unwrap_or_default()
+    };
+    ensure!(
+        source("vmm") == "config.toml" && source("vm_defaults.memory") == "config.toml",
+        "{shown}"
+    );
+    ensure!(
+        source("qemu_bin") == "environment" && source("subnet") == "default",
+        "{shown}"
+    );
+    home.banger(["config", "show", "nope"])?.exited(3)?;
+
+    std::fs::write(&file, "# one\nvmm = \"fake\"\nmemory = 4\n")?;
+    home.banger(["config", "check"])?
+        .exited(1)?
+        .saying("config.toml:3")?;
+    home.banger(["config", "unset", "memory"])?.ok()?;
+    home.banger(["config", "check"])?.ok()?;
     home.end()
 }

@@ -6,10 +6,11 @@ use clap::{Command, CommandFactory};
 use super::Cli;
 
 /// Commands that have no result to print: they are a stream of a guest's bytes, a program that takes over, or a script.
-const STREAMS: [&str; 15] = [
+const STREAMS: [&str; 16] = [
     "completion",
     "exec",
     "logs",
+    "man",
     "run",
     "shell",
     "vm acp",

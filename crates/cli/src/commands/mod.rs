@@ -1,6 +1,7 @@
 //! The command line: one file per command, whose `Args` doc comment is its help.
 
 mod completion;
+mod config;
 mod daemon;
 mod doctor;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod hints;
 mod json;
 #[cfg(test)]
 mod links;
+mod man;
 mod ssh_config;
 mod system;
 mod trust;
@@ -56,6 +58,9 @@ Examples:
     /// Manage the kernels that VMs boot
     #[command(subcommand)]
     Kernel(kernel::Command),
+    /// Show, set and check the configuration
+    #[command(subcommand)]
+    Config(config::Command),
     /// Manage the cache
     #[command(subcommand)]
     Cache(Cache),
@@ -72,6 +77,8 @@ Examples:
     Doctor(doctor::Args),
     Version(version::Args),
     Completion(completion::Args),
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -99,7 +106,10 @@ Daily use:
   banger vm create --name web && banger vm exec web uname -a
   banger vm list
 
+{}
+
 {}",
+        crate::topics::list(),
         exit::TABLE
     )
 }
@@ -119,6 +129,7 @@ pub(crate) async fn run(cli: Cli) -> Result<i32, Failure> {
         Command::Image(command) => image::run(command).await,
         Command::Kernel(command) => kernel::run(command).await,
         Command::Cache(Cache::Prune(args)) => prune::run(prune::What::Cache, args).await,
+        Command::Config(command) => config::run(command).await,
         Command::Daemon(command) => daemon::run(command).await,
         Command::System(command) => system::run(command),
         Command::Trust(command) => trust::run(command).await,
@@ -126,6 +137,7 @@ pub(crate) async fn run(cli: Cli) -> Result<i32, Failure> {
         Command::Doctor(args) => doctor::run(args).await,
         Command::Version(args) => version::run(args).await,
         Command::Completion(args) => completion::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

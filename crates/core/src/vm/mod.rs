@@ -48,7 +48,7 @@ use banger_image::ImageStore;
 use banger_kernel::{KernelRecord, KernelStore};
 use banger_keys::Keys;
 use banger_model::network::Policy;
-use banger_model::{Forward, KernelName, Phase, VmId, VmName, WaitFor, body, chain};
+use banger_model::{Forward, KernelName, Phase, VmId, VmName, VmmKind, WaitFor, body, chain};
 use banger_netplan::Rules;
 use banger_request::Reporter;
 use banger_settings::Config;
@@ -108,10 +108,18 @@ pub struct Context {
     pub agent: Option<PathBuf>,
 }
 
+/// Has VMMs found where the configuration says.
+pub fn configure_programs(config: &Config) {
+    banger_vmm::path::configure(VmmKind::Firecracker, config.firecracker_bin.as_deref());
+    banger_vmm::path::configure(VmmKind::Qemu, config.qemu_bin.as_deref());
+}
+
 impl Context {
     /// What the user has configured now: a change counts from the next request on.
     pub fn config(&self) -> Result<Config, banger_settings::Error> {
-        Config::load(&self.paths)
+        let config = Config::load(&self.paths)?;
+        configure_programs(&config);
+        Ok(config)
     }
 
     /// Whether work is pulled before a VM goes whose command nobody attends. A configuration that cannot be read may say so.

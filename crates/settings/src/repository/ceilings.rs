@@ -7,9 +7,9 @@ use serde::Deserialize;
 /// The most that a repository gets, trusted or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ceilings {
-    vcpus: u32,
-    memory: ByteSize,
-    disk_size: ByteSize,
+    pub(crate) vcpus: u32,
+    pub(crate) memory: ByteSize,
+    pub(crate) disk_size: ByteSize,
 }
 
 /// `[repository]` of `config.toml`

@@ -35,17 +35,13 @@ pub struct Firecracker {
 }
 
 impl Firecracker {
-    /// Finds `firecracker` on `PATH`, or where `BANGER_FIRECRACKER` says. `BANGER_FIRECRACKER_NO_SECCOMP=1` is for
+    /// Finds `firecracker` on `PATH`, or where `BANGER_FIRECRACKER` or the configuration says. `BANGER_FIRECRACKER_NO_SECCOMP=1` is for
     /// builds whose system call filters do not fit their C library.
     ///
     /// # Errors
     /// [`Error::Missing`].
     pub fn find() -> Result<Self, Error> {
-        let named = std::env::var_os("BANGER_FIRECRACKER").map(PathBuf::from);
-        let program = match named {
-            Some(program) => Some(program).filter(|program| path::is_executable(program)),
-            None => path::find(PROGRAM),
-        };
+        let program = path::of_vmm(VmmKind::Firecracker, "BANGER_FIRECRACKER", PROGRAM);
         Ok(Self {
             program: program.ok_or(Error::Missing {
                 program: PROGRAM,

@@ -52,7 +52,7 @@ impl Qemu {
     /// # Errors
     /// [`Error::Missing`] with how to get what is missing.
     pub fn find(hardware: bool) -> Result<Self, Error> {
-        let qemu = path::find(PROGRAM).ok_or(Error::Missing {
+        let qemu = path::of_vmm(VmmKind::Qemu, "BANGER_QEMU", PROGRAM).ok_or(Error::Missing {
             program: PROGRAM,
             hint: "sudo apt-get install qemu-system-x86",
         })?;
