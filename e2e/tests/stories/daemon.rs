@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
-use banger_e2e::{Backend, Home, Image};
+use banger_e2e::{Backend, Home, Image, repository};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
@@ -13,6 +13,7 @@ use crate::{Story, everywhere, on_the_host};
 pub(crate) const STORIES: &[Story] = &[
     everywhere("a_killed_daemon_loses_no_vm", a_killed_daemon),
     on_the_host("an_upgrade_touches_no_vm", an_upgrade),
+    on_the_host("an_upgrade_in_the_middle_of_a_run", amid_a_run),
     on_the_host("ten_commands_at_once_start_one_daemon", ten_commands_at_once),
     on_the_host(
         "a_machine_that_died_unseen_is_cleared_up",
@@ -67,12 +68,7 @@ fn a_killed_daemon(backend: Backend) -> Result<()> {
 }
 
 fn an_upgrade(backend: Backend) -> Result<()> {
-    let built = std::env::current_exe()?;
-    let built = built.ancestors().nth(2).context("the target directory")?;
-    let dir = tempfile::tempdir()?;
-    for name in ["banger", "bangerd", "banger-fake-guest", "banger-vsock-agent"] {
-        std::fs::copy(built.join(name), dir.path().join(name))?;
-    }
+    let dir = built()?;
     let home = Home::new(&[Image::Busybox])?.with_programs(dir.path());
     // The home's preparation used another build: it speaks the same API, so it stays.
     home.create(backend, Image::Busybox, "vm", &[])?;
@@ -118,6 +114,62 @@ fn an_upgrade(backend: Backend) -> Result<()> {
     ensure!(home.vm("made").is_err(), "it did not go with its command");
     ensure!(home.vm("vm")?.machine.context("a machine")?.pid == machine.pid);
     home.end()
+}
+
+/// `vm run -- make test`, and the daemon is replaced by another build while the tests print and their checkout is in use.
+fn amid_a_run(backend: Backend) -> Result<()> {
+    const LINES: usize = 60;
+    let dir = built()?;
+    let home = Home::new(&[Image::Busybox])?.with_programs(dir.path());
+    home.create(backend, Image::Busybox, "vm", &[])?;
+    let makefile = format!(
+        "test:\n\t@i=0; while [ $$i -lt {LINES} ]; do i=$$((i + 1)); echo line $$i; sleep 0.05; done; \
+         cat kept; exit 7\n"
+    );
+    let repository = repository(&[("Makefile", &makefile), ("kept", "the end\n")])?;
+    for more in [&["--rm"][..], &[]] {
+        let mut run = home
+            .command([
+                "vm", "run", "--name", "made", "--image", "busybox", "--kernel", "debian",
+            ])
+            .args(["--vmm", backend.name(), "--memory", "512M"])
+            .args(more)
+            .arg(repository.path())
+            .args(["--", "make", "test"])
+            .spawn()?;
+        let mut first = [0; 7];
+        std::io::Read::read_exact(run.stdout.as_mut().context("its output")?, &mut first)?;
+        let before = home.daemon_pid()?;
+        replace(&dir.path().join("bangerd"))?;
+        home.banger(["daemon", "restart"])?.ok()?;
+        ensure!(home.daemon_pid()? != before, "it was not replaced");
+        ensure!(run.try_wait()?.is_none(), "the tests ended before the upgrade");
+        let ended = run.wait_with_output()?;
+        let said = [&first[..], &ended.stdout].concat();
+        let lines = (1..=LINES).map(|line| format!("line {line}\n"));
+        let whole: String = lines.chain(["the end\n".to_owned()]).collect();
+        // What make makes of a recipe that fails.
+        ensure!(
+            ended.status.code() == Some(2) && said == whole.as_bytes(),
+            "{more:?}: {} {ended:?}",
+            String::from_utf8_lossy(&said)
+        );
+        // Without `--rm` it stays.
+        ensure!(home.vm("made").is_err() != more.is_empty(), "{more:?}");
+    }
+    home.banger(["vm", "delete", "-f", "made"])?.ok()?;
+    home.end()
+}
+
+/// The programs in a directory of their own, where they can be replaced.
+fn built() -> Result<tempfile::TempDir> {
+    let built = std::env::current_exe()?;
+    let built = built.ancestors().nth(2).context("the target directory")?;
+    let dir = tempfile::tempdir()?;
+    for name in ["banger", "bangerd", "banger-fake-guest", "banger-vsock-agent"] {
+        std::fs::copy(built.join(name), dir.path().join(name))?;
+    }
+    Ok(dir)
 }
 
 /// Puts the same program in place anew, as an installation does.
