@@ -50,9 +50,10 @@ impl Handle {
 
 /// Whether a VM runs, or failed to start since it is watched.
 fn running_or_failed() -> impl FnMut(&State) -> bool {
-    let mut was_other = false;
+    let (mut was_other, mut starts) = (false, None);
     move |state| {
-        was_other |= state.phase != Phase::Failed;
+        // Only the last state is seen of those that follow one another quickly.
+        was_other |= state.phase != Phase::Failed || *starts.get_or_insert(state.starts) != state.starts;
         state.phase == Phase::Running || (was_other && state.phase == Phase::Failed)
     }
 }

@@ -378,7 +378,10 @@ impl Driver {
     fn apply(&mut self, event: Event) -> Result<(), Error> {
         let (name, phase) = (self.name(), self.state.borrow().phase);
         let next = phase.on(event).map_err(|source| Error::Denied { name, source })?;
-        self.publish(|state| state.phase = next);
+        self.publish(|state| {
+            state.phase = next;
+            state.starts += u64::from(event == Event::Start);
+        });
         Ok(())
     }
 

@@ -40,6 +40,8 @@ pub struct State {
     pub(crate) last_error: Option<ErrorBody>,
     /// Whether it goes with the command that it was made for.
     pub(crate) removes_on_exit: bool,
+    /// How often this daemon began to start it: whoever looks now and then may miss the start between two failures.
+    pub(crate) starts: u64,
     /// What this daemon did with it unasked.
     pub notice: Option<String>,
 }
@@ -113,6 +115,7 @@ impl State {
             live: None,
             last_error: row.last_error,
             removes_on_exit: row.removes_on_exit,
+            starts: 0,
             notice: None,
         }
     }
