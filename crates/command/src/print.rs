@@ -7,14 +7,15 @@
 
 mod line;
 pub mod stream;
+mod table;
 
 use std::io::Write;
 
-use banger_model::{Describe, ErrorCode, printable, printable_json};
-use comfy_table::{ContentArrangement, Table, presets};
+use banger_model::{Describe, ErrorCode, printable_json};
 use serde::Serialize;
 
 pub use self::line::{Line, aside, line, lost, notice, prompt, text, written};
+pub use self::table::table;
 pub use crate::say;
 
 /// A value that cannot be written as JSON.
@@ -50,24 +51,6 @@ pub(crate) fn json_aside<T: Serialize + ?Sized>(value: &T) {
 
 fn json_text(text: &str) {
     written(writeln!(stream::stdout(), "{}", printable_json(text)));
-}
-
-/// Prints rows under a header, without borders.
-pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(header.to_vec());
-    for row in rows {
-        table.add_row(row.iter().map(|field| printable(field)));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    for row in table.to_string().lines() {
-        line(row.trim_end());
-    }
 }
 
 /// Prints names and values, one pair per line.
