@@ -24,6 +24,7 @@ pub mod routes;
 mod session;
 mod ssh;
 mod trust;
+mod usage;
 pub mod user_env;
 mod vm;
 mod vm_verbs;
@@ -53,6 +54,7 @@ pub use repository::{WishedImage, Wishes, WishesQuery};
 pub use session::{BOOTSTRAP, VmSession, VmSessionLog, VmSessionUsage};
 pub use ssh::{SshAccess, SshStart};
 pub use trust::{RepositoryConfig, TrustGrant, TrustRecord, TrustRevoke, TrustState};
+pub use usage::{DiskUsage, UsageKind, UsageObject, UsageOf};
 pub use vm::{Machine, MachineProcess, Vm, VmNetwork};
 pub use vm_verbs::{
     Awaited, LeftWork, LogQuery, LogSource, NewSecret, Prune, Pruned, SecretEncoding, VmCommit, VmCreate,

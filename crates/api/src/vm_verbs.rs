@@ -329,13 +329,22 @@ pub enum LogSource {
 }
 
 /// The query of a VM's logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogQuery {
     /// Which log.
     pub source: LogSource,
     /// Go on as more is written, until the machine ends or the client leaves.
     pub follow: bool,
+    /// Only so many of the last lines; all when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tail: Option<u64>,
+    /// Only lines since this time, as RFC 3339. Lines of the console alone have times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Put its time before each line; `-` before a line whose time is not known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub timestamps: bool,
 }
 
 /// Removes what nobody uses.

@@ -71,7 +71,25 @@ impl What {
         }
     }
 
-    async fn prune(self, client: &Client, prune: &Prune) -> Result<Pruned, ClientError> {
+    /// One of them, or several, in a sentence.
+    pub const fn noun(self, count: usize) -> &'static str {
+        match (self, count) {
+            (Self::Vms, 1) => "VM",
+            (Self::Vms, _) => "VMs",
+            (Self::Images { .. }, 1) => "image",
+            (Self::Images { .. }, _) => "images",
+            (Self::Kernels { .. }, 1) => "kernel",
+            (Self::Kernels { .. }, _) => "kernels",
+            (Self::Cache, 1) => "cached file",
+            (Self::Cache, _) => "cached files",
+        }
+    }
+
+    /// Removes what the request says, or reports that.
+    ///
+    /// # Errors
+    /// When the daemon refuses.
+    pub async fn prune(self, client: &Client, prune: &Prune) -> Result<Pruned, ClientError> {
         match self {
             Self::Vms => client.prune(prune).await,
             Self::Images { .. } => client.prune_images(prune).await,

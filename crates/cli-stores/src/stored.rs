@@ -3,18 +3,22 @@
 
 use banger_client::{Client, ClientError};
 use banger_command::failure::Failure;
+use banger_command::list::{Key, Listing, Options};
 use banger_command::many::{self, Done};
 use banger_command::output::Output;
 use banger_command::print;
 use serde::Serialize;
 
 /// What one of the daemon's stores holds.
-pub(crate) trait Stored: Serialize + Sized {
+pub(crate) trait Stored: Serialize + Sized + 'static {
     /// As the command line has it: `image`.
     const KIND: &'static str;
 
-    /// The columns of a list, but for the last: whether it is the default one.
+    /// The columns of a list.
     const COLUMNS: &'static [&'static str];
+
+    /// The keys by which a list is filtered.
+    const KEYS: &'static [Key<Self>];
 
     /// Its name.
     fn name(&self) -> &str;
@@ -44,20 +48,30 @@ pub(crate) trait Stored: Serialize + Sized {
     async fn delete(client: &Client, name: &str) -> Result<(), ClientError>;
 }
 
+/// Options of a list.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// List what can be pulled from catalogs
+    #[arg(long, short, conflicts_with_all = ["filter", "format", "quiet"])]
+    pub(crate) available: bool,
+    #[command(flatten)]
+    pub(crate) list: Options,
+}
+
 /// Lists all.
-pub(crate) async fn list<T: Stored>(client: &Client, json: bool) -> Result<(), Failure> {
-    let all = T::all(client).await?;
-    if json {
-        return Ok(print::json(&all)?);
-    }
-    let rows = all.iter().map(|stored| {
-        let mut row = stored.row();
-        row.push(if stored.is_default() { "yes" } else { "" }.to_owned());
-        row
-    });
-    let header: Vec<&str> = T::COLUMNS.iter().copied().chain(["DEFAULT"]).collect();
-    print::table(&header, rows);
-    Ok(())
+pub(crate) async fn list<T: Stored>(client: &Client, options: Options) -> Result<(), Failure> {
+    let plan = options.plan(Listing {
+        keys: T::KEYS,
+        header: T::COLUMNS,
+        name: |stored: &T| stored.name().to_owned(),
+        row: T::row,
+    })?;
+    plan.print(T::all(client).await?)
+}
+
+/// In the column for the default one.
+pub(crate) fn yes(is_so: bool) -> String {
+    if is_so { "yes" } else { "" }.to_owned()
 }
 
 /// Shows one.

@@ -6,7 +6,7 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Words of docker, podman, Lima, Multipass, Vagrant, devcontainers and virsh that no command here has.
-const OTHERS: [(&str, &str); 42] = [
+const OTHERS: [(&str, &str); 41] = [
     ("attach", "banger vm session attach web shell"),
     ("clean", "banger cache prune"),
     ("connect", "banger vm shell web"),
@@ -14,7 +14,6 @@ const OTHERS: [(&str, &str); 42] = [
     ("copy", "banger vm cp ./file web:/tmp"),
     ("create-image", "banger vm commit web --name web-ready"),
     ("destroy", "banger vm delete web"),
-    ("df", "banger image list"),
     ("down", "banger vm stop web"),
     ("edit", "banger vm set web --memory 4G"),
     ("enter", "banger vm shell web"),

@@ -133,6 +133,7 @@ mod tests {
         let query = LogQuery {
             source: LogSource::Vmm,
             follow: true,
+            ..LogQuery::default()
         };
         let request = GetVmLog.at(["web"]).query(&query).request();
         assert_eq!(request.uri(), "/v1/vms/web/logs?source=vmm&follow=true");

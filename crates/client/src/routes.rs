@@ -5,15 +5,16 @@ use std::os::unix::net::UnixStream as StdStream;
 use banger_api::routes::Route;
 use banger_api::routes::switch::{self, StdioMux};
 use banger_api::routes::{
-    AddForward, ApplyWorkspace, CommitVm, CreateVm, DeleteVm, ExecVm, GetDoctor, GetLearnedEgress,
-    GetRepositoryConfig, GetSshAccess, GetUnsavedWork, GetVersion, GetVm, GetVmLog, GetWorkspace,
-    GetWorkspacePatch, GrantTrust, HoldVm, KillVm, ListAllForwards, ListEgress, ListForwards, ListPorts,
-    ListTrust, ListVms, OpenSsh, PlanWorkspace, PrepareWorkspace, PruneCache, PruneVms, PullWorkspace,
-    RemoveForwards, RenameVm, RestartVm, RevokeTrust, SetVm, StartVm, StopDaemon, StopVm, WaitForVm,
+    AddForward, ApplyWorkspace, CommitVm, CreateVm, DeleteVm, ExecVm, GetDiskUsage, GetDoctor,
+    GetLearnedEgress, GetRepositoryConfig, GetSshAccess, GetUnsavedWork, GetVersion, GetVm, GetVmLog,
+    GetWorkspace, GetWorkspacePatch, GrantTrust, HoldVm, KillVm, ListAllForwards, ListEgress, ListForwards,
+    ListPorts, ListTrust, ListVms, OpenSsh, PlanWorkspace, PrepareWorkspace, PruneCache, PruneVms,
+    PullWorkspace, RemoveForwards, RenameVm, RestartVm, RevokeTrust, SetVm, StartVm, StopDaemon, StopVm,
+    WaitForVm,
 };
 use banger_api::{
-    DaemonStop, DoctorReport, EgressQuery, ForwardAdd, ForwardRemove, Image, LogQuery, Progress, Prune,
-    Pruned, SshAccess, SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit,
+    DaemonStop, DiskUsage, DoctorReport, EgressQuery, ForwardAdd, ForwardRemove, Image, LogQuery, Progress,
+    Prune, Pruned, SshAccess, SshStart, TrustGrant, TrustRecord, TrustRevoke, Unsaved, Version, Vm, VmCommit,
     VmCreate, VmCreated, VmDelete, VmFlow, VmForward, VmLearned, VmPort, VmRename, VmRenamed, VmRestart,
     VmSet, VmStart, VmStop, VmStopped, VmWait, VmWaited, VmWork, Wishes, WishesQuery, WorkspaceApplied,
     WorkspacePlan, WorkspacePulled, WorkspaceQuery, WorkspaceReport, WorkspaceRequest, WorkspaceStatus,
@@ -147,6 +148,11 @@ impl Client {
     /// Removes what can be made again.
     pub async fn prune_cache(&self, prune: &Prune) -> Result<Pruned> {
         self.value(PruneCache.at([]).json(prune)).await
+    }
+
+    /// What takes space, and what of that can be freed.
+    pub async fn disk_usage(&self) -> Result<DiskUsage> {
+        self.value(GetDiskUsage.at([])).await
     }
 
     /// Makes an image of what a VM has changed.

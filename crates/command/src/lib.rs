@@ -11,6 +11,7 @@ pub mod connection;
 pub mod create;
 pub mod exit;
 pub mod failure;
+pub mod list;
 pub mod logins;
 pub mod many;
 pub mod output;

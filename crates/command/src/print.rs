@@ -53,6 +53,11 @@ fn json_text(text: &str) {
     written(writeln!(stream::stdout(), "{}", printable_json(text)));
 }
 
+/// Prints text that is escaped already, and may have several lines.
+pub(crate) fn escaped(text: &str) {
+    written(writeln!(stream::stdout(), "{text}"));
+}
+
 /// Prints names and values, one pair per line.
 pub fn facts(facts: &[(&str, String)]) {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();

@@ -43,9 +43,22 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "ms" => Ok(Duration::from_millis(number)),
         "" | "s" => Ok(Duration::from_secs(number)),
         "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        "d" => Ok(Duration::from_secs(number.saturating_mul(86400))),
         "h" => Ok(Duration::from_secs(number.saturating_mul(3600))),
         _ => Err(refused()),
     }
+}
+
+/// A time in the past, as RFC 3339: such a text itself, or how long ago it was, such as `10m`.
+pub fn since(text: &str) -> Result<String, String> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(time.to_string());
+    }
+    let refused =
+        || "expected a duration such as 10m or 2h, or a time such as 2026-11-30T14:00:00Z".to_owned();
+    let ago = duration(text).map_err(|_| refused())?;
+    let time = jiff::Timestamp::now().checked_sub(ago).map_err(|_| refused())?;
+    Ok(time.to_string())
 }
 
 /// An absolute path, because the daemon has another working directory.
@@ -64,6 +77,18 @@ mod tests {
         assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert!(duration("soon").is_err() && duration("3x").is_err());
+    }
+
+    #[test]
+    fn a_past_time_is_absolute_or_ago() {
+        assert_eq!(
+            since("2026-11-30T14:00:00+01:00").unwrap(),
+            "2026-11-30T13:00:00Z"
+        );
+        let ago: jiff::Timestamp = since("2h").unwrap().parse().unwrap();
+        let seconds = jiff::Timestamp::now().as_second() - ago.as_second();
+        assert!((7199..7300).contains(&seconds), "{seconds}");
+        assert!(since("yesterday").is_err() && since("-1h").is_err());
     }
 
     #[test]

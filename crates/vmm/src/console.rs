@@ -2,12 +2,18 @@
 //!
 //! Every machine has a companion that copies the console from a pipe into `console.log` and, when that has grown to
 //! [`LONGEST`], makes it `console.log.1` and begins again. It is a process of its own, because a machine outlives the
-//! daemon and its console must stay bounded all the same. It ends when the VMM does.
+//! daemon and its console must stay bounded all the same. It ends when the VMM does. When lines were written is in a file beside
+//! each log ([`Times`]).
+
+mod times;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use self::times::Marks;
+pub use self::times::Times;
 
 /// Bytes of one console log; there are at most two.
 pub const LONGEST: u64 = 512 << 10;
@@ -28,6 +34,7 @@ pub fn sink(mut from: impl Read, dir: &Path) -> io::Result<()> {
         .ok()
         .and_then(|log| log.metadata().ok())
         .map_or(0, |metadata| metadata.len());
+    let mut marks = Marks::of(&path);
     let mut buffer = [0; 16 << 10];
     loop {
         let read = match from.read(&mut buffer) {
@@ -36,11 +43,15 @@ pub fn sink(mut from: impl Read, dir: &Path) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        if written + read as u64 > LONGEST {
-            let _ = std::fs::rename(&path, dir.join("console.log.1"));
+        if written + read as u64 > LONGEST || marks.count >= times::MOST {
+            let earlier = dir.join("console.log.1");
+            let _ = std::fs::rename(times::beside(&path), times::beside(&earlier));
+            let _ = std::fs::rename(&path, earlier);
             log = open(&path);
+            marks = marks.of_next(&path);
             written = 0;
         }
+        marks.note(&buffer[..read], written);
         if let Ok(log) = &mut log
             && log.write_all(&buffer[..read]).is_ok()
         {
@@ -89,6 +100,47 @@ mod tests {
         assert!(size("console.log") <= LONGEST && size("console.log.1") <= LONGEST);
         let log = std::fs::read(dir.path().join("console.log")).unwrap();
         assert!(log.ends_with(b"the end\n"));
+    }
+
+    #[test]
+    fn lines_have_the_times_at_which_they_came() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, mut to) = io::pipe().unwrap();
+        let before = millis_now();
+        let at = dir.path().to_owned();
+        let sink = std::thread::spawn(move || sink(from, &at));
+        to.write_all(b"first\nsec").unwrap();
+        while std::fs::read(dir.path().join(LOG)).unwrap_or_default().len() < 9 {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(40));
+        to.write_all(b"ond\nthird\n").unwrap();
+        drop(to);
+        sink.join().unwrap().unwrap();
+        let times = Times::of_log(&dir.path().join(LOG));
+        let [first, second, third] = [0, 6, 13].map(|offset| times.at(offset).unwrap());
+        assert!(first >= before && first == second, "{times:?}");
+        assert!(third >= first + 40, "{times:?}");
+        assert_eq!(
+            std::fs::read(dir.path().join(LOG)).unwrap(),
+            b"first\nsecond\nthird\n"
+        );
+    }
+
+    fn millis_now() -> i64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        i64::try_from(since.unwrap().as_millis()).unwrap()
+    }
+
+    #[test]
+    fn times_are_bounded_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut marks = Marks::of(&dir.path().join(LOG));
+        for offset in 0..1000 {
+            marks.note(b"x\n", offset * 2);
+        }
+        // All of them came within one moment.
+        assert!(marks.count <= 100, "{}", marks.count);
     }
 
     #[test]

@@ -3,9 +3,98 @@
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
-use crate::{Story, on_the_host};
+use crate::{Story, everywhere, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[on_the_host("a_vm_is_renamed_and_waited_for", renamed)];
+pub(crate) const STORIES: &[Story] = &[
+    on_the_host("a_vm_is_renamed_and_waited_for", renamed),
+    on_the_host("lists_are_filtered_and_formatted", listed),
+    on_the_host("space_is_shown_and_given_back", space),
+    everywhere("logs_are_read_in_part", logs),
+];
+
+fn listed(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "web", &["--label", "team=core"])?;
+    home.create(backend, Image::Busybox, "db", &["--no-start"])?;
+    let text = |args: &[&str]| anyhow::Ok(home.banger(args)?.ok()?.text());
+    ensure!(text(&["ps", "-q"])? == "web");
+    ensure!(text(&["vm", "list", "-q", "--filter", "label=team"])? == "web");
+    ensure!(text(&["vm", "list", "-q", "--filter", "phase!=running"])? == "db");
+    let formatted = text(&["vm", "list", "--format", "{{ name }}\\t{{ memory | size }}"])?;
+    ensure!(formatted == "db\t512 MiB\nweb\t512 MiB", "{formatted}");
+    let json = text(&["vm", "list", "--format", "json", "--filter", "name=w*"])?;
+    ensure!(json.starts_with('{') && json.lines().count() == 1, "{json}");
+    ensure!(text(&["images", "-q", "--filter", "name=busy*x"])? == "busybox");
+    ensure!(text(&["image", "list", "-q", "--filter", "vm=web"])? == "busybox");
+    ensure!(text(&["kernel", "list", "-q", "--filter", "default=true"])? == "debian");
+    home.banger(["vm", "list", "--filter", "state=running"])?
+        .exited(2)?
+        .saying("known keys: name, id, phase")?;
+    home.banger(["vm", "list", "--format", "{{.Name}}"])?
+        .exited(2)?
+        .saying("write `{{ name }}`")?;
+    home.end()
+}
+
+fn space(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.own_stores()?;
+    home.create(backend, Image::Busybox, "web", &[])?;
+    home.create(backend, Image::Busybox, "old", &["--no-start"])?;
+    let text = |args: &[&str]| anyhow::Ok(home.banger(args)?.ok()?.text());
+    let table = text(&["system", "df", "-v"])?;
+    for word in [
+        "IMAGES", "LAYERS", "KERNELS", "VMS", "CACHES", "busybox", "old", "web",
+    ] {
+        ensure!(table.contains(word), "{word} is not in {table}");
+    }
+    let usage: serde_json::Value = serde_json::from_str(&text(&["system", "df", "--json"])?)?;
+    let kind = |name: &str| {
+        let kinds = usage["kinds"].as_array()?;
+        kinds.iter().find(|of| of["kind"] == name).cloned()
+    };
+    let vms = kind("vms").unwrap_or_default();
+    ensure!(vms["count"] == 2 && vms["used"] == 1, "{vms}");
+    // VMs stay unless they are asked for, and what runs stays in any case.
+    let dry = text(&["system", "prune", "--dry-run", "--all"])?;
+    ensure!(!dry.contains("VM "), "{dry}");
+    home.banger(["system", "prune", "--vms"])?
+        .exited(1)?
+        .saying("banger system prune --vms --yes")?;
+    let pruned = text(&["system", "prune", "--vms", "-f"])?;
+    ensure!(pruned.contains("VM old") && !pruned.contains("web"), "{pruned}");
+    ensure!(text(&["vm", "list", "-q"])? == "web");
+    home.end()
+}
+
+fn logs(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "web", &[])?;
+    let text = |args: &[&str]| anyhow::Ok(home.banger(args)?.ok()?.text());
+    let all = text(&["logs", "web"])?;
+    let last = all.lines().last().unwrap_or_default();
+    ensure!(text(&["logs", "web", "--tail", "1"])? == last, "{all}");
+    ensure!(text(&["logs", "web", "--tail", "0"])?.is_empty());
+    let stamped = text(&["logs", "web", "-n", "1", "-t"])?;
+    match backend {
+        // Its console is a file that the guest writes itself.
+        Backend::Fake => {
+            ensure!(stamped == format!("- {last}"), "{stamped}");
+            home.banger(["logs", "web", "--since", "1h"])?
+                .exited(1)?
+                .saying("has no times")?;
+        }
+        _ => {
+            ensure!(stamped.ends_with(last) && stamped.starts_with("20"), "{stamped}");
+            ensure!(text(&["logs", "web", "--since", "1h"])? == all);
+            text(&["vm", "stop", "web"])?;
+            ensure!(text(&["logs", "web", "--since", "1d"])?.starts_with(&all));
+        }
+    }
+    home.banger(["logs", "web", "--since", "yesterday"])?.exited(2)?;
+    home.banger(["logs", "web", "--vmm", "-t"])?.exited(2)?;
+    home.end()
+}
 
 fn renamed(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;

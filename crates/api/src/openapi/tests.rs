@@ -126,7 +126,13 @@ fn queries_and_bodies_are_there() {
     };
     assert_eq!(
         names("/v1/vms/{vm}/logs", "get"),
-        given(&[("source", false), ("follow", false)])
+        given(&[
+            ("source", false),
+            ("follow", false),
+            ("tail", false),
+            ("since", false),
+            ("timestamps", false)
+        ])
     );
     assert_eq!(
         names("/v1/vms/{vm}/files", "put"),

@@ -12,7 +12,7 @@ use super::switch::{Handed, HandedOver, Ssh, StdioMux, Upgrade};
 use super::{Method, Route};
 use crate::openapi::{Described, Schemas};
 use crate::{
-    AvailableImages, AvailableKernels, Catalog, CatalogAdd, DaemonStop, DoctorReport, EgressQuery,
+    AvailableImages, AvailableKernels, Catalog, CatalogAdd, DaemonStop, DiskUsage, DoctorReport, EgressQuery,
     ForwardAdd, ForwardRemove, Image, ImageDiff, ImageDifference, ImageExport, ImageExported, ImageImport,
     ImageInspection, ImagePublish, ImagePull, ImagePulled, ImageRegister, ImageTag, ImageUpload, Kernel,
     KernelImport, KernelPublish, KernelPull, KernelPulled, LogQuery, Prune, Pruned, Published, SshAccess,
@@ -152,6 +152,8 @@ routes! {
     PruneVms = Post "/v1/vm/prune" [body: Json<Prune>] -> Json<Pruned>;
     /// Remove cached files.
     PruneCache = Post "/v1/cache/prune" [body: Json<Prune>] -> Json<Pruned>;
+    /// Show what images, kernels, VMs and caches take of the disk, and what prunes can free.
+    GetDiskUsage = Get "/v1/usage" -> Json<DiskUsage>;
     /// Show a VM.
     GetVm = Get "/v1/vms/{vm}" -> Json<Vm>;
     /// Change a VM.

@@ -22,6 +22,7 @@ use clap::Subcommand;
 use crate::kernel::catalog;
 use crate::{prune, stored};
 
+pub use crate::stored::ListArgs;
 pub use pull::Args as PullArgs;
 
 #[derive(Debug, Subcommand)]
@@ -31,21 +32,17 @@ pub enum Command {
     Import(import::Args),
     Register(register::Args),
     /// List images
+    ///
+    /// Keys of --filter: name, os, init, kernel, reference, vm, default.
     #[command(
         visible_alias = "ls",
         after_help = "\
 Examples:
   banger image list
+  banger image list --filter vm=web --quiet
   banger image list --available                  list the images of catalogs"
     )]
-    List {
-        /// List the images that can be pulled from catalogs
-        #[arg(long, short)]
-        available: bool,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    List(ListArgs),
     /// Show details of an image
     #[command(after_help = "\
 Examples:
@@ -168,15 +165,14 @@ pub async fn run(command: Command) -> Result<i32, Failure> {
         Command::Pull(args) => pull::run(&client, args).await?,
         Command::Import(args) => import::run(&client, args).await?,
         Command::Register(args) => register::run(&client, args).await?,
-        Command::List {
-            available: true,
-            json,
-        } => return available::list(&client, json).await,
+        Command::List(args) if args.available => {
+            return available::list(&client, args.list.output().json).await;
+        }
         Command::Diff(args) => diff::run(&client, args).await?,
         Command::Export(args) => export::run(&client, args).await?,
         Command::Publish(args) => return publish::run(&client, args).await,
         Command::Catalog(command) => return catalog::run(&client, command).await,
-        Command::List { json, .. } => stored::list::<Image>(&client, json).await?,
+        Command::List(args) => stored::list::<Image>(&client, args.list).await?,
         Command::Show { name, output } => stored::show::<Image>(&client, &name, output.json).await?,
         Command::Inspect { name, .. } => print::json(&client.inspect_image(&name).await?)?,
         Command::History { name, output } => history::run(&client, &name, output.json).await?,

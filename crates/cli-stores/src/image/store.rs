@@ -2,16 +2,54 @@
 
 use banger_api::Image;
 use banger_client::{Client, ClientError};
+use banger_command::list::Key;
 use banger_command::print;
 use banger_command::progress::bytes;
 use banger_model::ImageConfig;
 
-use crate::stored::Stored;
+use crate::stored::{Stored, yes};
 
 impl Stored for Image {
     const KIND: &'static str = "image";
 
-    const COLUMNS: &'static [&'static str] = &["NAME", "OS", "INIT", "SIZE", "AGE", "VMS"];
+    const COLUMNS: &'static [&'static str] = &["NAME", "OS", "INIT", "SIZE", "AGE", "VMS", "DEFAULT"];
+
+    const KEYS: &'static [Key<Self>] = &[
+        Key {
+            name: "name",
+            values: |image| vec![image.name.to_string()],
+        },
+        Key {
+            name: "os",
+            values: |image| image.os.clone().into_iter().collect(),
+        },
+        Key {
+            name: "init",
+            values: |image| image.init.clone().into_iter().collect(),
+        },
+        Key {
+            name: "kernel",
+            values: |image| image.kernel.iter().map(ToString::to_string).collect(),
+        },
+        Key {
+            name: "reference",
+            values: |image| {
+                image
+                    .origin
+                    .iter()
+                    .map(|origin| origin.reference.clone())
+                    .collect()
+            },
+        },
+        Key {
+            name: "vm",
+            values: |image| image.used_by.clone(),
+        },
+        Key {
+            name: "default",
+            values: |image| vec![image.default.to_string()],
+        },
+    ];
 
     fn name(&self) -> &str {
         self.name.as_str()
@@ -29,6 +67,7 @@ impl Stored for Image {
             bytes(self.bytes),
             print::age(&self.created),
             self.used_by.len().to_string(),
+            yes(self.default),
         ]
     }
 

@@ -3,6 +3,7 @@
 use banger_api::{Catalog, CatalogAdd};
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::list::{Key, Listing, Options};
 use banger_command::many::{self, Done};
 use banger_command::output::Output;
 use banger_command::values::absolute;
@@ -14,6 +15,8 @@ use clap::Subcommand;
 pub enum Command {
     Add(Add),
     /// List catalogs
+    ///
+    /// Keys of --filter: name, location.
     #[command(
         visible_alias = "ls",
         after_help = "\
@@ -23,7 +26,7 @@ Examples:
     )]
     List {
         #[command(flatten)]
-        output: Output,
+        list: Options,
     },
     /// Remove catalogs; images and kernels pulled from them are kept
     #[command(
@@ -83,7 +86,7 @@ pub(crate) async fn run(client: &Client, command: Command) -> Result<i32, Failur
                 print::line(&format!("{}: {}", catalog.name, catalog.location));
             }
         }
-        Command::List { output } => list(&client.catalogs().await?, output)?,
+        Command::List { list } => list.plan(CATALOGS)?.print(client.catalogs().await?)?,
         Command::Rm { names, output } => {
             let remove = async |name: String| {
                 client.remove_catalog(&name).await?;
@@ -95,18 +98,25 @@ pub(crate) async fn run(client: &Client, command: Command) -> Result<i32, Failur
     Ok(exit::OK)
 }
 
-fn list(catalogs: &[Catalog], output: Output) -> Result<(), Failure> {
-    if output.json {
-        return Ok(print::json(catalogs)?);
-    }
-    let rows = catalogs.iter().map(|catalog| {
+const CATALOGS: Listing<Catalog> = Listing {
+    keys: &[
+        Key {
+            name: "name",
+            values: |catalog| vec![catalog.name.to_string()],
+        },
+        Key {
+            name: "location",
+            values: |catalog| vec![catalog.location.clone()],
+        },
+    ],
+    header: &["NAME", "LOCATION", "KEY", "SOURCE"],
+    name: |catalog| catalog.name.to_string(),
+    row: |catalog| {
         vec![
             catalog.name.to_string(),
             catalog.location.clone(),
             catalog.key.clone(),
             if catalog.in_config { "config.toml" } else { "" }.to_owned(),
         ]
-    });
-    print::table(&["NAME", "LOCATION", "KEY", "SOURCE"], rows);
-    Ok(())
-}
+    },
+};

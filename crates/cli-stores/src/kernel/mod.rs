@@ -13,6 +13,7 @@ use banger_command::output::Output;
 use banger_command::{complete, connection, exit};
 use clap::Subcommand;
 
+use crate::stored::ListArgs;
 use crate::{prune, stored};
 
 #[derive(Debug, Subcommand)]
@@ -20,21 +21,17 @@ pub enum Command {
     Import(Box<import::Args>),
     Pull(pull::Args),
     /// List kernels
+    ///
+    /// Keys of --filter: name, version, supports, vm, default.
     #[command(
         visible_alias = "ls",
         after_help = "\
 Examples:
   banger kernel list
+  banger kernel list --filter default=true --quiet
   banger kernel list --available                 list the kernels of catalogs"
     )]
-    List {
-        /// List the kernels that can be pulled from catalogs
-        #[arg(long, short)]
-        available: bool,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    List(ListArgs),
     /// Show details of a kernel
     #[command(after_help = "\
 Examples:
@@ -103,11 +100,10 @@ pub async fn run(command: Command) -> Result<i32, Failure> {
         }
         Command::Publish(args) => return publish::run(&client, args).await,
         Command::Catalog(command) => return catalog::run(&client, command).await,
-        Command::List {
-            available: true,
-            json,
-        } => return available::list(&client, json).await,
-        Command::List { json, .. } => stored::list::<Kernel>(&client, json).await?,
+        Command::List(args) if args.available => {
+            return available::list(&client, args.list.output().json).await;
+        }
+        Command::List(args) => stored::list::<Kernel>(&client, args.list).await?,
         Command::Show { name, output } => stored::show::<Kernel>(&client, &name, output.json).await?,
         Command::Default { name, output } => {
             stored::default::<Kernel>(&client, name.as_deref(), output).await?

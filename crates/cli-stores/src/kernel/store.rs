@@ -2,14 +2,38 @@
 
 use banger_api::Kernel;
 use banger_client::{Client, ClientError};
+use banger_command::list::Key;
 use banger_command::progress::bytes;
 
-use crate::stored::Stored;
+use crate::stored::{Stored, yes};
 
 impl Stored for Kernel {
     const KIND: &'static str = "kernel";
 
-    const COLUMNS: &'static [&'static str] = &["NAME", "VERSION", "SIZE", "SUPPORTS", "VMS"];
+    const COLUMNS: &'static [&'static str] = &["NAME", "VERSION", "SIZE", "SUPPORTS", "VMS", "DEFAULT"];
+
+    const KEYS: &'static [Key<Self>] = &[
+        Key {
+            name: "name",
+            values: |kernel| vec![kernel.name.to_string()],
+        },
+        Key {
+            name: "version",
+            values: |kernel| vec![kernel.version.clone()],
+        },
+        Key {
+            name: "supports",
+            values: |kernel| kernel.supports.clone(),
+        },
+        Key {
+            name: "vm",
+            values: |kernel| kernel.used_by.clone(),
+        },
+        Key {
+            name: "default",
+            values: |kernel| vec![kernel.default.to_string()],
+        },
+    ];
 
     fn name(&self) -> &str {
         self.name.as_str()
@@ -26,6 +50,7 @@ impl Stored for Kernel {
             bytes(self.bytes),
             self.supports.join(","),
             self.used_by.len().to_string(),
+            yes(self.default),
         ]
     }
 

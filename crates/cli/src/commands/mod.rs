@@ -52,6 +52,12 @@ Examples:
     Ps(vm::list::PsArgs),
     Rm(vm::delete::Args),
     Pull(image::PullArgs),
+    /// List images
+    #[command(after_help = "\
+Examples:
+  banger images
+  banger images --filter name=debian*            as `banger image list` does")]
+    Images(image::ListArgs),
     /// Manage images, the root file systems of VMs
     #[command(subcommand)]
     Image(image::Command),
@@ -67,7 +73,7 @@ Examples:
     /// Manage the daemon; other commands start the daemon when it does not run
     #[command(subcommand)]
     Daemon(daemon::Command),
-    /// Manage the root helper, which gives VMs a network
+    /// Manage disk usage, and the root helper, which gives VMs a network
     #[command(subcommand)]
     System(system::Command),
     SshConfig(ssh_config::Args),
@@ -126,12 +132,13 @@ pub(crate) async fn run(cli: Cli) -> Result<i32, Failure> {
         Command::Rm(args) => vm::delete::run(args).await,
         Command::Ps(args) => vm::list::ps(args).await,
         Command::Pull(args) => image::run(image::Command::Pull(args)).await,
+        Command::Images(args) => image::run(image::Command::List(args)).await,
         Command::Image(command) => image::run(command).await,
         Command::Kernel(command) => kernel::run(command).await,
         Command::Cache(Cache::Prune(args)) => prune::run(prune::What::Cache, args).await,
         Command::Config(command) => config::run(command).await,
         Command::Daemon(command) => daemon::run(command).await,
-        Command::System(command) => system::run(command),
+        Command::System(command) => system::run(command).await,
         Command::Trust(command) => trust::run(command).await,
         Command::SshConfig(args) => ssh_config::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
@@ -221,7 +228,7 @@ mod tests {
         for (path, command) in all {
             let group = path.split(' ').nth(1).unwrap_or("banger").to_owned();
             // Short forms have the help of what they are short for.
-            if ["run", "exec", "shell", "logs", "cp", "rm", "pull"].contains(&group.as_str()) {
+            if ["run", "exec", "shell", "logs", "cp", "rm", "pull", "images"].contains(&group.as_str()) {
                 continue;
             }
             let mut command = command.bin_name(&path).term_width(100);

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use banger_api::{LogQuery, LogSource};
 use banger_hostsys::follow::Follow;
 use bytes::Bytes;
-use tokio::io::AsyncReadExt;
+use jiff::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::vm::{self, Handle, Vms, machine_dir};
+use super::past::{Past, Stamps};
+use crate::vm::{self, AccessError, Handle, Vms, machine_dir};
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
@@ -32,11 +34,27 @@ impl Vms {
             .iter()
             .map(|name| dir.as_ref().map_or_else(|| files.log(name), |dir| dir.join(name)))
             .collect();
-        let follow = query.follow && dir.is_some();
+        let chosen = Chosen {
+            follow: query.follow && dir.is_some(),
+            tail: query.tail,
+            since: since(query)?,
+            timestamps: query.timestamps,
+        };
+        let is_timeless = match query.source {
+            LogSource::Vmm => Some("VMM log"),
+            LogSource::Console => chosen.since.and_then(|_| {
+                let past = Past::read(&log).ok()?;
+                past.is_timeless().then_some("console log")
+            }),
+        };
+        if let Some(log) = is_timeless.filter(|_| chosen.since.is_some() || chosen.timestamps) {
+            let name = state.spec.name;
+            return Err(AccessError::NoTimes { name, log }.into());
+        }
         let (sender, receiver) = mpsc::channel(4);
         tokio::spawn(async move {
             // A client that left ends it; a file that cannot be read ends the log where it is.
-            if let Err(error) = send(&log, follow, &handle, &sender).await {
+            if let Err(error) = send(&log, &chosen, &handle, &sender).await {
                 let _ = sender.send(Err(error)).await;
             }
         });
@@ -44,32 +62,77 @@ impl Vms {
     }
 }
 
+/// What of a log is sent.
+#[derive(Debug)]
+struct Chosen {
+    follow: bool,
+    tail: Option<u64>,
+    since: Option<Timestamp>,
+    timestamps: bool,
+}
+
+impl Chosen {
+    /// Whether that is not simply everything.
+    const fn selects(&self) -> bool {
+        self.tail.is_some() || self.since.is_some() || self.timestamps
+    }
+}
+
+fn since(query: &LogQuery) -> Result<Option<Timestamp>, vm::Error> {
+    let parse = |text: &String| text.parse().map_err(|_| AccessError::Time(text.clone()).into());
+    query.since.as_ref().map(parse).transpose()
+}
+
 type Chunks = mpsc::Sender<io::Result<Bytes>>;
 
-async fn send(log: &[PathBuf], follow: bool, handle: &Handle, to: &Chunks) -> io::Result<()> {
+async fn send(log: &[PathBuf], chosen: &Chosen, handle: &Handle, to: &Chunks) -> io::Result<()> {
     let Some((last, earlier)) = log.split_last() else {
         return Ok(());
     };
-    for path in earlier {
-        if let Some(mut file) = open(path).await? {
-            copy(&mut file, to).await?;
+    let mut stamps = Stamps::new(chosen.timestamps);
+    // Watching begins before reading, so that nothing written in between is missed.
+    let mut follow = None;
+    let mut begins_at = 0;
+    if chosen.selects() {
+        follow = chosen.follow.then(|| Follow::new(last)).transpose()?;
+        let past = Past::read(log)?;
+        begins_at = past.of_last;
+        let mut text = Vec::new();
+        for line in past.selected(chosen.since, chosen.tail) {
+            stamps.put(line.text, line.time, &mut text);
+        }
+        if to.send(Ok(text.into())).await.is_err() {
+            return Ok(());
+        }
+    } else {
+        for path in earlier {
+            if let Some(mut file) = open(path).await? {
+                copy(&mut file, &mut stamps, to).await?;
+            }
+        }
+        if chosen.follow {
+            follow = Some(Follow::new(last)?);
         }
     }
-    // Watching begins before reading, so that nothing written in between is missed.
-    let mut follow = if follow { Some(Follow::new(last)?) } else { None };
     let Some(mut file) = open(last).await? else {
         return Ok(());
     };
-    copy(&mut file, to).await?;
+    if chosen.selects() {
+        if !chosen.follow {
+            return Ok(());
+        }
+        file.seek(io::SeekFrom::Start(begins_at)).await?;
+    }
+    copy(&mut file, &mut stamps, to).await?;
     while let Some(change) = &mut follow {
         tokio::select! {
             () = handle.ended() => break,
             () = to.closed() => return Ok(()),
             changed = change.changed() => changed?,
         }
-        copy(&mut file, to).await?;
+        copy(&mut file, &mut stamps, to).await?;
     }
-    copy(&mut file, to).await
+    copy(&mut file, &mut stamps, to).await
 }
 
 async fn open(path: &std::path::Path) -> io::Result<Option<tokio::fs::File>> {
@@ -80,10 +143,16 @@ async fn open(path: &std::path::Path) -> io::Result<Option<tokio::fs::File>> {
     }
 }
 
-async fn copy(file: &mut tokio::fs::File, to: &Chunks) -> io::Result<()> {
+/// Sends the rest of a file, whose lines are of now.
+async fn copy(file: &mut tokio::fs::File, stamps: &mut Stamps, to: &Chunks) -> io::Result<()> {
     loop {
         let mut chunk = Vec::with_capacity(CHUNK);
-        if file.read_buf(&mut chunk).await? == 0 || to.send(Ok(chunk.into())).await.is_err() {
+        if file.read_buf(&mut chunk).await? == 0 {
+            return Ok(());
+        }
+        let mut text = Vec::with_capacity(chunk.len());
+        stamps.put(&chunk, Some(Timestamp::now()), &mut text);
+        if to.send(Ok(text.into())).await.is_err() {
             return Ok(());
         }
     }

@@ -4,6 +4,7 @@ mod command;
 mod files;
 mod logs;
 mod network;
+mod past;
 mod secrets;
 mod sessions;
 mod ssh;

@@ -31,6 +31,7 @@ mod space;
 mod state;
 mod teardown;
 mod undo;
+mod usage;
 mod vsock;
 mod wait;
 mod workspaces;

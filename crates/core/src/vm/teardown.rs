@@ -21,7 +21,13 @@ const ATTEMPTS: u32 = 4;
 const VMM_END: Duration = Duration::from_secs(3);
 
 /// The names of the logs in a machine's directory that outlive it.
-pub(crate) const LOGS: [&str; 3] = ["console.log", "console.log.1", "vmm.log"];
+pub(crate) const LOGS: [&str; 5] = [
+    "console.log",
+    "console.log.times",
+    "console.log.1",
+    "console.log.1.times",
+    "vmm.log",
+];
 
 /// How a machine was ended.
 #[derive(Debug)]

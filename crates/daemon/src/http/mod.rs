@@ -107,6 +107,7 @@ handlers! {
     CreateVm => vms::create,
     PruneVms => prune::vms,
     PruneCache => prune::cache,
+    GetDiskUsage => prune::usage,
     GetVm => vms::show,
     SetVm => vms::set,
     RenameVm => vms::rename,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use banger_api::{Prune, Pruned};
+use banger_api::{DiskUsage, Prune, Pruned};
 use banger_request::blocking;
 
 use super::App;
@@ -30,4 +30,8 @@ pub(crate) async fn kernels(State(app): State<App>, Body(request): Body<Prune>) 
 
 pub(crate) async fn cache(State(app): State<App>, Body(request): Body<Prune>) -> Json<Pruned> {
     Json(app.vms.prune_cache(request.dry_run))
+}
+
+pub(crate) async fn usage(State(app): State<App>) -> Result<Json<DiskUsage>, Refused> {
+    Ok(Json(app.vms.usage().await?))
 }

@@ -1,6 +1,8 @@
-//! `banger system`: the root helper as a service of this host.
+//! `banger system`: the disk usage of everything, and the root helper as a service of this host.
 
+mod df;
 mod install;
+mod prune;
 mod restart;
 mod status;
 mod uninstall;
@@ -18,14 +20,18 @@ use banger_service::{Place, look};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Df(df::Args),
+    Prune(prune::Args),
     Install(install::Args),
     Status(status::Args),
     Restart(restart::Args),
     Uninstall(uninstall::Args),
 }
 
-pub(super) fn run(command: Command) -> Result<i32, Failure> {
+pub(super) async fn run(command: Command) -> Result<i32, Failure> {
     match command {
+        Command::Df(args) => df::run(args).await,
+        Command::Prune(args) => prune::run(args).await,
         Command::Install(args) => install::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Restart(args) => restart::run(&args),

@@ -3,6 +3,7 @@
 use banger_api::{ForwardAdd, ForwardRemove, VmForward};
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::list::{Key, Listing, Options};
 use banger_command::output::Output;
 use banger_command::{complete, connection, exit, print};
 use banger_model::{Forward, Publish, Reverse};
@@ -49,19 +50,42 @@ pub(crate) struct Add {
 }
 
 /// List port forwards
+///
+/// Keys of --filter: vm, state, forward. --quiet prints the forwards alone.
 #[derive(Debug, clap::Args)]
 #[command(visible_alias = "ls")]
 #[command(after_help = "\
 Examples:
   banger vm forward list
+  banger vm forward list --filter state=failed
   banger vm forward list web --json")]
 pub(crate) struct List {
     /// Name of the VM; all VMs if omitted
     #[arg(add = complete::vms())]
     vm: Option<String>,
     #[command(flatten)]
-    output: Output,
+    list: Options,
 }
+
+const FORWARDS: Listing<VmForward> = Listing {
+    keys: &[
+        Key {
+            name: "vm",
+            values: |forward| vec![forward.vm.to_string()],
+        },
+        Key {
+            name: "state",
+            values: |forward| vec![forward.state.as_str().to_owned()],
+        },
+        Key {
+            name: "forward",
+            values: |forward| vec![written(&forward.forward)],
+        },
+    ],
+    header: &["VM", "FORWARD", "STATE", "OPEN", "TOTAL", "REFUSED", "REASON"],
+    name: |forward| written(&forward.forward),
+    row,
+};
 
 /// Remove port forwards
 ///
@@ -134,16 +158,12 @@ async fn add(client: &Client, args: Add) -> Result<i32, Failure> {
 }
 
 async fn list(client: &Client, args: List) -> Result<i32, Failure> {
+    let plan = args.list.plan(FORWARDS)?;
     let forwards = match &args.vm {
         Some(vm) => client.forwards(vm).await?,
         None => client.all_forwards().await?,
     };
-    if args.output.json {
-        print::json(&forwards)?;
-    } else {
-        let header = ["VM", "FORWARD", "STATE", "OPEN", "TOTAL", "REFUSED", "REASON"];
-        print::table(&header, forwards.iter().map(row));
-    }
+    plan.print(forwards)?;
     Ok(exit::OK)
 }
 

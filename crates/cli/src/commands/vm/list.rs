@@ -2,22 +2,66 @@
 
 use banger_api::Vm;
 use banger_command::failure::Failure;
+use banger_command::list::{Key, Listing, Options, labels};
 use banger_command::{connection, exit, print};
 
 /// List VMs
+///
+/// Keys of --filter: name, id, phase, image, kernel, vmm, net, label, repository.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm list
-  banger vm list --json")]
+  banger vm list --filter phase=running --filter label=team=core
+  banger vm list --format '{{ name }} {{ memory | size }} {{ created | age }}'")]
 pub(crate) struct Args {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// Print names only
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    list: Options,
 }
+
+const VMS: Listing<Vm> = Listing {
+    keys: &[
+        Key {
+            name: "name",
+            values: |vm| vec![vm.name.to_string()],
+        },
+        Key {
+            name: "id",
+            values: |vm| vec![vm.id.clone()],
+        },
+        Key {
+            name: "phase",
+            values: |vm| vec![vm.phase.to_string()],
+        },
+        Key {
+            name: "image",
+            values: |vm| vec![vm.image.to_string()],
+        },
+        Key {
+            name: "kernel",
+            values: |vm| vec![vm.kernel.to_string()],
+        },
+        Key {
+            name: "vmm",
+            values: |vm| vm.machine.iter().map(|machine| machine.vmm.to_string()).collect(),
+        },
+        Key {
+            name: "net",
+            values: |vm| vec![vm.network.mode.to_string()],
+        },
+        Key {
+            name: "label",
+            values: |vm| labels(vm.labels.iter()),
+        },
+        Key {
+            name: "repository",
+            values: |vm| vm.repository.clone().into_iter().collect(),
+        },
+    ],
+    header: &["NAME", "PHASE", "IMAGE", "VCPUS", "MEMORY", "DISK", "VMM", "AGE"],
+    name: |vm| vm.name.to_string(),
+    row,
+};
 
 /// The options of `banger ps`.
 #[derive(Debug, clap::Args)]
@@ -38,19 +82,11 @@ pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
 }
 
 async fn list(args: Args, only_running: bool) -> Result<i32, Failure> {
+    let plan = args.list.plan(VMS)?;
     let client = connection::connect().await?;
     let mut vms = client.vms().await?;
     vms.retain(|vm| !only_running || vm.phase.may_have_machine());
-    if args.json {
-        print::json(&vms)?;
-    } else if args.quiet {
-        vms.iter().for_each(|vm| print::line(vm.name.as_str()));
-    } else {
-        print::table(
-            &["NAME", "PHASE", "IMAGE", "VCPUS", "MEMORY", "DISK", "VMM", "AGE"],
-            vms.iter().map(row),
-        );
-    }
+    plan.print(vms)?;
     Ok(exit::OK)
 }
 

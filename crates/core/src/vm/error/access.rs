@@ -44,6 +44,17 @@ pub enum AccessError {
         #[source]
         source: forward::Error,
     },
+    /// Times are asked for, and the log has none.
+    #[error("the {log} of VM `{name}` has no times")]
+    NoTimes {
+        /// Its name.
+        name: VmName,
+        /// Which log.
+        log: &'static str,
+    },
+    /// A time that is none.
+    #[error("invalid time \"{0}\"")]
+    Time(String),
     /// Nothing listens on the guest's SSH port.
     #[error("VM `{0}` is running, but no SSH server listens in it")]
     NoSsh(VmName),
@@ -52,6 +63,14 @@ pub enum AccessError {
 impl AccessError {
     fn told(&self) -> Description {
         match self {
+            Self::NoTimes { name, .. } => Description::hinted(
+                ErrorCode::InvalidRequest,
+                format!("`banger vm logs {name} --tail 100` prints the last lines; times are recorded for the console from a VM's start on"),
+            ),
+            Self::Time(_) => Description::hinted(
+                ErrorCode::InvalidRequest,
+                "a time is RFC 3339, such as 2026-11-30T14:00:00Z",
+            ),
             Self::NotRunning { name, .. } => Description::hinted(
                 ErrorCode::WrongPhase,
                 format!("start the VM with `banger vm start {name}`"),

@@ -2,43 +2,56 @@
 
 use banger_api::VmSession;
 use banger_command::failure::Failure;
+use banger_command::list::{Key, Listing, Options};
 use banger_command::progress::bytes;
 use banger_command::{complete, connection, exit, print};
 
 /// List the sessions of a VM
 ///
 /// Ended sessions are listed until `session rm` removes them. Sessions are stored on the VM's disk, so the VM must be
-/// running.
+/// running. Keys of --filter: name, state, command, user.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm session list web
-  banger vm session list web --json | jq -r '.[] | select(.state == \"running\") | .name'")]
+  banger vm session list web --filter state=running --quiet
+  banger vm session list web --json")]
 pub(crate) struct Args {
     /// Name of the VM
     #[arg(add = complete::vms())]
     vm: String,
-    /// Print names only
-    #[arg(long, short)]
-    quiet: bool,
-    /// Print JSON
-    #[arg(long, conflicts_with = "quiet")]
-    json: bool,
+    #[command(flatten)]
+    list: Options,
 }
 
+const SESSIONS: Listing<VmSession> = Listing {
+    keys: &[
+        Key {
+            name: "name",
+            values: |session| vec![session.name.clone()],
+        },
+        Key {
+            name: "state",
+            values: |session| vec![session.state.as_str().to_owned()],
+        },
+        Key {
+            name: "command",
+            values: |session| vec![command(session)],
+        },
+        Key {
+            name: "user",
+            values: |session| session.user.clone().into_iter().collect(),
+        },
+    ],
+    header: &["NAME", "STATE", "EXIT", "STARTED", "OUTPUT", "CLIENTS", "COMMAND"],
+    name: |session| session.name.clone(),
+    row,
+};
+
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let plan = args.list.plan(SESSIONS)?;
     let client = connection::connect().await?;
-    let sessions = client.sessions(&args.vm).await?;
-    if args.json {
-        print::json(&sessions)?;
-    } else if args.quiet {
-        for session in &sessions {
-            print::line(&session.name);
-        }
-    } else {
-        let header = ["NAME", "STATE", "EXIT", "STARTED", "OUTPUT", "CLIENTS", "COMMAND"];
-        print::table(&header, sessions.iter().map(row));
-    }
+    plan.print(client.sessions(&args.vm).await?)?;
     Ok(exit::OK)
 }
 

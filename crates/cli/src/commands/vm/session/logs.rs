@@ -73,6 +73,12 @@ impl Args {
             raw,
         }
     }
+
+    /// The same, with the time before each line or without.
+    pub(crate) const fn with_timestamps(mut self, timestamps: bool) -> Self {
+        self.timestamps = timestamps;
+        self
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
