@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use banger_command::failure::Failure;
-use banger_command::{exit, output, print};
+use banger_command::{exit, named, output, print};
 use banger_model::printable_bytes;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
@@ -14,6 +14,9 @@ use crate::{synonyms, topics};
 /// Parses the command line. Otherwise prints the error, or the help that was requested, and returns the exit code.
 pub(crate) fn parse() -> Result<Cli, i32> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(cli) = quickly(&arguments) {
+        return Ok(cli);
+    }
     if topics::show(&shown(&arguments)) {
         return Err(exit::OK);
     }
@@ -24,6 +27,18 @@ pub(crate) fn parse() -> Result<Cli, i32> {
             Cli::from_arg_matches(&matches)
         });
     parsed.map_err(|error| explain(&error, &arguments))
+}
+
+/// Parses a command line that names its commands and is right.
+fn quickly(arguments: &[OsString]) -> Option<Cli> {
+    let named = named::only(arguments, Cli::command);
+    let matches = named.try_get_matches_from(arguments).ok()?;
+    if !named::are_named(&matches, arguments) {
+        return None;
+    }
+    let cli = Cli::from_arg_matches(&matches).ok()?;
+    output::note(&matches);
+    Some(cli)
 }
 
 fn explain(error: &clap::Error, arguments: &[OsString]) -> i32 {
@@ -87,4 +102,73 @@ fn not_text(arguments: &[OsString]) -> i32 {
     let message = format!("invalid argument \"{}\": not UTF-8", bad.unwrap_or_default());
     let hint = "let a shell in the guest produce the bytes: `sh -c 'printf \"\\\\377\"'`";
     Failure::new(message, &[hint]).exiting(exit::USAGE).report()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    fn whole(line: &str) -> Option<Cli> {
+        let matches = Cli::command().try_get_matches_from(words(line)).ok()?;
+        Cli::from_arg_matches(&matches).ok()
+    }
+
+    #[test]
+    fn a_tree_of_the_named_commands_understands_the_same() {
+        let lines = [
+            "banger vm list",
+            "banger vm list --json -q",
+            "banger vm exec web ls -la",
+            "banger vm exec -it web vm exec list",
+            "banger exec web -- run --rm",
+            "banger run --rm vm run --rm",
+            "banger vm run -w list make test",
+            "banger vm session start web name vm list",
+            "banger vm delete -f delete list",
+            "banger vm workspace pull vm",
+            "banger image pull pull",
+            "banger image catalog list",
+            "banger system install --dry-run",
+            "banger version",
+        ];
+        for line in lines {
+            let quick = quickly(&words(line)).unwrap_or_else(|| panic!("{line} needs the whole tree"));
+            assert_eq!(
+                format!("{quick:?}"),
+                format!("{:?}", whole(line).unwrap()),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_names_no_command_or_is_wrong_is_left_to_the_whole_tree() {
+        let lines = [
+            // Aliases, which are names of commands that were not built.
+            "banger vm ls",
+            "banger vm rm -f web",
+            "banger vm inspect web",
+            "banger",
+            "banger vm",
+            "banger --version",
+            "banger vm exec --help",
+            "banger vm no-such-command",
+            "banger vm exec",
+            "banger vm list --no-such-option",
+            "banger help vm list",
+        ];
+        for line in lines {
+            assert!(quickly(&words(line)).is_none(), "{line}");
+        }
+        assert!(whole("banger vm ls").is_some() && whole("banger vm rm -f web").is_some());
+        // An alias beside a word that is the name of what it stands for.
+        let both = "banger vm rm -f delete";
+        if let Some(quick) = quickly(&words(both)) {
+            assert_eq!(format!("{quick:?}"), format!("{:?}", whole(both).unwrap()));
+        }
+    }
 }

@@ -23,8 +23,9 @@ fn main() -> ! {
         Ok(cli) => cli,
         Err(code) => std::process::exit(code),
     };
+    // One thread beside this one, which runs the command.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build();
     let code = match runtime {

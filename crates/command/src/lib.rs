@@ -14,6 +14,7 @@ pub mod failure;
 pub mod list;
 pub mod logins;
 pub mod many;
+pub mod named;
 pub mod output;
 pub mod print;
 pub mod progress;

@@ -20,6 +20,7 @@ mod vm;
 use banger_cli_stores::{image, kernel, prune};
 use banger_command::exit;
 use banger_command::failure::Failure;
+use banger_command::named::Named;
 use clap::{Parser, Subcommand};
 
 /// Run a microVM for your repository with one command
@@ -37,54 +38,54 @@ pub(crate) struct Cli {
 enum Command {
     /// Create, run, inspect and remove VMs
     #[command(subcommand)]
-    Vm(vm::Command),
-    Run(vm::run::Args),
-    Exec(vm::exec::Args),
-    Shell(vm::shell::Args),
-    Logs(vm::logs::Args),
-    Cp(vm::cp::Args),
+    Vm(Named<vm::Command>),
+    Run(Named<vm::run::Args>),
+    Exec(Named<vm::exec::Args>),
+    Shell(Named<vm::shell::Args>),
+    Logs(Named<vm::logs::Args>),
+    Cp(Named<vm::cp::Args>),
     /// List running VMs
     #[command(after_help = "\
 Examples:
   banger ps
   banger ps --all                                list all VMs, as `banger vm list` does
   banger ps --quiet                              print names only")]
-    Ps(vm::list::PsArgs),
-    Rm(vm::delete::Args),
-    Pull(image::PullArgs),
+    Ps(Named<vm::list::PsArgs>),
+    Rm(Named<vm::delete::Args>),
+    Pull(Named<image::PullArgs>),
     /// List images
     #[command(after_help = "\
 Examples:
   banger images
   banger images --filter name=debian*            as `banger image list` does")]
-    Images(image::ListArgs),
+    Images(Named<image::ListArgs>),
     /// Manage images, the root file systems of VMs
     #[command(subcommand)]
-    Image(image::Command),
+    Image(Named<image::Command>),
     /// Manage the kernels that VMs boot
     #[command(subcommand)]
-    Kernel(kernel::Command),
+    Kernel(Named<kernel::Command>),
     /// Show, set and check the configuration
     #[command(subcommand)]
-    Config(config::Command),
+    Config(Named<config::Command>),
     /// Manage the cache
     #[command(subcommand)]
-    Cache(Cache),
+    Cache(Named<Cache>),
     /// Manage the daemon; other commands start the daemon when it does not run
     #[command(subcommand)]
-    Daemon(daemon::Command),
+    Daemon(Named<daemon::Command>),
     /// Manage disk usage, and the root helper, which gives VMs a network
     #[command(subcommand)]
-    System(system::Command),
-    SshConfig(ssh_config::Args),
+    System(Named<system::Command>),
+    SshConfig(Named<ssh_config::Args>),
     /// Manage trust: which repositories may configure their VMs
     #[command(subcommand)]
-    Trust(trust::Command),
-    Doctor(doctor::Args),
-    Version(version::Args),
-    Completion(completion::Args),
+    Trust(Named<trust::Command>),
+    Doctor(Named<doctor::Args>),
+    Version(Named<version::Args>),
+    Completion(Named<completion::Args>),
     #[command(hide = true)]
-    Man(man::Args),
+    Man(Named<man::Args>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -123,28 +124,28 @@ Daily use:
 /// Runs a command and returns its exit code.
 pub(crate) async fn run(cli: Cli) -> Result<i32, Failure> {
     match cli.command {
-        Command::Vm(command) => vm::run(command).await,
-        Command::Run(args) => vm::run::run(args).await,
-        Command::Exec(args) => vm::exec::run(args).await,
-        Command::Shell(args) => vm::shell::run(args).await,
-        Command::Logs(args) => vm::logs::run(args).await,
-        Command::Cp(args) => vm::cp::run(args).await,
-        Command::Rm(args) => vm::delete::run(args).await,
-        Command::Ps(args) => vm::list::ps(args).await,
-        Command::Pull(args) => image::run(image::Command::Pull(args)).await,
-        Command::Images(args) => image::run(image::Command::List(args)).await,
-        Command::Image(command) => image::run(command).await,
-        Command::Kernel(command) => kernel::run(command).await,
-        Command::Cache(Cache::Prune(args)) => prune::run(prune::What::Cache, args).await,
-        Command::Config(command) => config::run(command).await,
-        Command::Daemon(command) => daemon::run(command).await,
-        Command::System(command) => system::run(command).await,
-        Command::Trust(command) => trust::run(command).await,
-        Command::SshConfig(args) => ssh_config::run(args).await,
-        Command::Doctor(args) => doctor::run(args).await,
-        Command::Version(args) => version::run(args).await,
-        Command::Completion(args) => completion::run(&args),
-        Command::Man(args) => man::run(&args),
+        Command::Vm(Named(command)) => vm::run(command).await,
+        Command::Run(Named(args)) => vm::run::run(args).await,
+        Command::Exec(Named(args)) => vm::exec::run(args).await,
+        Command::Shell(Named(args)) => vm::shell::run(args).await,
+        Command::Logs(Named(args)) => vm::logs::run(args).await,
+        Command::Cp(Named(args)) => vm::cp::run(args).await,
+        Command::Rm(Named(args)) => vm::delete::run(args).await,
+        Command::Ps(Named(args)) => vm::list::ps(args).await,
+        Command::Pull(Named(args)) => image::run(image::Command::Pull(args)).await,
+        Command::Images(Named(args)) => image::run(image::Command::List(args)).await,
+        Command::Image(Named(command)) => image::run(command).await,
+        Command::Kernel(Named(command)) => kernel::run(command).await,
+        Command::Cache(Named(Cache::Prune(args))) => prune::run(prune::What::Cache, args).await,
+        Command::Config(Named(command)) => config::run(command).await,
+        Command::Daemon(Named(command)) => daemon::run(command).await,
+        Command::System(Named(command)) => system::run(command).await,
+        Command::Trust(Named(command)) => trust::run(command).await,
+        Command::SshConfig(Named(args)) => ssh_config::run(args).await,
+        Command::Doctor(Named(args)) => doctor::run(args).await,
+        Command::Version(Named(args)) => version::run(args).await,
+        Command::Completion(Named(args)) => completion::run(&args),
+        Command::Man(Named(args)) => man::run(&args),
     }
 }
 
