@@ -1,7 +1,8 @@
 //! Logs of a VM: what its machine wrote, and what it goes on writing.
 
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use banger_api::{LogQuery, LogSource};
 use banger_hostsys::follow::Follow;
@@ -124,18 +125,52 @@ async fn send(log: &[PathBuf], chosen: &Chosen, handle: &Handle, to: &Chunks) ->
         file.seek(io::SeekFrom::Start(begins_at)).await?;
     }
     copy(&mut file, &mut stamps, to).await?;
-    while let Some(change) = &mut follow {
-        tokio::select! {
+    while let Some(watch) = &mut follow {
+        let next = tokio::select! {
             () = handle.ended() => break,
             () = to.closed() => return Ok(()),
-            changed = change.changed() => changed?,
-        }
+            next = grown(watch, &file, last) => next?,
+        };
         copy(&mut file, &mut stamps, to).await?;
+        if let Some(next) = next {
+            (file, *watch) = next;
+            copy(&mut file, &mut stamps, to).await?;
+        }
     }
     copy(&mut file, &mut stamps, to).await
 }
 
-async fn open(path: &std::path::Path) -> io::Result<Option<tokio::fs::File>> {
+/// Returns when a log has grown. The console's sink moves a long one away and begins another: then that one, and a watch on it.
+async fn grown(
+    watch: &mut Follow,
+    file: &tokio::fs::File,
+    path: &Path,
+) -> io::Result<Option<(tokio::fs::File, Follow)>> {
+    watch.changed().await?;
+    let of = file.metadata().await?.ino();
+    if inode(path).await? == Some(of) {
+        return Ok(None);
+    }
+    let mut come = Follow::entries(path.parent().unwrap_or(path))?;
+    loop {
+        if let Some(next) = open(path).await?
+            && next.metadata().await?.ino() != of
+        {
+            return Ok(Some((next, Follow::new(path)?)));
+        }
+        come.changed().await?;
+    }
+}
+
+async fn inode(path: &Path) -> io::Result<Option<u64>> {
+    match tokio::fs::metadata(path).await {
+        Ok(metadata) => Ok(Some(metadata.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn open(path: &Path) -> io::Result<Option<tokio::fs::File>> {
     match tokio::fs::File::open(path).await {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -155,5 +190,38 @@ async fn copy(file: &mut tokio::fs::File, stamps: &mut Stamps, to: &Chunks) -> i
         if to.send(Ok(text.into())).await.is_err() {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_log_is_followed_to_the_one_that_the_sink_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("console.log");
+        std::fs::write(&path, "one\n").unwrap();
+        let mut watch = Follow::new(&path).unwrap();
+        let file = open(&path).await.unwrap().unwrap();
+        let more = || std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        io::Write::write_all(&mut more(), b"more\n").unwrap();
+        assert!(grown(&mut watch, &file, &path).await.unwrap().is_none());
+        // Moved away, and for a moment there is none.
+        std::fs::rename(&path, dir.path().join("console.log.1")).unwrap();
+        let begun = {
+            let path = path.clone();
+            async move {
+                tokio::task::yield_now().await;
+                std::fs::write(&path, "two\n").unwrap();
+            }
+        };
+        let (next, ()) = tokio::join!(grown(&mut watch, &file, &path), begun);
+        let (mut next, mut watch) = next.unwrap().unwrap();
+        let mut text = String::new();
+        next.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "two\n");
+        io::Write::write_all(&mut more(), b"three\n").unwrap();
+        assert!(grown(&mut watch, &next, &path).await.unwrap().is_none());
     }
 }

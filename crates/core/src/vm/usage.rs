@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use banger_api::{DiskUsage, ErrorBody, Prune, Pruned, UsageKind, UsageObject, UsageOf};
-use banger_model::body;
+use banger_model::Described;
+use banger_request::blocking;
 
 use super::{Error, Vms, space_used};
 
@@ -15,21 +17,34 @@ const DRY: Prune = Prune {
     only: None,
 };
 
+/// What the prunes would remove.
+struct Prunable {
+    vms: Pruned,
+    images: Pruned,
+    kernels: Pruned,
+}
+
 impl Vms {
     /// What images, kernels, VMs and caches take.
-    pub async fn usage(&self) -> Result<DiskUsage, ErrorBody> {
-        let vms = self.usage_of_vms(&self.prune_vms(&DRY).await?);
-        let prunable = |pruned: Result<Pruned, super::PruneError>| pruned.map_err(|error| body(&error));
-        let (images, layers) = self
-            .usage_of_images(&prunable(self.prune_images(&DRY))?)
-            .map_err(|error| body(&error))?;
-        let kernels = self.usage_of_kernels(&prunable(self.prune_kernels(&DRY))?);
+    pub async fn usage(self: &Arc<Self>) -> Result<DiskUsage, ErrorBody> {
+        let prunable = Prunable {
+            vms: self.prune_vms(&DRY).await?,
+            images: self.prune_images(&DRY).described()?,
+            kernels: self.prune_kernels(&DRY).described()?,
+        };
+        let vms = Arc::clone(self);
+        blocking("adding up disk usage", move || vms.added_up(&prunable)).await
+    }
+
+    /// Walks the directories of VMs and of the cache, which may be large.
+    fn added_up(&self, prunable: &Prunable) -> Result<DiskUsage, Error> {
+        let (images, layers) = self.usage_of_images(&prunable.images)?;
         Ok(DiskUsage {
             kinds: vec![
                 images,
                 layers,
-                kernels.map_err(|error| body(&error))?,
-                vms,
+                self.usage_of_kernels(&prunable.kernels)?,
+                self.usage_of_vms(&prunable.vms),
                 self.usage_of_caches(),
             ],
         })
