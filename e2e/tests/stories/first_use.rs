@@ -178,9 +178,31 @@ fn second_run(_: Backend) -> Result<()> {
         "{}",
         third.stderr
     );
-    for name in ["first", "apart"] {
+    let reuse = |more: &[&str]| -> Result<Output> {
+        let args = [
+            "vm", "run", "--vmm", "fake", "--image", "busybox", "--kernel", "debian", "--reuse",
+        ];
+        let mut command = home.command(args.iter().chain(more));
+        command.current_dir(one.path().join("sub"));
+        home.finish(command, Vec::new())
+    };
+    // It was stopped, and its checkout has what was left there.
+    reuse(&["--", "touch", "/root/repo/left"])?
+        .ok()?
+        .saying("using VM first")?;
+    let listed = reuse(&["--", "ls", "/root/repo"])?.ok()?.text();
+    ensure!(listed.contains("left"), "{listed}");
+    reuse(&["--rm", "--", "true"])?.exited(2)?;
+    run(one.path(), "fourth", &["-d"])?;
+    reuse(&["--", "true"])?
+        .exited(2)?
+        .saying("more than one VM has this repository: first, fourth")?;
+    for name in ["first", "fourth", "apart"] {
         home.banger(["vm", "delete", "-f", name])?.ok()?;
     }
+    // Without one, one is made.
+    let made = reuse(&["-d"])?.ok()?.text();
+    home.banger(["vm", "delete", "-f", made.trim()])?.ok()?;
     home.end()
 }
 

@@ -8,5 +8,5 @@ mod wishes;
 
 pub use bootstrap::Bootstrap;
 pub use held::Held;
-pub use placement::others;
+pub use placement::{others, reused};
 pub use wishes::{Meant, meant, reach, without};

@@ -16,6 +16,7 @@ pub(crate) mod logs;
 mod ports;
 mod rename;
 mod restart;
+mod reuse;
 pub(crate) mod run;
 mod session;
 mod set;

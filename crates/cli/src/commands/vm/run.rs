@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use banger_api::stream::{Exec, Tty};
-use banger_api::{GUEST_PATH, Vm, VmCreated, WorkspacePlan, user_env};
+use banger_api::{GUEST_PATH, Vm, VmCreated, WORKSPACE_LABEL, WorkspacePlan, user_env};
 use banger_client::Client;
 use banger_client::run::{self, Held};
 use banger_command::create::create;
@@ -17,7 +17,7 @@ use super::shape::Shape;
 use super::tty::TtyArgs;
 use super::words::Words;
 use super::workspace::Taken;
-use super::{bootstrap, wishes, workspace};
+use super::{bootstrap, reuse, wishes, workspace};
 
 /// Create a VM with your repository and open a shell or run a command in it
 ///
@@ -40,6 +40,7 @@ Examples:
   banger vm run --secret NPM_TOKEN            put your variable into a file in the VM's memory
   banger vm run --env-file .env               set variables, which are stored with the VM
   banger vm run --trust --rm make test        trust the repository's configuration without asking
+  banger vm run --reuse make test             run a command in the VM that has this repository
   banger vm run --dry-run                     list the files that would be copied")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -60,6 +61,9 @@ pub(crate) struct Args {
     /// Open a shell even if the image has an entry point
     #[arg(long, conflicts_with_all = ["command", "words", "entrypoint"])]
     shell: bool,
+    /// Use the VM that already has this repository, as it is, and start it if it is stopped; without one, create a VM
+    #[arg(long, conflicts_with_all = ["rm", "name", "dry_run", "entrypoint"])]
+    reuse: bool,
     /// Remove the VM on exit
     #[arg(long, conflicts_with = "detach")]
     rm: bool,
@@ -102,6 +106,22 @@ async fn go(args: Args) -> Result<i32, Failure> {
         return Ok(exit::OK);
     }
     let below = below(&plan, &path);
+    if args.reuse
+        && let Some(root) = &plan.root
+        && let Some(vm) = reuse::running(&client, root).await?
+    {
+        let purpose = Purpose {
+            top: vm.labels.get(WORKSPACE_LABEL).cloned(),
+            asked: !meaning.command.is_empty(),
+            command: meaning.command,
+            below,
+            workdir: args.workdir,
+            user: args.user,
+            tty: args.tty.tty(true),
+            detach: args.detach,
+        };
+        return use_vm(&client, &vm, purpose, false).await;
+    }
     let workspace = plan.root.is_some().then_some(workspace);
     if workspace.is_none() {
         print::say!("note: not in a git repository, so the VM gets no checkout");
@@ -185,7 +205,7 @@ async fn say_others(client: &Client, root: &Path) -> Result<(), Failure> {
             _ => format!("open a shell with `banger vm start {name} && banger vm shell {name}`"),
         };
         print::say!(
-            "note: VM {name} already has this repository and is {phase}: {enter}; creating another VM"
+            "note: VM {name} already has this repository and is {phase}: {enter}, or use `--reuse`; creating another VM"
         );
     }
     if others.len() > MOST {
