@@ -58,12 +58,53 @@ pub(crate) fn escaped(text: &str) {
     written(writeln!(stream::stdout(), "{text}"));
 }
 
+/// A part of what is known of an object: its title, and names with values.
+pub type Section<'a> = (&'a str, Vec<(&'a str, String)>);
+
+/// Prints names and values below the titles of their sections. A section without a title stands at the margin; one without
+/// values is left out.
+pub fn sections(sections: &[Section<'_>]) {
+    for text in section_lines(sections) {
+        line(&text);
+    }
+}
+
+fn section_lines(sections: &[Section<'_>]) -> Vec<String> {
+    let facts = |section: &Section<'_>| -> Vec<(String, String)> {
+        let indent = if section.0.is_empty() { "" } else { "  " };
+        let known = section.1.iter().filter(|(_, value)| !value.is_empty());
+        known
+            .map(|(name, value)| (format!("{indent}{name}"), value.clone()))
+            .collect()
+    };
+    let width = sections.iter().flat_map(facts).map(|(name, _)| name.len());
+    let width = width.max().unwrap_or_default();
+    let mut lines = Vec::new();
+    for section in sections {
+        let facts = facts(section);
+        if !facts.is_empty() && !section.0.is_empty() {
+            lines.push(section.0.to_owned());
+        }
+        lines.extend(
+            facts
+                .iter()
+                .map(|(name, value)| format!("{name:width$}  {value}")),
+        );
+    }
+    lines
+}
+
 /// Prints names and values, one pair per line.
 pub fn facts(facts: &[(&str, String)]) {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         line(&format!("{name:width$}  {value}"));
     }
+}
+
+/// A time for people: how long ago it was, and when.
+pub fn ago(rfc3339: &str) -> String {
+    format!("{} ago ({rfc3339})", age(rfc3339))
 }
 
 /// The age of a time, in one unit.
@@ -92,7 +133,19 @@ pub fn micros(micros: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::micros;
+    use super::{micros, section_lines};
+
+    #[test]
+    fn sections_have_one_column_of_values_and_none_is_empty() {
+        let fact = |name, value: &str| (name, value.to_owned());
+        let sections = [
+            ("", vec![fact("name", "web"), fact("notice", "")]),
+            ("Network", vec![fact("addresses", "10.0.0.2")]),
+            ("Guest", vec![fact("secrets", "")]),
+        ];
+        let expected = ["name         web", "Network", "  addresses  10.0.0.2"];
+        assert_eq!(section_lines(&sections), expected);
+    }
 
     #[test]
     fn times_have_a_readable_unit() {

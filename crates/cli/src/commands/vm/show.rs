@@ -41,31 +41,54 @@ fn show(vm: &Vm) {
         let parts = std::iter::once(&error.message).chain(&error.causes);
         parts.map(String::as_str).collect::<Vec<_>>().join(": ")
     });
-    print::facts(&[
-        ("name", vm.name.to_string()),
-        ("id", vm.id.clone()),
-        ("phase", phase(vm)),
-        ("image", vm.image.to_string()),
-        ("kernel", vm.kernel.to_string()),
-        ("vcpus", vm.vcpus.to_string()),
-        ("memory", vm.memory.to_string()),
-        ("disk", format!("{} of {}", vm.disk_used, vm.disk_size)),
-        ("net", reaches(&vm.network)),
-        ("network", network(&vm.network)),
-        ("addresses", addresses(&vm.network)),
-        ("env", pairs(&vm.env)),
-        ("labels", pairs(&vm.labels)),
-        ("forwards", forwards(vm)),
-        ("identity", identity(vm)),
-        ("secrets", vm.secrets.join(", ")),
-        ("created", vm.created.clone()),
-        ("on exit", on_exit(vm).to_owned()),
-        ("notice", vm.notice.clone().unwrap_or_default()),
-        ("failure", error.unwrap_or_default()),
-    ]);
-    if let Some(machine) = &vm.machine {
-        show_machine(machine);
-    }
+    let mut sections = vec![
+        (
+            "",
+            vec![
+                ("name", vm.name.to_string()),
+                ("id", vm.id.clone()),
+                ("phase", phase(vm)),
+                ("created", print::ago(&vm.created)),
+                ("on exit", on_exit(vm).to_owned()),
+                ("notice", vm.notice.clone().unwrap_or_default()),
+                ("failure", error.unwrap_or_default()),
+            ],
+        ),
+        (
+            "Resources",
+            vec![
+                ("image", vm.image.to_string()),
+                ("kernel", vm.kernel.to_string()),
+                ("vcpus", vm.vcpus.to_string()),
+                ("memory", vm.memory.to_string()),
+                ("disk", format!("{} of {}", vm.disk_used, vm.disk_size)),
+            ],
+        ),
+        (
+            "Network",
+            vec![
+                ("net", reaches(&vm.network)),
+                ("network", network(&vm.network)),
+                ("addresses", addresses(&vm.network)),
+                ("forwards", forwards(vm)),
+            ],
+        ),
+        (
+            "Guest",
+            vec![
+                ("env", pairs(&vm.env)),
+                ("labels", pairs(&vm.labels)),
+                ("identity", identity(vm)),
+                ("secrets", vm.secrets.join(", ")),
+            ],
+        ),
+    ];
+    sections.extend(
+        vm.machine
+            .as_ref()
+            .map(|machine| ("Machine", of_machine(machine))),
+    );
+    print::sections(&sections);
 }
 
 /// The phase of a VM, and the reason if it is paused.
@@ -105,13 +128,13 @@ fn identity(vm: &Vm) -> String {
     }
 }
 
-fn show_machine(machine: &Machine) {
+fn of_machine(machine: &Machine) -> Vec<(&'static str, String)> {
     let of = |text: &Option<String>| text.clone().unwrap_or_default();
-    print::facts(&[
+    vec![
         ("vmm", format!("{} ({})", machine.vmm, machine.acceleration)),
         ("reason", of(&machine.fallback)),
         ("process", machine.pid.to_string()),
-        ("started", machine.started.clone()),
+        ("started", print::ago(&machine.started)),
         ("guest", of(&machine.os)),
         ("release", of(&machine.kernel_release)),
         (
@@ -120,7 +143,7 @@ fn show_machine(machine: &Machine) {
         ),
         ("confinement", confinement(machine)),
         ("start times", stages(&machine.stages_micros)),
-    ]);
+    ]
 }
 
 /// The confinement of the machine's processes, as the kernel reports it.
