@@ -97,6 +97,8 @@ pub(super) const FIGURES: &[Listed] = &[
     at_most("agent.size_mib", "MiB", 4.0),
     at_most("build.filter_crates", "crates", 0.0),
     at_most("build.http_ratio", "times", 0.6),
+    at_most("cli.complete_ms", "ms", 15.0),
+    at_most("cli.start_ms", "ms", 4.0),
     near("clock.qemu_ratio", "times", 1.0, 0.005),
     at_least("cp.vs_bare_vsock_ratio", "times", 0.9),
     at_most("create.host_share_ms", "ms", 30.0),

@@ -4,6 +4,7 @@
 
 mod agent;
 mod build;
+mod cli;
 mod clock;
 mod cp;
 mod create;
@@ -47,6 +48,7 @@ type Measurement = (&'static [&'static str], fn() -> Result<Vec<Figure>>);
 
 const MEASUREMENTS: &[Measurement] = &[
     (&["agent.size_mib"], agent::measure),
+    (&["cli.start_ms", "cli.complete_ms"], cli::measure),
     (&["clock.qemu_ratio"], clock::measure),
     (&["disk.create_8g_ms", "disk.create_64g_ms"], disk::measure),
     (&["daemon.idle_mib"], daemon::measure),
