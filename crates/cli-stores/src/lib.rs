@@ -1,4 +1,4 @@
-//! The commands of images, kernels and catalogs: `banger image`, `banger kernel`, and `prune`.
+//! The commands of images, kernels and catalogs: `banger image`, `banger kernel`, and `prune`; and the first of both.
 //!
 //! One file per command, whose `Args` doc comment is its help. Uses `command`, which commands share, and through it
 //! the daemon's API.
@@ -9,6 +9,7 @@
 )]
 
 mod available;
+pub mod first;
 pub mod image;
 pub mod kernel;
 pub mod prune;

@@ -121,7 +121,8 @@ mod tests {
     fn a_tree_of_the_named_commands_understands_the_same() {
         let lines = [
             "banger vm list",
-            "banger vm list --json -q",
+            "banger vm list --json",
+            "banger vm list -q",
             "banger vm exec web ls -la",
             "banger vm exec -it web vm exec list",
             "banger exec web -- run --rm",

@@ -6,7 +6,7 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Words of docker, podman, Lima, Multipass, Vagrant, devcontainers and virsh that no command here has.
-const OTHERS: [(&str, &str); 41] = [
+const OTHERS: [(&str, &str); 43] = [
     ("attach", "banger vm session attach web shell"),
     ("clean", "banger cache prune"),
     ("connect", "banger vm shell web"),
@@ -23,6 +23,7 @@ const OTHERS: [(&str, &str); 41] = [
     ("gc", "banger cache prune"),
     ("halt", "banger vm stop web"),
     ("info", "banger doctor"),
+    ("init", "banger setup"),
     ("launch", "banger vm run"),
     ("load", "banger image pull --name mine image.tar"),
     ("login", "banger vm shell web"),
@@ -47,6 +48,7 @@ const OTHERS: [(&str, &str); 41] = [
     ("transfer", "banger vm cp ./file web:/tmp"),
     ("up", "banger vm run"),
     ("update", "banger daemon restart"),
+    ("upgrade", "banger daemon restart"),
     ("use", "banger image default debian"),
 ];
 

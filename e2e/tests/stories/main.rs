@@ -54,6 +54,7 @@ mod session_clients;
 mod session_lives;
 mod session_output;
 mod sessions;
+mod setup;
 mod sleeping_hosts;
 mod ssh;
 mod ssh_clients;
@@ -189,6 +190,7 @@ const ALL: &[&[Story]] = &[
     first_use::STORIES,
     forwards::STORIES,
     habits::STORIES,
+    setup::STORIES,
     upkeep::STORIES,
     forwarded_streams::STORIES,
     hostile_state::STORIES,

@@ -21,7 +21,13 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<i32, Failure> {
-    let name = args.shell.to_string();
+    banger_command::print::text(script(args.shell)?.trim_end());
+    Ok(exit::OK)
+}
+
+/// The script of a shell.
+pub(super) fn script(shell: Shell) -> Result<String, Failure> {
+    let name = shell.to_string();
     let shells = Shells::builtins();
     let completer = shells
         .completer(&name)
@@ -30,6 +36,5 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     completer
         .write_registration("COMPLETE", "banger", "banger", "banger", &mut script)
         .map_err(|error| Failure::during("failed to write the completion script", &error))?;
-    banger_command::print::text(String::from_utf8_lossy(&script).trim_end());
-    Ok(exit::OK)
+    Ok(String::from_utf8_lossy(&script).into_owned())
 }

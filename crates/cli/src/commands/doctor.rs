@@ -25,18 +25,23 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
-    // The daemon starts VMs, with its own environment and groups, so its checks count. If no daemon is running, its
-    // program is run for the checks; no daemon is started.
-    let report = match connection::look().await {
-        Ok((client, Some(_))) => client.doctor().await?,
-        _ => by_program().await?,
-    };
+    let report = report().await?;
     if args.output.json {
         print::json(&report)?;
     } else {
         show(&report);
     }
     Ok(if report.usable { exit::OK } else { exit::HOST })
+}
+
+/// What this host has and lacks.
+pub(super) async fn report() -> Result<DoctorReport, Failure> {
+    // The daemon starts VMs, with its own environment and groups, so its checks count. If no daemon is running, its
+    // program is run for the checks; no daemon is started.
+    match connection::look().await {
+        Ok((client, Some(_))) => Ok(client.doctor().await?),
+        _ => by_program().await,
+    }
 }
 
 async fn by_program() -> Result<DoctorReport, Failure> {

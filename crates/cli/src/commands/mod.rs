@@ -11,6 +11,7 @@ mod json;
 #[cfg(test)]
 mod links;
 mod man;
+mod setup;
 mod ssh_config;
 mod system;
 mod trust;
@@ -81,6 +82,7 @@ Examples:
     /// Manage trust: which repositories may configure their VMs
     #[command(subcommand)]
     Trust(Named<trust::Command>),
+    Setup(Named<setup::Args>),
     Doctor(Named<doctor::Args>),
     Version(Named<version::Args>),
     Completion(Named<completion::Args>),
@@ -103,9 +105,7 @@ fn after_help() -> String {
         "\
 First use:
   banger doctor                                          check this host
-  banger kernel import debian --package linux-image-cloud-amd64
-  mmdebstrap --variant=minbase --include=git bookworm - |
-      banger image import --name debian-bookworm -
+  banger setup                                           get a kernel, an image with git, and completion
 
 Daily use:
   cd my-repo && banger vm run                            open a shell in a VM with your repository
@@ -142,6 +142,7 @@ pub(crate) async fn run(cli: Cli) -> Result<i32, Failure> {
         Command::System(Named(command)) => system::run(command).await,
         Command::Trust(Named(command)) => trust::run(command).await,
         Command::SshConfig(Named(args)) => ssh_config::run(args).await,
+        Command::Setup(Named(args)) => setup::run(args).await,
         Command::Doctor(Named(args)) => doctor::run(args).await,
         Command::Version(Named(args)) => version::run(args).await,
         Command::Completion(Named(args)) => completion::run(&args),

@@ -67,12 +67,7 @@ described!(CreateError);
 /// What to do where nothing says what to boot.
 fn no_default(kind: &str, present: &[String]) -> String {
     match (kind, present) {
-        ("kernel", []) => {
-            "import a kernel: `banger kernel import debian --package linux-image-cloud-amd64`".to_owned()
-        }
-        (_, []) => "import an image: `mmdebstrap --variant=minbase --include=git bookworm - | \
-                    banger image import --name debian-bookworm -`"
-            .to_owned(),
+        (_, []) => "get a kernel and an image: `banger setup`".to_owned(),
         (kind, present) => format!(
             "available: {}; specify one with `--{kind}`, or set a default with `banger {kind} default {}`",
             present.join(", "),
