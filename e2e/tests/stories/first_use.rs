@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Output, committed};
+use banger_model::Phase;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Story, on_the_host};
@@ -168,16 +169,7 @@ fn second_run(_: Backend) -> Result<()> {
         !says(&run(other.path(), "apart", &["-d"])?),
         "it is another repository"
     );
-    home.banger(["vm", "stop", "first"])?.ok()?;
     home.banger(["vm", "delete", "-f", "second"])?.ok()?;
-    let third = run(one.path(), "third", &["--rm", "--", "true"])?;
-    ensure!(
-        third
-            .stderr
-            .contains("VM first already has this repository and is stopped: open a shell with `banger vm start first && "),
-        "{}",
-        third.stderr
-    );
     let reuse = |more: &[&str]| -> Result<Output> {
         let args = [
             "vm", "run", "--vmm", "fake", "--image", "busybox", "--kernel", "debian", "--reuse",
@@ -186,12 +178,25 @@ fn second_run(_: Backend) -> Result<()> {
         command.current_dir(one.path().join("sub"));
         home.finish(command, Vec::new())
     };
-    // It was stopped, and its checkout has what was left there.
-    reuse(&["--", "touch", "/root/repo/left"])?
-        .ok()?
-        .saying("using VM first")?;
-    let listed = reuse(&["--", "ls", "/root/repo"])?.ok()?.text();
+    // In the checkout as it was left.
+    reuse(&["--", "touch", "left"])?.ok()?.saying("using VM first")?;
+    let listed = reuse(&["--", "ls"])?.ok()?.text();
     ensure!(listed.contains("left"), "{listed}");
+    home.banger(["vm", "stop", "first"])?.ok()?;
+    let third = run(one.path(), "third", &["--rm", "--", "true"])?;
+    ensure!(
+        third
+            .stderr
+            .contains("VM first already has this repository and is stopped: open a shell with `banger vm start first && "),
+        "{}",
+        third.stderr
+    );
+    // It is stopped, and only one.
+    let again = reuse(&["-d"])?.ok()?.saying("using VM first")?.text();
+    ensure!(
+        again == "first" && home.vm("first")?.phase == Phase::Running,
+        "{again}"
+    );
     reuse(&["--rm", "--", "true"])?.exited(2)?;
     run(one.path(), "fourth", &["-d"])?;
     reuse(&["--", "true"])?

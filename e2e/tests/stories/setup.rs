@@ -34,11 +34,18 @@ fn setup(_: Backend) -> Result<()> {
         .saying("mmdebstrap, which makes the image, is not installed")?
         .saying("sudo apt-get install mmdebstrap")?;
 
+    let root = user.path().join("root");
+    fill_with_busybox(&root)?;
+    let tar = user.path().join("root.tar");
+    let mut pack = Command::new("tar");
+    pack.arg("-cf").arg(&tar).arg("-C").arg(&root).arg(".");
+    ensure!(pack.status()?.success());
     // Fails in the middle: its words are told, and nothing is kept.
-    tool(
-        &bin,
-        "head -c 2000000 /dev/zero; echo 'E: no mirror answers' >&2; exit 25",
-    )?;
+    let broken = format!(
+        "head -c 700000 '{}'; echo 'E: no mirror answers' >&2; exit 25",
+        tar.display()
+    );
+    tool(&bin, &broken)?;
     run(&before, &["--dry-run"])?
         .ok()?
         .saying("image debian-bookworm: Debian bookworm with git")?;
@@ -50,12 +57,6 @@ fn setup(_: Backend) -> Result<()> {
         .saying("E: no mirror answers")?;
     ensure!(is_empty()?, "half an image is kept");
 
-    let root = user.path().join("root");
-    fill_with_busybox(&root)?;
-    let tar = user.path().join("root.tar");
-    let mut pack = Command::new("tar");
-    pack.arg("-cf").arg(&tar).arg("-C").arg(&root).arg(".");
-    ensure!(pack.status()?.success());
     tool(
         &bin,
         &format!(

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Internet, Output, short_dir};
@@ -45,7 +46,8 @@ const OWNER: [&str; 2] = ["--owner", "1000"];
 
 /// A guest named `host` that has banger's programs.
 fn host(backend: Backend, image: Image) -> Result<Home> {
-    let home = Home::new(&[image])?;
+    // A guest under emulation in a guest under emulation, beside two others.
+    let home = Home::new(&[image])?.patient(Duration::from_secs(600));
     home.create(backend, image, "host", &["--wait", "init", "--memory", "1G"])?;
     let unpack = "mkdir /opt/banger && tar -xzC /opt/banger";
     home.banger_with(["vm", "exec", "host", "--", "sh", "-c", unpack], programs(&home)?)?

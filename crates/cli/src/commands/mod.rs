@@ -105,7 +105,7 @@ fn after_help() -> String {
         "\
 First use:
   banger doctor                                          check this host
-  banger setup                                           get a kernel, an image with git, and completion
+  banger setup                                           get a kernel and an image
 
 Daily use:
   cd my-repo && banger vm run                            open a shell in a VM with your repository

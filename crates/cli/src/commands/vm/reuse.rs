@@ -33,7 +33,7 @@ fn ambiguous(names: &[String]) -> Failure {
     let message = format!("more than one VM has this repository: {}", names.join(", "));
     let hint = names
         .first()
-        .map(|name| format!("name the VM: `banger vm shell {name}`, or `banger vm exec {name} COMMAND`"));
+        .map(|name| format!("choose a VM by its name, for example `banger vm shell {name}`"));
     let hints: Vec<&str> = hint.iter().map(String::as_str).collect();
     Failure::new(message, &hints).exiting(exit::USAGE)
 }
