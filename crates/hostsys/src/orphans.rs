@@ -18,7 +18,7 @@ pub fn end_all_in(dir: &Path) {
     end(dir, works_in);
 }
 
-/// The same, and every process whose environment names something in `dir`, as that of git does for an index or objects.
+/// The same, and every process whose environment names `dir` or something in it, as that of git does for an index or objects.
 pub fn end_all_using(dir: &Path) {
     end(dir, |pid, dir| works_in(pid, dir) || was_given(pid, dir));
 }
@@ -76,9 +76,7 @@ fn was_given(pid: i32, dir: &Path) -> bool {
         let equals = variable.iter().position(|byte| *byte == b'=')?;
         Some(Path::new(std::ffi::OsStr::from_bytes(&variable[equals + 1..])))
     });
-    values
-        .into_iter()
-        .any(|value| value != dir && value.starts_with(dir))
+    values.into_iter().any(|value| value.starts_with(dir))
 }
 
 #[cfg(test)]
