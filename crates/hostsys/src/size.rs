@@ -6,9 +6,10 @@ use banger_model::{ByteSize, HostSize};
 pub fn host_size() -> HostSize {
     let info = rustix::system::sysinfo();
     let memory = info.totalram * u64::from(info.mem_unit);
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // Every start asks: one system call, and not the files of cgroups, whose quotas are no fewer CPUs.
+    let cpus = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count());
     HostSize {
-        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+        cpus: cpus.max(1),
         memory: ByteSize::bytes(memory),
     }
 }

@@ -51,7 +51,7 @@ struct Taken {
 struct Own {
     config: Config,
     is_brought: bool,
-    git: JoinHandle<Option<String>>,
+    wants_git: bool,
 }
 
 impl Steps<'_> {
@@ -67,9 +67,12 @@ impl Steps<'_> {
             .launch(&*choice.backend, (&layers, taken.locks), taken.initrd, card, undo)
             .await?;
         self.ended(Stage::Launch, since);
+        // Beside the boot, which takes longer. Its fork would hold up what comes before.
+        let wants_git = own.wants_git;
+        let git = tokio::task::spawn_blocking(move || wants_git.then(git_identity).flatten());
         self.hear(&machine, knock).await?;
         let guest = attached.as_ref().ok().map(|attached| attached.guest.clone());
-        let ready = self.configure(&machine, &layers, guest, own).await?;
+        let ready = self.configure(&machine, &layers, guest, (own, git)).await?;
         let facts = Facts {
             fallback: choice.fallback.clone(),
             started,
@@ -90,7 +93,7 @@ impl Steps<'_> {
         Ok(Booted { machine, facts })
     }
 
-    /// Takes what a machine needs of the host, and begins to read what of the user's goes along.
+    /// Takes what a machine needs of the host, and reads what of the user's goes along.
     async fn take(&mut self, undo: &mut Undo) -> Result<(Own, Taken), Error> {
         let since = Instant::now();
         let own = self.own()?;
@@ -120,12 +123,10 @@ impl Steps<'_> {
         }
         let is_brought = !self.row.spec.anonymous && apart.is_none();
         let wants_git = config.git_identity && is_brought;
-        // Beside the boot, which takes longer.
-        let git = tokio::task::spawn_blocking(move || wants_git.then(git_identity).flatten());
         Ok(Own {
             config,
             is_brought,
-            git,
+            wants_git,
         })
     }
 
@@ -166,10 +167,10 @@ impl Steps<'_> {
         machine: &Arc<dyn Machine>,
         layers: &[Layer],
         network: Option<Network>,
-        own: Own,
+        (own, git): (Own, JoinHandle<Option<String>>),
     ) -> Result<Ready, Error> {
         let since = Instant::now();
-        let git = own.git.await.unwrap_or_default();
+        let git = git.await.unwrap_or_default();
         let configure = guest_config::configure(&self.row.spec, &self.row.image, layers, network, git)?;
         let guest = vsock::agent(machine);
         let ready = self
