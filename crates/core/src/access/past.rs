@@ -1,7 +1,8 @@
 //! What was logged so far, as lines with their times: the last ones, those since a time, with their times before them.
 
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
 
 use banger_vmm::console::Times;
 use jiff::Timestamp;
@@ -9,30 +10,38 @@ use jiff::Timestamp;
 /// What is logged of a time that is not known: the line is older than the record of times.
 const UNKNOWN: &str = "-";
 
+/// Bytes of one file that are held: a console log is shorter, and a VMM's may be of any length.
+const MOST: u64 = 2 << 20;
+
 /// The files of a log, read.
 #[derive(Debug, Default)]
 pub(super) struct Past {
     text: Vec<u8>,
     times: Times,
-    /// Bytes of the last file: a log that is followed goes on behind them.
-    pub(super) of_last: u64,
 }
 
 impl Past {
-    /// Reads these files, the oldest first, with their times.
-    pub(super) fn read(files: &[PathBuf]) -> io::Result<Self> {
-        let mut all = Self::default();
-        for path in files {
-            // The times first: those of text that comes after that are not needed, and a line without its time would be old.
-            let text = match std::fs::read(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-                read => read?,
-            };
-            all.times.append(all.text.len() as u64, &Times::of_log(path));
-            all.of_last = text.len() as u64;
-            all.text.extend(text);
+    /// Adds what is left of a file that stands at `path`, with its times; of one that is longer than a console log gets, the end.
+    pub(super) fn add(&mut self, path: &Path, mut file: &File) -> io::Result<()> {
+        let begins_at = self.text.len();
+        let is_whole = file.metadata()?.len() <= MOST;
+        if !is_whole {
+            file.seek(SeekFrom::End(-(MOST as i64)))?;
         }
-        Ok(all)
+        file.take(MOST).read_to_end(&mut self.text)?;
+        if is_whole {
+            // After the text: a time of text that came meanwhile is not looked up, but text without its time would be old.
+            self.times.append(begins_at as u64, &Times::of_log(path));
+        } else {
+            // The rest of a line is no line.
+            let text = &self.text[begins_at..];
+            let rest = text
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(text.len(), |end| end + 1);
+            self.text.drain(begins_at..begins_at + rest);
+        }
+        Ok(())
     }
 
     /// Whether there are lines, and none has a time.
@@ -115,7 +124,10 @@ mod tests {
         std::fs::write(dir.path().join("console.log.1.times"), "4 1000\n8 2000\n").unwrap();
         std::fs::write(&files[1], "o\nthree\nfour").unwrap();
         std::fs::write(dir.path().join("console.log.times"), "2 3000\n").unwrap();
-        let past = Past::read(&files).unwrap();
+        let mut past = Past::default();
+        for path in &files {
+            past.add(path, &File::open(path).unwrap()).unwrap();
+        }
         (dir, past)
     }
 
@@ -129,7 +141,6 @@ mod tests {
     #[test]
     fn lines_are_chosen_by_number_and_time() {
         let (_dir, past) = past();
-        assert_eq!(past.of_last, 12);
         let all = past.selected(None, None);
         assert_eq!(texts(&all), ["old\n", "one\n", "two\n", "three\n", "four"]);
         let times: Vec<_> = all
@@ -145,6 +156,20 @@ mod tests {
         );
         assert_eq!(texts(&past.selected(Some(second(2)), Some(1))), ["four"]);
         assert_eq!(texts(&past.selected(Some(second(9)), None)), [""; 0]);
+    }
+
+    #[test]
+    fn of_a_long_file_the_end_is_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vmm.log");
+        let line = b"0123456789abcde\n";
+        std::fs::write(&path, [&b"x"[..], &line.repeat(300_000)].concat()).unwrap();
+        let mut past = Past::default();
+        past.add(&path, &File::open(&path).unwrap()).unwrap();
+        assert!(past.text.len() as u64 <= MOST && past.text.len() as u64 > MOST - 32);
+        let lines = past.selected(None, Some(3));
+        assert!(lines.len() == 3 && lines.iter().all(|kept| kept.text == line));
+        assert_eq!(past.selected(None, None)[0].text, line);
     }
 
     #[test]

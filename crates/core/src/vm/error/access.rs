@@ -52,6 +52,15 @@ pub enum AccessError {
         /// Which log.
         log: &'static str,
     },
+    /// A log is there and cannot be read.
+    #[error("failed to read a log of VM `{name}`")]
+    Log {
+        /// Its name.
+        name: VmName,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A time that is none.
     #[error("invalid time \"{0}\"")]
     Time(String),
@@ -67,6 +76,7 @@ impl AccessError {
                 ErrorCode::InvalidRequest,
                 format!("`banger vm logs {name} --tail 100` prints the last lines; times are recorded for the console from a VM's start on"),
             ),
+            Self::Log { .. } => ErrorCode::Host.into(),
             Self::Time(_) => Description::hinted(
                 ErrorCode::InvalidRequest,
                 "a time is RFC 3339, such as 2026-11-30T14:00:00Z",
