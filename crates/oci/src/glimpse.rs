@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use banger_fetch::Trust;
 use banger_logins::Login;
+use tokio::runtime::Handle;
 
 use crate::endpoint::{Candidate, Endpoint, RegistryOptions};
 use crate::reference::PullSource;
@@ -32,6 +33,11 @@ pub async fn glimpse(source: &PullSource, options: &RegistryOptions) -> Option<S
     };
     let login = candidate.sent_login(options).cloned().unwrap_or(Login::None);
     let endpoint = Endpoint::with(&candidate, &trust, options, login).ok()?;
-    let asked = tokio::time::timeout(PATIENCE, endpoint.repository.said_digest());
-    asked.await.ok()?.ok()?
+    // To judge a certificate, the host's authorities are read from files: on a thread that nobody else waits for.
+    let runtime = Handle::current();
+    let asking = tokio::task::spawn_blocking(move || {
+        let said = tokio::time::timeout(PATIENCE, endpoint.repository.said_digest());
+        runtime.block_on(said).ok()?.ok()?
+    });
+    tokio::time::timeout(PATIENCE, asking).await.ok()?.ok()?
 }
