@@ -2,10 +2,11 @@
 //! program.
 
 use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
 
 use banger_api::{Paths, Version};
-use banger_client::Client;
 use banger_client::daemon::{self, DaemonError, Found};
+use banger_client::{Client, ClientError};
 
 use crate::failure::Failure;
 use crate::{ask, exit, print};
@@ -59,5 +60,28 @@ pub fn refuse_to_cut(version: &Version, what: &str) -> Result<(), Failure> {
     match ask::sure(&question, instead)? {
         true => Ok(()),
         false => Err(refused()),
+    }
+}
+
+/// Asks a daemon for what it answers late, and the next daemon if that one ends meanwhile.
+///
+/// # Errors
+/// The answer of a daemon, or that several in a row ended at once.
+pub async fn across_restarts<T>(ask: impl AsyncFn(&Client) -> Result<T, ClientError>) -> Result<T, Failure> {
+    /// How many may end at once before that is no restart.
+    const TRIES: u32 = 5;
+    /// How long one lives that has not ended at once.
+    const AT_ONCE: Duration = Duration::from_secs(1);
+    let mut tries = 0;
+    loop {
+        let client = connect().await?;
+        let since = Instant::now();
+        match ask(&client).await {
+            Ok(answer) => return Ok(answer),
+            Err(error @ ClientError::Api(_)) => return Err(error.into()),
+            Err(_) if since.elapsed() > AT_ONCE => tries = 0,
+            Err(error) if tries >= TRIES => return Err(error.into()),
+            Err(_) => tries += 1,
+        }
     }
 }

@@ -3,14 +3,10 @@
 use std::time::Duration;
 
 use banger_api::{Awaited, VmWait, VmWaited};
-use banger_client::ClientError;
 use banger_command::failure::Failure;
 use banger_command::values::duration;
 use banger_command::{complete, connection, exit, many, print};
 use banger_model::Phase;
-
-/// Maximum number of retries in a row.
-const TRIES: u32 = 5;
 
 /// What is waited for, as the command line has it.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -61,7 +57,9 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let mut all = Vec::new();
     let waiting = many::each_giving(
         &args.names,
-        async |name: String| until(&name, &wait).await,
+        async |name: String| {
+            connection::across_restarts(async |client| client.wait_for_vm(&name, &wait).await).await
+        },
         |waited| all.push(waited),
     );
     let code = match args.timeout {
@@ -83,20 +81,6 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         print::notice(&format!("note: VM {} failed{why}", waited.name));
     }
     Ok(if failed { exit::FAILED } else { code })
-}
-
-/// Waits, also across restarts of the daemon.
-async fn until(name: &str, wait: &VmWait) -> Result<VmWaited, Failure> {
-    let mut tries = 0;
-    loop {
-        let client = connection::connect().await?;
-        match client.wait_for_vm(name, wait).await {
-            Ok(waited) => return Ok(waited),
-            Err(error @ ClientError::Api(_)) => return Err(error.into()),
-            Err(error) if tries >= TRIES => return Err(error.into()),
-            Err(_) => tries += 1,
-        }
-    }
 }
 
 fn phase(waited: &VmWaited) -> &'static str {

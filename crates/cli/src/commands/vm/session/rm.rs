@@ -54,7 +54,7 @@ pub(super) async fn run(mut args: Args) -> Result<i32, Failure> {
             client
                 .stop_session(vm, &name, &SessionStop { grace_ms: 0 })
                 .await?;
-            until_ended(client.clone(), vm, &name).await?;
+            until_ended(vm, &name).await?;
         }
         Ok(client.remove_session(vm, &name).await?)
     };

@@ -50,7 +50,7 @@ pub(super) async fn end(
     };
     let one = async |name: String| {
         client.stop_session(vm, &name, &stop).await?;
-        until_ended(client.clone(), vm, &name).await
+        until_ended(vm, &name).await
     };
     many::each(output, sessions, one).await
 }

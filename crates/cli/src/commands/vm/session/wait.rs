@@ -4,14 +4,10 @@ use std::time::Duration;
 
 use banger_api::VmSession;
 use banger_api::stream::SessionState;
-use banger_client::{Client, ClientError};
 use banger_command::failure::Failure;
 use banger_command::output::Output;
 use banger_command::values::duration;
 use banger_command::{complete, connection, exit, print};
-
-/// Maximum number of retries in a row.
-const TRIES: u32 = 5;
 
 /// Wait until a session ends, and exit with its exit code
 ///
@@ -36,8 +32,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
-    let client = connection::connect().await?;
-    let waiting = until_ended(client, &args.vm, &args.session);
+    let waiting = until_ended(&args.vm, &args.session);
     let session = match args.timeout {
         Some(timeout) => match tokio::time::timeout(timeout, waiting).await {
             Ok(session) => session?,
@@ -64,17 +59,6 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
 }
 
 /// Waits until a session has ended, also across restarts of the daemon.
-pub(super) async fn until_ended(mut client: Client, vm: &str, name: &str) -> Result<VmSession, Failure> {
-    let mut tries = 0;
-    loop {
-        match client.wait_for_session(vm, name).await {
-            Ok(session) => return Ok(session),
-            Err(error @ ClientError::Api(_)) => return Err(error.into()),
-            Err(error) if tries >= TRIES => return Err(error.into()),
-            Err(_) => {
-                tries += 1;
-                client = connection::connect().await?;
-            }
-        }
-    }
+pub(super) async fn until_ended(vm: &str, name: &str) -> Result<VmSession, Failure> {
+    connection::across_restarts(async |client| client.wait_for_session(vm, name).await).await
 }
