@@ -11,7 +11,7 @@ pub const WORKSPACE_LABEL: &str = "banger.workspace";
 /// The label that names the repository of this host which was placed there.
 pub const REPOSITORY_LABEL: &str = "banger.repository";
 
-/// Where a repository goes in the guest, unless something else is said. It belongs to the user that the VM's commands run as.
+/// Default path of a checkout in the guest. The checkout belongs to the user that the VM's commands run as.
 pub const GUEST_PATH: &str = "/root/repo";
 
 /// How much of a repository goes.
@@ -60,6 +60,17 @@ pub struct WorkspaceRequest {
     /// Write over what the guest has changed itself.
     #[serde(default)]
     pub force: bool,
+}
+
+impl WorkspaceRequest {
+    /// Everything of the repository at `path` that is not ignored, placed at `guest_path`.
+    pub fn of(path: PathBuf, guest_path: String) -> Self {
+        Self {
+            path,
+            guest_path,
+            ..Self::default()
+        }
+    }
 }
 
 /// What would be placed.

@@ -171,10 +171,7 @@ fn second_run(_: Backend) -> Result<()> {
     );
     home.banger(["vm", "delete", "-f", "second"])?.ok()?;
     let reuse = |more: &[&str]| -> Result<Output> {
-        let args = [
-            "vm", "run", "--vmm", "fake", "--image", "busybox", "--kernel", "debian", "--reuse",
-        ];
-        let mut command = home.command(args.iter().chain(more));
+        let mut command = home.command(["vm", "run", "--reuse"].iter().chain(more));
         command.current_dir(one.path().join("sub"));
         home.finish(command, Vec::new())
     };
@@ -198,6 +195,18 @@ fn second_run(_: Backend) -> Result<()> {
         "{again}"
     );
     reuse(&["--rm", "--", "true"])?.exited(2)?;
+    // What only a new VM can follow is not dropped.
+    for more in [
+        &["--memory", "1G"][..],
+        &["-e", "A=b"],
+        &["--branch", "fix"],
+        &["--trust"],
+        &["--net", "nat"],
+    ] {
+        reuse(&[more, &["--", "true"]].concat())?
+            .exited(2)?
+            .saying("`banger vm set first`")?;
+    }
     run(one.path(), "fourth", &["-d"])?;
     reuse(&["--", "true"])?
         .exited(2)?
@@ -206,7 +215,8 @@ fn second_run(_: Backend) -> Result<()> {
         home.banger(["vm", "delete", "-f", name])?.ok()?;
     }
     // Without one, one is made.
-    let made = reuse(&["-d"])?.ok()?.text();
+    let shaped = ["--vmm", "fake", "--image", "busybox", "--kernel", "debian", "-d"];
+    let made = reuse(&shaped)?.ok()?.text();
     home.banger(["vm", "delete", "-f", made.trim()])?.ok()?;
     home.end()
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use banger_api::stream::{Exec, Tty};
-use banger_api::{GUEST_PATH, Vm, VmCreated, WORKSPACE_LABEL, WorkspacePlan, user_env};
+use banger_api::{
+    GUEST_PATH, Vm, VmCreate, VmCreated, WORKSPACE_LABEL, WorkspacePlan, WorkspaceRequest, user_env,
+};
 use banger_client::Client;
 use banger_client::run::{self, Held};
 use banger_command::create::create;
@@ -100,6 +102,13 @@ async fn go(args: Args) -> Result<i32, Failure> {
         not_an_image(&client, word).await?;
     }
     let workspace = args.taken.request(path.clone(), GUEST_PATH.to_owned());
+    let mut request = args.shape.request();
+    let shapes = request != VmCreate::default()
+        || !asked_secrets.is_empty()
+        || workspace != WorkspaceRequest::of(path.clone(), GUEST_PATH.to_owned())
+        || args.trust
+        || args.no_repo_config
+        || args.no_bootstrap;
     let plan = client.plan_workspace(&workspace).await?;
     if args.dry_run {
         workspace::tell_plan(&plan);
@@ -108,7 +117,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
     let below = below(&plan, &path);
     if args.reuse
         && let Some(root) = &plan.root
-        && let Some(vm) = reuse::running(&client, root).await?
+        && let Some(vm) = reuse::running(&client, root, shapes).await?
     {
         let purpose = Purpose {
             top: vm.labels.get(WORKSPACE_LABEL).cloned(),
@@ -126,7 +135,6 @@ async fn go(args: Args) -> Result<i32, Failure> {
     if workspace.is_none() {
         print::say!("note: not in a git repository, so the VM gets no checkout");
     }
-    let mut request = args.shape.request();
     let configured = plan.root.as_deref().filter(|_| !args.no_repo_config);
     let said = wishes::Said {
         trusts: args.trust,

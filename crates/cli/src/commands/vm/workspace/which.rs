@@ -109,13 +109,11 @@ impl Taken {
     /// The request for the daemon.
     pub(crate) fn request(self, path: PathBuf, guest_path: String) -> WorkspaceRequest {
         WorkspaceRequest {
-            path,
-            guest_path,
             branch: self.branch,
             from: self.from,
             no_untracked: self.no_untracked,
             include_secrets: self.include_secrets,
-            ..WorkspaceRequest::default()
+            ..WorkspaceRequest::of(path, guest_path)
         }
     }
 }
