@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct ConfigEntry {
     /// Its name, with the tables that it is in: `vm_defaults.memory`.
     pub key: String,
-    /// Its value; null if there is none.
+    /// The value of the key; null if the key has no value.
     pub value: serde_json::Value,
     /// Where the value was said.
     pub source: ConfigSource,

@@ -38,8 +38,8 @@ pub async fn import_kernel(client: &Client, name: KernelName) -> Result<Kernel, 
         max_vcpus: None,
         force: false,
     };
-    shown("importing the kernel", async |tell| {
-        client.import_kernel(&import, tell).await
+    shown("importing the kernel", async |progress| {
+        client.import_kernel(&import, progress).await
     })
     .await
 }

@@ -179,7 +179,7 @@ impl Step {
                 format!("kernel {name}: from Debian's package {}", first::kernel_package())
             }
             Self::Image(name) => {
-                format!("image {name}: Debian {suite} with git, made by mmdebstrap (about a minute)")
+                format!("image {name}: Debian {suite} with git, by mmdebstrap (a minute)")
             }
             Self::Completion(shell, path) => format!("completion for {shell}: {}", path.display()),
         }

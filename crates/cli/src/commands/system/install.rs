@@ -84,11 +84,11 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     }
     super::carry_out(args.output, &actions, args.dry_run, Some(owner))?;
     if starter == Starter::ByHand {
-        super::tell(
+        super::report(
             args.output,
             "systemd is not running; start the helper from another init, or by hand, with:",
         );
-        super::tell(args.output, &format!("  {}", super::by_hand(owner, decided)?));
+        super::report(args.output, &format!("  {}", super::by_hand(owner, decided)?));
     } else if !args.dry_run {
         serving(args.output, owner)?;
     }
@@ -151,7 +151,7 @@ fn serving(output: Output, owner: u32) -> Result<(), Failure> {
                 "the root helper is running (process {}, for user {owner})",
                 state.pid
             );
-            super::tell(output, &text);
+            super::report(output, &text);
             Ok(())
         }
         (None, problem) => Err(

@@ -83,7 +83,7 @@ impl Carried {
 }
 
 /// Prints a line beside the result.
-fn tell(output: Output, text: &str) {
+fn report(output: Output, text: &str) {
     match output.json {
         true => print::notice(text),
         false => print::line(text),

@@ -32,6 +32,6 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     }
     look::need_root("restart the root helper")?;
     super::carry_out(args.output, &plan::restart(owner), false, Some(owner))?;
-    super::tell(args.output, "the root helper was restarted");
+    super::report(args.output, "the root helper was restarted");
     Ok(exit::OK)
 }

@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     let actions = plan::uninstall(&place, owner, there, program.as_deref());
     super::carry_out(args.output, &actions, args.dry_run, Some(owner))?;
     if !args.dry_run && !args.purge && place.state(owner).exists() {
-        super::tell(
+        super::report(
             args.output,
             "the network of VMs is kept until this host restarts; --purge removes it",
         );
