@@ -31,6 +31,7 @@ fn setup(_: Backend) -> Result<()> {
     let is_empty = || anyhow::Ok(home.banger(["image", "list", "-q"])?.ok()?.text().is_empty());
     run(&nothing.display().to_string(), &["--yes"])?
         .exited(5)?
+        .saying("image debian-bookworm")?
         .saying("mmdebstrap, which makes the image, is not installed")?
         .saying("sudo apt-get install mmdebstrap")?;
 

@@ -81,16 +81,16 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
             fix,
         ));
     }
-    if !lacks.is_empty() {
-        return Err(lacking(&lacks));
-    }
-    let mut done = Done::default();
     if !steps.is_empty() {
         print::say!("this is missing:");
         for step in &steps {
             print::say!("  {}", step.words(&args.suite));
         }
     }
+    if !lacks.is_empty() {
+        return Err(lacking(&lacks));
+    }
+    let mut done = Done::default();
     if steps.is_empty() || args.dry_run {
         args.output.print(&done, |_| {
             if steps.is_empty() {
