@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use banger_kernel::KernelRecord;
-use banger_model::{Describe, ErrorCode, VmmChoice, VmmKind};
+use banger_model::{Describe, Description, ErrorCode, VmmChoice, VmmKind};
 use banger_state::Verdict;
 use banger_vmm::Backend;
 use banger_vmm::fake::Fake;
@@ -214,17 +214,14 @@ fn fake() -> Result<Fake, Error> {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::Host
-    }
-
-    fn hints(&self) -> Vec<String> {
-        let mut hints = match self {
-            Self::Unusable(_, source) | Self::Nothing { source, .. } => source.hints(),
+    fn describe(&self) -> Description {
+        let own = match self {
+            Self::Unusable(_, source) | Self::Nothing { source, .. } => source.describe().hints,
             Self::NoKvm(..) => vec!["use `--vmm qemu`, or `--vmm auto`, which falls back to it".to_owned()],
             Self::NoFake(_) => Vec::new(),
         };
-        hints.push("`banger doctor` shows what this host can run".to_owned());
-        hints
+        Description::from(ErrorCode::Host)
+            .with_hints(own)
+            .and("`banger doctor` shows what this host can run")
     }
 }

@@ -5,7 +5,7 @@
 
 use std::io::{self, ErrorKind, Read};
 
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 /// What an archive that is packed may unpack to without asking how well it is packed: files of zeros are honest.
 const FREE: u64 = 4 << 30;
@@ -110,20 +110,24 @@ pub enum Exceeded {
 }
 
 impl Describe for Exceeded {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::BadInput
-    }
-
-    fn hints(&self) -> Vec<String> {
-        let key = match self {
-            Self::Bytes(_) => "max_size",
-            Self::Ratio { .. } => "max_ratio",
-            Self::Window(_) => "max_window",
-            _ => return Vec::new(),
+    fn describe(&self) -> Description {
+        let raised = |key| {
+            Description::hinted(
+                ErrorCode::BadInput,
+                format!("raise `{key}` in `[pull]` of the configuration if this size is expected"),
+            )
         };
-        vec![format!(
-            "raise `{key}` in `[pull]` of the configuration if this size is expected"
-        )]
+        match self {
+            Self::Bytes(_) => raised("max_size"),
+            Self::Ratio { .. } => raised("max_ratio"),
+            Self::Window(_) => raised("max_window"),
+            Self::Metadata(_)
+            | Self::Headers(_)
+            | Self::Path(_)
+            | Self::Attributes(_)
+            | Self::Document { .. }
+            | Self::Part { .. } => ErrorCode::BadInput.into(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 use banger_store::Digest;
 
 use crate::document::DocumentFault;
@@ -240,101 +240,89 @@ impl Error {
                 | Self::Image(banger_image::Error::Store(Exists { .. }))
         )
     }
+}
 
-    /// The kind of failure, and what to do next.
-    fn described(&self) -> (ErrorCode, Vec<String>) {
-        let (code, hint) = match self {
-            Self::Fetch(source) => return (source.code(), source.hints()),
-            Self::Along { kernel, source, .. } => return (source.code(), of_kernel_along(kernel, source)),
-            taken if taken.is_taken() => (
-                ErrorCode::AlreadyExists,
-                "replace the existing one with `--force`, or remove it first".to_owned(),
+/// What to do when an image's kernel cannot be brought along.
+fn of_kernel_along(kernel: &str, source: &Error) -> Description {
+    let other = "or specify the kernel with `--kernel-ref`";
+    let own = source.describe();
+    if source.is_taken() {
+        return Description::hinted(
+            own.code,
+            format!(
+                "another kernel of that name exists locally: replace it with `banger kernel pull {kernel} --force`, {other}"
             ),
-            Self::File(source) => return (source.code(), source.hints()),
-            Self::Kernel(source) => return (source.code(), source.hints()),
-            Self::Image(source) => return (source.code(), source.hints()),
-            Self::Export(source) => return (source.code(), source.hints()),
-            Self::NoCatalogs => (
+        );
+    }
+    own.and(other)
+}
+
+impl Describe for Error {
+    fn describe(&self) -> Description {
+        match self {
+            Self::Fetch(source) => source.describe(),
+            Self::Along { kernel, source, .. } => of_kernel_along(kernel, source),
+            taken if taken.is_taken() => Description::hinted(
+                ErrorCode::AlreadyExists,
+                "replace the existing one with `--force`, or remove it first",
+            ),
+            Self::File(source) => source.describe(),
+            Self::Kernel(source) => source.describe(),
+            Self::Image(source) => source.describe(),
+            Self::Export(source) => source.describe(),
+            Self::NoCatalogs => Description::hinted(
                 ErrorCode::NotFound,
-                "see `banger kernel catalog add --help` to add a catalog, `banger kernel publish --help` to create one"
-                    .to_owned(),
+                "see `banger kernel catalog add --help` to add a catalog, `banger kernel publish --help` to create one",
             ),
             Self::NotOffered { present, .. } if !present.is_empty() => {
-                (ErrorCode::NotFound, format!("available: {}", present.join(", ")))
+                Description::hinted(ErrorCode::NotFound, format!("available: {}", present.join(", ")))
             }
-            Self::NothingToPublish(kind) => (
+            Self::NothingToPublish(kind) => Description::hinted(
                 ErrorCode::NotFound,
                 format!("import one first: see `banger {kind} import --help`"),
             ),
-            Self::NoDocument { .. } | Self::NotOffered { .. } => return (ErrorCode::NotFound, Vec::new()),
-            Self::Unsigned { .. } => (
+            Self::NoDocument { .. } | Self::NotOffered { .. } => ErrorCode::NotFound.into(),
+            Self::Unsigned { .. } => Description::hinted(
                 ErrorCode::BadInput,
-                "only signed catalogs are accepted: ask the publisher of the catalog for the signature".to_owned(),
+                "only signed catalogs are accepted: ask the publisher of the catalog for the signature",
             ),
-            Self::OtherKey { .. } => (
+            Self::OtherKey { .. } => Description::hinted(
                 ErrorCode::BadInput,
-                "if its publisher announced a new key elsewhere, remove the catalog and add it with that key".to_owned(),
+                "if its publisher announced a new key elsewhere, remove the catalog and add it with that key",
             ),
-            Self::Signature { .. } => (
+            Self::Signature { .. } => Description::hinted(
                 ErrorCode::BadInput,
-                "the catalog may have been republished just now: try again; if this error persists, it was tampered with"
-                    .to_owned(),
+                "the catalog may have been republished just now: try again; if this error persists, it was tampered with",
             ),
-            Self::RolledBack { catalog, .. } => (
+            Self::RolledBack { catalog, .. } => Description::hinted(
                 ErrorCode::BadInput,
                 format!(
                     "the server may be out of date: try again later. If the publisher restarted the catalog: \
                      `banger kernel catalog rm {catalog}`, then `add` it again"
                 ),
             ),
-            Self::Expired { .. } => (
+            Self::Expired { .. } => Description::hinted(
                 ErrorCode::BadInput,
-                "ask the publisher to publish the catalog again, and check this host's clock".to_owned(),
+                "ask the publisher to publish the catalog again, and check this host's clock",
             ),
-            Self::Length { .. } | Self::Digest { .. } => (
+            Self::Length { .. } | Self::Digest { .. } => Description::hinted(
                 ErrorCode::BadInput,
-                "do not use it; report to the publisher of the catalog that the artifact is damaged or was tampered with".to_owned(),
+                "do not use it; report to the publisher of the catalog that the artifact is damaged or was tampered with",
             ),
-            Self::SecretKey { .. } => (
+            Self::SecretKey { .. } => Description::hinted(
                 ErrorCode::BadInput,
-                "use a minisign key without a password (`minisign -GW`), or create one with `--new-key`".to_owned(),
+                "use a minisign key without a password (`minisign -GW`), or create one with `--new-key`",
             ),
-            Self::Document { .. } | Self::Artifact { .. } | Self::Unpack { .. } => {
-                return (ErrorCode::BadInput, Vec::new());
+            Self::Document { .. } | Self::Artifact { .. } | Self::Unpack { .. } => ErrorCode::BadInput.into(),
+            Self::OtherMachine { .. } => ErrorCode::Unsupported.into(),
+            Self::Ambiguous { .. } => {
+                Description::hinted(ErrorCode::InvalidRequest, "specify one with `--catalog`")
             }
-            Self::OtherMachine { .. } => return (ErrorCode::Unsupported, Vec::new()),
-            Self::Ambiguous { .. } => (
-                ErrorCode::InvalidRequest,
-                "specify one with `--catalog`".to_owned(),
-            ),
-            Self::KeyExists(_) => (
-                ErrorCode::AlreadyExists,
-                "use the existing key: `--secret-key`".to_owned(),
-            ),
-            Self::Pack { .. } | Self::Sign { .. } => return (ErrorCode::Host, Vec::new()),
-            Self::Cancelled => return (ErrorCode::Cancelled, Vec::new()),
-        };
-        (code, vec![hint])
-    }
-}
-
-/// What to do when an image's kernel cannot be brought along.
-fn of_kernel_along(kernel: &str, source: &Error) -> Vec<String> {
-    let other = "or specify the kernel with `--kernel-ref`";
-    if source.is_taken() {
-        return vec![format!(
-            "another kernel of that name exists locally: replace it with `banger kernel pull {kernel} --force`, {other}"
-        )];
-    }
-    source.hints().into_iter().chain([other.to_owned()]).collect()
-}
-
-impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        self.described().0
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.described().1
+            Self::KeyExists(_) => {
+                Description::hinted(ErrorCode::AlreadyExists, "use the existing key: `--secret-key`")
+            }
+            Self::Pack { .. } | Self::Sign { .. } => ErrorCode::Host.into(),
+            Self::Cancelled => ErrorCode::Cancelled.into(),
+        }
     }
 }

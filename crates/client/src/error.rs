@@ -1,10 +1,8 @@
 //! Why a request did not succeed, as its sender sees it.
 
-use std::error::Error;
-
 use banger_api::ErrorBody;
 use banger_guest_api::FrameError;
-use banger_model::{Describe, ErrorCode, sources};
+use banger_model::{Describe, Description, ErrorCode};
 use banger_wire::{Broken, FrameReadError};
 
 use crate::connector::Connector;
@@ -59,40 +57,13 @@ impl ClientError {
 
 /// What the daemon said of itself stays as it is.
 impl Describe for ClientError {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Api(body) => body.code,
-            _ => ErrorCode::Internal,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Api(body) => body.hints.clone(),
-            _ => vec![
-                "`banger daemon status` shows whether the daemon is running, and where its log is".to_owned(),
-            ],
-        }
-    }
-
-    fn log(&self) -> Option<String> {
-        match self {
-            Self::Api(body) => body.log.clone(),
-            _ => None,
-        }
-    }
-
-    fn request_id(&self) -> Option<Box<str>> {
-        match self {
-            Self::Api(body) => body.request_id.clone(),
-            _ => None,
-        }
-    }
-
-    fn causes(&self) -> Vec<String> {
-        match self {
-            Self::Api(body) => body.causes.clone(),
-            error => sources(error.source()).map(ToString::to_string).collect(),
+            Self::Api(body) => body.describe(),
+            _ => Description::hinted(
+                ErrorCode::Internal,
+                "`banger daemon status` shows whether the daemon is running, and where its log is",
+            ),
         }
     }
 }

@@ -221,13 +221,14 @@ mod tests {
     }
 
     fn formatted(template: &str) -> Result<Vec<String>, String> {
-        let template = Template::new(template).map_err(|error| format!("{error} {:?}", error.hints()))?;
+        let template =
+            Template::new(template).map_err(|error| format!("{error} {:?}", error.describe().hints))?;
         things()
             .iter()
             .map(|thing| {
                 template
                     .render(thing)
-                    .map_err(|error| format!("{error} {:?}", error.hints()))
+                    .map_err(|error| format!("{error} {:?}", error.describe().hints))
             })
             .collect()
     }

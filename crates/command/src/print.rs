@@ -11,7 +11,7 @@ mod table;
 
 use std::io::Write;
 
-use banger_model::{Describe, ErrorCode, printable_json};
+use banger_model::{Describe, Description, ErrorCode, printable_json};
 use serde::Serialize;
 
 pub use self::line::{Line, aside, line, lost, notice, prompt, text, written};
@@ -24,8 +24,8 @@ pub use crate::say;
 pub struct NoJson(#[from] serde_json::Error);
 
 impl Describe for NoJson {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidRequest
+    fn describe(&self) -> Description {
+        ErrorCode::InvalidRequest.into()
     }
 }
 

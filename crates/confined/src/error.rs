@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use banger_model::{ByteSize, Describe, ErrorCode};
+use banger_model::{ByteSize, Describe, Description, ErrorCode};
 
 /// A limit that a child met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -91,25 +91,19 @@ pub enum Error {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Limit { .. } | Self::Failed { .. } => ErrorCode::BadInput,
-            Self::Answer { .. } => ErrorCode::Internal,
+            Self::Limit { .. } => Description::hinted(
+                ErrorCode::BadInput,
+                "input of this size should not need that much; it may have been crafted to exhaust this host",
+            ),
+            Self::Failed { .. } => ErrorCode::BadInput.into(),
+            Self::Answer { .. } => ErrorCode::Internal.into(),
             Self::Spawn { .. }
             | Self::Read { .. }
             | Self::Wait { .. }
             | Self::InVain { .. }
-            | Self::Cancelled { .. } => ErrorCode::Host,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Limit { .. } => vec![
-                "input of this size should not need that much; it may have been crafted to exhaust this host"
-                    .to_owned(),
-            ],
-            _ => Vec::new(),
+            | Self::Cancelled { .. } => ErrorCode::Host.into(),
         }
     }
 }

@@ -11,7 +11,7 @@ use banger_backends::Backends;
 use banger_core::{Context, Pulls, Vms};
 use banger_hostnet::Network;
 use banger_keys::Keys;
-use banger_model::{Describe, ErrorCode, body, chain};
+use banger_model::{Describe, Description, ErrorCode, body, chain};
 use banger_settings::Config;
 use banger_state::Database;
 use banger_worker::{Stores, Workers};
@@ -212,32 +212,20 @@ fn tell_ready() -> Result<(), Error> {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Place(place::Error::Running) => ErrorCode::AlreadyExists,
-            Self::Database(source) => source.code(),
-            Self::Store(source) => source.code(),
+            Self::Database(source) => source.describe(),
+            Self::Store(source) => source.describe(),
+            Self::Place(place::Error::Running) => Description::hinted(
+                ErrorCode::AlreadyExists,
+                "`banger daemon status` shows the running daemon",
+            ),
+            Self::Place(place::Error::Another { .. }) => Description::hinted(
+                ErrorCode::Host,
+                "run banger as that user, or set BANGER_HOME to a directory that belongs to you",
+            ),
             Self::Paths(_) | Self::Place(_) | Self::File { .. } | Self::Console(_) | Self::System(..) => {
-                ErrorCode::Host
-            }
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Database(source) => source.hints(),
-            Self::Store(source) => source.hints(),
-            Self::Place(place::Error::Running) => {
-                vec!["`banger daemon status` shows the running daemon".to_owned()]
-            }
-            Self::Place(place::Error::Another { .. }) => {
-                vec![
-                    "run banger as that user, or set BANGER_HOME to a directory that belongs to you"
-                        .to_owned(),
-                ]
-            }
-            Self::Paths(_) | Self::Place(_) | Self::File { .. } | Self::Console(_) | Self::System(..) => {
-                Vec::new()
+                ErrorCode::Host.into()
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 use reqwest::StatusCode;
 
 use crate::reach::Refused;
@@ -107,36 +107,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// The kind of failure, and what to do next.
-    fn told(&self) -> (ErrorCode, Option<&'static str>) {
-        match self {
-            Self::Client(_) | Self::Waiting(_) | Self::Status { .. } => (ErrorCode::Host, None),
-            Self::CalledOff => (ErrorCode::Cancelled, None),
-            Self::Send { source, .. } if Refused::is_in(source) => (ErrorCode::Host, Some(Refused::HINT)),
-            Self::Send { source, .. } if NoAuthorities::is_in(source) => {
-                (ErrorCode::Host, Some(NoAuthorities::HINT))
-            }
-            Self::Send { source, .. } if is_distrust(source) => (
-                ErrorCode::Host,
-                Some(
-                    "the certificates of the host are trusted; set SSL_CERT_FILE of the daemon to use others",
-                ),
-            ),
-            Self::Send { .. } => (
-                ErrorCode::Host,
-                Some("check the network connection, and set a proxy (HTTPS_PROXY) if one is needed"),
-            ),
-            Self::Stalled { .. } => (
-                ErrorCode::Timeout,
-                Some("a slow server may need a longer `stall_seconds` below [fetch] in config.toml"),
-            ),
-            Self::Broken { .. } => (ErrorCode::Host, Some("try again")),
-            Self::Cut { .. } | Self::Changed { .. } => (ErrorCode::BadInput, Some("try again")),
-            Self::Absent { .. } => (ErrorCode::NotFound, None),
-            Self::Length { .. } | Self::Range { .. } | Self::TooLong { .. } => (ErrorCode::BadInput, None),
-        }
-    }
-
     /// Whether another attempt may go better.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
@@ -156,12 +126,33 @@ impl Error {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        self.told().0
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.told().1.map(str::to_owned).into_iter().collect()
+    fn describe(&self) -> Description {
+        match self {
+            Self::Client(_) | Self::Waiting(_) | Self::Status { .. } => ErrorCode::Host.into(),
+            Self::CalledOff => ErrorCode::Cancelled.into(),
+            Self::Send { source, .. } if Refused::is_in(source) => {
+                Description::hinted(ErrorCode::Host, Refused::HINT)
+            }
+            Self::Send { source, .. } if NoAuthorities::is_in(source) => {
+                Description::hinted(ErrorCode::Host, NoAuthorities::HINT)
+            }
+            Self::Send { source, .. } if is_distrust(source) => Description::hinted(
+                ErrorCode::Host,
+                "the certificates of the host are trusted; set SSL_CERT_FILE of the daemon to use others",
+            ),
+            Self::Send { .. } => Description::hinted(
+                ErrorCode::Host,
+                "check the network connection, and set a proxy (HTTPS_PROXY) if one is needed",
+            ),
+            Self::Stalled { .. } => Description::hinted(
+                ErrorCode::Timeout,
+                "a slow server may need a longer `stall_seconds` below [fetch] in config.toml",
+            ),
+            Self::Broken { .. } => Description::hinted(ErrorCode::Host, "try again"),
+            Self::Cut { .. } | Self::Changed { .. } => Description::hinted(ErrorCode::BadInput, "try again"),
+            Self::Absent { .. } => ErrorCode::NotFound.into(),
+            Self::Length { .. } | Self::Range { .. } | Self::TooLong { .. } => ErrorCode::BadInput.into(),
+        }
     }
 }
 

@@ -285,7 +285,7 @@ fn without_authorities_nobody_is_trusted() {
     server.is_refused(&Trust::host(), "No CA certificates were loaded");
     let url = Url::parse(&server.url).unwrap();
     let error = Fetcher::new(Limits::default()).small(&url, 100).unwrap_err();
-    assert_eq!(error.hints(), [NoAuthorities::HINT]);
+    assert_eq!(error.describe().hints, [NoAuthorities::HINT]);
     // Who has an own authority needs no others, and who speaks plain HTTP none.
     server.gives(&authority.trusted());
     Server::plain().gives(&Trust::host());

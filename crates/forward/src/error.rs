@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use banger_model::{Describe, ErrorCode, Forward, InvalidForward, Protocol, Publish};
+use banger_model::{Describe, Description, ErrorCode, Forward, InvalidForward, Protocol, Publish};
 
 use crate::holder::Holder;
 
@@ -65,52 +65,52 @@ pub enum Error {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Invalid(_) | Self::NotOpen(_) | Self::Privileged(_) | Self::NoAddress(_) => {
-                ErrorCode::InvalidRequest
-            }
-            Self::Taken { .. } => ErrorCode::InUse,
-            Self::NoneFree | Self::Listen { .. } => ErrorCode::Host,
-            Self::Exists(_) => ErrorCode::AlreadyExists,
-            Self::Unknown { .. } => ErrorCode::NotFound,
-            Self::Guest(_) => ErrorCode::Guest,
-            Self::Silent => ErrorCode::Timeout,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        let hint = match self {
-            Self::NotOpen(publish) => format!(
-                "add `--open` if other hosts may connect, or omit the address: `{}`",
-                Publish {
-                    address: None,
-                    ..*publish
-                }
+            Self::Invalid(_) => ErrorCode::InvalidRequest.into(),
+            Self::NotOpen(publish) => Description::hinted(
+                ErrorCode::InvalidRequest,
+                format!(
+                    "add `--open` if other hosts may connect, or omit the address: `{}`",
+                    Publish {
+                        address: None,
+                        ..*publish
+                    }
+                ),
             ),
-            Self::Taken { address, .. } => {
+            Self::Taken { address, .. } => Description::hinted(
+                ErrorCode::InUse,
                 format!(
                     "choose another port, or let banger choose one: leave out {}",
                     address.port()
-                )
-            }
-            Self::Privileged(port) => format!(
-                "choose a port from 1024 on, such as {}; or allow low ports for users: \
-                 `sudo sysctl net.ipv4.ip_unprivileged_port_start={port}`",
-                u32::from(*port) + 8000
+                ),
             ),
-            Self::NoAddress(_) => {
-                "`ip address` lists the addresses of this host; 0.0.0.0 means all of them".to_owned()
+            Self::NoneFree | Self::Listen { .. } => ErrorCode::Host.into(),
+            Self::Privileged(port) => Description::hinted(
+                ErrorCode::InvalidRequest,
+                format!(
+                    "choose a port from 1024 on, such as {}; or allow low ports for users: \
+                     `sudo sysctl net.ipv4.ip_unprivileged_port_start={port}`",
+                    u32::from(*port) + 8000
+                ),
+            ),
+            Self::NoAddress(_) => Description::hinted(
+                ErrorCode::InvalidRequest,
+                "`ip address` lists the addresses of this host; 0.0.0.0 means all of them",
+            ),
+            Self::Exists(_) => ErrorCode::AlreadyExists.into(),
+            Self::Unknown { present, .. } if present.is_empty() => {
+                Description::hinted(ErrorCode::NotFound, "the VM has no forwards")
             }
-            Self::Unknown { present, .. } if present.is_empty() => "the VM has no forwards".to_owned(),
             Self::Unknown { present, .. } => {
                 let present: Vec<_> = present.iter().map(shown).collect();
-                format!("available: {}", present.join(", "))
+                Description::hinted(ErrorCode::NotFound, format!("available: {}", present.join(", ")))
             }
-            Self::Silent => "the guest's console may show the reason".to_owned(),
-            _ => return Vec::new(),
-        };
-        vec![hint]
+            Self::Guest(_) => ErrorCode::Guest.into(),
+            Self::Silent => {
+                Description::hinted(ErrorCode::Timeout, "the guest's console may show the reason")
+            }
+        }
     }
 }
 
@@ -144,13 +144,13 @@ mod tests {
 
     #[test]
     fn low_and_open_ports_have_a_hint() {
-        let hints = Error::Privileged(80).hints();
+        let hints = Error::Privileged(80).describe().hints;
         assert!(
             hints[0].starts_with("choose a port from 1024 on, such as 8080;"),
             "{hints:?}"
         );
         let open = Error::NotOpen("0.0.0.0:8080:80".parse().unwrap());
         assert_eq!(open.to_string(), "`0.0.0.0:8080:80` would be open to other hosts");
-        assert!(open.hints()[0].contains("`8080:80`"));
+        assert!(open.describe().hints[0].contains("`8080:80`"));
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use banger_model::{Describe, ErrorCode, shell_word};
+use banger_model::{Describe, Description, ErrorCode, shell_word};
 
 /// A repository could not be used, or git failed.
 #[derive(Debug, thiserror::Error)]
@@ -103,70 +103,46 @@ impl Error {
         let path = path.to_owned();
         Self::File { what, path, source }
     }
-
-    /// What the user can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        let shown = |path: &Path| shell_word(&path.to_string_lossy());
-        Some(match self {
-            Self::NoGit => "install git: `apt-get install git`".to_owned(),
-            Self::NoRepository(_) => "run `git init` there, or specify the path of a repository".to_owned(),
-            Self::Odd { .. } => {
-                "if you made the repository yourself, `git clone` it to another directory and use that; else do not trust it"
-                    .to_owned()
-            }
-            Self::Waits { path, .. } => {
-                format!("git reads a file of this name; if you do not need it: `rm {}`", shown(path))
-            }
-            Self::Elsewhere { linked: true, .. } => {
-                "if you moved the work tree, run `git worktree repair` in it; else do not trust it".to_owned()
-            }
-            Self::Elsewhere { file, target, .. } => {
-                let root = file.parent().unwrap_or(file);
-                format!(
-                    "if the directory is yours, record the work tree in it: `git config -f {} core.worktree {}`",
-                    shown(&target.join("config")),
-                    shown(root)
-                )
-            }
-            Self::Borrowed { repository, lender } => {
-                let lender = lender.parent().unwrap_or(lender);
-                format!(
-                    "if you made it with `git clone --shared` or `--reference`, record it: `git config -f {} --add \
-                     banger.borrower {}`, or copy the objects: `git -C {} repack -a -d` and remove objects/info/alternates",
-                    shown(&lender.join("config")),
-                    shown(repository),
-                    shown(repository)
-                )
-            }
-            Self::Owner(path) => {
-                format!("if you trust it, `git config --global --add safe.directory {}`", shown(path))
-            }
-            _ => return None,
-        })
-    }
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
+        let shown = |path: &Path| shell_word(&path.to_string_lossy());
+        let unfit = |hint: String| Description::hinted(ErrorCode::InvalidRequest, hint);
         match self {
-            Self::Child(error) => error.code(),
-            Self::NoGit | Self::Failed { .. } | Self::Answer { .. } | Self::File { .. } => ErrorCode::Host,
-            Self::TooLarge { .. } => ErrorCode::BadInput,
-            Self::Enter { .. }
-            | Self::NoRepository(_)
-            | Self::Odd { .. }
-            | Self::Waits { .. }
-            | Self::Elsewhere { .. }
-            | Self::Borrowed { .. }
-            | Self::Owner(_) => ErrorCode::InvalidRequest,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Child(error) => error.hints(),
-            error => error.hint().into_iter().collect(),
+            Self::Child(error) => error.describe(),
+            Self::NoGit => Description::hinted(ErrorCode::Host, "install git: `apt-get install git`"),
+            Self::Failed { .. } | Self::Answer { .. } | Self::File { .. } => ErrorCode::Host.into(),
+            Self::TooLarge { .. } => ErrorCode::BadInput.into(),
+            Self::Enter { .. } => ErrorCode::InvalidRequest.into(),
+            Self::NoRepository(_) => unfit("run `git init` there, or specify the path of a repository".to_owned()),
+            Self::Odd { .. } => unfit(
+                "if you made the repository yourself, `git clone` it to another directory and use that; else do not trust it"
+                    .to_owned(),
+            ),
+            Self::Waits { path, .. } => unfit(format!(
+                "git reads a file of this name; if you do not need it: `rm {}`",
+                shown(path)
+            )),
+            Self::Elsewhere { linked: true, .. } => unfit(
+                "if you moved the work tree, run `git worktree repair` in it; else do not trust it".to_owned(),
+            ),
+            Self::Elsewhere { file, target, .. } => unfit(format!(
+                "if the directory is yours, record the work tree in it: `git config -f {} core.worktree {}`",
+                shown(&target.join("config")),
+                shown(file.parent().unwrap_or(file))
+            )),
+            Self::Borrowed { repository, lender } => unfit(format!(
+                "if you made it with `git clone --shared` or `--reference`, record it: `git config -f {} --add \
+                 banger.borrower {}`, or copy the objects: `git -C {} repack -a -d` and remove objects/info/alternates",
+                shown(&lender.parent().unwrap_or(lender).join("config")),
+                shown(repository),
+                shown(repository)
+            )),
+            Self::Owner(path) => unfit(format!(
+                "if you trust it, `git config --global --add safe.directory {}`",
+                shown(path)
+            )),
         }
     }
 }

@@ -168,7 +168,7 @@ mod tests {
             chain(&refused),
             "the guest failed to list: it is taken: by a: who has b"
         );
-        assert_eq!(refused.code(), banger_model::ErrorCode::InUse);
+        assert_eq!(refused.describe().code, banger_model::ErrorCode::InUse);
         let unknown = asked(response("404 Not Found", "")).await.unwrap_err();
         assert!(matches!(unknown, Error::TooOld { asked: "list" }));
     }
@@ -190,6 +190,6 @@ mod tests {
             .stream("run", bare(Method::POST, "/v1/exec"), "stdio_mux_v1")
             .await;
         let error = stream.map(drop).unwrap_err();
-        assert_eq!(error.code(), banger_model::ErrorCode::VersionMismatch);
+        assert_eq!(error.describe().code, banger_model::ErrorCode::VersionMismatch);
     }
 }

@@ -1,7 +1,7 @@
 //! Why a guest did not do what was asked of it.
 
 use banger_guest_api::Failure;
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 use banger_wire::Broken;
 use http::StatusCode;
 
@@ -117,37 +117,23 @@ impl Error {
         }
     }
 
-    /// What the user of this VM can do.
-    pub fn hints_for(&self, vm: &str) -> Vec<String> {
-        match self {
-            Self::Refused { .. } => Vec::new(),
-            _ if self.is_of_another_version() => vec![format!(
-                "the guest runs an agent of another version: `banger vm restart {vm}` replaces it"
-            )],
-            _ => vec![format!("print the guest's console with `banger vm logs {vm}`")],
-        }
+    /// The same as `describe`, for the user of the VM of that name.
+    pub fn describe_for(&self, vm: &str) -> Description {
+        self.described(
+            &format!("the guest runs an agent of another version: `banger vm restart {vm}` replaces it"),
+            &format!("print the guest's console with `banger vm logs {vm}`"),
+        )
     }
 
-    fn is_of_another_version(&self) -> bool {
+    /// `outdated` is what to do about an agent of another version, `dark` about one that does not answer as it should.
+    fn described(&self, outdated: &str, dark: &str) -> Description {
         match self {
-            Self::Answer { source, .. } => !matches!(source, Unfit::TooMuch { .. }),
-            Self::NoUpgrade { .. } | Self::TooOld { .. } => true,
-            _ => false,
-        }
-    }
-}
-
-impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::Refused {
-                status: StatusCode::GONE,
-                ..
-            } => ErrorCode::NotFound,
-            Self::Refused {
-                status: StatusCode::CONFLICT,
-                ..
-            } => ErrorCode::InUse,
+            Self::Refused { status, .. } => match *status {
+                StatusCode::GONE => ErrorCode::NotFound,
+                StatusCode::CONFLICT => ErrorCode::InUse,
+                _ => ErrorCode::Guest,
+            }
+            .into(),
             Self::Dial { .. }
             | Self::Http { .. }
             | Self::Ended { .. }
@@ -155,21 +141,19 @@ impl Describe for Error {
             | Self::Answer {
                 source: Unfit::TooMuch { .. },
                 ..
+            } => Description::hinted(ErrorCode::Guest, dark),
+            Self::Answer { .. } | Self::NoUpgrade { .. } | Self::TooOld { .. } => {
+                Description::hinted(ErrorCode::VersionMismatch, outdated)
             }
-            | Self::Refused { .. } => ErrorCode::Guest,
-            Self::Answer { .. } | Self::NoUpgrade { .. } | Self::TooOld { .. } => ErrorCode::VersionMismatch,
         }
     }
+}
 
-    fn hints(&self) -> Vec<String> {
-        match self {
-            _ if self.is_of_another_version() => {
-                vec!["the guest runs an agent of another version: restart the VM".to_owned()]
-            }
-            Self::Refused { .. } => Vec::new(),
-            _ => {
-                vec!["`banger vm list` shows whether the VM is running; its console may show more".to_owned()]
-            }
-        }
+impl Describe for Error {
+    fn describe(&self) -> Description {
+        self.described(
+            "the guest runs an agent of another version: restart the VM",
+            "`banger vm list` shows whether the VM is running; its console may show more",
+        )
     }
 }

@@ -1,7 +1,7 @@
 //! Why there is no network, or not for a VM.
 
 use banger_model::network::Subnet;
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 use banger_root::CallError;
 use banger_root::wire::FailureCode;
 
@@ -57,45 +57,45 @@ pub enum Error {
     Full(Subnet),
 }
 
-impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        match self {
-            Self::None { .. } | Self::Full(_) | Self::Mixed { .. } | Self::HostPort { .. } => {
-                ErrorCode::Unsupported
-            }
-            Self::Helper {
-                source: CallError::Failed(failure),
-                ..
-            } if failure.code == FailureCode::Conflict => ErrorCode::AlreadyExists,
-            Self::Helper {
-                source: CallError::Failed(failure),
-                ..
-            } if failure.code == FailureCode::Invalid => ErrorCode::Unsupported,
-            Self::Helper { .. } | Self::NoSubnet | Self::Resolver(_) => ErrorCode::Host,
-            Self::Panicked | Self::Slot(_) => ErrorCode::Internal,
-        }
-    }
+const ASK_DOCTOR: &str = "run `banger doctor` to find the cause";
 
-    fn hints(&self) -> Vec<String> {
-        let hint = match self {
-            Self::None { hints, .. } => return hints.clone(),
-            Self::Panicked | Self::Slot(_) => return Vec::new(),
-            Self::Mixed { .. } => "stop all VMs first: the next VM uses the `network` setting of config.toml",
-            Self::HostPort { port } => {
-                return vec![format!(
+impl Describe for Error {
+    fn describe(&self) -> Description {
+        match self {
+            Self::None { hints, .. } => Description::from(ErrorCode::Unsupported).with_hints(hints),
+            Self::Mixed { .. } => Description::hinted(
+                ErrorCode::Unsupported,
+                "stop all VMs first: the next VM uses the `network` setting of config.toml",
+            ),
+            Self::HostPort { port } => Description::hinted(
+                ErrorCode::Unsupported,
+                format!(
                     "`vm forward add` with `--reverse {port}:{port}` reaches the host's 127.0.0.1:{port}"
-                )];
-            }
+                ),
+            ),
+            Self::Full(_) => Description::hinted(
+                ErrorCode::Unsupported,
+                "set a larger one in config.toml: `subnet =  \"10.66.0.0/16\"`",
+            ),
             Self::Helper {
                 source: CallError::Failed(failure),
                 ..
-            } if failure.code == FailureCode::Invalid => {
-                "stop VMs that are not needed, or use fewer rules: wider blocks, or names such as `*.example.org`"
+            } if failure.code == FailureCode::Invalid => Description::hinted(
+                ErrorCode::Unsupported,
+                "stop VMs that are not needed, or use fewer rules: wider blocks, or names such as `*.example.org`",
+            ),
+            Self::Helper {
+                source: CallError::Failed(failure),
+                ..
+            } if failure.code == FailureCode::Conflict => {
+                Description::hinted(ErrorCode::AlreadyExists, ASK_DOCTOR)
             }
-            Self::Helper { .. } | Self::Resolver(_) => "run `banger doctor` to find the cause",
-            Self::NoSubnet => "set some in config.toml: `subnet =  \"10.66.0.0/24\"`",
-            Self::Full(_) => "set a larger one in config.toml: `subnet =  \"10.66.0.0/16\"`",
-        };
-        vec![hint.to_owned()]
+            Self::Helper { .. } | Self::Resolver(_) => Description::hinted(ErrorCode::Host, ASK_DOCTOR),
+            Self::NoSubnet => Description::hinted(
+                ErrorCode::Host,
+                "set some in config.toml: `subnet =  \"10.66.0.0/24\"`",
+            ),
+            Self::Panicked | Self::Slot(_) => ErrorCode::Internal.into(),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use banger_model::network::Room;
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 use banger_root::host::Step;
 use banger_root::kernel::{Host, HostError, Kernel, Watch};
 use banger_root::serve::{Config, ServeError, serve};
@@ -45,7 +45,7 @@ pub fn serve_own(dir: &Path) -> Result<(), Error> {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::Host
+    fn describe(&self) -> Description {
+        ErrorCode::Host.into()
     }
 }

@@ -174,7 +174,11 @@ fn bombs_are_refused() {
         &most(10 << 20, 1000),
         "unpacks to more than 10485760 bytes",
     );
-    assert!(error.hints()[0].contains("max_size"), "{:?}", error.hints());
+    assert!(
+        error.describe().hints[0].contains("max_size"),
+        "{:?}",
+        error.describe().hints
+    );
     // In small parts.
     let part = |name: &str| Described::new(&tar(&[Entry::file(name, vec![0; 6 << 20])]), Packing::Gzip);
     refused(
@@ -323,9 +327,9 @@ fn another_platform_is_named() {
         "no variant for linux/riscv64; it has linux/amd64, linux/arm64",
     );
     assert!(
-        error.hints()[0].contains("--platform linux/amd64"),
+        error.describe().hints[0].contains("--platform linux/amd64"),
         "{:?}",
-        error.hints()
+        error.describe().hints
     );
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use banger_bounded::{Exceeded, exceeded};
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 /// A failure of the kernel store or of an import.
 #[derive(Debug, thiserror::Error)]
@@ -65,51 +65,37 @@ pub enum Error {
     NoKernelFile,
 }
 
-impl Error {
-    /// The kind of failure, and what to do next.
-    fn told(&self) -> (ErrorCode, Vec<String>) {
-        let (code, hint) = match self {
-            Self::Store(error) => return (error.code(), error.hints()),
-            Self::Exceeded(exceeded) => return (exceeded.code(), exceeded.hints()),
+impl Describe for Error {
+    fn describe(&self) -> Description {
+        match self {
+            Self::Store(error) => error.describe(),
+            Self::Exceeded(exceeded) => exceeded.describe(),
             Self::Archive(banger_archive::Error::Entry { .. })
             | Self::NoKernel { .. }
-            | Self::Package { .. } => {
-                return (ErrorCode::BadInput, Vec::new());
-            }
-            Self::Archive(_) => (
+            | Self::Package { .. } => ErrorCode::BadInput.into(),
+            Self::Archive(_) => Description::hinted(
                 ErrorCode::BadInput,
                 "download the package again: this file is damaged",
             ),
-            Self::NoKernelFile => return (ErrorCode::InvalidRequest, Vec::new()),
-            Self::Lacks { .. } => (
+            Self::NoKernelFile => ErrorCode::InvalidRequest.into(),
+            Self::Lacks { .. } => Description::hinted(
                 ErrorCode::Unsupported,
                 "use a kernel that has these options: `banger kernel import debian --package linux-image-cloud-amd64`",
             ),
-            Self::NoModule { .. } => (
+            Self::NoModule { .. } => Description::hinted(
                 ErrorCode::Unsupported,
                 "specify the modules with `--modules /lib/modules/VERSION`",
             ),
-            Self::Program { program, .. } if program.starts_with("apt") => (
+            Self::Program { program, .. } if program.starts_with("apt") => Description::hinted(
                 ErrorCode::Host,
                 "refresh the package lists: `sudo apt-get update`",
             ),
-            Self::Program { .. } => return (ErrorCode::Host, Vec::new()),
-            Self::NoHostKernel(_) => (
+            Self::Program { .. } => ErrorCode::Host.into(),
+            Self::NoHostKernel(_) => Description::hinted(
                 ErrorCode::Host,
                 "import a package instead: `banger kernel import debian --package linux-image-cloud-amd64`",
             ),
-        };
-        (code, vec![hint.to_owned()])
-    }
-}
-
-impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        self.told().0
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.told().1
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 /// A key, or the file of known hosts.
 #[derive(Debug, thiserror::Error)]
@@ -31,16 +31,13 @@ pub enum Error {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::Host
-    }
-
-    fn hints(&self) -> Vec<String> {
+    fn describe(&self) -> Description {
         match self {
-            Self::Format(path, _) | Self::Kind(path) => {
-                vec![format!("remove {}: banger creates a new key", path.display())]
-            }
-            Self::File { .. } | Self::Random(_) => Vec::new(),
+            Self::Format(path, _) | Self::Kind(path) => Description::hinted(
+                ErrorCode::Host,
+                format!("remove {}: banger creates a new key", path.display()),
+            ),
+            Self::File { .. } | Self::Random(_) => ErrorCode::Host.into(),
         }
     }
 }

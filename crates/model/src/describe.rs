@@ -4,34 +4,13 @@ use std::error::Error;
 
 use crate::{ErrorBody, ErrorCode};
 
-/// What an error that a user may see tells beside its message.
+/// An error that a user may see.
+///
+/// One method, so that all that is told of a variant stands beside it, in one arm of one match: nothing can be said of a
+/// failure's kind in one place and of its hints in another.
 pub trait Describe: Error {
-    /// The kind of failure, for scripts.
-    fn code(&self) -> ErrorCode;
-    /// What to do next.
-    fn hints(&self) -> Vec<String> {
-        Vec::new()
-    }
-    /// The end of the log that shows more.
-    fn log(&self) -> Option<String> {
-        None
-    }
-    /// All three, for an error that has nothing to add to those of its source.
-    fn description(&self) -> Description {
-        Description {
-            code: self.code(),
-            hints: self.hints(),
-            log: self.log(),
-        }
-    }
-    /// The request that failed, as it is called in the daemon's log.
-    fn request_id(&self) -> Option<Box<str>> {
-        None
-    }
-    /// Deeper causes, outermost first.
-    fn causes(&self) -> Vec<String> {
-        sources(self.source()).map(ToString::to_string).collect()
-    }
+    /// What the error tells beside its message.
+    fn describe(&self) -> Description;
 }
 
 /// What one error tells beside its message, written in one place.
@@ -43,6 +22,10 @@ pub struct Description {
     pub hints: Vec<String>,
     /// The end of the log that shows more.
     pub log: Option<String>,
+    /// Deeper causes, outermost first, if they are not the error's sources: they came from another program.
+    pub causes: Option<Vec<String>>,
+    /// The request that failed, as it is called in that program's log.
+    pub request_id: Option<Box<str>>,
 }
 
 impl From<ErrorCode> for Description {
@@ -51,6 +34,8 @@ impl From<ErrorCode> for Description {
             code,
             hints: Vec::new(),
             log: None,
+            causes: None,
+            request_id: None,
         }
     }
 }
@@ -68,6 +53,20 @@ impl Description {
         self
     }
 
+    /// The same, and what else can be done, if anything.
+    #[must_use]
+    pub fn with_hints(mut self, hints: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.hints.extend(hints.into_iter().map(Into::into));
+        self
+    }
+
+    /// The same, with causes that another program told.
+    #[must_use]
+    pub fn with_causes(mut self, causes: Vec<String>) -> Self {
+        self.causes = Some(causes);
+        self
+    }
+
     /// The same, with the end of a log.
     #[must_use]
     pub fn with_log(mut self, log: Option<String>) -> Self {
@@ -78,24 +77,14 @@ impl Description {
 
 /// One that was described already stays as it is.
 impl Describe for ErrorBody {
-    fn code(&self) -> ErrorCode {
-        self.code
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.hints.clone()
-    }
-
-    fn log(&self) -> Option<String> {
-        self.log.clone()
-    }
-
-    fn request_id(&self) -> Option<Box<str>> {
-        self.request_id.clone()
-    }
-
-    fn causes(&self) -> Vec<String> {
-        self.causes.clone()
+    fn describe(&self) -> Description {
+        Description {
+            code: self.code,
+            hints: self.hints.clone(),
+            log: self.log.clone(),
+            causes: Some(self.causes.clone()),
+            request_id: self.request_id.clone(),
+        }
     }
 }
 
@@ -113,13 +102,21 @@ impl<T, E: Describe> Described<T> for Result<T, E> {
 
 /// The body that a client gets for `error`: its message, and the messages of its sources as causes.
 pub fn body(error: &dyn Describe) -> ErrorBody {
+    let Description {
+        code,
+        hints,
+        log,
+        causes,
+        request_id,
+    } = error.describe();
+    let sources = || sources(error.source()).map(ToString::to_string).collect();
     ErrorBody {
-        code: error.code(),
+        code,
         message: error.to_string(),
-        causes: error.causes(),
-        hints: error.hints(),
-        log: error.log(),
-        request_id: error.request_id(),
+        causes: causes.unwrap_or_else(sources),
+        hints,
+        log,
+        request_id,
     }
 }
 
@@ -138,4 +135,45 @@ pub fn sources<'a>(
     first: Option<&'a (dyn Error + 'static)>,
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(first, |&error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Wrapper {
+        #[error(transparent)]
+        Daemon(ErrorBody),
+        #[error("failed to write")]
+        Own(#[source] std::io::Error),
+    }
+
+    impl Describe for Wrapper {
+        fn describe(&self) -> Description {
+            match self {
+                Self::Daemon(body) => body.describe(),
+                Self::Own(_) => Description::hinted(ErrorCode::Host, "free space"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_another_program_told_stays_whole_and_own_causes_are_the_sources() {
+        let told = ErrorBody {
+            code: ErrorCode::WrongPhase,
+            message: "no".to_owned(),
+            causes: vec!["a cause".to_owned()],
+            hints: vec!["a hint".to_owned()],
+            log: Some("a log".to_owned()),
+            request_id: Some("7".into()),
+        };
+        assert_eq!(body(&Wrapper::Daemon(told.clone())), told);
+        let own = body(&Wrapper::Own(std::io::Error::other("the disk is full")));
+        assert_eq!(
+            (own.causes, own.hints),
+            (vec!["the disk is full".to_owned()], vec!["free space".to_owned()])
+        );
+        assert_eq!((own.log, own.request_id), (None, None));
+    }
 }

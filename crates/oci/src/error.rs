@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use banger_bounded::{Exceeded, exceeded};
 use banger_fetch::{NoAuthorities, Refused};
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 use crate::answer::Answer;
 use crate::mismatch::Mismatch;
@@ -147,80 +147,66 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// The kind of failure, and what to do next.
-    fn told(&self) -> (ErrorCode, Vec<String>) {
-        let (code, hint) = match self {
-            Self::File(error) => return (error.code(), error.hints()),
-            Self::Exceeded(exceeded) => return (exceeded.code(), exceeded.hints()),
-            Self::Mirrors { source, .. } => return source.told(),
+/// The same of what a registry answered.
+fn of_answer(answer: &Answer, registry: &str) -> Description {
+    if answer.is_missing() {
+        let hint = "check the name and the tag; a private image needs `docker login` or `podman login` first";
+        return Description::hinted(ErrorCode::NotFound, hint);
+    }
+    if answer.is_led_away() {
+        return Description::hinted(ErrorCode::Host, Refused::HINT);
+    }
+    if NoAuthorities::is_in(answer) {
+        return Description::hinted(ErrorCode::Host, NoAuthorities::HINT);
+    }
+    match answer {
+        Answer::TooLong { .. } => ErrorCode::BadInput.into(),
+        Answer::Unauthorized { .. } => Description::hinted(
+            ErrorCode::Host,
+            format!("log in first: `docker login {registry}` or `podman login {registry}`"),
+        ),
+        Answer::Unanswered { .. } => Description::hinted(
+            ErrorCode::Host,
+            "check the network connection; a registry without TLS needs `--insecure`, one with its own CA `--ca-cert FILE`",
+        ),
+        _ => ErrorCode::Host.into(),
+    }
+}
+
+impl Describe for Error {
+    fn describe(&self) -> Description {
+        match self {
+            Self::File(error) => error.describe(),
+            Self::Exceeded(exceeded) => exceeded.describe(),
+            Self::Mirrors { source, .. } => source.describe(),
             Self::Registry { source, registry, .. } => of_answer(source, registry),
-            Self::Reference { .. } => (
+            Self::Reference { .. } => Description::hinted(
                 ErrorCode::InvalidRequest,
-                Some("use `alpine`, `registry.example/owner/image:tag`, `oci:DIR`, `docker-archive:FILE` or `-`".to_owned()),
+                "use `alpine`, `registry.example/owner/image:tag`, `oci:DIR`, `docker-archive:FILE` or `-`",
             ),
-            Self::Platform(_) => (
+            Self::Platform(_) => Description::hinted(
                 ErrorCode::InvalidRequest,
-                Some("platforms are OS/ARCHITECTURE[/VARIANT], such as linux/amd64".to_owned()),
+                "platforms are OS/ARCHITECTURE[/VARIANT], such as linux/amd64",
             ),
-            Self::NoPlatform { there, .. } => (
-                ErrorCode::Unsupported,
-                there.first().map(|there| format!("choose another platform with `--platform {there}`")),
+            Self::NoPlatform { there, .. } => Description::from(ErrorCode::Unsupported).with_hints(
+                there
+                    .first()
+                    .map(|there| format!("choose another platform with `--platform {there}`")),
             ),
-            Self::Kind(_) | Self::Digest(_) => (ErrorCode::Unsupported, None),
+            Self::Kind(_) | Self::Digest(_) => ErrorCode::Unsupported.into(),
             Self::NoImage { present, .. } => {
                 let names = (!present.is_empty()).then(|| format!("available: {}", present.join(", ")));
-                (ErrorCode::NotFound, names)
+                Description::from(ErrorCode::NotFound).with_hints(names)
             }
-            Self::Client { .. } | Self::Credentials(_) | Self::Configuration { .. } => (ErrorCode::Host, None),
-            Self::CalledOff => (ErrorCode::Cancelled, None),
+            Self::Client { .. } | Self::Credentials(_) | Self::Configuration { .. } => ErrorCode::Host.into(),
+            Self::CalledOff => ErrorCode::Cancelled.into(),
             Self::Document { .. }
             | Self::Oversized(_)
             | Self::Mismatch { .. }
             | Self::TooLong { .. }
             | Self::Layers { .. }
-            | Self::NoMember { .. } => (ErrorCode::BadInput, None),
-        };
-        (code, hint.into_iter().collect())
-    }
-}
-
-/// The same of what a registry answered.
-fn of_answer(answer: &Answer, registry: &str) -> (ErrorCode, Option<String>) {
-    if answer.is_missing() {
-        let hint = "check the name and the tag; a private image needs `docker login` or `podman login` first";
-        return (ErrorCode::NotFound, Some(hint.to_owned()));
-    }
-    if answer.is_led_away() {
-        return (ErrorCode::Host, Some(Refused::HINT.to_owned()));
-    }
-    if NoAuthorities::is_in(answer) {
-        return (ErrorCode::Host, Some(NoAuthorities::HINT.to_owned()));
-    }
-    match answer {
-        Answer::TooLong { .. } => (ErrorCode::BadInput, None),
-        Answer::Unauthorized { .. } => (
-            ErrorCode::Host,
-            Some(format!("log in first: `docker login {registry}` or `podman login {registry}`")),
-        ),
-        Answer::Unanswered { .. } => (
-            ErrorCode::Host,
-            Some(
-                "check the network connection; a registry without TLS needs `--insecure`, one with its own CA `--ca-cert FILE`"
-                    .to_owned(),
-            ),
-        ),
-        _ => (ErrorCode::Host, None),
-    }
-}
-
-impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        self.told().0
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.told().1
+            | Self::NoMember { .. } => ErrorCode::BadInput.into(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Blocking work of a request, on a thread for it.
 
 use banger_caller::Caller;
-use banger_model::{Describe, ErrorBody, ErrorCode, body};
+use banger_model::{Describe, Description, ErrorBody, ErrorCode, body};
 
 use crate::RequestId;
 
@@ -11,8 +11,8 @@ use crate::RequestId;
 pub struct Panicked(pub &'static str);
 
 impl Describe for Panicked {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::Internal
+    fn describe(&self) -> Description {
+        ErrorCode::Internal.into()
     }
 }
 

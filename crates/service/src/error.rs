@@ -1,11 +1,10 @@
 //! Why this host could not be looked at.
 
-use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
 use banger_client::daemon::DaemonError;
-use banger_model::{Describe, ErrorCode, sources};
+use banger_model::{Describe, Description, ErrorCode};
 
 /// Something of this host could not be found out, or may not be done.
 #[derive(Debug, thiserror::Error)]
@@ -53,34 +52,17 @@ pub enum Error {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Daemon(error) => error.code(),
-            _ => ErrorCode::InvalidRequest,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::NoUser(_) => vec!["specify a user: --owner USER".to_owned()],
-            Self::NoProgram(_) => vec!["install both: `make install`".to_owned()],
-            Self::Daemon(error) => error.hints(),
-            Self::NotRoot { instead, .. } => vec![instead.clone()],
-            Self::Ourselves(_) | Self::Run { .. } | Self::Answer { .. } => Vec::new(),
-        }
-    }
-
-    fn log(&self) -> Option<String> {
-        match self {
-            Self::Answer { log, .. } => (!log.trim().is_empty()).then(|| log.clone()),
-            _ => None,
-        }
-    }
-
-    fn causes(&self) -> Vec<String> {
-        match self {
-            Self::Daemon(error) => error.causes(),
-            error => sources(error.source()).map(ToString::to_string).collect(),
+            Self::Daemon(error) => error.describe(),
+            Self::NoUser(_) => Description::hinted(ErrorCode::InvalidRequest, "specify a user: --owner USER"),
+            Self::NoProgram(_) => {
+                Description::hinted(ErrorCode::InvalidRequest, "install both: `make install`")
+            }
+            Self::NotRoot { instead, .. } => Description::hinted(ErrorCode::InvalidRequest, instead),
+            Self::Answer { log, .. } => Description::from(ErrorCode::InvalidRequest)
+                .with_log((!log.trim().is_empty()).then(|| log.clone())),
+            Self::Ourselves(_) | Self::Run { .. } => ErrorCode::InvalidRequest.into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use banger_api::Paths;
 use banger_catalog::Catalog;
-use banger_model::{CatalogName, Describe, ErrorCode};
+use banger_model::{CatalogName, Describe, Description, ErrorCode};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
@@ -221,37 +221,34 @@ fn write(path: &Path, added: &Added) -> Result<(), Error> {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Config(source) => source.code(),
-            Self::Forget(source) => source.code(),
-            Self::File { .. } | Self::Parse { .. } | Self::Twice { .. } => ErrorCode::Host,
-            Self::Exists(_) => ErrorCode::AlreadyExists,
-            Self::NotFound { .. } => ErrorCode::NotFound,
-            Self::InConfig { .. } => ErrorCode::InvalidRequest,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        let hint = match self {
-            Self::Config(source) => return source.hints(),
-            Self::Forget(source) => return Describe::hints(source),
-            Self::Exists(name) => {
-                format!("choose another name, or remove the catalog first: `banger kernel catalog rm {name}`")
-            }
+            Self::Config(source) => source.describe(),
+            Self::Forget(source) => source.describe(),
+            Self::Exists(name) => Description::hinted(
+                ErrorCode::AlreadyExists,
+                format!(
+                    "choose another name, or remove the catalog first: `banger kernel catalog rm {name}`"
+                ),
+            ),
             Self::NotFound { present, .. } if !present.is_empty() => {
-                format!("available: {}", present.join(", "))
+                Description::hinted(ErrorCode::NotFound, format!("available: {}", present.join(", ")))
             }
-            Self::NotFound { .. } => "see `banger kernel catalog add --help`".to_owned(),
-            Self::InConfig { .. } => "remove the catalog's [[catalog]] table from that file".to_owned(),
-            Self::Twice { name, .. } => {
+            Self::NotFound { .. } => {
+                Description::hinted(ErrorCode::NotFound, "see `banger kernel catalog add --help`")
+            }
+            Self::InConfig { .. } => Description::hinted(
+                ErrorCode::InvalidRequest,
+                "remove the catalog's [[catalog]] table from that file",
+            ),
+            Self::Twice { name, .. } => Description::hinted(
+                ErrorCode::Host,
                 format!(
                     "remove the catalog from that file, or remove the added one with `banger kernel catalog rm {name}`"
-                )
-            }
-            Self::File { .. } | Self::Parse { .. } => return Vec::new(),
-        };
-        vec![hint]
+                ),
+            ),
+            Self::File { .. } | Self::Parse { .. } => ErrorCode::Host.into(),
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use banger_dns::Upstreams;
 use banger_identity::{self as identity, FileSync};
 use banger_model::network::{Allow, NetMode, NetworkChoice, Subnet};
 use banger_model::{
-    ByteSize, CatalogName, Describe, ErrorCode, HostSize, ImageName, KernelName, VmDefaults, VmmChoice,
+    ByteSize, CatalogName, Describe, Description, ErrorCode, HostSize, ImageName, KernelName, VmDefaults,
+    VmmChoice,
 };
 use serde::{Deserialize, Serialize};
 
@@ -317,20 +318,18 @@ impl FetchLimits {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Read { .. } | Self::Parse { .. } | Self::Write { .. } => ErrorCode::Host,
-            Self::Invalid { .. } | Self::Value { .. } | Self::Key(_) => ErrorCode::InvalidRequest,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Read { .. } | Self::Write { .. } => Vec::new(),
-            Self::Parse { source, .. } | Self::Invalid { source, .. } | Self::Value { source, .. } => {
-                suggestion(source.message()).into_iter().collect()
+            Self::Read { .. } | Self::Write { .. } => ErrorCode::Host.into(),
+            Self::Parse { source, .. } => {
+                Description::from(ErrorCode::Host).with_hints(suggestion(source.message()))
             }
-            Self::Key(_) => vec!["`banger config show` lists all keys".to_owned()],
+            Self::Invalid { source, .. } | Self::Value { source, .. } => {
+                Description::from(ErrorCode::InvalidRequest).with_hints(suggestion(source.message()))
+            }
+            Self::Key(_) => {
+                Description::hinted(ErrorCode::InvalidRequest, "`banger config show` lists all keys")
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 /// The database could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -38,23 +38,17 @@ pub enum Error {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Open { .. } => ErrorCode::Host,
-            Self::Newer { .. } => ErrorCode::VersionMismatch,
-            Self::Statement { .. } => ErrorCode::Internal,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Open { .. } => {
-                vec!["run `banger doctor` to check whether the disk is full or read-only".to_owned()]
-            }
-            Self::Newer { .. } => {
-                vec!["install the newer version again, or set BANGER_HOME to another directory".to_owned()]
-            }
-            Self::Statement { .. } => Vec::new(),
+            Self::Open { .. } => Description::hinted(
+                ErrorCode::Host,
+                "run `banger doctor` to check whether the disk is full or read-only",
+            ),
+            Self::Newer { .. } => Description::hinted(
+                ErrorCode::VersionMismatch,
+                "install the newer version again, or set BANGER_HOME to another directory",
+            ),
+            Self::Statement { .. } => ErrorCode::Internal.into(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 /// A failure of a store.
 #[derive(Debug, thiserror::Error)]
@@ -59,39 +59,27 @@ impl Error {
             _ => None,
         }
     }
-
-    /// The kind of failure, and what to do next.
-    fn told(&self) -> (ErrorCode, Option<String>) {
-        match self {
-            Self::File { .. } | Self::Record { .. } => (ErrorCode::Host, None),
-            Self::NotFound { kind, present, .. } if present.is_empty() => {
-                let hint =
-                    format!("there is no {kind} yet: `banger {kind} import --help` shows how to get one");
-                (ErrorCode::NotFound, Some(hint))
-            }
-            Self::NotFound { present, .. } => {
-                let hint = format!("available: {}", present.join(", "));
-                (ErrorCode::NotFound, Some(hint))
-            }
-            Self::Exists { .. } => {
-                let hint = "choose another name, or replace it with `--force`";
-                (ErrorCode::AlreadyExists, Some(hint.to_owned()))
-            }
-            Self::Relative(_) => {
-                let hint =
-                    "specify an absolute path, or with a pull the `directory` that the path is relative to";
-                (ErrorCode::InvalidRequest, Some(hint.to_owned()))
-            }
-        }
-    }
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        self.told().0
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.told().1.into_iter().collect()
+    fn describe(&self) -> Description {
+        match self {
+            Self::File { .. } | Self::Record { .. } => ErrorCode::Host.into(),
+            Self::NotFound { kind, present, .. } if present.is_empty() => Description::hinted(
+                ErrorCode::NotFound,
+                format!("there is no {kind} yet: `banger {kind} import --help` shows how to get one"),
+            ),
+            Self::NotFound { present, .. } => {
+                Description::hinted(ErrorCode::NotFound, format!("available: {}", present.join(", ")))
+            }
+            Self::Exists { .. } => Description::hinted(
+                ErrorCode::AlreadyExists,
+                "choose another name, or replace it with `--force`",
+            ),
+            Self::Relative(_) => Description::hinted(
+                ErrorCode::InvalidRequest,
+                "specify an absolute path, or with a pull the `directory` that the path is relative to",
+            ),
+        }
     }
 }

@@ -11,7 +11,7 @@ use banger_catalog as catalog;
 use banger_core::{Context, Vms};
 use banger_fetch::Fetcher;
 use banger_kernel::KernelRecord;
-use banger_model::{CatalogName, Describe, Described, ErrorCode, body};
+use banger_model::{CatalogName, Describe, Described, Description, ErrorCode, body};
 use banger_request::{Reporter, blocking};
 use banger_settings::catalogs::Configured;
 use banger_settings::{CatalogEntry, Config, catalogs};
@@ -39,17 +39,10 @@ pub(super) enum Error {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Configured(source) => source.code(),
-            Self::Catalog(source) => source.code(),
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Configured(source) => Describe::hints(source),
-            Self::Catalog(source) => Describe::hints(source),
+            Self::Configured(source) => source.describe(),
+            Self::Catalog(source) => source.describe(),
         }
     }
 }
@@ -252,14 +245,13 @@ fn view(configured: Configured) -> Catalog {
 }
 
 impl Describe for BadCatalog {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidRequest
-    }
-
-    fn hints(&self) -> Vec<String> {
+    fn describe(&self) -> Description {
         match self {
-            Self::Location(_) => Vec::new(),
-            Self::Key(_) => vec!["ask the publisher of the catalog for its public key".to_owned()],
+            Self::Location(_) => ErrorCode::InvalidRequest.into(),
+            Self::Key(_) => Description::hinted(
+                ErrorCode::InvalidRequest,
+                "ask the publisher of the catalog for its public key",
+            ),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which image and which kernel are taken when none is named.
 
 use banger_core::Context;
-use banger_model::{Describe, ErrorCode, ImageName, KernelName};
+use banger_model::{Describe, Description, ErrorCode, ImageName, KernelName};
 
 /// That of the configuration as it is now, or that of the store.
 #[derive(Debug)]
@@ -59,19 +59,14 @@ pub(super) enum CannotChoose {
 }
 
 impl Describe for CannotChoose {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Images(source) => source.code(),
-            Self::Kernels(source) => source.code(),
-            Self::Configured { .. } => ErrorCode::InvalidRequest,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Images(source) => source.hints(),
-            Self::Kernels(source) => source.hints(),
-            Self::Configured { key, .. } => vec![format!("change or remove {key} in config.toml")],
+            Self::Images(source) => source.describe(),
+            Self::Kernels(source) => source.describe(),
+            Self::Configured { key, .. } => Description::hinted(
+                ErrorCode::InvalidRequest,
+                format!("change or remove {key} in config.toml"),
+            ),
         }
     }
 }

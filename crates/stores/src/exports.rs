@@ -5,7 +5,7 @@ use std::sync::Arc;
 use banger_api::{ErrorBody, ImageDifference, ImageExport, ImageExported};
 use banger_core::Vms;
 use banger_image as image;
-use banger_model::{Describe, ErrorCode, ImageName, body};
+use banger_model::{Describe, Description, ErrorCode, ImageName, body};
 use banger_request::{Reporter, blocking};
 use banger_worker::{Job, Stores};
 use bytes::Bytes;
@@ -25,19 +25,13 @@ enum Error {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Store(source) => source.code(),
-            Self::NoBase(_) => ErrorCode::InvalidRequest,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Store(source) => Describe::hints(source),
-            Self::NoBase(name) => vec![format!(
-                "specify a second image after `{name}`; `banger image list` lists the images"
-            )],
+            Self::Store(source) => source.describe(),
+            Self::NoBase(name) => Description::hinted(
+                ErrorCode::InvalidRequest,
+                format!("specify a second image after `{name}`; `banger image list` lists the images"),
+            ),
         }
     }
 }

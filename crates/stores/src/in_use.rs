@@ -1,6 +1,6 @@
 //! What VMs use cannot be removed.
 
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 /// An image or kernel cannot be removed.
 #[derive(Debug, thiserror::Error)]
@@ -21,14 +21,11 @@ pub(crate) fn refuse(kind: &'static str, name: impl ToString, by: Vec<String>) -
 }
 
 impl Describe for InUse {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InUse
-    }
-
-    fn hints(&self) -> Vec<String> {
+    fn describe(&self) -> Description {
         let by = self.by.join(" ");
-        vec![format!(
-            "delete those VMs first: `banger vm stop {by} && banger vm delete {by}`"
-        )]
+        Description::hinted(
+            ErrorCode::InUse,
+            format!("delete those VMs first: `banger vm stop {by} && banger vm delete {by}`"),
+        )
     }
 }

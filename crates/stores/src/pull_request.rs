@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use banger_api::{ErrorBody, ImagePull, RegistryLogin};
 use banger_image::{Pull, PullOptions};
-use banger_model::{Describe, ErrorCode, body};
+use banger_model::{Describe, Description, ErrorCode, body};
 use banger_oci::{Login, Platform, PullSource, RegistryOptions};
 use banger_settings::Config;
 
@@ -14,8 +14,8 @@ use banger_settings::Config;
 pub(crate) struct BadName(#[source] pub(crate) banger_model::InvalidName);
 
 impl Describe for BadName {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidRequest
+    fn describe(&self) -> Description {
+        ErrorCode::InvalidRequest.into()
     }
 }
 

@@ -1,12 +1,11 @@
 //! What can go wrong on this side.
 
-use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
 use banger_archive::pack::PackError;
 use banger_archive::unpack::UnpackError;
-use banger_model::{Describe, ErrorCode, sources};
+use banger_model::{Describe, Description, ErrorCode};
 use banger_wire::files::FilesError;
 
 /// Files were not copied, for a reason of this side's.
@@ -54,32 +53,25 @@ pub enum Error {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Guest(FilesError::Guest(_)) | Self::Listing => ErrorCode::Guest,
-            Self::Guest(_) | Self::Thread => ErrorCode::Internal,
-            Self::Interrupted => ErrorCode::Cancelled,
-            _ => ErrorCode::InvalidRequest,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Guest(FilesError::Guest(_)) => Vec::new(),
-            Self::Guest(_) => {
-                vec![
-                    "`banger daemon status` shows whether the daemon is running, and where its log is"
-                        .to_owned(),
-                ]
+            Self::Guest(FilesError::Guest(failure)) => {
+                Description::from(ErrorCode::Guest).with_causes(failure.causes.clone())
             }
-            _ => Vec::new(),
-        }
-    }
-
-    fn causes(&self) -> Vec<String> {
-        match self {
-            Self::Guest(FilesError::Guest(failure)) => failure.causes.clone(),
-            error => sources(error.source()).map(ToString::to_string).collect(),
+            Self::Listing => ErrorCode::Guest.into(),
+            Self::Guest(_) => Description::hinted(
+                ErrorCode::Internal,
+                "`banger daemon status` shows whether the daemon is running, and where its log is",
+            ),
+            Self::Thread => ErrorCode::Internal.into(),
+            Self::Interrupted => ErrorCode::Cancelled.into(),
+            Self::Pack(_)
+            | Self::Unpack(_)
+            | Self::Read(_)
+            | Self::Open(_)
+            | Self::Watch(_)
+            | Self::Look { .. }
+            | Self::Gone(_) => ErrorCode::InvalidRequest.into(),
         }
     }
 }

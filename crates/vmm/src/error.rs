@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use banger_model::{Describe, Description, ErrorCode};
+
 /// A failure of a backend or of one of its machines.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -107,25 +109,30 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// What to do next.
-    pub fn hints(&self) -> Vec<String> {
-        let hint = match self {
-            Self::Missing { hint, .. } => hint,
-            Self::Spawn { .. } => "check that the program can be executed: run it with `--version`",
-            Self::Refused { words, .. } if words.contains("KVM") || words.contains("kvm") => {
-                "`banger doctor` shows whether KVM works on this host"
-            }
-            _ => return Vec::new(),
-        };
-        vec![hint.to_owned()]
-    }
-
-    /// The last words of the VMM, where there are any.
-    pub fn log(&self) -> Option<&str> {
+impl Describe for Error {
+    fn describe(&self) -> Description {
         match self {
-            Self::Died { words, .. } | Self::Silent { words, .. } if !words.is_empty() => Some(words),
-            _ => None,
+            Self::Missing { hint, .. } => Description::hinted(ErrorCode::Vmm, *hint),
+            Self::Spawn { .. } => Description::hinted(
+                ErrorCode::Vmm,
+                "check that the program can be executed: run it with `--version`",
+            ),
+            Self::Refused { words, .. } if words.contains("KVM") || words.contains("kvm") => {
+                Description::hinted(
+                    ErrorCode::Vmm,
+                    "`banger doctor` shows whether KVM works on this host",
+                )
+            }
+            // The last words of the VMM, where there are any.
+            Self::Died { words, .. } | Self::Silent { words, .. } => {
+                Description::from(ErrorCode::Vmm).with_log((!words.is_empty()).then(|| words.clone()))
+            }
+            Self::File { .. }
+            | Self::Process { .. }
+            | Self::Refused { .. }
+            | Self::Request { .. }
+            | Self::Dial { .. }
+            | Self::Unsupported { .. } => ErrorCode::Vmm.into(),
         }
     }
 }

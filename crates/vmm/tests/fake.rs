@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use banger_model::{ByteSize, VmId};
+use banger_model::{ByteSize, Describe, VmId};
 use banger_vmm::fake::Fake;
 use banger_vmm::{Backend, Ended, KernelFiles, LaunchSpec, Machine, ProcessId};
 
@@ -73,7 +73,7 @@ async fn a_guest_that_dies_at_its_start_leaves_an_error_with_its_words() {
     let dir = tempfile::tempdir().unwrap();
     let backend = Fake::new(guest(dir.path(), "echo bad idea >&2; exit 1"));
     let error = backend.launch(&spec(dir.path())).await.unwrap_err();
-    assert_eq!(error.log(), Some("bad idea"));
+    assert_eq!(error.describe().log.as_deref(), Some("bad idea"));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use banger_api::Paths;
 use banger_image::ImageStore;
 use banger_kernel::KernelStore;
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description};
 
 /// Where things are, for a job and for who has it done.
 #[derive(Debug, Clone)]
@@ -28,17 +28,10 @@ pub enum StoresError {
 }
 
 impl Describe for StoresError {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Images(source) => source.code(),
-            Self::Kernels(source) => source.code(),
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Images(source) => source.hints(),
-            Self::Kernels(source) => source.hints(),
+            Self::Images(source) => source.describe(),
+            Self::Kernels(source) => source.describe(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use banger_model::{Describe, ErrorCode, shell_word};
+use banger_model::{Describe, Description, ErrorCode, shell_word};
 
 use crate::guest_error::GuestError;
 use crate::source_error::SourceError;
@@ -95,68 +95,56 @@ impl Error {
         let path = path.to_owned();
         Self::File { what, path, source }
     }
+}
 
-    /// Its kind, and what to do about it.
-    fn described(&self) -> (ErrorCode, Vec<String>) {
-        let (code, hint) = match self {
-            Self::Guest(error) => return (error.code(), error.hints()),
-            Self::Source(error) => return (error.code(), error.hints()),
-            Self::Repository(error) => return (error.code(), error.hints()),
-            Self::Event(_) | Self::File { .. } | Self::Random(_) => return (ErrorCode::Host, Vec::new()),
-            Self::Defect(_) => return (ErrorCode::Internal, Vec::new()),
-            Self::Busy(_) => return (ErrorCode::InUse, Vec::new()),
-            Self::Foreign(_) => (
+impl Describe for Error {
+    fn describe(&self) -> Description {
+        match self {
+            Self::Guest(error) => error.describe(),
+            Self::Source(error) => error.describe(),
+            Self::Repository(error) => error.describe(),
+            Self::Event(_) | Self::File { .. } | Self::Random(_) => ErrorCode::Host.into(),
+            Self::Defect(_) => ErrorCode::Internal.into(),
+            Self::Busy(_) => ErrorCode::InUse.into(),
+            Self::Foreign(_) => Description::hinted(
                 ErrorCode::InUse,
-                "specify another directory with `--guest-path DIR`, or empty this one in the guest"
-                    .to_owned(),
+                "specify another directory with `--guest-path DIR`, or empty this one in the guest",
             ),
-            Self::Conflicts { vm, path, .. } => (
+            Self::Conflicts { vm, path, .. } => Description::hinted(
                 ErrorCode::InUse,
                 format!(
                     "pull the guest's work first (`banger vm workspace pull {vm} {}`), or overwrite it with `--force`",
                     shell_word(path)
                 ),
             ),
-            Self::ApplyConflicts { merge, .. } => (
+            Self::ApplyConflicts { merge, .. } => Description::hinted(
                 ErrorCode::InUse,
                 format!(
                     "no file was changed; commit or stash yours (`git stash -u`), and then `{merge}` shows the conflicts"
                 ),
             ),
-            Self::NothingPulled { vm, path } => (
+            Self::NothingPulled { vm, path } => Description::hinted(
                 ErrorCode::NotFound,
                 format!(
                     "pull the work first: `banger vm workspace pull {vm} {}`",
                     shell_word(path)
                 ),
             ),
-            Self::NoWorkspace { vm, path: None } => (
+            Self::NoWorkspace { vm, path: None } => Description::hinted(
                 ErrorCode::NotFound,
                 format!("create one with `banger vm workspace prepare {vm}`"),
             ),
-            Self::NoWorkspace { vm, path: Some(path) } => (
+            Self::NoWorkspace { vm, path: Some(path) } => Description::hinted(
                 ErrorCode::NotFound,
                 format!(
                     "create one with `banger vm workspace prepare {vm} --guest-path {}`",
                     shell_word(path)
                 ),
             ),
-            Self::Several { .. } => (
-                ErrorCode::InvalidRequest,
-                "specify one of them after the VM".to_owned(),
-            ),
-        };
-        (code, vec![hint])
-    }
-}
-
-impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        self.described().0
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.described().1
+            Self::Several { .. } => {
+                Description::hinted(ErrorCode::InvalidRequest, "specify one of them after the VM")
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong with a guest's part in a workspace.
 
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 /// A guest did not do its part, or not as it should.
 #[derive(Debug, thiserror::Error)]
@@ -55,31 +55,21 @@ pub enum GuestError {
     Unsound(String),
 }
 
-impl GuestError {
-    /// Its kind, and what to do about it.
-    fn described(&self) -> (ErrorCode, Vec<String>) {
-        let hint = match self {
-            Self::Agent { source, .. } => return (source.code(), source.hints()),
-            Self::NoGit { .. } => {
-                "install git in the guest, or use an image that has git; `vm exec` can read the files without git"
-            }
-            Self::Lost(_) | Self::Unsound(_) => {
-                "nothing was changed on this host; run `git fsck` in the guest to find the damage"
-            }
-            Self::Stream(_) | Self::Git { .. } | Self::Answer { .. } | Self::TooMuch { .. } => {
-                return (ErrorCode::Guest, Vec::new());
-            }
-        };
-        (ErrorCode::Guest, vec![hint.to_owned()])
-    }
-}
-
 impl Describe for GuestError {
-    fn code(&self) -> ErrorCode {
-        self.described().0
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.described().1
+    fn describe(&self) -> Description {
+        match self {
+            Self::Agent { source, .. } => source.describe(),
+            Self::NoGit { .. } => Description::hinted(
+                ErrorCode::Guest,
+                "install git in the guest, or use an image that has git; `vm exec` can read the files without git",
+            ),
+            Self::Lost(_) | Self::Unsound(_) => Description::hinted(
+                ErrorCode::Guest,
+                "nothing was changed on this host; run `git fsck` in the guest to find the damage",
+            ),
+            Self::Stream(_) | Self::Git { .. } | Self::Answer { .. } | Self::TooMuch { .. } => {
+                ErrorCode::Guest.into()
+            }
+        }
     }
 }

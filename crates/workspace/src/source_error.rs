@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use banger_model::{Describe, ErrorCode, shell_word};
+use banger_model::{Describe, Description, ErrorCode, shell_word};
 
 /// A repository on the host has not what is needed, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -40,46 +40,32 @@ pub enum SourceError {
     },
 }
 
-impl SourceError {
-    /// Its kind, and what to do about it.
-    fn described(&self) -> (ErrorCode, Option<String>) {
+impl Describe for SourceError {
+    fn describe(&self) -> Description {
         match self {
-            Self::NoCommit(_) => (
+            Self::NoCommit(_) => Description::hinted(
                 ErrorCode::InvalidRequest,
-                Some("`git log --all --oneline` lists the commits".to_owned()),
+                "`git log --all --oneline` lists the commits",
             ),
-            Self::Partial { root, commit, .. } => (
+            Self::Partial { root, commit, .. } => Description::hinted(
                 ErrorCode::InvalidRequest,
-                Some(format!(
+                format!(
                     "fetch them: `git -C {} archive -o /dev/null {commit}`; banger runs git without network",
                     shell_word(&root.to_string_lossy())
-                )),
-            ),
-            Self::BranchName(_) => (ErrorCode::InvalidRequest, None),
-            Self::Moved(_) => (ErrorCode::Host, None),
-            Self::BaseGone(_) => (
-                ErrorCode::Host,
-                Some(
-                    "fetch the commit again, or export only the changes with `vm workspace export`"
-                        .to_owned(),
                 ),
             ),
-            Self::TooManyKept { prefix, .. } => (
+            Self::BranchName(_) => ErrorCode::InvalidRequest.into(),
+            Self::Moved(_) => ErrorCode::Host.into(),
+            Self::BaseGone(_) => Description::hinted(
+                ErrorCode::Host,
+                "fetch the commit again, or export only the changes with `vm workspace export`",
+            ),
+            Self::TooManyKept { prefix, .. } => Description::hinted(
                 ErrorCode::InUse,
-                Some(format!(
+                format!(
                     "if you need none of them: `git for-each-ref --format='delete %(refname)' {prefix} | git update-ref --stdin`"
-                )),
+                ),
             ),
         }
-    }
-}
-
-impl Describe for SourceError {
-    fn code(&self) -> ErrorCode {
-        self.described().0
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.described().1.into_iter().collect()
     }
 }

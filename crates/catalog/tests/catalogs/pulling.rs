@@ -188,7 +188,7 @@ fn a_name_means_one_kernel() {
     let error = ask(&[one.clone(), two], "k").unwrap_err();
     assert!(matches!(error, Error::Ambiguous { .. }), "{error}");
     let error = ask(std::slice::from_ref(&one), "x").unwrap_err();
-    assert_eq!(error.hints(), ["available: k"]);
+    assert_eq!(error.describe().hints, ["available: k"]);
     assert!(matches!(ask(&[], "k").unwrap_err(), Error::NoCatalogs));
     // One that cannot be read matters only when no other has the kernel.
     let error = ask(&[gone.clone(), one.clone()], "x").unwrap_err();

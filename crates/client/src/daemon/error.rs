@@ -1,11 +1,10 @@
 //! Why there is no daemon to be had.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
 use banger_api::{ApiVersion, PathsError};
-use banger_model::{Describe, ErrorCode, sources};
+use banger_model::{Describe, Description, ErrorCode};
 
 use super::unfit::Why;
 use crate::error::ClientError;
@@ -69,56 +68,28 @@ pub enum DaemonError {
 }
 
 impl Describe for DaemonError {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Client(error) => error.code(),
+            Self::Client(error) => error.describe(),
             // The daemon is another banger's.
-            Self::Newer { .. } | Self::Unfit { .. } => ErrorCode::InUse,
-            Self::Paths(_) | Self::Ourselves(_) | Self::NoProgram | Self::Start { .. } => {
-                ErrorCode::InvalidRequest
-            }
-            Self::Ended { .. } | Self::Stays { .. } => ErrorCode::Internal,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        let hint = match self {
-            Self::Newer { version, .. } => format!(
-                "use banger {version}, or replace the daemon: run `banger daemon stop`, and the next command \
-                 starts this version"
+            Self::Newer { version, .. } => Description::hinted(
+                ErrorCode::InUse,
+                format!(
+                    "use banger {version}, or replace the daemon: run `banger daemon stop`, and the next command \
+                     starts this version"
+                ),
             ),
-            Self::Unfit { .. } => {
-                "run `banger daemon stop`: VMs keep running, and the next command starts a new daemon"
-                    .to_owned()
+            Self::Unfit { .. } => Description::hinted(
+                ErrorCode::InUse,
+                "run `banger daemon stop`: VMs keep running, and the next command starts a new daemon",
+            ),
+            Self::NoProgram => Description::hinted(ErrorCode::InvalidRequest, "install both: `make install`"),
+            Self::Paths(_) | Self::Ourselves(_) | Self::Start { .. } => ErrorCode::InvalidRequest.into(),
+            Self::Ended { log } => {
+                Description::hinted(ErrorCode::Internal, "run `banger doctor` to find the reason")
+                    .with_log((!log.trim().is_empty()).then(|| log.clone()))
             }
-            Self::NoProgram => "install both: `make install`".to_owned(),
-            Self::Ended { .. } => "run `banger doctor` to find the reason".to_owned(),
-            Self::Stays { .. } => "end the process with `kill`".to_owned(),
-            Self::Client(error) => return error.hints(),
-            Self::Paths(_) | Self::Ourselves(_) | Self::Start { .. } => return Vec::new(),
-        };
-        vec![hint]
-    }
-
-    fn log(&self) -> Option<String> {
-        match self {
-            Self::Ended { log } => (!log.trim().is_empty()).then(|| log.clone()),
-            Self::Client(error) => error.log(),
-            _ => None,
-        }
-    }
-
-    fn request_id(&self) -> Option<Box<str>> {
-        match self {
-            Self::Client(error) => error.request_id(),
-            _ => None,
-        }
-    }
-
-    fn causes(&self) -> Vec<String> {
-        match self {
-            Self::Client(error) => error.causes(),
-            error => sources(error.source()).map(ToString::to_string).collect(),
+            Self::Stays { .. } => Description::hinted(ErrorCode::Internal, "end the process with `kill`"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 use super::Key;
 
@@ -22,15 +22,16 @@ pub(super) enum Invalid {
 }
 
 impl Describe for Invalid {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidRequest
-    }
-
-    fn hints(&self) -> Vec<String> {
-        vec![match self {
-            Self::Form(_, example) => format!("an example: `--filter {example}=web`"),
-            Self::Key { known, .. } => format!("known keys: {known}"),
-        }]
+    fn describe(&self) -> Description {
+        match self {
+            Self::Form(_, example) => Description::hinted(
+                ErrorCode::InvalidRequest,
+                format!("an example: `--filter {example}=web`"),
+            ),
+            Self::Key { known, .. } => {
+                Description::hinted(ErrorCode::InvalidRequest, format!("known keys: {known}"))
+            }
+        }
     }
 }
 

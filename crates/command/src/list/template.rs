@@ -1,6 +1,6 @@
 //! `--format`: templates in the language of Jinja, over the fields of `--json` (`docs/decisions/0014-list-templates.md`).
 
-use banger_model::{Describe, ErrorCode, printable};
+use banger_model::{Describe, Description, ErrorCode, printable};
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
@@ -30,20 +30,21 @@ pub(super) enum Invalid {
 }
 
 impl Describe for Invalid {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidRequest
-    }
-
-    fn hints(&self) -> Vec<String> {
-        vec![match self {
-            Self::Go { right, .. } => {
-                format!("write `{right}`; the fields are those of `--json`")
-            }
-            Self::Syntax { .. } => {
-                "an example: `--format '{{ name }}'`; the fields are those of `--json`".to_owned()
-            }
-            Self::Render { fields, .. } => format!("fields: {}", fields.join(", ")),
-        }]
+    fn describe(&self) -> Description {
+        match self {
+            Self::Go { right, .. } => Description::hinted(
+                ErrorCode::InvalidRequest,
+                format!("write `{right}`; the fields are those of `--json`"),
+            ),
+            Self::Syntax { .. } => Description::hinted(
+                ErrorCode::InvalidRequest,
+                "an example: `--format '{{ name }}'`; the fields are those of `--json`",
+            ),
+            Self::Render { fields, .. } => Description::hinted(
+                ErrorCode::InvalidRequest,
+                format!("fields: {}", fields.join(", ")),
+            ),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use banger_api::ErrorBody;
 use banger_guest_api::secret::{MAX, PutSecret, SecretName};
-use banger_model::{Describe, Described, ErrorCode, body};
+use banger_model::{Describe, Described, Description, ErrorCode, body};
 use bytes::Bytes;
 
 use super::of_guest;
@@ -21,8 +21,8 @@ enum Refused {
 }
 
 impl Describe for Refused {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidRequest
+    fn describe(&self) -> Description {
+        ErrorCode::InvalidRequest.into()
     }
 }
 

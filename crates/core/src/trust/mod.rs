@@ -9,7 +9,7 @@ mod decisions;
 use std::path::{Path, PathBuf};
 
 use banger_api::{RepositoryConfig, TrustRecord, TrustState, VmCreate, Wishes};
-use banger_model::{Describe, ErrorCode, ShapedBy, VmSpec, shell_word};
+use banger_model::{Describe, Description, ErrorCode, ShapedBy, VmSpec, shell_word};
 use banger_settings::repository::{self, Ceilings};
 use banger_state::{Database, TrustRow};
 
@@ -160,29 +160,26 @@ pub(crate) fn keeps_apart(database: &Database, spec: &VmSpec) -> Option<String> 
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Repository(source) => source.code(),
-            Self::Find { .. } => ErrorCode::NotFound,
-            Self::NoText(_) | Self::Nothing(_) => ErrorCode::InvalidRequest,
-            Self::Changed(_) | Self::Untrusted(_) => ErrorCode::WrongPhase,
-            Self::Database(source) => source.code(),
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Repository(source) => source.hints(),
-            Self::Database(source) => source.hints(),
-            Self::Changed(path) => vec![format!(
-                "review it again: `banger trust show {}`",
-                shell_word(&path.to_string_lossy())
-            )],
-            Self::Untrusted(path) => vec![format!(
-                "`banger trust show {0}` shows what the repository requests, `banger trust add {0}` trusts the repository",
-                shell_word(&path.to_string_lossy())
-            )],
-            _ => Vec::new(),
+            Self::Repository(source) => source.describe(),
+            Self::Database(source) => source.describe(),
+            Self::Find { .. } => ErrorCode::NotFound.into(),
+            Self::NoText(_) | Self::Nothing(_) => ErrorCode::InvalidRequest.into(),
+            Self::Changed(path) => Description::hinted(
+                ErrorCode::WrongPhase,
+                format!(
+                    "review it again: `banger trust show {}`",
+                    shell_word(&path.to_string_lossy())
+                ),
+            ),
+            Self::Untrusted(path) => Description::hinted(
+                ErrorCode::WrongPhase,
+                format!(
+                    "`banger trust show {0}` shows what the repository requests, `banger trust add {0}` trusts the repository",
+                    shell_word(&path.to_string_lossy())
+                ),
+            ),
         }
     }
 }

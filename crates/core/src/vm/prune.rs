@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use banger_api::{ErrorBody, Prune, Pruned};
 use banger_image::ImageRecord;
-use banger_model::{Describe, ErrorCode, body};
+use banger_model::{Describe, Description, ErrorCode, body};
 
 use super::guard::nothing_is_lost;
 use super::{Vms, space_used};
@@ -24,19 +24,11 @@ pub enum PruneError {
 }
 
 impl Describe for PruneError {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::Config(source) => source.code(),
-            Self::Images(source) => source.code(),
-            Self::Kernels(source) => source.code(),
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::Config(source) => source.hints(),
-            Self::Images(source) => source.hints(),
-            Self::Kernels(source) => source.hints(),
+            Self::Config(source) => source.describe(),
+            Self::Images(source) => source.describe(),
+            Self::Kernels(source) => source.describe(),
         }
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn check_network(paths: &Paths, network: &Network) -> Check {
             ),
             hint,
         ),
-        Seen::Failing(error) => warning("network", chain(&error), error.hints().join("; ")),
+        Seen::Failing(error) => warning("network", chain(&error), error.describe().hints.join("; ")),
     }
 }
 

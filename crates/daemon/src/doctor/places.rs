@@ -24,7 +24,7 @@ pub(super) fn check_config(paths: &Paths) -> Check {
             name: "config".to_owned(),
             status: CheckStatus::Failed,
             message: chain(&error),
-            fix: error.hints().into_iter().next(),
+            fix: error.describe().hints.into_iter().next(),
         },
     }
 }

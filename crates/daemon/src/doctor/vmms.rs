@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use banger_api::{Check, CheckStatus};
-use banger_model::chain;
+use banger_model::{Describe, chain};
 use banger_vmm::firecracker::Firecracker;
 use banger_vmm::qemu::Qemu;
 
@@ -40,7 +40,7 @@ pub(super) fn check_qemu(found: &Result<Qemu, banger_vmm::Error>, needless: bool
             format!("{}, with its vsock device", version_of(found.program())),
         ),
         Err(error) => {
-            let fix = error.hints().into_iter().next();
+            let fix = error.describe().hints.into_iter().next();
             let status = if needless {
                 CheckStatus::Ok
             } else {

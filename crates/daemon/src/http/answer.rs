@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use banger_api::ErrorBody;
-use banger_model::{Describe, ErrorCode, body};
+use banger_model::{Describe, Description, ErrorCode, body};
 use banger_request::RequestId;
 use serde::de::DeserializeOwned;
 
@@ -70,24 +70,24 @@ pub(crate) enum BadRequest {
 }
 
 impl Describe for BadRequest {
-    fn code(&self) -> ErrorCode {
+    fn describe(&self) -> Description {
         match self {
-            Self::NoRoute { .. } => ErrorCode::VersionMismatch,
-            Self::Streams(_) => ErrorCode::WrongPhase,
-            _ => ErrorCode::InvalidRequest,
-        }
-    }
-
-    fn hints(&self) -> Vec<String> {
-        match self {
-            Self::NoRoute { .. } => {
-                vec![
-                    "client and daemon may have different versions: compare them with `banger version`"
-                        .to_owned(),
-                ]
-            }
-            Self::Streams(_) => vec!["close them with `banger daemon stop --force`".to_owned()],
-            _ => Vec::new(),
+            Self::NoRoute { .. } => Description::hinted(
+                ErrorCode::VersionMismatch,
+                "client and daemon may have different versions: compare them with `banger version`",
+            ),
+            Self::Streams(_) => Description::hinted(
+                ErrorCode::WrongPhase,
+                "close them with `banger daemon stop --force`",
+            ),
+            Self::Body(_)
+            | Self::Read(_)
+            | Self::Stream(_)
+            | Self::Query(_)
+            | Self::Name(_)
+            | Self::Secret(_)
+            | Self::SecretQuery(_)
+            | Self::NoUpgrade(_) => ErrorCode::InvalidRequest.into(),
         }
     }
 }

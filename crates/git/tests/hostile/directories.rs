@@ -6,6 +6,7 @@ use std::process::Command;
 
 use banger_cases::refused;
 use banger_git::Error;
+use banger_model::Describe;
 
 use crate::place::{Place, git, head};
 
@@ -108,7 +109,7 @@ fn a_git_file_counts_when_what_it_names_says_so() {
     ] {
         let seen = take(&target);
         assert!(matches!(seen, Err(Error::Elsewhere { .. })), "{name}: {seen:?}");
-        assert!(seen.unwrap_err().hint().is_some());
+        assert!(!seen.unwrap_err().describe().hints.is_empty());
         refused("git", &format!("git-file.{name}"));
     }
     std::fs::remove_file(theirs.join(".git")).unwrap();
@@ -166,7 +167,7 @@ fn submodules_and_repositories_apart_work() {
         &["clone", "-q", "--separate-git-dir=apart", "theirs", "clone"],
     );
     let error = place.view("clone").unwrap_err();
-    let hint = error.hint().unwrap();
+    let hint = &error.describe().hints[0];
     let line = hint.split('`').nth(1).unwrap();
     let followed = Command::new("sh").args(["-c", line]).status().unwrap();
     assert!(followed.success(), "{line}");
@@ -208,7 +209,7 @@ fn objects_are_borrowed_where_the_lender_says_so() {
     let error = place.view("theirs").unwrap_err();
     assert!(matches!(error, Error::Borrowed { .. }), "{error:?}");
     refused("git", "alternates.nested");
-    let hint = error.hint().unwrap();
+    let hint = &error.describe().hints[0];
     let line = hint.split('`').nth(5).unwrap();
     assert!(
         Command::new("sh").args(["-c", line]).status().unwrap().success(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 use super::read::ReadError;
 use crate::told::Cancelled;
@@ -33,28 +33,22 @@ pub enum ExportError {
     Cancelled(#[from] Cancelled),
 }
 
-impl ExportError {
-    /// The kind of failure, and what to do next.
-    fn told(&self) -> (ErrorCode, Vec<String>) {
-        let hint = match self {
-            Self::Store(error) => return (error.code(), error.hints()),
-            Self::Read(error) => return (error.code(), error.hints()),
-            Self::Mark(_) => return (ErrorCode::BadInput, Vec::new()),
-            Self::Write(_) => return (ErrorCode::Host, Vec::new()),
-            Self::Cancelled(_) => return (ErrorCode::Cancelled, Vec::new()),
-            Self::FileExists(_) => "choose another file, or replace it with `--force`",
-            Self::NoFile(_) => "specify a regular file, or `-o -` for standard output",
-        };
-        (ErrorCode::AlreadyExists, vec![hint.to_owned()])
-    }
-}
-
 impl Describe for ExportError {
-    fn code(&self) -> ErrorCode {
-        self.told().0
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.told().1
+    fn describe(&self) -> Description {
+        match self {
+            Self::Store(error) => error.describe(),
+            Self::Read(error) => error.describe(),
+            Self::Mark(_) => ErrorCode::BadInput.into(),
+            Self::Write(_) => ErrorCode::Host.into(),
+            Self::Cancelled(_) => ErrorCode::Cancelled.into(),
+            Self::FileExists(_) => Description::hinted(
+                ErrorCode::AlreadyExists,
+                "choose another file, or replace it with `--force`",
+            ),
+            Self::NoFile(_) => Description::hinted(
+                ErrorCode::AlreadyExists,
+                "specify a regular file, or `-o -` for standard output",
+            ),
+        }
     }
 }

@@ -6,7 +6,7 @@ mod write;
 
 use std::path::PathBuf;
 
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 pub use export::ExportError;
 pub use read::ReadError;
@@ -68,41 +68,29 @@ pub enum Error {
     Cancelled(#[from] Cancelled),
 }
 
-impl Error {
-    /// The kind of failure, and what to do next.
-    fn told(&self) -> (ErrorCode, Vec<String>) {
-        let (code, hint) = match self {
-            Self::Store(error) => return (error.code(), error.hints()),
-            Self::Write(error) => return (error.code(), error.hints()),
-            Self::Read(error) => return (error.code(), error.hints()),
-            Self::Pull(error) => return (error.code(), error.hints()),
-            Self::Layer { source, .. } => return (source.code(), source.hints()),
-            Self::NoGeneration(_) => (
+impl Describe for Error {
+    fn describe(&self) -> Description {
+        match self {
+            Self::Store(error) => error.describe(),
+            Self::Write(error) => error.describe(),
+            Self::Read(error) => error.describe(),
+            Self::Pull(error) => error.describe(),
+            Self::Layer { source, .. } => source.describe(),
+            Self::NoGeneration(_) => Description::hinted(
                 ErrorCode::NotFound,
                 "the store may have been moved without these files: pull or import the image again and create the VM again",
             ),
-            Self::NoImage { .. } => (
+            Self::NoImage { .. } => Description::hinted(
                 ErrorCode::BadInput,
                 "`image register` accepts ext4; use `image import` for a tar archive or a directory",
             ),
-            Self::NotAtRest => (
+            Self::NotAtRest => Description::hinted(
                 ErrorCode::WrongPhase,
                 "start the VM, and commit it while it is running",
             ),
-            Self::Grow(_) | Self::Lengthen(_) => return (ErrorCode::Host, Vec::new()),
-            Self::Cancelled(_) => return (ErrorCode::Cancelled, Vec::new()),
-        };
-        (code, vec![hint.to_owned()])
-    }
-}
-
-impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        self.told().0
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.told().1
+            Self::Grow(_) | Self::Lengthen(_) => ErrorCode::Host.into(),
+            Self::Cancelled(_) => ErrorCode::Cancelled.into(),
+        }
     }
 }
 

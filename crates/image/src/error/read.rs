@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use banger_bounded::{Exceeded, exceeded};
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 /// A failure to read a layer.
 #[derive(Debug, thiserror::Error)]
@@ -53,33 +53,23 @@ pub enum ReadError {
     },
 }
 
-impl ReadError {
-    /// The kind of failure, and what to do next.
-    fn told(&self) -> (ErrorCode, Vec<String>) {
-        let hint = match self {
-            Self::Store(error) => return (error.code(), error.hints()),
-            Self::Exceeded(exceeded) => return (exceeded.code(), exceeded.hints()),
-            Self::NoImage { .. } => {
-                "`image register` accepts ext4; use `image import` for a tar archive or a directory"
-            }
-            Self::Redirected { .. } => {
-                "create the VM again with this version of banger, whose guests keep complete copies of moved files"
-            }
-            Self::TooMany(_) | Self::Entry { .. } | Self::Content(_) | Self::NoTarget(_) => {
-                return (ErrorCode::BadInput, Vec::new());
-            }
-        };
-        (ErrorCode::BadInput, vec![hint.to_owned()])
-    }
-}
-
 impl Describe for ReadError {
-    fn code(&self) -> ErrorCode {
-        self.told().0
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.told().1
+    fn describe(&self) -> Description {
+        match self {
+            Self::Store(error) => error.describe(),
+            Self::Exceeded(exceeded) => exceeded.describe(),
+            Self::NoImage { .. } => Description::hinted(
+                ErrorCode::BadInput,
+                "`image register` accepts ext4; use `image import` for a tar archive or a directory",
+            ),
+            Self::Redirected { .. } => Description::hinted(
+                ErrorCode::BadInput,
+                "create the VM again with this version of banger, whose guests keep complete copies of moved files",
+            ),
+            Self::TooMany(_) | Self::Entry { .. } | Self::Content(_) | Self::NoTarget(_) => {
+                ErrorCode::BadInput.into()
+            }
+        }
     }
 }
 

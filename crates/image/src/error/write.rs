@@ -1,7 +1,7 @@
 //! Why an image's file tree could not be written.
 
 use banger_bounded::{Exceeded, exceeded};
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 use crate::told::Cancelled;
 
@@ -103,52 +103,40 @@ impl WriteError {
             None => Self::Archive { entries, source },
         }
     }
+}
 
-    /// The kind of failure, and what to do next.
-    fn told(&self) -> (ErrorCode, Vec<String>) {
-        let (code, hint) = match self {
-            Self::Store(error) => return (error.code(), error.hints()),
-            Self::Exceeded(exceeded) => return (exceeded.code(), exceeded.hints()),
-            Self::Archive { .. } | Self::Truncated { .. } => (
+impl Describe for WriteError {
+    fn describe(&self) -> Description {
+        match self {
+            Self::Store(error) => error.describe(),
+            Self::Exceeded(exceeded) => exceeded.describe(),
+            Self::Archive { .. } | Self::Truncated { .. } => Description::hinted(
                 ErrorCode::BadInput,
                 "create the archive again; if it came through a pipe, check the output of the program that wrote it",
             ),
-            Self::Empty => (
+            Self::Empty => Description::hinted(
                 ErrorCode::BadInput,
                 "check that the program that wrote the archive had files to pack",
             ),
             Self::Entry {
                 fault: EntryFault::Absolute,
                 ..
-            } => (
+            } => Description::hinted(
                 ErrorCode::BadInput,
                 "pack it with relative paths: `tar -C DIR -c .`",
             ),
-            Self::TooMany(_) => (
+            Self::TooMany(_) => Description::hinted(
                 ErrorCode::BadInput,
                 "raise `max_entries` in `[pull]` of the configuration if this size is expected",
             ),
-            Self::TooLarge(_) => (
+            Self::TooLarge(_) => Description::hinted(
                 ErrorCode::BadInput,
                 "raise `max_size` in `[pull]` of the configuration if this size is expected",
             ),
-            Self::Entry { .. } | Self::Write { .. } | Self::Whiteout(_) => {
-                return (ErrorCode::BadInput, Vec::new());
-            }
-            Self::Image { .. } => return (ErrorCode::Host, Vec::new()),
-            Self::Cancelled(_) => return (ErrorCode::Cancelled, Vec::new()),
-        };
-        (code, vec![hint.to_owned()])
-    }
-}
-
-impl Describe for WriteError {
-    fn code(&self) -> ErrorCode {
-        self.told().0
-    }
-
-    fn hints(&self) -> Vec<String> {
-        self.told().1
+            Self::Entry { .. } | Self::Write { .. } | Self::Whiteout(_) => ErrorCode::BadInput.into(),
+            Self::Image { .. } => ErrorCode::Host.into(),
+            Self::Cancelled(_) => ErrorCode::Cancelled.into(),
+        }
     }
 }
 

@@ -68,5 +68,5 @@ fn the_host_asks_at_loopback_or_nowhere() {
 #[test]
 fn a_misspelt_key_is_an_error_with_a_suggestion() {
     let error = parse("[vm_defaults]\nmemmory = \"2G\"\n").unwrap_err();
-    assert_eq!(error.hints(), ["did you mean `memory`?"]);
+    assert_eq!(error.describe().hints, ["did you mean `memory`?"]);
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use banger_model::network::Allow;
-use banger_model::{Describe, ErrorCode};
+use banger_model::{Describe, Description, ErrorCode};
 
 use crate::suggestion::suggestion;
 
@@ -104,11 +104,7 @@ pub enum Error {
 }
 
 impl Describe for Error {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidRequest
-    }
-
-    fn hints(&self) -> Vec<String> {
+    fn describe(&self) -> Description {
         let own = match self {
             Self::Toml { source, .. } => suggestion(source.message()),
             Self::Rule { rule, .. } => Some(format!(
@@ -121,7 +117,8 @@ impl Describe for Error {
             Self::Open { port, .. } => Some(format!("to publish it yourself, add `-p {port} --open`")),
             _ => None,
         };
-        let without = "`--no-repo-config` ignores the repository configuration".to_owned();
-        own.into_iter().chain([without]).collect()
+        Description::from(ErrorCode::InvalidRequest)
+            .with_hints(own)
+            .and("`--no-repo-config` ignores the repository configuration")
     }
 }

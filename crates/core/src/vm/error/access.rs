@@ -3,8 +3,6 @@
 use banger_forward as forward;
 use banger_model::{Describe, Description, ErrorCode, Phase, VmName};
 
-use super::described;
-
 /// A VM does not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
@@ -70,7 +68,19 @@ pub enum AccessError {
 }
 
 impl AccessError {
-    fn told(&self) -> Description {
+    /// What a failure of the agent of that VM is, once it has booted.
+    pub(crate) fn of_guest(name: &VmName) -> impl FnOnce(banger_guest_link::Error) -> Self + use<> {
+        let name = name.clone();
+        |source| Self::Guest {
+            name,
+            source: Box::new(source),
+            console: None,
+        }
+    }
+}
+
+impl Describe for AccessError {
+    fn describe(&self) -> Description {
         match self {
             Self::NoTimes { name, .. } => Description::hinted(
                 ErrorCode::InvalidRequest,
@@ -95,35 +105,19 @@ impl AccessError {
                 name,
                 source,
                 console,
-            } => Description {
-                code: source.code(),
-                hints: source.hints_for(name.as_str()),
-                log: console.clone(),
-            },
+            } => source.describe_for(name.as_str()).with_log(console.clone()),
             Self::Forward {
                 name,
                 source: source @ forward::Error::Silent,
             } => Description::hinted(
-                source.code(),
+                source.describe().code,
                 format!("print the guest's console with `banger vm logs {name}`"),
             ),
-            Self::Forward { source, .. } => source.description(),
+            Self::Forward { source, .. } => source.describe(),
             Self::NoSsh(name) => Description::hinted(
                 ErrorCode::Guest,
                 format!("install an SSH server in the image, or omit `--sshd`: `banger vm ssh {name}` does not need one"),
             ),
         }
     }
-
-    /// What a failure of the agent of that VM is, once it has booted.
-    pub(crate) fn of_guest(name: &VmName) -> impl FnOnce(banger_guest_link::Error) -> Self + use<> {
-        let name = name.clone();
-        |source| Self::Guest {
-            name,
-            source: Box::new(source),
-            console: None,
-        }
-    }
 }
-
-described!(AccessError);

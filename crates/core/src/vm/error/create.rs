@@ -3,7 +3,6 @@
 use banger_api::stream::secret::{InvalidSecretName, MAX, SecretName};
 use banger_model::{Describe, Description, ErrorCode, VmName};
 
-use super::described;
 use crate::trust;
 
 /// A VM cannot be made as it was asked for.
@@ -40,8 +39,20 @@ pub enum CreateError {
     },
 }
 
-impl CreateError {
-    fn told(&self) -> Description {
+/// What to do where nothing says what to boot.
+fn no_default(kind: &str, present: &[String]) -> String {
+    match (kind, present) {
+        (_, []) => "get a kernel and an image: `banger setup`".to_owned(),
+        (kind, present) => format!(
+            "available: {}; specify one with `--{kind}`, or set a default with `banger {kind} default {}`",
+            present.join(", "),
+            present[0]
+        ),
+    }
+}
+
+impl Describe for CreateError {
+    fn describe(&self) -> Description {
         match self {
             Self::Exists(name) => Description::hinted(
                 ErrorCode::AlreadyExists,
@@ -54,24 +65,10 @@ impl CreateError {
             | Self::SecretValue(_)
             | Self::SecretSize(_)
             | Self::NoFreeName => ErrorCode::InvalidRequest.into(),
-            Self::Repository(source) => source.description(),
+            Self::Repository(source) => source.describe(),
             Self::NoDefault { kind, present } => {
                 Description::hinted(ErrorCode::InvalidRequest, no_default(kind, present))
             }
         }
-    }
-}
-
-described!(CreateError);
-
-/// What to do where nothing says what to boot.
-fn no_default(kind: &str, present: &[String]) -> String {
-    match (kind, present) {
-        (_, []) => "get a kernel and an image: `banger setup`".to_owned(),
-        (kind, present) => format!(
-            "available: {}; specify one with `--{kind}`, or set a default with `banger {kind} default {}`",
-            present.join(", "),
-            present[0]
-        ),
     }
 }

@@ -3,8 +3,6 @@
 use banger_api::UnsavedWorkspace;
 use banger_model::{Describe, Description, ErrorCode, Phase, VmName, shell_word};
 
-use super::described;
-
 /// The end of a machine or of a VM.
 #[derive(Debug, thiserror::Error)]
 pub enum EndError {
@@ -52,8 +50,8 @@ pub enum EndError {
     Forget(#[source] banger_state::Error),
 }
 
-impl EndError {
-    fn told(&self) -> Description {
+impl Describe for EndError {
+    fn describe(&self) -> Description {
         match self {
             Self::StillRuns { name, .. } => Description::hinted(
                 ErrorCode::WrongPhase,
@@ -73,10 +71,8 @@ impl EndError {
             }
             Self::Cut { .. } => ErrorCode::Guest.into(),
             Self::Died { console, .. } => Description::from(ErrorCode::Vmm).with_log(console.clone()),
-            Self::Detach(source) => source.description(),
-            Self::Forget(source) => source.description(),
+            Self::Detach(source) => source.describe(),
+            Self::Forget(source) => source.describe(),
         }
     }
 }
-
-described!(EndError);

@@ -1,6 +1,6 @@
 //! Why something could not be done with a VM: an enum for each operation, and one for what can happen to all of them.
 //!
-//! What is told of a variant stands beside it: one description, with the kind of the failure, what to do next, and a log.
+//! What is told of a variant stands beside it, in one description ([`Describe`]).
 
 mod access;
 mod create;
@@ -17,27 +17,6 @@ pub(crate) use self::create::CreateError;
 pub(crate) use self::end::EndError;
 pub(crate) use self::spec::SpecError;
 pub(crate) use self::start::StartError;
-
-/// Derives all that is asked of an error from its one description.
-macro_rules! described {
-    ($error:ty) => {
-        impl ::banger_model::Describe for $error {
-            fn code(&self) -> ::banger_model::ErrorCode {
-                self.told().code
-            }
-
-            fn hints(&self) -> Vec<String> {
-                self.told().hints
-            }
-
-            fn log(&self) -> Option<String> {
-                self.told().log
-            }
-        }
-    };
-}
-
-use described;
 
 /// A failure about one VM.
 #[derive(Debug, thiserror::Error)]
@@ -165,14 +144,16 @@ impl Error {
     pub(crate) fn may_be_the_vmm(&self) -> bool {
         matches!(self, Self::Start(error) if error.may_be_the_vmm())
     }
+}
 
-    fn told(&self) -> Description {
+impl Describe for Error {
+    fn describe(&self) -> Description {
         match self {
-            Self::Create(error) => error.description(),
-            Self::Spec(error) => error.description(),
-            Self::Start(error) => error.description(),
-            Self::End(error) => error.description(),
-            Self::Access(error) => error.description(),
+            Self::Create(error) => error.describe(),
+            Self::Spec(error) => error.describe(),
+            Self::Start(error) => error.describe(),
+            Self::End(error) => error.describe(),
+            Self::Access(error) => error.describe(),
             Self::NotFound { near: Some(near), .. } => {
                 Description::hinted(ErrorCode::NotFound, format!("did you mean `{near}`?"))
             }
@@ -188,15 +169,15 @@ impl Error {
                 name,
                 source: source @ banger_hostnet::Error::HostPort { port },
             } => Description::hinted(
-                source.code(),
+                source.describe().code,
                 format!(
                     "`banger vm forward add {name} --reverse {port}:{port}` reaches the host's 127.0.0.1:{port}"
                 ),
             ),
-            Self::Network { source, .. } => source.description(),
-            Self::Config(source) => source.description(),
-            Self::Store { source, .. } => source.description(),
-            Self::Kernel { source, .. } => source.code().into(),
+            Self::Network { source, .. } => source.describe(),
+            Self::Config(source) => source.describe(),
+            Self::Store { source, .. } => source.describe(),
+            Self::Kernel { source, .. } => source.describe().code.into(),
             Self::Disturbed(name) => Description::hinted(
                 ErrorCode::WrongPhase,
                 format!(
@@ -208,11 +189,9 @@ impl Error {
                 ErrorCode::Unsupported,
                 "`banger kernel list` and `banger doctor` show what is supported",
             ),
-            Self::Database { source, .. } => source.description(),
+            Self::Database { source, .. } => source.describe(),
             Self::File { .. } | Self::Disk { .. } | Self::Random(_) => ErrorCode::Host.into(),
             Self::Defect(_) => ErrorCode::Internal.into(),
         }
     }
 }
-
-described!(Error);

@@ -1,9 +1,7 @@
 //! Why a VM cannot be what a request wants it to be, at its creation or later.
 
 use banger_model::network::InvalidAllow;
-use banger_model::{ByteSize, Description, ErrorCode, InvalidSpec, Phase, VmName};
-
-use super::described;
+use banger_model::{ByteSize, Describe, Description, ErrorCode, InvalidSpec, Phase, VmName};
 
 /// A VM cannot be specified so.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +60,8 @@ pub enum SpecError {
     },
 }
 
-impl SpecError {
-    fn told(&self) -> Description {
+impl Describe for SpecError {
+    fn describe(&self) -> Description {
         match self {
             Self::TooLarge { host, .. } => Description::hinted(
                 ErrorCode::InvalidRequest,
@@ -99,5 +97,3 @@ impl SpecError {
         }
     }
 }
-
-described!(SpecError);

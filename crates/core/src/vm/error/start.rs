@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use banger_model::{ByteSize, Describe, Description, ErrorCode, Stage, VmName};
 
-use super::described;
-
 /// A start failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -80,30 +78,6 @@ pub enum StartError {
 }
 
 impl StartError {
-    fn told(&self) -> Description {
-        match self {
-            Self::NoSpace { .. } => Description::hinted(
-                ErrorCode::Host,
-                "free space: `banger cache prune` and `banger image prune` remove data that can be fetched again",
-            ),
-            Self::Backend(source) => source.description(),
-            Self::Machine { source, .. } => Description {
-                code: ErrorCode::Vmm,
-                hints: source.hints(),
-                log: source.log().map(str::to_owned),
-            },
-            Self::Knock { console, .. } => Description::from(ErrorCode::Guest).with_log(console.clone()),
-            Self::Ended { console, .. } => Description::from(ErrorCode::Vmm).with_log(console.clone()),
-            Self::Silent { name, console, .. } => Description::hinted(
-                ErrorCode::Timeout,
-                format!("`banger vm create --vmm qemu` shows whether VM `{name}` boots under another VMM"),
-            )
-            .with_log(console.clone()),
-            Self::SshSilent(_) => ErrorCode::Guest.into(),
-            Self::Cancelled(_) => ErrorCode::Cancelled.into(),
-        }
-    }
-
     /// Whether the VMM or the host's KVM, and not the VM, may be why it did not boot: another VMM is worth a try.
     pub(crate) fn may_be_the_vmm(&self) -> bool {
         match self {
@@ -116,4 +90,24 @@ impl StartError {
     }
 }
 
-described!(StartError);
+impl Describe for StartError {
+    fn describe(&self) -> Description {
+        match self {
+            Self::NoSpace { .. } => Description::hinted(
+                ErrorCode::Host,
+                "free space: `banger cache prune` and `banger image prune` remove data that can be fetched again",
+            ),
+            Self::Backend(source) => source.describe(),
+            Self::Machine { source, .. } => source.describe(),
+            Self::Knock { console, .. } => Description::from(ErrorCode::Guest).with_log(console.clone()),
+            Self::Ended { console, .. } => Description::from(ErrorCode::Vmm).with_log(console.clone()),
+            Self::Silent { name, console, .. } => Description::hinted(
+                ErrorCode::Timeout,
+                format!("`banger vm create --vmm qemu` shows whether VM `{name}` boots under another VMM"),
+            )
+            .with_log(console.clone()),
+            Self::SshSilent(_) => ErrorCode::Guest.into(),
+            Self::Cancelled(_) => ErrorCode::Cancelled.into(),
+        }
+    }
+}

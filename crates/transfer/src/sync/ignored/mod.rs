@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use banger_hostfs::Dir;
-use banger_model::suspicion;
+use banger_model::{Describe, suspicion};
 
 use self::pattern::File;
 use self::patterns::Patterns;
@@ -58,8 +58,10 @@ impl Ignored {
     /// Why git was not asked what it tracks in the repository, so that its patterns name tracked files, too.
     pub(crate) fn unasked(&self) -> Option<String> {
         let error = self.named.as_ref()?.unasked.as_ref()?;
-        let hint = error.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
-        Some(format!("{error}{hint}"))
+        match error.describe().hints.first() {
+            Some(hint) => Some(format!("{error} ({hint})")),
+            None => Some(error.to_string()),
+        }
     }
 
     /// Why the file at `path`, below the root, stays although no pattern names it.
