@@ -1,6 +1,6 @@
 //! What a program printed, and checks that say what it was when it is not as expected.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 /// How a program ended and what it printed.
 #[derive(Debug, Clone)]
@@ -58,6 +58,19 @@ impl Output {
     /// As [`Output::exited`].
     pub fn ok(self) -> Result<Self> {
         self.exited(0)
+    }
+
+    /// The command in the hint or note that has these words: what stands between backticks.
+    ///
+    /// # Errors
+    /// With what it printed, if there is none.
+    pub fn hint(&self, words: &str) -> Result<String> {
+        let is_one = |line: &&str| line.starts_with("hint: ") || line.starts_with("note: ");
+        let mut lines = self.stderr.lines().filter(is_one);
+        let line = lines.find(|line| line.contains(words));
+        line.and_then(|line| line.split('`').nth(1))
+            .map(str::to_owned)
+            .with_context(|| format!("`{}` has no hint with `{words}` but: {}", self.line, self.stderr))
     }
 
     /// Itself, if it printed these words to its standard error.

@@ -6,7 +6,7 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Words of docker, podman, Lima, Multipass, Vagrant, devcontainers and virsh that no command here has.
-const OTHERS: [(&str, &str); 43] = [
+const OTHERS: [(&str, &str); 42] = [
     ("attach", "banger vm session attach web shell"),
     ("clean", "banger cache prune"),
     ("connect", "banger vm shell web"),
@@ -15,7 +15,6 @@ const OTHERS: [(&str, &str); 43] = [
     ("create-image", "banger vm commit web --name web-ready"),
     ("destroy", "banger vm delete web"),
     ("down", "banger vm stop web"),
-    ("edit", "banger vm set web --memory 4G"),
     ("enter", "banger vm shell web"),
     ("env", "banger vm exec web env"),
     ("events", "banger vm list"),

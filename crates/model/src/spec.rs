@@ -51,6 +51,18 @@ pub enum VmmChoice {
     Fake,
 }
 
+impl VmmChoice {
+    /// The choice as a word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Firecracker => "firecracker",
+            Self::Qemu => "qemu",
+            Self::Fake => "fake",
+        }
+    }
+}
+
 impl std::str::FromStr for VmmChoice {
     type Err = InvalidSpec;
 

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -115,6 +115,32 @@ impl Home {
         let output = self.collect(line, child)?;
         let _ = writing.join();
         Ok(output)
+    }
+
+    /// Runs a line of a shell as a user types it, who has `banger` on `PATH` and stands in `dir`.
+    ///
+    /// # Errors
+    /// When the shell cannot be started.
+    pub fn shell(&self, dir: &Path, line: &str) -> Result<Output> {
+        let mut command = self.program("sh");
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .args(["-c", line])
+            .current_dir(dir)
+            .env("PATH", format!("{}:{path}", self.programs.display()))
+            .env("HOME", self.user_dir())
+            .envs(cargo_home())
+            .env_remove("BANGER_DAEMON")
+            .env("NO_COLOR", "1");
+        self.finish(command, Vec::new())
+    }
+
+    /// Follows the hint of an output that has these words, literally.
+    ///
+    /// # Errors
+    /// When there is no such hint, or the shell cannot be started.
+    pub fn follow(&self, output: &Output, words: &str) -> Result<Output> {
+        self.shell(self.path(), &output.hint(words)?)
     }
 
     /// Waits for a command, and writes down how it ended.

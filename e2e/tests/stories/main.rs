@@ -13,6 +13,7 @@ mod commands;
 mod copying;
 mod daemon;
 mod docker;
+mod editing;
 mod egress;
 mod faults;
 mod filtered_work;
@@ -165,6 +166,7 @@ const ALL: &[&[Story]] = &[
     hostile_neighbour::STORIES,
     hostile_trust::STORIES,
     networks::STORIES,
+    editing::STORIES,
     egress::STORIES,
     moving_hosts::STORIES,
     sleeping_hosts::STORIES,

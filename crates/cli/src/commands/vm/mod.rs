@@ -7,6 +7,7 @@ mod commit;
 pub(crate) mod cp;
 mod create;
 pub(crate) mod delete;
+mod edit;
 mod egress;
 pub(crate) mod exec;
 mod forward;
@@ -79,6 +80,7 @@ pub(crate) enum Command {
     Workspace(Named<workspace::Command>),
     Sync(Named<sync::Args>),
     Set(Named<set::Args>),
+    Edit(Named<edit::Args>),
     Rename(Named<rename::Args>),
     Wait(Named<wait::Args>),
     Commit(Named<commit::Args>),
@@ -117,6 +119,7 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
         Command::Workspace(Named(command)) => workspace::run(command).await,
         Command::Sync(Named(args)) => sync::run(args).await,
         Command::Set(Named(args)) => set::run(args).await,
+        Command::Edit(Named(args)) => edit::run(args).await,
         Command::Rename(Named(args)) => rename::run(args).await,
         Command::Wait(Named(args)) => wait::run(args).await,
         Command::Commit(Named(args)) => commit::run(args).await,

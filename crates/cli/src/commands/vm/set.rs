@@ -77,12 +77,17 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         env: args.env.into_iter().collect(),
         labels: args.label.into_iter().collect(),
     };
-    let vm = match client.set_vm(&args.name, &set).await.map_err(Failure::from) {
-        Err(failure) if args.restart && failure.is_of_phase() => stopped(&client, &args.name, &set).await?,
-        changed => changed?,
-    };
+    let vm = apply(&client, &args.name, &set, args.restart).await?;
     args.output.print(&vm, |vm| print::line(vm.name.as_str()))?;
     Ok(exit::OK)
+}
+
+/// Changes a VM, with a restart if that is needed and allowed.
+pub(super) async fn apply(client: &Client, name: &str, set: &VmSet, restart: bool) -> Result<Vm, Failure> {
+    match client.set_vm(name, set).await.map_err(Failure::from) {
+        Err(failure) if restart && failure.is_of_phase() => stopped(client, name, set).await,
+        changed => changed,
+    }
 }
 
 /// Stops a VM, changes it, and starts it again, even if the change fails.
