@@ -1,23 +1,18 @@
 //! What there is to pull from catalogs.
 
 use banger_api::{CatalogFailure, Presence};
+use banger_command::exit;
 use banger_command::failure::Failure;
-use banger_command::{exit, print};
+use banger_command::list::Plan;
 use serde::Serialize;
 
-/// Lists what can be pulled, in these columns. Catalogs that cannot be read are reported, and do not hide the others.
+/// Lists what can be pulled. Catalogs that cannot be read are reported, and do not hide the others.
 pub(crate) fn list<T: Serialize>(
-    offered: &[T],
+    plan: &Plan<T>,
+    offered: Vec<T>,
     failures: Vec<CatalogFailure>,
-    json: bool,
-    columns: &[&str],
-    row: impl Fn(&T) -> Vec<String>,
 ) -> Result<i32, Failure> {
-    if json {
-        print::json(offered)?;
-    } else {
-        print::table(columns, offered.iter().map(row));
-    }
+    plan.print(offered)?;
     let mut code = exit::OK;
     for failure in failures {
         code = Failure::from(failure.error).report();

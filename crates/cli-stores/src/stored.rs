@@ -52,7 +52,7 @@ pub(crate) trait Stored: Serialize + Sized + 'static {
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
     /// List what can be pulled from catalogs
-    #[arg(long, short, conflicts_with_all = ["filter", "format", "quiet"])]
+    #[arg(long, short)]
     pub(crate) available: bool,
     #[command(flatten)]
     pub(crate) list: Options,

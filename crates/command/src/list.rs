@@ -96,6 +96,11 @@ impl Options {
 }
 
 impl<T: Serialize> Plan<T> {
+    /// Whether a person reads the list, who may be given a hint beside it.
+    pub const fn is_table(&self) -> bool {
+        matches!(self.form, Form::Table)
+    }
+
     /// Prints those that match.
     ///
     /// # Errors

@@ -14,10 +14,10 @@ use banger_api::Paths;
 use banger_hostsys::random;
 use banger_model::VmName;
 use ssh_key::private::{Ed25519Keypair, KeypairData};
-use ssh_key::{LineEnding, PrivateKey};
+use ssh_key::{LineEnding, PrivateKey, PublicKey};
 use tempfile::NamedTempFile;
 
-pub use error::Error;
+pub use error::{Error, OwnError};
 
 /// The file of a VM's key, in its directory.
 const HOST_KEY: &str = "ssh_host_ed25519_key";
@@ -28,6 +28,15 @@ pub struct Keys {
     paths: Paths,
     /// One writes at a time.
     writing: Mutex<()>,
+}
+
+/// The key by which clients are known to VMs.
+#[derive(Debug)]
+pub struct Identity {
+    /// The file of the private key, for ssh.
+    pub path: PathBuf,
+    /// The public key.
+    pub public: [u8; 32],
 }
 
 /// A key pair, as the guest is given it.
@@ -48,8 +57,17 @@ impl Keys {
         }
     }
 
-    /// The user's key, made if there is none.
-    pub fn identity(&self) -> Result<Pair, Error> {
+    /// The user's key: `own`, of which only the public half is read, or else one that is made if there is none.
+    ///
+    /// # Errors
+    /// When the key cannot be read or made, or is of another kind.
+    pub fn identity(&self, own: Option<&Path>) -> Result<Identity, Error> {
+        if let Some(path) = own {
+            return Ok(Identity {
+                path: path.to_owned(),
+                public: public_half(path)?,
+            });
+        }
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.make_dir()?;
         let path = self.paths.ssh_identity();
@@ -60,7 +78,8 @@ impl Keys {
             let line = line.map_err(|source| Error::Format(public.clone(), source))?;
             write(&public, format!("{line}\n").as_bytes())?;
         }
-        pair(&path, &key)
+        let public = pair(&path, &key)?.public;
+        Ok(Identity { path, public })
     }
 
     /// The key of the VM whose durable files are in `dir`, made if there is none.
@@ -98,6 +117,27 @@ impl Keys {
         let dir = self.paths.ssh_dir();
         fs::create_dir_all(&dir).map_err(|source| file("create", &dir, source))
     }
+}
+
+/// The public half of a user's key: of the `.pub` file beside it, or of the private key, where it is not encrypted.
+fn public_half(path: &Path) -> Result<[u8; 32], Error> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".pub");
+    let refused = |source| Error::Own(path.to_owned(), source);
+    let key = match fs::read_to_string(&beside) {
+        Ok(line) if !line.trim_start().starts_with("ssh-ed25519 ") => {
+            return Err(Error::OwnKind(path.to_owned()));
+        }
+        Ok(line) => PublicKey::from_openssh(line.trim()).map_err(|error| refused(error.into()))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let text = fs::read(path).map_err(|error| refused(error.into()))?;
+            let key = PrivateKey::from_openssh(text).map_err(|error| refused(error.into()))?;
+            key.public_key().clone()
+        }
+        Err(error) => return Err(refused(error.into())),
+    };
+    let key = key.key_data().ed25519().map(|key| key.0);
+    key.ok_or_else(|| Error::OwnKind(path.to_owned()))
 }
 
 fn load_or_make(path: &Path, comment: &str) -> Result<PrivateKey, Error> {
@@ -163,8 +203,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::below(home.path());
         let keys = Keys::new(&paths);
-        let first = keys.identity().unwrap();
-        assert_eq!(keys.identity().unwrap().public, first.public);
+        let first = keys.identity(None).unwrap();
+        assert_eq!(keys.identity(None).unwrap().public, first.public);
+        assert_eq!(first.path, paths.ssh_identity());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&paths.ssh_identity()), 0o600);
         let [one, other] = ["one", "other"].map(|name| {
@@ -183,6 +224,27 @@ mod tests {
                 .any(|line| line.starts_with("one.vm ssh-ed25519 AAAA"))
         );
         assert!(!known.contains("other.vm"), "{known}");
+    }
+
+    #[test]
+    fn a_users_own_key_is_read_and_never_made() {
+        let home = tempfile::tempdir().unwrap();
+        let keys = Keys::new(&Paths::below(home.path()));
+        let made = keys.identity(None).unwrap();
+        let own = home.path().join("own.key");
+        let absent = keys.identity(Some(&own)).unwrap_err();
+        assert!(matches!(absent, Error::Own(..)) && !own.exists(), "{absent}");
+        fs::copy(&made.path, &own).unwrap();
+        let private = keys.identity(Some(&own)).unwrap();
+        assert_eq!((private.path, private.public), (own.clone(), made.public));
+        // The public file counts, and is enough: the private key may be in an agent.
+        fs::remove_file(&own).unwrap();
+        fs::copy(made.path.with_extension("pub"), home.path().join("own.key.pub")).unwrap();
+        assert_eq!(keys.identity(Some(&own)).unwrap().public, made.public);
+        let other = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHwf2HMM5TRXvo2SQJjsNkiDD5KqiiNjrGVv3UUh+mMT5RHxiRtOnlqvjhQtBq0VpmpCV/PwUdhOig4vkbqAcEc= me";
+        fs::write(home.path().join("own.key.pub"), other).unwrap();
+        let refused = keys.identity(Some(&own)).unwrap_err();
+        assert!(matches!(refused, Error::OwnKind(_)), "{refused}");
     }
 
     #[test]

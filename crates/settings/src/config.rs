@@ -20,7 +20,7 @@ use banger_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use self::values::{loopback, public_keys, upstreams};
+use self::values::{file_of_user, loopback, public_keys, upstreams};
 use crate::repository::{Ceilings, SetCeilings};
 use crate::suggestion::suggestion;
 
@@ -75,6 +75,9 @@ pub struct Config {
     /// Whom VMs let in by SSH beside the one who has banger's own key: public keys, each a line of OpenSSH's.
     #[serde(deserialize_with = "public_keys")]
     pub ssh_keys: Vec<[u8; 32]>,
+    /// The private key that ssh uses for VMs, in place of one that banger makes.
+    #[serde(deserialize_with = "file_of_user")]
+    pub ssh_key_path: Option<PathBuf>,
     /// How much a pulled image may be.
     pub pull: Limits,
     /// How registries are asked, by `HOST[:PORT]`.
@@ -110,6 +113,7 @@ impl Default for Config {
             file_sync_defaults: true,
             owner: None,
             ssh_keys: Vec::new(),
+            ssh_key_path: None,
             pull: Limits::default(),
             registry: BTreeMap::new(),
             catalog: Vec::new(),

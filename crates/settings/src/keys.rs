@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::config::{Config, Error};
 
 /// Every key with its default, in TOML. Nothing stands for a key that has none, and `host` for one that follows the host.
-pub(crate) const KEYS: [(&str, &str); 32] = [
+pub(crate) const KEYS: [(&str, &str); 33] = [
     ("vmm", r#""auto""#),
     ("default_image", ""),
     ("default_kernel", ""),
@@ -25,6 +25,7 @@ pub(crate) const KEYS: [(&str, &str); 32] = [
     ("git_identity", "true"),
     ("file_sync_defaults", "true"),
     ("ssh_keys", "[]"),
+    ("ssh_key_path", ""),
     ("vm_defaults.vcpus", HOST),
     ("vm_defaults.memory", HOST),
     ("vm_defaults.disk_size", HOST),

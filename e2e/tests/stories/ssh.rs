@@ -14,6 +14,7 @@ use crate::{Story, everywhere, in_guests, on_the_host};
 pub(crate) const STORIES: &[Story] = &[
     everywhere("ssh_runs_commands_as_they_are", commands).with("ssh"),
     on_the_host("only_keys_of_bangers_are_taken", keys).with("ssh"),
+    on_the_host("the_users_own_key_and_time_zone_are_used", own_key).with("ssh"),
     on_the_host("ssh_config_is_a_block_among_the_users_lines", config),
     on_the_host("channels_have_a_bound", bound).with("ssh"),
     in_guests("ssh_works_with_nothing_in_the_image", nothing_in_it).with("ssh"),
@@ -150,6 +151,45 @@ fn keys(backend: Backend) -> Result<()> {
         std::fs::read_to_string(&known)? != before,
         "the key is the old VM's"
     );
+    home.end()
+}
+
+fn own_key(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    home.create(backend, Image::Busybox, "vm", &["-e", "OF_THE_VM=yes"])?;
+    let zoned = |line: &str| {
+        let mut command = home.command(["vm", "ssh", "vm", "--", line]);
+        command.env("TZ", "Europe/Berlin").env("OF_THE_USER", "yes");
+        home.finish(command, Vec::new())
+    };
+    ensure!(zoned("echo $TZ $OF_THE_VM $OF_THE_USER")?.ok()?.text() == "Europe/Berlin yes");
+    // A key that is not there is not made, and the hints of its error are followed as they stand.
+    let own = home.path().join("own key");
+    let path = own.to_str().context("a path")?;
+    home.banger(["config", "set", "ssh_key_path", path])?.ok()?;
+    let refused = zoned("true")?.failed()?.saying("of `ssh_key_path`")?;
+    let keygen = refused.hint("create a key")?;
+    home.shell(home.path(), &format!("{keygen} -N '' -q"))?.ok()?;
+    zoned("true")?.ok()?;
+    // banger's own is no longer accepted.
+    let printed = home.banger(["ssh-config", "--print"])?.ok()?.text();
+    ensure!(printed.contains(path), "{printed}");
+    let made = home.path().join("state/ssh/id_ed25519");
+    let other = home.path().join("made.conf");
+    std::fs::write(&other, printed.replace(path, &made.display().to_string()))?;
+    let mut command = home.program("ssh");
+    command.arg("-F").arg(&other).args([VM, "true"]);
+    home.finish(command, Vec::new())?
+        .exited(255)?
+        .saying("Permission denied (publickey)")?;
+    std::fs::remove_file(&own)?;
+    std::fs::remove_file(home.path().join("own key.pub"))?;
+    let refused = zoned("true")?.failed()?;
+    home.follow(&refused, "banger's own key")?.ok()?;
+    zoned("true")?.ok()?;
+    home.banger(["config", "set", "ssh_key_path", "relative"])?
+        .exited(1)?
+        .saying("expected an absolute path")?;
     home.end()
 }
 

@@ -27,6 +27,26 @@ fn listed(backend: Backend) -> Result<()> {
     ensure!(text(&["images", "-q", "--filter", "name=busy*x"])? == "busybox");
     ensure!(text(&["image", "list", "-q", "--filter", "vm=web"])? == "busybox");
     ensure!(text(&["kernel", "list", "-q", "--filter", "default=true"])? == "debian");
+    // Every list has these options.
+    let dir = banger_e2e::repository(&[("banger.toml", "[env]\nA = \"1\"\n")])?;
+    let path = dir.path().to_string_lossy().into_owned();
+    text(&["trust", "add", &path, "--yes"])?;
+    let trusted = text(&["trust", "list", "-q", "--filter", "state=current"])?;
+    ensure!(trusted.ends_with(&path), "{trusted}");
+    ensure!(text(&["trust", "list", "-q", "--filter", "state!=current"])?.is_empty());
+    for list in [
+        &["vm", "egress", "web"][..],
+        &["vm", "ports", "web"],
+        &["image", "list", "--available"],
+        &["kernel", "list", "--available"],
+        &["vm", "session", "list", "web"],
+        &["vm", "forward", "list"],
+    ] {
+        text(&[list, &["-q"]].concat())?;
+        home.banger([list, &["--filter", "nope=1"]].concat())?
+            .exited(2)?
+            .saying("known keys: ")?;
+    }
     home.banger(["vm", "list", "--filter", "state=running"])?
         .exited(2)?
         .saying("known keys: name, id, phase")?;

@@ -33,7 +33,8 @@ pub enum Command {
     Register(register::Args),
     /// List images
     ///
-    /// Keys of --filter: name, os, init, kernel, reference, vm, default.
+    /// Keys of --filter: name, os, init, kernel, reference, vm, default; with --available: name, catalog, status, os,
+    /// kernel, arch.
     #[command(
         visible_alias = "ls",
         after_help = "\
@@ -56,17 +57,19 @@ Examples:
         output: Output,
     },
     /// Print an image and its OCI documents as JSON
-    #[command(after_help = "\
+    #[command(
+        mut_arg("json", |json| json.help("Print JSON, which is the default here")),
+        after_help = "\
 Examples:
   banger image inspect debian
-  banger image inspect debian | jq .configuration")]
+  banger image inspect debian | jq .configuration"
+    )]
     Inspect {
         /// Name of the image
         #[arg(add = complete::images())]
         name: String,
-        /// Print JSON, which is the default here
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Show the build history of a pulled image
     #[command(after_help = "\
@@ -166,7 +169,7 @@ pub async fn run(command: Command) -> Result<i32, Failure> {
         Command::Import(args) => import::run(&client, args).await?,
         Command::Register(args) => register::run(&client, args).await?,
         Command::List(args) if args.available => {
-            return available::list(&client, args.list.output().json).await;
+            return available::list(&client, args.list).await;
         }
         Command::Diff(args) => diff::run(&client, args).await?,
         Command::Export(args) => export::run(&client, args).await?,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use banger_api::{ImagePull, ImagePulled};
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::Display;
 use banger_command::values::absolute;
 use banger_command::work::interruptible;
@@ -34,6 +35,7 @@ Examples:
   banger image pull localhost:5000/mine --insecure
   banger image pull dev --catalog team
   docker save mine | banger image pull --name mine -")]
+#[command(mut_arg("json", |json| json.help("Print progress as JSON, one object per line; the last object is the image")))]
 pub struct Args {
     /// Image to pull
     reference: String,
@@ -58,13 +60,12 @@ pub struct Args {
     /// File with additional certificates to trust, in PEM format
     #[arg(long, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
-    /// Print progress as JSON, one object per line; the last object is the image
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
-    let json = args.json;
+    let json = args.output.json;
     let mut spool = None;
     let reference = if args.reference == "-" {
         let spool = spool.insert(spool_input()?);

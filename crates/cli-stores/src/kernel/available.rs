@@ -3,24 +3,56 @@
 use banger_api::AvailableKernel;
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::list::{Key, Listing, Options};
 use banger_command::progress::bytes;
 
 use crate::available;
 
-const COLUMNS: [&str; 8] = [
-    "NAME",
-    "CATALOG",
-    "VERSION",
-    "DISTRO",
-    "ARCH",
-    "SIZE",
-    "STATUS",
-    "DESCRIPTION",
-];
+const AVAILABLE: Listing<AvailableKernel> = Listing {
+    keys: &[
+        Key {
+            name: "name",
+            values: |available| vec![available.kernel.name.to_string()],
+        },
+        Key {
+            name: "catalog",
+            values: |available| vec![available.catalog.to_string()],
+        },
+        Key {
+            name: "status",
+            values: |available| vec![available::presence(available.here).to_owned()],
+        },
+        Key {
+            name: "version",
+            values: |available| vec![available.kernel.version.clone()],
+        },
+        Key {
+            name: "distro",
+            values: |available| available.kernel.distro.iter().cloned().collect(),
+        },
+        Key {
+            name: "arch",
+            values: |available| vec![available.kernel.arch.clone()],
+        },
+    ],
+    header: &[
+        "NAME",
+        "CATALOG",
+        "VERSION",
+        "DISTRO",
+        "ARCH",
+        "SIZE",
+        "STATUS",
+        "DESCRIPTION",
+    ],
+    name: |available| available.kernel.name.to_string(),
+    row,
+};
 
-pub(super) async fn list(client: &Client, json: bool) -> Result<i32, Failure> {
+pub(super) async fn list(client: &Client, options: Options) -> Result<i32, Failure> {
+    let plan = options.plan(AVAILABLE)?;
     let available = client.available_kernels().await?;
-    available::list(&available.kernels, available.failures, json, &COLUMNS, row)
+    available::list(&plan, available.kernels, available.failures)
 }
 
 fn row(available: &AvailableKernel) -> Vec<String> {

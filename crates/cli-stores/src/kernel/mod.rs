@@ -22,7 +22,8 @@ pub enum Command {
     Pull(pull::Args),
     /// List kernels
     ///
-    /// Keys of --filter: name, version, supports, vm, default.
+    /// Keys of --filter: name, version, supports, vm, default; with --available: name, catalog, status, version, distro,
+    /// arch.
     #[command(
         visible_alias = "ls",
         after_help = "\
@@ -101,7 +102,7 @@ pub async fn run(command: Command) -> Result<i32, Failure> {
         Command::Publish(args) => return publish::run(&client, args).await,
         Command::Catalog(command) => return catalog::run(&client, command).await,
         Command::List(args) if args.available => {
-            return available::list(&client, args.list.output().json).await;
+            return available::list(&client, args.list).await;
         }
         Command::List(args) => stored::list::<Kernel>(&client, args.list).await?,
         Command::Show { name, output } => stored::show::<Kernel>(&client, &name, output.json).await?,

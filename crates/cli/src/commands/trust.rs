@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use banger_api::{TrustGrant, TrustRecord, TrustRevoke, Wishes, WishesQuery};
 use banger_client::Client;
 use banger_command::failure::Failure;
+use banger_command::list::{Key, Listing, Options};
 use banger_command::output::Output;
 use banger_command::values::absolute;
 use banger_command::{ask, complete, connection, exit, print};
@@ -15,16 +16,19 @@ use super::vm::wishes;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List trusted repositories
+    ///
+    /// Keys of --filter: path, files, state.
     #[command(
         visible_alias = "ls",
         after_help = "\
 Examples:
   banger trust list
+  banger trust list --filter state=changed --quiet
   banger trust list --json"
     )]
     List {
         #[command(flatten)]
-        output: Output,
+        list: Options,
     },
     /// Show a repository's configuration, and whether it is trusted
     #[command(after_help = "\
@@ -83,14 +87,7 @@ Examples:
 pub(super) async fn run(command: Command) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     match command {
-        Command::List { output } => {
-            let records = client.trusted().await?;
-            if output.json {
-                print::json(&records)?;
-            } else {
-                list(&records);
-            }
-        }
+        Command::List { list } => list.plan(REPOSITORIES)?.print(client.trusted().await?)?,
         Command::Show { path, output } => show(&client, path, output).await?,
         Command::Add { path, yes, output } => return add(&client, path, yes, output).await,
         Command::Revoke { paths, all, output } => revoke(&client, paths, all, output).await?,
@@ -98,8 +95,24 @@ pub(super) async fn run(command: Command) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
-fn list(records: &[TrustRecord]) {
-    let row = |record: &TrustRecord| {
+const REPOSITORIES: Listing<TrustRecord> = Listing {
+    keys: &[
+        Key {
+            name: "path",
+            values: |record| vec![record.path.clone()],
+        },
+        Key {
+            name: "files",
+            values: |record| vec![record.source.clone()],
+        },
+        Key {
+            name: "state",
+            values: |record| vec![record.state.as_str().to_owned()],
+        },
+    ],
+    header: &["REPOSITORY", "FILES", "STATE", "DIGEST", "AGE"],
+    name: |record| record.path.clone(),
+    row: |record| {
         vec![
             record.path.clone(),
             record.source.clone(),
@@ -107,12 +120,8 @@ fn list(records: &[TrustRecord]) {
             record.digest.chars().take(12).collect(),
             print::age(&record.since),
         ]
-    };
-    print::table(
-        &["REPOSITORY", "FILES", "STATE", "DIGEST", "AGE"],
-        records.iter().map(row),
-    );
-}
+    },
+};
 
 async fn wishes_at(client: &Client, path: PathBuf) -> Result<Wishes, Failure> {
     let path = absolute(path)?;

@@ -19,6 +19,9 @@ const USER: &str = "root";
 /// The cipher that processors have instructions for; it bounds the throughput between host and guest.
 const FASTEST: &str = "aes128-gcm@openssh.com";
 
+/// Variables of the user for commands in VMs, as `banger vm exec` passes them on.
+pub(crate) const SENT: &str = "SendEnv TZ COLORTERM";
+
 /// Finds a program of the host.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -62,6 +65,7 @@ pub(crate) fn options(
         "StrictHostKeyChecking yes".to_owned(),
         "UpdateHostKeys no".to_owned(),
         "CheckHostIP no".to_owned(),
+        SENT.to_owned(),
     ];
     Ok(said.into_iter().chain(cipher).collect())
 }

@@ -21,16 +21,16 @@ impl Vms {
     /// What clients need to know VMs, and to be known by them.
     pub async fn ssh_access(self: &Arc<Self>) -> Result<SshAccess, ErrorBody> {
         let vms = Arc::clone(self);
-        blocking(KEYS, move || {
+        let own = self.context().config().unwrap_or_default().ssh_key_path;
+        let identity = blocking(KEYS, move || {
             let context = vms.context();
-            context.ssh.identity()?;
-            context.ssh.publish(&context.directories())
+            context.ssh.publish(&context.directories())?;
+            context.ssh.identity(own.as_deref())
         })
         .await?;
-        let paths = &self.context().paths;
         Ok(SshAccess {
-            identity: paths.ssh_identity(),
-            known_hosts: paths.ssh_known_hosts(),
+            identity: identity.path,
+            known_hosts: self.context().paths.ssh_known_hosts(),
         })
     }
 
@@ -40,17 +40,21 @@ impl Vms {
         let state = handle.state();
         let (id, vm) = (state.spec.id, state.spec.name.clone());
         let env = vm::variables(&state.spec, &state.image);
-        let others = self.context().config().unwrap_or_default().ssh_keys;
+        let config = self.context().config().unwrap_or_default();
         let vms = Arc::clone(self);
         let keys = blocking(KEYS, move || {
             let context = vms.context();
             let host = context.ssh.host(context.files(id).dir(), &vm)?;
-            let user = context.ssh.identity()?;
+            let user = context.ssh.identity(config.ssh_key_path.as_deref())?;
             // Before the client sees the VM's key.
             context.ssh.publish(&context.directories())?;
             Ok::<_, banger_keys::Error>(Ssh {
                 host_key: encode_key(&host.seed),
-                keys: [user.public].iter().chain(&others).map(encode_key).collect(),
+                keys: [user.public]
+                    .iter()
+                    .chain(&config.ssh_keys)
+                    .map(encode_key)
+                    .collect(),
                 env: env.into_iter().collect(),
             })
         })

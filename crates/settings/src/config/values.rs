@@ -1,6 +1,7 @@
 //! Values of the configuration that are more than their text: addresses, keys.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -23,6 +24,22 @@ pub(super) fn public_keys<'de, D: Deserializer<'de>>(lines: D) -> Result<Vec<[u8
         .iter()
         .map(|line| public_key(line).ok_or_else(|| wrong(line)));
     parsed.collect()
+}
+
+/// An absolute path, or one below the user's home directory.
+pub(super) fn file_of_user<'de, D: Deserializer<'de>>(path: D) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(path)?;
+    let below_home = |rest: &str| Some(std::env::home_dir()?.join(rest));
+    let path = match text.strip_prefix("~/") {
+        Some(rest) => below_home(rest),
+        None => Some(PathBuf::from(&text)).filter(|path| path.is_absolute()),
+    };
+    let wrong = || {
+        D::Error::custom(format!(
+            "invalid path `{text}`: expected an absolute path, or one that begins with `~/`"
+        ))
+    };
+    path.map(Some).ok_or_else(wrong)
 }
 
 /// The key of a line such as OpenSSH keeps in `.pub` files, if it is one of our kind.

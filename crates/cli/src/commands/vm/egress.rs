@@ -3,6 +3,7 @@
 use banger_api::{EgressGap, FlowVerdict, VmFlow, VmLearned, VmNetwork};
 use banger_client::{Client, EgressEvent};
 use banger_command::failure::Failure;
+use banger_command::list::{Key, Listing, Options};
 use banger_command::{complete, connection, exit, print};
 use banger_model::network::NetMode;
 use banger_model::shell_word;
@@ -12,7 +13,7 @@ use serde_json::json;
 ///
 /// Lists destinations by name, with the rule that decided. Connections to the same destination under the same rule
 /// share a line, and so do DNS names that were refused (`dns`). The daemon remembers 500 allowed and 500 denied lines,
-/// until the daemon or the VM ends.
+/// until the daemon or the VM ends. Keys of --filter: target, verdict, port, protocol, rule.
 ///
 /// In mode `learn`, the destinations that a VM reaches are saved as rules, until the VM enters mode `learn` again or is
 /// deleted. --learned prints these rules as a command that allows exactly these destinations.
@@ -31,22 +32,50 @@ pub(crate) struct Args {
     #[arg(add = complete::vms())]
     name: String,
     /// Follow new lines until the VM is deleted
-    #[arg(long, short)]
+    #[arg(long, short, conflicts_with_all = ["filter", "format", "quiet"])]
     follow: bool,
     /// Show only refused destinations
     #[arg(long)]
     denied: bool,
     /// Print the command that allows the destinations learned in mode `learn`
-    #[arg(long, conflicts_with_all = ["follow", "denied"])]
+    #[arg(long, conflicts_with_all = ["follow", "denied", "filter", "format", "quiet"])]
     learned: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    list: Options,
 }
 
 const HEADER: [&str; 6] = ["VERDICT", "TARGET", "PORT", "RULE", "COUNT", "LAST"];
 
+const FLOWS: Listing<VmFlow> = Listing {
+    keys: &[
+        Key {
+            name: "target",
+            values: |flow| vec![flow.target.clone()],
+        },
+        Key {
+            name: "verdict",
+            values: |flow| vec![flow.verdict.as_str().to_owned()],
+        },
+        Key {
+            name: "port",
+            values: |flow| flow.port.iter().map(ToString::to_string).collect(),
+        },
+        Key {
+            name: "protocol",
+            values: |flow| vec![flow.protocol.clone()],
+        },
+        Key {
+            name: "rule",
+            values: |flow| flow.rule.iter().map(ToString::to_string).collect(),
+        },
+    ],
+    header: &HEADER,
+    name: |flow| flow.target.clone(),
+    row: |flow| row(flow, print::age(&flow.last)).to_vec(),
+};
+
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let plan = args.list.clone().plan(FLOWS)?;
     let client = connection::connect().await?;
     if args.learned {
         return learned(&client, &args).await;
@@ -56,24 +85,22 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     }
     let mut flows = client.egress(&args.name).await?;
     flows.retain(|flow| args.is_wanted(flow));
-    if args.json {
-        print::json(&flows)?;
-        return Ok(exit::OK);
-    }
-    print::table(
-        &HEADER,
-        flows
-            .iter()
-            .map(|flow| row(flow, print::age(&flow.last)).to_vec()),
-    );
-    let network = client.vm(&args.name).await?.network;
-    if let Some(hint) = hint(&args.name, &network, &flows) {
+    let hint = match plan.is_table() {
+        true => hint(&args.name, &client.vm(&args.name).await?.network, &flows),
+        false => None,
+    };
+    plan.print(flows)?;
+    if let Some(hint) = hint {
         print::say!("hint: {hint}");
     }
     Ok(exit::OK)
 }
 
 impl Args {
+    const fn is_json(&self) -> bool {
+        self.list.output().json
+    }
+
     fn is_wanted(&self, flow: &VmFlow) -> bool {
         !self.denied || flow.verdict == FlowVerdict::Denied
     }
@@ -81,15 +108,15 @@ impl Args {
 
 async fn follow(client: &Client, args: &Args) -> Result<i32, Failure> {
     let mut events = client.follow_egress(&args.name).await?;
-    if !args.json {
+    if !args.is_json() {
         print::line(&columns(&HEADER.map(str::to_owned)));
     }
     while let Some(event) = events.next().await? {
         match event {
             EgressEvent::Flow(flow) if !args.is_wanted(&flow) => {}
-            EgressEvent::Flow(flow) if args.json => print::json_line(&flow)?,
+            EgressEvent::Flow(flow) if args.is_json() => print::json_line(&flow)?,
             EgressEvent::Flow(flow) => print::line(&columns(&row(&flow, time(&flow.last)))),
-            EgressEvent::Gap(gap) if args.json => print::json_line(&json!({ "gap": gap }))?,
+            EgressEvent::Gap(gap) if args.is_json() => print::json_line(&json!({ "gap": gap }))?,
             EgressEvent::Gap(EgressGap { missed: Some(missed) }) => {
                 print::say!("note: {missed} lines are missing here")
             }
@@ -103,7 +130,7 @@ async fn follow(client: &Client, args: &Args) -> Result<i32, Failure> {
 
 async fn learned(client: &Client, args: &Args) -> Result<i32, Failure> {
     let learned = client.learned(&args.name).await?;
-    if args.json {
+    if args.is_json() {
         print::json(&learned.rules)?;
     } else if !learned.rules.is_empty() {
         print::line(&command(&args.name, &learned));

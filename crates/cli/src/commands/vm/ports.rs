@@ -2,26 +2,61 @@
 
 use banger_api::VmPort;
 use banger_command::failure::Failure;
-use banger_command::output::Output;
-use banger_command::{complete, connection, many, print};
+use banger_command::list::{Key, Listing, Options};
+use banger_command::{complete, connection, exit, many, output};
 use serde::Serialize;
 
 /// List listening ports of VMs
 ///
 /// Shows the process that holds each port, its answer if it speaks HTTP, and how to reach the port from this host.
-/// Needs neither a network nor programs in the guest.
+/// Needs neither a network nor programs in the guest. Keys of --filter: vm, port, protocol, address, process.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   banger vm ports web
+  banger vm ports web --filter process=node --quiet      print port numbers only
   banger vm ports web db --json")]
 pub(crate) struct Args {
     /// Names of the VMs
     #[arg(required = true, value_name = "NAME", add = complete::vms())]
     names: Vec<String>,
     #[command(flatten)]
-    output: Output,
+    list: Options,
 }
+
+const PORTS: Listing<Port> = Listing {
+    keys: &[
+        Key {
+            name: "vm",
+            values: |port| vec![port.vm.clone()],
+        },
+        Key {
+            name: "port",
+            values: |port| vec![port.port.port.to_string()],
+        },
+        Key {
+            name: "protocol",
+            values: |port| vec![port.port.protocol.to_string()],
+        },
+        Key {
+            name: "address",
+            values: |port| vec![port.port.address.clone()],
+        },
+        Key {
+            name: "process",
+            values: |port| {
+                port.port
+                    .process
+                    .iter()
+                    .map(|process| process.command.clone())
+                    .collect()
+            },
+        },
+    ],
+    header: &["VM", "PROTO", "ADDRESS", "PORT", "PROCESS", "HTTP", "FROM HOST"],
+    name: |port| port.port.port.to_string(),
+    row,
+};
 
 /// A port and its VM.
 #[derive(Debug, Serialize)]
@@ -32,6 +67,7 @@ struct Port {
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
+    let plan = args.list.plan(PORTS)?;
     let client = connection::connect().await?;
     let one = async |vm: String| {
         let ports = client.ports(&vm).await?;
@@ -40,11 +76,8 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     };
     let mut ports = Vec::new();
     let code = many::each_giving(&args.names, one, |found| ports.extend(found)).await;
-    if args.output.json {
-        print::json(&ports)?;
-    } else if !ports.is_empty() || code == banger_command::exit::OK {
-        let header = ["VM", "PROTO", "ADDRESS", "PORT", "PROCESS", "HTTP", "FROM HOST"];
-        print::table(&header, ports.iter().map(row));
+    if !ports.is_empty() || code == exit::OK || output::is_json() {
+        plan.print(ports)?;
     }
     Ok(code)
 }

@@ -2,6 +2,7 @@
 
 use banger_api::VmRename;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::{complete, connection, exit, print};
 use banger_model::VmName;
 
@@ -20,9 +21,8 @@ pub(crate) struct Args {
     name: String,
     /// New name
     new: VmName,
-    /// Print the VM as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -35,10 +35,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
              `banger vm set {vm} --allow vm:{new}` replaces the rules of VM {vm}"
         ));
     }
-    if args.json {
-        print::json(&renamed)?;
-    } else {
-        print::line(new.as_str());
-    }
+    args.output
+        .print(&renamed, |renamed| print::line(renamed.vm.name.as_str()))?;
     Ok(exit::OK)
 }

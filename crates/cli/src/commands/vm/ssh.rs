@@ -9,7 +9,7 @@ use banger_command::{complete, connection};
 use banger_model::Phase;
 use banger_model::shell_word;
 
-use crate::ssh::{ZONE, on_path, options, ourselves, preferred_cipher, proxy_command, quoted};
+use crate::ssh::{SENT, ZONE, on_path, options, ourselves, preferred_cipher, proxy_command, quoted};
 
 /// Connect to a VM with this host's ssh
 ///
@@ -119,6 +119,7 @@ fn said(args: &Args, access: &SshAccess, cipher: Option<String>) -> Result<Vec<S
         "GlobalKnownHostsFile /dev/null".to_owned(),
         "StrictHostKeyChecking yes".to_owned(),
         "UpdateHostKeys no".to_owned(),
+        SENT.to_owned(),
     ];
     if args.user.is_none() {
         said.push("User root".to_owned());

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use banger_api::GUEST_PATH;
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::progress::bytes;
 use banger_command::work::interruptible;
 use banger_command::{complete, exit, print};
@@ -26,6 +27,7 @@ Examples:
   banger vm sync web ~/src/lib --guest-path /srv/lib
   banger vm sync web .:/srv/app             send this directory once
   banger vm sync web site:www --delete      mirror to /root/www, and remove other files there")]
+#[command(mut_arg("json", |json| json.help("Print events as JSON, one object per line")))]
 pub(crate) struct Args {
     /// Name of the VM
     #[arg(add = complete::vms())]
@@ -55,9 +57,8 @@ pub(crate) struct Args {
     /// Print only notes and errors
     #[arg(long, short)]
     quiet: bool,
-    /// Print events as JSON, one object per line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -79,7 +80,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         },
         owner: args.owner,
     };
-    let mut tell = |event: &Event<'_>| match (args.json, args.quiet) {
+    let mut tell = |event: &Event<'_>| match (args.output.json, args.quiet) {
         (true, _) => drop(print::json_line(&json(event))),
         (false, quiet) => told(event, quiet),
     };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use banger_api::{Awaited, VmWait, VmWaited};
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::values::duration;
 use banger_command::{complete, connection, exit, many, print};
 use banger_model::Phase;
@@ -39,9 +40,8 @@ pub(crate) struct Args {
     /// Time after which to give up, such as 500ms, 30s or 10m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
-    /// Print names, phases and errors as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<i32, Failure> {
@@ -68,11 +68,9 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
             .map_err(|_| gave_up(&args.names, args.state, timeout))?,
         None => waiting.await,
     };
-    if args.json {
-        print::json(&all)?;
-    } else {
+    args.output.print(&all, |all| {
         all.iter().for_each(|waited| print::line(phase(waited)));
-    }
+    })?;
     let mut failed = false;
     for waited in all.iter().filter(|waited| waited.phase == Some(Phase::Failed)) {
         failed = true;

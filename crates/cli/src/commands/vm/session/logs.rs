@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use banger_api::stream::{Control, OutputStream, SessionOutput, SessionStream};
 use banger_client::{Client, Received, Receiver};
 use banger_command::failure::Failure;
+use banger_command::output::Output;
 use banger_command::print::{
     self,
     stream::{self, Log},
@@ -28,6 +29,7 @@ Examples:
   banger vm session logs web make -f --timestamps
   banger vm session logs web make --show-cursor --since 4096    continue where you stopped
   banger vm session logs web make --stream stderr")]
+#[command(mut_arg("json", |json| json.help("Print JSON, one object per line with cursor, stream, time and text")))]
 pub(crate) struct Args {
     /// Name of the VM
     #[arg(add = complete::vms())]
@@ -45,14 +47,13 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     stream: Option<Which>,
     /// Print the time at which each line was written
-    #[arg(long, short)]
+    #[arg(long, short, conflicts_with = "json")]
     timestamps: bool,
     /// Print the cursor for the next --since to standard error
     #[arg(long)]
     show_cursor: bool,
-    /// Print JSON, one object per line with cursor, stream, time and text
-    #[arg(long, conflicts_with = "timestamps")]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
     /// Print all bytes unchanged; by default only text, line ends and colours reach a terminal
     #[arg(long, conflicts_with = "json")]
     raw: bool,
@@ -69,7 +70,7 @@ impl Args {
             stream: None,
             timestamps: false,
             show_cursor: false,
-            json: false,
+            output: Output::default(),
             raw,
         }
     }
@@ -223,7 +224,7 @@ impl Reading {
     fn output(&mut self, stream: &'static str, bytes: &[u8]) -> io::Result<()> {
         let cursor = self.next.unwrap_or_default();
         self.next = Some(cursor + bytes.len() as u64);
-        if self.args.json {
+        if self.args.output.json {
             return self.object(&Piece {
                 cursor,
                 time: Some(self.time()),
@@ -244,7 +245,7 @@ impl Reading {
     fn gap(&mut self, bytes: u64) -> io::Result<()> {
         let cursor = self.next.or(self.args.since).unwrap_or_default();
         self.next = Some(cursor + bytes);
-        if self.args.json {
+        if self.args.output.json {
             return self.object(&Piece {
                 cursor,
                 time: None,
