@@ -51,7 +51,12 @@ impl KernelRecord {
 
     /// Whether QEMU can boot it: a bzImage, or an ELF with a PVH entry.
     pub fn boots_under_qemu(&self) -> bool {
-        self.vmlinuz.is_some() || self.supports.iter().any(|feature| feature == "pvh")
+        self.vmlinuz.is_some() || self.has_pvh()
+    }
+
+    /// Whether its ELF has a PVH entry.
+    pub fn has_pvh(&self) -> bool {
+        self.supports.iter().any(|feature| feature == "pvh")
     }
 
     /// Whether its guests drive a network card; nothing when its configuration is not known.

@@ -21,3 +21,32 @@ pub(crate) async fn connect(socket: &Path) -> std::io::Result<UnixStream> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+
+    #[tokio::test]
+    async fn a_program_may_pause_between_its_socket_and_listening() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sock");
+        let listener = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        let refused = UnixStream::connect(&path).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        let connecting = tokio::spawn(async move { connect(&path).await });
+        sleep(Duration::from_millis(100)).await;
+        listen(&listener, 1).unwrap();
+        connecting.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_never_listens_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let refused = connect(&path).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,8 @@ pub(crate) struct Given<'a> {
     pub(crate) within: Option<&'a ProcessId>,
     /// Locks that it holds for as long as it lives.
     pub(crate) locks: &'a [Arc<OwnedFd>],
+    /// A connection that it is to use, under the number that the descriptor has here.
+    pub(crate) connection: Option<BorrowedFd<'a>>,
 }
 
 impl<'a> Given<'a> {
@@ -48,6 +50,7 @@ impl<'a> Given<'a> {
         Self {
             within: spec.within(),
             locks: &spec.locks,
+            connection: None,
         }
     }
 }
@@ -70,9 +73,9 @@ fn bare(kept: &[RawFd]) -> std::io::Result<()> {
             return Err(error);
         }
     }
-    for &lock in kept {
+    for &descriptor in kept {
         // SAFETY: the daemon holds the descriptor until the program is executed.
-        if unsafe { libc::fcntl(lock, libc::F_SETFD, 0) } != 0 {
+        if unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) } != 0 {
             return Err(std::io::Error::last_os_error());
         }
     }
@@ -117,7 +120,10 @@ impl Starting {
         if let Some(process) = given.within {
             enter(&mut command, process, Within::Network).map_err(spawn_error)?;
         }
-        let kept: Vec<RawFd> = given.locks.iter().map(|lock| lock.as_raw_fd()).collect();
+        let locks = given.locks.iter().map(|lock| lock.as_raw_fd());
+        let kept: Vec<RawFd> = locks
+            .chain(given.connection.map(|connection| connection.as_raw_fd()))
+            .collect();
         // SAFETY: between fork and exec this makes system calls, all of them async-signal-safe, and allocates nothing.
         unsafe {
             command.pre_exec(move || {

@@ -50,6 +50,8 @@ impl LaunchSpec {
 pub struct KernelFiles {
     /// The uncompressed ELF.
     pub vmlinux: PathBuf,
+    /// Whether QEMU boots the ELF: it has the PVH entry that Xen's `XEN_ELFNOTE_PHYS32_ENTRY` names.
+    pub has_pvh: bool,
     /// The compressed boot image, where there is one.
     pub vmlinuz: Option<PathBuf>,
 }

@@ -22,6 +22,7 @@ fn spec(dir: &Path) -> LaunchSpec {
         dir: machine,
         kernel: KernelFiles {
             vmlinux: PathBuf::new(),
+            has_pvh: false,
             vmlinuz: None,
         },
         initrd: PathBuf::new(),

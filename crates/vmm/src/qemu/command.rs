@@ -1,5 +1,6 @@
 //! The command lines, as pure functions of what is launched.
 
+use std::os::fd::RawFd;
 use std::path::Path;
 
 use crate::{Card, LaunchSpec};
@@ -31,12 +32,12 @@ pub(super) fn vsock(hybrid: &str, vhost: &str) -> [String; 2] {
 }
 
 /// The arguments of QEMU, which works in the machine's directory and has the console on its standard output. `tsc_khz` is the
-/// rate of the host's time stamp counter, which an emulated guest sees.
+/// rate of the host's time stamp counter, which an emulated guest sees; `vsock` is the descriptor of the connection to the vsock device.
 pub(super) fn qemu(
     spec: &LaunchSpec,
     acceleration: Acceleration,
     tsc_khz: Option<u64>,
-    vhost: &str,
+    vsock: RawFd,
     monitors: [&str; 2],
 ) -> Vec<String> {
     let memory = spec.memory.as_mib();
@@ -45,7 +46,9 @@ pub(super) fn qemu(
         // Emulated guests keep time by the devices that hardware guests do without.
         Acceleration::Tcg => ("microvm,accel=tcg,rtc=on", "max"),
     };
-    let kernel = spec.kernel.vmlinuz.as_ref().unwrap_or(&spec.kernel.vmlinux);
+    // Whoever boots a boot image decompresses it first: a second or more for an emulated processor.
+    let compressed = spec.kernel.vmlinuz.as_ref().filter(|_| !spec.kernel.has_pvh);
+    let kernel = compressed.unwrap_or(&spec.kernel.vmlinux);
     let mut args = Vec::new();
     let mut add = |option: &str, value: String| args.extend([option.to_owned(), value]);
     add("-name", format!("banger-{}", spec.id));
@@ -63,7 +66,7 @@ pub(super) fn qemu(
     add("-append", boot_args(&spec.boot_args, acceleration, tsc_khz));
     add("-chardev", "stdio,id=console,signal=off".to_owned());
     add("-serial", "chardev:console".to_owned());
-    add("-chardev", format!("socket,id=vsock,path={vhost}"));
+    add("-chardev", format!("socket,id=vsock,fd={vsock}"));
     // With `event_idx`: without it vhost-device-vsock 0.3 goes to sleep beside packets for the guest when one is not wanted any more.
     add("-device", "vhost-user-vsock-device,chardev=vsock".to_owned());
     for (index, disk) in spec.disks.iter().enumerate() {
@@ -144,6 +147,7 @@ mod tests {
             dir: "/run/m".into(),
             kernel: KernelFiles {
                 vmlinux: "/k/vmlinux".into(),
+                has_pvh: false,
                 vmlinuz: Some("/k/vmlinuz".into()),
             },
             initrd: "/c/initrd".into(),
@@ -168,7 +172,7 @@ mod tests {
 
     #[test]
     fn disks_keep_their_order_and_access() {
-        let args = qemu(&spec(), Acceleration::Tcg, None, "v", ["q", "e"]);
+        let args = qemu(&spec(), Acceleration::Tcg, None, 3, ["q", "e"]);
         let devices: Vec<_> = args.iter().filter(|arg| arg.starts_with("virtio-blk")).collect();
         assert_eq!(
             devices,
@@ -185,6 +189,19 @@ mod tests {
     }
 
     #[test]
+    fn an_elf_with_an_entry_goes_before_a_boot_image() {
+        let kernel = |has_pvh: bool| {
+            let mut spec = spec();
+            spec.kernel.has_pvh = has_pvh;
+            let args = qemu(&spec, Acceleration::Tcg, None, 3, ["q", "e"]);
+            let at = args.iter().position(|arg| arg == "-kernel").unwrap();
+            args[at + 1].clone()
+        };
+        assert_eq!(kernel(false), "/k/vmlinuz");
+        assert_eq!(kernel(true), "/k/vmlinux");
+    }
+
+    #[test]
     fn a_card_is_attached_to_its_tap_behind_the_disks() {
         let card = Card {
             tap: "bgr0t1".to_owned(),
@@ -196,8 +213,8 @@ mod tests {
             ..spec()
         };
         let (with, without) = (
-            qemu(&with, Acceleration::Tcg, None, "v", ["q", "e"]),
-            qemu(&spec(), Acceleration::Tcg, None, "v", ["q", "e"]),
+            qemu(&with, Acceleration::Tcg, None, 3, ["q", "e"]),
+            qemu(&spec(), Acceleration::Tcg, None, 3, ["q", "e"]),
         );
         let of_card: Vec<_> = with.iter().filter(|arg| !without.contains(arg)).collect();
         assert_eq!(

@@ -7,6 +7,7 @@ mod command;
 mod qmp;
 mod tsc;
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -22,7 +23,7 @@ use self::qmp::Monitor;
 use crate::inotify::Created;
 use crate::running::Running;
 use crate::spawn::{Given, Output, Starting, console_pipe, console_sink};
-use crate::{Backend, Capabilities, Ended, Error, LaunchSpec, Machine, MachineRecord, hybrid, path};
+use crate::{Backend, Capabilities, Ended, Error, LaunchSpec, Machine, MachineRecord, fresh, hybrid, path};
 
 const PROGRAM: &str = if cfg!(target_arch = "aarch64") {
     "qemu-system-aarch64"
@@ -126,6 +127,7 @@ impl Qemu {
             Given::default(),
         )?;
         vsock.until_created(made, "socket").await?;
+        let device = vsock.unless_it_dies(connect(&dir.join(VHOST))).await?;
         let (from, to) = console_pipe(dir)?;
         let made = Created::watch(dir, QMP)?;
         let tsc_khz = match self.acceleration {
@@ -133,7 +135,7 @@ impl Qemu {
             // It waits for a measurement that has begun long ago, but for the first start of a daemon.
             Acceleration::Tcg => tokio::task::spawn_blocking(tsc::khz).await.ok().flatten(),
         };
-        let mut args = command::qemu(spec, self.acceleration, tsc_khz, VHOST, [QMP, EVENTS]);
+        let mut args = command::qemu(spec, self.acceleration, tsc_khz, device.as_raw_fd(), [QMP, EVENTS]);
         if confined {
             args.extend(command::sandbox());
         }
@@ -144,8 +146,12 @@ impl Qemu {
             dir,
             Stdio::null(),
             Output::To(to),
-            Given::to_vmm(spec),
+            Given {
+                connection: Some(device.as_fd()),
+                ..Given::to_vmm(spec)
+            },
         )?;
+        drop(device);
         let console = console_sink(&spec.console_sink, dir, from)?;
         qemu.until_created(made, "monitor socket").await?;
         let monitor = async {
@@ -166,6 +172,21 @@ impl Qemu {
         let running = Running::watch(record, vmm, companions, SOCKETS);
         Ok(Box::new(Emulated::of(running)))
     }
+}
+
+/// A connection to the vsock device, for QEMU. QEMU itself connects once, and gives up when the device does not listen yet.
+async fn connect(vhost: &Path) -> Result<std::os::unix::net::UnixStream, Error> {
+    let connected = async {
+        let stream = fresh::connect(vhost).await?.into_std()?;
+        // The two of them expect a socket that blocks.
+        stream.set_nonblocking(false)?;
+        Ok(stream)
+    };
+    connected.await.map_err(|source| Error::File {
+        what: "connect to",
+        path: vhost.to_owned(),
+        source,
+    })
 }
 
 /// A running QEMU.

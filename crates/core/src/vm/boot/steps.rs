@@ -292,6 +292,7 @@ impl Steps<'_> {
             dir: self.dir.clone(),
             kernel: KernelFiles {
                 vmlinux: self.kernel.vmlinux.clone(),
+                has_pvh: self.kernel.has_pvh(),
                 vmlinuz: self.kernel.vmlinuz.clone(),
             },
             initrd,
