@@ -5,6 +5,8 @@ MUSL      := $(ARCH)-unknown-linux-musl
 AGENT     := target/$(MUSL)/agent/banger-vsock-agent
 # Built with the workspace: `cargo run -p xtask` would build what it uses once more, with other features.
 XTASK     := target/debug/xtask
+# What `make install` installs: the programs and the agent, as they were built.
+BUILT      = target/release
 PREFIX    ?= $(if $(filter 0,$(shell id -u)),/usr/local,$(HOME)/.local)
 DESTDIR   ?=
 SHARE      = $(DESTDIR)$(PREFIX)/share
@@ -23,8 +25,8 @@ BANGER_TEST_KERNEL_APPEND ?= no-kvmapf no-steal-acc $(NO_AVX) $(addprefix system
 endif
 export BANGER_TEST_KERNEL BANGER_TEST_KERNEL_APPEND
 
-.PHONY: help build agent release sandbox test test-quick test-as-user test-binaries check bench install uninstall clean \
-        setup-build setup-quick setup-test setup-sandbox test-kernel generic-kernel
+.PHONY: help build agent release sandbox test test-quick test-as-user test-binaries check bench install install-built uninstall \
+        clean setup-build setup-quick setup-test setup-sandbox test-kernel generic-kernel
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,11 +47,13 @@ test-quick: setup-quick ## Run the tests for every edit: units, the core, and sc
 test-as-user: setup-test test-binaries test-kernel ## Run the scenarios as an ordinary user, which is created for root
 	@scripts/test-as-user.sh $(NAMES)
 
-check: setup-build ## Check format, clippy (warnings are errors), dependency direction, figures, licenses, docs
+check: setup-build ## Check format, clippy (warnings are errors), dependency direction, generated pages, figures, licenses, docs
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo build --quiet --workspace --bins
 	@$(XTASK) arrows
+	@$(XTASK) configuration --check
+	@$(XTASK) environment
 	@$(XTASK) figures
 	@$(XTASK) licences
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; \
@@ -65,14 +69,18 @@ generic-kernel: ## Build generic-6.12, a guest kernel with everything built in (
 	@scripts/make-generic-kernel.sh $(ARGS)
 
 install: build ## Install to PREFIX (default /usr/local for root, else ~/.local)
+	@$(MAKE) --no-print-directory install-built
+
+# Installs what BUILT and AGENT name, without building.
+install-built:
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/banger"
-	install -m 755 target/release/banger target/release/bangerd target/release/banger-root "$(DESTDIR)$(PREFIX)/bin/"
+	install -m 755 $(BUILT)/banger $(BUILT)/bangerd $(BUILT)/banger-root "$(DESTDIR)$(PREFIX)/bin/"
 	install -m 755 $(AGENT) "$(DESTDIR)$(PREFIX)/lib/banger/"
-	target/release/banger man "$(SHARE)/man/man1"
+	$(BUILT)/banger man "$(SHARE)/man/man1"
 	install -d "$(SHARE)/bash-completion/completions" "$(SHARE)/zsh/site-functions" "$(SHARE)/fish/vendor_completions.d"
-	target/release/banger completion bash > "$(SHARE)/bash-completion/completions/banger"
-	target/release/banger completion zsh > "$(SHARE)/zsh/site-functions/_banger"
-	target/release/banger completion fish > "$(SHARE)/fish/vendor_completions.d/banger.fish"
+	$(BUILT)/banger completion bash > "$(SHARE)/bash-completion/completions/banger"
+	$(BUILT)/banger completion zsh > "$(SHARE)/zsh/site-functions/_banger"
+	$(BUILT)/banger completion fish > "$(SHARE)/fish/vendor_completions.d/banger.fish"
 	@echo "installed banger, bangerd, banger-root, the guest agent, manual pages and completions below $(DESTDIR)$(PREFIX)"
 
 uninstall: ## Remove the installed files

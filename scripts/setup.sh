@@ -37,6 +37,9 @@ docker-registry|is the scenarios' registry|test
 buildah|builds images of Dockerfiles|test
 openssh-client|connects to VMs by ssh, scp and sftp|test
 rsync|copies trees over SSH in tests|test
+man-db|shows manual pages in tests|test
+zsh|completes commands in tests|test
+fish|completes commands in tests|test
 python3-venv|holds the tests' Python packages: SSH clients, generators of API clients|test
 make|builds kernels|kernel
 flex|makes the scanner that reads a kernel's options|kernel

@@ -316,6 +316,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-guest-api",
             "banger-model",
             "banger-needs",
+            "banger-settings",
         ],
     ),
 ];

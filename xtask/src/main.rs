@@ -2,6 +2,8 @@
 
 mod arrows;
 mod bench;
+mod configuration;
+mod environment;
 mod errors;
 mod licences;
 mod repository;
@@ -29,6 +31,14 @@ enum Task {
         /// Names of figures, such as `create.ready_fc_ms`
         names: Vec<String>,
     },
+    /// Write the keys of docs/configuration.md from the types that parse config.toml
+    Configuration {
+        /// Write nothing; fail if the page is stale
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check that docs/environment.md lists the environment variables that the sources read
+    Environment,
     /// Check that README.md names figures that are measured, with their bounds, and the form of error texts
     Figures,
     /// Check the licences of everything that ships against deny.toml
@@ -49,6 +59,9 @@ fn main() -> Result<()> {
     match Args::parse().task {
         Task::Arrows => arrows::check(),
         Task::Bench { names } => bench::run(&names),
+        Task::Configuration { check: false } => configuration::write(),
+        Task::Configuration { check: true } => configuration::check(),
+        Task::Environment => environment::check(),
         Task::Figures => bench::check_readme().and_then(|()| errors::check()),
         Task::Licences => licences::check(),
         Task::Test { quick: true, names } => testing::run(Extent::Quick, &names),

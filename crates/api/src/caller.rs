@@ -64,7 +64,18 @@ pub fn variables(header: &str) -> Vec<(String, OsString)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn the_documentation_lists_what_goes_along() {
+        let page = include_str!("../../../docs/environment.md");
+        let (_, section) = page.split_once("In addition, each request").unwrap();
+        let (list, _) = section.split_once(". A VMM").unwrap();
+        let listed: BTreeSet<&str> = list.split('`').skip(1).step_by(2).collect();
+        assert_eq!(listed, NAMES.into());
+    }
 
     #[test]
     fn what_goes_along_arrives_and_nothing_else_does() {

@@ -3,21 +3,34 @@
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 /// Below the home directory; in a guest, root's.
 const HOME: &str = "~/";
 const GUEST_HOME: &str = "/root";
 
-/// A `[[file_sync]]`: a file or directory of the host's, and where it goes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A file or directory of the host that is copied into each VM at its start ([identity.md](identity.md#files)). The section may be
+/// repeated.
+///
+/// ```toml
+/// [[file_sync]]
+/// host = "~/.config/gh/hosts.yml"
+/// guest = "~/.config/gh/hosts.yml"
+/// mode = "0600"
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileSync {
-    /// Where it is on the host.
+    /// File or directory on the host.
+    #[schema(value_type = String, format = "path that begins with `/` or `~/`", example = "~/.config/gh/hosts.yml")]
     pub(crate) host: HostPath,
-    /// Where it goes; to the same place when absent.
+    /// Path in the guest.
+    #[schema(value_type = String, format = "path that begins with `/` or `~/` (`/root`)", required = false,
+        example = "/etc/gh/hosts.yml", extensions(("x-default" = json!("the same as `host`"))))]
     guest: Option<GuestPath>,
-    /// The permissions of files.
+    /// Permissions of files.
     #[serde(default)]
+    #[schema(value_type = String, format = "text of 3 or 4 octal digits", default = "0600", example = "0644")]
     pub(crate) mode: FileMode,
 }
 

@@ -19,6 +19,7 @@ use banger_model::{
     VmmChoice,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use self::values::{file_of_user, loopback, public_keys, upstreams};
 use crate::repository::{Ceilings, SetCeilings};
@@ -28,66 +29,113 @@ use crate::suggestion::suggestion;
 const DNS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5354);
 
 /// `config.toml`. Every key may be absent; a key that does not exist is an error.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+///
+/// The types of this file are also the reference of its keys: `docs/configuration.md` and `banger config show` are made from
+/// their doc comments and `#[schema]` attributes ([`crate::reference`]).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Which VMM runs VMs that do not name one.
+    /// VMM of VMs that name none. `auto` is Firecracker where KVM works, else QEMU.
+    #[schema(default = "auto")]
     pub vmm: VmmChoice,
-    /// The image of VMs that do not name one.
+    /// Image of VMs that name none.
+    #[schema(value_type = String, format = "image name", example = "debian-bookworm",
+        extensions(("x-default" = json!("what `banger image default` shows"))))]
     pub default_image: Option<ImageName>,
-    /// The kernel of VMs whose image names none.
+    /// Kernel of VMs that name none and whose image names none.
+    #[schema(value_type = String, format = "kernel name", example = "debian",
+        extensions(("x-default" = json!("what `banger kernel default` shows"))))]
     pub default_kernel: Option<KernelName>,
-    /// Where Firecracker is.
+    /// Path of Firecracker.
+    #[schema(value_type = String, format = "path", example = "/opt/fc/firecracker",
+        extensions(("x-default" = json!("searched ([environment.md](environment.md#variables-of-banger))")),
+            ("x-variable" = json!("BANGER_FIRECRACKER"))))]
     pub firecracker_bin: Option<PathBuf>,
-    /// Where QEMU is.
+    /// Path of QEMU.
+    #[schema(value_type = String, format = "path", example = "/opt/qemu/bin/qemu-system-x86_64",
+        extensions(("x-default" = json!("searched")), ("x-variable" = json!("BANGER_QEMU"))))]
     pub qemu_bin: Option<PathBuf>,
-    /// Sizes of VMs that do not name them.
-    pub vm_defaults: Sizes,
-    /// Whether VMs have a network.
+    /// Network backend ([networking.md](networking.md#choose-the-network-backend)).
+    #[schema(default = "auto")]
     pub network: NetworkChoice,
-    /// The addresses of VMs; moved out of the way of what the host uses.
+    /// Addresses of VMs. Another block is used, and a note printed, when the host uses this one. With the root helper, the block
+    /// must lie in the helper's range.
+    #[schema(value_type = String, format = "IPv4 block, /16 to /29, private", example = "10.66.0.0/24",
+        extensions(("x-default" = json!("`\"172.16.0.0/24\"`, or the next free block"))))]
     pub subnet: Option<Subnet>,
-    /// How many TAPs wait for VMs.
+    /// TAP devices that are made in advance.
+    #[schema(default = 4, maximum = 64, example = 0)]
     pub tap_pool_size: u8,
-    /// What VMs reach that do not say it.
+    /// Network mode of VMs that name none.
+    #[schema(default = "off")]
     pub default_net: NetMode,
-    /// Who is asked for names that are not VMs': addresses, with a port if it is another than 53. The host's own when empty.
+    /// Upstream resolvers for names that are not VM names. The default is the host's resolvers.
     #[serde(deserialize_with = "upstreams")]
+    #[schema(value_type = Vec<String>, default = json!([]), example = json!(["9.9.9.9", "[2620:fe::fe]:53"]),
+        format = "addresses, each with an optional port")]
     pub default_dns: Vec<SocketAddr>,
-    /// Where this host's own programs may ask for names, beside the gateway: a loopback address and a port, or `off`.
+    /// Where programs of the host can ask for VM names, in addition to the gateway.
     #[serde(deserialize_with = "loopback")]
+    #[schema(value_type = String, format = "loopback address with port, or `\"off\"`", default = "127.0.0.1:5354", example = "off")]
     pub dns_listen: Option<SocketAddr>,
-    /// Rules by name, which `--allow @NAME` stands for.
-    pub allow: BTreeMap<String, Vec<Allow>>,
-    /// Whether work in workspaces is brought back before its VM stops or goes.
+    /// Pull unsaved work from workspaces before a VM is stopped or deleted.
+    #[schema(default = false, example = true)]
     pub auto_export: bool,
-    /// Whether commands in guests have the user's proxies.
+    /// Commands in VMs have your proxies: `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, in either case
+    /// ([environment.md](environment.md#variables-in-a-guest)).
+    #[schema(default = false, example = true)]
     pub guest_proxy: bool,
-    /// Whether git in guests makes its user's commits.
+    /// Commits in guests have the host's `user.name` and `user.email`.
+    #[schema(default = true, example = false)]
     pub git_identity: bool,
-    /// Files of the host's that go into guests.
-    pub file_sync: Vec<FileSync>,
-    /// Whether logins of coding agents go without being named.
+    /// Inject the logins of coding agents ([identity.md](identity.md#files)).
+    #[schema(default = true, example = false)]
     pub file_sync_defaults: bool,
-    /// Whose the file is; nobody's without one.
+    /// Private key (ed25519) that `banger vm ssh` and `ssh-config` use. Only its public half is read, from the `.pub` file beside it
+    /// if there is one. Repeat `banger ssh-config --install` after a change.
+    #[serde(deserialize_with = "file_of_user")]
+    #[schema(value_type = String, format = "path that begins with `/` or `~/`", example = "~/.ssh/id_ed25519",
+        extensions(("x-default" = json!("a key that banger makes"))))]
+    pub ssh_key_path: Option<PathBuf>,
+    /// Additional keys that may log in to VMs by SSH.
+    #[serde(deserialize_with = "public_keys")]
+    #[schema(value_type = Vec<String>, default = json!([]),
+        example = json!(["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@laptop"]),
+        format = "OpenSSH public keys (ed25519)")]
+    pub ssh_keys: Vec<[u8; 32]>,
+    /// The user who owns the file; nobody without a file.
     #[serde(skip)]
     pub owner: Option<u32>,
-    /// Whom VMs let in by SSH beside the one who has banger's own key: public keys, each a line of OpenSSH's.
-    #[serde(deserialize_with = "public_keys")]
-    pub ssh_keys: Vec<[u8; 32]>,
-    /// The private key that ssh uses for VMs, in place of one that banger makes.
-    #[serde(deserialize_with = "file_of_user")]
-    pub ssh_key_path: Option<PathBuf>,
-    /// How much a pulled image may be.
+    /// Sizes of VMs that name none.
+    #[schema(default = json!({}))]
+    pub vm_defaults: Sizes,
+    /// Presets of network rules. Each key is a name that you choose, and its value a list of rules; `--allow @NAME` stands for all of
+    /// them. [networking.md](networking.md#rules) has the syntax of a rule.
+    ///
+    /// ```toml
+    /// [allow]
+    /// mirrors = ["*.example.org", "example.net:443"]
+    /// ```
+    #[schema(value_type = BTreeMap<String, Vec<String>>, default = json!({}))]
+    pub allow: BTreeMap<String, Vec<Allow>>,
+    /// Files of the host that are copied into guests.
+    #[schema(default = json!([]))]
+    pub file_sync: Vec<FileSync>,
+    /// The most that a repository may ask for.
+    #[schema(default = json!({}))]
+    pub repository: SetCeilings,
+    /// Bounds of images.
+    #[schema(default = json!({}))]
     pub pull: Limits,
     /// How registries are asked, by `HOST[:PORT]`.
+    #[schema(default = json!({}))]
     pub registry: BTreeMap<String, Registry>,
-    /// Catalogs of kernels.
-    pub catalog: Vec<CatalogEntry>,
-    /// How long and how often to try to fetch.
+    /// Limits of downloads.
+    #[schema(default = json!({}))]
     pub fetch: FetchLimits,
-    /// How much of this host a repository may ask for.
-    pub repository: SetCeilings,
+    /// Catalogs of kernels and images.
+    #[schema(default = json!([]))]
+    pub catalog: Vec<CatalogEntry>,
 }
 
 impl Default for Config {
@@ -123,17 +171,21 @@ impl Default for Config {
     }
 }
 
-/// `[pull]`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// Bounds of images that are pulled, imported or unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// The most bytes that an image may unpack to.
+    /// Most bytes that an image may unpack to.
+    #[schema(value_type = String, format = "size", default = "256GiB", example = "64GiB")]
     pub max_size: ByteSize,
-    /// The most entries that an image may have.
+    /// Most files, directories and links of an image.
+    #[schema(default = 4_000_000, example = 8_000_000)]
     pub max_entries: u64,
-    /// The most bytes that each byte of an archive may unpack to, beyond some gigabytes.
+    /// Most bytes that each byte of an archive may unpack to, beyond 4 GiB.
+    #[schema(default = 200, example = 500)]
     pub max_ratio: u64,
-    /// The largest window or dictionary that unpacking may need.
+    /// Largest window or dictionary of xz, lzma and zstd.
+    #[schema(value_type = String, format = "size", default = "128MiB", example = "256MiB")]
     pub max_window: ByteSize,
 }
 
@@ -148,45 +200,80 @@ impl Default for Limits {
     }
 }
 
-/// `[registry."HOST"]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// How one registry is asked. `HOST` is the host of references, with its port if there is one (`localhost:5000`).
+///
+/// ```toml
+/// [registry."registry.example"]
+/// mirrors = ["mirror.example:5000", "http://cache.example"]
+/// ca_cert = "/etc/ssl/our-ca.pem"
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Registry {
-    /// Registries to ask first: `HOST[:PORT]`, or with `http://` in front.
+    /// Registries that are asked first, in this order.
+    #[schema(default = json!([]), example = json!(["mirror.example:5000"]),
+        format = "`HOST[:PORT]`, each optionally with `http://`")]
     pub mirrors: Vec<String>,
-    /// Trust any certificate, and take plain HTTP.
+    /// Accept any certificate, and plain HTTP (as `--insecure`).
+    #[schema(default = false, example = true)]
     pub insecure: bool,
-    /// A file of certificates to trust beside the host's.
+    /// PEM file of certificates to trust in addition to the host's (as `--ca-cert`).
+    #[schema(value_type = String, format = "path", example = "/etc/ssl/our-ca.pem")]
     pub ca_cert: Option<PathBuf>,
 }
 
-/// A `[[catalog]]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A catalog of kernels and images ([kernel-catalog.md](kernel-catalog.md)). The section may be repeated. `banger kernel catalog add`
+/// stores the same keys in `catalogs.toml`.
+///
+/// ```toml
+/// [[catalog]]
+/// name = "team"
+/// location = "https://kernels.example/v1/"
+/// key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogEntry {
-    /// What it is called here.
+    /// Name of the catalog on this host.
+    #[schema(value_type = String, format = "catalog name", example = "team")]
     pub name: CatalogName,
-    /// Where it is.
+    /// Location of `catalog.json`, or of its directory.
+    #[schema(value_type = String, format = "URL (http or https) or path", example = "/srv/kernels")]
     pub location: Location,
-    /// Who vouches for it.
+    /// Key that signs the catalog. Get it from another place than the catalog.
+    #[schema(value_type = String, format = "minisign public key",
+        example = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3")]
     pub key: banger_catalog::PublicKey,
 }
 
-/// `[fetch]`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+/// Time limits of downloads from registries and catalogs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FetchLimits {
+    /// Seconds until a connection must be established.
+    #[schema(value_type = u32, minimum = 1, default = 10, example = 5)]
     connect_seconds: Option<NonZeroU32>,
+    /// Seconds without new bytes before a download is retried.
+    #[schema(value_type = u32, minimum = 1, default = 30, example = 120)]
     stall_seconds: Option<NonZeroU32>,
+    /// Attempts without progress before a download fails.
+    #[schema(value_type = u32, minimum = 1, default = 5, example = 10)]
     attempts: Option<NonZeroU32>,
 }
 
-/// `[vm_defaults]`. What is absent follows the host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+/// Sizes of VMs that do not name them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sizes {
+    /// Virtual CPUs.
+    #[schema(value_type = u32, example = 2, extensions(("x-default" = json!("a quarter of the host's CPUs, 1 to 4"))))]
     vcpus: Option<u32>,
+    /// Memory.
+    #[schema(value_type = String, format = "size", example = "4G",
+        extensions(("x-default" = json!("an eighth of the host's memory, 512 MiB to 8 GiB"))))]
     memory: Option<ByteSize>,
+    /// Size of the writable disk. The disk is sparse: it uses space on the host only for data that the VM wrote.
+    #[schema(value_type = String, format = "size", example = "40G", extensions(("x-default" = json!("`\"8G\"`"))))]
     disk_size: Option<ByteSize>,
 }
 

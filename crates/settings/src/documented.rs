@@ -1,51 +1,28 @@
-//! That `docs/configuration.md` lists the keys that `config.toml` takes, and no others.
+//! The reference of the keys ([`crate::reference`]) against the parser: it has the keys that `config.toml` takes, and no others,
+//! and its examples are valid.
 //!
-//! The keys of a section are those that the parser names when it refuses an unknown one, so the types are the only list.
+//! The keys of a section are those that the parser names when it refuses an unknown one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 
 use crate::config::Config;
+use crate::reference::{Default, Form, Section, sections};
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
 
 /// A key that no section has.
 const UNKNOWN: &str = "zz_no_such_key";
 
-/// The sections of the page whose keys are fixed, and a file that has an unknown key in each.
-const SECTIONS: [(&str, &str); 8] = [
-    ("Top level", ""),
-    ("[vm_defaults]", "[vm_defaults]"),
-    ("[[file_sync]]", "[[file_sync]]"),
-    ("[repository]", "[repository]"),
-    ("[pull]", "[pull]"),
-    ("[registry.\"HOST\"]", "[registry.\"registry.example\"]"),
-    ("[fetch]", "[fetch]"),
-    ("[[catalog]]", "[[catalog]]"),
-];
-
-/// The section with keys that its user chooses.
-const FREE: &str = "[allow]";
-
-fn text_of_heading(line: &str) -> Option<String> {
-    Some(line.strip_prefix("## ")?.replace('`', ""))
-}
-
-/// The keys of the page: the first cells of the rows below each heading.
-fn documented() -> BTreeMap<String, BTreeSet<String>> {
-    let mut sections = BTreeMap::<String, BTreeSet<String>>::new();
-    let mut section = String::new();
-    for line in PAGE.lines() {
-        if let Some(heading) = text_of_heading(line) {
-            section = heading;
-        } else if let Some((key, _)) = line.strip_prefix("| `").and_then(|row| row.split_once('`')) {
-            let is_new = sections
-                .entry(section.clone())
-                .or_default()
-                .insert(key.to_owned());
-            assert!(is_new, "{section} lists `{key}` twice");
-        }
+/// The line that begins a section of the file.
+fn head(section: &Section) -> String {
+    match (section.form, section.name.as_str()) {
+        (_, "") => String::new(),
+        (Form::Table | Form::Free, name) => format!("[{name}]"),
+        (Form::ByHost, name) => format!("[{name}.\"registry.example\"]"),
+        (Form::List, name) => format!("[[{name}]]"),
     }
-    sections
 }
 
 /// The keys that the parser takes where an unknown one stands in this file.
@@ -57,35 +34,44 @@ fn accepted(head: &str) -> BTreeSet<String> {
     quoted.filter(|key| *key != UNKNOWN).map(str::to_owned).collect()
 }
 
-/// The key of `config.toml` that a section is the value of.
-fn key_of(section: &str) -> &str {
-    let inner = section.trim_matches(['[', ']']);
-    inner.split_once('.').map_or(inner, |(key, _)| key)
+#[test]
+fn the_reference_has_the_keys_that_the_parser_takes() {
+    let sections = sections();
+    let tables: Vec<String> = sections.iter().skip(1).map(|table| table.name.clone()).collect();
+    assert!(tables.len() > 6, "{tables:?}");
+    for section in sections.iter().filter(|section| section.form != Form::Free) {
+        let mut keys: BTreeSet<String> = section.keys.iter().map(|key| key.name.clone()).collect();
+        if section.name.is_empty() {
+            keys.extend(tables.iter().cloned());
+        }
+        let head = head(section);
+        assert_eq!(keys, accepted(&head), "the keys of {head}");
+    }
 }
 
+/// Each example is valid, beside the examples of the keys that its section requires, and each is another value than the default.
 #[test]
-fn the_page_lists_the_keys_that_the_parser_takes() {
-    let mut documented = documented();
-    let sections = SECTIONS.iter().map(|(section, _)| *section).skip(1);
-    let tables: Vec<&str> = sections.chain([FREE]).collect();
-    for section in &tables {
-        let heading = format!("## `{section}`");
-        assert!(
-            PAGE.lines().any(|line| line == heading),
-            "there is no heading {heading}"
-        );
-    }
-    for (section, head) in SECTIONS {
-        let mut keys = documented.remove(section).unwrap_or_default();
-        if head.is_empty() {
-            keys.extend(tables.iter().map(|table| key_of(table).to_owned()));
+fn every_key_is_described_and_its_example_is_valid() {
+    for section in sections() {
+        let line =
+            |name: &str, value: &Value| format!("{name} = {}\n", toml::Value::try_from(value).unwrap());
+        for key in &section.keys {
+            let name = format!("{} {}", head(&section), key.name);
+            assert!(key.text.ends_with('.'), "{name}: {:?}", key.text);
+            assert!(!key.kind.is_empty(), "{name} has no type");
+            assert!(!key.example.is_null(), "{name} has no example");
+            if let Default::Value(default) = &key.default {
+                assert_ne!(default, &key.example, "{name}");
+            }
+            let required = section.keys.iter().filter(|other| other.name != key.name);
+            let required = required.filter(|other| matches!(other.default, Default::Required));
+            let mut file = head(&section) + "\n" + &line(&key.name, &key.example);
+            file.extend(required.map(|other| line(&other.name, &other.example)));
+            if let Err(error) = toml::from_str::<Config>(&file) {
+                panic!("{file}\n{error}");
+            }
         }
-        assert_eq!(keys, accepted(head), "the keys of {section}");
     }
-    assert!(
-        documented.is_empty(),
-        "keys that are in no known section: {documented:?}"
-    );
 }
 
 #[test]

@@ -1,56 +1,12 @@
-//! The keys of `config.toml` with their values: what holds, and where it was said.
+//! The keys of `config.toml` with their values: the value that applies, and where it was set.
 
 use std::path::Path;
 
 use banger_api::{ConfigEntry, ConfigSource, Paths};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::{Config, Error};
-
-/// Every key with its default, in TOML. Nothing stands for a key that has none, and `host` for one that follows the host.
-pub(crate) const KEYS: [(&str, &str); 33] = [
-    ("vmm", r#""auto""#),
-    ("default_image", ""),
-    ("default_kernel", ""),
-    ("firecracker_bin", ""),
-    ("qemu_bin", ""),
-    ("network", r#""auto""#),
-    ("subnet", ""),
-    ("tap_pool_size", "4"),
-    ("default_net", r#""off""#),
-    ("default_dns", "[]"),
-    ("dns_listen", r#""127.0.0.1:5354""#),
-    ("auto_export", "false"),
-    ("guest_proxy", "false"),
-    ("git_identity", "true"),
-    ("file_sync_defaults", "true"),
-    ("ssh_keys", "[]"),
-    ("ssh_key_path", ""),
-    ("vm_defaults.vcpus", HOST),
-    ("vm_defaults.memory", HOST),
-    ("vm_defaults.disk_size", HOST),
-    ("allow", "{}"),
-    ("file_sync", "[]"),
-    ("repository.max_vcpus", HOST),
-    ("repository.max_memory", HOST),
-    ("repository.max_disk_size", HOST),
-    ("pull.max_size", r#""256GiB""#),
-    ("pull.max_entries", "4000000"),
-    ("pull.max_ratio", "200"),
-    ("pull.max_window", r#""128MiB""#),
-    ("registry", "{}"),
-    ("fetch.connect_seconds", HOST),
-    ("fetch.stall_seconds", HOST),
-    ("fetch.attempts", HOST),
-];
-
-const HOST: &str = "host";
-
-/// Keys that an environment variable overrides.
-const OVERRIDDEN: [(&str, &str); 2] = [
-    ("firecracker_bin", "BANGER_FIRECRACKER"),
-    ("qemu_bin", "BANGER_QEMU"),
-];
+use crate::reference::{self, Default, Form, Section};
 
 /// Every key with its value and its source; `environment` has the variables.
 ///
@@ -61,36 +17,68 @@ pub fn show(paths: &Paths, environment: impl Fn(&str) -> Option<String>) -> Resu
     let text = crate::editing::read(&path)?;
     let config = Config::parse(&path, &text)?;
     let file = table(&path, &text)?;
-    let keys = KEYS.iter().chain(&[("catalog", "[]")]);
-    Ok(keys
-        .map(|(key, default)| entry(key, default, &config, &file, &environment))
-        .collect())
-}
-
-fn entry(
-    key: &str,
-    default: &str,
-    config: &Config,
-    file: &toml::Table,
-    environment: impl Fn(&str) -> Option<String>,
-) -> ConfigEntry {
-    let variable = OVERRIDDEN.iter().find(|(overridden, _)| *overridden == key);
-    let (value, source) = if let Some(value) = variable.and_then(|(_, variable)| environment(variable)) {
-        (Value::String(value), ConfigSource::Environment)
-    } else if let Some(value) = said(file, key) {
-        (value, ConfigSource::File)
-    } else {
-        (default_of(key, default, config), ConfigSource::Default)
+    let entry = |key: Shown| {
+        let variable = key.variable.as_deref().and_then(&environment);
+        let (value, source) = if let Some(value) = variable {
+            (Value::String(value), ConfigSource::Environment)
+        } else if let Some(value) = in_file(&file, &key.name) {
+            (value, ConfigSource::File)
+        } else {
+            let default = key.default.unwrap_or_else(|| of_host(&key.name, &config));
+            (default, ConfigSource::Default)
+        };
+        ConfigEntry {
+            key: key.name,
+            value,
+            source,
+        }
     };
-    ConfigEntry {
-        key: key.to_owned(),
-        value,
-        source,
-    }
+    Ok(keys().into_iter().map(entry).collect())
 }
 
-/// What the file says of a key.
-fn said(file: &toml::Table, key: &str) -> Option<Value> {
+/// A key as it is shown: with the tables that it is in.
+struct Shown {
+    name: String,
+    /// None for a default that depends on the host.
+    default: Option<Value>,
+    variable: Option<String>,
+}
+
+/// Every key. A table whose keys or number the user chooses is one value.
+fn keys() -> Vec<Shown> {
+    let shown = |section: Section| -> Vec<Shown> {
+        let whole = |default| {
+            vec![Shown {
+                name: section.name.clone(),
+                default: Some(default),
+                variable: None,
+            }]
+        };
+        match section.form {
+            Form::Free | Form::ByHost => whole(json!({})),
+            Form::List => whole(json!([])),
+            Form::Table => {
+                let keys = section.keys.into_iter();
+                keys.map(|key| Shown {
+                    name: match section.name.as_str() {
+                        "" => key.name,
+                        table => format!("{table}.{}", key.name),
+                    },
+                    default: match key.default {
+                        Default::Value(value) => Some(value),
+                        _ => None,
+                    },
+                    variable: key.variable,
+                })
+                .collect()
+            }
+        }
+    };
+    reference::sections().into_iter().flat_map(shown).collect()
+}
+
+/// The value of a key in the file.
+fn in_file(file: &toml::Table, key: &str) -> Option<Value> {
     let mut parts = key.split('.');
     let mut value = file.get(parts.next()?)?;
     for part in parts {
@@ -99,22 +87,10 @@ fn said(file: &toml::Table, key: &str) -> Option<Value> {
     serde_json::to_value(value).ok()
 }
 
-fn default_of(key: &str, default: &str, config: &Config) -> Value {
-    match default {
-        "" => Value::Null,
-        HOST => of_host(key, config),
-        default => {
-            let parsed = toml::from_str::<toml::Table>(&format!("value = {default}"));
-            let value = parsed.ok().and_then(|table| said(&table, "value"));
-            value.unwrap_or_default()
-        }
-    }
-}
-
+/// The default of a key that depends on the host; null for one that has none.
 fn of_host(key: &str, config: &Config) -> Value {
     let sizes = config.sizes(banger_hostsys::host_size());
     let ceilings = config.ceilings();
-    let fetch = config.fetch.limits();
     match key {
         "vm_defaults.vcpus" => sizes.vcpus.into(),
         "vm_defaults.memory" => sizes.memory.as_bytes().into(),
@@ -122,9 +98,6 @@ fn of_host(key: &str, config: &Config) -> Value {
         "repository.max_vcpus" => ceilings.vcpus.into(),
         "repository.max_memory" => ceilings.memory.as_bytes().into(),
         "repository.max_disk_size" => ceilings.disk_size.as_bytes().into(),
-        "fetch.connect_seconds" => fetch.connect.as_secs().into(),
-        "fetch.stall_seconds" => fetch.stall.as_secs().into(),
-        "fetch.attempts" => fetch.attempts.into(),
         _ => Value::Null,
     }
 }
@@ -148,16 +121,34 @@ mod tests {
         (dir, paths)
     }
 
-    /// The defaults of the list are those of the parser: a file that has them all changes nothing.
+    /// The documented defaults are those of the parser: a file that has them all changes nothing, but that the limits of
+    /// downloads are set.
     #[test]
     fn the_defaults_are_right() {
-        let said = KEYS.iter().filter(|(_, default)| !matches!(*default, "" | HOST));
-        let text: Vec<String> = said.map(|(key, default)| format!("{key} = {default}")).collect();
-        assert!(text.len() > 15);
-        assert_eq!(
-            toml::from_str::<Config>(&text.join("\n")).unwrap(),
-            Config::default()
-        );
+        let defaults = keys()
+            .into_iter()
+            .filter_map(|key| Some((key.name, key.default?)));
+        let mut file = toml::Table::new();
+        for (name, value) in defaults {
+            let mut names = name.split('.').rev();
+            let value = toml::Value::try_from(value).unwrap();
+            let entry = [(names.next().unwrap().to_owned(), value)];
+            match names.next() {
+                None => file.extend(entry),
+                Some(table) => {
+                    let table = file.entry(table).or_insert_with(|| toml::Table::new().into());
+                    table.as_table_mut().unwrap().extend(entry);
+                }
+            }
+        }
+        assert!(file.len() > 12, "{file}");
+        let parsed: Config = toml::from_str(&file.to_string()).unwrap();
+        assert_eq!(parsed.fetch.limits(), Config::default().fetch.limits());
+        let rest = Config {
+            fetch: Config::default().fetch,
+            ..parsed
+        };
+        assert_eq!(rest, Config::default());
     }
 
     #[test]
@@ -175,6 +166,8 @@ mod tests {
         assert_eq!(of("tap_pool_size"), (4.into(), ConfigSource::Default));
         assert_eq!(of("subnet"), (Value::Null, ConfigSource::Default));
         assert!(of("vm_defaults.memory").0.as_u64().unwrap() > 0);
-        assert_eq!(of("fetch.attempts").1, ConfigSource::Default);
+        assert_eq!(of("fetch.attempts"), (5.into(), ConfigSource::Default));
+        assert_eq!(of("catalog"), (json!([]), ConfigSource::Default));
+        assert_eq!(of("allow"), (json!({}), ConfigSource::Default));
     }
 }

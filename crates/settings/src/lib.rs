@@ -1,8 +1,9 @@
-//! What is said of VMs in files, and read anew for each request: what a user sets for all VMs ([`Config`], `config.toml`), which
-//! catalogs there are ([`catalogs`]), and what a repository asks for ([`repository`]).
+//! Configuration files, which are read again for each request: the user's settings for all VMs ([`Config`], `config.toml`), the
+//! catalogs ([`catalogs`]), and what a repository asks for ([`repository`]).
 //!
-//! It reads, and decides what holds; it acts on nothing. The user's files are trusted and the repository's are not: what of its
-//! wishes may be granted is decided here, whether the repository is trusted is the daemon's database's to say.
+//! This crate reads files and decides which value applies; it changes nothing but `config.toml` on request. The user's files are
+//! trusted, and a repository's are not: the most that a repository may ask for is decided here. Whether a repository is trusted is
+//! recorded in the daemon's database.
 
 pub mod catalogs;
 mod config;
@@ -10,6 +11,7 @@ mod config;
 mod documented;
 mod editing;
 mod keys;
+pub mod reference;
 pub mod repository;
 mod suggestion;
 

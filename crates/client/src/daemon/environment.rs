@@ -58,6 +58,8 @@ fn is_kept(name: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -75,5 +77,16 @@ mod tests {
             assert!(!is_kept(OsStr::new(other)), "{other}");
         }
         assert!(NAMES.is_sorted());
+    }
+
+    #[test]
+    fn the_documentation_lists_what_is_kept() {
+        let page = include_str!("../../../../docs/environment.md");
+        let (_, section) = page.split_once("inherits these variables and no others").unwrap();
+        let (list, _) = section.split_once("In addition, each request").unwrap();
+        let listed: BTreeSet<String> = list.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        let prefixes = PREFIXES.iter().map(|prefix| format!("{prefix}*"));
+        let names = NAMES.iter().chain(&SUFFIXES).map(|name| (*name).to_owned());
+        assert_eq!(listed, names.chain(prefixes).collect());
     }
 }

@@ -3,6 +3,7 @@
 use banger_api::Wishes;
 use banger_model::{ByteSize, HostSize, VmDefaults};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 /// The most that a repository gets, trusted or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,12 +13,20 @@ pub struct Ceilings {
     pub(crate) disk_size: ByteSize,
 }
 
-/// `[repository]` of `config.toml`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+/// The most that a repository may ask for in its `banger.toml` or `devcontainer.json`, whether it is trusted or not. Options of a
+/// command are not limited by it. The ceilings are never below what a VM gets that asks for nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Set {
+    /// Most virtual CPUs.
+    #[schema(value_type = u32, example = 8, extensions(("x-default" = json!("half of the host's CPUs, 1 to 8"))))]
     max_vcpus: Option<u32>,
+    /// Most memory.
+    #[schema(value_type = String, format = "size", example = "16G",
+        extensions(("x-default" = json!("a quarter of the host's memory, at most 8 GiB"))))]
     max_memory: Option<ByteSize>,
+    /// Largest disk.
+    #[schema(value_type = String, format = "size", example = "100G", extensions(("x-default" = json!("`\"64G\"`"))))]
     max_disk_size: Option<ByteSize>,
 }
 
