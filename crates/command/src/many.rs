@@ -8,6 +8,7 @@ use crate::exit;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::print;
+use crate::progress::Display;
 
 /// What became of one of many objects, in JSON: its name, and what else there is to know.
 #[derive(Debug, Serialize)]
@@ -41,13 +42,31 @@ where
     T: Serialize,
     W: Future<Output = Result<T, Failure>>,
 {
+    each_under(None, output, names, work).await
+}
+
+/// Like [`each`], under a display, which is cleared before anything is printed.
+///
+/// # Errors
+/// When the results cannot be written as JSON.
+pub async fn each_under<T, W>(
+    display: Option<Display>,
+    output: Output,
+    names: &[String],
+    work: impl Fn(String) -> W,
+) -> Result<i32, Failure>
+where
+    T: Serialize,
+    W: Future<Output = Result<T, Failure>>,
+{
     let mut done = Vec::new();
-    let one = async |name: String| Ok((name.clone(), work(name).await?));
-    let code = each_giving(names, one, |(name, one)| match output.json {
+    let one = async |name: &String| Ok((name.clone(), work(name.clone()).await?));
+    let outcomes = join_all(names.iter().map(one)).await;
+    drop(display);
+    let code = settled(names, outcomes, |(name, one)| match output.json {
         true => done.push(one),
         false => print::line(&name),
-    })
-    .await;
+    });
     if output.json {
         print::json(&done)?;
     }
@@ -55,11 +74,19 @@ where
 }
 
 /// Runs `work` for all `names` in parallel. Passes each result to `take`, or prints its error, in order.
-pub async fn each_giving<T, W>(names: &[String], work: impl Fn(String) -> W, mut take: impl FnMut(T)) -> i32
+pub async fn each_giving<T, W>(names: &[String], work: impl Fn(String) -> W, take: impl FnMut(T)) -> i32
 where
     W: Future<Output = Result<T, Failure>>,
 {
-    let outcomes = join_all(names.iter().map(|name| work(name.clone()))).await;
+    settled(
+        names,
+        join_all(names.iter().map(|name| work(name.clone()))).await,
+        take,
+    )
+}
+
+/// Passes each result to `take`, or prints its error; returns the exit code.
+fn settled<T>(names: &[String], outcomes: Vec<Result<T, Failure>>, mut take: impl FnMut(T)) -> i32 {
     let mut codes = Vec::new();
     for outcome in outcomes {
         match outcome {

@@ -1,4 +1,6 @@
-//! `--json`: one option for every command that ends by itself, and one place that knows whether it was given.
+//! `--json`, `--quiet` and `--verbose`, and the one place that knows whether they were given.
+//!
+//! `--json` is one option for every command that ends by itself.
 //!
 //! With it, a result is JSON on standard output, and every line on standard error is a JSON object: an error is the
 //! API's `ErrorBody`, anything else that is said is `{"note": …}`. Without it, everything is text.
@@ -15,6 +17,20 @@ use crate::print;
 pub const ID: &str = "json";
 
 static IS_JSON: AtomicBool = AtomicBool::new(false);
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
+
+/// How much a command prints on standard error while it starts a VM.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[group(skip)]
+pub struct Verbosity {
+    /// Print no progress
+    #[arg(long, short, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print how long each stage of the start took
+    #[arg(long, short)]
+    verbose: bool,
+}
 
 /// The form of a command's output.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
@@ -44,20 +60,33 @@ pub fn is_json() -> bool {
     IS_JSON.load(Ordering::Relaxed)
 }
 
+/// Whether the command was asked to print no progress.
+pub fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
+/// Whether the command was asked to print all of its progress.
+pub fn is_verbose() -> bool {
+    IS_VERBOSE.load(Ordering::Relaxed)
+}
+
 /// Notes the form of the output.
 pub fn set(output: Output) {
     IS_JSON.store(output.json, Ordering::Relaxed);
 }
 
-/// Notes whether a parsed command line asks for JSON.
+/// Notes whether a parsed command line asks for JSON, and how much it asks to be printed.
 pub fn note(mut matches: &ArgMatches) {
     while let Some((_, below)) = matches.subcommand() {
         matches = below;
     }
-    let asked = matches.try_get_one::<bool>(ID).ok().flatten();
-    set(Output {
-        json: asked.copied().unwrap_or_default(),
-    });
+    let asked = |id: &str| {
+        let asked = matches.try_get_one::<bool>(id).ok().flatten();
+        asked.copied().unwrap_or_default()
+    };
+    set(Output { json: asked(ID) });
+    IS_QUIET.store(asked("quiet"), Ordering::Relaxed);
+    IS_VERBOSE.store(asked("verbose"), Ordering::Relaxed);
 }
 
 /// Notes whether a command line that cannot be parsed asks for JSON: `--json` is in it, and the command that it names

@@ -27,7 +27,7 @@ pub struct Display {
 impl Display {
     /// A display; `label` tells parallel displays apart.
     pub fn new(label: impl Into<String>) -> Self {
-        let live = print::stream::stderr().is_terminal() && !output::is_json();
+        let live = print::stream::stderr().is_terminal() && !output::is_json() && !output::is_quiet();
         let bars = MultiProgress::new();
         Self {
             bar: live.then(|| bars.add(ProgressBar::new_spinner())),
@@ -37,17 +37,22 @@ impl Display {
         }
     }
 
+    /// A handle by which other lines are printed while the display is hidden.
+    pub fn suspender(&self) -> Suspender {
+        Suspender(self.bars.clone())
+    }
+
     /// Shows one progress event.
     pub fn show(&mut self, progress: &Progress) {
         match progress {
             // The result has all of it.
-            Progress::Planned { .. } if output::is_json() => {}
+            Progress::Planned { .. } if output::is_json() || output::is_quiet() => {}
             Progress::Planned { vm } => {
                 self.say(&planned(vm));
                 self.now("preparing");
             }
             Progress::Stage { stage, micros: took } => {
-                if self.bar.is_some() {
+                if output::is_verbose() {
                     self.say(&format!("  {:<10} {}", stage.as_str(), micros(*took)));
                 }
                 if let Some(next) = next(*stage) {
@@ -101,6 +106,17 @@ impl Display {
         if total == Some(done) {
             bar.abandon();
         }
+    }
+}
+
+/// Hides a display while something else is printed.
+#[derive(Debug)]
+pub struct Suspender(MultiProgress);
+
+impl Suspender {
+    /// Prints while the display is hidden.
+    pub fn suspend(&self, print: impl FnOnce()) {
+        self.0.suspend(print);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a file or a socket, or starts a process: what goes in is data, what comes out is
 //! data or a refusal. That is why all of it can be tested by properties.
 
+mod counted;
 mod defaults;
 mod describe;
 mod error;
@@ -21,6 +22,7 @@ mod stage;
 mod suspicion;
 mod tail;
 
+pub use counted::counted;
 pub use defaults::{HostSize, VmDefaults};
 pub use describe::{Describe, Described, Description, body, chain, sources};
 pub use error::{ErrorBody, ErrorCode};

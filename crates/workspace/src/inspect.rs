@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use banger_api::{UnsavedWorkspace, WorkspaceChange, WorkspaceStatus};
+use banger_model::counted;
 
 use crate::error::Error;
 use crate::guest_error::GuestError;
@@ -101,12 +102,19 @@ impl Told {
         let is_committed = self.tree == record.base_tree || self.tree == record.pulled.tree;
         match (new.len(), is_committed) {
             (0, true) => None,
-            (0, false) => Some(format!("{changes} changed files")),
-            (_, true) if commits == 0 => Some(format!("{} new branches", new.len())),
-            (_, true) => Some(format!("{commits} new commits")),
-            (_, false) => Some(format!("{commits} new commits, {changes} changed files")),
+            (0, false) => Some(changed_files(changes)),
+            (_, true) if commits == 0 => Some(counted(new.len() as u64, "new branch", "new branches")),
+            (_, true) => Some(counted(commits, "new commit", "new commits")),
+            (_, false) => {
+                let commits = counted(commits, "new commit", "new commits");
+                Some(format!("{commits}, {}", changed_files(changes)))
+            }
         }
     }
+}
+
+fn changed_files(changes: usize) -> String {
+    counted(changes as u64, "changed file", "changed files")
 }
 
 fn is_object(name: &str) -> bool {
@@ -233,7 +241,7 @@ async fn ask(
             match tokio::time::timeout(patience, look).await {
                 Ok(Ok((banger_guest_api::workspace::Seen::Placed { changed, .. }, _))) => {
                     let changed = changed.len();
-                    (changed > 0).then(|| format!("{changed} changed files"))
+                    (changed > 0).then(|| changed_files(changed))
                 }
                 _ => return Err("unknown: the guest did not answer".to_owned()),
             }

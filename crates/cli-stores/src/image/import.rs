@@ -19,8 +19,8 @@ use crate::stored;
 
 /// Import a tar archive or a directory as an image
 ///
-/// The archive may be uncompressed or compressed with gzip, zstd or xz. It is written directly into an ext4 file
-/// system, without root, without a mount, and without unpacking it on this host.
+/// The archive may be uncompressed or compressed with gzip, zstd or xz. Its files are written directly into an
+/// ext4 file system: this needs no root and no mount, and nothing is unpacked on this host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -108,7 +108,7 @@ impl Stored for Image {
                 .to_owned(),
             ),
             ("size", bytes(self.bytes)),
-            ("created", self.created.clone()),
+            ("created", print::ago(&self.created)),
             ("used by", self.used_by.join(", ")),
         ]
     }

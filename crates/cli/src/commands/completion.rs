@@ -25,6 +25,14 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
     Ok(exit::OK)
 }
 
+/// `compinit` reads the script from a directory of `$fpath` when a completion is first asked for, as the body of the function
+/// `_banger`. Without this, that first completion only defines the completer, and completes nothing.
+const ZSH_AUTOLOAD: &str = "\
+if [[ \"$funcstack[1]\" = \"_banger\" ]]; then
+    _clap_dynamic_completer_banger \"$@\"
+fi
+";
+
 /// The script of a shell.
 pub(super) fn script(shell: Shell) -> Result<String, Failure> {
     let name = shell.to_string();
@@ -36,5 +44,9 @@ pub(super) fn script(shell: Shell) -> Result<String, Failure> {
     completer
         .write_registration("COMPLETE", "banger", "banger", "banger", &mut script)
         .map_err(|error| Failure::during("failed to write the completion script", &error))?;
-    Ok(String::from_utf8_lossy(&script).into_owned())
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if shell == Shell::Zsh {
+        script += ZSH_AUTOLOAD;
+    }
+    Ok(script)
 }

@@ -110,13 +110,13 @@ const REPOSITORIES: Listing<TrustRecord> = Listing {
             values: |record| vec![record.state.as_str().to_owned()],
         },
     ],
-    header: &["REPOSITORY", "FILES", "STATE", "DIGEST", "AGE"],
+    header: &["REPOSITORY", "STATE", "FILES", "DIGEST", "AGE"],
     name: |record| record.path.clone(),
     row: |record| {
         vec![
             record.path.clone(),
-            record.source.clone(),
             record.state.as_str().to_owned(),
+            record.source.clone(),
             record.digest.chars().take(12).collect(),
             print::age(&record.since),
         ]

@@ -211,7 +211,7 @@ pub(super) fn unsaved_work_is_told(backend: Backend) -> Result<()> {
     std::fs::write(there.join("new"), "work")?;
     home.banger(["vm", "stop", "web"])?
         .ok()?
-        .saying("web has work at /root/repo that was not brought back: 1 changed files")?;
+        .saying("VM web has work at /root/repo that was not pulled: 1 changed file")?;
     home.banger(["vm", "delete", "web"])?
         .exited(4)?
         .saying("banger vm workspace pull web /root/repo")?;
@@ -264,7 +264,7 @@ pub(super) fn no_client_deletes_work(backend: Backend) -> Result<()> {
     );
     let said = answer["message"].as_str().unwrap_or_default();
     ensure!(
-        said.starts_with("VM `web` has unsaved work at /root/repo: 1 changed files"),
+        said.starts_with("VM `web` has unsaved work at /root/repo: 1 changed file"),
         "{answer}"
     );
     let hints = answer["hints"].to_string();

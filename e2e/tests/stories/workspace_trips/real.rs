@@ -26,7 +26,7 @@ pub(super) fn without_git(backend: Backend) -> Result<()> {
         home.sh("web", "cd /root/repo && cat a b d/e/f >/dev/null && echo x >> a")?;
         home.banger(["vm", "stop", "web"])?
             .ok()?
-            .saying("web has work at /root/repo that was not brought back: 1 changed files")?;
+            .saying("VM web has work at /root/repo that was not pulled: 1 changed file")?;
     }
     home.end()
 }

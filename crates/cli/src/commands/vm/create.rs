@@ -2,7 +2,7 @@
 
 use banger_command::create::create;
 use banger_command::failure::Failure;
-use banger_command::output::Output;
+use banger_command::output::{Output, Verbosity};
 use banger_command::{connection, exit, print};
 use banger_model::WaitFor;
 
@@ -10,8 +10,8 @@ use super::shape::Shape;
 
 /// Create a VM and start it
 ///
-/// Prints the name of the VM. If the VM fails to start, it is removed. Options that are not given default to the values
-/// in config.toml, or else depend on the size of this host.
+/// Prints the name of the VM. If the VM fails to start, it is removed. The default of an option is the
+/// value in config.toml. Where that file has none, it depends on the size of this host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -29,6 +29,8 @@ pub(crate) struct Args {
     /// State to wait for: agent (commands can run), init (the image's init is up) or ssh (its SSH server listens)
     #[arg(long, default_value = "agent", value_name = "STATE", value_parser = str::parse::<WaitFor>)]
     wait: WaitFor,
+    #[command(flatten)]
+    verbosity: Verbosity,
     #[command(flatten)]
     output: Output,
 }

@@ -17,7 +17,7 @@ pub(crate) struct Args {
     /// Names of the VMs
     #[arg(required = true, value_name = "NAME", add = complete::vms())]
     names: Vec<String>,
-    /// Remove VMs even if they are running or have work that was not brought back
+    /// Remove VMs even if they are running or have work that was not pulled
     #[arg(long, short)]
     force: bool,
     #[command(flatten)]

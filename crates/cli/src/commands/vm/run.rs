@@ -10,6 +10,7 @@ use banger_client::Client;
 use banger_client::run::{self, Held};
 use banger_command::create::create;
 use banger_command::failure::Failure;
+use banger_command::output::Verbosity;
 use banger_command::remove::remove;
 use banger_command::values::absolute;
 use banger_command::{connection, exit, print, session};
@@ -71,6 +72,8 @@ pub(crate) struct Args {
     rm: bool,
     #[command(flatten)]
     tty: TtyArgs,
+    #[command(flatten)]
+    verbosity: Verbosity,
     /// Do not open a shell or run the entry point; leave the VM running and exit
     #[arg(long, short)]
     detach: bool,

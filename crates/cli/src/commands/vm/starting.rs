@@ -3,7 +3,7 @@
 use banger_api::Vm;
 use banger_client::{Client, ClientError};
 use banger_command::failure::Failure;
-use banger_command::output::Output;
+use banger_command::output::{Output, Verbosity};
 use banger_command::progress::Display;
 use banger_command::secrets::Secrets;
 use banger_command::work::interruptible;
@@ -17,6 +17,8 @@ pub(super) struct Starting {
     pub(super) wait: WaitFor,
     #[command(flatten)]
     secrets: Secrets,
+    #[command(flatten)]
+    verbosity: Verbosity,
 }
 
 impl Starting {

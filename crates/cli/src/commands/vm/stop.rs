@@ -36,20 +36,19 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let stop = VmStop {
         grace_ms: u64::try_from(args.grace.as_millis()).unwrap_or(u64::MAX),
     };
-    let one = async |name: String| {
-        let stopped = client.stop_vm(&name, &stop).await?;
-        if !args.output.json {
-            report(&name, &stopped.work, Ending::Stopped);
-        }
-        Ok(stopped)
-    };
     let display = Display::new("");
     let grace = args.grace.as_secs_f64();
     display.now(&format!(
         "stopping {} (at most {grace:.0} s)",
         args.names.join(", ")
     ));
-    let code = many::each(args.output, &args.names, one).await;
-    drop(display);
-    code
+    let suspender = display.suspender();
+    let one = async |name: String| {
+        let stopped = client.stop_vm(&name, &stop).await?;
+        if !args.output.json {
+            suspender.suspend(|| report(&name, &stopped.work, Ending::Stopped));
+        }
+        Ok(stopped)
+    };
+    many::each_under(Some(display), args.output, &args.names, one).await
 }

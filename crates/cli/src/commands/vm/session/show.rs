@@ -46,8 +46,8 @@ fn facts(session: &VmSession) -> Vec<(&'static str, String)> {
         ("state", session.state.as_str().to_owned()),
         ("process", or_none(session.pid.map(|pid| pid.to_string()))),
         ("input", input(session).to_owned()),
-        ("started", rfc3339(session.started_ms)),
-        ("ended", or_none(session.ended_ms.map(rfc3339))),
+        ("started", ago(session.started_ms)),
+        ("ended", or_none(session.ended_ms.map(ago))),
         (
             "exit code",
             or_none(session.exit_code.map(|code| code.to_string())),
@@ -58,6 +58,11 @@ fn facts(session: &VmSession) -> Vec<(&'static str, String)> {
         ("output", output(session)),
         ("clients", session.clients.to_string()),
     ]
+}
+
+/// A time in seconds, and how long ago it was.
+fn ago(ms: u64) -> String {
+    print::ago(&rfc3339(ms / 1000 * 1000))
 }
 
 fn input(session: &VmSession) -> &'static str {

@@ -6,11 +6,12 @@ use banger_api::GUEST_PATH;
 use banger_api::{WorkspaceMode, WorkspaceOmission, WorkspacePlan, WorkspaceReport, WorkspaceRequest};
 use banger_client::Client;
 use banger_command::failure::Failure;
-use banger_command::output::Output;
+use banger_command::output::{self, Output};
 use banger_command::progress::bytes;
 use banger_command::values::absolute;
 use banger_command::work::shown;
 use banger_command::{complete, connection, exit, print};
+use banger_model::counted;
 
 use super::which::Taken;
 
@@ -113,14 +114,9 @@ async fn place(client: &Client, vm: &str, request: &WorkspaceRequest) -> Result<
 
 /// Prints what was copied.
 pub(crate) fn tell_placed(vm: &str, report: &WorkspaceReport) {
-    print::say!(
-        "{vm}: {} files, {} at {} ({} files, {} sent)",
-        report.files,
-        bytes(report.bytes),
-        report.guest_path,
-        report.sent_files,
-        bytes(report.sent_bytes)
-    );
+    if !output::is_quiet() {
+        placed(vm, report);
+    }
     for path in &report.kept {
         print::say!("note: {path} was changed in the guest and is kept");
     }
@@ -128,6 +124,17 @@ pub(crate) fn tell_placed(vm: &str, report: &WorkspaceReport) {
         print::say!("note: {note}");
     }
     tell_omitted(&report.omitted);
+}
+
+fn placed(vm: &str, report: &WorkspaceReport) {
+    print::say!(
+        "{vm}: {}, {} at {} ({}, {} sent)",
+        files(report.files),
+        bytes(report.bytes),
+        report.guest_path,
+        files(report.sent_files),
+        bytes(report.sent_bytes)
+    );
 }
 
 /// Prints what would be copied.
@@ -147,12 +154,16 @@ pub(crate) fn tell_plan(plan: &WorkspacePlan) {
         .map_or("no commit yet", |head| &head[..head.len().min(12)]);
     let branch = plan.branch.as_deref().unwrap_or("no branch");
     print::say!(
-        "{} files, {}, from {} ({branch}, {head})",
-        plan.files.len(),
+        "{}, {}, from {} ({branch}, {head})",
+        files(plan.files.len() as u64),
         bytes(plan.bytes),
         root.display()
     );
     tell_omitted(&plan.omitted);
+}
+
+fn files(number: u64) -> String {
+    counted(number, "file", "files")
 }
 
 fn tell_omitted(omitted: &[WorkspaceOmission]) {

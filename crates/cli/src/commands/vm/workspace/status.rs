@@ -3,13 +3,13 @@
 use banger_api::WorkspaceStatus;
 use banger_command::failure::Failure;
 use banger_command::{connection, print};
-use banger_model::shell_word;
+use banger_model::{counted, shell_word};
 
 use super::which::Reported;
 
 /// Show what a VM changed in a repository
 ///
-/// Lists the files that changed since the repository was copied, and reports work that was not brought back. Uses the
+/// Lists the files that changed since the repository was copied, and reports work that was not pulled. Uses the
 /// guest's own git, without modifying its index.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -38,11 +38,11 @@ fn tell(vm: &str, status: &WorkspaceStatus) {
         (None, None) => "no commit yet".to_owned(),
     };
     print::say!(
-        "{vm}: {} at {branch}, from {}: {} new commits, {} changed files",
+        "{vm}: {} at {branch}, from {}: {}, {}",
         status.guest_path,
         status.source.display(),
-        status.commits,
-        status.changes.len()
+        counted(status.commits, "new commit", "new commits"),
+        counted(status.changes.len() as u64, "changed file", "changed files")
     );
     if status.unsaved {
         print::say!(

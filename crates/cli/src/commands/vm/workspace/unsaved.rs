@@ -30,14 +30,14 @@ pub(crate) fn report(vm: &str, work: &VmWork, ending: Ending) {
         let word = shell_word(path);
         match ending {
             Ending::Stopped => {
-                print::say!("note: {vm} has work at {path} that was not brought back: {what}");
+                print::say!("note: VM {vm} has work at {path} that was not pulled: {what}");
                 print::say!(
                     "note: the work is on the VM's disk; bring it back with \
                      `banger vm workspace pull {vm} {word}` when the VM runs"
                 );
             }
             Ending::Deleted => {
-                print::say!("note: {vm} had work at {path} that was not brought back: {what}");
+                print::say!("note: VM {vm} had work at {path} that was not pulled: {what}");
             }
         }
     }
