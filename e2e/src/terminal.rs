@@ -17,6 +17,7 @@ pub struct Terminal {
     ours: File,
     child: Child,
     seen: String,
+    written: Vec<u8>,
 }
 
 /// How long a program may be silent.
@@ -52,6 +53,7 @@ impl Terminal {
                 command.spawn().context("start the program")?
             },
             seen: String::new(),
+            written: Vec::new(),
         };
         // Our copies of the program's side must go.
         drop(command);
@@ -87,21 +89,62 @@ impl Terminal {
     /// # Errors
     /// When it ends or stays silent.
     pub fn expect(&mut self, words: &str) -> Result<()> {
+        self.until(&[words]).map(drop)
+    }
+
+    /// Waits like [`Self::expect`] for one of these words. Returns which of them came, and the text before it.
+    ///
+    /// # Errors
+    /// When the program ends or stays silent.
+    pub fn until(&mut self, words: &[&str]) -> Result<(usize, String)> {
         loop {
-            if let Some(at) = self.seen.find(words) {
-                self.seen.drain(..at + words.len());
-                return Ok(());
+            let found = words.iter().enumerate();
+            let found = found.filter_map(|(which, words)| Some((self.seen.find(words)?, which)));
+            if let Some((at, which)) = found.min() {
+                let before = self.seen[..at].to_owned();
+                self.seen.drain(..at + words[which].len());
+                return Ok((which, before));
             }
             let mut fds = [PollFd::new(&self.ours, PollFlags::IN)];
             if poll(&mut fds, Some(&PATIENCE))? == 0 {
-                bail!("`{words}` did not come, but: {:?}", self.seen);
+                bail!("{words:?} did not come, but: {:?}", self.seen);
             }
             let mut buffer = [0; 4096];
             match self.ours.read(&mut buffer) {
-                Ok(read) if read > 0 => self.seen.push_str(&String::from_utf8_lossy(&buffer[..read])),
-                _ => bail!("the program ended before `{words}` came: {:?}", self.seen),
+                Ok(read) if read > 0 => {
+                    self.written.extend(&buffer[..read]);
+                    self.seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
+                }
+                _ => bail!("the program ended before {words:?} came: {:?}", self.seen),
             }
         }
+    }
+
+    /// Reads until the program closes the terminal.
+    ///
+    /// # Errors
+    /// When it stays silent.
+    pub fn rest(&mut self) -> Result<()> {
+        loop {
+            let mut fds = [PollFd::new(&self.ours, PollFlags::IN)];
+            if poll(&mut fds, Some(&PATIENCE))? == 0 {
+                bail!(
+                    "the program does not end: {:?}",
+                    String::from_utf8_lossy(&self.written)
+                );
+            }
+            let mut buffer = [0; 4096];
+            // The other side is closed: an error on Linux.
+            match self.ours.read(&mut buffer) {
+                Ok(read) if read > 0 => self.written.extend(&buffer[..read]),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// All that the program has written.
+    pub fn written(&self) -> &[u8] {
+        &self.written
     }
 
     /// Waits for the program's end and gives its exit code.

@@ -99,6 +99,27 @@ impl Home {
         command
     }
 
+    /// A bash that finds this home and its programs, on the terminal that [`crate::Shell`] gives it.
+    pub fn bash(&self) -> Command {
+        let mut words = Vec::new();
+        if let Some(netns) = &self.netns {
+            words.extend(["ip", "netns", "exec", netns]);
+        }
+        words.extend(["setsid", "--ctty", "--wait", "bash"]);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut dirs = vec![self.programs.clone()];
+        dirs.extend(std::env::split_paths(&path));
+        let mut command = self.program(words[0]);
+        command
+            .args(&words[1..])
+            .env("HOME", self.user_dir())
+            .env("PATH", std::env::join_paths(dirs).unwrap_or(path))
+            .envs(cargo_home())
+            .env_remove("BANGER_DAEMON")
+            .current_dir(self.user_dir());
+        command
+    }
+
     /// Runs a program to its end, with `input`.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod commands;
 mod copying;
 mod daemon;
 mod docker;
+mod documents;
 mod editing;
 mod egress;
 mod faults;
@@ -35,6 +36,7 @@ mod hostile_trust;
 mod identity;
 mod image_catalogs;
 mod images;
+mod installing;
 mod ipv6_only;
 mod lives;
 mod moving_hosts;
@@ -193,6 +195,7 @@ const ALL: &[&[Story]] = &[
     forwards::STORIES,
     habits::STORIES,
     setup::STORIES,
+    installing::STORIES,
     upkeep::STORIES,
     forwarded_streams::STORIES,
     hostile_state::STORIES,
@@ -202,6 +205,7 @@ const ALL: &[&[Story]] = &[
     images::STORIES,
     builds::STORIES,
     docker::STORIES,
+    documents::STORIES,
     catalogs::STORIES,
     image_catalogs::STORIES,
     pulls::STORIES,
