@@ -11,7 +11,7 @@ PREFIX    ?= $(if $(filter 0,$(shell id -u)),/usr/local,$(HOME)/.local)
 DESTDIR   ?=
 SHARE      = $(DESTDIR)$(PREFIX)/share
 
-# Firecracker's stories need a kernel that this host's KVM can run. Beside a checkout there may be one.
+# Firecracker's scenarios need a kernel that this host's KVM can run. Beside a checkout there may be one.
 TEST_KERNEL_ZST := $(wildcard ../shared/kvm-pvm/vmlinux-6.12-r3.zst)
 TEST_KERNEL     := target/e2e/vmlinux-test
 ifneq ($(TEST_KERNEL_ZST),)
@@ -100,7 +100,7 @@ release: agent
 agent:
 	cargo build --profile agent --target $(MUSL) -p banger-vsock-agent --bin banger-vsock-agent
 
-# What the stories of e2e/ run: the programs as a developer builds them, and the agent as it ships.
+# What the scenarios of e2e/ run: the programs as a developer builds them, and the agent as it ships.
 test-binaries: agent
 	cargo build --workspace --bins
 

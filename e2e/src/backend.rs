@@ -1,4 +1,4 @@
-//! What runs the guests of a story.
+//! What runs the guests of a scenario.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +8,7 @@ use banger_needs::{Need, Unmet};
 
 use crate::packages::Stuff;
 
-/// What runs the guests of a story.
+/// What runs the guests of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
     /// The agent as a process of the host: everything but a guest, in milliseconds.
@@ -121,7 +121,7 @@ fn registry_absence() -> Option<String> {
     match Stuff::found() {
         Ok(stuff) if stuff.clients().next().is_some() => {
             for absence in stuff.absences() {
-                eprintln!("the stories of packages leave out {absence}");
+                eprintln!("the scenarios of packages leave out {absence}");
             }
             None
         }

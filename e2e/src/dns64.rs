@@ -12,7 +12,7 @@ use crate::netns::within;
 /// Names in lower case, each with its addresses.
 pub type Known = Arc<Mutex<BTreeMap<String, Vec<Ipv6Addr>>>>;
 
-/// Answers at port 53 of every address of IPv6 in there. Ends with the story.
+/// Answers at port 53 of every address of IPv6 in there. Ends with the scenario.
 ///
 /// # Errors
 /// When the socket cannot be had.

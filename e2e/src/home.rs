@@ -1,4 +1,4 @@
-//! A home of banger's for one story, which checks at its end that nothing is left.
+//! A home of banger's for one scenario, which checks at its end that nothing is left.
 
 mod ending;
 mod running;
@@ -20,7 +20,7 @@ use crate::store::{self, Banger};
 use crate::user::{self, PlainUser};
 use crate::{Backend, processes};
 
-/// A directory that is `BANGER_HOME` for one story. Images and kernels are shared; everything else is its own.
+/// A directory that is `BANGER_HOME` for one scenario. Images and kernels are shared; everything else is its own.
 #[derive(Debug)]
 pub struct Home {
     dir: tempfile::TempDir,
@@ -48,7 +48,7 @@ impl Banger for Home {
 }
 
 impl Home {
-    /// A new home that has `images`, and the kernels that VMs of stories boot.
+    /// A new home that has `images`, and the kernels that VMs of scenarios boot.
     ///
     /// # Errors
     /// When something cannot be made.
@@ -76,7 +76,7 @@ impl Home {
         std::fs::remove_file(&data)?;
         std::fs::create_dir(&data)?;
         store::copy_kernels(&shared, &data)?;
-        // Only these, and made anew: others have gigabytes, and change while other stories are told.
+        // Only these, and made anew: others have gigabytes, and change while other scenarios run.
         for image in &self.images {
             store::prepare_image(self, *image)?;
         }
@@ -161,7 +161,7 @@ impl Home {
         self.dir.path()
     }
 
-    /// The home directory of its user. What whoever runs the stories has in theirs, logins above all, is for no guest.
+    /// The home directory of its user. What whoever runs the scenarios has in theirs, logins above all, is for no guest.
     pub fn user_dir(&self) -> PathBuf {
         self.path().join(USER)
     }
@@ -233,7 +233,7 @@ impl Home {
 }
 
 impl Drop for Home {
-    /// A story that failed leaves processes; they are this home's own.
+    /// A scenario that failed leaves processes; they are this home's own.
     fn drop(&mut self) {
         self.record.end(self.well);
         processes::kill(self.path());
@@ -243,5 +243,5 @@ impl Drop for Home {
 /// The home directory of a home's user, below it.
 const USER: &str = "user";
 
-/// How long a command of a story may take, if nothing else is said.
+/// How long a command of a scenario may take, if nothing else is said.
 const LONGEST: Duration = Duration::from_secs(150);

@@ -1,6 +1,6 @@
-//! The images that stories boot.
+//! The images that scenarios boot.
 
-/// An image that stories boot.
+/// An image that scenarios boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Image {
     /// busybox and nothing else: a shell and no init.

@@ -1,4 +1,4 @@
-//! A host and an Internet for one story: network namespaces, so that nothing of this machine's own network is touched.
+//! A host and an Internet for one scenario: network namespaces, so that nothing of this machine's own network is touched.
 
 mod cables;
 mod servers;
@@ -173,7 +173,7 @@ impl Internet {
 }
 
 impl Drop for Internet {
-    /// What runs in the namespaces was started by the story: the helper, the server.
+    /// What runs in the namespaces was started by the scenario: the helper, the server.
     fn drop(&mut self) {
         for name in [&self.host, &self.far] {
             for pid in pids(name) {

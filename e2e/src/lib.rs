@@ -1,4 +1,4 @@
-//! What the stories of `tests/` are told with: the real programs in a home of their own, and guests that really boot.
+//! What the scenarios of `tests/` use: the real programs in a home of their own, and guests that really boot.
 
 mod backend;
 pub mod bombs;

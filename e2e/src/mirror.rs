@@ -1,4 +1,4 @@
-//! A package mirror for one story: what `apt-get` in a guest installs, and nothing else.
+//! A package mirror for one scenario: what `apt-get` in a guest installs, and nothing else.
 
 use std::fmt::Write as _;
 use std::path::Path;

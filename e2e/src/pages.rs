@@ -1,4 +1,4 @@
-//! Pages of the documentation as scenarios follow them: their commands, and the files that they tell to write.
+//! Pages of the documentation as scenarios follow them: their commands, and the files that they ask the reader to write.
 
 use std::iter::Peekable;
 use std::str::Lines;

@@ -1,4 +1,4 @@
-//! Where the programs are that are tested, and what stories share: `target/debug` and `target/e2e`.
+//! Where the programs are that are tested, and what scenarios share: `target/debug` and `target/e2e`.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(crate) fn shared() -> Result<PathBuf> {
     Ok(target.join("e2e"))
 }
 
-/// A directory below the shared one, for what a story makes anew each time and somebody may look at afterwards.
+/// A directory below the shared one, for what a scenario makes anew each time and somebody may look at afterwards.
 ///
 /// # Errors
 /// When there is no target directory.

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
     use std::process::{Child, Command};
 
-    /// A process that is not one of a story's, which ends with the test.
+    /// A process that is not one of a scenario's, which ends with the test.
     struct Running(Child);
 
     impl Running {

@@ -94,7 +94,7 @@ impl Server {
                     return;
                 }
                 let serving = Arc::clone(&serving);
-                // A client that hangs up is what some stories are about.
+                // A client that hangs up is what some scenarios are about.
                 std::thread::spawn(move || serving.answer(stream).ok());
             }
         });

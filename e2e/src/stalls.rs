@@ -106,7 +106,7 @@ fn repeat_in(record: &Path, name: &str, why: &str) -> Result<bool> {
     let mut before = String::new();
     file.read_to_string(&mut before)?;
     let why = why.lines().next().unwrap_or_default();
-    // One that is refused counts, too: it is told at the end.
+    // One that is refused counts, too: it is reported at the end.
     file.write_all(format!("{name}: {why}\n").as_bytes())?;
     Ok(before.lines().count() < AT_MOST)
 }

@@ -1,4 +1,4 @@
-//! Kernels and images for stories: made once in `target/e2e`, and shared by all homes.
+//! Kernels and images for scenarios: made once in `target/e2e`, and shared by all homes.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::image::Image;
 use crate::output::Output;
 use crate::place::{exclusive, shared};
 
-/// What every kernel's command line has beside what the kernel needs, so that a story can look for it.
+/// What every kernel's command line has beside what the kernel needs, so that a scenario can look for it.
 pub const VARIABLE: &str = "FROM_THE_KERNEL=yes";
 
 /// Who runs `banger` for a store.
@@ -21,7 +21,7 @@ pub(crate) trait Banger {
     fn run(&self, args: &[&str]) -> Result<Output>;
 }
 
-/// Two stories must not make the same image.
+/// Two scenarios must not make the same image.
 static MAKING: Mutex<()> = Mutex::new(());
 
 /// Makes sure of a kernel named `debian` and, where there is a test kernel, of `test`.
@@ -178,7 +178,7 @@ fn applets() -> Result<Vec<String>> {
         .collect())
 }
 
-/// Against the other stories of this process and of other processes.
+/// Against the other scenarios of this process and of other processes.
 fn lock() -> Result<(std::sync::MutexGuard<'static, ()>, File)> {
     let guard = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     Ok((guard, exclusive("lock")?))

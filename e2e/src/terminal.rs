@@ -75,7 +75,7 @@ impl Terminal {
     pub fn resize(&mut self, rows: u16, cols: u16) -> Result<()> {
         resize(&self.ours, rows, cols)?;
         // The kernel tells the foreground process group; a program that has not made this its controlling terminal
-        // is told by us.
+        // gets the signal from us.
         let pid = i32::try_from(self.child.id())?;
         let pid = rustix::process::Pid::from_raw(pid).context("its process id")?;
         Ok(rustix::process::kill_process(

@@ -1,4 +1,4 @@
-//! A host for one story whose way out is this machine's own network, with nothing of this machine changed.
+//! A host for one scenario whose way out is this machine's own network, with nothing of this machine changed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -91,7 +91,7 @@ impl Uplink {
 }
 
 impl Drop for Uplink {
-    /// What runs in the namespace was started by the story.
+    /// What runs in the namespace was started by the scenario.
     fn drop(&mut self) {
         for pid in pids(&self.host) {
             let _ = kill_process(pid, Signal::KILL);

@@ -1,4 +1,4 @@
-//! A plain user for one story: without any right of root's, and with nobody else's files.
+//! A plain user for one scenario: without any right of root's, and with nobody else's files.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

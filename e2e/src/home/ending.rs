@@ -10,7 +10,7 @@ use super::Home;
 use crate::processes;
 
 impl Home {
-    /// What is left of VMs: directories, sockets, records, processes. A story ends with nothing.
+    /// What is left of VMs: directories, sockets, records, processes. A scenario ends with nothing.
     ///
     /// # Errors
     /// When it cannot be looked for.

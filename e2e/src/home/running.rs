@@ -192,7 +192,7 @@ fn collect(line: String, child: Child, longest: Duration) -> Result<Output> {
     let held = Pid::from_raw(child.id().try_into()?).context("a process id")?;
     let held = pidfd_open(held, PidfdFlags::empty())?;
     let (ended, is_over) = std::sync::mpsc::channel::<()>();
-    // A command that hangs would hang the story, and all after it.
+    // A command that hangs would hang the scenario, and all after it.
     let watch = std::thread::spawn(move || {
         let hangs = is_over.recv_timeout(longest) == Err(RecvTimeoutError::Timeout);
         if hangs {

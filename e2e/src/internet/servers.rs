@@ -28,7 +28,7 @@ impl Internet {
         ])
     }
 
-    /// Answers every question for an IPv4 address with `site`, at port 53 of the far end. Ends with the story.
+    /// Answers every question for an IPv4 address with `site`, at port 53 of the far end. Ends with the scenario.
     ///
     /// # Errors
     /// When the socket cannot be had.
@@ -63,7 +63,7 @@ impl Internet {
         Ok(is_bound.recv()??)
     }
 
-    /// Answers each connection to this port of the far end with its request, only after a while. Ends with the story.
+    /// Answers each connection to this port of the far end with its request, only after a while. Ends with the scenario.
     ///
     /// # Errors
     /// When the socket cannot be had.
@@ -98,7 +98,7 @@ impl Internet {
         Ok(is_bound.recv()??)
     }
 
-    /// Says something at this port of the far end when nothing was said for a while. Ends with the story.
+    /// Says something at this port of the far end when nothing was said for a while. Ends with the scenario.
     ///
     /// # Errors
     /// When the socket cannot be had.
@@ -113,7 +113,7 @@ impl Internet {
         })
     }
 
-    /// Answers at this port of the far end when all was said, a while after: `N bytes`. Ends with the story.
+    /// Answers at this port of the far end when all was said, a while after: `N bytes`. Ends with the scenario.
     ///
     /// # Errors
     /// When the socket cannot be had.
@@ -127,7 +127,7 @@ impl Internet {
         })
     }
 
-    /// What datagrams to this port of the far end hold, as they come. Ends with the story.
+    /// What datagrams to this port of the far end hold, as they come. Ends with the scenario.
     ///
     /// # Errors
     /// When the socket cannot be had.

@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, npm, python};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("openapi_is_valid", validated).with(python::OPENAPI_VALIDATOR),
     on_the_host("a_generated_python_client_works", in_python).with(python::OPENAPI_CLIENT),
     on_the_host("a_generated_typescript_client_works", in_typescript).with(npm::OPENAPI_CLIENT),

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use banger_cases::refused;
 use banger_e2e::{Backend, Home, Image, git};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("work_is_applied_to_a_dirty_work_tree", applied),
     on_the_host("a_conflict_is_found_before_a_file_is_written", conflicts),
     on_the_host("a_hostile_tree_is_not_applied", hostile_tree),

@@ -12,9 +12,9 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
 use crate::copying::{place, sh, tar_of_f};
-use crate::{Story, everywhere, on_the_host};
+use crate::{Scenario, everywhere, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere(
         "what_is_killed_in_the_middle_leaves_no_half_file",
         killed_in_the_middle,

@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
-use crate::{Story, in_guests, on_the_host};
+use crate::{Scenario, in_guests, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests(
         "a_vm_is_committed_running_stopped_and_killed",
         committed_in_every_phase,
@@ -18,7 +18,7 @@ pub(crate) const STORIES: &[Story] = &[
     on_the_host("what_nobody_uses_is_pruned", what_nobody_uses),
 ];
 
-/// A name for an image of this story: the store is shared with other stories, and outlives those that fail.
+/// A name for an image of this scenario: the store is shared with other scenarios, and outlives those that fail.
 fn named(what: &str, backend: Backend) -> String {
     format!("{what}-{}", backend.name())
 }

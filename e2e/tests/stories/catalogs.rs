@@ -8,9 +8,9 @@ use banger_e2e::{Backend, Home, Image, Output, Server, Trick};
 use sha2::Digest;
 
 use crate::images::{self, END, files_in};
-use crate::{Story, in_guests, on_the_host};
+use crate::{Scenario, in_guests, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("a_kernel_is_published_and_pulled", published_and_pulled),
     in_guests("a_pulled_kernel_boots", pulled_boots),
     on_the_host("a_pull_that_is_cut_goes_on_where_it_was", cut),

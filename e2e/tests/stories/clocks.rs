@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
-use crate::{Story, in_debian, in_guests};
+use crate::{Scenario, in_debian, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests("the_clock_is_the_hosts", the_clock),
     in_debian("the_clock_is_the_hosts_on_a_busy_host", busy),
 ];

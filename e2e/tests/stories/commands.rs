@@ -8,9 +8,9 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Terminal};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Story, everywhere, in_guests, on_the_host};
+use crate::{Scenario, everywhere, in_guests, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("streams_and_exit_codes_are_the_commands", streams_and_exit_codes),
     everywhere("a_terminal_has_a_size_that_changes", a_terminal),
     everywhere("every_byte_goes_through_a_pipe", every_byte),
@@ -225,7 +225,7 @@ fn a_gibibyte(backend: Backend) -> Result<()> {
                 .max(resident(u32::try_from(home.daemon_pid()?)?)?);
         }
     }
-    writing.join().expect("a story's thread")?;
+    writing.join().expect("a scenario's thread")?;
     ensure!(child.wait()?.success() && came == GIB, "{came} bytes came");
     ensure!(most < 64 << 20, "a process took {} MiB", most >> 20);
     home.end()

@@ -13,9 +13,9 @@ use banger_e2e::{Backend, Home, Image};
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
-use crate::{Story, everywhere};
+use crate::{Scenario, everywhere};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("an_awkward_tree_goes_in_and_comes_back_equal", an_awkward_tree),
     everywhere("a_copy_goes_where_cp_would_put_it", where_cp_would_put_it),
     everywhere("archives_go_through_pipes_and_between_vms", pipes_and_vms),

@@ -8,9 +8,9 @@ use banger_e2e::{Backend, Home, Image, repository};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-use crate::{Story, everywhere, on_the_host};
+use crate::{Scenario, everywhere, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("a_killed_daemon_loses_no_vm", a_killed_daemon),
     on_the_host("an_upgrade_touches_no_vm", an_upgrade),
     on_the_host("an_upgrade_in_the_middle_of_a_run", amid_a_run),
@@ -216,7 +216,7 @@ fn looking_starts_nothing(_: Backend) -> Result<()> {
     home.banger(["version"])?.ok()?;
     home.banger(["doctor"])?;
     home.banger(["daemon", "status"])?.exited(1)?;
-    // But for what the story itself has made.
+    // But for what the scenario itself has made.
     let made = std::fs::read_dir(home.path())?.flatten();
     let made = made.filter(|entry| entry.path() != home.user_dir());
     ensure!(made.count() == 0, "something was made");

@@ -6,9 +6,9 @@ use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Image, Internet, SITES, lay_mirror};
 
 use crate::networks::networked;
-use crate::{Story, in_guests};
+use crate::{Scenario, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[in_guests("docker_is_built_in_and_stacks_on_the_disk", docker)
+pub(crate) const SCENARIOS: &[Scenario] = &[in_guests("docker_is_built_in_and_stacks_on_the_disk", docker)
     .by_root()
     .taking(INSTALLATION)];
 

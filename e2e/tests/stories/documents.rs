@@ -9,13 +9,13 @@ use banger_e2e::pages::{Step, steps};
 use banger_e2e::{Backend, Home, Image, Internet, Key, SITES, Shell, git, lay_mirror, recording};
 
 use crate::networks::networked;
-use crate::{Story, in_guests};
+use crate::{Scenario, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests("the_readme_is_followed", readme).by_root(),
     in_guests("the_tutorial_of_repositories_is_followed", of_repositories).by_root(),
     // It commits an image by a fixed name into the store that all scenarios share.
-    Story::told(
+    Scenario::on(
         "the_tutorial_of_services_is_followed",
         &[Backend::Firecracker],
         of_services,

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image, Output, Terminal};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("a_vm_is_edited_as_a_text", as_a_text),
     on_the_host("a_text_that_is_refused_is_edited_again", again),
 ];

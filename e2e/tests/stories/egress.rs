@@ -9,9 +9,9 @@ use banger_api::{FlowVerdict, VmFlow};
 use banger_e2e::{Backend, Home, Image, Internet, SITES};
 
 use crate::networks::{asks, home, reaches};
-use crate::{Story, in_guests};
+use crate::{Scenario, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests("what_a_vm_reached_and_was_refused_is_told", told).by_root(),
     in_guests("what_a_vm_learnt_to_need_is_enough", learnt).by_root(),
 ];

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host(
         "a_fault_at_each_step_of_a_create_leaves_nothing",
         a_fault_at_each_step,

@@ -8,9 +8,9 @@ use banger_cases::refused;
 use banger_e2e::{Backend, Home, Image, git};
 
 use crate::applying::{in_guest, path, pull};
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("files_behind_filters_are_named", filters),
     on_the_host(
         "files_behind_filters_are_clean_in_the_guest",

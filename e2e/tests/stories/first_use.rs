@@ -10,9 +10,9 @@ use banger_e2e::{Backend, Home, Image, Output, committed};
 use banger_model::Phase;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host(
         "an_interrupted_import_of_a_kernel_leaves_none",
         interrupted_import,

@@ -10,9 +10,9 @@ use banger_e2e::{Backend, Home, Image};
 use crate::forwarding::{
     PATIENCE, connect, echoed, forward, free_port, host_port, local, noise, serve_echo, wait_for,
 };
-use crate::{Story, everywhere, on_the_host};
+use crate::{Scenario, everywhere, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("a_published_port_carries_every_byte", every_byte),
     everywhere("many_connections_at_once", many_connections),
     everywhere("a_guest_reaches_one_port_of_the_host", reverse),

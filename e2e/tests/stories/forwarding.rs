@@ -1,4 +1,4 @@
-//! What stories of port forwards have in common: programs that serve in a guest, ports, and echoes.
+//! What scenarios of port forwards have in common: programs that serve in a guest, ports, and echoes.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use banger_api::{ForwardState, VmForward};
 use banger_e2e::Home;
 
-/// Longer than anything here takes; then a story fails and does not hang.
+/// Longer than anything here takes; then a scenario fails and does not hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program of the guest that goes on until this is dropped.
@@ -104,7 +104,7 @@ pub(crate) fn echoed(mut stream: TcpStream, bytes: &[u8]) -> Result<()> {
         });
         let mut back = Vec::with_capacity(bytes.len());
         let read = stream.read_to_end(&mut back);
-        sent.join().expect("a story's thread").context("send")?;
+        sent.join().expect("a scenario's thread").context("send")?;
         read.with_context(|| format!("receive after {} bytes", back.len()))?;
         anyhow::Ok(back)
     })?;

@@ -8,9 +8,9 @@ use banger_api::{ForwardState, VmPort};
 use banger_e2e::{Backend, Home, Image};
 
 use crate::forwarding::{connect, echoed, forward, forwards, free_port, host_port, local, serve, serve_echo};
-use crate::{Story, everywhere, on_the_host};
+use crate::{Scenario, everywhere, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("a_published_port_that_nobody_serves_resets", nobody_serves),
     everywhere("forwards_outlive_stops_and_daemons", forwards_outlive),
     everywhere("what_listens_in_a_guest_is_listed", what_listens),

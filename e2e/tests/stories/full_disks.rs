@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] =
+pub(crate) const SCENARIOS: &[Scenario] =
     &[on_the_host("a_full_host_disk_is_said_and_left_again", a_full_host_disk).by_root()];
 
 /// A small file system, for as long as this lives.
@@ -30,7 +30,7 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        // Lazily: a story that failed has a daemon there yet.
+        // Lazily: a scenario that failed has a daemon there yet.
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }

@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, repository};
 
-use crate::{Story, everywhere, on_the_host};
+use crate::{Scenario, everywhere, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("a_command_needs_no_dashes", no_dashes),
     on_the_host("scripts_get_json", scripts_get_json),
     on_the_host("a_guest_has_the_time_zone_of_its_user", environment),

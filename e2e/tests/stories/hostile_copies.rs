@@ -8,9 +8,9 @@ use anyhow::{Result, ensure};
 use banger_cases::refused;
 use banger_e2e::{Backend, Home, Image, USER_NAMESPACES, committed};
 
-use crate::{Story, everywhere, on_the_host};
+use crate::{Scenario, everywhere, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("a_link_of_one_copy_is_no_way_for_the_next", a_link_is_no_way),
     on_the_host("a_link_of_one_vm_leads_nowhere_in_another", between_vms),
     on_the_host("a_copy_does_not_fill_the_disk", a_full_disk).with(USER_NAMESPACES),
@@ -148,7 +148,7 @@ fn outputs(backend: Backend) -> Result<()> {
     )?;
     let reading = std::thread::spawn(move || std::fs::read_to_string(pipe));
     export(&here("pipe"))?.ok()?;
-    let patch = reading.join().expect("a story's thread")?;
+    let patch = reading.join().expect("a scenario's thread")?;
     ensure!(patch.contains("+++ b/new"), "{patch}");
     let printed = export("/dev/stdout")?.ok()?.text();
     ensure!(printed == patch.trim_end(), "{printed}");

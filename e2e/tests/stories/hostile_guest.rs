@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::hostile::{self, BOMBS, Siege};
 use banger_e2e::{Backend, Home, Image};
 
-use crate::{Story, in_guests, on_the_host};
+use crate::{Scenario, in_guests, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("a_hostile_guest_does_not_exhaust_the_daemon", bombs),
     on_the_host(
         "a_hostile_guest_fails_to_start_and_to_stop_in_bounds",

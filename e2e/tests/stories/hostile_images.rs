@@ -13,9 +13,9 @@ use banger_e2e::{Backend, Home};
 use crate::hostile_guest::{is_cheap, siege};
 use crate::images::files_in;
 use crate::pulling::home;
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host(
         "an_image_made_to_exhaust_is_refused_in_every_form",
         bombs_of_images,

@@ -9,7 +9,7 @@ use banger_e2e::{Backend, Home, Image, Internet, SITES};
 
 use crate::egress::{home_with_names, until};
 use crate::networks::asks;
-use crate::{Story, in_guests};
+use crate::{Scenario, in_guests};
 
 mod impostor;
 mod scene;
@@ -17,7 +17,7 @@ mod scene;
 use impostor::impostor;
 use scene::{Scene, hex};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests("a_hostile_neighbour_on_the_bridge_is_refused", bridged).by_root(),
     in_guests("a_hostile_neighbour_in_a_rootless_network_is_refused", rootless)
         .with("pasta")

@@ -9,9 +9,9 @@ use banger_cases::refused;
 use banger_e2e::{Backend, Home, Image, Output, committed, git};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("git_waits_for_no_pipe_of_a_repository", of_git),
     on_the_host("a_pipe_in_place_of_a_file_is_a_deletion", in_place),
     on_the_host("work_comes_back_beside_a_pipe", work_comes_back),

@@ -10,9 +10,9 @@ use anyhow::{Context, Result, ensure};
 use banger_cases::refused;
 use banger_e2e::{Backend, Home, Image, git};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("no_program_of_a_repository_runs", no_program_runs),
     on_the_host("a_repositorys_links_lead_nowhere", links_lead_nowhere),
     on_the_host("a_guests_pack_does_not_exhaust_the_host", pack_bomb),

@@ -9,9 +9,9 @@ use banger_cases::refused;
 use banger_e2e::{Backend, Home, Image, Output, committed, git, short_dir};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{Story, everywhere, on_the_host};
+use crate::{Scenario, everywhere, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("one_daemon_whatever_the_environment", one_daemon),
     on_the_host("a_copied_state_lets_the_original_be", a_copied_state),
     on_the_host("a_disk_that_a_machine_has_is_let_alone", a_disk_in_use),

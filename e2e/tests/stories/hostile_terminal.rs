@@ -8,9 +8,9 @@ use banger_cases::refused;
 use banger_e2e::{Backend, Home, Image, OciImage, Output, Terminal, repository};
 
 use crate::pulling::layer;
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("a_repository_does_not_play_with_the_terminal", repositories),
     on_the_host("an_image_does_not_play_with_the_terminal", images),
     on_the_host("a_guest_does_not_play_with_the_terminal", guests),

@@ -8,9 +8,9 @@ use anyhow::{Context, Result, ensure};
 use banger_cases::refused;
 use banger_e2e::{Backend, Home, Image, Output, Terminal, repository};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("a_strangers_repository_is_left_out", left_out),
     on_the_host("trust_is_for_one_path_and_one_configuration", one_configuration),
     on_the_host("trust_is_asked_for_once_on_a_terminal", asked_once),

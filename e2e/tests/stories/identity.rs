@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Output};
 
-use crate::{Story, everywhere, in_guests, on_the_host};
+use crate::{Scenario, everywhere, in_guests, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("files_of_the_user_arrive_at_each_start", files_arrive),
     on_the_host("files_go_by_the_users_configuration_alone", by_configuration),
     in_guests("commits_in_a_guest_are_its_users", commits),

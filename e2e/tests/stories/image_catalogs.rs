@@ -5,9 +5,9 @@ use banger_api::{AvailableImage, ImageDifference, ImagePulled, Presence, Publish
 use banger_e2e::{Backend, Home, Image, Server, Trick};
 
 use crate::images::{self, files_in};
-use crate::{Story, in_guests, on_the_host};
+use crate::{Scenario, in_guests, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("an_image_is_published_and_pulled_with_its_kernel", published),
     on_the_host(
         "an_image_that_is_not_what_its_catalog_says_leaves_nothing",

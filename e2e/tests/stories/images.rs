@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("bad_archives_are_told_and_leave_nothing", bad_archives),
     on_the_host("an_image_in_use_cannot_be_deleted_but_replaced", an_image_in_use),
     on_the_host("an_ext4_file_is_registered_and_promoted", an_ext4_file),

@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Terminal};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("installed_programs_work_and_are_removed", programs).with("man"),
     on_the_host("installed_completion_works_in_bash", bash),
     on_the_host("installed_completion_works_in_zsh", zsh).with("zsh"),

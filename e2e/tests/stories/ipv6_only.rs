@@ -10,9 +10,9 @@ use banger_e2e::netns::announce_translator;
 use banger_e2e::{Backend, Home, Image, Internet};
 
 use crate::networks::{counted, networked};
-use crate::{Story, in_guests};
+use crate::{Scenario, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests("nothing_refused_is_reached_by_nat64_over_the_bridge", bridged).by_root(),
     in_guests(
         "nothing_refused_is_reached_by_nat64_in_a_rootless_network",

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image, Terminal, VARIABLE};
 
-use crate::{Story, everywhere, in_guests, on_the_host};
+use crate::{Scenario, everywhere, in_guests, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests(
         "systemd_reaches_its_default_target",
         systemd_reaches_its_default_target,
@@ -121,8 +121,8 @@ fn two_vms_of_one_image_at_once(backend: Backend) -> Result<()> {
             scope.spawn(move || home.create(backend, Image::Busybox, name, &[]))
         };
         let (first, second) = (make("first"), make("second"));
-        first.join().expect("a story's thread")?;
-        second.join().expect("a story's thread")
+        first.join().expect("a scenario's thread")?;
+        second.join().expect("a scenario's thread")
     })?;
     home.sh("first", "echo mine > /root/file; sync")?;
     ensure!(home.sh("second", "ls /root")?.is_empty());

@@ -1,7 +1,7 @@
-//! Stories of banger's use, told with the real programs on every backend that can tell them.
+//! Scenarios: banger is used as its users do, with the real programs, on every backend that a scenario is for.
 //!
-//! `cargo test -p banger-e2e -- tcg::` tells those that boot real kernels under emulation. A backend that is not here
-//! reports its stories as ignored, with the reason; `BANGER_REQUIRE=firecracker` makes that an error.
+//! `cargo test -p banger-e2e -- tcg::` runs those that boot real kernels under emulation. A backend that is not here
+//! reports its scenarios as ignored, with the reason; `BANGER_REQUIRE=firecracker` makes that an error.
 
 mod api_clients;
 mod applying;
@@ -79,41 +79,41 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use anyhow::Result;
-use banger_e2e::evidence::{self, Scenario};
+use banger_e2e::evidence;
 use banger_e2e::{Backend, ROOT, absence_of, stalls};
 use banger_needs::{Unmet, trial};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// A story and the backends that can tell it.
-struct Story {
+/// A scenario and the backends that it is for.
+struct Scenario {
     name: &'static str,
     backends: &'static [Backend],
     /// Programs and rights that not every host has.
     needs: [Option<&'static str>; 3],
     /// How long it may take.
     longest: Duration,
-    tell: fn(Backend) -> Result<()>,
+    run: fn(Backend) -> Result<()>,
 }
 
-/// How long a story may take that says nothing else: several times what the longest take here, two at once.
+/// How long a scenario may take unless it specifies another limit: several times what the longest take here, two at once.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// How long a story that took too long may take to see that its programs are gone. Then its process is ended, if it has one
+/// How long a scenario that took too long may take to see that its programs are gone. Then its process is ended, if it has one
 /// of its own, as under nextest.
 const ENDING: Duration = Duration::from_secs(40);
 
-impl Story {
-    const fn told(name: &'static str, backends: &'static [Backend], tell: fn(Backend) -> Result<()>) -> Self {
+impl Scenario {
+    const fn on(name: &'static str, backends: &'static [Backend], run: fn(Backend) -> Result<()>) -> Self {
         Self {
             name,
             backends,
             needs: [None; 3],
             longest: LONGEST,
-            tell,
+            run,
         }
     }
 
-    /// The same, which may take longer than others.
+    /// The same with another limit.
     const fn taking(mut self, longest: Duration) -> Self {
         self.longest = longest;
         self
@@ -131,111 +131,111 @@ impl Story {
     }
 }
 
-/// A story that every backend tells.
-const fn everywhere(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
-    Story::told(name, &Backend::ALL, tell)
+/// A scenario for every backend.
+const fn everywhere(name: &'static str, run: fn(Backend) -> Result<()>) -> Scenario {
+    Scenario::on(name, &Backend::ALL, run)
 }
 
-/// A story that needs a kernel.
-const fn in_guests(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
-    Story::told(name, &[Backend::Tcg, Backend::Firecracker], tell)
+/// A scenario that needs a kernel.
+const fn in_guests(name: &'static str, run: fn(Backend) -> Result<()>) -> Scenario {
+    Scenario::on(name, &[Backend::Tcg, Backend::Firecracker], run)
 }
 
-/// A story that needs Debian's own kernel.
-const fn in_debian(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
-    Story::told(name, &[Backend::Tcg], tell)
+/// A scenario that needs Debian's own kernel.
+const fn in_debian(name: &'static str, run: fn(Backend) -> Result<()>) -> Scenario {
+    Scenario::on(name, &[Backend::Tcg], run)
 }
 
-/// A story about the host's side alone.
-const fn on_the_host(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
-    Story::told(name, &[Backend::Fake], tell)
+/// A scenario about the host's side alone.
+const fn on_the_host(name: &'static str, run: fn(Backend) -> Result<()>) -> Scenario {
+    Scenario::on(name, &[Backend::Fake], run)
 }
 
-/// All stories, as the modules tell them.
-const ALL: &[&[Story]] = &[
-    api_clients::STORIES,
-    applying::STORIES,
-    filtered_work::STORIES,
-    hostile_repository::STORIES,
-    hostile_pipes::STORIES,
-    workspaces::STORIES,
-    workspace_trips::STORIES,
-    lives::STORIES,
-    identity::STORIES,
-    secrets::STORIES,
-    hostile_terminal::STORIES,
-    hostile_images::STORIES,
-    hostile_neighbour::STORIES,
-    hostile_trust::STORIES,
-    networks::STORIES,
-    editing::STORIES,
-    egress::STORIES,
-    moving_hosts::STORIES,
-    sleeping_hosts::STORIES,
-    ipv6_only::STORIES,
-    withdrawn::STORIES,
-    packages::STORIES,
-    rootless::STORIES,
-    real_networks::STORIES,
-    clocks::STORIES,
-    commands::STORIES,
-    ssh::STORIES,
-    ssh_files::STORIES,
-    ssh_forwards::STORIES,
-    ssh_own_server::STORIES,
-    ssh_terminals::STORIES,
-    ssh_clients::STORIES,
-    copying::STORIES,
-    broken_copies::STORIES,
-    hostile_copies::STORIES,
-    syncing::STORIES,
-    daemon::STORIES,
-    faults::STORIES,
-    first_use::STORIES,
-    forwards::STORIES,
-    habits::STORIES,
-    setup::STORIES,
-    installing::STORIES,
-    upkeep::STORIES,
-    forwarded_streams::STORIES,
-    hostile_state::STORIES,
-    promises::STORIES,
-    full_disks::STORIES,
-    hostile_guest::STORIES,
-    images::STORIES,
-    builds::STORIES,
-    docker::STORIES,
-    documents::STORIES,
-    catalogs::STORIES,
-    image_catalogs::STORIES,
-    pulls::STORIES,
-    pull_forms::STORIES,
-    pull_logins::STORIES,
-    pulled_guests::STORIES,
-    pull_faults::STORIES,
-    repositories::STORIES,
-    sessions::STORIES,
-    session_clients::STORIES,
-    session_lives::STORIES,
-    session_output::STORIES,
-    system::STORIES,
+/// All scenarios, by module.
+const ALL: &[&[Scenario]] = &[
+    api_clients::SCENARIOS,
+    applying::SCENARIOS,
+    filtered_work::SCENARIOS,
+    hostile_repository::SCENARIOS,
+    hostile_pipes::SCENARIOS,
+    workspaces::SCENARIOS,
+    workspace_trips::SCENARIOS,
+    lives::SCENARIOS,
+    identity::SCENARIOS,
+    secrets::SCENARIOS,
+    hostile_terminal::SCENARIOS,
+    hostile_images::SCENARIOS,
+    hostile_neighbour::SCENARIOS,
+    hostile_trust::SCENARIOS,
+    networks::SCENARIOS,
+    editing::SCENARIOS,
+    egress::SCENARIOS,
+    moving_hosts::SCENARIOS,
+    sleeping_hosts::SCENARIOS,
+    ipv6_only::SCENARIOS,
+    withdrawn::SCENARIOS,
+    packages::SCENARIOS,
+    rootless::SCENARIOS,
+    real_networks::SCENARIOS,
+    clocks::SCENARIOS,
+    commands::SCENARIOS,
+    ssh::SCENARIOS,
+    ssh_files::SCENARIOS,
+    ssh_forwards::SCENARIOS,
+    ssh_own_server::SCENARIOS,
+    ssh_terminals::SCENARIOS,
+    ssh_clients::SCENARIOS,
+    copying::SCENARIOS,
+    broken_copies::SCENARIOS,
+    hostile_copies::SCENARIOS,
+    syncing::SCENARIOS,
+    daemon::SCENARIOS,
+    faults::SCENARIOS,
+    first_use::SCENARIOS,
+    forwards::SCENARIOS,
+    habits::SCENARIOS,
+    setup::SCENARIOS,
+    installing::SCENARIOS,
+    upkeep::SCENARIOS,
+    forwarded_streams::SCENARIOS,
+    hostile_state::SCENARIOS,
+    promises::SCENARIOS,
+    full_disks::SCENARIOS,
+    hostile_guest::SCENARIOS,
+    images::SCENARIOS,
+    builds::SCENARIOS,
+    docker::SCENARIOS,
+    documents::SCENARIOS,
+    catalogs::SCENARIOS,
+    image_catalogs::SCENARIOS,
+    pulls::SCENARIOS,
+    pull_forms::SCENARIOS,
+    pull_logins::SCENARIOS,
+    pulled_guests::SCENARIOS,
+    pull_faults::SCENARIOS,
+    repositories::SCENARIOS,
+    sessions::SCENARIOS,
+    session_clients::SCENARIOS,
+    session_lives::SCENARIOS,
+    session_output::SCENARIOS,
+    system::SCENARIOS,
 ];
 
 fn main() -> ExitCode {
     let mut args = Arguments::from_args();
-    // Stories wait more than they work: two at once left half of two cores idle.
+    // Scenarios wait more than they work: two at once left half of two cores idle.
     args.test_threads.get_or_insert(3);
     let mut trials = Vec::new();
     for backend in Backend::ALL {
         // Asking takes as long as some programs take to start, so only who needs the answer asks.
         let absence = OnceCell::new();
-        for story in ALL
+        for scenario in ALL
             .iter()
             .copied()
             .flatten()
-            .filter(|story| story.backends.contains(&backend))
+            .filter(|scenario| scenario.backends.contains(&backend))
         {
-            let name = format!("{}::{}", backend.name(), story.name);
+            let name = format!("{}::{}", backend.name(), scenario.name);
             if !is_asked_for(&args, &name) {
                 // libtest-mimic leaves it out, and counts it.
                 trials.push(Trial::test(name, || Err("it was not asked for".into())));
@@ -243,11 +243,11 @@ fn main() -> ExitCode {
             }
             let absent = absence.get_or_init(|| backend.absence()).clone();
             let lack = match absent {
-                Ok(None) => first_lack(story),
+                Ok(None) => first_lack(scenario),
                 absent => absent,
             };
-            let (told, story) = (name.clone(), (story.tell, story.longest));
-            trials.push(trial(name, lack, move || told_to_the_end(&told, story, backend)));
+            let (named, run) = (name.clone(), (scenario.run, scenario.longest));
+            trials.push(trial(name, lack, move || run_to_the_end(&named, run, backend)));
         }
     }
     let conclusion = libtest_mimic::run(&args, trials);
@@ -257,9 +257,9 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// What a story lacks here first, if it lacks something.
-fn first_lack(story: &Story) -> Result<Option<String>, Unmet> {
-    let needs = story.needs.into_iter().rev().flatten();
+/// What a scenario lacks here first, if it lacks something.
+fn first_lack(scenario: &Scenario) -> Result<Option<String>, Unmet> {
+    let needs = scenario.needs.into_iter().rev().flatten();
     let lacks = needs.map(absence_of);
     lacks
         .into_iter()
@@ -267,7 +267,7 @@ fn first_lack(story: &Story) -> Result<Option<String>, Unmet> {
         .unwrap_or(Ok(None))
 }
 
-/// Whether the command line asks for a story: to be told, or to be listed.
+/// Whether the command line asks for a scenario to be run or listed.
 fn is_asked_for(args: &Arguments, name: &str) -> bool {
     let fits = |filter: &String| {
         // Before the name of an ignored one is the reason.
@@ -283,9 +283,9 @@ fn is_asked_for(args: &Arguments, name: &str) -> bool {
     args.filter.as_ref().is_none_or(fits) && !args.skip.iter().any(fits)
 }
 
-/// Tells a story, and once more if what failed was QEMU's vsock device.
-fn told_to_the_end(name: &str, story: Told, backend: Backend) -> Result<(), Failed> {
-    let failure = match told_once(name, story, backend) {
+/// Runs a scenario, and repeats it if QEMU's vsock device failed.
+fn run_to_the_end(name: &str, run: Run, backend: Backend) -> Result<(), Failed> {
+    let failure = match run_once(name, run, backend) {
         Ok(()) => return Ok(()),
         Err(failure) => failure,
     };
@@ -294,25 +294,25 @@ fn told_to_the_end(name: &str, story: Told, backend: Backend) -> Result<(), Fail
     };
     if stalls::repeat(name, &stall).unwrap_or(false) {
         eprintln!("{name} is repeated: {stall}\n{}", failure.words);
-        told_once(name, story, backend).map_err(|failure| failure.words.into())
+        run_once(name, run, backend).map_err(|failure| failure.words.into())
     } else {
         let words = failure.words;
         let most = stalls::AT_MOST;
-        Err(format!("{stall}; {most} stories of this run were repeated for that already\n{words}").into())
+        Err(format!("{stall}; {most} scenarios of this run were repeated for that already\n{words}").into())
     }
 }
 
-/// What is told, and how long it may take.
-type Told = (fn(Backend) -> Result<()>, Duration);
+/// A scenario's function, and how long it may take.
+type Run = (fn(Backend) -> Result<()>, Duration);
 
-/// Why a story failed, with the ends of its logs.
+/// Why a scenario failed, with the ends of its logs.
 struct Failure {
     words: String,
     /// What was wrong with the vsock device, if that was it.
     stall: Option<String>,
 }
 
-fn told_once(name: &str, (tell, longest): Told, backend: Backend) -> Result<(), Failure> {
+fn run_once(name: &str, (run, longest): Run, backend: Backend) -> Result<(), Failure> {
     let scenario = evidence::begin(name).map_err(|error| Failure {
         words: format!("{error:#}"),
         stall: None,
@@ -321,7 +321,7 @@ fn told_once(name: &str, (tell, longest): Told, backend: Backend) -> Result<(), 
     let watched = &scenario;
     let outcome = std::thread::scope(|scope| {
         let watch = scope.spawn(move || cut_off(watched, longest, &is_over));
-        let outcome = catch_unwind(AssertUnwindSafe(|| tell(backend)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(backend)));
         drop(ended);
         (outcome, watch.join().unwrap_or(false))
     });
@@ -346,7 +346,7 @@ fn told_once(name: &str, (tell, longest): Told, backend: Backend) -> Result<(), 
 }
 
 /// Waits for the end of a scenario, and cuts it off when it takes too long. Whether it did is returned.
-fn cut_off(scenario: &Scenario, longest: Duration, is_over: &mpsc::Receiver<()>) -> bool {
+fn cut_off(scenario: &evidence::Scenario, longest: Duration, is_over: &mpsc::Receiver<()>) -> bool {
     if is_over.recv_timeout(longest) != Err(RecvTimeoutError::Timeout) {
         return false;
     }

@@ -7,9 +7,9 @@ use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image, Internet, SITE6, SITES};
 
 use crate::networks::networked;
-use crate::{Story, in_guests};
+use crate::{Scenario, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests("a_rootless_network_goes_where_the_host_goes", rootless)
         .with("pasta")
         .by_root(),

@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, bail, ensure};
 use banger_e2e::{Backend, Home, Image, Internet, Output, SITES};
 
-use crate::{Story, in_guests};
+use crate::{Scenario, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests("a_vm_reaches_what_its_owner_allows", what_its_owner_allows).by_root(),
     in_guests("an_image_is_built_with_what_its_script_fetches", built).by_root(),
     in_guests("names_are_resolved_as_far_as_rules_allow", names).by_root(),

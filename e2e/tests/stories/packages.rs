@@ -4,16 +4,16 @@ use anyhow::{Result, bail, ensure};
 use banger_e2e::packages::Stuff;
 use banger_e2e::{Backend, Home, Image, REGISTRY, Uplink};
 
-use crate::Story;
+use crate::Scenario;
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     packages("packages_are_installed_through_a_rootless_network", rootless),
     packages("packages_are_installed_over_the_bridge", bridged),
 ];
 
 /// Node takes minutes to install anything under emulation.
-const fn packages(name: &'static str, tell: fn(Backend) -> Result<()>) -> Story {
-    Story::told(name, &[Backend::Firecracker], tell)
+const fn packages(name: &'static str, run: fn(Backend) -> Result<()>) -> Scenario {
+    Scenario::on(name, &[Backend::Firecracker], run)
         .with("pasta")
         .with(REGISTRY)
         .by_root()

@@ -11,9 +11,9 @@ use banger_cases::refused;
 use banger_e2e::{Backend, Home, Image, kills};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host(
         "a_vm_goes_with_its_command_however_that_ends",
         goes_with_its_command,

@@ -7,9 +7,9 @@ use banger_e2e::{Backend, Hosted, Trick};
 
 use crate::images::files_in;
 use crate::pulling::{home, image, noise, pull, refused, within};
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("a_layer_that_is_cut_goes_on_where_it_was", cut),
     on_the_host("registries_that_misbehave_leave_nothing", misbehaving),
     on_the_host("a_pull_that_is_interrupted_leaves_nothing", interrupted),

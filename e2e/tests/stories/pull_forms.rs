@@ -8,9 +8,9 @@ use banger_e2e::{Backend, Home, Hosted, OciImage, Registry, Server, Trick};
 use sha2::Digest;
 
 use crate::pulling::{described, holds, home, image, layer, pull, refused};
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("archives_and_layouts_are_pulled", archives),
     on_the_host("every_kind_of_manifest_is_understood", kinds),
     on_the_host("an_index_leads_to_the_platform", index),

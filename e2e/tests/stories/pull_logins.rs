@@ -6,9 +6,9 @@ use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Hosted, PASSWORD, Registry, Trick, USER};
 
 use crate::pulling::{home, image, log_in, pull, refused};
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("a_guarded_registry_wants_an_authority_and_a_login", guarded),
     on_the_host("a_registry_may_want_a_token", token),
     on_the_host(

@@ -8,9 +8,9 @@ use banger_e2e::{Backend, Home, OciImage, Output, Registry, committed, fill_with
 
 use crate::images::{END, tar};
 use crate::pulling::pull;
-use crate::{Story, in_guests};
+use crate::{Scenario, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests("a_pulled_image_runs_as_its_maker_says", as_its_maker_says),
     in_guests("a_pulled_image_needs_no_shell", no_shell),
     in_guests("a_checkout_belongs_to_the_images_user", checkout_of_its_user),
@@ -37,7 +37,7 @@ pub(crate) fn busybox_layer() -> Result<Vec<u8>> {
     Ok(packed.stdout)
 }
 
-/// A home with the backend's kernel, and an image under a name that no other story has.
+/// A home with the backend's kernel, and an image under a name that no other scenario has.
 fn pulled(backend: Backend, image: &OciImage, name: &str) -> Result<(Home, String)> {
     let registry = Registry::open()?;
     registry.push(image, "x")?;

@@ -1,4 +1,4 @@
-//! What stories of pulled images have in common: images to pull, a home, pulls that go well and badly.
+//! What scenarios of pulled images have in common: images to pull, a home, pulls that go well and badly.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

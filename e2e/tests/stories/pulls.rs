@@ -5,9 +5,9 @@ use banger_e2e::{Backend, OciImage, Registry, Terminal};
 
 use crate::images;
 use crate::pulling::{described, home, image, layer, noise, pull, within};
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("an_unchanged_image_costs_one_manifest_request", unchanged),
     on_the_host("a_tag_that_moved_is_pulled_anew", moved),
     on_the_host("an_entry_point_is_the_vms_and_gets_the_terminal", entry_point),

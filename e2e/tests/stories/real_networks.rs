@@ -6,9 +6,9 @@ use anyhow::{Result, bail, ensure};
 use banger_e2e::{Backend, Home, Image, Internet, SITES};
 
 use crate::networks::{counted, networked};
-use crate::{Story, in_guests};
+use crate::{Scenario, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests("late_answers_come_through_a_rootless_network", late_rootless)
         .with("pasta")
         .by_root(),

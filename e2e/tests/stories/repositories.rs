@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, OciImage, Output, Registry, repository};
 
 use crate::pulled_guests::busybox_layer;
-use crate::{Story, in_guests, on_the_host};
+use crate::{Scenario, in_guests, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("a_repository_shapes_its_vm", shaped),
     on_the_host("a_repository_opens_nothing_of_the_host", opens_nothing),
     on_the_host("a_repositorys_image_is_pulled_once", pulled_once),

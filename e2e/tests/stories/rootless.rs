@@ -9,11 +9,12 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::networks::counted;
-use crate::{Story, in_guests};
+use crate::{Scenario, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[in_guests("a_plain_user_has_a_network_of_their_own", of_their_own)
-    .with("pasta")
-    .by_root()];
+pub(crate) const SCENARIOS: &[Scenario] =
+    &[in_guests("a_plain_user_has_a_network_of_their_own", of_their_own)
+        .with("pasta")
+        .by_root()];
 
 /// Another address of the host.
 const HOSTS_OWN: &str = "203.0.113.9";

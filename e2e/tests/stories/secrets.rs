@@ -7,15 +7,15 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
 use crate::identity::{create, root, user_of_root, write};
-use crate::{Story, everywhere, in_guests};
+use crate::{Scenario, everywhere, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("secrets_are_in_memory_and_nowhere_else", secrets),
     in_guests("a_secret_is_its_commands_to_read", readers),
     everywhere("variables_come_from_a_file", variables),
 ];
 
-/// A value that is nowhere else, not even in a story that is told at the same time.
+/// A value that is nowhere else, not even in a scenario that runs at the same time.
 fn value(backend: Backend) -> String {
     ["s3cret", backend.name(), "7f0a61c2e94b"].join("-")
 }

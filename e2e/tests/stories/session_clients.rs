@@ -5,9 +5,9 @@ use banger_api::stream::SessionState;
 use banger_e2e::{Backend, Home, Terminal};
 
 use crate::sessions::{home_with_vm, session, show};
-use crate::{Story, everywhere, in_guests};
+use crate::{Scenario, everywhere, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("the_terminal_of_a_session_is_painted_anew", painted),
     everywhere("one_writes_to_a_session_and_others_watch", writers),
     in_guests("an_editor_speaks_to_the_guests_coding_agent", acp),

@@ -11,9 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::session_clients::{attach, edit};
 use crate::sessions::{client, guest_process, home_with_vm, session, show, signal, written_beyond};
-use crate::{Story, everywhere, in_guests};
+use crate::{Scenario, everywhere, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("a_session_outlives_its_clients_and_the_daemon", outlives),
     everywhere("attached_clients_outlive_the_daemon", attached_outlive),
     in_guests("a_session_outlives_the_agents_server", outlives_the_server),

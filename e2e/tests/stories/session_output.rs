@@ -8,9 +8,9 @@ use banger_e2e::{Backend, Home};
 use rustix::process::Signal;
 
 use crate::sessions::{client, guest_process, home_with_vm, session, show, signal};
-use crate::{Story, everywhere};
+use crate::{Scenario, everywhere};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("a_client_that_does_not_read_holds_up_no_session", slow_client),
     everywhere("a_reader_of_a_session_is_told_what_is_gone", rotation),
 ];

@@ -10,9 +10,9 @@ use banger_api::stream::SessionState;
 use banger_e2e::{Backend, Home, Image, Output};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Story, everywhere};
+use crate::{Scenario, everywhere};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("a_session_is_started_and_looked_after", each_verb),
     everywhere("a_session_is_looked_over_before_it_starts", preflight),
     everywhere("input_is_sent_to_a_session", input),

@@ -7,9 +7,9 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Output, fill_with_busybox};
 
-use crate::{Story, images, on_the_host};
+use crate::{Scenario, images, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[on_the_host("setup_gets_what_is_missing", setup)];
+pub(crate) const SCENARIOS: &[Scenario] = &[on_the_host("setup_gets_what_is_missing", setup)];
 
 fn setup(_: Backend) -> Result<()> {
     let home = Home::bare()?;

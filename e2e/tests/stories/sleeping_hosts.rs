@@ -10,9 +10,9 @@ use banger_e2e::{Backend, Home, Image, Internet, SITES};
 use rustix::net::sockopt::socket_peercred;
 
 use crate::networks::networked;
-use crate::{Story, in_guests};
+use crate::{Scenario, in_guests};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests("connections_outlive_silence_and_sleep_over_the_bridge", bridged).by_root(),
     in_guests(
         "connections_outlive_silence_and_sleep_in_a_rootless_network",
@@ -24,7 +24,7 @@ pub(crate) const STORIES: &[Story] = &[
 
 const ECHO: u16 = 8445;
 const BY_ITSELF: u16 = 8446;
-/// How long a server is silent that speaks first then. The hosts of these stories forget what is idle for a second.
+/// How long a server is silent that speaks first then. The hosts of these scenarios forget what is idle for a second.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// Starts a conversation in the guest: what is said, with a pause before each word but the first. What comes back, and that it has

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Ssh, Terminal};
 
 use crate::ssh_files::odd_paths;
-use crate::{Story, everywhere, in_guests, on_the_host};
+use crate::{Scenario, everywhere, in_guests, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("ssh_runs_commands_as_they_are", commands).with("ssh"),
     on_the_host("only_keys_of_bangers_are_taken", keys).with("ssh"),
     on_the_host("the_users_own_key_and_time_zone_are_used", own_key).with("ssh"),

@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Ssh, python};
 
-use crate::{Story, on_the_host};
+use crate::{Scenario, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("rsync_goes_by_ssh", rsync).with("rsync"),
     on_the_host("git_goes_by_ssh", git).with("git"),
     on_the_host("paramiko_is_served", paramiko).with(python::PARAMIKO),

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Ssh};
 
 use crate::ssh::VM;
-use crate::{Story, everywhere, on_the_host};
+use crate::{Scenario, everywhere, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("ssh_carries_every_byte", every_byte).with("ssh"),
     on_the_host("a_slow_reader_stops_nobody", slow_reader).with("ssh"),
     everywhere("files_go_by_sftp_and_scp", files).with("sftp"),
@@ -24,7 +24,7 @@ fn bytes(count: usize) -> Vec<u8> {
         .collect()
 }
 
-/// How many bytes a story carries. The test kernel of Firecracker on hosts without KVM of their own loses halves of AVX2's
+/// How many bytes a scenario carries. The test kernel of Firecracker on hosts without KVM of their own loses halves of AVX2's
 /// registers, which encryption uses: with ChaCha20, of 25 times 32 MiB, 5 came with 256 wrong bytes of 512 in a row; with
 /// AES-GCM one of some 30 ended by a wrong authentication code. So there it is little.
 fn much(backend: Backend, otherwise: usize) -> usize {
@@ -80,7 +80,7 @@ fn slow_reader(backend: Backend) -> Result<()> {
     std::thread::sleep(Duration::from_secs(2));
     let mut stdout = child.stdout.take().context("its output")?;
     let came = std::io::copy(&mut stdout, &mut std::io::sink())?;
-    writing.join().expect("a story's thread")?;
+    writing.join().expect("a scenario's thread")?;
     ensure!(child.wait()?.success() && came == ALL, "{came} bytes came");
     home.end()
 }

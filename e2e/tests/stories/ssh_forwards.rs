@@ -8,9 +8,9 @@ use std::process::{Child, Stdio};
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Ssh};
 
-use crate::{Story, everywhere};
+use crate::{Scenario, everywhere};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("ssh_forwards_ports_both_ways", ports).with("ssh"),
     everywhere("ssh_forwards_sockets_both_ways", sockets).with("ssh"),
     everywhere("ssh_forwards_an_agent", agent).with("ssh-agent"),

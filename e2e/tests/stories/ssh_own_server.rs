@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
-use crate::{Story, in_guests};
+use crate::{Scenario, in_guests};
 
-pub(crate) const STORIES: &[Story] =
+pub(crate) const SCENARIOS: &[Scenario] =
     &[in_guests("the_images_own_ssh_server_is_used_on_request", sshd).with("ssh")];
 
 /// Starts the image's server, in the place of one that runs, and waits until it listens.

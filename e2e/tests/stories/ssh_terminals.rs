@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image, Ssh, Terminal};
 
-use crate::{Story, everywhere};
+use crate::{Scenario, everywhere};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("ssh_has_terminals", terminals).with("ssh"),
     everywhere("a_terminal_is_in_its_clients_modes", modes).with("ssh"),
 ];

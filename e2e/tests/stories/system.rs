@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Internet, Output, short_dir};
 
-use crate::{Story, in_debian, in_guests, on_the_host};
+use crate::{Scenario, in_debian, in_guests, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     in_guests("systemd_runs_the_root_helper", by_systemd),
     in_debian("systemd_resolved_asks_for_the_names_of_vms", by_resolved).taking(NESTED),
     on_the_host("a_helper_is_started_by_hand", by_hand).by_root(),

@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
-use crate::{Story, everywhere, on_the_host};
+use crate::{Scenario, everywhere, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("a_vm_is_renamed_and_waited_for", renamed),
     on_the_host("lists_are_filtered_and_formatted", listed),
     on_the_host("space_is_shown_and_given_back", space),

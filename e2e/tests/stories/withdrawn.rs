@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image, Internet, SITES};
 
-use crate::Story;
+use crate::Scenario;
 use crate::networks::{counted, networked};
 
 /// Under one backend: what is told is the host's, and the mechanism has tests of its own in namespaces.
-pub(crate) const STORIES: &[Story] = &[Story::told(
+pub(crate) const SCENARIOS: &[Scenario] = &[Scenario::on(
     "addresses_that_another_has_are_withdrawn_and_it_is_said",
     &[Backend::Firecracker],
     tells,

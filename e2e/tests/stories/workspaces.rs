@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
-use crate::{Story, everywhere, on_the_host};
+use crate::{Scenario, everywhere, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("run_a_repository", run_a_repository),
     on_the_host("a_plan_names_every_file_and_what_stays", a_plan_names_every_file),
     on_the_host(

@@ -12,9 +12,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
-use crate::{Story, everywhere, on_the_host};
+use crate::{Scenario, everywhere, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     everywhere("a_pass_sends_what_differs", a_pass),
     everywhere("a_repository_goes_where_its_workspace_is", a_repository),
     everywhere(

@@ -14,9 +14,9 @@ use anyhow::{Context, Result, ensure};
 use banger_e2e::{Backend, Home, Image};
 
 use self::compare::{Prints, fingerprint, git, in_guest, look, without};
-use crate::{Story, everywhere, in_guests, on_the_host};
+use crate::{Scenario, everywhere, in_guests, on_the_host};
 
-pub(crate) const STORIES: &[Story] = &[
+pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host(
         "awkward_repositories_arrive_as_they_are",
         awkward_repositories_arrive,
