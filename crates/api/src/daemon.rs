@@ -17,7 +17,7 @@ pub struct ApiVersion {
 
 impl ApiVersion {
     /// That of this crate.
-    pub const CURRENT: Self = Self { major: 1, minor: 1 };
+    pub const CURRENT: Self = Self { major: 1, minor: 2 };
 
     /// Before there were versions.
     pub const NONE: Self = Self { major: 0, minor: 0 };

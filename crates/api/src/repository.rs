@@ -9,13 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::VmCreate;
 
-/// Asks what the repository around a path wants.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+/// Asks what the repository around a path wants, of a VM that is to be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WishesQuery {
     /// An absolute path in a git work tree on the host.
     #[schema(value_type = String)]
     pub path: PathBuf,
+    /// As `VmCreate` will have it: tools need a network, and without one there is nothing to trust for them.
+    #[serde(default)]
+    pub net: Option<NetMode>,
+    /// As `VmCreate` will have it.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// The VM will be made without `bootstrap`: its tools are not installed.
+    #[serde(default)]
+    pub no_bootstrap: bool,
 }
 
 /// What a repository asks of the VM that it goes into, by `banger.toml` or else `devcontainer.json`, and by the files in
@@ -61,6 +70,10 @@ pub struct Wishes {
     pub digest: Option<String>,
     /// Whether its user trusts this configuration.
     pub trusted: bool,
+    /// Whether its user has to be asked before the VM is made: this configuration is not trusted, and it asks for more than the VM
+    /// would have without it. A client shows it, and with a yes trusts it (`POST /v1/trust`) and names it in `VmCreate`; with a no, or
+    /// where there is nothing to ask, it names none.
+    pub needs_trust: bool,
     /// How much of the network a VM reaches that nobody says it of.
     pub default_net: NetMode,
 }
@@ -72,19 +85,19 @@ pub struct WishedImage {
     pub text: String,
     /// The reference in full, as [`banger_model::ImageOrigin`] has it.
     pub reference: String,
-    /// What it is called here.
+    /// What it is called here when it is pulled.
     #[schema(value_type = String)]
     pub name: ImageName,
+    /// The image here that it is; it has to be pulled when absent. A VM that is made by the repository and names no image gets this one.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub here: Option<ImageName>,
+    /// Whether another image here has the name, so that it cannot be pulled by that name: `VmCreate` has to name an image.
+    #[serde(default)]
+    pub taken: bool,
 }
 
 impl Wishes {
-    /// Whether it asks for more than its user would have without it, for a VM that reaches this much of the network. Tools are
-    /// fetched over it; without one there are none to ask about.
-    #[must_use]
-    pub fn asks(&self, net: NetMode) -> bool {
-        self.shapes() || (!self.tools.is_empty() && net != NetMode::Off)
-    }
-
     /// Whether it asks for anything but tools.
     #[must_use]
     pub fn shapes(&self) -> bool {
@@ -100,7 +113,7 @@ impl Wishes {
             || !self.post_create.is_empty()
     }
 
-    /// Fills what a request leaves open. The image is the caller's matter, which may have to be pulled.
+    /// Fills what a request leaves open, but for the image, which is looked for in the store.
     pub fn fill(&self, request: &mut VmCreate) {
         request.kernel = request.kernel.take().or_else(|| self.kernel.clone());
         request.vcpus = request.vcpus.or(self.vcpus);

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::vm::Vm;
 use crate::{
-    ErrorBody, RepositoryConfig, UnsavedWorkspace, WorkspacePulled, WorkspaceReport, WorkspaceRequest,
+    ErrorBody, RepositoryConfig, UnsavedWorkspace, VmSession, WorkspacePulled, WorkspaceReport,
+    WorkspaceRequest,
 };
 
 /// Creates a VM and starts it, unless `no_start` is set.
@@ -147,7 +148,7 @@ pub struct VmCreated {
     /// What was placed in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceReport>,
-    /// Whether the session `bootstrap` prepares the checkout now. A command that must not race with it waits for that session's end.
+    /// Whether the session `bootstrap` prepares the checkout now. A command that must not race with it follows a wait for `prepared`.
     #[serde(default)]
     pub bootstrap: bool,
 }
@@ -293,6 +294,9 @@ pub enum Awaited {
     Stopped,
     /// Its guest is ready.
     Running,
+    /// Its guest is ready, and nothing prepares its checkout any more, however that ended: a command does not race with it. Also for a VM
+    /// in which nothing was to be prepared.
+    Prepared,
     /// It does not exist.
     Deleted,
 }
@@ -315,6 +319,9 @@ pub struct VmWaited {
     pub phase: Option<Phase>,
     /// Why the VM failed, if it did.
     pub last_error: Option<ErrorBody>,
+    /// How the preparation of its checkout ended, after a wait for `prepared`; absent where nothing was to be prepared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<VmSession>,
 }
 
 /// Which log.

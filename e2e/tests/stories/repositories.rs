@@ -14,6 +14,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     on_the_host("a_repository_opens_nothing_of_the_host", opens_nothing),
     on_the_host("a_repositorys_image_is_pulled_once", pulled_once),
     on_the_host("any_client_runs_a_repository", any_client),
+    on_the_host("any_client_asks_for_trust_and_waits", asked_by_any_client),
     in_guests("a_checkout_is_prepared", prepared),
 ];
 
@@ -236,5 +237,51 @@ fn any_client(backend: Backend) -> Result<()> {
     let vm = home.vm("web")?;
     ensure!(vm.secrets == ["TOKEN"] && !vm.removes_on_exit, "{vm:?}");
     ensure!(vm.labels["banger.workspace"] == "/root/repo", "{vm:?}");
+    home.end()
+}
+
+/// A client that knows neither when to ask nor what a preparation is.
+fn asked_by_any_client(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let asked = "image = \"busybox\"\npost_create = \"exit 3\"\n[env]\nOF = \"repository\"\n";
+    let dir = repository(&[("banger.toml", asked)])?;
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/trusted_vm.py");
+    home.banger(["vm", "list"])?.ok()?;
+    let run = |name: &str, image: Option<&str>, answer: &str| -> Result<serde_json::Value> {
+        let vm = serde_json::json!({
+            "name": name, "image": image, "kernel": "debian", "vmm": backend.name(), "memory": 512_u64 << 20, "net": "off",
+        });
+        let mut python = Command::new("python3");
+        python
+            .arg(&client)
+            .arg(home.path().join("run/bangerd.sock"))
+            .arg(dir.path())
+            .args(["/root/repo", &vm.to_string(), answer]);
+        let ran = python.output()?;
+        serde_json::from_slice(&ran.stdout)
+            .with_context(|| format!("no answer: {}", String::from_utf8_lossy(&ran.stderr)))
+    };
+    // Who says no gets a VM without any of it, in which nothing is prepared.
+    let no = run("no", Some("busybox"), "no")?;
+    ensure!(
+        no["wishes"]["needs_trust"] == true && no["vm"]["env"]["OF"].is_null(),
+        "{no}"
+    );
+    ensure!(
+        no["vm"]["bootstrap"] == false && no["waited"]["bootstrap"].is_null(),
+        "{no}"
+    );
+    let yes = run("yes", None, "yes")?;
+    ensure!(
+        yes["vm"]["image"] == "busybox" && yes["vm"]["env"]["OF"] == "repository",
+        "{yes}"
+    );
+    ensure!(yes["waited"]["bootstrap"]["exit_code"] == 3, "{yes}");
+    // There is nothing to ask any more.
+    let again = run("again", None, "no")?;
+    ensure!(
+        again["wishes"]["needs_trust"] == false && again["vm"]["env"]["OF"] == "repository",
+        "{again}"
+    );
     home.end()
 }

@@ -161,7 +161,7 @@ routes! {
     /// Rename a VM that does not run.
     /// Its id, its disk and its workspaces stay. Network rules of other VMs that name it are not changed, but listed.
     RenameVm = Post "/v1/vms/{vm}/rename" [body: Json<VmRename>] -> Json<VmRenamed>;
-    /// Wait until a VM is stopped, running or deleted.
+    /// Wait until a VM is stopped, running, prepared or deleted.
     WaitForVm = Get "/v1/vms/{vm}/wait" [query: VmWait] -> Json<VmWaited>;
     /// Delete a VM.
     /// Without `force`, a VM that runs, or that has work which the host does not have, is kept, with an error.

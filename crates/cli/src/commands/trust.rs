@@ -125,7 +125,11 @@ const REPOSITORIES: Listing<TrustRecord> = Listing {
 
 async fn wishes_at(client: &Client, path: PathBuf) -> Result<Wishes, Failure> {
     let path = absolute(path)?;
-    let wishes = client.wishes(&WishesQuery { path: path.clone() }).await?;
+    let query = WishesQuery {
+        path: path.clone(),
+        ..WishesQuery::default()
+    };
+    let wishes = client.wishes(&query).await?;
     match wishes.root {
         Some(_) => Ok(wishes),
         None => Err(Failure::new(

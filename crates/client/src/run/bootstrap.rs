@@ -21,14 +21,6 @@ impl Bootstrap {
         client.session(vm, BOOTSTRAP).await
     }
 
-    /// How it is when it has ended.
-    ///
-    /// # Errors
-    /// When the VM does not tell.
-    pub async fn wait(client: &Client, vm: &str) -> Result<VmSession, ClientError> {
-        client.wait_for_session(vm, BOOTSTRAP).await
-    }
-
     /// The end of its log; nothing where that cannot be read.
     pub async fn last_lines(client: &Client, vm: &str) -> Vec<String> {
         let log = end_of_log(client, vm).await;

@@ -1,7 +1,7 @@
 //! Sessions: commands that outlive their clients. All that is known of them is in the guest.
 
 use banger_api::stream::{Session, SessionSignal, SessionStart, SessionStop, SessionStream};
-use banger_api::{ErrorBody, VmSession};
+use banger_api::{BOOTSTRAP, ErrorBody, VmSession};
 use banger_guest_link::{self as guest, AgentStream};
 use banger_model::{Described, body};
 use http::StatusCode;
@@ -45,6 +45,15 @@ impl Vms {
     pub async fn wait_for_session(&self, name: &str, session: &str) -> Result<VmSession, ErrorBody> {
         let (handle, guest) = self.running(name)?;
         shown(&handle, guest.wait_for_session(session).await)
+    }
+
+    /// The session that prepares the checkout of a VM, once it has ended; nothing where nothing was to be prepared.
+    pub(crate) async fn prepared(&self, handle: &Handle) -> Result<Option<VmSession>, ErrorBody> {
+        let guest = handle.live().described()?.guest();
+        match guest.wait_for_session(BOOTSTRAP).await {
+            Err(error) if error.status() == Some(StatusCode::GONE) => Ok(None),
+            ended => shown(handle, ended).map(Some),
+        }
     }
 
     /// Sends a signal to the command of a session.

@@ -30,10 +30,14 @@ impl Vms {
                 Some(top) => repository::wishes(&top, &config.ceilings()).described()?,
                 None => Wishes::default(),
             };
+            if let Some(wished) = &mut wishes.image {
+                super::asking::look_up(&context.images.list().described()?, wished);
+            }
             if let (Some(root), Some(digest)) = (&wishes.root, &wishes.digest) {
                 wishes.trusted = super::is_trusted(&context.database, root, digest).described()?;
             }
             wishes.default_net = config.default_net;
+            wishes.needs_trust = super::asking::needs_trust(&wishes, &query);
             Ok::<_, ErrorBody>(wishes)
         })
         .await

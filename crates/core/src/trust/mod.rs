@@ -4,14 +4,17 @@
 //! A VM that was shaped by a repository remembers by which configuration. Its user's files go into it as long as that is
 //! trusted: who takes the trust back keeps both apart from the next start on.
 
+mod asking;
 mod decisions;
 
 use std::path::{Path, PathBuf};
 
 use banger_api::{RepositoryConfig, TrustRecord, TrustState, VmCreate, Wishes};
-use banger_model::{Describe, Description, ErrorCode, ShapedBy, VmSpec, shell_word};
+use banger_model::{Describe, Description, ErrorCode, ImageName, ShapedBy, VmSpec, shell_word};
 use banger_settings::repository::{self, Ceilings};
 use banger_state::{Database, TrustRow};
+
+pub(crate) use self::asking::image;
 
 /// What a repository asks for cannot be applied, or its trust not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,24 @@ pub enum Error {
     /// Nobody has said so.
     #[error("the repository {} is not trusted", .0.display())]
     Untrusted(PathBuf),
+    /// The image that it asks for is not here.
+    #[error("the repository asks for image {text}, which is not on this host")]
+    NoImage {
+        /// As the file has it.
+        text: String,
+        /// What it would be called here.
+        name: ImageName,
+    },
+    /// Nor is it, but another one has its name.
+    #[error("the repository asks for {reference}, but image {image} on this host is a different image")]
+    OtherImage {
+        /// The reference in full.
+        reference: String,
+        /// The other one.
+        image: ImageName,
+        /// A name like it that no image has.
+        free: String,
+    },
     /// The records cannot be read or written.
     #[error(transparent)]
     Database(#[from] banger_state::Error),
@@ -166,6 +187,25 @@ impl Describe for Error {
             Self::Database(source) => source.describe(),
             Self::Find { .. } => ErrorCode::NotFound.into(),
             Self::NoText(_) | Self::Nothing(_) => ErrorCode::InvalidRequest.into(),
+            Self::NoImage { text, name } => Description::hinted(
+                ErrorCode::NotFound,
+                format!(
+                    "pull the image: `banger image pull {} --name {name}`",
+                    shell_word(text)
+                ),
+            ),
+            Self::OtherImage {
+                reference,
+                image,
+                free,
+            } => Description::hinted(
+                ErrorCode::InvalidRequest,
+                format!("use the image on this host: `--image {image}`"),
+            )
+            .and(format!(
+                "or pull the other image under another name: `banger image pull {} --name {free}`",
+                shell_word(reference)
+            )),
             Self::Changed(path) => Description::hinted(
                 ErrorCode::WrongPhase,
                 format!(

@@ -1,4 +1,4 @@
-//! Waiting for a VM to be stopped, running or deleted, whoever does that. The states of its task are watched; nothing is polled.
+//! Waiting for a VM to be stopped, running, prepared or deleted, whoever does that. The states of its task are watched; nothing is polled.
 
 use banger_api::{Awaited, ErrorBody, VmWaited};
 use banger_model::{Phase, body};
@@ -19,13 +19,18 @@ impl Vms {
                 None
             }
             Awaited::Stopped => handle.observed(|state| !state.phase.may_have_machine()).await,
-            Awaited::Running => handle.observed(running_or_failed()).await,
+            Awaited::Running | Awaited::Prepared => handle.observed(running_or_failed()).await,
         };
         if let Some(state) = reached {
+            let bootstrap = match awaited {
+                Awaited::Prepared if state.phase == Phase::Running => self.prepared(&handle).await?,
+                _ => None,
+            };
             return Ok(VmWaited {
                 name: state.spec.name.to_string(),
                 phase: Some(state.phase),
                 last_error: state.last_error,
+                bootstrap,
             });
         }
         let spec = handle.state().spec;
@@ -34,7 +39,7 @@ impl Vms {
             std::future::pending::<()>().await;
         }
         match awaited {
-            Awaited::Running => Err(body(&Error::Gone(spec.name))),
+            Awaited::Running | Awaited::Prepared => Err(body(&Error::Gone(spec.name))),
             Awaited::Stopped | Awaited::Deleted => Ok(deleted(name)),
         }
     }
@@ -63,5 +68,6 @@ fn deleted(name: &str) -> VmWaited {
         name: name.to_owned(),
         phase: None,
         last_error: None,
+        bootstrap: None,
     }
 }

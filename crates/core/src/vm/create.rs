@@ -112,6 +112,17 @@ impl Vms {
             .transpose()
             .map_err(|source| CreateError::Repository(Box::new(source)))?;
         let (repository, granted) = applied.unzip();
+        if let (None, Some(wished)) = (
+            &request.image,
+            granted.as_ref().and_then(|granted| granted.image.as_ref()),
+        ) {
+            let images = context.images.list().map_err(|source| Error::Store {
+                what: "the image",
+                source,
+            })?;
+            let image = trust::image(&images, wished);
+            request.image = Some(image.map_err(|source| CreateError::Repository(Box::new(source)))?);
+        }
         let image = context.image_or_default(request.image.or_else(|| config.default_image.clone()))?;
         let kernel = request.kernel.or_else(|| image.kernel.clone());
         let kernel = context.kernel_or_default(kernel.or_else(|| config.default_kernel.clone()))?;

@@ -77,6 +77,8 @@ fn of_registry(path: &Path, text: String) -> Result<WishedImage, Error> {
             text,
             reference: source.to_string(),
             name,
+            here: None,
+            taken: false,
         }),
         _ => Err(Error::Image {
             path: path.to_owned(),

@@ -1,8 +1,9 @@
 //! Messages about the preparation of a checkout.
 
-use banger_api::VmSession;
+use banger_api::{Awaited, VmSession, VmWait};
 use banger_client::Client;
 use banger_client::run::Bootstrap;
+use banger_command::connection::across_restarts;
 use banger_command::failure::Failure;
 use banger_command::print;
 use banger_command::progress::Display;
@@ -12,10 +13,22 @@ use banger_command::work::interruptible;
 pub(super) async fn end(client: &Client, vm: &str) -> Result<(), Failure> {
     let display = Display::new("");
     display.now("preparing the checkout");
-    let ended = interruptible(async { Ok(Bootstrap::wait(client, vm).await?) }).await?;
+    let wait = VmWait {
+        awaited: Awaited::Prepared,
+    };
+    let waited = across_restarts(async |client| client.wait_for_vm(vm, &wait).await);
+    let waited = interruptible(waited).await?;
     drop(display);
-    tell(client, vm, &ended).await;
+    if let Some(session) = &waited.bootstrap {
+        tell(client, vm, session).await;
+    }
     Ok(())
+}
+
+/// Whether it goes on.
+pub(super) async fn goes_on(client: &Client, vm: &str) -> bool {
+    let state = Bootstrap::state(client, vm).await;
+    state.is_ok_and(|session| session.state.is_live())
 }
 
 /// Reports the state of the preparation when the user leaves the VM.

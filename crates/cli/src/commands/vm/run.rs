@@ -132,7 +132,8 @@ async fn go(args: Args) -> Result<i32, Failure> {
             tty: args.tty.tty(true),
             detach: args.detach,
         };
-        return use_vm(&client, &vm, purpose, false).await;
+        let is_prepared_behind = bootstrap::goes_on(&client, vm.name.as_str()).await;
+        return use_vm(&client, &vm, purpose, is_prepared_behind).await;
     }
     let workspace = plan.root.is_some().then_some(workspace);
     if workspace.is_none() {

@@ -16,11 +16,13 @@ enum State {
     Stopped,
     /// The guest is ready for commands
     Running,
+    /// The VM is running, and the preparation of its checkout has ended
+    Prepared,
     /// The VM does not exist
     Deleted,
 }
 
-/// Wait until VMs are stopped, running or deleted
+/// Wait until VMs are stopped, running, prepared or deleted
 ///
 /// Prints the phase of each VM, in the given order: `stopped`, `failed`, `running` or `deleted`. Exits with 1 if a VM
 /// failed, and with 124 after --timeout. Survives a restart of the daemon.
@@ -29,6 +31,7 @@ enum State {
 Examples:
   banger vm wait web                             wait until VM web is not running
   banger vm wait web db --for running --timeout 1m
+  banger vm wait web --for prepared              wait until its checkout is prepared
   banger vm wait web --for deleted")]
 pub(crate) struct Args {
     /// Names of the VMs
@@ -51,6 +54,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         awaited: match args.state {
             State::Stopped => Awaited::Stopped,
             State::Running => Awaited::Running,
+            State::Prepared => Awaited::Prepared,
             State::Deleted => Awaited::Deleted,
         },
     };
@@ -93,6 +97,7 @@ fn gave_up(names: &[String], state: State, timeout: Duration) -> Failure {
     let state = match state {
         State::Stopped => "stop",
         State::Running => "start",
+        State::Prepared => "be prepared",
         State::Deleted => "be deleted",
     };
     Failure::new(

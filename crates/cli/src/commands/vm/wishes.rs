@@ -5,12 +5,11 @@ use std::path::Path;
 
 use banger_api::{ImagePull, RepositoryConfig, TrustGrant, VmCreate, WishedImage, Wishes, WishesQuery};
 use banger_client::Client;
-use banger_client::run::{Meant, meant, reach, without};
 use banger_command::failure::Failure;
 use banger_command::work::shown;
 use banger_command::{ask, print};
 use banger_model::network::NetMode;
-use banger_model::{ImageName, shell_word};
+use banger_model::shell_word;
 
 /// Options about the repository's configuration.
 pub(super) struct Said {
@@ -31,36 +30,34 @@ pub(super) async fn grant(
 ) -> Result<Wishes, Failure> {
     let query = WishesQuery {
         path: path.to_owned(),
+        net: request.net,
+        allow: request.allow.clone(),
+        no_bootstrap: !bootstraps,
     };
-    let mut wishes = client.wishes(&query).await?;
-    let net = reach(&wishes, request);
+    let wishes = client.wishes(&query).await?;
     let (Some(root), Some(digest)) = (wishes.root.clone(), wishes.digest.clone()) else {
         return Ok(wishes);
     };
-    let asks = if bootstraps {
-        wishes.asks(net)
-    } else {
-        wishes.shapes()
-    };
-    if !wishes.trusted && !trusts && !asks {
-        // Nothing is asked for, or only tools, which need a network; without a network there is nothing to decide.
+    if !wishes.trusted && !wishes.needs_trust && !trusts {
         tell_notes(&wishes);
-        return Ok(without(wishes));
+        return Ok(wishes);
     }
     show(&wishes);
     if !wishes.trusted {
         if !trusts && !decided(&root)? {
-            return Ok(without(wishes));
+            return Ok(wishes);
         }
         let grant = TrustGrant {
             path: root.clone(),
             digest: Some(digest.clone()),
         };
         client.trust(&grant).await?;
-        wishes.trusted = true;
     }
-    if let (None, Some(wished)) = (&request.image, &wishes.image) {
-        request.image = Some(image(client, wished).await?);
+    if let (None, Some(wished)) = (&request.image, &wishes.image)
+        && wished.here.is_none()
+        && !wished.taken
+    {
+        pull(client, wished).await?;
     }
     request.repository = Some(RepositoryConfig { path: root, digest });
     Ok(wishes)
@@ -173,28 +170,8 @@ fn short(text: &str) -> String {
     }
 }
 
-/// The image that is asked for; it is pulled if it does not exist.
-async fn image(client: &Client, wished: &WishedImage) -> Result<ImageName, Failure> {
-    match meant(client, wished).await? {
-        Meant::Here(name) => Ok(name),
-        Meant::Absent => pull(client, wished).await,
-        Meant::Another { image, free } => Err(Failure::new(
-            format!(
-                "the repository asks for {}, but image {image} on this host is a different image",
-                wished.reference
-            ),
-            &[
-                &format!("use the image on this host: `--image {image}`"),
-                &format!(
-                    "or pull the other image under another name: `banger image pull {} --name {free}`",
-                    shell_word(&wished.reference)
-                ),
-            ],
-        )),
-    }
-}
-
-async fn pull(client: &Client, wished: &WishedImage) -> Result<ImageName, Failure> {
+/// Pulls the image that is asked for.
+async fn pull(client: &Client, wished: &WishedImage) -> Result<(), Failure> {
     print::say!(
         "there is no image {} yet; pulling {}",
         wished.name,
@@ -207,5 +184,6 @@ async fn pull(client: &Client, wished: &WishedImage) -> Result<ImageName, Failur
         ..ImagePull::default()
     };
     let pulled = shown("", async |tell| client.pull_image(&pull, tell).await);
-    Ok(pulled.await?.image.name)
+    pulled.await?;
+    Ok(())
 }

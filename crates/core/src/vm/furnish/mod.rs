@@ -110,7 +110,11 @@ impl Furnishing {
 impl Vms {
     /// What a repository would ask for to which nothing is granted: its tools may be worth a note.
     async fn ungranted(&self, path: std::path::PathBuf) -> Wishes {
-        let wishes = self.wishes(WishesQuery { path }).await.unwrap_or_default();
+        let query = WishesQuery {
+            path,
+            ..WishesQuery::default()
+        };
+        let wishes = self.wishes(query).await.unwrap_or_default();
         Wishes {
             trusted: false,
             ..wishes

@@ -4,8 +4,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use banger_api::{
-    ErrorBody, NewSecret, REPOSITORY_LABEL, RepositoryConfig, TrustGrant, VmCreate, VmCreated,
-    WORKSPACE_LABEL, WishesQuery, WorkspaceRequest,
+    Awaited, ErrorBody, NewSecret, REPOSITORY_LABEL, RepositoryConfig, TrustGrant, TrustRevoke, VmCreate,
+    VmCreated, WORKSPACE_LABEL, WishesQuery, WorkspaceRequest,
 };
 use banger_model::network::NetMode;
 use banger_model::{ErrorCode, Phase};
@@ -20,8 +20,13 @@ const FURNISHING: [Step; 4] = [Step::Secret, Step::Look, Step::Write, Step::Sess
 
 /// A repository that asks for a command.
 fn repository() -> tempfile::TempDir {
+    repository_with("post_create = [\"true\"]\n")
+}
+
+/// One that asks for this.
+fn repository_with(asked: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
-    std::fs::write(dir.path().join("banger.toml"), "post_create = [\"true\"]\n").expect("a file");
+    std::fs::write(dir.path().join("banger.toml"), asked).expect("a file");
     for words in [
         &["init", "-q", "-b", "main"][..],
         &["add", "."],
@@ -42,6 +47,13 @@ fn repository() -> tempfile::TempDir {
     dir
 }
 
+fn of(repository: &tempfile::TempDir) -> WishesQuery {
+    WishesQuery {
+        path: repository.path().to_owned(),
+        ..WishesQuery::default()
+    }
+}
+
 /// A request for a VM with a secret, the repository, and what it needs.
 async fn request(daemon: &Daemon, repository: &tempfile::TempDir) -> Result<VmCreate, ErrorBody> {
     let path = repository.path().to_owned();
@@ -50,7 +62,7 @@ async fn request(daemon: &Daemon, repository: &tempfile::TempDir) -> Result<VmCr
         digest: None,
     };
     daemon.vms.trust(trusted).await?;
-    let wishes = daemon.vms.wishes(WishesQuery { path: path.clone() }).await?;
+    let wishes = daemon.vms.wishes(of(repository)).await?;
     Ok(VmCreate {
         name: Some("vm".parse().expect("a name")),
         net: Some(NetMode::Off),
@@ -232,4 +244,150 @@ fn what_cannot_be_given_is_refused_before_anything_is_made() {
         assert_eq!(world.vmm.begun(), [], "{case}");
     }
     world.check(&daemon, "refused");
+}
+
+#[test]
+fn a_wait_for_the_preparation_ends_with_it_whatever_the_client_is() {
+    let (world, repository) = (World::new(), repository());
+    let daemon = world.daemon();
+    world.vmm.set(Step::Prepare, Some(Trouble::Stands));
+    let made = daemon.run(create(&daemon, &repository)).expect("a VM");
+    assert!(made.bootstrap);
+    let wait = || daemon.vms.wait("vm", Awaited::Prepared);
+    daemon.run(async {
+        tokio::select! {
+            waited = wait() => panic!("its checkout is being prepared: {waited:?}"),
+            () = world.vmm.stands() => {}
+        }
+    });
+    world.vmm.set(Step::Prepare, None);
+    let waited = daemon.run(wait()).expect("it has ended");
+    assert_eq!(waited.phase, Some(Phase::Running));
+    let session = waited.bootstrap.expect("it was prepared");
+    assert_eq!((session.exit_code, session.state.is_live()), (Some(3), false));
+    // Where nothing was to be prepared there is nothing to wait for; what fails is told.
+    world.vmm.set(Step::Prepare, Some(Trouble::Lies));
+    assert_eq!(daemon.run(wait()).expect("at once").bootstrap, None);
+    world.vmm.set(Step::Prepare, Some(Trouble::Fails));
+    assert_eq!(daemon.run(wait()).expect_err("it fails").code, ErrorCode::Guest);
+    world.vmm.set(Step::Prepare, None);
+    // A wait for no more than the guest asks nothing of it.
+    world.vmm.begun();
+    let waited = daemon
+        .run(daemon.vms.wait("vm", Awaited::Running))
+        .expect("it runs");
+    assert_eq!((waited.bootstrap, world.vmm.begun()), (None, Vec::new()));
+}
+
+#[test]
+fn what_a_repository_asks_for_is_applied_only_after_its_user_trusts_this_very_configuration() {
+    let (world, repository) = (World::new(), repository_with("vcpus = 1\nenv = { A = \"b\" }\n"));
+    let daemon = world.daemon();
+    let wishes = |daemon: &Daemon| daemon.run(daemon.vms.wishes(of(&repository))).expect("wishes");
+    let asked = wishes(&daemon);
+    assert!(asked.needs_trust && !asked.trusted, "{asked:?}");
+    let path = asked.root.clone().expect("a root");
+    let digest = asked.digest.clone().expect("a digest");
+    let create = |digest: &str| {
+        let request = VmCreate {
+            name: Some("vm".parse().expect("a name")),
+            net: Some(NetMode::Off),
+            no_start: true,
+            repository: Some(RepositoryConfig {
+                path: path.clone(),
+                digest: digest.to_owned(),
+            }),
+            ..VmCreate::default()
+        };
+        daemon.run(daemon.vms.create(request, &Reporter::default(), Instant::now()))
+    };
+    let trust = |digest: Option<&str>| {
+        let grant = TrustGrant {
+            path: path.clone(),
+            digest: digest.map(str::to_owned),
+        };
+        daemon.run(daemon.vms.trust(grant))
+    };
+    let refused = create(&digest).expect_err("it is not trusted");
+    assert_eq!(refused.code, ErrorCode::WrongPhase);
+    assert_eq!(
+        trust(Some("another")).expect_err("it is another").code,
+        ErrorCode::WrongPhase
+    );
+    assert!(!wishes(&daemon).trusted);
+    trust(Some(&digest)).expect("it is this one");
+    let trusted = wishes(&daemon);
+    assert!(trusted.trusted && !trusted.needs_trust, "{trusted:?}");
+    let made = create(&digest).expect("a VM").vm;
+    assert_eq!((made.vcpus, &*made.env["A"]), (1, "b"));
+    assert_eq!(
+        daemon
+            .run(daemon.vms.delete("vm", false))
+            .expect("it goes")
+            .pulled,
+        []
+    );
+    // Another configuration is not trusted by that, and what was looked at is not taken for what is there.
+    std::fs::write(
+        repository.path().join("banger.toml"),
+        "vcpus = 1\nenv = { A = \"c\" }\n",
+    )
+    .expect("a file");
+    assert_eq!(
+        create(&digest).expect_err("it changed").code,
+        ErrorCode::WrongPhase
+    );
+    let changed = wishes(&daemon);
+    assert!(changed.needs_trust);
+    let changed = changed.digest.expect("a digest");
+    assert_eq!(
+        create(&changed).expect_err("it is not trusted").code,
+        ErrorCode::WrongPhase
+    );
+    // Trust that is taken back is gone.
+    trust(None).expect("as it is");
+    assert_eq!(daemon.run(daemon.vms.trusted()).expect("records").len(), 2);
+    let all = TrustRevoke { path: None };
+    assert_eq!(daemon.run(daemon.vms.distrust(all)).expect("records").len(), 2);
+    assert_eq!(create(&changed).expect_err("no more").code, ErrorCode::WrongPhase);
+    world.check(&daemon, "trust");
+}
+
+#[test]
+fn the_image_that_a_trusted_repository_asks_for_is_looked_for_here() {
+    let (world, repository) = (World::new(), repository_with("image = \"wanted\"\n"));
+    let daemon = world.daemon();
+    let request = daemon.run(request(&daemon, &repository)).expect("a request");
+    let create = |request: &VmCreate| {
+        let request = VmCreate {
+            workspace: None,
+            secrets: Vec::new(),
+            no_start: true,
+            ..request.clone()
+        };
+        daemon.run(daemon.vms.create(request, &Reporter::default(), Instant::now()))
+    };
+    let missing = create(&request).expect_err("there is no such image");
+    assert_eq!(missing.code, ErrorCode::NotFound);
+    assert!(
+        missing.hints[0].contains("banger image pull wanted"),
+        "{missing:?}"
+    );
+    let wished = |daemon: &Daemon| {
+        let wishes = daemon.run(daemon.vms.wishes(of(&repository))).expect("wishes");
+        wishes.image.expect("an image")
+    };
+    assert_eq!(wished(&daemon).here, None);
+    let (test, wanted) = ("test".parse().expect("a name"), "wanted".parse().expect("a name"));
+    let images = &daemon.vms.context().images;
+    images.tag(&test, &wanted, false).expect("a tag");
+    assert_eq!(wished(&daemon).here.as_ref(), Some(&wanted));
+    assert_eq!(create(&request).expect("a VM").vm.image, wanted);
+    daemon.run(daemon.vms.delete("vm", false)).expect("it goes");
+    // Who names one means it.
+    let named = VmCreate {
+        image: Some(test.clone()),
+        ..request
+    };
+    assert_eq!(create(&named).expect("a VM").vm.image, test);
 }

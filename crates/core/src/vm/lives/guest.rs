@@ -43,6 +43,22 @@ pub(super) fn session() -> String {
     .to_string()
 }
 
+/// It has ended.
+pub(super) fn ended_session() -> String {
+    session()
+        .replace(r#""state":"running""#, r#""state":"exited""#)
+        .replace(r#""pid":1"#, r#""pid":null"#)
+        .replace(r#""exit":null"#, r#""exit":{"code":3}"#)
+}
+
+/// There is none of that name.
+pub(super) fn no_session() -> (StatusCode, String) {
+    (
+        StatusCode::GONE,
+        r#"{"message":"there is no such session"}"#.to_owned(),
+    )
+}
+
 /// It takes all that is written to a workspace.
 pub(super) fn workspace(request: &mut Request<Incoming>) -> Response<Full<Bytes>> {
     let upgraded = hyper::upgrade::on(request);

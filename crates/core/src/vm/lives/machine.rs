@@ -40,6 +40,8 @@ pub(super) enum Step {
     Write,
     /// The guest begins a session.
     Session,
+    /// The guest's session that prepares a checkout ends; where this lies, there is none.
+    Prepare,
     /// The guest powers itself off.
     Shutdown,
     /// The VMM ends when it is asked.
@@ -253,6 +255,11 @@ impl Inner {
             routes::WORKSPACE => guest::failure(),
             routes::WORKSPACE_LOOK => self.take(Step::Look, StatusCode::OK, guest::absent).await,
             routes::SESSIONS => self.take(Step::Session, StatusCode::OK, guest::session).await,
+            session if session.starts_with(routes::SESSIONS) => match self.script.take(Step::Prepare).await {
+                Ok(true) => (StatusCode::OK, guest::ended_session()),
+                Ok(false) => guest::no_session(),
+                Err(_) => guest::failure(),
+            },
             secret if secret.starts_with(routes::SECRETS) => {
                 self.take(Step::Secret, StatusCode::NO_CONTENT, String::new).await
             }
