@@ -28,6 +28,9 @@ pub struct Vm {
     /// Whether it is removed with the command that it was made for.
     #[serde(default)]
     pub removes_on_exit: bool,
+    /// Whether its creation is not finished: files or secrets are on their way, and it goes if they do not arrive.
+    #[serde(default)]
+    pub unfinished: bool,
     /// The image it boots.
     #[schema(value_type = String)]
     pub image: ImageName,

@@ -364,6 +364,10 @@ pub struct Prune {
     pub all: bool,
     /// Nothing but these, by name: those that a user has agreed to.
     pub only: Option<Vec<String>>,
+    /// With `dry_run`: as if these VMs were removed already.
+    pub without_vms: Vec<String>,
+    /// With `dry_run`: as if these images were removed already.
+    pub without_images: Vec<String>,
 }
 
 impl Prune {

@@ -109,7 +109,7 @@ pub async fn run(what: What, args: Args) -> Result<i32, Failure> {
     let request = Prune {
         dry_run: true,
         all,
-        only: None,
+        ..Prune::default()
     };
     let found = what.prune(&client, &request).await?;
     for kept in found.kept.iter().filter(|_| !args.output.json) {

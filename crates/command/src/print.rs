@@ -15,7 +15,7 @@ use banger_model::{Describe, Description, ErrorCode, printable_json};
 use serde::Serialize;
 
 pub use self::line::{Line, aside, line, lost, notice, prompt, text, written};
-pub use self::table::table;
+pub use self::table::{table, width};
 pub use crate::say;
 
 /// A value that cannot be written as JSON.

@@ -24,7 +24,14 @@ pub struct VmRow<I> {
     pub last_error: Option<ErrorBody>,
     /// Whether it goes with the command that it was made for.
     pub removes_on_exit: bool,
+    /// Whether its creation is not finished: it goes with the request that creates it, and no later daemon keeps it.
+    pub unfinished: bool,
 }
+
+/// Two bits in the column `removes_on_exit`: that the VM goes with its command, and that it is not finished. A daemon that knows
+/// the first alone takes any bit for it.
+const GOES: i64 = 1;
+const UNFINISHED: i64 = 2;
 
 impl Database {
     /// Stores a VM that is about to get its disks. `Ok(false)` when the name is taken.
@@ -40,7 +47,7 @@ impl Database {
                 to_json(&row.image),
                 row.created.to_string(),
                 to_json(&row.forwards),
-                row.removes_on_exit,
+                (i64::from(row.removes_on_exit) * GOES) | (i64::from(row.unfinished) * UNFINISHED),
             ],
         )?;
         Ok(added == 1)
@@ -56,12 +63,12 @@ impl Database {
         .map(drop)
     }
 
-    /// Lets a VM stay when what it was made for has ended.
-    pub fn keep_vm(&self, id: VmId) -> Result<(), Error> {
+    /// Marks a VM's creation as finished: from now on it stays, or goes with its command.
+    pub fn finish_vm(&self, id: VmId) -> Result<(), Error> {
         self.execute(
-            "keep a VM",
-            "UPDATE vm SET removes_on_exit = 0 WHERE id = ?1",
-            params![id.to_string()],
+            "finish a VM",
+            "UPDATE vm SET removes_on_exit = removes_on_exit & ?2 WHERE id = ?1",
+            params![id.to_string(), GOES],
         )
         .map(drop)
     }
@@ -152,7 +159,8 @@ fn vm_row<I: DeserializeOwned>(row: &Row<'_>) -> rusqlite::Result<VmRow<I>> {
         created: parsed(row, 2)?,
         last_error: optional_json(row, 3)?,
         forwards: json(row, 4)?,
-        removes_on_exit: row.get(5)?,
+        removes_on_exit: row.get::<_, i64>(5)? & GOES != 0,
+        unfinished: row.get::<_, i64>(5)? & UNFINISHED != 0,
     })
 }
 

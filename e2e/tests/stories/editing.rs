@@ -70,6 +70,11 @@ fn as_a_text(backend: Backend) -> Result<()> {
         refused.stderr
     );
     home.banger(["vm", "edit", "nope"])?.exited(3)?;
+    let mut nobody = home.command(["vm", "edit", "web"]);
+    nobody.env_remove("VISUAL").env_remove("EDITOR");
+    home.finish(nobody, Vec::new())?
+        .exited(1)?
+        .saying("there is no terminal for an editor")?;
     home.end()
 }
 

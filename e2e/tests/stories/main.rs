@@ -24,6 +24,7 @@ mod forwarding;
 mod forwards;
 mod full_disks;
 mod habits;
+mod hints;
 mod hostile_copies;
 mod hostile_guest;
 mod hostile_images;
@@ -187,6 +188,7 @@ const ALL: &[&[Scenario]] = &[
     ssh_clients::SCENARIOS,
     copying::SCENARIOS,
     broken_copies::SCENARIOS,
+    hints::SCENARIOS,
     hostile_copies::SCENARIOS,
     syncing::SCENARIOS,
     daemon::SCENARIOS,

@@ -1,7 +1,7 @@
 //! VMs are renamed, waited for and listed, their logs read, and their space given back.
 
 use anyhow::{Result, ensure};
-use banger_e2e::{Backend, Home, Image};
+use banger_e2e::{Backend, Home, Image, Registry};
 
 use crate::{Scenario, everywhere, on_the_host};
 
@@ -57,7 +57,7 @@ fn listed(backend: Backend) -> Result<()> {
 }
 
 fn space(backend: Backend) -> Result<()> {
-    let home = Home::new(&[Image::Busybox])?;
+    let home = Home::new(&[Image::Busybox])?.with_env("NO_PROXY", "127.0.0.1");
     home.own_stores()?;
     home.create(backend, Image::Busybox, "web", &[])?;
     home.create(backend, Image::Busybox, "old", &["--no-start"])?;
@@ -75,6 +75,37 @@ fn space(backend: Backend) -> Result<()> {
     };
     let vms = kind("vms").unwrap_or_default();
     ensure!(vms["count"] == 2 && vms["used"] == 1, "{vms}");
+    // What only a VM uses that goes is not in use then: one run removes both.
+    let registry = Registry::open()?;
+    registry.push(&crate::pulling::image(b"again")?, "x")?;
+    text(&["image", "pull", &registry.reference("x"), "--name", "again"])?;
+    let image = |name: &str| text(&["image", "list", "-q", "--filter", &format!("name={name}")]);
+    text(&[
+        "vm",
+        "create",
+        "--name",
+        "of-again",
+        "--image",
+        "again",
+        "--vmm",
+        "fake",
+        "--kernel",
+        "debian",
+        "--memory",
+        "512M",
+        "--no-start",
+    ])?;
+    let dry = text(&["system", "prune", "--all", "--dry-run"])?;
+    ensure!(!dry.contains("image again"), "{dry}");
+    let dry = text(&["system", "prune", "--all", "--vms", "--dry-run"])?;
+    ensure!(
+        dry.contains("VM of-again") && dry.contains("image again"),
+        "{dry}"
+    );
+    ensure!(image("again")? == "again", "it was a dry run");
+    text(&["system", "prune", "--all", "--vms", "--yes"])?;
+    ensure!(image("again")?.is_empty() && image("busybox")? == "busybox");
+    home.create(backend, Image::Busybox, "old", &["--no-start"])?;
     // VMs stay unless they are asked for, and what runs stays in any case.
     let dry = text(&["system", "prune", "--dry-run", "--all"])?;
     ensure!(!dry.contains("VM "), "{dry}");

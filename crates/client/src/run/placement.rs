@@ -16,7 +16,7 @@ pub async fn others(client: &Client, root: &Path) -> Result<Vec<Vm>, ClientError
     let root = root.to_string_lossy();
     let is_other = |vm: &Vm| {
         let known = vm.labels.get(REPOSITORY_LABEL);
-        !vm.removes_on_exit && known.is_some_and(|known| *known == root)
+        !vm.removes_on_exit && !vm.unfinished && known.is_some_and(|known| *known == root)
     };
     let mut vms = client.vms().await?;
     vms.retain(is_other);

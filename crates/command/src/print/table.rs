@@ -22,8 +22,8 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     rendered(header, &rows, width()).iter().for_each(|row| line(row));
 }
 
-/// The columns of the terminal that the table is printed on.
-fn width() -> Option<usize> {
+/// The columns of standard output, if it is a terminal.
+pub fn width() -> Option<usize> {
     let stdout = stream::stdout();
     if !stdout.is_terminal() {
         return None;

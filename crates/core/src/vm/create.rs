@@ -56,7 +56,7 @@ impl Vms {
             vm: Box::new(State::at_rest(row.clone()).view(&self.context.files(row.spec.id))),
         });
         // A daemon that dies before the VM has all that it is for leaves none.
-        row.removes_on_exit |= furnishing.is_some();
+        row.unfinished = furnishing.is_some();
         let attempt = self.store(row, image).await.described()?;
         if no_start {
             return Ok(self.created(&attempt.keep(), Furnished::default()));
@@ -76,8 +76,8 @@ impl Vms {
             Some(furnishing) => {
                 let given = furnishing.give(self, &attempt.vm, granted, progress).await;
                 match given {
-                    Ok(furnished) if !removes_on_exit => attempt.vm.stay().await.map(|()| furnished),
-                    given => given,
+                    Ok(furnished) => attempt.vm.finish().await.map(|()| furnished),
+                    Err(error) => Err(error),
                 }
             }
         };
@@ -168,6 +168,7 @@ impl Vms {
             created: jiff::Timestamp::now(),
             last_error: None,
             removes_on_exit: request.remove_on_exit,
+            unfinished: false,
         };
         Ok(Planned { row, image, granted })
     }

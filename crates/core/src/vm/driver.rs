@@ -172,8 +172,8 @@ impl Driver {
                 let outcome = self.stop(Duration::ZERO, true, Intent::Kill).await;
                 let _ = reply.send(outcome);
             }
-            Command::Stay(reply) => {
-                let outcome = self.stay();
+            Command::Finish(reply) => {
+                let outcome = self.finish();
                 let _ = reply.send(outcome.map_err(|error| body(&error)));
             }
             Command::Set(set, reply) => {
@@ -427,6 +427,7 @@ impl Driver {
             created: state.created,
             last_error: state.last_error.clone(),
             removes_on_exit: state.removes_on_exit,
+            unfinished: state.unfinished,
         }
     }
 

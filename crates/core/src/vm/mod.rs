@@ -242,7 +242,14 @@ impl Vms {
 
     /// The image generations that any VM boots.
     pub fn images_in_use(&self) -> BTreeSet<String> {
-        self.list().iter().map(|handle| handle.state().image.id).collect()
+        self.images_in_use_without(&[])
+    }
+
+    /// The image generations that any other VM than these boots.
+    pub(crate) fn images_in_use_without(&self, vms: &[String]) -> BTreeSet<String> {
+        let states = self.list().into_iter().map(|handle| handle.state());
+        let others = states.filter(|state| !vms.iter().any(|vm| vm == state.spec.name.as_str()));
+        others.map(|state| state.image.id).collect()
     }
 
     /// Why VMs reach nothing for now, if their network is withdrawn.
@@ -345,8 +352,8 @@ impl Handle {
     }
 
     /// Lets the VM stay when its request has ended.
-    async fn stay(&self) -> Result<(), ErrorBody> {
-        self.ask(Command::Stay).await
+    async fn finish(&self) -> Result<(), ErrorBody> {
+        self.ask(Command::Finish).await
     }
 
     /// Changes what the VM is made of.

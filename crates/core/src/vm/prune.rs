@@ -71,7 +71,7 @@ impl Vms {
     pub fn prune_images(&self, request: &Prune) -> Result<Pruned, PruneError> {
         let store = &self.context.images;
         let defaults = [self.context.config()?.default_image, store.default()?];
-        let in_use = self.images_in_use();
+        let in_use = self.images_in_use_without(gone(request, &request.without_vms));
         let is_default = |image: &ImageRecord| defaults.contains(&Some(image.name.clone()));
         let is_only_here = |image: &ImageRecord| !request.all && !image.can_be_fetched();
         let spare = |image: &ImageRecord| {
@@ -93,17 +93,22 @@ impl Vms {
     /// Removes kernels that no VM uses and no image names, but for the default one, and those that are nowhere else unless `all` go.
     pub fn prune_kernels(&self, request: &Prune) -> Result<Pruned, PruneError> {
         let context = &self.context;
+        let gone_images = gone(request, &request.without_images);
+        let gone_vms = gone(request, &request.without_vms);
         let named: Vec<_> = context
             .images
             .list()?
             .into_iter()
+            .filter(|image| !gone_images.iter().any(|gone| gone == image.name.as_str()))
             .filter_map(|image| image.kernel)
             .chain(context.config()?.default_kernel)
             .chain(context.kernels.default()?)
             .collect();
         let mut pruned = Pruned::default();
         for kernel in context.kernels.list()? {
-            let is_used = named.contains(&kernel.name) || !self.users_of_kernel(&kernel.name).is_empty();
+            let mut users = self.users_of_kernel(&kernel.name);
+            users.retain(|user| !gone_vms.contains(user));
+            let is_used = named.contains(&kernel.name) || !users.is_empty();
             if is_used || !request.may_remove(kernel.name.as_str()) {
                 continue;
             }
@@ -135,6 +140,14 @@ impl Vms {
             }
         }
         pruned
+    }
+}
+
+/// What a request takes for gone: of one that removes, nothing, because only what is gone can be missed.
+fn gone<'a>(request: &Prune, names: &'a [String]) -> &'a [String] {
+    match request.dry_run {
+        true => names,
+        false => &[],
     }
 }
 

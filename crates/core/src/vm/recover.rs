@@ -75,7 +75,8 @@ impl Vms {
             known.insert(row.spec.id);
             let (id, name) = (row.spec.id, row.spec.name.clone());
             let goes_with_its_command = row.removes_on_exit && intent.is_none();
-            let is_let_go = is_let_go(&context, &row, intent);
+            let is_unfinished = row.unfinished;
+            let is_let_go = !is_unfinished && is_let_go(&context, &row, intent);
             owed.extend(vms.recover_one(row, machine, intent).await);
             let runs = vms
                 .find(name.as_str())
@@ -123,6 +124,7 @@ impl Vms {
         let context = &self.context;
         let (id, name) = (row.spec.id, row.spec.name.clone());
         let removes_on_exit = row.removes_on_exit && !is_let_go(context, &row, intent);
+        let unfinished = row.unfinished;
         let mut state = State::at_rest(row);
         let live = match machine {
             Some(row) => reclaim(context, row).await,
@@ -138,8 +140,15 @@ impl Vms {
             state.phase = Phase::Running;
             state.live = Some(live);
         }
-        let what = intent.map_or("vm run --rm", Intent::command);
-        let owed = finish(intent, removes_on_exit, left);
+        let what = match intent {
+            _ if unfinished => "vm run",
+            intent => intent.map_or("vm run --rm", Intent::command),
+        };
+        let owed = match unfinished {
+            // The request that created it ended with the daemon, and nobody has been given the VM: it has no work.
+            true => Finish::Remove,
+            false => finish(intent, removes_on_exit, left),
+        };
         if !matches!(owed, Finish::Adopt | Finish::Rest) || intent.is_some() {
             tracing::warn!(vm = %name, ?owed, "an earlier daemon ended during `{what}`; finishing it");
             state.notice = Some(format!(

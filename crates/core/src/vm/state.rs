@@ -40,6 +40,8 @@ pub struct State {
     pub(crate) last_error: Option<ErrorBody>,
     /// Whether it goes with the command that it was made for.
     pub(crate) removes_on_exit: bool,
+    /// Whether its creation is not finished: it goes with the request that creates it.
+    pub(crate) unfinished: bool,
     /// How often this daemon began to start it: whoever looks now and then may miss the start between two failures.
     pub(crate) starts: u64,
     /// What this daemon did with it unasked.
@@ -115,6 +117,7 @@ impl State {
             live: None,
             last_error: row.last_error,
             removes_on_exit: row.removes_on_exit,
+            unfinished: row.unfinished,
             starts: 0,
             notice: None,
         }
@@ -157,6 +160,7 @@ impl State {
             paused: (self.phase == Phase::Paused).then(|| super::space::WHY.to_owned()),
             notice: self.notice.clone(),
             removes_on_exit: self.removes_on_exit,
+            unfinished: self.unfinished,
             image: spec.image.clone(),
             kernel: spec.kernel.clone(),
             vcpus: spec.vcpus,

@@ -15,6 +15,8 @@ const DRY: Prune = Prune {
     dry_run: true,
     all: true,
     only: None,
+    without_vms: Vec::new(),
+    without_images: Vec::new(),
 };
 
 /// What the prunes would remove.

@@ -135,7 +135,13 @@ impl Qemu {
             // It waits for a measurement that has begun long ago, but for the first start of a daemon.
             Acceleration::Tcg => tokio::task::spawn_blocking(tsc::khz).await.ok().flatten(),
         };
-        let mut args = command::qemu(spec, self.acceleration, tsc_khz, device.as_raw_fd(), [QMP, EVENTS]);
+        let mut args = command::qemu(
+            spec,
+            self.acceleration,
+            tsc_khz,
+            device.as_raw_fd(),
+            [QMP, EVENTS],
+        );
         if confined {
             args.extend(command::sandbox());
         }

@@ -60,8 +60,15 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let mut found: Vec<(What, Pruned)> = Vec::new();
     for what in args.kinds() {
+        let names = |wanted: fn(&What) -> bool| {
+            let of = found.iter().filter(|(what, _)| wanted(what));
+            of.flat_map(|(_, pruned)| pruned.names.clone()).collect()
+        };
+        // What only these use is not in use when its turn comes.
         let dry = Prune {
             dry_run: true,
+            without_vms: names(|what| matches!(what, What::Vms)),
+            without_images: names(|what| matches!(what, What::Images { .. })),
             ..Prune::default()
         };
         let pruned = what.prune(&client, &dry).await?;

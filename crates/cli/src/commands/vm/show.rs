@@ -100,9 +100,10 @@ pub(super) fn phase(vm: &Vm) -> String {
 }
 
 const fn on_exit(vm: &Vm) -> &'static str {
-    match vm.removes_on_exit {
-        true => "removed with its command",
-        false => "",
+    match (vm.unfinished, vm.removes_on_exit) {
+        (true, _) => "its creation is not finished",
+        (false, true) => "removed with its command",
+        (false, false) => "",
     }
 }
 

@@ -51,15 +51,15 @@ impl Driver {
         }
     }
 
-    /// Lets the VM stay: it has all that its request wanted in it.
-    pub(super) fn stay(&mut self) -> Result<(), Error> {
+    /// Ends the VM's creation: it has all that its request wanted in it.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
         let spec = self.row().spec;
-        let stored = self.context.database.keep_vm(spec.id);
+        let stored = self.context.database.finish_vm(spec.id);
         stored.map_err(|source| Error::Database {
             name: spec.name,
             source,
         })?;
-        self.publish(|state| state.removes_on_exit = false);
+        self.publish(|state| state.unfinished = false);
         Ok(())
     }
 

@@ -21,7 +21,7 @@ pub(crate) enum Command {
     /// End its machine now.
     Kill(Reply),
     /// Let it stay when the request or the command has ended that it was made for.
-    Stay(Reply),
+    Finish(Reply),
     /// Change what it is made of.
     Set(Box<VmSet>, Reply),
     /// Give it another name. Tells the VMs whose rules name it by the old one.

@@ -96,7 +96,10 @@ fn a_vm_gets_its_secrets_then_its_workspace_then_what_that_needs() {
     assert_eq!(begun, [&START[..], &FURNISHING].concat());
     assert!(made.bootstrap, "{made:?}");
     assert_eq!(made.workspace.expect("a workspace").files, 1);
-    assert!(!made.vm.removes_on_exit, "it goes with nobody");
+    assert!(
+        !made.vm.removes_on_exit && !made.vm.unfinished,
+        "it goes with nobody"
+    );
     assert_eq!(made.vm.secrets, ["TOKEN"]);
     assert_eq!(made.vm.labels[WORKSPACE_LABEL], "/root/repo");
     let root = repository.path().canonicalize().expect("a path");
@@ -171,8 +174,14 @@ fn a_caller_that_leaves_at_each_step_leaves_no_vm() {
 
 #[test]
 fn a_daemon_that_dies_at_each_step_leaves_no_vm_to_the_next_one() {
-    for step in FURNISHING {
-        let case = format!("the daemon dies at {step:?}");
+    let cases = FURNISHING
+        .into_iter()
+        .flat_map(|step| [(step, true), (step, false)]);
+    for (step, ends) in cases {
+        let case = format!(
+            "the daemon dies at {step:?}, and the machine {}",
+            if ends { "ends" } else { "runs on" }
+        );
         let (world, repository) = (World::new(), repository());
         let daemon = world.daemon();
         world.vmm.set(step, Some(Trouble::Stands));
@@ -183,12 +192,25 @@ fn a_daemon_that_dies_at_each_step_leaves_no_vm_to_the_next_one() {
             tokio::spawn(async move { vms.create(wanted, &Reporter::default(), Instant::now()).await });
             world.vmm.stands().await;
         });
+        let view = |daemon: &Daemon| {
+            daemon
+                .vms
+                .find("vm")
+                .map(|handle| handle.view(daemon.vms.context()))
+        };
+        let meanwhile = view(&daemon).expect(&case);
+        assert!(
+            meanwhile.unfinished && !meanwhile.removes_on_exit,
+            "{case}: {meanwhile:?}"
+        );
         drop(daemon);
         world.vmm.set(step, None);
-        // Its machine goes with the host, or nobody comes to hold it: the next daemon removes it.
-        world.vmm.end_all();
+        // Whether its machine goes with the host or runs on, the next daemon removes it before it answers anybody.
+        if ends {
+            world.vmm.end_all();
+        }
         let next = world.daemon();
-        world.until(&next, "vm", &[None], &case);
+        assert!(view(&next).is_err(), "{case}: it is there");
         settle(&next);
         world.check(&next, &case);
     }

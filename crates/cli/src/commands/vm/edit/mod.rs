@@ -190,15 +190,23 @@ impl Text {
 }
 
 /// The user's editor: a line for a shell, as git takes it.
-fn editor() -> String {
+fn editor() -> Result<String, Failure> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     set("VISUAL")
         .or_else(|| set("EDITOR"))
-        .unwrap_or_else(|| "vi".to_owned())
+        // The editor that nobody chose would wait for keys that do not come.
+        .or_else(|| std::io::stdin().is_terminal().then(|| "vi".to_owned()))
+        .ok_or_else(|| {
+            let hints = [
+                "set EDITOR to a program that changes the file by itself",
+                "or change settings by options: `banger vm set --help` lists them",
+            ];
+            Failure::new("there is no terminal for an editor", &hints)
+        })
 }
 
 async fn run_editor(path: &Path) -> Result<(), Failure> {
-    let editor = editor();
+    let editor = editor()?;
     let hint = "set EDITOR to your editor, such as `EDITOR=nano`";
     let started = || {
         let mut command = Command::new("sh");
