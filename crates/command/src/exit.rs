@@ -55,3 +55,36 @@ pub const fn code(of: ErrorCode) -> i32 {
         | ErrorCode::Internal => FAILED,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_failure_has_the_code_that_the_table_has() {
+        use ErrorCode as Kind;
+        for (kind, expected) in [
+            (Kind::NotFound, 3),
+            (Kind::AlreadyExists, 4),
+            (Kind::InUse, 4),
+            (Kind::WrongPhase, 4),
+            (Kind::Host, 5),
+            (Kind::Cancelled, 130),
+            (Kind::InvalidRequest, 1),
+            (Kind::Unsupported, 1),
+            (Kind::Vmm, 1),
+            (Kind::Guest, 1),
+            (Kind::BadInput, 1),
+            (Kind::Timeout, 1),
+            (Kind::VersionMismatch, 1),
+            (Kind::Internal, 1),
+        ] {
+            assert_eq!(code(kind), expected, "{kind:?}");
+            let line = format!("  {expected:<5}");
+            assert!(
+                TABLE.lines().any(|row| row.starts_with(&line)),
+                "{expected} is not in the table"
+            );
+        }
+    }
+}

@@ -177,6 +177,36 @@ mod tests {
     use banger_client::ClientError;
 
     #[test]
+    fn a_failure_before_a_guests_command_has_no_code_that_the_command_may_have() {
+        let of = |code| {
+            let body = ErrorBody {
+                code,
+                message: String::new(),
+                causes: Vec::new(),
+                hints: Vec::new(),
+                log: None,
+                request_id: None,
+            };
+            Failure::from(ClientError::Api(Box::new(body)))
+        };
+        for (code, plain, before) in [
+            (ErrorCode::NotFound, exit::NOT_FOUND, exit::NO_COMMAND),
+            (ErrorCode::WrongPhase, exit::CONFLICT, exit::NO_COMMAND),
+            (ErrorCode::Host, exit::HOST, exit::NO_COMMAND),
+            (ErrorCode::Guest, exit::FAILED, exit::NO_COMMAND),
+            (ErrorCode::Cancelled, exit::INTERRUPTED, exit::INTERRUPTED),
+        ] {
+            assert_eq!(of(code).code, plain, "{code:?}");
+            assert_eq!(of(code).before_command().code, before, "{code:?}");
+            assert_eq!(of(code).unless_of_guest().code, before, "{code:?}");
+        }
+        // A code that came from the guest, or for a wrong command line, stays.
+        for own in [42, exit::USAGE] {
+            assert_eq!(of(ErrorCode::Guest).exiting(own).unless_of_guest().code, own);
+        }
+    }
+
+    #[test]
     fn a_failure_tells_what_why_and_what_next() {
         let body = ErrorBody {
             code: ErrorCode::Vmm,

@@ -70,6 +70,25 @@ mod tests {
     }
 
     #[test]
+    fn a_vm_sees_itself_and_those_of_its_rules_and_none_without_a_network() {
+        let sees = |mode, other: &str| {
+            let guest = Guest {
+                slot: banger_model::network::Slot(1),
+                name: "own".parse().unwrap(),
+                policy: std::sync::Arc::new(policy(mode, &["vm:db"])),
+            };
+            may_see(&guest, &other.parse().unwrap())
+        };
+        for mode in [NetMode::Nat, NetMode::Allow, NetMode::Learn] {
+            assert!(
+                sees(mode, "own") && sees(mode, "db") && !sees(mode, "other"),
+                "{mode:?}"
+            );
+        }
+        assert!(!sees(NetMode::Off, "own") && !sees(NetMode::Off, "db"));
+    }
+
+    #[test]
     fn an_allow_list_is_for_its_names_and_those_below_a_star() {
         let policy = policy(
             NetMode::Allow,

@@ -80,3 +80,25 @@ impl Reserve {
 fn left(now: &StatVfs) -> u64 {
     now.f_bavail.saturating_mul(now.f_frsize)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_take_of_the_reserve_is_refused() {
+        let file = tempfile::tempfile().unwrap();
+        let path = Path::new("file");
+        let reserve = |bytes, files| Reserve {
+            bytes,
+            files,
+            since: 0,
+        };
+        let refused = |mut reserve: Reserve| reserve.more(&file, path, STEP).is_err();
+        assert!(refused(reserve(u64::MAX, 0)), "there is less room than that");
+        assert!(refused(reserve(0, u64::MAX)), "there are fewer files than that");
+        assert!(!refused(reserve(0, 0)));
+        // A large file is looked at before anything of it is written.
+        assert!(reserve(0, 0).file(&file, path, u64::MAX).is_err());
+    }
+}

@@ -173,3 +173,26 @@ fn the_directory_around_a_path_and_its_name() {
     assert!(Dir::around(Path::new("/")).unwrap().is_none());
     assert!(Dir::around(Path::new("")).unwrap().is_none());
 }
+
+#[test]
+fn a_path_that_begins_elsewhere_is_no_path_below() {
+    let (_whole, dir) = tree();
+    for path in ["/a/b/file", "/a", "/"] {
+        assert!(
+            matches!(dir.make_dir(path, 0o700), Err(Error::Outside(_))),
+            "{path}"
+        );
+        assert!(dir.look(path).is_err(), "{path}");
+    }
+}
+
+#[test]
+fn the_owner_of_a_link_is_set_and_not_that_of_where_it_leads() {
+    let (whole, dir) = tree();
+    symlink("nowhere", whole.path().join("in/dangling")).unwrap();
+    let (uid, gid) = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    dir.set_owner("dangling", uid, gid).unwrap();
+}

@@ -293,3 +293,23 @@ fn refuse_host_ports(way: Way, rules: &Rules) -> Result<(), Error> {
 pub fn needs_card(mode: NetMode) -> bool {
     mode != NetMode::Off
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rootless_network_has_no_way_to_ports_of_the_host() {
+        let of_host = Rules {
+            host_ports: [8080].into(),
+            ..Rules::default()
+        };
+        let refused = refuse_host_ports(Way::Rootless, &of_host);
+        assert!(
+            matches!(refused, Err(Error::HostPort { port: 8080 })),
+            "{refused:?}"
+        );
+        assert!(refuse_host_ports(Way::Helper, &of_host).is_ok());
+        assert!(refuse_host_ports(Way::Rootless, &Rules::default()).is_ok());
+    }
+}

@@ -94,3 +94,31 @@ pub struct ErrorBody {
     #[schema(value_type = Option<String>)]
     pub request_id: Option<Box<str>>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_can_change_is_its_error_and_the_rest_is_ours() {
+        use ErrorCode as Kind;
+        for (kind, status) in [
+            (Kind::InvalidRequest, 400),
+            (Kind::BadInput, 400),
+            (Kind::NotFound, 404),
+            (Kind::AlreadyExists, 409),
+            (Kind::InUse, 409),
+            (Kind::WrongPhase, 409),
+            (Kind::Unsupported, 422),
+            (Kind::VersionMismatch, 426),
+            (Kind::Cancelled, 499),
+            (Kind::Internal, 500),
+            (Kind::Vmm, 502),
+            (Kind::Guest, 502),
+            (Kind::Host, 503),
+            (Kind::Timeout, 504),
+        ] {
+            assert_eq!(kind.http_status(), status, "{kind:?}");
+        }
+    }
+}

@@ -148,6 +148,25 @@ mod tests {
     }
 
     #[test]
+    fn commands_of_a_repository_that_is_not_trusted_do_not_run() {
+        let network = VmNetwork {
+            addresses: Vec::new(),
+            mode: NetMode::Off,
+            allow: Vec::new(),
+            ..VmNetwork::default()
+        };
+        for trusted in [false, true] {
+            let wishes = Wishes {
+                post_create: vec![vec!["true".to_owned()]],
+                trusted,
+                ..Wishes::default()
+            };
+            let session = Bootstrap::of(&network, &wishes).session("/root/repo".to_owned(), BTreeMap::new());
+            assert_eq!(session.is_some(), trusted);
+        }
+    }
+
+    #[test]
     fn nothing_to_do_is_no_script() {
         assert_eq!(script(&Wishes::default(), false), None);
     }

@@ -349,6 +349,34 @@ fn what_a_repository_asks_for_is_applied_only_after_its_user_trusts_this_very_co
             .pulled,
         []
     );
+    // Through a link it is the same repository.
+    let link = tempfile::tempdir().expect("a directory");
+    let linked = link.path().join("link");
+    std::os::unix::fs::symlink(&path, &linked).expect("a link");
+    let through = VmCreate {
+        name: Some("vm".parse().expect("a name")),
+        no_start: true,
+        repository: Some(RepositoryConfig {
+            path: linked,
+            digest: digest.clone(),
+        }),
+        ..VmCreate::default()
+    };
+    daemon
+        .run(daemon.vms.create(through, &Reporter::default(), Instant::now()))
+        .expect("a VM");
+    // Its user's files go into it while it is trusted.
+    let spec = || daemon.vms.find("vm").expect("it is there").state().spec;
+    let apart = || crate::trust::keeps_apart(&daemon.vms.context().database, &spec());
+    assert_eq!(apart(), None);
+    let its = TrustRevoke {
+        path: Some(path.clone()),
+    };
+    daemon.run(daemon.vms.distrust(its)).expect("records");
+    assert!(apart().expect("they stay out").contains("no longer trusted"));
+    trust(Some(&digest)).expect("it is this one");
+    assert_eq!(apart(), None);
+    daemon.run(daemon.vms.delete("vm", false)).expect("it goes");
     // Another configuration is not trusted by that, and what was looked at is not taken for what is there.
     std::fs::write(
         repository.path().join("banger.toml"),
@@ -366,8 +394,10 @@ fn what_a_repository_asks_for_is_applied_only_after_its_user_trusts_this_very_co
         create(&changed).expect_err("it is not trusted").code,
         ErrorCode::WrongPhase
     );
-    // Trust that is taken back is gone.
+    // Trust that is taken back is gone. Until then what is there is trusted, and yet not what was looked at.
     trust(None).expect("as it is");
+    let other = create(&digest).expect_err("it is another");
+    assert!(other.message.contains("has changed"), "{other:?}");
     assert_eq!(daemon.run(daemon.vms.trusted()).expect("records").len(), 2);
     let all = TrustRevoke { path: None };
     assert_eq!(daemon.run(daemon.vms.distrust(all)).expect("records").len(), 2);

@@ -48,6 +48,8 @@ pub(super) enum Step {
     End,
     /// The VMM is killed.
     Kill,
+    /// The companions of a VMM that has ended are ended.
+    Clear,
     /// The VMM lets its halted guest go on.
     Resume,
 }
@@ -132,8 +134,13 @@ impl Vmm {
 
     /// All machines die.
     pub(super) fn end_all(&self) {
+        self.end_all_by(&Ended::Killed);
+    }
+
+    /// All machines end like this.
+    pub(super) fn end_all_by(&self, how: &Ended) {
         let machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
-        machines.values().for_each(|machine| machine.end(Ended::Killed));
+        machines.values().for_each(|machine| machine.end(how.clone()));
     }
 
     /// How many machines run.
@@ -389,9 +396,11 @@ impl Machine for One {
     }
 
     async fn kill(&self) -> Result<(), Error> {
-        if self.0.runs() {
-            self.0.script.take(Step::Kill).await?;
-        }
+        let step = match self.0.runs() {
+            true => Step::Kill,
+            false => Step::Clear,
+        };
+        self.0.script.take(step).await?;
         self.0.end(Ended::Killed);
         Ok(())
     }

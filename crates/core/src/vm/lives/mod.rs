@@ -7,7 +7,9 @@ mod logs;
 mod machine;
 mod names;
 mod pauses;
+mod queue;
 mod times;
+mod unsaved;
 mod world;
 
 use std::sync::Arc;

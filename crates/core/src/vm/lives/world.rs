@@ -112,11 +112,7 @@ impl World {
         ] {
             std::fs::create_dir_all(dir).expect("a directory");
         }
-        std::fs::write(
-            paths.config.join("config.toml"),
-            "git_identity = false\nfile_sync_defaults = false\ndefault_net = \"off\"\n",
-        )
-        .expect("a configuration");
+        self.configure("");
         let at = |name: &str| self.dir.path().join(name);
         std::fs::write(at("agent"), "an agent").expect("an agent");
         let mut elf = vec![0; 4096];
@@ -191,6 +187,25 @@ impl World {
             vms,
             runtime: Some(runtime),
         }
+    }
+
+    /// Configures what daemons do, beside what every test here needs.
+    pub(super) fn configure(&self, more: &str) {
+        let needed = "git_identity = false\nfile_sync_defaults = false\ndefault_net = \"off\"\n";
+        let path = self.paths().config.join("config.toml");
+        std::fs::write(path, needed.to_owned() + more).expect("a configuration");
+    }
+
+    /// A VM that runs and goes with a command.
+    pub(super) fn create_for_a_command(&self, daemon: &Daemon, name: &str) {
+        let request = VmCreate {
+            name: Some(name.parse().expect("a name")),
+            net: Some(NetMode::Off),
+            remove_on_exit: true,
+            ..VmCreate::default()
+        };
+        let created = daemon.run(daemon.vms.create(request, &Reporter::default(), Instant::now()));
+        created.expect("a VM");
     }
 
     /// A VM that is stopped.

@@ -49,6 +49,20 @@ fn told(flow: &Flow, peer: Option<&str>, known: &[&str], allow: &[&str]) -> Stri
 }
 
 #[test]
+fn a_flow_that_was_refused_has_no_rule() {
+    let by = |allowed| {
+        told(
+            &flow(FlowRule::Rule, allowed, "10.1.2.3", 6, Some(22)),
+            None,
+            &[],
+            &["10.0.0.0/8"],
+        )
+    };
+    assert_eq!(by(true), "10.1.2.3 by 10.0.0.0/8; 10.1.2.3:22");
+    assert_eq!(by(false), "10.1.2.3 by -; 10.1.2.3:22");
+}
+
+#[test]
 fn a_flow_is_called_by_name_and_has_its_rule() {
     let allow = [
         "*.example.org",
