@@ -1,6 +1,7 @@
 //! A directory that is held, and what is done below it.
 
 mod change;
+mod links;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

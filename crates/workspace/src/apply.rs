@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use banger_api::{WorkspaceApplied, WorkspaceChange, WorkspaceRequest};
-use banger_git::{Git, records};
-use banger_hostfs::{Dir, Kind};
+use banger_git::{Git, is_git_name, records};
+use banger_hostfs::{Dir, Kind, Reserve};
 use banger_model::shell_word;
 
 use crate::blocking::blocking;
@@ -19,6 +19,7 @@ use crate::placed::{Record, Records};
 use crate::plan::Plan;
 use crate::pull;
 use crate::remote::printable;
+use crate::room;
 use crate::snapshot::{self, commit_of};
 use crate::source::Source;
 
@@ -70,7 +71,8 @@ fn merge(vm: &str, record: &Record, scratch: &Path) -> Result<WorkspaceApplied, 
     let merged = merged(&plan, &tree_of(&source, base)?, &ours, &tree_of(&source, tip)?).map_err(partial)?;
     let merged = merged.map_err(conflict)?;
     let changes = changes(&plan, &ours, &merged)?;
-    let work = Work::of(&plan, &source)?;
+    let mut work = Work::of(&plan, &source)?;
+    work.check_room(&changes)?;
     let conflicts = work.conflicts(&changes)?;
     if !conflicts.is_empty() {
         return Err(conflict(conflicts));
@@ -188,16 +190,35 @@ fn changes(plan: &Plan, ours: &str, merged: &str) -> Result<Vec<Change>, Error> 
 struct Work<'a> {
     plan: &'a Plan,
     root: Dir,
+    reserve: Reserve,
     git: Git,
 }
 
+/// The longest target of a link, as for Linux.
+const LONGEST: u64 = 4095;
+
+/// The room that is left is looked at after so many bytes.
+const STEP: u64 = 16 << 20;
+
 impl<'a> Work<'a> {
     fn of(plan: &'a Plan, source: &Source) -> Result<Self, Error> {
+        let root = Dir::open(&source.root).map_err(banger_git::Error::from)?;
         Ok(Self {
-            root: Dir::open(&source.root).map_err(banger_git::Error::from)?,
+            reserve: Reserve::of(&root),
+            root,
             git: plan.stage.git(&plan.source, "merged"),
             plan,
         })
+    }
+
+    /// Makes sure that what comes may be written, to the stage and then to the work tree.
+    fn check_room(&self, changes: &[Change]) -> Result<(), Error> {
+        let coming = changes
+            .iter()
+            .filter(|change| change.is_file() && change.status != b'D');
+        let sizes = room::sizes(&self.git, coming.clone().map(|change| &change.object))?;
+        let bytes = coming.filter_map(|change| sizes.get(&change.object).copied());
+        room::check(bytes, &[self.plan.stage.tree(), &self.root])
     }
 
     /// What must not be written, and why.
@@ -206,8 +227,9 @@ impl<'a> Work<'a> {
         let mut conflicts = Vec::new();
         for change in changes.iter().filter(|change| change.is_file()) {
             let reason = self.in_the_way(change, changes).or_else(|| {
-                let target = links.get(&change.path)?;
-                leads_out(change.name(), target).then_some("leads out of the work tree")
+                let target = links.get(&change.path)?.as_deref();
+                let leads_out = target.is_none_or(|target| leads_out(&self.root, &change.path, target));
+                leads_out.then_some("leads out of the work tree")
             });
             if let Some(reason) = reason {
                 conflicts.push(format!("{} ({reason})", printable(&change.path)));
@@ -217,6 +239,9 @@ impl<'a> Work<'a> {
     }
 
     fn in_the_way(&self, change: &Change, changes: &[Change]) -> Option<&'static str> {
+        if change.path.split(|&byte| byte == b'/').any(is_git_name) {
+            return Some("is a git directory");
+        }
         let here = match self.root.look(change.name()) {
             Ok(found) => Some(found),
             Err(error) if error.is_absent() => None,
@@ -250,14 +275,18 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Where the links lead that come.
-    fn targets(&self, changes: &[Change]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
+    /// Where the links lead that come; nothing of one that is no link for Linux.
+    fn targets(&self, changes: &[Change]) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, Error> {
         let links = changes.iter().filter(|change| change.mode == "120000");
+        let sizes = room::sizes(&self.git, links.clone().map(|change| &change.object))?;
         let read = |change: &Change| {
+            if sizes.get(&change.object).is_some_and(|&size| size > LONGEST) {
+                return Ok((change.path.clone(), None));
+            }
             let target = self
                 .git
                 .run("read a link", ["cat-file", "blob", &change.object])?;
-            Ok((change.path.clone(), target))
+            Ok((change.path.clone(), Some(target)))
         };
         links.map(read).collect()
     }
@@ -280,12 +309,11 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn write(&self, change: &Change) -> Result<(), Error> {
-        self.put(change)
-            .map_err(|error| banger_git::Error::from(error).into())
+    fn write(&mut self, change: &Change) -> Result<(), Error> {
+        self.put(change).map_err(Error::hosted)
     }
 
-    fn put(&self, change: &Change) -> Result<(), banger_hostfs::Error> {
+    fn put(&mut self, change: &Change) -> Result<(), banger_hostfs::Error> {
         let name = change.name();
         if change.status == b'D' {
             self.root.unlink(name)?;
@@ -318,7 +346,17 @@ impl<'a> Work<'a> {
             path: self.root.path().join(name),
             source,
         };
-        io::copy(&mut from, fresh.file()).map_err(failed)?;
+        let whole = self.root.path().join(name);
+        self.reserve.file(&dir, &whole, 0)?;
+        // More may come than the object has: line endings, encodings and the user's own filters.
+        loop {
+            let mut part = io::Read::take(&mut from, STEP);
+            let copied = io::copy(&mut part, fresh.file()).map_err(failed)?;
+            if copied == 0 {
+                break;
+            }
+            self.reserve.more(&dir, &whole, copied)?;
+        }
         fresh
             .file()
             .set_permissions(found.metadata().permissions())
@@ -343,18 +381,10 @@ impl<'a> Work<'a> {
 }
 
 /// Whether a link at `path` leads out of the work tree, or into a git directory.
-fn leads_out(path: &Path, target: &[u8]) -> bool {
-    let mut at: Vec<&OsStr> = path.parent().unwrap_or(path).iter().collect();
-    for part in Path::new(OsStr::from_bytes(target)).components() {
-        match part {
-            Component::RootDir | Component::Prefix(_) => return true,
-            Component::CurDir => {}
-            Component::ParentDir if at.pop().is_none() => return true,
-            Component::ParentDir => {}
-            Component::Normal(name) => at.push(name),
-        }
-    }
-    at.first().is_some_and(|first| first.eq_ignore_ascii_case(".git"))
+fn leads_out(root: &Dir, path: &[u8], target: &[u8]) -> bool {
+    let mut above: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
+    above.pop();
+    root.leads_out(&above, target, |at| !at.iter().any(|part| is_git_name(part)))
 }
 
 #[cfg(test)]
@@ -363,21 +393,44 @@ mod tests {
 
     #[test]
     fn links_out_of_the_work_tree_are_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("nested/.git/hooks")).unwrap();
+        std::fs::create_dir_all(dir.path().join("d/e")).unwrap();
+        std::os::unix::fs::symlink("nested/.git", dir.path().join("own")).unwrap();
+        std::os::unix::fs::symlink("/etc", dir.path().join("etc")).unwrap();
+        std::os::unix::fs::symlink("d/e", dir.path().join("within")).unwrap();
+        let root = Dir::open(dir.path()).unwrap();
         for (path, target, out) in [
             ("a", "b", false),
+            ("a", "d/e/new", false),
+            ("a", "within/new", false),
+            ("a", ".gitignore", false),
             ("a/b", "../c", false),
+            ("d/e/f", "../..", false),
             ("a/b", "../../c", true),
             ("a", "/etc/passwd", true),
+            ("a", "etc/passwd", true),
             ("a", "..", true),
+            ("a", "", true),
             ("a", "./b/../../c", true),
+            // What comes before `..` may become a link.
+            ("l2", "d/e/f/../../outside", true),
+            ("l3", "d/e/f/.git/hooks", true),
             ("a/b", "../.git/hooks", true),
+            ("hk", "nested/.git/hooks", true),
+            ("hk", "own/hooks", true),
+            ("hk", "nested/.GIT/hooks", true),
+            ("hk", "nested/.git./hooks", true),
+            ("hk", "nested/git~1/hooks", true),
+            ("hk", "nested/.gi\u{200c}t/hooks", true),
         ] {
             assert_eq!(
-                leads_out(Path::new(path), target.as_bytes()),
+                leads_out(&root, path.as_bytes(), target.as_bytes()),
                 out,
                 "{path} -> {target}"
             );
         }
         banger_cases::refused("git", "apply.link-out");
+        banger_cases::refused("git", "apply.link-into-a-nested-git");
     }
 }

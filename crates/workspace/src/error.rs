@@ -54,6 +54,19 @@ pub enum Error {
         /// What shows the conflicts.
         merge: String,
     },
+    /// A tree that names more than is written.
+    #[error("{files} files with {bytes} bytes would be written, more than {most} bytes")]
+    TooLarge {
+        /// How many files.
+        files: usize,
+        /// Their bytes.
+        bytes: u64,
+        /// The most bytes.
+        most: u64,
+    },
+    /// The file system would be full.
+    #[error(transparent)]
+    NoRoom(banger_hostfs::Error),
     /// No work of the VM is here.
     #[error("nothing was pulled from VM `{vm}`")]
     NothingPulled {
@@ -95,6 +108,14 @@ impl Error {
         let path = path.to_owned();
         Self::File { what, path, source }
     }
+
+    /// What the host's file system refused.
+    pub(crate) fn hosted(error: banger_hostfs::Error) -> Self {
+        match error {
+            banger_hostfs::Error::NoRoom { .. } => Self::NoRoom(error),
+            error => Self::Repository(error.into()),
+        }
+    }
 }
 
 impl Describe for Error {
@@ -106,6 +127,14 @@ impl Describe for Error {
             Self::Event(_) | Self::File { .. } | Self::Random(_) => ErrorCode::Host.into(),
             Self::Defect(_) => ErrorCode::Internal.into(),
             Self::Busy(_) => ErrorCode::InUse.into(),
+            Self::NoRoom(_) => Description::hinted(
+                ErrorCode::Host,
+                "free disk space: `banger system df` shows what banger can free",
+            ),
+            Self::TooLarge { .. } => Description::hinted(
+                ErrorCode::BadInput,
+                "nothing was written; `git ls-tree -r -l COMMIT` lists the sizes, and `git checkout COMMIT -- PATH` takes a part",
+            ),
             Self::Foreign(_) => Description::hinted(
                 ErrorCode::InUse,
                 "specify another directory with `--guest-path DIR`, or empty this one in the guest",

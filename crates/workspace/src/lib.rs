@@ -36,6 +36,7 @@ mod pull;
 mod quarantine;
 mod remote;
 mod report;
+mod room;
 #[cfg(test)]
 mod rounds;
 mod second_look;

@@ -8,12 +8,16 @@ use std::path::{Path, PathBuf};
 use banger_guest_api::query::{decoded, encoded};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::history::History;
 
 /// The directory of a VM's records, below that of its files.
 const DIR: &str = "workspaces";
+
+/// A longer name of a record is a hash in place of the path: with its ending it would be too long for a file.
+const LONGEST: usize = 240;
 
 /// The records of one VM.
 #[derive(Debug, Clone)]
@@ -113,6 +117,11 @@ impl Records {
         records
     }
 
+    /// The paths in the guest of all of them.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.all().into_iter().map(|record| record.guest_path).collect()
+    }
+
     /// The one at a path of the guest. One that cannot be read is as good as none: the guest knows what it has.
     pub(crate) fn get(&self, guest_path: &str) -> Option<Record> {
         read(&self.file(guest_path, "json"))
@@ -167,7 +176,11 @@ impl Records {
     }
 
     fn file(&self, guest_path: &str, ending: &str) -> PathBuf {
-        let name = encoded(guest_path.as_bytes()).replace('/', "%2F");
+        let mut name = encoded(guest_path.as_bytes()).replace('/', "%2F");
+        if name.len() > LONGEST {
+            let hash = Sha256::digest(guest_path.as_bytes());
+            name = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        }
         self.dir.join(format!("{name}.{ending}"))
     }
 }
@@ -208,6 +221,23 @@ mod tests {
         let named = |common: &str| new.namespace("web", "/work", Path::new(common), &others);
         assert_eq!(named("/repo"), "web.2");
         assert_eq!(named("/elsewhere"), "web");
+    }
+
+    #[test]
+    fn a_long_path_has_a_record_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::of(dir.path());
+        let paths = ["a", "b"].map(|last| format!("/{}/{last}", "x".repeat(200).repeat(20)));
+        for guest_path in &paths {
+            let _hold = records.hold(guest_path).unwrap();
+            let record = Record {
+                guest_path: guest_path.clone(),
+                ..Record::default()
+            };
+            records.put(&record).unwrap();
+        }
+        assert_eq!(records.paths(), paths);
+        assert_eq!(records.get(&paths[1]).unwrap().guest_path, paths[1]);
     }
 
     #[test]

@@ -7,19 +7,20 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use banger_api::{WorkspaceMode, WorkspaceRequest};
-use banger_git::{Git, Repository, records};
+use banger_git::{Git, Repository, is_git_name, records};
 use banger_hostfs::Kind;
 
 use super::{File, Plan};
 use crate::error::Error;
 use crate::ignore;
 use crate::listing::{self, Listed};
+use crate::room;
 
 impl Plan {
     /// The index and the work tree as they are: the entries of the first, and files that are beside it.
     pub(super) fn add_as_is(&mut self, request: &WorkspaceRequest) -> Result<(), Error> {
         let git = self.stage.git(&self.source, "index");
-        let entries = listing::index(&git)?;
+        let entries = self.leave_unsound_behind(&git, listing::index(&git)?)?;
         let mut others = Vec::new();
         if !request.no_untracked {
             let what = ["--others", "--exclude-standard"].map(OsStr::new);
@@ -46,6 +47,39 @@ impl Plan {
             self.add_others(request, why, listed, &named)?;
         }
         Ok(())
+    }
+
+    /// Takes entries out of the index that git itself makes in none: they lead out of the work tree, or into a git directory.
+    /// Git does not remove them either, so the others become an index of their own.
+    fn leave_unsound_behind(&mut self, git: &Git, entries: Vec<Listed>) -> Result<Vec<Listed>, Error> {
+        let (sound, unsound): (Vec<Listed>, Vec<Listed>) =
+            entries.into_iter().partition(|entry| is_sound(&entry.path));
+        if unsound.is_empty() {
+            return Ok(sound);
+        }
+        for entry in unsound {
+            let reason = "is not a valid path for git".to_owned();
+            self.omitted.insert(entry.path, reason);
+        }
+        let index = self.stage.at("index");
+        std::fs::remove_file(&index).map_err(|error| Error::file("remove", &index, error))?;
+        let what = "write the index without invalid paths";
+        let (mut lines, mut skipped) = (Vec::new(), Vec::new());
+        for entry in &sound {
+            let facts = format!("{} {} {}\t", entry.mode, entry.object, entry.stage);
+            lines.extend([facts.as_bytes(), &entry.path, b"\0"].concat());
+            if entry.is_skipped() {
+                skipped.extend([&entry.path[..], b"\0"].concat());
+            }
+        }
+        git.feed(what, ["update-index", "-z", "--index-info"], &lines)?;
+        git.feed(
+            what,
+            ["update-index", "-z", "--skip-worktree", "--stdin"],
+            &skipped,
+        )?;
+        git.attempt(what, ["update-index", "-q", "--refresh"])?;
+        Ok(sound)
     }
 
     /// What `.bangerignore` names of tracked files is absent in the guest without being deleted there.
@@ -217,25 +251,35 @@ impl Plan {
                 absent.push(0);
             }
         }
+        let staged: BTreeSet<&[u8]> = records(&absent).collect();
+        let coming = entries.iter().filter(|entry| staged.contains(&entry.path[..]));
+        let sizes = room::sizes(&git, coming.clone().map(|entry| &entry.object))?;
+        let bytes = coming.filter_map(|entry| sizes.get(&entry.object).copied());
+        room::check(bytes, &[self.stage.tree()])?;
         let tree = self.stage.at("tree");
         let mut prefix = std::ffi::OsString::from("--prefix=");
         prefix.push(&tree);
         prefix.push("/");
         let args = ["checkout-index", "-z", "--stdin"].map(std::ffi::OsString::from);
         git.feed("check out the commit", args.into_iter().chain([prefix]), &absent)?;
-        let absent: BTreeSet<&[u8]> = records(&absent).collect();
         for entry in &entries {
             let path = &entry.path;
             if entry.is_module() {
                 self.add_module(path.clone(), Some(entry.object.clone()))?;
                 continue;
             }
-            let is_staged = absent.contains(&path[..]);
+            let is_staged = staged.contains(&path[..]);
             self.add(is_staged, path, "tracked", Some(entry.object.clone()))?;
         }
         std::fs::rename(self.stage.at("target"), self.stage.at("index"))
             .map_err(|error| Error::file("write", &self.stage.at("index"), error))
     }
+}
+
+/// Whether git would take a path into an index.
+fn is_sound(path: &[u8]) -> bool {
+    let is_sound = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !is_git_name(part);
+    path.split(|&byte| byte == b'/').all(is_sound)
 }
 
 fn list_others(git: &Git, which: &[&OsStr]) -> Result<Vec<u8>, Error> {
