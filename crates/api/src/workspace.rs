@@ -164,8 +164,11 @@ pub struct WorkspaceStatus {
     pub commits: u64,
     /// Files that are not as they were placed.
     pub changes: Vec<WorkspaceChange>,
-    /// Whether there is work that the host does not have.
+    /// Whether there is work that the host does not have, or may not have.
     pub unsaved: bool,
+    /// What no pull brings: files that the guest's git cannot read, repositories that were made in the guest.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// A file that is not as it was placed.
@@ -198,6 +201,9 @@ pub struct WorkspacePulled {
     /// `banger vm workspace apply` is what takes the work.
     #[serde(default)]
     pub dirty: bool,
+    /// What of the work did not come, in words: it goes with the VM. `None` when all came.
+    #[serde(default)]
+    pub left: Option<String>,
     /// What the guest has that was not taken, and why.
     pub notes: Vec<String>,
 }

@@ -36,6 +36,14 @@ pub enum GuestError {
         /// The words.
         words: String,
     },
+    /// The guest's git could not read all files, so that a part would look like the whole.
+    #[error("git in the guest could not read all files of the workspace: cannot {what}{}", after(.words))]
+    Partial {
+        /// What was to be done.
+        what: &'static str,
+        /// The words of git.
+        words: String,
+    },
     /// What came from the guest is not what was asked for.
     #[error("failed to parse the guest's answer to the request to {what}")]
     Answer {
@@ -67,9 +75,21 @@ impl Describe for GuestError {
                 ErrorCode::Guest,
                 "nothing was changed on this host; run `git fsck` in the guest to find the damage",
             ),
+            Self::Partial { .. } => Description::hinted(
+                ErrorCode::Guest,
+                "`git add --all --dry-run` in the guest shows why; `vm workspace pull` brings the files that can be read, `vm cp` the others",
+            ),
             Self::Stream(_) | Self::Git { .. } | Self::Answer { .. } | Self::TooMuch { .. } => {
                 ErrorCode::Guest.into()
             }
         }
+    }
+}
+
+/// Words behind a colon, if there are any.
+fn after(words: &str) -> String {
+    match words.is_empty() {
+        true => String::new(),
+        false => format!(": {words}"),
     }
 }

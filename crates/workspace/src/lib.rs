@@ -50,6 +50,7 @@ mod stream;
 mod target;
 #[cfg(test)]
 mod testing;
+mod told;
 
 pub use apply::apply;
 pub use chosen::chosen;

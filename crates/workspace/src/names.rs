@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::inspect::Told;
+use crate::told::Told;
 
 /// What was placed, as the reference that work is compared with when it is applied.
 pub(crate) const BASE: &str = "base";
@@ -50,10 +50,7 @@ pub(crate) fn wanted(told: &Told) -> Wanted {
         let more = told.refs.len() - MOST_REFS;
         wanted.notes.push(format!("{more} more branches were skipped"));
     }
-    let complaints = told.complaints.iter();
-    wanted
-        .notes
-        .extend(complaints.map(|words| format!("in the guest, {words}")));
+    wanted.notes.extend(told.notes());
     wanted
 }
 

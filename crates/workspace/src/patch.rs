@@ -15,16 +15,17 @@ use crate::remote::{Running, SNAPSHOT, Script};
 use crate::source::Source;
 use crate::target::Target;
 
-/// Plumbing, which heeds none of the guest's settings for people.
+/// Plumbing, which heeds none of the guest's settings for people. A patch of a part would look like one of all.
 const PATCH: &str = r#"
-git diff-tree -r -p --binary --full-index --no-renames --no-ext-diff --no-textconv --src-prefix=a/ --dst-prefix=b/ \
+[ -z "${skipped:-}" ] || { sed -n 1,20p "$tmp/complaints" >&2; exit 96; }
+git diff-tree -r -p --ignore-submodules=none --binary --full-index --no-renames --no-ext-diff --no-textconv --src-prefix=a/ --dst-prefix=b/ \
   --color="$color" "$base" "$tree"
 "#;
 
 /// The patch as it comes. An error is told before the first byte as far as there is one by then.
 ///
 /// # Errors
-/// When the guest is not reached, has no git, or no repository any more.
+/// When the guest is not reached, has no git, or no repository any more, or its git cannot read all files.
 pub async fn patch(
     target: &Target,
     record: &Record,

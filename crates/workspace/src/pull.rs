@@ -10,7 +10,7 @@ use crate::blocking::blocking;
 use crate::error::Error;
 use crate::filters;
 use crate::guest_error::GuestError;
-use crate::inspect::{HEAD, Told, remember};
+use crate::inspect::remember;
 use crate::names::{self, BASE, Moves, Wanted};
 use crate::place::Place;
 use crate::placed::{Pulled, Record};
@@ -20,6 +20,7 @@ use crate::remote::MOST;
 use crate::remote::{SNAPSHOT, Script};
 use crate::source::Source;
 use crate::source_error::SourceError;
+use crate::told::{HEAD, Told};
 
 /// The head of what a guest tells has no more bytes.
 const MOST_TOLD: usize = 4 << 20;
@@ -40,6 +41,7 @@ const WHAT: &str = "send its commits";
 /// the same commit. The argument is a message; what the host has is read.
 const SEND: &str = r#"
 exec 3<&0 </dev/null
+base=$(git rev-parse -q --verify 'refs/banger/base^{commit}') || base=
 work=
 if [ "$tree" != "$(git rev-parse -q --verify 'HEAD^{tree}')" ] && { [ -n "$head" ] || [ "$tree" != "$(git mktree </dev/null)" ]; }; then
   GIT_AUTHOR_NAME=banger GIT_AUTHOR_EMAIL=banger@localhost
@@ -74,6 +76,8 @@ pub async fn pull(place: &Place, record: Record) -> Result<WorkspacePulled, Erro
     })
     .await?;
     let told = receive(place, &record, &quarantine, &haves).await?;
+    let told = told.apart_from(&record.guest_path, &place.records.paths());
+    let left = told.lost().map(|left| left.what);
     let Wanted {
         refs: mut new,
         mut notes,
@@ -118,7 +122,7 @@ pub async fn pull(place: &Place, record: Record) -> Result<WorkspacePulled, Erro
             commits: new.values().cloned().collect(),
             tree: told.tree.clone(),
         };
-        record.checked = Some(String::new());
+        record.checked = Some(left.clone().unwrap_or_default());
     });
     Ok(WorkspacePulled {
         guest_path: record.guest_path,
@@ -128,6 +132,7 @@ pub async fn pull(place: &Place, record: Record) -> Result<WorkspacePulled, Erro
         uncommitted: tip == Some("work"),
         dirty,
         carries_local_changes: record.has_changes,
+        left,
         notes,
     })
 }

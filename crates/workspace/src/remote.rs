@@ -27,7 +27,7 @@ const WORDS: usize = 4 << 10;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What every script begins with: the guest's git is found and told to leave things alone, and there is a directory that
-/// goes in the end. Exit codes 97 and 98 are ours.
+/// goes in the end. Exit codes 96 to 98 are ours.
 const PREAMBLE: &str = r#"
 command -v git >/dev/null 2>&1 || exit 97
 export GIT_OPTIONAL_LOCKS=0 GIT_TERMINAL_PROMPT=0 GIT_PAGER=cat LC_ALL=C
@@ -41,7 +41,8 @@ trap 'exit 130' HUP INT TERM
 "#;
 
 /// What follows in scripts that look at all files: the tree of the work tree as it is, made beside the repository with an
-/// index of its own. The guest's index and objects stay as they are.
+/// index of its own. The guest's index and objects stay as they are. It sets `skipped` where git could not take all that there is:
+/// then nobody knows what is unsaved. Names that git takes for `.git` on some file system are left out, which counts as that.
 pub(crate) const SNAPSHOT: &str = r#"
 objects=$(cd "$(git rev-parse --git-path objects)" && pwd) || exit 98
 index=$(git rev-parse --git-path index)
@@ -49,7 +50,10 @@ mkdir -p "$tmp/objects/info"
 [ ! -f "$index" ] || cp -p "$index" "$tmp/index" || exit 1
 GIT_INDEX_FILE="$tmp/index" GIT_OBJECT_DIRECTORY="$tmp/objects" GIT_ALTERNATE_OBJECT_DIRECTORIES="$objects"
 export GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
-git -c advice.addEmbeddedRepo=false add -A --ignore-errors . >/dev/null 2>"$tmp/complaints" || skipped=yes
+git -c core.safecrlf=false -c core.protectHFS=true -c core.protectNTFS=true add -A --ignore-errors --no-warn-embedded-repo . \
+  >/dev/null 2>"$tmp/complaints" || skipped=yes
+# Of a directory that it cannot open, git says no more.
+[ -z "$(sed -n '/^warning: could not open directory/p' "$tmp/complaints" 2>/dev/null)" ] || skipped=yes
 tree=$(git write-tree) || exit 1
 "#;
 
@@ -192,6 +196,10 @@ impl Running {
             Control::Exit { status } => match status.shell_code() {
                 0 => Ok(true),
                 97 => Err(GuestError::NoGit { what }),
+                96 => Err(GuestError::Partial {
+                    what,
+                    words: printable(&self.words),
+                }),
                 98 => Err(GuestError::Lost(self.path.clone())),
                 code if self.words.iter().all(u8::is_ascii_whitespace) => Err(GuestError::Git {
                     what,

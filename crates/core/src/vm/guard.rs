@@ -86,7 +86,16 @@ impl Handle {
                     .map_err(|error| body(&error))
             };
             match pulled.await {
-                Ok(pulled) => work.pulled.push(pulled),
+                Ok(pulled) => {
+                    // What a pull cannot bring stays behind however well it went.
+                    let left = pulled.left.clone().map(|what| UnsavedWorkspace {
+                        what,
+                        known: false,
+                        ..one
+                    });
+                    work.left.extend(left.map(LeftWork::from));
+                    work.pulled.push(pulled);
+                }
                 Err(failure) => work.left.push(LeftWork {
                     workspace: one,
                     failure: Some(failure),

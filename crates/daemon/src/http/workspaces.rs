@@ -44,7 +44,9 @@ pub(crate) async fn status(
     Asked(query): Asked<WorkspaceQuery>,
 ) -> Result<Json<WorkspaceStatus>, Refused> {
     let (place, record) = app.vms.workspace(&name, &query, Reporter::default())?;
-    Ok(Json(workspace::status(&place.target, &record).await?))
+    Ok(Json(
+        workspace::status(&place.target, &place.records, &record).await?,
+    ))
 }
 
 pub(crate) async fn patch(

@@ -225,6 +225,62 @@ pub(super) fn unsaved_work_is_told(backend: Backend) -> Result<()> {
     home.end()
 }
 
+/// Work that the guest's git cannot read, and repositories that were made in the guest, are unsaved whatever is pulled.
+pub(super) fn what_no_pull_brings(backend: Backend) -> Result<()> {
+    let home = Home::new(&[Image::Busybox])?;
+    let machine = vm(&home, backend)?;
+    let dir = tempfile::tempdir()?;
+    let repository = awkward::make(dir.path(), &SMALL)?;
+    let patch = dir.path().join("patch");
+    let workspace = |verb: &str, more: &[&str]| {
+        home.banger([&["vm", "workspace", verb, "web", "/root/repo"], more].concat())
+    };
+    let unsaved = || -> Result<bool> {
+        let status = workspace("status", &["--json"])?.ok()?;
+        let status: banger_api::WorkspaceStatus = serde_json::from_slice(&status.stdout)?;
+        Ok(status.unsaved)
+    };
+    report(&home, &repository, &[])?;
+    let there = in_guest(home.path(), &machine, "/root/repo");
+    run(&there, &["config", "filter.x.clean", "false"])?;
+    run(&there, &["config", "filter.x.required", "true"])?;
+    std::fs::write(there.join(".gitattributes"), "* filter=x\n")?;
+    std::fs::write(there.join("precious"), "work")?;
+    ensure!(unsaved()?, "work that git cannot read is not unsaved");
+    let output = patch.to_str().context("a path")?;
+    for refused in [workspace("export", &["-o", output])?, workspace("diff", &[])?] {
+        refused.failed()?.saying("could not read all files")?;
+    }
+    ensure!(!patch.exists(), "a patch of a part was written");
+    let pulled = pull(&home)?;
+    ensure!(pulled.left.is_some(), "{pulled:?}");
+    ensure!(unsaved()?, "a pull that brought nothing counts as one");
+    std::fs::remove_file(there.join(".gitattributes"))?;
+    pull(&home)?;
+    ensure!(!unsaved()?, "all was pulled");
+
+    std::fs::create_dir(there.join("lib"))?;
+    run(&there.join("lib"), &["init", "-q"])?;
+    std::fs::write(there.join("lib/file"), "work")?;
+    ensure!(unsaved()?, "a repository without a commit is not unsaved");
+    workspace("pull", &[])?.ok()?.saying("note: ")?.saying("lib")?;
+    run(&there.join("lib"), &["add", "-A"])?;
+    run(&there.join("lib"), &["commit", "-q", "-m", "lib"])?;
+    workspace("pull", &[])?
+        .ok()?
+        .saying("lib in the guest is a repository of its own")?;
+    workspace("status", &[])?
+        .ok()?
+        .saying("lib in the guest is a repository of its own")?;
+    home.banger(["vm", "stop", "web"])?.ok()?.saying("lib")?;
+    home.banger(["vm", "delete", "web"])?
+        .exited(4)?
+        .saying("has unsaved work at /root/repo")?
+        .saying("vm cp")?;
+    home.vm("web")?;
+    home.end()
+}
+
 /// The guard of unsaved work is the daemon's: a client that knows nothing of it is refused.
 pub(super) fn no_client_deletes_work(backend: Backend) -> Result<()> {
     let home = Home::new(&[Image::Busybox])?;
@@ -419,5 +475,31 @@ pub(super) fn work_of_a_stopped_vm(_: Backend) -> Result<()> {
     );
     // A fake guest has no disk that outlives its machine: only that the VM stays can be seen here.
     home.vm("web")?;
+    home.end()
+}
+
+/// A command that ends by itself: with work that no pull brings, its VM stays as one whose command was killed.
+pub(super) fn work_that_no_pull_brings(_: Backend) -> Result<()> {
+    let home = home_that_exports()?;
+    let dir = tempfile::tempdir()?;
+    let repository = awkward::make(dir.path(), &SMALL)?;
+    let ran = |line: &str| {
+        let mut args = vec![
+            "vm", "run", "--rm", "--name", "web", "--image", "busybox", "--vmm",
+        ];
+        args.extend(["fake", "--kernel", "debian", "--memory", "512M"]);
+        args.extend([repository.to_str().unwrap_or_default(), "--", "sh", "-c", line]);
+        home.banger(args)
+    };
+    ran("echo work > new")?.ok()?.saying("was brought back")?;
+    came(&repository, "work")?;
+    crate::promises::until_none(&home)?;
+    ran("mkdir lib && cd lib && git init -q && echo work > file")?
+        .ok()?
+        .saying("web was kept")?
+        .saying("lib")?;
+    until_kept(&home, 1)?;
+    home.vm("web")?;
+    home.banger(["vm", "delete", "-f", "web"])?.ok()?;
     home.end()
 }

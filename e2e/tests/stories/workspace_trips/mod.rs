@@ -38,6 +38,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         back::whatever_the_guest_did,
     ),
     on_the_host("unsaved_work_is_told", back::unsaved_work_is_told),
+    on_the_host("what_no_pull_brings_is_unsaved", back::what_no_pull_brings),
+    on_the_host(
+        "a_vm_of_an_ended_command_stays_with_work_that_no_pull_brings",
+        back::work_that_no_pull_brings,
+    ),
     on_the_host(
         "no_client_deletes_a_vm_with_unsaved_work_by_accident",
         back::no_client_deletes_work,

@@ -182,7 +182,9 @@ async fn go(args: Args) -> Result<i32, Failure> {
     };
     let outcome = use_vm(&client, &vm, purpose, made.bootstrap).await;
     if args.rm {
-        if let Some(work) = remove(vm.name.as_str()).await? {
+        if workspace::bring_back(&client, vm.name.as_str()).await
+            && let Some(work) = remove(vm.name.as_str()).await?
+        {
             workspace::report(vm.name.as_str(), &work, workspace::Ending::Deleted);
         }
         drop(held);

@@ -61,13 +61,19 @@ impl Describe for EndError {
             ),
             Self::Unsaved { name, work } => {
                 let path = shell_word(&work.guest_path);
-                Description::hinted(
+                let hints = Description::hinted(
                     ErrorCode::WrongPhase,
                     format!(
                         "start the VM and pull the work: `banger vm start {name} && banger vm workspace pull {name} {path}`"
                     ),
-                )
-                .and(format!("or discard the work: `banger vm delete -f {name}`"))
+                );
+                let hints = match work.known {
+                    true => hints,
+                    false => hints.and(format!(
+                        "`banger vm workspace status {name} {path}` lists what a pull cannot bring; copy it with `banger vm cp`"
+                    )),
+                };
+                hints.and(format!("or discard the work: `banger vm delete -f {name}`"))
             }
             Self::Cut { .. } => ErrorCode::Guest.into(),
             Self::Died { console, .. } => Description::from(ErrorCode::Vmm).with_log(console.clone()),

@@ -13,7 +13,7 @@ use banger_command::failure::Failure;
 use clap::Subcommand;
 
 pub(super) use self::prepare::{tell_placed, tell_plan};
-pub(super) use self::unsaved::{Ending, report};
+pub(super) use self::unsaved::{Ending, bring_back, report};
 pub(super) use self::which::Taken;
 
 #[derive(Debug, Subcommand)]

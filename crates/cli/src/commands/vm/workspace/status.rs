@@ -44,6 +44,9 @@ fn tell(vm: &str, status: &WorkspaceStatus) {
         counted(status.commits, "new commit", "new commits"),
         counted(status.changes.len() as u64, "changed file", "changed files")
     );
+    for note in &status.notes {
+        print::say!("note: {note}");
+    }
     if status.unsaved {
         print::say!(
             "bring the work back with `banger vm workspace pull {vm} {}`",

@@ -1,6 +1,7 @@
 //! Reports what happened to the work of a VM that was stopped or deleted. The daemon decides; this prints.
 
-use banger_api::VmWork;
+use banger_api::{VmWork, WorkspaceQuery};
+use banger_client::Client;
 use banger_command::failure::Failure;
 use banger_command::print;
 use banger_model::shell_word;
@@ -41,4 +42,39 @@ pub(crate) fn report(vm: &str, work: &VmWork, ending: Ending) {
             }
         }
     }
+}
+
+/// Pulls the work of a VM whose command has ended, where the configuration says so. Returns whether nothing is lost when the VM
+/// goes now: with work that did not come, it stays, as it does when nobody attends.
+pub(crate) async fn bring_back(client: &Client, vm: &str) -> bool {
+    let unsaved = match client.unsaved_work(vm).await {
+        Ok(unsaved) if unsaved.auto_export => unsaved.workspaces,
+        // One that is gone has none, and what its removal loses is reported then.
+        _ => return true,
+    };
+    let mut is_saved = true;
+    for workspace in unsaved {
+        let path = &workspace.guest_path;
+        let query = WorkspaceQuery {
+            path: Some(path.clone()),
+            ..WorkspaceQuery::default()
+        };
+        let left = match pull::pull(client, vm, &query).await {
+            Ok(pulled) => {
+                print::say!("{vm}: the work at {path} was brought back");
+                pull::tell(vm, &pulled);
+                pulled.left
+            }
+            Err(failure) => {
+                failure.report();
+                Some(workspace.what)
+            }
+        };
+        if let Some(left) = left {
+            is_saved = false;
+            print::say!("note: VM {vm} was kept: it has work at {path} that was not pulled: {left}");
+            print::say!("note: discard the work with `banger vm delete -f {vm}`");
+        }
+    }
+    is_saved
 }
