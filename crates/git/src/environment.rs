@@ -2,27 +2,34 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use banger_caller::Caller;
 
-/// Variables of the caller's that git and the filters of the user's global configuration have: who the user is, and where
-/// that configuration is.
-const KEPT: [&str; 14] = [
+/// Variables of the caller's that git and the filters of the user's global configuration have: who the user is.
+const KEPT: [&str; 4] = ["GIT_CONFIG_NOSYSTEM", "LOGNAME", "TZ", "USER"];
+
+/// The same: where that configuration is, and other files and directories of the user's.
+const PLACES: [&str; 10] = [
     "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_NOSYSTEM",
     "GIT_CONFIG_SYSTEM",
     "GIT_EXEC_PATH",
     "GNUPGHOME",
     "HOME",
-    "LOGNAME",
     "TMPDIR",
-    "TZ",
-    "USER",
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
+];
+
+/// Those that name programs, or where files are that do. They are never in a repository, but for the one that a home directory is.
+const TRUSTED: [&str; 4] = [
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_EXEC_PATH",
+    "XDG_CONFIG_HOME",
 ];
 
 /// Lists of directories in which programs and libraries are looked for.
@@ -30,7 +37,7 @@ const SEARCHED: [&str; 2] = ["PATH", "LD_LIBRARY_PATH"];
 
 /// All variables that are taken from the caller.
 pub fn of_callers() -> impl Iterator<Item = &'static str> {
-    KEPT.into_iter().chain(SEARCHED)
+    KEPT.into_iter().chain(PLACES).chain(SEARCHED)
 }
 
 /// Where programs are when nobody says.
@@ -70,9 +77,11 @@ impl Environment {
             Some(caller) => caller.variable(name),
             None => std::env::var_os(name),
         };
-        let home = variable("HOME").map(PathBuf::from);
-        let top = root.map(|root| outermost(root, home.as_deref()));
-        let variables = built(variable, top);
+        let home = variable("HOME").and_then(|home| resolved(Path::new(&home)));
+        let real = root.map(|root| root.canonicalize().unwrap_or_else(|_| root.to_owned()));
+        let top = real.as_deref().map(|root| outermost(root, home.as_deref()));
+        let is_home = top.is_some() && top == home.as_deref();
+        let variables = built(variable, top, is_home);
         let program = program("git", &variables);
         Self { variables, program }
     }
@@ -87,12 +96,21 @@ fn outermost<'a>(root: &'a Path, home: Option<&Path>) -> &'a Path {
     repositories.last().or(innermost).unwrap_or(root)
 }
 
-fn built(of_caller: impl Fn(&str) -> Option<OsString>, root: Option<&Path>) -> Vec<(OsString, OsString)> {
+/// The variables of git on a repository whose top is `root`, which may be the user's home directory.
+fn built(
+    of_caller: impl Fn(&str) -> Option<OsString>,
+    root: Option<&Path>,
+    is_home: bool,
+) -> Vec<(OsString, OsString)> {
     let mut variables = Vec::new();
     for name in KEPT {
-        // A relative path would be one in the repository.
-        let is_safe = |value: &OsString| name != "GIT_EXEC_PATH" || Path::new(value).is_absolute();
-        variables.extend(of_caller(name).filter(is_safe).map(|value| (name.into(), value)));
+        variables.extend(of_caller(name).map(|value| (name.into(), value)));
+    }
+    for name in PLACES {
+        let is_foreign = |path: &Path| !is_home && TRUSTED.contains(&name) && is_within(path, root);
+        let place = of_caller(name).and_then(|value| resolved(Path::new(&value)));
+        let place = place.filter(|path| !is_foreign(path));
+        variables.extend(place.map(|path| (name.into(), path.into_os_string())));
     }
     for name in SEARCHED {
         let value = of_caller(name).or_else(|| (name == "PATH").then(|| PATH.into()));
@@ -105,20 +123,37 @@ fn built(of_caller: impl Fn(&str) -> Option<OsString>, root: Option<&Path>) -> V
     variables
 }
 
+/// Where a path of the caller's leads, as seen from here. git stands in the repository: there a relative path, or one through
+/// `/proc/self/cwd`, leads to something else, and for it there is nothing.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    if !path.is_absolute() {
+        return None;
+    }
+    match path.canonicalize() {
+        Ok(path) => Some(path),
+        // A link that leads nowhere from here may lead somewhere from there.
+        Err(_) if path.symlink_metadata().is_ok() => None,
+        Err(_) => Some(resolved(path.parent()?)?.join(path.file_name()?)),
+    }
+}
+
 /// A list of directories without those that could be in the repository: empty, relative, or below its top.
 fn outside(list: &OsStr, root: Option<&Path>) -> OsString {
     let dirs = list
         .as_bytes()
         .split(|&byte| byte == b':')
-        .map(|dir| Path::new(OsStr::from_bytes(dir)));
-    let dirs = dirs.filter(|dir| dir.is_absolute() && !is_within(dir, root));
-    let dirs: Vec<&[u8]> = dirs.map(|dir| dir.as_os_str().as_bytes()).collect();
+        .filter_map(|dir| resolved(Path::new(OsStr::from_bytes(dir))));
+    let dirs: Vec<PathBuf> = dirs.filter(|dir| !is_within(dir, root)).collect();
+    let dirs: Vec<&[u8]> = dirs.iter().map(|dir| dir.as_os_str().as_bytes()).collect();
     OsString::from_vec(dirs.join(&b':'))
 }
 
-fn is_within(dir: &Path, root: Option<&Path>) -> bool {
+/// Whether a path is below `root`, under its own name or, by a bind mount, under another.
+fn is_within(path: &Path, root: Option<&Path>) -> bool {
     let Some(root) = root else { return false };
-    dir.starts_with(root) || dir.canonicalize().is_ok_and(|dir| dir.starts_with(root))
+    let id = |path: &Path| path.metadata().map(|it| (it.dev(), it.ino())).ok();
+    let top = id(root);
+    path.starts_with(root) || (top.is_some() && path.ancestors().any(|above| id(above) == top))
 }
 
 /// The program `name` in the directories of `PATH` of `variables`, or where programs are.
@@ -143,7 +178,7 @@ mod tests {
             "GIT_EXEC_PATH" => Some(OsString::from("libexec")),
             _ => Some(OsString::from("/x")),
         };
-        let variables = built(of_caller, None);
+        let variables = built(of_caller, None, false);
         let names: Vec<&str> = variables.iter().filter_map(|(name, _)| name.to_str()).collect();
         for name in [
             "GIT_DIR",
@@ -222,12 +257,50 @@ mod tests {
         for (list, kept) in [
             (".:/usr/bin", "/usr/bin"),
             (":/usr/bin:", "/usr/bin"),
+            ("/usr/bin/../bin", "/usr/bin"),
             ("bin:/usr/bin", "/usr/bin"),
             ("/home/me/repo/node_modules/.bin:/usr/bin", "/usr/bin"),
-            ("/home/me/repository/bin:/bin", "/home/me/repository/bin:/bin"),
+            ("/home/me/repository/bin:/usr/bin", "/home/me/repository/bin:/usr/bin"),
         ] {
             assert_eq!(outside(OsStr::new(list), Some(root)), kept, "{list}");
         }
         banger_cases::refused("git", "path.relative-or-within");
+    }
+
+    #[test]
+    fn a_path_that_means_something_else_in_the_repository_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        let repository = top.join("repository");
+        std::fs::create_dir_all(repository.join(".config/git")).unwrap();
+        std::os::unix::fs::symlink("/proc/self/cwd/no/such", top.join("magic")).unwrap();
+        std::os::unix::fs::symlink(&repository, top.join("link")).unwrap();
+        let at = |path: &str| top.join(path).into_os_string();
+        let built = |name: &'static str, value: &OsString, is_home: bool| {
+            let of_caller = |asked: &str| (asked == name).then(|| value.clone());
+            let variables = built(of_caller, Some(&repository), is_home);
+            let found = variables.into_iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value)
+        };
+        let cwd = std::env::current_dir().unwrap();
+        for name in PLACES {
+            for value in ["", ".", "x", ".config", "../x"] {
+                assert_eq!(built(name, &value.into(), false), None, "{name}={value}");
+            }
+            assert_eq!(built(name, &at("magic"), false), None, "{name} by a link");
+            assert_eq!(built(name, &at("magic/x"), false), None, "{name} behind a link");
+            assert_eq!(built(name, &at("none/yet"), false), Some(at("none/yet")), "{name}");
+            let seen = built(name, &"/proc/self/cwd".into(), false);
+            assert_eq!(seen.as_deref(), Some(cwd.as_os_str()), "{name}");
+            for inside in ["repository/.config", "link/.config", "repository/none"] {
+                let kept = built(name, &at(inside), false).is_some();
+                assert_eq!(kept, !TRUSTED.contains(&name), "{name}={inside}");
+                assert!(built(name, &at(inside), true).is_some(), "{name}={inside}");
+            }
+            banger_cases::refused("git", &format!("environment.{}.elsewhere", name.to_lowercase()));
+        }
+        for list in ["magic", "link", "repository/bin", "link/bin"] {
+            assert_eq!(outside(&at(list), Some(&repository)), "", "{list}");
+        }
     }
 }

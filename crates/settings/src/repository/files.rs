@@ -3,6 +3,8 @@
 //! They are read beneath the repository's top. A link of the repository's own may lead from one to another file in it, and
 //! nowhere else.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use banger_hostfs::{Dir, Kind};
@@ -17,27 +19,14 @@ const MOST: u64 = 1 << 20;
 /// How many links are followed from one file.
 const LINKS: usize = 8;
 
-/// Files that mise reads beside [`TOOLS`] and that may name programs to run, so they count for the digest.
-const MORE: [&str; 15] = [
-    "mise.local.toml",
-    ".mise.local.toml",
-    "mise/config.toml",
-    "mise/config.local.toml",
-    ".mise/config.toml",
-    ".mise/config.local.toml",
-    ".config/mise.toml",
-    ".config/mise.local.toml",
-    ".config/mise/config.toml",
-    ".config/mise/config.local.toml",
-    ".config/mise/mise.toml",
-    ".miserc.toml",
-    ".go-version",
-    ".python-versions",
-    "rust-toolchain",
-];
+/// Directories in which mise looks for its configuration, the top first.
+const CONFIGURED: [&str; 5] = ["", ".config", ".config/mise", ".mise", "mise"];
 
-/// Directories of such files.
+/// Directories of which mise reads all files.
 const MORE_IN: [&str; 3] = [".config/mise/conf.d", ".mise/conf.d", "mise/conf.d"];
+
+/// More than any repository has of such files in one directory.
+const MOST_FILES: usize = 1000;
 
 /// What there is.
 pub(super) struct Files {
@@ -84,20 +73,71 @@ impl Files {
     }
 }
 
+/// Whether mise may read a file of this name in one of [`CONFIGURED`]: those of an environment (`mise.ENV.toml`) are chosen by
+/// another file or by a variable, lock files name what is downloaded, and other tools' files name versions (mise,
+/// "Configuration", "Config environments" and "Idiomatic version files").
+fn is_of_mise(dir: &str, name: &[u8]) -> bool {
+    let named = |first: &[u8]| {
+        name.strip_prefix(first).is_some_and(|rest| {
+            rest.starts_with(b".") && (rest.ends_with(b".toml") || rest.ends_with(b".lock"))
+        })
+    };
+    let of_version = || {
+        let (version, versions) = (name.ends_with(b"-version"), name.ends_with(b"-versions"));
+        name.starts_with(b".") && (version || versions) || matches!(name, b"rust-toolchain" | b".sdkmanrc")
+    };
+    named(b"mise")
+        || named(b".mise")
+        || name == b".miserc.toml"
+        || (dir.ends_with("mise") && named(b"config"))
+        || (dir.is_empty() && of_version())
+}
+
 fn more(top: &Dir, digest: &mut Sums) -> Result<(), Error> {
-    for name in MORE {
-        if let Some(bytes) = read(top, name)? {
-            digest.add(name, &bytes);
-        }
+    let of_mise = |dir: &str, name: &OsString| is_of_mise(dir, name.as_bytes());
+    for dir in CONFIGURED {
+        add_those(top, dir, digest, |name| {
+            of_mise(dir, name) && !(dir.is_empty() && TOOLS.iter().any(|tool| name == tool))
+        })?;
     }
     for dir in MORE_IN {
-        let Ok(held) = top.dir(dir) else { continue };
-        let names = held.entries().map_err(|error| unreadable(held.path(), error))?;
-        for name in names.iter().take(1000) {
-            let path = Path::new(dir).join(name);
-            if let Some(bytes) = read(top, &path)? {
-                digest.add(&path.to_string_lossy(), &bytes);
-            }
+        add_those(top, dir, digest, |_| true)?;
+    }
+    Ok(())
+}
+
+/// Adds the files of a directory that count.
+fn add_those(
+    top: &Dir,
+    dir: &'static str,
+    digest: &mut Sums,
+    counts: impl Fn(&OsString) -> bool,
+) -> Result<(), Error> {
+    let at = top.path().join(dir);
+    let held = match dir {
+        "" => top.entries(),
+        _ => top.dir(dir).and_then(|held| held.entries()),
+    };
+    let mut names = match held {
+        Ok(names) => names,
+        Err(error) if error.is_absent() => return Ok(()),
+        // mise would follow it to files that do not count here.
+        Err(error) if error.is_link() => return Err(Error::Link(at)),
+        Err(error) => return Err(unreadable(&at, error)),
+    };
+    names.retain(counts);
+    if names.len() > MOST_FILES {
+        return Err(Error::TooMany {
+            path: at,
+            what: "configuration files of mise",
+            count: names.len(),
+            most: MOST_FILES,
+        });
+    }
+    for name in names {
+        let path = Path::new(dir).join(name);
+        if let Some(bytes) = read(top, &path)? {
+            digest.add(&path.to_string_lossy(), &bytes);
         }
     }
     Ok(())
@@ -131,7 +171,7 @@ fn versions_of_go(bytes: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(bytes);
     let lines = text
         .lines()
-        .filter(|line| line.starts_with("go ") || line.starts_with("toolchain "));
+        .filter(|line| matches!(line.split_whitespace().next(), Some("go" | "toolchain")));
     lines.collect::<Vec<_>>().join("\n").into_bytes()
 }
 
@@ -168,7 +208,7 @@ fn read(top: &Dir, name: impl AsRef<Path>) -> Result<Option<Vec<u8>>, Error> {
         let target = found
             .target()
             .map_err(|error| unreadable(&top.path().join(&at), error))?;
-        let target = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&target);
+        let target = std::ffi::OsStr::from_bytes(&target);
         let within = within(at.parent().unwrap_or(Path::new("")), Path::new(target));
         at = within.ok_or_else(|| Error::Link(top.path().join(&at)))?;
     }

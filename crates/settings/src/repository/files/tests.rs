@@ -33,6 +33,15 @@ fn whatever_shapes_a_vm_changes_the_digest() {
         ("mise.toml", "[hooks]\nenter = \"x\"\n"),
         (".config/mise/config.toml", "x"),
         (".config/mise/conf.d/a.toml", "x"),
+        (".config/mise/config.ci.toml", "x"),
+        ("mise/config.ci.local.toml", "x"),
+        (".config/mise.ci.toml", "x"),
+        ("mise.ci.toml", "x"),
+        (".mise.ci.local.toml", "x"),
+        ("mise.lock", "x"),
+        (".miserc.toml", "env = [\"x\"]"),
+        (".ruby-version", "3"),
+        (".sdkmanrc", "java=21"),
         ("mise.local.toml", "x"),
         (".nvmrc", "20"),
     ] {
@@ -58,7 +67,38 @@ fn another_file_of_the_same_content_is_another_configuration() {
 }
 
 #[test]
+fn whatever_mise_reads_by_a_link_or_among_many_is_refused() {
+    let linked = with(&[("banger.toml", ""), ("tools/a.toml", "x")]);
+    for dir in [".config/mise", "mise"] {
+        std::fs::create_dir_all(linked.path().join(dir)).unwrap();
+        let link = linked.path().join(dir).join("conf.d");
+        symlink("../tools", &link).unwrap();
+        assert!(matches!(Files::of(linked.path()), Err(Error::Link(_))), "{dir}");
+        std::fs::remove_file(link).unwrap();
+    }
+    let many = with(&[("banger.toml", "")]);
+    let dir = many.path().join("mise/conf.d");
+    std::fs::create_dir_all(&dir).unwrap();
+    for number in 0..=MOST_FILES {
+        std::fs::write(dir.join(format!("{number}.toml")), "").unwrap();
+    }
+    assert!(matches!(
+        Files::of(many.path()),
+        Err(Error::TooMany { count: 1001, .. })
+    ));
+    std::fs::remove_file(dir.join("0.toml")).unwrap();
+    assert!(digest(&many).is_some());
+    // A program of that name is none of these directories.
+    let program = with(&[("banger.toml", ""), ("mise", "#!/bin/sh\n")]);
+    assert_eq!(digest(&program), digest(&with(&[("banger.toml", "")])));
+    banger_cases::refused("trust", "changed.behind-a-link-or-many");
+}
+
+#[test]
 fn requirements_of_a_go_module_are_no_configuration() {
+    let of = |text: &str| digest(&with(&[("go.mod", text)]));
+    assert_ne!(of("module x\ngo\t1.22\n"), of("module x\ngo\t1.23\n"));
+    assert_ne!(of("module x\n go 1.22\n"), of("module x\n go 1.23\n"));
     let one = digest(&with(&[("go.mod", "module m\n\ngo 1.22\n\nrequire a v1\n")]));
     assert_eq!(
         one,
