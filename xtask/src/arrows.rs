@@ -42,6 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "banger-archive",
             "banger-bounded",
             "banger-ext4",
+            "banger-hostfs",
             "banger-model",
             "banger-oci",
             "banger-store",

@@ -39,9 +39,9 @@ pub enum PathsError {
     /// There is no home directory to derive them from.
     #[error("failed to find the home directory: set HOME or BANGER_HOME")]
     Home(#[source] etcetera::HomeDirError),
-    /// A relative `BANGER_HOME` would mean another place for each working directory.
-    #[error("invalid BANGER_HOME `{0}`: expected an absolute path")]
-    Relative(PathBuf),
+    /// A relative path would mean another place for each working directory, and in a repository one of its own.
+    #[error("invalid {0} `{1}`: expected an absolute path")]
+    Relative(&'static str, PathBuf),
 }
 
 impl Paths {
@@ -50,14 +50,15 @@ impl Paths {
     /// # Errors
     /// See [`PathsError`].
     pub fn from_env() -> Result<Self, PathsError> {
-        if let Some(home) = std::env::var_os("BANGER_HOME").filter(|home| !home.is_empty()) {
-            let home = PathBuf::from(home);
-            return if home.is_absolute() {
-                Ok(Self::below(&home))
-            } else {
-                Err(PathsError::Relative(home))
-            };
+        let given = |name| match std::env::var_os(name).filter(|path| !path.is_empty()) {
+            Some(path) if Path::new(&path).is_relative() => Err(PathsError::Relative(name, path.into())),
+            path => Ok(path),
+        };
+        if let Some(home) = given("BANGER_HOME")? {
+            return Ok(Self::below(Path::new(&home)));
         }
+        // The base directories of the specification are ignored where they are relative.
+        given("HOME")?;
         let base = etcetera::choose_base_strategy().map_err(PathsError::Home)?;
         let state = base.state_dir().unwrap_or_else(|| base.data_dir()).join("banger");
         let former = base.runtime_dir().map(|dir| dir.join("banger"));

@@ -1,5 +1,6 @@
 //! Errors as they are printed: `error:`, `caused by:`, `hint:`.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use anstyle::AnsiColor;
@@ -152,10 +153,22 @@ impl Failure {
 
 /// Adds a text after `begin`. Further lines of the text, such as a parser's picture of the error, are indented.
 fn several(out: &mut Vec<Line>, begin: Line, text: &str) {
-    let mut lines = text.lines();
+    let mut lines = text.lines().take(MOST_LINES).map(cut);
     let first = lines.next().unwrap_or_default();
-    out.push(begin.text(" ").text(first));
-    out.extend(lines.map(|line| Line::default().text("    ").text(line)));
+    out.push(begin.text(" ").text(&first));
+    out.extend(lines.map(|line| Line::default().text("    ").text(&line)));
+}
+
+/// More than any text of ours: a parser shows the whole line that it does not take, and a file may be one line.
+const MOST_LINES: usize = 40;
+const LONGEST_LINE: usize = 1000;
+
+/// A line of an error, without the end of one that nobody would read.
+fn cut(line: &str) -> Cow<'_, str> {
+    match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &line[..end])),
+        None => Cow::Borrowed(line),
+    }
 }
 
 fn causes(first: Option<&(dyn Error + 'static)>) -> Vec<String> {
@@ -232,6 +245,20 @@ mod tests {
         hint: try `--vmm qemu`
         ");
         assert_eq!(failure.code, exit::FAILED);
+    }
+
+    #[test]
+    fn a_line_that_nobody_would_read_is_cut() {
+        let mut lines = Vec::new();
+        several(
+            &mut lines,
+            Line::default(),
+            &format!("{}\n", "é".repeat(5000)).repeat(100),
+        );
+        assert_eq!(lines.len(), MOST_LINES);
+        let most = lines.iter().map(|line| line.rendered().chars().count()).max();
+        assert_eq!(most, Some(LONGEST_LINE + "    …".chars().count()));
+        assert_eq!(cut("short"), "short");
     }
 
     #[test]

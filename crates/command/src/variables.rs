@@ -1,9 +1,13 @@
 //! The `--env` and `--env-file` options that several commands share.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
 
 use crate::values::assignment;
+
+/// More than all variables of a command may have (execve(2)); `/dev/zero` has no end.
+const LARGEST_FILE: u64 = 1 << 20;
 
 /// Variables of a command.
 #[derive(Debug, clap::Args)]
@@ -29,7 +33,13 @@ impl Variables {
 pub struct Lines(Vec<(String, String)>);
 
 fn file(path: &str) -> Result<Lines, String> {
-    let text = std::fs::read(Path::new(path)).map_err(|error| format!("failed to read the file: {error}"))?;
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut text))
+        .map_err(|error| format!("failed to read the file: {error}"))?;
+    if text.len() as u64 > LARGEST_FILE {
+        return Err("the file is larger than 1 MiB".to_owned());
+    }
     let text = String::from_utf8(text).map_err(|_| "the file is not UTF-8".to_owned())?;
     parse(&text, |name| std::env::var(name).ok())
 }

@@ -52,4 +52,4 @@ pub use lane::{Landed, Lane, Stored};
 pub use probe::{Info, probe};
 pub use read::{Content, ImageReader, Name, Node};
 pub use way::Way;
-pub use writer::{ImageWriter, Options, Summary};
+pub use writer::{ImageWriter, Options, Room, Summary};

@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use crate::Error;
 use crate::image_file::write_at;
 use crate::layout::{BLOCK, BLOCK_BYTES};
+use crate::{Error, Room};
 
 /// Blocks gathered before a write: 256 KiB, which still lies in the processor's second-level cache.
 const PENDING_BLOCKS: usize = 64;
@@ -13,6 +13,8 @@ const PENDING_BLOCKS: usize = 64;
 /// Where all blocks of an image go.
 pub(crate) struct BlockSink {
     file: Arc<File>,
+    /// Is asked before each write.
+    room: Option<Room>,
     pending: Vec<u8>,
     /// Block that the first pending one belongs to.
     start: u64,
@@ -21,9 +23,10 @@ pub(crate) struct BlockSink {
 }
 
 impl BlockSink {
-    pub(crate) fn new(file: Arc<File>) -> Self {
+    pub(crate) fn new(file: Arc<File>, room: Option<Room>) -> Self {
         Self {
             file,
+            room,
             pending: vec![0; PENDING_BLOCKS * BLOCK],
             start: 0,
             filled: 0,
@@ -32,7 +35,7 @@ impl BlockSink {
 
     /// Another sink for the same file.
     pub(crate) fn beside(&self) -> Self {
-        Self::new(Arc::clone(&self.file))
+        Self::new(Arc::clone(&self.file), self.room.clone())
     }
 
     /// The file below; what is pending is not in it before [`flush`](Self::flush).
@@ -81,11 +84,16 @@ impl BlockSink {
     /// Writes what is pending.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
         if self.filled > 0 {
-            write_at(
-                &self.file,
-                &self.pending[..self.filled * BLOCK],
-                self.start * BLOCK_BYTES,
-            )?;
+            let bytes = &self.pending[..self.filled * BLOCK];
+            let offset = self.start * BLOCK_BYTES;
+            if let Some(room) = &self.room {
+                room(bytes.len() as u64).map_err(|source| Error::WriteImage {
+                    offset,
+                    len: bytes.len(),
+                    source,
+                })?;
+            }
+            write_at(&self.file, bytes, offset)?;
             self.start += self.filled as u64;
             self.filled = 0;
         }

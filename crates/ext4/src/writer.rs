@@ -52,6 +52,20 @@ impl Options {
     }
 }
 
+/// The largest file whose blocks all have numbers (ext4, "Dynamic Structures": the logical block of an extent has 32 bits).
+fn check_size(path: &[u8], size: u64) -> Result<(), Error> {
+    match size > u64::from(u32::MAX) * BLOCK_BYTES {
+        true => Err(Error::FileTooLarge {
+            path: path.to_vec(),
+            size,
+        }),
+        false => Ok(()),
+    }
+}
+
+/// Is told before so many bytes are written to the image's file, and may refuse them.
+pub type Room = Arc<dyn Fn(u64) -> std::io::Result<()> + Send + Sync>;
+
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
@@ -98,6 +112,14 @@ impl ImageWriter {
     /// # Errors
     /// If the file is not empty, the label too long or the limit impossible.
     pub fn create(file: File, options: Options) -> Result<Self, Error> {
+        Self::create_within(file, options, None)
+    }
+
+    /// As [`create`](Self::create), and asks `room` before anything is written.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_within(file: File, options: Options, room: Option<Room>) -> Result<Self, Error> {
         let len = image_file::length(&file)?;
         if len != 0 {
             return Err(Error::NotEmpty { len });
@@ -121,7 +143,7 @@ impl ImageWriter {
         Ok(Self {
             tree: Tree::new(),
             allocator,
-            sink: BlockSink::new(Arc::new(file)),
+            sink: BlockSink::new(Arc::new(file), room),
             options,
             lanes: 0,
         })
@@ -167,12 +189,7 @@ impl ImageWriter {
         let components = Components::new(path)?;
         components.last().ok_or(Error::Root)?;
         let attributes = Attributes::new(&meta, path)?;
-        if size > u64::from(u32::MAX) * BLOCK_BYTES {
-            return Err(Error::FileTooLarge {
-                path: path.to_vec(),
-                size,
-            });
-        }
+        check_size(path, size)?;
         self.tree.parent_of(&components)?;
         let mut content = Content::new(path, size, segments, data)?;
         let extents = self.store(&mut content)?;
@@ -206,6 +223,8 @@ impl ImageWriter {
     pub fn stored_file(&mut self, path: &[u8], meta: Meta, content: Stored) -> Result<(), Error> {
         let Stored { size, extents } = content;
         let places = extents.clone();
+        // A hole counts: its blocks have numbers.
+        check_size(path, size).inspect_err(|_| self.release(vec![places.clone()]))?;
         self.add(path, &meta, Body::File { size, extents })
             .inspect_err(|_| self.release(vec![places]))
     }

@@ -260,7 +260,10 @@ mod tests {
             ("/usr/bin/../bin", "/usr/bin"),
             ("bin:/usr/bin", "/usr/bin"),
             ("/home/me/repo/node_modules/.bin:/usr/bin", "/usr/bin"),
-            ("/home/me/repository/bin:/usr/bin", "/home/me/repository/bin:/usr/bin"),
+            (
+                "/home/me/repository/bin:/usr/bin",
+                "/home/me/repository/bin:/usr/bin",
+            ),
         ] {
             assert_eq!(outside(OsStr::new(list), Some(root)), kept, "{list}");
         }
@@ -289,7 +292,11 @@ mod tests {
             }
             assert_eq!(built(name, &at("magic"), false), None, "{name} by a link");
             assert_eq!(built(name, &at("magic/x"), false), None, "{name} behind a link");
-            assert_eq!(built(name, &at("none/yet"), false), Some(at("none/yet")), "{name}");
+            assert_eq!(
+                built(name, &at("none/yet"), false),
+                Some(at("none/yet")),
+                "{name}"
+            );
             let seen = built(name, &"/proc/self/cwd".into(), false);
             assert_eq!(seen.as_deref(), Some(cwd.as_os_str()), "{name}");
             for inside in ["repository/.config", "link/.config", "repository/none"] {

@@ -112,8 +112,9 @@ impl Describe for Error {
         match self {
             Self::Child(error) => error.describe(),
             Self::NoGit => Description::hinted(ErrorCode::Host, "install git: `apt-get install git`"),
-            Self::Failed { .. } | Self::Answer { .. } | Self::File { .. } => ErrorCode::Host.into(),
-            Self::TooLarge { .. } => ErrorCode::BadInput.into(),
+            Self::File { .. } => ErrorCode::Host.into(),
+            // git runs; what it was given is what it does not take.
+            Self::Failed { .. } | Self::Answer { .. } | Self::TooLarge { .. } => ErrorCode::BadInput.into(),
             Self::Enter { .. } => ErrorCode::InvalidRequest.into(),
             Self::NoRepository(_) => unfit("run `git init` there, or specify the path of a repository".to_owned()),
             Self::Odd { .. } => unfit(

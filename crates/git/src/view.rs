@@ -10,10 +10,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use banger_hostfs::Kind;
+use banger_hostfs::{Kind, Reserve};
 
 use crate::find::CONFIG;
 use crate::settings::{self, Setting};
@@ -21,7 +22,7 @@ use crate::{Error, Git, Repository, sound};
 
 /// Files of a work tree's own part, and the most that each may have.
 const OWN: [(&str, u64); 9] = [
-    ("index", 2 << 30),
+    ("index", LARGEST_INDEX),
     ("MERGE_HEAD", SMALL),
     ("CHERRY_PICK_HEAD", SMALL),
     ("REVERT_HEAD", SMALL),
@@ -39,6 +40,8 @@ const SHARED: [(&str, u64); 3] = [
     ("info/attributes", LARGE),
 ];
 
+/// Of an index, or of all parts of a split one.
+const LARGEST_INDEX: u64 = 2 << 30;
 const SMALL: u64 = 1 << 20;
 const LARGE: u64 = 16 << 20;
 
@@ -167,11 +170,26 @@ impl View {
         for (name, most) in SHARED {
             self.copy(common, name, most)?;
         }
-        // What a split index is joined with.
-        for (name, _) in own.entries()? {
-            if name.as_encoded_bytes().starts_with(b"sharedindex.") {
-                self.copy(own, &name, 2 << 30)?;
+        // What a split index is joined with: git removes those of two weeks ago, so that there are few.
+        let entries = own.entries()?.into_iter().map(|(name, _)| name);
+        let parts: Vec<_> = entries
+            .filter(|name| name.as_encoded_bytes().starts_with(b"sharedindex."))
+            .collect();
+        let mut all = 0_u64;
+        for name in &parts {
+            let path = own.at(name);
+            let len = own.file(name)?.map(|file| file.metadata()).transpose();
+            let len = len.map_err(|error| Error::file("read", &path, error))?;
+            all = all.saturating_add(len.map_or(0, |metadata| metadata.len()));
+            if all > LARGEST_INDEX {
+                return Err(Error::TooLarge {
+                    path,
+                    most: LARGEST_INDEX,
+                });
             }
+        }
+        for name in &parts {
+            self.copy(own, name, LARGEST_INDEX)?;
         }
         Ok(())
     }
@@ -186,11 +204,15 @@ impl View {
         let path = from.at(name);
         let failed = |error| Error::file("copy", &path, error);
         let metadata = file.metadata().map_err(failed)?;
-        if metadata.len() > most {
+        let len = metadata.len();
+        if len > most {
             return Err(Error::TooLarge { path, most });
         }
         let copied = File::create(self.path().join(name)).and_then(|mut copy| {
-            std::io::copy(&mut std::io::Read::by_ref(&mut file), &mut copy)?;
+            // A file of holes is as large here as it says.
+            Reserve::of(&copy).file(&copy, &path, len)?;
+            // It may grow meanwhile.
+            std::io::copy(&mut std::io::Read::by_ref(&mut file).take(len), &mut copy)?;
             copy.set_modified(metadata.modified()?)
         });
         copied.map_err(failed)

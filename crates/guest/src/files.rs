@@ -211,10 +211,11 @@ impl OfDirectory {
     }
 }
 
-/// `UID:GID` as numbers.
+/// `UID:GID` as numbers. The greatest is nobody's: to chown(2) it means that the owner stays.
 pub fn ids(text: &[u8]) -> Option<(u32, u32)> {
     let (uid, gid) = std::str::from_utf8(text).ok()?.split_once(':')?;
-    Some((uid.parse().ok()?, gid.parse().ok()?))
+    let id = |text: &str| text.parse().ok().filter(|&id| id != u32::MAX);
+    Some((id(uid)?, id(gid)?))
 }
 
 fn given(path: &[u8]) -> Result<(), QueryError> {

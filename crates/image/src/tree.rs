@@ -3,9 +3,12 @@
 
 use std::fs::File;
 use std::io::{Cursor, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use banger_archive::{Entry, EntryKind, shown};
-use banger_ext4::{DeviceKind, ImageWriter, Kind, Landed, Meta, Options, Segment, Stored};
+use banger_ext4::{DeviceKind, ImageWriter, Kind, Landed, Meta, Options, Room, Segment, Stored};
+use banger_hostfs::Reserve;
 
 use crate::error::EntryFault;
 use crate::error::WriteError;
@@ -21,11 +24,28 @@ const UUID: [u8; 16] = *b"banger\x80\x01\x80image\0\x01";
 
 /// Begins an image in an empty file.
 pub(crate) fn begin(file: File) -> Result<ImageWriter, WriteError> {
-    ImageWriter::create(file, Options::new(LABEL, UUID)).map_err(|source| WriteError::Image {
+    let room = room_beside(&file);
+    ImageWriter::create_within(file, Options::new(LABEL, UUID), room).map_err(|source| WriteError::Image {
         what: "create",
         source,
     })
 }
+
+/// Keeps room on the file system of an image: a full one would make all VMs pause whose disks are on it.
+fn room_beside(file: &File) -> Option<Room> {
+    let file = file.try_clone().ok()?;
+    let reserve = Mutex::new(Reserve::of(&file));
+    Some(Arc::new(move |bytes| {
+        let mut reserve = reserve.lock().unwrap_or_else(PoisonError::into_inner);
+        reserve
+            .more(&file, Path::new("the image"), bytes)
+            .map_err(Into::into)
+    }))
+}
+
+/// Directories that an archive may imply and not have, beside so many for each entry.
+const IMPLIED: u64 = 1 << 16;
+const IMPLIED_EACH: u64 = 16;
 
 /// The image with its names.
 pub(crate) struct Tree {
@@ -246,10 +266,14 @@ impl Tree {
         })?;
         self.entries += 1;
         // Each entry may bring its parents along, as many as its path has.
-        if self.writer.inodes() as u64 > self.most_entries.saturating_mul(2) {
-            return Err(WriteError::TooMany(self.most_entries));
+        let directories = (self.writer.inodes() as u64).saturating_sub(self.entries);
+        match directories > IMPLIED.saturating_add(self.entries.saturating_mul(IMPLIED_EACH)) {
+            true => Err(WriteError::Implied {
+                entries: self.entries,
+                directories,
+            }),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Where an entry goes: its name without `.` parts, its parents with symbolic links followed inside the image.

@@ -115,6 +115,43 @@ fn truncated_layers_are_told() {
     });
 }
 
+/// Of a long path each part is a directory, and each takes a block: what is small in an archive is large in an image.
+#[test]
+fn paths_do_not_imply_more_directories_than_images_have() {
+    let deep = |entries: usize| {
+        let entries = (0..entries).map(|number| Entry::file(format!("{number}{}/f", "/d".repeat(3000)), ""));
+        Described::new(&tar(&entries.collect::<Vec<_>>()), Packing::Gzip)
+    };
+    refused(
+        |layout| layout.image(&[deep(30)]),
+        &PullOptions::default(),
+        "may be a decompression bomb",
+    );
+    // Neither does it help to spread them over layers.
+    let layers: Vec<_> = (0..6)
+        .map(|layer| {
+            let entries =
+                (0..5).map(|number| Entry::file(format!("{layer}-{number}{}/f", "/d".repeat(3000)), ""));
+            Described::new(&tar(&entries.collect::<Vec<_>>()), Packing::Gzip)
+        })
+        .collect();
+    refused(
+        |layout| layout.image(&layers),
+        &PullOptions::default(),
+        "may be a decompression bomb",
+    );
+    banger_cases::refused("bomb", "implied-directories");
+}
+
+/// The blocks of a file have numbers of 32 bits, those of a hole, too.
+#[test]
+fn a_hole_does_not_make_a_file_larger_than_any() {
+    for size in [16_u64 << 40, 1 << 50, 1 << 62] {
+        let sparse = Described::new(&tar(&[Entry::sparse("f", size, &[(0, b"x")])]), Packing::Gzip);
+        refused(|layout| layout.image(&[sparse]), &PullOptions::default(), "f");
+    }
+}
+
 #[test]
 fn damaged_layers_are_told() {
     for packing in [Packing::Gzip, Packing::Zstd, Packing::Members] {

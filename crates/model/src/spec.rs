@@ -167,9 +167,25 @@ pub enum InvalidSpec {
     /// A variable whose name no shell could hold.
     #[error("invalid environment variable name `{0}`")]
     Env(String),
+    /// A variable whose value no program could be given.
+    #[error("invalid value of environment variable `{0}`: it contains a NUL character")]
+    EnvValue(String),
     /// More rules than the packet filter takes for one VM.
     #[error("invalid network rules")]
     Rules(#[source] InvalidRules),
+}
+
+/// Checks that a program can be given these variables: each is `NAME=VALUE`, and ends with a NUL.
+fn check_variables(env: &BTreeMap<String, String>) -> Result<(), InvalidSpec> {
+    for (name, value) in env {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return Err(InvalidSpec::Env(name.clone()));
+        }
+        if value.contains('\0') {
+            return Err(InvalidSpec::EnvValue(name.clone()));
+        }
+    }
+    Ok(())
 }
 
 impl VmSpec {
@@ -188,13 +204,26 @@ impl VmSpec {
             return Err(InvalidSpec::Disk(self.disk_size));
         }
         self.net.validate().map_err(InvalidSpec::Rules)?;
-        match self
-            .env
-            .keys()
-            .find(|name| name.is_empty() || name.contains(['=', '\0']))
-        {
-            Some(name) => Err(InvalidSpec::Env(name.clone())),
-            None => Ok(()),
+        check_variables(&self.env)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_can_be_given_to_a_program() {
+        for (name, value, is_valid) in [
+            ("A", "b", true),
+            ("A", "", true),
+            ("", "b", false),
+            ("A=", "b", false),
+            ("A\0", "b", false),
+            ("A", "b\0", false),
+        ] {
+            let env = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            assert_eq!(check_variables(&env).is_ok(), is_valid, "{name:?} {value:?}");
         }
     }
 }

@@ -55,9 +55,12 @@ impl Describe for SourceError {
                 ),
             ),
             Self::BranchName(_) => ErrorCode::InvalidRequest.into(),
-            Self::Moved(_) => ErrorCode::Host.into(),
+            Self::Moved(_) => Description::hinted(
+                ErrorCode::InvalidRequest,
+                "move the repository back there, or export the changes with `vm workspace export`",
+            ),
             Self::BaseGone(_) => Description::hinted(
-                ErrorCode::Host,
+                ErrorCode::InvalidRequest,
                 "fetch the commit again, or export only the changes with `vm workspace export`",
             ),
             Self::TooManyKept { prefix, .. } => Description::hinted(

@@ -246,9 +246,11 @@ impl<'a> Work<'a> {
     fn owner(&self, meta: &Meta) -> Option<(Uid, Gid)> {
         let archived = self.unpacking.all.then_some((meta.uid, meta.gid));
         let (uid, gid) = self.unpacking.owner.or(archived)?;
+        // The number of nobody at all: to chown(2) it means that the owner stays.
+        let is_one = uid != u32::MAX && gid != u32::MAX;
         // Only root can give files away. Someone else's copy is their own, as with every program that copies.
         let may = self.is_root || self.unpacking.owner.is_some();
-        may.then(|| (Uid::from_raw(uid), Gid::from_raw(gid)))
+        (may && is_one).then(|| (Uid::from_raw(uid), Gid::from_raw(gid)))
     }
 
     fn file_meta(&mut self, file: &std::fs::File, meta: &Meta, full: &[u8]) -> Result<(), UnpackError> {

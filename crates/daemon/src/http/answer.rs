@@ -61,6 +61,9 @@ pub(crate) enum BadRequest {
     /// No such route.
     #[error("this daemon has no {method} {path}")]
     NoRoute { method: Method, path: String },
+    /// A name in the path is empty.
+    #[error("a name in `{0}` is empty")]
+    NoName(String),
     /// What takes another protocol was asked for without it.
     #[error("this request needs `Upgrade: {0}`")]
     NoUpgrade(String),
@@ -87,6 +90,7 @@ impl Describe for BadRequest {
             | Self::Name(_)
             | Self::Secret(_)
             | Self::SecretQuery(_)
+            | Self::NoName(_)
             | Self::NoUpgrade(_) => ErrorCode::InvalidRequest.into(),
         }
     }
@@ -94,11 +98,11 @@ impl Describe for BadRequest {
 
 /// Answers what no route takes.
 pub(crate) async fn no_route(method: Method, uri: Uri) -> Refused {
-    BadRequest::NoRoute {
-        method,
-        path: uri.path().to_owned(),
+    let path = uri.path().to_owned();
+    match path.contains("//") || (path.len() > 1 && path.ends_with('/')) {
+        true => BadRequest::NoName(path).into(),
+        false => BadRequest::NoRoute { method, path }.into(),
     }
-    .into()
 }
 
 /// A JSON body. An empty one is taken as `{}`, so that `POST` without options needs none.

@@ -10,6 +10,19 @@ use banger_model::Describe;
 
 use crate::place::{Place, git, head};
 
+/// Holes cost a repository nothing, and a copy of them all that they say.
+#[test]
+fn parts_of_a_split_index_are_bounded_together() {
+    let place = Place::new();
+    for number in 0..3 {
+        let part = std::fs::File::create(place.at(&format!("theirs/.git/sharedindex.{number}"))).unwrap();
+        part.set_len(1 << 30).unwrap();
+    }
+    let seen = place.view("theirs");
+    assert!(matches!(seen, Err(Error::TooLarge { .. })), "{seen:?}");
+    refused("git", "sharedindex.many");
+}
+
 #[test]
 fn links_and_pipes_in_a_git_directory_are_refused() {
     // What is put where, as a link to the same thing of the private repository.

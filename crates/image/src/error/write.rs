@@ -43,6 +43,16 @@ pub enum WriteError {
     /// More entries than any image has.
     #[error("the archive has more than {0} entries")]
     TooMany(u64),
+    /// Names of many parts, none of which is an entry: each costs a block.
+    #[error(
+        "the paths of {entries} entries imply {directories} directories: this may be a decompression bomb"
+    )]
+    Implied {
+        /// Entries so far.
+        entries: u64,
+        /// Directories that none of them is.
+        directories: u64,
+    },
     /// An archive unpacks to more than it may.
     #[error("the image unpacks to more than {0} bytes")]
     TooLarge(u64),
@@ -133,7 +143,9 @@ impl Describe for WriteError {
                 ErrorCode::BadInput,
                 "raise `max_size` in `[pull]` of the configuration if this size is expected",
             ),
-            Self::Entry { .. } | Self::Write { .. } | Self::Whiteout(_) => ErrorCode::BadInput.into(),
+            Self::Entry { .. } | Self::Write { .. } | Self::Whiteout(_) | Self::Implied { .. } => {
+                ErrorCode::BadInput.into()
+            }
             Self::Image { .. } => ErrorCode::Host.into(),
             Self::Cancelled(_) => ErrorCode::Cancelled.into(),
         }

@@ -100,7 +100,8 @@ impl Attributes {
             file.set_len(size)?;
         }
         if let Some((user, group)) = self.owner {
-            rustix::fs::fchown(file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
+            let (user, group) = ids(user, group);
+            rustix::fs::fchown(file, user, group)?;
         }
         // After the owner, whose change takes some of them away.
         if self.mode.is_some() {
@@ -123,8 +124,8 @@ impl Attributes {
             File::options().write(true).open(path)?.set_len(size)?;
         }
         if let Some((user, group)) = self.owner {
-            let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
-            rustix::fs::chownat(CWD, path, Some(user), Some(group), flags)?;
+            let (user, group) = ids(user, group);
+            rustix::fs::chownat(CWD, path, user, group, flags)?;
         }
         if self.mode.is_some() {
             rustix::fs::chmodat(CWD, path, self.permissions(0), flags)?;
@@ -149,4 +150,12 @@ fn timestamps((used, changed): (u32, u32)) -> Timestamps {
         last_access: time(used),
         last_modification: time(changed),
     }
+}
+/// The greatest number is nobody's, and changes nothing (chown(2)).
+fn ids(user: u32, group: u32) -> (Option<Uid>, Option<Gid>) {
+    let is_one = |id: u32| id != u32::MAX;
+    (
+        is_one(user).then(|| Uid::from_raw(user)),
+        is_one(group).then(|| Gid::from_raw(group)),
+    )
 }

@@ -70,7 +70,7 @@ enum Which {
 }
 
 pub(super) fn owner(text: &str) -> Result<(u32, u32), String> {
-    files::ids(text.as_bytes()).ok_or_else(|| "expected UID:GID, two numbers".to_owned())
+    files::ids(text.as_bytes()).ok_or_else(|| "expected UID:GID, two numbers below 4294967295".to_owned())
 }
 
 /// The sources of a copy, which are all in one place.
