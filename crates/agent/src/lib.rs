@@ -1,7 +1,7 @@
 //! The guest's side of banger: everything that happens in a guest before, beside and instead of its init.
 //!
 //! ```text
-//!  PID 1 ─ boot: modules, vsock, knock ─▶ Configure ─▶ mounts, root ─▶ Ready ─▶ the image's init, or stays as init
+//!  PID 1 ─ boot: modules, vsock, hello ─▶ Configure ─▶ mounts, root ─▶ Ready ─▶ the image's init, or stays as init
 //!    └─ supervisor: holds the listener; starts the server again when it dies
 //!         └─ server: HTTP; hands each command's connection to a shim
 //!              └─ shim: one command, its pipes or terminal, and its connection

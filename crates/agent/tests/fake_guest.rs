@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use banger_guest_api::frame::{HEADER, encode};
 use banger_guest_api::{
-    AGENT_PORT, Channel, Clock, Configure, Control, Disks, Exec, ExitStatus, Handover, KNOCK_PORT, PROTOCOL,
+    AGENT_PORT, Channel, Clock, Configure, Control, Disks, Exec, ExitStatus, HELLO_PORT, Handover, PROTOCOL,
     Root, STDIO_MUX, routes,
 };
 
@@ -31,13 +31,13 @@ impl Drop for Guest {
 impl Guest {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let knock = UnixListener::bind(dir.path().join(format!("vsock.sock_{KNOCK_PORT}"))).unwrap();
+        let hellos = UnixListener::bind(dir.path().join(format!("vsock.sock_{HELLO_PORT}"))).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_banger-fake-guest"))
             .arg(dir.path())
             .spawn()
             .unwrap();
         let guest = Self { dir, process };
-        let (hello, _) = knock.accept().unwrap();
+        let (hello, _) = hellos.accept().unwrap();
         // A guest that cannot say hello gives up.
         BufReader::new(hello).read_line(&mut String::new()).unwrap();
         let configure = Configure {

@@ -6,7 +6,7 @@
 //!
 //! [`Guest`] is what code asks of a guest that need not be on the guest's host: commands, files, workspaces. [`Agent`] is the
 //! guest behind a connection that [`Dial`] makes, and has what only the guest's host asks besides: its configuration, its end, tunnels,
-//! sessions. [`Knock`] is where the agent says hello.
+//! sessions. [`HelloListener`] is where the agent says hello.
 //!
 //! Nothing here knows a VMM, a VM's record or a database: who has a machine makes the connections. All that a guest says has
 //! bounds ([`budget`]): a guest is a stranger.
@@ -19,7 +19,7 @@ mod error;
 mod events;
 mod files;
 mod guest;
-mod knock;
+mod hello;
 mod secrets;
 mod sessions;
 mod stream;
@@ -33,5 +33,5 @@ pub use error::{Cause, Error, Refusal};
 pub use events::Events;
 pub use files::frames;
 pub use guest::{Connection, Duplex, Frames, Guest, Looked};
-pub use knock::{Error as KnockError, Knock};
+pub use hello::{Error as HelloError, HelloListener};
 pub use stream::AgentStream;

@@ -1,7 +1,7 @@
 //! What the host and the guest agent say to each other, sans I/O. `docs/protocol.md` has it for other clients.
 //!
 //! The agent serves HTTP/1.1 on vsock port [`AGENT_PORT`]. It speaks first: when its listener is bound it connects to
-//! the host's port [`KNOCK_PORT`] and sends one [`Hello`] as a line of JSON; only then does the host dial. (A host
+//! the host's port [`HELLO_PORT`] and sends one [`Hello`] as a line of JSON; only then does the host dial. (A host
 //! that dials earlier can wedge QEMU's vsock device for good.) The host answers by `POST` [`routes::CONFIGURE`] with
 //! a [`Configure`]; the response to that request is the pushed [`Ready`].
 //!
@@ -77,7 +77,7 @@ pub const PROTOCOL: u32 = 1;
 pub const AGENT_PORT: u32 = 1024;
 
 /// The vsock port of the host (CID 2) on which the guest says [`Hello`].
-pub const KNOCK_PORT: u32 = 1025;
+pub const HELLO_PORT: u32 = 1025;
 
 /// The token of the `Upgrade` header for framed streams.
 pub const STDIO_MUX: &str = "stdio_mux_v1";

@@ -79,11 +79,11 @@ pub trait Machine: Send + Sync + std::fmt::Debug {
     /// What to store of it.
     fn record(&self) -> &MachineRecord;
 
-    /// Connects to a vsock port of the guest. Call it only after the guest has knocked (`banger-guest-api`).
+    /// Connects to a vsock port of the guest. Call it only after the guest has sent its hello (`banger-guest-api`).
     async fn dial(&self, port: u32) -> Result<UnixStream, Error>;
 
     /// Has the vsock device look for what the guest has sent: one that missed the guest's notification does so only then. For
-    /// guests that have not knocked yet though they should have booted: a device that is not set up yet may end by it.
+    /// guests that have not sent a hello yet although they should have booted: a device that is not set up yet may end by it.
     async fn rouse(&self) {}
 
     /// Halts the vCPUs.

@@ -19,7 +19,7 @@ fn main() -> io::Result<()> {
     let dir = PathBuf::from(args.next().ok_or(io::ErrorKind::InvalidInput)?);
     let inner = dir.join("real");
     fs::create_dir_all(&inner)?;
-    let knock = UnixListener::bind(inner.join("vsock.sock_1025"))?;
+    let hellos = UnixListener::bind(inner.join("vsock.sock_1025"))?;
     let beside = std::env::current_exe()?.with_file_name("banger-real-guest");
     let mut real = Command::new(beside);
     real.arg(&inner);
@@ -36,7 +36,7 @@ fn main() -> io::Result<()> {
         std::process::exit(0);
     });
     let mut hello = Vec::new();
-    knock.accept()?.0.read_to_end(&mut hello)?;
+    hellos.accept()?.0.read_to_end(&mut hello)?;
     let listener = UnixListener::bind(dir.join("vsock.sock"))?;
     let mut host = UnixStream::connect(dir.join("vsock.sock_1025"))?;
     if bomb(&dir) == "endless-hello" {

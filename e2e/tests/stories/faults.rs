@@ -203,7 +203,7 @@ fn a_start_that_fails(_: Backend) -> Result<()> {
 }
 
 fn an_interrupted_create(_: Backend) -> Result<()> {
-    let home = faulty("no-knock")?;
+    let home = faulty("no-hello")?;
     for signal in [Signal::INT, Signal::KILL] {
         let mut child = start_create(&home)?;
         kill_process(Pid::from_child(&child), signal)?;
@@ -221,7 +221,7 @@ fn start_create(home: &Home) -> Result<std::process::Child> {
         .command(args.into_iter().chain(Backend::Fake.options()))
         .stdin(Stdio::null())
         .spawn()?;
-    // Until the machine of the guest that never knocks is there.
+    // Until the machine of the guest that never sends a hello is there.
     for _ in 0..200 {
         if std::fs::read_dir(home.path().join("run/m")).is_ok_and(|dir| dir.count() > 0) {
             std::thread::sleep(Duration::from_millis(100));
@@ -247,7 +247,7 @@ fn settle(home: &Home) -> Result<()> {
 }
 
 fn a_stop_ends_a_start(_: Backend) -> Result<()> {
-    let home = faulty("no-knock")?;
+    let home = faulty("no-hello")?;
     let child = start_create(&home)?;
     home.banger(["vm", "stop", "vm"])?.ok()?;
     let output = child.wait_with_output()?;
@@ -257,7 +257,7 @@ fn a_stop_ends_a_start(_: Backend) -> Result<()> {
 }
 
 fn a_daemon_killed_in_a_start(_: Backend) -> Result<()> {
-    let home = faulty("no-knock")?;
+    let home = faulty("no-hello")?;
     let child = start_create(&home)?;
     home.kill_daemon()?;
     let output = child.wait_with_output()?;

@@ -100,7 +100,7 @@ fn boot_bare(home: &Home) -> Result<f64> {
         "vsock": { "guest_cid": 3, "uds_path": "vsock.sock" },
     });
     std::fs::write(at("config.json"), config.to_string())?;
-    let knock = UnixListener::bind(at("vsock.sock_1025"))?;
+    let hellos = UnixListener::bind(at("vsock.sock_1025"))?;
     let since = Instant::now();
     let mut vmm = Command::new("firecracker")
         .args(["--no-api", "--config-file", "config.json"])
@@ -110,7 +110,7 @@ fn boot_bare(home: &Home) -> Result<f64> {
         .stderr(Stdio::null())
         .spawn()
         .context("failed to start firecracker")?;
-    let (mut guest, _) = knock.accept()?;
+    let (mut guest, _) = hellos.accept()?;
     let mut hello = [0; 1];
     guest.read_exact(&mut hello)?;
     let took = ms(since.elapsed());

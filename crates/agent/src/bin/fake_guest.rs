@@ -1,8 +1,8 @@
 //! `banger-fake-guest DIR`: the real agent library as a process of the host, for tests of everything but guests.
 //!
-//! It listens at `DIR/vsock.sock` as a VMM with hybrid vsock does, knocks at `DIR/vsock.sock_1025`, and takes `DIR/root`
+//! It listens at `DIR/vsock.sock` as a VMM with hybrid vsock does, sends its hello to `DIR/vsock.sock_1025`, and takes `DIR/root`
 //! for its `/`. Commands are the host's, run in that directory. `BANGER_FAKE_FAULT` makes it fail as guests do:
-//! `no-knock`, `bad-hello`, `configure-fails`, `exit-before-ready`.
+//! `no-hello`, `bad-hello`, `configure-fails`, `exit-before-ready`.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use banger_guest_api::{
-    AGENT_PORT, Clock, Configure, Failure, Hello, InitKind, InitState, KNOCK_PORT, PROTOCOL, Ready, Shutdown,
+    AGENT_PORT, Clock, Configure, Failure, HELLO_PORT, Hello, InitKind, InitState, PROTOCOL, Ready, Shutdown,
 };
 use banger_vsock_agent::clock::uptime_ms;
 use banger_vsock_agent::exec::{Shims, Surroundings, shim_main};
@@ -71,7 +71,7 @@ fn run(dir: &Path) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let listener = StdListener::bind(dir.join("vsock.sock"))?;
         let listener = Listener::new(OwnedFd::from(listener))?;
-        knock(dir, &fault)?;
+        send_hello(dir, &fault)?;
         if fault == "exit-before-ready" {
             return Ok(());
         }
@@ -89,9 +89,9 @@ fn run(dir: &Path) -> io::Result<()> {
     })
 }
 
-fn knock(dir: &Path, fault: &str) -> io::Result<()> {
+fn send_hello(dir: &Path, fault: &str) -> io::Result<()> {
     use std::io::Write;
-    if fault == "no-knock" {
+    if fault == "no-hello" {
         return Ok(());
     }
     let hello = Hello {
@@ -103,7 +103,7 @@ fn knock(dir: &Path, fault: &str) -> io::Result<()> {
         agent: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_ms: uptime_ms(),
     };
-    let mut host = StdStream::connect(dir.join(format!("vsock.sock_{KNOCK_PORT}")))?;
+    let mut host = StdStream::connect(dir.join(format!("vsock.sock_{HELLO_PORT}")))?;
     writeln!(host, "{}", serde_json::to_string(&hello)?)
 }
 

@@ -21,7 +21,7 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use banger_guest_api::{AGENT_PORT, Failure, Hello, KNOCK_PORT, PROTOCOL};
+use banger_guest_api::{AGENT_PORT, Failure, HELLO_PORT, Hello, PROTOCOL};
 use vsock::{VMADDR_CID_ANY, VMADDR_CID_HOST, VsockListener, VsockStream};
 
 use crate::clock::uptime_ms;
@@ -64,14 +64,14 @@ fn boot() -> Result<std::convert::Infallible, Failure> {
     ended(&mut phases, "modules");
     let listener = VsockListener::bind_with_cid_port(VMADDR_CID_ANY, AGENT_PORT).during("listen on vsock")?;
     let listener = OwnedFd::from(VsockFd(listener));
-    knock().during("reach the host on vsock")?;
+    send_hello().during("reach the host on vsock")?;
     ended(&mut phases, "listening");
     let handover = be_configured(listener, phases)?;
     handover.take_place()
 }
 
 /// Says hello: the host dials only after it.
-fn knock() -> io::Result<()> {
+fn send_hello() -> io::Result<()> {
     let hello = Hello {
         protocol: PROTOCOL,
         agent: env!("CARGO_PKG_VERSION").to_owned(),
@@ -86,14 +86,14 @@ fn knock() -> io::Result<()> {
 
 /// How often the host is tried, which the kernel gives two seconds each time (`VSOCK_DEFAULT_CONNECT_TIMEOUT`): on a busy
 /// host, an emulated guest may be ahead of its vsock device.
-const KNOCKS: u32 = 10;
+const HELLO_ATTEMPTS: u32 = 10;
 
 fn reach_host() -> io::Result<VsockStream> {
     let mut tried = 0;
     loop {
         tried += 1;
-        match VsockStream::connect_with_cid_port(VMADDR_CID_HOST, KNOCK_PORT) {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut && tried < KNOCKS => {}
+        match VsockStream::connect_with_cid_port(VMADDR_CID_HOST, HELLO_PORT) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut && tried < HELLO_ATTEMPTS => {}
             reached => return reached,
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use banger_backends::Choice;
 use banger_guest_api::{Network, Ready};
-use banger_guest_link::{Knock, KnockError};
+use banger_guest_link::{HelloError, HelloListener};
 use banger_hostnet::Attached;
 use banger_hostsys::programs;
 use banger_identity::{self as identity, git_identity};
@@ -44,7 +44,7 @@ struct Taken {
     layers: Vec<Layer>,
     locks: Locks,
     initrd: PathBuf,
-    knock: Knock,
+    hellos: HelloListener,
 }
 
 /// What of the user's goes into the guest.
@@ -61,7 +61,7 @@ impl Steps<'_> {
         let attached = self.attach(choice, undo).await?;
         let started = jiff::Timestamp::now();
         let card = attached.as_ref().ok().map(|attached| attached.card.clone());
-        let (layers, knock) = (taken.layers.clone(), taken.knock);
+        let (layers, hellos) = (taken.layers.clone(), taken.hellos);
         let since = Instant::now();
         let machine = self
             .launch(&*choice.backend, (&layers, taken.locks), taken.initrd, card, undo)
@@ -70,7 +70,7 @@ impl Steps<'_> {
         // Beside the boot, which takes longer. Its fork would hold up what comes before.
         let wants_git = own.wants_git;
         let git = tokio::task::spawn_blocking(move || wants_git.then(git_identity).flatten());
-        self.hear(&machine, knock).await?;
+        self.hear(&machine, hellos).await?;
         let guest = attached.as_ref().ok().map(|attached| attached.guest.clone());
         let ready = self.configure(&machine, &layers, guest, (own, git)).await?;
         let facts = Facts {
@@ -103,13 +103,13 @@ impl Steps<'_> {
         self.intend(undo)?;
         let layers = self.layers()?;
         let initrd = self.initrd().await?;
-        let knock = Knock::bind(&self.dir).map_err(|source| self.knock_error(source))?;
+        let hellos = HelloListener::bind(&self.dir).map_err(|source| self.hello_error(source))?;
         self.ended(Stage::Disks, since);
         let taken = Taken {
             layers,
             locks,
             initrd,
-            knock,
+            hellos,
         };
         Ok((own, taken))
     }
@@ -142,16 +142,16 @@ impl Steps<'_> {
         Ok(attached)
     }
 
-    /// Waits until the guest knocks.
-    async fn hear(&mut self, machine: &Arc<dyn Machine>, knock: Knock) -> Result<(), Error> {
+    /// Waits for the hello of the guest.
+    async fn hear(&mut self, machine: &Arc<dyn Machine>, hellos: HelloListener) -> Result<(), Error> {
         let since = Instant::now();
         self.until(Stage::Kernel, machine, async {
-            let heard = knock.heard();
+            let heard = hellos.heard();
             tokio::pin!(heard);
             loop {
                 match tokio::time::timeout(LATE, &mut heard).await {
-                    Ok(heard) => return heard.map_err(|source| self.knock_error(source).into()),
-                    // It may be that it knocks and its vsock device does not notice.
+                    Ok(heard) => return heard.map_err(|source| self.hello_error(source).into()),
+                    // The guest may have sent its hello, and its vsock device did not notice.
                     Err(_) => machine.rouse().await,
                 }
             }
@@ -346,8 +346,8 @@ impl Steps<'_> {
         }
     }
 
-    fn knock_error(&self, source: KnockError) -> StartError {
-        StartError::Knock {
+    fn hello_error(&self, source: HelloError) -> StartError {
+        StartError::Hello {
             name: self.row.spec.name.clone(),
             source,
             console: console_tail(&self.dir),
@@ -370,7 +370,7 @@ impl Steps<'_> {
     }
 }
 
-/// How long a guest takes to knock at most where nothing is wrong and the host is not very busy.
+/// How long a guest takes to send its hello at most where nothing is wrong and the host is not very busy.
 const LATE: Duration = Duration::from_secs(4);
 
 /// How long the end of a machine may take to be reported, when its guest cannot be reached.

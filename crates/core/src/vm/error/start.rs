@@ -36,12 +36,12 @@ pub enum StartError {
     },
     /// The guest's first word.
     #[error("failed to boot VM `{name}`")]
-    Knock {
+    Hello {
         /// Its name.
         name: VmName,
         /// Why.
         #[source]
-        source: banger_guest_link::KnockError,
+        source: banger_guest_link::HelloError,
         /// The end of its console.
         console: Option<String>,
     },
@@ -99,7 +99,7 @@ impl Describe for StartError {
             ),
             Self::Backend(source) => source.describe(),
             Self::Machine { source, .. } => source.describe(),
-            Self::Knock { console, .. } => Description::from(ErrorCode::Guest).with_log(console.clone()),
+            Self::Hello { console, .. } => Description::from(ErrorCode::Guest).with_log(console.clone()),
             Self::Ended { console, .. } => Description::from(ErrorCode::Vmm).with_log(console.clone()),
             Self::Silent { name, console, .. } => Description::hinted(
                 ErrorCode::Timeout,

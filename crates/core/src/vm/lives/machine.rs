@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use banger_guest_api::{Hello, KNOCK_PORT, PROTOCOL, routes};
+use banger_guest_api::{HELLO_PORT, Hello, PROTOCOL, routes};
 use banger_model::VmmKind;
 use banger_vmm::{Backend, Capabilities, Ended, Error, LaunchSpec, Machine, MachineRecord, ProcessId};
 use http_body_util::Full;
@@ -215,7 +215,7 @@ impl Inner {
             return self.end(Ended::Panicked("it is to fail".to_owned()));
         }
         let line = serde_json::to_string(&hello).expect("plain data") + "\n";
-        let socket = self.record.dir.join(format!("vsock.sock_{KNOCK_PORT}"));
+        let socket = self.record.dir.join(format!("vsock.sock_{HELLO_PORT}"));
         if let Ok(mut host) = UnixStream::connect(socket).await {
             // The daemon may have died.
             let _ = host.write_all(line.as_bytes()).await;

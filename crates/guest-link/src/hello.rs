@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use banger_guest_api::{Hello, KNOCK_PORT, PROTOCOL};
+use banger_guest_api::{HELLO_PORT, Hello, PROTOCOL};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-/// A bound knock socket of one machine. It exists before the machine starts, so that no knock is missed, and its
+/// A bound socket for the hello of one machine. It exists before the machine starts, so that no hello is missed, and its
 /// file goes when this is dropped.
 #[derive(Debug)]
-pub struct Knock {
+pub struct HelloListener {
     listener: UnixListener,
     path: PathBuf,
 }
@@ -47,13 +47,13 @@ const MAX_HELLO: u64 = 4096;
 /// Connections without a word that are kept: more than an agent makes.
 const AT_ONCE: usize = 16;
 
-impl Knock {
+impl HelloListener {
     /// Listens in the machine's directory. Call it in the runtime, before the launch.
     ///
     /// # Errors
     /// When the socket cannot be made there.
     pub fn bind(machine_dir: &Path) -> Result<Self, Error> {
-        let path = machine_dir.join(format!("vsock.sock_{KNOCK_PORT}"));
+        let path = machine_dir.join(format!("vsock.sock_{HELLO_PORT}"));
         let listener = UnixListener::bind(&path).map_err(|source| Error::Bind {
             path: path.clone(),
             source,
@@ -99,7 +99,7 @@ fn understood(line: &str) -> Result<Hello, Error> {
     Ok(hello)
 }
 
-impl Drop for Knock {
+impl Drop for HelloListener {
     fn drop(&mut self) {
         // The directory goes as a whole later; a file that is already gone is no loss.
         let _ = std::fs::remove_file(&self.path);
@@ -118,13 +118,13 @@ mod tests {
 
     async fn say(word: &str) -> Result<Hello, Error> {
         let dir = tempfile::tempdir().unwrap();
-        let knock = Knock::bind(dir.path()).unwrap();
+        let hellos = HelloListener::bind(dir.path()).unwrap();
         let mut guest = UnixStream::connect(dir.path().join("vsock.sock_1025"))
             .await
             .unwrap();
         guest.write_all(word.as_bytes()).await.unwrap();
         drop(guest);
-        knock.heard().await
+        hellos.heard().await
     }
 
     #[tokio::test]
@@ -148,14 +148,14 @@ mod tests {
     #[tokio::test]
     async fn connections_that_nobody_speaks_on_are_not_the_guest() {
         let dir = tempfile::tempdir().unwrap();
-        let knock = Knock::bind(dir.path()).unwrap();
+        let hellos = HelloListener::bind(dir.path()).unwrap();
         let path = dir.path().join("vsock.sock_1025");
         let _silent = UnixStream::connect(&path).await.unwrap();
         drop(UnixStream::connect(&path).await.unwrap());
         let mut guest = UnixStream::connect(&path).await.unwrap();
         let hello = b"{\"protocol\":1,\"agent\":\"0.1.0\",\"uptime_ms\":7}\n";
         guest.write_all(hello).await.unwrap();
-        assert_eq!(knock.heard().await.unwrap().uptime_ms, 7);
+        assert_eq!(hellos.heard().await.unwrap().uptime_ms, 7);
     }
 
     #[tokio::test]
