@@ -76,7 +76,7 @@ impl Home {
         std::fs::remove_file(&data)?;
         std::fs::create_dir(&data)?;
         store::copy_kernels(&shared, &data)?;
-        // Only these, and made anew: others have gigabytes, and change while other scenarios run.
+        // Only these, and made again: others have gigabytes, and change while other scenarios run.
         for image in &self.images {
             store::prepare_image(self, *image)?;
         }

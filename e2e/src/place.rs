@@ -43,7 +43,7 @@ pub(crate) fn shared() -> Result<PathBuf> {
     Ok(target.join("e2e"))
 }
 
-/// A directory below the shared one, for what a scenario makes anew each time and somebody may look at afterwards.
+/// A directory below the shared one, for what a scenario makes again each time and somebody may look at afterwards.
 ///
 /// # Errors
 /// When there is no target directory.

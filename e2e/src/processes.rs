@@ -47,7 +47,7 @@ impl Process {
         let program = program.file_name().unwrap_or_default().to_string_lossy();
         let env = std::fs::read(place.join("environ")).unwrap_or_default();
         Some(Self {
-            // One that was built anew meanwhile.
+            // One that was built again meanwhile.
             program: program.trim_end_matches(" (deleted)").to_owned(),
             line: String::from_utf8_lossy(&line).replace('\0', " "),
             env: env.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect(),

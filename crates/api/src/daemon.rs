@@ -113,7 +113,7 @@ pub struct Check {
     pub status: CheckStatus,
     /// What was seen, in one sentence.
     pub message: String,
-    /// The one command that mends it.
+    /// The command that fixes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }
@@ -126,6 +126,6 @@ pub enum CheckStatus {
     Ok,
     /// banger works, with less.
     Warning,
-    /// banger cannot work until it is mended.
+    /// banger cannot work until it is fixed.
     Failed,
 }

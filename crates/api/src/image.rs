@@ -99,7 +99,7 @@ pub struct ImagePull {
     /// Who the caller is to registries. To those that are not named here, the daemon is whom its own environment says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logins: Vec<RegistryLogin>,
-    /// Replace an image of the same name that came from elsewhere, and pull what is here anew.
+    /// Replace an image of the same name that came from elsewhere, and pull what is here again.
     #[serde(default)]
     pub force: bool,
     /// Trust any certificate of the registry, and take plain HTTP.

@@ -1,7 +1,7 @@
 //! The record of attack cases that tests saw refused, for the figure `security.cases`. Only tests use this crate.
 //!
 //! A test of hostile input calls [`refused`] after the assertion that the attack did nothing. Each name is one attack:
-//! one input, against one boundary. `make test` begins the record anew and counts the distinct names at its end, so a
+//! one input, against one boundary. `make test` begins the record again and counts the distinct names at its end, so a
 //! test that did not run, or failed, counts nothing.
 
 use std::fs::{OpenOptions, create_dir_all};

@@ -55,7 +55,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Forgets which serial was seen: a user who removes a catalog and adds it again begins anew.
+    /// Forgets which serial was seen: a user who removes a catalog and adds it again starts over.
     ///
     /// # Errors
     /// When the file is there and cannot be removed.

@@ -169,7 +169,7 @@ impl Chosen {
     }
 }
 
-/// What the directory's catalog has. It is signed anew, so what is in it has to be from whoever has the key.
+/// What the directory's catalog has. It is signed again, so what is in it has to be from whoever has the key.
 fn previous(dir: &Path, key: &PublicKey) -> Result<Document, Error> {
     let path = dir.join(DOCUMENT);
     if !path.exists() {

@@ -24,7 +24,7 @@ pub struct ImagePullOptions {
     pub local: ImageName,
     /// The kernel that its VMs boot; the one that its catalog names is brought along when absent.
     pub kernel: Option<KernelName>,
-    /// Take the name over from an image that came from elsewhere, and pull what is here anew.
+    /// Take the name over from an image that came from elsewhere, and pull what is here again.
     pub force: bool,
     /// How much it may unpack to.
     pub limits: PullOptions,

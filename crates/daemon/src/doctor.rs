@@ -1,4 +1,4 @@
-//! `banger doctor`: what this host has, what it lacks, and the one command that mends each. Changes nothing.
+//! `banger doctor`: what this host has, what it lacks, and the one command that fixes each. Changes nothing.
 
 mod check;
 mod kvm;
@@ -187,10 +187,10 @@ mod tests {
         let paths = Paths::below(home.path());
         let report = examine(&paths, &Network::of_env(&paths));
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
-        let mended = report
+        let fixable = report
             .checks
             .iter()
             .filter(|check| check.status != CheckStatus::Ok);
-        assert!(mended.clone().count() > 0 && mended.clone().all(|check| check.fix.is_some()));
+        assert!(fixable.clone().count() > 0 && fixable.clone().all(|check| check.fix.is_some()));
     }
 }

@@ -58,12 +58,12 @@ impl Known {
         of_slot.map(answer).filter(|answer| answer.ttl > 0).collect()
     }
 
-    /// The packet filter has nothing of this VM any more: it was attached anew, detached, or has new rules.
+    /// The packet filter has nothing of this VM any more: it was attached again, detached, or has new rules.
     pub fn forget(&mut self, slot: Slot) {
         self.until.remove(&slot);
     }
 
-    /// The packet filter was made anew.
+    /// The packet filter was made again.
     pub fn forget_all(&mut self) {
         self.until.clear();
     }

@@ -1,4 +1,4 @@
-//! Files over HTTP and HTTPS, read as a stream that mends itself.
+//! Files over HTTP and HTTPS, read as a stream that is resumed after a fault.
 //!
 //! ```text
 //!          ┌───────────── after a pause ─────────────┐

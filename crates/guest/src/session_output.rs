@@ -52,7 +52,7 @@ pub enum SessionOutput {
     Log,
     /// The same, and then what is written until it ends.
     Follow,
-    /// As one who sits there sees it. The screen of a terminal is painted anew for one who falls behind.
+    /// As one who sits there sees it. The screen of a terminal is painted again for one who falls behind.
     Live,
 }
 

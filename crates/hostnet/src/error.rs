@@ -16,7 +16,7 @@ pub enum Error {
     None {
         /// Why.
         reason: String,
-        /// What mends it.
+        /// The command that fixes it.
         hints: Vec<String>,
     },
     /// VMs that run have another one than is asked for.

@@ -40,7 +40,7 @@ pub enum Seen {
     None {
         /// Why.
         reason: String,
-        /// What mends it.
+        /// The command that fixes it.
         hint: String,
     },
     /// A helper is there and fails.

@@ -75,7 +75,7 @@ pub enum Starter {
 pub struct Owner {
     /// Their user id.
     pub id: u32,
-    /// Of which addresses their network may be, if that is decided anew.
+    /// Of which addresses their network may be, if that is decided again.
     pub range: Option<Room>,
 }
 

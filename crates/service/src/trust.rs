@@ -36,7 +36,7 @@ pub enum Distrust {
 }
 
 impl Distrust {
-    /// What mends it.
+    /// The command that fixes it.
     pub fn hint(&self) -> String {
         match self {
             Self::Look { path, .. } => format!("ls -ld {}", path.display()),

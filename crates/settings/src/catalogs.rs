@@ -150,7 +150,7 @@ pub fn add(paths: &Paths, entry: CatalogEntry) -> Result<Configured, Error> {
 /// Removes a catalog. Kernels that were pulled from it stay.
 pub fn remove(paths: &Paths, name: &CatalogName) -> Result<(), Error> {
     let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
-    // Not by way of `list`: a name that is there twice is mended by removing one.
+    // Not by way of `list`: a duplicate name is fixed by removing one.
     let path = paths.catalogs_file();
     let mut added = read(&path)?;
     let before = added.catalog.len();
@@ -160,7 +160,7 @@ pub fn remove(paths: &Paths, name: &CatalogName) -> Result<(), Error> {
         .collect();
     if added.catalog.len() < before {
         write(&path, &added)?;
-        // Who adds it again begins anew.
+        // Who adds it again starts over.
         for entry in removed {
             entry.to_catalog(paths).forget()?;
         }

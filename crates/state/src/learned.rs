@@ -43,7 +43,7 @@ impl Database {
         Ok((rules, complete))
     }
 
-    /// Forgets what a VM was found to need: it learns anew.
+    /// Forgets what a VM was found to need: it starts to learn again.
     pub fn unlearn(&self, vm: VmId) -> Result<(), Error> {
         self.execute(
             "delete the learned destinations of a VM",

@@ -218,7 +218,7 @@ fn checkout(
     depth: u32,
     with_state: bool,
 ) -> Result<(History, Checkout), Error> {
-    // Deeper than before means anew: what the guest has then ends where it must not.
+    // Deeper than before means a new checkout: what the guest has then ends where it must not.
     let fresh = depth == 0 && !known.history.full;
     let known = match fresh {
         true => Known {

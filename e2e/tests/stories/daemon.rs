@@ -172,7 +172,7 @@ fn built() -> Result<tempfile::TempDir> {
     Ok(dir)
 }
 
-/// Puts the same program in place anew, as an installation does.
+/// Puts the same program in place again, as an installation does.
 fn replace(path: &Path) -> Result<()> {
     let beside = path.with_extension("new");
     std::fs::copy(path, &beside)?;

@@ -139,7 +139,7 @@ fn learnt(backend: Backend) -> Result<()> {
     );
     asks(&home, "web", "www.example.org")?;
     ensure!(reaches(&home, "web", SITES[1])?, "what it needs is not reached");
-    // What it reaches otherwise is no news; learning anew is.
+    // What it reaches otherwise is no news; learning again is.
     until(&home, "web", |flow| why(flow) == "answer")?;
     ensure!(rules(&home, "web")? == ["www.example.org:80"]);
     home.banger(["vm", "set", "web", "--net", "learn"])?.ok()?;

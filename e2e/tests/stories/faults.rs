@@ -84,12 +84,12 @@ fn a_fault_at_each_step(_: Backend) -> Result<()> {
 /// A step of a create, what is wrong with the host there, and what the create says of it.
 struct Fault {
     step: &'static str,
-    /// Breaks the home, and gives what mends it.
-    break_it: fn(&Home) -> Result<Mend>,
+    /// Breaks the home, and returns what repairs it.
+    break_it: fn(&Home) -> Result<Repair>,
     words: &'static str,
 }
 
-type Mend = Box<dyn FnOnce() -> Result<()>>;
+type Repair = Box<dyn FnOnce() -> Result<()>>;
 
 const FAULTS: [Fault; 5] = [
     Fault {
@@ -129,7 +129,7 @@ const FAULTS: [Fault; 5] = [
 const TAKEN: u16 = 61_777;
 
 /// Puts a file where a directory is to be.
-fn in_the_way(path: &Path) -> Result<Mend> {
+fn in_the_way(path: &Path) -> Result<Repair> {
     let path = path.to_owned();
     if path.is_dir() {
         std::fs::remove_dir(&path)?;
@@ -139,19 +139,19 @@ fn in_the_way(path: &Path) -> Result<Mend> {
     Ok(Box::new(move || Ok(std::fs::remove_file(path)?)))
 }
 
-fn moved_away(path: &Path) -> Result<Mend> {
+fn moved_away(path: &Path) -> Result<Repair> {
     let (path, away) = (path.to_owned(), path.with_extension("away"));
     std::fs::rename(&path, &away)?;
     Ok(Box::new(move || Ok(std::fs::rename(away, path)?)))
 }
 
 /// Gives the program that a fake machine is another content.
-fn replaced(home: &Home, content: &str) -> Result<Mend> {
+fn replaced(home: &Home, content: &str) -> Result<Repair> {
     let program = home.programs().join(Backend::FAKE_PROGRAM);
-    let mend = moved_away(&program)?;
+    let repair = moved_away(&program)?;
     std::fs::write(&program, content)?;
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755))?;
-    Ok(mend)
+    Ok(repair)
 }
 
 fn faults_of_the_host(_: Backend) -> Result<()> {
@@ -169,13 +169,13 @@ fn faults_of_the_host(_: Backend) -> Result<()> {
             "vm", "create", "--name", "vm", "--image", "busybox", "-p", &publish,
         ];
         let args: Vec<_> = args.into_iter().chain(Backend::Fake.options()).collect();
-        let mend = (fault.break_it)(&home).context(fault.step)?;
+        let repair = (fault.break_it)(&home).context(fault.step)?;
         home.banger(&args)?
             .failed()?
             .saying(fault.words)
             .context(fault.step)?;
         settle(&home).context(fault.step)?;
-        mend().context(fault.step)?;
+        repair().context(fault.step)?;
         // Nothing of the fault stays, either.
         home.banger(&args)?.ok().context(fault.step)?;
         home.exec("vm", &["true"])?.ok().context(fault.step)?;

@@ -79,7 +79,7 @@ fn files_arrive(backend: Backend) -> Result<()> {
     ensure!(seen == right, "{seen}");
     ensure!(home.sh("vm", "cd && readlink .config/conf/link")? == "/etc/passwd");
     ensure!(home.sh("vm", "cd && cat .claude.json")? == "{\"hasCompletedOnboarding\":true}");
-    // The guest's own words stay, but for what comes anew.
+    // The guest's own words stay, but for what comes again.
     let own =
         "cd && echo mine > .pi/agent/auth.json && echo mine > .config/conf/own && echo mine > .claude.json";
     home.sh("vm", own)?;

@@ -34,12 +34,12 @@ fn unchanged(_: Backend) -> Result<()> {
         of_images.len() == 1 && of_images[0] == "HEAD /v2/x/manifests/v1 200",
         "{requests:?}"
     );
-    ensure!(described(&home, "x-v1")?.layers == first.layers, "pulled anew");
+    ensure!(described(&home, "x-v1")?.layers == first.layers, "pulled again");
     // Unless it is forced.
     pull(&home, &reference, &["--force"])?.ok()?;
     ensure!(
         described(&home, "x-v1")?.layers != first.layers,
-        "not pulled anew"
+        "not pulled again"
     );
     // A name that another image has is not taken.
     registry.push(&image(b"another")?, "y:v1")?;

@@ -128,7 +128,7 @@ impl Home {
         Ok(home)
     }
 
-    /// The same with programs that run in a network namespace, and a root helper there. Its daemon starts anew.
+    /// The same with programs that run in a network namespace, and a root helper there. Its daemon starts again.
     pub(super) fn within(mut self, netns: &str) -> Result<Self> {
         self.banger(&["daemon", "stop"])?;
         self.netns = Some(netns.to_owned());

@@ -81,7 +81,7 @@ impl Extent {
 pub(crate) fn run(extent: Extent, names: &[String]) -> Result<()> {
     let run = format!("{}-{}", std::process::id(), now());
     if extent == Extent::Full && names.is_empty() {
-        // The record of attack cases begins anew: what did not run counts nothing.
+        // The record of attack cases starts over: what did not run counts nothing.
         let _ = std::fs::remove_dir_all(banger_cases::directory());
     }
     // What is not required may be missing; where it is, those tests are run, and fail.

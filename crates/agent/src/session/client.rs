@@ -25,7 +25,7 @@ const PASSED: u64 = 4 << 20;
 /// Bytes that are read from a client at once.
 const HEARD: usize = 64 << 10;
 
-/// How far behind a screen may be that is followed byte by byte; then it is painted anew.
+/// How far behind a screen may be that is followed byte by byte; then it is painted again.
 const BEHIND: u64 = 1 << 20;
 
 /// What is shown of a session without a terminal to who attaches.

@@ -1,4 +1,4 @@
-//! A keeper's start: a process that is executed anew, so that it has nothing of the server's but two descriptors.
+//! A keeper's start: a process that is executed again, so that it has nothing of the server's but two descriptors.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

@@ -135,7 +135,7 @@ pub(crate) async fn boot(context: &Arc<Context>, row: &VmRow, start: &Start) -> 
     let booted = match attempt(context, row, start, &kernel, second).await {
         Ok(booted) => booted,
         Err(mut second) => {
-            // The first failure is the one to mend; the second says that QEMU is no way round it.
+            // The first failure is the one to fix; the second only shows that QEMU does not work either.
             second.left.insert(
                 0,
                 format!("QEMU could not be used instead: {}", chain(&second.error)),

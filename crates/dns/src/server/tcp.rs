@@ -85,7 +85,7 @@ async fn question(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Optio
     Ok(Some(length))
 }
 
-/// The answer; none if the connection should rather end. The asker is asked for anew: its rules may be others now.
+/// The answer; none if the connection should rather end. The asker is asked for again: its rules may be others now.
 async fn answer<O: Oracle>(shared: &Shared<O>, bytes: &[u8], source: SocketAddr) -> Option<Vec<u8>> {
     let asker = shared.resolver.oracle.asker(source.ip())?;
     let who = Who::from(&asker);

@@ -43,7 +43,7 @@ pub(super) enum ExchangeError {
 /// What a datagram is to the question.
 enum Match {
     Stray,
-    /// The answer, but cut, or in other letters than asked: some servers write the name anew, as does who guesses.
+    /// The answer, but cut, or in other letters than asked: some servers write the name again, as does who guesses.
     Unsure,
     Answer(Message),
 }

@@ -60,7 +60,7 @@ pub fn parse_upstream(text: &str) -> Result<SocketAddr, InvalidUpstream> {
     usable.then_some(address).ok_or_else(invalid)
 }
 
-/// What upstreams have of IPv6 for a name, asked anew each time; none where nobody answers.
+/// What upstreams have of IPv6 for a name, asked again each time; none where nobody answers.
 pub async fn addresses_v6(name: &str, from: &Upstreams) -> Option<Vec<IpAddr>> {
     let limits = Limits::default();
     let patience = Patience {

@@ -97,7 +97,7 @@ pub fn debugfs(image: &Path, request: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A check that writes: resize2fs wants one first. It must find nothing to mend.
+/// A check that writes: resize2fs wants one first. It must find nothing to repair.
 pub fn check_for_resize(disk: &Path) {
     let output = run("e2fsck", &["-fp".as_ref(), disk.as_os_str()]);
     assert!(

@@ -222,7 +222,7 @@ impl Book {
     }
 
     fn tell(&mut self, news: News) {
-        // Nobody listens any more: the next one begins anew.
+        // Nobody listens any more: the next one starts over.
         if self
             .followers
             .as_ref()

@@ -46,7 +46,7 @@ pub struct Pull {
     pub source: PullSource,
     /// The kernel that its VMs boot.
     pub kernel: Option<KernelName>,
-    /// Take the name over from an image that came from elsewhere, and pull what is here anew.
+    /// Take the name over from an image that came from elsewhere, and pull what is here again.
     pub force: bool,
     /// How.
     pub options: PullOptions,
@@ -119,7 +119,7 @@ impl ImageStore {
         (now == digest).then_some(here)
     }
 
-    /// The image of this name, if it is the one that `wanted` tells of, with its digest, and is not wanted anew.
+    /// The image of this name, if it is the one that `wanted` tells of, with its digest, and is not wanted again.
     ///
     /// # Errors
     /// When the name is taken by another image, and not to be taken over.
@@ -135,7 +135,7 @@ impl ImageStore {
             .map(|(here, _)| here))
     }
 
-    /// The image of this name with the digest it had where it came from; nothing when it is wanted anew. One from elsewhere
+    /// The image of this name with the digest it had where it came from; nothing when it is wanted again. One from elsewhere
     /// is an error.
     fn known_from(
         &self,

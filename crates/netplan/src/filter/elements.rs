@@ -193,9 +193,9 @@ pub fn change(owner: u32, from: &BTreeSet<Element>, to: &BTreeSet<Element>) -> S
         let _ = writeln!(script, "flush set {}", at(set));
     }
     commands(&mut script, "delete", owner, less().filter(stays));
-    let anew = to.iter().filter(is_renewed);
+    let renewed_elements = to.iter().filter(is_renewed);
     let more = more().filter(|element| !is_renewed(element));
-    commands(&mut script, "add", owner, more.chain(anew));
+    commands(&mut script, "add", owner, more.chain(renewed_elements));
     for name in gone.into_iter().map(at) {
         let _ = writeln!(script, "delete chain {name}\ndelete set {name}");
     }

@@ -383,7 +383,7 @@ pub(crate) fn a_step_that_fails_leaves_what_was_there() {
 }
 
 /// A host that refuses everything from some step on: the helper says what stays, and the next one brings it in order.
-pub(crate) fn what_could_not_be_undone_is_said_and_mended_later() {
+pub(crate) fn what_could_not_be_undone_is_reported_and_repaired_later() {
     let world = World::lonely();
     let before = world.snapshot();
     for fails in 0..8 {

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         life::fifty_attach_at_once,
         life::only_the_owner_is_served_and_has_the_tap,
         life::a_step_that_fails_leaves_what_was_there,
-        life::what_could_not_be_undone_is_said_and_mended_later,
+        life::what_could_not_be_undone_is_reported_and_repaired_later,
         life::saying_it_twice_is_saying_it_once,
         posture::the_helper_holds_what_it_needs,
         posture::confinement_holds,

@@ -38,7 +38,7 @@ fn what_is_added_stays_beside_what_is_configured() {
 }
 
 #[test]
-fn a_name_that_is_there_twice_is_told_and_can_be_mended() {
+fn a_duplicate_name_is_reported_and_can_be_removed() {
     let home = tempfile::tempdir().unwrap();
     let paths = Paths::below(home.path());
     add(&paths, entry("a")).unwrap();

@@ -30,7 +30,7 @@ pub(crate) enum Command {
     AddForward(ForwardAdd, Reply<Forward>),
     /// Forward ports no more.
     RemoveForwards(ForwardRemove, Reply<Vec<Forward>>),
-    /// Let its rules hold anew: another VM that they name has come or gone.
+    /// Let its rules hold again: another VM that they name has come or gone.
     Enforce,
     /// Show this of it, until it is started.
     Notice(String),
