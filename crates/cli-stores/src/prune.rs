@@ -113,10 +113,10 @@ pub async fn run(what: What, args: Args) -> Result<i32, Failure> {
     };
     let found = what.prune(&client, &request).await?;
     for kept in found.kept.iter().filter(|_| !args.output.json) {
-        print::say!("note: {kept}");
+        print::notice!("note: {kept}");
     }
     if found.names.is_empty() && found.kept.is_empty() && !args.output.json {
-        print::say!("{}", what.nothing());
+        print::notice!("{}", what.nothing());
     }
     if found.names.is_empty() || args.dry_run {
         print(args.output, &found, "would be freed")?;
@@ -144,7 +144,7 @@ fn print(output: Output, pruned: &Pruned, freed: &str) -> Result<(), Failure> {
     output.print(pruned, |pruned| {
         pruned.names.iter().for_each(|name| print::line(name));
         if !pruned.names.is_empty() {
-            print::say!("{} {freed}", bytes(pruned.bytes));
+            print::notice!("{} {freed}", bytes(pruned.bytes));
         }
     })
 }

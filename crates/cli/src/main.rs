@@ -34,7 +34,7 @@ fn main() -> ! {
             Err(failure) => failure.report(),
         },
         Err(error) => {
-            print::say!("error: failed to start threads: {error}");
+            print::notice!("error: failed to start threads: {error}");
             exit::FAILED
         }
     };

@@ -20,7 +20,7 @@ pub async fn connect() -> Result<Client, Failure> {
         Found::Unfit(unfit) => {
             let why = unfit.why;
             refuse_to_cut(&unfit.version, &format!("restarting bangerd, {why},"))?;
-            print::say!("note: restarting bangerd, {why}; VMs keep running");
+            print::notice!("note: restarting bangerd, {why}; VMs keep running");
             unfit.client.stop_daemon(true).await?;
             daemon::wait_for_end(&unfit.version).await?;
         }

@@ -8,5 +8,5 @@ use crate::work::shown;
 
 /// Creates a VM and shows progress. An interrupt cancels the work, and nothing is left.
 pub async fn create(client: &Client, request: &VmCreate) -> Result<VmCreated, Failure> {
-    shown("", async |tell| client.create_vm(request, tell).await).await
+    shown("", async |progress| client.create_vm(request, progress).await).await
 }

@@ -102,7 +102,7 @@ impl Failure {
     pub fn report(&self) -> i32 {
         match output::is_json() {
             true => print::json_aside(&self.as_json()),
-            false => self.lines().iter().for_each(Line::say),
+            false => self.lines().iter().for_each(Line::eprint),
         }
         self.code
     }

@@ -26,7 +26,7 @@ impl<T> Done<T> {
 }
 
 impl Done<()> {
-    /// An object of which nothing but its name is left to tell.
+    /// An object of which only the name is left.
     pub fn name(name: String) -> Self {
         Self { name, more: () }
     }

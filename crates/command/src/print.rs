@@ -16,7 +16,7 @@ use serde::Serialize;
 
 pub use self::line::{Line, aside, line, lost, notice, prompt, text, written};
 pub use self::table::{table, width};
-pub use crate::say;
+pub use crate::notice;
 
 /// A value that cannot be written as JSON.
 #[derive(Debug, thiserror::Error)]

@@ -48,12 +48,12 @@ impl Display {
             // The result has all of it.
             Progress::Planned { .. } if output::is_json() || output::is_quiet() => {}
             Progress::Planned { vm } => {
-                self.say(&planned(vm));
+                self.print(&planned(vm));
                 self.now("preparing");
             }
             Progress::Stage { stage, micros: took } => {
                 if output::is_verbose() {
-                    self.say(&format!("  {:<10} {}", stage.as_str(), micros(*took)));
+                    self.print(&format!("  {:<10} {}", stage.as_str(), micros(*took)));
                 }
                 if let Some(next) = next(*stage) {
                     self.now(next);
@@ -61,7 +61,7 @@ impl Display {
             }
             Progress::Step { what } => self.now(what),
             Progress::Bytes { what, done, total } => self.bytes(what, *done, *total),
-            Progress::Note { text } => self.say(&format!("note: {}", for_sudo(text))),
+            Progress::Note { text } => self.print(&format!("note: {}", for_sudo(text))),
         }
     }
 
@@ -74,15 +74,15 @@ impl Display {
         }
     }
 
-    fn say(&self, text: &str) {
+    fn print(&self, text: &str) {
         let text = if self.label.is_empty() {
             text.to_owned()
         } else {
             format!("{}: {text}", self.label)
         };
         match &self.bar {
-            Some(_) => self.bars.suspend(|| print::say!("{text}")),
-            None => print::say!("{text}"),
+            Some(_) => self.bars.suspend(|| print::notice!("{text}")),
+            None => print::notice!("{text}"),
         }
     }
 

@@ -105,14 +105,14 @@ async fn attend(
             Some(Received::Control(control)) => match control {
                 Control::Exit { status } => return Ok(status.shell_code()),
                 Control::Error { failure, exit_code } => {
-                    let told = match failure.causes.first() {
+                    let refusal = match failure.causes.first() {
                         Some(cause) => Failure::during(failure.message, &io::Error::other(cause.clone())),
                         None => Failure::new(failure.message, &[]),
                     };
-                    return Err(told.exiting(exit_code));
+                    return Err(refusal.exiting(exit_code));
                 }
                 Control::Gap { bytes, .. } => {
-                    print::say!("note: {bytes} bytes of output were lost");
+                    print::notice!("note: {bytes} bytes of output were lost");
                     Ok(())
                 }
                 Control::Started { .. }

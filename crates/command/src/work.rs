@@ -30,8 +30,8 @@ pub async fn shown<T>(
     if !what.is_empty() {
         display.now(what);
     }
-    let mut tell = |progress: Progress| display.show(&progress);
-    interruptible(async { Ok(work(&mut tell).await?) }).await
+    let mut show = |progress: Progress| display.show(&progress);
+    interruptible(async { Ok(work(&mut show).await?) }).await
 }
 
 /// Waits for a termination signal.

@@ -25,7 +25,7 @@ impl Reporter {
     }
 
     /// Says one thing. A client that went away is not told; its request is cancelled elsewhere.
-    pub fn say(&self, progress: Progress) {
+    pub fn report(&self, progress: Progress) {
         if let Some(to) = &self.to {
             let _ = to.send(progress);
         }
@@ -33,13 +33,13 @@ impl Reporter {
 
     /// Says a sentence.
     pub fn note(&self, text: impl Into<String>) {
-        self.say(Progress::Note { text: text.into() });
+        self.report(Progress::Note { text: text.into() });
     }
 
     /// Says that a stage has ended, which began at `since`; gives the microseconds it took.
     pub fn stage(&self, stage: Stage, since: Instant) -> u64 {
         let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.say(Progress::Stage { stage, micros });
+        self.report(Progress::Stage { stage, micros });
         micros
     }
 }

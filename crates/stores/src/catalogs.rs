@@ -150,7 +150,7 @@ pub(super) fn pull_now(
     };
     let mut progress = |done, total| {
         let what = what.clone();
-        say.say(Progress::Bytes { what, done, total });
+        say.report(Progress::Bytes { what, done, total });
         if left.is_cancelled() {
             ControlFlow::Break(())
         } else {

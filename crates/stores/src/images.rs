@@ -208,7 +208,7 @@ async fn import_with(
     let on_thread = Arc::clone(vms);
     let record = blocking("importing an image", move || {
         let mut progress = |done, total| {
-            say.say(Progress::Bytes {
+            say.report(Progress::Bytes {
                 what: "importing".to_owned(),
                 done,
                 total,

@@ -13,7 +13,7 @@ pub(super) fn progress(
     let (say, what) = (say.clone(), what.into());
     move |done, total| {
         let what = what.clone();
-        say.say(Progress::Bytes { what, done, total });
+        say.report(Progress::Bytes { what, done, total });
         ControlFlow::Continue(())
     }
 }

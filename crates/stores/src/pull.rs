@@ -63,7 +63,7 @@ pub(super) fn pull_now(
     let config = Config::load(&here.paths).map_err(|error| body(&error))?;
     let wanted = Wanted::of(request, source, &config)?;
     let progress = |what: &str, done, total| {
-        say.say(Progress::Bytes {
+        say.report(Progress::Bytes {
             what: what.to_owned(),
             done,
             total,

@@ -195,7 +195,7 @@ impl Running {
     async fn outcome(&mut self, say: &Reporter) -> Result<serde_json::Value, ErrorBody> {
         while let Some(said) = self.said().await? {
             match said {
-                Said::Progress(progress) => say.say(progress),
+                Said::Progress(progress) => say.report(progress),
                 Said::Done(value) => {
                     self.child.is_done();
                     return Ok(value);

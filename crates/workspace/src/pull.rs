@@ -223,7 +223,7 @@ async fn receive(
             said = done;
             let what = format!("receiving from {}", place.vm);
             let total = None;
-            place.say.say(Progress::Bytes { what, done, total });
+            place.say.report(Progress::Bytes { what, done, total });
         }
         if !incoming.take(&chunk).await {
             break;

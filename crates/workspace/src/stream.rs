@@ -101,7 +101,7 @@ impl Shipment {
                 told = out.sent;
                 let (what, done) = (what.clone(), out.sent.min(total));
                 let total = Some(total);
-                self.say.say(Progress::Bytes { what, done, total });
+                self.say.report(Progress::Bytes { what, done, total });
             }
         }
         for path in directories(&plan, &delta) {

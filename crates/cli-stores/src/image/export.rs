@@ -80,8 +80,8 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
         },
         force: args.force,
     };
-    let exported = shown("", async |tell| {
-        client.export_image(&args.name, &export, tell).await
+    let exported = shown("", async |progress| {
+        client.export_image(&args.name, &export, progress).await
     })
     .await?;
     if to_stdout {

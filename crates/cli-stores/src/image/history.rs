@@ -26,7 +26,7 @@ pub(super) async fn run(client: &Client, name: &str, json: bool) -> Result<(), F
         return Ok(print::json(&steps)?);
     }
     if steps.is_empty() {
-        print::say!("image {name} has no build history");
+        print::notice!("image {name} has no build history");
         return Ok(());
     }
     let rows = steps.into_iter().rev().map(|step| {

@@ -94,15 +94,15 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
         display.now("requesting the image");
     }
     let pulled = interruptible(async {
-        let told = client.pull_image(&pull, |progress| match json {
+        let pulling = client.pull_image(&pull, |progress| match json {
             true => line(&progress),
             false => display.show(&progress),
         });
-        Ok(told.await?)
+        Ok(pulling.await?)
     })
     .await?;
     drop(display);
-    tell(&pulled, json)
+    print_pulled(&pulled, json)
 }
 
 /// The archive on standard input, as a temporary file, because its table of contents is at its end. The file has no
@@ -116,7 +116,7 @@ fn spool_input() -> Result<File, Failure> {
     spooled().map_err(|error: std::io::Error| Failure::during("failed to read standard input", &error))
 }
 
-fn tell(pulled: &ImagePulled, json: bool) -> Result<(), Failure> {
+fn print_pulled(pulled: &ImagePulled, json: bool) -> Result<(), Failure> {
     if json {
         line(&Done {
             kind: "pulled",
@@ -125,7 +125,7 @@ fn tell(pulled: &ImagePulled, json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if pulled.unchanged {
-        print::say!("note: image {} is up to date", pulled.image.name);
+        print::notice!("note: image {} is up to date", pulled.image.name);
     }
     stored::print_new(&pulled.image, false)
 }

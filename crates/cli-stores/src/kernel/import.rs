@@ -67,8 +67,8 @@ pub struct Args {
 pub(super) async fn run(client: &Client, args: Args) -> Result<(), Failure> {
     let json = args.output.json;
     let import = args.request()?;
-    let kernel = shown("importing the kernel", async |tell| {
-        client.import_kernel(&import, tell).await
+    let kernel = shown("importing the kernel", async |progress| {
+        client.import_kernel(&import, progress).await
     })
     .await?;
     stored::print_new(&kernel, json)

@@ -46,8 +46,8 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
         description: args.notes.description.clone(),
         valid_days: args.notes.valid_days,
     };
-    let published = shown("publishing", async |tell| {
-        client.publish_kernels(&publish, tell).await
+    let published = shown("publishing", async |progress| {
+        client.publish_kernels(&publish, progress).await
     })
     .await?;
     args.notes.print(&published)

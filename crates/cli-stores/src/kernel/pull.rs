@@ -39,8 +39,8 @@ pub(super) async fn run(client: &Client, args: Args) -> Result<i32, Failure> {
         catalog: args.catalog,
         force: args.force,
     };
-    let pulled = shown("reading the catalogs", async |tell| {
-        client.pull_kernel(&pull, tell).await
+    let pulled = shown("reading the catalogs", async |progress| {
+        client.pull_kernel(&pull, progress).await
     })
     .await?;
     if args.output.json {

@@ -24,7 +24,7 @@ pub(super) fn run(args: &Args) -> Result<i32, Failure> {
         let what = format!("failed to write the manual pages to {}", args.dir.display());
         Failure::during(what, &error)
     })?;
-    print::say!("{}: {written} manual pages", args.dir.display());
+    print::notice!("{}: {written} manual pages", args.dir.display());
     Ok(exit::OK)
 }
 

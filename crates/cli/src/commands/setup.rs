@@ -82,9 +82,9 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         ));
     }
     if !steps.is_empty() {
-        print::say!("this is missing:");
+        print::notice!("this is missing:");
         for step in &steps {
-            print::say!("  {}", step.words(&args.suite));
+            print::notice!("  {}", step.words(&args.suite));
         }
     }
     if !lacks.is_empty() {
@@ -94,7 +94,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     if steps.is_empty() || args.dry_run {
         args.output.print(&done, |_| {
             if steps.is_empty() {
-                print::say!("nothing is missing: `cd my-repo && banger vm run`");
+                print::notice!("nothing is missing: `cd my-repo && banger vm run`");
             }
         })?;
         return Ok(exit::OK);
@@ -106,7 +106,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         step.take(&client, &args.suite, &mut done).await?;
     }
     args.output.print(&done, |_| {
-        print::say!("ready: `cd my-repo && banger vm run`");
+        print::notice!("ready: `cd my-repo && banger vm run`");
     })?;
     Ok(exit::OK)
 }
@@ -189,11 +189,11 @@ impl Step {
         match self {
             Self::Kernel(name) => {
                 done.kernel = Some(first::import_kernel(client, name.clone()).await?);
-                print::say!("imported the kernel {name}");
+                print::notice!("imported the kernel {name}");
             }
             Self::Image(name) => {
                 done.image = Some(first::make_image(client, &name, suite).await?);
-                print::say!("imported the image {name}");
+                print::notice!("imported the image {name}");
             }
             Self::Completion(shell, path) => {
                 let failed = |error: std::io::Error| {
@@ -204,7 +204,7 @@ impl Step {
                 std::fs::create_dir_all(dir)
                     .and_then(|()| std::fs::write(&path, script))
                     .map_err(failed)?;
-                print::say!("completion for {shell} begins with the next shell");
+                print::notice!("completion for {shell} begins with the next shell");
                 done.completion = Some(path);
             }
         }

@@ -55,9 +55,9 @@ impl Meter {
     }
 
     /// Prints what was copied.
-    pub(crate) fn say(&self, done: &FilesDone) {
+    pub(crate) fn print(&self, done: &FilesDone) {
         for note in &done.notes {
-            print::say!("note: {note}");
+            print::notice!("note: {note}");
         }
         if self.quiet {
             return;
@@ -68,7 +68,7 @@ impl Meter {
             1 => "1 entry".to_owned(),
             entries => format!("{entries} entries"),
         };
-        print::say!(
+        print::notice!(
             "copied {entries}, {} in {took:.1} s ({rate}/s)",
             bytes(done.bytes)
         );

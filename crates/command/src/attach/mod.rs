@@ -81,11 +81,11 @@ impl Attachment {
     }
 
     /// Prints a message in the middle of the session's output.
-    pub fn say(&self, words: &str) {
+    pub fn print(&self, words: &str) {
         if self.raw.is_some() {
             print::aside(words);
         } else {
-            print::say!("{words}");
+            print::notice!("{words}");
         }
     }
 

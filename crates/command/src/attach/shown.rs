@@ -58,7 +58,7 @@ impl Shown {
                     self.pass(bytes);
                     // A screen is repainted after a gap; for other output, the gap is reported.
                     if !self.screen.is_shown {
-                        print::say!("note: {bytes} bytes of output are missing");
+                        print::notice!("note: {bytes} bytes of output are missing");
                     }
                     Ok(())
                 }

@@ -10,9 +10,9 @@ use super::stream;
 use crate::failure::Failure;
 use crate::{exit, output};
 
-/// Prints one line on standard error: `say!("note: {why}")`.
+/// Prints one line on standard error: `notice!("note: {why}")`.
 #[macro_export]
-macro_rules! say {
+macro_rules! notice {
     ($($words:tt)*) => {
         $crate::print::notice(&format!($($words)*))
     };
@@ -56,7 +56,7 @@ impl Line {
     }
 
     /// Prints the line on standard error.
-    pub fn say(&self) {
+    pub fn eprint(&self) {
         // An error of standard error cannot be reported.
         let _ = writeln!(
             anstream::AutoStream::auto(stream::stderr()),

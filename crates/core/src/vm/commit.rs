@@ -185,7 +185,7 @@ fn told(
     let (say, left) = (say.clone(), left.clone());
     move |done, total| {
         let what = what.to_owned();
-        say.say(Progress::Bytes { what, done, total });
+        say.report(Progress::Bytes { what, done, total });
         match left.is_cancelled() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),

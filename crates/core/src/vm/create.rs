@@ -52,7 +52,7 @@ impl Vms {
         if let Some(note) = crowded(&row.spec, host_size()).filter(|_| no_start) {
             progress.note(note);
         }
-        progress.say(Progress::Planned {
+        progress.report(Progress::Planned {
             vm: Box::new(State::at_rest(row.clone()).view(&self.context.files(row.spec.id))),
         });
         // A daemon that dies before the VM has all that it is for leaves none.

@@ -76,7 +76,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     }
     if !args.output.json {
         let kept = found.iter().flat_map(|(_, pruned)| &pruned.kept);
-        kept.for_each(|kept| print::say!("note: {kept}"));
+        kept.for_each(|kept| print::notice!("note: {kept}"));
     }
     if args.dry_run || found.iter().all(|(_, pruned)| pruned.names.is_empty()) {
         return finished(args.output, found, "would be freed");
@@ -133,7 +133,7 @@ fn finished(output: Output, all: Vec<(What, Pruned)>, freed: &str) -> Result<i32
             }
         }
         let total: u64 = all.iter().map(|of| of.pruned.bytes).sum();
-        print::say!("{} {freed}", bytes(total));
+        print::notice!("{} {freed}", bytes(total));
     })?;
     Ok(exit::OK)
 }

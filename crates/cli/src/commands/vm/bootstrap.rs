@@ -20,7 +20,7 @@ pub(super) async fn end(client: &Client, vm: &str) -> Result<(), Failure> {
     let waited = interruptible(waited).await?;
     drop(display);
     if let Some(session) = &waited.bootstrap {
-        tell(client, vm, session).await;
+        print_outcome(client, vm, session).await;
     }
     Ok(())
 }
@@ -32,25 +32,25 @@ pub(super) async fn goes_on(client: &Client, vm: &str) -> bool {
 }
 
 /// Reports the state of the preparation when the user leaves the VM.
-pub(super) async fn tell_state(client: &Client, vm: &str) {
+pub(super) async fn print_state(client: &Client, vm: &str) {
     // The VM may have ended with the shell, which is no error.
     if let Ok(session) = Bootstrap::state(client, vm).await {
-        tell(client, vm, &session).await;
+        print_outcome(client, vm, &session).await;
     }
 }
 
-async fn tell(client: &Client, vm: &str, session: &VmSession) {
+async fn print_outcome(client: &Client, vm: &str, session: &VmSession) {
     let log = format!("`banger vm logs --bootstrap {vm}`");
     match (session.state.is_live(), session.exit_code) {
         (false, Some(0)) => {}
-        (true, _) => print::say!("the checkout is still being prepared: see {log}"),
+        (true, _) => print::notice!("the checkout is still being prepared: see {log}"),
         (false, Some(code)) => {
-            print::say!("note: preparing the checkout failed with exit code {code}: see {log}");
+            print::notice!("note: preparing the checkout failed with exit code {code}: see {log}");
             // Printed here too, because the log is lost with a VM that is removed on exit.
             for line in Bootstrap::last_lines(client, vm).await {
-                print::say!("    | {line}");
+                print::notice!("    | {line}");
             }
         }
-        (false, None) => print::say!("note: preparing the checkout was interrupted: see {log}"),
+        (false, None) => print::notice!("note: preparing the checkout was interrupted: see {log}"),
     }
 }

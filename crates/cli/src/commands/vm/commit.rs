@@ -42,7 +42,10 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         kernel: args.kernel,
         force: args.force,
     };
-    let image = shown("", async |tell| client.commit_vm(&args.vm, &commit, tell).await).await?;
+    let image = shown("", async |progress| {
+        client.commit_vm(&args.vm, &commit, progress).await
+    })
+    .await?;
     image::print_new(&image, args.output.json)?;
     Ok(exit::OK)
 }

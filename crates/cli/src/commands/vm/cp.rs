@@ -106,11 +106,11 @@ pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
     };
     if args.output.json {
         for note in &done.notes {
-            print::say!("note: {note}");
+            print::notice!("note: {note}");
         }
         print::json(&done)?;
     } else {
-        meter.say(&done);
+        meter.print(&done);
     }
     Ok(exit::OK)
 }

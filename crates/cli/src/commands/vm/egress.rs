@@ -91,7 +91,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     };
     plan.print(flows)?;
     if let Some(hint) = hint {
-        print::say!("hint: {hint}");
+        print::notice!("hint: {hint}");
     }
     Ok(exit::OK)
 }
@@ -118,10 +118,10 @@ async fn follow(client: &Client, args: &Args) -> Result<i32, Failure> {
             EgressEvent::Flow(flow) => print::line(&columns(&row(&flow, time(&flow.last)))),
             EgressEvent::Gap(gap) if args.is_json() => print::json_line(&json!({ "gap": gap }))?,
             EgressEvent::Gap(EgressGap { missed: Some(missed) }) => {
-                print::say!("note: {missed} lines are missing here")
+                print::notice!("note: {missed} lines are missing here")
             }
             EgressEvent::Gap(EgressGap { missed: None }) => {
-                print::say!("note: the root helper stopped; lines may be missing here");
+                print::notice!("note: the root helper stopped; lines may be missing here");
             }
         }
     }
@@ -136,15 +136,17 @@ async fn learned(client: &Client, args: &Args) -> Result<i32, Failure> {
         print::line(&command(&args.name, &learned));
     }
     if !learned.complete {
-        print::say!(
+        print::notice!(
             "note: the VM reached more destinations than a VM can have rules for; these are the first"
         );
     }
     if learned.rules.is_empty() {
         let name = &args.name;
         match learned.mode {
-            NetMode::Learn => print::say!("hint: VM `{name}` is in mode learn and has reached nothing yet"),
-            _ => print::say!("hint: start learning with `banger vm set {name} --net learn --restart`"),
+            NetMode::Learn => {
+                print::notice!("hint: VM `{name}` is in mode learn and has reached nothing yet")
+            }
+            _ => print::notice!("hint: start learning with `banger vm set {name} --net learn --restart`"),
         }
     }
     Ok(exit::OK)

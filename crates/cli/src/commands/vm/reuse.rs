@@ -33,7 +33,7 @@ pub(super) async fn running(client: &Client, root: &Path, shapes: bool) -> Resul
         }
         _ => vm,
     };
-    print::say!("using VM {}; its checkout stays as it is", vm.name);
+    print::notice!("using VM {}; its checkout stays as it is", vm.name);
     Ok(Some(vm))
 }
 

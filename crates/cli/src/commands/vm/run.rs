@@ -114,7 +114,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         || args.no_bootstrap;
     let plan = client.plan_workspace(&workspace).await?;
     if args.dry_run {
-        workspace::tell_plan(&plan);
+        workspace::print_plan(&plan);
         return Ok(exit::OK);
     }
     let below = below(&plan, &path);
@@ -137,7 +137,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
     }
     let workspace = plan.root.is_some().then_some(workspace);
     if workspace.is_none() {
-        print::say!("note: not in a git repository, so the VM gets no checkout");
+        print::notice!("note: not in a git repository, so the VM gets no checkout");
     }
     let configured = plan.root.as_deref().filter(|_| !args.no_repo_config);
     let said = wishes::Said {
@@ -149,7 +149,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         wishes::remind(&wishes, &asked_secrets);
     }
     if let Some(root) = &plan.root {
-        say_others(&client, root).await?;
+        print_others(&client, root).await?;
     }
     request.secrets = secrets.for_new_vm();
     request.workspace = workspace;
@@ -162,7 +162,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         true => Some(Held::of(&client, made.vm.name.as_str(), connection::connect).await?),
         false => None,
     };
-    tell_furnished(&made);
+    print_furnished(&made);
     let vm = made.vm;
     let command = with_program(args.entrypoint.as_deref(), meaning.command);
     let asked = !command.is_empty();
@@ -189,7 +189,7 @@ async fn go(args: Args) -> Result<i32, Failure> {
         }
         drop(held);
     } else if !args.detach {
-        print::say!(
+        print::notice!(
             "VM {0} keeps running: open a shell with `banger vm shell {0}`, remove it with `banger vm delete -f {0}`",
             vm.name
         );
@@ -198,18 +198,18 @@ async fn go(args: Args) -> Result<i32, Failure> {
 }
 
 /// Prints what was placed in a new VM, and whether its preparation continues in the background.
-fn tell_furnished(made: &VmCreated) {
+fn print_furnished(made: &VmCreated) {
     let name = made.vm.name.as_str();
     if let Some(report) = &made.workspace {
-        workspace::tell_placed(name, report);
+        workspace::print_placed(name, report);
     }
     if made.bootstrap {
-        print::say!("preparing the checkout: follow it with `banger vm logs --bootstrap -f {name}`");
+        print::notice!("preparing the checkout: follow it with `banger vm logs --bootstrap -f {name}`");
     }
 }
 
 /// Prints the VMs that already have the repository: the user may have meant one of them.
-async fn say_others(client: &Client, root: &Path) -> Result<(), Failure> {
+async fn print_others(client: &Client, root: &Path) -> Result<(), Failure> {
     const MOST: usize = 3;
     let others = run::others(client, root).await?;
     for vm in others.iter().take(MOST) {
@@ -218,12 +218,12 @@ async fn say_others(client: &Client, root: &Path) -> Result<(), Failure> {
             Phase::Running => format!("open a shell with `banger vm shell {name}`"),
             _ => format!("open a shell with `banger vm start {name} && banger vm shell {name}`"),
         };
-        print::say!(
+        print::notice!(
             "note: VM {name} already has this repository and is {phase}: {enter}, or use `--reuse`; creating another VM"
         );
     }
     if others.len() > MOST {
-        print::say!("note: {} more VMs have this repository", others.len() - MOST);
+        print::notice!("note: {} more VMs have this repository", others.len() - MOST);
     }
     Ok(())
 }
@@ -319,7 +319,7 @@ async fn use_vm(
     }
     if detach && command.is_empty() {
         print::line(name);
-        print::say!("open a shell with `banger vm shell {name}`");
+        print::notice!("open a shell with `banger vm shell {name}`");
         return Ok(exit::OK);
     }
     let exec = Exec {
@@ -331,7 +331,7 @@ async fn use_vm(
     };
     let ended = session::run(client, name, &exec, session::Input::Ours).await;
     if is_prepared_behind {
-        bootstrap::tell_state(client, name).await;
+        bootstrap::print_state(client, name).await;
     }
     ended
 }

@@ -80,13 +80,13 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         },
         owner: args.owner,
     };
-    let mut tell = |event: &Event<'_>| match (args.output.json, args.quiet) {
+    let mut show = |event: &Event<'_>| match (args.output.json, args.quiet) {
         (true, _) => drop(print::json_line(&json(event))),
-        (false, quiet) => told(event, quiet),
+        (false, quiet) => print_event(event, quiet),
     };
     interruptible(async {
         let guest = Guest::find(&args.vm).await?;
-        Syncing::begin(&sync, args.watch, guest, &mut tell)?.run().await
+        Syncing::begin(&sync, args.watch, guest, &mut show)?.run().await
     })
     .await?;
     Ok(exit::OK)
@@ -133,10 +133,10 @@ fn real(path: &Path) -> Result<PathBuf, Failure> {
     real.map_err(|error| Failure::during(format!("failed to access {}", path.display()), &error))
 }
 
-fn told(event: &Event<'_>, quiet: bool) {
+fn print_event(event: &Event<'_>, quiet: bool) {
     match event {
-        Event::Skipped(path, why) => print::say!("note: {} is not sent: {why}", path.display()),
-        Event::Unasked(why) => print::say!(
+        Event::Skipped(path, why) => print::notice!("note: {} is not sent: {why}", path.display()),
+        Event::Unasked(why) => print::notice!(
             "note: failed to ask git for tracked files, so all files that .gitignore names are skipped: {why}"
         ),
         _ if quiet => {}
@@ -147,10 +147,10 @@ fn told(event: &Event<'_>, quiet: bool) {
             removed,
             bytes: sent,
         } => {
-            print::say!("sent {pushed} ({}), removed {removed}", bytes(*sent));
+            print::notice!("sent {pushed} ({}), removed {removed}", bytes(*sent));
         }
-        Event::Watching => print::say!("watching for changes; stop with Ctrl-C"),
-        Event::Restarted => print::say!("note: bangerd was restarted; sending what differs"),
+        Event::Watching => print::notice!("watching for changes; stop with Ctrl-C"),
+        Event::Restarted => print::notice!("note: bangerd was restarted; sending what differs"),
     }
 }
 

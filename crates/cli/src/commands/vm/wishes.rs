@@ -39,7 +39,7 @@ pub(super) async fn grant(
         return Ok(wishes);
     };
     if !wishes.trusted && !wishes.needs_trust && !trusts {
-        tell_notes(&wishes);
+        print_notes(&wishes);
         return Ok(wishes);
     }
     show(&wishes);
@@ -73,10 +73,10 @@ fn decided(root: &Path) -> Result<bool, Failure> {
         if ask::sure(&question, "--trust")? {
             return Ok(true);
         }
-        print::say!("note: the VM is created without it; use `--no-repo-config` to skip this question");
+        print::notice!("note: the VM is created without it; use `--no-repo-config` to skip this question");
         return Ok(false);
     }
-    print::say!(
+    print::notice!(
         "note: {} is not trusted, so its configuration is ignored: apply it with `--trust`, show it \
          with `banger trust show {}`",
         root.display(),
@@ -90,7 +90,7 @@ pub(super) fn remind(wishes: &Wishes, given: &[String]) {
     let wanted = wishes.secrets.iter().filter(|name| !given.contains(name));
     let options: Vec<String> = wanted.map(|name| format!("--secret {name}")).collect();
     if let (Some(source), false) = (&wishes.source, options.is_empty()) {
-        print::say!(
+        print::notice!(
             "note: {source} asks for secrets: pass them with {}",
             options.join(" ")
         );
@@ -105,18 +105,18 @@ pub(crate) fn show(wishes: &Wishes) {
     };
     let asked = asked(wishes);
     if !asked.is_empty() {
-        print::say!("{source} asks for: {}", asked.join(", "));
+        print::notice!("{source} asks for: {}", asked.join(", "));
     }
     for line in effects(wishes) {
-        print::say!("  {line}");
+        print::notice!("  {line}");
     }
-    tell_notes(wishes);
+    print_notes(wishes);
 }
 
-fn tell_notes(wishes: &Wishes) {
+fn print_notes(wishes: &Wishes) {
     let source = wishes.source.as_deref().unwrap_or_default();
     for note in &wishes.notes {
-        print::say!("note: {source}: {note}");
+        print::notice!("note: {source}: {note}");
     }
 }
 
@@ -172,7 +172,7 @@ fn short(text: &str) -> String {
 
 /// Pulls the image that is asked for.
 async fn pull(client: &Client, wished: &WishedImage) -> Result<(), Failure> {
-    print::say!(
+    print::notice!(
         "there is no image {} yet; pulling {}",
         wished.name,
         wished.reference
@@ -183,7 +183,7 @@ async fn pull(client: &Client, wished: &WishedImage) -> Result<(), Failure> {
         logins: banger_command::logins::for_reference(&wished.text)?,
         ..ImagePull::default()
     };
-    let pulled = shown("", async |tell| client.pull_image(&pull, tell).await);
+    let pulled = shown("", async |progress| client.pull_image(&pull, progress).await);
     pulled.await?;
     Ok(())
 }

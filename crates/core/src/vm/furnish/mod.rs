@@ -80,7 +80,7 @@ impl Furnishing {
         let Some(request) = self.workspace else {
             return Ok(Furnished::default());
         };
-        say.say(Progress::Step {
+        say.report(Progress::Step {
             what: "copying the repository".to_owned(),
         });
         let context = vms.context();

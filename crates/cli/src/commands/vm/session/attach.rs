@@ -121,7 +121,7 @@ pub(super) async fn attach(
         if tries >= TRIES || (stream.since.is_none() && !session.tty) {
             return Err(lost());
         }
-        attached.say("note: connection lost; attaching again");
+        attached.print("note: connection lost; attaching again");
         let again = tokio::time::timeout(PATIENCE, again(vm, &session.name, &stream));
         joined = match attached.unless_left(again).await {
             Some(again) => again.unwrap_or_else(|_| Err(lost()))?,
@@ -130,7 +130,9 @@ pub(super) async fn attach(
     }
     drop(attached);
     let name = &session.name;
-    print::say!("detached; the session keeps running: reattach with `banger vm session attach {vm} {name}`");
+    print::notice!(
+        "detached; the session keeps running: reattach with `banger vm session attach {vm} {name}`"
+    );
     Ok(banger_command::exit::OK)
 }
 

@@ -130,7 +130,7 @@ pub(crate) async fn run(args: Args) -> Result<i32, Failure> {
         }
     }
     if reading.args.show_cursor {
-        print::say!("cursor: {}", reading.next.unwrap_or_default());
+        print::notice!("cursor: {}", reading.next.unwrap_or_default());
     }
     Ok(exit::OK)
 }
@@ -254,7 +254,7 @@ impl Reading {
                 gap: Some(bytes),
             });
         }
-        print::say!("note: {bytes} bytes of output from cursor {cursor} are missing");
+        print::notice!("note: {bytes} bytes of output from cursor {cursor} are missing");
         Ok(())
     }
 

@@ -36,11 +36,11 @@ fn show(applied: &WorkspaceApplied) {
         print::line(&format!("{}  {}", change.status, change.path));
     }
     for note in &applied.notes {
-        print::say!("note: {note}");
+        print::notice!("note: {note}");
     }
     let count = applied.changes.len();
     let files = if count == 1 { "file" } else { "files" };
-    print::say!(
+    print::notice!(
         "{}: {count} {files} changed by {}",
         applied.source.display(),
         applied.tip

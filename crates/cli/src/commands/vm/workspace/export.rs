@@ -84,7 +84,7 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     fresh.name(&name, false).map_err(failed)?;
     args.printed
         .print(&json!({ "path": output, "bytes": written }), |_| {
-            print::say!("{}: {}", output.display(), bytes(written));
+            print::notice!("{}: {}", output.display(), bytes(written));
         })?;
     Ok(exit::OK)
 }

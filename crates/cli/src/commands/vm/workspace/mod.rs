@@ -12,7 +12,7 @@ mod which;
 use banger_command::failure::Failure;
 use clap::Subcommand;
 
-pub(super) use self::prepare::{tell_placed, tell_plan};
+pub(super) use self::prepare::{print_placed, print_plan};
 pub(super) use self::unsaved::{Ending, bring_back, report};
 pub(super) use self::which::Taken;
 

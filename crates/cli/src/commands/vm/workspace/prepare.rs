@@ -92,42 +92,42 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
         let plan = client.plan_workspace(&request).await?;
         match args.output.json {
             true => print::json(&plan)?,
-            false => tell_plan(&plan),
+            false => print_plan(&plan),
         }
         return Ok(exit::OK);
     }
     let report = place(&client, &args.vm, &request).await?;
     match args.output.json {
         true => print::json(&report)?,
-        false => tell_placed(&args.vm, &report),
+        false => print_placed(&args.vm, &report),
     }
     Ok(exit::OK)
 }
 
 /// Copies a repository into a VM, and shows progress.
 async fn place(client: &Client, vm: &str, request: &WorkspaceRequest) -> Result<WorkspaceReport, Failure> {
-    shown("copying the repository", async |tell| {
-        client.place_workspace(vm, request, tell).await
+    shown("copying the repository", async |progress| {
+        client.place_workspace(vm, request, progress).await
     })
     .await
 }
 
 /// Prints what was copied.
-pub(crate) fn tell_placed(vm: &str, report: &WorkspaceReport) {
+pub(crate) fn print_placed(vm: &str, report: &WorkspaceReport) {
     if !output::is_quiet() {
         placed(vm, report);
     }
     for path in &report.kept {
-        print::say!("note: {path} was changed in the guest and is kept");
+        print::notice!("note: {path} was changed in the guest and is kept");
     }
     for note in &report.notes {
-        print::say!("note: {note}");
+        print::notice!("note: {note}");
     }
-    tell_omitted(&report.omitted);
+    print_omitted(&report.omitted);
 }
 
 fn placed(vm: &str, report: &WorkspaceReport) {
-    print::say!(
+    print::notice!(
         "{vm}: {}, {} at {} ({}, {} sent)",
         files(report.files),
         bytes(report.bytes),
@@ -138,7 +138,7 @@ fn placed(vm: &str, report: &WorkspaceReport) {
 }
 
 /// Prints what would be copied.
-pub(crate) fn tell_plan(plan: &WorkspacePlan) {
+pub(crate) fn print_plan(plan: &WorkspacePlan) {
     let Some(root) = &plan.root else {
         print::line("not in a git repository: the VM would get no checkout");
         return;
@@ -153,21 +153,21 @@ pub(crate) fn tell_plan(plan: &WorkspacePlan) {
         .as_deref()
         .map_or("no commit yet", |head| &head[..head.len().min(12)]);
     let branch = plan.branch.as_deref().unwrap_or("no branch");
-    print::say!(
+    print::notice!(
         "{}, {}, from {} ({branch}, {head})",
         files(plan.files.len() as u64),
         bytes(plan.bytes),
         root.display()
     );
-    tell_omitted(&plan.omitted);
+    print_omitted(&plan.omitted);
 }
 
 fn files(number: u64) -> String {
     counted(number, "file", "files")
 }
 
-fn tell_omitted(omitted: &[WorkspaceOmission]) {
+fn print_omitted(omitted: &[WorkspaceOmission]) {
     for omission in omitted {
-        print::say!("note: {} is not copied: it {}", omission.path, omission.why);
+        print::notice!("note: {} is not copied: it {}", omission.path, omission.why);
     }
 }

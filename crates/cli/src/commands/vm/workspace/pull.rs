@@ -30,7 +30,8 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let which = &args.reported.which;
     let pulled = pull(&client, &which.vm, &which.query()).await?;
-    args.reported.print(&pulled, |pulled| tell(&which.vm, pulled))
+    args.reported
+        .print(&pulled, |pulled| print_pulled(&which.vm, pulled))
 }
 
 /// Brings work back, and shows progress.
@@ -39,29 +40,29 @@ pub(super) async fn pull(
     vm: &str,
     query: &WorkspaceQuery,
 ) -> Result<WorkspacePulled, Failure> {
-    shown("bringing the work back", async |tell| {
-        client.pull_workspace(vm, query, tell).await
+    shown("bringing the work back", async |progress| {
+        client.pull_workspace(vm, query, progress).await
     })
     .await
 }
 
 /// Prints the new references, and the command that merges them.
-pub(super) fn tell(vm: &str, pulled: &WorkspacePulled) {
+pub(super) fn print_pulled(vm: &str, pulled: &WorkspacePulled) {
     for reference in &pulled.refs {
         let short = &reference.commit[..reference.commit.len().min(12)];
         print::line(&format!("{short}  {}", reference.name));
     }
     for note in &pulled.notes {
-        print::say!("note: {note}");
+        print::notice!("note: {note}");
     }
     if pulled.refs.is_empty() {
-        print::say!("{}: nothing new", pulled.source.display());
+        print::notice!("{}: nothing new", pulled.source.display());
     }
     let Some(tip) = &pulled.tip else { return };
     let repository = shell_word(&pulled.source.to_string_lossy());
     if pulled.dirty {
         // `git merge` refuses a work tree with uncommitted changes.
-        print::say!(
+        print::notice!(
             "{} has uncommitted changes: apply the work with `banger vm workspace apply {vm}{}`",
             pulled.source.display(),
             match pulled.guest_path == GUEST_PATH {
@@ -70,6 +71,6 @@ pub(super) fn tell(vm: &str, pulled: &WorkspacePulled) {
             }
         );
     } else {
-        print::say!("merge the work with `git -C {repository} merge {tip}`");
+        print::notice!("merge the work with `git -C {repository} merge {tip}`");
     }
 }

@@ -25,10 +25,11 @@ pub(super) async fn run(args: Args) -> Result<i32, Failure> {
     let client = connection::connect().await?;
     let which = &args.reported.which;
     let status = client.workspace_status(&which.vm, &which.query()).await?;
-    args.reported.print(&status, |status| tell(&which.vm, status))
+    args.reported
+        .print(&status, |status| print_status(&which.vm, status))
 }
 
-fn tell(vm: &str, status: &WorkspaceStatus) {
+fn print_status(vm: &str, status: &WorkspaceStatus) {
     for change in &status.changes {
         print::line(&format!("{}  {}", change.status, change.path));
     }
@@ -37,7 +38,7 @@ fn tell(vm: &str, status: &WorkspaceStatus) {
         (None, Some(head)) => head[..head.len().min(12)].to_owned(),
         (None, None) => "no commit yet".to_owned(),
     };
-    print::say!(
+    print::notice!(
         "{vm}: {} at {branch}, from {}: {}, {}",
         status.guest_path,
         status.source.display(),
@@ -45,10 +46,10 @@ fn tell(vm: &str, status: &WorkspaceStatus) {
         counted(status.changes.len() as u64, "changed file", "changed files")
     );
     for note in &status.notes {
-        print::say!("note: {note}");
+        print::notice!("note: {note}");
     }
     if status.unsaved {
-        print::say!(
+        print::notice!(
             "bring the work back with `banger vm workspace pull {vm} {}`",
             shell_word(&status.guest_path)
         );

@@ -20,8 +20,8 @@ pub(crate) enum Ending {
 /// Prints which work was brought back, and which was not.
 pub(crate) fn report(vm: &str, work: &VmWork, ending: Ending) {
     for pulled in &work.pulled {
-        print::say!("{vm}: the work at {} was brought back", pulled.guest_path);
-        pull::tell(vm, pulled);
+        print::notice!("{vm}: the work at {} was brought back", pulled.guest_path);
+        pull::print_pulled(vm, pulled);
     }
     for failure in work.left.iter().filter_map(|left| left.failure.as_ref()) {
         Failure::from(failure.clone()).report();
@@ -31,14 +31,14 @@ pub(crate) fn report(vm: &str, work: &VmWork, ending: Ending) {
         let word = shell_word(path);
         match ending {
             Ending::Stopped => {
-                print::say!("note: VM {vm} has work at {path} that was not pulled: {what}");
-                print::say!(
+                print::notice!("note: VM {vm} has work at {path} that was not pulled: {what}");
+                print::notice!(
                     "note: the work is on the VM's disk; bring it back with \
                      `banger vm workspace pull {vm} {word}` when the VM runs"
                 );
             }
             Ending::Deleted => {
-                print::say!("note: VM {vm} had work at {path} that was not pulled: {what}");
+                print::notice!("note: VM {vm} had work at {path} that was not pulled: {what}");
             }
         }
     }
@@ -61,8 +61,8 @@ pub(crate) async fn bring_back(client: &Client, vm: &str) -> bool {
         };
         let left = match pull::pull(client, vm, &query).await {
             Ok(pulled) => {
-                print::say!("{vm}: the work at {path} was brought back");
-                pull::tell(vm, &pulled);
+                print::notice!("{vm}: the work at {path} was brought back");
+                pull::print_pulled(vm, &pulled);
                 pulled.left
             }
             Err(failure) => {
@@ -72,8 +72,8 @@ pub(crate) async fn bring_back(client: &Client, vm: &str) -> bool {
         };
         if let Some(left) = left {
             is_saved = false;
-            print::say!("note: VM {vm} was kept: it has work at {path} that was not pulled: {left}");
-            print::say!("note: discard the work with `banger vm delete -f {vm}`");
+            print::notice!("note: VM {vm} was kept: it has work at {path} that was not pulled: {left}");
+            print::notice!("note: discard the work with `banger vm delete -f {vm}`");
         }
     }
     is_saved
