@@ -40,7 +40,7 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// No helper answers there.
-    #[error("cannot connect to the root helper at {path}")]
+    #[error("failed to connect to the root helper at {path}")]
     Connect {
         /// The socket.
         path: PathBuf,

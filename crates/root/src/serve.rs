@@ -72,13 +72,13 @@ pub enum ServeError {
     #[error("another banger-root already serves {0}")]
     Running(PathBuf),
     /// The helper cannot give up what it does not need.
-    #[error("cannot confine this process")]
+    #[error("failed to confine this process")]
     Confine(#[from] ConfineError),
     /// What is around the host is not told.
-    #[error("cannot watch the host's network")]
+    #[error("failed to watch the host's network")]
     Around(#[source] io::Error),
     /// Something of a network stays.
-    #[error("cannot remove the network")]
+    #[error("failed to remove the network")]
     Teardown(#[from] Refusal),
 }
 
@@ -121,7 +121,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let _ = io::Write::write_all(&mut io::stdout(), b"ready\n");
     // For the service manager, if one started this (sd_notify(3)); it waits for as long as it hears nothing.
     if let Some(manager) = manager {
-        noted("cannot notify the service manager", manager.send(b"READY=1\n"));
+        noted("failed to notify the service manager", manager.send(b"READY=1\n"));
     }
     let (done, verbs) = mpsc::channel();
     let server = Arc::new(Server {
@@ -339,10 +339,10 @@ impl Server {
             noted("the networks around the host are not refused", refused);
             // Nobody else has addresses in a network of one's own.
             if !is_apart {
-                noted("cannot check whether addresses are free", self.helper().review());
+                noted("failed to check whether addresses are free", self.helper().review());
             }
         });
-        noted("cannot watch the host's network any more", ended);
+        noted("the host's network is no longer watched", ended);
     }
 
     /// Between verbs: lets TAPs wait, and brings the records to the disk.

@@ -42,16 +42,16 @@ const HOST: [&str; 3] = ["/etc", "/run", "/proc/self/net"];
 #[derive(Debug, thiserror::Error)]
 pub enum ConfineError {
     /// Another user.
-    #[error("cannot become user {}", .0.as_raw())]
+    #[error("failed to become user {}", .0.as_raw())]
     User(Uid, #[source] Errno),
     /// Capabilities.
-    #[error("cannot drop capabilities")]
+    #[error("failed to drop capabilities")]
     Capabilities(#[from] Errno),
     /// Landlock fails, where the kernel has it.
-    #[error("cannot confine the file system with Landlock")]
+    #[error("failed to confine the file system with Landlock")]
     Landlock(#[from] RulesetError),
     /// The filter of system calls cannot be made, or the kernel does not take it.
-    #[error("cannot install the seccomp filter")]
+    #[error("failed to install the seccomp filter")]
     Seccomp(#[from] seccompiler::Error),
 }
 

@@ -44,7 +44,7 @@ pub enum Refusal {
     #[error("the network has no addresses: {0}")]
     Conflict(Conflict),
     /// Another owner's helper.
-    #[error("cannot wait for other owners' helpers")]
+    #[error("failed to wait for the root helpers of other users")]
     Alone(#[source] io::Error),
     /// More than one owner may have.
     #[error("there are too many {0}: the limit of an owner is {1}")]
@@ -59,10 +59,10 @@ pub enum Refusal {
     #[error("failed to access the network of the host")]
     Host(#[from] HostError),
     /// The gateway's port 53.
-    #[error("cannot listen at {0} port 53")]
+    #[error("failed to listen at {0}, port 53")]
     Dns(IpAddr, #[source] io::Error),
     /// The log of flows; another connection has it, perhaps.
-    #[error("cannot read the log of flows")]
+    #[error("failed to read the log of flows")]
     Flows(#[source] io::Error),
     /// Not one of the verbs.
     #[error("unknown request")]

@@ -21,7 +21,7 @@ pub use watch::Watch;
 
 /// A host that refuses.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {doing}")]
+#[error("failed to {doing}")]
 pub struct HostError {
     /// What was to be done, in words.
     pub doing: String,

@@ -231,7 +231,7 @@ pub(crate) fn learn_reaches_the_internet_and_is_recorded() {
         .map(drop)
         .unwrap_err()
         .to_string();
-    assert!(busy.contains("cannot read the log of flows"), "{busy}");
+    assert!(busy.contains("failed to read the log of flows"), "{busy}");
     drop(flows);
 }
 
