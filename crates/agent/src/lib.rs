@@ -1,4 +1,4 @@
-//! The guest's side of banger: everything that happens in a guest before, beside and instead of its init.
+//! The guest's side of banger: what banger does in a guest before its init, next to it, or in its place.
 //!
 //! ```text
 //!  PID 1 ─ boot: modules, vsock, hello ─▶ Configure ─▶ mounts, root ─▶ Ready ─▶ the image's init, or stays as init

@@ -1,7 +1,7 @@
-//! What clients and `bangerd` say to each other: HTTP/1.1 with JSON over the Unix socket of [`Paths::socket`].
+//! The protocol between clients and `bangerd`: HTTP/1.1 with JSON over the Unix socket of [`Paths::socket`].
 //!
-//! [`routes`] has every route, as a type, and says how to add one; the page `docs/api.md` lists them. What follows on a connection
-//! after 101 is in `docs/protocol.md`, and its codecs are in [`stream`].
+//! [`routes`] has every route as a type, and describes how to add one; `docs/api.md` lists them. `docs/protocol.md` describes the
+//! protocols that a connection can switch to (101), and [`stream`] has their codecs.
 //!
 //! Long work ([`routes::reply::Work`]) is answered by server-sent events (the WHATWG HTML standard) of [`Progress`], ended by
 //! one of name [`EVENT_DONE`] with the result or [`EVENT_ERROR`] with an [`ErrorBody`]. Dropping such a request cancels the work

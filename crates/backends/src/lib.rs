@@ -1,4 +1,5 @@
-//! Which VMM runs a VM on this host, and why: what was asked for, what the host can do, and what boots have shown. It starts nothing.
+//! The choice of the VMM for a VM, and its reason: the request, the abilities of the host, and the results of earlier boots. This crate
+//! starts nothing.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;

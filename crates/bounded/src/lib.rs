@@ -1,8 +1,8 @@
-//! Reading what a foreign side sent, within bounds.
+//! Reading untrusted input within bounds.
 //!
 //! A [`Budget`] bounds what a packed stream may become, and the memory that its decoder may take; [`decompressed`] keeps to
 //! it. A [document](document()) is counted before it is parsed, and a file is [read whole](read_whole) only up to a length.
-//! What is more is [`Exceeded`], which readers wrap into an I/O error and [`exceeded`] finds in one.
+//! Input beyond a bound is the error [`Exceeded`], which readers wrap into an I/O error; [`exceeded`] finds it there.
 //!
 //! Nothing here knows of images, kernels, files of the host or the network.
 

@@ -1,8 +1,7 @@
-//! For whom work is done: whose environment counts where the work is somebody else's request. A daemon was started once, by cron
-//! or a login of last week, and its `PATH` and `HOME` are not those of the shell that asks now.
+//! The environment of the client whose request is being served. A daemon may have been started by cron, or in a login session of last
+//! week; its own `PATH` and `HOME` are not those of the shell that sends a request now.
 //!
-//! It has the variables of one caller at a time, of a thread or a future, and takes none itself: the server says what a request
-//! brought, and who runs programs asks for it.
+//! The environment is kept for a thread or a future. The server sets it from the request, and code that runs programs reads it.
 
 use std::cell::RefCell;
 use std::ffi::OsString;

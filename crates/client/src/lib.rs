@@ -2,7 +2,8 @@
 //!
 //! [`Client`] has the API's routes as methods, over whatever [`Connector`] leads to the daemon. Every request has a connection of its
 //! own, and dropping the future of a request closes it, which is how work is cancelled. [`daemon`] finds the daemon of this user's,
-//! starts it when none runs, and says when it should be another one. [`run`] is what a repository's VM takes beside single requests.
+//! starts it when none runs, and reports when the running one should be replaced. [`run`] has the steps of `vm run` that are more than one
+//! request.
 //!
 //! ```no_run
 //! # async fn names() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,4 +1,4 @@
-//! Programs that read what a foreign side sent (an image, a guest's disk, a pack of git), as children with limits.
+//! Programs that read untrusted input (an image, a guest's disk, a pack of git), as child processes with limits.
 //!
 //! One daemon serves all VMs, so no input may take its memory or its time. What decodes foreign input runs in a process of
 //! its own instead, with an environment that is built, without new privileges and without any descriptor but its three

@@ -1,9 +1,9 @@
-//! Every rule of a VM's life: creating, starting, stopping, deleting and pruning VMs, what is done in one that runs, what keeps
-//! unsaved work, which repositories are trusted, and what a daemon does with what an earlier one left.
+//! The rules of a VM's life: creating, starting, stopping, deleting and pruning VMs, operations in a running VM, the protection of
+//! unsaved work, trust in repositories, and the recovery of state that an earlier daemon left.
 //!
 //! One task for each VM is the only writer of its state ([`Vms`], [`Handle`]); an intent is stored before its effects. A client's
-//! request is one call here, whoever the client is: nothing of HTTP is known, and images and kernels are looked up in their
-//! stores, not made (`banger-stores`).
+//! request is one call of this crate, for every client. This crate knows nothing of HTTP. It looks images and kernels up in their
+//! stores; `banger-stores` makes them.
 
 mod access;
 mod pulls;

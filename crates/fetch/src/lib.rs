@@ -8,8 +8,8 @@
 //!                                          └ all bytes ──▶ end
 //! ```
 //!
-//! Who reads hears nothing of repetitions. Nothing here knows what is fetched; what came is trusted by its digest or
-//! signature only, which is for the caller to check. Proxies are taken from the environment, as everywhere.
+//! The reader does not notice repetitions. This crate does not know what it fetches: the caller checks the digest or the signature of
+//! the content before trusting it. Proxies are taken from the environment, as everywhere.
 //!
 //! Servers lead where [`Reach`] allows, and clients of the registry's are made by [`client`] as those here are. This crate knows
 //! no stores, images or kernels.

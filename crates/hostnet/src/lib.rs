@@ -1,4 +1,4 @@
-//! The network of this daemon's VMs: which slot a VM has, and what the helper is asked to do for it.
+//! The network of this daemon's VMs: the slot of each VM, and the requests to the helper.
 //!
 //! ```text
 //!  VM's start ──▶ attach ──▶ slot (database) ──▶ helper ──▶ TAP ──▶ VMM's card, guest's addresses

@@ -1,4 +1,4 @@
-//! What the daemon asks of the host that it runs on: randomness ([`random`]), the time and its jumps ([`clock`]), that a file
+//! The host's services that the daemon uses: randomness ([`random`]), the time and its jumps ([`clock`]), that a file
 //! has grown ([`follow`]), the host's size, what outlived a daemon ([`orphans`]), and where the programs of this installation lie ([`programs`]).
 //!
 //! Each is a few system calls and knows nothing of VMs. What opens paths for a VM's sake is `banger-hostfs`.

@@ -1,10 +1,10 @@
-//! What of its user a guest gets at each start: files of the host's, by `[[file_sync]]`, and whose commits git makes.
+//! The parts of the user's identity that a guest gets at each start: files of the host (`[[file_sync]]`), and the git identity.
 //!
-//! Nothing goes but by the user's own configuration, or by what is there without one; never because of what a repository or
-//! an image says. What does not go is told and fails no start.
+//! Only the user's own configuration, or its default, decides what is copied; a repository or an image never does. A file that
+//! cannot be copied is reported, and does not fail the start.
 //!
-//! A guest gets it by the trait [`Guest`](banger_guest_link::Guest). Whether a VM is given any of it is decided by who starts it: a
-//! repository that is not trusted, or `--no-identity`, means that nothing here is called.
+//! Files are copied through the trait [`Guest`](banger_guest_link::Guest). The caller decides whether a VM gets an identity: for a
+//! repository that is not trusted, or with `--no-identity`, it does not call this crate.
 
 mod bring;
 mod entry;

@@ -1,5 +1,5 @@
-//! What a file system and an archive both say of a file: owner, mode, time, extended attributes, kind, and which parts of
-//! it hold data. Types alone, so that a tar can be read without an ext4 image and the other way round.
+//! The attributes of a file that file systems and archives have in common: owner, mode, time, extended attributes, kind, and the parts
+//! that hold data. This crate has types only, so that a tar can be read without an ext4 image, and an ext4 image without a tar.
 
 /// What every inode carries.
 #[derive(Debug, Clone, PartialEq, Eq)]

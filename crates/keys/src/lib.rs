@@ -1,5 +1,5 @@
-//! Keys for SSH into VMs: one of each VM, by which it proves itself, and one that is every VM's user. All are ed25519, made
-//! here, and their owner's alone to read. Guests have a key as long as a connection lasts.
+//! Keys for SSH into VMs: a host key for each VM, and one user key for all VMs. All are ed25519 keys that are generated here and
+//! readable by their owner only. A guest has its key only while a connection lasts.
 
 mod error;
 mod known_hosts;

@@ -1,4 +1,4 @@
-//! Who a user is to a registry: the configuration of docker and podman, and the credential helpers that it names.
+//! Credentials for registries: the configuration files of docker and podman, and the credential helpers that they name.
 //!
 //! Sources: Docker's `config.json` ("docker login", "Credential helpers"), and containers-auth.json(5). Whoever asks reads
 //! with its own environment, so that `DOCKER_CONFIG` and `REGISTRY_AUTH_FILE` of a command count for that command.

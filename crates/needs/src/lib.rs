@@ -1,4 +1,4 @@
-//! What tests need of the host that they run on. A test whose need is not met is reported as ignored, with the reason;
+//! The requirements of tests on their host. A test whose need is not met is reported as ignored, with the reason;
 //! `BANGER_REQUIRE`, a list of needs or `all`, makes it fail instead. Only tests use this crate.
 //!
 //! The test harness of Rust decides at compile time what is ignored. A test binary that looks at its host has

@@ -1,4 +1,5 @@
-//! The plan of a user's network: what shall be on the host, as the root helper makes it, and what is there instead.
+//! The plan of a user's network: the intended state of the host, which the root helper establishes, and its comparison with the actual
+//! state.
 //!
 //! The model has the values (addresses, slots, policies); here is what follows from them. [`Rules`] are what a VM may reach, with
 //! every name become a number, [`Plan`] is what shall be there, [`filter`] is the packet filter's text, [`Audit`] is the host

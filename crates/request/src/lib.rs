@@ -1,8 +1,8 @@
-//! What the work for one request has, wherever in the daemon it is done: the request's id ([`RequestId`]), who is told of its
-//! progress ([`Reporter`]), and threads for what blocks ([`blocking`](blocking())), which work under the same id and for the
-//! same caller. [`nearest`] is what was probably meant by a word that nothing has for a name.
+//! The context of one request, for all code of the daemon that works on it: the id of the request ([`RequestId`]), the receiver of its
+//! progress ([`Reporter`]), and threads for blocking calls ([`blocking`](blocking())), which have the same id and caller. [`nearest`]
+//! finds the name that a misspelled word probably meant.
 //!
-//! It knows no service, and nothing of HTTP: the server says under which id a request is done, and sends what is reported.
+//! This crate knows no service and nothing of HTTP: the server sets the id and sends the progress.
 
 mod blocking;
 mod id;

@@ -1,4 +1,4 @@
-//! What the stores of images and kernels are made of: directories in which things have names.
+//! The common part of the stores of images and kernels: directories of named objects.
 //!
 //! A file or directory appears whole or not at all ([`Nameless`], [`Making`]); what a killed process leaves is swept away by
 //! the next one. Beside the files lie records; one name may be [chosen](Choice); content is known by its [`Digest`].

@@ -1,5 +1,5 @@
-//! What can be done with images, kernels and catalogs: one function for each request, beside what the daemon's children do for
-//! them ([`perform`]). Which are in use, the VMs say; who may ask, and how, is the server's.
+//! Operations on images, kernels and catalogs: one function for each request, and the jobs that the daemon's child processes do for
+//! them ([`perform`]). The VMs know which images and kernels are in use; the server checks requests.
 
 pub mod catalog_images;
 pub mod catalogs;

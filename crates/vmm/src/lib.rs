@@ -1,4 +1,4 @@
-//! Machines: what the daemon asks of a virtual machine monitor, and the monitors that give it.
+//! Machines: the interface of a virtual machine monitor to the daemon, and the monitors that implement it.
 //!
 //! A [`Backend`] turns a [`LaunchSpec`] into a [`Machine`], which is one process (or, for QEMU, a process and its
 //! vsock device). Machines are their own session leaders and outlive the daemon; a [`MachineRecord`] is enough for a

@@ -1,4 +1,4 @@
-//! Work on foreign images, kernels and disks, in a child that cannot take the daemon with it.
+//! Work on untrusted images, kernels and disks, in a child process whose failure does not affect the daemon.
 //!
 //! ```text
 //!  daemon ── stdin: the job, a line of JSON; then a tar, where the client sends one ──▶ bangerd image-worker
@@ -6,10 +6,10 @@
 //! ```
 //!
 //! Whatever decodes an archive, reads a file system or parses an image's documents is a [`Job`]. The child opens the
-//! stores itself; several processes may. It ends when nobody reads what it says, so neither a client that leaves nor a
-//! daemon that is killed leaves it behind. What it had begun goes then.
+//! stores itself; several processes may. It ends when nobody reads its output, so it does not outlive a client that leaves or a
+//! daemon that is killed, and it removes what it had begun.
 //!
-//! Who does a job, on the child's side, is not known here: [`serve`] is given it.
+//! This crate does not know how a job is done in the child: [`serve`] gets the function.
 
 mod child;
 mod job;

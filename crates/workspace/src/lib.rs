@@ -7,8 +7,9 @@
 //!
 //! Nothing here writes to the user's repository but `quarantine`, which adds objects (`packs`), and references below `refs/banger`.
 //!
-//! It asks a guest by the trait [`Guest`](banger_guest_link::Guest), so it need not run where the guest does, and it is told what it
-//! needs by a [`Place`]. It knows no configuration, no database and no VM; what was placed is in the files of [`Records`].
+//! A guest is used through the trait [`Guest`](banger_guest_link::Guest), so this crate can run on another host than the guest. A
+//! [`Place`] has all values that it needs: it reads no configuration and no database and knows no VM. [`Records`] are files that
+//! record what was placed.
 
 mod apply;
 mod blocking;
