@@ -339,7 +339,10 @@ impl Server {
             noted("the networks around the host are not refused", refused);
             // Nobody else has addresses in a network of one's own.
             if !is_apart {
-                noted("failed to check whether addresses are free", self.helper().review());
+                noted(
+                    "failed to check whether addresses are free",
+                    self.helper().review(),
+                );
             }
         });
         noted("the host's network is no longer watched", ended);
