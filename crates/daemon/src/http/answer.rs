@@ -3,8 +3,10 @@
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use banger_api::ErrorBody;
 use banger_model::{Describe, Description, ErrorCode, body};
@@ -40,6 +42,9 @@ pub(crate) enum BadRequest {
     /// The body is not what the route takes.
     #[error("failed to parse the request's body")]
     Body(#[source] serde_json::Error),
+    /// The body is a list.
+    #[error("invalid request body: expected a JSON object, not an array")]
+    Array,
     /// The body did not come whole.
     #[error("failed to read the request's body")]
     Read(#[source] BytesRejection),
@@ -84,6 +89,7 @@ impl Describe for BadRequest {
                 "close them with `banger daemon stop --force`",
             ),
             Self::Body(_)
+            | Self::Array
             | Self::Read(_)
             | Self::Stream(_)
             | Self::Query(_)
@@ -105,6 +111,43 @@ pub(crate) async fn no_route(method: Method, uri: Uri) -> Refused {
     }
 }
 
+/// Gives a refusal of the HTTP library's, which is plain text or nothing, the body that all errors have.
+pub(crate) async fn described(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let is_json = |value: &HeaderValue| value.as_bytes().starts_with(b"application/json");
+    let is_ours = response.headers().get(CONTENT_TYPE).is_some_and(is_json);
+    if !response.status().is_client_error() || is_ours {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let text = axum::body::to_bytes(body, LONGEST_REFUSAL)
+        .await
+        .unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let words = match text.trim() {
+        "" => parts
+            .status
+            .canonical_reason()
+            .unwrap_or("this request is refused"),
+        words => words,
+    };
+    let body = ErrorBody {
+        code: ErrorCode::InvalidRequest,
+        message: format!("invalid request: {words}"),
+        causes: Vec::new(),
+        hints: Vec::new(),
+        log: None,
+        request_id: RequestId::current().id(),
+    };
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.remove(CONTENT_TYPE);
+    let (status, headers) = (parts.status, parts.headers);
+    (status, headers, Json(body)).into_response()
+}
+
+/// Longer than any refusal of the HTTP library's.
+const LONGEST_REFUSAL: usize = 64 << 10;
+
 /// A JSON body. An empty one is taken as `{}`, so that `POST` without options needs none.
 #[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
@@ -117,6 +160,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             .await
             .map_err(BadRequest::Read)?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        // An array is as good as an object to serde, field by field, and an empty one would be all defaults.
+        if text.trim_ascii_start().first() == Some(&b'[') {
+            return Err(BadRequest::Array.into());
+        }
         Ok(Self(serde_json::from_slice(text).map_err(BadRequest::Body)?))
     }
 }

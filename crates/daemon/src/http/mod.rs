@@ -167,6 +167,7 @@ pub(crate) fn router(app: App) -> Router {
         .fallback(answer::no_route)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(axum::middleware::from_fn(caller::heeded))
+        .layer(axum::middleware::from_fn(answer::described))
         .layer(axum::middleware::from_fn(request_id::identified))
         .with_state(app)
 }

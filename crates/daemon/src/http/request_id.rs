@@ -43,6 +43,7 @@ fn made_here() -> String {
 mod tests {
     use axum::Router;
     use axum::body::Body;
+    use axum::extract::FromRequest;
     use axum::routing::get;
     use banger_api::ErrorBody;
     use banger_request::blocking;
@@ -55,9 +56,12 @@ mod tests {
     /// The id in the header of an answer, and what the answer says.
     async fn asked(path: &str, id: Option<&str>) -> (String, String) {
         let fails = || async { respond(|_| async { blocking("fail", || Err::<(), _>(refused())).await }) };
+        let named = async |_: axum::extract::Path<String>| "";
         let router: Router = Router::new()
             .route("/events", get(fails))
+            .route("/named/{name}", get(named))
             .fallback(no_route)
+            .layer(axum::middleware::from_fn(crate::http::answer::described))
             .layer(axum::middleware::from_fn(identified));
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
@@ -85,6 +89,28 @@ mod tests {
             .unwrap()
             .request_id
             .map(String::from)
+    }
+
+    #[tokio::test]
+    async fn every_refusal_has_the_body_of_an_error() {
+        for (text, is_object) in [("[]", false), (" [{}]", false), ("{}", true), ("", true)] {
+            let request = axum::extract::Request::new(Body::from(text));
+            let parsed = crate::http::answer::Body::<serde_json::Value>::from_request(request, &()).await;
+            assert_eq!(parsed.is_ok(), is_object, "{text}");
+        }
+        for (path, expected) in [
+            ("/named/%ff", "Invalid UTF-8"),
+            ("/named/", "is empty"),
+            ("/named//a", "is empty"),
+            ("/none", "has no GET /none"),
+        ] {
+            let (_, body) = asked(path, None).await;
+            let error: ErrorBody = serde_json::from_str(&body).unwrap();
+            assert!(
+                error.message.contains(expected) && error.request_id.is_some(),
+                "{path}: {body}"
+            );
+        }
     }
 
     #[tokio::test]

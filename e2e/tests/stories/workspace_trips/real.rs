@@ -55,7 +55,7 @@ pub(super) fn goes_and_comes(backend: Backend) -> Result<()> {
     )?;
     home.banger(["vm", "workspace", "status", "web"])?
         .ok()?
-        .saying("1 new commits")?;
+        .saying("1 new commit")?;
     let changes = home.banger(["vm", "workspace", "diff", "web"])?.ok()?.text();
     ensure!(changes.contains("+++ b/untracked-there"), "{changes}");
     let patch = dir.path().join("patch");

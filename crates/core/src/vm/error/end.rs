@@ -70,7 +70,7 @@ impl Describe for EndError {
                 let hints = match work.known {
                     true => hints,
                     false => hints.and(format!(
-                        "`banger vm workspace status {name} {path}` lists what a pull cannot bring; copy it with `banger vm cp`"
+                        "`banger vm workspace status {name} {path}` lists what a pull cannot bring; `banger vm cp {name}:{path} copy` copies all files"
                     )),
                 };
                 hints.and(format!("or discard the work: `banger vm delete -f {name}`"))
