@@ -262,3 +262,11 @@ pub enum PathFault {
     #[error("the path contains a NUL byte")]
     Nul,
 }
+
+impl Error {
+    /// Whether the file system that has the image's file is full, or would be.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::WriteImage { source, .. }
+            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
+}

@@ -110,3 +110,33 @@ impl std::fmt::Debug for BlockSink {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_room_for_is_not_written() {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let left = AtomicU64::new(PENDING_BLOCKS as u64 * BLOCK_BYTES);
+        let room: Room = Arc::new(move |bytes| {
+            let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(bytes)
+            });
+            taken.map(drop).map_err(|_| io::ErrorKind::StorageFull.into())
+        });
+        // Both sinks have the same room.
+        let mut sink = BlockSink::new(Arc::clone(&file), Some(room));
+        let mut beside = sink.beside();
+        let blocks = vec![7; PENDING_BLOCKS * BLOCK];
+        sink.put(0, &blocks).unwrap();
+        sink.flush().unwrap();
+        beside.put(PENDING_BLOCKS as u64, &blocks).unwrap();
+        let refused = beside.flush().unwrap_err();
+        assert!(refused.is_full(), "{refused}");
+        assert_eq!(file.metadata().unwrap().len(), blocks.len() as u64);
+    }
+}

@@ -63,7 +63,7 @@ fn check_size(path: &[u8], size: u64) -> Result<(), Error> {
     }
 }
 
-/// Is told before so many bytes are written to the image's file, and may refuse them.
+/// Is called with the number of bytes before they are written to the image's file. An error prevents the write.
 pub type Room = Arc<dyn Fn(u64) -> std::io::Result<()> + Send + Sync>;
 
 /// What was written.

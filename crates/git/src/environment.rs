@@ -24,11 +24,13 @@ const PLACES: [&str; 10] = [
     "XDG_RUNTIME_DIR",
 ];
 
-/// Those that name programs, or where files are that do. They are never in a repository, but for the one that a home directory is.
-const TRUSTED: [&str; 4] = [
+/// Places of programs, or of files that name programs. None of them is in the repository, unless the repository is the home
+/// directory.
+const TRUSTED: [&str; 5] = [
     "GIT_CONFIG_GLOBAL",
     "GIT_CONFIG_SYSTEM",
     "GIT_EXEC_PATH",
+    "HOME",
     "XDG_CONFIG_HOME",
 ];
 

@@ -84,6 +84,7 @@ impl Error {
     pub fn kind(&self) -> io::ErrorKind {
         match self {
             Self::File { source, .. } => source.kind(),
+            Self::NoRoom { .. } => io::ErrorKind::StorageFull,
             _ => io::ErrorKind::Other,
         }
     }

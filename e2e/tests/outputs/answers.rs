@@ -124,7 +124,7 @@ pub(crate) fn all() -> Result<Answers> {
     ok("GET /v1/vms/web/egress", egress());
     ok(
         "GET /v1/vms/web/egress/learned",
-        json!({ "rules": ["deb.debian.org:80", "*.example.org:443"], "complete": true, "mode": "learn" }),
+        json!({ "rules": ["deb.local.test:80", "*.example.org:443"], "complete": true, "mode": "learn" }),
     );
     ok("GET /v1/vms/web/workspace", workspace());
     ok(
@@ -187,7 +187,7 @@ fn web() -> Value {
         json!({
             "machine": machine, "env": { "COLOR": "blue" }, "labels": { "team": "core" },
             "forwards": [forward("listening", None)], "repository": "/home/sam/my-repo",
-            "network": { "mode": "allow", "allow": ["deb.debian.org:80"], "addresses": ["172.16.0.2"], "by": "helper" },
+            "network": { "mode": "allow", "allow": ["deb.local.test:80"], "addresses": ["172.16.0.2"], "by": "helper" },
         }),
     )
 }
@@ -259,10 +259,10 @@ fn egress() -> Value {
     json!([
         flow(
             "allowed",
-            "deb.debian.org",
+            "deb.local.test",
             80,
             "rule",
-            Some("deb.debian.org:80"),
+            Some("deb.local.test:80"),
             14
         ),
         flow(

@@ -143,6 +143,12 @@ impl Describe for WriteError {
                 ErrorCode::BadInput,
                 "raise `max_size` in `[pull]` of the configuration if this size is expected",
             ),
+            Self::Write { source, .. } | Self::Image { source, .. } if source.is_full() => {
+                Description::hinted(
+                    ErrorCode::Host,
+                    "free disk space: `banger system df` shows what banger can free",
+                )
+            }
             Self::Entry { .. } | Self::Write { .. } | Self::Whiteout(_) | Self::Implied { .. } => {
                 ErrorCode::BadInput.into()
             }

@@ -1,6 +1,6 @@
 //! Why something could not be done with a VM: an enum for each operation, and one for what can happen to all of them.
 //!
-//! What is told of a variant stands beside it, in one description ([`Describe`]).
+//! Each variant has one description: its code, hints and log ([`Describe`]).
 
 mod access;
 mod create;

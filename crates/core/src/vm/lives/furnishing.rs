@@ -287,13 +287,13 @@ fn a_wait_for_the_preparation_ends_with_it_whatever_the_client_is() {
     assert_eq!(waited.phase, Some(Phase::Running));
     let session = waited.bootstrap.expect("it was prepared");
     assert_eq!((session.exit_code, session.state.is_live()), (Some(3), false));
-    // Where nothing was to be prepared there is nothing to wait for; what fails is told.
+    // Without a preparation the wait ends at once. An error of the guest is returned.
     world.vmm.set(Step::Prepare, Some(Trouble::Lies));
     assert_eq!(daemon.run(wait()).expect("at once").bootstrap, None);
     world.vmm.set(Step::Prepare, Some(Trouble::Fails));
     assert_eq!(daemon.run(wait()).expect_err("it fails").code, ErrorCode::Guest);
     world.vmm.set(Step::Prepare, None);
-    // A wait for no more than the guest asks nothing of it.
+    // A wait for the guest alone sends no request to the guest.
     world.vmm.begun();
     let waited = daemon
         .run(daemon.vms.wait("vm", Awaited::Running))

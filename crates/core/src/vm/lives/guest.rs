@@ -51,7 +51,7 @@ pub(super) fn ended_session() -> String {
         .replace(r#""exit":null"#, r#""exit":{"code":3}"#)
 }
 
-/// There is none of that name.
+/// No session has that name.
 pub(super) fn no_session() -> (StatusCode, String) {
     (
         StatusCode::GONE,

@@ -40,7 +40,7 @@ pub(super) enum Step {
     Write,
     /// The guest begins a session.
     Session,
-    /// The guest's session that prepares a checkout ends; where this lies, there is none.
+    /// The session that prepares a checkout ends. A fault here means that the guest has no such session.
     Prepare,
     /// The guest powers itself off.
     Shutdown,

@@ -121,7 +121,7 @@ fn a_vm_that_goes_with_its_command_stays_if_its_work_cannot_be_pulled() {
             // It is noticed on the VM, which runs on.
             let deadline = std::time::Instant::now() + super::PATIENCE;
             while state(&daemon).notice.is_none() {
-                assert!(std::time::Instant::now() < deadline, "nothing is said of the VM");
+                assert!(std::time::Instant::now() < deadline, "the VM has no notice");
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }
             assert!(daemon.phase("vm").is_some());
