@@ -67,7 +67,7 @@ pub(crate) enum BadRequest {
     #[error("this daemon has no {method} {path}")]
     NoRoute { method: Method, path: String },
     /// A name in the path is empty.
-    #[error("a name in `{0}` is empty")]
+    #[error("no object has an empty name, as in `{0}`")]
     NoName(String),
     /// What takes another protocol was asked for without it.
     #[error("this request needs `Upgrade: {0}`")]
@@ -84,6 +84,8 @@ impl Describe for BadRequest {
                 ErrorCode::VersionMismatch,
                 "client and daemon may have different versions: compare them with `banger version`",
             ),
+            // As for any other name that nothing has.
+            Self::NoName(_) => ErrorCode::NotFound.into(),
             Self::Streams(_) => Description::hinted(
                 ErrorCode::WrongPhase,
                 "close them with `banger daemon stop --force`",
@@ -96,7 +98,6 @@ impl Describe for BadRequest {
             | Self::Name(_)
             | Self::Secret(_)
             | Self::SecretQuery(_)
-            | Self::NoName(_)
             | Self::NoUpgrade(_) => ErrorCode::InvalidRequest.into(),
         }
     }

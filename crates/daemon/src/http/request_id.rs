@@ -100,8 +100,8 @@ mod tests {
         }
         for (path, expected) in [
             ("/named/%ff", "Invalid UTF-8"),
-            ("/named/", "is empty"),
-            ("/named//a", "is empty"),
+            ("/named/", "has an empty name"),
+            ("/named//a", "has an empty name"),
             ("/none", "has no GET /none"),
         ] {
             let (_, body) = asked(path, None).await;
